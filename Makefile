@@ -1,0 +1,93 @@
+# Needs Python 3.11 or newer and make. Every target first installs what it needs into .venv, once.
+# CI runs `make check` and nothing else: what passes here passes there.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Twice quiet: errors are shown, the rest is not.
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+
+# Two steps into one .venv, since whoever tries the demo should not wait for the developer's tools:
+# to run takes 15 MB and about 10 s, to develop 115 MB and about 23 s (measured; most of it is playwright, mypy, hadolint and ruff).
+TO_RUN := $(VENV)/.ready-to-run
+TO_DEVELOP := $(VENV)/.ready-to-develop
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test coverage check lint format-check types manifests dockerfile fmt bench lock clean
+
+help: ## Say what there is to do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(TO_RUN) ## Try the bot here, against a local Slack and a local RealtimeKit
+	@$(BIN)/livestream-bot demo $(ARGS)
+
+run: $(TO_RUN) ## Run the bot, with the settings of the environment and of .env
+	@$(BIN)/livestream-bot run $(ARGS)
+
+test: $(TO_DEVELOP) ## Run the tests; ARGS="-k word" chooses some, COVERAGE=1 measures and demands coverage
+	$(BIN)/pytest $(ARGS) $(if $(COVERAGE),--cov)
+
+coverage check: COVERAGE := 1
+
+coverage: test ## Run the tests, measure their coverage and demand enough of it
+
+# The tests come last, so that their closing line is the last one.
+check: lint format-check types dockerfile test ## Run all that CI runs
+
+lint: $(TO_DEVELOP) ## Look for mistakes
+	$(BIN)/ruff check
+
+format-check: $(TO_DEVELOP) ## Look for what `make fmt` would change
+	$(BIN)/ruff format --check
+
+types: $(TO_DEVELOP) ## Check the types
+	$(BIN)/mypy
+
+manifests: $(TO_DEVELOP) ## Check the Slack manifests alone (`make test` does it too)
+	$(BIN)/pytest tests/test_manifests.py
+
+dockerfile: $(TO_DEVELOP) ## Check the Dockerfile
+	$(BIN)/hadolint Dockerfile
+
+fmt: $(TO_DEVELOP) ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: $(TO_RUN) ## Measure the bot under load
+	$(BIN)/python -m bench $(ARGS)
+
+LOCK = "$$tmp/bin/uv" pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(ARGS)
+
+lock: ## Write the lock files anew; ARGS=--upgrade takes newer versions
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && set -e && \
+	$(PYTHON) -m venv "$$tmp" && "$$tmp/bin/pip" --disable-pip-version-check -qq install uv && \
+	$(LOCK) pyproject.toml --output-file requirements.txt && \
+	$(LOCK) --group build --output-file requirements-build.txt && \
+	$(LOCK) pyproject.toml --extra dev --group build --constraint requirements.txt \
+		--constraint requirements-build.txt --output-file requirements-dev.txt
+
+clean: ## Remove what the other targets made, .venv included
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An existing .venv is used if it works, and made anew if it does not (its Python was removed, or the folder was moved).
+$(TO_RUN): requirements.txt requirements-build.txt pyproject.toml
+	@$(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		command -v '$(PYTHON)' >/dev/null || { \
+			echo "'$(PYTHON)' was not found. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }; \
+		'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+			echo "'$(PYTHON)' is $$('$(PYTHON)' --version 2>&1), and Python 3.11 or newer is needed. Name one: make PYTHON=/path/to/python3" >&2; exit 1; }; \
+		'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null || { \
+			echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
+		'$(PYTHON)' -m venv --clear $(VENV); \
+	}
+	@echo "Installing what the bot needs into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements.txt -r requirements-build.txt
+	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(TO_DEVELOP): requirements-dev.txt $(TO_RUN)
+	@echo "Installing what its developers need into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,82 @@
+"""The Slack app manifests: valid for Slack, alike where they should be, and asking for no more than the bot needs."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = ROOT.parent / "shared" / "slack-manifest-schema" / "manifest.schema.2.0.0.json"
+NAMES = ["socket", "http"]
+
+
+def manifest(name: str) -> dict[str, Any]:
+    loaded = yaml.safe_load((ROOT / "manifests" / "slack" / f"{name}.yaml").read_text(encoding="utf-8"))
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+@pytest.mark.skipif(not SCHEMA.exists(), reason="Slack's manifest schema does not lie beside this checkout")
+@pytest.mark.parametrize("name", NAMES)
+def test_slack_would_accept_it(name: str) -> None:
+    """Slack's own schema finds nothing wrong: no unknown key, no missing one, no value of another kind."""
+    validator = jsonschema.Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+    assert [error.message for error in validator.iter_errors(manifest(name))] == []
+
+
+@pytest.mark.skipif(not SCHEMA.exists(), reason="Slack's manifest schema does not lie beside this checkout")
+def test_the_schema_would_notice_a_mistake() -> None:
+    """The check above can fail: a command without its slash is refused."""
+    wrong = manifest("socket")
+    wrong["features"]["slash_commands"][0]["command"] = "livestream"
+    validator = jsonschema.Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+    assert not validator.is_valid(wrong)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_texts_fit(name: str) -> None:
+    """No text is longer than Slack shows: name 35, description 140, command 32, usage hint 1000."""
+    display, features = manifest(name)["display_information"], manifest(name)["features"]
+
+    assert display["name"] == features["bot_user"]["display_name"] == "Livestream"
+    assert len(display["name"]) <= 35
+    assert len(display["description"]) <= 140
+    for command in features["slash_commands"]:
+        assert len(command["command"]) <= 32
+        assert len(command["usage_hint"]) <= 1000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_asks_for_the_least(name: str) -> None:
+    """One command, its answers, and messages where the bot was invited: two scopes, no events, no rotating token."""
+    declared = manifest(name)
+
+    assert declared["oauth_config"] == {"scopes": {"bot": ["chat:write", "commands"]}}
+    assert [command["command"] for command in declared["features"]["slash_commands"]] == ["/livestream"]
+    assert set(declared["settings"]) == {
+        "interactivity",
+        "org_deploy_enabled",
+        "socket_mode_enabled",
+        "token_rotation_enabled",
+    }
+    assert declared["settings"]["interactivity"]["is_enabled"] is True
+    assert declared["settings"]["org_deploy_enabled"] is False
+    assert declared["settings"]["token_rotation_enabled"] is False
+
+
+def test_they_differ_only_in_how_slack_reaches_the_bot() -> None:
+    """The HTTP manifest is the Socket Mode one with Socket Mode off and one address, for commands and buttons alike."""
+    socket, http = manifest("socket"), manifest("http")
+    expected = copy.deepcopy(socket)
+    expected["features"]["slash_commands"][0]["url"] = "https://livestream-bot.example.com/slack/events"
+    expected["settings"]["interactivity"]["request_url"] = "https://livestream-bot.example.com/slack/events"
+    expected["settings"]["socket_mode_enabled"] = False
+
+    assert socket["settings"]["socket_mode_enabled"] is True
+    assert http == expected
