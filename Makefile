@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The tests wait for sockets more than they compute.
+JOBS ?= 4
 # Twice quiet: errors are shown, the rest is not.
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
@@ -25,7 +27,7 @@ run: $(TO_RUN) ## Run the bot, with the settings of the environment and of .env
 	@$(BIN)/livestream-bot run $(ARGS)
 
 test: $(TO_DEVELOP) ## Run the tests; ARGS="-k word" chooses some, COVERAGE=1 measures and demands coverage
-	$(BIN)/pytest $(ARGS) $(if $(COVERAGE),--cov)
+	$(BIN)/pytest --numprocesses $(JOBS) $(ARGS) $(if $(COVERAGE),--cov)
 
 coverage check: COVERAGE := 1
 

@@ -1,0 +1,24 @@
+"""A local Cloudflare RealtimeKit: a peer over HTTP, not a mock."""
+
+from bot.sandbox.realtimekit.conditions import Call
+from bot.sandbox.realtimekit.envelopes import ListShape
+from bot.sandbox.realtimekit.faults import Fault
+from bot.sandbox.realtimekit.kit import RealtimeKit
+from bot.sandbox.realtimekit.seeds import SEEDS, Seed
+from bot.sandbox.realtimekit.state import AfterEnd, ImpossibleError, Livestream, Meeting, Session, Shape, Status
+
+__all__ = [
+    "SEEDS",
+    "AfterEnd",
+    "Call",
+    "Fault",
+    "ImpossibleError",
+    "ListShape",
+    "Livestream",
+    "Meeting",
+    "RealtimeKit",
+    "Seed",
+    "Session",
+    "Shape",
+    "Status",
+]

@@ -1,0 +1,149 @@
+"""RealtimeKit's own part of the API: the routes behind the gateway, each a line or two around the pure parts."""
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bot.sandbox.realtimekit import envelopes, listing
+from bot.sandbox.realtimekit.conditions import Conditions
+from bot.sandbox.realtimekit.envelopes import NO_ROUTE, ok, refused, turned_away
+from bot.sandbox.realtimekit.faults import json_response
+from bot.sandbox.realtimekit.gateway import PREFIX
+from bot.sandbox.realtimekit.listing import LivestreamsQuery, MeetingsQuery
+from bot.sandbox.realtimekit.state import ImpossibleError, Livestream, Meeting, livestream_of
+from bot.sandbox.realtimekit.studio import Studio
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+class VideoConfig(BaseModel):
+    """The picture that a livestream is composed in, in pixels."""
+
+    width: int = Field(1280, ge=1, le=1920)
+    height: int = Field(720, ge=1, le=1920)
+
+
+class StartLivestream(BaseModel):
+    """The body of the start of a livestream."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9-_]*$")] | None = None
+    video_config: VideoConfig | None = None
+
+
+class RefusedError(Exception):
+    """RealtimeKit does not do what it was asked; carries what it answers."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.answer = refused(status, message)
+
+
+class Api:
+    """The endpoints, over the meetings of a studio."""
+
+    def __init__(self, studio: Studio, conditions: Conditions) -> None:
+        self._studio = studio
+        self._conditions = conditions
+
+    def routes(self) -> list[Route]:
+        """Where each endpoint is found."""
+        return [
+            Route(f"{PREFIX}/meetings", self.meetings, methods=["GET"]),
+            Route(f"{PREFIX}/meetings/{{meeting_id}}", self.meeting, methods=["GET"]),
+            Route(f"{PREFIX}/meetings/{{meeting_id}}/active-livestream", self.active_livestream, methods=["GET"]),
+            Route(f"{PREFIX}/meetings/{{meeting_id}}/active-livestream/stop", self.stop, methods=["POST"]),
+            Route(f"{PREFIX}/meetings/{{meeting_id}}/livestreams", self.start, methods=["POST"]),
+            Route(f"{PREFIX}/livestreams", self.livestreams, methods=["GET"]),
+            Route(f"{PREFIX}/livestreams/{{livestream_id}}/active-livestream-session", self.session, methods=["GET"]),
+        ]
+
+    async def active_livestream(self, request: Request) -> Response:
+        """The livestream of a meeting, if there is one now."""
+        return json_response(envelopes.active_livestream(self._meeting(request)))
+
+    async def meeting(self, request: Request) -> Response:
+        """One meeting."""
+        return json_response(ok(envelopes.meeting_view(self._meeting(request))))
+
+    async def meetings(self, request: Request) -> Response:
+        """Meetings, a page at a time."""
+        query = MeetingsQuery.model_validate(dict(request.query_params))
+        found = listing.meetings_of(self._studio.meetings.values(), query)
+        return json_response(envelopes.meetings_page(*listing.page_of(found, query)))
+
+    async def livestreams(self, request: Request) -> Response:
+        """Livestreams of all meetings, a page at a time."""
+        query = LivestreamsQuery.model_validate(dict(request.query_params))
+        found = listing.livestreams_of(self._studio.meetings.values(), query)
+        return json_response(
+            envelopes.livestreams_page(*listing.page_of(found, query), shape=self._conditions.list_shape)
+        )
+
+    async def session(self, request: Request) -> Response:
+        """The latest session of a livestream, over or not, with the livestream itself."""
+        livestream = self._livestream(request)
+        if livestream.session is None:
+            raise RefusedError(404, "No session found for this livestream")
+        session = envelopes.session_view(livestream, livestream.session, self._studio.clock.now())
+        return json_response(ok({"livestream": envelopes.livestream_view(livestream), "session": session}))
+
+    async def start(self, request: Request) -> Response:
+        """Invoke a run. It goes live when somebody says so in the sandbox, not by itself."""
+        meeting = self._meeting(request)
+        body = StartLivestream.model_validate_json(await request.body() or b"{}")
+        started = self._studio.start(meeting.id, body.name)
+        return json_response(envelopes.started(livestream_of(started)))
+
+    async def stop(self, request: Request) -> Response:
+        """End the run under way."""
+        meeting = self._meeting(request)
+        if meeting.livestream is None or not meeting.livestream.active:
+            raise RefusedError(404, "No active livestream found for this meeting")
+        self._studio.end(meeting.id)
+        return json_response(ok({"message": "Livestream stopped successfully"}))
+
+    def _meeting(self, request: Request) -> Meeting:
+        meeting = self._studio.meetings.get(_uuid_in(request, "meeting_id"))
+        if meeting is None:
+            raise RefusedError(404, "Meeting not found")
+        return meeting
+
+    def _livestream(self, request: Request) -> Livestream:
+        livestream = self._studio.livestream(_uuid_in(request, "livestream_id"))
+        if livestream is None:
+            raise RefusedError(404, "Livestream not found")
+        return livestream
+
+
+async def refuse(_: Request, error: Exception) -> Response:
+    """Answer what an endpoint raised: what it refused, a step the meeting cannot make, or an unreadable question."""
+    if isinstance(error, RefusedError):
+        return json_response(error.answer)
+    message = _what_is_wrong(error) if isinstance(error, ValidationError) else str(error)
+    return json_response(refused(400, message))
+
+
+async def not_routed(_: Request, error: Exception) -> Response:
+    """Answer a path or a method that there is no endpoint for, as the gateway does."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        return json_response(turned_away(405, 7001, "Method not available for that URI"))
+    return json_response(NO_ROUTE)
+
+
+ERRORS = {RefusedError: refuse, ImpossibleError: refuse, ValidationError: refuse, 404: not_routed, 405: not_routed}
+
+
+def _uuid_in(request: Request, name: str) -> str:
+    text = str(request.path_params[name])
+    if not _UUID.fullmatch(text):
+        raise RefusedError(400, f"{name} must be a valid UUID")
+    return text.lower()
+
+
+def _what_is_wrong(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in error.errors())

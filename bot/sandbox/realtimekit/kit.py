@@ -1,0 +1,52 @@
+"""The sandbox's RealtimeKit, put together."""
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from bot.sandbox.clock import Clock
+from bot.sandbox.realtimekit import api
+from bot.sandbox.realtimekit.conditions import Conditions
+from bot.sandbox.realtimekit.gateway import Gateway, Tenant
+from bot.sandbox.realtimekit.studio import Studio
+
+ACCOUNT_ID = "5a4d0b0c0a7e4f1c9d2e3f4a5b6c7d8e"
+APP_ID = "sandbox-realtimekit-app"
+API_TOKEN = "cf-sandbox-api-token-of-the-livestream-bot"
+
+
+class RealtimeKit(Studio, Conditions):
+    """Cloudflare RealtimeKit as a peer on this machine: meetings, conditions, and the ASGI app that answers.
+
+    `asgi` holds no connection and needs no lifespan: serve it with `bot.serving.serving`.
+    """
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        account_id: str = ACCOUNT_ID,
+        app_id: str = APP_ID,
+        api_token: str = API_TOKEN,
+    ) -> None:
+        Studio.__init__(self, clock or Clock())
+        Conditions.__init__(self)
+        self.tenant = Tenant(account_id, app_id, api_token)
+        self.asgi = Starlette(
+            routes=api.Api(self, self).routes(),
+            middleware=[Middleware(Gateway, tenant=self.tenant, conditions=self, clock=self.clock)],
+            exception_handlers=api.ERRORS,
+        )
+
+    @property
+    def account_id(self) -> str:
+        """The only account there is."""
+        return self.tenant.account_id
+
+    @property
+    def app_id(self) -> str:
+        """The only RealtimeKit app there is."""
+        return self.tenant.app_id
+
+    @property
+    def api_token(self) -> str:
+        """The only API token that is good."""
+        return self.tenant.api_token

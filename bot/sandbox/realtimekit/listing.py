@@ -1,0 +1,89 @@
+"""Filtering, ordering and cutting lists into pages. Pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from bot.sandbox.realtimekit.state import Livestream, Meeting
+
+Item = TypeVar("Item")
+
+
+def _with_zone(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_with_zone)]
+
+
+class SortOrder(StrEnum):
+    """The two words of `sort_order`; Cloudflare writes DSC, not DESC."""
+
+    ASC = "ASC"
+    DSC = "DSC"
+
+
+class PageQuery(BaseModel):
+    """Which page of a list is asked for. Cloudflare documents no page size; 100 is what clients use."""
+
+    page_no: int = Field(1, ge=1)
+    per_page: int = Field(20, ge=1, le=100)
+    start_time: Moment | None = None
+    end_time: Moment | None = None
+
+    def spans(self, moment: float) -> bool:
+        """Whether epoch seconds lie between the times asked for."""
+        after = self.start_time is None or self.start_time.timestamp() <= moment
+        return after and (self.end_time is None or moment <= self.end_time.timestamp())
+
+
+class LivestreamsQuery(PageQuery):
+    """The query of `GET livestreams`."""
+
+    status: str | None = None
+    sort_order: SortOrder = SortOrder.DSC
+    exclude_meetings: bool = False
+
+
+class MeetingsQuery(PageQuery):
+    """The query of `GET meetings`."""
+
+    search: str = ""
+    status: str | None = None
+
+
+def livestreams_of(meetings: Iterable[Meeting], query: LivestreamsQuery) -> list[Livestream]:
+    """The livestreams asked for, by time of creation. All belong to meetings, so excluding meetings leaves none."""
+    found = [
+        livestream
+        for livestream in (meeting.livestream for meeting in meetings)
+        if livestream is not None
+        and not query.exclude_meetings
+        and query.status in (None, livestream.status)
+        and query.spans(livestream.created_at)
+    ]
+    return sorted(found, key=lambda each: (each.created_at, each.id), reverse=query.sort_order is SortOrder.DSC)
+
+
+def meetings_of(meetings: Iterable[Meeting], query: MeetingsQuery) -> list[Meeting]:
+    """The meetings asked for, newest first. `search` looks inside ids and titles, whatever the case."""
+    word = query.search.casefold()
+    found = [
+        meeting
+        for meeting in meetings
+        if (word in meeting.id or word in meeting.title.casefold())
+        and query.status in (None, "ACTIVE" if meeting.joinable else "INACTIVE")
+        and query.spans(meeting.created_at)
+    ]
+    return sorted(found, key=lambda each: (each.created_at, each.id), reverse=True)
+
+
+def page_of(items: Sequence[Item], query: PageQuery) -> tuple[Sequence[Item], dict[str, int]]:
+    """One page, and the `paging` that describes it: offsets count from 1, and are 0 for an empty page."""
+    skipped = (query.page_no - 1) * query.per_page
+    page = items[skipped : skipped + query.per_page]
+    first, last = (skipped + 1, skipped + len(page)) if page else (0, 0)
+    return page, {"total_count": len(items), "start_offset": first, "end_offset": last}

@@ -1,0 +1,43 @@
+"""A local Slack: a peer of the bot over real HTTP and WebSocket.
+
+It signs, verifies, limits and forgets as Slack does; only the base URL tells the bot that it is another one.
+"""
+
+from bot.sandbox.slack.delivery import Delivery, Outcome
+from bot.sandbox.slack.events import Event, EventKind
+from bot.sandbox.slack.faults import RESPONSE_URL, Fault
+from bot.sandbox.slack.limits import Rate
+from bot.sandbox.slack.log import Call, Direction, Sent
+from bot.sandbox.slack.peer import APP_TOKEN, BOT_TOKEN, SIGNING_SECRET, Slack
+from bot.sandbox.slack.seed import ANN, BACKSTAGE, BEN, BOT, CHRIS, EVENTS, GENERAL, RANDOM
+from bot.sandbox.slack.workspace import SLACKBOT, Channel, Message, User, Workspace
+
+__all__ = [
+    "ANN",
+    "APP_TOKEN",
+    "BACKSTAGE",
+    "BEN",
+    "BOT",
+    "BOT_TOKEN",
+    "CHRIS",
+    "EVENTS",
+    "GENERAL",
+    "RANDOM",
+    "RESPONSE_URL",
+    "SIGNING_SECRET",
+    "SLACKBOT",
+    "Call",
+    "Channel",
+    "Delivery",
+    "Direction",
+    "Event",
+    "EventKind",
+    "Fault",
+    "Message",
+    "Outcome",
+    "Rate",
+    "Sent",
+    "Slack",
+    "User",
+    "Workspace",
+]

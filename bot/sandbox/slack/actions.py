@@ -1,0 +1,41 @@
+"""What can be clicked in a message, and what Slack tells the app about a click."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from bot.sandbox.slack.workspace import Message
+
+Element = dict[str, Any]
+
+
+def action_of(message: Message, action_id: str, value: str | None, action_ts: str) -> dict[str, Any]:
+    """The action of a click on the first element with that `action_id`.
+
+    `value` picks the option of a menu, or one of several buttons that share an action_id.
+    Raises LookupError when there is no such element or option.
+    """
+    candidates = [found for found in _elements(message) if found[1].get("action_id") == action_id]
+    for block_id, element in candidates:
+        chosen = _chosen(element, value)
+        if chosen is not None:
+            common = {"action_id": action_id, "block_id": block_id, "type": element["type"], "action_ts": action_ts}
+            return common | chosen
+    raise LookupError(f"nothing to click: action_id {action_id!r}, value {value!r}")
+
+
+def _elements(message: Message) -> Iterator[tuple[str, Element]]:
+    for block in message.blocks:
+        inside = block.get("elements", ()) if block["type"] in ("actions", "context_actions") else ()
+        for element in (block.get("accessory"), *inside):
+            if isinstance(element, dict):
+                yield block["block_id"], element
+
+
+def _chosen(element: Element, value: str | None) -> dict[str, Any] | None:
+    """The fields that differ by type; None when `value` does not belong to this element."""
+    if "options" in element:
+        option = next((option for option in element["options"] if option["value"] == value), None)
+        return None if option is None else {"selected_option": option}
+    if value is not None and element.get("value") != value:
+        return None
+    return {name: element[name] for name in ("text", "value", "style") if name in element}

@@ -1,0 +1,33 @@
+"""What a message says, read from the arguments of a call, checked as Slack checks it."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.sandbox.slack.blocks import read_blocks
+from bot.sandbox.slack.refusal import Refusal
+from bot.sandbox.slack.workspace import Block
+
+MOST_CHARACTERS = 40_000
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    text: str
+    blocks: tuple[Block, ...]
+
+
+def read_content(arguments: Mapping[str, Any], unreachable_images: Collection[str] = ()) -> Content:
+    """The text and blocks of a message.
+
+    Raises Refusal: `no_text`, `msg_too_long`, `invalid_blocks`, `invalid_blocks_format`.
+    """
+    text = arguments.get("text") or ""
+    if not isinstance(text, str):
+        raise Refusal("invalid_arguments")
+    blocks = read_blocks(arguments.get("blocks"), unreachable_images)
+    if not blocks and not text.strip():
+        raise Refusal("no_text")
+    if len(text) > MOST_CHARACTERS:
+        raise Refusal("msg_too_long")
+    return Content(text, blocks)

@@ -1,0 +1,55 @@
+"""Tokens, what they may do, and the secret that Slack signs with."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from slack_sdk.signature import SignatureVerifier
+
+from bot.sandbox.slack.refusal import Refusal
+
+
+class TokenKind(Enum):
+    BOT = auto()
+    APP = auto()
+
+
+@dataclass(slots=True)
+class Credentials:
+    """The app's tokens with the scopes that they hold; scopes may be changed at any time."""
+
+    bot_token: str = field(repr=False)
+    app_token: str = field(repr=False)
+    signing_secret: str = field(repr=False)
+    bot_scopes: set[str] = field(default_factory=lambda: {"commands", "chat:write"})
+    app_scopes: set[str] = field(default_factory=lambda: {"connections:write"})
+
+    def check(self, token: str | None, kind: TokenKind, scope: str | None) -> None:
+        """Let the call pass, or raise a Refusal: who is it, is it the right kind of token, does it hold the scope."""
+        held = self.kind_of(token)
+        if held is not kind:
+            raise Refusal("not_allowed_token_type")
+        if scope is not None and scope not in self.scopes(kind):
+            raise Refusal("missing_scope", needed=scope, provided=",".join(sorted(self.scopes(kind))))
+
+    def kind_of(self, token: str | None) -> TokenKind:
+        """Whose token it is. Raises Refusal: `not_authed` without one, `invalid_auth` for an unknown one."""
+        if not token:
+            raise Refusal("not_authed")
+        if token not in (self.bot_token, self.app_token):
+            raise Refusal("invalid_auth")
+        return TokenKind.BOT if token == self.bot_token else TokenKind.APP
+
+    def scopes(self, kind: TokenKind) -> set[str]:
+        """The scopes that a token of this kind holds."""
+        return self.bot_scopes if kind is TokenKind.BOT else self.app_scopes
+
+    def sign(self, body: bytes, timestamp: int | None = None, clock: Callable[[], float] = time.time) -> dict[str, str]:
+        """The two signature headers for a request body.
+
+        The timestamp is the machine's time, not the sandbox's: the bot compares it with its own.
+        """
+        stamp = str(int(clock() if timestamp is None else timestamp))
+        signature = SignatureVerifier(self.signing_secret).generate_signature(timestamp=stamp, body=body)
+        return {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": signature or ""}

@@ -1,0 +1,135 @@
+"""Brings a payload to the bot, over HTTP or Socket Mode, and waits for its acknowledgement as long as Slack does."""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import aiohttp
+
+from bot.sandbox.clock import Clock
+from bot.sandbox.slack.credentials import Credentials
+from bot.sandbox.slack.log import Call, Direction, Log
+from bot.sandbox.slack.socket_mode import NoConnection, SocketMode
+
+T = TypeVar("T")
+Payload = dict[str, Any]
+
+ACK_SECONDS = 3.0
+
+
+class Outcome(StrEnum):
+    OK = "ok"
+    OPERATION_TIMEOUT = "operation_timeout"
+    DISPATCH_FAILED = "dispatch_failed"
+    UNKNOWN_COMMAND = "unknown_command"
+
+
+class Envelope(StrEnum):
+    """The kinds of payloads, by the names that Socket Mode gives them."""
+
+    SLASH_COMMANDS = "slash_commands"
+    INTERACTIVE = "interactive"
+    EVENTS_API = "events_api"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a payload was received: HTTP status (none without an answer, or over a WebSocket), milliseconds, outcome.
+
+    `body` is what the acknowledgement carried.
+    """
+
+    outcome: Outcome
+    ack_ms: float
+    status: int | None = None
+    body: Payload | None = None
+
+    @property
+    def acked(self) -> bool:
+        """Whether the bot acknowledged in time."""
+        return self.outcome is Outcome.OK
+
+
+class Courier:
+    """Delivers to `request_url`, or over Socket Mode when there is none. `ack_seconds` are of the sandbox's time."""
+
+    def __init__(self, credentials: Credentials, sockets: SocketMode, log: Log, clock: Clock) -> None:
+        self.request_url: str | None = None
+        self.ack_seconds = ACK_SECONDS
+        self._credentials = credentials
+        self._sockets = sockets
+        self._log = log
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+
+    async def deliver(self, envelope: Envelope, name: str, payload: Payload) -> Delivery:
+        """Deliver once, and note it in the log as a call of `name`."""
+        started = self._clock.now()
+        status, body, outcome = await self._attempt(envelope, payload)
+        ms = round((self._clock.now() - started) * 1000, 1)
+        self._log.body(name, json.dumps(body, ensure_ascii=False) if body else "")
+        error = None if outcome is Outcome.OK else outcome.value
+        self._log.call(Call(Direction.SLACK_TO_BOT, name, status, error, ms, started))
+        return Delivery(outcome, ms, status, body)
+
+    async def close(self) -> None:
+        """Close the connections to the bot's HTTP server."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _attempt(self, envelope: Envelope, payload: Payload) -> tuple[int | None, Payload | None, Outcome]:
+        send = self._over_socket if self.request_url is None else self._over_http
+        try:
+            status, body = await within(send(envelope, payload), self.ack_seconds, self._clock)
+        except TimeoutError:
+            return None, None, Outcome.OPERATION_TIMEOUT
+        except (NoConnection, aiohttp.ClientError):
+            return None, None, Outcome.DISPATCH_FAILED
+        return status, body, Outcome.OK if status in (None, 200) else Outcome.DISPATCH_FAILED
+
+    async def _over_socket(self, envelope: Envelope, payload: Payload) -> tuple[int | None, Payload]:
+        accepts = envelope is not Envelope.EVENTS_API
+        return None, await self._sockets.deliver(envelope.value, payload, accepts)
+
+    async def _over_http(self, envelope: Envelope, payload: Payload) -> tuple[int | None, Payload]:
+        assert self.request_url is not None
+        body, content_type = _encoded(envelope, payload)
+        headers = {"Content-Type": content_type, **self._credentials.sign(body)}
+        self._session = self._session or aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        async with self._session.post(self.request_url, data=body, headers=headers, allow_redirects=False) as answer:
+            return answer.status, _decoded(await answer.text(errors="replace"), answer.content_type)
+
+
+def _encoded(envelope: Envelope, payload: Payload) -> tuple[bytes, str]:
+    if envelope is Envelope.EVENTS_API:
+        return json.dumps(payload).encode(), "application/json"
+    fields = payload if envelope is Envelope.SLASH_COMMANDS else {"payload": json.dumps(payload)}
+    return urlencode(fields).encode(), "application/x-www-form-urlencoded"
+
+
+def _decoded(body: str, content_type: str) -> Payload:
+    """The fields of an acknowledgement; plain text is the text of a message."""
+    if content_type != "application/json":
+        return {"text": body} if body else {}
+    try:
+        fields = json.loads(body) if body else {}
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+async def within(work: Coroutine[Any, Any, T], seconds: float, clock: Clock) -> T:
+    """The result of `work`, if it comes within `seconds` of sandbox time; else it is cancelled. Raises TimeoutError."""
+    task, timer = asyncio.ensure_future(work), asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+    finally:
+        task.cancel()
+        timer.cancel()

@@ -1,0 +1,139 @@
+"""What Slack sends to an app and answers about messages. Shapes as in Slack's reference of slash commands, interaction
+payloads and Socket Mode."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bot.sandbox.slack.seed import AppIdentity
+from bot.sandbox.slack.workspace import Channel, Message, User, Workspace
+
+Payload = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Who does something where; the URL and trigger that Slack hands out for it."""
+
+    user: User
+    channel: Channel
+    trigger_id: str
+    response_url: str
+
+
+def slash_command(
+    workspace: Workspace, app: AppIdentity, occasion: Occasion, command: str, text: str
+) -> dict[str, str]:
+    """The form fields of a slash command."""
+    return {
+        "token": app.verification_token,
+        "team_id": workspace.team.id,
+        "team_domain": workspace.team.domain,
+        "channel_id": occasion.channel.id,
+        "channel_name": occasion.channel.name if not _hidden_name(occasion.channel) else "privategroup",
+        "user_id": occasion.user.id,
+        "user_name": occasion.user.name,
+        "command": command,
+        "text": text,
+        "api_app_id": app.app_id,
+        "is_enterprise_install": "false",
+        "response_url": occasion.response_url,
+        "trigger_id": occasion.trigger_id,
+    }
+
+
+def _hidden_name(channel: Channel) -> bool:
+    return channel.is_private and not channel.is_im
+
+
+def block_actions(
+    workspace: Workspace, app: AppIdentity, occasion: Occasion, message: Message, action: Payload
+) -> Payload:
+    """The payload of a click in a message; an ephemeral message is not in it."""
+    payload = _interaction("block_actions", workspace, app, occasion) | {
+        "container": _container(message),
+        "channel": {"id": occasion.channel.id, "name": occasion.channel.name},
+        "state": {"values": {}},
+        "response_url": occasion.response_url,
+        "actions": [action],
+    }
+    if message.ephemeral_to is None:
+        payload["message"] = message_payload(message, workspace, app)
+    return payload
+
+
+def message_shortcut(
+    workspace: Workspace, app: AppIdentity, occasion: Occasion, message: Message, callback_id: str, action_ts: str
+) -> Payload:
+    """The payload of a shortcut from a message's menu."""
+    return _interaction("message_action", workspace, app, occasion) | {
+        "callback_id": callback_id,
+        "action_ts": action_ts,
+        "channel": {"id": occasion.channel.id, "name": occasion.channel.name},
+        "message_ts": message.ts,
+        "message": message_payload(message, workspace, app),
+        "response_url": occasion.response_url,
+    }
+
+
+def _interaction(kind: str, workspace: Workspace, app: AppIdentity, occasion: Occasion) -> Payload:
+    user = {"id": occasion.user.id, "username": occasion.user.name, "name": occasion.user.name}
+    return {
+        "type": kind,
+        "user": user | {"team_id": workspace.team.id},
+        "api_app_id": app.app_id,
+        "token": app.verification_token,
+        "trigger_id": occasion.trigger_id,
+        "team": {"id": workspace.team.id, "domain": workspace.team.domain},
+        "enterprise": None,
+        "is_enterprise_install": False,
+    }
+
+
+def _container(message: Message) -> Payload:
+    container: Payload = {
+        "type": "message",
+        "message_ts": message.ts,
+        "channel_id": message.channel,
+        "is_ephemeral": message.ephemeral_to is not None,
+    }
+    return container | ({"thread_ts": message.thread_ts} if message.thread_ts else {})
+
+
+def event_callback(workspace: Workspace, app: AppIdentity, event: Payload, event_id: str, event_time: int) -> Payload:
+    """The payload of an event of the Events API."""
+    authorization = {
+        "team_id": workspace.team.id,
+        "user_id": app.user_id,
+        "is_bot": True,
+        "is_enterprise_install": False,
+    }
+    return {
+        "token": app.verification_token,
+        "team_id": workspace.team.id,
+        "api_app_id": app.app_id,
+        "event": event,
+        "type": "event_callback",
+        "event_id": event_id,
+        "event_time": event_time,
+        "authorizations": [authorization | {"enterprise_id": None}],
+        "is_ext_shared_channel": False,
+    }
+
+
+def message_payload(message: Message, workspace: Workspace, app: AppIdentity) -> Payload:
+    """A message as Slack describes it to an app."""
+    payload: Payload = {
+        "type": "message",
+        "user": message.author,
+        "ts": message.ts,
+        "text": message.text,
+        "team": workspace.team.id,
+        "blocks": list(message.blocks),
+    }
+    if message.author == app.user_id:
+        payload |= {"bot_id": app.bot_id, "app_id": app.app_id}
+    if message.thread_ts:
+        payload["thread_ts"] = message.thread_ts
+    if message.edited:
+        payload["edited"] = {"user": app.bot_id, "ts": message.edited}
+    return payload

@@ -1,0 +1,273 @@
+"""The local Slack as a whole: builds its parts, and is what tests and the demo hold in their hands."""
+
+import contextlib
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.routing import Route, WebSocketRoute
+
+from bot.sandbox.clock import Clock
+from bot.sandbox.slack.answers import abortable
+from bot.sandbox.slack.arguments import Arguments
+from bot.sandbox.slack.chat import Chat
+from bot.sandbox.slack.credentials import Credentials
+from bot.sandbox.slack.delivery import Courier, Delivery
+from bot.sandbox.slack.events import Events
+from bot.sandbox.slack.faults import Fault, Faults
+from bot.sandbox.slack.front import Front
+from bot.sandbox.slack.limits import Limits
+from bot.sandbox.slack.log import Call, Log, Sent
+from bot.sandbox.slack.methods import methods_of
+from bot.sandbox.slack.people import People
+from bot.sandbox.slack.refusal import RateLimited, Refusal
+from bot.sandbox.slack.response_urls import ResponseUrls
+from bot.sandbox.slack.seed import ANN, GENERAL, AppIdentity, seeded
+from bot.sandbox.slack.socket_mode import SocketMode
+from bot.sandbox.slack.watching import first
+from bot.sandbox.slack.web_api import WebApi
+from bot.sandbox.slack.workspace import Channel, Message
+from bot.serving import listen, serving
+
+BOT_TOKEN = "xoxb-sandbox-bot-token"
+APP_TOKEN = "xapp-sandbox-app-token"
+SIGNING_SECRET = "sandbox-signing-secret"
+
+
+class Slack:
+    """A Slack with one workspace and one app, to be served at `base_url`.
+
+    `events` tells each change, `limits` holds the rate limits, `response_urls` what was handed out;
+    `unreachable_images` are URLs that Slack cannot download.
+    """
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        bot_token: str = BOT_TOKEN,
+        app_token: str = APP_TOKEN,
+        signing_secret: str = SIGNING_SECRET,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.credentials = Credentials(bot_token, app_token, signing_secret)
+        self.app = AppIdentity()
+        self.events = Events()
+        self.workspace = seeded(self.events)
+        self.limits = Limits()
+        self.unreachable_images: set[str] = set()
+        self._log = Log(self.events)
+        self._faults = Faults()
+        self._front = Front(self._faults, self._log, self.clock)
+        self._sockets = SocketMode(self.app.app_id, self.clock, self.events)
+        self._courier = Courier(self.credentials, self._sockets, self._log, self.clock)
+        self.response_urls = ResponseUrls(self.workspace, self.app.user_id, self._front, self.unreachable_images)
+        self._people = People(self.workspace, self.app, self._courier, self.response_urls, self.clock.now)
+        self._chat = Chat(self.workspace, self.app, self.credentials, self.clock, self.unreachable_images)
+        self.asgi = abortable(self._starlette())
+
+    def _starlette(self) -> Starlette:
+        methods = methods_of(self.workspace, self.app, self._chat, self._open_connection)
+        web_api = WebApi(methods, self.credentials, self.limits, self._front)
+        return Starlette(
+            routes=[
+                Route("/api/{method}", web_api.endpoint, methods=["POST"]),
+                Route("/commands/{token}", self.response_urls.endpoint, methods=["POST"]),
+                Route("/actions/{token}", self.response_urls.endpoint, methods=["POST"]),
+                WebSocketRoute("/socket/{ticket}", self._sockets.endpoint),
+            ]
+        )
+
+    def _open_connection(self, arguments: Arguments) -> dict[str, Any]:
+        return {"url": self.base_url.replace("http", "ws", 1) + self._sockets.issue_ticket()}
+
+    @contextlib.asynccontextmanager
+    async def running(self, sock: socket.socket | None = None) -> AsyncIterator["Slack"]:
+        """Serve it on a socket (default: a free port) until the block ends."""
+        async with serving(self.asgi, sock or listen(), drain_seconds=1) as self.base_url:
+            try:
+                yield self
+            finally:
+                await self.close()
+
+    async def close(self) -> None:
+        """Close the connections to the bot."""
+        await self._courier.close()
+
+    # Where things are
+
+    @property
+    def base_url(self) -> str:
+        """Where this Slack is served; response_urls and WebSocket URLs begin with it."""
+        return self._people.base_url
+
+    @base_url.setter
+    def base_url(self, url: str) -> None:
+        self._people.base_url = url
+
+    @property
+    def api_url(self) -> str:
+        """The base URL for a Web API client, with the slash at its end."""
+        return f"{self.base_url}/api/"
+
+    @property
+    def request_url(self) -> str | None:
+        """Where the bot takes signed requests; None delivers over Socket Mode."""
+        return self._courier.request_url
+
+    @request_url.setter
+    def request_url(self, url: str | None) -> None:
+        self._courier.request_url = url
+
+    @property
+    def ack_seconds(self) -> float:
+        """How long the bot has to acknowledge, in sandbox time: with a fast clock that is soon over."""
+        return self._courier.ack_seconds
+
+    @ack_seconds.setter
+    def ack_seconds(self, seconds: float) -> None:
+        self._courier.ack_seconds = seconds
+
+    @property
+    def commands(self) -> set[str]:
+        """The slash commands that the app has registered."""
+        return self._people.commands
+
+    @property
+    def connections(self) -> int:
+        """The number of open Socket Mode connections."""
+        return self._sockets.open
+
+    # What people do
+
+    async def command(
+        self, text: str = "", *, user: str = ANN, channel: str = GENERAL, command: str = "/livestream"
+    ) -> Delivery:
+        """Type a slash command, and wait until the bot has acknowledged it or the time for that is over."""
+        return await self._people.command(text, user, channel, command)
+
+    async def click(self, message: Message, action_id: str, *, user: str = ANN, value: str | None = None) -> Delivery:
+        """Click a button, or the option `value` of a menu. Raises LookupError when it is not there (any more)."""
+        return await self._people.click(message, action_id, user, value)
+
+    async def shortcut(self, message: Message, callback_id: str, *, user: str = ANN) -> Delivery:
+        """Choose a message shortcut."""
+        return await self._people.shortcut(message, callback_id, user)
+
+    async def event(self, event: dict[str, Any]) -> Delivery:
+        """Deliver an event of the Events API, once."""
+        return await self._people.event(event)
+
+    def invite_bot(self, channel: str) -> Channel:
+        """Invite the bot to a channel."""
+        return self.workspace.put_channel(replace(self.workspace.channels[channel], has_bot=True))
+
+    def remove_bot(self, channel: str) -> Channel:
+        """Remove the bot from a channel."""
+        return self.workspace.put_channel(replace(self.workspace.channels[channel], has_bot=False))
+
+    def archive(self, channel: str) -> Channel:
+        """Archive a channel."""
+        return self.workspace.put_channel(replace(self.workspace.channels[channel], is_archived=True))
+
+    def delete_channel(self, channel: str) -> Channel:
+        """Delete a channel with all that is in it."""
+        return self.workspace.put_channel(replace(self.workspace.channels[channel], is_deleted=True))
+
+    def delete_message(self, message: Message) -> Message:
+        """Delete a message, as an admin may."""
+        return self.workspace.delete(message)
+
+    # What people see
+
+    def messages(self, channel: str, viewer: str | None = None) -> list[Message]:
+        """What `viewer` (None: somebody who sees everything) sees in a channel, oldest first, threads left out."""
+        return self.workspace.messages(channel, viewer)
+
+    def replies(self, message: Message, viewer: str | None = None) -> list[Message]:
+        """What `viewer` sees in the thread of a message, oldest first, without that message."""
+        return self.workspace.replies(message.channel, message.ts, viewer)
+
+    async def wait_for_message(self, predicate: Callable[[Message], bool], timeout: float = 5) -> Message:  # noqa: ASYNC109
+        """The first message that fits, already there or still to come. Raises TimeoutError after real seconds."""
+
+        def find() -> Message | None:
+            return next((message for message in self.workspace.every_message() if predicate(message)), None)
+
+        return await first(self.events, find, timeout)
+
+    async def wait_for_connections(self, count: int = 1, timeout: float = 5) -> None:  # noqa: ASYNC109
+        """Wait until at least `count` WebSockets take payloads. Raises TimeoutError after real seconds."""
+        await first(self.events, lambda: self._sockets.ready >= count or None, timeout)
+
+    # What went over the wire
+
+    @property
+    def calls(self) -> deque[Call]:
+        """The last calls in both directions, oldest first."""
+        return self._log.calls
+
+    @property
+    def sent(self) -> deque[Sent]:
+        """The last bodies that the bot sent, oldest first, tokens taken out."""
+        return self._log.sent
+
+    def sign(self, body: bytes, timestamp: int | None = None) -> dict[str, str]:
+        """The signature headers of a request body; `timestamp` in epoch seconds, by default now in real time."""
+        return self.credentials.sign(body, timestamp)
+
+    # What goes wrong
+
+    @property
+    def scopes(self) -> set[str]:
+        """The scopes of the bot token."""
+        return self.credentials.bot_scopes
+
+    @scopes.setter
+    def scopes(self, scopes: set[str]) -> None:
+        self.credentials.bot_scopes = set(scopes)
+
+    @property
+    def app_scopes(self) -> set[str]:
+        """The scopes of the app-level token."""
+        return self.credentials.app_scopes
+
+    @app_scopes.setter
+    def app_scopes(self, scopes: set[str]) -> None:
+        self.credentials.app_scopes = set(scopes)
+
+    @property
+    def honours_client_msg_id(self) -> bool:
+        """Whether a repeated `client_msg_id` posts nothing and answers with the first message; our assumption."""
+        return self._chat.honours_client_msg_id
+
+    @honours_client_msg_id.setter
+    def honours_client_msg_id(self, honours: bool) -> None:
+        self._chat.honours_client_msg_id = honours
+
+    @property
+    def fault(self) -> Fault:
+        """How all calls end until it is set to NONE again."""
+        return self._faults.standing
+
+    @fault.setter
+    def fault(self, fault: Fault) -> None:
+        self._faults.standing = fault
+
+    def rate_limit_next(self, method: str, retry_after: int, times: int = 1) -> None:
+        """Answer the next calls of a method (or of RESPONSE_URL) with HTTP 429."""
+        self._faults.plan(method, RateLimited(retry_after), times)
+
+    def refuse_next(self, method: str, error: str, times: int = 1) -> None:
+        """Answer the next calls of a method with an error of Slack, such as `account_inactive`."""
+        self._faults.plan(method, Refusal(error), times)
+
+    def expire_response_urls(self) -> None:
+        """Expire all response_urls that were handed out so far."""
+        self.response_urls.expire_all()
+
+    async def disconnect(self, reason: str = "refresh_requested") -> None:
+        """Send Socket Mode's `disconnect` to all connections."""
+        await self._sockets.disconnect(reason)

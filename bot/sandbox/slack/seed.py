@@ -1,0 +1,46 @@
+"""The workspace that the sandbox starts with: three people, four channels, one app."""
+
+from dataclasses import dataclass
+
+from bot.sandbox.slack.events import Events
+from bot.sandbox.slack.workspace import SLACKBOT, Channel, Team, User, Workspace
+
+ANN = "U0ANN000001"
+BEN = "U0BEN000001"
+CHRIS = "U0CHRIS0001"
+BOT = "U0LIVEBOT01"
+
+GENERAL = "C0GENERAL01"
+EVENTS = "C0EVENTS001"
+RANDOM = "C0RANDOM001"
+BACKSTAGE = "C0BACKSTAGE"
+
+PEOPLE = frozenset({ANN, BEN, CHRIS})
+
+
+@dataclass(frozen=True, slots=True)
+class AppIdentity:
+    """What Slack calls the bot: its app, its bot user, and the deprecated verification token in payloads."""
+
+    app_id: str = "A0LIVESTREAM"
+    bot_id: str = "B0LIVEBOT01"
+    user_id: str = BOT
+    verification_token: str = "sandbox-verification-token"
+
+
+def seeded(events: Events) -> Workspace:
+    """A new workspace with `#general` and `#events` (the bot is in), `#random` (it is not) and private `#backstage`."""
+    users = (
+        User(ANN, "ann", "Ann"),
+        User(BEN, "ben", "Ben"),
+        User(CHRIS, "chris", "Chris"),
+        User(BOT, "livestream", "Livestream", is_bot=True),
+        User(SLACKBOT, "slackbot", "Slackbot", is_bot=True),
+    )
+    channels = (
+        Channel(GENERAL, "general", PEOPLE, has_bot=True),
+        Channel(EVENTS, "events", PEOPLE, has_bot=True),
+        Channel(RANDOM, "random", PEOPLE),
+        Channel(BACKSTAGE, "backstage", frozenset({ANN, BEN}), is_private=True),
+    )
+    return Workspace(Team("T0SANDBOX01", "Sandbox", "sandbox"), users, channels, events)

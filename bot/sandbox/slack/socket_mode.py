@@ -1,0 +1,183 @@
+"""Socket Mode: the bot's WebSockets, and the envelopes that go through them."""
+
+import asyncio
+import itertools
+import json
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from bot.sandbox.clock import Clock
+from bot.sandbox.slack.events import EventKind, Events
+
+Payload = dict[str, Any]
+
+MOST_CONNECTIONS = 10
+TICKET_LIFETIME = 30
+KEPT_TICKETS = 1_000
+HOST = "applink-sandbox"
+
+
+class NoConnection(Exception):
+    """The app has no WebSocket open, or the one that was chosen broke before it acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionCount:
+    """How many WebSockets are open."""
+
+    open: int
+
+    def to_dict(self) -> Payload:
+        """The count as JSON-compatible values."""
+        return {"open": self.open}
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One WebSocket with the envelopes that wait for their acknowledgement. A draining one gets no more of them."""
+
+    websocket: WebSocket
+    draining: bool = False
+    waiting: dict[str, asyncio.Future[Payload]] = field(default_factory=dict)
+
+    async def send(self, kind: str, payload: Payload, accepts_response_payload: bool) -> Payload:
+        """Send an envelope and wait for the payload of its acknowledgement. Raises NoConnection."""
+        envelope_id = secrets.token_hex(16)
+        acknowledged: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
+        self.waiting[envelope_id] = acknowledged
+        try:
+            await self._send_json(_envelope(envelope_id, kind, payload, accepts_response_payload))
+            return await acknowledged
+        finally:
+            self.waiting.pop(envelope_id, None)
+
+    async def disconnect(self, reason: str) -> None:
+        """Tell the bot that this connection will close; it is expected to open another."""
+        self.draining = True
+        await self._send_json({"type": "disconnect", "reason": reason, "debug_info": {"host": HOST}})
+
+    async def greet(self, app_id: str, connections: int) -> None:
+        """Send the first message of a connection."""
+        debug = {"host": HOST, "build_number": 1, "approximate_connection_time": 3600}
+        hello = {"type": "hello", "num_connections": connections, "debug_info": debug}
+        await self._send_json({**hello, "connection_info": {"app_id": app_id}})
+
+    def acknowledge(self, message: Any) -> None:
+        """Take a message of the bot; what acknowledges nothing that waits is ignored, as Slack does."""
+        envelope_id = message.get("envelope_id") if isinstance(message, dict) else None
+        waiting = self.waiting.get(envelope_id) if isinstance(envelope_id, str) else None
+        if waiting is not None and not waiting.done():
+            payload = message.get("payload")
+            waiting.set_result(payload if isinstance(payload, dict) else {})
+
+    def lost(self) -> None:
+        """Give up what waits: the connection is gone."""
+        self.draining = True
+        for waiting in self.waiting.values():
+            if not waiting.done():
+                waiting.set_exception(NoConnection())
+
+    async def _send_json(self, message: Payload) -> None:
+        try:
+            await self.websocket.send_json(message)
+        except (WebSocketDisconnect, RuntimeError):
+            raise NoConnection from None
+
+
+def _envelope(envelope_id: str, kind: str, payload: Payload, accepts_response_payload: bool) -> Payload:
+    envelope: Payload = {
+        "envelope_id": envelope_id,
+        "type": kind,
+        "payload": payload,
+        "accepts_response_payload": accepts_response_payload,
+    }
+    return envelope | ({"retry_attempt": 0, "retry_reason": ""} if kind == "events_api" else {})
+
+
+class SocketMode:
+    """Tickets for WebSockets, the open ones, and whose turn it is: a payload goes to one of them."""
+
+    def __init__(self, app_id: str, clock: Clock, events: Events) -> None:
+        self._app_id = app_id
+        self._clock = clock
+        self._events = events
+        self._tickets: OrderedDict[str, float] = OrderedDict()
+        self._connections: list[Connection] = []
+        self._turn = itertools.count()
+
+    @property
+    def open(self) -> int:
+        """The number of open connections, draining ones included."""
+        return len(self._connections)
+
+    @property
+    def ready(self) -> int:
+        """The number of connections that payloads are sent to."""
+        return sum(not connection.draining for connection in self._connections)
+
+    def issue_ticket(self) -> str:
+        """The path of a WebSocket that may be opened once, soon."""
+        ticket = secrets.token_urlsafe(18)
+        self._tickets[ticket] = self._clock.now() + TICKET_LIFETIME
+        if len(self._tickets) > KEPT_TICKETS:
+            self._tickets.popitem(last=False)
+        return f"/socket/{ticket}"
+
+    async def endpoint(self, websocket: WebSocket) -> None:
+        """Hold one connection for as long as the bot keeps it."""
+        if self._clock.now() >= self._tickets.pop(websocket.path_params["ticket"], 0):
+            await websocket.close()
+            return
+        await websocket.accept()
+        connection = Connection(websocket)
+        try:
+            await self._hold(connection)
+        except (WebSocketDisconnect, NoConnection):
+            pass  # The bot has gone: the end of every connection.
+        finally:
+            self._remove(connection)
+
+    async def _hold(self, connection: Connection) -> None:
+        if self.open >= MOST_CONNECTIONS:
+            await connection.disconnect("too_many_websockets")
+            await connection.websocket.close()
+            return
+        await connection.greet(self._app_id, self.open + 1)
+        self._connections.append(connection)
+        self._publish()
+        while True:
+            connection.acknowledge(_decoded(await connection.websocket.receive_text()))
+
+    def _remove(self, connection: Connection) -> None:
+        connection.lost()
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self._publish()
+
+    def _publish(self) -> None:
+        self._events.publish(EventKind.CONNECTIONS_CHANGED, ConnectionCount(self.open))
+
+    async def deliver(self, kind: str, payload: Payload, accepts_response_payload: bool) -> Payload:
+        """Send a payload to the next connection; the payload of its acknowledgement. Raises NoConnection."""
+        ready = [connection for connection in self._connections if not connection.draining]
+        if not ready:
+            raise NoConnection
+        return await ready[next(self._turn) % len(ready)].send(kind, payload, accepts_response_payload)
+
+    async def disconnect(self, reason: str) -> None:
+        """Ask for all connections to be opened anew; with `link_disabled` Slack closes them at once."""
+        for connection in tuple(self._connections):
+            await connection.disconnect(reason)
+            if reason == "link_disabled":
+                await connection.websocket.close()
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

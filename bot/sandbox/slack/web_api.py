@@ -1,0 +1,62 @@
+"""The Web API over HTTP: `POST /api/{method}`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from bot.sandbox.slack.answers import rate_limited
+from bot.sandbox.slack.arguments import Arguments, read_arguments
+from bot.sandbox.slack.credentials import Credentials
+from bot.sandbox.slack.front import Front
+from bot.sandbox.slack.limits import Limits
+from bot.sandbox.slack.methods import Method
+from bot.sandbox.slack.refusal import RateLimited, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class WebApi:
+    """Authenticates, limits and runs the calls of the bot."""
+
+    methods: Mapping[str, Method]
+    credentials: Credentials
+    limits: Limits
+    front: Front
+
+    async def endpoint(self, request: Request) -> Response:
+        """Answer one call."""
+        name = request.path_params["method"]
+        arguments = await read_arguments(request)
+        self.front.log.body(name, arguments.as_json())
+        return self.front.answer(name, lambda: self._run(name, arguments), _refused)
+
+    def _run(self, name: str, arguments: Arguments) -> Response:
+        if arguments.flaw is not None:
+            raise Refusal(arguments.flaw)
+        method = self.methods.get(name)
+        if method is None:
+            raise Refusal("unknown_method", req_method=name)
+        headers = self._authenticate(method, arguments)
+        self._limit(name, arguments)
+        return JSONResponse({"ok": True, **method.run(arguments)}, headers=headers)
+
+    def _authenticate(self, method: Method, arguments: Arguments) -> dict[str, str]:
+        """The headers that tell the scopes; what Slack calls accepted are the scopes that the method asks for."""
+        if method.kind is None:
+            return {}
+        self.credentials.check(arguments.token, method.kind, method.scope)
+        held = ",".join(sorted(self.credentials.scopes(method.kind)))
+        return {"x-oauth-scopes": held, "x-accepted-oauth-scopes": method.scope or ""}
+
+    def _limit(self, name: str, arguments: Arguments) -> None:
+        channel = arguments.text("channel") if name == "chat.postMessage" else ""
+        retry_after = self.limits.retry_after(name, channel, self.front.clock.now())
+        if retry_after is not None:
+            raise RateLimited(retry_after)
+
+
+def _refused(refusal: Refusal) -> Response:
+    if isinstance(refusal, RateLimited):
+        return rate_limited(refusal.error, refusal.retry_after)
+    return JSONResponse({"ok": False, "error": refusal.error, **refusal.details})

@@ -1,0 +1,168 @@
+"""A Slack workspace as plain state: its people, channels and messages, and who sees what.
+
+Knows no HTTP, no clock and no bot. Values are frozen: a change replaces them and publishes an event.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bot.sandbox.slack.events import EventKind, Events
+
+SLACKBOT = "USLACKBOT"
+MESSAGES_PER_CHANNEL = 500
+
+Block = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    id: str
+    name: str
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    id: str
+    name: str
+    real_name: str
+    is_bot: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The user as JSON-compatible values."""
+        return {"id": self.id, "name": self.name, "real_name": self.real_name, "is_bot": self.is_bot}
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A conversation. `members` are people; whether the bot is in it is `has_bot`."""
+
+    id: str
+    name: str
+    members: frozenset[str]
+    is_private: bool = False
+    is_im: bool = False
+    is_archived: bool = False
+    has_bot: bool = False
+    is_deleted: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The channel as JSON-compatible values."""
+        flags = ("is_private", "is_im", "is_archived", "has_bot", "is_deleted")
+        return {"id": self.id, "name": self.name, "members": sorted(self.members)} | {
+            f: getattr(self, f) for f in flags
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as it is now. `ephemeral_to` is the only person who sees it; `edited` is the ts of the last edit."""
+
+    channel: str
+    ts: str
+    author: str
+    text: str
+    blocks: tuple[Block, ...] = ()
+    ephemeral_to: str | None = None
+    thread_ts: str | None = None
+    is_broadcast: bool = False
+    edited: str | None = None
+    deleted: bool = False
+    client_msg_id: str | None = field(default=None, repr=False)
+
+    @property
+    def in_channel(self) -> bool:
+        """Whether it shows in the channel itself, not only in a thread."""
+        return self.thread_ts is None or self.is_broadcast
+
+    def seen_by(self, viewer: str | None) -> bool:
+        """Whether a member of the channel sees it; no viewer means somebody who sees everything."""
+        return not self.deleted and (viewer is None or self.ephemeral_to in (None, viewer))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The message as JSON-compatible values."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"blocks": list(self.blocks)}
+
+
+class Workspace:
+    """The state of one workspace. The oldest messages of a channel are forgotten beyond `messages_per_channel`."""
+
+    def __init__(
+        self,
+        team: Team,
+        users: tuple[User, ...],
+        channels: tuple[Channel, ...],
+        events: Events,
+        messages_per_channel: int = MESSAGES_PER_CHANNEL,
+    ) -> None:
+        self.team = team
+        self.users = {user.id: user for user in users}
+        self.channels = {channel.id: channel for channel in channels}
+        self.events = events
+        self._cap = messages_per_channel
+        self._messages: dict[str, OrderedDict[str, Message]] = {channel: OrderedDict() for channel in self.channels}
+        self._last_ts = 0
+
+    def next_ts(self, now: float) -> str:
+        """A message ts for the time `now`, larger than every one before it."""
+        self._last_ts = max(self._last_ts + 1, round(now * 1_000_000))
+        return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
+
+    def post(self, message: Message) -> Message:
+        """Add a message to its channel."""
+        messages = self._messages[message.channel]
+        messages[message.ts] = message
+        while len(messages) > self._cap:
+            messages.popitem(last=False)
+        self.events.publish(EventKind.MESSAGE_POSTED, message)
+        return message
+
+    def edit(self, message: Message, text: str, blocks: tuple[Block, ...], edited: str) -> Message:
+        """Replace the whole content of a message."""
+        return self._change(replace(message, text=text, blocks=blocks, edited=edited), EventKind.MESSAGE_CHANGED)
+
+    def delete(self, message: Message) -> Message:
+        """Delete a message; an empty one stays in its place, so that its thread goes on."""
+        return self._change(replace(message, text="", blocks=(), deleted=True), EventKind.MESSAGE_DELETED)
+
+    def _change(self, message: Message, kind: EventKind) -> Message:
+        self._messages[message.channel][message.ts] = message
+        self.events.publish(kind, message)
+        return message
+
+    def put_channel(self, channel: Channel) -> Channel:
+        """Add a channel, or replace it by its changed self."""
+        self.channels[channel.id] = channel
+        self._messages.setdefault(channel.id, OrderedDict())
+        self.events.publish(EventKind.CHANNEL_CHANGED, channel)
+        return channel
+
+    def find(self, channel: str, ts: str) -> Message | None:
+        """The message of that ts, deleted ones included."""
+        return self._messages[channel].get(ts) if channel in self._messages else None
+
+    def find_client_msg_id(self, channel: str, client_msg_id: str) -> Message | None:
+        """The message that was posted under that id, unless it is forgotten."""
+        known = self._messages[channel].values()
+        return next((message for message in known if message.client_msg_id == client_msg_id), None)
+
+    def every_message(self) -> Iterator[Message]:
+        """All messages that are not deleted, channel by channel."""
+        for messages in tuple(self._messages.values()):
+            yield from [message for message in messages.values() if not message.deleted]
+
+    def messages(self, channel: str, viewer: str | None = None) -> list[Message]:
+        """What `viewer` sees in the channel itself, oldest first."""
+        return [message for message in self._visible(channel, viewer) if message.in_channel]
+
+    def replies(self, channel: str, thread_ts: str, viewer: str | None = None) -> list[Message]:
+        """What `viewer` sees in a thread below its first message, oldest first."""
+        return [message for message in self._visible(channel, viewer) if message.thread_ts == thread_ts]
+
+    def _visible(self, channel: str, viewer: str | None) -> list[Message]:
+        place = self.channels[channel]
+        if place.is_deleted or (viewer is not None and place.is_private and viewer not in place.members):
+            return []
+        return [message for message in self._messages[channel].values() if message.seen_by(viewer)]

@@ -1,0 +1,117 @@
+"""The sandbox's RealtimeKit as Cloudflare's own SDK reads it."""
+
+from collections.abc import AsyncIterator
+
+import cloudflare
+import pytest
+from cloudflare import AsyncCloudflare
+
+from bot.sandbox.clock import Clock
+from bot.sandbox.realtimekit import Fault, ListShape, RealtimeKit, seeds
+from bot.serving import listen, serving
+
+
+@pytest.fixture
+def kit() -> RealtimeKit:
+    kit = RealtimeKit(clock=Clock(speed=0))
+    kit.seed()
+    return kit
+
+
+@pytest.fixture
+async def sdk(kit: RealtimeKit) -> AsyncIterator[AsyncCloudflare]:
+    async with (
+        serving(kit.asgi, listen()) as url,
+        AsyncCloudflare(api_token=kit.api_token, base_url=f"{url}/client/v4", max_retries=0) as sdk,
+    ):
+        yield sdk
+
+
+async def test_the_sdk_reads_an_active_livestream(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
+    """The SDK finds every field of the livestream where it looks for it."""
+    answer = await sdk.realtime_kit.livestreams.get_meeting_active_livestreams(
+        seeds.LIVE, account_id=kit.account_id, app_id=kit.app_id
+    )
+
+    assert answer.data
+    assert (answer.data.name, answer.data.status, answer.data.disabled) == ("Launch keynote", "LIVE", "false")
+    assert answer.data.playback_url
+    assert answer.data.created_at
+    assert answer.data.stream_key in kit.secrets
+
+
+async def test_the_sdk_reads_a_session(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
+    """The SDK finds the reason of an error in the session, and the livestream beside it."""
+    livestream = kit.meetings[seeds.ERRORED].livestream
+    assert livestream
+
+    answer = await sdk.realtime_kit.livestreams.get_active_livestreams_for_livestream_id(
+        livestream.id, account_id=kit.account_id, app_id=kit.app_id
+    )
+
+    assert answer.data
+    assert answer.data.session
+    assert answer.data.session.err_message == livestream.sessions[-1].err_message
+    assert answer.data.livestream
+    assert answer.data.livestream.status == "ERRORED"
+
+
+async def test_the_sdk_reads_the_list_in_the_schemas_shape(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
+    """The SDK knows the list only as the schema has it."""
+    kit.list_shape = ListShape.OBJECT
+
+    answer = await sdk.realtime_kit.livestreams.get_all_livestreams(
+        kit.app_id, account_id=kit.account_id, status="LIVE", per_page=100
+    )
+
+    assert answer.data
+    assert answer.data.status == "LIVE"
+    assert answer.data.paging
+    assert answer.data.paging.total_count == 7
+
+
+async def test_the_sdk_reads_meetings(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
+    """The SDK reads one meeting and a list of them."""
+    one = await sdk.realtime_kit.meetings.get_meeting_by_id(seeds.UNNAMED, account_id=kit.account_id, app_id=kit.app_id)
+    listed = await sdk.realtime_kit.meetings.get(kit.app_id, account_id=kit.account_id, search="board")
+
+    assert one.data
+    assert one.data.title == "Monthly all-hands"
+    assert [each.id for each in listed.data] == [seeds.ERRORED]
+
+
+async def test_the_sdk_starts_and_stops_a_livestream(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
+    """The SDK's start and stop move the meeting."""
+    livestreams = sdk.realtime_kit.livestreams
+
+    started = await livestreams.start_livestreaming_a_meeting(
+        seeds.NEVER_LIVE, account_id=kit.account_id, app_id=kit.app_id
+    )
+    running = kit.meetings[seeds.NEVER_LIVE].running
+    stopped = await livestreams.stop_livestreaming_a_meeting(
+        seeds.NEVER_LIVE, account_id=kit.account_id, app_id=kit.app_id
+    )
+
+    assert started.data
+    assert started.data.status == "INVOKED"
+    assert running
+    assert stopped.success
+    assert not kit.meetings[seeds.NEVER_LIVE].running
+
+
+async def test_the_sdk_raises_what_it_raises_for_cloudflare(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
+    """No livestream, a bad token and a limit are errors of their own to the SDK."""
+
+    async def ask(meeting_id: str) -> None:
+        await sdk.realtime_kit.livestreams.get_meeting_active_livestreams(
+            meeting_id, account_id=kit.account_id, app_id=kit.app_id
+        )
+
+    with pytest.raises(cloudflare.NotFoundError):
+        await ask(seeds.NEVER_LIVE)
+    kit.fail_next(Fault.UNAUTHORISED)
+    with pytest.raises(cloudflare.AuthenticationError):
+        await ask(seeds.LIVE)
+    kit.fail_next(Fault.RATE_LIMITED)
+    with pytest.raises(cloudflare.RateLimitError):
+        await ask(seeds.LIVE)

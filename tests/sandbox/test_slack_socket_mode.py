@@ -1,0 +1,267 @@
+"""Socket Mode: Bolt's own handler on the sandbox's WebSockets."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.sandbox.clock import Clock
+from bot.sandbox.slack import ANN, APP_TOKEN, BOT_TOKEN, GENERAL, EventKind, Message, Outcome, Slack
+from bot.sandbox.slack.watching import first
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[Slack]:
+    async with Slack(clock=Clock(speed=0)).running() as slack:
+        yield slack
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@contextlib.asynccontextmanager
+async def bolt(slack: Slack, session: aiohttp.ClientSession) -> AsyncIterator[AsyncApp]:
+    """A Bolt app that is connected over Socket Mode."""
+    app = AsyncApp(client=AsyncWebClient(BOT_TOKEN, base_url=slack.api_url, session=session, retry_handlers=[]))
+    handler = AsyncSocketModeHandler(app, APP_TOKEN, web_client=app.client)
+    connected = slack.connections
+    await handler.connect_async()  # type: ignore[no-untyped-call]
+    await slack.wait_for_connections(connected + 1)
+    try:
+        yield app
+    finally:
+        await handler.close_async()  # type: ignore[no-untyped-call]
+
+
+@contextlib.asynccontextmanager
+async def raw(slack: Slack, session: aiohttp.ClientSession) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A bare WebSocket, past its hello."""
+    client = AsyncWebClient(base_url=slack.api_url, session=session)
+    url = (await client.apps_connections_open(app_token=APP_TOKEN))["url"]
+    async with session.ws_connect(str(url)) as socket:
+        assert (await socket.receive_json())["type"] == "hello"
+        yield socket
+
+
+def answering(seen: list[int], replica: int) -> Callable[..., Awaitable[None]]:
+    async def answer(ack: Any) -> None:
+        await ack()
+        seen.append(replica)
+
+    return answer
+
+
+async def test_command(slack: Slack, session: aiohttp.ClientSession) -> None:
+    """A command goes over the WebSocket; what the acknowledgement carries is shown."""
+    async with bolt(slack, session) as app:
+
+        @app.command("/livestream")
+        async def answer(ack: Any, command: Any, say: Any) -> None:
+            await ack(f"looking for {command['text']}")
+            await say("found")
+
+        delivery = await slack.command("m1")
+        await slack.wait_for_message(lambda message: message.text == "found")
+
+    assert (delivery.outcome, delivery.status) == (Outcome.OK, None)
+    assert "looking for m1" in [message.text for message in slack.messages(GENERAL, ANN)]
+
+
+async def test_interactions(slack: Slack, session: aiohttp.ClientSession) -> None:
+    """Clicks, shortcuts and events go over the WebSocket as well."""
+    seen: list[str] = []
+    button = {"type": "button", "action_id": "watch", "text": {"type": "plain_text", "text": "Watch"}}
+    row = {"type": "actions", "block_id": "row", "elements": [button]}
+    message = slack.workspace.post(Message(GENERAL, "1.000000", ANN, "card", (row,)))
+    async with bolt(slack, session) as app:
+
+        @app.action("watch")
+        @app.message_shortcut("follow_this")
+        async def acted(ack: Any, body: Any) -> None:
+            await ack()
+            seen.append(body["type"])
+
+        @app.event("app_home_opened")
+        async def opened(event: Any) -> None:
+            seen.append(event["type"])
+
+        deliveries = [
+            await slack.click(message, "watch"),
+            await slack.shortcut(message, "follow_this"),
+            await slack.event({"type": "app_home_opened", "user": ANN, "tab": "home"}),
+        ]
+
+    assert all(delivery.acked for delivery in deliveries)
+    assert seen == ["block_actions", "message_action", "app_home_opened"]
+
+
+async def test_unhandled(slack: Slack, session: aiohttp.ClientSession) -> None:
+    """Bolt does not acknowledge a command that it has no listener for: three seconds later it has failed."""
+    async with bolt(slack, session):
+        pending = asyncio.create_task(slack.command("m1"))
+        while not pending.done():
+            await asyncio.sleep(0)
+            slack.clock.advance(0.1)
+
+    assert pending.result().outcome is Outcome.OPERATION_TIMEOUT
+    assert slack.messages(GENERAL, ANN)[0].text == '/livestream failed with the error "operation_timeout"'
+
+
+async def test_no_connection(slack: Slack) -> None:
+    """Without a connection a command fails at once."""
+    assert (await slack.command("m1")).outcome is Outcome.DISPATCH_FAILED
+
+
+async def test_round_robin(slack: Slack, session: aiohttp.ClientSession) -> None:
+    """Of several replicas each gets its share, and a payload goes to one of them."""
+    seen: list[int] = []
+    async with contextlib.AsyncExitStack() as stack:
+        for replica in range(2):
+            app = await stack.enter_async_context(bolt(slack, session))
+            app.command("/livestream")(answering(seen, replica))
+        assert slack.connections == 2
+        for _ in range(4):
+            await slack.command("m1")
+
+    assert sorted(seen) == [0, 0, 1, 1]
+
+
+async def test_envelope(slack: Slack, session: aiohttp.ClientSession) -> None:
+    """An envelope says what it is, and only its own id acknowledges it."""
+    async with raw(slack, session) as socket:
+        pending = asyncio.create_task(slack.command("m1"))
+        envelope = await socket.receive_json()
+        await socket.send_str("no JSON")
+        await socket.send_json(["no object"])
+        await socket.send_json({"envelope_id": "another"})
+        await socket.send_json({"envelope_id": envelope["envelope_id"], "payload": {"text": "hello"}})
+        delivery = await pending
+
+    assert (envelope["type"], envelope["accepts_response_payload"]) == ("slash_commands", True)
+    assert envelope["payload"]["text"] == "m1"
+    assert delivery.body == {"text": "hello"}
+
+
+async def test_lost_connection(slack: Slack, session: aiohttp.ClientSession) -> None:
+    """A bot that goes away with an envelope in its hands has failed to take it."""
+    async with raw(slack, session) as socket:
+        pending = asyncio.create_task(slack.command("m1"))
+        await socket.receive_json()
+
+    assert (await pending).outcome is Outcome.DISPATCH_FAILED
+    assert slack.connections == 0
+
+
+async def test_refresh(slack: Slack, session: aiohttp.ClientSession) -> None:
+    """Asked to refresh, the bot opens a new connection and goes on."""
+    async with bolt(slack, session) as app:
+        seen: list[str] = []
+
+        @app.command("/livestream")
+        async def answer(ack: Any, command: Any) -> None:
+            await ack()
+            seen.append(command["text"])
+
+        await slack.disconnect("refresh_requested")
+        await slack.wait_for_connections()
+        delivery = await slack.command("after")
+
+    assert delivery.acked
+    assert seen == ["after"]
+
+
+async def test_draining(slack: Slack, session: aiohttp.ClientSession) -> None:
+    """A connection that was asked to go may still acknowledge what it has, and gets nothing new."""
+    async with raw(slack, session) as socket:
+        pending = asyncio.create_task(slack.command("m1"))
+        envelope = await socket.receive_json()
+        await slack.disconnect("warning")
+        assert (await socket.receive_json())["reason"] == "warning"
+
+        assert (await slack.command("m2")).outcome is Outcome.DISPATCH_FAILED
+        await socket.send_json({"envelope_id": envelope["envelope_id"]})
+        assert (await pending).acked
+
+
+async def test_link_disabled(slack: Slack, session: aiohttp.ClientSession) -> None:
+    """When Socket Mode is switched off the connection is closed."""
+    async with raw(slack, session) as socket:
+        await slack.disconnect("link_disabled")
+
+        assert (await socket.receive_json())["reason"] == "link_disabled"
+        assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+
+
+async def test_tickets(slack: Slack, session: aiohttp.ClientSession) -> None:
+    """A WebSocket URL works once, and not for long."""
+    client = AsyncWebClient(base_url=slack.api_url, session=session)
+    used, stale = [(await client.apps_connections_open(app_token=APP_TOKEN))["url"] for _ in range(2)]
+    await (await session.ws_connect(used)).close()
+
+    async def refused(url: str) -> None:
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await session.ws_connect(url)
+
+    await refused(used)
+    slack.clock.advance(31)
+    await refused(stale)
+    await refused(slack.base_url + "/socket/invented")
+
+
+async def test_ten_connections(slack: Slack, session: aiohttp.ClientSession) -> None:
+    """An app has ten connections at most."""
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(10):
+            await stack.enter_async_context(raw(slack, session))
+        client = AsyncWebClient(base_url=slack.api_url, session=session)
+        url = (await client.apps_connections_open(app_token=APP_TOKEN))["url"]
+        eleventh = await stack.enter_async_context(session.ws_connect(str(url)))
+
+        assert (await eleventh.receive_json())["reason"] == "too_many_websockets"
+        assert slack.connections == 10
+
+
+async def test_ping(slack: Slack, session: aiohttp.ClientSession) -> None:
+    """Pings are answered with what they carried."""
+    client = AsyncWebClient(base_url=slack.api_url, session=session)
+    url = (await client.apps_connections_open(app_token=APP_TOKEN))["url"]
+    async with session.ws_connect(str(url), autoping=False) as socket:
+        await socket.receive()
+        await socket.ping(b"sdk-ping-pong:1")
+
+        pong = await socket.receive()
+
+    assert (pong.type, bytes(pong.data)) == (aiohttp.WSMsgType.PONG, b"sdk-ping-pong:1")
+
+
+async def test_wrong_app_token(slack: Slack, session: aiohttp.ClientSession) -> None:
+    """A wrong app-level token opens no connection."""
+    client = AsyncWebClient(base_url=slack.api_url, session=session, retry_handlers=[])
+
+    with pytest.raises(SlackApiError) as caught:
+        await client.apps_connections_open(app_token="xapp-wrong")
+
+    assert caught.value.response["error"] == "invalid_auth"
+
+
+async def test_events(slack: Slack, session: aiohttp.ClientSession) -> None:
+    """Those who watch are told how many connections are open."""
+    counts: list[Any] = []
+    slack.events.subscribe(
+        lambda event: counts.append(event.to_dict()) if event.kind is EventKind.CONNECTIONS_CHANGED else None
+    )
+    async with raw(slack, session):
+        pass
+    await first(slack.events, lambda: counts[1:] or None, 5)
+
+    assert [count["subject"]["open"] for count in counts] == [1, 0]

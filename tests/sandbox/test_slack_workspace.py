@@ -1,0 +1,93 @@
+"""The state of the sandbox's Slack: who sees what, and what is told to those who watch."""
+
+import json
+
+import pytest
+
+from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, EVENTS, GENERAL, Event, EventKind, Message, Workspace
+from bot.sandbox.slack.events import Events
+from bot.sandbox.slack.seed import seeded
+
+
+@pytest.fixture
+def workspace() -> Workspace:
+    return seeded(Events())
+
+
+def post(workspace: Workspace, text: str, channel: str = GENERAL, **fields: str) -> Message:
+    return workspace.post(Message(channel, workspace.next_ts(1_000), BOT, text, **fields))  # type: ignore[arg-type]
+
+
+def test_ts_grow(workspace: Workspace) -> None:
+    """No two messages have the same ts, even at the same moment or when time goes back."""
+    stamps = [workspace.next_ts(now) for now in (1_000.0, 1_000.0, 999.0, 1_000.5)]
+
+    assert stamps == ["1000.000000", "1000.000001", "1000.000002", "1000.500000"]
+
+
+def test_ephemeral(workspace: Workspace) -> None:
+    """An ephemeral message is seen by one person only, in the order in which it came."""
+    post(workspace, "for all")
+    post(workspace, "for Ann", ephemeral_to=ANN)
+
+    assert [message.text for message in workspace.messages(GENERAL, ANN)] == ["for all", "for Ann"]
+    assert [message.text for message in workspace.messages(GENERAL, BEN)] == ["for all"]
+
+
+def test_private_channel(workspace: Workspace) -> None:
+    """Nobody sees a private channel that they are not a member of."""
+    post(workspace, "psst", BACKSTAGE)
+
+    assert workspace.messages(BACKSTAGE, ANN)
+    assert not workspace.messages(BACKSTAGE, CHRIS)
+
+
+def test_threads(workspace: Workspace) -> None:
+    """Replies are in their thread; a broadcast one is in the channel too."""
+    root = post(workspace, "card")
+    post(workspace, "live", thread_ts=root.ts)
+    workspace.post(Message(GENERAL, workspace.next_ts(1_001), BOT, "ended", thread_ts=root.ts, is_broadcast=True))
+
+    assert [message.text for message in workspace.messages(GENERAL, ANN)] == ["card", "ended"]
+    assert [message.text for message in workspace.replies(GENERAL, root.ts, ANN)] == ["live", "ended"]
+
+
+def test_deleted(workspace: Workspace) -> None:
+    """A deleted message is seen no more, keeps nothing of what it said, and its thread goes on."""
+    root = post(workspace, "secret")
+    post(workspace, "live", thread_ts=root.ts)
+
+    gone = workspace.delete(root)
+
+    assert "secret" not in str(gone.to_dict())
+    assert not workspace.messages(GENERAL, ANN)
+    assert workspace.replies(GENERAL, root.ts, ANN)
+
+
+def test_cap() -> None:
+    """A channel forgets its oldest messages, and only its own."""
+    seed = seeded(Events())
+    small = Workspace(
+        seed.team, tuple(seed.users.values()), tuple(seed.channels.values()), Events(), messages_per_channel=2
+    )
+    for text in ("1", "2", "3"):
+        post(small, text)
+    post(small, "other", EVENTS)
+
+    assert [message.text for message in small.every_message()] == ["2", "3", "other"]
+
+
+def test_events(workspace: Workspace) -> None:
+    """Each change is told at once, as values that JSON takes, until one unsubscribes."""
+    told: list[Event] = []
+    unsubscribe = workspace.events.subscribe(told.append)
+
+    message = post(workspace, "a")
+    workspace.edit(message, "b", ({"type": "divider"},), "1001.000000")
+    workspace.delete(message)
+    unsubscribe()
+    post(workspace, "c")
+
+    kinds = [EventKind.MESSAGE_POSTED, EventKind.MESSAGE_CHANGED, EventKind.MESSAGE_DELETED]
+    assert [event.kind for event in told] == kinds
+    assert json.loads(json.dumps(told[1].to_dict()))["subject"]["blocks"] == [{"type": "divider"}]
