@@ -31,6 +31,9 @@ def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
         sock.listen(1024)
+    except TypeError:  # a host that no encoding takes
+        sock.close()
+        raise OSError(f"not the name of a host: {host!r}") from None
     except BaseException:
         sock.close()
         raise

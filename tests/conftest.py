@@ -1,0 +1,137 @@
+"""A local Slack, a local RealtimeKit and the bot between them, over real sockets."""
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import structlog
+
+from bot import logs
+from bot.app import running
+from bot.config import Settings
+from bot.sandbox.bot_process import Mode, settings_for
+from bot.sandbox.clock import Clock
+from bot.sandbox.realtimekit import RealtimeKit
+from bot.sandbox.slack import ANN, GENERAL, Message, Outcome, Slack
+from bot.serving import listen, serving
+
+OURS = ("HTTPS_PROXY", "https_proxy", "SLACK_", "CLOUDFLARE_", "REALTIMEKIT_", "LOG_", "HOST", "PORT")
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test reads the settings, or the .env, of whoever runs it."""
+    for name in list(os.environ):
+        if name.startswith(OURS):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def log() -> Iterator[io.StringIO]:
+    """Everything that the bot logs, one JSON object a line, down to DEBUG."""
+    stream = io.StringIO()
+    logs.configure(level="DEBUG", style="json", stream=stream)
+    yield stream
+    structlog.contextvars.clear_contextvars()
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@dataclass
+class World:
+    """Slack, RealtimeKit, and what a person does in between."""
+
+    slack: Slack
+    kit: RealtimeKit
+    kit_url: str
+    log: io.StringIO
+    bot_url: str = ""
+    seen: set[str] = field(default_factory=set)
+
+    def settings(self, mode: Mode = "http", **changes: Any) -> Settings:
+        environment = settings_for(self.slack, self.slack.base_url, self.kit, self.kit_url, mode)
+        values: dict[str, Any] = {name.lower(): value for name, value in environment.items()}
+        return Settings(_env_file=None, **{**values, **changes})
+
+    @contextlib.asynccontextmanager
+    async def bot(self, mode: Mode = "http", *, wait: bool = True, **changes: Any) -> AsyncIterator[None]:
+        """Run the bot in this process until the block ends; `wait` for its Socket Mode connection."""
+        async with running(self.settings(mode, **changes), listen()) as self.bot_url:
+            self.slack.request_url = f"{self.bot_url}/slack/events" if mode == "http" else None
+            if mode == "socket" and wait:
+                await self.slack.wait_for_connections()
+            yield
+
+    async def ask(self, text: str, *, user: str = ANN, channel: str = GENERAL) -> Message:
+        """Type `/livestream ...` and wait for the private answer."""
+        self.seen |= {message.ts for message in self.slack.workspace.every_message()}
+        delivery = await self.slack.command(text, user=user, channel=channel)
+        assert delivery.outcome is Outcome.OK, delivery
+        return await self.next_message(lambda message: message.ephemeral_to == user)
+
+    async def next_message(self, predicate: Callable[[Message], bool]) -> Message:
+        """The next message that fits and was not there before the last `ask`."""
+        return await self.slack.wait_for_message(
+            lambda message: message.ts not in self.seen and predicate(message), timeout=15
+        )
+
+    async def told_beside(self, answer: Message) -> Message:
+        """What the person who got this private answer is told next, in a message of its own."""
+        return await self.slack.wait_for_message(
+            lambda message: message.ephemeral_to == answer.ephemeral_to and message.ts > answer.ts, timeout=15
+        )
+
+    async def idle(self) -> None:
+        """Wait until the bot serves nobody."""
+        await self._until("/metrics", "livestream_bot_in_flight 0.0")
+
+    async def ready(self) -> None:
+        """Wait until the bot says that it is ready."""
+        await self._until("/readyz", '"ready":true')
+
+    async def _until(self, path: str, text: str) -> None:
+        async with asyncio.timeout(15), aiohttp.ClientSession() as session:
+            while True:
+                async with session.get(self.bot_url + path) as response:
+                    if text in await response.text():
+                        return
+                await asyncio.sleep(0.01)
+
+    async def logged(self, event: str) -> dict[str, Any]:
+        """The first log line of this event, already there or still to come."""
+        async with asyncio.timeout(15):
+            while True:
+                for line in self.log.getvalue().splitlines():
+                    fields: dict[str, Any] = json.loads(line)
+                    if fields["event"] == event:
+                        return fields
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def world(clock: Clock, log: io.StringIO) -> AsyncIterator[World]:
+    """A seeded RealtimeKit and a Slack, with no bot yet."""
+    kit, slack = RealtimeKit(clock), Slack(clock)
+    kit.seed()
+    async with slack.running(), serving(kit.asgi, listen(), drain_seconds=1) as kit_url:
+        yield World(slack, kit, kit_url, log)
+
+
+@pytest.fixture
+async def connected(world: World) -> AsyncIterator[World]:
+    """The same with a bot that is connected by HTTP."""
+    async with world.bot():
+        yield world

@@ -1,0 +1,409 @@
+"""Settings, from the environment and from `.env`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.config import (
+    CloudflareSettings,
+    LogSettings,
+    LookupSettings,
+    NetworkSettings,
+    ServerSettings,
+    Settings,
+    SettingsSection,
+    SlackSettings,
+    load,
+)
+from bot.errors import ConfigurationError
+
+BOT_TOKEN, APP_TOKEN, SIGNING_SECRET = "xoxb-1-abc", "xapp-1-def", "0a1b2c3d"  # made up
+API_TOKEN = "cloudflare-ghi"  # made up
+SECRETS = [BOT_TOKEN, APP_TOKEN, SIGNING_SECRET, API_TOKEN]
+COMPLETE = {
+    "SLACK_BOT_TOKEN": BOT_TOKEN,
+    "SLACK_APP_TOKEN": APP_TOKEN,
+    "SLACK_SIGNING_SECRET": SIGNING_SECRET,
+    "CLOUDFLARE_API_TOKEN": API_TOKEN,
+    "CLOUDFLARE_ACCOUNT_ID": "5a4d0b0c0a7e4f1c9d2e3f4a5b6c7d8e",
+    "REALTIMEKIT_APP_ID": "a-realtimekit-app",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment in which nothing is missing."""
+    for name, value in COMPLETE.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def mistakes(section: type[SettingsSection] = Settings) -> list[str]:
+    with pytest.raises(ConfigurationError) as raised:
+        load(section)
+    return raised.value.mistakes
+
+
+def test_defaults(environment: pytest.MonkeyPatch) -> None:
+    """What is not required has the default that the contract names."""
+    read = load(Settings)
+
+    assert read.slack_api_url == "https://slack.com/api/"
+    assert read.cloudflare_base_url == "https://api.cloudflare.com/client/v4"
+    assert (read.host, read.port) == ("127.0.0.1", 3000)
+    assert (read.log_format, read.log_level) == (None, "INFO")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("SLACK_API_URL", "https://slack.example.com/api/", "https://slack.example.com/api/"),
+        ("CLOUDFLARE_BASE_URL", "http://127.0.0.1:8000/client/v4", "http://127.0.0.1:8000/client/v4"),
+        ("CLOUDFLARE_ACCOUNT_ID", " abc ", "abc"),
+        ("REALTIMEKIT_APP_ID", "app_1-2", "app_1-2"),
+        ("HOST", "0.0.0.0", "0.0.0.0"),
+        ("PORT", "8080", 8080),
+        ("LOG_FORMAT", "json", "json"),
+        ("LOG_FORMAT", "Console", "console"),
+        ("LOG_LEVEL", "debug", "DEBUG"),
+        ("LOG_LEVEL", " Warning ", "WARNING"),
+    ],
+)
+def test_read_from_the_environment(environment: pytest.MonkeyPatch, name: str, text: str, value: Any) -> None:
+    """Each variable is read, without the spaces around it."""
+    environment.setenv(name, text)
+
+    assert getattr(load(Settings), name.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SLACK_BOT_TOKEN", BOT_TOKEN),
+        ("SLACK_APP_TOKEN", APP_TOKEN),
+        ("SLACK_SIGNING_SECRET", SIGNING_SECRET),
+        ("CLOUDFLARE_API_TOKEN", API_TOKEN),
+    ],
+)
+def test_secrets_are_read(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """Each secret is read, without the spaces and the line end that came along."""
+    environment.setenv(name, f" {value}\n")
+
+    assert getattr(load(Settings), name.lower()).get_secret_value() == value
+
+
+def test_everything_missing() -> None:
+    """All that is missing is told at once, a sentence each that says what it is."""
+    assert sorted(mistakes()) == [
+        "CLOUDFLARE_ACCOUNT_ID is not set. The account that the app belongs to.",
+        "CLOUDFLARE_API_TOKEN is not set. API token with the permission Realtime or Realtime Admin.",
+        "REALTIMEKIT_APP_ID is not set. The RealtimeKit app.",
+        "SLACK_BOT_TOKEN is not set. Bot token of the workspace (xoxb-...).",
+        "SLACK_SIGNING_SECRET or SLACK_APP_TOKEN must be set: the first for HTTP, the second for Socket Mode.",
+    ]
+
+
+def test_everything_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is wrong is told at once, each with its variable's name, and none of it is quoted."""
+    for name in [*COMPLETE, "SLACK_API_URL", "CLOUDFLARE_BASE_URL", "LOG_FORMAT", "LOG_LEVEL", "PORT"]:
+        monkeypatch.setenv(name, "what was/pasted")
+
+    told = mistakes()
+
+    assert sorted(sentence.split()[0] for sentence in told) == sorted(
+        [*COMPLETE, "SLACK_API_URL", "CLOUDFLARE_BASE_URL", "LOG_FORMAT", "LOG_LEVEL", "PORT"]
+    )
+    assert all(sentence.endswith(".") and "\n" not in sentence for sentence in told)
+    assert "pasted" not in " ".join(told).replace("another kind of token was pasted", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("SLACK_BOT_TOKEN", "xoxp-1-abc", "does not start with xoxb-; another kind of token was pasted."),
+        ("SLACK_BOT_TOKEN", "xapp-1-abc", "does not start with xoxb-; another kind of token was pasted."),
+        ("SLACK_BOT_TOKEN", "xoxb-", "is only the beginning of a token; copy all of it."),
+        ("SLACK_APP_TOKEN", "xoxb-1-abc", "does not start with xapp-; another kind of token was pasted."),
+        ("SLACK_APP_TOKEN", "xapp-", "is only the beginning of a token; copy all of it."),
+        ("SLACK_SIGNING_SECRET", "ab cd", "has a space or a character that no token has; copy it once more."),
+        ("SLACK_SIGNING_SECRET", "ab\x07cd", "has a space or a character that no token has; copy it once more."),
+        ("CLOUDFLARE_API_TOKEN", "“abc”", "has a space or a character that no token has; copy it once more."),
+        ("CLOUDFLARE_API_TOKEN", "ab\ncd", "has a space or a character that no token has; copy it once more."),
+        ("CLOUDFLARE_ACCOUNT_ID", "a/b", "is not an ID as Cloudflare shows it (letters, digits and hyphens)."),
+        ("CLOUDFLARE_ACCOUNT_ID", "..", "is not an ID as Cloudflare shows it (letters, digits and hyphens)."),
+        ("REALTIMEKIT_APP_ID", "a" * 65, "is not an ID as Cloudflare shows it (letters, digits and hyphens)."),
+        ("REALTIMEKIT_APP_ID", "é", "is not an ID as Cloudflare shows it (letters, digits and hyphens)."),
+        ("PORT", "eighty", "is not right: input should be a valid integer, unable to parse string as an integer."),
+        ("PORT", "0", "is not right: input should be greater than or equal to 1."),
+        ("PORT", "65536", "is not right: input should be less than or equal to 65535."),
+        ("LOG_FORMAT", "xml", "is not right: input should be 'console' or 'json'."),
+        ("LOG_LEVEL", "LOUD", "is not right: input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'."),
+    ],
+)
+def test_one_thing_wrong(environment: pytest.MonkeyPatch, name: str, value: str, sentence: str) -> None:
+    """A mistake is one sentence that says what a good value looks like."""
+    environment.setenv(name, value)
+
+    assert mistakes() == [f"{name} {sentence}"]
+
+
+@pytest.mark.parametrize("name", ["SLACK_API_URL", "CLOUDFLARE_BASE_URL"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "api.example.com",
+        "ftp://example.com",
+        "https://",
+        "https:///v4",
+        "https://[::1",
+        "https://example.com:99999",
+        "https://example.com:0",
+        "https://exa mple.com",
+        "https://example.com/\x07",
+        "https://exämple.com",
+        "https://example.com/?x=1",
+        "https://example.com/#x",
+        "https://someone:password@example.com/",
+    ],
+)
+def test_no_address(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """An address to which no path can be appended, or with a password in it, is none."""
+    environment.setenv(name, value)
+
+    assert mistakes() == [f"{name} is not an http:// or https:// address such as https://api.example.com/v4."]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["http://127.0.0.1:8000", "http://localhost/api", "HTTP://LOCALHOST", "http://[::1]:8000", "http://127.9.9.9"],
+)
+def test_plain_http_on_this_machine(environment: pytest.MonkeyPatch, value: str) -> None:
+    """http:// is good for this machine."""
+    environment.setenv("CLOUDFLARE_BASE_URL", value)
+
+    assert load(Settings).cloudflare_base_url == value
+
+
+@pytest.mark.parametrize(
+    "host", ["api.example.com", "10.0.0.1", "0.0.0.0", "localhost.example.com", "127.0.0.1.nip.io"]
+)
+def test_plain_http_elsewhere(environment: pytest.MonkeyPatch, host: str) -> None:
+    """http:// to another machine would show the token to everybody on the way."""
+    environment.setenv("SLACK_API_URL", f"http://{host}/api/")
+
+    assert mistakes() == ["SLACK_API_URL must be https:// (a secret goes there); http:// is for this machine only."]
+
+
+@pytest.mark.parametrize("name", ["SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"])
+def test_one_way_in_is_enough(environment: pytest.MonkeyPatch, name: str) -> None:
+    """Socket Mode alone is enough, and so is HTTP alone."""
+    environment.delenv(name)
+
+    assert getattr(load(Settings), name.lower()) is None
+
+
+def test_no_way_in(environment: pytest.MonkeyPatch) -> None:
+    """Without both, Slack could not reach the bot."""
+    environment.delenv("SLACK_APP_TOKEN")
+    environment.delenv("SLACK_SIGNING_SECRET")
+
+    assert mistakes(SlackSettings) == [
+        "SLACK_SIGNING_SECRET or SLACK_APP_TOKEN must be set: the first for HTTP, the second for Socket Mode."
+    ]
+
+
+def test_a_wrong_way_in_is_told_once(environment: pytest.MonkeyPatch) -> None:
+    """An app token that is wrong is not called missing as well."""
+    environment.setenv("SLACK_APP_TOKEN", "xoxb-1")
+    environment.delenv("SLACK_SIGNING_SECRET")
+
+    assert mistakes() == ["SLACK_APP_TOKEN does not start with xapp-; another kind of token was pasted."]
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\t\n"])
+def test_empty_is_unset(environment: pytest.MonkeyPatch, empty: str) -> None:
+    """A variable with nothing in it counts as not there, be it required or not."""
+    for name in ("SLACK_APP_TOKEN", "SLACK_API_URL", "HOST", "PORT", "LOG_FORMAT", "LOG_LEVEL"):
+        environment.setenv(name, empty)
+    read = load(Settings)
+    assert read.slack_app_token is None
+    assert read.slack_api_url == "https://slack.com/api/"
+    assert (read.host, read.port, read.log_format, read.log_level) == ("127.0.0.1", 3000, None, "INFO")
+
+    for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "CLOUDFLARE_API_TOKEN", "REALTIMEKIT_APP_ID"):
+        environment.setenv(name, empty)
+
+    assert sorted(sentence.split()[0] for sentence in mistakes()) == [
+        "CLOUDFLARE_API_TOKEN",
+        "REALTIMEKIT_APP_ID",
+        "SLACK_BOT_TOKEN",
+        "SLACK_SIGNING_SECRET",
+    ]
+
+
+def test_dotenv() -> None:
+    """`.env` in the working directory is read; what is not ours in it is left alone."""
+    lines = [f"{name}={value}" for name, value in COMPLETE.items()]
+    Path(".env").write_text("\n".join(["# a comment", *lines, "export PORT=4000", "SOMETHING_ELSE=1"]))
+
+    read = load(Settings)
+
+    assert read.slack_bot_token.get_secret_value() == BOT_TOKEN
+    assert read.port == 4000
+
+
+def test_environment_wins_over_dotenv(environment: pytest.MonkeyPatch) -> None:
+    """A variable of the environment wins over a line in `.env`, unless it is empty."""
+    Path(".env").write_text("PORT=4000\nHOST=127.0.0.2\nLOG_LEVEL=\n")
+    environment.setenv("PORT", "5000")
+    environment.setenv("HOST", "")
+
+    read = load(Settings)
+
+    assert (read.host, read.port, read.log_level) == ("127.0.0.2", 5000, "INFO")
+
+
+def test_dotenv_that_is_no_text() -> None:
+    """A `.env` in another encoding is one sentence."""
+    Path(".env").write_bytes(b"SLACK_BOT_TOKEN=\xff\xfe")
+
+    assert mistakes() == ["The file .env cannot be read: UnicodeDecodeError."]
+
+
+def test_dotenv_that_may_not_be_read(environment: pytest.MonkeyPatch) -> None:
+    """A `.env` that may not be read is one sentence."""
+
+    def refuse(path: Path) -> bool:
+        raise PermissionError(path)
+
+    environment.setattr(Path, "is_file", refuse)
+
+    assert mistakes() == ["The file .env cannot be read: PermissionError."]
+
+
+def test_dotenv_with_a_mistake(environment: pytest.MonkeyPatch) -> None:
+    """A mistake in `.env` is told like one in the environment."""
+    Path(".env").write_text("PORT=eighty\n")
+
+    assert [sentence.split()[0] for sentence in mistakes()] == ["PORT"]
+
+
+@pytest.mark.parametrize("section", [SlackSettings, CloudflareSettings, ServerSettings, LogSettings, LookupSettings])
+def test_sections(environment: pytest.MonkeyPatch, section: type[SettingsSection]) -> None:
+    """A section asks for its own variables only."""
+    for name in COMPLETE:
+        if name.lower() not in section.model_fields:
+            environment.delenv(name)
+
+    load(section)
+
+
+def test_lookup_needs_no_slack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`lookup` works without anything of Slack's."""
+    assert sorted(sentence.split()[0] for sentence in mistakes(LookupSettings)) == [
+        "CLOUDFLARE_ACCOUNT_ID",
+        "CLOUDFLARE_API_TOKEN",
+        "REALTIMEKIT_APP_ID",
+    ]
+
+
+def test_overrides(environment: pytest.MonkeyPatch) -> None:
+    """What is given wins over the environment."""
+    assert load(Settings, port=1).port == 1
+
+
+def test_every_setting_is_described() -> None:
+    """Each variable has a meaning, which is told when it is missing."""
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_secrets_are_listed(environment: pytest.MonkeyPatch) -> None:
+    """All secrets that are set are there for the log to mask."""
+    assert sorted(load(Settings).secrets()) == sorted(SECRETS)
+    assert load(LookupSettings).secrets() == [API_TOKEN]
+
+    environment.delenv("SLACK_APP_TOKEN")
+    assert APP_TOKEN not in load(Settings).secrets()
+
+
+def test_secrets_are_not_shown(environment: pytest.MonkeyPatch) -> None:
+    """No secret is in anything that the settings show of themselves."""
+    read = load(Settings)
+
+    shown = f"{read!r} {read} {read.model_dump()} {read.model_dump_json()} {json.dumps(read.model_json_schema())}"
+    assert [secret for secret in SECRETS if secret in shown] == []
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_mistakes_never_quote(environment: pytest.MonkeyPatch, name: str) -> None:
+    """A value that is wrong may be a secret in the wrong place."""
+    environment.setenv(name, "xoxp-a secret")
+
+    with pytest.raises(ConfigurationError) as raised:
+        load(Settings)
+
+    told = f"{raised.value!r} {raised.value} {raised.value.detail} {raised.value.__context__!r}"
+    assert "xoxp-a secret" not in told
+
+
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+URL_PARTS = st.sampled_from(
+    ["https://", "http://", "a", ".", ":", "@", "[", "]", "::1", "/", "?", "99999", "%", "-", "\\", "é"]
+)
+
+
+@settings(deadline=None)
+@given(name=st.sampled_from([*COMPLETE, "SLACK_API_URL", "PORT", "HOST", "LOG_FORMAT", "LOG_LEVEL"]), value=TEXTS)
+def test_any_value(name: str, value: str) -> None:
+    """Any text is good, or is one mistake in a sentence that does not quote it."""
+    told: list[str] = []
+
+    with pytest.MonkeyPatch.context() as environment:
+        for each, text in {**COMPLETE, name: value}.items():
+            environment.setenv(each, text)
+        try:
+            load(Settings)
+        except ConfigurationError as error:
+            told = error.mistakes
+
+    assert len(told) <= 1
+    assert all(sentence.startswith(name) for sentence in told)
+    assert len(value) < 10 or value not in "".join(told)
+
+
+@settings(deadline=None)
+@given(TEXTS | st.lists(URL_PARTS).map("".join) | st.lists(URL_PARTS).map(lambda parts: "https://" + "".join(parts)))
+def test_any_address(value: str) -> None:
+    """What is taken for an address can be asked."""
+    try:
+        read = load(
+            CloudflareSettings,
+            cloudflare_api_token="t",
+            cloudflare_account_id="a",
+            realtimekit_app_id="b",
+            cloudflare_base_url=value,
+        )
+    except ConfigurationError:
+        return
+
+    url = httpx.Client(base_url=read.cloudflare_base_url).build_request("GET", "/meetings").url
+    assert url.host
+    assert url.path.endswith("/meetings")
+    assert not url.query
+
+
+def test_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy is an address; anything else is told."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+    assert load(NetworkSettings).https_proxy == "http://proxy.example.com:3128"
+
+    monkeypatch.setenv("HTTPS_PROXY", "proxy")
+    with pytest.raises(ConfigurationError) as wrong:
+        load(NetworkSettings)
+
+    assert wrong.value.mistakes == ["HTTPS_PROXY is not the address of a proxy (http://proxy.example.com:3128)."]

@@ -1,0 +1,138 @@
+"""The sentences that people read when something fails."""
+
+import inspect
+from collections.abc import Iterator
+
+import pytest
+
+from bot import errors
+from bot.errors import (
+    BotError,
+    CannotPost,
+    ChannelArchived,
+    ConfigurationError,
+    CouldNotAsk,
+    Malformed,
+    NoSuchMeeting,
+    NotAuthorised,
+    NotUnderstood,
+    RateLimited,
+    RealtimeKitError,
+    SlackBusy,
+    SlackRefuses,
+    SlackSilent,
+    Unreachable,
+)
+
+
+def below(error: type[BotError]) -> Iterator[type[BotError]]:
+    for child in error.__subclasses__():
+        yield child
+        yield from below(child)
+
+
+def made(error: type[BotError]) -> BotError:
+    if error is ConfigurationError:
+        return ConfigurationError([])
+    return RateLimited(45) if error is RateLimited else error()
+
+
+@pytest.mark.parametrize(
+    ("error", "happened", "to_do"),
+    [
+        (NoSuchMeeting(), "There is no meeting with this ID", "Check the ID"),
+        (NotAuthorised(), "Cloudflare refuses this bot's access", "Whoever runs the bot needs to check"),
+        (CouldNotAsk(), "it is unknown whether this meeting is live", "Try again in a minute"),
+        (RateLimited(45), "asks it to wait, so it is unknown whether", "Try again in 45 seconds."),
+        (Unreachable(), "Cloudflare cannot be reached right now", "Try again in a minute"),
+        (Malformed(), "an answer that this bot does not understand", "Try again in a minute"),
+        (CannotPost(), "I am not in this channel", "Type `/invite @Livestream` here"),
+        (ChannelArchived(), "This channel is archived", "Unarchive it, or ask in another channel."),
+        (SlackBusy(), "nothing was posted", "Try again in a minute."),
+        (SlackSilent(), "Slack did not confirm", "Look at the channel before you try again."),
+        (SlackRefuses(), "Slack does not let this bot do that here", "Whoever runs the bot can see why"),
+        (NotUnderstood(), "This message is from another version of this bot", "Type `/livestream`"),
+    ],
+)
+def test_sentence(error: BotError, happened: str, to_do: str) -> None:
+    """Each error says what happened first, and then what to do."""
+    sentence = error.sentence
+
+    assert happened in sentence
+    assert to_do in sentence
+    assert sentence.index(happened) < sentence.index(to_do)
+
+
+@pytest.mark.parametrize("error", list(below(BotError)))
+def test_every_sentence(error: type[BotError]) -> None:
+    """Every error's sentence is one line that Slack and a terminal show as it is, and ends as a sentence does."""
+    sentence = made(error).sentence
+
+    assert sentence == " ".join(sentence.split())
+    assert sentence.endswith(".")
+    assert not set(sentence) & set("<>&*")
+    assert sentence.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "spoken"),
+    [
+        (0, "1 second"),
+        (0.4, "1 second"),
+        (1, "1 second"),
+        (1.6, "2 seconds"),
+        (45, "45 seconds"),
+        (90, "90 seconds"),
+        (91, "about 2 minutes"),
+        (120, "about 2 minutes"),
+        (240, "about 4 minutes"),
+        (3600, "about 60 minutes"),
+    ],
+)
+def test_how_long_to_wait(seconds: float, spoken: str) -> None:
+    """A wait is told in seconds or minutes, as people say it."""
+    error = RateLimited(seconds)
+
+    assert error.sentence.endswith(f"is live. Try again in {spoken}.")
+    assert error.retry_after == seconds
+
+
+def test_details_are_for_the_log() -> None:
+    """A detail is in what is logged, and not in what is said."""
+    error = Unreachable(detail="HTTP 502")
+
+    assert (error.detail, str(error)) == ("HTTP 502", "HTTP 502")
+    assert "502" not in error.sentence
+
+
+def test_without_a_detail() -> None:
+    """An error without a detail is logged by its name."""
+    assert str(Unreachable()) == "Unreachable"
+    assert Unreachable().detail == ""
+
+
+def test_mistakes() -> None:
+    """A wrong configuration tells all its mistakes."""
+    error = ConfigurationError(["PORT is not right.", "HOST is not set."])
+
+    assert error.mistakes == ["PORT is not right.", "HOST is not set."]
+    assert str(error) == "PORT is not right. HOST is not set."
+
+
+@pytest.mark.parametrize("error", [CouldNotAsk, RateLimited, Unreachable, Malformed])
+def test_one_to_catch(error: type[BotError]) -> None:
+    """What is known of no meeting is caught at one level, and all that Cloudflare does at the next."""
+    assert issubclass(error, CouldNotAsk)
+    assert issubclass(error, RealtimeKitError)
+
+
+def test_the_tree_is_drawn() -> None:
+    """The module's drawing of the tree has every error, each below its parent."""
+    drawing = inspect.getdoc(errors) or ""
+    lines = [line for line in drawing.splitlines() if "──" in line]
+    drawn = {line.split("── ")[1].split()[0]: line.index("──") for line in lines}
+
+    assert set(drawn) == {error.__name__ for error in below(BotError)}
+    for error in below(BotError):
+        parent = error.__mro__[1]
+        assert drawn[error.__name__] > drawn.get(parent.__name__, -1)

@@ -1,0 +1,82 @@
+"""What the bot counts of itself."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from bot.metrics import CONTENT_TYPE, Metrics
+
+
+def samples(metrics: Metrics) -> dict[str, float]:
+    """Every sample by its name and labels, as Prometheus reads the text."""
+    return {
+        sample.name + "".join(f" {name}={value}" for name, value in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(metrics.text().decode())
+        for sample in family.samples
+    }
+
+
+def test_names() -> None:
+    """Everything that is counted, and what it is, is there from the start."""
+    families = {
+        family.name: (family.type, family.documentation)
+        for family in text_string_to_metric_families(Metrics().text().decode())
+    }
+
+    assert {name: kind for name, (kind, _) in families.items()} == {
+        "livestream_bot_requests": "counter",
+        "livestream_bot_reply_seconds": "histogram",
+        "livestream_bot_in_flight": "gauge",
+        "livestream_bot_rejected_requests": "counter",
+        "livestream_bot_lookups": "counter",
+        "livestream_bot_cloudflare_call_seconds": "histogram",
+        "livestream_bot_slack_calls": "counter",
+    }
+    assert all(documentation for _, documentation in families.values())
+
+
+def test_call_to_cloudflare() -> None:
+    """A request to Cloudflare is counted with its duration, by endpoint and outcome."""
+    metrics = Metrics()
+
+    metrics.cloudflare_call("meeting", "ok", 0.3)
+    metrics.cloudflare_call("meeting", "ok", 0.3)
+    metrics.cloudflare_call("meeting", "Unreachable", 8.0)
+
+    read = samples(metrics)
+    calls = "livestream_bot_cloudflare_call_seconds"
+    assert read[f"{calls}_count endpoint=meeting outcome=ok"] == 2
+    assert read[f"{calls}_sum endpoint=meeting outcome=ok"] == 0.6
+    assert read[f"{calls}_bucket endpoint=meeting le=0.25 outcome=ok"] == 0
+    assert read[f"{calls}_bucket endpoint=meeting le=0.5 outcome=ok"] == 2
+    assert read[f"{calls}_bucket endpoint=meeting le=5.0 outcome=Unreachable"] == 0
+    assert read[f"{calls}_bucket endpoint=meeting le=10.0 outcome=Unreachable"] == 1
+
+
+def test_call_to_slack() -> None:
+    """A request to Slack is counted by method and outcome."""
+    metrics = Metrics()
+
+    metrics.slack_call("chat.postMessage", "ok")
+    metrics.slack_call("chat.postMessage", "not_in_channel")
+    metrics.slack_call("chat.postMessage", "ok")
+
+    read = samples(metrics)
+    assert read["livestream_bot_slack_calls_total method=chat.postMessage outcome=ok"] == 2
+    assert read["livestream_bot_slack_calls_total method=chat.postMessage outcome=not_in_channel"] == 1
+
+
+def test_two_bots() -> None:
+    """Two bots in one process do not share their counts."""
+    first, second = Metrics(), Metrics()
+
+    first.lookups.labels("live").inc()
+    first.in_flight.inc()
+
+    assert samples(first)["livestream_bot_lookups_total outcome=live"] == 1
+    assert "livestream_bot_lookups_total outcome=live" not in samples(second)
+    assert samples(second)["livestream_bot_in_flight"] == 0
+
+
+def test_content_type() -> None:
+    """The type is that of the text format which is written."""
+    assert CONTENT_TYPE.startswith("text/plain; version=0.0.4")
+    assert b"# EOF" not in Metrics().text()
