@@ -1,0 +1,1 @@
+"""Cloudflare RealtimeKit's side. Knows no Slack and no database."""

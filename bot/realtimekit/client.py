@@ -1,0 +1,195 @@
+"""Ask Cloudflare RealtimeKit. The questions here are all reads, so each may be asked again when it went wrong."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+from urllib.parse import quote
+from uuid import UUID
+
+import aiohttp
+import httpx
+import stamina
+from cachetools import TTLCache
+from httpx_aiohttp import AiohttpTransport
+from pydantic import BaseModel, ValidationError
+
+from bot.errors import Malformed, NoSuchMeeting, RateLimited, RealtimeKitError, Unreachable
+from bot.realtimekit.envelope import data_of
+from bot.realtimekit.models import Livestream, Meeting, NotLive, Session, Status
+from bot.realtimekit.single_flight import SingleFlight
+
+CONNECT_SECONDS = 2.0
+ANSWER_SECONDS = 8.0
+_ATTEMPTS = 3
+_SHORT_WAIT = 2.0
+_LONGEST_ANSWER = 4 * 1024 * 1024
+_MEETINGS_KEPT = 10_000
+_MEETING_SECONDS = 300.0
+
+Model = TypeVar("Model", bound=BaseModel)
+OnCall = Callable[[str, str, float], None]
+"""Told of each request: the endpoint, its outcome (`ok`, an error's name, or `timeout` where it was given up), and the
+seconds that it took."""
+
+
+def open_http(base_url: str, api_token: str, proxy: str | None = None) -> httpx.AsyncClient:
+    """The one HTTP client to Cloudflare. The aiohttp transport is there for its connection pool, which stays cheap
+    with a thousand requests in flight."""
+    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=60)
+    return httpx.AsyncClient(
+        base_url=base_url.rstrip("/"),
+        headers={"Authorization": f"Bearer {api_token}", "Accept": "application/json"},
+        timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+        transport=AiohttpTransport(limits=limits, proxy=httpx.Proxy(proxy) if proxy else None),
+        trust_env=False,
+    )
+
+
+class RealtimeKit:
+    """One RealtimeKit app. Every method raises a child of RealtimeKitError, within 8 seconds, when it has no answer."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        *,
+        account_id: str,
+        app_id: str,
+        on_call: OnCall = lambda endpoint, outcome, seconds: None,
+        timer: Callable[[], float] = time.monotonic,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        self._http = http
+        self._app = f"/accounts/{_segment(account_id)}/realtime/kit/{_segment(app_id)}"
+        self._on_call = on_call
+        self._answer_seconds = answer_seconds
+        self._in_flight = SingleFlight()
+        self._meetings: TTLCache[UUID, Meeting] = TTLCache(_MEETINGS_KEPT, _MEETING_SECONDS, timer)
+
+    async def active_livestream(self, meeting_id: UUID) -> Livestream | NotLive:
+        """The meeting's active livestream.
+
+        Cloudflare does not say what it answers when there is none: most likely the same 404 as for a meeting that does
+        not exist, so the meeting itself is asked for then. Raises NoSuchMeeting.
+        """
+        async with _answered_within(self._answer_seconds):
+            data = await self._ask("active_livestream", f"/meetings/{meeting_id}/active-livestream")
+            if data is None:
+                return NotLive(meeting=await self.meeting(meeting_id))
+        return _most_active(_livestreams_of(meeting_id, data))
+
+    async def meeting(self, meeting_id: UUID) -> Meeting:
+        """The meeting, remembered for five minutes. Raises NoSuchMeeting."""
+        known = self._meetings.get(meeting_id)
+        if known is not None:
+            return known
+        data = await self._ask("meeting", f"/meetings/{meeting_id}")
+        if data is None:
+            raise NoSuchMeeting
+        meeting = _read(Meeting, data)
+        if meeting.id != meeting_id:
+            raise Malformed(detail="another meeting")
+        self._meetings[meeting_id] = meeting
+        return meeting
+
+    async def active_session(self, livestream_id: str) -> Session | None:
+        """The livestream's run that is on air, or was last: since when, and why it failed if it did."""
+        if not livestream_id.strip("."):  # dots climb in a path, however they are quoted, and name no livestream
+            return None
+        path = f"/livestreams/{_segment(livestream_id)}/active-livestream-session"
+        data = await self._ask("active_session", path)
+        session = data.get("session") if isinstance(data, dict) else None
+        return _read(Session, session) if session else None
+
+    async def check_access(self) -> None:
+        """Ask for the shortest list there is, to learn whether token, account and app are right."""
+        await self._ask("meetings", "/meetings?per_page=1")
+
+    async def close(self) -> None:
+        """Stop what is under way and close the connections."""
+        await self._in_flight.cancel()
+        await self._http.aclose()
+
+    async def _ask(self, endpoint: str, path: str) -> Any:
+        return await self._in_flight.ask(path, lambda: self._ask_until_deadline(endpoint, path))
+
+    async def _ask_until_deadline(self, endpoint: str, path: str) -> Any:
+        retrying = stamina.AsyncRetryingCaller(attempts=_ATTEMPTS, timeout=self._answer_seconds, wait_jitter=0.2)
+        async with _answered_within(self._answer_seconds):
+            return await retrying(_worth_another_try, self._ask_once, endpoint, path)
+
+    async def _ask_once(self, endpoint: str, path: str) -> Any:
+        started, outcome = time.monotonic(), "timeout"
+        try:
+            answer = await self._get(path)
+            outcome = "ok"
+            return answer
+        except RealtimeKitError as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            self._on_call(endpoint, outcome, time.monotonic() - started)
+
+    async def _get(self, path: str) -> Any:
+        try:
+            async with self._http.stream("GET", self._app + path) as response:
+                return data_of(response.status_code, response.headers, await _bounded_body(response))
+        # What is no HTTP at all comes through the transport as aiohttp's own error, and a status line in another
+        # encoding as a UnicodeError.
+        except (httpx.HTTPError, aiohttp.ClientError, UnicodeError) as error:
+            # httpx's own name for it is often a wrong one: a refused connection is a ConnectTimeout there.
+            raise Unreachable(detail=f"{type(error.__cause__ or error).__name__} for {path}") from None
+
+
+@contextlib.asynccontextmanager
+async def _answered_within(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise Unreachable(detail=f"no answer within {seconds:g} s") from None
+
+
+def _segment(text: str) -> str:
+    """The text as one segment of a path."""
+    return quote(text, safe="", errors="replace")
+
+
+def _worth_another_try(error: Exception) -> bool | float:
+    if isinstance(error, RateLimited):
+        return error.retry_after if error.retry_after <= _SHORT_WAIT else False
+    return isinstance(error, Unreachable)
+
+
+async def _bounded_body(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > _LONGEST_ANSWER:
+            raise Malformed(detail=f"an answer of more than {_LONGEST_ANSWER} bytes")
+    return bytes(body)
+
+
+def _read(model: type[Model], data: Any) -> Model:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        fields = {".".join(map(str, mistake["loc"])) for mistake in error.errors(include_input=False)}
+        raise Malformed(detail=f"{model.__name__}: {', '.join(sorted(fields)) or 'not an object'}") from None
+
+
+def _livestreams_of(meeting_id: UUID, data: Any) -> list[Livestream]:
+    """Cloudflare's description says a list, its schema an object. A livestream of another meeting is no answer."""
+    found = [_read(Livestream, item) for item in (data if isinstance(data, list) else [data])]
+    own = [livestream for livestream in found if (livestream.meeting_id or str(meeting_id)).lower() == str(meeting_id)]
+    if not own:
+        raise Malformed(detail="a livestream of another meeting")
+    return own
+
+
+_MOST_ACTIVE_FIRST = [Status.LIVE, Status.STARTING, Status.ERRORED, Status.UNKNOWN, Status.NOT_BROADCASTING]
+
+
+def _most_active(livestreams: list[Livestream]) -> Livestream:
+    return min(livestreams, key=lambda livestream: _MOST_ACTIVE_FIRST.index(livestream.status))

@@ -1,0 +1,88 @@
+"""All that a person wants to know of one meeting, from as few questions as that takes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+import structlog
+
+from bot.errors import RealtimeKitError
+from bot.realtimekit.client import RealtimeKit
+from bot.realtimekit.models import Livestream, NotLive, Session, Status
+
+_DETAIL_SECONDS = 2.0
+_STATUSES_WITH_PLAYBACK = (Status.LIVE, Status.STARTING, Status.UNKNOWN)
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What was known of a meeting's livestream at one moment."""
+
+    meeting_id: UUID
+    name: str | None
+    """The livestream's name, or else the meeting's title."""
+    livestream: Livestream | None
+    """None where the meeting has no active livestream."""
+    session: Session | None
+    checked_at: datetime
+
+    @property
+    def status(self) -> Status:
+        return self.livestream.status if self.livestream else Status.NOT_BROADCASTING
+
+    @property
+    def live_since(self) -> datetime | None:
+        """When this run went on air. Known from its session only: a livestream is used again by the next run."""
+        on_air = self.session is not None and self.session.stopped_time is None and self.status is Status.LIVE
+        return self.session.started_time if on_air and self.session else None
+
+    @property
+    def playback_url(self) -> str | None:
+        """Where it plays. What is off the air keeps its URL in Cloudflare, where it plays nothing: then None."""
+        shown = self.livestream is not None and self.status in _STATUSES_WITH_PLAYBACK
+        return self.livestream.playback_url if shown and self.livestream else None
+
+    @property
+    def error_reason(self) -> str | None:
+        return self.session.err_message if self.session and self.status is Status.ERRORED else None
+
+
+async def look_up(kit: RealtimeKit, meeting_id: UUID, now: Callable[[], datetime]) -> Lookup:
+    """Whether the meeting is live, and where to watch. Raises a child of RealtimeKitError when that is not known.
+
+    Name, start and reason decorate the answer: one that does not come within two seconds is left out of it.
+    """
+    livestream = await kit.active_livestream(meeting_id)
+    checked_at = now()
+    if isinstance(livestream, NotLive):
+        return Lookup(meeting_id, livestream.meeting.title, None, None, checked_at)
+    name, session = await asyncio.gather(_name(kit, meeting_id, livestream), _session(kit, livestream))
+    return Lookup(meeting_id, name, livestream, session, checked_at)
+
+
+async def _name(kit: RealtimeKit, meeting_id: UUID, livestream: Livestream) -> str | None:
+    if livestream.name:
+        return livestream.name
+    meeting = await _if_it_comes(kit.meeting(meeting_id))
+    return meeting.title if meeting else None
+
+
+async def _session(kit: RealtimeKit, livestream: Livestream) -> Session | None:
+    if livestream.id is None or livestream.status not in (Status.LIVE, Status.ERRORED):
+        return None
+    return await _if_it_comes(kit.active_session(livestream.id))
+
+
+async def _if_it_comes(detail: Awaitable[T]) -> T | None:
+    try:
+        async with asyncio.timeout(_DETAIL_SECONDS):
+            return await detail
+    except (RealtimeKitError, TimeoutError) as error:
+        log.info("detail_left_out", why=str(error) or type(error).__name__)
+        return None

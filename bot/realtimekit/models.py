@@ -1,0 +1,132 @@
+"""What RealtimeKit says, read from its JSON. Every field is optional there, and some come in two types.
+
+`stream_key` and `ingest_server` let whoever has them broadcast in the host's name. They are not read at all, and
+a validation error never quotes its input. An ingest address in the middle of a text, as in the reason of an error,
+is taken out.
+"""
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+_LONGEST_TEXT = 1_000
+_LONGEST_ADDRESS = 2_000
+_INGEST_ADDRESS = re.compile(r"\b(?:rtmps?|rtsps?|srt|whip)://\S+", re.IGNORECASE)
+
+
+class Status(StrEnum):
+    """What a livestream does, in this program's words."""
+
+    LIVE = "live"
+    STARTING = "starting"
+    NOT_BROADCASTING = "not broadcasting"
+    ERRORED = "errored"
+    UNKNOWN = "unknown"
+
+
+_STATUS_OF = {
+    "LIVE": Status.LIVE,
+    "INVOKED": Status.STARTING,
+    "IDLE": Status.NOT_BROADCASTING,
+    "OFFLINE": Status.NOT_BROADCASTING,
+    "ERRORED": Status.ERRORED,
+}
+
+
+def without_secrets(text: str) -> str:
+    """One text of Cloudflare's, without ingest addresses and without the half characters that no UTF-8 can hold."""
+    return _INGEST_ADDRESS.sub("[ingest address]", text.encode("utf-8", "replace").decode())
+
+
+def _text(value: Any) -> str | None:
+    if not isinstance(value, str) or not any(c.isprintable() and not c.isspace() for c in value):
+        return None
+    return without_secrets(value)[:_LONGEST_TEXT]
+
+
+def _moment(value: Any) -> datetime | None:
+    """Times only decorate an answer, so one that cannot be read is left out instead of failing the whole."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _yes_or_no(value: Any) -> bool | None:
+    if isinstance(value, str):
+        return {"true": True, "false": False}.get(value.strip().lower())
+    return value if isinstance(value, bool) else None
+
+
+def _web_address(value: Any) -> str | None:
+    """Only http(s) addresses become links; anything else is as good as none."""
+    if not isinstance(value, str) or len(value) > _LONGEST_ADDRESS or not _is_plain(value):
+        return None
+    try:
+        parts = urlsplit(value)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return None
+    return value if known else None
+
+
+def _is_plain(address: str) -> bool:
+    return address.isascii() and address.isprintable() and not any(c in ' <>|"' for c in address)
+
+
+Text = Annotated[str | None, BeforeValidator(_text)]
+Moment = Annotated[datetime | None, BeforeValidator(_moment)]
+YesOrNo = Annotated[bool | None, BeforeValidator(_yes_or_no)]
+WebAddress = Annotated[str | None, BeforeValidator(_web_address)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class Livestream(_Answer):
+    """A meeting's livestream. Its id and playback URL may be reused by the meeting's next run."""
+
+    id: Text = None
+    name: Text = None
+    raw_status: Annotated[Text, Field(alias="status")] = None
+    """The word as Cloudflare sent it."""
+    meeting_id: Text = None
+    playback_url: WebAddress = None
+    disabled: YesOrNo = None
+    created_at: Moment = None
+    updated_at: Moment = None
+
+    @property
+    def status(self) -> Status:
+        """What the raw word means; any word that is not known is UNKNOWN."""
+        return _STATUS_OF.get((self.raw_status or "").strip().upper(), Status.UNKNOWN)
+
+
+class Meeting(_Answer):
+    """A meeting. Its own status says whether people can join, never whether it is live, so it is not read."""
+
+    id: UUID
+    title: Text = None
+
+
+class Session(_Answer):
+    """One run of a livestream, from going on air to going off."""
+
+    err_message: Text = None
+    started_time: Moment = None
+    stopped_time: Moment = None
+
+
+class NotLive(_Answer):
+    """The meeting exists, and has no active livestream."""
+
+    meeting: Meeting

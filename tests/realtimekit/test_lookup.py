@@ -1,0 +1,300 @@
+"""One meeting looked up, with as few questions as that takes, at the sandbox's RealtimeKit."""
+
+import asyncio
+import contextlib
+import io
+import json
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+import stamina
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bot.errors import NoSuchMeeting, Unreachable
+from bot.realtimekit import lookup as lookup_module
+from bot.realtimekit.client import RealtimeKit, open_http
+from bot.realtimekit.lookup import Lookup, look_up
+from bot.realtimekit.models import Livestream, Session, Status
+from bot.sandbox.clock import Clock
+from bot.sandbox.realtimekit import Fault, Shape, seeds
+from bot.sandbox.realtimekit import RealtimeKit as Cloudflare
+from bot.serving import listen, serving
+
+NOW = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
+STARTED = datetime(2026, 6, 3, 9, 35, tzinfo=UTC)
+NO_SUCH_MEETING = UUID("00000000-0000-4000-8000-000000000000")
+PLAYBACK = "https://example.com/live.m3u8"
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_between_attempts() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=100, cap=True):
+        yield
+
+
+@pytest.fixture
+def cloudflare(clock: Clock) -> Cloudflare:
+    cloudflare = Cloudflare(clock)
+    cloudflare.seed()
+    return cloudflare
+
+
+@contextlib.asynccontextmanager
+async def opened(cloudflare: Cloudflare, asgi: ASGIApp) -> AsyncIterator[RealtimeKit]:
+    async with serving(asgi, listen(), drain_seconds=1) as url:
+        http = open_http(f"{url}/client/v4", cloudflare.api_token)
+        kit = RealtimeKit(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id)
+        try:
+            yield kit
+        finally:
+            await kit.close()
+
+
+@pytest.fixture
+async def kit(cloudflare: Cloudflare) -> AsyncIterator[RealtimeKit]:
+    async with opened(cloudflare, cloudflare.asgi) as kit:
+        yield kit
+
+
+async def looked_up(kit: RealtimeKit, meeting_id: str) -> Lookup:
+    return await look_up(kit, UUID(meeting_id), lambda: NOW)
+
+
+def asked(cloudflare: Cloudflare) -> list[str]:
+    """The last word of each path that was asked for."""
+    return [call.path.rpartition("/")[2] for call in cloudflare.calls]
+
+
+def lookup(livestream: dict[str, Any] | None, session: dict[str, Any] | None = None) -> Lookup:
+    return Lookup(
+        meeting_id=UUID(seeds.LIVE),
+        name=None,
+        livestream=None if livestream is None else Livestream.model_validate(livestream),
+        session=None if session is None else Session.model_validate(session),
+        checked_at=NOW,
+    )
+
+
+@pytest.mark.parametrize(
+    ("meeting_id", "status", "name"),
+    [
+        (seeds.LIVE, Status.LIVE, "Launch keynote"),
+        (seeds.UNNAMED, Status.LIVE, "Monthly all-hands"),
+        (seeds.STARTING, Status.STARTING, "design-review"),
+        (seeds.IDLE, Status.NOT_BROADCASTING, "Office hours"),
+        (seeds.OFFLINE, Status.NOT_BROADCASTING, "getting-started"),
+        (seeds.ERRORED, Status.ERRORED, "Board update"),
+        (seeds.UNKNOWN_STATUS, Status.UNKNOWN, "hack-day"),
+        (seeds.NEVER_LIVE, Status.NOT_BROADCASTING, "Hiring committee"),
+        (seeds.NULL_DATA, Status.NOT_BROADCASTING, "Support rota handover"),
+    ],
+)
+async def test_every_state(kit: RealtimeKit, meeting_id: str, status: Status, name: str) -> None:
+    """Each state has its status, and the livestream's name or else the meeting's title."""
+    found = await looked_up(kit, meeting_id)
+
+    assert (found.meeting_id, found.status, found.name) == (UUID(meeting_id), status, name)
+    assert found.checked_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("meeting_id", "questions"),
+    [
+        (seeds.LIVE, ["active-livestream", "active-livestream-session"]),
+        (seeds.UNNAMED, ["active-livestream", "active-livestream-session", seeds.UNNAMED]),
+        (seeds.STARTING, ["active-livestream"]),
+        (seeds.IDLE, ["active-livestream", seeds.IDLE]),
+        (seeds.ERRORED, ["active-livestream", "active-livestream-session", seeds.ERRORED]),
+        (seeds.UNKNOWN_STATUS, ["active-livestream"]),
+        (seeds.NEVER_LIVE, ["active-livestream", seeds.NEVER_LIVE]),
+    ],
+)
+async def test_only_what_is_needed_is_asked(
+    cloudflare: Cloudflare, kit: RealtimeKit, meeting_id: str, questions: list[str]
+) -> None:
+    """The meeting is asked for where the livestream has no name, the session where it tells start or reason."""
+    await looked_up(kit, meeting_id)
+
+    assert sorted(asked(cloudflare)) == sorted(questions)
+
+
+async def test_live_since(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
+    """Since when it is live comes from the session: the livestream itself is a week old."""
+    session = cloudflare.meetings[seeds.LIVE].sessions[-1]
+    assert session.started_time is not None
+
+    found = await looked_up(kit, seeds.LIVE)
+
+    assert found.live_since is not None
+    assert found.live_since.timestamp() == pytest.approx(session.started_time, abs=0.001)
+    assert found.livestream is not None
+    assert found.livestream.created_at != found.live_since
+
+
+async def test_error_reason(kit: RealtimeKit) -> None:
+    """Why it failed comes from the session."""
+    found = await looked_up(kit, seeds.ERRORED)
+
+    assert (found.error_reason or "").startswith("Ingest stopped")
+    assert found.live_since is None
+
+
+async def test_no_such_meeting(kit: RealtimeKit) -> None:
+    """A meeting that does not exist is told as that."""
+    with pytest.raises(NoSuchMeeting):
+        await look_up(kit, NO_SUCH_MEETING, lambda: NOW)
+
+
+async def test_the_answer_that_could_not_be_had(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
+    """When Cloudflare cannot be asked, there is no answer, and never "not broadcasting"."""
+    cloudflare.fault = Fault.SERVER_ERROR
+
+    with pytest.raises(Unreachable):
+        await looked_up(kit, seeds.LIVE)
+
+
+@pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.UNAUTHORISED, Fault.RATE_LIMITED, Fault.HTML, Fault.HALF])
+async def test_decorations_that_fail(cloudflare: Cloudflare, kit: RealtimeKit, fault: Fault) -> None:
+    """Name and start are left out when they cannot be had: the answer stands without them."""
+    cloudflare.fail_next(Fault.NONE)
+    cloudflare.fail_next(fault, 100)
+
+    found = await looked_up(kit, seeds.UNNAMED)
+
+    assert found.status is Status.LIVE
+    assert found.playback_url is not None
+    assert (found.name, found.live_since) == (None, None)
+
+
+async def test_decorations_that_are_late(
+    cloudflare: Cloudflare, kit: RealtimeKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What does not come in time is not waited for."""
+    monkeypatch.setattr(lookup_module, "_DETAIL_SECONDS", 0.03)
+    cloudflare.fail_next(Fault.NONE)
+    cloudflare.fault = Fault.HANG
+
+    found = await looked_up(kit, seeds.UNNAMED)
+
+    assert found.status is Status.LIVE
+    assert (found.name, found.live_since) == (None, None)
+
+
+async def test_what_is_left_out_is_logged(cloudflare: Cloudflare, kit: RealtimeKit, log: io.StringIO) -> None:
+    """The log says what was left out, and why."""
+    cloudflare.fail_next(Fault.NONE)
+    cloudflare.fail_next(Fault.UNAUTHORISED)
+
+    await looked_up(kit, seeds.LIVE)
+
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [line["why"] for line in lines if line["event"] == "detail_left_out"] == [
+        "HTTP 401, 10000, Authentication error"
+    ]
+
+
+async def test_decorations_are_asked_for_at_once(cloudflare: Cloudflare) -> None:
+    """Name and start are asked for side by side."""
+    under_way: list[int] = [0]
+
+    async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+        under_way.append(under_way[-1] + 1)
+        await cloudflare.asgi(scope, receive, send)
+        under_way.append(under_way[-1] - 1)
+
+    cloudflare.latency = 0.02
+    async with opened(cloudflare, counting) as kit:
+        await looked_up(kit, seeds.UNNAMED)
+
+    assert max(under_way) == 2
+
+
+async def test_many_lookups_cost_one(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
+    """A hundred who look up the same meeting at once cost the questions of one."""
+    cloudflare.latency = 0.02
+
+    found = await asyncio.gather(*(looked_up(kit, seeds.UNNAMED) for _ in range(100)))
+
+    assert len(cloudflare.calls) == 3
+    assert {each.name for each in found} == {"Monthly all-hands"}
+
+
+async def test_checked_when_the_livestream_was_answered(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
+    """The time of the answer is the livestream's, not that of its decorations."""
+    questions_by_then: list[int] = []
+
+    def now() -> datetime:
+        questions_by_then.append(len(cloudflare.calls))
+        return NOW
+
+    await look_up(kit, UUID(seeds.UNNAMED), now)
+
+    assert questions_by_then == [1]
+
+
+async def test_livestream_without_id(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
+    """A livestream that says no id has no session to ask for."""
+    cloudflare.change_livestream(seeds.LIVE, id=None)
+    cloudflare.change(seeds.LIVE, shape=Shape.LIST)
+
+    found = await looked_up(kit, seeds.LIVE)
+
+    assert found.live_since is None
+    assert asked(cloudflare) == ["active-livestream"]
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [("LIVE", True), ("INVOKED", True), ("PAUSED", True), ("IDLE", False), ("OFFLINE", False), ("ERRORED", False)],
+)
+def test_playback_url(status: str, shown: bool) -> None:
+    """Where it plays is told unless it is known that nothing plays there."""
+    found = lookup({"status": status, "playback_url": PLAYBACK})
+
+    assert found.playback_url == (PLAYBACK if shown else None)
+
+
+def test_nothing_to_play() -> None:
+    """A livestream may have no address yet, and what is not live has none."""
+    assert lookup({"status": "LIVE"}).playback_url is None
+    assert lookup(None).playback_url is None
+
+
+@pytest.mark.parametrize(
+    ("status", "session", "since"),
+    [
+        ("LIVE", {"started_time": STARTED.isoformat()}, STARTED),
+        ("LIVE", {"started_time": STARTED.isoformat(), "stopped_time": NOW.isoformat()}, None),
+        ("LIVE", {"started_time": None}, None),
+        ("LIVE", None, None),
+        ("ERRORED", {"started_time": STARTED.isoformat()}, None),
+        ("OFFLINE", {"started_time": STARTED.isoformat()}, None),
+    ],
+)
+def test_live_since_is_the_present_runs(status: str, session: dict[str, Any] | None, since: datetime | None) -> None:
+    """Only what is live is live since then; the start of a run that is over says nothing about the next."""
+    assert lookup({"status": status, "created_at": NOW.isoformat()}, session).live_since == since
+
+
+@pytest.mark.parametrize(
+    ("status", "session", "reason"),
+    [
+        ("ERRORED", {"err_message": "no video"}, "no video"),
+        ("ERRORED", None, None),
+        ("LIVE", {"err_message": "no video"}, None),
+    ],
+)
+def test_error_reason_of_errors_only(status: str, session: dict[str, Any] | None, reason: str | None) -> None:
+    """The reason of an error is that of one which is there now."""
+    assert lookup({"status": status}, session).error_reason == reason
+
+
+@pytest.mark.parametrize("meeting_id", [seed.id for seed in seeds.SEEDS])
+async def test_no_lookup_tells_a_secret(cloudflare: Cloudflare, kit: RealtimeKit, meeting_id: str) -> None:
+    """No stream key and no ingest server is in what was looked up."""
+    told = repr(await looked_up(kit, meeting_id))
+
+    assert [secret for secret in cloudflare.secrets if secret in told] == []
