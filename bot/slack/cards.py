@@ -1,0 +1,177 @@
+"""What the bot says: values in, messages out. No clock, no network."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from bot.errors import BotError, CouldNotAsk
+from bot.realtimekit.lookup import Lookup
+from bot.realtimekit.models import Status
+from bot.slack.messages import Block, CardState, Message
+from bot.slack.mrkdwn import clock, escaped, link, moment
+from bot.slack.player import player_url
+
+WATCH, REFRESH, POST_HERE = "watch", "refresh", "post_here"
+
+# Slack takes 3,000 characters in a section, and 4,000 in the text of an edit, in which an escaped "&" is five.
+NAME_LIMIT = 150
+REASON_LIMIT = 400
+WORD_LIMIT = 40
+LABEL_LIMIT = 150
+LINK_LIMIT = 2_000
+IDS_LIMIT = 5
+UNNAMED = "This meeting"
+
+USAGE = (
+    "`/livestream &lt;meeting-id&gt;` tells whether a meeting is live and where to watch it.\n"
+    "The meeting ID looks like `50c8940e-1b97-402a-97d6-2708b7feca41`; a pasted link or sentence that contains it "
+    "will do, too."
+)
+USAGE_TEXT = (
+    "Type /livestream and a meeting ID, such as 50c8940e-1b97-402a-97d6-2708b7feca41, to learn whether the meeting is "
+    "live and where to watch it."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """One status, as it is said in a card and in a sentence."""
+
+    emoji: str
+    title: str
+    more: str
+    sentence: str
+
+
+def card(lookup: Lookup, *, posted_by: str | None = None) -> Message:
+    """The answer to one person, or, with the ID of who posted it, the card that a channel sees."""
+    state = CardState(m=str(lookup.meeting_id), by=posted_by)
+    words = _words(lookup)
+    name = escaped(lookup.name or "", NAME_LIMIT) or UNNAMED
+    headline = f"*{name}*\n{words.emoji} *{words.title}*{words.more}"
+    playback = _shown_link(lookup)
+    blocks = [
+        _section(headline),
+        *([_section(f"*Playback link*\n{link(playback, escaped(playback, LABEL_LIMIT))}")] if playback else []),
+        _buttons(lookup, state),
+        _context(_footer(lookup, posted_by)),
+    ]
+    return Message(_sentences(lookup, name, words, playback), tuple(blocks))
+
+
+def problem(error: BotError, meeting_id: UUID | None = None) -> Message:
+    """Why there is no answer and what to do; with a button to try again where that may help."""
+    sentence = error.sentence
+    blocks = [_section(f":warning: {sentence}")]
+    if meeting_id is not None:
+        if isinstance(error, CouldNotAsk):
+            blocks.append(_actions(_button("Try again", REFRESH, CardState(m=str(meeting_id)))))
+        blocks.append(_context([_meeting(meeting_id)]))
+    return Message(sentence, tuple(blocks))
+
+
+def usage() -> Message:
+    """How to use the command."""
+    return Message(USAGE_TEXT, (_section(USAGE),))
+
+
+def which_one(meeting_ids: tuple[UUID, ...]) -> Message:
+    """Several meetings were named where one is looked up at a time."""
+    shown = ", ".join(f"`{meeting_id}`" for meeting_id in meeting_ids[:IDS_LIMIT])
+    more = f" and {len(meeting_ids) - IDS_LIMIT} more" if len(meeting_ids) > IDS_LIMIT else ""
+    sentence = f"Which one? There are {len(meeting_ids)} meeting IDs in this: {shown}{more}. Ask for one at a time."
+    return Message(sentence.replace("`", ""), (_section(sentence),))
+
+
+def broken(reference: str) -> Message:
+    """Something failed that nobody foresaw; the reference is in the log too."""
+    sentence = (
+        f"Something went wrong in this bot, and it has been logged. Try again; if it goes on, tell whoever runs the "
+        f"bot this reference: {reference}."
+    )
+    return Message(sentence, (_section(f":warning: {sentence}"),))
+
+
+def note(sentence: str) -> Message:
+    """One sentence of our own."""
+    return Message(sentence, (_section(sentence),))
+
+
+def _words(lookup: Lookup) -> _Words:
+    match lookup.status:
+        case Status.LIVE:
+            since = lookup.live_since
+            if since is None:
+                return _Words(":red_circle:", "Live", "", "is live")
+            return _Words(":red_circle:", "Live", f" since {moment(since)}", f"is live since {clock(since)}")
+        case Status.STARTING:
+            more = "The livestream has been asked for and is not on air yet."
+            return _Words(":large_yellow_circle:", "Starting", f"\n{more}", "is starting and not on air yet")
+        case Status.NOT_BROADCASTING:
+            return _Words(":white_circle:", "Not broadcasting", "", "is not broadcasting")
+        case Status.ERRORED:
+            reason = escaped(lookup.error_reason or "", REASON_LIMIT) or "Cloudflare gives no reason."
+            return _Words(":warning:", "Error", f"\n{reason}", f"has an error: {reason}")
+        case Status.UNKNOWN:
+            word = escaped(lookup.livestream.raw_status or "", WORD_LIMIT) if lookup.livestream else ""
+            said = f"Cloudflare says “{word}”, which this bot does not know." if word else "Cloudflare does not say."
+            return _Words(":grey_question:", "Unknown status", f"\n{said}", f"has an unknown status: {said}")
+
+
+def _shown_link(lookup: Lookup) -> str | None:
+    """The playback URL, unless escaping makes it longer than a message can hold; the button takes it in any case."""
+    playback = lookup.playback_url
+    return playback if playback and len(escaped(playback, len(playback))) <= LINK_LIMIT else None
+
+
+def _sentences(lookup: Lookup, name: str, words: _Words, playback: str | None) -> str:
+    said = f"{name} {words.sentence}".rstrip(".")
+    watch = f" Watch: {escaped(playback, len(playback))}" if playback else ""
+    return f"{said}.{watch}"
+
+
+def _buttons(lookup: Lookup, state: CardState) -> Block:
+    playback = lookup.playback_url
+    watch = []
+    if playback and lookup.status is Status.LIVE:
+        watch = [{**_button("Watch", WATCH, state), "url": player_url(playback), "style": "primary"}]
+    post_here = [] if state.posted_by else [_button("Post here", POST_HERE, state)]
+    return _actions(*watch, _button("Refresh", REFRESH, state), *post_here)
+
+
+def _footer(lookup: Lookup, posted_by: str | None) -> list[str]:
+    disabled = lookup.livestream is not None and lookup.livestream.disabled
+    return [
+        f"Checked {moment(lookup.checked_at)}",
+        *([f"Posted by <@{posted_by}>"] if posted_by else []),
+        *(["Disabled in RealtimeKit"] if disabled else []),
+        _meeting(lookup.meeting_id),
+    ]
+
+
+def _meeting(meeting_id: UUID) -> str:
+    return f"Meeting `{meeting_id}`"
+
+
+def _mrkdwn(text: str) -> Block:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def _section(text: str) -> Block:
+    return {"type": "section", "text": _mrkdwn(text)}
+
+
+def _context(texts: list[str]) -> Block:
+    return {"type": "context", "elements": [_mrkdwn(text) for text in texts]}
+
+
+def _actions(*buttons: Block) -> Block:
+    return {"type": "actions", "elements": list(buttons)}
+
+
+def _button(label: str, action_id: str, state: CardState) -> Block:
+    return {
+        "type": "button",
+        "action_id": action_id,
+        "text": {"type": "plain_text", "text": label},
+        "value": state.value(),
+    }

@@ -1,0 +1,32 @@
+"""Someone presses *Post here* on their private answer."""
+
+from uuid import UUID, uuid5
+
+from slack_bolt.async_app import AsyncApp
+
+from bot.errors import NotUnderstood
+from bot.slack import cards
+from bot.slack.requests import Request
+from bot.slack.serve import listener
+from bot.slack.services import Services
+
+_POSTS = UUID("5d0f2c0e-7a5c-4a39-8b0a-5b0c3f0f6d11")
+
+
+def register(app: AsyncApp, services: Services) -> None:
+    """Hear the button."""
+    app.action(cards.POST_HERE)(listener(services, post_here))
+
+
+async def post_here(services: Services, request: Request) -> None:
+    """Post a public card in their name, and take the private answer away: all can read it now."""
+    if request.meeting_id is None:
+        raise NotUnderstood
+    card = cards.card(await services.look_up(request.meeting_id), posted_by=request.user_id)
+    await services.replies.post(request.channel_id, card, client_msg_id=_id_of_post(request))
+    await services.replies.remove_original(request)
+
+
+def _id_of_post(request: Request) -> str:
+    """One for each private answer, so that a double click is one post wherever Slack honours it."""
+    return str(uuid5(_POSTS, f"{request.channel_id}:{request.user_id}:{request.message_ts}"))

@@ -1,0 +1,25 @@
+"""Someone presses *Refresh* on a card."""
+
+from slack_bolt.async_app import AsyncApp
+
+from bot.errors import NotUnderstood
+from bot.slack import cards
+from bot.slack.requests import Request
+from bot.slack.serve import listener
+from bot.slack.services import Services
+
+
+def register(app: AsyncApp, services: Services) -> None:
+    """Hear the button."""
+    app.action(cards.REFRESH)(listener(services, refresh))
+
+
+async def refresh(services: Services, request: Request) -> None:
+    """Put the current state where the card is: for one person, or for all who see it."""
+    if request.meeting_id is None or request.card is None:
+        raise NotUnderstood
+    message = cards.card(await services.look_up(request.meeting_id), posted_by=request.card.posted_by)
+    if request.on_private_card:
+        await services.replies.answer(request, message, replace=True)
+    else:
+        await services.replies.replace_public(request, message)

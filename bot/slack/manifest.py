@@ -1,0 +1,55 @@
+"""The app manifests: what the app is called and may do in Slack."""
+
+import json
+import re
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import yaml
+
+from bot.errors import ConfigurationError
+
+Mode = Literal["socket", "http"]
+
+_PLACEHOLDER = "https://livestream-bot.example.com"
+_ADDRESS = re.compile(r"https://[A-Za-z0-9][A-Za-z0-9.-]*(:(?P<port>[0-9]{1,5}))?/?")
+_HIGHEST_PORT = 65_535
+_CREATE_APP = "https://api.slack.com/apps?new_app=1&manifest_json="
+
+
+def manifest_text(mode: Mode, url: str | None = None) -> str:
+    """The manifest as YAML, with `url` in the place of the example address.
+
+    Raises ConfigurationError when HTTP mode has no https address without a path.
+    """
+    text = _folder().joinpath(f"{mode}.yaml").read_text(encoding="utf-8")
+    if mode == "socket":
+        return text
+    if not _is_address(url or ""):
+        raise ConfigurationError(["Say where Slack reaches the bot: --url https://bot.example.com, without a path."])
+    return text.replace(_PLACEHOLDER, str(url).rstrip("/"))
+
+
+def create_app_link(manifest: str) -> str:
+    """A link that opens Slack's "create an app" page with this manifest filled in (Slack: "App manifests")."""
+    return _CREATE_APP + quote(json.dumps(yaml.safe_load(manifest), separators=(",", ":")), safe="")
+
+
+def bot_scopes() -> frozenset[str]:
+    """The scopes that the bot needs, which are the same in both modes."""
+    manifest: Any = yaml.safe_load(manifest_text("socket"))
+    return frozenset(manifest["oauth_config"]["scopes"]["bot"])
+
+
+def _is_address(url: str) -> bool:
+    match = _ADDRESS.fullmatch(url)
+    return match is not None and 0 < int(match["port"] or 443) <= _HIGHEST_PORT
+
+
+def _folder() -> Traversable:
+    """Inside the package where it was installed from a wheel, and at the top of a checkout."""
+    packaged = files("bot.slack").joinpath("manifests")
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "manifests" / "slack"

@@ -1,0 +1,34 @@
+"""Text from outside, made safe for Slack."""
+
+from datetime import UTC, datetime
+
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+def plain(text: str, limit: int) -> str:
+    """One line of printable text of at most `limit` characters, with an ellipsis where it was cut.
+
+    Control and direction-changing characters go: they would let a name rearrange the words around it.
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def escaped(text: str, limit: int) -> str:
+    """The same for mrkdwn: `<!channel>` is shown, not called. The limit is for the text as it is read."""
+    return plain(text, limit).translate(_ENTITIES)
+
+
+def link(url: str, label: str) -> str:
+    """A link. The label is our own words; the URL is one that the parser let through."""
+    return f"<{url.translate(_ENTITIES)}|{label}>"
+
+
+def moment(at: datetime) -> str:
+    """A time that each reader sees in their own zone, with UTC for clients that do not know how."""
+    return f"<!date^{int(at.timestamp())}^{{date_short_pretty}} {{time}}|{clock(at)}>"
+
+
+def clock(at: datetime) -> str:
+    """A time for those who get no more than plain text."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

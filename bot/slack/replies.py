@@ -1,0 +1,156 @@
+"""Get the bot's words to Slack."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import CannotPost, ChannelArchived, SlackBusy, SlackError, SlackRefuses, SlackSilent
+from bot.metrics import Metrics
+from bot.slack.client import OUTAGES, RATE_LIMITED, TRANSPORT_ERRORS, error_code
+from bot.slack.messages import Message
+from bot.slack.requests import Request
+
+LONGEST_WAIT = 5.0
+_NO_WAY_IN = ("not_in_channel", "channel_not_found")
+
+log = structlog.get_logger(__name__)
+
+
+class Replies:
+    """Sends private answers and public cards, over one session."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        client: AsyncWebClient,
+        metrics: Metrics,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._session = session
+        self._client = client
+        self._metrics = metrics
+        self._sleep = sleep
+
+    async def answer(self, request: Request, message: Message, *, replace: bool = False) -> None:
+        """Say this to the person who asked, and to nobody else; `replace` puts it where the pressed button was.
+
+        A response_url lives for 30 minutes and 5 uses, so a plain ephemeral message is the second way. When that is
+        barred too it is logged: there is nobody left who could be told.
+        """
+        payload = {"response_type": "ephemeral", "replace_original": replace, **_content(message)}
+        if not await self._by_response_url(request.response_url, payload):
+            await self._as_ephemeral(request, message)
+
+    async def remove_original(self, request: Request) -> None:
+        """Take away the message whose button was pressed."""
+        await self._by_response_url(request.response_url, {"delete_original": True})
+
+    async def replace_public(self, request: Request, message: Message) -> None:
+        """Change the public card whose button was pressed. Raises as `post` does."""
+        call = self._client.chat_update
+        await self._write(call, channel=request.channel_id, ts=request.message_ts, **_content(message))
+
+    async def post(self, channel_id: str, message: Message, *, client_msg_id: str) -> None:
+        """Post for all in the channel to see.
+
+        The id names this one post: where Slack honours it, the same post sent twice appears once. Raises CannotPost,
+        ChannelArchived, SlackBusy, SlackSilent or SlackRefuses.
+        """
+        call = self._client.chat_postMessage
+        await self._write(
+            call, channel=channel_id, client_msg_id=client_msg_id, unfurl_links=False, **_content(message)
+        )
+
+    async def _write(self, call: Any, **arguments: Any) -> None:
+        try:
+            await self._with_patience(call, **arguments)
+        except SlackApiError as error:
+            raise _refusal(error_code(error)) from None
+        except TRANSPORT_ERRORS as error:
+            raise SlackSilent(detail=type(error).__name__) from None
+
+    async def _with_patience(self, call: Any, **arguments: Any) -> None:
+        try:
+            await call(**arguments)
+        except SlackApiError as error:
+            wait = _retry_after(error.response.headers) if error.response.status_code == 429 else None
+            if wait is None or wait > LONGEST_WAIT:
+                raise
+            await self._sleep(wait)
+            await call(**arguments)
+
+    async def _by_response_url(self, url: str, payload: dict[str, Any]) -> bool:
+        outcome = await self._post_once(url, payload)
+        if isinstance(outcome, float) and outcome <= LONGEST_WAIT:
+            await self._sleep(outcome)
+            outcome = await self._post_once(url, payload)
+        if outcome == "ok":
+            return True
+        log.warning("response_url_failed", outcome=outcome)
+        return False
+
+    async def _post_once(self, url: str, payload: dict[str, Any]) -> str | float:
+        """`ok`, the seconds to wait, or what went wrong."""
+        try:
+            async with self._session.post(url, json=payload, allow_redirects=False) as response:
+                body = (await response.content.read(200)).decode("utf-8", "replace")
+                outcome: str | float = _response_url_outcome(response.status, body, response.headers)
+        except (*TRANSPORT_ERRORS, ValueError) as error:
+            outcome = type(error).__name__
+        self._metrics.slack_call("response_url", _in_a_word(outcome))
+        return outcome
+
+    async def _as_ephemeral(self, request: Request, message: Message) -> None:
+        try:
+            await self._with_patience(
+                self._client.chat_postEphemeral,
+                channel=request.channel_id,
+                user=request.user_id,
+                **_content(message),
+            )
+        except SlackApiError as error:
+            log.warning("reply_lost", outcome=error_code(error))
+        except TRANSPORT_ERRORS as error:
+            log.warning("reply_lost", outcome=type(error).__name__)
+
+
+def _content(message: Message) -> dict[str, Any]:
+    return {"text": message.text, "blocks": list(message.blocks)}
+
+
+def _response_url_outcome(status: int, body: str, headers: Any) -> str | float:
+    if status == 429:
+        return _retry_after(headers)
+    if status == 200:
+        return "ok"
+    # A word of Slack's own, such as expired_url; the "ok" of somebody else is none.
+    return body if body.isascii() and body.isidentifier() and 2 < len(body) <= 40 else f"http_{status}"
+
+
+def _in_a_word(outcome: str | float) -> str:
+    if isinstance(outcome, float):
+        return "ratelimited"
+    return outcome if outcome == "ok" else "failed"
+
+
+def _retry_after(headers: Any) -> float:
+    value = str(headers.get("Retry-After", ""))
+    return float(value) if value.isascii() and value.isdigit() else LONGEST_WAIT + 1
+
+
+def _refusal(code: str) -> SlackError:
+    if code in _NO_WAY_IN:
+        return CannotPost(detail=code)
+    if code in ("is_archived", "is_inactive"):
+        return ChannelArchived(detail=code)
+    if code in RATE_LIMITED:
+        return SlackBusy(detail=code)
+    if code in OUTAGES:
+        return SlackSilent(detail=code)
+    return SlackRefuses(detail=code)

@@ -1,0 +1,105 @@
+"""What a person did in Slack, read from the payload that Slack sends of it."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field, ValidationError
+
+from bot.errors import NotUnderstood
+from bot.slack.meeting_ids import OneMeeting, read_meeting_id
+from bot.slack.messages import CardState
+
+COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who asks for what, where, and where to answer."""
+
+    action: str
+    team_id: str
+    user_id: str
+    channel_id: str
+    response_url: str
+    text: str = ""
+    card: CardState | None = None
+    """The state of the card whose button was pressed."""
+    message_ts: str = ""
+    """The message whose button was pressed."""
+    on_private_card: bool = False
+    """Whether that message is seen by this person alone."""
+
+    @property
+    def meeting_id(self) -> UUID | None:
+        """The one meeting that this is about, if it is about one."""
+        if self.card is not None:
+            return UUID(self.card.meeting_id)
+        meant = read_meeting_id(self.text)
+        return meant.meeting_id if isinstance(meant, OneMeeting) else None
+
+
+class _Command(BaseModel):
+    team_id: str = ""
+    user_id: str
+    channel_id: str
+    response_url: str
+    text: str = ""
+
+
+class _Id(BaseModel):
+    id: str = ""
+
+
+class _Container(BaseModel):
+    message_ts: str = ""
+    is_ephemeral: bool = False
+
+
+class _Action(BaseModel):
+    action_id: str
+    value: str = ""
+
+
+class _BlockActions(BaseModel):
+    team: _Id | None = None
+    user: _Id
+    channel: _Id
+    container: _Container = Field(default_factory=_Container)
+    response_url: str
+    actions: list[_Action] = Field(min_length=1)
+
+
+def read_request(body: dict[str, Any]) -> Request:
+    """Read a slash command or a click. Raises NotUnderstood when the payload has not what either needs."""
+    try:
+        return _click(_BlockActions.model_validate(body)) if "actions" in body else _command(body)
+    except ValidationError as error:
+        missing = ", ".join(".".join(map(str, mistake["loc"])) for mistake in error.errors(include_input=False))
+        raise NotUnderstood(detail=f"payload without {missing}") from None
+
+
+def _command(body: dict[str, Any]) -> Request:
+    command = _Command.model_validate(body)
+    return Request(
+        action=COMMAND,
+        team_id=command.team_id,
+        user_id=command.user_id,
+        channel_id=command.channel_id,
+        response_url=command.response_url,
+        text=command.text,
+    )
+
+
+def _click(body: _BlockActions) -> Request:
+    action = body.actions[0]
+    return Request(
+        action=action.action_id,
+        team_id=body.team.id if body.team else "",
+        user_id=body.user.id,
+        channel_id=body.channel.id,
+        response_url=body.response_url,
+        card=CardState.read(action.value),
+        message_ts=body.container.message_ts,
+        on_private_card=body.container.is_ephemeral,
+    )

@@ -1,0 +1,60 @@
+"""Serve one person: acknowledge, do what they ask, and tell them when it does not work out."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from slack_bolt.async_app import AsyncAck
+
+from bot.errors import BotError, NotUnderstood, RealtimeKitError
+from bot.slack import cards
+from bot.slack.messages import Message
+from bot.slack.requests import Request, read_request
+from bot.slack.services import Services
+
+Handler = Callable[[Services, Request], Awaitable[None]]
+Listener = Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+
+def listener(services: Services, handler: Handler) -> Listener:
+    """A Bolt listener that acknowledges before anything else, and then lets the handler do the work.
+
+    No error gets past it: Bolt takes back an acknowledgement that it has not sent yet (it looks every 10 ms) when the
+    listener fails, so a quick failure would look like silence to the person.
+    """
+
+    async def listen(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        try:
+            request = read_request(body)
+        except NotUnderstood as nobody_to_answer:
+            log.warning("not_understood", detail=nobody_to_answer.detail)
+            return
+        await _serve(services, request, handler)
+
+    return listen
+
+
+async def _serve(services: Services, request: Request, handler: Handler) -> None:
+    with services.work.on(request) as progress:
+        try:
+            await handler(services, request)
+            progress.outcome = "ok"
+        except BotError as error:
+            progress.outcome = type(error).__name__
+            log.warning("told", problem=progress.outcome, detail=error.detail)
+            # What is about the meeting takes its card's place; the card's buttons are needed after all the rest.
+            about_meeting = isinstance(error, RealtimeKitError)
+            message = cards.problem(error, request.meeting_id if about_meeting else None)
+            await services.replies.answer(request, message, replace=request.on_private_card and about_meeting)
+        except Exception:  # noqa: BLE001 - whatever it is, the person is told, and the log gets all of it
+            await services.replies.answer(request, _broken())
+
+
+def _broken() -> Message:
+    reference = secrets.token_hex(4)
+    log.exception("broken", reference=reference)
+    return cards.broken(reference)

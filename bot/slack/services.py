@@ -1,0 +1,18 @@
+"""What a listener needs, built once."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from bot.realtimekit.lookup import Lookup
+from bot.slack.replies import Replies
+from bot.slack.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that serves people in Slack."""
+
+    look_up: Callable[[UUID], Awaitable[Lookup]]
+    replies: Replies
+    work: Work

@@ -1,0 +1,62 @@
+"""Believe a request only if Slack signed it, just now, and once."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from cachetools import TTLCache
+from slack_sdk.signature import Clock, SignatureVerifier
+
+MAX_AGE_SECONDS = 300
+_SIGNATURE_LENGTH = len("v0=") + 64
+_REMEMBERED = 50_000
+
+
+class Disbelieved(Exception):
+    """A request that Slack did not just send. `reason` is one of malformed, stale, forged, replayed."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Now(Clock):
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+
+    def now(self) -> float:
+        return self._now()
+
+
+class Signatures:
+    """Checks requests as Slack documents it in "Verifying requests from Slack", and remembers the believed ones."""
+
+    def __init__(self, signing_secret: str, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._verifier = SignatureVerifier(signing_secret, clock=_Now(now))
+        # A timestamp may be five minutes ahead of our clock as well as behind it.
+        self._seen: TTLCache[str, None] = TTLCache(_REMEMBERED, 2 * MAX_AGE_SECONDS + 1, now)
+
+    def check(self, headers: Mapping[str, str], body: bytes) -> str:
+        """The signature of a request that is Slack's own. Raises Disbelieved."""
+        timestamp = headers.get("x-slack-request-timestamp", "")
+        signature = headers.get("x-slack-signature", "")
+        if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
+            raise Disbelieved("malformed")
+        if not (signature.isascii() and signature.startswith("v0=") and len(signature) == _SIGNATURE_LENGTH):
+            raise Disbelieved("malformed")
+        if abs(self._now() - int(timestamp)) > MAX_AGE_SECONDS:
+            raise Disbelieved("stale")
+        try:
+            genuine = self._verifier.is_valid(body, timestamp, signature)
+        except UnicodeDecodeError:  # slack_sdk signs text only, and Slack sends no other
+            raise Disbelieved("malformed") from None
+        if not genuine:
+            raise Disbelieved("forged")
+        if signature in self._seen:
+            raise Disbelieved("replayed")
+        self._seen[signature] = None
+        return signature
+
+    def forget(self, signature: str) -> None:
+        """Let a request come once more, since this one could not be served."""
+        self._seen.pop(signature, None)

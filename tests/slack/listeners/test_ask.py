@@ -1,0 +1,206 @@
+"""`/livestream ...`: a signed request in, a message out."""
+
+import io
+
+import pytest
+from pytest_mock import MockerFixture
+
+from bot.errors import NoSuchMeeting, NotAuthorised
+from bot.sandbox.realtimekit import Fault, seeds
+from bot.sandbox.slack import ANN, BEN, GENERAL, RESPONSE_URL, Message
+from bot.slack import cards
+from tests.conftest import World
+
+NO_SUCH_MEETING = "00000000-0000-4000-8000-000000000000"
+
+
+def buttons(message: Message) -> list[str]:
+    return [
+        element["action_id"]
+        for block in message.blocks or []
+        if block["type"] == "actions"
+        for element in block["elements"]
+    ]
+
+
+async def test_live(connected: World) -> None:
+    """A live meeting is answered with its name, since when, and where to watch."""
+    answer = await connected.ask(seeds.LIVE)
+
+    assert answer.text.startswith("Launch keynote is live since ")
+    assert "cloudflarestream.com" in answer.text
+    assert buttons(answer) == [cards.WATCH, cards.REFRESH, cards.POST_HERE]
+
+
+async def test_private(connected: World) -> None:
+    """Only the person who asked sees the answer."""
+    await connected.ask(seeds.LIVE, user=ANN)
+
+    assert connected.slack.messages(GENERAL, BEN) == []
+
+
+@pytest.mark.parametrize(
+    ("meeting_id", "sentence"),
+    [
+        (seeds.UNNAMED, "Monthly all-hands is live since"),
+        (seeds.STARTING, "design-review is starting and not on air yet."),
+        (seeds.IDLE, "Office hours is not broadcasting."),
+        (seeds.OFFLINE, "getting-started is not broadcasting."),
+        (seeds.ERRORED, "Board update has an error: Ingest stopped"),
+        (seeds.UNKNOWN_STATUS, "hack-day has an unknown status: Cloudflare says “PAUSED”"),
+        (seeds.NEVER_LIVE, "Hiring committee is not broadcasting."),
+        (seeds.AS_LIST, "product-tour is live"),
+        (seeds.UNDER_RESULT, "quarterly-results is live"),
+        (seeds.NULL_DATA, "Support rota handover is not broadcasting."),
+    ],
+)
+async def test_every_state(connected: World, meeting_id: str, sentence: str) -> None:
+    """Each state that Cloudflare tells of, in each of its ways, has a sentence of its own."""
+    answer = await connected.ask(meeting_id)
+
+    assert answer.text.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        seeds.LIVE.upper(),
+        f"`{seeds.LIVE}`",
+        f"<https://dash.example.com/meetings/{seeds.LIVE}?tab=live|our meeting>",
+        f"is {seeds.LIVE} on air already, and again {seeds.LIVE}?",
+    ],
+)
+async def test_pasted(connected: World, text: str) -> None:
+    """An ID is understood in upper case, in backticks, in a link and in a sentence."""
+    answer = await connected.ask(text)
+
+    assert answer.text.startswith("Launch keynote is live")
+
+
+@pytest.mark.parametrize("text", ["", "help", "hello?", "<!channel>", "x" * 10_000, "\x00\x1b[31m\u202e", "1234"])
+async def test_usage(connected: World, text: str) -> None:
+    """What is not understood is answered with how to use the command, and repeats nothing of it."""
+    answer = await connected.ask(text)
+
+    assert answer.text == cards.USAGE_TEXT
+    assert not connected.kit.calls
+
+
+async def test_which_one(connected: World) -> None:
+    """Two different IDs are answered with a question, and Cloudflare is not asked."""
+    answer = await connected.ask(f"{seeds.LIVE} <!channel> {seeds.IDLE}")
+
+    assert answer.text.startswith("Which one? There are 2 meeting IDs in this")
+    assert "channel" not in str(answer.blocks)
+    assert not connected.kit.calls
+
+
+async def test_nasty_name(connected: World) -> None:
+    """A livestream named after markup is shown by that name, and calls nobody."""
+    answer = await connected.ask(seeds.NASTY_NAME)
+
+    assert "&lt;!channel&gt;" in answer.text
+    assert "<!channel>" not in answer.text + str(answer.blocks)
+    assert "<script>" not in answer.text + str(answer.blocks)
+
+
+async def test_no_such_meeting(connected: World) -> None:
+    """A meeting that does not exist is told apart from one that is not live."""
+    answer = await connected.ask(NO_SUCH_MEETING)
+
+    assert answer.text == NoSuchMeeting().sentence
+
+
+@pytest.mark.parametrize(
+    ("fault", "beginning"),
+    [
+        (Fault.SERVER_ERROR, "Cloudflare cannot be reached right now"),
+        (Fault.HTML, "Cloudflare cannot be reached right now"),
+        (Fault.DROP, "Cloudflare cannot be reached right now"),
+        (Fault.HALF, "Cloudflare cannot be reached right now"),
+        (Fault.UNAUTHORISED, "Cloudflare refuses this bot's access"),
+        (Fault.RATE_LIMITED, "Cloudflare has had too many questions"),
+    ],
+)
+async def test_cloudflare_cannot_be_asked(connected: World, fault: Fault, beginning: str) -> None:
+    """Whatever is wrong at Cloudflare is told in its own sentence, and never as an end of the livestream."""
+    connected.kit.fault = fault
+
+    answer = await connected.ask(seeds.LIVE)
+
+    assert answer.text.startswith(beginning)
+    assert "not broadcasting" not in answer.text
+
+
+async def test_try_again(connected: World) -> None:
+    """Where asking again may help there is a button for it; where it cannot, there is none."""
+    connected.kit.fault = Fault.SERVER_ERROR
+    may_help = await connected.ask(seeds.LIVE)
+    connected.kit.fault = Fault.UNAUTHORISED
+    cannot_help = await connected.ask(seeds.LIVE)
+
+    assert buttons(may_help) == [cards.REFRESH]
+    assert buttons(cannot_help) == []
+
+
+async def test_wrong_app(world: World) -> None:
+    """A wrong app ID says who needs to mend it, with Cloudflare's words in the log alone."""
+    async with world.bot(realtimekit_app_id="another-app"):
+        answer = await world.ask(seeds.LIVE)
+
+    assert answer.text == NotAuthorised().sentence
+    assert "7003" not in answer.text
+
+
+async def test_short_wait(connected: World) -> None:
+    """When Cloudflare asks for a short wait, the person notices nothing."""
+    connected.kit.retry_after = 0
+    connected.kit.fail_next(Fault.RATE_LIMITED)
+
+    answer = await connected.ask(seeds.LIVE)
+
+    assert answer.text.startswith("Launch keynote is live")
+
+
+async def test_long_wait(connected: World) -> None:
+    """When Cloudflare asks for a long wait, the person is told how long."""
+    connected.kit.retry_after = 240
+    connected.kit.fault = Fault.RATE_LIMITED
+
+    answer = await connected.ask(seeds.LIVE)
+
+    assert answer.text.endswith("Try again in about 4 minutes.")
+
+
+async def test_barred_response_url(connected: World) -> None:
+    """An answer that its response_url does not take still reaches the person."""
+    connected.slack.rate_limit_next(RESPONSE_URL, retry_after=600)
+
+    answer = await connected.ask(seeds.LIVE)
+
+    assert answer.ephemeral_to == ANN
+    assert "chat.postEphemeral" in [call.method for call in connected.slack.calls]
+
+
+async def test_deleted_channel(connected: World, log: io.StringIO) -> None:
+    """Where Slack allows no answer any more, that is logged and nothing is raised."""
+    connected.kit.latency = 0.2
+    connected.slack.rate_limit_next(RESPONSE_URL, retry_after=600)
+
+    await connected.slack.command(seeds.LIVE)
+    connected.slack.delete_channel(GENERAL)
+
+    await connected.logged("reply_lost")
+    assert '"level": "error"' not in log.getvalue()
+
+
+async def test_unforeseen_failure(connected: World, log: io.StringIO, mocker: MockerFixture) -> None:
+    """What nobody foresaw gives the person a reference, and the log the same one with a traceback."""
+    mocker.patch("bot.slack.cards.card", side_effect=ZeroDivisionError)
+
+    answer = await connected.ask(seeds.LIVE)
+
+    reference = answer.text.split()[-1].rstrip(".")
+    [line] = [line for line in log.getvalue().splitlines() if reference in line]
+    assert "ZeroDivisionError" in line
+    assert "Traceback" not in answer.text

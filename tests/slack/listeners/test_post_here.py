@@ -1,0 +1,114 @@
+"""*Post here*: a private answer becomes a card for the channel."""
+
+import asyncio
+import io
+
+import pytest
+
+from bot.errors import CannotPost, ChannelArchived, SlackBusy, SlackRefuses
+from bot.sandbox.realtimekit import Fault, seeds
+from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, RANDOM, Message
+from bot.slack import cards
+from tests.conftest import World
+
+
+def is_public(message: Message) -> bool:
+    return message.ephemeral_to is None and message.author == BOT
+
+
+async def test_posted(connected: World) -> None:
+    """The card appears for all, in the name of who posted it, and their private answer goes."""
+    answer = await connected.ask(seeds.LIVE, channel=EVENTS)
+
+    await connected.slack.click(answer, cards.POST_HERE)
+    card = await connected.next_message(is_public)
+    await connected.logged("served")
+
+    assert connected.slack.messages(EVENTS, BEN) == [card]
+    assert f"Posted by <@{ANN}>" in str(card.blocks)
+    assert card.text.startswith("Launch keynote is live")
+
+
+async def test_asked_again(connected: World) -> None:
+    """What is posted is the state of now, not of when the private answer was given."""
+    answer = await connected.ask(seeds.LIVE, channel=EVENTS)
+    connected.kit.end(seeds.LIVE)
+
+    await connected.slack.click(answer, cards.POST_HERE)
+    card = await connected.next_message(is_public)
+
+    assert card.text.endswith("is not broadcasting.")
+
+
+async def test_double_click(connected: World) -> None:
+    """A double click posts one card."""
+    connected.kit.latency = 0.05
+    answer = await connected.ask(seeds.LIVE, channel=EVENTS)
+
+    await asyncio.gather(*(connected.slack.click(answer, cards.POST_HERE) for _ in range(2)))
+    await connected.next_message(is_public)
+    await connected.idle()
+
+    assert len([message for message in connected.slack.messages(EVENTS) if is_public(message)]) == 1
+
+
+@pytest.mark.parametrize("channel", [RANDOM, BACKSTAGE])
+async def test_without_the_bot(connected: World, channel: str) -> None:
+    """In a channel that the bot is not in, public or private, the person is told to invite it, and can try again."""
+    answer = await connected.ask(seeds.LIVE, channel=channel)
+    await connected.slack.click(answer, cards.POST_HERE)
+    told = await connected.told_beside(answer)
+    connected.slack.invite_bot(channel)
+
+    await connected.slack.click(answer, cards.POST_HERE)
+    card = await connected.next_message(is_public)
+
+    assert told.text == CannotPost().sentence
+    assert card.text.startswith("Launch keynote is live")
+
+
+async def test_archived_channel(connected: World, log: io.StringIO) -> None:
+    """In an archived channel, where Slack allows no word to the person either, it is logged and nothing is raised."""
+    answer = await connected.ask(seeds.LIVE, channel=EVENTS)
+    connected.slack.archive(EVENTS)
+
+    await connected.slack.click(answer, cards.POST_HERE)
+    told = await connected.logged("told")
+    await connected.logged("reply_lost")
+
+    assert told["problem"] == ChannelArchived.__name__
+    assert '"level": "error"' not in log.getvalue()
+
+
+async def test_slack_says_wait(connected: World) -> None:
+    """When Slack asks for a long wait, nothing is posted and the person is told."""
+    answer = await connected.ask(seeds.LIVE, channel=EVENTS)
+    connected.slack.rate_limit_next("chat.postMessage", retry_after=120)
+
+    await connected.slack.click(answer, cards.POST_HERE)
+    told = await connected.told_beside(answer)
+
+    assert told.text == SlackBusy().sentence
+
+
+async def test_missing_scope(connected: World) -> None:
+    """When the app lacks a scope the person is told who can see why."""
+    answer = await connected.ask(seeds.LIVE, channel=EVENTS)
+    connected.slack.scopes = {"commands"}
+
+    await connected.slack.click(answer, cards.POST_HERE)
+    told = await connected.told_beside(answer)
+
+    assert told.text == SlackRefuses().sentence
+
+
+async def test_outage(connected: World) -> None:
+    """When Cloudflare cannot be asked, nothing is posted."""
+    answer = await connected.ask(seeds.LIVE, channel=EVENTS)
+    connected.kit.fault = Fault.UNAUTHORISED
+
+    await connected.slack.click(answer, cards.POST_HERE)
+    await connected.logged("told")
+    await connected.idle()
+
+    assert [message for message in connected.slack.messages(EVENTS) if is_public(message)] == []

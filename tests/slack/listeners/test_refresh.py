@@ -1,0 +1,123 @@
+"""*Refresh*, on a private answer and on a public card."""
+
+import io
+
+from bot.errors import NoSuchMeeting, Unreachable
+from bot.sandbox.realtimekit import Fault, seeds
+from bot.sandbox.slack import ANN, BEN, BOT, GENERAL, Message, Slack
+from bot.slack import cards
+from tests.conftest import World
+
+
+async def changed(slack: Slack, message: Message) -> Message:
+    """The message, once it is another than it was."""
+    return await slack.wait_for_message(lambda now: now.ts == message.ts and now != message)
+
+
+async def post_card(world: World, meeting_id: str) -> Message:
+    answer = await world.ask(meeting_id)
+    await world.slack.click(answer, cards.POST_HERE)
+    return await world.next_message(lambda message: message.ephemeral_to is None and message.author == BOT)
+
+
+async def test_private_answer(connected: World) -> None:
+    """Refresh shows the new state in the same private message."""
+    answer = await connected.ask(seeds.LIVE)
+    connected.kit.end(seeds.LIVE)
+
+    await connected.slack.click(answer, cards.REFRESH)
+    now = await changed(connected.slack, answer)
+
+    assert now.ephemeral_to == ANN
+    assert now.text == "Launch week, main stage is not broadcasting."
+    assert len(connected.slack.messages(GENERAL, ANN)) == 1
+
+
+async def test_no_stale_watch(connected: World) -> None:
+    """After the end there is nothing left to watch on the refreshed answer."""
+    answer = await connected.ask(seeds.LIVE)
+    connected.kit.end(seeds.LIVE)
+
+    await connected.slack.click(answer, cards.REFRESH)
+    now = await changed(connected.slack, answer)
+
+    assert "cloudflarestream" not in str(now.blocks) + now.text
+
+
+async def test_public_card(connected: World) -> None:
+    """Anyone may refresh a public card; it changes for all, and stays in the name of who posted it."""
+    card = await post_card(connected, seeds.LIVE)
+    connected.kit.end(seeds.LIVE)
+
+    await connected.slack.click(card, cards.REFRESH, user=BEN)
+    now = await changed(connected.slack, card)
+
+    assert now.text == "Launch week, main stage is not broadcasting."
+    assert f"Posted by <@{ANN}>" in str(now.blocks)
+    assert now.ephemeral_to is None
+
+
+async def test_private_answer_in_an_outage(connected: World) -> None:
+    """When Cloudflare cannot be asked the private answer says so, and can be tried again until it can."""
+    answer = await connected.ask(seeds.LIVE)
+    connected.kit.fault = Fault.SERVER_ERROR
+    await connected.slack.click(answer, cards.REFRESH)
+    unknown = await changed(connected.slack, answer)
+    connected.kit.fault = Fault.NONE
+
+    await connected.slack.click(unknown, cards.REFRESH)
+    known = await changed(connected.slack, unknown)
+
+    assert unknown.text == Unreachable().sentence
+    assert known.text.startswith("Launch keynote is live")
+
+
+async def test_public_card_in_an_outage(connected: World) -> None:
+    """When Cloudflare cannot be asked the public card stays as it is, and only who pressed is told."""
+    card = await post_card(connected, seeds.LIVE)
+    connected.kit.fault = Fault.SERVER_ERROR
+
+    await connected.slack.click(card, cards.REFRESH, user=BEN)
+    told = await connected.next_message(lambda message: message.ephemeral_to == BEN)
+
+    assert told.text == Unreachable().sentence
+    assert card in connected.slack.messages(GENERAL, ANN)
+
+
+async def test_meeting_deleted_meanwhile(connected: World) -> None:
+    """A meeting that is gone by now is told as gone."""
+    answer = await connected.ask(seeds.LIVE)
+    connected.kit.remove_meeting(seeds.LIVE)
+
+    await connected.slack.click(answer, cards.REFRESH)
+    now = await changed(connected.slack, answer)
+
+    assert now.text == NoSuchMeeting().sentence
+
+
+async def test_used_up_response_url(connected: World) -> None:
+    """A private answer whose response_url has expired is answered anew."""
+    answer = await connected.ask(seeds.LIVE)
+    connected.kit.latency = 0.1
+    await connected.slack.click(answer, cards.REFRESH)
+    connected.slack.expire_response_urls()
+
+    anew = await connected.slack.wait_for_message(
+        lambda message: message.ephemeral_to == ANN and message.ts != answer.ts
+    )
+
+    assert anew.text.startswith("Launch keynote is live")
+
+
+async def test_button_of_another_version(connected: World, log: io.StringIO) -> None:
+    """A button whose value is not understood is answered with what to do."""
+    answer = await connected.ask(seeds.LIVE)
+    [actions] = [block for block in answer.blocks if block["type"] == "actions"]
+    actions["elements"][1]["value"] = '{"from": "long ago"}'
+
+    await connected.slack.click(answer, cards.REFRESH)
+    told = await connected.slack.wait_for_message(
+        lambda message: message.ephemeral_to == ANN and message.ts != answer.ts
+    )
+
+    assert "Type `/livestream` and the meeting ID" in told.text

@@ -1,0 +1,14 @@
+"""*Watch*: a link, of which Slack tells the bot."""
+
+from bot.sandbox.realtimekit import seeds
+from bot.slack import cards
+from tests.conftest import World
+
+
+async def test_acknowledged(connected: World) -> None:
+    """Pressing it is acknowledged, so that Slack shows no warning beside the link."""
+    answer = await connected.ask(seeds.LIVE)
+
+    delivery = await connected.slack.click(answer, cards.WATCH)
+
+    assert delivery.acked

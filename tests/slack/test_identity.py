@@ -1,0 +1,131 @@
+"""Who the bot is, learned from Slack."""
+
+import io
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import pytest
+
+from bot.errors import ConfigurationError
+from bot.metrics import Metrics
+from bot.sandbox.clock import Clock
+from bot.sandbox.slack import BOT, BOT_TOKEN, Fault, Slack
+from bot.slack.client import SlackClient, open_session
+from bot.slack.identity import PASSING_ERRORS, Identity
+
+Make = Callable[..., Identity]
+
+
+@pytest.fixture
+async def slack(clock: Clock) -> AsyncIterator[Slack]:
+    async with Slack(clock).running() as slack:
+        yield slack
+
+
+@pytest.fixture
+def slept() -> list[float]:
+    return []
+
+
+@pytest.fixture
+async def make(slack: Slack, slept: list[float]) -> AsyncIterator[Make]:
+    """Makes identities whose waiting takes no time."""
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    def make(token: str = BOT_TOKEN, session_: aiohttp.ClientSession | None = None) -> Identity:
+        client = SlackClient(token=token, base_url=slack.api_url, session=session_ or session, metrics=Metrics())
+        return Identity(client, sleep=sleep)
+
+    async with open_session() as session:
+        yield make
+
+
+async def test_learned(make: Make) -> None:
+    """Slack says who the token's owner is, in one call."""
+    identity = make()
+
+    assert await identity.learn()
+    assert identity.known
+    assert identity.authorization.bot_user_id == BOT
+    assert identity.authorization.team_id == "T0SANDBOX01"
+    assert identity.authorization.bot_token == BOT_TOKEN
+
+
+def test_unknown_yet(make: Make) -> None:
+    """Until then requests are answered in the name of the token alone."""
+    identity = make()
+
+    assert not identity.known
+    assert identity.authorization.bot_token == BOT_TOKEN
+    assert identity.authorization.team_id is None
+
+
+@pytest.mark.parametrize("code", ["invalid_auth", "token_revoked", "account_inactive", "not_allowed_token_type"])
+async def test_refused(slack: Slack, make: Make, code: str) -> None:
+    """A refused token is a mistake in the settings, told with its remedy and without the token."""
+    slack.refuse_next("auth.test", code)
+    identity = make()
+
+    with pytest.raises(ConfigurationError) as raised:
+        await identity.learn()
+
+    [sentence] = raised.value.mistakes
+    assert sentence.startswith(f"SLACK_BOT_TOKEN is refused by Slack ({code}).")
+    assert "OAuth & Permissions" in sentence
+    assert BOT_TOKEN not in sentence
+    assert not identity.known
+
+
+async def test_another_workspaces_token(make: Make) -> None:
+    """A token that Slack does not know is refused."""
+    with pytest.raises(ConfigurationError, match="invalid_auth"):
+        await make("xoxb-another").learn()
+
+
+@pytest.mark.parametrize("code", sorted(PASSING_ERRORS))
+async def test_passing_error(slack: Slack, make: Make, code: str) -> None:
+    """What passes says nothing about the token, and can be asked again."""
+    slack.refuse_next("auth.test", code)
+    identity = make()
+
+    assert not await identity.learn()
+    assert not identity.known
+    assert await identity.learn()
+
+
+@pytest.mark.parametrize("fault", [Fault.DROP, Fault.SERVER_ERROR, Fault.RATE_LIMITED, Fault.HANG])
+async def test_out_of_order(slack: Slack, make: Make, log: io.StringIO, fault: Fault) -> None:
+    """A Slack that is out of order says nothing about the token, and that is logged."""
+    slack.fault = fault
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.04)) as hasty:
+        assert not await make(session_=hasty).learn()
+
+    assert log.getvalue().count('"event": "identity_unknown"') == 1
+    assert BOT_TOKEN not in log.getvalue()
+
+
+async def test_in_time(slack: Slack, make: Make, slept: list[float]) -> None:
+    """It is asked again until Slack says it, less and less often."""
+    slack.refuse_next("auth.test", "internal_error", times=8)
+    identity = make()
+
+    await identity.learn_in_time()
+
+    assert identity.known
+    assert slept == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+async def test_refused_in_time(slack: Slack, make: Make, log: io.StringIO, slept: list[float]) -> None:
+    """A refusal that comes late ends the asking, is logged, and leaves the bot not ready."""
+    slack.refuse_next("auth.test", "internal_error")
+    slack.refuse_next("auth.test", "invalid_auth")
+    identity = make()
+
+    await identity.learn_in_time()
+
+    assert not identity.known
+    assert slept == [1]
+    assert '"event": "token_refused"' in log.getvalue()
+    assert "SLACK_BOT_TOKEN is refused by Slack (invalid_auth)" in log.getvalue()

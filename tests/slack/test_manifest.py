@@ -1,0 +1,122 @@
+"""The manifest that is printed, and the link that creates the app from it."""
+
+import json
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.errors import ConfigurationError
+from bot.slack.manifest import Mode, bot_scopes, create_app_link, manifest_text
+
+URL = "https://bot.example.com"
+
+
+def read(mode: Mode, url: str | None = None) -> dict[str, Any]:
+    manifest: dict[str, Any] = yaml.safe_load(manifest_text(mode, url))
+    return manifest
+
+
+def test_socket() -> None:
+    """Socket Mode needs no address."""
+    manifest = read("socket")
+
+    assert manifest["settings"]["socket_mode_enabled"] is True
+    assert "https://" not in manifest_text("socket")
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        (URL, f"{URL}/slack/events"),
+        (f"{URL}/", f"{URL}/slack/events"),
+        (f"{URL}:8443", f"{URL}:8443/slack/events"),
+        ("https://bot", "https://bot/slack/events"),
+        ("https://192.0.2.1", "https://192.0.2.1/slack/events"),
+    ],
+)
+def test_http(url: str, endpoint: str) -> None:
+    """In HTTP mode the bot's address is where commands and clicks go, and the example's is nowhere."""
+    manifest = read("http", url)
+
+    assert manifest["features"]["slash_commands"][0]["url"] == endpoint
+    assert manifest["settings"]["interactivity"]["request_url"] == endpoint
+    assert manifest["settings"]["socket_mode_enabled"] is False
+    assert "livestream-bot.example.com" not in manifest_text("http", url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "",
+        "bot.example.com",
+        "http://bot.example.com",
+        "HTTPS://bot.example.com",
+        "https://",
+        "https:///",
+        f"{URL}/slack/events",
+        f"{URL}?x=1",
+        f"{URL}#x",
+        f"{URL}\n",
+        f"{URL} # x",
+        f"{URL}:0",
+        f"{URL}:65536",
+        f"{URL}:",
+        "https://user@bot.example.com",
+        "https://-bot.example.com",
+        "https://[::1]",
+        "https://bot.example.com: x",
+        "https://böt.example.com",
+    ],
+)
+def test_address_of_no_use(url: str | None) -> None:
+    """What is not an https address without a path is refused with an example of one."""
+    with pytest.raises(ConfigurationError) as raised:
+        manifest_text("http", url)
+
+    assert raised.value.mistakes == ["Say where Slack reaches the bot: --url https://bot.example.com, without a path."]
+
+
+@given(st.text() | st.from_regex(r"https://[^/]+/?"))
+def test_any_address(url: str) -> None:
+    """No address changes anything in the manifest but the addresses."""
+    try:
+        manifest = read("http", url)
+    except ConfigurationError:
+        return
+    expected = read("http", URL)
+    expected["features"]["slash_commands"][0]["url"] = f"{url.rstrip('/')}/slack/events"
+    expected["settings"]["interactivity"]["request_url"] = f"{url.rstrip('/')}/slack/events"
+
+    assert manifest == expected
+
+
+@pytest.mark.parametrize("mode", ["socket", "http"])
+def test_create_app_link(mode: Mode) -> None:
+    """The link carries the very manifest, as Slack reads it."""
+    text = manifest_text(mode, URL)
+
+    link = urlsplit(create_app_link(text))
+
+    assert (link.scheme, link.netloc, link.path) == ("https", "api.slack.com", "/apps")
+    query = parse_qs(link.query, strict_parsing=True)
+    assert query["new_app"] == ["1"]
+    assert json.loads(query["manifest_json"][0]) == yaml.safe_load(text)
+
+
+def test_link_is_one_word() -> None:
+    """The link can be copied from a terminal: it has no blank and no character that ends it."""
+    link = create_app_link(manifest_text("http", URL))
+
+    assert link.isascii()
+    assert not set(link) & set(" \n<>\"'|{}")
+
+
+def test_scopes() -> None:
+    """The scopes that the bot needs are those of both manifests."""
+    assert bot_scopes() == {"chat:write", "commands"}
+    assert set(read("http", URL)["oauth_config"]["scopes"]["bot"]) == bot_scopes()

@@ -1,0 +1,115 @@
+"""Which meeting a person means by what they typed."""
+
+from uuid import UUID
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bot.slack.meeting_ids import LONGEST_TEXT, NoMeeting, OneMeeting, SeveralMeetings, read_meeting_id
+
+ID = "50c8940e-1b97-402a-97d6-2708b7feca41"
+OTHER = "8f14e45f-ceea-467f-a83d-1f0c9f5a7c02"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ID,
+        f"  {ID}\n",
+        ID.upper(),
+        f"`{ID}`",
+        f"*{ID}*",
+        f"_{ID}_",
+        f'"{ID}"',
+        f"“{ID}”",
+        f"<https://dash.example.com/meetings/{ID}>",
+        f"<https://dash.example.com/meetings/{ID}|the meeting>",
+        f"<https://dash.example.com/meetings/{ID}|https://dash.example.com/meetings/{ID}>",
+        f"https://dash.example.com/join?id={ID}&amp;name=x",
+        f"https://dash.example.com/launch-week-{ID}",
+        f"https://login.example.com/?next=%2Fmeetings%2F{ID}%3Ftab%3Dlive",
+        f"https://login.example.com/?next=%2fmeetings%2f{ID}",
+        f"Is {ID} live already?",
+        f"{ID}.",
+        f"{ID}, {ID}",
+        f"{ID} {ID.upper()}",
+        f"<!channel> {ID}",
+        f"\x00\x1b[31m\u202e{ID}",
+        f"会议{ID}在吗",
+        f"status {ID} " + "x " * 1_400,
+    ],
+)
+def test_one(text: str) -> None:
+    """One ID is understood bare, in any case, in marks, in a link or in a sentence, and named twice is still one."""
+    assert read_meeting_id(text) == OneMeeting(UUID(ID))
+
+
+@pytest.mark.parametrize("text", [f"{OTHER} {ID}", f"{OTHER},{ID}", f"<https://a.example/{OTHER}|{ID}> {OTHER}"])
+def test_several(text: str) -> None:
+    """Different IDs are all told, each once, in their order."""
+    assert read_meeting_id(text) == SeveralMeetings((UUID(OTHER), UUID(ID)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "help",
+        "<!channel>",
+        "<@U0ANN000001>",
+        "\x00\x1b\u202e",
+        "x" * 10_000,
+        f"{ID} " * 1_000,
+        ID[:-1],
+        ID.replace("-", ""),
+        ID.replace("-", "\u2013"),
+        f"a{ID}",
+        f"0{ID}",
+        f"{ID}a",
+        f"{ID}0",
+        f"{ID}Z",
+        f"/F{ID}",
+        f"sk-{ID}{ID}"[:-1],
+        "g0c8940e-1b97-402a-97d6-2708b7feca41",
+        "\uff150c8940e-1b97-402a-97d6-2708b7feca41",
+        "50c8940e 1b97 402a 97d6 2708b7feca41",
+    ],
+)
+def test_none(text: str) -> None:
+    """What has no ID, or one that is part of something longer, or more text than anyone types, names no meeting."""
+    assert read_meeting_id(text) == NoMeeting()
+
+
+def test_longest() -> None:
+    """Texts are read up to 3,000 characters, and not at all beyond."""
+    fits = ID.rjust(LONGEST_TEXT)
+
+    assert read_meeting_id(fits) == OneMeeting(UUID(ID))
+    assert read_meeting_id(f"{fits} ") == NoMeeting()
+
+
+PIECES = st.sampled_from(["-", "%2F", "/", " ", "<", ">", "|", "`", "&amp;", "0", "f", ID, OTHER.upper()])
+
+
+@given(st.text(st.characters(exclude_categories=())) | st.lists(st.uuids().map(str) | PIECES).map("".join))
+@example("0" * 3_000)
+@example("00000000-" * 333)
+def test_anything(text: str) -> None:
+    """Any text is read without an error, and every ID that is found is in it."""
+    found: tuple[UUID, ...] = ()
+    match read_meeting_id(text):
+        case OneMeeting(meeting_id):
+            found = (meeting_id,)
+        case SeveralMeetings(meeting_ids):
+            found = meeting_ids
+            assert len(set(found)) == len(found) > 1
+
+    assert all(str(meeting_id) in text.lower() for meeting_id in found)
+
+
+@given(st.uuids(), st.text(st.sampled_from(" \n`<>|/*_~.,?!&;=()[]{}'\"\u202e\u00e9\u4f1a"), max_size=20))
+def test_between_marks(meeting_id: UUID, around: str) -> None:
+    """An ID is found between any marks."""
+    assert read_meeting_id(f"{around}{meeting_id}{around}") == OneMeeting(meeting_id)

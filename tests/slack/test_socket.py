@@ -1,0 +1,102 @@
+"""Socket Mode: the same answers through a WebSocket."""
+
+import asyncio
+import io
+
+import pytest
+
+from bot.errors import ConfigurationError
+from bot.sandbox.realtimekit import seeds
+from bot.sandbox.slack import Fault, Outcome
+from bot.slack import cards
+from tests.conftest import World
+
+
+async def test_command_and_click(world: World) -> None:
+    """A command and a click through the WebSocket are answered as over HTTP."""
+    async with world.bot("socket"):
+        answer = await world.ask(seeds.LIVE)
+        world.kit.end(seeds.LIVE)
+        await world.slack.click(answer, cards.REFRESH)
+        refreshed = await world.slack.wait_for_message(lambda now: now.ts == answer.ts and now != answer)
+
+    assert answer.text.startswith("Launch keynote is live")
+    assert refreshed.text.endswith("is not broadcasting.")
+
+
+async def test_quick_failure_is_acknowledged(world: World) -> None:
+    """A failure within milliseconds is acknowledged all the same, and told."""
+    async with world.bot("socket"):
+        answer = await world.ask("00000000-0000-4000-8000-000000000000")
+
+    assert answer.text.startswith("There is no meeting with this ID")
+
+
+async def test_bad_app_token(world: World) -> None:
+    """A refused app token ends the start with what to do, instead of trying for ever."""
+    with pytest.raises(ConfigurationError) as refused:
+        async with world.bot("socket", slack_app_token="xapp-another"):
+            pass
+
+    assert refused.value.mistakes[0].startswith("SLACK_APP_TOKEN is refused by Slack (invalid_auth).")
+
+
+async def test_bad_bot_token(world: World) -> None:
+    """A refused bot token ends the start with what to do."""
+    with pytest.raises(ConfigurationError) as refused:
+        async with world.bot("socket", slack_bot_token="xoxb-another"):
+            pass
+
+    assert refused.value.mistakes[0].startswith("SLACK_BOT_TOKEN is refused by Slack (invalid_auth).")
+
+
+async def test_refreshed_connection(world: World) -> None:
+    """When Slack renews the connection, the next command comes through the new one."""
+    async with world.bot("socket"):
+        await world.slack.disconnect()
+        await world.slack.wait_for_connections()
+        answer = await world.ask(seeds.LIVE)
+
+    assert answer.text.startswith("Launch keynote is live")
+
+
+async def test_slack_comes_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bot that starts while Slack is out of reach connects when it comes back."""
+    monkeypatch.setattr("bot.slack.identity._FIRST_WAIT", 0.02)
+    world.slack.fault = Fault.SERVER_ERROR
+    async with world.bot("socket", wait=False):
+        await world.logged("socket_not_open_yet")
+        world.slack.fault = Fault.NONE
+        await world.slack.wait_for_connections(timeout=20)
+        await world.ready()
+        answer = await world.ask(seeds.LIVE)
+
+    assert answer.text.startswith("Launch keynote is live")
+
+
+async def test_stop_finishes_what_runs(world: World) -> None:
+    """What is asked before the stop is acknowledged and answered."""
+    world.kit.latency = 0.3
+    async with world.bot("socket"):
+        delivery = await world.slack.command(seeds.LIVE)
+
+    answer = await world.slack.wait_for_message(lambda message: message.ephemeral_to is not None)
+    assert delivery.outcome is Outcome.OK
+    assert answer.text.startswith("Launch keynote is live")
+    assert world.slack.connections == 0
+
+
+async def test_silent_connection(world: World, monkeypatch: pytest.MonkeyPatch, log: io.StringIO) -> None:
+    """A connection that is dead without slack_sdk noticing is opened anew."""
+    monkeypatch.setattr("bot.slack.socket.WATCH_SECONDS", 0.02)
+    monkeypatch.setattr("bot.slack.socket.DEAD_AFTER_SECONDS", 0.05)
+    async with world.bot("socket"):
+        monkeypatch.setattr("slack_sdk.socket_mode.aiohttp.SocketModeClient.is_connected", _never)
+        await world.logged("socket_reopened")
+        monkeypatch.undo()
+        await asyncio.sleep(0)
+        await world.slack.wait_for_connections()
+
+
+async def _never(client: object) -> bool:
+    return False
