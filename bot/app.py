@@ -1,0 +1,160 @@
+"""The composition root: builds everything once from the settings, and takes it down in order."""
+
+import asyncio
+import contextlib
+import signal
+import socket as sockets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from uuid import UUID
+
+import aiohttp
+import structlog
+from slack_bolt.async_app import AsyncApp
+
+from bot.config import CloudflareSettings, Settings, SlackSettings
+from bot.errors import ConfigurationError, RealtimeKitError
+from bot.metrics import Metrics
+from bot.realtimekit.client import OnCall, RealtimeKit, open_http
+from bot.realtimekit.lookup import Lookup, look_up
+from bot.serving import listen, serving
+from bot.slack.bolt import create_app
+from bot.slack.client import SlackClient, open_session
+from bot.slack.identity import Identity
+from bot.slack.replies import Replies
+from bot.slack.services import Services
+from bot.slack.signature import Signatures
+from bot.slack.socket import SocketMode
+from bot.slack.work import Work
+from bot.web import Check, create_web
+
+DRAIN_SECONDS = 20.0
+
+log = structlog.get_logger(__name__)
+
+
+def now() -> datetime:
+    """The wall clock, in UTC."""
+    return datetime.now(UTC)
+
+
+def open_realtimekit(settings: CloudflareSettings, on_call: OnCall = lambda *call: None) -> RealtimeKit:
+    """The client for the RealtimeKit app in the settings. Close it."""
+    http = open_http(
+        settings.cloudflare_base_url, settings.cloudflare_api_token.get_secret_value(), settings.https_proxy
+    )
+    return RealtimeKit(
+        http, account_id=settings.cloudflare_account_id, app_id=settings.realtimekit_app_id, on_call=on_call
+    )
+
+
+def open_slack(settings: SlackSettings, session: aiohttp.ClientSession, metrics: Metrics) -> SlackClient:
+    """The client for the workspace in the settings, on a session that somebody else closes."""
+    return SlackClient(
+        token=settings.slack_bot_token.get_secret_value(),
+        base_url=settings.slack_api_url.rstrip("/") + "/",
+        session=session,
+        metrics=metrics,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, sock: sockets.socket | None = None) -> AsyncIterator[str]:
+    """Run the bot until the block ends, yielding its base URL; `sock` is where it listens, else HOST and PORT.
+
+    At the end it takes no new work, finishes what runs within 20 seconds, and closes its connections. Raises
+    ConfigurationError when the address cannot be bound or Slack refuses a token.
+    """
+    metrics = Metrics()
+    sock = sock or _listen(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(sock.close)
+        session = await stack.enter_async_context(open_session(settings.https_proxy))
+        kit = open_realtimekit(settings, metrics.cloudflare_call)
+        stack.push_async_callback(kit.close)
+        client = open_slack(settings, session, metrics)
+        work = Work(metrics)
+        stack.push_async_callback(work.drain, DRAIN_SECONDS)
+        identity = Identity(client)
+        services = Services(
+            look_up=_measured_look_up(kit, metrics), replies=Replies(session, client, metrics), work=work
+        )
+        app = create_app(services, identity, session)
+        socket_mode = _socket_mode(settings, app, client)
+        checks: dict[str, Check] = {"slack_token": lambda: _unknown(identity)}
+        if socket_mode is not None:
+            stack.push_async_callback(socket_mode.stop)
+            checks["socket_mode"] = lambda: _disconnected(socket_mode)
+        signing_secret = settings.slack_signing_secret
+        slack = (app, Signatures(signing_secret.get_secret_value())) if signing_secret else None
+        url = await stack.enter_async_context(serving(create_web(metrics, checks, slack), sock))
+        await _introduce(identity, stack)
+        if socket_mode is not None:
+            await socket_mode.start()
+        yield url
+
+
+async def look_up_once(settings: CloudflareSettings, meeting_id: UUID) -> Lookup:
+    """One lookup with a client of its own. Raises as `look_up` does."""
+    kit = open_realtimekit(settings)
+    try:
+        return await look_up(kit, meeting_id, now)
+    finally:
+        await kit.close()
+
+
+async def run(settings: Settings) -> None:
+    """Run the bot until SIGTERM or SIGINT. Raises ConfigurationError as `running` does."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(settings) as url:
+        log.info("started", url=url, socket_mode=settings.slack_app_token is not None)
+        await stop.wait()
+        log.info("stopping")
+    log.info("stopped")
+
+
+def _listen(settings: Settings) -> sockets.socket:
+    try:
+        return listen(settings.host, settings.port)
+    except OSError as error:
+        sentence = f"HOST and PORT: {settings.host}:{settings.port} cannot be listened on ({error.strerror or error})."
+        raise ConfigurationError([sentence]) from None
+
+
+def _socket_mode(settings: Settings, app: AsyncApp, client: SlackClient) -> SocketMode | None:
+    token = settings.slack_app_token
+    return SocketMode(app, token.get_secret_value(), client, settings.https_proxy) if token else None
+
+
+async def _introduce(identity: Identity, stack: contextlib.AsyncExitStack) -> None:
+    """Learn who the bot is; where Slack is out of reach, go on learning in the background."""
+    if await identity.learn():
+        return
+    learning = asyncio.create_task(identity.learn_in_time(), name="identity")
+    stack.callback(learning.cancel)
+
+
+def _measured_look_up(kit: RealtimeKit, metrics: Metrics) -> Callable[[UUID], Awaitable[Lookup]]:
+    async def measured(meeting_id: UUID) -> Lookup:
+        outcome = "failed"
+        try:
+            lookup = await look_up(kit, meeting_id, now)
+            outcome = lookup.status.name.lower()
+            return lookup
+        except RealtimeKitError as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            metrics.lookups.labels(outcome).inc()
+
+    return measured
+
+
+async def _unknown(identity: Identity) -> str | None:
+    return None if identity.known else "Slack has not confirmed the bot token yet."
+
+
+async def _disconnected(socket_mode: SocketMode) -> str | None:
+    return None if await socket_mode.connected() else "There is no Socket Mode connection to Slack."

@@ -1,0 +1,167 @@
+"""Look at everything that the bot needs to run, and say how to mend what is wrong."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.app import open_realtimekit, open_slack
+from bot.config import CloudflareSettings, LogSettings, Section, ServerSettings, SlackSettings, load
+from bot.errors import ConfigurationError, NotAuthorised, RateLimited, RealtimeKitError
+from bot.metrics import Metrics
+from bot.serving import listen
+from bot.slack.client import TRANSPORT_ERRORS, error_code, open_session
+from bot.slack.identity import PASSING_ERRORS
+from bot.slack.manifest import bot_scopes
+from bot.slack.mrkdwn import plain
+
+_DETAIL_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    ok: bool
+    sentence: str
+    """What was found, and how to mend it if it is wrong."""
+
+
+async def examine() -> AsyncIterator[Finding]:
+    """Each finding as it is made: the settings first, then what each good part of them leads to."""
+    slack, slack_findings = _read(SlackSettings)
+    cloudflare, cloudflare_findings = _read(CloudflareSettings)
+    server, server_findings = _read(ServerSettings)
+    _, log_findings = _read(LogSettings)
+    mistakes = [*slack_findings, *cloudflare_findings, *server_findings, *log_findings]
+    for finding in mistakes or [Finding("Settings", True, "All are there and well-formed.")]:
+        yield finding
+    if server:
+        yield _address(server)
+    if slack:
+        async for finding in _slack(slack):
+            yield finding
+    if cloudflare:
+        yield await _realtimekit(cloudflare)
+
+
+def _read(section: type[Section]) -> tuple[Section | None, list[Finding]]:
+    try:
+        return load(section), []
+    except ConfigurationError as error:
+        return None, [Finding("Settings", False, mistake) for mistake in error.mistakes]
+
+
+def _address(settings: ServerSettings) -> Finding:
+    where = f"{settings.host}:{settings.port}"
+    try:
+        listen(settings.host, settings.port).close()
+    except (OSError, TypeError) as error:  # Python's word for what cannot be a host's name is TypeError
+        why = getattr(error, "strerror", None) or error
+        return Finding(
+            "Address",
+            False,
+            f"{where} cannot be listened on ({why}). Stop what listens there, which may be this bot, or set HOST and "
+            "PORT to another address.",
+        )
+    return Finding("Address", True, f"{where} is free to listen on.")
+
+
+async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
+    async with open_session(settings.https_proxy) as session:
+        client = open_slack(settings, session, Metrics())
+        yield await _bot_token(client)
+        if settings.slack_app_token:
+            yield await _app_token(client, settings.slack_app_token.get_secret_value())
+        else:
+            yield Finding(
+                "Slack connection",
+                True,
+                "HTTP: Slack must reach this bot at https://<your host>/slack/events. Only Slack can show whether the "
+                "signing secret is right: type the command once.",
+            )
+
+
+async def _bot_token(client: AsyncWebClient) -> Finding:
+    subject = "Slack bot token"
+    try:
+        response = await client.auth_test()
+    except SlackApiError as error:
+        return _refused(
+            subject,
+            error_code(error),
+            "Copy the Bot User OAuth Token again from the app's page, OAuth & Permissions, and install the app there "
+            "if that is not done yet.",
+        )
+    except TRANSPORT_ERRORS as error:
+        return _out_of_reach(subject, error)
+    missing = sorted(bot_scopes() - _scopes(response.headers))
+    if missing:
+        return Finding(
+            subject,
+            False,
+            f"It lacks {', '.join(missing)}. Add that on the app's page, OAuth & Permissions, or paste the manifest "
+            "anew, and then reinstall the app.",
+        )
+    return Finding(subject, True, f"It is {response.get('user')}'s in {response.get('team')}, with every scope needed.")
+
+
+def _scopes(headers: dict[str, str]) -> frozenset[str]:
+    lower = {name.lower(): value for name, value in headers.items()}
+    return frozenset(scope.strip() for scope in lower.get("x-oauth-scopes", "").split(","))
+
+
+async def _app_token(client: AsyncWebClient, app_token: str) -> Finding:
+    subject = "Slack app token"
+    try:
+        await client.apps_connections_open(app_token=app_token)
+    except SlackApiError as error:
+        return _refused(
+            subject,
+            error_code(error),
+            "Make one with connections:write on the app's page, Basic Information, App-Level Tokens, and see that "
+            "Socket Mode is on.",
+        )
+    except TRANSPORT_ERRORS as error:
+        return _out_of_reach(subject, error)
+    return Finding(subject, True, "Slack lets it open Socket Mode connections.")
+
+
+def _refused(subject: str, code: str, remedy: str) -> Finding:
+    if code in PASSING_ERRORS:
+        return Finding(subject, False, f"Slack cannot say now whether it is right ({code}). Try again in a minute.")
+    return Finding(subject, False, f"Slack refuses it ({code}). {remedy}")
+
+
+def _out_of_reach(subject: str, error: Exception) -> Finding:
+    why = type(error).__name__
+    return Finding(subject, False, f"Slack is out of reach ({why}). Check the network, the proxy and SLACK_API_URL.")
+
+
+async def _realtimekit(settings: CloudflareSettings) -> Finding:
+    subject = "Cloudflare RealtimeKit"
+    kit = open_realtimekit(settings)
+    try:
+        await kit.check_access()
+    except NotAuthorised as error:
+        return Finding(
+            subject,
+            False,
+            f"Cloudflare refuses ({plain(error.detail, _DETAIL_LIMIT)}). A 401, 403 or 10000: make an API token with "
+            "the permission Realtime Admin for this account. A 7003: check CLOUDFLARE_ACCOUNT_ID and "
+            "REALTIMEKIT_APP_ID.",
+        )
+    except RateLimited:
+        return Finding(subject, False, "Cloudflare asks this bot to wait. Try again in five minutes.")
+    except RealtimeKitError as error:
+        return Finding(
+            subject,
+            False,
+            f"Cloudflare gives no answer ({plain(error.detail, _DETAIL_LIMIT)}). Check the network and "
+            "CLOUDFLARE_BASE_URL; if they are right, see cloudflarestatus.com.",
+        )
+    finally:
+        await kit.close()
+    return Finding(subject, True, "The token, the account and the app are right.")

@@ -1,0 +1,105 @@
+"""The bot as a whole: how it starts, and how it stops."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.app import running
+from bot.errors import ConfigurationError
+from bot.sandbox.bot_process import BotDidNotStart, Mode, bot_process, settings_for
+from bot.sandbox.realtimekit import seeds
+from bot.sandbox.slack import ANN
+from tests.conftest import World
+
+
+async def test_answers_in_flight_survive_the_stop(world: World) -> None:
+    """What was asked before the stop is answered before it ends."""
+    world.kit.latency = 0.3
+    async with world.bot():
+        await world.slack.command(seeds.LIVE)
+
+    [answer] = world.slack.messages("C0GENERAL01", ANN)
+    assert answer.text.startswith("Launch keynote is live")
+
+
+async def test_a_hanging_answer_does_not_hold_up_the_stop(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not end within the deadline is cut off, and that is logged."""
+    monkeypatch.setattr("bot.app.DRAIN_SECONDS", 0.1)
+    world.kit.latency = 60
+    async with world.bot():
+        await world.slack.command(seeds.LIVE)
+
+    assert (await world.logged("cut_off"))["requests"] == 1
+
+
+async def test_address_in_use(world: World) -> None:
+    """A port that is taken is told in a sentence."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        settings = world.settings(port=taken.getsockname()[1])
+        with pytest.raises(ConfigurationError, match=r"HOST and PORT: 127\.0\.0\.1:\d+ cannot be listened on"):
+            async with running(settings):
+                pass
+
+
+async def test_other_slack_variables_do_no_harm(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bolt's own environment variables, with which it would drop the token in silence, change nothing."""
+    monkeypatch.setenv("SLACK_CLIENT_ID", "1.2")
+    monkeypatch.setenv("SLACK_CLIENT_SECRET", "shh")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-from-the-environment")
+    async with world.bot():
+        answer = await world.ask(seeds.LIVE)
+
+    assert answer.text.startswith("Launch keynote is live")
+
+
+@pytest.mark.parametrize("mode", ["http", "socket"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_process(world: World, mode: Mode, number: signal.Signals) -> None:
+    """The real process answers, finishes what runs when it is told to stop, and exits with 0."""
+    world.kit.latency = 0.2
+    environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, mode)
+    async with bot_process(environment) as bot:
+        world.slack.request_url = f"{bot.url}/slack/events" if mode == "http" else None
+        await world.slack.command(seeds.LIVE)
+        os.kill(bot.pid, number)
+        assert await bot.process.wait() == 0
+        log = bot.log.read_text()
+
+    answer = await world.slack.wait_for_message(lambda message: message.ephemeral_to == ANN)
+    assert answer.text.startswith("Launch keynote is live")
+    assert '"event": "stopped"' in log
+    assert "Traceback" not in log
+
+
+async def test_process_with_mistakes(tmp_path: Path) -> None:
+    """Missing settings are told all at once, a sentence each, with exit status 2 and no traceback."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bot", "run", cwd=tmp_path, stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await process.communicate()
+
+    lines = errors.decode().splitlines()
+    assert process.returncode == 2
+    assert [line.split()[0] for line in lines] == [
+        "SLACK_BOT_TOKEN",
+        "SLACK_SIGNING_SECRET",
+        "CLOUDFLARE_API_TOKEN",
+        "CLOUDFLARE_ACCOUNT_ID",
+        "REALTIMEKIT_APP_ID",
+    ]
+
+
+async def test_process_that_does_not_start(world: World) -> None:
+    """The sandbox tells what a bot logged that did not start."""
+    environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "http")
+
+    with pytest.raises(BotDidNotStart, match="SLACK_BOT_TOKEN is refused by Slack"):
+        async with bot_process({**environment, "SLACK_BOT_TOKEN": "xoxb-another"}):
+            pass

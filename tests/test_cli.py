@@ -1,0 +1,319 @@
+"""The command line, as a process of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import yaml
+
+from bot import __version__
+from bot.errors import NoSuchMeeting, NotAuthorised, RateLimited
+from bot.sandbox.bot_process import settings_for
+from bot.sandbox.realtimekit import Fault, seeds
+from bot.serving import listen
+from bot.slack.manifest import manifest_text
+from tests.conftest import World
+
+NO_SUCH_MEETING = "00000000-0000-4000-8000-000000000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A process that has ended."""
+
+    status: int | None
+    out: str
+    err: str
+
+
+async def start(
+    *arguments: str, environment: Mapping[str, str] | None = None, python: tuple[str, ...] = ()
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *python,
+        "-m",
+        "bot",
+        *arguments,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "120", **(environment or {})},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def run(*arguments: str, **how: Any) -> Ended:
+    """Run `livestream-bot` to its end, in an empty folder and without settings but those given."""
+    process = await start(*arguments, **how)
+    out, err = await process.communicate()
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+@pytest.fixture
+def ask(world: World) -> Callable[..., Awaitable[Ended]]:
+    """Runs a command that is connected to the sandbox."""
+    environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "socket")
+
+    async def ask(*arguments: str, **changes: str) -> Ended:
+        with listen() as sock:
+            port = str(sock.getsockname()[1])
+        ended = await run(*arguments, environment={"PORT": port, **environment, **changes})
+        secrets = (world.slack.credentials.bot_token, world.slack.credentials.app_token, world.kit.api_token)
+        assert not [secret for secret in (*secrets, *world.kit.secrets) if secret in ended.out + ended.err]
+        assert "Traceback" not in ended.err
+        return ended
+
+    return ask
+
+
+Ask = Callable[..., Awaitable[Ended]]
+
+
+# In general
+
+
+async def test_version() -> None:
+    """It says which version it is."""
+    assert await run("--version") == Ended(0, f"livestream-bot {__version__}\n", "")
+
+
+async def test_no_command() -> None:
+    """Without a command it says which there are."""
+    ended = await run()
+
+    for command in ("run", "lookup", "doctor", "manifest", "demo"):
+        assert command in ended.out + ended.err
+    assert ended.status == 2
+
+
+async def test_unknown_command() -> None:
+    """A command that does not exist is a mistake, told as one."""
+    ended = await run("walk")
+
+    assert ended.status == 2
+    assert "No such command 'walk'" in ended.err
+
+
+@pytest.mark.parametrize("arguments", [("lookup", "--help"), ("manifest", "--help"), ("--version",)])
+async def test_only_what_is_needed(arguments: tuple[str, ...]) -> None:
+    """Help does not wait for libraries that only the work needs."""
+    ended = await run(*arguments, python=("-X", "importtime"))
+
+    loaded = {line.rsplit("|")[-1].strip() for line in ended.err.splitlines()}
+    assert ended.status == 0
+    assert "bot.cli" in loaded
+    assert not loaded & {"slack_bolt", "slack_sdk", "aiohttp", "httpx", "uvicorn", "uvloop", "structlog"}
+
+
+# run
+
+
+async def test_run_without_settings() -> None:
+    """Without its settings the bot does not start, and says of each what it is, in a sentence of its own."""
+    ended = await run("run")
+
+    assert (ended.status, ended.out) == (2, "")
+    assert [line.split()[0] for line in ended.err.splitlines()] == [
+        "SLACK_BOT_TOKEN",
+        "SLACK_SIGNING_SECRET",
+        "CLOUDFLARE_API_TOKEN",
+        "CLOUDFLARE_ACCOUNT_ID",
+        "REALTIMEKIT_APP_ID",
+    ]
+    assert "Traceback" not in ended.err
+
+
+async def test_run_with_a_refused_token(ask: Ask) -> None:
+    """A token that Slack refuses is a mistake in the settings too."""
+    ended = await ask("run", SLACK_BOT_TOKEN="xoxb-another")
+
+    assert ended.status == 2
+    assert ended.err.splitlines()[-1].startswith("SLACK_BOT_TOKEN is refused by Slack (invalid_auth).")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_run_until_told_to_stop(world: World, number: signal.Signals) -> None:
+    """The bot runs until SIGTERM or Ctrl-C, and ends well."""
+    environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "socket")
+    with listen() as sock:
+        port = str(sock.getsockname()[1])
+    process = await start("run", environment={**environment, "PORT": port, "LOG_FORMAT": "json"})
+    await world.slack.wait_for_connections(timeout=20)
+    assert process.stderr is not None
+    logged = await process.stderr.readuntil(b'"started"')
+
+    process.send_signal(number)
+    _, err = await process.communicate()
+
+    assert process.returncode == 0
+    assert b'"stopped"' in err
+    assert b"Traceback" not in logged + err
+
+
+# lookup
+
+
+async def test_lookup(ask: Ask, world: World) -> None:
+    """A live meeting is told in lines, with where to watch it, and the exit status 0."""
+    ended = await ask("lookup", seeds.LIVE)
+
+    assert (ended.status, ended.err) == (0, "")
+    lines = ended.out.splitlines()
+    assert lines[0] == "Launch keynote"
+    assert lines[1].startswith("  Status:   live since ")
+    assert any(line.startswith("  Watch:    https://customer-") and line.endswith("/iframe") for line in lines)
+    assert f"  Meeting:  {seeds.LIVE}" in lines
+
+
+@pytest.mark.parametrize(
+    ("meeting_id", "status", "word"),
+    [
+        (seeds.LIVE, 0, "live"),
+        (seeds.STARTING, 1, "starting"),
+        (seeds.IDLE, 1, "not_broadcasting"),
+        (seeds.NEVER_LIVE, 1, "not_broadcasting"),
+        (seeds.ERRORED, 1, "errored"),
+        (seeds.UNKNOWN_STATUS, 2, "unknown"),
+    ],
+)
+async def test_lookup_json(ask: Ask, meeting_id: str, status: int, word: str) -> None:
+    """Scripts get one JSON object, and an exit status that says live, not live, or could not tell."""
+    ended = await ask("lookup", meeting_id, "--json")
+
+    found = json.loads(ended.out)
+    assert (ended.status, found["status"], found["live"]) == (status, word, status == 0)
+    assert found["meeting_id"] == meeting_id
+
+
+@pytest.mark.parametrize("meant", [f"https://dash.example.com/{seeds.LIVE}?tab=live", seeds.LIVE.upper()])
+async def test_lookup_of_a_link(ask: Ask, meant: str) -> None:
+    """A link will do, as it does in Slack."""
+    ended = await ask("lookup", meant)
+
+    assert ended.status == 0
+
+
+async def test_lookup_of_a_nasty_name(ask: Ask, world: World) -> None:
+    """No name from outside steers the terminal."""
+    world.kit.change_livestream(seeds.LIVE, name="\x1b]0;owned\x07\u202eevil\nStatus: live")
+
+    ended = await ask("lookup", seeds.LIVE)
+
+    assert ended.out.splitlines()[0] == "]0;owned evil Status: live"
+    assert not set(ended.out) & set("\x1b\x07\u202e")
+
+
+@pytest.mark.parametrize("meant", ["help", f"{seeds.LIVE} {seeds.IDLE}", "", seeds.LIVE[:-1]])
+async def test_lookup_of_nothing(meant: str) -> None:
+    """Without exactly one meeting ID there is nothing to ask, whatever the settings are."""
+    ended = await run("lookup", meant)
+
+    assert ended == Ended(2, "", "Give one meeting ID, such as 50c8940e-1b97-402a-97d6-2708b7feca41.\n")
+
+
+async def test_lookup_without_settings() -> None:
+    """Lookup needs Cloudflare's settings, all of which are told, and none of Slack's."""
+    ended = await run("lookup", seeds.LIVE)
+
+    assert (ended.status, ended.out) == (2, "")
+    assert [line.split()[0] for line in ended.err.splitlines()] == [
+        "CLOUDFLARE_API_TOKEN",
+        "CLOUDFLARE_ACCOUNT_ID",
+        "REALTIMEKIT_APP_ID",
+    ]
+
+
+async def test_lookup_of_no_meeting(ask: Ask) -> None:
+    """A meeting that does not exist is told apart from one that is not live."""
+    ended = await ask("lookup", NO_SUCH_MEETING)
+
+    assert ended == Ended(2, "", f"{NoSuchMeeting().sentence}\n")
+
+
+async def test_lookup_without_access(ask: Ask) -> None:
+    """What Cloudflare refuses is told with who can mend it."""
+    ended = await ask("lookup", seeds.LIVE, CLOUDFLARE_API_TOKEN="another")
+
+    assert ended == Ended(2, "", f"{NotAuthorised().sentence}\n")
+
+
+async def test_lookup_json_that_cannot_tell(ask: Ask, world: World) -> None:
+    """Scripts learn as JSON why it could not be told, and people read it beside, in one sentence and no log lines."""
+    world.kit.fault, world.kit.retry_after = Fault.RATE_LIMITED, 0
+
+    ended = await ask("lookup", seeds.LIVE, "--json")
+
+    assert (ended.status, ended.err) == (2, f"{RateLimited(0).sentence}\n")
+    assert json.loads(ended.out) == {
+        "meeting_id": seeds.LIVE,
+        "error": "RateLimited",
+        "message": RateLimited(0).sentence,
+    }
+
+
+# doctor
+
+
+async def test_doctor(ask: Ask) -> None:
+    """Where all is well the doctor says so, thing by thing, and exits with 0."""
+    ended = await ask("doctor")
+
+    assert (ended.status, ended.err) == (0, "")
+    assert len(ended.out.splitlines()) == 5
+    assert all(line.startswith("ok   ") for line in ended.out.splitlines())
+
+
+async def test_doctor_finds_something(ask: Ask, world: World) -> None:
+    """Where something is wrong the doctor marks it and exits with 1."""
+    world.slack.scopes = {"commands"}
+
+    ended = await ask("doctor")
+
+    assert (ended.status, ended.err) == (1, "")
+    [line] = [line for line in ended.out.splitlines() if not line.startswith("ok   ")]
+    assert line.startswith("BAD  Slack bot token: It lacks chat:write.")
+
+
+# manifest
+
+
+async def test_manifest() -> None:
+    """The manifest comes with the link that creates the app, as a comment, so that all of it is YAML still."""
+    ended = await run("manifest", "socket")
+
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.endswith(manifest_text("socket"))
+    link = ended.out.splitlines()[1].removeprefix("# ")
+    [carried] = parse_qs(urlsplit(link).query)["manifest_json"]
+    assert yaml.safe_load(ended.out) == json.loads(carried)
+
+
+async def test_manifest_with_an_address() -> None:
+    """For HTTP the address is filled in."""
+    ended = await run("manifest", "http", "--url", "https://bot.example.com")
+
+    assert ended.status == 0
+    assert ended.out.endswith(manifest_text("http", "https://bot.example.com"))
+
+
+@pytest.mark.parametrize("arguments", [("http",), ("http", "--url", "http://bot.example.com")])
+async def test_manifest_without_an_address(arguments: tuple[str, ...]) -> None:
+    """HTTP needs an address that Slack can reach, and says so."""
+    ended = await run("manifest", *arguments)
+
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == "Say where Slack reaches the bot: --url https://bot.example.com, without a path.\n"
+
+
+async def test_manifest_of_no_mode() -> None:
+    """There are two modes."""
+    ended = await run("manifest", "smoke")
+
+    assert ended.status == 2
+    assert "'socket', 'http'" in ended.err

@@ -1,0 +1,253 @@
+"""What the doctor finds, over a local Slack and a local Cloudflare, and how it says to mend it."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import stamina
+
+from bot.doctor import Finding, examine
+from bot.errors import ConfigurationError
+from bot.sandbox.bot_process import Mode, settings_for
+from bot.sandbox.realtimekit import Fault as CloudflareFault
+from bot.sandbox.slack import Fault as SlackFault
+from bot.serving import listen
+from tests.conftest import World
+
+
+def free_port() -> str:
+    with listen() as sock:
+        return str(sock.getsockname()[1])
+
+
+class Doctor:
+    """Examines the settings of a bot, with some of them changed."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._world = world
+        self._monkeypatch = monkeypatch
+        self.printed = ""
+
+    async def __call__(self, mode: Mode = "socket", **changes: str) -> list[Finding]:
+        world = self._world
+        environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, mode)
+        for name, value in {"PORT": free_port(), **environment, **changes}.items():
+            self._monkeypatch.setenv(name, value)
+        findings = [finding async for finding in examine()]
+        self.printed += "\n".join(map(str, findings))
+        return findings
+
+
+@pytest.fixture
+def doctor(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doctor]:
+    """The doctor, who asks Cloudflare once, and has printed none of the secrets at the end."""
+    doctor = Doctor(world, monkeypatch)
+    with stamina.set_testing(True):
+        yield doctor
+    credentials = world.slack.credentials
+    secrets = (credentials.bot_token, credentials.app_token, credentials.signing_secret, world.kit.api_token)
+    assert not [secret for secret in secrets if secret in doctor.printed]
+
+
+def bad(findings: list[Finding]) -> dict[str, str]:
+    """What is wrong: the sentence by the subject."""
+    return {finding.subject: finding.sentence for finding in findings if not finding.ok}
+
+
+async def test_all_well(doctor: Doctor) -> None:
+    """Where nothing is wrong, each thing that was looked at is told."""
+    findings = await doctor()
+
+    assert bad(findings) == {}
+    assert [finding.subject for finding in findings] == [
+        "Settings",
+        "Address",
+        "Slack bot token",
+        "Slack app token",
+        "Cloudflare RealtimeKit",
+    ]
+    assert "It is livestream's in Sandbox, with every scope needed." in [finding.sentence for finding in findings]
+
+
+async def test_http_mode(doctor: Doctor) -> None:
+    """In HTTP mode it says what only Slack can show."""
+    findings = await doctor("http")
+
+    assert bad(findings) == {}
+    [connection] = [finding for finding in findings if finding.subject == "Slack connection"]
+    assert "https://<your host>/slack/events" in connection.sentence
+    assert "type the command once" in connection.sentence
+
+
+async def test_nothing_is_set() -> None:
+    """All the settings that are missing are told at once, each with what it is, and the rest is looked at still."""
+    findings = [finding async for finding in examine()]
+
+    missing = [finding.sentence for finding in findings if not finding.ok and finding.subject == "Settings"]
+    names = [re.match(r"[A-Z_]+", sentence) for sentence in missing]
+    assert [name[0] for name in names if name] == [
+        "SLACK_BOT_TOKEN",
+        "SLACK_SIGNING_SECRET",
+        "CLOUDFLARE_API_TOKEN",
+        "CLOUDFLARE_ACCOUNT_ID",
+        "REALTIMEKIT_APP_ID",
+    ]
+    assert "Address" in [finding.subject for finding in findings]
+
+
+async def test_one_section_is_wrong(doctor: Doctor) -> None:
+    """A mistake in one part of the settings does not keep the others from being looked at."""
+    findings = await doctor(SLACK_BOT_TOKEN="xoxp-secret-of-another-kind", PORT="0", LOG_LEVEL="loud")
+
+    assert [finding.subject for finding in findings if not finding.ok] == ["Settings"] * 3
+    assert [finding.subject for finding in findings if finding.ok] == ["Cloudflare RealtimeKit"]
+    assert "another kind of token was pasted" in findings[0].sentence
+    assert "xoxp-secret" not in doctor.printed
+
+
+async def test_unreadable_env_file(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake that every part of the settings has is told for each, and raises nothing."""
+
+    def refuse(section: object) -> None:
+        raise ConfigurationError(["The file .env cannot be read: PermissionError."])
+
+    monkeypatch.setattr("bot.doctor.load", refuse)
+
+    assert set(bad(await doctor()).values()) == {"The file .env cannot be read: PermissionError."}
+
+
+async def test_port_is_taken(doctor: Doctor) -> None:
+    """A port that something else has is told with what to do."""
+    with listen() as sock:
+        port = str(sock.getsockname()[1])
+        found = bad(await doctor(PORT=port))
+
+    assert list(found) == ["Address"]
+    assert found["Address"].startswith(f"127.0.0.1:{port} cannot be listened on (Address already in use).")
+    assert "set HOST and PORT to another address" in found["Address"]
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid", "ä" * 70])
+async def test_host_is_of_no_use(doctor: Doctor, host: str) -> None:
+    """A host that is not this machine's, or none at all, is told too."""
+    found = bad(await doctor(HOST=host))
+
+    assert list(found) == ["Address"]
+
+
+async def test_wrong_bot_token(doctor: Doctor) -> None:
+    """A bot token that Slack does not know is told with where to get the right one."""
+    found = bad(await doctor(SLACK_BOT_TOKEN="xoxb-another"))
+
+    assert list(found) == ["Slack bot token"]
+    assert "Slack refuses it (invalid_auth). Copy the Bot User OAuth Token again" in found["Slack bot token"]
+
+
+async def test_missing_scopes(doctor: Doctor, world: World) -> None:
+    """Scopes that the manifest has and the token lacks are named, with what to do."""
+    world.slack.scopes = {"users:read"}
+
+    found = bad(await doctor())
+
+    assert found["Slack bot token"].startswith("It lacks chat:write, commands. Add that on the app's page")
+    assert found["Slack bot token"].endswith("then reinstall the app.")
+
+
+async def test_more_scopes_than_needed(doctor: Doctor, world: World) -> None:
+    """A token may have scopes of later versions."""
+    world.slack.scopes = {"users:read", "commands", "chat:write"}
+
+    assert bad(await doctor()) == {}
+
+
+@pytest.mark.parametrize(("token", "code"), [("xapp-another", "invalid_auth"), (None, "missing_scope")])
+async def test_wrong_app_token(doctor: Doctor, world: World, token: str | None, code: str) -> None:
+    """An app token that is unknown or lacks its scope is told with how to make one."""
+    world.slack.app_scopes = set()
+
+    found = bad(await doctor(SLACK_APP_TOKEN=token or world.slack.credentials.app_token))
+
+    assert list(found) == ["Slack app token"]
+    assert found["Slack app token"].startswith(f"Slack refuses it ({code}). Make one with connections:write")
+
+
+@pytest.mark.parametrize("method", ["auth.test", "apps.connections.open"])
+@pytest.mark.parametrize("code", ["internal_error", "ratelimited"])
+async def test_slack_cannot_say(doctor: Doctor, world: World, method: str, code: str) -> None:
+    """When Slack itself fails, no token is blamed for it."""
+    world.slack.refuse_next(method, code)
+
+    [sentence] = bad(await doctor()).values()
+
+    assert sentence == f"Slack cannot say now whether it is right ({code}). Try again in a minute."
+
+
+@pytest.mark.parametrize("fault", [SlackFault.DROP, SlackFault.SERVER_ERROR])
+async def test_slack_is_out_of_reach(doctor: Doctor, world: World, fault: SlackFault) -> None:
+    """A Slack that gives no answer is told as such, for both tokens."""
+    world.slack.fault = fault
+
+    found = bad(await doctor())
+
+    assert list(found) == ["Slack bot token", "Slack app token"]
+    for sentence in found.values():
+        assert sentence.startswith("Slack is out of reach (")
+        assert sentence.endswith("Check the network, the proxy and SLACK_API_URL.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "remedy"),
+    [
+        ({"CLOUDFLARE_API_TOKEN": "another"}, "10000", "make an API token"),
+        ({"REALTIMEKIT_APP_ID": "another"}, "7003", "REALTIMEKIT_APP_ID"),
+        ({"CLOUDFLARE_ACCOUNT_ID": "another"}, "7003", "CLOUDFLARE_ACCOUNT_ID"),
+    ],
+)
+async def test_no_access_to_cloudflare(doctor: Doctor, changes: dict[str, Any], said: str, remedy: str) -> None:
+    """What Cloudflare refuses is told in its own words, with what each of them means."""
+    found = bad(await doctor(**changes))
+
+    [sentence] = found.values()
+    assert sentence.startswith("Cloudflare refuses (")
+    assert said in sentence
+    assert remedy in sentence
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (CloudflareFault.RATE_LIMITED, "Cloudflare asks this bot to wait. Try again in five minutes."),
+        (CloudflareFault.SERVER_ERROR, "Cloudflare gives no answer (HTTP 500"),
+        (CloudflareFault.HTML, "Cloudflare gives no answer (HTTP 502)"),
+    ],
+)
+async def test_cloudflare_cannot_say(doctor: Doctor, world: World, fault: CloudflareFault, said: str) -> None:
+    """When Cloudflare itself fails, neither the token nor the app is blamed, and no meeting is spoken of."""
+    world.kit.fault = fault
+
+    found = bad(await doctor())
+
+    assert list(found) == ["Cloudflare RealtimeKit"]
+    assert found["Cloudflare RealtimeKit"].startswith(said)
+    assert "meeting" not in found["Cloudflare RealtimeKit"]
+
+
+async def test_cloudflare_is_out_of_reach(doctor: Doctor) -> None:
+    """A Cloudflare that cannot be connected to is told with what to check."""
+    found = bad(await doctor(CLOUDFLARE_BASE_URL="http://127.0.0.1:1/client/v4"))
+
+    assert "Check the network and CLOUDFLARE_BASE_URL" in found["Cloudflare RealtimeKit"]
+
+
+async def test_everything_is_wrong(doctor: Doctor, world: World) -> None:
+    """All that is wrong is told in one go."""
+    changes: dict[str, Any] = {
+        "SLACK_BOT_TOKEN": "xoxb-another",
+        "SLACK_APP_TOKEN": "xapp-another",
+        "CLOUDFLARE_API_TOKEN": "another",
+    }
+    with listen() as sock:
+        found = bad(await doctor(PORT=str(sock.getsockname()[1]), **changes))
+
+    assert list(found) == ["Address", "Slack bot token", "Slack app token", "Cloudflare RealtimeKit"]
