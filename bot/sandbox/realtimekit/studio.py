@@ -8,6 +8,7 @@ from uuid import UUID
 
 from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import minting, seeds, state
+from bot.sandbox.realtimekit.changes import Changes
 from bot.sandbox.realtimekit.state import AfterEnd, Livestream, Meeting
 
 
@@ -15,10 +16,12 @@ class Studio:
     """Holds the meetings. A meeting is a value: every step replaces it in `meetings`, and returns the new one.
 
     A step that a meeting cannot make raises `ImpossibleError`; a meeting that is not there raises KeyError.
+    `changes` tells each new one.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.changes = Changes()
         self._meetings: dict[str, Meeting] = {}
         self._owners: dict[str, str] = {}
         self._secrets: set[str] = set()
@@ -101,4 +104,5 @@ class Studio:
         if meeting.livestream is not None:
             self._owners[meeting.livestream.id] = meeting.id
             self._secrets |= {meeting.livestream.stream_key, meeting.livestream.ingest_server}
+        self.changes.publish(meeting)
         return meeting

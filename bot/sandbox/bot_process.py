@@ -1,0 +1,139 @@
+"""The real bot in a process of its own, connected to the sandbox by nothing but its settings."""
+
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import aiohttp
+
+from bot.sandbox.realtimekit import RealtimeKit
+from bot.sandbox.slack import Slack
+from bot.serving import listen, url_of
+
+Mode = Literal["socket", "http"]
+
+_READY_SECONDS = 20.0
+_STOP_SECONDS = 10.0
+_POLL_SECONDS = 0.05
+_OURS = ("HTTPS_PROXY", "https_proxy", "SLACK_", "CLOUDFLARE_", "REALTIMEKIT_", "DATABASE_", "LOG_", "HOST", "PORT")
+_LAST_WORDS = 4_000
+
+
+class BotDidNotStart(Exception):
+    """The bot stopped, or was not ready in time; carries what it logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class BotProcess:
+    """A running bot."""
+
+    url: str
+    log: Path
+    process: asyncio.subprocess.Process
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self.process.pid
+
+    async def ended(self) -> int:
+        """Wait until the process is no more; its exit status."""
+        return await self.process.wait()
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return _end_of(self.log)
+
+
+def settings_for(slack: Slack, slack_url: str, kit: RealtimeKit, kit_url: str, mode: Mode) -> dict[str, str]:
+    """The environment that connects a bot to these two, by HTTP or by Socket Mode."""
+    way_in = (
+        {"SLACK_APP_TOKEN": slack.credentials.app_token}
+        if mode == "socket"
+        else {"SLACK_SIGNING_SECRET": slack.credentials.signing_secret}
+    )
+    return {
+        "SLACK_BOT_TOKEN": slack.credentials.bot_token,
+        "SLACK_API_URL": f"{slack_url}/api/",
+        **way_in,
+        "CLOUDFLARE_API_TOKEN": kit.api_token,
+        "CLOUDFLARE_ACCOUNT_ID": kit.account_id,
+        "REALTIMEKIT_APP_ID": kit.app_id,
+        "CLOUDFLARE_BASE_URL": f"{kit_url}/client/v4",
+    }
+
+
+@contextlib.asynccontextmanager
+async def bot_process(settings: Mapping[str, str]) -> AsyncIterator[BotProcess]:
+    """Run `livestream-bot run` until the block ends, yielding once it is ready. Raises BotDidNotStart.
+
+    It runs in an empty folder and without this process's own settings, so that no `.env` of a real workspace reaches
+    it.
+    """
+    with listen() as sock:
+        url, port = url_of(sock), sock.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="livestream-bot-") as folder:
+        log = Path(folder) / "bot.log"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        environment |= {"HOST": "127.0.0.1", "PORT": str(port), "LOG_FORMAT": "json", **settings}
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "bot", "run"),
+                cwd=folder,
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C is for whoever started it, who then stops it in order.
+            )
+        try:
+            await _ready(process, url, log)
+            yield BotProcess(url, log, process)
+        finally:
+            await _stop(process)
+
+
+async def _ready(process: asyncio.subprocess.Process, url: str, log: Path) -> None:
+    try:
+        async with asyncio.timeout(_READY_SECONDS), aiohttp.ClientSession() as session:
+            while process.returncode is None:
+                if await _answers(session, f"{url}/readyz"):
+                    return
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        pass
+    raise BotDidNotStart(_end_of(log) or "It logged nothing.")
+
+
+def _end_of(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LAST_WORDS))
+        return file.read().decode(errors="replace")
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    # It may have ended by itself in this moment, even if nobody has told asyncio yet.
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

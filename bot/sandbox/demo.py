@@ -1,0 +1,120 @@
+"""The demo, line by line as a terminal shows it: the page in a browser, or a walk-through in the terminal itself."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+
+from bot.errors import ConfigurationError
+from bot.sandbox import terminal
+from bot.sandbox.bot_process import Mode
+from bot.sandbox.realtimekit import SEEDS
+from bot.sandbox.running import running_sandbox
+from bot.sandbox.slack import ANN, GENERAL, Message, Outcome, Slack
+from bot.serving import listen
+
+_NO_SUCH_MEETING = "00000000-0000-4000-8000-000000000000"
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+OpenBrowser = Callable[[str], object]
+
+
+async def show(
+    mode: Mode = "http", port: int = 0, open_browser: OpenBrowser | None = None
+) -> AsyncGenerator[str, None]:
+    """Run the sandbox and its page, tell where that is, and go on until it is closed.
+
+    Raises ConfigurationError when the port cannot be listened on, and BotDidNotStart.
+    """
+    with _listen(port) as sock:
+        yield "Starting a local Slack, a local RealtimeKit and the bot ..."
+        async with running_sandbox(mode, sock) as sandbox:
+            yield f"The demo is at {sandbox.url} (Ctrl-C ends it)"
+            if open_browser is not None:
+                open_browser(sandbox.url)
+            status = await sandbox.bot.ended()
+            yield f"The bot has stopped with exit status {status}; the page stays open. Its last words:"
+            yield sandbox.bot.last_words()
+            await asyncio.Event().wait()
+
+
+async def script(mode: Mode = "http") -> AsyncGenerator[str, None]:
+    """Run the sandbox, and tell line by line what Ann asks and reads."""
+    async with running_sandbox(mode) as sandbox:
+        bot = f"livestream-bot {sandbox.bot.url} (process {sandbox.bot.pid})"
+        yield f"Slack {sandbox.slack.base_url}, RealtimeKit {sandbox.kit_url}, {bot}"
+        for text, why in _questions():
+            yield ""
+            yield f"# {why}"
+            async for line in _ask(sandbox.slack, text):
+                yield line
+
+
+async def tell(lines: AsyncIterator[str], say: Callable[[str], None]) -> None:
+    """Say each line until there are no more, or until Ctrl-C, SIGTERM or the closing of the terminal: all is then
+    taken down in order. A second one does not wait for that."""
+
+    async def telling() -> None:
+        async for line in lines:
+            say(line)
+
+    task, loop = asyncio.create_task(telling(), name="demo"), asyncio.get_running_loop()
+    for number in _ENDS:
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
+    finally:
+        for number in _ENDS:
+            loop.remove_signal_handler(number)
+
+
+def browser(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> OpenBrowser | None:
+    """What opens an address in this person's browser; None where there is no display to show it on."""
+    has_display = platform in ("darwin", "win32") or bool(
+        environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")
+    )
+    return _open if has_display else None
+
+
+def _open(url: str) -> None:
+    # Some browsers keep whoever opens them waiting; the demo waits for nobody, not even at its end.
+    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return listen(port=port)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError([f"--port: 127.0.0.1:{port} cannot be listened on ({reason})."]) from None
+
+
+def _questions() -> list[tuple[str, str]]:
+    return [
+        ("", "Nothing: how to use it"),
+        *((seed.id, seed.about) for seed in SEEDS),
+        (_NO_SUCH_MEETING, "A meeting that does not exist"),
+        (f"{SEEDS[0].id} or {SEEDS[1].id}", "Two meetings at once"),
+    ]
+
+
+async def _ask(slack: Slack, text: str) -> AsyncIterator[str]:
+    known = {message.ts for message in slack.messages(GENERAL, ANN)}
+    yield f"Ann: /livestream {text}".rstrip()
+    delivery = await slack.command(text, user=ANN, channel=GENERAL)
+    if delivery.outcome is not Outcome.OK:
+        yield f"    ({delivery.outcome})"
+        return
+
+    def is_new(message: Message) -> bool:
+        return message.ephemeral_to == ANN and message.ts not in known
+
+    answer = await slack.wait_for_message(is_new, timeout=15)
+    for line in terminal.lines(answer):
+        yield f"    {line}"

@@ -1,0 +1,117 @@
+"""What a person types or clicks: a message, a command of the app, or one of Slack's own."""
+
+from bot.sandbox.page.bodies import Click, Typed
+from bot.sandbox.page.refused import Refused
+from bot.sandbox.page.views import people, sees_channel
+from bot.sandbox.slack import SLACKBOT, Channel, Message, Outcome, Slack, User
+
+LONGEST_MESSAGE = 4_000
+LONGEST_COMMAND = 12_000
+
+
+class Composer:
+    """Acts for the people at the page. Raises Refused for what they cannot see, or could not have typed."""
+
+    def __init__(self, slack: Slack) -> None:
+        self._slack = slack
+
+    async def type(self, typed: Typed) -> Outcome:
+        """Send what was typed; as in Slack it is a command if it begins with a slash."""
+        person, channel = self._person(typed.user), self._channel(typed.channel, typed.user)
+        is_command = typed.text.startswith("/")
+        _check_length(typed.text, LONGEST_COMMAND if is_command else LONGEST_MESSAGE)
+        if channel.is_archived:
+            raise Refused(409, "This channel is archived, so nothing can be posted in it.")
+        thread_ts = self._thread(channel, typed)
+        if is_command:
+            return await self._command(person, channel, typed.text, thread_ts)
+        self._post(channel, person.id, escaped(typed.text.strip()), thread_ts=thread_ts)
+        return Outcome.OK
+
+    async def click(self, click: Click) -> Outcome:
+        """Click in a message. Raises Refused 409 when it is gone, or what was to be clicked in it."""
+        self._person(click.user)
+        message = self._slack.workspace.find(self._channel(click.channel, click.user).id, click.ts)
+        if message is None or not message.seen_by(click.user):
+            raise Refused(409, "This message is gone.")
+        try:
+            delivery = await self._slack.click(message, click.action_id, user=click.user, value=click.value)
+        except LookupError:
+            raise Refused(409, "This button is gone.") from None
+        return delivery.outcome
+
+    async def _command(self, person: User, channel: Channel, text: str, thread_ts: str | None) -> Outcome:
+        command, _, rest = text.strip().partition(" ")
+        if thread_ts is not None:
+            self._slackbot(channel, person, f"{command} is not supported in threads. Sorry!", thread_ts)
+            return Outcome.OK
+        if command in ("/invite", "/remove"):
+            self._membership(command, channel, person, rest.strip())
+            return Outcome.OK
+        return (await self._slack.command(rest.strip(), user=person.id, channel=channel.id, command=command)).outcome
+
+    def _membership(self, command: str, channel: Channel, person: User, name: str) -> None:
+        """Slack's own `/invite` and `/remove`, for the bot: everybody else is where they are."""
+        bot = self._slack.workspace.users[self._slack.app.user_id]
+        if name.lower() not in (f"@{bot.name.lower()}", f"@{bot.real_name.lower()}", f"<@{bot.id.lower()}>"):
+            self._slackbot(channel, person, f"Only @{bot.real_name} can be invited and removed in this sandbox.")
+        elif channel.is_im:
+            self._slackbot(channel, person, f"{command} does not work in a direct message.")
+        elif channel.has_bot is (command == "/invite"):
+            already = "already in" if channel.has_bot else "not in"
+            self._slackbot(channel, person, f"@{bot.real_name} is {already} this channel.")
+        elif command == "/invite":
+            self._slack.invite_bot(channel.id)
+            self._post(channel, bot.id, f"was added to #{channel.name} by <@{person.id}>.")
+        else:
+            self._slack.remove_bot(channel.id)
+            self._post(channel, bot.id, f"was removed from #{channel.name} by <@{person.id}>.")
+
+    def _person(self, user: str) -> User:
+        found = next((person for person in people(self._slack.workspace) if person.id == user), None)
+        if found is None:
+            raise Refused(404, "There is nobody with this id here.")
+        return found
+
+    def _channel(self, channel: str, user: str) -> Channel:
+        found = self._slack.workspace.channels.get(channel)
+        if found is None or not sees_channel(user, found):
+            raise Refused(404, "There is no such channel here.")
+        return found
+
+    def _thread(self, channel: Channel, typed: Typed) -> str | None:
+        """The first message of the thread that is meant; who replies to a reply joins its thread."""
+        if typed.thread_ts is None:
+            return None
+        parent = self._slack.workspace.find(channel.id, typed.thread_ts)
+        if parent is None or parent.ephemeral_to is not None:
+            raise Refused(409, "This thread is gone.")
+        return parent.thread_ts or parent.ts
+
+    def _slackbot(self, channel: Channel, person: User, text: str, thread_ts: str | None = None) -> None:
+        self._post(channel, SLACKBOT, text, ephemeral_to=person.id, thread_ts=thread_ts)
+
+    def _post(
+        self,
+        channel: Channel,
+        author: str,
+        text: str,
+        *,
+        ephemeral_to: str | None = None,
+        thread_ts: str | None = None,
+    ) -> None:
+        ts = self._slack.workspace.next_ts(self._slack.clock.now())
+        message = Message(channel.id, ts, author, text, ephemeral_to=ephemeral_to, thread_ts=thread_ts)
+        self._slack.workspace.post(message)
+
+
+def escaped(text: str) -> str:
+    """A text as Slack's composer stores it: its three control characters are none when a person types them."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _check_length(text: str, most: int) -> None:
+    if not text.strip():
+        raise Refused(400, "Nothing was typed.")
+    if len(text) > most:
+        raise Refused(400, f"That is {len(text):,} characters; Slack takes {most:,}.")

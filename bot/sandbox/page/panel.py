@@ -1,0 +1,89 @@
+"""The hands at the RealtimeKit panel: what a broadcaster does to a meeting."""
+
+import asyncio
+
+from bot.sandbox.page.refused import Refused
+from bot.sandbox.realtimekit import ImpossibleError, Meeting, RealtimeKit, Shape, Status
+
+DROP_SECONDS = 5.0
+FAILURE = "Ingest stopped: the connection to the encoder was lost"
+
+_SAYS_NOTHING = (Shape.NULL, Shape.EMPTY_OBJECT, Shape.EMPTY_LIST, Shape.UNSUCCESSFUL)
+
+
+class Panel:
+    """Goes live, drops, fails and ends. A drop comes back by itself, unless something else is done before.
+
+    Raises Refused: 404 for a meeting that is not there, 409 for a step that it cannot make.
+    """
+
+    def __init__(self, kit: RealtimeKit) -> None:
+        self.steps = {"go_live": self.go_live, "drop": self.drop, "fail": self.fail, "end": self.end}
+        self._kit = kit
+        self._returns: dict[str, asyncio.Task[None]] = {}
+
+    def press(self, step: str, meeting_id: str) -> Meeting:
+        """Do one step of `steps`."""
+        act = self.steps.get(step)
+        if act is None or meeting_id not in self._kit.meetings:
+            raise Refused(404, "There is no such meeting, or no such button for it.")
+        try:
+            meeting = act(meeting_id)
+        except ImpossibleError as error:
+            raise Refused(409, f"{error}.") from None
+        if step != "drop":
+            self._forget_return(meeting_id)
+        return meeting
+
+    def go_live(self, meeting_id: str) -> Meeting:
+        """LIVE, in a new run if none is under way."""
+        meeting = self._kit.meetings[meeting_id]
+        if meeting.running and _status(meeting) == Status.LIVE:
+            raise ImpossibleError("The meeting is live already")
+        if meeting.shape in _SAYS_NOTHING:
+            # Seeded to say nothing while not live; a person who goes live wants to see that the bot sees it.
+            self._kit.change(meeting_id, shape=Shape.OBJECT)
+        return self._kit.go_live(meeting_id)
+
+    def drop(self, meeting_id: str) -> Meeting:
+        """OFFLINE, and LIVE again after five seconds of the sandbox's time."""
+        meeting = self._kit.meetings[meeting_id]
+        if not meeting.running or _status(meeting) in (Status.INVOKED, Status.OFFLINE):
+            raise ImpossibleError("Nothing is on air that could drop")
+        meeting = self._kit.drop(meeting_id)
+        self._forget_return(meeting_id)
+        task = asyncio.create_task(self._come_back(meeting_id), name=f"return of {meeting_id}")
+        self._returns[meeting_id] = task
+        return meeting
+
+    def fail(self, meeting_id: str) -> Meeting:
+        """ERRORED; the session tells why."""
+        return self._kit.fail(meeting_id, FAILURE)
+
+    def end(self, meeting_id: str) -> Meeting:
+        """The host stops the run, or clears one that failed."""
+        return self._kit.end(meeting_id)
+
+    async def close(self) -> None:
+        """Forget what was to come back."""
+        tasks = tuple(self._returns.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._returns.clear()
+
+    async def _come_back(self, meeting_id: str) -> None:
+        await self._kit.clock.sleep(DROP_SECONDS)
+        del self._returns[meeting_id]
+        meeting = self._kit.meetings.get(meeting_id)
+        if meeting is not None and meeting.running and _status(meeting) == Status.OFFLINE:
+            self._kit.go_live(meeting_id)
+
+    def _forget_return(self, meeting_id: str) -> None:
+        task = self._returns.pop(meeting_id, None)
+        if task is not None:
+            task.cancel()
+
+
+def _status(meeting: Meeting) -> str | None:
+    return meeting.livestream.status if meeting.livestream else None

@@ -1,0 +1,168 @@
+"""The server of the sandbox page: its routes, and what they are wired to."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import yaml
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from bot.sandbox.page import views
+from bot.sandbox.page.assets import asset
+from bot.sandbox.page.bodies import Click, Nothing, Turned, Typed, read_body
+from bot.sandbox.page.composer import Composer
+from bot.sandbox.page.dials import Dials
+from bot.sandbox.page.drawer import Drawer
+from bot.sandbox.page.guard import Guard
+from bot.sandbox.page.panel import Panel
+from bot.sandbox.page.refused import Refused
+from bot.sandbox.page.stream import Streams
+from bot.sandbox.page.views import BotView
+from bot.sandbox.realtimekit import Call as CloudflareCall
+from bot.sandbox.realtimekit import Meeting, RealtimeKit
+from bot.sandbox.slack import Call as SlackCall
+from bot.sandbox.slack import Channel, Event, Message, Slack
+from bot.sandbox.slack.answers import abortable
+from bot.slack.manifest import manifest_text
+
+
+class Page:
+    """What is behind the page, for as long as it is not closed. Serve `asgi`; close before the server stops."""
+
+    def __init__(self, slack: Slack, kit: RealtimeKit, bot: BotView, streams: Streams | None = None) -> None:
+        self.streams = streams or Streams()
+        self.panel = Panel(kit)
+        self.dials = Dials(slack, kit, lambda conditions: self.streams.publish("conditions_changed", conditions))
+        self.drawer = Drawer(lambda call: self.streams.publish("call_logged", call))
+        self.composer = Composer(slack)
+        self._slack = slack
+        self._kit = kit
+        self._bot = bot
+        self._command = _command()
+        self._unsubscribe = (slack.events.subscribe(self._on_slack), kit.changes.subscribe(self._on_meeting))
+        kit.on_call.append(self._on_call)
+        earlier: list[SlackCall | CloudflareCall] = [*slack.calls, *kit.calls]
+        for call in sorted(earlier, key=lambda call: call.at):
+            self._on_call(call)
+        self.asgi = abortable(Guard(self._starlette()))
+
+    def bot_runs(self, running: bool) -> None:
+        """Tell the pages whether the bot's process runs."""
+        self._bot = replace(self._bot, running=running)
+        self.streams.publish("bot_changed", self._bot.to_dict())
+
+    async def close(self) -> None:
+        """End the streams and what was to happen later, and listen to the sandbox no more."""
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+        if self._on_call in self._kit.on_call:
+            self._kit.on_call.remove(self._on_call)
+        await self.panel.close()
+        await self.streams.close()
+
+    # What happens in the sandbox
+
+    def _on_slack(self, event: Event) -> None:
+        subject, channels = event.subject, self._slack.workspace.channels
+        if isinstance(subject, SlackCall):
+            self._on_call(subject)
+        elif isinstance(subject, Message | Channel):
+            is_for = partial(views.is_for, subject=subject, channels=channels)
+            self.streams.publish(event.kind, subject.to_dict(), is_for)
+
+    def _on_meeting(self, meeting: Meeting) -> None:
+        self.streams.publish("meeting_changed", views.meeting_view(meeting))
+
+    def _on_call(self, call: SlackCall | CloudflareCall) -> None:
+        if isinstance(call, SlackCall):
+            self.drawer.put(views.slack_call(call, self._slack.clock.speed))
+        else:
+            self.drawer.put(views.cloudflare_call(call))
+
+    # What the browser asks
+
+    def _starlette(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/", self._index),
+                Route("/static/{name:path}", self._static),
+                Route("/api/state", self._state),
+                Route("/api/stream", self._stream),
+                Route("/api/messages", self._messages, methods=["POST"]),
+                Route("/api/clicks", self._clicks, methods=["POST"]),
+                Route("/api/meetings/{meeting_id}/{step}", self._meetings, methods=["POST"]),
+                Route("/api/conditions", self._conditions, methods=["PUT"]),
+            ],
+            exception_handlers={Refused: _refuse, HTTPException: _not_routed},
+        )
+
+    async def _index(self, _: Request) -> Response:
+        return asset("index.html")
+
+    async def _static(self, request: Request) -> Response:
+        return asset(request.path_params["name"])
+
+    async def _state(self, request: Request) -> Response:
+        person = self._person(request)
+        workspace = self._slack.workspace
+        return _json(
+            {
+                "me": person,
+                "team": {"id": workspace.team.id, "name": workspace.team.name, "domain": workspace.team.domain},
+                "users": [user.to_dict() for user in workspace.users.values()],
+                "bot_user": self._slack.app.user_id,
+                "command": self._command,
+                **views.conversations(workspace, person),
+                "meetings": [views.meeting_view(meeting) for meeting in self._kit.meetings.values()],
+                "conditions": self.dials.to_dict(),
+                "calls": list(self.drawer.calls),
+                "bot": self._bot.to_dict(),
+            }
+        )
+
+    async def _stream(self, request: Request) -> Response:
+        return self.streams.response(self._person(request))
+
+    async def _messages(self, request: Request) -> Response:
+        return _json({"outcome": await self.composer.type(await read_body(request, Typed))})
+
+    async def _clicks(self, request: Request) -> Response:
+        return _json({"outcome": await self.composer.click(await read_body(request, Click))})
+
+    async def _meetings(self, request: Request) -> Response:
+        await read_body(request, Nothing)
+        meeting = self.panel.press(request.path_params["step"], request.path_params["meeting_id"])
+        return _json(views.meeting_view(meeting))
+
+    async def _conditions(self, request: Request) -> Response:
+        return _json(self.dials.turn(await read_body(request, Turned)))
+
+    def _person(self, request: Request) -> str:
+        """Who sits there: the one that is asked for, else the first one."""
+        known = [person.id for person in views.people(self._slack.workspace)]
+        wanted = request.query_params.get("user")
+        return wanted if wanted in known else known[0]
+
+
+def _command() -> dict[str, str]:
+    """The slash command as the app's manifest tells it to Slack."""
+    [command] = yaml.safe_load(manifest_text("socket"))["features"]["slash_commands"]
+    return {"name": command["command"], "usage_hint": command["usage_hint"], "description": command["description"]}
+
+
+def _json(content: dict[str, Any]) -> Response:
+    return JSONResponse(content, headers={"cache-control": "no-store"})
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return JSONResponse({"error": error.sentence}, error.status)
+
+
+async def _not_routed(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": f"{error.detail}."}, error.status_code, headers=error.headers)

@@ -1,0 +1,18 @@
+/** Tells a screen reader of new messages. The blocks are ignored: a message's text says everything. */
+
+import { byId, h } from "./dom.js";
+import { mrkdwnAsText } from "./mrkdwn.js";
+
+const LINES = 5;
+
+/** Announces every message that arrives in the channel at hand from somebody else. */
+export function announceMessages(store, place, context) {
+  const log = byId("announcer");
+  store.subscribe(["arrival"], (message) => {
+    if (message.channel !== place.channel || message.author === store.me) return;
+    const author = store.users.get(message.author)?.real_name ?? "Somebody";
+    const whom = message.ephemeral_to ? ", only visible to you" : "";
+    log.append(h("p", {}, `${author}${whom}: ${mrkdwnAsText(message.text, context)}`));
+    while (log.childElementCount > LINES) log.firstElementChild.remove();
+  });
+}

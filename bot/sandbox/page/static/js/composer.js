@@ -1,0 +1,81 @@
+/** Where people type: Enter sends, Shift+Enter breaks the line, `/` offers the commands; drafts stay. */
+
+import { keepDraft, readDraft } from "./drafts.js";
+import { CommandMenu } from "./command_menu.js";
+
+const MOST_ROWS = 8;
+
+export class Composer {
+  /**
+   * `form` holds a textarea, a send button and, where commands are offered, an element of the class command-menu.
+   * `send(text)` is a promise; a refused text comes back into the field.
+   */
+  constructor(form, { send, commands }) {
+    this.form = form;
+    this.field = form.querySelector("textarea");
+    this.button = form.querySelector("button[type=submit]");
+    this.send = send;
+    this.key = "";
+    this.menu = new CommandMenu(this.field, form.querySelector(".command-menu"), commands, (text) => this.put(text));
+    this.field.addEventListener("input", () => this.changed());
+    this.field.addEventListener("keydown", (event) => this.onKey(event));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+  }
+
+  /** Goes to the draft of that name; `placeholder` says where a message would go. */
+  goTo(key, placeholder) {
+    this.field.placeholder = placeholder;
+    this.field.setAttribute("aria-label", placeholder);
+    if (key === this.key) return;
+    this.key = key;
+    this.field.value = readDraft(key);
+    this.menu.close();
+    this.fit();
+  }
+
+  /** Puts a text in and the cursor behind it. */
+  put(text) {
+    this.field.value = text;
+    this.focus();
+    this.field.setSelectionRange(text.length, text.length);
+    this.changed();
+  }
+
+  focus() {
+    this.field.focus();
+  }
+
+  changed() {
+    keepDraft(this.key, this.field.value);
+    this.menu.update();
+    this.fit();
+  }
+
+  onKey(event) {
+    if (event.isComposing || this.menu.onKey(event)) return;
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      this.submit();
+    }
+  }
+
+  async submit() {
+    const { key } = this;
+    const text = this.field.value.trim();
+    if (!text) return;
+    this.field.value = "";
+    this.changed();
+    this.menu.close();
+    if (await this.send(text)) return;
+    if (this.key === key && !this.field.value) this.put(text);
+    else keepDraft(key, text);
+  }
+
+  fit() {
+    this.field.rows = Math.min(MOST_ROWS, this.field.value.split("\n").length);
+    this.button.disabled = !this.field.value.trim();
+  }
+}

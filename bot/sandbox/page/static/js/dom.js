@@ -1,0 +1,52 @@
+/** Builds elements. Text only ever becomes text nodes: there is no way from here to HTML. */
+
+/**
+ * An element with attributes and children.
+ * `class`, `dataset` and `on` are special; null, undefined and false attributes are left out, true ones are empty.
+ */
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) set(element, name, value);
+  element.append(...nodes(children));
+  return element;
+}
+
+function set(element, name, value) {
+  if (value === null || value === undefined || value === false) return;
+  if (name === "class") element.className = value;
+  else if (name === "dataset") Object.assign(element.dataset, value);
+  else if (name === "on") for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+  else element.setAttribute(name, value === true ? "" : String(value));
+}
+
+function nodes(children) {
+  return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false && child !== "");
+}
+
+/** Replaces what is inside an element. */
+export function fill(element, ...children) {
+  element.replaceChildren(...nodes(children));
+  return element;
+}
+
+/** Joins class names, without those that are not. */
+export function classes(...names) {
+  return names.filter(Boolean).join(" ");
+}
+
+/** The element of that id; every one is in index.html. */
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+/**
+ * Makes the children of `parent` the given nodes in that order, and moves nothing that is in its place already:
+ * what has the focus keeps it.
+ */
+export function arrange(parent, wanted) {
+  const keep = new Set(wanted);
+  for (const child of [...parent.childNodes]) if (!keep.has(child)) child.remove();
+  wanted.forEach((node, index) => {
+    if (parent.childNodes[index] !== node) parent.insertBefore(node, parent.childNodes[index] ?? null);
+  });
+}

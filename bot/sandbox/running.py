@@ -1,0 +1,66 @@
+"""The whole sandbox in one block: a local Slack, a local RealtimeKit, the real bot between them, and the page."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from bot.sandbox.bot_process import BotProcess, Mode, bot_process, settings_for
+from bot.sandbox.clock import Clock
+from bot.sandbox.page import BotView, Page
+from bot.sandbox.realtimekit import RealtimeKit
+from bot.sandbox.slack import Slack
+from bot.serving import listen, serving
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A running sandbox. `url` is where its page is."""
+
+    slack: Slack
+    kit: RealtimeKit
+    kit_url: str
+    clock: Clock
+    bot: BotProcess
+    page: Page
+    url: str
+
+
+@contextlib.asynccontextmanager
+async def running_sandbox(mode: Mode = "http", sock: socket.socket | None = None) -> AsyncIterator[Sandbox]:
+    """Run everything until the block ends; `sock` is where the page listens (default: a free port).
+
+    Raises BotDidNotStart.
+    """
+    clock = Clock()
+    kit, slack = RealtimeKit(clock), Slack(clock)
+    kit.seed()
+    async with contextlib.AsyncExitStack() as stack:
+        place = stack.enter_context(sock or listen())
+        await stack.enter_async_context(slack.running())
+        kit_url = await stack.enter_async_context(serving(kit.asgi, listen(), drain_seconds=1))
+        settings = settings_for(slack, slack.base_url, kit, kit_url, mode)
+        bot = await stack.enter_async_context(bot_process(settings))
+        slack.request_url = f"{bot.url}/slack/events" if mode == "http" else None
+        page = Page(slack, kit, BotView(mode, bot.url))
+        url = await stack.enter_async_context(serving(page.asgi, place, drain_seconds=1))
+        stack.push_async_callback(page.close)
+        await stack.enter_async_context(_watched(bot, page))
+        yield Sandbox(slack, kit, kit_url, clock, bot, page, url)
+
+
+@contextlib.asynccontextmanager
+async def _watched(bot: BotProcess, page: Page) -> AsyncIterator[None]:
+    """Let the page know when the bot's process ends."""
+
+    async def watch() -> None:
+        await bot.ended()
+        page.bot_runs(False)
+
+    watching = asyncio.create_task(watch(), name="watching the bot")
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)

@@ -1,0 +1,88 @@
+"""A browser on the sandbox page, as far as the server can tell."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bot.sandbox.page import BotView, Page
+from bot.sandbox.slack import ANN
+from bot.serving import listen, serving
+from tests.conftest import World
+
+SECONDS = 10
+
+
+@dataclass
+class Changes:
+    """What one open stream has told."""
+
+    response: aiohttp.ClientResponse
+    comments: list[str] = field(default_factory=list)
+
+    async def next(self, kind: str | None = None) -> dict[str, Any]:
+        """The subject of the next change of that kind; others before it are skipped."""
+        async with asyncio.timeout(SECONDS):
+            while True:
+                line = (await self.response.content.readline()).decode()
+                assert line, "the stream has ended"
+                if line.startswith(":"):
+                    self.comments.append(line)
+                if line.startswith("data: "):
+                    change = json.loads(line.removeprefix("data: "))
+                    if kind in (None, change["kind"]):
+                        subject: dict[str, Any] = change["subject"]
+                        return subject
+
+
+@dataclass
+class Browser:
+    """Asks the page's server as the page's script does."""
+
+    page: Page
+    url: str
+    session: aiohttp.ClientSession
+
+    async def ask(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, dict[str, Any]]:
+        """Status and JSON of an answer."""
+        options = {"json": body} | options if body is not None else options
+        async with self.session.request(method, self.url + path, **options) as response:
+            return response.status, await response.json()
+
+    async def state(self, user: str = ANN) -> dict[str, Any]:
+        """What a person sees."""
+        status, state = await self.ask("GET", f"/api/state?user={user}")
+        assert status == 200
+        return state
+
+    async def texts(self, channel: str, user: str = ANN) -> list[str]:
+        """The texts of the messages that a person sees in a channel."""
+        return [message["text"] for message in (await self.state(user))["messages"][channel]]
+
+    @contextlib.asynccontextmanager
+    async def stream(self, user: str = ANN) -> AsyncIterator[Changes]:
+        """An open stream."""
+        async with self.session.get(f"{self.url}/api/stream?user={user}") as response:
+            assert response.status == 200
+            yield Changes(response)
+
+
+@pytest.fixture
+async def page(world: World) -> AsyncIterator[Page]:
+    page = Page(world.slack, world.kit, BotView("http", "http://127.0.0.1:1"))
+    yield page
+    await page.close()
+
+
+@pytest.fixture
+async def browser(page: Page) -> AsyncIterator[Browser]:
+    timeout = aiohttp.ClientTimeout(total=SECONDS)
+    async with serving(page.asgi, listen(), drain_seconds=1) as url:
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            yield Browser(page, url, session)
+        await page.close()

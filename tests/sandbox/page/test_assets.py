@@ -1,0 +1,85 @@
+"""The page's files: all of them, and nothing else."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.responses import FileResponse
+from yarl import URL
+
+from bot.sandbox.page import assets
+from bot.sandbox.page.assets import asset
+from bot.sandbox.page.refused import Refused
+from tests.sandbox.page.conftest import Browser
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "static"
+    (folder / "js").mkdir(parents=True)
+    (folder / "index.html").write_text("<title>é</title>")
+    (folder / "js" / "block-kit.js").write_text("export {};")
+    (folder / "favicon.svg").write_text("<svg/>")
+    (folder / "notes.txt").write_text("not for browsers")
+    (folder / ".hidden.js").write_text("not for browsers")
+    (folder / "folder.js").mkdir()
+    (tmp_path / "secret.js").write_text("not for browsers")
+    monkeypatch.setattr(asset, "__defaults__", (folder,))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/static/index.html", "text/html; charset=utf-8"),
+        ("/static/js/block-kit.js", "text/javascript; charset=utf-8"),
+        ("/static/favicon.svg", "image/svg+xml; charset=utf-8"),
+    ],
+)
+async def test_files(browser: Browser, folder: Path, path: str, content_type: str) -> None:
+    """A file comes with its type, and the browser asks again whether it has changed."""
+    async with browser.session.get(browser.url + path) as response:
+        body = await response.read()
+
+    assert response.status == 200
+    assert response.headers["Content-Type"] == content_type
+    assert response.headers["Cache-Control"] == "no-cache"
+    assert body == (folder / (path.removeprefix("/static/").strip("/") or "index.html")).read_bytes()
+
+
+async def test_nothing_else(browser: Browser, folder: Path) -> None:
+    """No path leads out of the folder, to a hidden file, or to one that no page is made of."""
+    for name in (
+        "../secret.js",
+        "%2e%2e/secret.js",
+        "..%2fsecret.js",
+        "js/../../secret.js",
+        "..%5csecret.js",
+        "/secret.js",
+        f"{folder}/../secret.js",
+        f"{folder}/index.html",
+        ".hidden.js",
+        "notes.txt",
+        "none.js",
+        "folder.js",
+        "js",
+        "",
+        "index.html%00.js",
+    ):
+        async with browser.session.get(URL(f"{browser.url}/static/{name}", encoded=True)) as response:
+            answer = await response.json()
+
+        assert (name, response.status) == (name, 404)
+        assert answer["error"] in ("There is no such file.", "Not Found.")
+
+
+@given(st.text(alphabet=st.sampled_from("./\\%ajs~\0 é:"), max_size=30).map(lambda name: f"{name}.js"))
+def test_any_name(name: str) -> None:
+    """Whatever the name, what is sent is in the folder."""
+    with contextlib.suppress(Refused):
+        response = asset(name)
+        assert isinstance(response, FileResponse)
+        assert Path(response.path).resolve().is_relative_to(assets.FOLDER.resolve())

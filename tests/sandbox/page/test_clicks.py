@@ -1,0 +1,105 @@
+"""What people click."""
+
+from typing import Any
+
+import pytest
+
+from bot.sandbox.realtimekit import seeds
+from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, Message
+from tests.conftest import World
+from tests.sandbox.page.conftest import Browser
+
+MENU = (
+    {
+        "type": "actions",
+        "block_id": "b1",
+        "elements": [
+            {
+                "type": "overflow",
+                "action_id": "more",
+                "options": [{"text": {"type": "plain_text", "text": "One"}, "value": "1"}],
+            }
+        ],
+    },
+)
+
+
+async def click(browser: Browser, message: dict[str, Any], action_id: str, **more: Any) -> tuple[int, str]:
+    body = {"user": ANN, "channel": message["channel"], "ts": message["ts"], "action_id": action_id, **more}
+    status, answer = await browser.ask("POST", "/api/clicks", body)
+    return status, answer.get("error") or answer["outcome"]
+
+
+async def test_story(browser: Browser, world: World) -> None:
+    """Ann asks, refreshes after the end, and posts the card for all to see."""
+    async with world.bot(), browser.stream(ANN) as for_ann, browser.stream(BEN) as for_ben:
+        typed = {"user": ANN, "channel": GENERAL, "text": f"/livestream {seeds.LIVE}"}
+        await browser.ask("POST", "/api/messages", typed)
+        answer = await for_ann.next("message_posted")
+
+        await browser.ask("POST", f"/api/meetings/{seeds.LIVE}/end")  # refused: no content type
+        await browser.ask("POST", f"/api/meetings/{seeds.LIVE}/end", {})
+        assert await click(browser, answer, "refresh") == (200, "ok")
+        assert "is not broadcasting" in (await for_ann.next("message_changed"))["text"]
+
+        assert await click(browser, answer, "post_here") == (200, "ok")
+        assert (await for_ann.next("message_deleted"))["ts"] == answer["ts"]
+        posted = await for_ben.next("message_posted")
+    assert (posted["author"], posted["ephemeral_to"]) == (BOT, None)
+
+
+async def test_url_button(browser: Browser, world: World) -> None:
+    """A button that opens a link is acknowledged too."""
+    async with world.bot():
+        answer = await world.ask(seeds.LIVE)
+
+        assert await click(browser, answer.to_dict(), "watch") == (200, "ok")
+
+
+async def test_silent_bot(browser: Browser, world: World) -> None:
+    """The page hears that the bot cannot be reached."""
+    async with world.bot():
+        answer = (await world.ask(seeds.LIVE)).to_dict()
+
+    assert await click(browser, answer, "refresh") == (200, "dispatch_failed")
+
+
+async def test_menu(browser: Browser, world: World) -> None:
+    """The option that is chosen is told to the bot; one that is not in the menu is gone."""
+    message = world.slack.workspace.post(Message(GENERAL, "1.000000", BOT, "menu", MENU)).to_dict()
+
+    assert await click(browser, message, "more", value="1", block_id="b1") == (200, "dispatch_failed")
+    assert await click(browser, message, "more", value="2") == (409, "This button is gone.")
+    assert [call.method for call in world.slack.calls] == ["block_actions more"]
+
+
+async def test_gone(browser: Browser, world: World) -> None:
+    """A message or a button that is gone, or that another alone sees, cannot be clicked."""
+    post = world.slack.workspace.post
+    here = post(Message(GENERAL, "1.000000", BOT, "menu", MENU)).to_dict()
+    for_ben = post(Message(GENERAL, "2.000000", BOT, "menu", MENU, ephemeral_to=BEN)).to_dict()
+    deleted = world.slack.delete_message(post(Message(GENERAL, "3.000000", BOT, "menu", MENU))).to_dict()
+    private = post(Message(BACKSTAGE, "4.000000", BOT, "menu", MENU)).to_dict()
+
+    assert await click(browser, here, "less") == (409, "This button is gone.")
+    assert await click(browser, for_ben, "more", value="1") == (409, "This message is gone.")
+    assert await click(browser, deleted, "more", value="1") == (409, "This message is gone.")
+    assert await click(browser, here | {"ts": "9.000000"}, "more") == (409, "This message is gone.")
+    assert await click(browser, private, "more", user=CHRIS) == (404, "There is no such channel here.")
+    assert await click(browser, here, "more", user=BOT) == (404, "There is nobody with this id here.")
+    assert not world.slack.calls
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"value": 1}, "value: Input should be a valid string."),
+        ({"action_id": ""}, "action_id: String should have at least 1 character."),
+        ({"value": "x" * 2_001}, "value: String should have at most 2000 characters."),
+    ],
+)
+async def test_malformed(browser: Browser, change: dict[str, Any], sentence: str) -> None:
+    """A click without what it needs is refused in a sentence."""
+    body = {"user": ANN, "channel": GENERAL, "ts": "1.000000", "action_id": "more"} | change
+
+    assert await browser.ask("POST", "/api/clicks", body) == (400, {"error": sentence})

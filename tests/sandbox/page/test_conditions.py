@@ -1,0 +1,91 @@
+"""The dials: how fast time goes, and what goes wrong."""
+
+import asyncio
+import math
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bot.sandbox.realtimekit import Fault as CloudflareFault
+from bot.sandbox.realtimekit import seeds
+from bot.sandbox.slack import ANN, GENERAL
+from bot.sandbox.slack import Fault as SlackFault
+from bot.serving import listen, serving
+from tests.conftest import World
+from tests.sandbox.page.conftest import Browser
+
+
+async def turn(browser: Browser, **dials: Any) -> tuple[int, dict[str, Any]]:
+    return await browser.ask("PUT", "/api/conditions", dials)
+
+
+async def test_turning(browser: Browser, world: World) -> None:
+    """A dial that is turned is told to all, and the others stay where they are."""
+    async with browser.stream() as changes:
+        assert (await turn(browser, cloudflare_fault="html"))[0] == 200
+        assert (await turn(browser, slack_fault="rate_limited"))[0] == 200
+        status, conditions = await turn(browser, speed=10)
+        told = [await changes.next("conditions_changed") for _ in range(3)]
+
+    assert (world.kit.fault, world.slack.fault) == (CloudflareFault.HTML, SlackFault.RATE_LIMITED)
+    assert world.slack.clock.speed == 10
+    assert status == 200
+    assert told[2] == conditions
+    assert conditions["cloudflare_fault"] == told[0]["cloudflare_fault"] == "html"
+    assert math.isclose(conditions["now"], world.slack.clock.now(), abs_tol=SECONDS_OF_A_TEST)
+
+
+SECONDS_OF_A_TEST = 60
+
+
+async def test_choices(browser: Browser, world: World) -> None:
+    """Every fault of the sandbox can be chosen, and is called something."""
+    conditions = (await browser.state())["conditions"]
+
+    for name, faults in (("cloudflare_faults", CloudflareFault), ("slack_faults", SlackFault)):
+        assert [choice["value"] for choice in conditions[name]] == [fault.name.lower() for fault in faults]
+        assert all(choice["label"] for choice in conditions[name])
+    assert {"value": "slow", "label": "Slow (3 s)"} in conditions["cloudflare_faults"]
+    assert conditions["speeds"] == [1, 10, 60]
+
+
+@pytest.mark.parametrize(
+    ("dials", "sentence"),
+    [
+        ({"speed": 10, "cloudflare_fault": "fire"}, "A fault must be one of none, slow, unauthorised"),
+        ({"speed": 10, "slack_fault": "slow"}, "A fault must be one of none, rate_limited, server_error"),
+        ({"cloudflare_fault": "slow", "speed": 2}, "The speed must be one of 1, 10, 60."),
+        ({"cloudflare_fault": "slow", "speed": 0}, "The speed must be one of 1, 10, 60."),
+        ({"cloudflare_fault": "slow", "speed": "10"}, "speed: Input should be a valid number."),
+        ({"cloudflare_fault": "slow", "speed": True}, "speed: Input should be a valid number."),
+        ({"cloudflare_fault": 500}, "cloudflare_fault: Input should be a valid string."),
+        ({"cloudflare_fault": "slow", "volume": 11}, "volume: Extra inputs are not permitted."),
+    ],
+)
+async def test_no_such_place(browser: Browser, world: World, dials: dict[str, Any], sentence: str) -> None:
+    """A dial that cannot be turned there leaves all of them where they are."""
+    status, answer = await turn(browser, **dials)
+
+    assert status == 400
+    assert answer["error"].startswith(sentence)
+    assert (world.slack.clock.speed, world.kit.fault) == (1, CloudflareFault.NONE)
+
+
+async def test_patience(browser: Browser, world: World) -> None:
+    """Slack waits three real seconds for the bot, which lives in real time, however fast the sandbox's goes."""
+
+    async def slow_bot(scope: Any, receive: Any, send: Any) -> None:
+        await Request(scope, receive).body()
+        await asyncio.sleep(0.08)  # 4.8 seconds at a speed of 60
+        await Response()(scope, receive, send)
+
+    async with serving(slow_bot, listen(), drain_seconds=1) as url:
+        world.slack.request_url = url
+        await turn(browser, speed=60)
+        typed = {"user": ANN, "channel": GENERAL, "text": f"/livestream {seeds.LIVE}"}
+        assert (await browser.ask("POST", "/api/messages", typed)) == (200, {"outcome": "ok"})
+
+    await turn(browser, speed=1)
+    assert world.slack.ack_seconds == 3

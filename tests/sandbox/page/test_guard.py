@@ -1,0 +1,125 @@
+"""Who may use the page: nobody but a browser on this machine that shows the page itself."""
+
+import itertools
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from tests.sandbox.page.conftest import Browser
+
+JSON = {"Content-Type": "application/json"}
+
+
+THIS_MACHINE = ("127.0.0.1:{port}", "localhost:{port}", "LOCALHOST:9", "[::1]:{port}", "localhost")
+OTHERS = (
+    "evil.example",
+    "127.0.0.1.evil.example",
+    "localhost.evil.example:80",
+    "127.0.0.1:80:80",
+    "127.0.0.1@evil.example",
+    "10.0.0.1",
+    "localhost.",
+    "a b",
+    "",
+)
+
+
+async def test_names_of_this_machine(browser: Browser) -> None:
+    """The page opens under every name of this machine, through a forwarded port too."""
+    for name in THIS_MACHINE:
+        host = name.format(port=urlsplit(browser.url).port)
+        status, _ = await browser.ask("GET", "/api/state", headers={"Host": host, "Origin": f"http://{host}"})
+
+        assert (host, status) == (host, 200)
+
+
+async def test_other_names(browser: Browser) -> None:
+    """Any other name is refused: a foreign page may have pointed its own at this machine."""
+    for host, path in itertools.product(OTHERS, ("/", "/api/state", "/api/stream", "/static/app.js")):
+        status, answer = await browser.ask("GET", path, headers={"Host": host})
+
+        assert (host, path, status) == (host, path, 403)
+        assert answer["error"].startswith("This page is for this machine only")
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/api/state"), ("PUT", "/api/conditions")])
+async def test_other_pages(browser: Browser, method: str, path: str) -> None:
+    """Another web page can neither read nor turn anything, be it on this machine or on none."""
+    origins = ("https://evil.example", "http://localhost:1", "null", f"https://{urlsplit(browser.url).netloc}", "")
+    sites = ("cross-site", "same-site")
+    for headers in [*({"Origin": origin} for origin in origins), *({"Sec-Fetch-Site": site} for site in sites)]:
+        answer = await browser.ask(method, path, headers=JSON | headers, data="{}")
+
+        assert (headers, answer) == (headers, (403, {"error": "Another web page may not use this one."}))
+
+
+async def test_links_from_other_pages(browser: Browser) -> None:
+    """A link to the page from elsewhere opens it."""
+    status, _ = await browser.ask("GET", "/static/none.js", headers={"Sec-Fetch-Site": "cross-site"})
+
+    assert status == 404
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonp"])
+async def test_undeclared_bodies(browser: Browser, content_type: str) -> None:
+    """What a foreign form could send is not read."""
+    for method, path in (("POST", "/api/messages"), ("POST", "/api/meetings/1/end"), ("PUT", "/api/conditions")):
+        answer = await browser.ask(method, path, data=b"{}", headers={"Content-Type": content_type})
+
+        assert answer == (415, {"error": "The body must be JSON, declared as application/json."})
+
+
+async def test_declared_bodies(browser: Browser) -> None:
+    """The charset may be named with the type."""
+    headers = {"Content-Type": "Application/JSON; charset=utf-8"}
+
+    assert (await browser.ask("PUT", "/api/conditions", data=b"{}", headers=headers))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options"),
+    [
+        ("GET", "/api/state", {}),
+        ("GET", "/nothing", {}),
+        ("GET", "/api/state", {"headers": {"Host": "evil.example"}}),
+        ("POST", "/api/messages", {"data": b"{}"}),
+    ],
+)
+async def test_security_headers(browser: Browser, method: str, path: str, options: dict[str, Any]) -> None:
+    """Every answer forbids scripts, styles, images and connections from elsewhere, and to be framed."""
+    async with browser.session.request(method, browser.url + path, **options) as response:
+        headers = response.headers
+
+    policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
+    assert policy == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self' data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/nothing", 404), ("GET", "/api/messages", 405), ("POST", "/", 405)]
+)
+async def test_no_such_route(browser: Browser, method: str, path: str, status: int) -> None:
+    """What there is no route for is refused in a sentence too."""
+    answer = await browser.ask(method, path, headers=JSON)
+
+    assert answer == (status, {"error": "Not Found." if status == 404 else "Method Not Allowed."})
+
+
+async def test_websockets(browser: Browser) -> None:
+    """There are no WebSockets."""
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await browser.session.ws_connect(f"{browser.url}/api/stream")

@@ -1,0 +1,168 @@
+"""The RealtimeKit panel: going live, dropping, failing, ending."""
+
+import asyncio
+
+import pytest
+
+from bot.sandbox.page import Page
+from bot.sandbox.page.panel import DROP_SECONDS
+from bot.sandbox.realtimekit import Shape, seeds
+from tests.conftest import World
+from tests.sandbox.page.conftest import Browser
+
+
+async def press(browser: Browser, step: str, meeting_id: str = seeds.LIVE) -> tuple[int, str | None]:
+    """Status of the answer, and of the meeting; or the sentence that refuses."""
+    status, answer = await browser.ask("POST", f"/api/meetings/{meeting_id}/{step}", {})
+    return status, answer.get("error", answer.get("status"))
+
+
+async def test_a_broadcast(browser: Browser) -> None:
+    """A meeting goes live, fails, is cleared, goes live again and ends; every page hears of each step."""
+    async with browser.stream() as changes:
+        for step, status in [("go_live", "LIVE"), ("fail", "ERRORED"), ("end", "OFFLINE"), ("go_live", "LIVE")]:
+            assert await press(browser, step, seeds.NEVER_LIVE) == (200, status)
+            while (subject := await changes.next("meeting_changed"))["status"] != status:
+                assert subject["status"] == "INVOKED"
+            assert subject["id"] == seeds.NEVER_LIVE
+        assert await press(browser, "end", seeds.NEVER_LIVE) == (200, "OFFLINE")
+        assert (await changes.next("meeting_changed"))["running"] is False
+
+
+async def test_error(browser: Browser, world: World) -> None:
+    """The session of a run that failed tells why."""
+    await press(browser, "fail")
+
+    assert world.kit.meetings[seeds.LIVE].sessions[-1].err_message == (
+        "Ingest stopped: the connection to the encoder was lost"
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "meeting_id", "sentence"),
+    [
+        ("go_live", seeds.LIVE, "The meeting is live already."),
+        ("drop", seeds.STARTING, "Nothing is on air that could drop."),
+        ("drop", seeds.IDLE, "Nothing is on air that could drop."),
+        ("drop", seeds.NEVER_LIVE, "Nothing is on air that could drop."),
+        ("fail", seeds.ERRORED, "The meeting is not being livestreamed."),
+        ("fail", seeds.NEVER_LIVE, "The meeting was never livestreamed."),
+        ("end", seeds.NEVER_LIVE, "The meeting was never livestreamed."),
+    ],
+)
+async def test_impossible(browser: Browser, step: str, meeting_id: str, sentence: str) -> None:
+    """A step that the meeting cannot make is refused in a sentence."""
+    assert await press(browser, step, meeting_id) == (409, sentence)
+
+
+@pytest.mark.parametrize(
+    ("step", "meeting_id"), [("explode", seeds.LIVE), ("end", "none"), ("press", seeds.LIVE), ("close", seeds.LIVE)]
+)
+async def test_not_there(browser: Browser, step: str, meeting_id: str) -> None:
+    """A meeting or a button that is not there is refused."""
+    assert (await press(browser, step, meeting_id))[0] == 404
+
+
+async def test_body(browser: Browser) -> None:
+    """A press needs no body; one with something in it is refused, as is a word that is unknown."""
+    path = f"/api/meetings/{seeds.LIVE}/end"
+
+    assert (await browser.ask("POST", path, {"gently": True}))[0] == 400
+    assert (await browser.ask("POST", path, headers={"Content-Type": "application/json"}))[0] == 200
+
+
+async def test_drop(browser: Browser, world: World) -> None:
+    """A drop is OFFLINE in the same run, and LIVE again after five seconds of the sandbox's time."""
+    async with browser.stream() as changes:
+        assert await press(browser, "drop") == (200, "OFFLINE")
+        assert await changes.next("meeting_changed") | {"status": "OFFLINE", "running": True}
+        assert await press(browser, "drop") == (409, "Nothing is on air that could drop.")
+
+        world.slack.clock.advance(DROP_SECONDS)
+
+        assert (await changes.next("meeting_changed"))["status"] == "LIVE"
+    assert len(world.kit.meetings[seeds.LIVE].sessions) == 1
+
+
+async def test_drop_lasts(browser: Browser, world: World) -> None:
+    """It does not come back before its time."""
+    world.slack.clock.speed = 0
+    await press(browser, "drop")
+    world.slack.clock.advance(DROP_SECONDS - 0.1)
+    await asyncio.sleep(0.02)
+
+    assert [m["status"] for m in (await browser.state())["meetings"] if m["id"] == seeds.LIVE] == ["OFFLINE"]
+
+
+@pytest.mark.parametrize(("step", "status"), [("end", "OFFLINE"), ("fail", "ERRORED"), ("go_live", "LIVE")])
+async def test_something_else_after_a_drop(browser: Browser, world: World, step: str, status: str) -> None:
+    """What is done after a drop stands: nothing comes back, not even into the next run that drops in its turn."""
+    world.slack.clock.speed = 0
+    await press(browser, "drop")
+    world.slack.clock.advance(3)
+    assert await press(browser, step) == (200, status)
+    if status != "LIVE":
+        await press(browser, "go_live")
+    world.kit.drop(seeds.LIVE)
+    world.slack.clock.advance(DROP_SECONDS)
+    await asyncio.sleep(0.02)
+
+    livestream = world.kit.meetings[seeds.LIVE].livestream
+    assert livestream is not None
+    assert livestream.status == "OFFLINE"
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_ended_elsewhere_after_a_drop(browser: Browser, world: World, gone: bool) -> None:
+    """A run that was ended, or a meeting that was deleted, by other hands does not come back."""
+    await press(browser, "drop")
+    if gone:
+        world.kit.remove_meeting(seeds.LIVE)
+    else:
+        world.kit.end(seeds.LIVE)
+    world.slack.clock.advance(DROP_SECONDS)
+    await asyncio.sleep(0.02)
+
+    assert seeds.LIVE not in world.kit.meetings or not world.kit.meetings[seeds.LIVE].running
+
+
+async def test_several_drops(browser: Browser, world: World) -> None:
+    """A meeting that has come back can drop once more, and others at the same time."""
+    for _ in range(2):
+        async with browser.stream() as changes:
+            await press(browser, "drop", seeds.LIVE)
+            await press(browser, "drop", seeds.UNNAMED)
+            world.slack.clock.advance(DROP_SECONDS)
+            statuses = [(await changes.next("meeting_changed"))["status"] for _ in range(4)]
+        assert statuses == ["OFFLINE", "OFFLINE", "LIVE", "LIVE"]
+
+
+async def test_stop_after_a_drop(browser: Browser, page: Page, world: World) -> None:
+    """What was to come back is forgotten when the sandbox stops."""
+    world.slack.clock.speed = 0
+    await press(browser, "drop")
+    await page.close()
+    world.slack.clock.advance(DROP_SECONDS)
+    await asyncio.sleep(0.02)
+
+    assert world.kit.meetings[seeds.LIVE].running
+    assert [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("return of")] == []
+
+
+@pytest.mark.parametrize("shape", [Shape.NULL, Shape.EMPTY_OBJECT, Shape.EMPTY_LIST, Shape.UNSUCCESSFUL])
+async def test_going_live_shows(browser: Browser, world: World, shape: Shape) -> None:
+    """A meeting that is answered with nothing is answered properly once somebody goes live in it."""
+    world.kit.change(seeds.NULL_DATA, shape=shape)
+    async with world.bot():
+        await press(browser, "go_live", seeds.NULL_DATA)
+        answer = await world.ask(seeds.NULL_DATA)
+
+    assert "is live" in answer.text
+
+
+async def test_other_shapes_stay(browser: Browser, world: World) -> None:
+    """The other forms of an answer stay what they are."""
+    await press(browser, "end", seeds.AS_LIST)
+    await press(browser, "go_live", seeds.AS_LIST)
+
+    assert world.kit.meetings[seeds.AS_LIST].shape is Shape.LIST

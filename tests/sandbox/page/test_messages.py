@@ -1,0 +1,206 @@
+"""What people type."""
+
+import json
+from typing import Any
+
+import pytest
+
+from bot.sandbox.page.bodies import MOST_BYTES
+from bot.sandbox.realtimekit import seeds
+from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, RANDOM, SLACKBOT, Message
+from tests.conftest import World
+from tests.sandbox.page.conftest import Browser
+
+
+async def send(browser: Browser, text: str, user: str = ANN, channel: str = GENERAL, **more: Any) -> tuple[int, Any]:
+    body = {"user": user, "channel": channel, "text": text, **more}
+    status, answer = await browser.ask("POST", "/api/messages", body)
+    return status, answer.get("error", answer.get("outcome"))
+
+
+async def test_message(browser: Browser, world: World) -> None:
+    """What somebody types is seen by all, stored as Slack stores it: nothing in it is a mention or a link."""
+    assert await send(browser, "  <!channel> A & B &lt; <script>\nsecond line ", user=BEN) == (200, "ok")
+
+    [message] = (await browser.state(CHRIS))["messages"][GENERAL]
+    assert message["text"] == "&lt;!channel&gt; A &amp; B &amp;lt; &lt;script&gt;\nsecond line"
+    assert (message["author"], message["ephemeral_to"], message["thread_ts"]) == (BEN, None, None)
+
+
+async def test_thread(browser: Browser, world: World) -> None:
+    """A reply goes to its thread; a reply to a reply to the same one."""
+    world.slack.workspace.post(Message(GENERAL, "1.000000", ANN, "first"))
+    await send(browser, "second", thread_ts="1.000000")
+    second = (await browser.state())["messages"][GENERAL][1]
+    await send(browser, "third", thread_ts=second["ts"])
+
+    assert [message["thread_ts"] for message in (await browser.state())["messages"][GENERAL]] == [
+        None,
+        "1.000000",
+        "1.000000",
+    ]
+
+
+async def test_no_thread(browser: Browser, world: World) -> None:
+    """There is no thread below what is not there, or what one person alone sees."""
+    world.slack.workspace.post(Message(GENERAL, "1.000000", BOT, "for Ann", ephemeral_to=ANN))
+
+    assert await send(browser, "hm", thread_ts="1.000000") == (409, "This thread is gone.")
+    assert await send(browser, "hm", thread_ts="2.000000") == (409, "This thread is gone.")
+
+
+async def test_command(browser: Browser, world: World) -> None:
+    """A slash command reaches the bot, which answers the one who typed it."""
+    async with world.bot(), browser.stream(BEN) as changes:
+        assert await send(browser, f"/livestream   {seeds.LIVE}  ", user=BEN) == (200, "ok")
+        answer = await changes.next("message_posted")
+
+    assert answer["text"].startswith("Launch keynote is live since")
+    assert answer["ephemeral_to"] == BEN
+    assert await browser.texts(GENERAL, ANN) == []
+
+
+async def test_command_that_looks_bare(browser: Browser, world: World) -> None:
+    """The command alone asks for nothing; a blank before the slash makes it a message."""
+    async with world.bot(), browser.stream() as changes:
+        await send(browser, "/livestream")
+        assert (await changes.next("message_posted"))["text"].startswith("Type /livestream and a meeting ID")
+    await send(browser, " /livestream")
+    assert (await browser.texts(GENERAL, CHRIS)) == ["/livestream"]
+
+
+async def test_unknown_command(browser: Browser) -> None:
+    """Slackbot tells of a command that nobody has registered, to the one who typed it."""
+    assert await send(browser, "/shrug now") == (200, "unknown_command")
+
+    [message] = (await browser.state())["messages"][GENERAL]
+    assert (message["author"], message["ephemeral_to"]) == (SLACKBOT, ANN)
+    assert message["text"] == "/shrug is not a valid command."
+
+
+async def test_command_in_a_thread(browser: Browser, world: World) -> None:
+    """Slack takes no command in a thread, and Slackbot says so there."""
+    world.slack.workspace.post(Message(GENERAL, "1.000000", ANN, "first"))
+    assert await send(browser, f"/livestream {seeds.LIVE}", thread_ts="1.000000") == (200, "ok")
+
+    message = (await browser.state())["messages"][GENERAL][1]
+    assert message["text"] == "/livestream is not supported in threads. Sorry!"
+    assert (message["author"], message["ephemeral_to"], message["thread_ts"]) == (SLACKBOT, ANN, "1.000000")
+    assert not world.slack.calls
+
+
+async def test_silent_bot(browser: Browser) -> None:
+    """Slackbot tells of a bot that cannot be reached."""
+    assert await send(browser, "/livestream") == (200, "dispatch_failed")
+
+    assert await browser.texts(GENERAL) == ['/livestream failed with the error "dispatch_failed"']
+
+
+@pytest.mark.parametrize("name", ["@Livestream", "@livestream", f"<@{BOT}>"])
+async def test_invite(browser: Browser, world: World, name: str) -> None:
+    """The bot is invited to a channel as it asks to be, and all see it; then it can post there."""
+    async with browser.stream(CHRIS) as changes:
+        assert await send(browser, f"/invite {name}", channel=RANDOM) == (200, "ok")
+        assert (await changes.next("channel_changed"))["has_bot"] is True
+        told = await changes.next("message_posted")
+
+    assert (told["author"], told["text"]) == (BOT, f"was added to #random by <@{ANN}>.")
+    assert world.slack.workspace.channels[RANDOM].has_bot
+
+
+async def test_remove(browser: Browser, world: World) -> None:
+    """The bot can be removed, and is then in no position to post."""
+    await send(browser, "/remove @Livestream")
+
+    assert not world.slack.workspace.channels[GENERAL].has_bot
+    assert await browser.texts(GENERAL, BEN) == [f"was removed from #general by <@{ANN}>."]
+
+
+@pytest.mark.parametrize(
+    ("text", "channel", "answer"),
+    [
+        ("/invite @Livestream", GENERAL, "@Livestream is already in this channel."),
+        ("/remove @Livestream", RANDOM, "@Livestream is not in this channel."),
+        ("/invite @ben", GENERAL, "Only @Livestream can be invited and removed in this sandbox."),
+        ("/invite", GENERAL, "Only @Livestream can be invited and removed in this sandbox."),
+        ("/invite @Livestream", "D0ANN000001", "/invite does not work in a direct message."),
+        ("/remove @Livestream", "D0ANN000001", "/remove does not work in a direct message."),
+    ],
+)
+async def test_membership_refused(browser: Browser, world: World, text: str, channel: str, answer: str) -> None:
+    """An invitation that makes no sense is answered by Slackbot."""
+    from bot.sandbox.slack.conversations import direct_message
+
+    direct_message(world.slack.workspace, ANN)
+    before = dict(world.slack.workspace.channels)
+    assert await send(browser, text, channel=channel) == (200, "ok")
+
+    [message] = (await browser.state())["messages"][channel]
+    assert (message["text"], message["author"], message["ephemeral_to"]) == (answer, SLACKBOT, ANN)
+    assert world.slack.workspace.channels == before
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "sentence"),
+    [
+        ({"user": "U0NOBODY"}, 404, "There is nobody with this id here."),
+        ({"user": BOT}, 404, "There is nobody with this id here."),
+        ({"channel": "C0NOWHERE"}, 404, "There is no such channel here."),
+        ({"channel": BACKSTAGE, "user": CHRIS}, 404, "There is no such channel here."),
+        ({"text": " \n"}, 400, "Nothing was typed."),
+        ({"text": "x" * 4_001}, 400, "That is 4,001 characters; Slack takes 4,000."),
+        ({"text": "/" + "x" * 12_000}, 400, "That is 12,001 characters; Slack takes 12,000."),
+        ({"text": None}, 400, "text: Input should be a valid string."),
+        ({"user": ""}, 400, "user: String should have at least 1 character."),
+        ({"thread_ts": 1.5}, 400, "thread_ts: Input should be a valid string."),
+        ({"colour": "red"}, 400, "colour: Extra inputs are not permitted."),
+    ],
+)
+async def test_refused(browser: Browser, change: dict[str, Any], status: int, sentence: str) -> None:
+    """What nobody could have typed is refused in a sentence, and posted nowhere."""
+    body = {"user": ANN, "channel": GENERAL, "text": "hello"} | change
+
+    assert await browser.ask("POST", "/api/messages", body) == (status, {"error": sentence})
+    assert await browser.texts(GENERAL) == []
+
+
+@pytest.mark.parametrize("text", ["x" * 4_000, "/" + "x" * 11_999])
+async def test_longest(browser: Browser, text: str) -> None:
+    """As much as Slack takes is taken."""
+    assert (await send(browser, text))[0] == 200
+
+
+async def test_archived(browser: Browser, world: World) -> None:
+    """Nothing can be posted in an archived channel."""
+    world.slack.archive(GENERAL)
+
+    assert await send(browser, "hm") == (409, "This channel is archived, so nothing can be posted in it.")
+
+
+@pytest.mark.parametrize("body", [b"[", b"[]", b'"text"', b"\xff", b'{"text": "\\ud800"}', b""])
+async def test_unreadable(browser: Browser, body: bytes) -> None:
+    """A body that is no JSON object of the right fields is refused."""
+    headers = {"Content-Type": "application/json"}
+    status, answer = await browser.ask("POST", "/api/messages", data=body, headers=headers)
+
+    assert status == 400
+    assert answer["error"].endswith(".")
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+async def test_too_large(browser: Browser, chunked: bool) -> None:
+    """More than 64 KiB are not read, whether the size is told beforehand or not."""
+    body = json.dumps({"user": ANN, "channel": GENERAL, "text": "x" * MOST_BYTES}).encode()
+
+    async def pieces() -> Any:
+        for start in range(0, len(body), 4_096):
+            yield body[start : start + 4_096]
+
+    status, answer = await browser.ask(
+        "POST",
+        "/api/messages",
+        data=pieces() if chunked else body,
+        headers={"Content-Type": "application/json"},
+    )
+
+    assert (status, answer["error"]) == (413, "That is more than 64 KiB.")

@@ -1,0 +1,95 @@
+"""What a person finds when they open the page."""
+
+from dataclasses import replace
+
+import pytest
+
+from bot.sandbox.realtimekit import seeds
+from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, SLACKBOT, Message
+from tests.conftest import World
+from tests.sandbox.page.conftest import Browser
+
+
+async def test_first_sight(browser: Browser) -> None:
+    """The workspace, its people, the command as the app's manifest tells it, and the bot."""
+    state = await browser.state()
+
+    assert state["me"] == ANN
+    assert state["team"] == {"id": "T0SANDBOX01", "name": "Sandbox", "domain": "sandbox"}
+    assert state["users"][0] == {"id": ANN, "name": "ann", "real_name": "Ann", "is_bot": False}
+    assert state["bot_user"] == BOT
+    assert state["command"] == {
+        "name": "/livestream",
+        "usage_hint": "<meeting-id>",
+        "description": "Is this meeting live, and where to watch",
+    }
+    assert state["bot"] == {"mode": "http", "url": "http://127.0.0.1:1", "running": True}
+    assert state["conditions"]["speed"] == 1
+
+
+@pytest.mark.parametrize("query", ["", "?user=U0NOBODY", f"?user={BOT}", f"?user={SLACKBOT}"])
+async def test_nobody(browser: Browser, query: str) -> None:
+    """Who says not who they are, or is nobody or a bot, is the first person."""
+    assert (await browser.ask("GET", f"/api/state{query}"))[1]["me"] == ANN
+
+
+async def test_private_channels(browser: Browser, world: World) -> None:
+    """A private channel, and what is said in it, is seen by its members."""
+    world.slack.workspace.post(Message(BACKSTAGE, "1.000000", BEN, "psst"))
+    for_ben, for_chris = await browser.state(BEN), await browser.state(CHRIS)
+
+    assert [message["text"] for message in for_ben["messages"][BACKSTAGE]] == ["psst"]
+    assert BACKSTAGE not in for_chris["messages"]
+    assert [channel["name"] for channel in for_chris["channels"]] == ["general", "events", "random"]
+
+
+async def test_messages(browser: Browser, world: World) -> None:
+    """Messages come oldest first with replies among them, without deleted ones and what only others see."""
+    post = world.slack.workspace.post
+    first = post(Message(GENERAL, "1.000000", ANN, "first"))
+    post(Message(GENERAL, "2.000000", BOT, "for Ben", ephemeral_to=BEN))
+    post(Message(GENERAL, "3.000000", BOT, "for Ann", ephemeral_to=ANN))
+    post(Message(GENERAL, "4.000000", BEN, "a reply", thread_ts=first.ts))
+    world.slack.delete_message(post(Message(GENERAL, "5.000000", BEN, "a mistake")))
+
+    messages = (await browser.state())["messages"][GENERAL]
+
+    assert [message["text"] for message in messages] == ["first", "for Ann", "a reply"]
+    assert messages[2] == replace(first, ts="4.000000", author=BEN, text="a reply", thread_ts=first.ts).to_dict()
+
+
+async def test_deleted_channels(browser: Browser, world: World) -> None:
+    """A deleted channel is not there."""
+    world.slack.delete_channel(GENERAL)
+
+    assert GENERAL not in (await browser.state())["messages"]
+
+
+async def test_meetings(browser: Browser, world: World) -> None:
+    """The meetings come with what the panel shows, and without the broadcaster's secrets."""
+    added = world.kit.add_meeting("A new one")
+    state = await browser.state()
+
+    assert state["meetings"][0] == {
+        "id": seeds.LIVE,
+        "title": "Launch week, main stage",
+        "about": "Live for 25 minutes, with a livestream name of its own",
+        "status": "LIVE",
+        "name": "Launch keynote",
+        "running": True,
+    }
+    assert state["meetings"][-1] == {
+        "id": added.id,
+        "title": "A new one",
+        "about": "",
+        "status": None,
+        "name": None,
+        "running": False,
+    }
+    assert not any(secret in str(state) for secret in world.kit.secrets)
+
+
+async def test_not_cached(browser: Browser) -> None:
+    """No browser keeps a state."""
+    async with browser.session.get(f"{browser.url}/api/state") as response:
+        assert response.headers["Cache-Control"] == "no-store"

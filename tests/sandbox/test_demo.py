@@ -1,0 +1,204 @@
+"""The demo: everything started by one command, and ended by Ctrl-C."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bot.errors import ConfigurationError
+from bot.sandbox.bot_process import Mode
+from bot.sandbox.demo import browser, script, show, tell
+from bot.sandbox.realtimekit import SEEDS, seeds
+from bot.sandbox.running import Sandbox, running_sandbox
+from bot.sandbox.slack import ANN, GENERAL
+
+PROGRAM = """
+import asyncio
+from bot.sandbox.demo import show, tell
+asyncio.run(tell(show(), lambda line: print(line, flush=True)))
+"""
+
+
+@pytest.mark.parametrize("mode", ["http", "socket"])
+async def test_page(mode: Mode) -> None:
+    """A command typed into the page is answered by the bot in its own process; its death is told, and shown."""
+    async with contextlib.AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(running_sandbox(mode))
+        session = await stack.enter_async_context(aiohttp.ClientSession(sandbox.url))
+        stream = await stack.enter_async_context(session.get("/api/stream"))
+        body = {"user": ANN, "channel": GENERAL, "text": f"/livestream {seeds.LIVE}"}
+        async with session.post("/api/messages", json=body) as response:
+            assert await response.json() == {"outcome": "ok"}
+        await _line_with(stream, "Launch keynote is live since")
+
+        os.kill(sandbox.bot.pid, signal.SIGKILL)
+        line = await _line_with(stream, "bot_changed")
+    assert f'"mode": "{mode}"' in line
+    assert '"running": false' in line
+
+
+async def _line_with(stream: aiohttp.ClientResponse, text: str) -> str:
+    async with asyncio.timeout(15):
+        while text not in (line := (await stream.content.readline()).decode()):
+            assert line, f"the stream ended without {text}"
+        return line
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Sandbox]:
+    """The sandboxes that the demo starts."""
+    sandboxes: list[Sandbox] = []
+
+    @contextlib.asynccontextmanager
+    async def noting(*arguments: Any) -> AsyncIterator[Sandbox]:
+        async with running_sandbox(*arguments) as sandbox:
+            sandboxes.append(sandbox)
+            yield sandbox
+
+    monkeypatch.setattr("bot.sandbox.demo.running_sandbox", noting)
+    return sandboxes
+
+
+async def test_show(started: list[Sandbox]) -> None:
+    """The address is told and opened; when the bot dies the demo says so and goes on."""
+    opened: list[str] = []
+    lines = show(open_browser=opened.append)
+    assert await anext(lines) == "Starting a local Slack, a local RealtimeKit and the bot ..."
+    address = await anext(lines)
+    [sandbox] = started
+    assert address == f"The demo is at {sandbox.url} (Ctrl-C ends it)"
+
+    os.kill(sandbox.bot.pid, signal.SIGKILL)
+
+    assert await anext(lines) == "The bot has stopped with exit status -9; the page stays open. Its last words:"
+    assert opened == [sandbox.url]
+    assert '"event": "started"' in await anext(lines)
+    more = asyncio.ensure_future(anext(lines))
+    async with aiohttp.ClientSession() as session, session.get(f"{sandbox.url}/api/state") as response:
+        assert (await response.json())["bot"]["running"] is False
+    assert not more.done()
+    more.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await more
+
+
+async def test_port() -> None:
+    """The page is where it is wanted to be, or a sentence says why it cannot."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError) as caught:
+            await anext(show(port=port))
+        assert caught.value.mistakes == [f"--port: 127.0.0.1:{port} cannot be listened on (Address already in use)."]
+    with pytest.raises(ConfigurationError, match=r"--port: 127\.0\.0\.1:70000 cannot be listened on"):
+        await anext(show(port=70_000))
+
+    lines = show(port=port)
+    assert await anext(lines)
+    assert f"http://127.0.0.1:{port} " in await anext(lines)
+    await lines.aclose()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_end(number: signal.Signals) -> None:
+    """Ctrl-C, SIGTERM and the closing of the terminal end all of it at once, with a page open, and in silence."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROGRAM, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    await process.stdout.readline()
+    [url] = re.findall(r"http://\S+", (await process.stdout.readline()).decode())
+    async with asyncio.timeout(15), aiohttp.ClientSession(url) as session:
+        async with session.get("/api/state") as response:
+            bot = (await response.json())["bot"]["url"]
+        async with session.get("/api/stream") as stream:
+            process.send_signal(number)
+            await stream.content.read()
+        assert await process.wait() == 0
+        for gone in (url, bot):
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await session.get(f"{gone}/healthz")
+    assert await process.stderr.read() == b""
+
+
+async def test_tell() -> None:
+    """Lines are said until there are no more; what goes wrong on the way is not hidden."""
+
+    async def lines() -> AsyncIterator[str]:
+        yield "one"
+        raise ConfigurationError(["two"])
+
+    said: list[str] = []
+    with pytest.raises(ConfigurationError):
+        await tell(lines(), said.append)
+
+    assert said == ["one"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    ("environment", "platform", "opens"),
+    [
+        ({}, "linux", False),
+        ({"DISPLAY": ""}, "linux", False),
+        ({"DISPLAY": ":0"}, "linux", True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", True),
+        ({}, "darwin", True),
+        ({}, "win32", True),
+    ],
+)
+def test_browser(environment: dict[str, str], platform: str, opens: bool) -> None:
+    """A browser is opened only where there is a display to show it on."""
+    assert (browser(environment, platform) is not None) is opens
+
+
+def test_browser_that_holds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser that keeps the one who opens it waiting keeps the demo from nothing."""
+    opened, may_end = threading.Event(), threading.Event()
+
+    def hold_up(url: str) -> None:
+        assert url == "http://127.0.0.1:1"
+        opened.set()
+        may_end.wait(15)
+
+    monkeypatch.setattr(webbrowser, "open", hold_up)
+    open_browser = browser({"DISPLAY": ":0"}, "linux")
+    assert open_browser is not None
+    open_browser("http://127.0.0.1:1")
+
+    assert opened.wait(15)
+    may_end.set()
+
+
+@pytest.mark.parametrize("mode", ["http", "socket"])
+async def test_script(mode: Mode) -> None:
+    """The walk-through asks for each seeded meeting and shows the answers."""
+    lines = [line async for line in script(mode)]
+
+    for seed in SEEDS:
+        assert lines[lines.index(f"# {seed.about}") + 1] == f"Ann: /livestream {seed.id}"
+        assert lines[lines.index(f"# {seed.about}") + 2].startswith("    ")
+    assert "    🔴 Live since " in "\n".join(lines)
+    assert not any("(" + word in line for word in ("operation_timeout", "dispatch_failed") for line in lines)
+
+
+async def test_script_without_an_answer(started: list[Sandbox]) -> None:
+    """A bot that dies on the way leaves the reason in the place of the answer."""
+    lines = script()
+    await anext(lines)
+    os.kill(started[0].bot.pid, signal.SIGKILL)
+    await started[0].bot.ended()
+
+    assert [await anext(lines) for _ in range(5)][2:] == ["Ann: /livestream", "    (dispatch_failed)", ""]
+    await lines.aclose()

@@ -1,0 +1,50 @@
+"""A message as it reads in a terminal."""
+
+from typing import Any
+
+import pytest
+
+from bot.sandbox.slack import GENERAL, Message
+from bot.sandbox.terminal import lines
+
+
+def message(text: str, *blocks: dict[str, Any]) -> Message:
+    return Message(GENERAL, "1.000000", "U1", text, blocks)
+
+
+def mrkdwn(text: str) -> dict[str, Any]:
+    return {"type": "mrkdwn", "text": text}
+
+
+def test_plain() -> None:
+    """A message without blocks is its text."""
+    assert lines(message("one\ntwo")) == ["one", "two"]
+
+
+def test_blocks() -> None:
+    """Blocks take the place of the text, buttons stand in brackets, and an unknown block is named."""
+    buttons = [{"type": "button", "text": {"type": "plain_text", "text": text}} for text in ("Watch", "Refresh")]
+
+    assert lines(
+        message(
+            "not shown",
+            {"type": "section", "text": mrkdwn("*Keynote*\n:red_circle: *Live*")},
+            {"type": "actions", "elements": buttons},
+            {"type": "context", "elements": [mrkdwn("Checked"), mrkdwn("Meeting `1`")]},
+            {"type": "divider"},
+        )
+    ) == ["Keynote", "🔴 Live", "[ Watch ]  [ Refresh ]", "Checked  ·  Meeting 1", "(divider)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("since <!date^1795500000^{date_short} {time}|2026>", "since 2026-11-24 06:00 UTC"),
+        ("<https://example.com/a?b=1|a name>", "https://example.com/a?b=1"),
+        ("&lt;script&gt; &amp;amp;", "<script> &amp;"),
+        (":grey_question: :unknown:", "❔ :unknown:"),
+    ],
+)
+def test_text(text: str, shown: str) -> None:
+    """Dates, links, emoji and escaped characters are shown as a person reads them."""
+    assert lines(message(text)) == [shown]
