@@ -40,9 +40,7 @@ def now() -> datetime:
 
 def open_realtimekit(settings: CloudflareSettings, on_call: OnCall = lambda *call: None) -> RealtimeKit:
     """The client for the RealtimeKit app in the settings. Close it."""
-    http = open_http(
-        settings.cloudflare_base_url, settings.cloudflare_api_token.get_secret_value(), settings.https_proxy
-    )
+    http = open_http(settings.cloudflare_base_url, settings.cloudflare_api_token.get_secret_value(), settings.proxy)
     return RealtimeKit(
         http, account_id=settings.cloudflare_account_id, app_id=settings.realtimekit_app_id, on_call=on_call
     )
@@ -69,7 +67,7 @@ async def running(settings: Settings, sock: sockets.socket | None = None) -> Asy
     sock = sock or _listen(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(sock.close)
-        session = await stack.enter_async_context(open_session(settings.https_proxy))
+        session = await stack.enter_async_context(open_session(settings.proxy))
         kit = open_realtimekit(settings, metrics.cloudflare_call)
         stack.push_async_callback(kit.close)
         client = open_slack(settings, session, metrics)
@@ -125,7 +123,7 @@ def _listen(settings: Settings) -> sockets.socket:
 
 def _socket_mode(settings: Settings, app: AsyncApp, client: SlackClient) -> SocketMode | None:
     token = settings.slack_app_token
-    return SocketMode(app, token.get_secret_value(), client, settings.https_proxy) if token else None
+    return SocketMode(app, token.get_secret_value(), client, settings.proxy) if token else None
 
 
 async def _introduce(identity: Identity, stack: contextlib.AsyncExitStack) -> None:

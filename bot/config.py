@@ -63,13 +63,10 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _proxy(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        known = False
-    if not known:
+def _proxy(value: SecretStr) -> SecretStr:
+    """Name and password may be in it, as in http://name:password@proxy.example.com:3128."""
+    address = re.sub(r"//[^/@\s]*@", "//", value.get_secret_value(), count=1)
+    if not _is_base_url(address):
         raise ValueError("is not the address of a proxy (http://proxy.example.com:3128)")
     return value
 
@@ -111,9 +108,14 @@ class SettingsSection(BaseSettings):
 class NetworkSettings(SettingsSection):
     """The way out."""
 
-    https_proxy: Annotated[str, AfterValidator(_proxy)] | None = Field(
+    https_proxy: Annotated[SecretStr, AfterValidator(_proxy)] | None = Field(
         None, description="Proxy for all requests to Slack and Cloudflare (http://proxy.example.com:3128)"
     )
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy's address with what is secret in it."""
+        return self.https_proxy.get_secret_value() if self.https_proxy else None
 
 
 class SlackSettings(NetworkSettings):

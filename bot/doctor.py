@@ -70,7 +70,7 @@ def _address(settings: ServerSettings) -> Finding:
 
 
 async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
-    async with open_session(settings.https_proxy) as session:
+    async with open_session(settings.proxy) as session:
         client = open_slack(settings, session, Metrics())
         yield await _bot_token(client)
         if settings.slack_app_token:

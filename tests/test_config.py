@@ -400,7 +400,10 @@ def test_any_address(value: str) -> None:
 def test_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy is an address; anything else is told."""
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
-    assert load(NetworkSettings).https_proxy == "http://proxy.example.com:3128"
+    assert load(NetworkSettings).proxy == "http://proxy.example.com:3128"
+
+    monkeypatch.setenv("HTTPS_PROXY", "http://ann:pass-word@proxy.example.com:3128")
+    assert "pass-word" not in repr(load(NetworkSettings))
 
     monkeypatch.setenv("HTTPS_PROXY", "proxy")
     with pytest.raises(ConfigurationError) as wrong:

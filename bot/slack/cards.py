@@ -47,7 +47,7 @@ def card(lookup: Lookup, *, posted_by: str | None = None) -> Message:
     state = CardState(m=str(lookup.meeting_id), by=posted_by)
     words = _words(lookup)
     name = escaped(lookup.name or "", NAME_LIMIT) or UNNAMED
-    headline = f"*{name}*\n{words.emoji} *{words.title}*{words.more}"
+    headline = f"{_bold(name)}\n{words.emoji} *{words.title}*{words.more}"
     playback = _shown_link(lookup)
     blocks = [
         _section(headline),
@@ -94,6 +94,11 @@ def broken(reference: str) -> Message:
 def note(sentence: str) -> Message:
     """One sentence of our own."""
     return Message(sentence, (_section(sentence),))
+
+
+def _bold(name: str) -> str:
+    """A name with asterisks of its own would be cut short by ours."""
+    return name if "*" in name else f"*{name}*"
 
 
 def _words(lookup: Lookup) -> _Words:
