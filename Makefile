@@ -15,7 +15,7 @@ TO_RUN := $(VENV)/.ready-to-run
 TO_DEVELOP := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test coverage check lint format-check types manifests dockerfile fmt bench lock clean
+.PHONY: help demo run test coverage check lint format-check types manifests dockerfile fmt bench screenshots monkey lock clean
 
 help: ## Say what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ bench: $(TO_RUN) ## Measure the bot under load
 
 LOCK = "$$tmp/bin/uv" pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(ARGS)
+
+screenshots: $(TO_DEVELOP) ## Take the README's pictures anew, from the real page (needs Chromium)
+	$(BIN)/python -m docs.screenshots
+
+monkey: $(TO_DEVELOP) ## Click at random on the real page (needs Chromium); ARGS="--minutes 10"
+	$(BIN)/python -m tests.sandbox.page.browser.monkey $(ARGS)
 
 lock: ## Write the lock files anew; ARGS=--upgrade takes newer versions
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && set -e && \

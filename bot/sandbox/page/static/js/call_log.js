@@ -3,7 +3,7 @@
 import { arrange, byId, classes, fill, h } from "./dom.js";
 import { soon } from "./soon.js";
 
-const NAMES = { bot: "Bot", slack: "Slack", cloudflare: "Cloudflare" };
+const NAMES = new Map([["bot", "Bot"], ["slack", "Slack"], ["cloudflare", "Cloudflare"]]);
 const FILTERS = {
   all: () => true,
   slack: (call) => call.from === "slack" || call.to === "slack",
@@ -73,7 +73,7 @@ function drawRow(call) {
 }
 
 function side(name) {
-  return h("span", { class: `side side-${NAMES[name] ? name : "other"}` }, NAMES[name] ?? name);
+  return h("span", { class: `side side-${NAMES.has(name) ? name : "other"}` }, NAMES.get(name) ?? name);
 }
 
 function status(call) {

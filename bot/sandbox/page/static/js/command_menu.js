@@ -49,13 +49,18 @@ export class CommandMenu {
     if (step) {
       this.chosen = (this.chosen + step + this.offered.length) % this.offered.length;
       this.draw();
-    } else if (event.key === "Tab" || (event.key === "Enter" && !event.shiftKey)) {
+    } else if (event.key === "Tab" || (event.key === "Enter" && !event.shiftKey && !this.isComplete())) {
       this.complete(`${this.offered[this.chosen].name} `);
     } else {
       return false;
     }
     event.preventDefault();
     return true;
+  }
+
+  /** Whether the command is typed to its end: Enter then sends it. */
+  isComplete() {
+    return this.field.value === this.offered[this.chosen].name;
   }
 
   close() {

@@ -12,7 +12,7 @@ const STEPS = [
   { step: "fail", label: "Error", possible: (meeting) => meeting.running },
   { step: "end", label: "End", possible: (meeting) => meeting.running || meeting.status === "ERRORED" },
 ];
-const PILLS = { LIVE: "live", INVOKED: "starting", ERRORED: "error", OFFLINE: "off", IDLE: "off" };
+const PILLS = new Map([["LIVE", "live"], ["INVOKED", "starting"], ["ERRORED", "error"], ["OFFLINE", "off"], ["IDLE", "off"], [null, "off"]]);
 
 /** Shows the meetings; a card stays the same element, so that what has the focus keeps it. */
 export function showMeetings(desk) {
@@ -55,7 +55,7 @@ class MeetingCard {
     fill(this.title, meeting.title);
     fill(this.about, meeting.about);
     fill(this.pill, meeting.status ?? "NEVER LIVE");
-    this.pill.className = `pill pill-${PILLS[meeting.status] ?? (meeting.status ? "odd" : "off")}`;
+    this.pill.className = `pill pill-${PILLS.get(meeting.status) ?? "odd"}`;
     for (const { button, possible } of this.steps) this.allow(button, possible(meeting));
   }
 

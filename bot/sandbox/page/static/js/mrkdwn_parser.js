@@ -85,7 +85,7 @@ function nodeAt(text, at, links, depth, unclosed) {
   if (character === "<") return angleAt(text, at);
   if (character === "`") return codeAt(text, at, unclosed);
   if (character === ":") return emojiAt(text, at);
-  if (character in STYLES && depth < DEEPEST) return styledAt(text, at, links, depth, unclosed);
+  if (Object.hasOwn(STYLES, character) && depth < DEEPEST) return styledAt(text, at, links, depth, unclosed);
   if (links && character === "h" && !isWord(text[at - 1])) return bareUrlAt(text, at);
   return null;
 }

@@ -13,14 +13,14 @@ export function formatDate(seconds, format, now) {
   if (Number.isNaN(at.getTime())) return null;
   // Slack begins a date with a capital letter: "Today 2:02 PM".
   return format.replace(TOKEN, (token, name, offset) => {
-    const text = TOKENS[name]?.(at, today) ?? token;
+    const text = Object.hasOwn(TOKENS, name) ? TOKENS[name](at, today) : token;
     return offset === 0 ? text.charAt(0).toUpperCase() + text.slice(1) : text;
   });
 }
 
 /** The time of day, as in "2:02 PM". */
 export function timeOfDay(at) {
-  return clock(at, { hour: "numeric", minute: "2-digit" });
+  return clock(at, { minute: "2-digit" });
 }
 
 /** What stands over the messages of a day: "Today", "Yesterday", "Monday, June 1st". */
@@ -50,7 +50,7 @@ const TOKENS = {
       ? `${weekday(at)}, ${month(at)} ${ordinal(at.getDate())}`
       : TOKENS.date_long(at)),
   time: (at) => timeOfDay(at),
-  time_secs: (at) => clock(at, { hour: "numeric", minute: "2-digit", second: "2-digit" }),
+  time_secs: (at) => clock(at, { minute: "2-digit", second: "2-digit" }),
   ago: (at, now) => ago((now - at) / 1000),
 };
 
@@ -72,8 +72,10 @@ function ago(seconds) {
   return seconds < 0 ? `in ${text}` : `${text} ago`;
 }
 
+/** "2:02 PM" for those who count to 12, "02:02" for those who count to 24. */
 function clock(at, fields) {
-  return at.toLocaleTimeString(undefined, fields).replaceAll("\u202f", " ");
+  const { hour12 } = new Intl.DateTimeFormat(undefined, { hour: "numeric" }).resolvedOptions();
+  return at.toLocaleTimeString(undefined, { hour: hour12 ? "numeric" : "2-digit", ...fields }).replaceAll("\u202f", " ");
 }
 
 function month(at, width = "long") {

@@ -46,7 +46,7 @@ export class Store {
 
   /** Takes one change. The same change twice is one; an unknown kind is none. */
   apply({ kind, subject }) {
-    CHANGES[kind]?.(this, subject);
+    if (Object.hasOwn(CHANGES, kind)) CHANGES[kind](this, subject);
   }
 
   setConnection(connection) {

@@ -1,5 +1,7 @@
 /** Which messages belong together. Pure: messages in, values out. */
 
+import { MESSAGES_PER_CHANNEL } from "./store.js";
+
 /**
  * What a channel shows: its own messages, oldest first, each with its replies.
  * A first message that is gone but has replies stays as {gone: true, ts}.
@@ -10,7 +12,8 @@ export function conversation(messages) {
     .filter((message) => !message.deleted && (!message.thread_ts || message.is_broadcast))
     .map((message) => ({ ts: message.ts, message, replies: message.thread_ts ? [] : (replies.get(message.ts) ?? []) }));
   const known = new Set(shown.map((item) => item.ts));
-  const oldest = messages[0]?.ts ?? "";
+  // A first message that is older than all that is kept was forgotten, not deleted.
+  const oldest = messages.length < MESSAGES_PER_CHANNEL ? "" : messages[0].ts;
   const gone = [...replies]
     .filter(([ts]) => !known.has(ts) && ts >= oldest)
     .map(([ts, those]) => ({ ts, gone: true, replies: those }));

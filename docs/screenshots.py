@@ -1,0 +1,87 @@
+"""Makes the README's pictures from the real page, with the real bot behind it: `python -m docs.screenshots`."""
+
+import asyncio
+import sys
+from pathlib import Path
+from urllib.parse import urlencode
+
+from playwright.async_api import Browser, Page, ViewportSize
+
+from bot.sandbox.realtimekit.seeds import LIVE, STARTING
+from bot.sandbox.running import Sandbox, running_sandbox
+from bot.sandbox.slack import ANN, BEN, CHRIS, EVENTS, Message
+from tests.sandbox.page.browser.chromium import chromium, running_chromium
+
+IMAGES = Path(__file__).parent / "images"
+DESKTOP: ViewportSize = {"width": 1440, "height": 900}
+PHONE: ViewportSize = {"width": 400, "height": 800}
+
+
+async def main() -> None:
+    """Let Ann, Ben and Chris talk about a livestream, and take the pictures."""
+    path = chromium()
+    if path is None:
+        sys.exit("No browser was found: install chromium, or name one in CHROMIUM.")
+    IMAGES.mkdir(exist_ok=True)
+    async with running_sandbox() as sandbox, running_chromium(path) as browser:
+        say(sandbox, ANN, "Morning! The keynote goes out from the *main stage* today.")
+        say(sandbox, BEN, "Is it on air already?")
+        page = await open_page(browser, sandbox, DESKTOP)
+        await ask(page, LIVE)
+        await page.locator("#message-list").get_by_role("button", name="Post here").click()
+        card = page.locator("#message-list > .message", has_text="Posted by")
+        await card.wait_for()
+        await reply(page, sandbox)
+        await ask(page, STARTING)
+        await page.locator("#composer textarea").focus()
+        await page.screenshot(path=IMAGES / "sandbox.png")
+        await page.locator("#message-list > .message", has_text="Launch keynote").screenshot(path=IMAGES / "card.png")
+        phone = await open_page(browser, sandbox, PHONE)
+        await phone.screenshot(path=IMAGES / "phone.png")
+        await show_more(page)
+        await page.screenshot(path=IMAGES / "sandbox-dark.png")
+
+
+def say(sandbox: Sandbox, user: str, text: str, thread_ts: str | None = None) -> None:
+    """Let somebody who is not at this browser say something."""
+    workspace = sandbox.slack.workspace
+    workspace.post(Message(EVENTS, workspace.next_ts(sandbox.clock.now()), user, text, thread_ts=thread_ts))
+
+
+async def open_page(browser: Browser, sandbox: Sandbox, size: ViewportSize) -> Page:
+    """Ann's page, in #events."""
+    page = await browser.new_page(viewport=size, device_scale_factor=2, locale="en-GB", color_scheme="light")
+    await page.goto(f"{sandbox.url}/#{urlencode({'user': ANN, 'channel': EVENTS})}")
+    await page.locator("body[data-connection=open]").wait_for()
+    await page.locator("#message-list > .message").first.wait_for()
+    return page
+
+
+async def ask(page: Page, meeting_id: str) -> None:
+    """Type the command, and wait for the answer."""
+    composer = page.locator("#composer textarea")
+    await composer.fill(f"/livestream {meeting_id}")
+    await composer.press("Enter")
+    await page.locator("#message-list > .is-ephemeral", has_text=meeting_id).wait_for()
+
+
+async def reply(page: Page, sandbox: Sandbox) -> None:
+    """Ben and Chris answer in the card's thread."""
+    [card] = [message for message in sandbox.slack.messages(EVENTS) if message.author == sandbox.slack.app.user_id]
+    say(sandbox, BEN, "Sound and picture are fine here :white_check_mark:", card.ts)
+    say(sandbox, CHRIS, "Here too. Shared it with the partners.", card.ts)
+    await page.get_by_role("button", name="2 replies").wait_for()
+
+
+async def show_more(page: Page) -> None:
+    """In the dark: the thread, the calls, and a fault that is switched on."""
+    await page.emulate_media(color_scheme="dark")
+    await page.get_by_role("button", name="2 replies").click()
+    await page.get_by_role("button", name="Calls").click()
+    await page.get_by_label("Cloudflare", exact=True).select_option("rate_limited")
+    await page.locator("#fault-banners .banner").wait_for()
+    await page.mouse.move(0, 0)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

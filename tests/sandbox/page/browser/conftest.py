@@ -1,0 +1,153 @@
+"""Real Chromium in front of the whole sandbox, with the real bot in a process of its own.
+
+One browser and one sandbox serve all tests of a run; each test has a channel of its own, and finds the meetings as
+seeded and nothing broken. A test fails when a console shows an error.
+"""
+
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
+
+from bot.sandbox.realtimekit import Fault as CloudflareFault
+from bot.sandbox.running import Sandbox, running_sandbox
+from bot.sandbox.slack import ANN, BEN, CHRIS, Channel
+from bot.sandbox.slack import Fault as SlackFault
+from tests.sandbox.page.browser.chromium import PROGRAMS, chromium, running_chromium
+from tests.sandbox.page.browser.drawing import DRAWING, NOW, Drawing, serve_statics
+from tests.sandbox.page.browser.tab import Tab
+
+PROFILE: dict[str, Any] = {
+    "viewport": {"width": 1440, "height": 900},
+    "locale": "en-GB",
+    "timezone_id": "Europe/London",
+}
+
+_numbers = itertools.count(1)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def real_browser() -> AsyncIterator[Browser]:
+    path = chromium()
+    if path is None:
+        pytest.skip(f"no browser: none of {', '.join(PROGRAMS)} is on the PATH, and CHROMIUM names none")
+    async with running_chromium(path) as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def running(real_browser: Browser) -> AsyncIterator[Sandbox]:
+    async with running_sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running: Sandbox) -> Sandbox:
+    """The sandbox with its meetings as seeded, its clock at its own pace, and nothing broken."""
+    running.kit.seed()
+    running.kit.fault, running.slack.fault = CloudflareFault.NONE, SlackFault.NONE
+    running.clock.speed = 1
+    return running
+
+
+@pytest.fixture
+def room(sandbox: Sandbox) -> str:
+    """A new channel with Ann, Ben, Chris and the bot."""
+    number = next(_numbers)
+    channel = Channel(f"C0ROOM{number:05}", f"room-{number}", frozenset({ANN, BEN, CHRIS}), has_bot=True)
+    return sandbox.slack.workspace.put_channel(channel).id
+
+
+class OpenTab(Protocol):
+    """Opens a tab; with options, in a browser profile of its own."""
+
+    def __call__(self, user: str = ..., channel: str | None = ..., **options: Any) -> Awaitable[Tab]: ...
+
+
+@dataclass
+class Tabs:
+    """The tabs of one test. `expected` are parts of console errors that the test means to happen."""
+
+    browser: Browser
+    profile: BrowserContext
+    url: str
+    room: str
+    stack: contextlib.AsyncExitStack
+    tabs: list[Tab] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
+
+    async def open(self, user: str = ANN, channel: str | None = None, **options: Any) -> Tab:
+        profile = self.profile
+        if options or self.tabs:  # a second tab of one window would be in the background, and slow
+            profile = await self.browser.new_context(**PROFILE | options)
+            self.stack.push_async_callback(profile.close)
+        page = await profile.new_page()
+        self.stack.push_async_callback(page.close)
+        tab = Tab(page, self.url)
+        self.tabs.append(tab)
+        await tab.open(user=user, channel=channel or self.room)
+        return tab
+
+    def troubles(self) -> list[str]:
+        every = [trouble for tab in self.tabs for trouble in tab.troubles]
+        return [trouble for trouble in every if not any(part in trouble for part in self.expected)]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def profile(real_browser: Browser) -> AsyncIterator[BrowserContext]:
+    """The browser profile that most tabs share: each tab is somebody of its own all the same."""
+    profile = await real_browser.new_context(**PROFILE)
+    yield profile
+    await profile.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tabs(real_browser: Browser, profile: BrowserContext, sandbox: Sandbox, room: str) -> AsyncIterator[Tabs]:
+    async with contextlib.AsyncExitStack() as stack:
+        tabs = Tabs(real_browser, profile, sandbox.url, room, stack)
+        yield tabs
+        assert tabs.troubles() == []
+    sandbox.slack.delete_channel(room)
+
+
+@pytest.fixture
+def open_tab(tabs: Tabs) -> OpenTab:
+    """Opens a tab as somebody; by default as Ann, in the test's own channel."""
+    return tabs.open
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(tabs: Tabs) -> Tab:
+    """Ann's tab, in the test's own channel."""
+    return await tabs.open()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def drawing_page(profile: BrowserContext) -> AsyncIterator[Page]:
+    """An empty page with the modules of the real one, and no server behind it."""
+    page = await profile.new_page()
+    await page.route("http://drawing.test/**", serve_statics)
+    await page.goto("http://drawing.test/")
+    await page.evaluate(DRAWING, NOW)
+    yield page
+    await page.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def drawing(drawing_page: Page) -> AsyncIterator[Drawing]:
+    """A place to draw blocks and mrkdwn in; fails the test on any error in the console."""
+    troubles: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            troubles.append(message.text)
+
+    drawing_page.on("console", note)
+    yield Drawing(drawing_page)
+    drawing_page.remove_listener("console", note)
+    assert troubles == []

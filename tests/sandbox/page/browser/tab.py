@@ -1,0 +1,77 @@
+"""A browser tab with the sandbox page in it, in the words of the person who looks at it."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from playwright.async_api import ConsoleMessage, Locator, Page, expect
+
+TAKES = 15_000  # ms: the bot may need its whole patience with Cloudflare
+
+
+class Tab:
+    """One tab. `troubles` are the errors that its console shows."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.troubles: list[str] = []
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        page.set_default_timeout(TAKES)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.troubles.append(message.text)
+
+    async def open(self, **place: str) -> None:
+        """Go to the page as `user` in `channel`, and wait until it is connected."""
+        await self.page.goto(f"{self.url}/#{urlencode(place)}")
+        await self.connected()
+
+    async def connected(self) -> None:
+        await expect(self.page.locator("body")).to_have_attribute("data-connection", "open")
+
+    @property
+    def composer(self) -> Locator:
+        return self.page.locator("#composer textarea")
+
+    @property
+    def messages(self) -> Locator:
+        """The messages of the channel, oldest first."""
+        return self.page.locator("#message-list > .message")
+
+    @property
+    def latest(self) -> Locator:
+        return self.messages.last
+
+    @property
+    def thread(self) -> Locator:
+        return self.page.get_by_role("complementary", name="Thread")
+
+    def message(self, text: str) -> Locator:
+        """The latest message of the channel with this text in it."""
+        return self.messages.filter(has_text=text).last
+
+    def meeting(self, meeting_id: str) -> Locator:
+        """A meeting's card in the panel."""
+        return self.page.locator(f"[data-meeting='{meeting_id}']")
+
+    async def say(self, text: str) -> None:
+        """Type a message or a command, and send it."""
+        await self.composer.fill(text)
+        await self.composer.press("Enter")
+
+    async def ask(self, text: str) -> Locator:
+        """Type `/livestream ...`; the private answer."""
+        known = await self.messages.count()
+        await self.say(f"/livestream {text}".rstrip())
+        answer = self.messages.nth(known)
+        await expect(answer).to_be_visible(timeout=TAKES)
+        return answer
+
+    async def press(self, message: Locator, name: str) -> None:
+        """Press a button of a message."""
+        await message.get_by_role("button", name=name, exact=True).click()
+
+    async def evaluate(self, script: str, argument: Any = None) -> Any:
+        return await self.page.evaluate(script, argument)

@@ -1,0 +1,208 @@
+"""Block Kit becomes elements; what the page cannot draw is told, and nothing comes into it as HTML."""
+
+from typing import Any
+
+import pytest
+from playwright.async_api import expect
+
+from tests.sandbox.page.browser.drawing import Drawing
+from tests.sandbox.page.browser.hostile import HOSTILE
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text}
+
+
+def mrkdwn(text: str, **more: Any) -> dict[str, Any]:
+    return {"type": "mrkdwn", "text": text, **more}
+
+
+def button(text: str, **more: Any) -> dict[str, Any]:
+    return {"type": "button", "text": plain(text), "action_id": "press", **more}
+
+
+def actions(*elements: Any) -> dict[str, Any]:
+    return {"type": "actions", "block_id": "b1", "elements": list(elements)}
+
+
+CONFIRM = {"title": plain("End it?"), "text": mrkdwn("*Really*"), "confirm": plain("End"), "deny": plain("Keep")}
+OPTIONS = [{"text": plain(name), "value": name.lower()} for name in ("One", "Two", "Three")]
+
+
+async def test_text_blocks_are_drawn(drawing: Drawing) -> None:
+    """Header, section with text and two columns of fields, divider and context, in order."""
+    body = await drawing.blocks(
+        {"type": "header", "text": plain("Title :bell:")},
+        {"type": "section", "text": mrkdwn("*Name*"), "fields": [mrkdwn("*A*\n1"), plain("*B*")]},
+        {"type": "divider"},
+        {"type": "context", "elements": [mrkdwn("Checked"), plain("twice"), {"type": "image", "alt_text": "logo"}]},
+    )
+
+    await expect(body.get_by_role("heading")).to_contain_text("Title")
+    await expect(body.locator(".section-text strong")).to_have_text("Name")
+    await expect(body.locator(".field")).to_have_text(["A1", "*B*"])
+    await expect(body.get_by_role("separator")).to_have_count(1)
+    await expect(body.locator(".context-item")).to_have_text(["Checked", "twice", ""])
+
+
+async def test_verbatim_is_respected(drawing: Drawing) -> None:
+    """A verbatim text links nothing by itself."""
+    body = await drawing.blocks({"type": "section", "text": mrkdwn("https://a.test", verbatim=True)})
+
+    await expect(body).to_have_text("https://a.test")
+    await expect(body.locator("a")).to_have_count(0)
+
+
+async def test_an_image_is_a_placeholder_with_its_words_and_address(drawing: Drawing) -> None:
+    """Nothing is fetched from the network."""
+    image = {
+        "type": "image",
+        "alt_text": "The stage",
+        "image_url": "https://example.com/stage.png",
+        "title": plain("Now"),
+    }
+    body = await drawing.blocks(image)
+
+    await expect(body.get_by_role("img", name="The stage")).to_be_visible()
+    await expect(body.get_by_role("link", name="https://example.com/stage.png")).to_be_visible()
+    await expect(body.locator("img")).to_have_count(0)
+
+
+async def test_a_button_tells_the_bot_which_it_is(drawing: Drawing) -> None:
+    """Its action_id, value and block_id; the style shows."""
+    body = await drawing.blocks(actions(button("Refresh", value="v", style="primary"), button("End", style="danger")))
+
+    await expect(body.get_by_role("button", name="Refresh")).to_have_class("button button-primary")
+    await expect(body.get_by_role("button", name="End")).to_have_class("button button-danger")
+    await body.get_by_role("button", name="Refresh").click()
+    assert await drawing.acted() == [{"action_id": "press", "block_id": "b1", "value": "v"}]
+
+
+async def test_a_button_with_an_unsafe_address_is_no_link(drawing: Drawing) -> None:
+    """Only http and https are opened."""
+    body = await drawing.blocks(actions(button("Go", url="javascript:alert(1)")))
+
+    await expect(body.get_by_role("link")).to_have_count(0)
+    await expect(body.get_by_role("button", name="Go")).to_be_visible()
+
+
+async def test_a_confirm_dialog_asks_first_and_gives_the_focus_back(drawing: Drawing) -> None:
+    """Keep does nothing, Escape does nothing, End does it."""
+    body = await drawing.blocks(actions(button("End", confirm=CONFIRM)))
+    press, dialog = body.locator(".block-actions").get_by_role("button"), body.get_by_role("dialog", name="End it?")
+
+    await press.click()
+    await expect(dialog.locator("strong")).to_have_text("Really")
+    await dialog.get_by_role("button", name="Keep").click()
+    await expect(press).to_be_focused()
+    await press.click()
+    await drawing.page.keyboard.press("Escape")
+    await expect(dialog).to_have_count(0)
+    assert await drawing.acted(times=0) == []
+
+    await press.click()
+    await dialog.get_by_role("button", name="End").click()
+    await expect(dialog).to_have_count(0)
+    assert [action["action_id"] for action in await drawing.acted()] == ["press"]
+
+
+async def test_an_overflow_menu_works_by_keyboard(drawing: Drawing) -> None:
+    """Arrow keys go round, Enter chooses, Escape closes, and the focus goes back."""
+    body = await drawing.blocks(actions({"type": "overflow", "action_id": "more", "options": OPTIONS}))
+    opener = body.get_by_role("button", name="More actions")
+
+    await opener.press("Enter")
+    await expect(body.get_by_role("menuitem", name="One")).to_be_focused()
+    await drawing.page.keyboard.press("Escape")
+    await expect(opener).to_be_focused()
+    await expect(opener).to_have_attribute("aria-expanded", "false")
+    await opener.press("Enter")
+    await drawing.page.keyboard.press("ArrowUp")
+    await drawing.page.keyboard.press("Enter")
+
+    await expect(body.get_by_role("menu")).to_have_count(0)
+    assert await drawing.acted() == [{"action_id": "more", "block_id": "b1", "value": "three"}]
+
+
+async def test_a_select_shows_what_was_chosen(drawing: Drawing) -> None:
+    """As an accessory of a section, with its placeholder before."""
+    select = {"type": "static_select", "action_id": "s", "options": OPTIONS, "placeholder": plain("Which?")}
+    body = await drawing.blocks({"type": "section", "text": mrkdwn("Pick"), "accessory": select})
+
+    await body.get_by_role("button", name="Which?").click()
+    await body.get_by_role("menuitem", name="Two").click()
+
+    await expect(body.get_by_role("button", name="Two")).to_be_visible()
+    assert [action["value"] for action in await drawing.acted()] == ["two"]
+
+
+async def test_what_cannot_be_drawn_is_told(drawing: Drawing) -> None:
+    """Unknown blocks, elements and texts are named in their place."""
+    body = await drawing.blocks(
+        {"type": "video", "title": plain("x")},
+        actions({"type": "datepicker"}, button("Fine")),
+        {"type": "context", "elements": [{"type": "sticker"}]},
+        {"type": "section", "text": {"type": "html", "text": "<b>"}, "accessory": {"type": "checkboxes"}},
+        {"type": "constructor"},
+        {},
+        None,
+    )
+
+    await expect(body.locator(".unsupported")).to_have_text(
+        [
+            "Unsupported block: video",
+            "Unsupported element: datepicker",
+            "Unsupported element: sticker",
+            "Unsupported text: html",
+            "Unsupported element: checkboxes",
+            "Unsupported block: constructor",
+            "Unsupported block: (no type)",
+            "Unsupported block: (no type)",
+        ]
+    )
+    await expect(body.get_by_role("button", name="Fine")).to_be_visible()
+
+
+@pytest.mark.parametrize("broken", [None, 1, "x", [], {}, {"type": "mrkdwn"}, {"type": "plain_text", "text": None}])
+async def test_a_broken_block_breaks_nothing_else(drawing: Drawing, broken: Any) -> None:
+    """Whatever stands where something else should: the next block is drawn."""
+    body = await drawing.blocks(
+        {"type": "header", "text": broken},
+        {"type": "section", "text": broken, "fields": broken, "accessory": broken},
+        {"type": "context", "elements": broken},
+        {"type": "context", "elements": [broken]},
+        {"type": "actions", "elements": broken},
+        actions(broken, {"type": "button", "text": broken}),
+        actions(
+            {"type": "overflow", "options": broken}, {"type": "static_select", "options": broken, "placeholder": broken}
+        ),
+        {"type": "image", "alt_text": broken, "image_url": broken, "title": broken},
+        {"type": "section", "text": plain("The end")},
+    )
+
+    await expect(body).to_contain_text("The end")
+
+
+@pytest.mark.parametrize("text", HOSTILE[:22], ids=range(22))
+async def test_hostile_strings_stay_text_wherever_they_stand(drawing: Drawing, text: str) -> None:
+    """In every place of every block that takes a string."""
+    body = await drawing.blocks(
+        {"type": "header", "text": plain(text)},
+        {"type": "section", "text": mrkdwn(text), "fields": [plain(text), mrkdwn(text)]},
+        {"type": "context", "elements": [mrkdwn(text), {"type": "image", "alt_text": text, "image_url": text}]},
+        {"type": "image", "alt_text": text, "image_url": text, "title": plain(text)},
+        actions(button(text, url=text, action_id=text, value=text, style=text, accessibility_label=text)),
+        actions(
+            {"type": "static_select", "placeholder": plain(text), "options": [{"text": plain(text), "value": text}]}
+        ),
+        {"type": text},
+    )
+    await drawing.page.wait_for_timeout(10)
+
+    await expect(body.locator("script, iframe, object, embed, img:not(.emoji)")).to_have_count(0)
+    unsafe = await drawing.page.evaluate("""() => [...document.querySelectorAll("body [href]")]
+        .map((e) => new URL(e.href).protocol).filter((scheme) => !/^https?:$/.test(scheme))""")
+    assert unsafe == []
+    assert await drawing.page.evaluate("window.broken ?? null") is None

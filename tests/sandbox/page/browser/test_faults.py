@@ -1,0 +1,59 @@
+"""What people read when Cloudflare or Slack does not work."""
+
+import pytest
+from playwright.async_api import expect
+
+from bot.errors import Unreachable
+from bot.sandbox.realtimekit.seeds import LIVE
+from tests.sandbox.page.browser.tab import TAKES, Tab
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+CLOUDFLARE = [
+    ("unauthorised", "Cloudflare refuses this bot's access"),
+    ("rate_limited", "asks it to wait, so it is unknown whether this meeting is live. Try again in 30 seconds."),
+    ("server_error", Unreachable().sentence),
+    ("html", Unreachable().sentence),
+    ("drop", Unreachable().sentence),
+    ("half", Unreachable().sentence),
+    ("hang", Unreachable().sentence),
+]
+
+
+@pytest.mark.parametrize(("fault", "sentence"), CLOUDFLARE)
+async def test_a_fault_of_cloudflare_is_told_in_a_sentence(tab: Tab, fault: str, sentence: str) -> None:
+    """The banner says what is switched on, the answer what that means; switched off, Try again shows the card."""
+    await tab.page.get_by_label("Cloudflare", exact=True).select_option(fault)
+    banner = tab.page.locator("#fault-banners")
+    await expect(banner).to_contain_text("Cloudflare:")
+
+    answer = await tab.ask(LIVE)
+
+    await expect(answer).to_contain_text(sentence)
+    await banner.get_by_role("button", name="Let Cloudflare work again").click()
+    await expect(banner).to_be_empty()
+    if await answer.get_by_role("button", name="Try again").count():
+        await tab.press(answer, "Try again")
+        await expect(answer).to_contain_text("Launch keynote")
+
+
+async def test_a_slow_cloudflare_is_waited_for(tab: Tab) -> None:
+    """After three seconds the card is there all the same."""
+    await tab.page.get_by_label("Cloudflare", exact=True).select_option("slow")
+
+    answer = await tab.ask(LIVE)
+
+    await expect(answer).to_contain_text("Launch keynote", timeout=TAKES)
+
+
+async def test_post_here_tells_that_slack_wants_it_to_wait(tab: Tab) -> None:
+    """Nothing is posted, and the person is told so."""
+    card = await tab.ask(LIVE)
+    await tab.page.get_by_label("Slack", exact=True).select_option("rate_limited")
+    await expect(tab.page.locator("#fault-banners")).to_contain_text("Slack: 429")
+
+    await tab.press(card, "Post here")
+
+    await expect(card.get_by_role("button", name="Post here")).to_be_enabled()
+    await expect(tab.page.locator("#call-latest")).to_contain_text("429")
+    await expect(tab.messages).to_have_count(1)

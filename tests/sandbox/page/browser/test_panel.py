@@ -1,0 +1,83 @@
+"""The RealtimeKit panel: meetings, the clock, faults, and the bot's state."""
+
+import pytest
+from playwright.async_api import expect
+
+from bot.sandbox.realtimekit.seeds import IDLE, LIVE, STARTING
+from bot.sandbox.running import Sandbox
+from bot.sandbox.slack import BEN
+from tests.sandbox.page.browser.conftest import OpenTab, Tabs
+from tests.sandbox.page.browser.tab import Tab
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SIXTYFOLD = "60\N{MULTIPLICATION SIGN}"
+
+
+async def test_a_meeting_goes_live_fails_and_ends(tab: Tab, open_tab: OpenTab) -> None:
+    """The pill tells each state in every tab, and what is impossible cannot be pressed."""
+    ben = await open_tab(BEN)
+    card = tab.meeting(IDLE)
+    await expect(card.get_by_role("button", name="End")).to_be_disabled()
+
+    await card.get_by_role("button", name="Go live").click()
+    await expect(ben.meeting(IDLE).locator(".pill")).to_have_text("LIVE")
+    await expect(card.get_by_role("button", name="Go live")).to_be_disabled()
+    await card.get_by_role("button", name="Error").click()
+    await expect(ben.meeting(IDLE).locator(".pill")).to_have_text("ERRORED")
+    await card.get_by_role("button", name="End").click()
+    await expect(ben.meeting(IDLE).locator(".pill")).to_have_text("OFFLINE")
+
+
+async def test_a_drop_comes_back_after_five_seconds_of_the_sandbox(tab: Tab) -> None:
+    """At 60 times the speed that is at once."""
+    await tab.page.get_by_role("radio", name=SIXTYFOLD).check(force=True)
+    await expect(tab.page.get_by_role("radio", name=SIXTYFOLD)).to_be_checked()
+
+    await tab.meeting(LIVE).get_by_role("button", name="Drop for 5 s").click()
+
+    await expect(tab.meeting(LIVE).locator(".pill")).to_have_text("LIVE")
+
+
+async def test_what_is_impossible_by_now_is_told(tab: Tab, tabs: Tabs) -> None:
+    """The server's sentence stands in the card when the page was a moment behind."""
+    tabs.expected.append("409")
+    await tab.page.route(
+        "**/api/meetings/*/end", lambda route: route.fulfill(status=409, json={"error": "It is over."})
+    )
+
+    await tab.meeting(LIVE).get_by_role("button", name="End").click()
+
+    await expect(tab.meeting(LIVE).get_by_role("status")).to_have_text("It is over.")
+
+
+async def test_try_it_puts_the_command_into_the_composer(tab: Tab) -> None:
+    """One more Enter asks for that meeting."""
+    await tab.meeting(STARTING).get_by_role("button", name="Try it").click()
+
+    await expect(tab.composer).to_be_focused()
+    await expect(tab.composer).to_have_value(f"/livestream {STARTING}")
+    await tab.composer.press("Enter")
+    await expect(tab.latest).to_contain_text("Starting")
+
+
+async def test_the_id_is_copied(open_tab: OpenTab) -> None:
+    """It is in the clipboard, and the page says so."""
+    tab = await open_tab(permissions=["clipboard-read", "clipboard-write"])
+
+    await tab.meeting(LIVE).get_by_role("button", name="Copy meeting ID").click()
+
+    await expect(tab.page.locator("#notices")).to_contain_text("copied")
+    assert await tab.evaluate("navigator.clipboard.readText()") == LIVE
+
+
+async def test_the_bots_state_is_shown(tab: Tab, sandbox: Sandbox) -> None:
+    """That it runs and how it is connected; and that it does not run any more."""
+    state = tab.page.locator("#bot-state")
+    await expect(state).to_contain_text("Bot is running · HTTP")
+
+    sandbox.page.bot_runs(False)
+
+    await expect(state).to_contain_text("Bot is not running")
+    sandbox.page.bot_runs(True)
+    await expect(state).to_contain_text("Bot is running")

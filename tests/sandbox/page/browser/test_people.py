@@ -1,0 +1,110 @@
+"""Several tabs are several people, in channels that are open to them or not."""
+
+import re
+
+import pytest
+from playwright.async_api import expect
+
+from bot.sandbox.realtimekit.seeds import LIVE
+from bot.sandbox.running import Sandbox
+from bot.sandbox.slack import BACKSTAGE, BEN, CHRIS, GENERAL
+from tests.sandbox.page.browser.conftest import OpenTab
+from tests.sandbox.page.browser.tab import Tab
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_private_answer_is_seen_by_the_one_who_asked(tab: Tab, open_tab: OpenTab) -> None:
+    """Ben sees what Ann says to all, and nothing of what the bot tells her alone."""
+    ben = await open_tab(BEN)
+    await tab.ask(LIVE)
+
+    await tab.say("Is it on?")
+
+    await expect(ben.latest).to_contain_text("Is it on?")
+    await expect(ben.messages).to_have_count(1)
+    await expect(tab.messages).to_have_count(2)
+
+
+async def test_who_one_is_can_be_chosen_and_stays_on_reload(tab: Tab) -> None:
+    """The choice is this tab's own, and it is in the address."""
+    await tab.page.get_by_role("radio", name="Ben").check(force=True)
+    await expect(tab.page).to_have_url(re.compile(f"user={BEN}"))
+    await tab.say("Ben here")
+    await expect(tab.latest.locator(".author")).to_have_text("Ben")
+
+    await tab.page.reload()
+    await tab.connected()
+
+    await expect(tab.page.get_by_role("radio", name="Ben")).to_be_checked()
+
+
+async def test_post_here_in_a_channel_without_the_bot_says_to_invite_it(tab: Tab, sandbox: Sandbox) -> None:
+    """The sentence says what to type, typing it helps, and then it is posted."""
+    sandbox.slack.remove_bot(BACKSTAGE)
+    await tab.page.get_by_role("button", name="backstage (private)").click()
+    await expect(tab.page.locator("#channel-about")).to_contain_text("Livestream is not in this channel")
+    card = await tab.ask(LIVE)
+
+    await tab.press(card, "Post here")
+
+    await expect(tab.latest).to_contain_text("Type /invite @Livestream here, then try again.")
+    await tab.say("/invite @Livestream")
+    await expect(tab.page.locator("#channel-about")).to_contain_text("and Livestream")
+    await tab.press(card, "Post here")
+    await expect(tab.latest).to_contain_text("Posted by @Ann")
+
+
+async def test_a_private_channel_is_not_shown_to_others(open_tab: OpenTab) -> None:
+    """Chris is not in #backstage, and does not see it even by its address."""
+    chris = await open_tab(CHRIS, BACKSTAGE)
+
+    await expect(chris.page.get_by_role("button", name="general")).to_be_visible()
+    assert await chris.page.get_by_role("button", name="backstage").count() == 0
+    await expect(chris.page.locator("#channel-title")).to_have_text("general")
+
+
+async def test_a_message_elsewhere_makes_the_channel_bold(tab: Tab, open_tab: OpenTab) -> None:
+    """The channel is marked as unread until it is opened."""
+    ben = await open_tab(BEN, GENERAL)
+    await ben.say("Look here")
+
+    general = tab.page.locator(f"[data-channel={GENERAL}]")
+    await expect(general.locator(".unread")).to_have_text("1 new")
+    await general.click()
+
+    await expect(tab.latest).to_contain_text("Look here")
+    await expect(general.locator(".unread")).to_have_count(0)
+
+
+async def test_a_draft_stays_with_its_channel(tab: Tab, room: str) -> None:
+    """What was not sent is there again when one comes back."""
+    await tab.composer.fill("Not yet")
+    await tab.page.locator(f"[data-channel={GENERAL}]").click()
+    await expect(tab.composer).to_have_value("")
+
+    await tab.page.locator(f"[data-channel={room}]").click()
+
+    await expect(tab.composer).to_have_value("Not yet")
+
+
+async def test_what_a_person_types_is_drawn_as_slack_draws_it(tab: Tab) -> None:
+    """Bold, code, quotes and links are; markup and mentions that were typed are text."""
+    await tab.composer.fill("*bold* `code` https://example.com/x.")
+    await tab.composer.press("Shift+Enter")
+    await tab.composer.press_sequentially("> quoted <!channel> <b>")
+    await tab.composer.press("Enter")
+
+    await expect(tab.latest.locator("strong")).to_have_text("bold")
+    await expect(tab.latest.locator("code")).to_have_text("code")
+    await expect(tab.latest.locator("a")).to_have_attribute("href", "https://example.com/x")
+    await expect(tab.latest.locator("blockquote")).to_have_text("quoted <!channel> <b>")
+
+
+async def test_a_text_that_is_refused_comes_back(tab: Tab) -> None:
+    """Too long for Slack: the sentence says so, and nothing that was typed is lost."""
+    await tab.say("long " * 1_000)
+
+    await expect(tab.page.locator("#notices")).to_contain_text("Slack takes 4,000")
+    await expect(tab.composer).to_have_value(re.compile("^(long ?){1000}$"))
+    tab.troubles.clear()  # the browser notes the 400

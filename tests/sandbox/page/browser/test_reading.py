@@ -1,0 +1,182 @@
+"""Whatever the screen, the scheme and the way of reading: the page can be used."""
+
+import asyncio
+from typing import Any, Literal
+
+import pytest
+from playwright.async_api import expect
+
+from bot.sandbox.page.stream import MOST_WAITING
+from bot.sandbox.realtimekit.seeds import LIVE
+from bot.sandbox.running import Sandbox
+from bot.sandbox.slack import BEN, Message
+from tests.sandbox.page.browser.conftest import OpenTab, Tabs
+from tests.sandbox.page.browser.contrast import CONTRAST
+from tests.sandbox.page.browser.tab import Tab
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PHONE: dict[str, Any] = {"viewport": {"width": 400, "height": 800}, "has_touch": True, "is_mobile": True}
+SIDEWAYS = "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
+
+
+async def test_a_phone_can_ask_and_scrolls_nothing_sideways(open_tab: OpenTab) -> None:
+    """Try it leads from the meetings to the chat, the command is sent, and each part fits the screen."""
+    tab = await open_tab(**PHONE)
+    for part in ("Channels", "Calls", "RealtimeKit"):
+        await tab.page.get_by_role("button", name=part, exact=True).tap()
+        assert await tab.evaluate(SIDEWAYS) == 0, part
+
+    await tab.meeting(LIVE).get_by_role("button", name="Try it").tap()
+    await tab.page.get_by_role("button", name="Send", exact=True).tap()
+
+    await expect(tab.latest).to_contain_text("Launch keynote")
+    await tab.press(tab.latest, "Post here")
+    await expect(tab.latest).to_contain_text("Posted by @Ann")
+    assert await tab.evaluate(SIDEWAYS) == 0
+
+
+@pytest.mark.parametrize("width", [320, 719, 900, 1100, 1600, 2560])
+async def test_nothing_scrolls_sideways_at_any_width(open_tab: OpenTab, width: int) -> None:
+    """A card with a long link fits from a small phone to a large screen."""
+    tab = await open_tab()
+    await tab.page.set_viewport_size({"width": width, "height": 800})
+    await tab.ask(LIVE)
+
+    assert await tab.evaluate(SIDEWAYS) == 0
+    assert (
+        await tab.evaluate(
+            "(() => { const m = document.getElementById('messages'); return m.scrollWidth - m.clientWidth; })()"
+        )
+        == 0
+    )
+
+
+async def test_a_reload_keeps_the_conversation(tab: Tab) -> None:
+    """Messages are the server's: private ones are there again, too."""
+    await tab.say("Remember me")
+    await tab.ask(LIVE)
+
+    await tab.page.reload()
+
+    await expect(tab.messages).to_have_count(2)
+    await expect(tab.latest).to_contain_text("Launch keynote")
+
+
+async def test_the_keyboard_is_enough(tab: Tab) -> None:
+    """The skip link leads to the composer; the card's buttons, the thread and back are keys away."""
+    await tab.page.keyboard.press("Tab")
+    await expect(tab.page.get_by_role("link", name="Skip to the message field")).to_be_focused()
+    await tab.page.keyboard.press("Enter")
+    await expect(tab.composer).to_be_focused()
+    await tab.page.keyboard.type(f"/livestream {LIVE}")
+    await tab.page.keyboard.press("Enter")
+    await expect(tab.latest).to_contain_text("Launch keynote")
+
+    await tab.page.keyboard.press("Shift+Tab")
+    await expect(tab.latest.get_by_role("button", name="Post here")).to_be_focused()
+    await tab.page.keyboard.press("Enter")
+    await expect(tab.latest).to_contain_text("Posted by @Ann")
+    await tab.composer.focus()
+    await tab.page.keyboard.press("Shift+Tab")
+    await expect(tab.latest.get_by_role("button", name="Reply in thread")).to_be_focused()
+    await tab.page.keyboard.press("Enter")
+    await expect(tab.thread.locator("textarea")).to_be_focused()
+    await tab.page.keyboard.press("Escape")
+    await expect(tab.latest.get_by_role("button", name="Reply in thread")).to_be_focused()
+
+
+async def test_new_messages_are_announced(tab: Tab, open_tab: OpenTab) -> None:
+    """A live region says who said what, in plain words; one's own are not repeated."""
+    ben = await open_tab(BEN)
+    await ben.say("Is *it* on?")
+    await tab.ask(LIVE)
+
+    region = tab.page.get_by_role("log", name="New messages")
+    await expect(region).to_contain_text("Ben: Is it on?")
+    await expect(region).to_contain_text("Livestream, only visible to you: Launch keynote is live since")
+    await expect(region).to_have_attribute("aria-live", "polite")
+
+
+async def test_every_control_has_a_name_and_the_parts_are_landmarks(tab: Tab) -> None:
+    """What a screen reader lists is complete."""
+    await tab.ask(LIVE)
+
+    for landmark in ("nav", "main", "aside"):
+        assert await tab.page.locator(f"{landmark}:visible").count() >= 1, landmark
+    nameless = await tab.evaluate("""() => [...document.querySelectorAll("button, a, select, input, textarea")]
+        .filter((e) => e.checkVisibility() && !(e.textContent.trim() || e.ariaLabel || e.labels?.length))
+        .map((e) => e.outerHTML)""")
+    assert nameless == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_text_is_readable_in_both_schemes(tab: Tab, scheme: Literal["light", "dark"]) -> None:
+    """Every text has a contrast of at least 4.5 to 1 to what is behind it; disabled controls need none."""
+    await tab.page.emulate_media(color_scheme=scheme)
+    await tab.page.get_by_label("Cloudflare", exact=True).select_option("slow")
+    await tab.say("*Hello* <!here> `code` https://example.com")
+    await tab.ask(LIVE)
+    await tab.page.get_by_role("button", name="Calls").click()
+
+    assert await tab.evaluate(CONTRAST) == []
+
+
+async def test_a_lost_connection_is_told_and_made_up_for(tabs: Tabs, sandbox: Sandbox, room: str) -> None:
+    """The banner says "Reconnecting…", and what was said meanwhile is there afterwards, once."""
+    tabs.expected += ["net::ERR", "Failed to load resource"]
+    tab = await tabs.open(offline=False)
+    await tab.say("Before")
+    await expect(tab.messages).to_have_count(1)
+    await tab.page.context.set_offline(True)
+    fall_behind(sandbox)
+    await expect(tab.page.get_by_text("Reconnecting…")).to_be_visible()
+    post(sandbox, room, "Meanwhile")
+
+    await tab.page.context.set_offline(False)
+
+    await expect(tab.page.get_by_text("Reconnecting…")).to_be_hidden()
+    await expect(tab.messages).to_have_count(2)
+    await expect(tab.latest).to_contain_text("Meanwhile")
+
+
+async def test_the_latest_message_stays_in_sight_unless_one_reads_older_ones(
+    tab: Tab, sandbox: Sandbox, room: str
+) -> None:
+    """At the end the list follows; elsewhere a button tells of new messages and leads there."""
+    for number in range(40):
+        post(sandbox, room, f"line {number}")
+    await expect(tab.latest).to_be_in_viewport()
+    await tab.page.locator("#messages").evaluate("(list) => { list.scrollTop = 0; }")
+    await asyncio.sleep(0.1)
+
+    post(sandbox, room, "something new")
+
+    fresh = tab.page.get_by_role("button", name="New messages")
+    await expect(fresh).to_be_visible()
+    await expect(tab.latest).not_to_be_in_viewport()
+    await fresh.click()
+    await expect(tab.latest).to_be_in_viewport()
+    await expect(fresh).to_be_hidden()
+
+
+async def test_a_channel_shows_its_latest_500_messages(tab: Tab, sandbox: Sandbox, room: str) -> None:
+    """As many as the server keeps, and no more elements than that."""
+    for number in range(520):
+        post(sandbox, room, f"line {number}")
+        await asyncio.sleep(0)  # the server drops a reader that is too far behind
+
+    await expect(tab.message("line 519")).to_be_visible()
+    await expect(tab.messages).to_have_count(500)
+
+
+def fall_behind(sandbox: Sandbox) -> None:
+    """Tell more at once than the server keeps for a page: it cuts the page off, and waits for it to come back."""
+    for _ in range(MOST_WAITING + 2):
+        sandbox.page.streams.publish("nothing", {})
+
+
+def post(sandbox: Sandbox, room: str, text: str) -> None:
+    """Ben says something, without a browser."""
+    workspace = sandbox.slack.workspace
+    workspace.post(Message(room, workspace.next_ts(sandbox.clock.now()), BEN, text))

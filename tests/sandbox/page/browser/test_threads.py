@@ -1,0 +1,77 @@
+"""Threads, in the panel beside the channel."""
+
+import pytest
+from playwright.async_api import expect
+
+from bot.sandbox.running import Sandbox
+from bot.sandbox.slack import BEN
+from tests.sandbox.page.browser.conftest import OpenTab
+from tests.sandbox.page.browser.tab import Tab
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def reply(tab: Tab, text: str) -> None:
+    await tab.thread.locator("textarea").fill(text)
+    await tab.thread.locator("textarea").press("Enter")
+
+
+async def start_thread(tab: Tab) -> None:
+    await tab.say("Doors at nine")
+    await tab.latest.hover()
+    await tab.latest.get_by_role("button", name="Reply in thread").click()
+    await expect(tab.thread).to_be_visible()
+
+
+async def test_a_reply_shows_in_the_thread_and_is_counted_in_the_channel(tab: Tab, open_tab: OpenTab) -> None:
+    """The channel shows how many replies there are, and the link opens them for others too."""
+    ben = await open_tab(BEN)
+    await start_thread(tab)
+
+    await reply(tab, "On my way")
+    await reply(tab, "Parking now")
+
+    await expect(ben.messages).to_have_count(1)
+    link = ben.latest.get_by_role("button", name="2 replies")
+    await link.click()
+    await expect(ben.thread).to_contain_text("Parking now")
+    await expect(ben.thread.locator("textarea")).to_be_focused()
+
+
+async def test_escape_closes_the_thread_and_gives_the_focus_back(tab: Tab) -> None:
+    """The focus is on what leads into the thread again."""
+    await start_thread(tab)
+    await reply(tab, "On my way")
+    await expect(tab.latest.get_by_role("button", name="1 reply")).to_be_visible()
+
+    await tab.page.keyboard.press("Escape")
+
+    await expect(tab.thread).to_be_hidden()
+    await expect(tab.latest.get_by_role("button", name="1 reply")).to_be_focused()
+
+
+async def test_a_command_in_a_thread_is_refused_as_slack_does(tab: Tab) -> None:
+    """Slackbot says so, in the thread."""
+    await start_thread(tab)
+
+    await reply(tab, "/livestream x")
+
+    await expect(tab.thread).to_contain_text("/livestream is not supported in threads. Sorry!")
+
+
+async def test_the_thread_of_a_deleted_message_stays(tab: Tab, sandbox: Sandbox, room: str) -> None:
+    """What was deleted is a line in its place, live and after a reload; without replies it is gone."""
+    await start_thread(tab)
+    await reply(tab, "On my way")
+    await expect(tab.latest.get_by_role("button", name="1 reply")).to_be_visible()
+    first = sandbox.slack.messages(room)[0]
+
+    sandbox.slack.delete_message(first)
+
+    await expect(tab.message("This message was deleted.")).to_contain_text("1 reply")
+    await expect(tab.thread).to_contain_text("This message was deleted.")
+    await tab.page.reload()
+    await expect(tab.message("This message was deleted.")).to_contain_text("1 reply")
+    for each in sandbox.slack.replies(first):
+        sandbox.slack.delete_message(each)
+    await expect(tab.messages).to_have_count(0)
