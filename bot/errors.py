@@ -105,8 +105,8 @@ class SlackRefuses(SlackError):
 
 
 class StoreUnreachable(BotError):
-    """This bot cannot get at its memory right now, so it does not know what this channel follows. Try again in a minute;
-    if it goes on, tell whoever runs the bot."""
+    """This bot cannot get at its memory right now, so it does not know what this channel follows. Try again in a
+    minute; if it goes on, tell whoever runs the bot."""
 
 
 class NotUnderstood(BotError):
