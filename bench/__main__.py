@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 
 from bench.commands import Figures, burst
 
@@ -29,6 +30,8 @@ def main() -> None:
     for mode in ("http", "socket"):
         figures = asyncio.run(burst(arguments.commands, arguments.at_once, mode))
         print(_row(mode, _cells(figures)))
+        if figures.answered < figures.asked or figures.ack_p99 >= 1000:
+            sys.exit("Some were not answered, or the 99th percentile of the acknowledgements is 1 s or more.")
 
 
 def _cells(figures: Figures) -> list[str]:

@@ -28,7 +28,7 @@ from bot.slack.socket import SocketMode
 from bot.slack.work import Work
 from bot.web import Check, create_web
 
-DRAIN_SECONDS = 20.0
+DRAIN_SECONDS = 15.0
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ def open_slack(settings: SlackSettings, session: aiohttp.ClientSession, metrics:
 async def running(settings: Settings, sock: sockets.socket | None = None) -> AsyncIterator[str]:
     """Run the bot until the block ends, yielding its base URL; `sock` is where it listens, else HOST and PORT.
 
-    At the end it takes no new work, finishes what runs within 20 seconds, and closes its connections. Raises
+    At the end it takes no new work, finishes what runs within 15 seconds, and closes its connections. Raises
     ConfigurationError when the address cannot be bound or Slack refuses a token.
     """
     metrics = Metrics()

@@ -137,11 +137,16 @@ def demo(
     """Try the bot here, without accounts, between a local Slack and a local RealtimeKit."""
     from bot import logs
     from bot.sandbox import demo as sandbox
+    from bot.sandbox.bot_process import BotDidNotStart
 
     # Faults are switched on in it at will, and each would have a line of its own from the HTTP server.
     logs.configure(level="CRITICAL", style="console")
     lines = sandbox.script(mode) if script else sandbox.show(mode, port, None if no_open else sandbox.browser())
-    _run(lambda: sandbox.tell(lines, typer.echo))
+    try:
+        _run(lambda: sandbox.tell(lines, typer.echo))
+    except BotDidNotStart as error:
+        typer.echo(f"The bot did not start. Its last words:\n{error}", err=True)
+        raise typer.Exit(1) from None
 
 
 def _exit_status(lookup: "Lookup") -> int:

@@ -142,9 +142,7 @@ class SlackSettings(NetworkSettings):
 class CloudflareSettings(NetworkSettings):
     """Which RealtimeKit app the bot asks, and as whom."""
 
-    cloudflare_api_token: Annotated[SecretStr, _token()] = Field(
-        description="API token with the permission Realtime or Realtime Admin"
-    )
+    cloudflare_api_token: Annotated[SecretStr, _token()] = Field(description="API token with the permission Realtime")
     cloudflare_account_id: Identifier = Field(description="The account that the app belongs to")
     realtimekit_app_id: Identifier = Field(description="The RealtimeKit app")
     cloudflare_base_url: Url = Field("https://api.cloudflare.com/client/v4", description="Base of Cloudflare's API")

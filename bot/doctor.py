@@ -36,7 +36,7 @@ async def examine() -> AsyncIterator[Finding]:
     server, server_findings = _read(ServerSettings)
     _, log_findings = _read(LogSettings)
     mistakes = [*slack_findings, *cloudflare_findings, *server_findings, *log_findings]
-    for finding in mistakes or [Finding("Settings", True, "All are there and well-formed.")]:
+    for finding in dict.fromkeys(mistakes) or [Finding("Settings", True, "All are there and well-formed.")]:
         yield finding
     if server:
         yield _address(server)
@@ -58,8 +58,8 @@ def _address(settings: ServerSettings) -> Finding:
     where = f"{settings.host}:{settings.port}"
     try:
         listen(settings.host, settings.port).close()
-    except (OSError, TypeError) as error:  # Python's word for what cannot be a host's name is TypeError
-        why = getattr(error, "strerror", None) or error
+    except OSError as error:
+        why = error.strerror or error
         return Finding(
             "Address",
             False,
@@ -150,7 +150,7 @@ async def _realtimekit(settings: CloudflareSettings) -> Finding:
             subject,
             False,
             f"Cloudflare refuses ({plain(error.detail, _DETAIL_LIMIT)}). A 401, 403 or 10000: make an API token with "
-            "the permission Realtime Admin for this account. A 7003: check CLOUDFLARE_ACCOUNT_ID and "
+            "the permission Realtime for this account. A 7003: check CLOUDFLARE_ACCOUNT_ID and "
             "REALTIMEKIT_APP_ID.",
         )
     except RateLimited:

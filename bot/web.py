@@ -60,8 +60,10 @@ def _slack_events(app: AsyncApp, signatures: Signatures, metrics: Metrics) -> Ca
             signature = signatures.check(request.headers, body)
         except _TooLong:
             return refuse(413, "too_long")
-        except (TimeoutError, ClientDisconnect):
+        except TimeoutError:
             return refuse(408, "too_slow")
+        except ClientDisconnect:
+            return refuse(400, "gone")
         except Disbelieved as why:
             return refuse(401, why.reason)
         bolt_request = _bolt_request(request, body)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import hypothesis
 import pytest
 import structlog
 
@@ -22,6 +23,10 @@ from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import RealtimeKit
 from bot.sandbox.slack import ANN, GENERAL, Message, Outcome, Slack
 from bot.serving import listen, serving
+
+# Machines are noisy, so no example has a deadline; in CI everybody gets the same examples.
+hypothesis.settings.register_profile("bot", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("bot")
 
 OURS = ("HTTPS_PROXY", "https_proxy", "SLACK_", "CLOUDFLARE_", "REALTIMEKIT_", "LOG_", "HOST", "PORT")
 

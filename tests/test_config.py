@@ -101,7 +101,7 @@ def test_everything_missing() -> None:
     """All that is missing is told at once, a sentence each that says what it is."""
     assert sorted(mistakes()) == [
         "CLOUDFLARE_ACCOUNT_ID is not set. The account that the app belongs to.",
-        "CLOUDFLARE_API_TOKEN is not set. API token with the permission Realtime or Realtime Admin.",
+        "CLOUDFLARE_API_TOKEN is not set. API token with the permission Realtime.",
         "REALTIMEKIT_APP_ID is not set. The RealtimeKit app.",
         "SLACK_BOT_TOKEN is not set. Bot token of the workspace (xoxb-...).",
         "SLACK_SIGNING_SECRET or SLACK_APP_TOKEN must be set: the first for HTTP, the second for Socket Mode.",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
@@ -22,6 +23,8 @@ from bot.realtimekit.single_flight import SingleFlight
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 8.0
+ATTEMPT_SECONDS = 3.5
+"""Silence for this long ends one attempt, so that a request that got lost leaves time for another."""
 _ATTEMPTS = 3
 _SHORT_WAIT = 2.0
 _LONGEST_ANSWER = 4 * 1024 * 1024
@@ -29,6 +32,7 @@ _MEETINGS_KEPT = 10_000
 _MEETING_SECONDS = 300.0
 
 Model = TypeVar("Model", bound=BaseModel)
+T = TypeVar("T")
 OnCall = Callable[[str, str, float], None]
 """Told of each request: the endpoint, its outcome (`ok`, an error's name, or `timeout` where it was given up), and the
 seconds that it took."""
@@ -41,7 +45,7 @@ def open_http(base_url: str, api_token: str, proxy: str | None = None) -> httpx.
     return httpx.AsyncClient(
         base_url=base_url.rstrip("/"),
         headers={"Authorization": f"Bearer {api_token}", "Accept": "application/json"},
-        timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+        timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=CONNECT_SECONDS),
         transport=AiohttpTransport(limits=limits, proxy=httpx.Proxy(proxy) if proxy else None),
         trust_env=False,
     )
@@ -74,55 +78,54 @@ class RealtimeKit:
         not exist, so the meeting itself is asked for then. Raises NoSuchMeeting.
         """
         async with _answered_within(self._answer_seconds):
-            data = await self._ask("active_livestream", f"/meetings/{meeting_id}/active-livestream")
-            if data is None:
-                return NotLive(meeting=await self.meeting(meeting_id))
-        return _most_active(_livestreams_of(meeting_id, data))
+            path = f"/meetings/{meeting_id}/active-livestream"
+            found = await self._ask("active_livestream", path, partial(_livestream, meeting_id))
+            return found or NotLive(meeting=await self._meeting_now(meeting_id))
 
     async def meeting(self, meeting_id: UUID) -> Meeting:
         """The meeting, remembered for five minutes. Raises NoSuchMeeting."""
-        known = self._meetings.get(meeting_id)
-        if known is not None:
-            return known
-        data = await self._ask("meeting", f"/meetings/{meeting_id}")
-        if data is None:
-            raise NoSuchMeeting
-        meeting = _read(Meeting, data)
-        if meeting.id != meeting_id:
-            raise Malformed(detail="another meeting")
-        self._meetings[meeting_id] = meeting
-        return meeting
+        return self._meetings.get(meeting_id) or await self._meeting_now(meeting_id)
 
     async def active_session(self, livestream_id: str) -> Session | None:
         """The livestream's run that is on air, or was last: since when, and why it failed if it did."""
         if not livestream_id.strip("."):  # dots climb in a path, however they are quoted, and name no livestream
             return None
         path = f"/livestreams/{_segment(livestream_id)}/active-livestream-session"
-        data = await self._ask("active_session", path)
-        session = data.get("session") if isinstance(data, dict) else None
-        return _read(Session, session) if session else None
+        return await self._ask("active_session", path, _session)
 
     async def check_access(self) -> None:
         """Ask for the shortest list there is, to learn whether token, account and app are right."""
-        await self._ask("meetings", "/meetings?per_page=1")
+        await self._ask("meetings", "/meetings?per_page=1", lambda data: None)
 
     async def close(self) -> None:
         """Stop what is under way and close the connections."""
         await self._in_flight.cancel()
         await self._http.aclose()
 
-    async def _ask(self, endpoint: str, path: str) -> Any:
-        return await self._in_flight.ask(path, lambda: self._ask_until_deadline(endpoint, path))
+    async def _meeting_now(self, meeting_id: UUID) -> Meeting:
+        meeting = await self._ask("meeting", f"/meetings/{meeting_id}", partial(_meeting, meeting_id))
+        if meeting is None:
+            self._meetings.pop(meeting_id, None)
+            raise NoSuchMeeting
+        self._meetings[meeting_id] = meeting
+        return meeting
 
-    async def _ask_until_deadline(self, endpoint: str, path: str) -> Any:
+    async def _ask(self, endpoint: str, path: str, read: Callable[[Any], T]) -> T:
+        """What `read` makes of the answer's payload, which is None where there is nothing.
+
+        It is read before it goes anywhere, so that no task, whose repr shows its result, holds a stream key.
+        """
+        return await self._in_flight.ask(path, lambda: self._ask_until_deadline(endpoint, path, read))
+
+    async def _ask_until_deadline(self, endpoint: str, path: str, read: Callable[[Any], T]) -> T:
         retrying = stamina.AsyncRetryingCaller(attempts=_ATTEMPTS, timeout=self._answer_seconds, wait_jitter=0.2)
         async with _answered_within(self._answer_seconds):
-            return await retrying(_worth_another_try, self._ask_once, endpoint, path)
+            return await retrying(_worth_another_try, self._ask_once, endpoint, path, read)
 
-    async def _ask_once(self, endpoint: str, path: str) -> Any:
+    async def _ask_once(self, endpoint: str, path: str, read: Callable[[Any], T]) -> T:
         started, outcome = time.monotonic(), "timeout"
         try:
-            answer = await self._get(path)
+            answer = read(await self._get(path))
             outcome = "ok"
             return answer
         except RealtimeKitError as error:
@@ -177,6 +180,24 @@ def _read(model: type[Model], data: Any) -> Model:
     except ValidationError as error:
         fields = {".".join(map(str, mistake["loc"])) for mistake in error.errors(include_input=False)}
         raise Malformed(detail=f"{model.__name__}: {', '.join(sorted(fields)) or 'not an object'}") from None
+
+
+def _livestream(meeting_id: UUID, data: Any) -> Livestream | None:
+    return None if data is None else _most_active(_livestreams_of(meeting_id, data))
+
+
+def _meeting(meeting_id: UUID, data: Any) -> Meeting | None:
+    if data is None:
+        return None
+    meeting = _read(Meeting, data)
+    if meeting.id != meeting_id:
+        raise Malformed(detail="another meeting")
+    return meeting
+
+
+def _session(data: Any) -> Session | None:
+    session = data.get("session") if isinstance(data, dict) else None
+    return _read(Session, session) if session else None
 
 
 def _livestreams_of(meeting_id: UUID, data: Any) -> list[Livestream]:

@@ -77,6 +77,8 @@ def _first_error(envelope: dict[str, Any]) -> dict[str, Any]:
 def _error_code(envelope: dict[str, Any]) -> int:
     """A status like 404 or a gateway code like 10000; 400 where there is none."""
     code = _first_error(envelope).get("code")
+    if isinstance(code, str) and code.isascii() and code.isdigit():
+        code = int(code[:6])
     return code if isinstance(code, int) and code >= 400 else 400
 
 
@@ -97,7 +99,8 @@ def _refusal(code: int, headers: Mapping[str, str], envelope: dict[str, Any]) ->
         return RateLimited(seconds_to_wait(headers), detail=detail)
     # The gateway's own codes start at 1000: 10000 is a bad token, 7003 a bad account or app. Whatever it is that the
     # gateway does not route, what mends it is the same.
-    if code in (401, 403) or code >= 1000 or (code in (400, 404) and _is_the_gateways(envelope)):
+    # A 403 in HTML is some firewall's on the way, and says nothing about the token.
+    if (code in (401, 403) and envelope) or code >= 1000 or (code in (400, 404) and _is_the_gateways(envelope)):
         return NotAuthorised(detail=detail)
     if code >= 500:
         return Unreachable(detail=detail)

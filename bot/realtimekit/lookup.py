@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 
 from bot.errors import RealtimeKitError
-from bot.realtimekit.client import RealtimeKit
+from bot.realtimekit.client import ANSWER_SECONDS, RealtimeKit
 from bot.realtimekit.models import Livestream, NotLive, Session, Status
 
 _DETAIL_SECONDS = 2.0
@@ -56,32 +56,37 @@ class Lookup:
 async def look_up(kit: RealtimeKit, meeting_id: UUID, now: Callable[[], datetime]) -> Lookup:
     """Whether the meeting is live, and where to watch. Raises a child of RealtimeKitError when that is not known.
 
-    Name, start and reason decorate the answer: one that does not come within two seconds is left out of it.
+    Name, start and reason decorate the answer: one that does not come within two more seconds, and within eight in all,
+    is left out of it.
     """
+    deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
     livestream = await kit.active_livestream(meeting_id)
     checked_at = now()
     if isinstance(livestream, NotLive):
         return Lookup(meeting_id, livestream.meeting.title, None, None, checked_at)
-    name, session = await asyncio.gather(_name(kit, meeting_id, livestream), _session(kit, livestream))
+    patience = min(_DETAIL_SECONDS, deadline - asyncio.get_running_loop().time())
+    name, session = await asyncio.gather(
+        _name(kit, meeting_id, livestream, patience), _session(kit, livestream, patience)
+    )
     return Lookup(meeting_id, name, livestream, session, checked_at)
 
 
-async def _name(kit: RealtimeKit, meeting_id: UUID, livestream: Livestream) -> str | None:
+async def _name(kit: RealtimeKit, meeting_id: UUID, livestream: Livestream, patience: float) -> str | None:
     if livestream.name:
         return livestream.name
-    meeting = await _if_it_comes(kit.meeting(meeting_id))
+    meeting = await _if_it_comes(kit.meeting(meeting_id), patience)
     return meeting.title if meeting else None
 
 
-async def _session(kit: RealtimeKit, livestream: Livestream) -> Session | None:
+async def _session(kit: RealtimeKit, livestream: Livestream, patience: float) -> Session | None:
     if livestream.id is None or livestream.status not in (Status.LIVE, Status.ERRORED):
         return None
-    return await _if_it_comes(kit.active_session(livestream.id))
+    return await _if_it_comes(kit.active_session(livestream.id), patience)
 
 
-async def _if_it_comes(detail: Awaitable[T]) -> T | None:
+async def _if_it_comes(detail: Awaitable[T], patience: float) -> T | None:
     try:
-        async with asyncio.timeout(_DETAIL_SECONDS):
+        async with asyncio.timeout(patience):
             return await detail
     except (RealtimeKitError, TimeoutError) as error:
         log.info("detail_left_out", why=str(error) or type(error).__name__)

@@ -30,6 +30,7 @@ def manifest_text(mode: Mode, url: str | None = None) -> str:
         return text
     if not _is_address(url or ""):
         raise ConfigurationError(["Say where Slack reaches the bot: --url https://bot.example.com, without a path."])
+    text = text.partition("\n")[2]  # without the line that says how to fill in the address
     return text.replace(_PLACEHOLDER, str(url).rstrip("/"))
 
 

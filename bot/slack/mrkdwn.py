@@ -1,5 +1,6 @@
 """Text from outside, made safe for Slack."""
 
+from calendar import timegm
 from datetime import UTC, datetime
 
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -26,7 +27,7 @@ def link(url: str, label: str) -> str:
 
 def moment(at: datetime) -> str:
     """A time that each reader sees in their own zone, with UTC for clients that do not know how."""
-    return f"<!date^{int(at.timestamp())}^{{date_short_pretty}} {{time}}|{clock(at)}>"
+    return f"<!date^{timegm(at.utctimetuple())}^{{date_short_pretty}} {{time}}|{clock(at)}>"
 
 
 def clock(at: datetime) -> str:

@@ -75,7 +75,7 @@ def test_what_is_no_payload_is_not_taken_for_nothing(odd: Any) -> None:
         (401, turned_away(10000, "Authentication error"), NotAuthorised),
         (403, turned_away(10000), NotAuthorised),
         (401, refused(401), NotAuthorised),
-        (403, b"<html>Forbidden</html>", NotAuthorised),
+        (403, b"<html>Forbidden</html>", Malformed),
         (200, turned_away(10000), NotAuthorised),
         (200, turned_away(7003), NotAuthorised),
         (404, turned_away(7003, "Could not route to ..."), NotAuthorised),

@@ -5,6 +5,7 @@ import gc
 from typing import Any
 
 import pytest
+import structlog
 
 from bot.realtimekit.single_flight import SingleFlight
 
@@ -126,7 +127,8 @@ async def test_nothing_is_kept_afterwards(outcome: str | Exception | None) -> No
     await asyncio.wait([waiting])
     await a_moment()
 
-    assert vars(flight) == {"_running": {}}
+    assert not vars(flight)["_running"]
+    assert not vars(flight)["_latest"]
     assert waiting.cancelled() or waiting.exception() is outcome or waiting.result() == outcome
 
 
@@ -147,3 +149,31 @@ async def test_cancelled_as_a_whole() -> None:
 async def test_nothing_to_cancel() -> None:
     """Cancelling with no question under way does nothing."""
     await SingleFlight().cancel()
+
+
+async def test_late_comers_ask_anew() -> None:
+    """Who comes when a question has been under way for long gets an answer of their own, with all the time for it."""
+    now = 0.0
+    flight, first, second = SingleFlight(join_within=2, timer=lambda: now), Question(), Question()
+    early = asyncio.create_task(flight.ask("key", first))
+    await a_moment()
+    now = 2.1
+    late = asyncio.create_task(flight.ask("key", second))
+    await a_moment()
+    joined = asyncio.create_task(flight.ask("key", first))
+    await a_moment()
+
+    first.answer.set_result("old")
+    second.answer.set_result("new")
+
+    assert list(await asyncio.gather(early, late, joined)) == ["old", "new", "new"]
+
+
+async def test_no_context_of_the_first_asker() -> None:
+    """What a question logs is not said to be the doing of whoever happened to ask it first."""
+    structlog.contextvars.bind_contextvars(user="ann")
+
+    async def question() -> dict[str, Any]:
+        return structlog.contextvars.get_contextvars()
+
+    assert await SingleFlight().ask("key", question) == {}

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from bot.errors import ConfigurationError
 from bot.sandbox.realtimekit import seeds
 from bot.sandbox.slack import Fault, Outcome
 from bot.slack import cards
+from bot.slack.client import SlackClient
 from tests.conftest import World
 
 
@@ -96,6 +98,27 @@ async def test_silent_connection(world: World, monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.undo()
         await asyncio.sleep(0)
         await world.slack.wait_for_connections()
+
+
+async def test_refused_ticket(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that Slack does not take any more is given up for a new one."""
+    monkeypatch.setattr("bot.slack.socket.CONNECT_SECONDS", 0.3)
+    real = SlackClient.apps_connections_open
+    handed_out: list[str] = []
+
+    async def stale_at_first(self: SlackClient, **arguments: Any) -> Any:
+        response = await real(self, **arguments)
+        handed_out.append(response["url"])
+        if len(handed_out) == 1:
+            return {"url": f"{response['url']}-stale"}
+        return response
+
+    monkeypatch.setattr(SlackClient, "apps_connections_open", stale_at_first)
+    async with world.bot("socket"):
+        answer = await world.ask(seeds.LIVE)
+
+    assert len(handed_out) == 2
+    assert answer.text.startswith("Launch keynote is live")
 
 
 async def _never(client: object) -> bool:
