@@ -1,12 +1,17 @@
-"""Clicks and types at random on the real page, by hand: `python -m tests.sandbox.page.browser.monkey --minutes 10`.
+"""Clicks and types at random on what `livestream-bot demo` shows, by hand:
+
+    python -m tests.sandbox.page.browser.monkey --minutes 10
 
 Exit status 1 when a console showed an error, or when memory kept growing after the page was full.
 """
 
 import asyncio
+import contextlib
 import random
+import re
 import sys
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +20,6 @@ import typer
 from playwright.async_api import BrowserContext, CDPSession, ConsoleMessage, Error, Page
 
 from bot.sandbox.realtimekit import SEEDS
-from bot.sandbox.running import Sandbox, running_sandbox
 from tests.sandbox.page.browser.chromium import chromium, running_chromium
 
 MIB = 1024 * 1024
@@ -56,7 +60,6 @@ class Monkey:
     """Does one thing after the other. `seen` counts what it did, `errors` is what the console showed."""
 
     page: Page
-    sandbox: Sandbox
     random: random.Random
     seen: int = 0
     conflicts: int = 0
@@ -127,7 +130,46 @@ class Monkey:
             await dial.select_option(index=index, timeout=PATIENCE)
 
 
-async def watch_memory(session: CDPSession, sandbox: Sandbox) -> Sample:
+@dataclass(frozen=True)
+class Demo:
+    """A running demo: its page's address, and the numbers of its process and of the bot's."""
+
+    url: str
+    pid: int
+
+    @property
+    def bot(self) -> int | None:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        numbers = children.read_text().split() if children.exists() else []
+        return int(numbers[0]) if numbers else None
+
+
+@contextlib.asynccontextmanager
+async def running_demo() -> AsyncIterator[Demo]:
+    """The demo as a person starts it, until the block ends; what it says is passed on."""
+    command = (sys.executable, "-m", "bot", "demo", "--no-open")
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    said = asyncio.create_task(pass_on(process.stdout, address := asyncio.get_running_loop().create_future()))
+    try:
+        yield Demo(await asyncio.wait_for(address, 30), process.pid)
+    finally:
+        process.terminate()
+        await process.wait()
+        await said
+
+
+async def pass_on(lines: asyncio.StreamReader, address: "asyncio.Future[str]") -> None:
+    """Say every line, and find the address in them."""
+    async for raw in lines:
+        line = raw.decode().rstrip()
+        typer.echo(f"demo     {line}")
+        found = re.search(r"http://127\.0\.0\.1:\d+", line)
+        if found and not address.done():
+            address.set_result(found[0])
+
+
+async def watch_memory(session: CDPSession, demo: Demo) -> Sample:
     """What is in use after garbage was collected."""
     await session.send("HeapProfiler.collectGarbage")
     metrics = {each["name"]: each["value"] for each in (await session.send("Performance.getMetrics"))["metrics"]}
@@ -135,12 +177,12 @@ async def watch_memory(session: CDPSession, sandbox: Sandbox) -> Sample:
         heap=metrics["JSHeapUsedSize"] / MIB,
         nodes=int(metrics["Nodes"]),
         listeners=int(metrics["JSEventListeners"]),
-        sandbox=resident("self"),
-        bot=resident(str(sandbox.bot.pid)),
+        sandbox=resident(demo.pid),
+        bot=resident(demo.bot),
     )
 
 
-def resident(process: str) -> float:
+def resident(process: int | None) -> float:
     """The resident memory of a process in MiB; 0 where there is no /proc."""
     status = Path(f"/proc/{process}/status")
     lines = status.read_text().splitlines() if status.exists() else []
@@ -165,24 +207,24 @@ async def run(minutes: float, seed: int) -> list[str]:
     path = chromium()
     if path is None:
         return ["There is no browser."]
-    async with running_sandbox() as sandbox, running_chromium(path) as browser:
+    async with running_demo() as demo, running_chromium(path) as browser:
         context = await browser.new_context(viewport={"width": 1440, "height": 900})
-        await stay_here(context, sandbox.url)
+        await stay_here(context, demo.url)
         page = await context.new_page()
-        monkey = Monkey(page, sandbox, random.Random(seed))
+        monkey = Monkey(page, random.Random(seed))
         monkey.watch()
-        await page.goto(sandbox.url)
+        await page.goto(demo.url)
         session = await context.new_cdp_session(page)
         await session.send("Performance.enable")
-        samples = [await watch_memory(session, sandbox)]
+        samples = [await watch_memory(session, demo)]
         typer.echo(f"start    {samples[0]}")
         began = time.monotonic()
         while (passed := time.monotonic() - began) < minutes * 60:
             await monkey.act()
             if passed > len(samples) * minutes * 60 / SAMPLES:
-                samples.append(await watch_memory(session, sandbox))
+                samples.append(await watch_memory(session, demo))
                 typer.echo(f"{passed:5.0f} s  {samples[-1]}")
-        samples.append(await watch_memory(session, sandbox))
+        samples.append(await watch_memory(session, demo))
         typer.echo(f"end      {samples[-1]}")
         typer.echo(f"{monkey.seen} things done, {monkey.conflicts} of them too late (409), {len(monkey.errors)} errors")
         return verdict(samples, monkey.errors)

@@ -9,7 +9,11 @@ export function avatar(user, botUser, size = "") {
   const className = `avatar ${size}`.trim();
   if (user?.id === botUser) return h("img", { class: className, src: "/static/favicon.svg", alt: "" });
   const name = user?.real_name ?? "?";
-  const initials = name.split(/\s+/).slice(0, 2).map((word) => word.charAt(0).toUpperCase()).join("");
+  const initials = name
+    .split(/\s+/)
+    .slice(0, 2)
+    .map((word) => word.charAt(0).toUpperCase())
+    .join("");
   return h("span", { class: `${className} hue-${hue(user?.id ?? name)}`, "aria-hidden": "true" }, initials);
 }
 

@@ -26,7 +26,12 @@ function button(element, block, context) {
   };
   const press = (pressed) => perform(pressed, element, block, context, element.value);
   const href = safeUrl(element.url);
-  if (!href) return h("button", { ...look, type: "button", on: { click: (event) => press(event.currentTarget) } }, plainText(element.text));
+  if (!href)
+    return h(
+      "button",
+      { ...look, type: "button", on: { click: (event) => press(event.currentTarget) } },
+      plainText(element.text),
+    );
   const open = async (event) => {
     const link = event.currentTarget;
     if (element.confirm) {
@@ -36,7 +41,12 @@ function button(element, block, context) {
       await press(link);
     }
   };
-  return h("a", { ...look, href, ...LEAVING, on: { click: open } }, plainText(element.text), icon("external", "icon-small"));
+  return h(
+    "a",
+    { ...look, href, ...LEAVING, on: { click: open } },
+    plainText(element.text),
+    icon("external", "icon-small"),
+  );
 }
 
 function overflow(element, block, context) {
@@ -48,20 +58,37 @@ function overflow(element, block, context) {
   const open = (event) => openMenu(event.currentTarget, optionsOf(element), choose(event.currentTarget));
   return h(
     "button",
-    { class: "button button-overflow", type: "button", "aria-label": "More actions", ...MENU, dataset: { actionId: element.action_id ?? "" }, on: { click: open } },
+    {
+      class: "button button-overflow",
+      type: "button",
+      "aria-label": "More actions",
+      ...MENU,
+      dataset: { actionId: element.action_id ?? "" },
+      on: { click: open },
+    },
     icon("more"),
   );
 }
 
 function staticSelect(element, block, context) {
-  const label = h("span", { class: "select-label" }, plainText(element.initial_option?.text ?? element.placeholder ?? { text: "Select an item" }));
+  const label = h(
+    "span",
+    { class: "select-label" },
+    plainText(element.initial_option?.text ?? element.placeholder ?? { text: "Select an item" }),
+  );
   const choose = (pressed) => async (option) => {
     if (await perform(pressed, element, block, context, option.value)) label.replaceChildren(plainString(option.text));
   };
   const open = (event) => openMenu(event.currentTarget, optionsOf(element), choose(event.currentTarget));
   return h(
     "button",
-    { class: "button button-select", type: "button", ...MENU, dataset: { actionId: element.action_id ?? "" }, on: { click: open } },
+    {
+      class: "button button-select",
+      type: "button",
+      ...MENU,
+      dataset: { actionId: element.action_id ?? "" },
+      on: { click: open },
+    },
     label,
     icon("chevron", "icon-small"),
   );

@@ -3,7 +3,11 @@
 import { arrange, byId, classes, fill, h } from "./dom.js";
 import { soon } from "./soon.js";
 
-const NAMES = new Map([["bot", "Bot"], ["slack", "Slack"], ["cloudflare", "Cloudflare"]]);
+const NAMES = new Map([
+  ["bot", "Bot"],
+  ["slack", "Slack"],
+  ["cloudflare", "Cloudflare"],
+]);
 const FILTERS = {
   all: () => true,
   slack: (call) => call.from === "slack" || call.to === "slack",
@@ -23,10 +27,16 @@ export function showCallLog(store) {
     for (const id of rows.keys()) if (!store.calls.has(id)) rows.delete(id);
     const shown = calls.filter((call) => FILTERS[filter.value](call) && matches(call, search.value));
     const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
-    arrange(byId("call-rows"), shown.map((call) => rowOf(call, rows)));
+    arrange(
+      byId("call-rows"),
+      shown.map((call) => rowOf(call, rows)),
+    );
     if (atEnd) scroller.scrollTop = scroller.scrollHeight;
     byId("call-empty").hidden = shown.length > 0;
-    fill(byId("call-empty"), calls.length > 0 ? "No call fits the filter." : "No calls yet: type /livestream, or press a button.");
+    fill(
+      byId("call-empty"),
+      calls.length > 0 ? "No call fits the filter." : "No calls yet: type /livestream, or press a button.",
+    );
     fill(byId("call-count"), `${calls.length}`);
     drawLatest(calls.at(-1));
   };
@@ -48,7 +58,10 @@ function failed(call) {
 
 function matches(call, words) {
   const line = `${call.from} ${call.to} ${call.method} ${call.status ?? ""} ${call.error ?? ""}`.toLowerCase();
-  return words.toLowerCase().split(/\s+/).every((word) => line.includes(word));
+  return words
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => line.includes(word));
 }
 
 function rowOf(call, rows) {
@@ -68,7 +81,11 @@ function drawRow(call) {
     h("td", { class: "call-way" }, side(call.from), h("span", { class: "arrow" }, " → "), side(call.to)),
     h("td", { class: "call-method" }, h("code", {}, call.method)),
     h("td", { class: "call-status" }, status(call)),
-    h("td", { class: "call-ms" }, typeof call.ms === "number" ? `${call.ms < 10 ? call.ms.toFixed(1) : Math.round(call.ms)} ms` : ""),
+    h(
+      "td",
+      { class: "call-ms" },
+      typeof call.ms === "number" ? `${call.ms < 10 ? call.ms.toFixed(1) : Math.round(call.ms)} ms` : "",
+    ),
   );
 }
 
@@ -82,5 +99,8 @@ function status(call) {
 }
 
 function drawLatest(call) {
-  fill(byId("call-latest"), call && [side(call.from), " → ", side(call.to), " ", h("code", {}, call.method), " ", status(call)]);
+  fill(
+    byId("call-latest"),
+    call && [side(call.from), " → ", side(call.to), " ", h("code", {}, call.method), " ", status(call)],
+  );
 }

@@ -10,8 +10,11 @@ import { conversation } from "./threads.js";
 import { channelLabel } from "./channel_names.js";
 
 const TOGETHER_SECONDS = 300;
+const WELCOME =
+  "Everything here is local: this Slack, this RealtimeKit, and the real bot between them. " +
+  "Type / to ask, or try a meeting of the RealtimeKit panel.";
 
-/** Shows the channel at hand, and returns {followLatest()}; `desk` is {store, place, contextOf, openThread, tryCommand}. */
+/** Shows the channel at hand, and returns {followLatest()}; `desk` is what main.js wires. */
 export function showChannel(desk) {
   const { store, place } = desk;
   const list = new MessageList(byId("messages"), byId("message-list"));
@@ -32,7 +35,8 @@ export function showChannel(desk) {
 
   store.subscribe(["messages", "channels", "people", "conditions"], later);
   store.subscribe(["arrival"], (message) => {
-    if (message.channel === place.channel && (!message.thread_ts || message.is_broadcast) && !list.isAtEnd()) fresh.hidden = false;
+    if (message.channel === place.channel && (!message.thread_ts || message.is_broadcast) && !list.isAtEnd())
+      fresh.hidden = false;
   });
   place.subscribe(later);
   desk.onNewDay(later);
@@ -74,7 +78,9 @@ function messageRow(item, before, list, desk, now) {
   const continued = continues(before, item);
   const thread = `${item.replies.length} ${item.replies.at(-1)?.ts ?? ""}`;
   const author = desk.store.users.get(item.message.author)?.real_name;
-  const signature = [continued, thread, author, desk.store.me, now.toDateString(), list.signatureOf(item.message)].join("\n");
+  const signature = [continued, thread, author, desk.store.me, now.toDateString(), list.signatureOf(item.message)].join(
+    "\n",
+  );
   return { key: item.ts, signature, draw: () => messageView({ ...item, continued }, desk) };
 }
 
@@ -92,9 +98,16 @@ function momentOf(item) {
 
 function drawHeader(channel, { store, place }) {
   const title = channel ? channelLabel(channel, store) : "";
-  fill(byId("channel-title"), channel && [channel.is_im ? null : icon(channel.is_private ? "lock" : "hash"), h("span", {}, title)]);
-  fill(byId("channel-about"), channel ? about(channel, store) : place.channel && "This channel is not there, or not yours to see.");
-  document.title = `${channel ? `${channel.is_im ? "" : "#"}${title} · ` : ""}${store.team.name || "Sandbox"} · livestream-bot`;
+  fill(
+    byId("channel-title"),
+    channel && [channel.is_im ? null : icon(channel.is_private ? "lock" : "hash"), h("span", {}, title)],
+  );
+  fill(
+    byId("channel-about"),
+    channel ? about(channel, store) : place.channel && "This channel is not there, or not yours to see.",
+  );
+  const where = channel && `${channel.is_im ? "" : "#"}${title}`;
+  document.title = [where, store.team.name || "Sandbox", "livestream-bot"].filter(Boolean).join(" · ");
 }
 
 function about(channel, store) {
@@ -112,14 +125,13 @@ function beginning(channel, isEmpty, desk) {
     { class: "beginning" },
     h("div", { class: "beginning-mark", "aria-hidden": "true" }, icon(channel.is_private ? "lock" : "hash")),
     h("h2", {}, channel.is_im ? name : `This is the start of #${name}`),
-    h("p", {}, "Everything here is local: this Slack, this RealtimeKit, and the real bot between them. Type / to ask, or try a meeting of the RealtimeKit panel."),
-    isEmpty &&
-      first &&
-      desk.store.command &&
-      h(
-        "p",
-        {},
-        h("button", { class: "button button-primary", type: "button", on: { click: () => desk.tryCommand(first.id) } }, `Ask whether “${first.title}” is live`),
-      ),
+    h("p", {}, WELCOME),
+    isEmpty && first && desk.store.command && suggestion(first, desk),
   );
+}
+
+function suggestion(meeting, desk) {
+  const ask = () => desk.tryCommand(meeting.id);
+  const look = { class: "button button-primary", type: "button", on: { click: ask } };
+  return h("p", {}, h("button", look, `Ask whether “${meeting.title}” is live`));
 }

@@ -17,7 +17,12 @@ export class CommandMenu {
     if (!list) return;
     number += 1;
     list.id = `commands-${number}`;
-    for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id })) {
+    for (const [name, value] of Object.entries({
+      role: "combobox",
+      "aria-autocomplete": "list",
+      "aria-expanded": "false",
+      "aria-controls": list.id,
+    })) {
       field.setAttribute(name, value);
     }
     field.addEventListener("blur", () => this.close());
@@ -72,7 +77,11 @@ export class CommandMenu {
   }
 
   draw() {
-    fill(this.list, h("div", { class: "command-heading", role: "presentation" }, "Commands"), this.offered.map((command, index) => this.option(command, index)));
+    fill(
+      this.list,
+      h("div", { class: "command-heading", role: "presentation" }, "Commands"),
+      this.offered.map((command, index) => this.option(command, index)),
+    );
     this.list.setAttribute("role", "listbox");
     this.list.hidden = false;
     this.field.setAttribute("aria-expanded", "true");
@@ -86,9 +95,20 @@ export class CommandMenu {
     };
     return h(
       "div",
-      { class: "command", role: "option", id: `${this.list.id}-${index}`, "aria-selected": String(index === this.chosen), on: { pointerdown: pick } },
+      {
+        class: "command",
+        role: "option",
+        id: `${this.list.id}-${index}`,
+        "aria-selected": String(index === this.chosen),
+        on: { pointerdown: pick },
+      },
       h("span", { class: "command-mark", "aria-hidden": "true" }, icon("slash")),
-      h("span", { class: "command-words" }, h("span", { class: "command-line" }, h("b", {}, command.name), " ", command.usage_hint), h("span", { class: "command-about" }, command.description)),
+      h(
+        "span",
+        { class: "command-words" },
+        h("span", { class: "command-line" }, h("b", {}, command.name), " ", command.usage_hint),
+        h("span", { class: "command-about" }, command.description),
+      ),
       h("span", { class: "command-by" }, command.by),
     );
   }
@@ -99,7 +119,17 @@ export class CommandMenu {
     this.close();
     if (!command) return;
     this.list.setAttribute("role", "note");
-    fill(this.list, h("div", { class: "command-hint" }, h("b", {}, command.name), " ", h("span", {}, command.usage_hint), h("span", { class: "command-about" }, command.description)));
+    fill(
+      this.list,
+      h(
+        "div",
+        { class: "command-hint" },
+        h("b", {}, command.name),
+        " ",
+        h("span", {}, command.usage_hint),
+        h("span", { class: "command-about" }, command.description),
+      ),
+    );
     this.list.hidden = false;
   }
 }

@@ -16,7 +16,8 @@ const WORKS = "none";
 export function showConditions(desk) {
   const { store } = desk;
   const selects = SERVICES.map((service) => ({ ...service, select: byId(service.fault) }));
-  for (const { fault, select } of selects) select.addEventListener("change", () => change({ [fault]: select.value }, later));
+  for (const { fault, select } of selects)
+    select.addEventListener("change", () => change({ [fault]: select.value }, later));
 
   const draw = () => {
     const { conditions } = store;
@@ -45,7 +46,10 @@ function drawSelect({ select, fault, faults }, conditions) {
   const options = conditions[faults];
   if (select.dataset.options !== JSON.stringify(options)) {
     select.dataset.options = JSON.stringify(options);
-    fill(select, options.map(({ value, label }) => h("option", { value }, label)));
+    fill(
+      select,
+      options.map(({ value, label }) => h("option", { value }, label)),
+    );
   }
   select.value = conditions[fault];
   select.classList.toggle("is-on", conditions[fault] !== WORKS);
@@ -55,13 +59,21 @@ function drawSpeeds(conditions, redraw) {
   const holder = byId("speeds");
   if (holder.dataset.speeds !== String(conditions.speeds)) {
     holder.dataset.speeds = String(conditions.speeds);
-    fill(holder, conditions.speeds.map((speed) => speedOption(speed, redraw)));
+    fill(
+      holder,
+      conditions.speeds.map((speed) => speedOption(speed, redraw)),
+    );
   }
   for (const input of holder.querySelectorAll("input")) input.checked = Number(input.value) === conditions.speed;
 }
 
 function speedOption(speed, redraw) {
-  const input = h("input", { type: "radio", name: "speed", value: speed, on: { change: () => change({ speed }, redraw) } });
+  const input = h("input", {
+    type: "radio",
+    name: "speed",
+    value: speed,
+    on: { change: () => change({ speed }, redraw) },
+  });
   return h("label", { class: "speed" }, input, h("span", {}, `${speed}×`));
 }
 
@@ -71,7 +83,10 @@ function drawBanners(conditions, redraw) {
   const key = JSON.stringify(on.map(({ fault }) => conditions[fault]));
   if (banners.dataset.shown === key) return;
   banners.dataset.shown = key;
-  fill(banners, on.map((service) => banner(service, conditions, redraw)));
+  fill(
+    banners,
+    on.map((service) => banner(service, conditions, redraw)),
+  );
 }
 
 function banner({ name, fault, faults }, conditions, redraw) {
@@ -85,7 +100,11 @@ function banner({ name, fault, faults }, conditions, redraw) {
     { class: "banner banner-fault" },
     icon("warning"),
     h("span", { class: "banner-words" }, h("b", {}, `${name}: `), label),
-    h("button", { class: "banner-button", type: "button", "aria-label": `Let ${name} work again`, on: { click: off } }, "Switch off"),
+    h(
+      "button",
+      { class: "banner-button", type: "button", "aria-label": `Let ${name} work again`, on: { click: off } },
+      "Switch off",
+    ),
   );
 }
 
@@ -94,5 +113,10 @@ function drawBot(bot) {
   const how = bot.mode === "socket" ? "Socket Mode" : "HTTP";
   byId("bot-state").classList.toggle("is-down", !bot.running);
   const address = bot.running && bot.url ? String(bot.url).replace(/^https?:\/\//, "") : "";
-  fill(byId("bot-state"), h("span", { class: "bot-dot", "aria-hidden": "true" }), h("span", {}, bot.running ? `Bot is running · ${how}` : "Bot is not running"), address && h("code", {}, address));
+  fill(
+    byId("bot-state"),
+    h("span", { class: "bot-dot", "aria-hidden": "true" }),
+    h("span", {}, bot.running ? `Bot is running · ${how}` : "Bot is not running"),
+    address && h("code", {}, address),
+  );
 }

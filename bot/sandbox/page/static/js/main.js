@@ -31,9 +31,15 @@ const place = new Place();
 const { showChat } = layOut();
 
 const reading = {
-  get users() { return store.users; },
-  get channels() { return store.channels; },
-  get me() { return store.me; },
+  get users() {
+    return store.users;
+  },
+  get channels() {
+    return store.channels;
+  },
+  get me() {
+    return store.me;
+  },
   now: () => store.now(),
 };
 const contextOf = (message) =>
@@ -55,7 +61,10 @@ const desk = {
 };
 
 const composer = new Composer(byId("composer"), { send: sendHere, commands: offeredCommands });
-const threadComposer = new Composer(byId("thread-composer"), { send: (text) => send(text, place.thread), commands: () => [] });
+const threadComposer = new Composer(byId("thread-composer"), {
+  send: (text) => send(text, place.thread),
+  commands: () => [],
+});
 
 showConnection(store);
 showSidebar(desk);

@@ -12,7 +12,14 @@ const STEPS = [
   { step: "fail", label: "Error", possible: (meeting) => meeting.running },
   { step: "end", label: "End", possible: (meeting) => meeting.running || meeting.status === "ERRORED" },
 ];
-const PILLS = new Map([["LIVE", "live"], ["INVOKED", "starting"], ["ERRORED", "error"], ["OFFLINE", "off"], ["IDLE", "off"], [null, "off"]]);
+const PILLS = new Map([
+  ["LIVE", "live"],
+  ["INVOKED", "starting"],
+  ["ERRORED", "error"],
+  ["OFFLINE", "off"],
+  ["IDLE", "off"],
+  [null, "off"],
+]);
 
 /** Shows the meetings; a card stays the same element, so that what has the focus keeps it. */
 export function showMeetings(desk) {
@@ -24,7 +31,10 @@ export function showMeetings(desk) {
       if (!cards.has(meeting.id)) cards.set(meeting.id, new MeetingCard(meeting.id, desk));
       cards.get(meeting.id).show(meeting);
     }
-    arrange(byId("meetings"), meetings.map((meeting) => cards.get(meeting.id).element));
+    arrange(
+      byId("meetings"),
+      meetings.map((meeting) => cards.get(meeting.id).element),
+    );
   };
   desk.store.subscribe(["meetings"], soon(draw));
 }
@@ -43,7 +53,11 @@ class MeetingCard {
       h("div", { class: "meeting-head" }, this.title, this.pill),
       this.about,
       h("div", { class: "meeting-id" }, h("code", { title: id }, id), copyButton(id), tryButton(id, desk)),
-      h("div", { class: "meeting-steps", role: "group", "aria-label": "Livestream" }, this.steps.map((each) => each.button)),
+      h(
+        "div",
+        { class: "meeting-steps", role: "group", "aria-label": "Livestream" },
+        this.steps.map((each) => each.button),
+      ),
       this.problem,
     );
   }
@@ -82,10 +96,26 @@ class MeetingCard {
 
 function copyButton(id) {
   const copy = async () => {
-    const copied = await navigator.clipboard.writeText(id).then(() => true, () => false);
-    notice(copied ? "Meeting ID copied." : `The browser does not let this page copy. The ID is ${id}.`, copied ? "done" : "problem");
+    const copied = await navigator.clipboard.writeText(id).then(
+      () => true,
+      () => false,
+    );
+    notice(
+      copied ? "Meeting ID copied." : `The browser does not let this page copy. The ID is ${id}.`,
+      copied ? "done" : "problem",
+    );
   };
-  return h("button", { class: "icon-button", type: "button", "aria-label": "Copy meeting ID", title: "Copy meeting ID", on: { click: copy } }, icon("copy"));
+  return h(
+    "button",
+    {
+      class: "icon-button",
+      type: "button",
+      "aria-label": "Copy meeting ID",
+      title: "Copy meeting ID",
+      on: { click: copy },
+    },
+    icon("copy"),
+  );
 }
 
 function tryButton(id, desk) {

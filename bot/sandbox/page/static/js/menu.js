@@ -10,7 +10,11 @@ export function openMenu(opener, options, choose) {
   const wasOpen = opener.getAttribute("aria-expanded") === "true";
   close();
   if (wasOpen) return;
-  const menu = h("div", { class: "menu", role: "menu" }, options.map((option) => item(option, choose)));
+  const menu = h(
+    "div",
+    { class: "menu", role: "menu" },
+    options.map((option) => item(option, choose)),
+  );
   document.body.append(menu);
   opener.setAttribute("aria-expanded", "true");
   place(menu, opener);
@@ -38,13 +42,22 @@ function item(option, choose) {
     close({ focus: true });
     choose(option);
   };
-  return h("button", { class: "menu-item", type: "button", role: "menuitem", tabindex: "-1", on: { click: pick } }, plainText(option?.text));
+  return h(
+    "button",
+    { class: "menu-item", type: "button", role: "menuitem", tabindex: "-1", on: { click: pick } },
+    plainText(option?.text),
+  );
 }
 
 function onKey(event, menu) {
   const items = [...menu.children];
   const at = items.indexOf(document.activeElement);
-  const to = { ArrowDown: (at + 1) % items.length, ArrowUp: (at - 1 + items.length) % items.length, Home: 0, End: items.length - 1 }[event.key];
+  const to = {
+    ArrowDown: (at + 1) % items.length,
+    ArrowUp: (at - 1 + items.length) % items.length,
+    Home: 0,
+    End: items.length - 1,
+  }[event.key];
   if (to !== undefined) {
     event.preventDefault();
     items[to].focus();

@@ -29,7 +29,10 @@ export class MessageList {
     this.following = jump || this.following;
     const drawn = new Map(items.map((item) => [item.key, this.nodeFor(item)]));
     this.drawn = drawn;
-    arrange(this.list, [...drawn.values()].map((each) => each.node));
+    arrange(
+      this.list,
+      [...drawn.values()].map((each) => each.node),
+    );
     if (this.following) this.scrollToEnd();
   }
 
@@ -64,6 +67,8 @@ function replaceKeepingFocus(before, after) {
   if (!focused) return;
   const { actionId, focus } = focused.dataset;
   const buttons = [...after.querySelectorAll("[data-action-id], [data-focus]")];
-  const same = buttons.find((each) => (actionId ? each.dataset.actionId === actionId : focus && each.dataset.focus === focus));
+  const same = buttons.find((each) =>
+    actionId ? each.dataset.actionId === actionId : focus && each.dataset.focus === focus,
+  );
   (same ?? buttons[0])?.focus({ preventScroll: true });
 }

@@ -33,7 +33,13 @@ export function messageView(item, desk, { inThread = false } = {}) {
       class: classes("message", continued && "is-continued", message.ephemeral_to && "is-ephemeral"),
       dataset: { ts: message.ts, author: message.author },
     },
-    h("div", { class: "message-gutter" }, continued ? h("span", { class: "gutter-time", "aria-hidden": "true" }, timeOfDay(at)) : avatar(author, desk.store.botUser)),
+    h(
+      "div",
+      { class: "message-gutter" },
+      continued
+        ? h("span", { class: "gutter-time", "aria-hidden": "true" }, timeOfDay(at))
+        : avatar(author, desk.store.botUser),
+    ),
     content,
     !inThread && !message.ephemeral_to && toolbar(message, desk),
   );
@@ -44,7 +50,11 @@ export function goneView(item, desk, { inThread = false } = {}) {
   return h(
     "li",
     { class: "message is-gone", dataset: { ts: item.ts } },
-    h("div", { class: "message-gutter" }, h("span", { class: "avatar avatar-gone", "aria-hidden": "true" }, icon("close"))),
+    h(
+      "div",
+      { class: "message-gutter" },
+      h("span", { class: "avatar avatar-gone", "aria-hidden": "true" }, icon("close")),
+    ),
     h(
       "div",
       { class: "message-content" },
@@ -62,7 +72,12 @@ function broadcastNote(message, desk) {
   const parent = desk.store.messages.get(message.channel)?.get(message.thread_ts);
   const words = parent && !parent.deleted ? mrkdwnAsText(parent.text, desk.contextOf(parent)) : "a thread";
   const open = () => desk.openThread(message.thread_ts);
-  return h("p", { class: "broadcast" }, "replied to a thread: ", h("button", { class: "link", type: "button", on: { click: open } }, shortened(words)));
+  return h(
+    "p",
+    { class: "broadcast" },
+    "replied to a thread: ",
+    h("button", { class: "link", type: "button", on: { click: open } }, shortened(words)),
+  );
 }
 
 function byline(author, at, desk) {
@@ -72,7 +87,15 @@ function byline(author, at, desk) {
     { class: "byline" },
     h("span", { class: "author" }, author?.real_name ?? "Somebody"),
     author?.id === desk.store.botUser && h("span", { class: "badge" }, "APP"),
-    h("time", { class: "time", datetime: at.toISOString(), title: formatDate(seconds, "{date_long_pretty} at {time_secs}", desk.store.now()) }, timeOfDay(at)),
+    h(
+      "time",
+      {
+        class: "time",
+        datetime: at.toISOString(),
+        title: formatDate(seconds, "{date_long_pretty} at {time_secs}", desk.store.now()),
+      },
+      timeOfDay(at),
+    ),
   );
 }
 
@@ -101,7 +124,14 @@ function toolbar(message, desk) {
     { class: "message-toolbar" },
     h(
       "button",
-      { class: "icon-button", type: "button", "aria-label": "Reply in thread", title: "Reply in thread", dataset: { focus: "reply" }, on: { click: () => desk.openThread(message.ts) } },
+      {
+        class: "icon-button",
+        type: "button",
+        "aria-label": "Reply in thread",
+        title: "Reply in thread",
+        dataset: { focus: "reply" },
+        on: { click: () => desk.openThread(message.ts) },
+      },
       icon("thread"),
     ),
   );

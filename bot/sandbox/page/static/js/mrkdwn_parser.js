@@ -64,7 +64,7 @@ function inline(text, links, depth = 0) {
     if (plain) out.push({ type: "text", text: unescape(plain) });
     plain = "";
   };
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     const found = nodeAt(text, at, links, depth, unclosed);
     if (found) {
       flush();
@@ -112,7 +112,9 @@ function emojiAt(text, at) {
 function bareUrlAt(text, at) {
   BARE_URL.lastIndex = at;
   const match = BARE_URL.exec(text)?.[0].replace(/[.,;:!?)\]}'*_~]+$/, "");
-  return match && match.length > "https://".length ? { node: { type: "angle", body: match }, end: at + match.length } : null;
+  return match && match.length > "https://".length
+    ? { node: { type: "angle", body: match }, end: at + match.length }
+    : null;
 }
 
 /** *bold*: opened at the start of a word, closed at the end of one, on the same line. */

@@ -16,8 +16,18 @@ export function showSidebar(desk) {
     const channels = [...store.channels.values()];
     fill(byId("team-name"), store.team.name);
     keepingFocus(() => {
-      drawChannels("channel-list", channels.filter((channel) => !channel.is_im), unread, desk);
-      drawChannels("direct-list", channels.filter((channel) => channel.is_im), unread, desk);
+      drawChannels(
+        "channel-list",
+        channels.filter((channel) => !channel.is_im),
+        unread,
+        desk,
+      );
+      drawChannels(
+        "direct-list",
+        channels.filter((channel) => channel.is_im),
+        unread,
+        desk,
+      );
     });
     byId("directs").hidden = !channels.some((channel) => channel.is_im);
     drawPeople(desk);
@@ -37,7 +47,10 @@ export function showSidebar(desk) {
 }
 
 function drawChannels(id, channels, unread, desk) {
-  fill(byId(id), channels.map((channel) => h("li", {}, channelButton(channel, unread.get(channel.id) ?? 0, desk))));
+  fill(
+    byId(id),
+    channels.map((channel) => h("li", {}, channelButton(channel, unread.get(channel.id) ?? 0, desk))),
+  );
 }
 
 function channelButton(channel, unread, { store, place, showChat }) {
@@ -48,8 +61,16 @@ function channelButton(channel, unread, { store, place, showChat }) {
   };
   return h(
     "button",
-    { class: classes("channel", unread > 0 && "is-unread"), type: "button", dataset: { channel: channel.id }, "aria-current": here ? "page" : null, on: { click: open } },
-    channel.is_im ? avatar(store.users.get(store.botUser), store.botUser, "avatar-small") : icon(channel.is_private ? "lock" : "hash"),
+    {
+      class: classes("channel", unread > 0 && "is-unread"),
+      type: "button",
+      dataset: { channel: channel.id },
+      "aria-current": here ? "page" : null,
+      on: { click: open },
+    },
+    channel.is_im
+      ? avatar(store.users.get(store.botUser), store.botUser, "avatar-small")
+      : icon(channel.is_private ? "lock" : "hash"),
     h("span", { class: "channel-name" }, channelLabel(channel, store)),
     channel.is_private && !channel.is_im && h("span", { class: "visually-hidden" }, " (private)"),
     unread > 0 && h("span", { class: "unread" }, String(unread), h("span", { class: "visually-hidden" }, " new")),
@@ -70,7 +91,10 @@ function drawPeople({ store, place }) {
   if (holder.dataset.shown === key) return;
   const hadFocus = holder.contains(document.activeElement);
   holder.dataset.shown = key;
-  fill(holder, people.map((user) => person(user, store, place)));
+  fill(
+    holder,
+    people.map((user) => person(user, store, place)),
+  );
   if (hadFocus) holder.querySelector("input:checked")?.focus();
 }
 

@@ -64,9 +64,12 @@ function startOfDay(at) {
 }
 
 function ago(seconds) {
-  const [size, unit] = [[86_400, "day"], [3_600, "hour"], [60, "minute"], [1, "second"]].find(
-    ([each]) => Math.abs(seconds) >= each,
-  ) ?? [1, "second"];
+  const [size, unit] = [
+    [86_400, "day"],
+    [3_600, "hour"],
+    [60, "minute"],
+    [1, "second"],
+  ].find(([each]) => Math.abs(seconds) >= each) ?? [1, "second"];
   const count = Math.floor(Math.abs(seconds) / size);
   const text = `${count} ${unit}${count === 1 ? "" : "s"}`;
   return seconds < 0 ? `in ${text}` : `${text} ago`;
@@ -75,7 +78,9 @@ function ago(seconds) {
 /** "2:02 PM" for those who count to 12, "02:02" for those who count to 24. */
 function clock(at, fields) {
   const { hour12 } = new Intl.DateTimeFormat(undefined, { hour: "numeric" }).resolvedOptions();
-  return at.toLocaleTimeString(undefined, { hour: hour12 ? "numeric" : "2-digit", ...fields }).replaceAll("\u202f", " ");
+  return at
+    .toLocaleTimeString(undefined, { hour: hour12 ? "numeric" : "2-digit", ...fields })
+    .replaceAll("\u202f", " ");
 }
 
 function month(at, width = "long") {

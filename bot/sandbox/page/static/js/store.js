@@ -4,7 +4,17 @@ export const MESSAGES_PER_CHANNEL = 500;
 export const CALLS = 200;
 
 /** Topics that a view can subscribe to. */
-export const TOPICS = ["people", "channels", "messages", "meetings", "conditions", "calls", "bot", "connection", "arrival"];
+export const TOPICS = [
+  "people",
+  "channels",
+  "messages",
+  "meetings",
+  "conditions",
+  "calls",
+  "bot",
+  "connection",
+  "arrival",
+];
 
 export class Store {
   constructor() {
