@@ -1,0 +1,1 @@
+"""Following a meeting: what became of its livestream, and telling it."""
