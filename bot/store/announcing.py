@@ -1,0 +1,208 @@
+"""Who works at which card next: posts it, edits it, tells in its thread what is to be told."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.store.cards import unfinished
+from bot.store.database import Database, moment
+from bot.store.leases import Lease, after, due_in, is_due, new_lease
+from bot.store.tables import announcements, cards, follows
+from bot.store.values import Follow, follow_from
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """One change to tell in a thread. Unique by the follow, `episode` and `seq`."""
+
+    episode: int
+    seq: int
+    """Negative where it is no Change, but a word of the store's own (kind EXPIRED)."""
+    kind: str
+    data: dict[str, Any]
+    """Change.to_dict()."""
+    changed_at: datetime
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DueCard:
+    """A card that its holder alone may work at, until the lease ends."""
+
+    follow: Follow
+    episode: int
+    """The number of the episode."""
+    ts: str | None
+    """None until it is posted."""
+    wanted: dict[str, Any]
+    """Episode.to_dict(), what it should show."""
+    wanted_version: int
+    shown_version: int
+    shown_at: datetime | None
+    attempts: int
+    """How many claims in a row have come to nothing, this one not counted."""
+    announcements: tuple[Announcement, ...]
+    """What is still to be told in its thread, in order."""
+    lease: Lease
+
+    @property
+    def needs_edit(self) -> bool:
+        """Whether what it shows is not what it should show."""
+        return self.shown_version < self.wanted_version
+
+
+class Announcing:
+    """What the announcer does.
+
+    Each method but `claim` and `due_in` is fenced: it returns False, and writes nothing, where the lease was lost.
+    `posted`, `shown`, `sent` and `lost` renew the lease; `finish` and `postpone` give the card back.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def claim(self, owner: str, limit: int, lease_seconds: float) -> list[DueCard]:
+        """Cards that are due, those that have waited longest first, for this owner alone until the lease's end."""
+        lease = new_lease(owner, lease_seconds)
+        async with self._db.writing() as connection:
+            now = self._db.now()
+            # Rows that another replica is claiming right now are passed over, not waited for.
+            due = (
+                sa.select(cards.c.follow_id, cards.c.episode)
+                .where(is_due(cards.c.due_at, now))
+                .order_by(cards.c.due_at)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+            keys = [(row.follow_id, row.episode) for row in await connection.execute(due)]
+            if not keys:
+                return []
+            claimed = {
+                "lease": lease.token,
+                "due_at": after(now, lease.seconds),
+                "attempts": cards.c.attempts + 1,
+            }
+            which = sa.tuple_(cards.c.follow_id, cards.c.episode).in_(keys)
+            await connection.execute(sa.update(cards).where(which).values(claimed))
+            return await _work(connection, keys, lease)
+
+    async def posted(self, card: DueCard, ts: str, version: int) -> bool:
+        """The card is in the channel, and shows this version."""
+        async with self._db.writing() as connection:
+            now = self._db.now()
+            return await self._keep(connection, card, ts=ts, shown_version=version, shown_at=now, attempts=0)
+
+    async def shown(self, card: DueCard, version: int) -> bool:
+        """The card was edited and shows this version."""
+        async with self._db.writing() as connection:
+            return await self._keep(connection, card, shown_version=version, shown_at=self._db.now(), attempts=0)
+
+    async def lost(self, card: DueCard) -> bool:
+        """The card's message is gone from the channel: it is to be posted anew."""
+        async with self._db.writing() as connection:
+            return await self._keep(connection, card, ts=None, shown_version=0)
+
+    async def sent(self, card: DueCard, seq: int, ts: str) -> bool:
+        """This announcement is in the thread."""
+        async with self._db.writing() as connection:
+            if not await self._keep(connection, card, attempts=0):
+                return False
+            this = sa.and_(
+                announcements.c.follow_id == card.follow.id,
+                announcements.c.episode == card.episode,
+                announcements.c.seq == seq,
+                announcements.c.sent_at.is_(None),
+            )
+            told = {"sent_ts": ts, "sent_at": self._db.now()}
+            await connection.execute(sa.update(announcements).where(this).values(told))
+            return True
+
+    async def finish(self, card: DueCard) -> bool:
+        """Give the card back: due at once if anything is left to do, also what came meanwhile, and else at rest."""
+        async with self._db.writing() as connection:
+            # Two statements. Whoever recorded something new holds the card's row until that is committed: the first
+            # waits for that, and the second, which begins after it, sees it. One alone would judge by what was there
+            # when it began to wait, and let the card rest for ever.
+            held = sa.select(cards.c.episode).where(_holds(card)).with_for_update()
+            if await connection.scalar(held) is None:
+                return False
+            due_at = sa.case((unfinished(), self._db.now()), else_=sa.null())
+            await connection.execute(sa.update(cards).where(_holds(card)).values(lease=None, due_at=due_at))
+            return True
+
+    async def postpone(self, card: DueCard, seconds: float) -> bool:
+        """Give the card back, due in so many seconds: nothing makes it due before that. Half an hour at most."""
+        async with self._db.writing() as connection:
+            later = sa.update(cards).where(_holds(card)).values(lease=None, due_at=after(self._db.now(), seconds))
+            return (await connection.execute(later)).rowcount == 1
+
+    async def due_in(self) -> float | None:
+        """Seconds until a card is due, 0 if one is; None if nothing is to be done."""
+        async with self._db.reading() as connection:
+            return await due_in(connection, cards.c.due_at, self._db.now())
+
+    async def _keep(self, connection: AsyncConnection, card: DueCard, **values: Any) -> bool:
+        """Write what was done, and renew the lease: who gets somewhere is not overtaken."""
+        due_at = after(self._db.now(), card.lease.seconds)
+        kept = sa.update(cards).where(_holds(card)).values(due_at=due_at, **values)
+        return (await connection.execute(kept)).rowcount == 1
+
+
+def _holds(card: DueCard) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        cards.c.follow_id == card.follow.id, cards.c.episode == card.episode, cards.c.lease == card.lease.token
+    )
+
+
+async def _work(connection: AsyncConnection, keys: list[tuple[UUID, int]], lease: Lease) -> list[DueCard]:
+    to_tell = await _unsent(connection, keys)
+    query = (
+        sa.select(follows, cards)
+        .join(follows, follows.c.id == cards.c.follow_id)
+        .where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(keys))
+    )
+    found = {}
+    for row in (await connection.execute(query)).mappings():
+        key = (row["follow_id"], row["episode"])
+        found[key] = DueCard(
+            follow=follow_from(dict(row)),
+            episode=row["episode"],
+            ts=row["ts"],
+            wanted=row["wanted"],
+            wanted_version=row["wanted_version"],
+            shown_version=row["shown_version"],
+            shown_at=None if row["shown_at"] is None else moment(row["shown_at"]),
+            attempts=row["attempts"] - 1,
+            announcements=tuple(to_tell[key]),
+            lease=lease,
+        )
+    return [found[key] for key in keys]
+
+
+async def _unsent(
+    connection: AsyncConnection, keys: list[tuple[UUID, int]]
+) -> dict[tuple[UUID, int], list[Announcement]]:
+    query = (
+        sa.select(announcements)
+        .where(sa.tuple_(announcements.c.follow_id, announcements.c.episode).in_(keys))
+        .where(announcements.c.sent_at.is_(None))
+        .order_by(announcements.c.id)
+    )
+    found = defaultdict(list)
+    for row in await connection.execute(query):
+        found[row.follow_id, row.episode].append(
+            Announcement(
+                episode=row.episode,
+                seq=row.seq,
+                kind=row.kind,
+                data=row.data,
+                changed_at=moment(row.changed_at),
+                recorded_at=moment(row.created_at),
+            )
+        )
+    return found

@@ -1,0 +1,46 @@
+"""The statements about cards that more than one kind of work needs."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.store.tables import announcements, cards
+
+_later = cards.alias("later")
+
+
+def unsent() -> sa.ColumnElement[bool]:
+    """Whether anything is still to be told in the card's thread."""
+    return sa.exists().where(
+        announcements.c.follow_id == cards.c.follow_id,
+        announcements.c.episode == cards.c.episode,
+        announcements.c.sent_at.is_(None),
+    )
+
+
+def unfinished() -> sa.ColumnElement[bool]:
+    """Whether anything is left to do for a card: to post it, to edit it, or to tell something in its thread."""
+    return sa.or_(cards.c.ts.is_(None), cards.c.shown_version < cards.c.wanted_version, unsent())
+
+
+def is_latest() -> sa.ColumnElement[bool]:
+    """Whether it is the newest card of its follow."""
+    return ~sa.exists().where(_later.c.follow_id == cards.c.follow_id, _later.c.episode > cards.c.episode)
+
+
+async def wake(connection: AsyncConnection, now: sa.ColumnElement[float], *which: sa.ColumnElement[bool]) -> None:
+    """Make cards due now. One that somebody works at, or that has to wait, becomes due when that is over."""
+    due_at = sa.func.coalesce(cards.c.due_at, now)
+    await connection.execute(sa.update(cards).where(*which).values(due_at=due_at))
+
+
+async def wake_unfinished(
+    connection: AsyncConnection, now: sa.ColumnElement[float], follow_ids: Iterable[UUID]
+) -> None:
+    """Take up again what was left to do for these follows, except what nobody would understand any more."""
+    theirs = cards.c.follow_id.in_(list(follow_ids))
+    # A run of which the channel saw nothing, and which another one has followed: a card of it would only puzzle.
+    await connection.execute(sa.delete(cards).where(theirs, cards.c.ts.is_(None), ~is_latest(), ~unsent()))
+    await wake(connection, now, theirs, unfinished())

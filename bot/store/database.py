@@ -1,0 +1,137 @@
+"""One database: its connections, its transactions, its clock, and what its errors mean here."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from bot.errors import StoreUnreachable
+
+Clock = Callable[[], float]
+
+BUSY_SECONDS = 10
+CONNECT_SECONDS = 5
+_STATEMENT_SECONDS = 15
+_POOL_SECONDS = 10
+_CONNECTIONS = 5
+_BEGIN = "sqlite_begin"
+# Whose mistake these are: ours. They are no reason to try again.
+_BUGS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
+
+
+class Database:
+    """An engine with transactions for reading and for writing."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock | None = None) -> None:
+        """`clock` (epoch seconds) takes the place of PostgreSQL's own, or of this machine's for SQLite."""
+        self.engine = engine
+        self._clock = time.time if clock is None and is_sqlite(engine.url) else clock
+        self._readers = engine.execution_options(**{_BEGIN: "BEGIN"})
+        # Writers of one process queue here, in order; SQLite would let them knock again and again, in none.
+        self._turn = asyncio.Lock() if is_sqlite(engine.url) else contextlib.nullcontext()
+
+    def now(self) -> sa.ColumnElement[float]:
+        """The time at which the statement begins, in epoch seconds. PostgreSQL's own, so that replicas agree."""
+        if self._clock is not None:
+            return sa.literal(self._clock(), sa.Double)
+        # Unlike clock_timestamp() it is the same for the whole statement, or no index could be searched for it.
+        return sa.cast(sa.extract("epoch", sa.func.statement_timestamp()), sa.Double)
+
+    @contextlib.asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that may write: all of it happens, or nothing. Raises StoreUnreachable."""
+        with _unreachable():
+            async with self._turn, self.engine.begin() as connection:
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads, and on SQLite waits for no writer. Raises StoreUnreachable."""
+        with _unreachable():
+            async with self._readers.connect() as connection:
+                yield connection
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def connect(url: URL) -> AsyncEngine:
+    """An engine that has not connected yet."""
+    if not is_sqlite(url):
+        return create_async_engine(
+            url,
+            pool_size=_CONNECTIONS,
+            max_overflow=_CONNECTIONS,
+            pool_timeout=_POOL_SECONDS,
+            # What is written here relies on it: a statement sees what was committed while it waited for the one before.
+            isolation_level="READ COMMITTED",
+            # A restarted PostgreSQL is noticed before a connection of before is used.
+            pool_pre_ping=True,
+            connect_args={"timeout": CONNECT_SECONDS, "command_timeout": _STATEMENT_SECONDS},
+        )
+    engine = create_async_engine(
+        url,
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=_POOL_SECONDS,
+        connect_args={"timeout": BUSY_SECONDS},
+    )
+    event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def is_sqlite(url: URL) -> bool:
+    """Whether it is SQLite, and else PostgreSQL."""
+    return url.get_backend_name() == "sqlite"
+
+
+def insert(connection: AsyncConnection, table: sa.Table) -> postgresql.Insert:
+    """An INSERT that knows ON CONFLICT, which the two engines spell alike and SQLAlchemy does not."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return cast("postgresql.Insert", sqlite.insert(table))
+
+
+def moment(epoch: float) -> datetime:
+    """Epoch seconds as people's time, in UTC."""
+    return datetime.fromtimestamp(epoch, UTC)
+
+
+def set_up_sqlite(connection: Any, *pragmas: str) -> None:
+    """Prepare a driver's connection; transactions on it are begun by us."""
+    # Else the driver begins them by itself, where it finds it right and never with IMMEDIATE.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in pragmas:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _set_up_sqlite(connection: Any, record: object) -> None:
+    # What was sent stays known after a power cut too, or it would be sent again.
+    set_up_sqlite(connection, "synchronous = FULL", "foreign_keys = ON")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A transaction that begins by reading could not write after another one has.
+    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE"))
+
+
+@contextlib.contextmanager
+def _unreachable() -> Iterator[None]:
+    try:
+        yield
+    except _BUGS:
+        raise
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
+        raise StoreUnreachable(detail=f"{type(error).__name__}: {getattr(error, 'orig', None) or error}") from error

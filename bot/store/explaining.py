@@ -1,0 +1,52 @@
+"""Why a database cannot be used, in a sentence that says what to do."""
+
+from sqlalchemy.engine import URL
+
+from bot.store.address import place
+
+_SQLITE = {
+    "SQLITE_BUSY": "is locked by another program; stop that one, then start again",
+    "SQLITE_LOCKED": "is locked by another program; stop that one, then start again",
+    "SQLITE_READONLY": "cannot be written to; make the file and its folder writable for the user who runs the bot",
+    "SQLITE_PERM": "cannot be read; make the file and its folder accessible for the user who runs the bot",
+    "SQLITE_FULL": "cannot grow, because the disk is full; make room, then start again",
+    "SQLITE_CANTOPEN": "cannot be opened; its folder must exist and be writable for the user who runs the bot",
+    "SQLITE_NOTADB": "is no SQLite database; name another file in DATABASE_URL",
+    "SQLITE_CORRUPT": "is damaged; restore a copy of it, or name another file in DATABASE_URL",
+    "SQLITE_IOERR": "cannot be read or written, because the disk fails; look at the disk",
+}
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_POSTGRESQL = {
+    "28P01": "refuses the user or the password; check both in DATABASE_URL",
+    "28000": "refuses the user, or the way in which it connects; check DATABASE_URL and the server's pg_hba.conf",
+    "3D000": "does not exist; create it, or check its name in DATABASE_URL",
+    "42501": "does not let this user create or change tables; give it those rights",
+    "25006": "is read-only; name the primary server in DATABASE_URL",
+    "53100": "cannot grow, because the disk is full; make room, then start again",
+    "53300": "takes no more connections; close others, or allow more",
+    "57P03": "is starting or stopping; start again in a minute",
+}
+
+
+def explain(error: Exception, url: URL) -> str:
+    """The sentence. Has neither a password nor what the driver says, which may have one."""
+    cause = getattr(error, "orig", None) or error
+    return f"{place(url)} {_why(cause)}."
+
+
+def _why(cause: BaseException) -> str:
+    name = getattr(cause, "sqlite_errorname", None)
+    if name is not None:
+        # SQLITE_READONLY_DIRECTORY is a kind of SQLITE_READONLY.
+        known = [words for code, words in _SQLITE.items() if name == code or name.startswith(f"{code}_")]
+        return known[0] if known else f"cannot be used ({name})"
+    state = getattr(cause, "sqlstate", None)
+    if state is not None:
+        return _POSTGRESQL.get(state, f"cannot be used (PostgreSQL's error {state})")
+    if isinstance(cause, TypeError):
+        return "cannot be used, because an option at the end of DATABASE_URL is not known; remove it"
+    if isinstance(cause, TimeoutError):
+        return "does not answer; check the host and port in DATABASE_URL, and whether a firewall is in between"
+    if isinstance(cause, OSError):
+        return "cannot be reached; check the host and port in DATABASE_URL, and that it is running"
+    return f"cannot be used ({type(cause).__name__}); check DATABASE_URL"

@@ -1,0 +1,120 @@
+"""What is done now and then: letting go, clearing away, and counting what there is."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.store.budget import WINDOW_SECONDS
+from bot.store.cards import unfinished
+from bot.store.database import Database
+from bot.store.expiring import expire
+from bot.store.leases import is_due
+from bot.store.tables import FollowState, announcements, budget, cards, follows, meetings
+from bot.store.values import Follow
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What there is, counted."""
+
+    follows: dict[FollowState, int]
+    meetings_due: int
+    cards_due: int
+    unsent: int
+    """Announcements still to be sent, those of paused follows not counted."""
+    oldest_unsent_seconds: float
+    """How long the oldest of them has waited; 0 if there is none."""
+
+
+class Housekeeping:
+    """What a timer does; any number of replicas may do it at once."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def expire(self) -> list[Follow]:
+        """Let go the follows whose time is over, a hundred at most, and have it said in their threads."""
+        return await expire(self._db)
+
+    async def purge(self, age_seconds: float) -> int:
+        """Clear away what has been over for so long; how many rows.
+
+        That is the finished cards of past episodes with their announcements, expired follows, meetings that nobody
+        follows, and spent budgets. In small transactions, since others want to write too.
+        """
+        now = self._db.now()
+        card = [cards.c.follow_id, cards.c.episode]
+        return (
+            await self._purge(cards, card, _finished_before(now - age_seconds))
+            + await self._purge(follows, [follows.c.id], _expired_before(now - age_seconds))
+            + await self._purge(meetings, [meetings.c.meeting_id], _unfollowed())
+            + await self._purge(budget, [budget.c.slot], budget.c.slot < now - 2 * WINDOW_SECONDS)
+        )
+
+    async def standing(self) -> Standing:
+        """How many there are of what, for metrics."""
+        async with self._db.reading() as connection:
+            now = self._db.now()
+            states = await connection.execute(sa.select(follows.c.state, sa.func.count()).group_by(follows.c.state))
+            counted = {FollowState(state): number for state, number in states}
+            unsent, waited = await _unsent(connection, now)
+            return Standing(
+                follows={state: counted.get(state, 0) for state in FollowState},
+                meetings_due=await _count(connection, is_due(meetings.c.look_at, now)),
+                cards_due=await _count(connection, is_due(cards.c.due_at, now)),
+                unsent=unsent,
+                oldest_unsent_seconds=waited,
+            )
+
+    async def _purge(self, table: sa.Table, key: list[sa.Column[object]], condition: sa.ColumnElement[bool]) -> int:
+        purged = 0
+        while True:
+            async with self._db.writing() as connection:
+                # What another replica purges, or anybody works at, is left for the next time.
+                some = sa.select(*key).where(condition).limit(_AT_ONCE).with_for_update(skip_locked=True, of=table)
+                rows = [tuple(row) for row in await connection.execute(some)]
+                if not rows:
+                    return purged
+                # The condition again: of what was locked, since it may have changed just before.
+                these = sa.delete(table).where(sa.tuple_(*key).in_(rows), condition)
+                deleted = (await connection.execute(these)).rowcount
+            purged += deleted
+            if deleted < _AT_ONCE:
+                return purged
+
+
+def _finished_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
+    current = (
+        sa.select(meetings.c.number)
+        .join(follows, follows.c.meeting_id == meetings.c.meeting_id)
+        .where(follows.c.id == cards.c.follow_id)
+        .scalar_subquery()
+    )
+    # Only of past episodes: the rows of this one are what forbids to tell it again.
+    return sa.and_(cards.c.shown_at < then, cards.c.due_at.is_(None), cards.c.episode < current, ~unfinished())
+
+
+def _expired_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
+    return sa.and_(follows.c.state == FollowState.EXPIRED, follows.c.expires_at < then)
+
+
+def _unfollowed() -> sa.ColumnElement[bool]:
+    followed = sa.exists().where(follows.c.meeting_id == meetings.c.meeting_id)
+    return sa.and_(meetings.c.look_at.is_(None), ~followed)
+
+
+async def _unsent(connection: AsyncConnection, now: sa.ColumnElement[float]) -> tuple[int, float]:
+    waiting = (
+        sa.select(sa.func.count(), sa.func.coalesce(now - sa.func.min(announcements.c.created_at), 0.0))
+        .join(follows, follows.c.id == announcements.c.follow_id)
+        .where(announcements.c.sent_at.is_(None), follows.c.state != FollowState.PAUSED)
+    )
+    number, waited = (await connection.execute(waiting)).one()
+    return number, max(0.0, float(waited))
+
+
+async def _count(connection: AsyncConnection, condition: sa.ColumnElement[bool]) -> int:
+    return int(await connection.scalar(sa.select(sa.func.count()).where(condition)) or 0)

@@ -1,0 +1,49 @@
+"""Work that several replicas share: a row is due, one of them claims it for a while, and it alone may write.
+
+One column says when a row is due. A claim moves it to the end of the lease: if nobody gives the row back by then, it is
+due again by itself. A lease is a word that no other claim has, so whoever lost it, even to a later claim of its own,
+finds that the row no longer bears it.
+"""
+
+from dataclasses import dataclass
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+LONGEST_WAIT = 30 * 60.0
+"""Seconds. No wait is longer, so what seems to be due later than that was dated by a clock that has been set back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write, as long as the row bears this token."""
+
+    token: str
+    seconds: float
+
+
+def new_lease(owner: str, seconds: float) -> Lease:
+    """A lease for one claim of this owner's."""
+    return Lease(f"{owner} {uuid4().hex}", seconds)
+
+
+def after(now: sa.ColumnElement[float], seconds: float) -> sa.ColumnElement[float]:
+    """The time so many seconds from now, half an hour at most."""
+    return now + min(max(seconds, 0.0), LONGEST_WAIT)
+
+
+def is_due(due_at: sa.ColumnElement[float], now: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
+    """Whether it is time. NULL is never due."""
+    return sa.or_(due_at <= now, due_at > now + LONGEST_WAIT)
+
+
+async def due_in(
+    connection: AsyncConnection, due_at: sa.ColumnElement[float], now: sa.ColumnElement[float]
+) -> float | None:
+    """Seconds until the next row is due, 0 if one is; None if there is nothing to wait for."""
+    # NOT NULL, so that the partial index answers it.
+    wait: float | None = await connection.scalar(sa.select(sa.func.min(due_at) - now).where(due_at.is_not(None)))
+    if wait is None:
+        return None
+    return 0.0 if wait > LONGEST_WAIT else max(0.0, wait)

@@ -1,0 +1,119 @@
+"""Meetings, follows, cards, announcements and the budget."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make the first tables."""
+    _meetings()
+    _follows()
+    _cards()
+    _announcements()
+    op.create_table(
+        "budget",
+        sa.Column("slot", sa.BigInteger, autoincrement=False, nullable=False),
+        sa.Column("used", sa.Integer, nullable=False),
+        sa.PrimaryKeyConstraint("slot", name="pk_budget"),
+    )
+
+
+def _meetings() -> None:
+    op.create_table(
+        "meetings",
+        sa.Column("meeting_id", sa.Uuid, nullable=False),
+        sa.Column("name", sa.Text),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("phase", sa.Text, nullable=False),
+        sa.Column("episode", sa.JSON, nullable=False),
+        sa.Column("look_at", sa.Double),
+        sa.Column("hinted", sa.Boolean, nullable=False),
+        sa.Column("lease", sa.Text),
+        sa.Column("failures", sa.Integer, nullable=False),
+        sa.Column("looked_at", sa.Double),
+        sa.PrimaryKeyConstraint("meeting_id", name="pk_meetings"),
+        sa.CheckConstraint("lease IS NULL OR look_at IS NOT NULL", name=op.f("ck_meetings_lease_ends")),
+    )
+    _partial_index("ix_meetings_look_at", "meetings", ["look_at"], where="look_at IS NOT NULL")
+
+
+def _follows() -> None:
+    op.create_table(
+        "follows",
+        sa.Column("id", sa.Uuid, nullable=False),
+        sa.Column("team_id", sa.Text, nullable=False),
+        sa.Column("channel_id", sa.Text, nullable=False),
+        sa.Column("meeting_id", sa.Uuid, nullable=False),
+        sa.Column("created_by", sa.Text, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("volume", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text),
+        sa.Column("told", sa.Boolean, nullable=False),
+        sa.Column("expires_at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_follows"),
+        sa.UniqueConstraint("team_id", "channel_id", "meeting_id", name="uq_follows_team_id_channel_id_meeting_id"),
+        sa.CheckConstraint("volume IN ('quiet', 'normal', 'loud')", name=op.f("ck_follows_volume")),
+        sa.CheckConstraint("state IN ('active', 'paused', 'expired')", name=op.f("ck_follows_state")),
+        sa.ForeignKeyConstraint(
+            ["meeting_id"], ["meetings.meeting_id"], name="fk_follows_meetings", ondelete="CASCADE"
+        ),
+    )
+    op.create_index("ix_follows_meeting_id", "follows", ["meeting_id"])
+    _partial_index("ix_follows_expires_at", "follows", ["expires_at"], where="state <> 'expired'")
+    _partial_index("ix_follows_untold", "follows", ["id"], where="state = 'paused' AND NOT told")
+
+
+def _cards() -> None:
+    op.create_table(
+        "cards",
+        sa.Column("follow_id", sa.Uuid, nullable=False),
+        sa.Column("episode", sa.Integer, nullable=False),
+        sa.Column("ts", sa.Text),
+        sa.Column("wanted", sa.JSON, nullable=False),
+        sa.Column("wanted_version", sa.Integer, nullable=False),
+        sa.Column("shown_version", sa.Integer, nullable=False),
+        sa.Column("shown_at", sa.Double),
+        sa.Column("due_at", sa.Double),
+        sa.Column("lease", sa.Text),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.PrimaryKeyConstraint("follow_id", "episode", name="pk_cards"),
+        sa.CheckConstraint("lease IS NULL OR due_at IS NOT NULL", name=op.f("ck_cards_lease_ends")),
+        sa.ForeignKeyConstraint(["follow_id"], ["follows.id"], name="fk_cards_follows", ondelete="CASCADE"),
+    )
+    _partial_index("ix_cards_due_at", "cards", ["due_at"], where="due_at IS NOT NULL")
+
+
+def _announcements() -> None:
+    op.create_table(
+        "announcements",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), nullable=False),
+        sa.Column("follow_id", sa.Uuid, nullable=False),
+        sa.Column("episode", sa.Integer, nullable=False),
+        sa.Column("seq", sa.Integer, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("data", sa.JSON, nullable=False),
+        sa.Column("changed_at", sa.Double, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("sent_ts", sa.Text),
+        sa.Column("sent_at", sa.Double),
+        sa.PrimaryKeyConstraint("id", name="pk_announcements"),
+        sa.UniqueConstraint("follow_id", "episode", "seq", name="uq_announcements_follow_id_episode_seq"),
+        sa.ForeignKeyConstraint(
+            ["follow_id", "episode"],
+            ["cards.follow_id", "cards.episode"],
+            name="fk_announcements_cards",
+            ondelete="CASCADE",
+        ),
+    )
+    columns = ["follow_id", "episode", "id"]
+    _partial_index("ix_announcements_unsent", "announcements", columns, where="sent_at IS NULL")
+
+
+def _partial_index(name: str, table: str, columns: list[str], *, where: str) -> None:
+    op.create_index(name, table, columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))

@@ -1,0 +1,18 @@
+"""Open the store."""
+
+from bot.store.address import parse
+from bot.store.database import Clock, Database, connect
+from bot.store.migrating import migrate
+from bot.store.store import Store
+from bot.store.values import FOLLOW_SECONDS
+
+
+async def open_store(url: str, *, clock: Clock | None = None, follow_seconds: float = FOLLOW_SECONDS) -> Store:
+    """The store in the database at this URL, whose tables are then those of this version.
+
+    Several processes may do it at once. `clock` (epoch seconds) is for tests: by default time is PostgreSQL's, or
+    this machine's. Raises ConfigurationError with one sentence.
+    """
+    parsed = parse(url)
+    await migrate(parsed)
+    return Store(Database(connect(parsed), clock), follow_seconds)

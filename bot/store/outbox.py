@@ -1,0 +1,97 @@
+"""What a look at a meeting causes in its channels: cards to show and changes to tell, each in one statement for all.
+
+The meeting is locked, so who follows it does not change meanwhile.
+"""
+
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.store.cards import wake
+from bot.store.database import insert
+from bot.store.tables import FollowState, Volume, announcements, cards, follows
+from bot.store.values import Change, Episode
+
+
+def followers(meeting_id: UUID) -> sa.ColumnElement[bool]:
+    """Whose cards are kept up to date."""
+    return sa.and_(follows.c.meeting_id == meeting_id, follows.c.state != FollowState.EXPIRED)
+
+
+def _listeners(meeting_id: UUID) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        follows.c.meeting_id == meeting_id,
+        follows.c.state == FollowState.ACTIVE,
+        follows.c.volume != Volume.QUIET,
+    )
+
+
+def _due_if_active(now: sa.ColumnElement[float]) -> sa.ColumnElement[float | None]:
+    return sa.case((follows.c.state == FollowState.ACTIVE, now), else_=sa.null())
+
+
+async def show(
+    connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, episode: Episode, visible: bool
+) -> None:
+    """Have every card of the episode show it; make those that are missing. One statement, however many follow."""
+    card = sa.select(
+        follows.c.id,
+        sa.literal(episode.number),
+        sa.literal(episode.to_dict(), sa.JSON),
+        sa.literal(1),
+        sa.literal(0),
+        # A paused follow's card is kept up to date, for the day on which it can be posted.
+        _due_if_active(now),
+        sa.literal(0),
+    ).where(followers(meeting_id))
+    columns = ["follow_id", "episode", "wanted", "wanted_version", "shown_version", "due_at", "attempts"]
+    statement = insert(connection, cards).from_select(columns, card)
+    key = [cards.c.follow_id, cards.c.episode]
+    if not visible:
+        await connection.execute(statement.on_conflict_do_nothing(index_elements=key))
+        return
+    newer = {
+        "wanted": statement.excluded.wanted,
+        "wanted_version": cards.c.wanted_version + 1,
+        # One that somebody works at, or that has to wait, becomes due when that is over.
+        "due_at": sa.func.coalesce(cards.c.due_at, statement.excluded.due_at),
+    }
+    await connection.execute(statement.on_conflict_do_update(index_elements=key, set_=newer))
+
+
+async def show_last(
+    connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, episode: Episode
+) -> None:
+    """Have the cards of an episode that is over show how it ended; who has none of it gets none."""
+    last = {"wanted": episode.to_dict(), "wanted_version": cards.c.wanted_version + 1}
+    ids = sa.select(follows.c.id).where(followers(meeting_id))
+    await connection.execute(
+        sa.update(cards).where(cards.c.episode == episode.number, cards.c.follow_id.in_(ids)).values(last)
+    )
+    active = ids.where(follows.c.state == FollowState.ACTIVE)
+    await wake(connection, now, cards.c.episode == episode.number, cards.c.follow_id.in_(active))
+
+
+async def announce(connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, change: Change) -> None:
+    """Have a change told in every thread of its episode, once."""
+    row = (
+        sa.select(
+            cards.c.follow_id,
+            cards.c.episode,
+            sa.literal(change.seq),
+            sa.literal(str(change.kind)),
+            sa.literal(change.to_dict(), sa.JSON),
+            sa.literal(change.at.timestamp(), sa.Double),
+            now,
+        )
+        .join(follows, follows.c.id == cards.c.follow_id)
+        .where(cards.c.episode == change.episode, _listeners(meeting_id))
+    )
+    columns = ["follow_id", "episode", "seq", "kind", "data", "changed_at", "created_at"]
+    statement = insert(connection, announcements).from_select(columns, row)
+    key = [announcements.c.follow_id, announcements.c.episode, announcements.c.seq]
+    await connection.execute(statement.on_conflict_do_nothing(index_elements=key))
+    # After the rows, since it waits for whoever is at the card: who finishes it after that will see them.
+    listeners = sa.select(follows.c.id).where(_listeners(meeting_id))
+    await wake(connection, now, cards.c.episode == change.episode, cards.c.follow_id.in_(listeners))

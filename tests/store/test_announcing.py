@@ -1,0 +1,236 @@
+"""Due cards are worked at by one replica each, and nothing in their threads is lost or repeated."""
+
+from bot.store.announcing import DueCard
+from bot.store.database import moment
+from bot.store.store import Store
+from tests.store.acting import LEASE, Change, Channel, Clock, Episode, follow, look, see
+
+
+async def claim(store: Store, owner: str = "a") -> DueCard:
+    """The one card that is due."""
+    (card,) = await store.announcing.claim(owner, 10, LEASE)
+    return card
+
+
+async def test_a_claim_keeps_others_away(store: Store, clock: Clock) -> None:
+    """Until the lease ends."""
+    await follow(store)
+    await claim(store)
+
+    assert await store.announcing.claim("b", 10, LEASE) == []
+    assert await store.announcing.due_in() == LEASE
+    clock.advance(LEASE)
+    assert (await claim(store, "b")).attempts == 1
+
+
+async def test_claims_are_bounded_and_in_order(store: Store, clock: Clock) -> None:
+    """Who has waited longest comes first."""
+    for channel in ("C1", "C2", "C3"):
+        await follow(store, channel)
+        clock.advance(1)
+
+    first = await store.announcing.claim("a", 2, LEASE)
+    second = await store.announcing.claim("b", 2, LEASE)
+
+    assert [card.follow.channel_id for card in first] == ["C1", "C2"]
+    assert [card.follow.channel_id for card in second] == ["C3"]
+
+
+async def test_posting(store: Store, clock: Clock) -> None:
+    """Once it is posted and finished there is nothing to do, and the next one knows its message."""
+    await follow(store)
+    card = await claim(store)
+    assert await store.announcing.posted(card, "1.0", card.wanted_version)
+    assert await store.announcing.finish(card)
+
+    assert await store.announcing.due_in() is None
+    await see(store, Episode(phase="live"))
+    card = await claim(store)
+    assert card.ts == "1.0"
+    assert (card.shown_version, card.wanted_version) == (1, 2)
+    assert card.shown_at == moment(clock.time)
+    assert await store.announcing.shown(card, 2)
+    assert await store.announcing.finish(card)
+    assert await store.announcing.due_in() is None
+
+
+async def test_work_that_goes_on_is_not_overtaken(store: Store, clock: Clock) -> None:
+    """Each step renews the lease."""
+    await follow(store)
+    await see(store, Episode(phase="live"), Change(1, "starting"), Change(2))
+    card = await claim(store)
+
+    clock.advance(LEASE - 1)
+    assert await store.announcing.posted(card, "1.0", 2)
+    clock.advance(LEASE - 1)
+    assert await store.announcing.sent(card, 1, "1.1")
+    clock.advance(LEASE - 1)
+
+    assert await store.announcing.claim("b", 10, LEASE) == []
+
+
+async def test_a_stale_owner(store: Store, clock: Clock) -> None:
+    """Whoever lost the lease, even to a later claim of its own, writes nothing."""
+    await follow(store)
+    await see(store, Episode(phase="live"), Change())
+    stale = await claim(store, "a")
+    clock.advance(LEASE)
+    card = await claim(store, "a")
+
+    assert not await store.announcing.posted(stale, "9.9", 2)
+    assert not await store.announcing.shown(stale, 2)
+    assert not await store.announcing.sent(stale, 1, "9.9")
+    assert not await store.announcing.lost(stale)
+    assert not await store.announcing.finish(stale)
+    assert not await store.announcing.postpone(stale, 60)
+    assert await store.pauses.pause(stale, "not_in_channel") is None
+
+    clock.advance(LEASE)
+    again = await claim(store, "b")
+    assert again.ts is None
+    assert again.shown_version == 0
+    assert len(again.announcements) == 1
+    assert not await store.announcing.finish(card)
+
+
+async def test_killed_between_posting_and_knowing(store: Store, clock: Clock) -> None:
+    """What was done and not stored is to be done again, with the same key, so that Slack can tell."""
+    await follow(store)
+    await see(store, Episode(phase="live"), Change(1, "starting"), Change(2))
+    killed = await claim(store)
+    assert await store.announcing.posted(killed, "1.0", 2)
+    assert await store.announcing.sent(killed, 1, "1.1")
+
+    clock.advance(LEASE)
+
+    card = await claim(store, "b")
+    assert card.ts == "1.0"
+    assert not card.needs_edit
+    assert card.announcements == killed.announcements[1:]
+
+
+async def test_a_change_while_somebody_works(store: Store) -> None:
+    """It is not lost when the work is given back, and not told by two at once."""
+    await follow(store)
+    card = await claim(store)
+    await store.announcing.posted(card, "1.0", card.wanted_version)
+
+    await see(store, Episode(phase="live"), Change())
+
+    assert await store.announcing.claim("b", 10, LEASE) == []
+    assert await store.announcing.finish(card)
+    again = await claim(store, "b")
+    assert (again.shown_version, again.wanted_version) == (1, 2)
+    assert len(again.announcements) == 1
+
+
+async def test_showing_an_older_version(store: Store) -> None:
+    """A card that was edited while it changed again is due again."""
+    await follow(store)
+    card = await claim(store)
+    await see(store, Episode(phase="live"))
+    await store.announcing.posted(card, "1.0", card.wanted_version)
+    await store.announcing.finish(card)
+
+    assert (await claim(store)).needs_edit
+
+
+async def test_unfinished_work_given_back(store: Store) -> None:
+    """Is due at once."""
+    await follow(store)
+    await see(store, Episode(phase="live"), Change())
+    card = await claim(store)
+    await store.announcing.posted(card, "1.0", 2)
+    assert await store.announcing.finish(card)
+
+    assert await store.announcing.due_in() == 0
+    assert len((await claim(store)).announcements) == 1
+
+
+async def test_postpone(store: Store, clock: Clock) -> None:
+    """As long as Slack asks for, whatever happens meanwhile; then all of it is told."""
+    await follow(store)
+    await see(store, Episode(phase="live"), Change(1))
+    assert await store.announcing.postpone(await claim(store), 600)
+
+    await see(store, Episode(phase="ended"), Change(2, "ended"))
+
+    assert await store.announcing.due_in() == 600
+    clock.advance(599)
+    assert await store.announcing.claim("a", 10, LEASE) == []
+    clock.advance(1)
+    card = await claim(store)
+    assert [announcement.kind for announcement in card.announcements] == ["live", "ended"]
+    assert card.attempts == 1
+
+
+async def test_success_ends_the_attempts(store: Store) -> None:
+    """So that the next failure waits as a first one."""
+    await follow(store)
+    await see(store, Episode(phase="live"), Change())
+    await store.announcing.postpone(await claim(store), 0)
+    card = await claim(store)
+    assert card.attempts == 1
+    await store.announcing.posted(card, "1.0", 2)
+    await store.announcing.postpone(card, 0)
+
+    assert (await claim(store)).attempts == 0
+
+
+async def test_a_deleted_card(store: Store) -> None:
+    """Its next message shows all, and what was told is not told again."""
+    await follow(store)
+    await see(store, Episode(phase="live"), Change())
+    channel = Channel()
+    await channel.work(store)
+    await see(store, Episode(phase="ended"), Change(2, "ended"))
+    card = await claim(store)
+
+    assert await store.announcing.lost(card)
+
+    await store.announcing.finish(card)
+    await channel.work(store)
+    assert list(channel.threads.values()) == [["live"], ["ended"]]
+
+
+async def test_sent_twice(store: Store) -> None:
+    """The first message stays the one that is known."""
+    await follow(store)
+    await see(store, Episode(phase="live"), Change())
+    card = await claim(store)
+    await store.announcing.posted(card, "1.0", 2)
+
+    assert await store.announcing.sent(card, 1, "1.1")
+    assert await store.announcing.sent(card, 1, "1.2")
+
+    await store.announcing.finish(card)
+    assert await store.announcing.due_in() is None
+
+
+async def test_unfollowed_while_somebody_works(store: Store) -> None:
+    """Then nothing is left to write to."""
+    followed = await follow(store)
+    card = await claim(store)
+    await store.follows.unfollow("T1", "C1", followed.follow.meeting_id)
+
+    assert not await store.announcing.posted(card, "1.0", 1)
+    assert not await store.announcing.finish(card)
+
+
+async def test_two_cards_of_one_follow(store: Store) -> None:
+    """Are different work, and each is told its own."""
+    await follow(store)
+    await see(store, Episode(phase="live"), Change(1))
+    await see(store, Episode(number=2, phase="live"), Change(1, "starting", episode=2))
+
+    told = {card.episode: [each.kind for each in card.announcements] for card in await Channel().work(store)}
+
+    assert told == {1: ["live"], 2: ["starting"]}
+
+
+async def test_looking_does_not_disturb_the_announcer(store: Store) -> None:
+    """A meeting and its cards are leased apart."""
+    await follow(store)
+    await look(store)
+
+    assert (await claim(store)).ts is None

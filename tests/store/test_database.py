@@ -1,0 +1,149 @@
+"""Transactions that happen or do not, a clock, and a database that goes away and comes back."""
+
+import asyncio
+import sqlite3
+
+import pytest
+import sqlalchemy as sa
+
+from bot.errors import BotError, StoreUnreachable
+from bot.store.address import parse
+from bot.store.database import Database, connect
+from bot.store.store import Store
+from bot.store.tables import budget
+from tests.postgres import Postgres
+from tests.store.acting import CHANNEL, LEASE, TEAM, Change, Clock, Episode, follow, look
+
+
+async def test_all_or_nothing(database: Database) -> None:
+    """An error within a transaction undoes what was written before it."""
+
+    async def fail_late() -> None:
+        async with database.writing() as connection:
+            await connection.execute(sa.insert(budget).values(slot=1, used=1))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_late()
+
+    async with database.reading() as connection:
+        assert (await connection.execute(sa.select(budget))).all() == []
+
+
+async def test_recording_fails_halfway(store: Store) -> None:
+    """Neither the meeting's state nor a card nor an announcement is left of it, and it can be recorded again."""
+    await follow(store)
+    meeting = await look(store)
+    with pytest.raises(sa.exc.IntegrityError):
+        await store.tracking.record(meeting, Episode(phase="live"), [Change(), Change(seq=None)], look_in=15)  # type: ignore[arg-type]
+
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert card.wanted["phase"] == "waiting"
+    assert card.announcements == ()
+    assert await store.tracking.record(meeting, Episode(phase="live"), [Change()], look_in=15)
+
+
+async def test_a_cancelled_transaction(store: Store, database: Database) -> None:
+    """Is undone, keeps nobody waiting, and costs no connection."""
+    for _ in range(20):
+        task = asyncio.create_task(follow(store))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.002)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    await store.follows.unfollow(TEAM, CHANNEL, (await follow(store)).follow.meeting_id)
+    assert await store.check() is None
+
+
+async def test_our_mistakes_are_not_the_database_s(database: Database) -> None:
+    """A statement that is wrong is no reason to try again."""
+    with pytest.raises(sa.exc.IntegrityError):
+        async with database.writing() as connection:
+            await connection.execute(sa.insert(budget).values(slot=1))
+
+
+async def test_postgresql_restarts(postgres: Postgres, postgres_url: str, postgres_database: str) -> None:
+    """Every connection is gone, and the next transaction does not notice."""
+    store = Store(Database(connect(parse(postgres_url))))
+    await follow(store)
+
+    await postgres.disconnect_all(postgres_database)
+
+    assert await store.check() is None
+    assert len(await store.follows.in_channel(TEAM, CHANNEL)) == 1
+    await store.close()
+
+
+async def test_postgresql_goes_away_meanwhile(postgres: Postgres, postgres_url: str, postgres_database: str) -> None:
+    """The transaction fails as one of the bot's own errors."""
+    database = Database(connect(parse(postgres_url)))
+
+    async def be_interrupted() -> None:
+        async with database.writing() as connection:
+            await connection.execute(sa.select(1))
+            await postgres.disconnect_all(postgres_database)
+            await connection.execute(sa.select(1))
+
+    with pytest.raises(StoreUnreachable) as caught:
+        await be_interrupted()
+
+    assert isinstance(caught.value, BotError)
+    assert "Try again" in caught.value.sentence
+    assert caught.value.detail
+    await database.close()
+
+
+async def test_nobody_listens() -> None:
+    """The health check says so in a sentence."""
+    store = Store(Database(connect(parse("postgresql://u:hunter2@127.0.0.1:1/livestream"))))
+
+    assert await store.check() == "The database cannot be reached."
+    with pytest.raises(StoreUnreachable) as caught:
+        await follow(store)
+
+    assert "hunter2" not in caught.value.detail
+    await store.close()
+
+
+async def test_a_locked_file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who writes gives up after a while; who reads is not disturbed."""
+    monkeypatch.setattr("bot.store.database.BUSY_SECONDS", 0.05)
+    store = Store(Database(connect(parse(sqlite_url))))
+    other = sqlite3.connect(parse(sqlite_url).database or "", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StoreUnreachable):
+        await follow(store)
+    assert await store.check() is None
+
+    other.close()
+    assert (await follow(store)).new
+    await store.close()
+
+
+async def test_readers_do_not_wait(store: Store, database: Database) -> None:
+    """While somebody writes, lists are answered."""
+    async with database.writing() as connection:
+        await connection.execute(sa.insert(budget).values(slot=1, used=1))
+
+        assert await store.follows.in_channel(TEAM, CHANNEL) == []
+        assert await store.tracking.due_in() is None
+
+
+async def test_postgresql_s_own_clock(postgres_url: str) -> None:
+    """Is the one that counts there, so that replicas agree; and it is the same for a whole statement."""
+    database = Database(connect(parse(postgres_url)))
+    async with database.reading() as connection:
+        here = await connection.scalar(sa.select(sa.extract("epoch", sa.func.now())))
+        row = (await connection.execute(sa.select(database.now(), sa.func.pg_sleep(0.01), database.now()))).one()
+    await database.close()
+
+    assert row[0] == row[2]
+    assert 0 <= row[0] - float(here or 0) < 5
+
+
+async def test_a_given_clock(database: Database, clock: Clock) -> None:
+    """Takes its place in tests, on both."""
+    async with database.reading() as connection:
+        assert await connection.scalar(sa.select(database.now())) == clock.time

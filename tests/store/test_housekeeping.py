@@ -1,0 +1,258 @@
+"""What is over is let go and cleared away, and what there is is counted."""
+
+import pytest
+import sqlalchemy as sa
+
+from bot.store import housekeeping
+from bot.store.database import Database
+from bot.store.store import Store
+from bot.store.tables import FollowState, Volume, announcements, budget, cards, follows, meetings
+from tests.store.acting import (
+    CHANNEL,
+    LEASE,
+    MEETING,
+    OTHER_MEETING,
+    TEAM,
+    Change,
+    Channel,
+    Clock,
+    Episode,
+    follow,
+    look,
+    see,
+)
+
+DAY = 24 * 3600.0
+MONTH = 30 * DAY
+
+
+async def rows(database: Database, table: sa.Table) -> int:
+    async with database.reading() as connection:
+        return int(await connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
+
+
+async def test_expire(store: Store, clock: Clock) -> None:
+    """After thirty days a follow ends, with a word in its newest thread; its meeting is not looked at any more."""
+    followed = await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    await see(store, Episode(number=2))
+    await channel.work(store)
+    clock.advance(MONTH - 1)
+    assert await store.housekeeping.expire() == []
+    clock.advance(1)
+
+    (expired,) = await store.housekeeping.expire()
+
+    assert expired.id == followed.follow.id
+    assert await store.housekeeping.expire() == []
+    (card,) = await channel.work(store)
+    assert card.follow.state is FollowState.EXPIRED
+    assert (card.episode, card.announcements[0].kind, card.announcements[0].seq) == (2, "expired", -1)
+    assert list(channel.threads.values()) == [[], ["expired"]]
+    assert await store.tracking.due_in() is None
+    assert not await store.tracking.hint(MEETING)
+    assert await store.follows.in_channel(TEAM, CHANNEL) == []
+
+
+async def test_quiet_follows_do_not_vanish_silently(store: Store, clock: Clock) -> None:
+    """They are told that too."""
+    await follow(store, volume=Volume.QUIET)
+    channel = Channel()
+    clock.advance(MONTH)
+
+    await store.housekeeping.expire()
+
+    await channel.work(store)
+    assert list(channel.threads.values()) == [["expired"]]
+
+
+async def test_a_paused_follow_expires_in_silence(store: Store, clock: Clock) -> None:
+    """There is no way to tell."""
+    await follow(store)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    await store.pauses.pause(card, "is_archived")
+    clock.advance(MONTH)
+
+    assert len(await store.housekeeping.expire()) == 1
+
+    assert await store.announcing.due_in() is None
+
+
+async def test_an_expired_follow_cannot_be_told(store: Store, clock: Clock) -> None:
+    """Where the bot may not post the word either, it is over all the same, and nobody is bothered."""
+    await follow(store)
+    clock.advance(MONTH)
+    await store.housekeeping.expire()
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+
+    assert await store.pauses.pause(card, "not_in_channel") is None
+
+    assert await store.announcing.due_in() is None
+    assert await store.pauses.untold(10) == []
+
+
+async def test_recording_for_the_expired(store: Store, clock: Clock) -> None:
+    """Whoever looks while the last follow expires records nothing, and wakes nothing."""
+    await follow(store)
+    clock.advance(MONTH)
+    meeting = await look(store)
+    await store.housekeeping.expire()
+
+    assert not await store.tracking.record(meeting, Episode(phase="live"), [Change()], look_in=15)
+
+    assert await store.tracking.due_in() is None
+
+
+async def test_others_follow_on(store: Store, clock: Clock) -> None:
+    """An expired follow hears no more of a meeting that others follow."""
+    await follow(store, "C1")
+    clock.advance(MONTH)
+    await follow(store, "C2")
+    await store.housekeeping.expire()
+    channel = Channel()
+    await channel.work(store)
+
+    await see(store, Episode(phase="live"), Change())
+
+    (card,) = await channel.work(store)
+    assert card.follow.channel_id == "C2"
+
+
+async def test_follow_again(store: Store, clock: Clock) -> None:
+    """A follow that expired is over: a new one begins, with a card of its own. Unfollowing it finds nothing."""
+    first = await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    clock.advance(MONTH)
+    await store.housekeeping.expire()
+    assert await store.follows.unfollow(TEAM, CHANNEL, MEETING) is None
+    await follow(store)
+    clock.advance(MONTH)
+    await store.housekeeping.expire()
+
+    again = await follow(store)
+
+    assert again.new
+    assert again.ts is None
+    assert again.follow.id != first.follow.id
+    assert await store.tracking.due_in() == 0
+
+
+async def test_expire_is_bounded(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In portions, so that nobody waits long."""
+    monkeypatch.setattr("bot.store.expiring._AT_ONCE", 2)
+    for channel in ("C1", "C2", "C3"):
+        await follow(store, channel)
+    clock.advance(MONTH)
+
+    assert [len(await store.housekeeping.expire()) for _ in range(3)] == [2, 1, 0]
+
+
+async def test_purge_past_episodes(store: Store, clock: Clock, database: Database) -> None:
+    """Finished cards go with what was told in their threads; the current one stays, and forbids to tell again."""
+    await follow(store)
+    channel = Channel()
+    await see(store, Episode(phase="ended"), Change(1))
+    await see(store, Episode(number=2, phase="ended"), Change(1, episode=2))
+    await channel.work(store)
+    clock.advance(7 * DAY)
+    assert await store.housekeeping.purge(7 * DAY) == 0
+    clock.advance(1)
+
+    assert await store.housekeeping.purge(7 * DAY) == 1
+
+    assert await rows(database, cards) == 1
+    assert await rows(database, announcements) == 1
+    await see(store, Episode(number=2, phase="ended"), Change(1, episode=2), visible=False)
+    await channel.work(store)
+    assert list(channel.threads.values()) == [["live"], ["live"]]
+
+
+async def test_purge_spares_what_is_unfinished(store: Store, clock: Clock, database: Database) -> None:
+    """What is still to be told, or shown, stays however old."""
+    await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    await see(store, Episode(phase="ended"), Change(1))
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    await store.pauses.pause(card, "is_archived")
+    await see(store, Episode(number=2, phase="live"))
+    clock.advance(20 * DAY)
+
+    assert await store.housekeeping.purge(7 * DAY) == 0
+
+    assert await rows(database, cards) == 2
+
+
+async def test_purge_the_expired(store: Store, clock: Clock, database: Database) -> None:
+    """Then their meeting, if nobody follows it. Where somebody follows anew, what was before is gone already."""
+    await follow(store)
+    await follow(store, meeting=OTHER_MEETING)
+    clock.advance(MONTH)
+    await store.housekeeping.expire()
+    await follow(store, "C2")
+    assert await store.housekeeping.purge(7 * DAY) == 0
+    clock.advance(7 * DAY + 1)
+
+    assert await store.housekeeping.purge(7 * DAY) == 2
+
+    assert await rows(database, follows) == 1
+    assert await rows(database, meetings) == 1
+
+
+async def test_purge_the_unfollowed(store: Store, database: Database) -> None:
+    """A meeting that its last channel left is gone at once."""
+    await follow(store)
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING)
+
+    assert await store.housekeeping.purge(7 * DAY) == 1
+
+    assert await rows(database, meetings) == 0
+
+
+async def test_purge_spent_budgets(store: Store, clock: Clock, database: Database) -> None:
+    """What counts stays."""
+    await store.budget.take(10)
+    clock.advance(700)
+    await store.budget.take(10)
+
+    assert await store.housekeeping.purge(7 * DAY) == 1
+
+    assert await rows(database, budget) == 1
+    assert await store.budget.used() == 1
+
+
+async def test_purge_goes_on(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In portions, until nothing is left."""
+    monkeypatch.setattr(housekeeping, "_AT_ONCE", 2)
+    for channel in ("C1", "C2", "C3", "C4", "C5"):
+        await follow(store, channel)
+    clock.advance(MONTH)
+    await store.housekeeping.expire()
+    clock.advance(8 * DAY)
+
+    assert await store.housekeeping.purge(7 * DAY) == 6
+
+
+async def test_standing(store: Store, clock: Clock) -> None:
+    """What there is, for metrics; what a paused follow waits with is nobody's delay."""
+    empty = await store.housekeeping.standing()
+    assert (empty.unsent, empty.oldest_unsent_seconds, empty.meetings_due, empty.cards_due) == (0, 0.0, 0, 0)
+    assert empty.follows == dict.fromkeys(FollowState, 0)
+    await follow(store, "C1")
+    await see(store, Episode(phase="live"), Change(1))
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    await store.pauses.pause(card, "is_archived")
+    await follow(store, "C2")
+    clock.advance(10)
+    await see(store, Episode(phase="ended"), Change(2, "ended"), look_in=60)
+    clock.advance(50)
+
+    standing = await store.housekeeping.standing()
+
+    assert standing.follows == {FollowState.ACTIVE: 1, FollowState.PAUSED: 1, FollowState.EXPIRED: 0}
+    assert (standing.unsent, standing.oldest_unsent_seconds) == (1, 50.0)
+    assert (standing.meetings_due, standing.cards_due) == (0, 1)
+    clock.advance(10)
+    assert (await store.housekeeping.standing()).meetings_due == 1

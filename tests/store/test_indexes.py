@@ -1,0 +1,106 @@
+"""What is asked every few seconds, or for every change, is answered by an index, not by reading all."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from bot.store.database import Database
+from bot.store.store import Store
+from tests.store.acting import CHANNEL, LEASE, MEETING, TEAM, Change, Channel, Clock, Episode, follow, look, see
+
+SCAN = {"sqlite": r"SCAN (?!CONSTANT ROW)\w+\b(?! USING)", "postgresql": r"Seq Scan on \w+"}
+
+
+class Asked:
+    """The statements that a store sends, and how the engine would answer them."""
+
+    def __init__(self, database: Database) -> None:
+        self.statements: list[tuple[str, Any]] = []
+        self._database = database
+
+    def note(self, _connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        self.statements.append((statement, parameters))
+
+    async def scans(self) -> set[str]:
+        """The tables that are read from end to end."""
+        engine = self._database.engine.dialect.name
+        async with self._database.writing() as connection:
+            if engine == "postgresql":
+                # Of a table with three rows it would read all, and rightly.
+                await connection.execute(sa.text("SET LOCAL enable_seqscan = off"))
+            found = set()
+            for statement, parameters in self.statements:
+                if not re.match("SELECT|UPDATE|INSERT|DELETE", statement):
+                    continue
+                explain = "EXPLAIN QUERY PLAN " if engine == "sqlite" else "EXPLAIN "
+                rows = (await connection.exec_driver_sql(explain + statement, parameters)).all()
+                found |= set(re.findall(SCAN[engine], "\n".join(str(row[-1]) for row in rows)))
+            return found
+
+
+@pytest.fixture
+def asked(store: Store, database: Database) -> Iterator[Asked]:
+    asked = Asked(database)
+    engine = store._db.engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", asked.note)
+    yield asked
+    sa.event.remove(engine, "before_cursor_execute", asked.note)
+
+
+async def test_the_tracker(store: Store, asked: Asked) -> None:
+    """Due meetings, a record, a hint, and how long to wait."""
+    await follow(store)
+    asked.statements.clear()
+    await store.tracking.due_in()
+    meeting = await look(store)
+    await store.tracking.record(
+        meeting, Episode(2), [Change(), Change(episode=2)], look_in=0, ended=Episode(1), renew=True
+    )
+    await store.tracking.hint(MEETING)
+    await store.tracking.release(await look(store), look_in=0)
+
+    assert len(asked.statements) > 12
+    assert await asked.scans() == set()
+
+
+async def test_the_announcer(store: Store, asked: Asked) -> None:
+    """Due cards with what is to be told, what was done, and how long to wait."""
+    await follow(store)
+    await see(store, Episode(), Change())
+    asked.statements.clear()
+    await store.announcing.due_in()
+    await Channel().work(store)
+    await store.pauses.untold(10)
+
+    assert len(asked.statements) > 8
+    assert await asked.scans() == set()
+
+
+async def test_people(store: Store, asked: Asked) -> None:
+    """Following, listing, resuming and leaving."""
+    await follow(store)
+    (card,) = await store.announcing.claim("a", 1, LEASE)
+    asked.statements.clear()
+    await store.pauses.pause(card, "is_archived")
+    await store.pauses.resume(TEAM, CHANNEL)
+    await follow(store, "C2")
+    await store.follows.in_channel(TEAM, CHANNEL)
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING)
+    await store.budget.take(10)
+
+    assert len(asked.statements) > 20
+    assert await asked.scans() == set()
+
+
+async def test_expiry(store: Store, asked: Asked, clock: Clock) -> None:
+    """Which follows expire."""
+    await follow(store, meeting=UUID(int=5))
+    clock.advance(1e7)
+    asked.statements.clear()
+    assert await store.housekeeping.expire()
+
+    assert await asked.scans() == set()

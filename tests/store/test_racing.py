@@ -1,0 +1,205 @@
+"""Several replicas at once: nothing is claimed twice, nothing is overlooked, nobody waits for ever."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from itertools import chain
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from bot.store.address import parse
+from bot.store.database import Database, connect
+from bot.store.store import Store
+from bot.store.tables import Volume, announcements, cards
+from tests.store.acting import ANN, CHANNEL, LEASE, TEAM, Change, Channel, Clock, Episode, follow, look, see
+
+
+@pytest.fixture
+async def replicas(url: str, clock: Clock) -> AsyncIterator[list[Store]]:
+    """Stores that share nothing but the database."""
+    stores = [Store(Database(connect(parse(url)), clock)) for _ in range(4)]
+    yield stores
+    for store in stores:
+        await store.close()
+
+
+async def test_meetings_are_claimed_once(replicas: list[Store]) -> None:
+    """Each by one replica, and all of them."""
+    for number in range(40):
+        await follow(replicas[0], meeting=UUID(int=number))
+
+    async def claim(name: str, store: Store) -> list[UUID]:
+        return [due.meeting_id for _ in range(8) for due in await store.tracking.claim(name, 3, LEASE)]
+
+    claimed = await asyncio.gather(*(claim(str(n), store) for n, store in enumerate(replicas)))
+
+    assert sorted(chain.from_iterable(claimed)) == [UUID(int=number) for number in range(40)]
+
+
+async def test_cards_are_claimed_once(replicas: list[Store]) -> None:
+    """The same."""
+    for number in range(40):
+        await follow(replicas[0], f"C{number:02}")
+
+    async def claim(name: str, store: Store) -> list[str]:
+        return [due.follow.channel_id for _ in range(8) for due in await store.announcing.claim(name, 3, LEASE)]
+
+    claimed = await asyncio.gather(*(claim(str(n), store) for n, store in enumerate(replicas)))
+
+    assert sorted(chain.from_iterable(claimed)) == [f"C{number:02}" for number in range(40)]
+
+
+async def test_the_budget_is_one(replicas: list[Store]) -> None:
+    """However many take from it at once."""
+    taken = await asyncio.gather(*(store.budget.take(25) for _ in range(10) for store in replicas))
+
+    assert sum(taken) == 25
+    assert await replicas[0].budget.used() == 25
+
+
+async def test_following_at_once(replicas: list[Store]) -> None:
+    """One of them is the first, and there is one follow."""
+    followed = await asyncio.gather(*(follow(store) for _ in range(3) for store in replicas))
+
+    assert sum(each.new for each in followed) == 1
+    assert len({each.follow.id for each in followed}) == 1
+
+
+async def test_one_tells_the_creator(replicas: list[Store]) -> None:
+    """However many replicas see that it is to be told."""
+    followed = await follow(replicas[0])
+    (card,) = await replicas[0].announcing.claim("a", 1, LEASE)
+    await replicas[0].pauses.pause(card, "is_archived")
+
+    told = await asyncio.gather(*(store.pauses.mark_told(followed.follow.id) for store in replicas))
+
+    assert sum(told) == 1
+
+
+async def _count(database: Database, query: sa.TextClause) -> int:
+    # In a transaction of its own, since PostgreSQL tells one transaction always the same of its clients.
+    async with database.reading() as connection:
+        return int(await connection.scalar(query) or 0)
+
+
+async def test_recording_while_somebody_finishes(postgres_url: str) -> None:
+    """Whoever finishes a card that waits for somebody's record sees what that one recorded, and lets nothing rest."""
+    store, other = (Store(Database(connect(parse(postgres_url)))) for _ in range(2))
+    behind = Database(connect(parse(postgres_url)))
+    await follow(store)
+    (card,) = await store.announcing.claim("a", 1, LEASE)
+    await store.announcing.posted(card, "1.0", 1)
+    blocked = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+
+    async with behind.writing() as recording:
+        # What `record` does, stopped just before its commit.
+        await recording.execute(
+            sa.insert(announcements).values(
+                follow_id=card.follow.id, episode=1, seq=1, kind="live", data={}, changed_at=0, created_at=0
+            )
+        )
+        await recording.execute(sa.update(cards).values(due_at=cards.c.due_at))
+        finishing = asyncio.create_task(other.announcing.finish(card))
+        async with asyncio.timeout(10):
+            while not await _count(behind, blocked):
+                pass
+
+    assert await finishing
+    assert await store.announcing.due_in() == 0
+    for each in (store, other, behind):
+        await each.close()
+
+
+async def test_recording_while_somebody_pauses(postgres_url: str) -> None:
+    """One waits for the other; a paused follow is told nothing and nothing is due."""
+    store, other = (Store(Database(connect(parse(postgres_url)))) for _ in range(2))
+    for number in range(10):
+        await follow(store, f"C{number}")
+        (card,) = await store.announcing.claim("a", 1, LEASE)
+        await store.tracking.hint(card.follow.meeting_id)
+        meeting = await look(store)
+
+        await asyncio.gather(
+            store.tracking.record(meeting, Episode(phase="live"), [Change(number + 1)], look_in=0),
+            other.pauses.pause(card, "is_archived"),
+        )
+
+        assert await store.announcing.due_in() is None
+    await store.close()
+    await other.close()
+
+
+async def test_everything_at_once(replicas: list[Store], clock: Clock) -> None:
+    """Four replicas do whatever there is to do: nobody waits for ever, nothing fails, and in the end all is told."""
+    rng = random.Random(8)
+    meetings, channels = [UUID(int=n) for n in range(3)], [f"C{n}" for n in range(3)]
+    seq = 0
+
+    async def act(store: Store, name: str) -> None:
+        nonlocal seq
+        meeting, channel = rng.choice(meetings), rng.choice(channels)
+        match rng.randrange(10):
+            case 0 | 1:
+                await follow(store, channel, meeting=meeting)
+            case 2:
+                await store.follows.unfollow(TEAM, channel, meeting)
+            case 3:
+                await store.pauses.resume(TEAM, channel)
+            case 4:
+                await store.follows.set_volume(TEAM, channel, meeting, rng.choice(list(Volume)))
+            case 5:
+                for card in await store.announcing.claim(name, 2, LEASE):
+                    await store.pauses.pause(card, "not_in_channel")
+            case 6:
+                clock.advance(LEASE)
+                await store.housekeeping.expire()
+                await store.housekeeping.purge(LEASE)
+            case 7:
+                for card in await store.announcing.claim(name, 5, LEASE):
+                    await store.announcing.posted(card, "1.0", card.wanted_version)
+                    await store.announcing.finish(card)
+            case _:
+                await store.tracking.hint(meeting)
+                for due in await store.tracking.claim(name, 2, LEASE):
+                    seq += 1
+                    await store.tracking.record(due, Episode(number=1 + seq // 20), [Change(seq)], look_in=1)
+
+    async def work(store: Store, name: str) -> None:
+        for _ in range(40):
+            await act(store, name)
+
+    await asyncio.gather(*(work(store, str(n)) for n, store in enumerate(replicas)))
+
+    store = replicas[0]
+    for channel in channels:
+        await store.pauses.resume(TEAM, channel)
+        await store.follows.follow(TEAM, channel, meetings[0], user_id=ANN, volume=Volume.NORMAL, episode=Episode())
+    clock.advance(LEASE)
+    slack = Channel()
+    while due := await store.announcing.claim("last", 100, LEASE):
+        for card in due:
+            slack.threads.setdefault(card.ts or "", [])
+            await slack.work_at(store, card)
+            await store.announcing.finish(card)
+    standing = await store.housekeeping.standing()
+    assert standing.unsent == 0
+    assert standing.cards_due == 0
+
+
+async def test_killed_and_started_again(replicas: list[Store], clock: Clock) -> None:
+    """What one replica claimed and did not finish another one does, after the lease, and the first cannot."""
+    first, second, *_ = replicas
+    await follow(first, CHANNEL)
+    await see(first, Episode(phase="live"), Change())
+    (lost,) = await first.announcing.claim("a", 1, LEASE)
+    clock.advance(LEASE)
+    slack = Channel()
+
+    await slack.work(second)
+
+    assert list(slack.threads.values()) == [["live"]]
+    assert not await first.announcing.sent(lost, 1, "9.9")
