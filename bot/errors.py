@@ -10,6 +10,7 @@
     │       └── Malformed      it answered what we cannot understand
     ├── SlackError             Slack did not do what it was asked:
     │   ├── CannotPost         the bot is not in the channel
+    │   ├── NotInvitable       it cannot be, since this is a direct message between others
     │   ├── ChannelArchived    nobody can post in it
     │   ├── SlackBusy          it told us to wait
     │   ├── SlackSilent        it did not say whether it did
@@ -85,6 +86,10 @@ class SlackError(BotError):
 
 class CannotPost(SlackError):
     """I am not in this channel, so I can't post here. Type `/invite @Livestream` here, then try again."""
+
+
+class NotInvitable(SlackError):
+    """I can't post in a direct message between others. Ask in a channel, and post it there."""
 
 
 class ChannelArchived(SlackError):

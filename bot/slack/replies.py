@@ -9,7 +9,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import CannotPost, ChannelArchived, SlackBusy, SlackError, SlackRefuses, SlackSilent
+from bot.errors import CannotPost, ChannelArchived, NotInvitable, SlackBusy, SlackError, SlackRefuses, SlackSilent
 from bot.metrics import Metrics
 from bot.slack.client import OUTAGES, RATE_LIMITED, TRANSPORT_ERRORS, error_code
 from bot.slack.messages import Message
@@ -71,7 +71,7 @@ class Replies:
         try:
             await self._with_patience(call, **arguments)
         except SlackApiError as error:
-            raise _refusal(error_code(error)) from None
+            raise _refusal(error_code(error), arguments["channel"]) from None
         except TRANSPORT_ERRORS as error:
             raise SlackSilent(detail=type(error).__name__) from None
 
@@ -144,9 +144,10 @@ def _retry_after(headers: Any) -> float:
     return float(value) if value.isascii() and value.isdigit() else LONGEST_WAIT + 1
 
 
-def _refusal(code: str) -> SlackError:
+def _refusal(code: str, channel_id: str) -> SlackError:
     if code in _NO_WAY_IN:
-        return CannotPost(detail=code)
+        # Nobody can be invited to a direct message, whose ID begins with a D.
+        return NotInvitable(detail=code) if channel_id.startswith("D") else CannotPost(detail=code)
     if code in ("is_archived", "is_inactive"):
         return ChannelArchived(detail=code)
     if code in RATE_LIMITED:

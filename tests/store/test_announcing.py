@@ -1,8 +1,11 @@
 """Due cards are worked at by one replica each, and nothing in their threads is lost or repeated."""
 
+import sqlalchemy as sa
+
 from bot.store.announcing import DueCard
-from bot.store.database import moment
+from bot.store.database import Database, moment
 from bot.store.store import Store
+from bot.store.tables import announcements
 from tests.store.acting import LEASE, Change, Channel, Clock, Episode, follow, look, see
 
 
@@ -193,7 +196,7 @@ async def test_a_deleted_card(store: Store) -> None:
     assert list(channel.threads.values()) == [["live"], ["ended"]]
 
 
-async def test_sent_twice(store: Store) -> None:
+async def test_sent_twice(store: Store, database: Database) -> None:
     """The first message stays the one that is known."""
     await follow(store)
     await see(store, Episode(phase="live"), Change())
@@ -205,6 +208,8 @@ async def test_sent_twice(store: Store) -> None:
 
     await store.announcing.finish(card)
     assert await store.announcing.due_in() is None
+    async with database.reading() as connection:
+        assert await connection.scalar(sa.select(announcements.c.sent_ts)) == "1.1"
 
 
 async def test_unfollowed_while_somebody_works(store: Store) -> None:

@@ -5,9 +5,9 @@ import io
 
 import pytest
 
-from bot.errors import CannotPost, ChannelArchived, SlackBusy, SlackRefuses
+from bot.errors import CannotPost, ChannelArchived, NotInvitable, SlackBusy, SlackRefuses
 from bot.sandbox.realtimekit import Fault, seeds
-from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, RANDOM, Message
+from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, RANDOM, Channel, Message
 from bot.slack import cards
 from tests.conftest import World
 
@@ -65,6 +65,17 @@ async def test_without_the_bot(connected: World, channel: str) -> None:
 
     assert told.text == CannotPost().sentence
     assert card.text.startswith("Launch keynote is live")
+
+
+async def test_direct_message_between_others(connected: World) -> None:
+    """In a direct message that the bot has no part in, the person is told to ask in a channel instead."""
+    connected.slack.workspace.put_channel(Channel("D0ANNBEN001", "ben", frozenset({ANN, BEN}), is_im=True))
+    answer = await connected.ask(seeds.LIVE, channel="D0ANNBEN001")
+
+    await connected.slack.click(answer, cards.POST_HERE)
+    told = await connected.told_beside(answer)
+
+    assert told.text == NotInvitable().sentence
 
 
 async def test_archived_channel(connected: World, log: io.StringIO) -> None:
