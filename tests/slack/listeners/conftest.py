@@ -1,0 +1,21 @@
+"""Whatever people do is served the same over HTTP and in Socket Mode."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot.sandbox.bot_process import Mode
+from tests.conftest import World
+
+
+@pytest.fixture(params=["http", "socket"])
+def mode(request: pytest.FixtureRequest) -> Mode:
+    chosen: Mode = request.param
+    return chosen
+
+
+@pytest.fixture
+async def connected(world: World, mode: Mode) -> AsyncIterator[World]:
+    """A seeded RealtimeKit, a Slack, and a bot that is connected in each of the two ways."""
+    async with world.bot(mode):
+        yield world
