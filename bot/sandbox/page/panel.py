@@ -22,6 +22,11 @@ class Panel:
         self._kit = kit
         self._returns: dict[str, asyncio.Task[None]] = {}
 
+    @property
+    def returning(self) -> frozenset[str]:
+        """The meetings that have dropped and will come back."""
+        return frozenset(self._returns)
+
     def press(self, step: str, meeting_id: str) -> Meeting:
         """Do one step of `steps`."""
         act = self.steps.get(step)

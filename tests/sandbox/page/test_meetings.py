@@ -17,6 +17,12 @@ async def press(browser: Browser, step: str, meeting_id: str = seeds.LIVE) -> tu
     return status, answer.get("error", answer.get("status"))
 
 
+def status_of(world: World) -> str:
+    livestream = world.kit.meetings[seeds.LIVE].livestream
+    assert livestream is not None
+    return livestream.status
+
+
 async def test_a_broadcast(browser: Browser) -> None:
     """A meeting goes live, fails, is cleared, goes live again and ends; every page hears of each step."""
     async with browser.stream() as changes:
@@ -75,7 +81,8 @@ async def test_drop(browser: Browser, world: World) -> None:
     """A drop is OFFLINE in the same run, and LIVE again after five seconds of the sandbox's time."""
     async with browser.stream() as changes:
         assert await press(browser, "drop") == (200, "OFFLINE")
-        assert await changes.next("meeting_changed") | {"status": "OFFLINE", "running": True}
+        dropped = await changes.next("meeting_changed")
+        assert (dropped["status"], dropped["running"]) == ("OFFLINE", True)
         assert await press(browser, "drop") == (409, "Nothing is on air that could drop.")
 
         world.slack.clock.advance(DROP_SECONDS)
@@ -107,9 +114,7 @@ async def test_something_else_after_a_drop(browser: Browser, world: World, step:
     world.slack.clock.advance(DROP_SECONDS)
     await asyncio.sleep(0.02)
 
-    livestream = world.kit.meetings[seeds.LIVE].livestream
-    assert livestream is not None
-    assert livestream.status == "OFFLINE"
+    assert status_of(world) == "OFFLINE"
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -126,7 +131,18 @@ async def test_ended_elsewhere_after_a_drop(browser: Browser, world: World, gone
     assert seeds.LIVE not in world.kit.meetings or not world.kit.meetings[seeds.LIVE].running
 
 
-async def test_several_drops(browser: Browser, world: World) -> None:
+async def test_started_elsewhere_after_a_drop(browser: Browser, world: World) -> None:
+    """A run that other hands have started since then goes live when they say so."""
+    await press(browser, "drop")
+    world.kit.end(seeds.LIVE)
+    world.kit.start(seeds.LIVE)
+    world.slack.clock.advance(DROP_SECONDS)
+    await asyncio.sleep(0.02)
+
+    assert status_of(world) == "INVOKED"
+
+
+async def test_several_drops(browser: Browser, page: Page, world: World) -> None:
     """A meeting that has come back can drop once more, and others at the same time."""
     for _ in range(2):
         async with browser.stream() as changes:
@@ -135,17 +151,19 @@ async def test_several_drops(browser: Browser, world: World) -> None:
             world.slack.clock.advance(DROP_SECONDS)
             statuses = [(await changes.next("meeting_changed"))["status"] for _ in range(4)]
         assert statuses == ["OFFLINE", "OFFLINE", "LIVE", "LIVE"]
+        assert page.panel.returning == frozenset()
 
 
 async def test_stop_after_a_drop(browser: Browser, page: Page, world: World) -> None:
     """What was to come back is forgotten when the sandbox stops."""
     world.slack.clock.speed = 0
     await press(browser, "drop")
+    assert page.panel.returning == {seeds.LIVE}
     await page.close()
     world.slack.clock.advance(DROP_SECONDS)
     await asyncio.sleep(0.02)
 
-    assert world.kit.meetings[seeds.LIVE].running
+    assert status_of(world) == "OFFLINE"
     assert [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("return of")] == []
 
 
