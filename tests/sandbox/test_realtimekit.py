@@ -1,31 +1,13 @@
 """The sandbox's RealtimeKit: meetings and their livestreams, asked over a real socket."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import AfterEnd, ImpossibleError, RealtimeKit, seeds
-from bot.serving import listen, serving
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
-NOON = 1_780_488_000.0
-
-
-@pytest.fixture
-def kit() -> RealtimeKit:
-    return RealtimeKit(clock=Clock(start=NOON, speed=0))
-
-
-@pytest.fixture
-async def client(kit: RealtimeKit) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"authorization": f"Bearer {kit.api_token}"}
-    async with serving(kit.asgi, listen()) as url:
-        base = f"{url}/client/v4/accounts/{kit.account_id}/realtime/kit/{kit.app_id}/"
-        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=5) as client:
-            yield client
 
 
 async def active(client: httpx.AsyncClient, meeting_id: str) -> httpx.Response:

@@ -1,30 +1,11 @@
 """The sandbox's RealtimeKit: every form an active livestream is answered in, and the seeds that show them."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import SEEDS, RealtimeKit, Shape, seeds
-from bot.serving import listen, serving
-
-NOON = 1_780_488_000.0
-
-
-@pytest.fixture
-def kit() -> RealtimeKit:
-    return RealtimeKit(clock=Clock(start=NOON, speed=0))
-
-
-@pytest.fixture
-async def client(kit: RealtimeKit) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"authorization": f"Bearer {kit.api_token}"}
-    async with serving(kit.asgi, listen()) as url:
-        base = f"{url}/client/v4/accounts/{kit.account_id}/realtime/kit/{kit.app_id}/"
-        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=5) as client:
-            yield client
 
 
 async def active(client: httpx.AsyncClient, meeting_id: str) -> httpx.Response:

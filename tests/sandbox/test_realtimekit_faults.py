@@ -2,14 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
 from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import Call, Fault, RealtimeKit, seeds
-from bot.serving import listen, serving
 
 PATH = f"meetings/{seeds.LIVE}/active-livestream"
 
@@ -19,15 +17,6 @@ def kit() -> RealtimeKit:
     kit = RealtimeKit(clock=Clock(speed=0))
     kit.seed()
     return kit
-
-
-@pytest.fixture
-async def client(kit: RealtimeKit) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"authorization": f"Bearer {kit.api_token}"}
-    async with serving(kit.asgi, listen()) as url:
-        base = f"{url}/client/v4/accounts/{kit.account_id}/realtime/kit/{kit.app_id}/"
-        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=5) as client:
-            yield client
 
 
 def next_call(kit: RealtimeKit) -> asyncio.Future[Call]:
