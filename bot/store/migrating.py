@@ -40,16 +40,18 @@ def _migrate_sqlite(url: URL, migrations: Path) -> None:
     timeout = {"timeout": database.BUSY_SECONDS}
     engine = sa.create_engine(url.set(drivername="sqlite"), poolclass=sa.NullPool, connect_args=timeout)
     sa.event.listen(engine, "connect", _set_up_sqlite)
+    steps = _Steps(url, migrations)
     with engine.connect() as connection:
         # The lock; the second one to come waits here.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        _upgrade(connection, url, migrations)
+        steps.run(connection)
         connection.commit()
 
 
 async def _migrate_postgresql(url: URL, migrations: Path) -> None:
     # A step may take longer than any other statement.
     timeout = {"timeout": database.CONNECT_SECONDS}
+    steps = _Steps(url, migrations)
     async with contextlib.AsyncExitStack() as stack:
         engine = create_async_engine(url, poolclass=sa.NullPool, connect_args=timeout)
         stack.push_async_callback(engine.dispose)
@@ -60,21 +62,31 @@ async def _migrate_postgresql(url: URL, migrations: Path) -> None:
             raise ConfigurationError([explain(error, url)]) from error
         # The second one to come waits here, until the transaction ends.
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        await connection.run_sync(_upgrade, url, migrations)
+        await connection.run_sync(steps.run)
 
 
-def _upgrade(connection: sa.Connection, url: URL, migrations: Path) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    present = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if present is not None and present not in known:
-        newer = f"{place(url)} was written by a newer version of this bot; run that version, or name another database"
-        raise ConfigurationError([f"{newer} in DATABASE_URL."])
-    command.upgrade(config, "head")
-    # Changes nothing, and fails here and now where the bot could only read.
-    connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
+class _Steps:
+    """What there is to run. Read before the lock is taken, which is then held for what is missing alone."""
+
+    def __init__(self, url: URL, migrations: Path) -> None:
+        self._url = url
+        self._config = Config()
+        self._config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+        script = ScriptDirectory.from_config(self._config)
+        self._known = {step.revision for step in script.walk_revisions()}
+        self._newest = script.get_current_head()
+
+    def run(self, connection: sa.Connection) -> None:
+        """Run those that the database has not seen."""
+        present = MigrationContext.configure(connection).get_current_revision()
+        if present is not None and present not in self._known:
+            newer = f"{place(self._url)} was written by a newer version of this bot; run that version"
+            raise ConfigurationError([f"{newer}, or name another database in DATABASE_URL."])
+        if present != self._newest:
+            self._config.attributes["connection"] = connection
+            command.upgrade(self._config, "head")
+        # Changes nothing, and fails here and now where the bot could only read.
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
 
 
 def _set_up_sqlite(connection: Any, record: object) -> None:

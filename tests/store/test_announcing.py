@@ -186,13 +186,15 @@ async def test_a_deleted_card(store: Store) -> None:
     await see(store, Episode(phase="live"), Change())
     channel = Channel()
     await channel.work(store)
-    await see(store, Episode(phase="ended"), Change(2, "ended"))
+    await see(store, Episode(phase="live"), Change(2, "ended"), visible=False)
     card = await claim(store)
+    assert not card.needs_edit
 
     assert await store.announcing.lost(card)
 
     await store.announcing.finish(card)
-    await channel.work(store)
+    (card,) = await channel.work(store)
+    assert card.needs_edit
     assert list(channel.threads.values()) == [["live"], ["ended"]]
 
 

@@ -122,6 +122,15 @@ async def test_a_locked_file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -
     await store.close()
 
 
+async def test_the_file_s_journal(sqlite_url: str) -> None:
+    """Is the one with which readers and the writer do not wait for each other."""
+    database = Database(connect(parse(sqlite_url)))
+    async with database.reading() as connection:
+        assert await connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
+        assert await connection.scalar(sa.text("PRAGMA synchronous")) == 2
+    await database.close()
+
+
 async def test_readers_do_not_wait(store: Store, database: Database) -> None:
     """While somebody writes, lists are answered."""
     async with database.writing() as connection:

@@ -47,8 +47,8 @@ async def test_all_cards_of_the_follow_wait(store: Store) -> None:
     first, second = await store.announcing.claim("announcer", 10, LEASE)
 
     assert await store.pauses.pause(first, "is_archived") is not None
-    assert await store.pauses.pause(second, "is_archived") is None
     assert not await store.announcing.posted(second, "1.0", 1)
+    assert await store.pauses.pause(second, "is_archived") is None
 
     assert await store.announcing.due_in() is None
 
