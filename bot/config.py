@@ -155,6 +155,27 @@ class ServerSettings(SettingsSection):
     port: int = Field(3000, ge=1, le=65535, description="Port to listen on")
 
 
+class StoreSettings(SettingsSection):
+    """Where the bot remembers what is followed."""
+
+    database_url: SecretStr = Field(
+        SecretStr("sqlite+aiosqlite:///livestream-bot.db"),
+        description="SQLite file (sqlite+aiosqlite:///...) or PostgreSQL database (postgresql+asyncpg://...)",
+    )
+
+
+class FollowSettings(SettingsSection):
+    """How meetings are followed."""
+
+    follow_grace_seconds: int = Field(
+        60, ge=0, le=3600, description="How long a livestream may be off the air before that is its end, in seconds"
+    )
+    realtimekit_webhook_key_url: Url = Field(
+        "https://api.realtime.cloudflare.com/.well-known/webhooks.json",
+        description="Where the public key of RealtimeKit's webhooks is",
+    )
+
+
 class LogSettings(SettingsSection):
     """What the bot writes to standard error."""
 
@@ -171,7 +192,7 @@ class LogSettings(SettingsSection):
         return value.strip().upper() if info.field_name == "log_level" else value.strip().lower()
 
 
-class Settings(LogSettings, ServerSettings, CloudflareSettings, SlackSettings):
+class Settings(LogSettings, ServerSettings, FollowSettings, StoreSettings, CloudflareSettings, SlackSettings):
     """All that `run` needs."""
 
 

@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_LONG_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 900, 3600)
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10)
 
 
@@ -43,6 +44,54 @@ class Metrics:
         )
         self.slack_calls = Counter(
             "livestream_bot_slack_calls", "Requests to Slack.", ["method", "outcome"], registry=self.registry
+        )
+
+        self._following()
+
+    def _following(self) -> None:
+        self.follows = Gauge("livestream_bot_follows", "Follows by state.", ["state"], registry=self.registry)
+        self.observations = Counter(
+            "livestream_bot_observations",
+            "Looks at followed meetings, by what was seen or why nothing was.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.changes = Counter(
+            "livestream_bot_changes", "Changes that were recorded, by kind.", ["kind"], registry=self.registry
+        )
+        self.detection_seconds = Histogram(
+            "livestream_bot_detection_delay_seconds",
+            "From a change, where Cloudflare says when it was, to its being seen.",
+            buckets=_LONG_SECONDS,
+            registry=self.registry,
+        )
+        self.webhooks = Counter(
+            "livestream_bot_webhooks", "Requests to /realtimekit/webhooks.", ["outcome"], registry=self.registry
+        )
+        self.announcements = Counter(
+            "livestream_bot_announcements",
+            "What was to be said in Slack: posts, edits, replies; sent, waiting, refused or unconfirmed.",
+            ["what", "outcome"],
+            registry=self.registry,
+        )
+        self.announcement_seconds = Histogram(
+            "livestream_bot_announcement_seconds",
+            "From a change's being recorded to its reply in a thread.",
+            buckets=_LONG_SECONDS,
+            registry=self.registry,
+        )
+        self.unsent = Gauge("livestream_bot_unsent_announcements", "Replies still to be sent.", registry=self.registry)
+        self.oldest_unsent_seconds = Gauge(
+            "livestream_bot_oldest_unsent_announcement_seconds",
+            "How long the oldest of them has waited.",
+            registry=self.registry,
+        )
+        self.meetings_due = Gauge("livestream_bot_meetings_due", "Meetings to look at now.", registry=self.registry)
+        self.cards_due = Gauge("livestream_bot_cards_due", "Cards to work at now.", registry=self.registry)
+        self.budget_left = Gauge(
+            "livestream_bot_cloudflare_budget_left",
+            "Requests that Cloudflare still takes in these five minutes, of 1,200.",
+            registry=self.registry,
         )
 
     def cloudflare_call(self, endpoint: str, outcome: str, seconds: float) -> None:

@@ -28,7 +28,18 @@ from bot.serving import listen, serving
 hypothesis.settings.register_profile("bot", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("bot")
 
-OURS = ("HTTPS_PROXY", "https_proxy", "SLACK_", "CLOUDFLARE_", "REALTIMEKIT_", "LOG_", "HOST", "PORT")
+OURS = (
+    "HTTPS_PROXY",
+    "https_proxy",
+    "SLACK_",
+    "CLOUDFLARE_",
+    "REALTIMEKIT_",
+    "DATABASE_",
+    "FOLLOW_",
+    "LOG_",
+    "HOST",
+    "PORT",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,18 @@ Mode = Literal["socket", "http"]
 _READY_SECONDS = 20.0
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.05
-_OURS = ("HTTPS_PROXY", "https_proxy", "SLACK_", "CLOUDFLARE_", "REALTIMEKIT_", "DATABASE_", "LOG_", "HOST", "PORT")
+_OURS = (
+    "HTTPS_PROXY",
+    "https_proxy",
+    "SLACK_",
+    "CLOUDFLARE_",
+    "REALTIMEKIT_",
+    "DATABASE_",
+    "FOLLOW_",
+    "LOG_",
+    "HOST",
+    "PORT",
+)
 _LAST_WORDS = 4_000
 
 

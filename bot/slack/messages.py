@@ -1,6 +1,7 @@
 """The shape of what the bot says in Slack."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,13 +17,24 @@ class Message:
     blocks: tuple[Block, ...] = ()
 
 
+class Choice(StrEnum):
+    """What the menu of a followed meeting's card offers."""
+
+    QUIET = "quiet"
+    NORMAL = "normal"
+    LOUD = "loud"
+    REFRESH = "refresh"
+    UNFOLLOW = "unfollow"
+
+
 class CardState(BaseModel):
-    """What a card's buttons carry, so that any replica can serve a click on them."""
+    """What a card's buttons and the options of its menu carry, so that any replica can serve a click on them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     meeting_id: str = Field(alias="m", pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
     posted_by: str | None = Field(None, alias="by", pattern=r"^[A-Z0-9]{1,32}$")
+    choice: Choice | None = Field(None, alias="do")
 
     def value(self) -> str:
         """The button's value: at most 100 of the 2,000 characters that Slack allows."""

@@ -56,9 +56,14 @@ class _Container(BaseModel):
     is_ephemeral: bool = False
 
 
+class _Option(BaseModel):
+    value: str = ""
+
+
 class _Action(BaseModel):
     action_id: str
     value: str = ""
+    selected_option: _Option = Field(default_factory=_Option)
 
 
 class _BlockActions(BaseModel):
@@ -99,7 +104,7 @@ def _click(body: _BlockActions) -> Request:
         user_id=body.user.id,
         channel_id=body.channel.id,
         response_url=body.response_url,
-        card=CardState.read(action.value),
+        card=CardState.read(action.value or action.selected_option.value),
         message_ts=body.container.message_ts,
         on_private_card=body.container.is_ephemeral,
     )

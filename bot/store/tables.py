@@ -1,11 +1,12 @@
 """The tables, as the newest migration leaves them (a test compares the two).
 
-    meetings ──< follows ──< cards ──< announcements        budget
+    meetings ──< follows ──< cards ──< announcements        duties        budget
 
 A meeting that is followed has one row, each channel's follow of it another; each of its episodes has a card in every
-channel, and a card its announcements (the outbox). Whoever goes for several of these in one transaction locks the
-meeting first, so no two wait for each other: the meeting's row is the mutex of all that hangs on it. Who only works at
-one card locks just that card.
+channel, and a card its announcements (the outbox). A duty is what one replica does for all of them.
+
+Whoever goes for several of these in one transaction locks the meeting first, so no two wait for each other: the
+meeting's row is the mutex of all that hangs on it. Who only works at one card locks just that card.
 
 Times are epoch seconds (UTC).
 """
@@ -110,6 +111,7 @@ cards = sa.Table(
     sa.Column("follow_id", sa.ForeignKey(follows.c.id, ondelete="CASCADE")),
     sa.Column("episode", sa.Integer),
     sa.Column("ts", sa.Text),  # Slack's name of the message; NULL until it is posted
+    sa.Column("lost", sa.Integer, nullable=False, server_default="0"),  # how often its message was deleted in Slack
     sa.Column("wanted", sa.JSON, nullable=False),  # the Episode to show, to_dict()
     sa.Column("wanted_version", sa.Integer, nullable=False),
     sa.Column("shown_version", sa.Integer, nullable=False),
@@ -149,6 +151,15 @@ _partial_index(
     announcements.c.episode,
     announcements.c.id,
     where="sent_at IS NULL",
+)
+
+duties = sa.Table(
+    "duties",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("due_at", sa.Double, nullable=False),  # when to do it; while somebody does, when the lease ends
+    sa.Column("lease", sa.Text),
+    sa.Column("done_at", sa.Double),  # when it was done last
 )
 
 budget = sa.Table(

@@ -1,4 +1,4 @@
-"""Meetings, follows, cards, announcements and the budget."""
+"""Meetings, follows, cards, announcements, duties and the budget."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,6 +15,14 @@ def upgrade() -> None:
     _follows()
     _cards()
     _announcements()
+    op.create_table(
+        "duties",
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("due_at", sa.Double, nullable=False),
+        sa.Column("lease", sa.Text),
+        sa.Column("done_at", sa.Double),
+        sa.PrimaryKeyConstraint("name", name="pk_duties"),
+    )
     op.create_table(
         "budget",
         sa.Column("slot", sa.BigInteger, autoincrement=False, nullable=False),
@@ -75,6 +83,7 @@ def _cards() -> None:
         sa.Column("follow_id", sa.Uuid, nullable=False),
         sa.Column("episode", sa.Integer, nullable=False),
         sa.Column("ts", sa.Text),
+        sa.Column("lost", sa.Integer, server_default="0", nullable=False),
         sa.Column("wanted", sa.JSON, nullable=False),
         sa.Column("wanted_version", sa.Integer, nullable=False),
         sa.Column("shown_version", sa.Integer, nullable=False),
