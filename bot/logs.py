@@ -12,7 +12,10 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 _MASK = "[secret]"
-_NOISY = ("httpx", "httpcore", "aiohttp", "asyncio", "slack_bolt", "slack_sdk", "uvicorn", "websockets", "multipart")
+_NOISY = (
+    *("httpx", "httpcore", "aiohttp", "asyncio", "slack_bolt", "slack_sdk", "uvicorn", "websockets", "multipart"),
+    *("aiosqlite", "alembic", "sqlalchemy"),
+)
 
 # Slack's tokens, the ticket in a Socket Mode address, and bearer tokens: somebody else's, or made while the bot runs.
 _SECRET_LOOKING = re.compile(r"(xox[a-z](?:\.xox[a-z])?-|xapp-|ticket=|bearer\s+)[^\s\"'<>&,;)\\\x1b]+", re.IGNORECASE)

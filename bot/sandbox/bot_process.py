@@ -5,7 +5,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -81,7 +81,9 @@ def settings_for(slack: Slack, slack_url: str, kit: RealtimeKit, kit_url: str, m
 
 
 @contextlib.asynccontextmanager
-async def bot_process(settings: Mapping[str, str]) -> AsyncIterator[BotProcess]:
+async def bot_process(
+    settings: Mapping[str, str], arguments: Sequence[str] = ("-m", "bot", "run")
+) -> AsyncIterator[BotProcess]:
     """Run `livestream-bot run` until the block ends, yielding once it is ready. Raises BotDidNotStart.
 
     It runs in an empty folder and without this process's own settings, so that no `.env` of a real workspace reaches
@@ -96,7 +98,7 @@ async def bot_process(settings: Mapping[str, str]) -> AsyncIterator[BotProcess]:
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "bot", "run"),
+                *arguments,
                 cwd=folder,
                 env=environment,
                 stdin=asyncio.subprocess.DEVNULL,

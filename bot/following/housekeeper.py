@@ -1,0 +1,82 @@
+"""Does now and then what nobody asks for: lets follows expire, clears away what is old, and counts."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from bot.clock import Clock
+from bot.errors import StoreUnreachable
+from bot.metrics import Metrics
+from bot.store.housekeeping import Housekeeping, Standing
+
+TURN_SECONDS = 15.0
+PURGE_TURNS = 240
+"""An hour."""
+KEPT_SECONDS = 30 * 24 * 3600.0
+"""How long the record of a past episode is kept. Its messages stay in Slack."""
+
+log = structlog.get_logger(__name__)
+
+
+class Housekeeper:
+    """One turn every 15 seconds. Any number of replicas may do it at once."""
+
+    def __init__(
+        self,
+        housekeeping: Housekeeping,
+        *,
+        tell_creators: Callable[[], Awaitable[None]],
+        budget_left: Callable[[], int],
+        something_is_due: Callable[[], None],
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        """`tell_creators` of paused follows; `something_is_due` wakes who says in Slack what has expired."""
+        self._housekeeping = housekeeping
+        self._tell_creators = tell_creators
+        self._budget_left = budget_left
+        self._something_is_due = something_is_due
+        self._clock = clock
+        self._metrics = metrics
+        self._turns = 0
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            await self._turn()
+            await self._clock.sleep(TURN_SECONDS)
+
+    async def _turn(self) -> None:
+        try:
+            await self._expire()
+            await self._purge()
+            await self._tell_creators()
+            self._count(await self._housekeeping.standing())
+        except StoreUnreachable as error:
+            log.warning("store_unreachable", detail=error.detail)
+        except Exception:
+            # What fails now may work in a quarter of a minute; nothing here may end the rest.
+            log.exception("housekeeping_broke")
+
+    async def _expire(self) -> None:
+        expired = await self._housekeeping.expire()
+        if expired:
+            log.info("expired", follows=len(expired))
+            self._something_is_due()
+
+    async def _purge(self) -> None:
+        self._turns += 1
+        if self._turns % PURGE_TURNS != 1:
+            return
+        rows = await self._housekeeping.purge(KEPT_SECONDS)
+        if rows:
+            log.info("purged", rows=rows)
+
+    def _count(self, standing: Standing) -> None:
+        for state, number in standing.follows.items():
+            self._metrics.follows.labels(state).set(number)
+        self._metrics.unsent.set(standing.unsent)
+        self._metrics.oldest_unsent_seconds.set(standing.oldest_unsent_seconds)
+        self._metrics.meetings_due.set(standing.meetings_due)
+        self._metrics.cards_due.set(standing.cards_due)
+        self._metrics.budget_left.set(self._budget_left())
