@@ -28,7 +28,7 @@ class Turns:
     clock: Clock
     store: Store
     metrics: Metrics = field(default_factory=Metrics)
-    told: int = 0
+    turned: asyncio.Event = field(default_factory=asyncio.Event)
     woken: int = 0
 
     def __post_init__(self) -> None:
@@ -42,19 +42,19 @@ class Turns:
         )
 
     async def _tell(self) -> None:
-        self.told += 1
+        self.turned.set()
 
     def _wake(self) -> None:
         self.woken += 1
 
     async def next(self, seconds: float = TURN_SECONDS) -> None:
-        told = self.told
-        await asyncio.sleep(0.01)
-        self.clock.advance(seconds)
         async with asyncio.timeout(10):
-            while self.told == told:
-                await asyncio.sleep(0.005)
-        await asyncio.sleep(0.05)  # what comes after telling is one read
+            await self.turned.wait()
+            self.turned.clear()
+            await asyncio.sleep(0.02)  # what comes after telling is one read
+            self.clock.advance(seconds)
+            await self.turned.wait()
+        await asyncio.sleep(0.02)
 
     def gauge(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"livestream_bot_{name}", labels)
