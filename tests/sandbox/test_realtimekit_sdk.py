@@ -99,6 +99,30 @@ async def test_the_sdk_starts_and_stops_a_livestream(kit: RealtimeKit, sdk: Asyn
     assert not kit.meetings[seeds.NEVER_LIVE].running
 
 
+async def test_the_sdk_manages_webhooks(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
+    """Every method that the SDK has for webhooks finds what it looks for."""
+    webhooks, url = sdk.realtime_kit.webhooks, "https://bot.example.com/realtimekit/webhooks"
+    account, app = kit.account_id, kit.app_id
+
+    added = await webhooks.create_webhook(
+        app, account_id=account, name="Bot", url=url, events=["livestreaming.statusUpdate"]
+    )
+    webhook_id = added.data.id
+    edited = await webhooks.edit_webhook(webhook_id, account_id=account, app_id=app, enabled=False)
+    replaced = await webhooks.replace_webhook(
+        webhook_id, account_id=account, app_id=app, name="New", url=url, events=["meeting.ended"]
+    )
+    one = await webhooks.get_webhook_by_id(webhook_id, account_id=account, app_id=app)
+    listed = await webhooks.get_webhooks(app, account_id=account)
+    deleted = await webhooks.delete_webhook(webhook_id, account_id=account, app_id=app)
+
+    assert (added.data.enabled, edited.data.enabled, replaced.data.enabled) == (True, False, True)
+    assert (one.data.name, one.data.url, one.data.events) == ("New", url, ["meeting.ended"])
+    assert one.data.created_at.timestamp() == pytest.approx(kit.clock.now(), abs=0.001)
+    assert [each.id for each in listed.data] == [webhook_id] == [deleted.data.id]
+    assert kit.webhooks == {}
+
+
 async def test_the_sdk_raises_what_it_raises_for_cloudflare(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
     """No livestream, a bad token and a limit are errors of their own to the SDK."""
 

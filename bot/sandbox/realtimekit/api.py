@@ -108,13 +108,13 @@ class Api:
         return json_response(ok({"message": "Livestream stopped successfully"}))
 
     def _meeting(self, request: Request) -> Meeting:
-        meeting = self._studio.meetings.get(_uuid_in(request, "meeting_id"))
+        meeting = self._studio.meetings.get(uuid_in(request, "meeting_id"))
         if meeting is None:
             raise RefusedError(404, "Meeting not found")
         return meeting
 
     def _livestream(self, request: Request) -> Livestream:
-        livestream = self._studio.livestream(_uuid_in(request, "livestream_id"))
+        livestream = self._studio.livestream(uuid_in(request, "livestream_id"))
         if livestream is None:
             raise RefusedError(404, "Livestream not found")
         return livestream
@@ -138,7 +138,8 @@ async def not_routed(_: Request, error: Exception) -> Response:
 ERRORS = {RefusedError: refuse, ImpossibleError: refuse, ValidationError: refuse, 404: not_routed, 405: not_routed}
 
 
-def _uuid_in(request: Request, name: str) -> str:
+def uuid_in(request: Request, name: str) -> str:
+    """The UUID in a part of the path, in lower case. Raises RefusedError."""
     text = str(request.path_params[name])
     if not _UUID.fullmatch(text):
         raise RefusedError(400, f"{name} must be a valid UUID")

@@ -17,6 +17,8 @@ from bot.sandbox.realtimekit.envelopes import NO_ROUTE, turned_away
 from bot.sandbox.realtimekit.faults import Fault
 
 PREFIX = "/client/v4/accounts/{account_id}/realtime/kit/{app_id}"
+KEY_PATH = "/.well-known/webhooks.json"
+"""Where the public key of webhooks is: at Cloudflare on a host of its own, open to everybody."""
 _PREFIX = re.compile(r"/client/v4/accounts/(?P<account_id>[^/]*)/realtime/kit/(?P<app_id>[^/]*)/")
 
 
@@ -30,7 +32,10 @@ class Tenant:
 
 
 class Gateway:
-    """ASGI middleware: latency, faults, token, budget, account and app, in this order; and the call log."""
+    """ASGI middleware: latency, faults, token, budget, account and app, in this order; and the call log.
+
+    Of these, the public key of webhooks knows latency and faults only.
+    """
 
     def __init__(self, app: ASGIApp, *, tenant: Tenant, conditions: Conditions, clock: Clock) -> None:
         self._app = app
@@ -70,8 +75,10 @@ class Gateway:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[str, str] = {}
-        answer: Response | None = None
-        if not self._token_is_good(Headers(scope=scope).get("authorization", "")):
+        answer: Response | None
+        if scope["path"] == KEY_PATH:
+            answer = None
+        elif not self._token_is_good(Headers(scope=scope).get("authorization", "")):
             answer = faults.unauthorised()
         elif "retry-after" in (headers := self._spend()):
             answer = faults.rate_limited(headers)

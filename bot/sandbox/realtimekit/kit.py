@@ -4,20 +4,22 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import api
+from bot.sandbox.realtimekit import api, webhooks_api
 from bot.sandbox.realtimekit.conditions import Conditions
 from bot.sandbox.realtimekit.gateway import Gateway, Tenant
 from bot.sandbox.realtimekit.studio import Studio
+from bot.sandbox.realtimekit.webhooks import Webhooks
 
 ACCOUNT_ID = "5a4d0b0c0a7e4f1c9d2e3f4a5b6c7d8e"
 APP_ID = "sandbox-realtimekit-app"
 API_TOKEN = "cf-sandbox-api-token-of-the-livestream-bot"
 
 
-class RealtimeKit(Studio, Conditions):
-    """Cloudflare RealtimeKit as a peer on this machine: meetings, conditions, and the ASGI app that answers.
+class RealtimeKit(Studio, Conditions, Webhooks):
+    """Cloudflare RealtimeKit as a peer on this machine: meetings, conditions, webhooks, and the ASGI app that answers.
 
-    `asgi` holds no connection and needs no lifespan: serve it with `bot.serving.serving`.
+    `asgi` holds no connection and needs no lifespan: serve it with `bot.serving.serving`. Webhooks are told of changes
+    inside `async with kit.delivering():`.
     """
 
     def __init__(
@@ -29,9 +31,10 @@ class RealtimeKit(Studio, Conditions):
     ) -> None:
         Studio.__init__(self, clock or Clock())
         Conditions.__init__(self)
+        Webhooks.__init__(self, self.clock, self.changes)
         self.tenant = Tenant(account_id, app_id, api_token)
         self.asgi = Starlette(
-            routes=api.Api(self, self).routes(),
+            routes=[*api.Api(self, self).routes(), *webhooks_api.WebhooksApi(self).routes()],
             middleware=[Middleware(Gateway, tenant=self.tenant, conditions=self, clock=self.clock)],
             exception_handlers=api.ERRORS,
         )

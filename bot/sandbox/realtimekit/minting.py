@@ -21,6 +21,16 @@ def session_id() -> str:
     return str(uuid.uuid4())
 
 
+def webhook_id() -> str:
+    """A new webhook's id, a UUID."""
+    return str(uuid.uuid4())
+
+
+def delivery_id() -> str:
+    """A new `rtk-uuid`."""
+    return str(uuid.uuid4())
+
+
 def playback_url(meeting: str) -> str:
     """The HLS manifest of a meeting's livestream, as Cloudflare Stream addresses it today."""
     return f"https://customer-{_CUSTOMER}.cloudflarestream.com/{_derived(meeting, 'video').hex}/manifest/video.m3u8"

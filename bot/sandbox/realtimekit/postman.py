@@ -1,0 +1,160 @@
+"""Brings signed events to the addresses of webhooks, over HTTP, as often as RealtimeKit tries."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from bot.sandbox.clock import Clock
+
+RETRY_WAITS = (1.0, 5.0, 30.0, 120.0, 600.0)
+"""Seconds of the sandbox before each further attempt. Dyte documented five; their waits are made up."""
+WAITING_MAX = 5_000
+_AT_ONCE = 16
+_KEPT = 500
+
+AddressOf = Callable[[str], str | None]
+Headers = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What is to be brought to a webhook. `headers` are asked for anew at each attempt. No repr shows a secret.
+
+    What is not `genuine` goes the same way, and is forgotten.
+    """
+
+    webhook_id: str
+    event: str
+    meeting_id: str
+    body: bytes = field(repr=False)
+    headers: Callable[[], Headers] = field(repr=False)
+    genuine: bool = True
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How it went: the last HTTP status (None without an answer), the number of attempts (0: it was never tried),
+    and when it was over, in epoch seconds of the sandbox."""
+
+    webhook_id: str
+    event: str
+    meeting_id: str
+    status: int | None
+    attempts: int
+    at: float
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the receiver took it."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+class Postman:
+    """Delivers inside `delivering()`; what is posted outside of it waits there. No order is promised.
+
+    `seconds` is the deadline of an attempt, in real time: it tests how fast a receiver is.
+    """
+
+    def __init__(self, clock: Clock, address_of: AddressOf) -> None:
+        self.seconds = 3.0
+        self.deliveries: deque[Delivery] = deque(maxlen=_KEPT)
+        self.on_delivery: list[Callable[[Delivery], None]] = []
+        self.last: Parcel | None = None
+        self._clock = clock
+        self._address_of = address_of
+        self._released = asyncio.Event()
+        self._released.set()
+        self._lanes = asyncio.Semaphore(_AT_ONCE)
+        self._backlog: deque[Parcel] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing leaves, repetitions included, until this is False again."""
+        return not self._released.is_set()
+
+    @held.setter
+    def held(self, held: bool) -> None:
+        if held:
+            self._released.clear()
+        else:
+            self._released.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many parcels are not over: not tried yet, under way, or waiting for another attempt."""
+        return len(self._backlog) + len(self._tasks)
+
+    def post(self, parcel: Parcel) -> None:
+        """Take a parcel. Where too many wait already it is over at once, without an attempt."""
+        if self.waiting >= WAITING_MAX:
+            self._note(parcel, None, 0)
+        elif self._session is None:
+            self._backlog.append(parcel)
+        else:
+            self._send_off(parcel, self._session)
+
+    @contextlib.asynccontextmanager
+    async def delivering(self) -> AsyncIterator[None]:
+        """Deliver until the block ends; what is under way then is given up."""
+        async with aiohttp.ClientSession() as session:
+            self._session = session
+            try:
+                while self._backlog:
+                    self._send_off(self._backlog.popleft(), session)
+                yield
+            finally:
+                self._session = None
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def settled(self) -> None:
+        """Wait until nothing is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _send_off(self, parcel: Parcel, session: aiohttp.ClientSession) -> None:
+        task = asyncio.create_task(self._deliver(parcel, session), name="delivering to a webhook")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, parcel: Parcel, session: aiohttp.ClientSession) -> None:
+        """Only 5xx and network errors are tried again. A webhook that is gone or disabled meanwhile gets nothing."""
+        status, attempts = None, 0
+        for wait in (0.0, *RETRY_WAITS):
+            await self._clock.sleep(wait)
+            async with self._lanes:
+                await self._released.wait()
+                if (url := self._address_of(parcel.webhook_id)) is None:
+                    break
+                status, attempts = await self._attempt(parcel, url, session), attempts + 1
+            if status is not None and status < 500:
+                break
+        self._note(parcel, status, attempts)
+
+    async def _attempt(self, parcel: Parcel, url: str, session: aiohttp.ClientSession) -> int | None:
+        headers = parcel.headers()
+        if parcel.genuine:
+            self.last = dataclasses.replace(parcel, headers=lambda: headers)
+        try:
+            async with (
+                asyncio.timeout(self.seconds),
+                session.post(url, data=parcel.body, headers=headers, allow_redirects=False) as answer,
+            ):
+                await answer.read()
+                return answer.status
+        except (aiohttp.ClientError, TimeoutError):
+            return None
+
+    def _note(self, parcel: Parcel, status: int | None, attempts: int) -> None:
+        delivery = Delivery(parcel.webhook_id, parcel.event, parcel.meeting_id, status, attempts, at=self._clock.now())
+        self.deliveries.append(delivery)
+        for listener in self.on_delivery:
+            listener(delivery)

@@ -1,0 +1,122 @@
+"""The endpoints of webhooks, and the public key of their signatures."""
+
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, Field, StrictBool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bot.sandbox.realtimekit.api import RefusedError, uuid_in
+from bot.sandbox.realtimekit.envelopes import iso, ok
+from bot.sandbox.realtimekit.events import Event
+from bot.sandbox.realtimekit.faults import json_response
+from bot.sandbox.realtimekit.gateway import KEY_PATH, PREFIX
+from bot.sandbox.realtimekit.webhooks import Webhook, Webhooks
+
+
+def _web_address(text: str) -> str:
+    address = urlsplit(text)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise ValueError("must be a URL")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_web_address)]
+
+
+class WholeWebhook(BaseModel):
+    """The body of POST and PUT."""
+
+    name: str = Field(min_length=1)
+    url: Address
+    events: list[Event] = Field(min_length=1)
+    enabled: StrictBool = True
+
+
+class SomeOfAWebhook(WholeWebhook):
+    """The body of PATCH: what is left out stays."""
+
+    name: str = Field("", min_length=1)
+    url: Address = ""
+    events: list[Event] = Field([], min_length=1)
+
+
+class WebhooksApi:
+    """The endpoints, over the webhooks of a kit."""
+
+    def __init__(self, webhooks: Webhooks) -> None:
+        self._webhooks = webhooks
+
+    def routes(self) -> list[Route]:
+        """Where each endpoint is found."""
+        all_of_them, one = f"{PREFIX}/webhooks", f"{PREFIX}/webhooks/{{webhook_id}}"
+        return [
+            Route(all_of_them, self.every, methods=["GET"]),
+            Route(all_of_them, self.add, methods=["POST"]),
+            Route(one, self.get, methods=["GET"]),
+            Route(one, self.edit, methods=["PATCH"]),
+            Route(one, self.replace, methods=["PUT"]),
+            Route(one, self.remove, methods=["DELETE"]),
+            Route(KEY_PATH, self.key, methods=["GET"]),
+        ]
+
+    async def every(self, _: Request) -> Response:
+        """Every webhook."""
+        return json_response(ok([view(webhook) for webhook in self._webhooks.webhooks.values()]))
+
+    async def add(self, request: Request) -> Response:
+        """A new webhook."""
+        body = WholeWebhook.model_validate_json(await request.body())
+        webhook = self._webhooks.add_webhook(body.url, body.events, body.name, body.enabled)
+        return json_response(ok(view(webhook), 201))
+
+    async def get(self, request: Request) -> Response:
+        """One webhook."""
+        return json_response(ok(view(self._webhook(request))))
+
+    async def edit(self, request: Request) -> Response:
+        """Change what is given of a webhook."""
+        webhook = self._webhook(request)
+        body = SomeOfAWebhook.model_validate_json(await request.body())
+        return self._changed(webhook, body.model_dump(exclude_unset=True))
+
+    async def replace(self, request: Request) -> Response:
+        """Change all of a webhook but its id."""
+        webhook = self._webhook(request)
+        body = WholeWebhook.model_validate_json(await request.body())
+        return self._changed(webhook, body.model_dump())
+
+    async def remove(self, request: Request) -> Response:
+        """Delete a webhook; the answer shows it once more."""
+        webhook = self._webhooks.remove_webhook(self._webhook(request).id)
+        return json_response(ok(view(webhook)))
+
+    async def key(self, _: Request) -> Response:
+        """The key that a receiver verifies signatures with."""
+        answer = ok({"publicKey": self._webhooks.public_key})
+        answer.body["message"] = ""
+        return json_response(answer)
+
+    def _changed(self, webhook: Webhook, fields: dict[str, Any]) -> Response:
+        return json_response(ok(view(self._webhooks.change_webhook(webhook.id, **fields))))
+
+    def _webhook(self, request: Request) -> Webhook:
+        webhook = self._webhooks.webhooks.get(uuid_in(request, "webhook_id"))
+        if webhook is None:
+            raise RefusedError(404, "Webhook not found")
+        return webhook
+
+
+def view(webhook: Webhook) -> dict[str, Any]:
+    """A webhook as Cloudflare tells it."""
+    return {
+        "id": webhook.id,
+        "name": webhook.name,
+        "url": webhook.url,
+        "events": list(webhook.events),
+        "enabled": webhook.enabled,
+        "created_at": iso(webhook.created_at),
+        "updated_at": iso(webhook.updated_at),
+    }
