@@ -101,6 +101,36 @@ async def test_drop(slack: Slack, client: AsyncWebClient) -> None:
     assert len(slack.messages(GENERAL, ANN)) == 1
 
 
+async def test_drop_after_accepting(slack: Slack, client: AsyncWebClient) -> None:
+    """So many calls of one method are done without an answer; what is refused is not among them."""
+    slack.drop_after_accepting_next("chat.postMessage", times=1)
+    slack.refuse_next("chat.postMessage", "fatal_error")
+
+    assert await refusal(client) == (200, "fatal_error", None)
+    await client.auth_test()
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await client.chat_postMessage(channel=GENERAL, text="accepted")
+    await client.chat_postMessage(channel=GENERAL, text="answered")
+
+    assert [message.text for message in slack.messages(GENERAL)] == ["accepted", "answered"]
+    assert [(call.status, call.error) for call in slack.calls if call.method == "chat.postMessage"] == [
+        (200, "fatal_error"),
+        (None, "drop"),
+        (200, None),
+    ]
+
+
+async def test_drop_waits_for_work(slack: Slack, client: AsyncWebClient) -> None:
+    """A planned drop is not used up by calls that another fault has swallowed."""
+    slack.drop_after_accepting_next("chat.postMessage")
+    slack.fault = Fault.SERVER_ERROR
+    assert await refusal(client) == (503, "", None)
+    slack.fault = Fault.NONE
+
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await client.chat_postMessage(channel=GENERAL, text="accepted")
+
+
 async def test_drop_and_retry(slack: Slack, client: AsyncWebClient) -> None:
     """slack_sdk's retry handler for connection errors posts twice when an answer is lost, here as at Slack."""
     slack.fault = Fault.DROP

@@ -10,7 +10,19 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.clock import Clock
-from bot.sandbox.slack import ANN, APP_TOKEN, BACKSTAGE, BEN, BOT_TOKEN, GENERAL, RANDOM, SLACKBOT, Message, Slack
+from bot.sandbox.slack import (
+    ANN,
+    APP_TOKEN,
+    BACKSTAGE,
+    BEN,
+    BOT_TOKEN,
+    EVENTS,
+    GENERAL,
+    RANDOM,
+    SLACKBOT,
+    Message,
+    Slack,
+)
 
 BUTTONS = [
     {"type": "actions", "elements": [{"type": "button", "action_id": "a", "text": {"type": "plain_text", "text": "A"}}]}
@@ -43,7 +55,7 @@ async def test_auth_test(client: AsyncWebClient) -> None:
 
     assert answer["team"] == "Sandbox"
     assert answer["user"] == "livestream"
-    assert answer.headers["x-oauth-scopes"] == "chat:write,commands"
+    assert answer.headers["x-oauth-scopes"] == "channels:read,chat:write,commands,groups:read"
 
 
 @pytest.mark.parametrize(
@@ -231,6 +243,31 @@ async def test_client_msg_id(slack: Slack, client: AsyncWebClient, honours: bool
     stamps = [(await client.chat_postMessage(channel=GENERAL, text="a", client_msg_id="id-1"))["ts"] for _ in range(2)]
 
     assert len(set(stamps)) == len(slack.messages(GENERAL, ANN)) == posted
+
+
+async def test_client_msg_id_of_what_is_gone(slack: Slack, client: AsyncWebClient) -> None:
+    """A repeat whose first message, or whose channel, is gone is refused, wherever it is to be posted."""
+    for number in (1, 2):
+        await client.chat_postMessage(channel=GENERAL, text="a", client_msg_id=f"id-{number}")
+    slack.delete_message(slack.messages(GENERAL)[0])
+
+    first = client.chat_postMessage(channel=GENERAL, text="a", client_msg_id="id-1")
+    assert (await error_of(first))["error"] == "duplicate_message_not_found"
+    slack.delete_channel(GENERAL)
+    second = client.chat_postMessage(channel=EVENTS, text="a", client_msg_id="id-2")
+    assert (await error_of(second))["error"] == "duplicate_channel_not_found"
+    assert not slack.messages(EVENTS)
+
+
+async def test_update_in_a_direct_message(slack: Slack, client: AsyncWebClient) -> None:
+    """What was posted to a person can be edited where it is, but not by the person's id."""
+    posted = await client.chat_postMessage(channel=ANN, text="paused")
+
+    refused = client.chat_update(channel=ANN, ts=posted["ts"], text="resumed")
+    assert (await error_of(refused))["error"] == "channel_not_found"
+    await client.chat_update(channel=posted["channel"], ts=posted["ts"], text="resumed")
+
+    assert [message.text for message in slack.messages(posted["channel"], ANN)] == ["resumed"]
 
 
 async def test_api_test(client: AsyncWebClient) -> None:

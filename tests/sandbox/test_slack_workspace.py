@@ -77,6 +77,22 @@ def test_cap() -> None:
     assert [message.text for message in small.every_message()] == ["2", "3", "other"]
 
 
+def test_forgotten_client_msg_id() -> None:
+    """With a message its client_msg_id is forgotten; that of a deleted one is not."""
+    seed = seeded(Events())
+    small = Workspace(
+        seed.team, tuple(seed.users.values()), tuple(seed.channels.values()), Events(), messages_per_channel=2
+    )
+    for number in ("1", "2", "3"):
+        post(small, number, client_msg_id=f"id-{number}")
+    small.delete(next(small.every_message()))
+
+    assert small.find_client_msg_id("id-1") is None
+    found = small.find_client_msg_id("id-2")
+    assert found is not None
+    assert found.deleted
+
+
 def test_events(workspace: Workspace) -> None:
     """Each change is told at once, as values that JSON takes, until one unsubscribes."""
     told: list[Event] = []

@@ -43,6 +43,26 @@ class Click(Body):
     value: Value | None = None
 
 
+class Deletion(Body):
+    """A message that is to be deleted, and by whom."""
+
+    user: Id
+    channel: Id
+    ts: Id
+
+
+class By(Body):
+    """A press of a button by somebody."""
+
+    user: Id
+
+
+class Held(Body):
+    """Whether webhooks are to be held back."""
+
+    held: bool
+
+
 class Turned(Body):
     """The dials that were turned."""
 

@@ -1,8 +1,9 @@
 """What a person types or clicks: a message, a command of the app, or one of Slack's own."""
 
 from bot.sandbox.page.bodies import Click, Typed
+from bot.sandbox.page.lookups import channel_of, message_of, person_of
+from bot.sandbox.page.moderator import Moderator
 from bot.sandbox.page.refused import Refused
-from bot.sandbox.page.views import people, sees_channel
 from bot.sandbox.slack import SLACKBOT, Channel, Message, Outcome, Slack, User
 
 LONGEST_MESSAGE = 4_000
@@ -12,12 +13,13 @@ LONGEST_COMMAND = 12_000
 class Composer:
     """Acts for the people at the page. Raises Refused for what they cannot see, or could not have typed."""
 
-    def __init__(self, slack: Slack) -> None:
+    def __init__(self, slack: Slack, moderator: Moderator) -> None:
         self._slack = slack
+        self._moderator = moderator
 
     async def type(self, typed: Typed) -> Outcome:
         """Send what was typed; as in Slack it is a command if it begins with a slash."""
-        person, channel = self._person(typed.user), self._channel(typed.channel, typed.user)
+        person, channel = person_of(self._slack, typed.user), channel_of(self._slack, typed.channel, typed.user)
         is_command = typed.text.startswith("/")
         _check_length(typed.text, LONGEST_COMMAND if is_command else LONGEST_MESSAGE)
         if channel.is_archived:
@@ -30,10 +32,8 @@ class Composer:
 
     async def click(self, click: Click) -> Outcome:
         """Click in a message. Raises Refused 409 when it is gone, or what was to be clicked in it."""
-        self._person(click.user)
-        message = self._slack.workspace.find(self._channel(click.channel, click.user).id, click.ts)
-        if message is None or not message.seen_by(click.user):
-            raise Refused(409, "This message is gone.")
+        person, channel = person_of(self._slack, click.user), channel_of(self._slack, click.channel, click.user)
+        message = message_of(self._slack, channel, click.ts, person.id)
         try:
             delivery = await self._slack.click(message, click.action_id, user=click.user, value=click.value)
         except LookupError:
@@ -57,27 +57,11 @@ class Composer:
             self._slackbot(channel, person, f"Only @{bot.real_name} can be invited and removed in this sandbox.")
         elif channel.is_im:
             self._slackbot(channel, person, f"{command} does not work in a direct message.")
-        elif channel.has_bot is (command == "/invite"):
-            already = "already in" if channel.has_bot else "not in"
-            self._slackbot(channel, person, f"@{bot.real_name} is {already} this channel.")
-        elif command == "/invite":
-            self._slack.invite_bot(channel.id)
-            self._post(channel, bot.id, f"was added to #{channel.name} by <@{person.id}>.")
         else:
-            self._slack.remove_bot(channel.id)
-            self._post(channel, bot.id, f"was removed from #{channel.name} by <@{person.id}>.")
-
-    def _person(self, user: str) -> User:
-        found = next((person for person in people(self._slack.workspace) if person.id == user), None)
-        if found is None:
-            raise Refused(404, "There is nobody with this id here.")
-        return found
-
-    def _channel(self, channel: str, user: str) -> Channel:
-        found = self._slack.workspace.channels.get(channel)
-        if found is None or not sees_channel(user, found):
-            raise Refused(404, "There is no such channel here.")
-        return found
+            try:
+                self._moderator.steps[command.removeprefix("/")](channel, person)
+            except Refused as refused:
+                self._slackbot(channel, person, refused.sentence)
 
     def _thread(self, channel: Channel, typed: Typed) -> str | None:
         """The first message of the thread that is meant; who replies to a reply joins its thread."""

@@ -13,17 +13,20 @@ from starlette.routing import Route
 
 from bot.sandbox.page import views
 from bot.sandbox.page.assets import asset
-from bot.sandbox.page.bodies import Click, Nothing, Turned, Typed, read_body
+from bot.sandbox.page.bodies import By, Click, Deletion, Held, Nothing, Turned, Typed, read_body
 from bot.sandbox.page.composer import Composer
 from bot.sandbox.page.dials import Dials
 from bot.sandbox.page.drawer import Drawer
 from bot.sandbox.page.guard import Guard
+from bot.sandbox.page.moderator import Moderator
 from bot.sandbox.page.panel import Panel
 from bot.sandbox.page.refused import Refused
 from bot.sandbox.page.stream import Streams
 from bot.sandbox.page.views import BotView
+from bot.sandbox.page.webhooks_panel import WebhooksPanel
 from bot.sandbox.realtimekit import Call as CloudflareCall
 from bot.sandbox.realtimekit import Meeting, RealtimeKit
+from bot.sandbox.realtimekit.postman import Delivery
 from bot.sandbox.slack import Call as SlackCall
 from bot.sandbox.slack import Channel, Event, Message, Slack
 from bot.sandbox.slack.answers import abortable
@@ -37,14 +40,17 @@ class Page:
         self.streams = streams or Streams()
         self.panel = Panel(kit)
         self.dials = Dials(slack, kit, lambda conditions: self.streams.publish("conditions_changed", conditions))
+        self.webhooks = WebhooksPanel(kit, lambda webhooks: self.streams.publish("webhooks_changed", webhooks))
         self.drawer = Drawer(lambda call: self.streams.publish("call_logged", call))
-        self.composer = Composer(slack)
+        self.moderator = Moderator(slack)
+        self.composer = Composer(slack, self.moderator)
         self._slack = slack
         self._kit = kit
         self._bot = bot
         self._command = _command()
         self._unsubscribe = (slack.events.subscribe(self._on_slack), kit.changes.subscribe(self._on_meeting))
         kit.on_call.append(self._on_call)
+        kit.on_delivery.append(self._on_delivery)
         earlier: list[SlackCall | CloudflareCall] = [*slack.calls, *kit.calls]
         for call in sorted(earlier, key=lambda call: call.at):
             self._on_call(call)
@@ -61,6 +67,8 @@ class Page:
             unsubscribe()
         if self._on_call in self._kit.on_call:
             self._kit.on_call.remove(self._on_call)
+            self._kit.on_delivery.remove(self._on_delivery)
+            self.webhooks.close()
         await self.panel.close()
         await self.streams.close()
 
@@ -76,12 +84,17 @@ class Page:
 
     def _on_meeting(self, meeting: Meeting) -> None:
         self.streams.publish("meeting_changed", views.meeting_view(meeting))
+        self.webhooks.look()
 
     def _on_call(self, call: SlackCall | CloudflareCall) -> None:
         if isinstance(call, SlackCall):
             self.drawer.put(views.slack_call(call, self._slack.clock.speed))
         else:
             self.drawer.put(views.cloudflare_call(call))
+            self.webhooks.look()
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        self.drawer.put(views.webhook_call(delivery))
 
     # What the browser asks
 
@@ -94,7 +107,11 @@ class Page:
                 Route("/api/stream", self._stream),
                 Route("/api/messages", self._messages, methods=["POST"]),
                 Route("/api/clicks", self._clicks, methods=["POST"]),
+                Route("/api/deletions", self._deletions, methods=["POST"]),
+                Route("/api/channels/{channel}/{step}", self._channels, methods=["POST"]),
                 Route("/api/meetings/{meeting_id}/{step}", self._meetings, methods=["POST"]),
+                Route("/api/webhooks", self._webhooks_held, methods=["PUT"]),
+                Route("/api/webhooks/{name}", self._webhooks_pressed, methods=["POST"]),
                 Route("/api/conditions", self._conditions, methods=["PUT"]),
             ],
             exception_handlers={Refused: _refuse, HTTPException: _not_routed},
@@ -118,6 +135,7 @@ class Page:
                 "command": self._command,
                 **views.conversations(workspace, person),
                 "meetings": [views.meeting_view(meeting) for meeting in self._kit.meetings.values()],
+                "webhooks": self.webhooks.to_dict(),
                 "conditions": self.dials.to_dict(),
                 "calls": list(self.drawer.calls),
                 "bot": self._bot.to_dict(),
@@ -133,10 +151,26 @@ class Page:
     async def _clicks(self, request: Request) -> Response:
         return _json({"outcome": await self.composer.click(await read_body(request, Click))})
 
+    async def _deletions(self, request: Request) -> Response:
+        self.moderator.delete(await read_body(request, Deletion))
+        return _json({})
+
+    async def _channels(self, request: Request) -> Response:
+        body = await read_body(request, By)
+        self.moderator.press(request.path_params["step"], request.path_params["channel"], body.user)
+        return _json({})
+
     async def _meetings(self, request: Request) -> Response:
         await read_body(request, Nothing)
         meeting = self.panel.press(request.path_params["step"], request.path_params["meeting_id"])
         return _json(views.meeting_view(meeting))
+
+    async def _webhooks_held(self, request: Request) -> Response:
+        return _json(self.webhooks.hold(await read_body(request, Held)))
+
+    async def _webhooks_pressed(self, request: Request) -> Response:
+        await read_body(request, Nothing)
+        return _json(self.webhooks.press(request.path_params["name"]))
 
     async def _conditions(self, request: Request) -> Response:
         return _json(self.dials.turn(await read_body(request, Turned)))

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from bot.sandbox.realtimekit import SEEDS, Meeting
 from bot.sandbox.realtimekit import Call as CloudflareCall
+from bot.sandbox.realtimekit.postman import Delivery
 from bot.sandbox.slack import Call as SlackCall
 from bot.sandbox.slack import Channel, Direction, Message, User, Workspace
 
@@ -85,6 +86,14 @@ def cloudflare_call(call: CloudflareCall) -> Json:
     answered = call.status != 0
     status, error = (call.status, None) if answered else (None, "no answer")
     return {"from": "bot", "to": "cloudflare"} | _call(f"{call.method} {path}", status, error, call.ms, call.at)
+
+
+def webhook_call(delivery: Delivery) -> Json:
+    """A webhook that is over: told to the bot, or given up. How long it took is not known."""
+    again = f" ({delivery.attempts} attempts)" if delivery.attempts > 1 else ""
+    error = None if delivery.status is not None else "no answer" if delivery.attempts else "not sent"
+    call = _call(f"webhook {delivery.event}{again}", delivery.status, error, 0, delivery.at)
+    return {"from": "cloudflare", "to": "bot"} | call | {"ms": None}
 
 
 def _call(method: str, status: int | None, error: str | None, ms: float, at: float) -> Json:

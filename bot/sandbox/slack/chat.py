@@ -6,7 +6,7 @@ from typing import Any
 from bot.sandbox.clock import Clock
 from bot.sandbox.slack.arguments import Arguments
 from bot.sandbox.slack.content import Content, read_content
-from bot.sandbox.slack.conversations import reachable, writable
+from bot.sandbox.slack.conversations import existing, writable
 from bot.sandbox.slack.credentials import Credentials
 from bot.sandbox.slack.payloads import message_payload
 from bot.sandbox.slack.refusal import Refusal
@@ -21,8 +21,9 @@ MOST_CHARACTERS_OF_UPDATE = 4_000
 class Chat:
     """Posts, edits and deletes on behalf of the bot.
 
-    `honours_client_msg_id`: Slack does not document what a repeated `client_msg_id` does. Assumed here: the repeat
-    posts nothing and is answered with the first message. Switched off, the id is ignored.
+    `honours_client_msg_id`: of a repeated `client_msg_id` Slack documents two errors only, for a first message and for
+    a channel that are gone. Assumed here: else the repeat posts nothing and is answered with the first message.
+    Switched off, the id is ignored.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Chat:
         channel = writable(self._workspace, arguments.text("channel"), self._credentials.bot_scopes)
         content = read_content(arguments.values, self._unreachable)
         client_msg_id = arguments.text("client_msg_id") or None
-        message = self._already_posted(channel.id, client_msg_id)
+        message = self._already_posted(client_msg_id)
         if message is None:
             thread_ts = self._thread(channel.id, arguments.text("thread_ts"))
             broadcast = thread_ts is not None and arguments.flag("reply_broadcast")
@@ -90,10 +91,16 @@ class Chat:
         ts = self._workspace.next_ts(self._clock.now())
         return self._workspace.post(Message(channel, ts, self._app.user_id, content.text, content.blocks, **fields))
 
-    def _already_posted(self, channel: str, client_msg_id: str | None) -> Message | None:
+    def _already_posted(self, client_msg_id: str | None) -> Message | None:
+        """The message that was posted under that id. Raises Refusal when it, or its channel, is gone."""
         if client_msg_id is None or not self.honours_client_msg_id:
             return None
-        return self._workspace.find_client_msg_id(channel, client_msg_id)
+        message = self._workspace.find_client_msg_id(client_msg_id)
+        if message is not None and self._workspace.channels[message.channel].is_deleted:
+            raise Refusal("duplicate_channel_not_found")
+        if message is not None and message.deleted:
+            raise Refusal("duplicate_message_not_found")
+        return message
 
     def _thread(self, channel: str, thread_ts: str) -> str | None:
         """The first message of the thread that a reply goes to; a reply to a reply joins the same thread."""
@@ -105,7 +112,7 @@ class Chat:
         return parent.thread_ts or parent.ts
 
     def _own(self, arguments: Arguments, refusal: str) -> Message:
-        channel = reachable(self._workspace, arguments.text("channel"))
+        channel = existing(self._workspace, arguments.text("channel"))
         message = self._workspace.find(channel.id, arguments.text("ts"))
         if message is None or message.deleted or message.ephemeral_to is not None:
             raise Refusal("message_not_found")

@@ -23,6 +23,16 @@ def reachable(workspace: Workspace, target: str) -> Channel:
     return channel
 
 
+def existing(workspace: Workspace, target: str) -> Channel:
+    """The conversation of an id or a `#name` that a message is in; a user id is none.
+
+    Raises Refusal `channel_not_found`.
+    """
+    if target in workspace.users:
+        raise Refusal("channel_not_found")
+    return reachable(workspace, target)
+
+
 def writable(workspace: Workspace, target: str, scopes: Set[str]) -> Channel:
     """The conversation, if the bot may post there.
 

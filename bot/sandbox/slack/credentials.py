@@ -9,6 +9,8 @@ from slack_sdk.signature import SignatureVerifier
 
 from bot.sandbox.slack.refusal import Refusal
 
+BOT_SCOPES = frozenset({"channels:read", "chat:write", "commands", "groups:read"})
+
 
 class TokenKind(Enum):
     BOT = auto()
@@ -17,17 +19,23 @@ class TokenKind(Enum):
 
 @dataclass(slots=True)
 class Credentials:
-    """The app's tokens with the scopes that they hold; scopes may be changed at any time."""
+    """The app's tokens with the scopes that they hold; scopes may be changed at any time.
+
+    `revoked`: the app was uninstalled, and its bot token is worth nothing any more.
+    """
 
     bot_token: str = field(repr=False)
     app_token: str = field(repr=False)
     signing_secret: str = field(repr=False)
-    bot_scopes: set[str] = field(default_factory=lambda: {"commands", "chat:write"})
+    bot_scopes: set[str] = field(default_factory=lambda: {*BOT_SCOPES})
     app_scopes: set[str] = field(default_factory=lambda: {"connections:write"})
+    revoked: bool = False
 
     def check(self, token: str | None, kind: TokenKind, scope: str | None) -> None:
         """Let the call pass, or raise a Refusal: who is it, is it the right kind of token, does it hold the scope."""
         held = self.kind_of(token)
+        if held is TokenKind.BOT and self.revoked:
+            raise Refusal("account_inactive")
         if held is not kind:
             raise Refusal("not_allowed_token_type")
         if scope is not None and scope not in self.scopes(kind):

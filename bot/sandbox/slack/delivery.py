@@ -54,6 +54,14 @@ class Delivery:
         return self.outcome is Outcome.OK
 
 
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """That an event is sent once more: for the how many-th time, and why."""
+
+    number: int
+    reason: str
+
+
 class Courier:
     """Delivers to `request_url`, or over Socket Mode when there is none. `ack_seconds` are of the sandbox's time."""
 
@@ -66,10 +74,15 @@ class Courier:
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
 
-    async def deliver(self, envelope: Envelope, name: str, payload: Payload) -> Delivery:
+    @property
+    def reaches_somebody(self) -> bool:
+        """Whether there is a way to the bot: an address, or an open WebSocket."""
+        return self.request_url is not None or self._sockets.ready > 0
+
+    async def deliver(self, envelope: Envelope, name: str, payload: Payload, retry: Retry | None = None) -> Delivery:
         """Deliver once, and note it in the log as a call of `name`."""
         started = self._clock.now()
-        status, body, outcome = await self._attempt(envelope, payload)
+        status, body, outcome = await self._attempt(envelope, payload, retry)
         ms = round((self._clock.now() - started) * 1000, 1)
         self._log.body(name, json.dumps(body, ensure_ascii=False) if body else "")
         error = None if outcome is Outcome.OK else outcome.value
@@ -81,27 +94,42 @@ class Courier:
         if self._session is not None:
             await self._session.close()
 
-    async def _attempt(self, envelope: Envelope, payload: Payload) -> tuple[int | None, Payload | None, Outcome]:
+    async def _attempt(
+        self, envelope: Envelope, payload: Payload, retry: Retry | None
+    ) -> tuple[int | None, Payload | None, Outcome]:
         send = self._over_socket if self.request_url is None else self._over_http
         try:
-            status, body = await within(send(envelope, payload), self.ack_seconds, self._clock)
+            status, body = await within(send(envelope, payload, retry), self.ack_seconds, self._clock)
         except TimeoutError:
             return None, None, Outcome.OPERATION_TIMEOUT
         except (NoConnection, aiohttp.ClientError):
             return None, None, Outcome.DISPATCH_FAILED
         return status, body, Outcome.OK if status in (None, 200) else Outcome.DISPATCH_FAILED
 
-    async def _over_socket(self, envelope: Envelope, payload: Payload) -> tuple[int | None, Payload]:
-        accepts = envelope is not Envelope.EVENTS_API
-        return None, await self._sockets.deliver(envelope.value, payload, accepts)
+    async def _over_socket(
+        self, envelope: Envelope, payload: Payload, retry: Retry | None
+    ) -> tuple[int | None, Payload]:
+        return None, await self._sockets.deliver(envelope.value, payload, _socket_fields(envelope, retry))
 
-    async def _over_http(self, envelope: Envelope, payload: Payload) -> tuple[int | None, Payload]:
+    async def _over_http(self, envelope: Envelope, payload: Payload, retry: Retry | None) -> tuple[int | None, Payload]:
         assert self.request_url is not None
         body, content_type = _encoded(envelope, payload)
-        headers = {"Content-Type": content_type, **self._credentials.sign(body)}
+        headers = {"Content-Type": content_type, **self._credentials.sign(body), **_retry_headers(retry)}
         self._session = self._session or aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         async with self._session.post(self.request_url, data=body, headers=headers, allow_redirects=False) as answer:
             return answer.status, _decoded(await answer.text(errors="replace"), answer.content_type)
+
+
+def _retry_headers(retry: Retry | None) -> dict[str, str]:
+    return {} if retry is None else {"X-Slack-Retry-Num": str(retry.number), "X-Slack-Retry-Reason": retry.reason}
+
+
+def _socket_fields(envelope: Envelope, retry: Retry | None) -> Payload:
+    """What an envelope of this kind carries beside its payload; events count their repeats, from zero."""
+    if envelope is not Envelope.EVENTS_API:
+        return {"accepts_response_payload": True}
+    number, reason = (0, "") if retry is None else (retry.number, retry.reason)
+    return {"accepts_response_payload": False, "retry_attempt": number, "retry_reason": reason}
 
 
 def _encoded(envelope: Envelope, payload: Payload) -> tuple[bytes, str]:

@@ -1,6 +1,6 @@
 """What the sandbox was told to do wrong: to everybody from now on, or to the next calls of one method."""
 
-from collections import deque
+from collections import Counter, deque
 from enum import StrEnum
 
 from bot.sandbox.slack.refusal import RateLimited, Refusal
@@ -24,15 +24,28 @@ class Fault(StrEnum):
 
 
 class Faults:
-    """The standing fault, and the queue of refusals planned for each method."""
+    """The standing fault, and for each method the queue of planned refusals and the number of planned drops."""
 
     def __init__(self) -> None:
         self.standing = Fault.NONE
         self._planned: dict[str, deque[Refusal]] = {}
+        self._drops: Counter[str] = Counter()
 
     def plan(self, method: str, refusal: Refusal, times: int) -> None:
         """Refuse the next `times` calls of `method`."""
         self._planned.setdefault(method, deque()).extend([refusal] * times)
+
+    def plan_drop(self, method: str, times: int) -> None:
+        """Do the work of the next `times` calls of `method`, and cut the connection instead of answering."""
+        self._drops[method] += times
+
+    def drops(self, method: str, done: bool) -> bool:
+        """Whether the answer of a call of `method` gets lost; a planned drop waits for a call that was `done`."""
+        if self.standing is Fault.DROP:
+            return True
+        planned = done and self._drops[method] > 0
+        self._drops[method] -= planned
+        return planned
 
     def check(self, method: str) -> None:
         """Let a call of `method` pass, or raise the Refusal that is planned for it."""

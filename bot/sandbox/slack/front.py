@@ -22,14 +22,15 @@ class Front:
         """Do the work of a call unless a fault forbids it; `refuse` makes the answer of a Refusal."""
         started = self.clock.now()
         error: str | None = None
+        silenced = self._silenced()
         try:
             self.faults.check(method)
-            response = self._silenced() or work()
+            response = silenced or work()
         except Refusal as refusal:
             response, error = refuse(refusal), refusal.error
-        if self.faults.standing is Fault.DROP:
+        if self.faults.drops(method, done=silenced is None and error is None):
             response = Dropped()
-        self._note(method, response, error, started)
+        self._note(method, response, _failure(response) or error, started)
         return response
 
     def _silenced(self) -> Response | None:
@@ -40,6 +41,14 @@ class Front:
     def _note(self, method: str, response: Response, error: str | None, started: float) -> None:
         silent = isinstance(response, Hanging | Dropped)
         status = None if silent else response.status_code
-        error = self.faults.standing.value if silent or response.status_code >= 500 else error
         ms = round((self.clock.now() - started) * 1000, 1)
         self.log.call(Call(Direction.BOT_TO_SLACK, method, status, error, ms, started))
+
+
+def _failure(response: Response) -> str | None:
+    """The fault that shows in an answer, or in its absence."""
+    if isinstance(response, Dropped):
+        return Fault.DROP.value
+    if isinstance(response, Hanging):
+        return Fault.HANG.value
+    return Fault.SERVER_ERROR.value if response.status_code >= 500 else None

@@ -4,13 +4,13 @@ import contextlib
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 
 from bot.sandbox.clock import Clock
+from bot.sandbox.slack.administration import Administration
 from bot.sandbox.slack.answers import abortable
 from bot.sandbox.slack.arguments import Arguments
 from bot.sandbox.slack.chat import Chat
@@ -27,6 +27,7 @@ from bot.sandbox.slack.refusal import RateLimited, Refusal
 from bot.sandbox.slack.response_urls import ResponseUrls
 from bot.sandbox.slack.seed import ANN, GENERAL, AppIdentity, seeded
 from bot.sandbox.slack.socket_mode import SocketMode
+from bot.sandbox.slack.subscriptions import Subscriptions
 from bot.sandbox.slack.watching import first
 from bot.sandbox.slack.web_api import WebApi
 from bot.sandbox.slack.workspace import Channel, Message
@@ -65,6 +66,8 @@ class Slack:
         self._courier = Courier(self.credentials, self._sockets, self._log, self.clock)
         self.response_urls = ResponseUrls(self.workspace, self.app.user_id, self._front, self.unreachable_images)
         self._people = People(self.workspace, self.app, self._courier, self.response_urls, self.clock.now)
+        self._subscriptions = Subscriptions(self.workspace, self.app, self.credentials, self._courier, self.clock)
+        self._admin = Administration(self.workspace, self.app, self.credentials, self._subscriptions)
         self._chat = Chat(self.workspace, self.app, self.credentials, self.clock, self.unreachable_images)
         self.asgi = abortable(self._starlette())
 
@@ -93,7 +96,8 @@ class Slack:
                 await self.close()
 
     async def close(self) -> None:
-        """Close the connections to the bot."""
+        """Forget what was still to be told to the bot, and close the connections to it."""
+        await self._subscriptions.close()
         await self._courier.close()
 
     # Where things are
@@ -136,6 +140,11 @@ class Slack:
         return self._people.commands
 
     @property
+    def subscribed_events(self) -> set[str]:
+        """The types of events that the app has subscribed to; those of nobody's interest are not sent."""
+        return self._subscriptions.types
+
+    @property
     def connections(self) -> int:
         """The number of open Socket Mode connections."""
         return self._sockets.open
@@ -157,24 +166,32 @@ class Slack:
         return await self._people.shortcut(message, callback_id, user)
 
     async def event(self, event: dict[str, Any]) -> Delivery:
-        """Deliver an event of the Events API, once."""
-        return await self._people.event(event)
+        """Deliver an event of the Events API, subscribed or not; how the last of up to four attempts went."""
+        return await self._subscriptions.deliver(event)
 
-    def invite_bot(self, channel: str) -> Channel:
-        """Invite the bot to a channel."""
-        return self.workspace.put_channel(replace(self.workspace.channels[channel], has_bot=True))
+    def invite_bot(self, channel: str, by: str = ANN) -> Channel:
+        """Invite the bot to a channel: `member_joined_channel`."""
+        return self._admin.invite_bot(channel, by)
 
     def remove_bot(self, channel: str) -> Channel:
         """Remove the bot from a channel."""
-        return self.workspace.put_channel(replace(self.workspace.channels[channel], has_bot=False))
+        return self._admin.remove_bot(channel)
 
-    def archive(self, channel: str) -> Channel:
-        """Archive a channel."""
-        return self.workspace.put_channel(replace(self.workspace.channels[channel], is_archived=True))
+    def archive(self, channel: str, by: str = ANN) -> Channel:
+        """Archive a channel: `channel_archive` or `group_archive`."""
+        return self._admin.archive(channel, by)
+
+    def unarchive(self, channel: str, by: str = ANN) -> Channel:
+        """Take a channel out of the archive: `channel_unarchive` or `group_unarchive`."""
+        return self._admin.unarchive(channel, by)
 
     def delete_channel(self, channel: str) -> Channel:
         """Delete a channel with all that is in it."""
-        return self.workspace.put_channel(replace(self.workspace.channels[channel], is_deleted=True))
+        return self._admin.delete_channel(channel)
+
+    def uninstall(self) -> None:
+        """Uninstall the app: `app_uninstalled` and `tokens_revoked`, and then `account_inactive` for its bot token."""
+        self._admin.uninstall()
 
     def delete_message(self, message: Message) -> Message:
         """Delete a message, as an admin may."""
@@ -263,6 +280,10 @@ class Slack:
     def refuse_next(self, method: str, error: str, times: int = 1) -> None:
         """Answer the next calls of a method with an error of Slack, such as `account_inactive`."""
         self._faults.plan(method, Refusal(error), times)
+
+    def drop_after_accepting_next(self, method: str, times: int = 1) -> None:
+        """Do the work of the next calls of a method (or of RESPONSE_URL), but cut the connection before answering."""
+        self._faults.plan_drop(method, times)
 
     def expire_response_urls(self) -> None:
         """Expire all response_urls that were handed out so far."""

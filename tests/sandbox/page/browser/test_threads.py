@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from bot.sandbox.running import Sandbox
-from bot.sandbox.slack import BEN
+from bot.sandbox.slack import BEN, BOT, Message
 from tests.sandbox.page.browser.conftest import OpenTab
 from tests.sandbox.page.browser.tab import Tab
 
@@ -75,3 +75,19 @@ async def test_the_thread_of_a_deleted_message_stays(tab: Tab, sandbox: Sandbox,
     for each in sandbox.slack.replies(first):
         sandbox.slack.delete_message(each)
     await expect(tab.messages).to_have_count(0)
+
+
+async def test_an_open_thread_fills_live(tab: Tab, sandbox: Sandbox, room: str) -> None:
+    """What the bot replies arrives in it, and what it broadcasts in the channel too, with the way back."""
+    await start_thread(tab)
+    [first] = sandbox.slack.messages(room)
+    for number, broadcast in enumerate((False, True)):
+        ts = sandbox.slack.workspace.next_ts(sandbox.clock.now())
+        reply = Message(room, ts, BOT, f"Change {number}", thread_ts=first.ts, is_broadcast=broadcast)
+        sandbox.slack.workspace.post(reply)
+
+    await expect(tab.thread.locator(".thread-count")).to_have_text("2 replies")
+    await expect(tab.thread.locator(".message")).to_have_count(3)
+    await expect(tab.thread.locator(".message").last).to_contain_text("Change 1")
+    await expect(tab.messages).to_have_count(2)
+    await expect(tab.latest).to_contain_text("replied to a thread: Doors at nine")

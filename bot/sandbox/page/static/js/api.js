@@ -25,9 +25,29 @@ export function click(user, message, action) {
   return call("POST", "/api/clicks", { user, channel: message.channel, ts: message.ts, ...action });
 }
 
+/** Deletes a message, as an admin may. */
+export function deleteMessage(user, message) {
+  return call("POST", "/api/deletions", { user, channel: message.channel, ts: message.ts });
+}
+
+/** A step of a channel: invite or remove the bot, archive, unarchive. */
+export function changeChannel(user, channel, step) {
+  return call("POST", `/api/channels/${encodeURIComponent(channel)}/${step}`, { user });
+}
+
 /** A step of a meeting: go_live, drop, fail or end. */
 export function moveMeeting(id, step) {
   return call("POST", `/api/meetings/${encodeURIComponent(id)}/${step}`, {});
+}
+
+/** Holds webhooks back, or lets them go. */
+export function holdWebhooks(held) {
+  return call("PUT", "/api/webhooks", { held });
+}
+
+/** Sends the last webhook again, or rotates the key: repeat or rotate. */
+export function pressWebhooks(name) {
+  return call("POST", `/api/webhooks/${name}`, {});
 }
 
 /** Faults and speed: only what is given changes. */

@@ -7,7 +7,7 @@ import { goneView, messageView } from "./message_view.js";
 import { dayDivider, sameDay } from "./slack_dates.js";
 import { soon } from "./soon.js";
 import { conversation } from "./threads.js";
-import { channelLabel } from "./channel_names.js";
+import { channelLabel, channelSign } from "./channel_names.js";
 
 const TOGETHER_SECONDS = 300;
 const WELCOME =
@@ -106,7 +106,7 @@ function drawHeader(channel, { store, place }) {
     byId("channel-about"),
     channel ? about(channel, store) : place.channel && "This channel is not there, or not yours to see.",
   );
-  const where = channel && `${channel.is_im ? "" : "#"}${title}`;
+  const where = channel && channelSign(channel, store);
   document.title = [where, store.team.name || "Sandbox", "livestream-bot"].filter(Boolean).join(" · ");
 }
 
@@ -114,7 +114,8 @@ function about(channel, store) {
   if (channel.is_im) return "Direct message";
   const bot = store.users.get(store.botUser)?.real_name ?? "The bot";
   const people = `${channel.members.length} ${channel.members.length === 1 ? "person" : "people"}`;
-  return channel.has_bot ? `${people} and ${bot}` : `${people} · ${bot} is not in this channel`;
+  const members = channel.has_bot ? `${people} and ${bot}` : `${people} · ${bot} is not in this channel`;
+  return channel.is_archived ? `Archived · ${members}` : members;
 }
 
 function beginning(channel, isEmpty, desk) {
@@ -123,11 +124,16 @@ function beginning(channel, isEmpty, desk) {
   return h(
     "div",
     { class: "beginning" },
-    h("div", { class: "beginning-mark", "aria-hidden": "true" }, icon(channel.is_private ? "lock" : "hash")),
+    h("div", { class: "beginning-mark", "aria-hidden": "true" }, icon(markOf(channel))),
     h("h2", {}, channel.is_im ? name : `This is the start of #${name}`),
     h("p", {}, WELCOME),
     isEmpty && first && desk.store.command && suggestion(first, desk),
   );
+}
+
+function markOf(channel) {
+  if (channel.is_im) return "chat";
+  return channel.is_private ? "lock" : "hash";
 }
 
 function suggestion(meeting, desk) {

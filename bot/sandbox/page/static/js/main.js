@@ -1,9 +1,10 @@
 /** Puts the page together: the store, the stream, and what shows them. */
 
 import { announceMessages } from "./announcer.js";
-import { click, Refused, sendMessage } from "./api.js";
+import { changeChannel, click, deleteMessage, Refused, sendMessage } from "./api.js";
 import { showCallLog } from "./call_log.js";
-import { channelLabel } from "./channel_names.js";
+import { showChannelMenu } from "./channel_menu.js";
+import { channelSign } from "./channel_names.js";
 import { showChannel } from "./channel_view.js";
 import { Composer } from "./composer.js";
 import { showConditions } from "./conditions_panel.js";
@@ -20,10 +21,17 @@ import { showSidebar } from "./sidebar.js";
 import { Store } from "./store.js";
 import { restWhileHidden, Stream } from "./stream.js";
 import { showThread } from "./thread_view.js";
+import { showWebhooks } from "./webhooks_panel.js";
 
 const NOT_OK = {
   operation_timeout: "did not answer within 3 seconds, so Slack gave up on that click.",
   dispatch_failed: "could not be reached, so Slack gave up on that click.",
+};
+const DELETE = {
+  title: { text: "Delete this message?" },
+  text: { type: "plain_text", text: "It is gone for everybody. Replies in its thread stay." },
+  confirm: { text: "Delete" },
+  style: "danger",
 };
 
 const store = new Store();
@@ -54,6 +62,10 @@ const desk = {
   showChat,
   onNewDay: showClock(store),
   openThread: (ts) => place.go({ thread: ts }),
+  async deleteMessage(message) {
+    if (await confirmDialog(DELETE, reading)) await done(deleteMessage(place.user, message));
+  },
+  changeChannel: (step) => done(changeChannel(place.user, place.channel, step)),
   tryCommand(meetingId) {
     showChat();
     composer.put(`${store.command.name} ${meetingId}`);
@@ -69,8 +81,10 @@ const threadComposer = new Composer(byId("thread-composer"), {
 showConnection(store);
 showSidebar(desk);
 const { followLatest } = showChannel(desk);
+showChannelMenu(desk);
 showThread(desk, threadComposer);
 showMeetings(desk);
+showWebhooks(desk);
 showConditions(desk);
 showCallLog(store);
 announceMessages(store, place, reading);
@@ -93,7 +107,7 @@ function settle() {
 
 function goToDrafts() {
   const channel = store.channels.get(place.channel);
-  const name = channel ? `${channel.is_im ? "" : "#"}${channelLabel(channel, store)}` : "";
+  const name = channel ? channelSign(channel, store) : "";
   composer.goTo(draftKey({ ...place, thread: null }), `Message ${name}`);
   threadComposer.goTo(draftKey(place), "Reply…");
 }

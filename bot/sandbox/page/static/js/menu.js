@@ -1,40 +1,81 @@
-/** A menu of options under a button: arrow keys, Home and End, Escape; the focus goes back where it came from. */
+/**
+ * A menu of options under a button: arrow keys, first letters, Home and End, Escape; the focus goes back where it
+ * came from. It stays with its button when the list behind it scrolls, or when the button is drawn anew.
+ */
 
 import { h } from "./dom.js";
 import { plainText } from "./text_objects.js";
 
-let close = () => {};
+let opened = null;
 
-/** Opens a menu; `choose(option)` is called with the one that is picked. Only one is open at a time. */
+/**
+ * Opens a menu; `choose(option)` is called with the one that is picked. Only one is open at a time.
+ * An option is {text, description, danger}: two of Block Kit's plain texts, and whether it destroys something.
+ */
 export function openMenu(opener, options, choose) {
-  const wasOpen = opener.getAttribute("aria-expanded") === "true";
+  const wasOpen = opened?.opener === opener;
   close();
   if (wasOpen) return;
   const menu = h(
     "div",
-    { class: "menu", role: "menu" },
+    { class: "menu", role: "menu", "aria-label": opener.getAttribute("aria-label") ?? opener.textContent },
     options.map((option) => item(option, choose)),
   );
+  opened = { menu };
   document.body.append(menu);
-  opener.setAttribute("aria-expanded", "true");
-  place(menu, opener);
-
-  const leave = (event) => {
-    if (!menu.contains(event.target) && !opener.contains(event.target)) close();
-  };
-  close = ({ focus = false } = {}) => {
-    close = () => {};
-    document.removeEventListener("pointerdown", leave, true);
-    document.removeEventListener("scroll", leave, true);
-    menu.remove();
-    opener.setAttribute("aria-expanded", "false");
-    if (focus) opener.focus();
-  };
-  document.addEventListener("pointerdown", leave, true);
-  document.addEventListener("scroll", leave, true);
+  belongTo(opener);
   menu.addEventListener("keydown", (event) => onKey(event, menu));
   menu.addEventListener("focusout", (event) => event.relatedTarget && leave({ target: event.relatedTarget }));
+  document.addEventListener("pointerdown", leave, true);
+  document.addEventListener("scroll", follow, true);
   menu.firstElementChild?.focus();
+}
+
+/** Tells the menu that `before` was replaced; `successor(opener)` is the new button, if there is one. */
+export function moveMenu(before, successor) {
+  if (!opened || !before.contains(opened.opener)) return;
+  const opener = successor(opened.opener);
+  if (opener) belongTo(opener);
+  else close();
+}
+
+/** Closes the menu if the button under which it opened is not in the page any more. */
+export function closeLostMenu() {
+  if (opened && !opened.opener.isConnected) close();
+}
+
+function belongTo(opener) {
+  opened.opener = opener;
+  opener.setAttribute("aria-expanded", "true");
+  place(opened.menu, opener);
+}
+
+function close({ focus = false } = {}) {
+  if (!opened) return;
+  const { menu, opener } = opened;
+  opened = null;
+  document.removeEventListener("pointerdown", leave, true);
+  document.removeEventListener("scroll", follow, true);
+  menu.remove();
+  opener.setAttribute("aria-expanded", "false");
+  if (focus) opener.focus();
+}
+
+function leave({ target }) {
+  if (opened && !opened.menu.contains(target) && !opened.opener.contains(target)) close();
+}
+
+function follow({ target }) {
+  const { menu, opener } = opened;
+  if (menu.contains(target)) return;
+  if (isInSight(opener)) place(menu, opener);
+  else close({ focus: menu.contains(document.activeElement) });
+}
+
+function isInSight(opener) {
+  const at = opener.getBoundingClientRect();
+  const frame = opener.closest(".messages")?.getBoundingClientRect() ?? { top: 0, bottom: window.innerHeight };
+  return at.bottom > frame.top && at.top < frame.bottom;
 }
 
 function item(option, choose) {
@@ -44,28 +85,40 @@ function item(option, choose) {
   };
   return h(
     "button",
-    { class: "menu-item", type: "button", role: "menuitem", tabindex: "-1", on: { click: pick } },
-    plainText(option?.text),
+    {
+      class: option?.danger ? "menu-item menu-item-danger" : "menu-item",
+      type: "button",
+      role: "menuitem",
+      tabindex: "-1",
+      on: { click: pick },
+    },
+    h("span", { class: "menu-text" }, plainText(option?.text)),
+    option?.description && h("span", { class: "menu-about" }, plainText(option.description)),
   );
 }
 
 function onKey(event, menu) {
   const items = [...menu.children];
-  const at = items.indexOf(document.activeElement);
-  const to = {
-    ArrowDown: (at + 1) % items.length,
-    ArrowUp: (at - 1 + items.length) % items.length,
-    Home: 0,
-    End: items.length - 1,
-  }[event.key];
-  if (to !== undefined) {
+  const to = items[next(event.key, items, items.indexOf(document.activeElement))];
+  if (to) {
     event.preventDefault();
-    items[to].focus();
+    to.focus();
   } else if (event.key === "Escape" || event.key === "Tab") {
     event.preventDefault();
     event.stopPropagation();
     close({ focus: true });
   }
+}
+
+/** Which item a key leads to: a neighbour, an end, or the next one that begins with that letter. */
+function next(key, items, at) {
+  const count = items.length;
+  const places = { ArrowDown: (at + 1) % count, ArrowUp: (at - 1 + count) % count, Home: 0, End: count - 1 };
+  if (Object.hasOwn(places, key)) return places[key];
+  if (key.length !== 1 || key === " ") return -1;
+  const begins = (place) => items[place % count].textContent.trim().toLowerCase().startsWith(key.toLowerCase());
+  const found = items.map((_, step) => at + 1 + step).find(begins);
+  return found === undefined ? -1 : found % count;
 }
 
 /** Under the opener if there is room, else above it; never beyond the edge of the screen. */

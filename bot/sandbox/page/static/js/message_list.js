@@ -6,6 +6,7 @@
  */
 
 import { arrange } from "./dom.js";
+import { closeLostMenu, moveMenu } from "./menu.js";
 
 const NEAR = 60;
 
@@ -33,6 +34,7 @@ export class MessageList {
       this.list,
       [...drawn.values()].map((each) => each.node),
     );
+    closeLostMenu();
     if (this.following) this.scrollToEnd();
   }
 
@@ -64,11 +66,18 @@ export class MessageList {
 function replaceKeepingFocus(before, after) {
   const focused = before.contains(document.activeElement) ? document.activeElement : null;
   before.replaceWith(after);
-  if (!focused) return;
-  const { actionId, focus } = focused.dataset;
-  const buttons = [...after.querySelectorAll("[data-action-id], [data-focus]")];
-  const same = buttons.find((each) =>
+  moveMenu(before, (opener) => counterpart(opener, after));
+  if (focused) (counterpart(focused, after) ?? buttonsOf(after)[0])?.focus({ preventScroll: true });
+}
+
+/** The button that does the same in the message as it is drawn now. */
+function counterpart(button, after) {
+  const { actionId, focus } = button.dataset;
+  return buttonsOf(after).find((each) =>
     actionId ? each.dataset.actionId === actionId : focus && each.dataset.focus === focus,
   );
-  (same ?? buttons[0])?.focus({ preventScroll: true });
+}
+
+function buttonsOf(message) {
+  return [...message.querySelectorAll("[data-action-id], [data-focus]")];
 }

@@ -4,6 +4,7 @@ import { avatar } from "./avatar.js";
 import { renderBlocks } from "./block_kit.js";
 import { classes, h } from "./dom.js";
 import { icon } from "./icons.js";
+import { openMenu } from "./menu.js";
 import { mrkdwnAsText, renderMrkdwn } from "./mrkdwn.js";
 import { formatDate, timeOfDay } from "./slack_dates.js";
 
@@ -41,7 +42,7 @@ export function messageView(item, desk, { inThread = false } = {}) {
         : avatar(author, desk.store.botUser),
     ),
     content,
-    !inThread && !message.ephemeral_to && toolbar(message, desk),
+    !message.ephemeral_to && toolbar(message, desk, inThread),
   );
 }
 
@@ -118,22 +119,38 @@ function repliesLink(ts, replies, desk) {
   );
 }
 
-function toolbar(message, desk) {
+function toolbar(message, desk, inThread) {
   return h(
     "div",
     { class: "message-toolbar" },
-    h(
-      "button",
-      {
-        class: "icon-button",
-        type: "button",
-        "aria-label": "Reply in thread",
-        title: "Reply in thread",
-        dataset: { focus: "reply" },
-        on: { click: () => desk.openThread(message.ts) },
-      },
-      icon("thread"),
+    !inThread && tool("Reply in thread", "thread", "reply", {}, () => desk.openThread(message.ts)),
+    tool("Message menu", "more", "menu", { "aria-haspopup": "menu", "aria-expanded": "false" }, (event) =>
+      openMenu(event.currentTarget, MESSAGE_MENU, () => desk.deleteMessage(message)),
     ),
+  );
+}
+
+const MESSAGE_MENU = [
+  {
+    text: { text: "Delete message…", emoji: false },
+    description: { text: "As an admin of this workspace may" },
+    danger: true,
+  },
+];
+
+function tool(label, picture, focus, attributes, press) {
+  return h(
+    "button",
+    {
+      class: "icon-button",
+      type: "button",
+      "aria-label": label,
+      title: label,
+      ...attributes,
+      dataset: { focus },
+      on: { click: press },
+    },
+    icon(picture),
   );
 }
 

@@ -9,6 +9,7 @@ export const TOPICS = [
   "channels",
   "messages",
   "meetings",
+  "webhooks",
   "conditions",
   "calls",
   "bot",
@@ -27,6 +28,7 @@ export class Store {
     this.messages = new Map();
     this.meetings = new Map();
     this.calls = new Map();
+    this.webhooks = null;
     this.conditions = null;
     this.bot = null;
     this.connection = "connecting";
@@ -49,6 +51,7 @@ export class Store {
     this.messages = new Map(Object.entries(state.messages).map(([id, messages]) => [id, keyed(messages, "ts")]));
     this.meetings = keyed(state.meetings, "id");
     this.calls = keyed(state.calls, "id");
+    this.webhooks = state.webhooks;
     this.bot = state.bot;
     this.setConditions(state.conditions);
     for (const topic of TOPICS) if (topic !== "arrival" && topic !== "connection") this.tell(topic);
@@ -98,6 +101,10 @@ const CHANGES = {
   conditions_changed: (store, conditions) => {
     store.setConditions(conditions);
     store.tell("conditions");
+  },
+  webhooks_changed: (store, webhooks) => {
+    store.webhooks = webhooks;
+    store.tell("webhooks");
   },
   bot_changed: (store, bot) => {
     store.bot = bot;

@@ -1,7 +1,7 @@
 /** The side panel with one thread. */
 
 import { byId, fill, h } from "./dom.js";
-import { channelLabel } from "./channel_names.js";
+import { channelSign } from "./channel_names.js";
 import { MessageList } from "./message_list.js";
 import { count, goneView, messageView } from "./message_view.js";
 import { soon } from "./soon.js";
@@ -23,7 +23,7 @@ export function showThread(desk, composer) {
       return;
     }
     const channel = store.channels.get(place.channel);
-    fill(byId("thread-channel"), channel && `#${channelLabel(channel, store)}`);
+    fill(byId("thread-channel"), channel && channelSign(channel, store));
     list.show(rows(threadOf(store.messagesOf(place.channel), ts), ts, list, desk), { jump: shown !== ts });
     if (shown !== ts) composer.focus();
     shown = ts;

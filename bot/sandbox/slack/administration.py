@@ -1,0 +1,76 @@
+"""What the admins of a workspace do to its channels and to the app, and what the app hears of it."""
+
+from dataclasses import replace
+from typing import Any
+
+from bot.sandbox.slack.credentials import Credentials
+from bot.sandbox.slack.seed import AppIdentity
+from bot.sandbox.slack.subscriptions import Subscriptions
+from bot.sandbox.slack.workspace import Channel, Workspace
+
+
+class Administration:
+    """Acts for an admin. What is so already is left as it is, and nobody hears of it."""
+
+    def __init__(
+        self, workspace: Workspace, app: AppIdentity, credentials: Credentials, subscriptions: Subscriptions
+    ) -> None:
+        self._workspace = workspace
+        self._app = app
+        self._credentials = credentials
+        self._subscriptions = subscriptions
+
+    def invite_bot(self, channel: str, by: str) -> Channel:
+        """Invite the bot to a channel: it is told that it has joined."""
+        place = self._workspace.channels[channel]
+        joined = {
+            "type": "member_joined_channel",
+            "user": self._app.user_id,
+            "channel_type": "G" if place.is_private else "C",
+            "team": self._workspace.team.id,
+            "inviter": by,
+        }
+        return self._put(replace(place, has_bot=True), joined)
+
+    def remove_bot(self, channel: str) -> Channel:
+        """Remove the bot from a channel; who leaves is not told."""
+        return self._put(replace(self._workspace.channels[channel], has_bot=False))
+
+    def archive(self, channel: str, by: str) -> Channel:
+        """Archive a channel."""
+        place = self._workspace.channels[channel]
+        return self._put(replace(place, is_archived=True), {"type": f"{_kind(place)}_archive", "user": by})
+
+    def unarchive(self, channel: str, by: str) -> Channel:
+        """Take a channel out of the archive."""
+        place = self._workspace.channels[channel]
+        return self._put(replace(place, is_archived=False), {"type": f"{_kind(place)}_unarchive", "user": by})
+
+    def delete_channel(self, channel: str) -> Channel:
+        """Delete a channel with all that is in it."""
+        return self._put(replace(self._workspace.channels[channel], is_deleted=True))
+
+    def uninstall(self) -> None:
+        """Uninstall the app: its bot leaves the channels, its token is revoked, and it is told of both."""
+        if self._credentials.revoked:
+            return
+        for channel in tuple(self._workspace.channels.values()):
+            if not channel.is_im:
+                self.remove_bot(channel.id)
+        self._subscriptions.tell({"type": "app_uninstalled"})
+        self._subscriptions.tell({"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [self._app.user_id]}})
+        self._credentials.revoked = True
+
+    def _put(self, channel: Channel, event: dict[str, Any] | None = None) -> Channel:
+        """Change a channel, and tell the app; of a private channel only its members hear."""
+        if channel == self._workspace.channels[channel.id]:
+            return channel
+        self._workspace.put_channel(channel)
+        if event is not None and (channel.has_bot or not channel.is_private):
+            scope = "groups:read" if channel.is_private else "channels:read"
+            self._subscriptions.tell({**event, "channel": channel.id}, scope)
+        return channel
+
+
+def _kind(channel: Channel) -> str:
+    return "group" if channel.is_private else "channel"

@@ -1,0 +1,83 @@
+"""The Events API: which events the app has subscribed to, and how long Slack tries to tell them."""
+
+import asyncio
+import secrets
+from typing import Any
+
+from bot.sandbox.clock import Clock
+from bot.sandbox.slack.credentials import Credentials
+from bot.sandbox.slack.delivery import Courier, Delivery, Envelope, Outcome, Retry
+from bot.sandbox.slack.payloads import event_callback
+from bot.sandbox.slack.seed import BOT_EVENTS, AppIdentity
+from bot.sandbox.slack.workspace import Workspace
+
+# "Nearly immediately", a minute later, five minutes later. Source: "Error handling" of Slack's page on the Events API.
+RETRIES_AFTER = (0.0, 60.0, 300.0)
+
+
+class Subscriptions:
+    """Tells the app what happens. `types` are the events that it has subscribed to.
+
+    A delivery that fails is repeated three times, with the same `event_id`. As long as the app cannot be reached at
+    all, nothing is sent and nothing is logged, but the time for the repeats runs.
+    """
+
+    def __init__(
+        self, workspace: Workspace, app: AppIdentity, credentials: Credentials, courier: Courier, clock: Clock
+    ) -> None:
+        self.types = set(BOT_EVENTS)
+        self._workspace = workspace
+        self._app = app
+        self._credentials = credentials
+        self._courier = courier
+        self._clock = clock
+        self._running: set[asyncio.Task[Delivery]] = set()
+
+    def tell(self, event: dict[str, Any], scope: str | None = None) -> None:
+        """Let an event happen; the app hears of it soon if it is subscribed and holds the scope.
+
+        Where no event loop runs there is nobody to hear of it.
+        """
+        if event["type"] not in self.types or (scope and scope not in self._credentials.bot_scopes):
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        task = loop.create_task(self.deliver(event), name=f"event {event['type']}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def deliver(self, event: dict[str, Any]) -> Delivery:
+        """Deliver an event, subscribed or not, until it is acknowledged or there are no repeats left."""
+        now = self._clock.now()
+        event = {**event, "event_ts": self._workspace.next_ts(now)}
+        event_id = f"Ev{secrets.token_hex(5).upper()}"
+        payload = event_callback(self._workspace, self._app, event, event_id, int(now))
+        delivery = await self._attempt(payload, None)
+        for number, seconds in enumerate(RETRIES_AFTER, start=1):
+            if delivery.acked:
+                break
+            await self._clock.sleep(seconds)
+            delivery = await self._attempt(payload, Retry(number, _reason(delivery)))
+        return delivery
+
+    async def close(self) -> None:
+        """Give up what is still to be told."""
+        tasks = tuple(self._running)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _attempt(self, payload: dict[str, Any], retry: Retry | None) -> Delivery:
+        if not self._courier.reaches_somebody:
+            return Delivery(Outcome.DISPATCH_FAILED, 0.0)
+        name = f"event {payload['event']['type']}"
+        return await self._courier.deliver(Envelope.EVENTS_API, name, payload, retry)
+
+
+def _reason(failed: Delivery) -> str:
+    """Why Slack tries again, in its words."""
+    if failed.outcome is Outcome.OPERATION_TIMEOUT:
+        return "http_timeout"
+    return "connection_failed" if failed.status is None else "http_error"

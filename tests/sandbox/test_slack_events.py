@@ -1,0 +1,230 @@
+"""What happens in the workspace reaches the app as events, for as long as Slack tries."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bot.sandbox.clock import Clock
+from bot.sandbox.slack import ANN, APP_TOKEN, BACKSTAGE, BEN, BOT, BOT_TOKEN, GENERAL, RANDOM, Slack
+from bot.sandbox.slack.watching import first
+from bot.serving import listen, serving
+
+
+@dataclass
+class Hook:
+    """A request URL that keeps what it is told, and answers with `status`."""
+
+    status: int = 200
+    payloads: list[dict[str, Any]] = field(default_factory=list)
+    retries: list[tuple[str | None, str | None]] = field(default_factory=list)
+
+    async def answer(self, request: Request) -> Response:
+        """Take one delivery."""
+        self.payloads.append(await request.json())
+        headers = request.headers
+        self.retries.append((headers.get("x-slack-retry-num"), headers.get("x-slack-retry-reason")))
+        return Response(status_code=self.status)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What was told, without the time."""
+        return [{**payload["event"], "event_ts": None} for payload in self.payloads]
+
+
+async def told(hook: Hook) -> list[dict[str, Any]]:
+    """What was told when all that has happened by now is told."""
+    await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name().startswith("event ")))
+    return hook.events
+
+
+async def attempts(slack: Slack, count: int) -> None:
+    """Wait until so many deliveries have ended."""
+    await first(slack.events, lambda: len(slack.calls) >= count or None, seconds=5)
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[Slack]:
+    async with Slack(clock=Clock(speed=0)).running() as slack:
+        yield slack
+
+
+@pytest.fixture
+async def hook(slack: Slack) -> AsyncIterator[Hook]:
+    hook = Hook()
+    web = Starlette(routes=[Route("/slack/events", hook.answer, methods=["POST"])])
+    async with serving(web, listen(), drain_seconds=1) as url:
+        slack.request_url = f"{url}/slack/events"
+        yield hook
+
+
+async def test_invited(slack: Slack, hook: Hook) -> None:
+    """The bot is told that it has joined a channel, by whom it was invited, and of which kind the channel is."""
+    slack.invite_bot(RANDOM, by=BEN)
+    await told(hook)
+    slack.invite_bot(BACKSTAGE)
+
+    joined = {"type": "member_joined_channel", "user": BOT, "team": slack.workspace.team.id, "event_ts": None}
+    assert await told(hook) == [
+        joined | {"channel": RANDOM, "channel_type": "C", "inviter": BEN},
+        joined | {"channel": BACKSTAGE, "channel_type": "G", "inviter": ANN},
+    ]
+    assert len({payload["event_id"] for payload in hook.payloads}) == 2
+    assert all(float(payload["event"]["event_ts"]) >= payload["event_time"] for payload in hook.payloads)
+
+
+@pytest.mark.parametrize(("channel", "kind"), [(GENERAL, "channel"), (BACKSTAGE, "group")])
+async def test_archive(slack: Slack, hook: Hook, channel: str, kind: str) -> None:
+    """A channel goes into the archive and comes out of it; private ones are called groups."""
+    slack.invite_bot(BACKSTAGE)
+    slack.subscribed_events.clear()
+    slack.subscribed_events.update({f"{kind}_archive", f"{kind}_unarchive"})
+
+    slack.archive(channel, by=BEN)
+    assert slack.workspace.channels[channel].is_archived
+    await told(hook)
+    slack.unarchive(channel)
+
+    assert not slack.workspace.channels[channel].is_archived
+    assert [event for event in await told(hook) if event["type"] != "member_joined_channel"] == [
+        {"type": f"{kind}_archive", "channel": channel, "user": BEN, "event_ts": None},
+        {"type": f"{kind}_unarchive", "channel": channel, "user": ANN, "event_ts": None},
+    ]
+
+
+async def test_unsubscribed(slack: Slack, hook: Hook) -> None:
+    """What the app's manifest does not ask for is not sent, nor what changes nothing."""
+    slack.archive(GENERAL)
+    slack.invite_bot(GENERAL)
+    slack.remove_bot(GENERAL)
+    slack.delete_channel(GENERAL)
+
+    assert await told(hook) == []
+
+
+@pytest.mark.parametrize(("scope", "channel"), [("channels:read", RANDOM), ("groups:read", BACKSTAGE)])
+async def test_scope(slack: Slack, hook: Hook, scope: str, channel: str) -> None:
+    """Without the scope for that kind of channel the bot hears of nothing in it."""
+    slack.scopes -= {scope}
+
+    slack.invite_bot(channel)
+
+    assert await told(hook) == []
+
+
+async def test_private(slack: Slack, hook: Hook) -> None:
+    """Of a private channel only its members hear; of a public one everybody."""
+    for channel in (BACKSTAGE, RANDOM):
+        slack.archive(channel)
+        slack.unarchive(channel)
+
+    assert [event["channel"] for event in await told(hook)] == [RANDOM]
+
+
+async def test_uninstalled(slack: Slack, hook: Hook) -> None:
+    """The app hears that it was uninstalled; its token is refused from then on, and its bot is in no channel."""
+    slack.uninstall()
+    slack.uninstall()
+
+    assert sorted(event["type"] for event in await told(hook)) == ["app_uninstalled", "tokens_revoked"]
+    assert [event["tokens"]["bot"] for event in hook.events if "tokens" in event] == [[BOT]]
+    assert not any(channel.has_bot for channel in slack.workspace.channels.values())
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {BOT_TOKEN}"}) as session:
+        answer = await session.post(f"{slack.api_url}auth.test")
+        assert (await answer.json())["error"] == "account_inactive"
+
+
+async def test_uninstalled_with_a_conversation(slack: Slack, hook: Hook) -> None:
+    """The direct message with a person stays."""
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {BOT_TOKEN}"}) as session:
+        await session.post(f"{slack.api_url}chat.postMessage", json={"channel": ANN, "text": "hello"})
+
+    slack.uninstall()
+
+    assert [channel.is_im for channel in slack.workspace.channels.values() if channel.has_bot] == [True]
+
+
+async def test_repeated(slack: Slack, hook: Hook) -> None:
+    """What is refused is told three times more: at once, after a minute, and five minutes after that."""
+    hook.status = 500
+    slack.invite_bot(RANDOM)
+    await attempts(slack, 2)
+    slack.clock.advance(59)
+    await asyncio.sleep(0)
+    assert len(hook.payloads) == 2
+    slack.clock.advance(1)
+    await attempts(slack, 3)
+
+    slack.clock.advance(300)
+    await attempts(slack, 4)
+
+    await told(hook)
+    assert hook.retries == [(None, None), ("1", "http_error"), ("2", "http_error"), ("3", "http_error")]
+    assert len({payload["event_id"] for payload in hook.payloads}) == 1
+
+
+async def test_repeated_until_acknowledged(slack: Slack, hook: Hook) -> None:
+    """The first repeat finds a bot that is well again, and is the last one."""
+    hook.status = 503
+    slack.events.subscribe(lambda _: setattr(hook, "status", 200))
+
+    assert (await slack.event({"type": "app_home_opened"})).acked
+
+    assert [number for number, _ in hook.retries] == [None, "1"]
+
+
+async def test_bot_that_is_away(slack: Slack, hook: Hook) -> None:
+    """A bot that is away for less than a minute hears of it when it is back; the time without it is in no log."""
+    address, slack.request_url = slack.request_url, None
+    slack.invite_bot(RANDOM)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not slack.calls
+
+    slack.request_url = address
+    slack.clock.advance(60)
+
+    assert [event["channel"] for event in await told(hook)] == [RANDOM]
+    assert hook.retries == [("2", "connection_failed")]
+
+
+async def test_too_late(slack: Slack) -> None:
+    """A bot that does not answer in time is told why it hears of it again, over Socket Mode too."""
+    async with aiohttp.ClientSession() as session:
+        client = AsyncWebClient(base_url=slack.api_url, session=session)
+        url = (await client.apps_connections_open(app_token=APP_TOKEN))["url"]
+        async with session.ws_connect(str(url)) as socket:
+            await socket.receive_json()
+            await slack.wait_for_connections()
+            slack.invite_bot(RANDOM)
+            envelopes = [await socket.receive_json()]
+            slack.clock.advance(3)
+            envelopes.append(await socket.receive_json())
+            await socket.send_json({"envelope_id": envelopes[1]["envelope_id"]})
+            await attempts(slack, 2)
+
+    assert [(each["retry_attempt"], each["retry_reason"]) for each in envelopes] == [(0, ""), (1, "http_timeout")]
+    assert not any(each["accepts_response_payload"] for each in envelopes)
+
+
+def test_without_an_event_loop() -> None:
+    """A channel can be changed where nothing runs; nobody hears of it."""
+    slack = Slack()
+
+    assert slack.invite_bot(RANDOM).has_bot
+
+
+async def test_closed() -> None:
+    """What was still to be told when Slack is closed is told to nobody."""
+    async with Slack(clock=Clock(speed=0)).running() as slack:
+        slack.invite_bot(RANDOM)
+
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("event ")]
