@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from uuid import UUID
 
 import typer
 
@@ -16,6 +17,7 @@ from bot.errors import ConfigurationError, RealtimeKitError
 from bot.slack.manifest import Mode
 
 if TYPE_CHECKING:
+    from bot.config import LookupSettings
     from bot.realtimekit.lookup import Lookup
 
 LIVE, NOT_LIVE, COULD_NOT_TELL = 0, 1, 2
@@ -29,6 +31,8 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+webhook = typer.Typer(help="Have RealtimeKit tell the bot of changes at once.", no_args_is_help=True)
+cli.add_typer(webhook, name="webhook")
 
 
 def main() -> None:
@@ -146,6 +150,58 @@ def demo(
         _run(lambda: sandbox.tell(lines, typer.echo))
     except BotDidNotStart as error:
         typer.echo(f"The bot did not start. Its last words:\n{error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@webhook.command("add")
+def webhook_add(
+    url: Annotated[str, typer.Option(help="Where RealtimeKit reaches the bot, such as https://bot.example.com.")],
+) -> None:
+    """Register the bot, unless it is registered."""
+    from bot import registration
+
+    address = registration.address(url)
+    added = _registering(lambda settings: registration.add(settings, address))
+    typer.echo(f"{'Registered' if added.changed else 'It is registered already'}:\n{registration.line(added.webhook)}")
+
+
+@webhook.command("list")
+def webhook_list() -> None:
+    """Print every webhook of the RealtimeKit app: its ID, whether it is enabled, its address, its events."""
+    from bot import registration
+
+    present = _registering(registration.every)
+    typer.echo("\n".join(map(registration.line, present)) or "No webhook is registered.")
+
+
+@webhook.command("remove")
+def webhook_remove(
+    webhook_id: Annotated[UUID | None, typer.Argument(help="Its ID, as `webhook list` prints it.")] = None,
+    url: Annotated[str | None, typer.Option(help="Or where it reaches the bot, as it was given to `add`.")] = None,
+) -> None:
+    """Have RealtimeKit tell the bot nothing any more."""
+    from bot import registration
+
+    which = webhook_id if url is None else registration.address(url)
+    if which is None or (webhook_id and url):
+        raise ConfigurationError(["Give the ID of a webhook or --url, one of the two."])
+    removed = _registering(lambda settings: registration.remove(settings, which))
+    if not removed:
+        typer.echo(f"There is no webhook {which}. See `livestream-bot webhook list`.", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"Removed: {', '.join(map(str, removed))}")
+
+
+def _registering(work: "Callable[[LookupSettings], Coroutine[Any, Any, T]]") -> T:
+    from bot import logs, registration
+    from bot.config import LookupSettings, load
+
+    settings = load(LookupSettings)
+    logs.configure(level="ERROR", style=settings.log_format, secrets=settings.secrets())
+    try:
+        return _run(lambda: work(settings))
+    except RealtimeKitError as error:
+        typer.echo(registration.explain(error), err=True)
         raise typer.Exit(1) from None
 
 

@@ -2,19 +2,34 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import registration
 from bot.app import open_realtimekit, open_slack
-from bot.config import CloudflareSettings, LogSettings, Section, ServerSettings, SlackSettings, load
+from bot.config import (
+    CloudflareSettings,
+    FollowSettings,
+    LogSettings,
+    Section,
+    ServerSettings,
+    SlackSettings,
+    StoreSettings,
+    load,
+)
 from bot.errors import ConfigurationError, NotAuthorised, RateLimited, RealtimeKitError
 from bot.metrics import Metrics
+from bot.realtimekit.webhook import KeyUnreachable, WebhookKey, open_key_http
+from bot.realtimekit.webhooks import Webhook
 from bot.serving import listen
 from bot.slack.client import TRANSPORT_ERRORS, error_code, open_session
 from bot.slack.identity import PASSING_ERRORS
 from bot.slack.manifest import bot_scopes
 from bot.slack.mrkdwn import plain
+from bot.store.inspecting import inspect
+from bot.web import WEBHOOK_PATH
 
 _DETAIL_LIMIT = 200
 
@@ -34,17 +49,32 @@ async def examine() -> AsyncIterator[Finding]:
     slack, slack_findings = _read(SlackSettings)
     cloudflare, cloudflare_findings = _read(CloudflareSettings)
     server, server_findings = _read(ServerSettings)
+    store, store_findings = _read(StoreSettings)
+    follow, follow_findings = _read(FollowSettings)
     _, log_findings = _read(LogSettings)
-    mistakes = [*slack_findings, *cloudflare_findings, *server_findings, *log_findings]
+    mistakes = [
+        *slack_findings,
+        *cloudflare_findings,
+        *server_findings,
+        *store_findings,
+        *follow_findings,
+        *log_findings,
+    ]
     for finding in dict.fromkeys(mistakes) or [Finding("Settings", True, "All are there and well-formed.")]:
         yield finding
     if server:
         yield _address(server)
+    if store:
+        yield await _database(store)
     if slack:
         async for finding in _slack(slack):
             yield finding
     if cloudflare:
-        yield await _realtimekit(cloudflare)
+        finding = await _realtimekit(cloudflare)
+        yield finding
+        if finding.ok and follow:
+            async for finding in _webhooks(cloudflare, follow.realtimekit_webhook_key_url):
+                yield finding
 
 
 def _read(section: type[Section]) -> tuple[Section | None, list[Finding]]:
@@ -67,6 +97,13 @@ def _address(settings: ServerSettings) -> Finding:
             "PORT to another address.",
         )
     return Finding("Address", True, f"{where} is free to listen on.")
+
+
+async def _database(settings: StoreSettings) -> Finding:
+    try:
+        return Finding("Database", True, await inspect(settings.database_url.get_secret_value()))
+    except ConfigurationError as error:
+        return Finding("Database", False, " ".join(error.mistakes))
 
 
 async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
@@ -165,3 +202,49 @@ async def _realtimekit(settings: CloudflareSettings) -> Finding:
     finally:
         await kit.close()
     return Finding(subject, True, "The token, the account and the app are right.")
+
+
+async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator[Finding]:
+    """None is no fault: changes are then found by asking, only later."""
+    subject = "RealtimeKit webhook"
+    try:
+        present = await registration.every(settings)
+    except RealtimeKitError as error:
+        yield Finding(subject, False, registration.explain(error))
+        return
+    ours = [webhook for webhook in present if urlsplit(webhook.url).path.endswith(WEBHOOK_PATH)]
+    yield _registered(subject, ours)
+    yield await _key(settings, key_url, needed=bool(ours))
+
+
+def _registered(subject: str, ours: list[Webhook]) -> Finding:
+    telling = [webhook.url for webhook in ours if webhook.tells_of_livestreams()]
+    if telling:
+        where = plain(", ".join(telling), _DETAIL_LIMIT)
+        return Finding(subject, True, f"RealtimeKit tells {where} of livestreams. Only it can show that it gets there.")
+    if ours:
+        return Finding(
+            subject,
+            False,
+            "One is registered, but it is disabled or not told of livestreams. Mend it with "
+            "`livestream-bot webhook add --url https://<your host>`.",
+        )
+    return Finding(subject, True, "None is registered, so changes are found by asking. `livestream-bot webhook add`.")
+
+
+async def _key(settings: CloudflareSettings, url: str, *, needed: bool) -> Finding:
+    subject = "RealtimeKit's public key"
+    async with open_key_http(settings.proxy) as http:
+        try:
+            await WebhookKey(http, url).fetch()
+        except KeyUnreachable as error:
+            why = f"It cannot be fetched ({plain(str(error), _DETAIL_LIMIT)})"
+            if needed:
+                return Finding(
+                    subject,
+                    False,
+                    f"{why}, so webhooks cannot be believed. Check the network, the proxy and "
+                    "REALTIMEKIT_WEBHOOK_KEY_URL.",
+                )
+            return Finding(subject, True, f"{why}, and only webhooks need it.")
+    return Finding(subject, True, "It is there, and can be read.")

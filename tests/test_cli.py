@@ -18,7 +18,7 @@ from bot.errors import NoSuchMeeting, NotAuthorised, RateLimited
 from bot.sandbox.bot_process import settings_for
 from bot.sandbox.realtimekit import Fault, seeds
 from bot.serving import listen
-from bot.slack.manifest import manifest_text
+from bot.slack.manifest import bot_scopes, manifest_text
 from tests.conftest import World
 
 NO_SUCH_MEETING = "00000000-0000-4000-8000-000000000000"
@@ -87,7 +87,7 @@ async def test_no_command() -> None:
     """Without a command it says which there are."""
     ended = await run()
 
-    for command in ("run", "lookup", "doctor", "manifest", "demo"):
+    for command in ("run", "lookup", "doctor", "manifest", "demo", "webhook"):
         assert command in ended.out + ended.err
     assert ended.status == 2
 
@@ -100,7 +100,9 @@ async def test_unknown_command() -> None:
     assert "No such command 'walk'" in ended.err
 
 
-@pytest.mark.parametrize("arguments", [("lookup", "--help"), ("manifest", "--help"), ("--version",)])
+@pytest.mark.parametrize(
+    "arguments", [("lookup", "--help"), ("manifest", "--help"), ("webhook", "add", "--help"), ("--version",)]
+)
 async def test_only_what_is_needed(arguments: tuple[str, ...]) -> None:
     """Help does not wait for libraries that only the work needs."""
     ended = await run(*arguments, python=("-X", "importtime"))
@@ -265,19 +267,119 @@ async def test_doctor(ask: Ask) -> None:
     ended = await ask("doctor")
 
     assert (ended.status, ended.err) == (0, "")
-    assert len(ended.out.splitlines()) == 5
+    assert len(ended.out.splitlines()) == 8
     assert all(line.startswith("ok   ") for line in ended.out.splitlines())
 
 
 async def test_doctor_finds_something(ask: Ask, world: World) -> None:
     """Where something is wrong the doctor marks it and exits with 1."""
-    world.slack.scopes = {"commands"}
+    world.slack.scopes = {*bot_scopes()} - {"chat:write"}
 
     ended = await ask("doctor")
 
     assert (ended.status, ended.err) == (1, "")
     [line] = [line for line in ended.out.splitlines() if not line.startswith("ok   ")]
     assert line.startswith("BAD  Slack bot token: It lacks chat:write.")
+
+
+# webhook
+
+BOT = "https://bot.example.com"
+WEBHOOK = f"{BOT}/realtimekit/webhooks"
+
+
+async def test_webhook(ask: Ask, world: World) -> None:
+    """A webhook is registered, listed and removed by the address that the bot has."""
+    added = await ask("webhook", "add", "--url", f"{BOT}/")
+    [there] = world.kit.webhooks.values()
+    listed = await ask("webhook", "list")
+    removed = await ask("webhook", "remove", "--url", BOT)
+
+    line = f"{there.id}  enabled  {WEBHOOK}  livestreaming.statusUpdate, meeting.started, meeting.ended\n"
+    assert added == Ended(0, f"Registered:\n{line}", "")
+    assert listed == Ended(0, line, "")
+    assert removed == Ended(0, f"Removed: {there.id}\n", "")
+    assert world.kit.webhooks == {}
+
+
+async def test_webhook_again(ask: Ask, world: World) -> None:
+    """What is registered is not registered again, however the address was given."""
+    world.kit.add_webhook(WEBHOOK)
+
+    ended = await ask("webhook", "add", "--url", WEBHOOK)
+
+    assert (ended.status, ended.out.splitlines()[0]) == (0, "It is registered already:")
+    assert len(world.kit.webhooks) == 1
+
+
+async def test_no_webhooks(ask: Ask) -> None:
+    """An empty list is told as one."""
+    assert await ask("webhook", "list") == Ended(0, "No webhook is registered.\n", "")
+
+
+async def test_webhook_by_its_id(ask: Ask, world: World) -> None:
+    """Of several to one address one can be removed, and a disabled one is shown as that."""
+    kept, gone = world.kit.add_webhook(WEBHOOK, enabled=False), world.kit.add_webhook(WEBHOOK)
+
+    removed = await ask("webhook", "remove", gone.id)
+    again = await ask("webhook", "remove", gone.id)
+    listed = await ask("webhook", "list")
+
+    assert removed == Ended(0, f"Removed: {gone.id}\n", "")
+    assert again == Ended(1, "", f"There is no webhook {gone.id}. See `livestream-bot webhook list`.\n")
+    assert listed.out.startswith(f"{kept.id}  disabled  {WEBHOOK}  ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("add",), "--url"),
+        (("add", "--url", "bot.example.com"), "--url is not an http:// or https:// address"),
+        (("add", "--url", "http://bot.example.com"), "--url must be https://"),
+        (("remove",), "Give the ID of a webhook or --url, one of the two."),
+        (("remove", NO_SUCH_MEETING, "--url", BOT), "Give the ID of a webhook or --url, one of the two."),
+        (("remove", ".."), "Invalid value for 'webhook_id'"),
+        (("remove", "--url", ".."), "--url is not an http:// or https:// address"),
+    ],
+)
+async def test_webhook_misused(ask: Ask, world: World, arguments: tuple[str, ...], said: str) -> None:
+    """What cannot be meant is told before anything is asked."""
+    ended = await ask("webhook", *arguments)
+
+    assert (ended.status, ended.out) == (2, "")
+    assert said in ended.err
+    assert list(world.kit.calls) == []
+
+
+async def test_webhook_without_settings() -> None:
+    """It needs Cloudflare's settings, and none of Slack's."""
+    ended = await run("webhook", "list")
+
+    assert (ended.status, ended.out) == (2, "")
+    assert [line.split()[0] for line in ended.err.splitlines()] == [
+        "CLOUDFLARE_API_TOKEN",
+        "CLOUDFLARE_ACCOUNT_ID",
+        "REALTIMEKIT_APP_ID",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault.UNAUTHORISED, "Cloudflare refuses (HTTP 401, 10000, Authentication error). `livestream-bot doctor`"),
+        (Fault.RATE_LIMITED, "Cloudflare asks this bot to wait. Try again in five minutes."),
+        (Fault.SERVER_ERROR, "Cloudflare did not do it (HTTP 500"),
+    ],
+)
+async def test_webhook_fails(ask: Ask, world: World, fault: Fault, said: str) -> None:
+    """What Cloudflare does not do is told in a sentence, which speaks of no meeting."""
+    world.kit.fault = fault
+
+    ended = await ask("webhook", "list")
+
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.startswith(said)
+    assert "meeting" not in ended.err
 
 
 # manifest

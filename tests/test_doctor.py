@@ -1,7 +1,10 @@
 """What the doctor finds, over a local Slack and a local Cloudflare, and how it says to mend it."""
 
+import contextlib
 import re
+import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,8 @@ from bot.sandbox.bot_process import Mode, settings_for
 from bot.sandbox.realtimekit import Fault as CloudflareFault
 from bot.sandbox.slack import Fault as SlackFault
 from bot.serving import listen
+from bot.slack.manifest import bot_scopes
+from bot.store.opening import open_store
 from tests.conftest import World
 
 
@@ -63,9 +68,12 @@ async def test_all_well(doctor: Doctor) -> None:
     assert [finding.subject for finding in findings] == [
         "Settings",
         "Address",
+        "Database",
         "Slack bot token",
         "Slack app token",
         "Cloudflare RealtimeKit",
+        "RealtimeKit webhook",
+        "RealtimeKit's public key",
     ]
     assert "It is livestream's in Sandbox, with every scope needed." in [finding.sentence for finding in findings]
 
@@ -101,7 +109,7 @@ async def test_one_section_is_wrong(doctor: Doctor) -> None:
     findings = await doctor(SLACK_BOT_TOKEN="xoxp-secret-of-another-kind", PORT="0", LOG_LEVEL="loud")
 
     assert [finding.subject for finding in findings if not finding.ok] == ["Settings"] * 3
-    assert [finding.subject for finding in findings if finding.ok] == ["Cloudflare RealtimeKit"]
+    assert [finding.subject for finding in findings if finding.ok][:2] == ["Database", "Cloudflare RealtimeKit"]
     assert "another kind of token was pasted" in findings[0].sentence
     assert "xoxp-secret" not in doctor.printed
 
@@ -146,7 +154,7 @@ async def test_wrong_bot_token(doctor: Doctor) -> None:
 
 async def test_missing_scopes(doctor: Doctor, world: World) -> None:
     """Scopes that the manifest has and the token lacks are named, with what to do."""
-    world.slack.scopes = {"users:read"}
+    world.slack.scopes = {"users:read"} | bot_scopes() - {"chat:write", "commands"}
 
     found = bad(await doctor())
 
@@ -156,7 +164,7 @@ async def test_missing_scopes(doctor: Doctor, world: World) -> None:
 
 async def test_more_scopes_than_needed(doctor: Doctor, world: World) -> None:
     """A token may have scopes of later versions."""
-    world.slack.scopes = {"users:read", "commands", "chat:write"}
+    world.slack.scopes = {"users:read"} | bot_scopes()
 
     assert bad(await doctor()) == {}
 
@@ -238,6 +246,100 @@ async def test_cloudflare_is_out_of_reach(doctor: Doctor) -> None:
     found = bad(await doctor(CLOUDFLARE_BASE_URL="http://127.0.0.1:1/client/v4"))
 
     assert "Check the network and CLOUDFLARE_BASE_URL" in found["Cloudflare RealtimeKit"]
+
+
+async def test_database_of_a_newer_version(doctor: Doctor, tmp_path: Path) -> None:
+    """A database that the bot could not use is told in the sentence that it would refuse to start with."""
+    url = f"sqlite:///{tmp_path}/bot.db"
+    await (await open_store(url)).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "bot.db")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+
+    found = bad(await doctor(DATABASE_URL=url))
+
+    assert list(found) == ["Database"]
+    assert "written by a newer version of this bot" in found["Database"]
+
+
+async def test_database_is_out_of_reach(doctor: Doctor) -> None:
+    """A database server that is not there is told without the password."""
+    found = bad(await doctor(DATABASE_URL="postgresql://bot:pass-of-the-bot@127.0.0.1:1/bot"))
+
+    assert list(found) == ["Database"]
+    assert "pass-of-the-bot" not in doctor.printed
+
+
+async def test_database_is_not_there_yet(doctor: Doctor, tmp_path: Path) -> None:
+    """Before the first start there is no database, and the doctor makes none."""
+    findings = await doctor(DATABASE_URL=f"sqlite:///{tmp_path}/bot.db")
+
+    assert bad(findings) == {}
+    assert not (tmp_path / "bot.db").exists()
+
+
+WEBHOOK = "https://bot.example.com/realtimekit/webhooks"
+
+
+async def test_no_webhook(doctor: Doctor, world: World) -> None:
+    """Without a webhook the bot asks, which is no fault; a webhook of somebody else's is none."""
+    world.kit.add_webhook("https://other.example.com/hook")
+
+    findings = await doctor()
+
+    assert bad(findings) == {}
+    [webhook] = [finding for finding in findings if finding.subject == "RealtimeKit webhook"]
+    assert webhook.sentence.startswith("None is registered, so changes are found by asking.")
+
+
+async def test_webhook(doctor: Doctor, world: World) -> None:
+    """A webhook that tells of livestreams is told with where it goes."""
+    world.kit.add_webhook(WEBHOOK)
+
+    findings = await doctor()
+
+    assert bad(findings) == {}
+    [webhook] = [finding for finding in findings if finding.subject == "RealtimeKit webhook"]
+    assert WEBHOOK in webhook.sentence
+
+
+@pytest.mark.parametrize("wrong", [{"enabled": False}, {"events": ["meeting.ended"]}])
+async def test_webhook_that_is_of_no_use(doctor: Doctor, world: World, wrong: dict[str, Any]) -> None:
+    """A webhook that tells nothing of livestreams was meant to, so it is told with how to mend it."""
+    world.kit.add_webhook(WEBHOOK, **wrong)
+
+    found = bad(await doctor())
+
+    assert list(found) == ["RealtimeKit webhook"]
+    assert "livestream-bot webhook add" in found["RealtimeKit webhook"]
+
+
+async def test_no_key(doctor: Doctor, world: World) -> None:
+    """A key that cannot be had is a fault where a webhook needs it."""
+    world.kit.add_webhook(WEBHOOK)
+
+    found = bad(await doctor(REALTIMEKIT_WEBHOOK_KEY_URL=f"{world.kit_url}/no-key"))
+
+    assert list(found) == ["RealtimeKit's public key"]
+    assert "REALTIMEKIT_WEBHOOK_KEY_URL" in found["RealtimeKit's public key"]
+
+
+async def test_no_key_is_needed(doctor: Doctor, world: World) -> None:
+    """Where no webhook is registered nobody needs the key."""
+    findings = await doctor(REALTIMEKIT_WEBHOOK_KEY_URL=f"{world.kit_url}/no-key")
+
+    assert bad(findings) == {}
+    assert "only webhooks need it" in findings[-1].sentence
+
+
+async def test_webhooks_cannot_be_asked_for(doctor: Doctor, world: World) -> None:
+    """Where Cloudflare does not list the webhooks, that is what is told."""
+    world.kit.fail_next(CloudflareFault.NONE)
+    world.kit.fail_next(CloudflareFault.RATE_LIMITED)
+
+    found = bad(await doctor())
+
+    assert found == {"RealtimeKit webhook": "Cloudflare asks this bot to wait. Try again in five minutes."}
 
 
 async def test_everything_is_wrong(doctor: Doctor, world: World) -> None:

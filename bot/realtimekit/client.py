@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import urlencode
 from uuid import UUID
 
-import aiohttp
 import httpx
 import stamina
 from cachetools import TTLCache
@@ -17,9 +16,12 @@ from httpx_aiohttp import AiohttpTransport
 from pydantic import BaseModel, ValidationError
 
 from bot.errors import Malformed, NoSuchMeeting, RateLimited, RealtimeKitError, Unreachable
-from bot.realtimekit.envelope import data_of
+from bot.realtimekit.envelope import data_of, list_of
 from bot.realtimekit.models import Livestream, Meeting, NotLive, Session, Status
+from bot.realtimekit.paging import LivestreamPage, raw_page
+from bot.realtimekit.quota import Quota
 from bot.realtimekit.single_flight import SingleFlight
+from bot.realtimekit.transport import app_path, exchange, segment
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 8.0
@@ -27,12 +29,12 @@ ATTEMPT_SECONDS = 3.5
 """Silence for this long ends one attempt, so that a request that got lost leaves time for another."""
 _ATTEMPTS = 3
 _SHORT_WAIT = 2.0
-_LONGEST_ANSWER = 4 * 1024 * 1024
 _MEETINGS_KEPT = 10_000
 _MEETING_SECONDS = 300.0
 
 Model = TypeVar("Model", bound=BaseModel)
 T = TypeVar("T")
+Unwrap = Callable[[int, Mapping[str, str], bytes], Any]
 OnCall = Callable[[str, str, float], None]
 """Told of each request: the endpoint, its outcome (`ok`, an error's name, or `timeout` where it was given up), and the
 seconds that it took."""
@@ -63,9 +65,11 @@ class RealtimeKit:
         on_call: OnCall = lambda endpoint, outcome, seconds: None,
         timer: Callable[[], float] = time.monotonic,
         answer_seconds: float = ANSWER_SECONDS,
+        quota: Quota | None = None,
     ) -> None:
         self._http = http
-        self._app = f"/accounts/{_segment(account_id)}/realtime/kit/{_segment(app_id)}"
+        self._app = app_path(account_id, app_id)
+        self._quota = quota or Quota()
         self._on_call = on_call
         self._answer_seconds = answer_seconds
         self._in_flight = SingleFlight()
@@ -90,8 +94,17 @@ class RealtimeKit:
         """The livestream's run that is on air, or was last: since when, and why it failed if it did."""
         if not livestream_id.strip("."):  # dots climb in a path, however they are quoted, and name no livestream
             return None
-        path = f"/livestreams/{_segment(livestream_id)}/active-livestream-session"
+        path = f"/livestreams/{segment(livestream_id)}/active-livestream-session"
         return await self._ask("active_session", path, _session)
+
+    async def livestreams(self, status: str, page_no: int, per_page: int = 100) -> LivestreamPage:
+        """One page, counted from 1, of the app's livestreams in one of Cloudflare's statuses.
+
+        Raises Malformed where the list is in no form that is known, or leaves some out.
+        """
+        query = urlencode({"status": status, "page_no": page_no, "per_page": per_page})
+        read = partial(_page, per_page)
+        return await self._ask("livestreams", f"/livestreams?{query}", read, list_of)
 
     async def check_access(self) -> None:
         """Ask for the shortest list there is, to learn whether token, account and app are right."""
@@ -110,22 +123,28 @@ class RealtimeKit:
         self._meetings[meeting_id] = meeting
         return meeting
 
-    async def _ask(self, endpoint: str, path: str, read: Callable[[Any], T]) -> T:
-        """What `read` makes of the answer's payload, which is None where there is nothing.
+    async def _ask(self, endpoint: str, path: str, read: Callable[[Any], T], unwrap: Unwrap = data_of) -> T:
+        """What `read` makes of what `unwrap` finds in the answer, which for `data_of` is None where there is nothing.
 
         It is read before it goes anywhere, so that no task, whose repr shows its result, holds a stream key.
         """
-        return await self._in_flight.ask(path, lambda: self._ask_until_deadline(endpoint, path, read))
+        question = partial(self._ask_once, endpoint, path, lambda *answer: read(unwrap(*answer)))
+        return await self._in_flight.ask(path, lambda: self._ask_until_deadline(question))
 
-    async def _ask_until_deadline(self, endpoint: str, path: str, read: Callable[[Any], T]) -> T:
+    async def _ask_until_deadline(self, question: Callable[[], Awaitable[T]]) -> T:
         retrying = stamina.AsyncRetryingCaller(attempts=_ATTEMPTS, timeout=self._answer_seconds, wait_jitter=0.2)
         async with _answered_within(self._answer_seconds):
-            return await retrying(_worth_another_try, self._ask_once, endpoint, path, read)
+            return await retrying(_worth_another_try, question)
 
-    async def _ask_once(self, endpoint: str, path: str, read: Callable[[Any], T]) -> T:
+    async def _ask_once(self, endpoint: str, path: str, read: Callable[[int, httpx.Headers, bytes], T]) -> T:
+        # A shorter wait is sat out, by asking again.
+        if (refused_for := self._quota.refused_for()) > _SHORT_WAIT:
+            raise RateLimited(refused_for, detail="not asked, since Cloudflare said when to come back")
         started, outcome = time.monotonic(), "timeout"
         try:
-            answer = read(await self._get(path))
+            said = await exchange(self._http, "GET", self._app + path)
+            self._quota.note(said.status, said.headers)
+            answer = read(said.status, said.headers, said.body)
             outcome = "ok"
             return answer
         except RealtimeKitError as error:
@@ -133,16 +152,6 @@ class RealtimeKit:
             raise
         finally:
             self._on_call(endpoint, outcome, time.monotonic() - started)
-
-    async def _get(self, path: str) -> Any:
-        try:
-            async with self._http.stream("GET", self._app + path) as response:
-                return data_of(response.status_code, response.headers, await _bounded_body(response))
-        # What is no HTTP at all comes through the transport as aiohttp's own error, and a status line in another
-        # encoding as a UnicodeError.
-        except (httpx.HTTPError, aiohttp.ClientError, UnicodeError) as error:
-            # httpx's own name for it is often a wrong one: a refused connection is a ConnectTimeout there.
-            raise Unreachable(detail=f"{type(error.__cause__ or error).__name__} for {path}") from None
 
 
 @contextlib.asynccontextmanager
@@ -154,24 +163,10 @@ async def _answered_within(seconds: float) -> AsyncIterator[None]:
         raise Unreachable(detail=f"no answer within {seconds:g} s") from None
 
 
-def _segment(text: str) -> str:
-    """The text as one segment of a path."""
-    return quote(text, safe="", errors="replace")
-
-
 def _worth_another_try(error: Exception) -> bool | float:
     if isinstance(error, RateLimited):
         return error.retry_after if error.retry_after <= _SHORT_WAIT else False
     return isinstance(error, Unreachable)
-
-
-async def _bounded_body(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > _LONGEST_ANSWER:
-            raise Malformed(detail=f"an answer of more than {_LONGEST_ANSWER} bytes")
-    return bytes(body)
 
 
 def _read(model: type[Model], data: Any) -> Model:
@@ -198,6 +193,11 @@ def _meeting(meeting_id: UUID, data: Any) -> Meeting | None:
 def _session(data: Any) -> Session | None:
     session = data.get("session") if isinstance(data, dict) else None
     return _read(Session, session) if session else None
+
+
+def _page(per_page: int, answer: tuple[Any, Any]) -> LivestreamPage:
+    page = raw_page(*answer, per_page)
+    return LivestreamPage(tuple(_read(Livestream, item) for item in page.items), page.more)
 
 
 def _livestreams_of(meeting_id: UUID, data: Any) -> list[Livestream]:

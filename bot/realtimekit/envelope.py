@@ -23,11 +23,25 @@ def data_of(status: int, headers: Mapping[str, str], body: bytes) -> Any:
 
     Raises NotAuthorised, RateLimited, Unreachable or Malformed when it says nothing about what was asked for.
     """
+    envelope = _envelope(status, headers, body)
+    data = None if envelope is None else _payload(envelope)
+    return None if data in ({}, []) else data
+
+
+def list_of(status: int, headers: Mapping[str, str], body: bytes) -> tuple[Any, Any]:
+    """The payload of a list, empty or not, and the `paging` beside it. Raises as `data_of`, and Malformed for a 404."""
+    envelope = _envelope(status, headers, body)
+    if envelope is None:
+        raise Malformed(detail="HTTP 404 for a list")
+    return _payload(envelope), envelope.get("paging")
+
+
+def _envelope(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any] | None:
+    """The envelope of a success, or None for the application's 404."""
     envelope = _json_object(body)
     code = _error_code(envelope) if status < 400 and envelope.get("success") is False else status
     if 200 <= code < 300 and _is_success(envelope):
-        data = _payload(envelope)
-        return None if data in ({}, []) else data
+        return envelope
     if code == 404 and envelope.get("success") is False and not envelope.get("errors"):
         return None
     raise _refusal(code, headers, envelope)

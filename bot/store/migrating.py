@@ -40,7 +40,7 @@ def _migrate_sqlite(url: URL, migrations: Path) -> None:
     timeout = {"timeout": database.BUSY_SECONDS}
     engine = sa.create_engine(url.set(drivername="sqlite"), poolclass=sa.NullPool, connect_args=timeout)
     sa.event.listen(engine, "connect", _set_up_sqlite)
-    steps = _Steps(url, migrations)
+    steps = Steps(url, migrations)
     with engine.connect() as connection:
         # The lock; the second one to come waits here.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -51,7 +51,7 @@ def _migrate_sqlite(url: URL, migrations: Path) -> None:
 async def _migrate_postgresql(url: URL, migrations: Path) -> None:
     # A step may take longer than any other statement.
     timeout = {"timeout": database.CONNECT_SECONDS}
-    steps = _Steps(url, migrations)
+    steps = Steps(url, migrations)
     async with contextlib.AsyncExitStack() as stack:
         engine = create_async_engine(url, poolclass=sa.NullPool, connect_args=timeout)
         stack.push_async_callback(engine.dispose)
@@ -65,24 +65,28 @@ async def _migrate_postgresql(url: URL, migrations: Path) -> None:
         await connection.run_sync(steps.run)
 
 
-class _Steps:
+class Steps:
     """What there is to run. Read before the lock is taken, which is then held for what is missing alone."""
 
-    def __init__(self, url: URL, migrations: Path) -> None:
+    def __init__(self, url: URL, migrations: Path = MIGRATIONS) -> None:
         self._url = url
         self._config = Config()
         self._config.set_main_option("script_location", str(migrations).replace("%", "%%"))
         script = ScriptDirectory.from_config(self._config)
         self._known = {step.revision for step in script.walk_revisions()}
-        self._newest = script.get_current_head()
+        self.newest = script.get_current_head()
 
-    def run(self, connection: sa.Connection) -> None:
-        """Run those that the database has not seen."""
+    def last_run(self, connection: sa.Connection) -> str | None:
+        """The last one that the database has seen. Raises ConfigurationError for one that is not known here."""
         present = MigrationContext.configure(connection).get_current_revision()
         if present is not None and present not in self._known:
             newer = f"{place(self._url)} was written by a newer version of this bot; run that version"
             raise ConfigurationError([f"{newer}, or name another database in DATABASE_URL."])
-        if present != self._newest:
+        return present
+
+    def run(self, connection: sa.Connection) -> None:
+        """Run those that the database has not seen."""
+        if self.last_run(connection) != self.newest:
             self._config.attributes["connection"] = connection
             command.upgrade(self._config, "head")
         # Changes nothing, and fails here and now where the bot could only read.

@@ -1,0 +1,163 @@
+"""What RealtimeKit sends by itself: believed where it is signed, and then no more than a hint to look again.
+
+Its body holds the stream key, so nothing of it goes any further than the name of its event and the meeting's ID.
+"""
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from httpx_aiohttp import AiohttpTransport
+
+from bot.errors import CouldNotAsk, RealtimeKitError
+from bot.realtimekit.envelope import data_of
+from bot.realtimekit.transport import exchange
+
+SIGNATURE = "rtk-signature"
+HINTING = frozenset({"livestreaming.statusUpdate", "meeting.started", "meeting.ended"})
+"""The events after which a livestream may be another one than before."""
+KEY_SECONDS = 2.0
+_NEWER_KEY_SECONDS = 60.0
+_AGAIN_SECONDS = 5.0
+_KEY_BITS = range(2048, 8193)
+
+
+class Forged(Exception):
+    """A webhook that RealtimeKit did not sign."""
+
+
+class NotJson(Exception):
+    """A webhook that is no JSON object."""
+
+
+class KeyUnreachable(Exception):
+    """Without the public key nobody knows whether a webhook is RealtimeKit's. The text says why it is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a webhook is good for."""
+
+    event: str
+    meeting_id: UUID | None
+    """The meeting to look at; None where the event has none, or tells nothing about livestreams."""
+
+
+def read(body: bytes) -> Hint:
+    """What a webhook says. Raises NotJson."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise NotJson from None
+    if not isinstance(value, dict):
+        raise NotJson
+    event = value.get("event")
+    if not isinstance(event, str) or event not in HINTING:
+        return Hint("other", None)
+    return Hint(event, _meeting_id(value.get("meeting")))
+
+
+def open_key_http(proxy: str | None = None) -> httpx.AsyncClient:
+    """The client that fetches the key. It has no token, since the key is not at the address that the token is for."""
+    transport = AiohttpTransport(proxy=httpx.Proxy(proxy) if proxy else None)
+    return httpx.AsyncClient(transport=transport, timeout=KEY_SECONDS, trust_env=False)
+
+
+class WebhookKey:
+    """RealtimeKit's public key: fetched when it is first needed, and again when a signature does not fit it.
+
+    Cloudflare names no way to tell its keys apart and no time at which they change. A newer one is looked for once a
+    minute at most, so that who sends forged webhooks makes no traffic.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        url: str,
+        *,
+        timer: Callable[[], float] = time.monotonic,
+        key_seconds: float = KEY_SECONDS,
+    ) -> None:
+        self._http = http
+        self._url = url
+        self._timer = timer
+        self._key_seconds = key_seconds
+        self._turn = asyncio.Lock()
+        self._key: RSAPublicKey | None = None
+        self._problem: str | None = None
+        self._keep_until = float("-inf")
+
+    async def verify(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Check the signature over the raw body. Raises Forged, and KeyUnreachable where that cannot be told."""
+        signature = _signature(headers)
+        key = self._key or await self._newer()
+        if not _fits(key, signature, body) and not _fits(await self._newer(), signature, body):
+            raise Forged
+
+    async def fetch(self) -> None:
+        """Make sure that there is a key. Raises KeyUnreachable."""
+        if self._key is None:
+            await self._newer()
+
+    async def _newer(self) -> RSAPublicKey:
+        """The key as it is now, or as it was a moment ago. Raises KeyUnreachable."""
+        async with self._turn:
+            if self._timer() >= self._keep_until:
+                await self._fetch()
+            if self._problem is not None or self._key is None:
+                raise KeyUnreachable(self._problem)
+            return self._key
+
+    async def _fetch(self) -> None:
+        try:
+            async with asyncio.timeout(self._key_seconds):
+                answer = await exchange(self._http, "GET", self._url)
+            self._key, self._problem = _key(data_of(answer.status, answer.headers, answer.body)), None
+        except TimeoutError:
+            self._problem = f"no answer within {self._key_seconds:g} s"
+        except (RealtimeKitError, ValueError, UnsupportedAlgorithm) as error:
+            self._problem = error.detail if isinstance(error, CouldNotAsk) else type(error).__name__
+        self._keep_until = self._timer() + (_AGAIN_SECONDS if self._problem else _NEWER_KEY_SECONDS)
+
+
+def _meeting_id(meeting: Any) -> UUID | None:
+    try:
+        return UUID(meeting["id"])
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return None
+
+
+def _signature(headers: Mapping[str, str]) -> bytes:
+    try:
+        return base64.b64decode(headers[SIGNATURE], validate=True)
+    except (KeyError, ValueError):
+        raise Forged from None
+
+
+def _fits(key: RSAPublicKey, signature: bytes, body: bytes) -> bool:
+    try:
+        key.verify(signature, body, PKCS1v15(), SHA256())
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _key(data: Any) -> RSAPublicKey:
+    pem = data.get("publicKey") if isinstance(data, dict) else None
+    if not isinstance(pem, str):
+        raise CouldNotAsk(detail="no data.publicKey in the answer")
+    key = load_pem_public_key(pem.encode("utf-8", "replace"))
+    if not isinstance(key, RSAPublicKey) or key.key_size not in _KEY_BITS:
+        raise CouldNotAsk(detail="no RSA key of a usual length in the answer")
+    return key

@@ -1,0 +1,75 @@
+"""What `livestream-bot webhook` does: has RealtimeKit tell the bot of changes, or no longer."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+
+from bot.config import CloudflareSettings, Url
+from bot.errors import ConfigurationError, NotAuthorised, RateLimited, RealtimeKitError
+from bot.realtimekit.client import open_http
+from bot.realtimekit.webhooks import Added, Webhook, Webhooks, same_address
+from bot.slack.mrkdwn import plain
+from bot.web import WEBHOOK_PATH
+
+_DETAIL_LIMIT = 200
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: CloudflareSettings) -> AsyncIterator[Webhooks]:
+    """The webhooks of the RealtimeKit app in the settings."""
+    http = open_http(settings.cloudflare_base_url, settings.cloudflare_api_token.get_secret_value(), settings.proxy)
+    async with http:
+        yield Webhooks(http, account_id=settings.cloudflare_account_id, app_id=settings.realtimekit_app_id)
+
+
+def address(url: str) -> str:
+    """Where RealtimeKit reaches the bot that is at this base URL. Raises ConfigurationError."""
+    try:
+        base = TypeAdapter(Url).validate_python(url).rstrip("/")
+    except ValidationError as error:
+        what = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(
+            [f"--url {what}. Give where RealtimeKit reaches the bot: https://bot.example.com."]
+        ) from None
+    return base if base.endswith(WEBHOOK_PATH) else base + WEBHOOK_PATH
+
+
+async def add(settings: CloudflareSettings, url: str) -> Added:
+    """Register the bot at this address. Raises RealtimeKitError."""
+    async with opened(settings) as webhooks:
+        return await webhooks.add(url)
+
+
+async def every(settings: CloudflareSettings) -> list[Webhook]:
+    """All that are registered with the app. Raises RealtimeKitError."""
+    async with opened(settings) as webhooks:
+        return await webhooks.all()
+
+
+async def remove(settings: CloudflareSettings, which: UUID | str) -> list[UUID]:
+    """Take away the webhook of this ID, or those to this address; which ones it were. Raises RealtimeKitError."""
+    async with opened(settings) as webhooks:
+        wanted = [which] if isinstance(which, UUID) else await _ids_to(webhooks, which)
+        return [webhook_id for webhook_id in wanted if await webhooks.remove(webhook_id)]
+
+
+def line(webhook: Webhook) -> str:
+    """For people."""
+    state = "enabled" if webhook.enabled else "disabled"
+    return "  ".join([str(webhook.id), state, plain(webhook.url, 500), plain(", ".join(webhook.events), 500)])
+
+
+def explain(error: RealtimeKitError) -> str:
+    """What went wrong, in a sentence for whoever runs the bot."""
+    if isinstance(error, RateLimited):
+        return "Cloudflare asks this bot to wait. Try again in five minutes."
+    said = plain(error.detail, _DETAIL_LIMIT)
+    if isinstance(error, NotAuthorised):
+        return f"Cloudflare refuses ({said}). `livestream-bot doctor` says how to mend it."
+    return f"Cloudflare did not do it ({said}). Try again in a minute; `livestream-bot doctor` says more."
+
+
+async def _ids_to(webhooks: Webhooks, url: str) -> list[UUID]:
+    return [webhook.id for webhook in await webhooks.all() if same_address(webhook.url, url)]

@@ -1,0 +1,64 @@
+"""Look at a database without changing anything in it, not even making it."""
+
+import asyncio
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from bot.errors import ConfigurationError
+from bot.store import database
+from bot.store.address import parse, place
+from bot.store.database import is_sqlite
+from bot.store.explaining import explain
+from bot.store.migrating import Steps
+
+
+async def inspect(text: str) -> str:
+    """What there is at this DATABASE_URL, in a sentence. Raises ConfigurationError where `run` could not use it."""
+    url = parse(text)
+    try:
+        if is_sqlite(url):
+            return f"{place(url)} {await asyncio.to_thread(_inspect_sqlite, url)}."
+        return f"{place(url)} {await _inspect_postgresql(url)}."
+    except (sa.exc.SQLAlchemyError, OSError, TypeError) as error:
+        raise ConfigurationError([explain(error, url)]) from error
+
+
+def _inspect_sqlite(url: URL) -> str:
+    file = Path(url.database or "").absolute()
+    if not file.exists() and file.parent.is_dir():
+        return "is not there yet; `livestream-bot run` makes it"
+    # mode=rw makes no file. The lock is what a file or a folder that cannot be written to refuses.
+    there = URL.create("sqlite", database=file.as_uri(), query={"mode": "rw", "uri": "true"})
+    engine = sa.create_engine(there, poolclass=sa.NullPool, connect_args={"timeout": database.BUSY_SECONDS})
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            return _state(connection, url)
+        finally:
+            connection.rollback()
+
+
+async def _inspect_postgresql(url: URL) -> str:
+    timeout = {"timeout": database.CONNECT_SECONDS, "command_timeout": database.CONNECT_SECONDS}
+    engine = create_async_engine(url, poolclass=sa.NullPool, connect_args=timeout)
+    try:
+        async with engine.connect() as connection:
+            if await connection.scalar(sa.text("SELECT current_setting('transaction_read_only')")) == "on":
+                raise ConfigurationError([f"{place(url)} is read-only; name the primary server in DATABASE_URL."])
+            return await connection.run_sync(_state, url)
+    finally:
+        await engine.dispose()
+
+
+def _state(connection: sa.Connection, url: URL) -> str:
+    steps = Steps(url)
+    match steps.last_run(connection):
+        case None:
+            return "has no tables yet; `livestream-bot run` makes them"
+        case steps.newest:
+            return "can be used, and its tables are those of this version"
+        case _:
+            return "has the tables of an older version; `livestream-bot run` brings them up to date"
