@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.cards import unfinished
+from bot.store.card_progress import CardProgress, Progress
 from bot.store.database import Database, moment
 from bot.store.leases import Lease, after, due_in, is_due, new_lease
 from bot.store.tables import announcements, cards, follows
@@ -39,6 +39,8 @@ class DueCard:
     """The number of the episode."""
     ts: str | None
     """None until it is posted."""
+    lost: int
+    """How often its message was deleted in Slack."""
     wanted: dict[str, Any]
     """Episode.to_dict(), what it should show."""
     wanted_version: int
@@ -60,11 +62,13 @@ class Announcing:
     """What the announcer does.
 
     Each method but `claim` and `due_in` is fenced: it returns False, and writes nothing, where the lease was lost.
-    `posted`, `shown`, `sent` and `lost` renew the lease; `finish` and `postpone` give the card back.
+    `posted`, `shown`, `sent` and `lost` renew the lease; `finish` and `postpone` give the card back, and so does what
+    is the `last` step. What comes at the same time from several cards is written in one transaction.
     """
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._progress = CardProgress(db)
 
     async def claim(self, owner: str, limit: int, lease_seconds: float) -> list[DueCard]:
         """Cards that are due, those that have waited longest first, for this owner alone until the lease's end."""
@@ -89,51 +93,31 @@ class Announcing:
             }
             which = sa.tuple_(cards.c.follow_id, cards.c.episode).in_(keys)
             await connection.execute(sa.update(cards).where(which).values(claimed))
-            return await _work(connection, keys, lease)
+            return await claimed_work(connection, keys, lease)
 
-    async def posted(self, card: DueCard, ts: str, version: int) -> bool:
-        """The card is in the channel, and shows this version."""
-        async with self._db.writing() as connection:
-            now = self._db.now()
-            return await self._keep(connection, card, ts=ts, shown_version=version, shown_at=now, attempts=0)
+    async def posted(self, card: DueCard, ts: str, version: int, *, last: bool = False) -> bool:
+        """The card is in the channel, and shows this version. The `last` step of all gives the card back, too."""
+        return await self._write(card, ts=ts, version=version, finished=last)
 
-    async def shown(self, card: DueCard, version: int) -> bool:
+    async def shown(self, card: DueCard, version: int, *, last: bool = False) -> bool:
         """The card was edited and shows this version."""
-        async with self._db.writing() as connection:
-            return await self._keep(connection, card, shown_version=version, shown_at=self._db.now(), attempts=0)
+        return await self._write(card, version=version, finished=last)
+
+    async def sent(self, card: DueCard, seq: int, ts: str, *, version: int | None = None, last: bool = False) -> bool:
+        """This announcement is in the thread; and the card shows this version, if one is given."""
+        return await self._write(card, seq=seq, sent_ts=ts, version=version, finished=last)
+
+    async def finish(self, card: DueCard) -> bool:
+        """Give the card back: due at once if anything is left to do, also what came meanwhile, and else at rest."""
+        return await self._write(card, finished=True)
 
     async def lost(self, card: DueCard) -> bool:
         """The card's message is gone from the channel: it is to be posted anew."""
         async with self._db.writing() as connection:
-            return await self._keep(connection, card, ts=None, shown_version=0)
-
-    async def sent(self, card: DueCard, seq: int, ts: str) -> bool:
-        """This announcement is in the thread."""
-        async with self._db.writing() as connection:
-            if not await self._keep(connection, card, attempts=0):
-                return False
-            this = sa.and_(
-                announcements.c.follow_id == card.follow.id,
-                announcements.c.episode == card.episode,
-                announcements.c.seq == seq,
-                announcements.c.sent_at.is_(None),
-            )
-            told = {"sent_ts": ts, "sent_at": self._db.now()}
-            await connection.execute(sa.update(announcements).where(this).values(told))
-            return True
-
-    async def finish(self, card: DueCard) -> bool:
-        """Give the card back: due at once if anything is left to do, also what came meanwhile, and else at rest."""
-        async with self._db.writing() as connection:
-            # Two statements. Whoever recorded something new holds the card's row until that is committed: the first
-            # waits for that, and the second, which begins after it, sees it. One alone would judge by what was there
-            # when it began to wait, and let the card rest for ever.
-            held = sa.select(cards.c.episode).where(_holds(card)).with_for_update()
-            if await connection.scalar(held) is None:
-                return False
-            due_at = sa.case((unfinished(), self._db.now()), else_=sa.null())
-            await connection.execute(sa.update(cards).where(_holds(card)).values(lease=None, due_at=due_at))
-            return True
+            anew = {"ts": None, "shown_version": 0, "lost": cards.c.lost + 1}
+            due_at = after(self._db.now(), card.lease.seconds)
+            gone = sa.update(cards).where(_holds(card)).values(due_at=due_at, **anew)
+            return (await connection.execute(gone)).rowcount == 1
 
     async def postpone(self, card: DueCard, seconds: float) -> bool:
         """Give the card back, due in so many seconds: nothing makes it due before that. Half an hour at most."""
@@ -146,11 +130,9 @@ class Announcing:
         async with self._db.reading() as connection:
             return await due_in(connection, cards.c.due_at, self._db.now())
 
-    async def _keep(self, connection: AsyncConnection, card: DueCard, **values: Any) -> bool:
-        """Write what was done, and renew the lease: who gets somewhere is not overtaken."""
-        due_at = after(self._db.now(), card.lease.seconds)
-        kept = sa.update(cards).where(_holds(card)).values(due_at=due_at, **values)
-        return (await connection.execute(kept)).rowcount == 1
+    async def _write(self, card: DueCard, **step: Any) -> bool:
+        lease = card.lease
+        return await self._progress.write(Progress(card.follow.id, card.episode, lease.token, lease.seconds, **step))
 
 
 def _holds(card: DueCard) -> sa.ColumnElement[bool]:
@@ -159,7 +141,8 @@ def _holds(card: DueCard) -> sa.ColumnElement[bool]:
     )
 
 
-async def _work(connection: AsyncConnection, keys: list[tuple[UUID, int]], lease: Lease) -> list[DueCard]:
+async def claimed_work(connection: AsyncConnection, keys: list[tuple[UUID, int]], lease: Lease) -> list[DueCard]:
+    """What there is to do for cards that are claimed, in the order of their keys."""
     to_tell = await _unsent(connection, keys)
     query = (
         sa.select(follows, cards)
@@ -173,6 +156,7 @@ async def _work(connection: AsyncConnection, keys: list[tuple[UUID, int]], lease
             follow=follow_from(dict(row)),
             episode=row["episode"],
             ts=row["ts"],
+            lost=row["lost"],
             wanted=row["wanted"],
             wanted_version=row["wanted_version"],
             shown_version=row["shown_version"],

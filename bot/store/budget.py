@@ -15,29 +15,20 @@ _SLOT_SECONDS = 30
 class Budget:
     """A sliding window of five minutes, in slots of half a minute.
 
-    Nobody knows when Cloudflare's own window begins. So a slot counts until all of it is five minutes old, and there
-    are never more than `limit` in any five minutes.
+    Nobody knows when Cloudflare's own window begins. So a slot counts until all of it is five minutes old: there are
+    never more questions in any five minutes than this says.
     """
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def take(self, limit: int, count: int = 1) -> bool:
-        """Whether so many more questions may be asked now, counting all of the last five minutes; then they count.
-
-        Who gives a smaller limit leaves the rest to others.
-        """
+    async def spend(self, count: int) -> int:
+        """Count so many more questions; how many count now, these and everybody's."""
         async with self._db.writing() as connection:
-            slot = self._slot()
-            # Everybody who takes waits here for the one before, and then sums up what that one has taken.
-            opened = insert(connection, budget).values(slot=slot, used=0)
-            locked = opened.on_conflict_do_update(index_elements=[budget.c.slot], set_={"used": budget.c.used})
-            current = await connection.scalar(locked.returning(budget.c.slot))
-            if await _sum(connection, current) + count > limit:
-                return False
-            taken = sa.update(budget).where(budget.c.slot == current).values(used=budget.c.used + count)
-            await connection.execute(taken)
-            return True
+            spent = insert(connection, budget).values(slot=self._slot(), used=count)
+            added = {"used": budget.c.used + spent.excluded.used}
+            counted = spent.on_conflict_do_update(index_elements=[budget.c.slot], set_=added)
+            return await _sum(connection, await connection.scalar(counted.returning(budget.c.slot)))
 
     async def used(self) -> int:
         """How many questions count now."""

@@ -52,4 +52,6 @@ async def _say(connection: AsyncConnection, now: sa.ColumnElement[float], follow
     ).where(newest)
     columns = ["follow_id", "episode", "seq", "kind", "data", "changed_at", "created_at"]
     await connection.execute(insert(connection, announcements).from_select(columns, word))
+    # It shows it too: without a menu that would do nothing.
+    await connection.execute(sa.update(cards).where(newest).values(wanted_version=cards.c.wanted_version + 1))
     await wake(connection, now, newest)

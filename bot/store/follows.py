@@ -7,8 +7,10 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.store.announcing import DueCard, claimed_work
 from bot.store.cards import is_latest, wake_unfinished
 from bot.store.database import Database, insert, moment
+from bot.store.leases import Lease, after, new_lease
 from bot.store.meetings import lock, looked_at_soon, rest
 from bot.store.tables import FollowState, Volume, cards, follows, meetings
 from bot.store.values import Episode, Follow, follow_from
@@ -23,6 +25,8 @@ class Followed:
     """Else the channel followed the meeting already."""
     ts: str | None
     """The newest card's, if it is posted."""
+    card: DueCard | None = None
+    """Of a new follow, for whoever asked for its lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,24 @@ class Follows:
         self._follow_seconds = follow_seconds
 
     async def follow(
-        self, team_id: str, channel_id: str, meeting_id: UUID, *, user_id: str, volume: Volume, episode: Episode
+        self,
+        team_id: str,
+        channel_id: str,
+        meeting_id: UUID,
+        *,
+        user_id: str,
+        volume: Volume,
+        episode: Episode,
+        owner: str | None = None,
+        lease_seconds: float = 60.0,
     ) -> Followed:
         """Follow a meeting in a channel, and make its card due.
 
         `episode` is what was just seen of the meeting, and counts where nobody follows it yet. A paused follow becomes
-        active; an expired one is over, and a new one begins.
+        active; an expired one is over, and a new one begins. Of a new one the `owner` may work at the card at once, and
+        alone: nobody sees it due until that lease ends.
         """
+        lease = None if owner is None else new_lease(owner, lease_seconds)
         async with self._db.writing() as connection:
             now = self._db.now()
             await self._meet(connection, now, meeting_id, episode)
@@ -77,10 +92,11 @@ class Follows:
                     "expires_at": now + self._follow_seconds,
                 }
                 await connection.execute(sa.insert(follows).values(row))
-                await _add_card(connection, now, follow_id, meeting_id)
+                await _add_card(connection, now, follow_id, meeting_id, lease)
             elif follow.state is FollowState.PAUSED:
                 await activate(connection, now, [follow])
-            return Followed(await _get(connection, mine), new, await _card_ts(connection, mine))
+            card = await _leased_card(connection, mine, lease) if new and lease else None
+            return Followed(await _get(connection, mine), new, await _card_ts(connection, mine), card)
 
     async def unfollow(self, team_id: str, channel_id: str, meeting_id: UUID) -> Follow | None:
         """Forget the follow and all that hangs on it; None if there is none."""
@@ -188,8 +204,15 @@ async def _card_ts(connection: AsyncConnection, which: sa.ColumnElement[bool]) -
     return ts
 
 
+async def _leased_card(connection: AsyncConnection, which: sa.ColumnElement[bool], lease: Lease) -> DueCard:
+    query = sa.select(cards.c.follow_id, cards.c.episode).join(follows, follows.c.id == cards.c.follow_id)
+    row = (await connection.execute(query.where(which))).one()
+    (card,) = await claimed_work(connection, [(row.follow_id, row.episode)], lease)
+    return card
+
+
 async def _add_card(
-    connection: AsyncConnection, now: sa.ColumnElement[float], follow_id: UUID, meeting_id: UUID
+    connection: AsyncConnection, now: sa.ColumnElement[float], follow_id: UUID, meeting_id: UUID, lease: Lease | None
 ) -> None:
     # The card of what is known now, which is the meeting's own state where others follow it already.
     card = sa.select(
@@ -198,8 +221,9 @@ async def _add_card(
         meetings.c.episode,
         sa.literal(1),
         sa.literal(0),
-        now,
-        sa.literal(0),
+        after(now, lease.seconds) if lease else now,
+        sa.literal(lease.token if lease else None, sa.Text),
+        sa.literal(1 if lease else 0),
     ).where(meetings.c.meeting_id == meeting_id)
-    columns = ["follow_id", "episode", "wanted", "wanted_version", "shown_version", "due_at", "attempts"]
+    columns = ["follow_id", "episode", "wanted", "wanted_version", "shown_version", "due_at", "lease", "attempts"]
     await connection.execute(sa.insert(cards).from_select(columns, card))

@@ -71,3 +71,9 @@ class Pauses:
         async with self._db.writing() as connection:
             told = sa.update(follows).where(untold).values(told=True)
             return (await connection.execute(told)).rowcount == 1
+
+    async def mark_untold(self, follow_id: UUID) -> None:
+        """It could not be told yet: it falls to whoever asks next."""
+        paused = sa.and_(follows.c.id == follow_id, follows.c.state == FollowState.PAUSED)
+        async with self._db.writing() as connection:
+            await connection.execute(sa.update(follows).where(paused).values(told=False))

@@ -6,9 +6,12 @@ from bot.errors import StoreUnreachable
 from bot.store.announcing import Announcing
 from bot.store.budget import Budget
 from bot.store.database import Database
+from bot.store.duties import Duties
 from bot.store.follows import Follows
+from bot.store.forgetting import Forgetting
 from bot.store.housekeeping import Housekeeping
 from bot.store.pausing import Pauses
+from bot.store.sweeping import Sweeping
 from bot.store.tracking import Tracking
 from bot.store.values import FOLLOW_SECONDS
 
@@ -22,6 +25,9 @@ class Store:
         self.tracking = Tracking(db, follow_seconds)
         self.announcing = Announcing(db)
         self.pauses = Pauses(db)
+        self.forgetting = Forgetting(db)
+        self.sweeping = Sweeping(db)
+        self.duties = Duties(db)
         self.budget = Budget(db)
         self.housekeeping = Housekeeping(db)
 

@@ -61,6 +61,9 @@ def _partial_index(name: str, *columns: sa.Column[Any], where: str) -> sa.Index:
     return sa.Index(name, *columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
 
 
+ON_AIR = "phase NOT IN ('waiting', 'ended')"
+"""Of a meeting: word for word as its index has it, or the index is not used."""
+
 meetings = sa.Table(
     "meetings",
     metadata,
@@ -78,6 +81,8 @@ meetings = sa.Table(
 )
 # Serves: which meetings are due, and when the next one is.
 _partial_index("ix_meetings_look_at", meetings.c.look_at, where="look_at IS NOT NULL")
+# Serves: which meetings a list of all livestreams should have.
+_partial_index("ix_meetings_on_air", meetings.c.phase, where=ON_AIR)
 
 follows = sa.Table(
     "follows",

@@ -33,6 +33,8 @@ class DueMeeting:
     """Somebody said look again."""
     due_at: datetime
     """Since when it has been due."""
+    looked_at: datetime | None
+    """When Cloudflare last said something of it, to a look or in a list."""
     lease: Lease
 
 
@@ -65,7 +67,16 @@ class Tracking:
             claimed = sa.update(meetings).where(meetings.c.meeting_id.in_([row.meeting_id for row in rows]))
             await connection.execute(claimed.values(lease=lease.token, look_at=after(now, lease.seconds), hinted=False))
         return [
-            DueMeeting(row.meeting_id, row.name, row.episode, row.failures, row.hinted, moment(row.look_at), lease)
+            DueMeeting(
+                meeting_id=row.meeting_id,
+                name=row.name,
+                episode=row.episode,
+                failures=row.failures,
+                hinted=row.hinted,
+                due_at=moment(row.look_at),
+                looked_at=None if row.looked_at is None else moment(row.looked_at),
+                lease=lease,
+            )
             for row in rows
         ]
 
@@ -114,16 +125,6 @@ class Tracking:
         async with self._db.writing() as connection:
             back = sa.update(meetings).where(_holds(meeting)).values(_given_back(self._db.now(), look_in, failures))
             return (await connection.execute(back)).rowcount == 1
-
-    async def release_many(self, due: Sequence[DueMeeting], *, look_in: float) -> int:
-        """The same for many at once, of which the answer said nothing new; how many were still held."""
-        async with self._db.writing() as connection:
-            held = sa.and_(
-                meetings.c.meeting_id.in_([meeting.meeting_id for meeting in due]),
-                meetings.c.lease.in_({meeting.lease.token for meeting in due}),
-            )
-            back = sa.update(meetings).where(held).values(_given_back(self._db.now(), look_in, 0))
-            return (await connection.execute(back)).rowcount
 
     async def hint(self, meeting_id: UUID) -> bool:
         """Look at the meeting as soon as can be; False if nobody follows it."""

@@ -1,11 +1,15 @@
 """Due cards are worked at by one replica each, and nothing in their threads is lost or repeated."""
 
+import asyncio
+
+import pytest
 import sqlalchemy as sa
 
+from bot.errors import StoreUnreachable
 from bot.store.announcing import DueCard
-from bot.store.database import Database, moment
+from bot.store.database import Database, is_sqlite, moment
 from bot.store.store import Store
-from bot.store.tables import announcements
+from bot.store.tables import announcements, cards
 from tests.store.acting import LEASE, Change, Channel, Clock, Episode, follow, look, see
 
 
@@ -195,6 +199,7 @@ async def test_a_deleted_card(store: Store) -> None:
     await store.announcing.finish(card)
     (card,) = await channel.work(store)
     assert card.needs_edit
+    assert card.lost == 1
     assert list(channel.threads.values()) == [["live"], ["ended"]]
 
 
@@ -212,6 +217,100 @@ async def test_sent_twice(store: Store, database: Database) -> None:
     assert await store.announcing.due_in() is None
     async with database.reading() as connection:
         assert await connection.scalar(sa.select(announcements.c.sent_ts)) == "1.1"
+
+
+async def test_the_last_step(store: Store) -> None:
+    """Of each kind gives the card back too: due at once if anything is left, and else at rest."""
+    await follow(store)
+    await see(store, Episode(phase="live"), Change(1), Change(2))
+    card = await claim(store)
+    assert await store.announcing.posted(card, "1.0", 1, last=True)
+
+    assert await store.announcing.due_in() == 0
+    card = await claim(store)
+    assert await store.announcing.sent(card, 1, "1.1", version=2)
+    assert await store.announcing.sent(card, 2, "1.2", last=True)
+    assert not await store.announcing.sent(card, 2, "1.2")
+    assert await store.announcing.due_in() is None
+    await see(store, Episode(phase="ended"))
+    card = await claim(store)
+    assert (card.ts, card.shown_version, card.wanted_version) == ("1.0", 2, 3)
+    assert await store.announcing.shown(card, 3, last=True)
+    assert await store.announcing.due_in() is None
+
+
+async def test_many_steps_at_once(store: Store, clock: Clock) -> None:
+    """Those whose lease is held are written, each for itself, and the others are not."""
+    for number in range(60):
+        await follow(store, f"C{number:02}")
+    stale = await store.announcing.claim("a", 30, LEASE)
+    clock.advance(LEASE)
+    due = await store.announcing.claim("b", 60, LEASE)
+
+    written = await asyncio.gather(
+        *(store.announcing.posted(card, f"{number}.0", 1, last=True) for number, card in enumerate(stale + due))
+    )
+
+    assert written == [False] * 30 + [True] * 60
+    assert await store.announcing.due_in() is None
+    posted = {listed.ts for card in due for listed in await store.follows.in_channel("T1", card.follow.channel_id)}
+    assert posted == {f"{number}.0" for number in range(30, 90)}
+
+
+async def test_a_row_that_somebody_is_at(store: Store, database: Database) -> None:
+    """It is waited for, and nothing else waits with it."""
+    await follow(store, "C1")
+    await follow(store, "C2")
+    first, second = await store.announcing.claim("a", 2, LEASE)
+
+    async with database.writing() as connection:
+        await connection.execute(sa.update(cards).where(cards.c.follow_id == first.follow.id).values(wanted_version=2))
+        steps = [asyncio.create_task(store.announcing.posted(card, "1.0", 1, last=True)) for card in (first, second)]
+        await asyncio.sleep(0.05)
+        if not is_sqlite(database.engine.url):  # which has one lock for everything
+            async with asyncio.timeout(5):
+                assert await steps[1]
+
+    assert await asyncio.gather(*steps) == [True, True]
+    (card,) = await store.announcing.claim("a", 2, LEASE)
+    assert card.follow == first.follow
+    assert card.needs_edit
+
+
+async def test_a_step_that_nobody_waits_for(store: Store) -> None:
+    """It is written nevertheless, and disturbs no other."""
+    await follow(store, "C1")
+    await follow(store, "C2")
+    first, second = await store.announcing.claim("a", 2, LEASE)
+    given_up = asyncio.create_task(store.announcing.posted(first, "1.0", 1, last=True))
+    other = asyncio.create_task(store.announcing.posted(second, "2.0", 1, last=True))
+    await asyncio.sleep(0)
+    given_up.cancel()
+
+    assert await other
+
+    assert await store.announcing.due_in() is None
+
+
+async def test_steps_that_cannot_be_written(store: Store, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of those who wait is told why; the next one is written."""
+    await follow(store, "C1")
+    await follow(store, "C2")
+    due = await store.announcing.claim("a", 2, LEASE)
+
+    def unreachable(db: Database) -> None:
+        raise StoreUnreachable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "writing", unreachable)
+        steps = [asyncio.create_task(store.announcing.posted(card, "1.0", 1)) for card in due]
+        given_up = asyncio.create_task(store.announcing.finish(due[0]))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        errors = await asyncio.gather(*steps, return_exceptions=True)
+
+    assert [type(error) for error in errors] == [StoreUnreachable] * 2
+    assert await store.announcing.posted(due[0], "1.0", 1)
 
 
 async def test_unfollowed_while_somebody_works(store: Store) -> None:

@@ -6,51 +6,39 @@ from bot.store.store import Store
 from tests.store.acting import Clock
 
 
-async def test_take(store: Store) -> None:
-    """So many and no more."""
-    assert [await store.budget.take(3) for _ in range(5)] == [True, True, True, False, False]
-    assert await store.budget.used() == 3
+async def test_spend(store: Store) -> None:
+    """It says how many count now."""
+    assert [await store.budget.spend(count) for count in (3, 1, 10)] == [3, 4, 14]
+    assert await store.budget.used() == 14
 
 
-async def test_several_at_once(store: Store) -> None:
-    """All of them or none."""
-    assert await store.budget.take(10, count=8)
-    assert not await store.budget.take(10, count=3)
-    assert await store.budget.take(10, count=2)
-
-
-async def test_people_go_first(store: Store) -> None:
-    """Who takes up to a smaller limit leaves the rest to them."""
-    while await store.budget.take(5):
-        pass
-
-    assert await store.budget.take(8)
+async def test_nothing_spent(store: Store) -> None:
+    """Nothing counts."""
+    assert await store.budget.used() == 0
 
 
 async def test_replicas_share_it(store: Store, database: Database) -> None:
-    """What one takes another one has not."""
-    assert await store.budget.take(1)
+    """What one has spent another one knows."""
+    await store.budget.spend(7)
 
-    assert not await Budget(database).take(1)
+    assert await Budget(database).spend(1) == 8
 
 
 async def test_it_comes_back(store: Store, clock: Clock) -> None:
-    """Five minutes later, and never more than the limit in any five minutes on the way."""
-    taken: list[float] = []
+    """Five minutes later, half a minute more at most, and never earlier."""
+    spent: list[float] = []
     for _ in range(200):
-        if await store.budget.take(10):
-            taken.append(clock.time)
+        counted = await store.budget.spend(1)
+        spent.append(clock.time)
+        assert sum(clock.time - 300 <= time for time in spent) <= counted
+        assert counted <= sum(clock.time - 330 <= time for time in spent)
         clock.advance(7)
-
-    for start in taken:
-        assert sum(start <= time < start + 300 for time in taken) <= 10
-    assert len(taken) >= 10 * (200 * 7 // 330)
 
 
 async def test_the_clock_is_set_back(store: Store, clock: Clock) -> None:
-    """What was taken in a time that has not come does not count."""
-    await store.budget.take(1)
+    """What was spent in a time that has not come does not count."""
+    await store.budget.spend(1)
 
     clock.advance(-3600)
 
-    assert await store.budget.take(1)
+    assert await store.budget.spend(1) == 1

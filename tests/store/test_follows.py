@@ -26,6 +26,38 @@ async def test_a_new_follow(store: Store, clock: Clock) -> None:
     assert card.needs_edit
 
 
+async def test_a_new_follow_of_an_owner(store: Store, clock: Clock) -> None:
+    """Whoever follows may post the card in the same breath, alone; if it is killed others see the card due."""
+    followed = await store.follows.follow(
+        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Volume.NORMAL, episode=Episode(), owner="somebody", lease_seconds=60
+    )
+
+    card = followed.card
+    assert card is not None
+    assert (card.follow, card.ts, card.attempts) == (followed.follow, None, 0)
+    assert card.wanted == {"number": 1, "phase": "waiting"}
+    assert await store.announcing.claim("announcer", 10, 30) == []
+    clock.advance(60)
+    assert len(await store.announcing.claim("announcer", 10, 30)) == 1
+    assert not await store.announcing.posted(card, "1.0", 1)
+
+
+async def test_an_owner_that_posts(store: Store) -> None:
+    """Then nothing is left to do."""
+    followed = await store.follows.follow(
+        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Volume.NORMAL, episode=Episode(), owner="somebody"
+    )
+    assert followed.card is not None
+
+    assert await store.announcing.posted(followed.card, "1.0", 1, last=True)
+
+    assert await store.announcing.due_in() is None
+    again = await store.follows.follow(
+        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Volume.NORMAL, episode=Episode(), owner="somebody"
+    )
+    assert (again.new, again.ts, again.card) == (False, "1.0", None)
+
+
 async def test_following_twice(store: Store) -> None:
     """The second time says where the card is, and changes nothing."""
     first = await follow(store)

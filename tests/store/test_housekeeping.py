@@ -48,6 +48,7 @@ async def test_expire(store: Store, clock: Clock) -> None:
     assert await store.housekeeping.expire() == []
     (card,) = await channel.work(store)
     assert card.follow.state is FollowState.EXPIRED
+    assert card.needs_edit
     assert (card.episode, card.announcements[0].kind, card.announcements[0].seq) == (2, "expired", -1)
     assert list(channel.threads.values()) == [[], ["expired"]]
     assert await store.tracking.due_in() is None
@@ -213,14 +214,14 @@ async def test_purge_the_unfollowed(store: Store, database: Database) -> None:
 
 async def test_purge_spent_budgets(store: Store, clock: Clock, database: Database) -> None:
     """What counts stays."""
-    await store.budget.take(10)
+    await store.budget.spend(10)
     clock.advance(700)
-    await store.budget.take(10)
+    await store.budget.spend(10)
 
     assert await store.housekeeping.purge(7 * DAY) == 1
 
     assert await rows(database, budget) == 1
-    assert await store.budget.used() == 1
+    assert await store.budget.used() == 10
 
 
 async def test_purge_goes_on(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

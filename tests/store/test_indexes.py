@@ -67,6 +67,23 @@ async def test_the_tracker(store: Store, asked: Asked) -> None:
     assert await asked.scans() == set()
 
 
+async def test_the_sweeper(store: Store, asked: Asked) -> None:
+    """Which meetings should be listed, which are, and what that confirms and contradicts."""
+    await follow(store)
+    await store.tracking.record(await look(store), Episode(), look_in=10)
+    asked.statements.clear()
+    await store.duties.claim("sweep", "s", LEASE)
+    await store.sweeping.are_followed(20)
+    await store.sweeping.on_air()
+    await store.sweeping.phases([MEETING])
+    await store.sweeping.settle([MEETING], "waiting", failures=3, look_in=60)
+    await store.sweeping.settle_resting(failures=3, within=60, look_in=60)
+    await store.sweeping.look_first([MEETING])
+
+    assert len(asked.statements) > 10
+    assert await asked.scans() == set()
+
+
 async def test_the_announcer(store: Store, asked: Asked) -> None:
     """Due cards with what is to be told, what was done, and how long to wait."""
     await follow(store)
@@ -90,7 +107,7 @@ async def test_people(store: Store, asked: Asked) -> None:
     await follow(store, "C2")
     await store.follows.in_channel(TEAM, CHANNEL)
     await store.follows.unfollow(TEAM, CHANNEL, MEETING)
-    await store.budget.take(10)
+    await store.budget.spend(10)
 
     assert len(asked.statements) > 20
     assert await asked.scans() == set()

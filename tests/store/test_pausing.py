@@ -69,6 +69,20 @@ async def test_the_creator_is_told_once(store: Store) -> None:
     assert await store.pauses.mark_told(followed.follow.id)
 
 
+async def test_a_creator_who_cannot_be_told_yet(store: Store) -> None:
+    """It falls to whoever asks next; but there is nothing to tell of a follow that goes on."""
+    followed = await follow(store)
+    await refused(store)
+    await store.pauses.mark_told(followed.follow.id)
+
+    await store.pauses.mark_untold(followed.follow.id)
+
+    assert await store.pauses.mark_told(followed.follow.id)
+    await store.pauses.resume(TEAM, CHANNEL)
+    await store.pauses.mark_untold(followed.follow.id)
+    assert await store.pauses.untold(10) == []
+
+
 async def test_untold_is_bounded(store: Store) -> None:
     """No more than asked for."""
     for channel in ("C1", "C2"):

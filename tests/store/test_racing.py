@@ -52,11 +52,20 @@ async def test_cards_are_claimed_once(replicas: list[Store]) -> None:
 
 
 async def test_the_budget_is_one(replicas: list[Store]) -> None:
-    """However many take from it at once."""
-    taken = await asyncio.gather(*(store.budget.take(25) for _ in range(10) for store in replicas))
+    """However many spend from it at once, each knows what was spent before."""
+    counted = await asyncio.gather(*(store.budget.spend(1) for _ in range(10) for store in replicas))
 
-    assert sum(taken) == 25
-    assert await replicas[0].budget.used() == 25
+    assert sorted(counted) == list(range(1, 41))
+    assert await replicas[0].budget.used() == 40
+
+
+async def test_a_duty_is_claimed_once(replicas: list[Store]) -> None:
+    """By one replica of all that find it due, the first time and every other."""
+    for _ in range(3):
+        claimed = await asyncio.gather(*(store.duties.claim("sweep", "s", LEASE) for store in replicas))
+
+        (duty,) = [duty for duty in claimed if duty is not None]
+        assert await replicas[0].duties.done(duty, again_in=0)
 
 
 async def test_following_at_once(replicas: list[Store]) -> None:

@@ -68,7 +68,6 @@ async def test_a_crashed_tracker(store: Store, clock: Clock) -> None:
 
     assert not await store.tracking.record(crashed, Episode(phase="live"), [Change()], look_in=15)
     assert not await store.tracking.release(crashed, look_in=15)
-    assert await store.tracking.release_many([crashed], look_in=15) == 0
     assert await store.tracking.record(taken, Episode(phase="starting"), look_in=15)
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
     assert card.wanted["phase"] == "starting"
@@ -144,7 +143,9 @@ async def test_release(store: Store, clock: Clock) -> None:
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
     assert listed.looked_at == moment(clock.time - 5)
     clock.advance(20)
-    assert (await look(store)).failures == 3
+    again = await look(store)
+    assert again.failures == 3
+    assert again.looked_at == moment(clock.time - 25)
 
 
 async def test_an_answer_ends_the_failures(store: Store, clock: Clock) -> None:
@@ -160,18 +161,6 @@ async def test_an_answer_ends_the_failures(store: Store, clock: Clock) -> None:
     assert listed.failures == 0
 
 
-async def test_release_many(store: Store) -> None:
-    """A sweep that found nothing new gives back all at once."""
-    await follow(store)
-    await follow(store, meeting=OTHER_MEETING)
-    due = await store.tracking.claim("sweeper", 1000, LEASE)
-
-    assert await store.tracking.release_many(due, look_in=60) == 2
-
-    assert await store.tracking.due_in() == 60
-    assert await store.tracking.release_many([], look_in=60) == 0
-
-
 async def test_hinted_ones_first(store: Store, clock: Clock) -> None:
     """Who was hinted at is looked at before who only waits, however long."""
     await follow(store)
@@ -185,7 +174,7 @@ async def test_hinted_ones_first(store: Store, clock: Clock) -> None:
     assert [meeting.meeting_id for meeting in await store.tracking.claim("t", 10, LEASE)] == [OTHER_MEETING, MEETING]
 
 
-@pytest.mark.parametrize("how", ["record", "release", "release_many"])
+@pytest.mark.parametrize("how", ["record", "release"])
 async def test_a_hint_during_the_look(store: Store, how: str) -> None:
     """It may tell of what happened after the look, so the meeting is looked at once more, at once and once."""
     await follow(store)
@@ -193,13 +182,10 @@ async def test_a_hint_during_the_look(store: Store, how: str) -> None:
 
     assert await store.tracking.hint(MEETING)
     assert await store.tracking.claim("other", 10, LEASE) == []
-    match how:
-        case "record":
-            await store.tracking.record(meeting, Episode(), look_in=60)
-        case "release":
-            await store.tracking.release(meeting, look_in=60)
-        case _:
-            await store.tracking.release_many([meeting], look_in=60)
+    if how == "record":
+        await store.tracking.record(meeting, Episode(), look_in=60)
+    else:
+        await store.tracking.release(meeting, look_in=60)
 
     assert await store.tracking.due_in() == 0
     await store.tracking.release(await look(store), look_in=60)

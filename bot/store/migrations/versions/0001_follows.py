@@ -48,6 +48,7 @@ def _meetings() -> None:
         sa.CheckConstraint("lease IS NULL OR look_at IS NOT NULL", name=op.f("ck_meetings_lease_ends")),
     )
     _partial_index("ix_meetings_look_at", "meetings", ["look_at"], where="look_at IS NOT NULL")
+    _partial_index("ix_meetings_on_air", "meetings", ["phase"], where="phase NOT IN ('waiting', 'ended')")
 
 
 def _follows() -> None:

@@ -1,0 +1,167 @@
+"""What was done for cards, written for several of them in one transaction, since a commit costs more than the rest."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.store.cards import unfinished
+from bot.store.database import Database, is_sqlite
+from bot.store.leases import LONGEST_WAIT
+from bot.store.tables import announcements, cards
+
+_MOST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One step of the work at a card whose lease is held."""
+
+    follow_id: UUID
+    episode: int
+    lease: str
+    lease_seconds: float
+    ts: str | None = None
+    """Where the card was posted just now."""
+    version: int | None = None
+    """What it shows from now on."""
+    seq: int | None = None
+    """What was told in its thread."""
+    sent_ts: str | None = None
+    finished: bool = False
+    """It is given back: due at once if anything is left to do, and else at rest."""
+
+    @property
+    def key(self) -> tuple[UUID, int, str]:
+        """Whose card it is, by which lease."""
+        return self.follow_id, self.episode, self.lease
+
+
+class CardProgress:
+    """Writes what comes while the commit before is under way in the next one, all together.
+
+    Each of them is fenced for itself: False where its lease was lost.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._waiting: list[tuple[Progress, asyncio.Future[bool]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def write(self, progress: Progress) -> bool:
+        """Whether it was written. Raises StoreUnreachable."""
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((progress, written))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all(), name="card progress")
+        return await written
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+                await self._write(batch)
+        finally:
+            self._writing = None
+
+    async def _write(self, batch: list[tuple[Progress, "asyncio.Future[bool]"]]) -> None:
+        try:
+            written = await self._together([progress for progress, _ in batch])
+            for (_, future), done in zip(batch, written, strict=True):
+                if done is not None:
+                    _resolve(future, done)
+            for (progress, future), done in zip(batch, written, strict=True):
+                if done is None:
+                    _resolve(future, await self._alone(progress))
+        except Exception as error:  # noqa: BLE001 - it is raised where each of them is waited for
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+
+    async def _together(self, batch: Sequence[Progress]) -> list[bool | None]:
+        """Whether each was written; None where somebody else is at the card's row, and it has to be waited for."""
+        async with self._db.writing() as connection:
+            # Who holds some rows must not wait for others, or two could wait for each other for ever.
+            held = await _held(connection, batch, skip_locked=len(batch) > 1)
+            await _apply(connection, self._db.now(), [progress for progress in batch if progress.key in held])
+        certain = len(batch) == 1 or is_sqlite(self._db.engine.url)
+        return [progress.key in held or (False if certain else None) for progress in batch]
+
+    async def _alone(self, progress: Progress) -> bool:
+        (written,) = await self._together([progress])
+        return bool(written)
+
+
+def _resolve(future: "asyncio.Future[bool]", written: bool) -> None:
+    if not future.done():  # whoever waited may have been cancelled
+        future.set_result(written)
+
+
+async def _held(connection: AsyncConnection, batch: Sequence[Progress], *, skip_locked: bool) -> set[Any]:
+    key = sa.tuple_(cards.c.follow_id, cards.c.episode)
+    query = (
+        sa.select(cards.c.follow_id, cards.c.episode, cards.c.lease)
+        .where(key.in_([(progress.follow_id, progress.episode) for progress in batch]))
+        .where(cards.c.lease.in_({progress.lease for progress in batch}))
+        .with_for_update(skip_locked=skip_locked)
+    )
+    return {tuple(row) for row in await connection.execute(query)}
+
+
+async def _apply(connection: AsyncConnection, now: sa.ColumnElement[float], batch: Sequence[Progress]) -> None:
+    got_on = [progress for progress in batch if progress.version is not None or progress.seq is not None]
+    if got_on:
+        await connection.execute(_progressed(now), [_values(progress) for progress in got_on])
+    if told := [progress for progress in batch if progress.seq is not None]:
+        await connection.execute(_told(now), [_values(progress) for progress in told])
+    if finished := [(progress.follow_id, progress.episode) for progress in batch if progress.finished]:
+        # A statement of its own, which begins after whoever recorded something new has let go of the row, and sees it.
+        due_at = sa.case((unfinished(), now), else_=sa.null())
+        these = sa.update(cards).where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(finished))
+        await connection.execute(these.values(lease=None, due_at=due_at))
+
+
+def _values(progress: Progress) -> dict[str, Any]:
+    return {
+        "of_follow": progress.follow_id,
+        "of_episode": progress.episode,
+        "posted_ts": progress.ts,
+        "version": progress.version,
+        "lease_seconds": min(progress.lease_seconds, LONGEST_WAIT),
+        "told_seq": progress.seq,
+        "told_ts": progress.sent_ts,
+    }
+
+
+def _progressed(now: sa.ColumnElement[float]) -> sa.Update:
+    version = sa.bindparam("version", type_=sa.Integer)
+    this = sa.and_(
+        cards.c.follow_id == sa.bindparam("of_follow", type_=sa.Uuid),
+        cards.c.episode == sa.bindparam("of_episode", type_=sa.Integer),
+    )
+    return (
+        sa.update(cards)
+        .where(this)
+        .values(
+            ts=sa.func.coalesce(sa.bindparam("posted_ts", type_=sa.Text), cards.c.ts),
+            shown_version=sa.func.coalesce(version, cards.c.shown_version),
+            shown_at=sa.case((version.is_(None), cards.c.shown_at), else_=now),
+            attempts=0,
+            # Who gets somewhere is not overtaken.
+            due_at=now + sa.bindparam("lease_seconds", type_=sa.Double),
+        )
+    )
+
+
+def _told(now: sa.ColumnElement[float]) -> sa.Update:
+    this = sa.and_(
+        announcements.c.follow_id == sa.bindparam("of_follow", type_=sa.Uuid),
+        announcements.c.episode == sa.bindparam("of_episode", type_=sa.Integer),
+        announcements.c.seq == sa.bindparam("told_seq", type_=sa.Integer),
+        announcements.c.sent_at.is_(None),
+    )
+    return sa.update(announcements).where(this).values(sent_ts=sa.bindparam("told_ts", type_=sa.Text), sent_at=now)

@@ -1,0 +1,36 @@
+"""What is left of a workspace that has removed the app: nothing."""
+
+import sqlalchemy as sa
+
+from bot.store.database import Database
+from bot.store.meetings import lock, rest
+from bot.store.tables import follows
+
+_AT_ONCE = 100
+
+
+class Forgetting:
+    """What the end of an installation asks for."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def forget(self, team_id: str) -> int:
+        """Delete all follows of a workspace, and all that hangs on them; how many follows.
+
+        A hundred at a time, since others want to write too.
+        """
+        forgotten = 0
+        while some := await self._forget_some(team_id):
+            forgotten += some
+        return forgotten
+
+    async def _forget_some(self, team_id: str) -> int:
+        theirs = sa.select(follows.c.id, follows.c.meeting_id).where(follows.c.team_id == team_id)
+        async with self._db.writing() as connection:
+            rows = (await connection.execute(theirs.order_by(follows.c.id).limit(_AT_ONCE))).all()
+            meeting_ids = {row.meeting_id for row in rows}
+            await lock(connection, meeting_ids)
+            await connection.execute(sa.delete(follows).where(follows.c.id.in_([row.id for row in rows])))
+            await rest(connection, meeting_ids)
+            return len(rows)

@@ -1,0 +1,94 @@
+"""What a list of all livestreams says of many meetings at once.
+
+Only what is at rest is touched, and in small transactions. What somebody looks at, or has just been hinted, is left to
+the look: it sees more.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from bot.store.database import Database
+from bot.store.leases import LONGEST_WAIT, after
+from bot.store.tables import ON_AIR, meetings
+
+_AT_ONCE = 500
+_FIRST = 0.0
+"""Due since before all others. A hint would say that somebody outside had told of a change."""
+
+
+class Sweeping:
+    """What the sweeper does. Phases are bot.following's."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def are_followed(self, number: int) -> bool:
+        """Whether at least so many meetings are."""
+        last = sa.select(meetings.c.meeting_id).where(meetings.c.look_at.is_not(None)).offset(number - 1).limit(1)
+        async with self._db.reading() as connection:
+            return await connection.scalar(last) is not None
+
+    async def on_air(self) -> dict[UUID, str]:
+        """The phases of those followed meetings that have begun something, and not ended it."""
+        return await self._phases(sa.text(ON_AIR))
+
+    async def phases(self, meeting_ids: Sequence[UUID]) -> dict[UUID, str]:
+        """The phases of those of these meetings that are followed."""
+        found: dict[UUID, str] = {}
+        for some in _in_parts(meeting_ids):
+            found |= await self._phases(meetings.c.meeting_id.in_(some))
+        return found
+
+    async def look_first(self, meeting_ids: Sequence[UUID]) -> int:
+        """Have these looked at before all others; how many were at rest."""
+        first = {"look_at": _FIRST}
+        parts = _in_parts(meeting_ids)
+        return sum([await self._update(first, meetings.c.meeting_id.in_(some)) for some in parts])
+
+    async def settle(self, meeting_ids: Sequence[UUID], phase: str, *, failures: int, look_in: float) -> int:
+        """These are seen to be in this phase: what is so, and at rest, need not be looked at for so long.
+
+        Those with so many `failures` or more are left alone, since their cards show that. How many were settled.
+        """
+        calm = (meetings.c.phase == phase, meetings.c.failures < failures)
+        parts = _in_parts(meeting_ids)
+        return sum([await self._settle(look_in, meetings.c.meeting_id.in_(some), *calm) for some in parts])
+
+    async def settle_resting(self, *, failures: int, within: float, look_in: float) -> int:
+        """The same of five hundred of all those that wait for a livestream, and would be looked at `within` so long."""
+        now = self._db.now()
+        # Not what has to wait for long: it would be written again at every sweep.
+        soon = sa.or_(meetings.c.look_at <= now + within, meetings.c.look_at > now + LONGEST_WAIT)
+        return await self._settle(
+            look_in, meetings.c.phase.in_(["waiting", "ended"]), soon, meetings.c.failures < failures
+        )
+
+    async def _phases(self, which: sa.ColumnElement[bool] | sa.TextClause) -> dict[UUID, str]:
+        query = sa.select(meetings.c.meeting_id, meetings.c.phase).where(which, meetings.c.look_at.is_not(None))
+        async with self._db.reading() as connection:
+            return {row.meeting_id: row.phase for row in await connection.execute(query)}
+
+    async def _settle(self, look_in: float, *which: sa.ColumnElement[bool] | sa.TextClause) -> int:
+        now = self._db.now()
+        seen = {"look_at": after(now, look_in), "looked_at": now, "failures": 0}
+        return await self._update(seen, *which)
+
+    async def _update(self, values: dict[str, Any], *which: sa.ColumnElement[bool] | sa.TextClause) -> int:
+        at_rest = (meetings.c.look_at > _FIRST, meetings.c.lease.is_(None), ~meetings.c.hinted)
+        async with self._db.writing() as connection:
+            # Rows that somebody is writing right now are passed over: no two who want many rows wait for each other.
+            some = sa.select(meetings.c.meeting_id).where(*which, *at_rest).order_by(meetings.c.look_at)
+            locked = some.limit(_AT_ONCE).with_for_update(skip_locked=True)
+            ids = [row.meeting_id for row in await connection.execute(locked)]
+            if not ids:
+                return 0
+            await connection.execute(sa.update(meetings).where(meetings.c.meeting_id.in_(ids)).values(values))
+            return len(ids)
+
+
+def _in_parts(meeting_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    for start in range(0, len(meeting_ids), _AT_ONCE):
+        yield meeting_ids[start : start + _AT_ONCE]

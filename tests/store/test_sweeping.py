@@ -1,0 +1,166 @@
+"""What a list says of many meetings at once."""
+
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from bot.store.database import Database, moment
+from bot.store.leases import LONGEST_WAIT
+from bot.store.store import Store
+from bot.store.tables import follows, meetings
+from tests.store.acting import CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Clock, Episode, follow, look
+
+SETTLED = {"failures": 3, "look_in": 60}
+
+
+async def met(store: Store, meeting: UUID = MEETING, phase: str = "waiting", *, look_in: float = 15) -> None:
+    """A meeting that is followed, was looked at, and rests."""
+    await follow(store, meeting=meeting)
+    await store.tracking.record(await look(store), Episode(phase=phase), look_in=look_in)
+
+
+async def settle(store: Store, phase: str = "waiting", *meeting_ids: UUID) -> int:
+    return await store.sweeping.settle(meeting_ids or [MEETING], phase, failures=3, look_in=60)
+
+
+async def settle_resting(store: Store) -> int:
+    return await store.sweeping.settle_resting(failures=3, within=45, look_in=300)
+
+
+async def test_are_followed(store: Store) -> None:
+    """At least so many."""
+    await met(store)
+    await met(store, OTHER_MEETING)
+    assert [await store.sweeping.are_followed(number) for number in (1, 2, 3)] == [True, True, False]
+
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING)
+
+    assert not await store.sweeping.are_followed(2)
+
+
+async def test_phases(store: Store) -> None:
+    """Of what goes on, or of those that are asked for, as far as they are followed."""
+    for number, phase in enumerate(["waiting", "starting", "live", "interrupted", "errored", "ended"]):
+        await met(store, UUID(int=number), phase)
+    await met(store, UUID(int=10), "live")
+    await store.follows.unfollow(TEAM, CHANNEL, UUID(int=10))
+
+    on_air = {UUID(int=1): "starting", UUID(int=2): "live", UUID(int=3): "interrupted", UUID(int=4): "errored"}
+    assert await store.sweeping.on_air() == on_air
+    asked = await store.sweeping.phases([UUID(int=number) for number in (0, 2, 10, 11)])
+    assert asked == {UUID(int=0): "waiting", UUID(int=2): "live"}
+    assert await store.sweeping.phases([]) == {}
+
+
+async def test_look_first(store: Store, clock: Clock) -> None:
+    """Before those that have waited longer, and not as if somebody had hinted at it."""
+    await met(store, look_in=10)
+    await met(store, OTHER_MEETING, look_in=60)
+    clock.advance(30)
+
+    assert await store.sweeping.look_first([OTHER_MEETING]) == 1
+
+    first, second = await store.tracking.claim("t", 10, LEASE)
+    assert [first.meeting_id, second.meeting_id] == [OTHER_MEETING, MEETING]
+    assert not first.hinted
+
+
+async def test_what_is_not_at_rest(store: Store) -> None:
+    """What somebody looks at, was hinted at, or is to be looked at first, is left alone."""
+    await met(store)
+    await store.tracking.hint(MEETING)
+    assert await store.sweeping.look_first([MEETING]) == 0
+    assert await settle(store) == 0
+    assert await settle_resting(store) == 0
+    due = await look(store)
+    assert await store.sweeping.look_first([MEETING]) == 0
+    assert await settle(store) == 0
+    assert await settle_resting(store) == 0
+    assert await store.tracking.release(due, look_in=15)
+
+    assert await store.sweeping.look_first([MEETING]) == 1
+    assert await store.sweeping.look_first([MEETING]) == 0
+    assert await settle(store) == 0
+    assert await settle_resting(store) == 0
+    assert await store.tracking.due_in() == 0
+
+
+async def test_nobody_follows(store: Store) -> None:
+    """What nobody follows stays at rest."""
+    await met(store)
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING)
+
+    assert await store.sweeping.look_first([MEETING]) == 0
+    assert await settle(store) == 0
+    assert await settle_resting(store) == 0
+    assert await store.tracking.due_in() is None
+
+
+@pytest.mark.parametrize("resting", [True, False])
+async def test_settle(store: Store, clock: Clock, resting: bool) -> None:
+    """It was seen now, is looked at later, and its failures are over."""
+    await met(store)
+    clock.advance(15)
+    await store.tracking.release(await look(store), look_in=15, failures=2)
+    clock.advance(5)
+
+    assert await (settle_resting(store) if resting else settle(store)) == 1
+
+    (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
+    assert listed.looked_at == moment(clock.time)
+    assert listed.failures == 0
+    assert await store.tracking.due_in() == (300 if resting else 60)
+
+
+async def test_what_fails(store: Store, clock: Clock) -> None:
+    """A meeting whose card says that Cloudflare cannot be asked is looked at, so that it says something else."""
+    await met(store)
+    clock.advance(15)
+    await store.tracking.release(await look(store), look_in=15, failures=3)
+
+    assert await settle(store) == 0
+    assert await settle_resting(store) == 0
+
+
+async def test_another_phase(store: Store) -> None:
+    """What has changed since it was compared is not settled."""
+    await met(store, phase="live")
+
+    assert await settle(store, "starting") == 0
+    assert await settle_resting(store) == 0
+    assert await settle(store, "live") == 1
+
+
+async def test_settle_resting(store: Store, clock: Clock) -> None:
+    """Only those that would be looked at soon, or seem to be due in hours."""
+    await met(store, UUID(int=1), "waiting", look_in=45)
+    await met(store, UUID(int=2), "ended", look_in=46)
+    await met(store, UUID(int=3), "waiting", look_in=LONGEST_WAIT)
+    assert await settle_resting(store) == 1
+
+    clock.advance(-3600)
+
+    assert await settle_resting(store) == 3
+    assert await settle_resting(store) == 0
+
+
+async def test_many(store: Store, database: Database) -> None:
+    """More than a statement has room for."""
+    await met(store)
+    async with database.writing() as connection:
+        row = dict((await connection.execute(sa.select(meetings))).mappings().one())
+        follow_row = dict((await connection.execute(sa.select(follows))).mappings().one())
+        ids = [UUID(int=number) for number in range(1000, 2600)]
+        await connection.execute(sa.insert(meetings), [row | {"meeting_id": each} for each in ids])
+        await connection.execute(sa.insert(follows), [follow_row | {"id": each, "meeting_id": each} for each in ids])
+    statements: list[str] = []
+    engine = store._db.engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+
+    assert len(await store.sweeping.phases(ids)) == 1600
+    assert await settle(store, "waiting", *ids) == 1600
+    assert await settle_resting(store) == 1
+    assert await store.sweeping.look_first(ids) == 1600
+
+    assert len([statement for statement in statements if not statement.startswith("BEGIN")]) <= 4 + 8 + 2 + 8
