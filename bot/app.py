@@ -5,44 +5,53 @@ import contextlib
 import signal
 import socket as sockets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import timedelta
 from uuid import UUID
 
 import aiohttp
 import structlog
 from slack_bolt.async_app import AsyncApp
 
+from bot.clock import Clock, WallClock, utc
 from bot.config import CloudflareSettings, Settings, SlackSettings
 from bot.errors import ConfigurationError, RealtimeKitError
+from bot.following.allowance import Allowance
+from bot.following.engine import Engine
 from bot.metrics import Metrics
 from bot.realtimekit.client import OnCall, RealtimeKit, open_http
 from bot.realtimekit.lookup import Lookup, look_up
+from bot.realtimekit.quota import Quota
+from bot.realtimekit.webhook import WebhookKey, open_key_http
 from bot.serving import listen, serving
 from bot.slack.bolt import create_app
 from bot.slack.client import SlackClient, open_session
+from bot.slack.delivery import Delivery
 from bot.slack.identity import Identity
+from bot.slack.pacing import Pacing
 from bot.slack.replies import Replies
 from bot.slack.services import Services
 from bot.slack.signature import Signatures
 from bot.slack.socket import SocketMode
 from bot.slack.work import Work
-from bot.web import Check, create_web
+from bot.store.opening import open_store
+from bot.web import Check, Webhooks, create_web
 
 DRAIN_SECONDS = 15.0
 
 log = structlog.get_logger(__name__)
 
 
-def now() -> datetime:
-    """The wall clock, in UTC."""
-    return datetime.now(UTC)
-
-
-def open_realtimekit(settings: CloudflareSettings, on_call: OnCall = lambda *call: None) -> RealtimeKit:
+def open_realtimekit(
+    settings: CloudflareSettings, on_call: OnCall = lambda *call: None, quota: Quota | None = None
+) -> RealtimeKit:
     """The client for the RealtimeKit app in the settings. Close it."""
     http = open_http(settings.cloudflare_base_url, settings.cloudflare_api_token.get_secret_value(), settings.proxy)
     return RealtimeKit(
-        http, account_id=settings.cloudflare_account_id, app_id=settings.realtimekit_app_id, on_call=on_call
+        http,
+        account_id=settings.cloudflare_account_id,
+        app_id=settings.realtimekit_app_id,
+        on_call=on_call,
+        quota=quota,
     )
 
 
@@ -57,35 +66,61 @@ def open_slack(settings: SlackSettings, session: aiohttp.ClientSession, metrics:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, sock: sockets.socket | None = None) -> AsyncIterator[str]:
+async def running(
+    settings: Settings, sock: sockets.socket | None = None, clock: Clock | None = None
+) -> AsyncIterator[str]:
     """Run the bot until the block ends, yielding its base URL; `sock` is where it listens, else HOST and PORT.
 
-    At the end it takes no new work, finishes what runs within 15 seconds, and closes its connections. Raises
-    ConfigurationError when the address cannot be bound or Slack refuses a token.
+    At the end it takes no new work, finishes what runs within 15 seconds, and closes its connections. `clock` takes the
+    place of this machine's and the database's. Raises ConfigurationError when the address cannot be bound, the database
+    cannot be used, or Slack refuses a token.
     """
-    metrics = Metrics()
+    metrics, time = Metrics(), clock or WallClock()
     sock = sock or _listen(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(sock.close)
+        store = await open_store(settings.database_url.get_secret_value(), clock=clock.now if clock else None)
+        stack.push_async_callback(store.close)
         session = await stack.enter_async_context(open_session(settings.proxy))
-        kit = open_realtimekit(settings, metrics.cloudflare_call)
-        stack.push_async_callback(kit.close)
         client = open_slack(settings, session, metrics)
+        allowance, quota = Allowance(store.budget, time), Quota()
+        kit = open_realtimekit(settings, _counted(metrics, allowance), quota)
+        stack.push_async_callback(kit.close)
+        engine = Engine(
+            store,
+            Delivery(client, Pacing(time), time, metrics),
+            look_up=lambda meeting_id: look_up(kit, meeting_id, lambda: utc(time)),
+            lists=kit,
+            allowance=allowance,
+            quota_wait=quota.wait,
+            grace=timedelta(seconds=settings.follow_grace_seconds),
+            clock=time,
+            metrics=metrics,
+        )
+        await stack.enter_async_context(engine.running())
         work = Work(metrics)
         stack.push_async_callback(work.drain, DRAIN_SECONDS)
         identity = Identity(client)
         services = Services(
-            look_up=_measured_look_up(kit, metrics), replies=Replies(session, client, metrics), work=work
+            look_up=_measured_look_up(kit, metrics, time),
+            replies=Replies(session, client, metrics),
+            work=work,
+            following=engine.following,
+            permalink=identity.permalink,
         )
         app = create_app(services, identity, session)
         socket_mode = _socket_mode(settings, app, client)
-        checks: dict[str, Check] = {"slack_token": lambda: _unknown(identity)}
+        checks: dict[str, Check] = {"slack_token": lambda: _unknown(identity), **engine.checks}
         if socket_mode is not None:
             stack.push_async_callback(socket_mode.stop)
             checks["socket_mode"] = lambda: _disconnected(socket_mode)
         signing_secret = settings.slack_signing_secret
         slack = (app, Signatures(signing_secret.get_secret_value())) if signing_secret else None
-        url = await stack.enter_async_context(serving(create_web(metrics, checks, slack), sock))
+        key_http = open_key_http(settings.proxy)
+        stack.push_async_callback(key_http.aclose)
+        webhooks = Webhooks(WebhookKey(key_http, settings.realtimekit_webhook_key_url), engine.hint)
+        web = create_web(metrics, checks, slack, webhooks)
+        url = await stack.enter_async_context(serving(web, sock))
         await _introduce(identity, stack)
         if socket_mode is not None:
             await socket_mode.start()
@@ -96,7 +131,7 @@ async def look_up_once(settings: CloudflareSettings, meeting_id: UUID) -> Lookup
     """One lookup with a client of its own. Raises as `look_up` does."""
     kit = open_realtimekit(settings)
     try:
-        return await look_up(kit, meeting_id, now)
+        return await look_up(kit, meeting_id, lambda: utc(WallClock()))
     finally:
         await kit.close()
 
@@ -134,11 +169,19 @@ async def _introduce(identity: Identity, stack: contextlib.AsyncExitStack) -> No
     stack.callback(learning.cancel)
 
 
-def _measured_look_up(kit: RealtimeKit, metrics: Metrics) -> Callable[[UUID], Awaitable[Lookup]]:
+def _counted(metrics: Metrics, allowance: Allowance) -> OnCall:
+    def on_call(endpoint: str, outcome: str, seconds: float) -> None:
+        metrics.cloudflare_call(endpoint, outcome, seconds)
+        allowance.spent()
+
+    return on_call
+
+
+def _measured_look_up(kit: RealtimeKit, metrics: Metrics, clock: Clock) -> Callable[[UUID], Awaitable[Lookup]]:
     async def measured(meeting_id: UUID) -> Lookup:
         outcome = "failed"
         try:
-            lookup = await look_up(kit, meeting_id, now)
+            lookup = await look_up(kit, meeting_id, lambda: utc(clock))
             outcome = lookup.status.name.lower()
             return lookup
         except RealtimeKitError as error:

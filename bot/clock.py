@@ -1,7 +1,6 @@
 """Time, as whoever waits or dates something gets it: the real one, or another one in tests."""
 
 import asyncio
-import contextlib
 import time
 from datetime import UTC, datetime
 from typing import Protocol
@@ -42,8 +41,6 @@ async def wait(event: asyncio.Event, seconds: float, clock: Clock) -> None:
     try:
         await asyncio.wait({waking, sleeping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (waking, sleeping):
-            task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(waking, sleeping, return_exceptions=True)
+        waking.cancel()
+        sleeping.cancel()
     event.clear()

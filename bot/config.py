@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -162,6 +162,13 @@ class StoreSettings(SettingsSection):
         SecretStr("sqlite+aiosqlite:///livestream-bot.db"),
         description="SQLite file (sqlite+aiosqlite:///...) or PostgreSQL database (postgresql+asyncpg://...)",
     )
+
+    def secrets(self) -> list[str]:
+        """Of the database's address only the password, as it is written there and as it is meant."""
+        address = self.database_url.get_secret_value()
+        found = re.match(r"[^:/]+://[^:@/]*:([^@/]+)@", address)
+        written = {found[1], unquote(found[1])} if found else set()
+        return [*(secret for secret in super().secrets() if secret != address), *sorted(written)]
 
 
 class FollowSettings(SettingsSection):

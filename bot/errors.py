@@ -16,6 +16,10 @@
     │   ├── SlackSilent        it did not say whether it did
     │   └── SlackRefuses       it will not, for another reason
     ├── StoreUnreachable       the database did not do what it was asked
+    ├── FollowError            what a channel follows stays as it is:
+    │   ├── NotFollowed        it does not follow this meeting
+    │   ├── NotInDirectMessages  only channels follow
+    │   └── TooManyFollows     it follows as many as it can
     ├── NotUnderstood          a click or a command came without what it needs
     └── ConfigurationError     the settings are wrong
 
@@ -112,6 +116,23 @@ class SlackRefuses(SlackError):
 class StoreUnreachable(BotError):
     """This bot cannot get at its memory right now, so it does not know what this channel follows. Try again in a
     minute; if it goes on, tell whoever runs the bot."""
+
+
+class FollowError(BotError):
+    """What this channel follows stays as it is."""
+
+
+class NotFollowed(FollowError):
+    """This channel does not follow this meeting. Type `/livestream following` to see what it follows."""
+
+
+class NotInDirectMessages(FollowError):
+    """I can follow a meeting in a channel only, not in a direct message. Type the command in a channel."""
+
+
+class TooManyFollows(FollowError):
+    """This channel follows 100 meetings, and more do not fit. Type `/livestream following` to see them, and unfollow
+    one of them first."""
 
 
 class NotUnderstood(BotError):

@@ -17,6 +17,7 @@ import structlog
 
 from bot import logs
 from bot.app import running
+from bot.clock import Clock as TimeOfTheBot
 from bot.config import Settings
 from bot.sandbox.bot_process import Mode, settings_for
 from bot.sandbox.clock import Clock
@@ -83,9 +84,12 @@ class World:
         return Settings(_env_file=None, **{**values, **changes})
 
     @contextlib.asynccontextmanager
-    async def bot(self, mode: Mode = "http", *, wait: bool = True, **changes: Any) -> AsyncIterator[None]:
-        """Run the bot in this process until the block ends; `wait` for its Socket Mode connection."""
-        async with running(self.settings(mode, **changes), listen()) as self.bot_url:
+    async def bot(
+        self, mode: Mode = "http", *, wait: bool = True, clock: TimeOfTheBot | None = None, **changes: Any
+    ) -> AsyncIterator[None]:
+        """Run the bot in this process until the block ends, by the world's clock; `wait` for its Socket Mode
+        connection."""
+        async with running(self.settings(mode, **changes), listen(), clock or self.slack.clock) as self.bot_url:
             self.slack.request_url = f"{self.bot_url}/slack/events" if mode == "http" else None
             if mode == "socket" and wait:
                 await self.slack.wait_for_connections()

@@ -331,6 +331,23 @@ def test_secrets_are_listed(environment: pytest.MonkeyPatch) -> None:
     assert APP_TOKEN not in load(Settings).secrets()
 
 
+@pytest.mark.parametrize(
+    ("url", "secrets"),
+    [
+        ("postgresql+asyncpg://bot:correct%20horse@db/livestream", ["correct horse", "correct%20horse"]),
+        ("postgresql+asyncpg://bot@db/livestream", []),
+        ("sqlite+aiosqlite:///livestream-bot.db", []),
+    ],
+)
+def test_the_database_s_password(environment: pytest.MonkeyPatch, url: str, secrets: list[str]) -> None:
+    """Is masked in the log, and the rest of its address is not: a file's name would be missing everywhere."""
+    environment.setenv("DATABASE_URL", url)
+    read = load(Settings)
+
+    assert sorted(set(read.secrets()) - set(SECRETS)) == secrets
+    assert url not in f"{read!r}"
+
+
 def test_secrets_are_not_shown(environment: pytest.MonkeyPatch) -> None:
     """No secret is in anything that the settings show of themselves."""
     read = load(Settings)

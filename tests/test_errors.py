@@ -15,6 +15,8 @@ from bot.errors import (
     Malformed,
     NoSuchMeeting,
     NotAuthorised,
+    NotFollowed,
+    NotInDirectMessages,
     NotInvitable,
     NotUnderstood,
     RateLimited,
@@ -22,6 +24,7 @@ from bot.errors import (
     SlackBusy,
     SlackRefuses,
     SlackSilent,
+    TooManyFollows,
     Unreachable,
 )
 
@@ -53,6 +56,9 @@ def made(error: type[BotError]) -> BotError:
         (SlackBusy(), "nothing was posted", "Try again in a minute."),
         (SlackSilent(), "Slack did not confirm", "Look at the channel before you try again."),
         (SlackRefuses(), "Slack does not let this bot do that here", "Whoever runs the bot can see why"),
+        (NotFollowed(), "This channel does not follow this meeting", "Type `/livestream following`"),
+        (NotInDirectMessages(), "not in a direct message", "Type the command in a channel."),
+        (TooManyFollows(), "This channel follows 100 meetings", "unfollow one of them first."),
         (NotUnderstood(), "This message is from another version of this bot", "Type `/livestream`"),
     ],
 )

@@ -54,12 +54,20 @@ def test_its_texts_fit(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_asks_for_the_least(name: str) -> None:
-    """One command, its answers, and messages where the bot was invited: two scopes, no events, no rotating token."""
+    """One command, its answers, messages where the bot was invited, and word of where that is: nothing reads messages,
+    and no token rotates."""
     declared = manifest(name)
 
-    assert declared["oauth_config"] == {"scopes": {"bot": ["chat:write", "commands"]}}
+    assert declared["oauth_config"] == {"scopes": {"bot": ["channels:read", "chat:write", "commands", "groups:read"]}}
     assert [command["command"] for command in declared["features"]["slash_commands"]] == ["/livestream"]
+    assert declared["settings"]["event_subscriptions"]["bot_events"] == [
+        "app_uninstalled",
+        "channel_unarchive",
+        "group_unarchive",
+        "member_joined_channel",
+    ]
     assert set(declared["settings"]) == {
+        "event_subscriptions",
         "interactivity",
         "org_deploy_enabled",
         "socket_mode_enabled",
@@ -71,11 +79,12 @@ def test_it_asks_for_the_least(name: str) -> None:
 
 
 def test_they_differ_only_in_how_slack_reaches_the_bot() -> None:
-    """The HTTP manifest is the Socket Mode one with Socket Mode off and one address, for commands and buttons alike."""
+    """The HTTP manifest is the Socket Mode one with Socket Mode off and one address, for all that Slack sends."""
     socket, http = manifest("socket"), manifest("http")
     expected = copy.deepcopy(socket)
     expected["features"]["slash_commands"][0]["url"] = "https://livestream-bot.example.com/slack/events"
     expected["settings"]["interactivity"]["request_url"] = "https://livestream-bot.example.com/slack/events"
+    expected["settings"]["event_subscriptions"]["request_url"] = "https://livestream-bot.example.com/slack/events"
     expected["settings"]["socket_mode_enabled"] = False
 
     assert socket["settings"]["socket_mode_enabled"] is True

@@ -19,6 +19,7 @@ def test_names() -> None:
     families = {
         family.name: (family.type, family.documentation)
         for family in text_string_to_metric_families(Metrics().text().decode())
+        if not family.name.endswith("_created")
     }
 
     assert {name: kind for name, (kind, _) in families.items()} == {
@@ -29,6 +30,18 @@ def test_names() -> None:
         "livestream_bot_lookups": "counter",
         "livestream_bot_cloudflare_call_seconds": "histogram",
         "livestream_bot_slack_calls": "counter",
+        "livestream_bot_follows": "gauge",
+        "livestream_bot_observations": "counter",
+        "livestream_bot_changes": "counter",
+        "livestream_bot_detection_delay_seconds": "histogram",
+        "livestream_bot_webhooks": "counter",
+        "livestream_bot_announcements": "counter",
+        "livestream_bot_announcement_seconds": "histogram",
+        "livestream_bot_unsent_announcements": "gauge",
+        "livestream_bot_oldest_unsent_announcement_seconds": "gauge",
+        "livestream_bot_meetings_due": "gauge",
+        "livestream_bot_cards_due": "gauge",
+        "livestream_bot_cloudflare_budget_left": "gauge",
     }
     assert all(documentation for _, documentation in families.values())
 

@@ -1,7 +1,7 @@
 """What is known of an episode, and what is told of it: values that survive JSON."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -138,6 +138,25 @@ class Episode:
     def from_dict(fields: dict[str, Any]) -> "Episode":
         """What `to_dict` made. Ignores fields that it does not know; raises pydantic.ValidationError."""
         return _EPISODE.validate_python(fields)
+
+
+def ended_by(episode: Episode, change: Change) -> Episode:
+    """The episode as this ENDED change of it left it."""
+    return replace(
+        episode,
+        phase=Phase.ENDED,
+        phase_since=change.seen_at,
+        live_since=change.live_since,
+        last_seen_live=change.last_seen_live,
+        ended_at=change.at,
+        name=change.name,
+        playback_url=None,
+        error_reason=change.error_reason,
+        checked_at=change.seen_at,
+        unanswered=0,
+        told=change.kind,
+        seq=change.seq,
+    )
 
 
 _CHANGE = TypeAdapter(Change)

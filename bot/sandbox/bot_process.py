@@ -77,6 +77,7 @@ def settings_for(slack: Slack, slack_url: str, kit: RealtimeKit, kit_url: str, m
         "CLOUDFLARE_ACCOUNT_ID": kit.account_id,
         "REALTIMEKIT_APP_ID": kit.app_id,
         "CLOUDFLARE_BASE_URL": f"{kit_url}/client/v4",
+        "REALTIMEKIT_WEBHOOK_KEY_URL": f"{kit_url}/.well-known/webhooks.json",
     }
 
 

@@ -42,6 +42,8 @@ async def running_sandbox(mode: Mode = "http", sock: socket.socket | None = None
         kit_url = await stack.enter_async_context(serving(kit.asgi, listen(), drain_seconds=1))
         settings = settings_for(slack, slack.base_url, kit, kit_url, mode)
         bot = await stack.enter_async_context(bot_process(settings))
+        kit.add_webhook(f"{bot.url}/realtimekit/webhooks")
+        await stack.enter_async_context(kit.delivering())
         slack.request_url = f"{bot.url}/slack/events" if mode == "http" else None
         page = Page(slack, kit, BotView(mode, bot.url))
         url = await stack.enter_async_context(serving(page.asgi, place, drain_seconds=1))

@@ -6,6 +6,7 @@ from uuid import UUID
 from bot.errors import BotError, CouldNotAsk
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Status
+from bot.slack.blocks import actions, bold, button, context, section
 from bot.slack.messages import Block, CardState, Message
 from bot.slack.mrkdwn import clock, escaped, link, moment
 from bot.slack.player import player_url
@@ -48,13 +49,13 @@ def card(lookup: Lookup, *, posted_by: str | None = None) -> Message:
     state = CardState(m=str(lookup.meeting_id), by=posted_by)
     words = _words(lookup)
     name = escaped(lookup.name or "", NAME_LIMIT) or UNNAMED
-    headline = f"{_bold(name)}\n{words.emoji} *{words.title}*{words.more}"
-    playback = _shown_link(lookup)
+    headline = f"{bold(name)}\n{words.emoji} *{words.title}*{words.more}"
+    playback = shown_link(lookup.playback_url)
     blocks = [
-        _section(headline),
-        *([_section(f"*Playback link*\n{link(playback, escaped(playback, LABEL_LIMIT))}")] if playback else []),
+        section(headline),
+        *([playback_link(playback)] if playback else []),
         _buttons(lookup, state),
-        _context(_footer(lookup, posted_by)),
+        context(_footer(lookup, posted_by)),
     ]
     return Message(_sentences(lookup, name, words, playback), tuple(blocks))
 
@@ -62,17 +63,17 @@ def card(lookup: Lookup, *, posted_by: str | None = None) -> Message:
 def problem(error: BotError, meeting_id: UUID | None = None) -> Message:
     """Why there is no answer and what to do; with a button to try again where that may help."""
     sentence = error.sentence
-    blocks = [_section(f":warning: {sentence}")]
+    blocks = [section(f":warning: {sentence}")]
     if meeting_id is not None:
         if isinstance(error, CouldNotAsk):
-            blocks.append(_actions(_button("Try again", REFRESH, CardState(m=str(meeting_id)))))
-        blocks.append(_context([_meeting(meeting_id)]))
+            blocks.append(actions(button("Try again", REFRESH, CardState(m=str(meeting_id)))))
+        blocks.append(context([meeting(meeting_id)]))
     return Message(sentence, tuple(blocks))
 
 
 def usage() -> Message:
     """How to use the command."""
-    return Message(USAGE_TEXT, (_section(USAGE),))
+    return Message(USAGE_TEXT, (section(USAGE),))
 
 
 def which_one(meeting_ids: tuple[UUID, ...]) -> Message:
@@ -80,7 +81,7 @@ def which_one(meeting_ids: tuple[UUID, ...]) -> Message:
     shown = ", ".join(f"`{meeting_id}`" for meeting_id in meeting_ids[:IDS_LIMIT])
     more = f" and {len(meeting_ids) - IDS_LIMIT} more" if len(meeting_ids) > IDS_LIMIT else ""
     sentence = f"Which one? There are {len(meeting_ids)} meeting IDs in this: {shown}{more}. Ask for one at a time."
-    return Message(sentence.replace("`", ""), (_section(sentence),))
+    return Message(sentence.replace("`", ""), (section(sentence),))
 
 
 def broken(reference: str) -> Message:
@@ -89,17 +90,12 @@ def broken(reference: str) -> Message:
         f"Something went wrong in this bot, and it has been logged. Try again; if it goes on, tell whoever runs the "
         f"bot this reference: {reference}."
     )
-    return Message(sentence, (_section(f":warning: {sentence}"),))
+    return Message(sentence, (section(f":warning: {sentence}"),))
 
 
 def note(sentence: str) -> Message:
     """One sentence of our own."""
-    return Message(sentence, (_section(sentence),))
-
-
-def _bold(name: str) -> str:
-    """A name with asterisks of its own would be cut short by ours."""
-    return name if "*" in name else f"*{name}*"
+    return Message(sentence, (section(sentence),))
 
 
 def _words(lookup: Lookup) -> _Words:
@@ -123,12 +119,6 @@ def _words(lookup: Lookup) -> _Words:
             return _Words(":grey_question:", "Unknown status", f"\n{said}", f"has an unknown status: {said}")
 
 
-def _shown_link(lookup: Lookup) -> str | None:
-    """The playback URL, unless escaping makes it longer than a message can hold; the button takes it in any case."""
-    playback = lookup.playback_url
-    return playback if playback and len(escaped(playback, len(playback))) <= LINK_LIMIT else None
-
-
 def _sentences(lookup: Lookup, name: str, words: _Words, playback: str | None) -> str:
     said = f"{name} {words.sentence}".rstrip(".")
     watch = f" Watch: {escaped(playback, len(playback))}" if playback else ""
@@ -139,9 +129,9 @@ def _buttons(lookup: Lookup, state: CardState) -> Block:
     playback = lookup.playback_url
     watch = []
     if playback and lookup.status is Status.LIVE:
-        watch = [{**_button("Watch", WATCH, state), "url": player_url(playback), "style": "primary"}]
-    post_here = [] if state.posted_by else [_button("Post here", POST_HERE, state)]
-    return _actions(*watch, _button("Refresh", REFRESH, state), *post_here)
+        watch = [watch_button(playback, state)]
+    private = [("Post here", POST_HERE), ("Follow here", FOLLOW_HERE)] if state.posted_by is None else []
+    return actions(*watch, button("Refresh", REFRESH, state), *(button(*each, state) for each in private))
 
 
 def _footer(lookup: Lookup, posted_by: str | None) -> list[str]:
@@ -150,34 +140,26 @@ def _footer(lookup: Lookup, posted_by: str | None) -> list[str]:
         f"Checked {moment(lookup.checked_at)}",
         *([f"Posted by <@{posted_by}>"] if posted_by else []),
         *(["Disabled in RealtimeKit"] if disabled else []),
-        _meeting(lookup.meeting_id),
+        meeting(lookup.meeting_id),
     ]
 
 
-def _meeting(meeting_id: UUID) -> str:
+def shown_link(playback_url: str | None) -> str | None:
+    """The playback URL, unless escaping makes it longer than a message can hold; the button takes it in any case."""
+    fits = playback_url and len(escaped(playback_url, len(playback_url))) <= LINK_LIMIT
+    return playback_url if fits else None
+
+
+def playback_link(playback_url: str) -> Block:
+    """A paragraph with a link that fits."""
+    return section(f"*Playback link*\n{link(playback_url, escaped(playback_url, LABEL_LIMIT))}")
+
+
+def watch_button(playback_url: str, state: CardState) -> Block:
+    """A button that opens the player."""
+    return {**button("Watch", WATCH, state), "url": player_url(playback_url), "style": "primary"}
+
+
+def meeting(meeting_id: UUID) -> str:
+    """Which meeting it is, for the small print."""
     return f"Meeting `{meeting_id}`"
-
-
-def _mrkdwn(text: str) -> Block:
-    return {"type": "mrkdwn", "text": text, "verbatim": True}
-
-
-def _section(text: str) -> Block:
-    return {"type": "section", "text": _mrkdwn(text)}
-
-
-def _context(texts: list[str]) -> Block:
-    return {"type": "context", "elements": [_mrkdwn(text) for text in texts]}
-
-
-def _actions(*buttons: Block) -> Block:
-    return {"type": "actions", "elements": list(buttons)}
-
-
-def _button(label: str, action_id: str, state: CardState) -> Block:
-    return {
-        "type": "button",
-        "action_id": action_id,
-        "text": {"type": "plain_text", "text": label},
-        "value": state.value(),
-    }

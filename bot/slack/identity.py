@@ -35,6 +35,11 @@ class Identity:
         """For Bolt: as whom a request is answered. Until Slack has said it, the token alone."""
         return self._result or AuthorizeResult(enterprise_id=None, team_id=None, bot_token=self._client.token)
 
+    def permalink(self, channel_id: str, ts: str) -> str | None:
+        """Where a message opens in Slack; None while Slack has not said what the workspace's address is."""
+        url = self.authorization.url
+        return f"{url.rstrip('/')}/archives/{channel_id}/p{ts.replace('.', '')}" if url else None
+
     async def learn(self) -> bool:
         """Ask Slack; False when it cannot say now. Raises ConfigurationError when it refuses the token."""
         try:
@@ -53,6 +58,7 @@ class Identity:
             team_id=response.get("team_id"),
             bot_user_id=response.get("user_id"),
             bot_id=response.get("bot_id"),
+            url=response.get("url"),
             bot_token=self._client.token,
         )
         return True

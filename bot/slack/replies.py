@@ -53,8 +53,11 @@ class Replies:
 
     async def replace_public(self, request: Request, message: Message) -> None:
         """Change the public card whose button was pressed. Raises as `post` does."""
-        call = self._client.chat_update
-        await self._write(call, channel=request.channel_id, ts=request.message_ts, **_content(message))
+        await self.edit(request.channel_id, request.message_ts, message)
+
+    async def edit(self, channel_id: str, ts: str, message: Message) -> None:
+        """Change a message of ours that all in the channel see. Raises as `post` does."""
+        await self._write(self._client.chat_update, channel=channel_id, ts=ts, **_content(message))
 
     async def post(self, channel_id: str, message: Message, *, client_msg_id: str) -> None:
         """Post for all in the channel to see.
@@ -71,7 +74,7 @@ class Replies:
         try:
             await self._with_patience(call, **arguments)
         except SlackApiError as error:
-            raise _refusal(error_code(error), arguments["channel"]) from None
+            raise refusal(error_code(error), arguments["channel"]) from None
         except TRANSPORT_ERRORS as error:
             raise SlackSilent(detail=type(error).__name__) from None
 
@@ -144,7 +147,8 @@ def _retry_after(headers: Any) -> float:
     return float(value) if value.isascii() and value.isdigit() else LONGEST_WAIT + 1
 
 
-def _refusal(code: str, channel_id: str) -> SlackError:
+def refusal(code: str, channel_id: str) -> SlackError:
+    """What a person is told when Slack says `code` to a post in this channel."""
     if code in _NO_WAY_IN:
         # Nobody can be invited to a direct message, whose ID begins with a D.
         return NotInvitable(detail=code) if channel_id.startswith("D") else CannotPost(detail=code)

@@ -1,20 +1,24 @@
-"""Serve one person: acknowledge, do what they ask, and tell them when it does not work out."""
+"""Serve one person: acknowledge, do what they ask, and tell them when it does not work out. Or take notice of an event,
+of which there is nobody to tell."""
 
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from slack_bolt.async_app import AsyncAck
+from slack_bolt.async_app import AsyncAck, AsyncBoltContext
 
 from bot.errors import BotError, NotUnderstood, RealtimeKitError
 from bot.slack import cards
+from bot.slack.events import Event, read_event
 from bot.slack.messages import Message
 from bot.slack.requests import Request, read_request
 from bot.slack.services import Services
 
 Handler = Callable[[Services, Request], Awaitable[None]]
 Listener = Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]
+EventHandler = Callable[[Services, Event], Awaitable[None]]
+EventListener = Callable[[AsyncBoltContext, dict[str, Any]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +56,36 @@ async def _serve(services: Services, request: Request, handler: Handler) -> None
             await services.replies.answer(request, message, replace=request.on_private_card and about_meeting)
         except Exception:  # noqa: BLE001 - whatever it is, the person is told, and the log gets all of it
             await services.replies.answer(request, _broken())
+
+
+def event_listener(services: Services, handler: EventHandler) -> EventListener:
+    """A Bolt listener for an event, which Bolt acknowledges before it calls this. What goes wrong is logged."""
+
+    async def listen(context: AsyncBoltContext, body: dict[str, Any]) -> None:
+        try:
+            event = read_event(body, context.bot_user_id)
+        except NotUnderstood as error:
+            log.warning("not_understood", detail=error.detail)
+            return
+        await _take_notice(services, event, handler)
+
+    return listen
+
+
+async def _take_notice(services: Services, event: Event, handler: EventHandler) -> None:
+    with services.work.on(_as_request(event)) as progress:
+        try:
+            await handler(services, event)
+            progress.outcome = "ok"
+        except BotError as error:
+            progress.outcome = type(error).__name__
+            log.warning("missed", problem=progress.outcome, detail=error.detail)
+        except Exception:
+            log.exception("broken")
+
+
+def _as_request(event: Event) -> Request:
+    return Request(event.kind, event.team_id, event.user_id, event.channel_id, response_url="")
 
 
 def _broken() -> Message:

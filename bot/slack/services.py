@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from bot.following.following import Following
 from bot.realtimekit.lookup import Lookup
 from bot.slack.replies import Replies
 from bot.slack.work import Work
@@ -16,3 +17,6 @@ class Services:
     look_up: Callable[[UUID], Awaitable[Lookup]]
     replies: Replies
     work: Work
+    following: Following
+    permalink: Callable[[str, str], str | None]
+    """Where the message with this ts in this channel opens, if that is known."""

@@ -77,7 +77,7 @@ def test_live() -> None:
     assert message.text == f"Launch keynote is live since 2026-06-03 10:00 UTC. Watch: {STREAM}"
     assert "*Launch keynote*\n:red_circle: *Live* since <!date^1780480800^" in shown(message)
     assert f"<{STREAM}|{STREAM}>" in shown(message)
-    assert list(buttons(message)) == ["Watch", "Refresh", "Post here"]
+    assert list(buttons(message)) == ["Watch", "Refresh", "Post here", "Follow here"]
 
 
 def test_live_of_unknown_start() -> None:
@@ -94,7 +94,7 @@ def test_live_without_playback() -> None:
 
     assert message.text == "Launch keynote is live since 2026-06-03 10:00 UTC."
     assert "Playback" not in shown(message)
-    assert list(buttons(message)) == ["Refresh", "Post here"]
+    assert list(buttons(message)) == ["Refresh", "Post here", "Follow here"]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_watch_only_what_is_live(status: str) -> None:
     """Nothing but a live meeting has a Watch button, whatever URL Cloudflare still has for it."""
     message = cards.card(a_lookup(status, playback_url=STREAM))
 
-    assert list(buttons(message)) == ["Refresh", "Post here"]
+    assert list(buttons(message)) == ["Refresh", "Post here", "Follow here"]
 
 
 @pytest.mark.parametrize("status", ["IDLE", "OFFLINE", "ERRORED"])

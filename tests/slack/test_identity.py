@@ -62,6 +62,17 @@ def test_unknown_yet(make: Make) -> None:
     assert identity.authorization.team_id is None
 
 
+async def test_permalink(make: Make) -> None:
+    """A message opens at the workspace's own address, which nobody knows before Slack has said it."""
+    identity = make()
+    before = identity.permalink("C1", "1795521600.000100")
+
+    await identity.learn()
+
+    assert before is None
+    assert identity.permalink("C1", "1795521600.000100") == "https://sandbox.slack.com/archives/C1/p1795521600000100"
+
+
 @pytest.mark.parametrize("code", ["invalid_auth", "token_revoked", "account_inactive", "not_allowed_token_type"])
 async def test_refused(slack: Slack, make: Make, code: str) -> None:
     """A refused token is a mistake in the settings, told with its remedy and without the token."""

@@ -39,11 +39,12 @@ def test_socket() -> None:
     ],
 )
 def test_http(url: str, endpoint: str) -> None:
-    """In HTTP mode the bot's address is where commands and clicks go, and the example's is nowhere."""
+    """In HTTP mode the bot's address is where commands, clicks and events go, and the example's is nowhere."""
     manifest = read("http", url)
 
     assert manifest["features"]["slash_commands"][0]["url"] == endpoint
     assert manifest["settings"]["interactivity"]["request_url"] == endpoint
+    assert manifest["settings"]["event_subscriptions"]["request_url"] == endpoint
     assert manifest["settings"]["socket_mode_enabled"] is False
     assert "livestream-bot.example.com" not in manifest_text("http", url)
 
@@ -91,6 +92,7 @@ def test_any_address(url: str) -> None:
     expected = read("http", URL)
     expected["features"]["slash_commands"][0]["url"] = f"{url.rstrip('/')}/slack/events"
     expected["settings"]["interactivity"]["request_url"] = f"{url.rstrip('/')}/slack/events"
+    expected["settings"]["event_subscriptions"]["request_url"] = f"{url.rstrip('/')}/slack/events"
 
     assert manifest == expected
 
@@ -118,5 +120,5 @@ def test_link_is_one_word() -> None:
 
 def test_scopes() -> None:
     """The scopes that the bot needs are those of both manifests."""
-    assert bot_scopes() == {"chat:write", "commands"}
+    assert bot_scopes() == {"channels:read", "chat:write", "commands", "groups:read"}
     assert set(read("http", URL)["oauth_config"]["scopes"]["bot"]) == bot_scopes()

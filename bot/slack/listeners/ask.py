@@ -2,8 +2,20 @@
 
 from slack_bolt.async_app import AsyncApp
 
-from bot.slack import cards
-from bot.slack.meeting_ids import NoMeeting, OneMeeting, SeveralMeetings, read_meeting_id
+from bot.slack import cards, follow_words
+from bot.slack.commands import (
+    FollowMeeting,
+    Help,
+    ListFollows,
+    LookUp,
+    Mistake,
+    UnfollowMeeting,
+    WhichOne,
+    read_command,
+)
+from bot.slack.listeners.follow import follow
+from bot.slack.listeners.followed import followed
+from bot.slack.listeners.unfollow import unfollow
 from bot.slack.messages import Message
 from bot.slack.requests import Request
 from bot.slack.serve import listener
@@ -18,15 +30,25 @@ def register(app: AsyncApp, services: Services) -> None:
 
 
 async def ask(services: Services, request: Request) -> None:
-    """Tell of the meeting that they mean, or how to name one."""
-    await services.replies.answer(request, await _answer(services, request.text))
+    """Do what they ask for, or tell how to ask."""
+    command = read_command(request.text)
+    match command:
+        case FollowMeeting(meeting_id, volume):
+            await follow(services, request, meeting_id, volume)
+        case UnfollowMeeting(meeting_id):
+            await unfollow(services, request, meeting_id)
+        case ListFollows():
+            await followed(services, request)
+        case LookUp(meeting_id):
+            await services.replies.answer(request, cards.card(await services.look_up(meeting_id)))
+        case _:
+            await services.replies.answer(request, _what_instead(command))
 
 
-async def _answer(services: Services, text: str) -> Message:
-    match read_meeting_id(text):
-        case OneMeeting(meeting_id):
-            return cards.card(await services.look_up(meeting_id))
-        case SeveralMeetings(meeting_ids):
+def _what_instead(command: Help | WhichOne | Mistake) -> Message:
+    match command:
+        case Help():
+            return follow_words.usage()
+        case WhichOne(meeting_ids):
             return cards.which_one(meeting_ids)
-        case NoMeeting():
-            return cards.usage()
+    return cards.note(command.sentence)

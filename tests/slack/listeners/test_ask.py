@@ -8,7 +8,7 @@ from pytest_mock import MockerFixture
 from bot.errors import NoSuchMeeting, NotAuthorised
 from bot.sandbox.realtimekit import Fault, seeds
 from bot.sandbox.slack import ANN, BEN, GENERAL, RESPONSE_URL, Message
-from bot.slack import cards
+from bot.slack import cards, follow_words
 from tests.conftest import World
 
 NO_SUCH_MEETING = "00000000-0000-4000-8000-000000000000"
@@ -29,7 +29,7 @@ async def test_live(connected: World) -> None:
 
     assert answer.text.startswith("Launch keynote is live since ")
     assert "cloudflarestream.com" in answer.text
-    assert buttons(answer) == [cards.WATCH, cards.REFRESH, cards.POST_HERE]
+    assert buttons(answer) == [cards.WATCH, cards.REFRESH, cards.POST_HERE, cards.FOLLOW_HERE]
 
 
 async def test_private(connected: World) -> None:
@@ -82,7 +82,7 @@ async def test_usage(connected: World, text: str) -> None:
     """What is not understood is answered with how to use the command, and repeats nothing of it."""
     answer = await connected.ask(text)
 
-    assert answer.text == cards.USAGE_TEXT
+    assert answer.text == follow_words.usage().text
     assert not connected.kit.calls
 
 

@@ -1,0 +1,94 @@
+"""How much of Cloudflare's budget is left for the tracker.
+
+Cloudflare takes 1,200 requests in five minutes from one token, and then none at all for five minutes. The token is
+shared by all replicas, and what each of them asks depends on which replica people happen to reach, so the count is kept
+in the database: a fixed share each would have to be cut for the day on which there are most replicas, and would leave
+most of the budget unused on all others.
+
+A request is counted where it is made and told to the others within a second, or after twenty of them. So a replica that
+looks at the count knows all but the last twenty of each other one: with three replicas that begin all their looks at
+once the tracker exceeds its share by less than the two hundred that are kept for people. People are never refused.
+"""
+
+import asyncio
+
+import structlog
+
+from bot.clock import Clock, wait
+from bot.errors import StoreUnreachable
+from bot.store.budget import Budget
+
+CLOUDFLARE_LIMIT = 1_200
+TRACKER_LIMIT = 1_000
+SWEEP_SHARE = 200
+"""What looks leave to the list, which tells of all meetings at once."""
+FLUSH_AT = 20
+_FLUSH_SECONDS = 1.0
+_REFRESH_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Allowance:
+    """What this replica knows of the budget. `run` keeps it true."""
+
+    def __init__(self, budget: Budget, clock: Clock, limit: int = TRACKER_LIMIT) -> None:
+        self._budget = budget
+        self._clock = clock
+        self._limit = limit
+        self._looks = limit - SWEEP_SHARE
+        self._shared = 0
+        self._unflushed = 0
+        self._begun = asyncio.Event()
+        self._full = asyncio.Event()
+
+    def spent(self) -> None:
+        """A request was made, whoever wanted it."""
+        self._unflushed += 1
+        self._begun.set()
+        if self._unflushed >= FLUSH_AT:
+            self._full.set()
+
+    def room(self) -> bool:
+        """Whether a meeting may be looked at, as far as what was spent here is known to the others."""
+        return self._unflushed < FLUSH_AT and self._used < self._looks
+
+    def room_to_sweep(self) -> bool:
+        """Whether the list may be asked for."""
+        return self._used < self._limit
+
+    def pause(self) -> float:
+        """Seconds to leave between two looks: none, until half is spent; from then on half a second, and ever more.
+
+        So there is always something left for what has just changed, and who is late with many meetings does not ask
+        everything at once and then nothing for five minutes.
+        """
+        half, left = self._looks / 2, self._looks - self._used
+        return 0.0 if left > half else half / max(left, 1) / 2
+
+    @property
+    def left(self) -> int:
+        """Requests that Cloudflare still takes."""
+        return max(0, CLOUDFLARE_LIMIT - self._used)
+
+    async def run(self) -> None:
+        """Tell the others what was spent here, and learn what they have spent, until cancelled."""
+        while True:
+            await self._flush()
+            await wait(self._begun, _REFRESH_SECONDS, self._clock)
+            if self._unflushed:
+                await wait(self._full, _FLUSH_SECONDS, self._clock)
+
+    async def _flush(self) -> None:
+        count = self._unflushed
+        try:
+            self._shared = await (self._budget.spend(count) if count else self._budget.used())
+        except StoreUnreachable as error:
+            # What could not be told stays counted here.
+            log.warning("budget_not_shared", why=error.detail)
+            return
+        self._unflushed -= count
+
+    @property
+    def _used(self) -> int:
+        return self._shared + self._unflushed

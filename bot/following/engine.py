@@ -1,0 +1,112 @@
+"""All that follows meetings in one process, put together: it looks, it tells, it tidies up."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import timedelta
+from uuid import UUID
+
+from bot.clock import Clock
+from bot.following.allowance import Allowance
+from bot.following.announcer import Announcer
+from bot.following.following import Following
+from bot.following.housekeeper import Housekeeper
+from bot.following.listing import Lists
+from bot.following.notices import Notices
+from bot.following.sweeper import Sweeper
+from bot.following.tracker import Tracker
+from bot.metrics import Metrics
+from bot.realtimekit.lookup import Lookup
+from bot.slack.delivery import Delivery
+from bot.store.store import Store
+
+
+class Engine:
+    """Built once. `running` has it work."""
+
+    def __init__(
+        self,
+        store: Store,
+        delivery: Delivery,
+        *,
+        look_up: Callable[[UUID], Awaitable[Lookup]],
+        lists: Lists,
+        allowance: Allowance,
+        quota_wait: Callable[[], float],
+        grace: timedelta,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        notices = Notices(store.pauses, delivery)
+        self._store = store
+        self._allowance = allowance
+        self._announcer = Announcer(store.announcing, store.pauses, delivery, clock, metrics, owner)
+        self._tracker = Tracker(
+            store.tracking,
+            look_up,
+            allowance=allowance,
+            quota_wait=quota_wait,
+            clock=clock,
+            grace=grace,
+            metrics=metrics,
+            owner=owner,
+            changed=self._announcer.wake,
+        )
+        self._sweeper = Sweeper(
+            store.sweeping,
+            store.duties,
+            lists,
+            allowance=allowance,
+            quota_wait=quota_wait,
+            clock=clock,
+            grace=grace,
+            metrics=metrics,
+            owner=owner,
+            wake=self._tracker.wake,
+        )
+        self._housekeeper = Housekeeper(
+            store.housekeeping,
+            tell_creators=notices.tell,
+            budget_left=lambda: allowance.left,
+            something_is_due=self._announcer.wake,
+            clock=clock,
+            metrics=metrics,
+        )
+        self.following = Following(
+            store, look_up, self._announcer.deliver, self._announcer.wake, self._tracker.wake, clock, owner
+        )
+
+    async def hint(self, meeting_id: UUID) -> bool:
+        """Have the meeting looked at now; False if nobody follows it. Raises StoreUnreachable."""
+        followed = await self._store.tracking.hint(meeting_id)
+        if followed:
+            self._tracker.wake()
+        return followed
+
+    @property
+    def checks(self) -> Mapping[str, Callable[[], Awaitable[str | None]]]:
+        """What has to be right for it to be ready."""
+
+        async def announcer() -> str | None:
+            return self._announcer.standing_still()
+
+        async def tracker() -> str | None:
+            return self._tracker.standing_still()
+
+        return {"database": self._store.check, "announcer": announcer, "tracker": tracker}
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work until the block ends; what is being said then is finished."""
+        parts = (self._allowance, self._tracker, self._sweeper, self._announcer, self._housekeeper)
+        tasks = [asyncio.create_task(part.run(), name=type(part).__name__) for part in parts]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)

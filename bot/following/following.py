@@ -1,0 +1,166 @@
+"""What people do about follows: begin one, end it, make it louder or quieter, and see what there is."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol
+from uuid import UUID
+
+from bot.clock import Clock, utc
+from bot.errors import NotFollowed, NotInDirectMessages, TooManyFollows
+from bot.following.announcer import Delivered
+from bot.following.episode import baseline, observation_of
+from bot.realtimekit.lookup import Lookup
+from bot.slack.replies import refusal
+from bot.store.announcing import DueCard
+from bot.store.follows import Listed
+from bot.store.store import Store
+from bot.store.tables import FollowState, Volume
+from bot.store.values import Follow
+
+MOST_FOLLOWS = 100
+"""How many meetings one channel follows at most."""
+LEASE_SECONDS = 60.0
+"""Longer than it takes to post a card, or to learn that Slack does not answer."""
+
+
+class Deliver(Protocol):
+    """The announcer's way of posting one card now. A refusal pauses its follow only where `pause` says so."""
+
+    def __call__(self, card: DueCard, pause: bool = True) -> Awaitable[Delivered]: ...
+
+
+class Begun(Enum):
+    """What came of a wish to follow."""
+
+    NOW = auto()
+    SOON = auto()
+    """The follow is there; its card waits for Slack."""
+    AGAIN = auto()
+    """It was paused, and goes on."""
+    BEFORE = auto()
+    """The channel followed the meeting already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A follow as somebody wished for it."""
+
+    begun: Begun
+    follow: Follow
+    name: str | None
+    """The meeting's."""
+    ts: str | None
+    """Where its card was before, if there was one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Serves people. What it changes in the store the announcer and the tracker are told of, in this process."""
+
+    store: Store
+    look_up: Callable[[UUID], Awaitable[Lookup]]
+    deliver: Deliver
+    wake_announcer: Callable[[], None]
+    wake_tracker: Callable[[], None]
+    clock: Clock
+    owner: str
+    """In whose name a new card is leased: this process's."""
+
+    async def follow(
+        self, team_id: str, channel_id: str, user_id: str, meeting_id: UUID, volume: Volume | None = None
+    ) -> Beginning:
+        """Follow a meeting that Cloudflare knows, in a channel that the bot may post in; else nothing is followed.
+
+        `volume` None leaves a follow as loud as it is. Raises NotInDirectMessages, TooManyFollows, what a lookup
+        raises, what posting raises, and StoreUnreachable.
+        """
+        if channel_id.startswith("D"):
+            raise NotInDirectMessages
+        before = await self._room_for(team_id, channel_id, meeting_id)
+        lookup = await self.look_up(meeting_id)
+        followed = await self.store.follows.follow(
+            team_id,
+            channel_id,
+            meeting_id,
+            user_id=user_id,
+            volume=volume or Volume.NORMAL,
+            episode=baseline(observation_of(lookup), utc(self.clock)),
+            owner=self.owner,
+            lease_seconds=LEASE_SECONDS,
+        )
+        self.wake_tracker()
+        if followed.card is not None:
+            begun = await self._post(followed.card)
+            return Beginning(begun, followed.follow, lookup.name, None)
+        follow = await self._as_loud(followed.follow, volume)
+        self.wake_announcer()
+        paused = before is not None and before.follow.state is FollowState.PAUSED
+        return Beginning(Begun.AGAIN if paused else Begun.BEFORE, follow, lookup.name, followed.ts)
+
+    async def unfollow(self, team_id: str, channel_id: str, meeting_id: UUID) -> Listed:
+        """Forget the follow; what it was. Raises NotFollowed."""
+        listed = await self._listed(team_id, channel_id, meeting_id)
+        if listed is None or await self.store.follows.unfollow(team_id, channel_id, meeting_id) is None:
+            raise NotFollowed
+        return listed
+
+    async def in_channel(self, team_id: str, channel_id: str) -> list[Listed]:
+        """What a channel follows, the oldest first."""
+        return await self.store.follows.in_channel(team_id, channel_id)
+
+    async def set_volume(self, team_id: str, channel_id: str, meeting_id: UUID, volume: Volume) -> Follow:
+        """From the next change on. Raises NotFollowed."""
+        follow = await self.store.follows.set_volume(team_id, channel_id, meeting_id, volume)
+        if follow is None:
+            raise NotFollowed
+        self.wake_announcer()
+        return follow
+
+    async def refresh(self, team_id: str, channel_id: str, meeting_id: UUID) -> None:
+        """Have Cloudflare asked again now; the card changes if anything has. Raises NotFollowed."""
+        if await self._listed(team_id, channel_id, meeting_id) is None:
+            raise NotFollowed
+        await self.store.tracking.hint(meeting_id)
+        self.wake_tracker()
+
+    async def resume(self, team_id: str, channel_id: str) -> list[Follow]:
+        """Go on with what is paused in a channel that the bot may post in again."""
+        resumed = await self.store.pauses.resume(team_id, channel_id)
+        if resumed:
+            self.wake_announcer()
+            self.wake_tracker()
+        return resumed
+
+    async def forget(self, team_id: str) -> int:
+        """Forget all that a workspace follows, since it has removed the app; how many follows that were."""
+        return await self.store.forgetting.forget(team_id)
+
+    async def _room_for(self, team_id: str, channel_id: str, meeting_id: UUID) -> Listed | None:
+        """The channel's follow of this meeting, if there is one already. Raises TooManyFollows."""
+        followed = {listed.follow.meeting_id: listed for listed in await self.in_channel(team_id, channel_id)}
+        if meeting_id not in followed and len(followed) >= MOST_FOLLOWS:
+            raise TooManyFollows
+        return followed.get(meeting_id)
+
+    async def _listed(self, team_id: str, channel_id: str, meeting_id: UUID) -> Listed | None:
+        listed = await self.in_channel(team_id, channel_id)
+        return next((each for each in listed if each.follow.meeting_id == meeting_id), None)
+
+    async def _post(self, card: DueCard) -> Begun:
+        delivered = await self.deliver(card, pause=False)
+        if delivered.refused is not None:
+            follow = card.follow
+            await self.store.follows.unfollow(follow.team_id, follow.channel_id, follow.meeting_id)
+            raise refusal(delivered.refused, follow.channel_id)
+        if delivered.done:
+            return Begun.NOW
+        self.wake_announcer()
+        return Begun.SOON
+
+    async def _as_loud(self, follow: Follow, volume: Volume | None) -> Follow:
+        """The follow, as loud as is now wished for."""
+        if volume is None or volume is follow.volume:
+            return follow
+        changed = await self.store.follows.set_volume(follow.team_id, follow.channel_id, follow.meeting_id, volume)
+        return changed or follow

@@ -1,0 +1,67 @@
+"""How soon to look at a meeting again. Pure."""
+
+from datetime import datetime, timedelta
+
+from bot.following.state import Episode, Phase
+
+ACTIVE_SECONDS = 15.0
+QUIET_SECONDS = 60.0
+SLOWEST_SECONDS = 300.0
+_SLOWING = 60.0
+"""What stays as it is for so many times the wait, is looked at that much less often."""
+_LONGEST_DOUBLING = 6
+
+
+def look_in(
+    episode: Episode,
+    now: datetime,
+    *,
+    grace: timedelta,
+    webhooks: bool = False,
+    failures: int = 0,
+    jitter: float = 0.0,
+) -> float:
+    """Seconds until the next look.
+
+    `webhooks` is whether changes are told without asking, `failures` how many looks in a row got no answer. `jitter`,
+    between 0 and 1, takes off up to a tenth, so that what began together does not stay together.
+    """
+    if failures:
+        patience = min(ACTIVE_SECONDS * 2 ** (min(failures, _LONGEST_DOUBLING) - 1), SLOWEST_SECONDS)
+        return _shortened(max(patience, _usual(episode, now, webhooks)), jitter)
+    if episode.phase is Phase.INTERRUPTED:
+        left = (grace - (now - episode.phase_since)).total_seconds()
+        # Not shortened: a look before the grace time is over would not see the end.
+        return left if 0 < left < ACTIVE_SECONDS else _shortened(ACTIVE_SECONDS, jitter)
+    return _shortened(_usual(episode, now, webhooks), jitter)
+
+
+def _usual(episode: Episode, now: datetime, webhooks: bool) -> float:
+    age = (now - episode.phase_since).total_seconds()
+    match episode.phase:
+        case Phase.WAITING | Phase.ENDED:
+            return SLOWEST_SECONDS if webhooks else min(max(age / _SLOWING, QUIET_SECONDS), SLOWEST_SECONDS)
+        case Phase.LIVE:
+            return QUIET_SECONDS if webhooks else ACTIVE_SECONDS
+        case Phase.STARTING | Phase.ERRORED:
+            # Of either, webhooks tell nothing, and Cloudflare may go on saying it for days.
+            return min(max(age / _SLOWING, ACTIVE_SECONDS), QUIET_SECONDS)
+    return ACTIVE_SECONDS
+
+
+def _shortened(seconds: float, jitter: float) -> float:
+    return seconds * (1 - 0.1 * jitter)
+
+
+class Webhooks:
+    """Whether webhooks are believed to come: as long as the last change that they tell of did not come without one."""
+
+    def __init__(self) -> None:
+        self.trusted = False
+
+    def note(self, before: Phase, after: Phase, *, hinted: bool) -> None:
+        """What a look found, and whether somebody had said look again. They tell of LIVE and off the air only."""
+        came = after is Phase.LIVE and before is not Phase.LIVE
+        went = before is Phase.LIVE and after in (Phase.INTERRUPTED, Phase.ENDED)
+        if came or went:
+            self.trusted = hinted

@@ -1,0 +1,149 @@
+"""Where many meetings are followed, asks for the list of all livestreams instead of for each meeting.
+
+What the list contradicts is looked at at once, by whichever replica gets to it; what it confirms is not looked at for a
+while. So the cost follows the number of livestreams that do something, not of meetings that are followed. Where the
+list cannot be had, or does not say all, each meeting comes due by itself, and they are looked at one by one as far as
+the budget goes.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from bot.clock import Clock
+from bot.errors import RealtimeKitError, StoreUnreachable
+from bot.following.allowance import TRACKER_LIMIT, Allowance
+from bot.following.listing import PHASE_OF, Doubts, Listing, Lists, differing, read_listing
+from bot.following.pace import QUIET_SECONDS, SLOWEST_SECONDS
+from bot.following.state import STALE_AFTER, Phase
+from bot.metrics import Metrics
+from bot.store.budget import WINDOW_SECONDS
+from bot.store.duties import Duties, Duty
+from bot.store.sweeping import Sweeping
+
+SWEEP_FROM = 20
+"""Followed meetings. Fewer cost less one by one."""
+SWEEP_SECONDS = 15.0
+_SLOWEST_SWEEP = 45.0
+"""Sooner than what a sweep has confirmed, and what it would still confirm, comes due by itself."""
+_SHARE = TRACKER_LIMIT / 2
+"""Of the budget: the other half is for looking at what the list tells."""
+_LEASE_SECONDS = 60.0
+_POLL_SECONDS = 5.0
+_LONGEST_PAUSE = 300.0
+_DUTY = "sweep"
+_OUTCOME = "listed"
+_SPREAD, _RESTING_SPREAD = 0.1, 0.6
+
+log = structlog.get_logger(__name__)
+
+
+class Sweeper:
+    """Sweeps when it is time and no other replica does. `run` does it until cancelled."""
+
+    def __init__(
+        self,
+        sweeping: Sweeping,
+        duties: Duties,
+        lists: Lists,
+        *,
+        allowance: Allowance,
+        quota_wait: Callable[[], float],
+        clock: Clock,
+        grace: timedelta,
+        metrics: Metrics,
+        owner: str,
+        wake: Callable[[], None],
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`wake` says to this process's tracker that something is due; the rest is as the tracker's."""
+        self._sweeping = sweeping
+        self._duties = duties
+        self._lists = lists
+        self._allowance = allowance
+        self._quota_wait = quota_wait
+        self._clock = clock
+        # A livestream that was gone for less is the same to those who watch, and the list does not tell runs apart.
+        self._gap = max(grace.total_seconds(), QUIET_SECONDS)
+        self._metrics = metrics
+        self._owner = owner
+        self._wake = wake
+        self._jitter = jitter
+        self._doubts = Doubts()
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Sweep, until cancelled."""
+        while True:
+            try:
+                seconds = await self._turn()
+            except StoreUnreachable as error:
+                log.warning("sweeper_waits_for_database", why=error.detail)
+                seconds = _POLL_SECONDS
+            except Exception:
+                log.exception("sweep_failed")
+                seconds = SWEEP_SECONDS
+            await self._clock.sleep(seconds)
+
+    async def _turn(self) -> float:
+        """Sweep if it is time; seconds until the next turn."""
+        if self._quota_wait() > 0 or not self._allowance.room_to_sweep():
+            return _POLL_SECONDS
+        if not await self._sweeping.are_followed(SWEEP_FROM):
+            return SWEEP_SECONDS
+        duty = await self._duties.claim(_DUTY, self._owner, _LEASE_SECONDS)
+        if duty is None:
+            return _POLL_SECONDS
+        return await self._sweep(duty)
+
+    async def _sweep(self, duty: Duty) -> float:
+        try:
+            listing = await read_listing(self._lists)
+        except RealtimeKitError as error:
+            self._failures += 1
+            pause: float = min(SWEEP_SECONDS * 2 ** min(self._failures - 1, 5), _LONGEST_PAUSE)
+            log.warning("list_not_read", why=str(error), again_in=pause)
+            await self._duties.give_back(duty, again_in=pause)
+            return pause
+        self._failures = 0
+        await self._compare(listing, after_gap=duty.done_ago is None or duty.done_ago > self._gap)
+        pause = min(max(SWEEP_SECONDS, listing.pages * WINDOW_SECONDS / _SHARE), _SLOWEST_SWEEP)
+        await self._duties.done(duty, again_in=pause)
+        if listing.whole:
+            await self._settle_resting()
+        return pause
+
+    async def _compare(self, listing: Listing, *, after_gap: bool) -> None:
+        phases = await self._sweeping.on_air() | await self._sweeping.phases(list(listing.statuses))
+        differences = differing(phases, listing)
+        to_look_at = self._doubts.worth_a_look(differences, self._clock.now())
+        confirmed = {phase: self._confirmed(phases, listing, phase) for phase in PHASE_OF.values()}
+        if after_gap:
+            # They may be in another run by now.
+            to_look_at += confirmed.pop(Phase.LIVE)
+        if await self._sweeping.look_first(to_look_at):
+            self._wake()
+        for phase, meeting_ids in confirmed.items():
+            await self._settle(phase, meeting_ids)
+
+    @staticmethod
+    def _confirmed(phases: Mapping[UUID, str], listing: Listing, phase: Phase) -> list[UUID]:
+        listed = {meeting_id for meeting_id, status in listing.statuses.items() if PHASE_OF[status] is phase}
+        return [meeting_id for meeting_id, known in phases.items() if known == phase and meeting_id in listed]
+
+    async def _settle(self, phase: Phase, meeting_ids: list[UUID]) -> None:
+        look_in = QUIET_SECONDS * (1 - _SPREAD * self._jitter())
+        settled = await self._sweeping.settle(meeting_ids, phase, failures=STALE_AFTER, look_in=look_in)
+        self._metrics.observations.labels(_OUTCOME).inc(settled)
+
+    async def _settle_resting(self) -> None:
+        settled = 1
+        while settled:
+            # Each part for another while, so that no sweep has to settle all, and that they do not come due together
+            # should no list come any more.
+            look_in = SLOWEST_SECONDS * (1 - _RESTING_SPREAD * self._jitter())
+            settled = await self._sweeping.settle_resting(failures=STALE_AFTER, within=QUIET_SECONDS, look_in=look_in)
+            self._metrics.observations.labels(_OUTCOME).inc(settled)

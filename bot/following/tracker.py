@@ -1,0 +1,208 @@
+"""Looks at followed meetings when it is time, and records what became of them.
+
+Any number of replicas may track at once: a meeting that is due is claimed with a lease, and only who holds the lease
+may record. Hints, from webhooks or people, make a meeting due at once and say nothing else.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from bot.clock import Clock, utc, wait
+from bot.errors import NoSuchMeeting, RealtimeKitError, StoreUnreachable
+from bot.following.allowance import Allowance
+from bot.following.episode import (
+    Change,
+    ChangeKind,
+    CouldNotAsk,
+    Episode,
+    Observation,
+    Phase,
+    Sighting,
+    advance,
+    card_key,
+    observation_of,
+)
+from bot.following.pace import Webhooks, look_in
+from bot.following.state import ended_by
+from bot.metrics import Metrics
+from bot.realtimekit.lookup import Lookup
+from bot.realtimekit.models import Status
+from bot.store.tracking import DueMeeting, Tracking
+
+LOOKS_AT_ONCE = 16
+LEASE_SECONDS = 30.0
+"""Three times what a look may take."""
+POLL_SECONDS = 5.0
+"""How long what became due in another replica may go unnoticed."""
+STILL_SECONDS = 60.0
+_NO_ROOM_SECONDS = 1.0
+_SHORTEST_WAIT = 0.01
+
+log = structlog.get_logger(__name__)
+
+
+class Tracker:
+    """Looks at what is due. `run` does it until cancelled."""
+
+    def __init__(
+        self,
+        tracking: Tracking,
+        look: Callable[[UUID], Awaitable[Lookup]],
+        *,
+        allowance: Allowance,
+        quota_wait: Callable[[], float],
+        clock: Clock,
+        grace: timedelta,
+        metrics: Metrics,
+        owner: str,
+        changed: Callable[[], None],
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`look` raises RealtimeKitError; `quota_wait` says for how many seconds Cloudflare wants no question;
+        `changed` is called when there is something to show or to tell; `owner` names this process in leases."""
+        self._tracking = tracking
+        self._look = look
+        self._allowance = allowance
+        self._quota_wait = quota_wait
+        self._clock = clock
+        self._grace = grace
+        self._metrics = metrics
+        self._owner = owner
+        self._changed = changed
+        self._jitter = jitter
+        self._webhooks = Webhooks()
+        self._woken = asyncio.Event()
+        self._looking = 0
+        self._claimed_at = 0.0
+        self._turned_at = clock.now()
+
+    def wake(self) -> None:
+        """Something may be due now."""
+        self._woken.set()
+
+    def standing_still(self) -> str | None:
+        """What is wrong, in a sentence, where it has not got around for a minute."""
+        return "The tracker stands still." if self._clock.now() - self._turned_at > STILL_SECONDS else None
+
+    async def run(self) -> None:
+        """Look at what is due, until cancelled."""
+        async with asyncio.TaskGroup() as looks:
+            while True:
+                self._turned_at = self._clock.now()
+                due, seconds = await self._due_now()
+                self._looking += len(due)
+                for meeting in due:
+                    looks.create_task(self._look_at(meeting))
+                if not due:
+                    await wait(self._woken, min(max(seconds, _SHORTEST_WAIT), POLL_SECONDS), self._clock)
+
+    async def _due_now(self) -> tuple[list[DueMeeting], float]:
+        """What to look at, or else how long to wait for that."""
+        held_back = self._held_back()
+        if held_back > 0:
+            return [], held_back
+        try:
+            # A claim writes, so it is worth a question.
+            seconds = await self._tracking.due_in()
+            if seconds is None or seconds > 0:
+                return [], POLL_SECONDS if seconds is None else seconds
+            free = 1 if self._allowance.pause() else LOOKS_AT_ONCE - self._looking
+            self._claimed_at = self._clock.now()
+            return await self._tracking.claim(self._owner, free, LEASE_SECONDS), _NO_ROOM_SECONDS
+        except StoreUnreachable as error:
+            log.warning("tracker_waits_for_database", why=error.detail)
+        except Exception:
+            log.exception("tracker_failed")
+        return [], POLL_SECONDS
+
+    def _held_back(self) -> float:
+        """Seconds for which no look may begin. When one ends, the tracker is woken."""
+        if self._looking >= LOOKS_AT_ONCE:
+            return POLL_SECONDS
+        pause, passed = self._allowance.pause(), self._clock.now() - self._claimed_at
+        # Of less than nothing, the clock was set back.
+        left = pause - passed if 0 <= passed < pause else 0.0
+        return max(self._quota_wait(), left, 0.0 if self._allowance.room() else _NO_ROOM_SECONDS)
+
+    async def _look_at(self, meeting: DueMeeting) -> None:
+        try:
+            await self._track(meeting)
+        # Nothing is lost: the lease ends, and the meeting is looked at once more.
+        except StoreUnreachable as error:
+            log.warning("look_not_recorded", meeting_id=str(meeting.meeting_id), why=error.detail)
+        except Exception:
+            log.exception("look_failed", meeting_id=str(meeting.meeting_id))
+        finally:
+            self._looking -= 1
+            self._woken.set()
+
+    async def _track(self, meeting: DueMeeting) -> None:
+        before = _as_known(meeting)
+        observation, outcome = await self._observe(meeting.meeting_id)
+        self._metrics.observations.labels(outcome).inc()
+        now = utc(self._clock)
+        after, changes = advance(before, observation, now, self._grace)
+        visible = card_key(after) != card_key(before)
+        self._webhooks.note(before.phase, after.phase, hinted=meeting.hinted)
+        usual = look_in(
+            after,
+            now,
+            grace=self._grace,
+            webhooks=self._webhooks.trusted,
+            failures=after.unanswered,
+            jitter=self._jitter(),
+        )
+        recorded = await self._tracking.record(
+            meeting,
+            after,
+            changes,
+            look_in=max(usual, self._quota_wait()),
+            visible=visible,
+            ended=_ended_before(before, after, changes),
+            failures=after.unanswered,
+            renew=after.phase not in (Phase.WAITING, Phase.ENDED),
+        )
+        if recorded:
+            self._note(meeting, changes)
+            if visible or changes:
+                self._changed()
+
+    async def _observe(self, meeting_id: UUID) -> tuple[Observation, str]:
+        """What there is to see, and a word for it."""
+        try:
+            sighting = observation_of(await self._look(meeting_id))
+        except NoSuchMeeting:
+            # Deleted since it was followed: certainly not on air, and that for a grace time before it counts.
+            return Sighting(Status.NOT_BROADCASTING), NoSuchMeeting.__name__
+        except RealtimeKitError as error:
+            return CouldNotAsk(error.sentence), type(error).__name__
+        return sighting, sighting.status.name.lower()
+
+    def _note(self, meeting: DueMeeting, changes: tuple[Change, ...]) -> None:
+        for change in changes:
+            log.info("changed", meeting_id=str(meeting.meeting_id), kind=change.kind, episode=change.episode)
+            self._metrics.changes.labels(change.kind).inc()
+            if change.kind is ChangeKind.LIVE and change.at < change.seen_at:
+                self._metrics.detection_seconds.observe((change.seen_at - change.at).total_seconds())
+
+
+def _as_known(meeting: DueMeeting) -> Episode:
+    """The episode as it was recorded, with what a sweep has seen since: that it still is so."""
+    episode, seen = Episode.from_dict(meeting.episode), meeting.looked_at
+    episode = replace(episode, unanswered=meeting.failures)
+    if seen is None or (episode.checked_at is not None and seen <= episode.checked_at):
+        return episode
+    live = episode.phase is Phase.LIVE
+    return replace(episode, checked_at=seen, last_seen_live=seen if live else episode.last_seen_live)
+
+
+def _ended_before(before: Episode, after: Episode, changes: tuple[Change, ...]) -> Episode | None:
+    """How the episode before ended, where the same look began the next one."""
+    last = [change for change in changes if change.kind is ChangeKind.ENDED and change.episode != after.number]
+    return ended_by(before, last[0]) if last else None

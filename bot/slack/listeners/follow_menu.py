@@ -1,0 +1,43 @@
+"""Someone chooses from the menu of a followed meeting's card."""
+
+from uuid import UUID
+
+from slack_bolt.async_app import AsyncApp
+
+from bot.errors import NotUnderstood
+from bot.slack import cards, follow_words
+from bot.slack.listeners.unfollow import unfollow
+from bot.slack.messages import Choice
+from bot.slack.requests import Request
+from bot.slack.serve import listener
+from bot.slack.services import Services
+from bot.store.tables import Volume
+
+
+def register(app: AsyncApp, services: Services) -> None:
+    """Hear the menu."""
+    app.action(cards.FOLLOW_MENU)(listener(services, choose))
+
+
+async def choose(services: Services, request: Request) -> None:
+    """Do it, and tell who chose it; the card changes for all."""
+    meeting_id, choice = request.meeting_id, request.card.choice if request.card else None
+    if meeting_id is None or choice is None:
+        raise NotUnderstood
+    match choice:
+        case Choice.UNFOLLOW:
+            await unfollow(services, request, meeting_id)
+        case Choice.REFRESH:
+            await _refresh(services, request, meeting_id)
+        case _:
+            await _set_volume(services, request, meeting_id, Volume(choice.value))
+
+
+async def _refresh(services: Services, request: Request, meeting_id: UUID) -> None:
+    await services.following.refresh(request.team_id, request.channel_id, meeting_id)
+    await services.replies.answer(request, cards.note(follow_words.REFRESHING))
+
+
+async def _set_volume(services: Services, request: Request, meeting_id: UUID, volume: Volume) -> None:
+    follow = await services.following.set_volume(request.team_id, request.channel_id, meeting_id, volume)
+    await services.replies.answer(request, follow_words.as_loud(follow))

@@ -1,0 +1,12 @@
+"""Someone asks what their channel follows."""
+
+from bot.slack import follow_words
+from bot.slack.requests import Request
+from bot.slack.services import Services
+
+
+async def followed(services: Services, request: Request) -> None:
+    """List it, with how each follow is doing."""
+    listed = await services.following.in_channel(request.team_id, request.channel_id)
+    for message in follow_words.listing(listed, services.permalink):
+        await services.replies.answer(request, message)

@@ -1,0 +1,107 @@
+"""How fast the bot may write: a message a second in a channel, and so many a minute in the workspace.
+
+Source: "Rate limits" in Slack's documentation. It counts in this process alone; what several replicas say too much
+together, Slack answers with 429, and that is held to.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from bot.clock import Clock
+
+KEPT_CHANNELS = 10_000
+_SILENT_SECONDS = 10.0
+_RESOLUTION = 1e-3
+_NEVER = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`per_second` in the long run, `burst` at once."""
+
+    per_second: float
+    burst: int
+
+
+PER_CHANNEL = Rate(per_second=1, burst=3)
+POSTS = Rate(per_second=5, burst=50)
+"""Slack says "several hundred a minute"."""
+EDITS = Rate(per_second=50 / 60, burst=40)
+
+
+@dataclass(slots=True)
+class _Turns:
+    """One line of waiting: when its next turn would be if nobody ever had hurried, and until when it is held back."""
+
+    rate: Rate
+    next_at: float = 0.0
+    held_for: float = 0.0
+    held_at: float = _NEVER
+    taken_at: float = _NEVER
+    spoke_before: float = _NEVER
+    """When a turn was taken before the last one."""
+
+    def wait(self, now: float) -> float:
+        """Seconds until it may go on."""
+        interval = 1 / self.rate.per_second
+        # No line is longer than this, unless the clock was set back: then it does not wait for the hour to come again.
+        self.next_at = min(self.next_at, now + interval * self.rate.burst)
+        self.held_at = min(self.held_at, now)
+        wait = max(self.next_at - now - interval * (self.rate.burst - 1), self.held_at + self.held_for - now)
+        return wait if wait > _RESOLUTION else 0.0
+
+    def take(self, now: float) -> None:
+        interval = 1 / self.rate.per_second
+        self.next_at = max(now, self.next_at) + interval
+        self.spoke_before, self.taken_at = self.taken_at, now
+
+    def hold(self, now: float, seconds: float) -> None:
+        self.held_at, self.held_for = now, seconds
+
+
+class Pacing:
+    """Tells who has to wait for how long. Posts count in their channel and in the workspace, edits in the latter."""
+
+    def __init__(
+        self, clock: Clock, *, per_channel: Rate = PER_CHANNEL, posts: Rate = POSTS, edits: Rate = EDITS
+    ) -> None:
+        self._clock = clock
+        self._per_channel = per_channel
+        self._posts = _Turns(posts)
+        self._edits = _Turns(edits)
+        self._channels: OrderedDict[str, _Turns] = OrderedDict()
+
+    def post(self, channel: str) -> float:
+        """Take a turn to post: 0, or the seconds to wait before it is worth asking again."""
+        now, turns = self._clock.now(), self._channel(channel)
+        wait = max(turns.wait(now), self._posts.wait(now))
+        if wait == 0:
+            turns.take(now)
+            self._posts.take(now)
+        return wait
+
+    def edit(self) -> float:
+        """The same for an edit."""
+        now = self._clock.now()
+        wait = self._edits.wait(now)
+        if wait == 0:
+            self._edits.take(now)
+        return wait
+
+    def post_refused(self, channel: str, seconds: float) -> None:
+        """Slack has asked to wait: in this channel, or everywhere where the channel had been silent before."""
+        now, turns = self._clock.now(), self._channel(channel)
+        turns.hold(now, seconds)
+        if now - turns.spoke_before > _SILENT_SECONDS:
+            self._posts.hold(now, seconds)
+
+    def edit_refused(self, seconds: float) -> None:
+        """The same for an edit, of which there is one limit for all channels."""
+        self._edits.hold(self._clock.now(), seconds)
+
+    def _channel(self, channel: str) -> _Turns:
+        turns = self._channels.pop(channel, None) or _Turns(self._per_channel)
+        self._channels[channel] = turns
+        if len(self._channels) > KEPT_CHANNELS:
+            self._channels.popitem(last=False)
+        return turns

@@ -1,0 +1,157 @@
+"""What replicas know of the one budget."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from pytest_mock import MockerFixture
+
+from bot.errors import StoreUnreachable
+from bot.following.allowance import CLOUDFLARE_LIMIT, FLUSH_AT, SWEEP_SHARE, TRACKER_LIMIT, Allowance
+from bot.sandbox.clock import Clock
+from bot.store.opening import open_store
+from bot.store.store import Store
+
+EPOCH = 1_800_000_000.0
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(EPOCH, speed=0)
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
+    store = await open_store(f"sqlite:///{tmp_path / 'livestream.db'}", clock=clock.now)
+    yield store
+    await store.close()
+
+
+@contextlib.asynccontextmanager
+async def running(*allowances: Allowance) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(each.run()) for each in allowances]
+    await asyncio.sleep(0.05)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(condition: Callable[[], object], clock: Clock, seconds: float = 0) -> None:
+    """Let so many seconds pass again and again, until it is so."""
+    async with asyncio.timeout(10):
+        while not condition():
+            clock.advance(seconds)
+            await asyncio.sleep(0.01)
+
+
+async def test_what_was_spent_here_counts_at_once(store: Store, clock: Clock) -> None:
+    """Told to the others or not."""
+    allowance = Allowance(store.budget, clock, limit=SWEEP_SHARE + 3)
+    for _ in range(3):
+        assert allowance.room()
+        allowance.spent()
+
+    assert not allowance.room()
+    assert allowance.left == CLOUDFLARE_LIMIT - 3
+
+
+async def test_sweeps_have_something_left(store: Store, clock: Clock) -> None:
+    """When no look is made any more, the list is still asked for, as long as people have enough."""
+    allowance = Allowance(store.budget, clock)
+    for _ in range(TRACKER_LIMIT - 1):
+        allowance.spent()
+    assert not allowance.room()
+    assert allowance.room_to_sweep()
+
+    allowance.spent()
+
+    assert not allowance.room_to_sweep()
+
+
+async def test_pause(store: Store, clock: Clock) -> None:
+    """From half of what there is for looks on there is half a second between them, and more the less is left."""
+    allowance = Allowance(store.budget, clock, limit=SWEEP_SHARE + 8)
+    pauses = []
+    for _ in range(10):
+        pauses.append(allowance.pause())
+        allowance.spent()
+
+    assert pauses == [0, 0, 0, 0, 0.5, pytest.approx(2 / 3), 1, 2, 2, 2]
+
+
+async def test_the_others_are_told(store: Store, clock: Clock) -> None:
+    """What one replica spends another one knows some seconds later; people may spend more than the tracker."""
+    one, other = Allowance(store.budget, clock), Allowance(store.budget, clock)
+    async with running(one, other):
+        await store.budget.spend(TRACKER_LIMIT - 1)
+        one.spent()
+        await until(lambda: not one.room_to_sweep() and not other.room_to_sweep(), clock, 1)
+
+        assert clock.now() - EPOCH < 60
+        assert await store.budget.used() == TRACKER_LIMIT
+        assert other.left == CLOUDFLARE_LIMIT - TRACKER_LIMIT
+
+
+async def test_it_comes_back(store: Store, clock: Clock) -> None:
+    """When what was spent is more than five minutes ago."""
+    allowance = Allowance(store.budget, clock, limit=SWEEP_SHARE + 1)
+    await store.budget.spend(1)
+    async with running(allowance):
+        await until(lambda: not allowance.room(), clock)
+        await until(allowance.room, clock, 30)
+
+        assert clock.now() - EPOCH >= 300
+        assert allowance.left == CLOUDFLARE_LIMIT
+
+
+async def test_many_at_once(store: Store, clock: Clock) -> None:
+    """The tracker waits until the others know of so many, which takes no time."""
+    allowance = Allowance(store.budget, clock)
+    async with running(allowance):
+        for _ in range(FLUSH_AT):
+            assert allowance.room()
+            allowance.spent()
+        assert not allowance.room()
+        await until(allowance.room, clock)
+
+        assert await store.budget.used() == FLUSH_AT
+
+
+async def test_no_database(store: Store, clock: Clock, mocker: MockerFixture) -> None:
+    """What could not be told stays counted, and is told when it can be."""
+    allowance = Allowance(store.budget, clock, limit=SWEEP_SHARE + 10)
+    spend = mocker.patch.object(store.budget, "spend", side_effect=StoreUnreachable)
+    async with running(allowance):
+        for _ in range(10):
+            allowance.spent()
+        await until(lambda: spend.call_count > 1, clock, 5)
+        assert not allowance.room()
+        mocker.stopall()
+        await until(lambda: not allowance._unflushed, clock, 5)
+
+        assert await store.budget.used() == 10
+        assert not allowance.room()
+
+
+async def test_spent_while_it_is_told(store: Store, clock: Clock, mocker: MockerFixture) -> None:
+    """It is told the next time: nothing is counted twice or not at all."""
+    allowance = Allowance(store.budget, clock)
+    spend = store.budget.spend
+
+    async def slowly(count: int) -> int:
+        if patched.call_count == 1:
+            allowance.spent()
+        return await spend(count)
+
+    patched = mocker.patch.object(store.budget, "spend", side_effect=slowly)
+    allowance.spent()
+    async with running(allowance):
+        await until(lambda: patched.call_count == 2 and not allowance._unflushed, clock, 1)
+
+        assert await store.budget.used() == 2
+        assert allowance.left == CLOUDFLARE_LIMIT - 2

@@ -1,0 +1,242 @@
+"""What is recorded is said in Slack: once, in order, and again where it has to be."""
+
+import asyncio
+import contextlib
+import io
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.errors import StoreUnreachable
+from bot.following import announcer
+from bot.following.state import ChangeKind, Phase
+from bot.sandbox.slack import ANN, EVENTS, GENERAL, RANDOM, Fault
+from bot.sandbox.slack.watching import first
+from bot.sandbox.slack.workspace import Channel
+from bot.store.announcing import DueCard
+from tests.following.announced import Stage, staged
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(tmp_path) as stage:
+        yield stage
+
+
+@contextlib.asynccontextmanager
+async def running(stage: Stage) -> AsyncIterator[None]:
+    task = asyncio.create_task(stage.announcer.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_from_a_change_to_its_reply(stage: Stage) -> None:
+    """A followed meeting has a card in the channel; what is recorded shows on it, and is told in its thread."""
+    async with running(stage):
+        await stage.follow()
+        stage.announcer.wake()
+        card = await stage.slack.wait_for_message(lambda message: message.channel == EVENTS)
+        assert card.text == "Launch keynote is not broadcasting yet."
+        stage.clock.advance(60)
+
+        await stage.see(Phase.LIVE, ChangeKind.LIVE)
+        stage.announcer.wake()
+        reply = await stage.slack.wait_for_message(lambda message: message.thread_ts == card.ts)
+
+    assert reply.text.startswith("Launch keynote is live since 2026-06-03 12:01 UTC. Watch: https://")
+    (card,) = stage.cards()
+    assert card.text.startswith("Launch keynote is live since")
+    assert await stage.store.announcing.due_in() is None
+
+
+async def test_more_than_hands(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty channels are all told, sixteen at most at a time, and many are claimed at once."""
+    limits = []
+    claim = stage.store.announcing.claim
+
+    async def noted(owner: str, limit: int, lease_seconds: float) -> list[DueCard]:
+        limits.append(limit)
+        return await claim(owner, limit, lease_seconds)
+
+    monkeypatch.setattr(stage.store.announcing, "claim", noted)
+    for number in range(50):
+        channel = Channel(f"C{number:010}", f"room-{number}", frozenset({ANN}), has_bot=True)
+        stage.slack.workspace.put_channel(channel)
+        await stage.follow(channel.id)
+    async with running(stage):
+        await stage.see(Phase.LIVE, ChangeKind.LIVE)
+        stage.announcer.wake()
+        await said(stage, 100)
+
+    assert min(limits) >= 8
+    assert max(limits) == 16
+    for number in range(50):
+        (card,) = stage.cards(f"C{number:010}")
+        assert len(stage.thread(card)) == 1
+
+
+async def test_what_others_recorded(stage: Stage) -> None:
+    """Nobody has to say that something is due: it looks every few seconds."""
+    async with running(stage):
+        await settled()
+        await stage.follow()
+        stage.clock.advance(5)
+        await said(stage, 1)
+
+
+async def test_what_is_due_later(stage: Stage) -> None:
+    """It is done when it is due."""
+    await stage.follow()
+    (card,) = await stage.claim()
+    await stage.store.announcing.postpone(card, 2)
+    async with running(stage):
+        await settled()
+        stage.clock.advance(2)
+        await said(stage, 1)
+
+
+async def test_a_card_that_breaks_something(stage: Stage, log: io.StringIO) -> None:
+    """It does not keep the others from being posted, and is tried again later."""
+    stage.episode = replace(stage.episode, name=None)
+    await stage.follow(GENERAL)
+    (broken,) = await stage.claim()
+    wrong = replace(broken, wanted={"of": "tomorrow"})
+    await stage.follow(EVENTS)
+    (good,) = await stage.claim()
+
+    with patched_claims(stage, [[wrong, good]]):
+        async with running(stage):
+            await said(stage, 1)
+            await logged(log, "card_broke")
+            await settled()
+
+    assert len(stage.cards(EVENTS)) == 1
+    assert await stage.store.announcing.due_in() == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    ("error", "event"), [(StoreUnreachable(), "store_unreachable"), (RuntimeError(), "announcer_broke")]
+)
+async def test_a_store_that_is_out_of_reach(stage: Stage, log: io.StringIO, error: Exception, event: str) -> None:
+    """It goes on when the store is back."""
+    await stage.follow()
+    with patched_claims(stage, [error]):
+        async with running(stage):
+            await logged(log, event)
+            await settled()
+            stage.clock.advance(5)
+            await said(stage, 1)
+
+
+async def test_a_store_that_goes_away_while_it_works(
+    stage: Stage, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be noted is said once more by the same ID when the lease ends."""
+    posted = stage.store.announcing.posted
+
+    async def unreachable(*args: Any, **kwargs: Any) -> bool:
+        monkeypatch.setattr(stage.store.announcing, "posted", posted)
+        raise StoreUnreachable
+
+    monkeypatch.setattr(stage.store.announcing, "posted", unreachable)
+    await stage.follow()
+    async with running(stage):
+        await logged(log, "store_unreachable")
+        await settled()
+        for _ in range(13):
+            stage.clock.advance(5)
+            await settled()
+
+    assert len(stage.cards()) == 1
+    assert await stage.store.announcing.due_in() is None
+
+
+async def test_a_refusal_is_logged(stage: Stage, log: io.StringIO) -> None:
+    """With Slack's word for it, and where."""
+    await stage.follow(RANDOM)
+
+    await stage.work()
+
+    line = await logged(log, "paused")
+    assert (line["code"], line["channel"]) == ("not_in_channel", RANDOM)
+
+
+async def test_standing_still(stage: Stage) -> None:
+    """It says so when it has not looked for work for a minute."""
+    async with running(stage):
+        await settled()
+        stage.clock.advance(59)
+        await settled()
+        assert stage.announcer.standing_still() is None
+        stage.clock.advance(59)
+        assert stage.announcer.standing_still() is None
+    stage.clock.advance(60)
+
+    assert stage.announcer.standing_still() == "The announcer stands still: nothing is told in Slack."
+
+
+async def test_what_is_being_said_is_finished(stage: Stage) -> None:
+    """An announcer that is stopped ends its sentence."""
+    await stage.follow()
+    async with running(stage):
+        await first(stage.slack.events, lambda: stage.slack.calls or None, 10)
+
+    assert await stage.store.announcing.due_in() is None
+
+
+async def test_what_takes_too_long_is_left(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But it does not wait for ever: whoever has the lease next says it."""
+    monkeypatch.setattr(announcer, "DRAIN_SECONDS", 0.01)
+    stage.slack.fault = Fault.HANG
+    await stage.follow()
+    async with running(stage):
+        await settled()
+
+    assert await stage.store.announcing.due_in() == pytest.approx(60)
+
+
+async def settled() -> None:
+    """Time for what is under way, with the clock standing still."""
+    await asyncio.sleep(0.05)
+
+
+async def said(stage: Stage, messages: int) -> None:
+    """Wait until so many messages are there."""
+    every_message = stage.slack.workspace.every_message
+    await first(stage.slack.events, lambda: len(list(every_message())) >= messages or None, 10)
+
+
+async def logged(log: io.StringIO, event: str) -> dict[str, Any]:
+    """The first log line of this event, already there or still to come."""
+    async with asyncio.timeout(10):
+        while True:
+            for line in map(json.loads, log.getvalue().splitlines()):
+                if line["event"] == event:
+                    return dict(line)
+            await asyncio.sleep(0.005)
+
+
+@contextlib.contextmanager
+def patched_claims(stage: Stage, answers: list[list[DueCard] | Exception]) -> Iterator[None]:
+    """Let the store answer so to the first claims."""
+    announcing, claim = stage.store.announcing, stage.store.announcing.claim
+
+    async def answering(*args: Any) -> list[DueCard]:
+        if not answers:
+            return await claim(*args)
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(announcing, "claim", answering)
+        yield

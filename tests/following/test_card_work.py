@@ -1,0 +1,453 @@
+"""A card is posted once and shows the present, its thread is told in order, and what Slack says to it is heeded."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid5
+
+import pytest
+
+from bot.clock import utc
+from bot.following.card_work import DONE, LATER, Delivered, back_off
+from bot.following.state import ChangeKind, Episode, Phase
+from bot.sandbox.clock import Clock
+from bot.sandbox.slack import EVENTS, GENERAL, RANDOM, Fault
+from bot.slack.follow_cards import follow_card
+from bot.slack.pacing import Pacing, Rate
+from bot.store.tables import FollowState, Volume
+from tests.following.announced import MEETING, NOON, TEAM, Stage, staged
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(tmp_path) as stage:
+        yield stage
+
+
+async def test_a_run(stage: Stage) -> None:
+    """One card, edited as things go, and each change in its thread, in order."""
+    await stage.follow()
+    assert await stage.work() == [DONE]
+    for phase, kinds in (
+        (Phase.STARTING, [ChangeKind.STARTING]),
+        (Phase.LIVE, [ChangeKind.LIVE]),
+        (Phase.INTERRUPTED, []),
+        (Phase.ERRORED, [ChangeKind.ERRORED]),
+        (Phase.LIVE, [ChangeKind.BACK]),
+        (Phase.ENDED, [ChangeKind.ENDED]),
+    ):
+        stage.clock.advance(30)
+        await stage.see(phase, *kinds)
+        assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert card.text.startswith("Launch keynote has ended")
+    starting, live, errored, back, ended = stage.thread(card)
+    assert starting == "Launch keynote is starting."
+    assert live.startswith("Launch keynote is live since")
+    assert errored == "Launch keynote has an error: Cloudflare gives no reason."
+    assert back.startswith("Launch keynote is live again.")
+    assert ended.startswith("Launch keynote has ended")
+    assert await stage.store.announcing.due_in() is None
+
+
+async def test_the_next_run(stage: Stage) -> None:
+    """It has a card and a thread of its own; the old card stays as it is."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+    (old,) = stage.cards()
+
+    stage.next_run()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    assert await stage.work() == [DONE]
+
+    first, second = stage.cards()
+    assert first == old
+    assert len(stage.thread(first)) == 2
+    assert len(stage.thread(second)) == 1
+
+
+async def test_what_happened_meanwhile(stage: Stage) -> None:
+    """Of many versions of a card the last is shown, and of changes none is left out."""
+    await stage.follow()
+    await stage.work()
+    sent = len(stage.slack.sent)
+    await stage.see(Phase.STARTING, ChangeKind.STARTING)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+
+    await stage.work()
+
+    assert [sent.method for sent in list(stage.slack.sent)[sent:]] == ["chat.update", *["chat.postMessage"] * 2]
+    (card,) = stage.cards()
+    assert card.text.startswith("Launch keynote is live")
+
+
+async def test_a_quiet_follow(stage: Stage) -> None:
+    """Shows changes on its card alone."""
+    await stage.follow(volume=Volume.QUIET)
+    await stage.work()
+    stage.clock.advance(3)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert card.text.startswith("Launch keynote is live")
+    assert stage.thread(card) == []
+
+
+async def test_a_loud_follow(stage: Stage) -> None:
+    """Tells the channel too what is live and what has ended, and nothing else."""
+    await stage.follow(volume=Volume.LOUD)
+    await stage.see(Phase.STARTING, ChangeKind.STARTING)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.clock.advance(60)
+    await stage.see(Phase.ERRORED, ChangeKind.ERRORED)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+
+    (card,) = stage.cards()
+    loud = [reply.is_broadcast for reply in stage.slack.replies(card)]
+    assert loud == [False, True, False, True]
+
+
+async def test_edits_are_debounced(stage: Stage) -> None:
+    """A card that has just been edited is edited again three seconds later, with what it should show by then."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(1)
+    await stage.see(Phase.INTERRUPTED)
+
+    assert await stage.work() == [LATER]
+
+    assert await stage.store.announcing.due_in() == pytest.approx(2)
+    await stage.see(Phase.LIVE)
+    stage.clock.advance(2)
+    assert await stage.work() == [DONE]
+    (card,) = stage.cards()
+    assert card.text.startswith("Launch keynote is live")
+    assert stage.count("edit", "sent") == 1
+
+
+async def test_a_change_is_shown_at_once(stage: Stage) -> None:
+    """A card is never behind its thread, however recently it was edited."""
+    await stage.follow()
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+
+    assert await stage.work() == [DONE]
+
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+
+
+@pytest.mark.parametrize("failure", ["busy", "broken"])
+async def test_a_card_that_cannot_be_edited_now(stage: Stage, failure: str) -> None:
+    """Its thread is told nevertheless, and it is edited as soon as may be."""
+    await stage.follow()
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    if failure == "busy":
+        stage.slack.rate_limit_next("chat.update", retry_after=40)
+    else:
+        stage.slack.refuse_next("chat.update", "edit_window_closed")
+
+    assert await stage.work() == [LATER]
+
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 1
+    assert card.edited is None
+    wait = 40 if failure == "busy" else 3
+    assert await stage.store.announcing.due_in() == pytest.approx(wait)
+    stage.clock.advance(wait)
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+    assert len(stage.thread(card)) == 1
+
+
+async def test_an_edit_that_fails_alone(stage: Stage) -> None:
+    """It is tried again, ever more slowly."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.INTERRUPTED)
+    stage.slack.refuse_next("chat.update", "internal_error", times=2)
+
+    for wait in (2, 4):
+        assert await stage.work() == [LATER]
+        assert await stage.store.announcing.due_in() == pytest.approx(wait)
+        stage.clock.advance(wait)
+
+    assert await stage.work() == [DONE]
+
+
+@pytest.mark.parametrize(("attempts", "seconds"), [(0, 2), (1, 4), (7, 256), (8, 300), (10_000, 300)])
+def test_waits_grow(attempts: int, seconds: float) -> None:
+    """Twice as long each time, five minutes at most."""
+    assert back_off(attempts) == seconds
+
+
+async def test_told_to_wait(stage: Stage) -> None:
+    """What Slack asks for is waited out; then all is told, in order."""
+    await stage.follow()
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    stage.slack.rate_limit_next("chat.postMessage", retry_after=600)
+
+    assert await stage.work() == [LATER]
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    assert await stage.store.announcing.due_in() == pytest.approx(600)
+    stage.clock.advance(600)
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert [text[:19] for text in stage.thread(card)] == ["Launch keynote is l", "Launch keynote has "]
+
+
+@pytest.mark.parametrize("step", ["card", "reply"])
+async def test_an_answer_that_was_lost(stage: Stage, step: str) -> None:
+    """What Slack has taken is not said twice."""
+    await stage.follow()
+    if step == "reply":
+        await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    stage.slack.fault = Fault.DROP
+
+    assert await stage.work() == [LATER]
+
+    stage.slack.fault = Fault.NONE
+    stage.clock.advance(2)
+    assert await stage.work() == [DONE]
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 1
+
+
+async def test_killed_before_it_was_known(stage: Stage) -> None:
+    """Whoever goes on after the lease says it by the same ID."""
+    followed = await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    (card,) = await stage.claim()
+    message_id = str(uuid5(followed.follow.id, "1/card/0"))
+    shown = follow_card(card.follow, Episode.from_dict(card.wanted))
+    ts = await stage.delivery.post(EVENTS, shown, message_id)
+
+    stage.clock.advance(60)
+    assert await stage.work() == [DONE]
+
+    assert [message.ts for message in stage.cards()] == [ts]
+
+
+async def test_killed_before_it_was_given_back(stage: Stage) -> None:
+    """Then nothing is left to do but that."""
+    await stage.follow()
+    (card,) = await stage.claim()
+    assert await stage.store.announcing.posted(card, "1.0", card.wanted_version)
+
+    stage.clock.advance(60)
+    assert await stage.work() == [DONE]
+
+    assert stage.cards() == []
+    assert await stage.store.announcing.due_in() is None
+
+
+async def test_a_lease_that_was_lost(stage: Stage) -> None:
+    """Whoever was too slow leaves the rest to whoever is at it now."""
+    await stage.follow()
+    await stage.see(Phase.STARTING, ChangeKind.STARTING)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    (slow,) = await stage.claim()
+    stage.clock.advance(60)
+    (card,) = await stage.claim()
+
+    assert await stage.announcer.deliver(slow) == LATER
+    assert await stage.announcer.deliver(card) == DONE
+
+    (posted,) = stage.cards()
+    assert len(stage.thread(posted)) == 2
+
+
+async def test_a_deleted_card(stage: Stage) -> None:
+    """It is posted anew, and goes on in a thread of its own."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.slack.delete_message(stage.cards()[0])
+    stage.clock.advance(60)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert card.text.startswith("Launch keynote has ended")
+    assert [text[:18] for text in stage.thread(card)] == ["Launch keynote has"]
+
+
+async def test_a_thread_that_is_gone(stage: Stage) -> None:
+    """So is one of which only the thread notices it."""
+    await stage.follow()
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE, visible=False)
+    stage.slack.refuse_next("chat.postMessage", "thread_not_found")
+
+    assert await stage.work() == [DONE]
+
+    old, card = stage.cards()
+    assert stage.thread(old) == []
+    assert len(stage.thread(card)) == 1
+
+
+async def test_deleted_before_it_was_known(stage: Stage) -> None:
+    """A card that was posted and deleted while nobody had noted it is posted anew."""
+    await stage.follow()
+    stage.slack.refuse_next("chat.postMessage", "duplicate_message_not_found")
+
+    assert await stage.work() == [DONE]
+
+    assert len(stage.cards()) == 1
+
+
+async def test_a_reply_that_was_deleted_before_it_was_known(stage: Stage) -> None:
+    """It was told: it is not told again."""
+    await stage.follow()
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    stage.slack.refuse_next("chat.postMessage", "duplicate_message_not_found")
+
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert stage.thread(card) == []
+    assert await stage.store.announcing.due_in() is None
+
+
+async def test_a_card_that_is_deleted_again_and_again(stage: Stage) -> None:
+    """It comes back ever more slowly."""
+    await stage.follow()
+    await stage.work()
+    waits = []
+    for _ in range(3):
+        stage.slack.delete_message(stage.cards()[0])
+        stage.clock.advance(10)
+        await stage.see(Phase.LIVE)
+        if await stage.work() == [LATER]:
+            wait = await stage.store.announcing.due_in()
+            assert wait is not None
+            waits.append(wait)
+            stage.clock.advance(wait)
+            assert await stage.work() == [DONE]
+        assert len(stage.cards()) == 1
+
+    assert waits == pytest.approx([8, 16])
+
+
+async def test_a_message_that_is_gone_twice(stage: Stage) -> None:
+    """It is not posted a third time at once."""
+    await stage.follow()
+    stage.slack.refuse_next("chat.postMessage", "duplicate_message_not_found", times=2)
+
+    assert await stage.work() == [LATER]
+
+    assert stage.cards() == []
+    assert await stage.store.announcing.due_in() == pytest.approx(8)
+
+
+@pytest.mark.parametrize(("channel", "code"), [(RANDOM, "not_in_channel"), (GENERAL, "is_archived")])
+async def test_a_refusal_pauses(stage: Stage, channel: str, code: str) -> None:
+    """The follow waits until somebody mends it, and then tells what it has not told."""
+    stage.slack.archive(GENERAL)
+    await stage.follow(channel)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+
+    assert await stage.work() == [Delivered(refused=code)]
+
+    (listed,) = await stage.store.follows.in_channel(TEAM, channel)
+    assert (listed.follow.state, listed.follow.reason) == (FollowState.PAUSED, code)
+    assert await stage.store.announcing.due_in() is None
+
+
+async def test_resumed(stage: Stage) -> None:
+    """After the bot is invited again the thread hears what it has missed."""
+    await stage.follow()
+    await stage.work()
+    stage.slack.remove_bot(EVENTS)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.slack.invite_bot(EVENTS)
+    await stage.store.pauses.resume(TEAM, EVENTS)
+
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 1
+
+
+async def test_who_asked_decides(stage: Stage) -> None:
+    """Where somebody waits for the answer a refusal pauses nothing, and nobody else takes the card."""
+    followed = await stage.follow(RANDOM, owner="somebody", lease_seconds=60)
+    assert followed.card is not None
+
+    assert await stage.announcer.deliver(followed.card, pause=False) == Delivered(refused="not_in_channel")
+
+    (listed,) = await stage.store.follows.in_channel(TEAM, RANDOM)
+    assert listed.follow.state is FollowState.ACTIVE
+    assert await stage.claim() == []
+    assert await stage.store.follows.unfollow(TEAM, RANDOM, MEETING) is not None
+
+
+async def test_posted_in_the_same_breath(stage: Stage) -> None:
+    """Whoever follows posts the card, and it is then as any other."""
+    followed = await stage.follow(owner="somebody", lease_seconds=60)
+    assert followed.card is not None
+    assert await stage.claim() == []
+
+    assert await stage.announcer.deliver(followed.card, pause=False) == DONE
+
+    assert len(stage.cards()) == 1
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    assert await stage.work() == [DONE]
+    assert len(stage.cards()) == 1
+
+
+async def test_an_expired_follow(stage: Stage) -> None:
+    """Its thread is told, and its card has no menu any more."""
+    await stage.follow(volume=Volume.QUIET)
+    await stage.work()
+    stage.clock.advance(30 * 24 * 3600)
+    await stage.store.housekeeping.expire()
+
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert stage.thread(card)[0].startswith("Launch keynote had no livestream for 30 days")
+    assert "accessory" not in card.blocks[0]
+
+
+async def test_how_long_it_took(stage: Stage) -> None:
+    """From a change's being recorded to its reply is measured."""
+    await stage.follow()
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    stage.clock.advance(7)
+    await stage.work()
+
+    (family,) = stage.metrics.announcement_seconds.collect()
+    values = {sample.name.rpartition("_")[2]: sample.value for sample in family.samples}
+    assert values["count"] == 1
+    assert values["sum"] == pytest.approx(7)
+
+
+async def test_a_channel_of_many_follows(tmp_path: Path) -> None:
+    """A channel gets no more than it takes; the others are not held up by it."""
+    clock = Clock(NOON, speed=0)
+    pacing = Pacing(clock, per_channel=Rate(per_second=0.1, burst=1))
+    async with staged(tmp_path, clock, pacing) as stage:
+        await stage.follow()
+        await stage.see(Phase.LIVE, ChangeKind.LIVE)
+        await stage.follow(GENERAL)
+
+        assert await stage.work() == [LATER, DONE]
+
+        assert await stage.store.announcing.due_in() == pytest.approx(10)
+        assert utc(clock) - stage.episode.since < timedelta(seconds=1)

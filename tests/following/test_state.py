@@ -1,0 +1,27 @@
+"""How an episode ended, from what is told of its end."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.following.episode import Episode, Sighting, advance
+from bot.following.state import ended_by
+from bot.realtimekit.models import Status
+
+T0 = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
+GRACE = timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("status", [Status.LIVE, Status.STARTING, Status.ERRORED])
+def test_ended_by(status: Status) -> None:
+    """It is the episode that the state machine makes of it, where that shows one."""
+    episode = Episode.waiting(T0)
+    gone = Sighting(Status.NOT_BROADCASTING, name="All hands")
+    for minute, sighting in enumerate([Sighting(status, playback_url="https://example.com/a", error_reason="x"), gone]):
+        episode, _ = advance(episode, sighting, T0 + timedelta(minutes=minute), GRACE)
+
+    ended, (change,) = advance(episode, gone, T0 + timedelta(minutes=2), GRACE)
+
+    assert ended_by(episode, change) == ended
+    assert ended_by(replace(episode, unanswered=5), change) == ended

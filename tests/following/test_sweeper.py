@@ -1,0 +1,287 @@
+"""Many followed meetings, watched by the list of all livestreams."""
+
+import asyncio
+import contextlib
+import io
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from pytest_mock import MockerFixture
+
+from bot.errors import Malformed, RealtimeKitError, StoreUnreachable
+from bot.following.listing import PAGE
+from bot.following.sweeper import SWEEP_FROM, Sweeper
+from bot.realtimekit.models import Livestream
+from bot.realtimekit.paging import LivestreamPage
+from tests.following.tracked import GRACE, Cloudflare, Tracked, tracking
+
+IDS = [UUID(int=number) for number in range(1, SWEEP_FROM + 1)]
+ONE = IDS[0]
+
+
+@dataclass
+class Lists:
+    """What Cloudflare says of each meeting, as a list."""
+
+    cloudflare: Cloudflare
+    error: RealtimeKitError | None = None
+    nameless: bool = False
+    pages: int = 0
+    listings: int = 0
+    besides: dict[UUID, str] = field(default_factory=dict)
+    """What only the list says."""
+
+    async def livestreams(self, status: str, page_no: int, per_page: int = PAGE) -> LivestreamPage:
+        self.pages += 1
+        self.listings += status == "LIVE" and page_no == 1
+        if self.error is not None:
+            raise self.error
+        said = {
+            meeting_id: answer[0] for meeting_id, answer in self.cloudflare.says.items() if isinstance(answer, tuple)
+        }
+        there = [meeting_id for meeting_id, word in (said | self.besides).items() if word == status]
+        page = there[(page_no - 1) * per_page : page_no * per_page]
+        return LivestreamPage(tuple(self._livestream(each, status) for each in page), page_no * per_page < len(there))
+
+    def _livestream(self, meeting_id: UUID, status: str) -> Livestream:
+        named = {} if self.nameless else {"meeting_id": str(meeting_id)}
+        return Livestream.model_validate({"status": status, **named})
+
+
+@dataclass
+class Swept:
+    """A tracker and a sweeper, and what they cost."""
+
+    tracked: Tracked
+    lists: Lists
+
+    def new_sweeper(self, owner: str = "sweeper") -> Sweeper:
+        tracked = self.tracked
+        return Sweeper(
+            tracked.store.sweeping,
+            tracked.store.duties,
+            self.lists,
+            allowance=tracked.allowance,
+            quota_wait=lambda: tracked.quota_wait,
+            clock=tracked.clock,
+            grace=GRACE,
+            metrics=tracked.metrics,
+            owner=owner,
+            wake=tracked.tracker.wake,
+            jitter=lambda: 0.0,
+        )
+
+    async def follow(self, number: int = SWEEP_FROM) -> None:
+        for meeting_id in IDS[:number]:
+            await self.tracked.follow(meeting_id)
+        await self.tracked.looked()
+
+    async def passes(self, seconds: float, step: float = 5) -> None:
+        await self.tracked.looked()
+        for _ in range(round(seconds / step)):
+            self.tracked.clock.advance(step)
+            await asyncio.sleep(0.02)  # a sweep may come before the looks that it causes
+            await self.tracked.looked()
+
+    def looks(self) -> int:
+        """Since the last time."""
+        number = sum(self.tracked.cloudflare.asked.values())
+        self.tracked.cloudflare.asked.clear()
+        return number
+
+    def say(self, status: str | None, *meeting_ids: UUID, began: float | None = None) -> None:
+        for meeting_id in meeting_ids or [ONE]:
+            self.tracked.say(status, began, meeting_id)
+
+
+@contextlib.asynccontextmanager
+async def sweeping(path: Path) -> AsyncIterator[Swept]:
+    async with tracking(path) as tracked:
+        swept = Swept(tracked, Lists(tracked.cloudflare))
+        running = asyncio.create_task(swept.new_sweeper().run())
+        tracked.loops += 1
+        try:
+            yield swept
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.fixture
+async def swept(tmp_path: Path) -> AsyncIterator[Swept]:
+    async with sweeping(tmp_path) as swept:
+        yield swept
+
+
+async def test_few_are_not_swept(swept: Swept) -> None:
+    """They are looked at one by one."""
+    await swept.follow(SWEEP_FROM - 1)
+    swept.looks()
+    await swept.passes(120)
+
+    assert swept.lists.pages == 0
+    assert swept.looks() == 2 * (SWEEP_FROM - 1)
+
+
+async def test_those_that_wait_cost_nothing(swept: Swept) -> None:
+    """However many they are: three pages each quarter of a minute."""
+    await swept.follow()
+    await swept.passes(60)
+    swept.looks()
+    swept.lists.pages = 0
+    await swept.passes(600, step=15)
+
+    assert swept.looks() == 0
+    assert 3 * 38 <= swept.lists.pages <= 3 * 40
+    assert swept.tracked.count("observations_total", outcome="listed") > 0
+
+
+async def test_from_beginning_to_end(swept: Swept) -> None:
+    """What the list tells is looked at at once, and told."""
+    await swept.follow()
+    await swept.passes(60)
+    swept.looks()
+    swept.say("INVOKED")
+    await swept.passes(30)
+    assert await swept.tracked.told() == [(1, "starting")]
+    swept.say("LIVE", began=90)
+    await swept.passes(30)
+    assert await swept.tracked.told() == [(1, "starting"), (1, "live")]
+    await swept.passes(600, step=15)
+    swept.say("ERRORED")
+    await swept.passes(30)
+    swept.say("LIVE", began=90)
+    await swept.passes(30)
+    swept.say(None)
+    await swept.passes(120)
+
+    told = [(1, kind) for kind in ("starting", "live", "errored", "back", "ended")]
+    assert await swept.tracked.told() == told
+    assert swept.looks() < 25
+
+
+async def test_live_ones_cost_their_line_in_the_list(swept: Swept) -> None:
+    """And no look, as long as they are live."""
+    await swept.follow()
+    swept.say("LIVE", *IDS)
+    await swept.passes(60)
+    swept.looks()
+    await swept.passes(600, step=15)
+
+    assert swept.looks() == 0
+    assert await swept.tracked.told() == [(1, "live")] * SWEEP_FROM
+
+
+async def test_after_a_gap(swept: Swept) -> None:
+    """Where no list was read for longer than the grace time, what is live is looked at: it may be another run."""
+    await swept.follow()
+    swept.say("LIVE", began=0)
+    await swept.passes(60)
+    swept.tracked.quota_wait = 90
+    assert await swept.tracked.store.sweeping.settle([ONE], "live", failures=3, look_in=900) == 1
+    await swept_for(swept, 90)
+    swept.say("LIVE", began=140)
+    swept.tracked.quota_wait = 0
+    await swept.passes(30)
+
+    assert await swept.tracked.told() == [(1, "live"), (1, "ended"), (2, "live")]
+
+
+@pytest.mark.parametrize("broken", ["malformed", "nameless"])
+async def test_a_list_that_says_nothing(swept: Swept, broken: str) -> None:
+    """Everything is looked at one by one, and what changes is seen so."""
+    await swept.follow()
+    swept.lists.error = Malformed() if broken == "malformed" else None
+    swept.lists.nameless = True
+    swept.say("LIVE", IDS[1])
+    await swept.passes(120)
+    swept.looks()
+    await swept.passes(120)
+    assert swept.looks() >= 2 * (SWEEP_FROM - 1)
+    swept.say("LIVE", ONE)
+    await swept.passes(75)
+
+    assert await swept.tracked.told() == [(1, "live")] * 2
+
+
+async def test_a_list_that_cannot_be_had(swept: Swept) -> None:
+    """It is asked for ever less often, and at once like before when it comes."""
+    await swept.follow()
+    swept.lists.error = Malformed()
+    await swept.passes(900, step=15)
+    assert 5 <= swept.lists.pages <= 8
+    swept.lists.error = None
+    await swept.passes(300, step=15)
+    before = swept.lists.listings
+    await swept.passes(300, step=15)
+
+    assert 18 <= swept.lists.listings - before <= 20
+
+
+async def test_a_list_that_contradicts(swept: Swept) -> None:
+    """What goes on being listed as failed after its end is not looked at at every sweep."""
+    await swept.follow()
+    await swept.passes(60)
+    swept.lists.besides[ONE] = "ERRORED"
+    swept.looks()
+    await swept.passes(900, step=15)
+
+    assert swept.looks() <= 8
+    assert await swept.tracked.told() == []
+
+
+async def test_no_room(swept: Swept) -> None:
+    """The list is not asked for either, while the tracker's share of the budget is spent or Cloudflare says no."""
+    await swept.follow()
+    await swept.passes(30)
+    swept.tracked.quota_wait = 30
+    before = swept.lists.pages
+    await swept_for(swept, 60)
+    assert swept.lists.pages == before
+    swept.tracked.quota_wait = 0
+    await swept.passes(15)
+
+    assert swept.lists.pages > before
+
+
+async def swept_for(swept: Swept, seconds: float) -> None:
+    """Time passes, while nobody may look."""
+    for _ in range(round(seconds / 5)):
+        swept.tracked.clock.advance(5)
+        await asyncio.sleep(0.02)
+
+
+async def test_two_replicas(swept: Swept) -> None:
+    """One of them sweeps, and the other one does when that one is gone."""
+    other = asyncio.create_task(swept.new_sweeper("other").run())
+    swept.tracked.loops += 1
+    await swept.follow()
+    await swept.passes(15)
+    swept.lists.listings = 0
+    await swept.passes(300, step=15)
+    other.cancel()
+    await asyncio.gather(other, return_exceptions=True)
+    swept.tracked.loops -= 1
+    assert 15 <= swept.lists.listings <= 20
+    await swept.passes(60)
+
+    assert swept.lists.listings >= 18
+
+
+@pytest.mark.parametrize("error", [StoreUnreachable, ZeroDivisionError])
+async def test_it_goes_on(swept: Swept, mocker: MockerFixture, log: io.StringIO, error: type[Exception]) -> None:
+    """Whatever went wrong is logged, and the next sweep is made."""
+    await swept.follow()
+    mocker.patch.object(swept.tracked.store.sweeping, "on_air", side_effect=error)
+    await swept.passes(60)
+    mocker.stopall()
+    events = {json.loads(line)["event"] for line in log.getvalue().splitlines()}
+    assert ("sweeper_waits_for_database" if error is StoreUnreachable else "sweep_failed") in events
+    swept.say("LIVE")
+    await swept.passes(120)
+
+    assert await swept.tracked.told() == [(1, "live")]

@@ -1,0 +1,178 @@
+"""A meeting that is tracked over a real store, with a Cloudflare that says what a test wants, in time that stands still
+until a test lets it pass."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from bot.clock import utc
+from bot.errors import RealtimeKitError
+from bot.following.allowance import Allowance
+from bot.following.episode import Change, Episode
+from bot.following.tracker import Tracker
+from bot.metrics import Metrics
+from bot.realtimekit.lookup import Lookup
+from bot.realtimekit.models import Livestream, Session
+from bot.sandbox.clock import Clock
+from bot.store.opening import open_store
+from bot.store.store import Store
+from bot.store.tables import Volume
+from tests.store.acting import ANN, CHANNEL, MEETING, TEAM
+
+EPOCH = 1_800_000_000.0
+GRACE = timedelta(seconds=60)
+PLAYBACK = "https://customer-s4ndb0x.cloudflarestream.com/0123456789abcdef0123456789abcdef/manifest/video.m3u8"
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(EPOCH + seconds, UTC)
+
+
+@dataclass
+class Cloudflare:
+    """What it says of each meeting: a status and the start of its run, nothing, or an error."""
+
+    clock: Clock
+    says: dict[UUID, tuple[str, datetime | None] | RealtimeKitError | Exception] = field(default_factory=dict)
+    asked: Counter[UUID] = field(default_factory=Counter)
+    asked_at: list[float] = field(default_factory=list)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    """Clear: every question waits."""
+    asking: int = 0
+    most_at_once: int = 0
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    async def look(self, meeting_id: UUID) -> Lookup:
+        self.asked[meeting_id] += 1
+        self.asked_at.append(self.clock.now() - EPOCH)
+        self.asking += 1
+        self.most_at_once = max(self.most_at_once, self.asking)
+        await self.open.wait()
+        self.asking -= 1
+        answer = self.says.get(meeting_id)
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is None:
+            return Lookup(meeting_id, "All hands", None, None, utc(self.clock))
+        status, began = answer
+        livestream = Livestream.model_validate({"id": "l1", "status": status, "playback_url": PLAYBACK})
+        session = Session.model_validate({"started_time": began.isoformat()}) if began else None
+        return Lookup(meeting_id, "All hands", livestream, session, utc(self.clock))
+
+
+@dataclass
+class Tracked:
+    """One tracker, its store and its Cloudflare."""
+
+    clock: Clock
+    store: Store
+    cloudflare: Cloudflare
+    metrics: Metrics = field(default_factory=Metrics)
+    quota_wait: float = 0.0
+    changed: int = 0
+    loops: int = 0
+    """How many tasks sleep by the clock when there is nothing to do."""
+
+    def __post_init__(self) -> None:
+        self.allowance = Allowance(self.store.budget, self.clock)
+        self.tracker = self.new_tracker("tracker")
+
+    def new_tracker(self, owner: str) -> Tracker:
+        return Tracker(
+            self.store.tracking,
+            self.cloudflare.look,
+            allowance=self.allowance,
+            quota_wait=lambda: self.quota_wait,
+            clock=self.clock,
+            grace=GRACE,
+            metrics=self.metrics,
+            owner=owner,
+            changed=self._note_change,
+            jitter=lambda: 0.0,
+        )
+
+    def _note_change(self) -> None:
+        self.changed += 1
+
+    async def follow(self, meeting_id: UUID = MEETING, channel: str = CHANNEL, episode: Episode | None = None) -> None:
+        episode = episode or replace(Episode.waiting(utc(self.clock)), name="All hands")
+        await self.store.follows.follow(TEAM, channel, meeting_id, user_id=ANN, volume=Volume.NORMAL, episode=episode)
+        self.tracker.wake()
+
+    def say(self, status: str | None, began: float | None = None, meeting_id: UUID = MEETING) -> None:
+        """From now on: this status, None being no livestream at all, in a run that began at so many seconds."""
+        if status is None:
+            self.cloudflare.says.pop(meeting_id, None)
+        else:
+            self.cloudflare.says[meeting_id] = (status, None if began is None else at(began))
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110 - not everything that is waited for has an event
+                await asyncio.sleep(0.001)
+
+    async def looked(self) -> None:
+        """Until nothing is due, nobody looks and everybody sleeps."""
+        calm = 0
+        async with asyncio.timeout(10):
+            while calm < 2:
+                await asyncio.sleep(0.001)
+                busy = self.tracker._looking or self.tracker._woken.is_set() or len(self.clock._sleepers) < self.loops
+                calm = 0 if busy or await self.store.tracking.due_in() == 0 else calm + 1
+
+    async def passes(self, seconds: float, step: float = 5.0) -> None:
+        """Let time pass, and have looked at all that becomes due meanwhile."""
+        await self.looked()
+        for _ in range(round(seconds / step)):
+            self.clock.advance(step)
+            await self.looked()
+
+    async def hint(self, meeting_id: UUID = MEETING) -> None:
+        """What a webhook does."""
+        assert await self.store.tracking.hint(meeting_id)
+        self.tracker.wake()
+        await self.looked()
+
+    async def told(self) -> list[tuple[int, str]]:
+        """Every change that waits to be told, with the number of its episode."""
+        cards = await self.store.announcing.claim("announcer", 100, 1)
+        self.clock.advance(1)
+        return [(card.episode, each.kind) for card in cards for each in card.announcements]
+
+    async def changes(self) -> list[Change]:
+        cards = await self.store.announcing.claim("announcer", 100, 1)
+        self.clock.advance(1)
+        return [Change.from_dict(each.data) for card in cards for each in card.announcements]
+
+    async def cards(self) -> list[Episode]:
+        """What each card should show."""
+        cards = await self.store.announcing.claim("announcer", 100, 1)
+        self.clock.advance(1)
+        return [Episode.from_dict(card.wanted) for card in cards]
+
+    def count(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"livestream_bot_{name}", labels) or 0.0
+
+
+@contextlib.asynccontextmanager
+async def tracking(path: Path, *, run: bool = True) -> AsyncIterator[Tracked]:
+    """Everything, and the tracker running."""
+    clock = Clock(EPOCH, speed=0)
+    store = await open_store(f"sqlite:///{path / 'livestream.db'}", clock=clock.now)
+    tracked = Tracked(clock, store, Cloudflare(clock))
+    tasks = [asyncio.create_task(each) for each in ([tracked.tracker.run(), tracked.allowance.run()] if run else [])]
+    tracked.loops = len(tasks)
+    try:
+        yield tracked
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await store.close()

@@ -1,0 +1,68 @@
+"""The bot in a process of its own, by a clock that runs ahead, and that kills itself where it is told to.
+
+    python -m tests.scenarios.fast_bot SANDBOX_TIME REAL_TIME SPEED [before|after:Class.method:N]
+
+The settings come from the environment, as for `livestream-bot run`. SIGKILL leaves nothing a moment to tidy up.
+"""
+
+import asyncio
+import functools
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bot import logs
+from bot.app import running
+from bot.config import Settings, load
+from bot.following.tracker import Tracker
+from bot.sandbox.clock import Clock
+from bot.slack.delivery import Delivery
+from bot.store.announcing import Announcing
+from bot.store.tracking import Tracking
+
+CLASSES = {kind.__name__: kind for kind in (Announcing, Delivery, Tracker, Tracking)}
+
+
+def die_at(where: str) -> None:
+    """Let the process die before or after the Nth call of a method; calls that come to nothing do not count after."""
+    when, name, count = where.split(":")
+    kind, method = name.split(".")
+    left = int(count)
+    call: Callable[..., Any] = getattr(CLASSES[kind], method)
+
+    def die() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @functools.wraps(call)
+    async def deadly(*args: Any, **kwargs: Any) -> Any:
+        if when == "before":
+            die()
+        result = await call(*args, **kwargs)
+        if when == "after" and result not in ([], False):
+            die()
+        return result
+
+    setattr(CLASSES[kind], method, deadly)
+
+
+async def main(sandbox_time: float, real_time: float, speed: float) -> None:
+    """Run until SIGTERM."""
+    settings = load(Settings)
+    logs.configure(level="DEBUG", style="json", secrets=settings.secrets())
+    clock = Clock(sandbox_time + (time.time() - real_time) * speed, speed)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with running(settings, clock=clock):
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 4:
+        die_at(sys.argv[4])
+    asyncio.run(main(*map(float, sys.argv[1:4])))

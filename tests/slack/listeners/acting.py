@@ -1,0 +1,48 @@
+"""What people do about follows, and what the channel then sees."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from bot.following.card_work import EDIT_SECONDS
+from bot.sandbox.realtimekit import seeds
+from bot.sandbox.slack import ANN, BOT, GENERAL, Delivery, Message
+from bot.slack import cards
+from bot.slack.messages import CardState, Choice
+from tests.conftest import World
+
+
+def is_public(message: Message) -> bool:
+    return message.ephemeral_to is None and message.author == BOT
+
+
+async def follow(
+    world: World, meeting_id: str = seeds.LIVE, how: str = "", *, channel: str = GENERAL
+) -> tuple[Message, Message]:
+    """Have a meeting followed by command; the private answer, and the card, which may be edited at once."""
+    answer = await world.ask(f"follow {meeting_id} {how}", channel=channel)
+    card = await world.next_message(is_public)
+    world.slack.clock.advance(EDIT_SECONDS)
+    return answer, card
+
+
+async def following(world: World, channel: str = GENERAL) -> str:
+    """What the channel follows, in words."""
+    return (await world.ask("following", channel=channel)).text
+
+
+async def choose(world: World, card: Message, choice: Choice, *, user: str = ANN) -> Delivery:
+    """Choose from the menu of a card as it is now."""
+    state = CardState(m=str(UUID(seeds.LIVE)), do=choice)
+    return await world.slack.click(card, cards.FOLLOW_MENU, user=user, value=state.value())
+
+
+async def told(world: World, card: Message, choice: Choice, *, user: str = ANN) -> str:
+    """Choose from the menu of a card, and read what is answered."""
+    world.seen |= {message.ts for message in world.slack.workspace.every_message()}
+    await choose(world, card, choice, user=user)
+    return (await world.next_message(lambda message: message.ephemeral_to == user)).text
+
+
+async def changed(world: World, card: Message, fits: Callable[[Message], bool]) -> Message:
+    """The card, once it fits."""
+    return await world.slack.wait_for_message(lambda now: now.ts == card.ts and fits(now), timeout=15)

@@ -1,0 +1,223 @@
+"""`/livestream follow ...`, *Follow here* and *Follow again*."""
+
+import pytest
+from pytest_mock import MockerFixture
+
+from bot.errors import (
+    CannotPost,
+    ChannelArchived,
+    NoSuchMeeting,
+    NotInDirectMessages,
+    StoreUnreachable,
+    TooManyFollows,
+    Unreachable,
+)
+from bot.sandbox.realtimekit import Fault, seeds
+from bot.sandbox.slack import ANN, BACKSTAGE, BEN, EVENTS, GENERAL, RANDOM, Channel, Message
+from bot.slack import cards, commands, follow_words
+from tests.conftest import World
+from tests.slack.listeners.acting import follow, following, is_public
+
+NO_SUCH_MEETING = "00000000-0000-4000-8000-000000000000"
+DIRECT = "D0ANNBOT001"
+
+
+def public(world: World, channel: str = GENERAL) -> list[Message]:
+    return [message for message in world.slack.messages(channel, BEN) if is_public(message)]
+
+
+def buttons(message: Message) -> list[str]:
+    elements = (element for block in message.blocks for element in block.get("elements", ()))
+    return [element["action_id"] for element in elements if "action_id" in element]
+
+
+async def test_followed(connected: World) -> None:
+    """The card is there for all, and who asked is told in private what comes next."""
+    answer, card = await follow(connected)
+
+    assert answer.text == (
+        "This channel follows *Launch keynote* from now on. Each change is told in the card's thread."
+    )
+    assert public(connected) == [card]
+    assert card.text.startswith("Launch keynote is live since ")
+    assert answer.ephemeral_to == ANN
+
+
+async def test_before_the_livestream_exists(connected: World) -> None:
+    """A meeting that was never live can be followed."""
+    _, card = await follow(connected, seeds.NEVER_LIVE)
+
+    assert card.text.startswith("Hiring committee is not broadcasting yet.")
+
+
+@pytest.mark.parametrize(("how", "heard"), [("quiet", "There is the card alone"), ("LOUD", "in the channel too")])
+async def test_how_loud(connected: World, how: str, heard: str) -> None:
+    """It is followed as loudly as was asked for."""
+    answer, _ = await follow(connected, how=how)
+
+    assert heard in answer.text
+    assert f"{how.lower()} (" in await following(connected)
+
+
+async def test_follow_here(connected: World) -> None:
+    """The button on a private answer does the same; the card takes that answer's place."""
+    answer = await connected.ask(seeds.LIVE)
+
+    await connected.slack.click(answer, cards.FOLLOW_HERE)
+    card = await connected.next_message(is_public)
+    now = await connected.slack.wait_for_message(lambda message: message.ts == answer.ts and message != answer)
+
+    assert card.text.startswith("Launch keynote is live since ")
+    assert now.text.startswith("This channel follows *Launch keynote* from now on.")
+    assert buttons(now) == []
+
+
+async def test_twice(connected: World) -> None:
+    """The second time says so and links the card; there is no second card."""
+    _, card = await follow(connected)
+
+    again = await connected.ask(f"follow {seeds.LIVE}", user=BEN)
+
+    assert again.text.startswith("This channel follows *Launch keynote* already.")
+    assert f"https://sandbox.slack.com/archives/{GENERAL}/p{card.ts.replace('.', '')}" in again.text
+    assert len(public(connected)) == 1
+
+
+async def test_twice_but_louder(connected: World) -> None:
+    """The second time with another volume changes that; without one it leaves it."""
+    await follow(connected, how="quiet")
+    louder = await connected.ask(f"follow {seeds.LIVE} loud")
+    as_before = await connected.ask(f"follow {seeds.LIVE}")
+
+    assert "in the channel too" in louder.text
+    assert "in the channel too" in as_before.text
+
+
+async def test_in_another_channel(connected: World) -> None:
+    """Each channel has its own card."""
+    await follow(connected)
+    await follow(connected, channel=EVENTS)
+
+    assert len(public(connected)) == 1
+    assert len(public(connected, EVENTS)) == 1
+
+
+async def test_no_such_meeting(connected: World) -> None:
+    """A meeting that does not exist is not followed, and nothing is posted."""
+    answer = await connected.ask(f"follow {NO_SUCH_MEETING}")
+
+    assert answer.text == NoSuchMeeting().sentence
+    assert await following(connected) == follow_words.NOTHING_FOLLOWED
+    assert public(connected) == []
+
+
+async def test_outage(connected: World) -> None:
+    """While Cloudflare cannot be asked nothing is followed, and it can be tried again."""
+    connected.kit.fault = Fault.SERVER_ERROR
+    answer = await connected.ask(f"follow {seeds.LIVE}")
+    connected.kit.fault = Fault.NONE
+
+    assert answer.text == Unreachable().sentence
+    assert buttons(answer) == [cards.REFRESH]
+    assert await following(connected) == follow_words.NOTHING_FOLLOWED
+
+
+@pytest.mark.parametrize("channel", [RANDOM, BACKSTAGE])
+async def test_without_the_bot(connected: World, channel: str) -> None:
+    """In a channel that the bot is not in, public or private, nothing is followed until it is invited."""
+    answer = await connected.ask(f"follow {seeds.LIVE}", channel=channel)
+    nothing = await following(connected, channel)
+    connected.slack.invite_bot(channel)
+    _, card = await follow(connected, channel=channel)
+
+    assert answer.text == CannotPost().sentence
+    assert nothing == follow_words.NOTHING_FOLLOWED
+    assert card.text.startswith("Launch keynote is live")
+
+
+async def test_archived_channel(connected: World) -> None:
+    """In an archived channel nothing is followed."""
+    answer = await connected.ask(seeds.LIVE, channel=EVENTS)
+    connected.slack.archive(EVENTS)
+
+    await connected.slack.click(answer, cards.FOLLOW_HERE)
+    told = await connected.logged("told")
+
+    assert told["problem"] == ChannelArchived.__name__
+
+
+@pytest.mark.parametrize("by_button", [False, True])
+async def test_direct_message(connected: World, by_button: bool) -> None:
+    """In a direct message nothing can be followed, and nobody is asked."""
+    connected.slack.workspace.put_channel(Channel(DIRECT, "ann", frozenset({ANN}), is_im=True, has_bot=True))
+    if by_button:
+        answer = await connected.ask(seeds.LIVE, channel=DIRECT)
+        await connected.slack.click(answer, cards.FOLLOW_HERE)
+        answer = await connected.told_beside(answer)
+    else:
+        answer = await connected.ask(f"follow {seeds.LIVE}", channel=DIRECT)
+        assert not connected.kit.calls
+
+    assert answer.text == NotInDirectMessages().sentence
+
+
+async def test_slack_says_wait(connected: World) -> None:
+    """When Slack takes the card only later, who asked is told so, and it comes."""
+    connected.slack.rate_limit_next("chat.postMessage", retry_after=1)
+    answer = await connected.ask(f"follow {seeds.LIVE}")
+    card = await connected.next_message(is_public)
+
+    assert "Slack has not taken its card yet" in answer.text
+    assert card.text.startswith("Launch keynote is live")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("follow", commands.FOLLOW_WHAT),
+        ("follow the white rabbit", commands.FOLLOW_WHAT),
+        (f"follow {seeds.LIVE} shouting", commands.NO_SUCH_VOLUME),
+        (f"follow {seeds.LIVE} {seeds.IDLE}", "Which one? There are 2 meeting IDs in this"),
+    ],
+)
+async def test_mistake(connected: World, text: str, sentence: str) -> None:
+    """What is missing or too much is said, and Cloudflare is not asked."""
+    answer = await connected.ask(text)
+
+    assert answer.text.startswith(sentence)
+    assert not connected.kit.calls
+
+
+async def test_too_many(connected: World, mocker: MockerFixture) -> None:
+    """A channel that is full follows no more meetings, but what it follows can still be asked for."""
+    mocker.patch("bot.following.following.MOST_FOLLOWS", 1)
+    await follow(connected)
+
+    one_more = await connected.ask(f"follow {seeds.IDLE}")
+    again = await connected.ask(f"follow {seeds.LIVE}")
+
+    assert one_more.text == TooManyFollows().sentence
+    assert again.text.startswith("This channel follows *Launch keynote* already.")
+
+
+async def test_database_out_of_reach(connected: World, mocker: MockerFixture) -> None:
+    """When the database does not answer that is said, in a sentence."""
+    mocker.patch("bot.store.follows.Follows.in_channel", side_effect=StoreUnreachable)
+
+    answer = await connected.ask(f"follow {seeds.LIVE}")
+
+    assert answer.text == StoreUnreachable().sentence
+
+
+async def test_button_of_another_version(connected: World) -> None:
+    """A button whose value is not understood is answered with what to do."""
+    answer = await connected.ask(seeds.LIVE)
+    for block in answer.blocks:
+        for element in block.get("elements", ()):
+            if element.get("action_id") == cards.FOLLOW_HERE:
+                element["value"] = '{"from": "long ago"}'
+
+    await connected.slack.click(answer, cards.FOLLOW_HERE)
+    told = await connected.told_beside(answer)
+
+    assert "This message is from another version of this bot" in told.text

@@ -1,0 +1,95 @@
+"""`/livestream unfollow ...`."""
+
+import pytest
+
+from bot.errors import NotFollowed
+from bot.sandbox.realtimekit import seeds
+from bot.sandbox.slack import BEN, EVENTS, GENERAL
+from bot.slack import cards, commands, follow_words
+from tests.conftest import World
+from tests.slack.listeners.acting import changed, follow, following, is_public
+
+
+async def test_unfollowed(connected: World) -> None:
+    """Nothing is followed any more, and the card says so for all, with nothing left to watch."""
+    _, card = await follow(connected)
+
+    answer = await connected.ask(f"unfollow {seeds.LIVE}", user=BEN)
+    now = await changed(connected, card, lambda message: "no longer followed" in message.text)
+
+    assert answer.text == "This channel does not follow *Launch keynote* any more."
+    assert now.text == "Launch keynote is no longer followed here."
+    assert "cloudflarestream" not in str(now.blocks)
+    assert await following(connected) == follow_words.NOTHING_FOLLOWED
+
+
+async def test_before_its_card_is_posted(connected: World) -> None:
+    """A card that Slack has not taken yet is not posted any more."""
+    connected.slack.rate_limit_next("chat.postMessage", retry_after=60)
+    await connected.ask(f"follow {seeds.LIVE}")
+
+    answer = await connected.ask(f"unfollow {seeds.LIVE}")
+    connected.slack.clock.advance(90)
+    nothing = await following(connected)
+
+    assert answer.text == "This channel does not follow *Launch keynote* any more."
+    assert nothing == follow_words.NOTHING_FOLLOWED
+    assert not [message for message in connected.slack.messages(GENERAL) if is_public(message)]
+
+
+async def test_follow_again(connected: World) -> None:
+    """The button on that card begins anew, with a new card, for whoever presses it."""
+    _, card = await follow(connected)
+    await connected.ask(f"unfollow {seeds.LIVE}")
+    over = await changed(connected, card, lambda message: "no longer followed" in message.text)
+
+    await connected.slack.click(over, cards.FOLLOW_AGAIN, user=BEN)
+    answer = await connected.next_message(lambda message: message.ephemeral_to == BEN)
+    new = await connected.next_message(lambda message: is_public(message) and message.ts != card.ts)
+
+    assert answer.text.startswith("This channel follows *Launch keynote* from now on.")
+    assert new.text.startswith("Launch keynote is live since ")
+    assert f"followed by <@{BEN}>" in await following(connected)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_not_followed(connected: World, elsewhere: bool) -> None:
+    """What this channel does not follow cannot be unfollowed, even if another one does."""
+    if elsewhere:
+        await follow(connected, channel=EVENTS)
+
+    answer = await connected.ask(f"unfollow {seeds.LIVE}", channel=GENERAL)
+
+    assert answer.text == NotFollowed().sentence
+
+
+async def test_a_card_that_cannot_be_edited(connected: World) -> None:
+    """Where Slack lets nobody edit the card it stays as it was, and the follow is over nevertheless."""
+    _, card = await follow(connected)
+    connected.slack.refuse_next("chat.update", "message_not_found")
+
+    answer = await connected.ask(f"unfollow {seeds.LIVE}")
+    line = await connected.logged("card_left_as_it_was")
+
+    assert answer.text == "This channel does not follow *Launch keynote* any more."
+    assert line["detail"] == "message_not_found"
+    assert card in connected.slack.messages(GENERAL)
+    assert await following(connected) == follow_words.NOTHING_FOLLOWED
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("unfollow", commands.UNFOLLOW_WHAT),
+        (f"unfollow {seeds.LIVE} now", commands.NOTHING_MORE),
+        (f"unfollow {seeds.LIVE} {seeds.IDLE}", "Which one? There are 2 meeting IDs in this"),
+    ],
+)
+async def test_mistake(connected: World, text: str, sentence: str) -> None:
+    """What is missing or too much is said, and nothing is unfollowed."""
+    await follow(connected)
+
+    answer = await connected.ask(text)
+
+    assert answer.text.startswith(sentence)
+    assert "follows 1 meeting" in await following(connected)

@@ -1,0 +1,271 @@
+"""What the bot says of its own accord reaches Slack, or it is known why not."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from bot.metrics import Metrics
+from bot.sandbox.clock import Clock
+from bot.sandbox.slack import EVENTS, RANDOM, Fault, Message, Slack
+from bot.serving import listen, url_of
+from bot.slack import messages
+from bot.slack.blocks import section
+from bot.slack.client import SlackClient, open_session
+from bot.slack.delivery import Deleted, Delivery, Later, MessageGone, Refused
+from bot.slack.pacing import Pacing, Rate
+
+HELLO = messages.Message("Hello there", (section("*Hello* there"),))
+ID = "5b8efdc2-7c1f-5a4e-9d1a-0a4a8f6f0001"
+OTHER_ID = "5b8efdc2-7c1f-5a4e-9d1a-0a4a8f6f0002"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(1_800_000_000.0, speed=0)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+async def slack(clock: Clock) -> AsyncIterator[Slack]:
+    async with Slack(clock).running() as slack:
+        yield slack
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with open_session() as session:
+        yield session
+
+
+@pytest.fixture
+def client(slack: Slack, session: aiohttp.ClientSession, metrics: Metrics) -> SlackClient:
+    token = slack.credentials.bot_token
+    return SlackClient(token=token, base_url=slack.api_url, session=session, metrics=metrics)
+
+
+@pytest.fixture
+def delivery(client: SlackClient, clock: Clock, metrics: Metrics) -> Delivery:
+    return Delivery(client, Pacing(clock), clock, metrics)
+
+
+def counted(metrics: Metrics) -> dict[tuple[str, str], float]:
+    """What was said, with which outcome."""
+    return {
+        (sample.labels["what"], sample.labels["outcome"]): sample.value
+        for family in metrics.announcements.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+
+
+def the_message(slack: Slack) -> Message:
+    (message,) = slack.messages(EVENTS)
+    return message
+
+
+async def test_post(slack: Slack, delivery: Delivery, metrics: Metrics) -> None:
+    """A message, whose links show no previews, and where it is."""
+    ts = await delivery.post(EVENTS, HELLO, ID)
+
+    message = the_message(slack)
+    assert (message.ts, message.text) == (ts, "Hello there")
+    assert message.blocks[0]["text"]["text"] == "*Hello* there"
+    assert message.client_msg_id == ID
+    sent = json.loads(slack.sent[-1].body)
+    assert not any(json.loads(str(sent[name]).lower()) for name in ("unfurl_links", "unfurl_media"))
+    assert counted(metrics) == {("post", "sent"): 1}
+
+
+@pytest.mark.parametrize("broadcast", [True, False])
+async def test_reply(slack: Slack, delivery: Delivery, metrics: Metrics, broadcast: bool) -> None:
+    """A reply is in its thread, and a loud one in the channel too."""
+    ts = await delivery.post(EVENTS, HELLO, ID)
+    await delivery.post(EVENTS, messages.Message("News"), OTHER_ID, thread_ts=ts, broadcast=broadcast)
+
+    (reply,) = slack.replies(slack.messages(EVENTS)[0])
+    assert (reply.text, reply.is_broadcast) == ("News", broadcast)
+    assert len(slack.messages(EVENTS)) == 1 + broadcast
+    assert counted(metrics) == {("post", "sent"): 1, ("reply", "sent"): 1}
+
+
+async def test_edit(slack: Slack, delivery: Delivery, metrics: Metrics) -> None:
+    """A message shows something else instead."""
+    ts = await delivery.post(EVENTS, HELLO, ID)
+    await delivery.edit(EVENTS, ts, messages.Message("Bye", (section("*Bye*"),)))
+
+    assert the_message(slack).text == "Bye"
+    assert counted(metrics)["edit", "sent"] == 1
+
+
+@pytest.mark.parametrize("code", ["not_in_channel", "is_archived", "account_inactive", "restricted_action"])
+async def test_refused(slack: Slack, delivery: Delivery, metrics: Metrics, code: str) -> None:
+    """What Slack will not do however often it is asked is told with Slack's word."""
+    slack.refuse_next("chat.postMessage", code)
+
+    with pytest.raises(Refused, match=code):
+        await delivery.post(EVENTS, HELLO, ID)
+
+    assert counted(metrics) == {("post", "refused"): 1}
+
+
+async def test_where_the_bot_is_not(delivery: Delivery) -> None:
+    """Nor can it post there."""
+    with pytest.raises(Refused, match="not_in_channel"):
+        await delivery.post(RANDOM, HELLO, ID)
+
+
+async def test_gone(slack: Slack, delivery: Delivery) -> None:
+    """A message that was deleted can be neither edited nor, where it never was, replied to."""
+    ts = await delivery.post(EVENTS, HELLO, ID)
+    slack.delete_message(the_message(slack))
+
+    with pytest.raises(MessageGone, match="message_not_found"):
+        await delivery.edit(EVENTS, ts, HELLO)
+    with pytest.raises(MessageGone, match="thread_not_found"):
+        await delivery.post(EVENTS, HELLO, OTHER_ID, thread_ts="1.1")
+
+
+@pytest.mark.parametrize("code", ["duplicate_message_not_found", "duplicate_channel_not_found"])
+async def test_deleted(slack: Slack, delivery: Delivery, code: str) -> None:
+    """A message that was posted once, and is gone, is a case of its own."""
+    slack.refuse_next("chat.postMessage", code)
+
+    with pytest.raises(Deleted):
+        await delivery.post(EVENTS, HELLO, ID)
+
+
+async def test_told_to_wait(slack: Slack, delivery: Delivery, metrics: Metrics, clock: Clock) -> None:
+    """As long as Slack says nothing more is sent to the channel."""
+    slack.rate_limit_next("chat.postMessage", retry_after=600)
+    with pytest.raises(Later) as later:
+        await delivery.post(EVENTS, HELLO, ID)
+    assert later.value.seconds == 600
+
+    with pytest.raises(Later) as later:
+        await delivery.post(EVENTS, HELLO, ID)
+
+    assert later.value.seconds == pytest.approx(600)
+    assert len(slack.calls) == 1
+    assert counted(metrics) == {("post", "waiting"): 2}
+    clock.advance(600)
+    assert await delivery.post(EVENTS, HELLO, ID)
+
+
+async def test_edits_are_told_to_wait(slack: Slack, delivery: Delivery) -> None:
+    """Which keeps nobody from posting."""
+    ts = await delivery.post(EVENTS, HELLO, ID)
+    slack.rate_limit_next("chat.update", retry_after=30)
+    for _ in range(2):
+        with pytest.raises(Later) as later:
+            await delivery.edit(EVENTS, ts, HELLO)
+        assert later.value.seconds == pytest.approx(30)
+
+    assert await delivery.post(EVENTS, HELLO, OTHER_ID)
+
+
+async def test_a_turn_that_comes_soon(delivery: Delivery, slack: Slack, clock: Clock) -> None:
+    """It is waited for."""
+    for _ in range(3):
+        await delivery.post(EVENTS, HELLO, ID)
+
+    fourth = asyncio.create_task(delivery.post(EVENTS, HELLO, OTHER_ID))
+    await asyncio.sleep(0.01)
+    assert len(slack.calls) == 3
+    clock.advance(1)
+
+    await fourth
+    assert len(slack.messages(EVENTS)) == 2
+
+
+async def test_a_turn_that_comes_later(client: SlackClient, slack: Slack, clock: Clock, metrics: Metrics) -> None:
+    """It is not: whoever asked has other things to do."""
+    slow = Rate(per_second=0.1, burst=1)
+    delivery = Delivery(client, Pacing(clock, per_channel=slow), clock, metrics)
+    await delivery.post(EVENTS, HELLO, ID)
+
+    with pytest.raises(Later) as later:
+        await delivery.post(EVENTS, HELLO, OTHER_ID)
+
+    assert later.value.seconds == pytest.approx(10)
+    assert len(slack.calls) == 1
+
+
+async def test_unconfirmed(slack: Slack, delivery: Delivery, metrics: Metrics) -> None:
+    """A post whose answer was lost is asked for once more by the same ID, and so appears once."""
+    slack.fault = Fault.DROP
+    with pytest.raises(Later) as later:
+        await delivery.post(EVENTS, HELLO, ID)
+    assert later.value.seconds is None
+    slack.fault = Fault.NONE
+
+    ts = await delivery.post(EVENTS, HELLO, ID)
+
+    assert the_message(slack).ts == ts
+    assert counted(metrics) == {("post", "unconfirmed"): 1, ("post", "sent"): 1}
+
+
+@pytest.mark.parametrize("code", ["internal_error", "invalid_auth", "a_word_of_tomorrow"])
+async def test_any_other_word(slack: Slack, delivery: Delivery, code: str) -> None:
+    """Nothing is given up for a word that is not known to be final."""
+    slack.refuse_next("chat.postMessage", code)
+
+    with pytest.raises(Later, match=code):
+        await delivery.post(EVENTS, HELLO, ID)
+
+    assert await delivery.post(EVENTS, HELLO, ID)
+
+
+async def test_blocks_that_slack_does_not_take(slack: Slack, delivery: Delivery, metrics: Metrics) -> None:
+    """The message goes without them."""
+    bad = messages.Message("Hello there", (section("x" * 3_001),))
+
+    ts = await delivery.post(EVENTS, bad, ID)
+    assert the_message(slack).text == "Hello there"
+    await delivery.edit(EVENTS, ts, messages.Message("Bye", bad.blocks))
+
+    assert the_message(slack).text == "Bye"
+    assert counted(metrics) == {("post", "sent"): 1, ("edit", "sent"): 1}
+
+
+async def test_a_message_that_slack_does_not_take(slack: Slack, delivery: Delivery, metrics: Metrics) -> None:
+    """If it is not even taken without them, it is tried again later."""
+    slack.refuse_next("chat.postMessage", "invalid_blocks", times=2)
+
+    with pytest.raises(Later, match="invalid_blocks"):
+        await delivery.post(EVENTS, HELLO, ID)
+
+    assert counted(metrics) == {("post", "waiting"): 1}
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [({}, 30), ({"Retry-After": "soon"}, 30), ({"Retry-After": "0"}, 1), ({"Retry-After": "86400"}, 1_800)],
+)
+async def test_how_long_to_wait(
+    session: aiohttp.ClientSession, clock: Clock, metrics: Metrics, headers: dict[str, str], seconds: float
+) -> None:
+    """Where Slack says nothing that can be understood it is half a minute, and never more than half an hour."""
+
+    async def too_many(request: web.BaseRequest) -> web.StreamResponse:
+        answer: Any = {"ok": False, "error": "ratelimited"}
+        return web.json_response(answer, status=429, headers=headers)
+
+    runner, sock = web.ServerRunner(web.Server(too_many)), listen()
+    await runner.setup()
+    await web.SockSite(runner, sock).start()
+    client = SlackClient(token="xoxb-x", base_url=f"{url_of(sock)}/api/", session=session, metrics=metrics)
+
+    with pytest.raises(Later) as later:
+        await Delivery(client, Pacing(clock), clock, metrics).post(EVENTS, HELLO, ID)
+
+    assert later.value.seconds == seconds
+    await runner.cleanup()

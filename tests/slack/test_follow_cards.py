@@ -1,0 +1,405 @@
+"""What a channel that follows sees: the words of every phase and change, and that nothing from outside breaks out."""
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.following.state import Change, ChangeKind, Episode, Phase
+from bot.sandbox.slack.blocks import complaints
+from bot.slack.cards import FOLLOW_AGAIN, FOLLOW_MENU, LINK_LIMIT, WATCH
+from bot.slack.follow_cards import (
+    change_reply,
+    expired_reply,
+    follow_card,
+    paused_notice,
+    spoken,
+    unfollowed_card,
+)
+from bot.slack.messages import CardState, Choice, Message
+from bot.store.tables import FollowState, Volume
+from bot.store.values import Follow
+
+MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")
+STREAM = "https://customer-s4ndb0x.cloudflarestream.com/0123456789abcdef0123456789abcdef/manifest/video.m3u8"
+BEGAN = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
+ENDED = datetime(2026, 6, 3, 11, 5, tzinfo=UTC)
+CHECKED = datetime(2026, 6, 3, 11, 10, tzinfo=UTC)
+FOLLOW = Follow(
+    id=UUID(int=7),
+    team_id="T1",
+    channel_id="C0EVENTS001",
+    meeting_id=MEETING,
+    created_by="U0ANN000001",
+    created_at=BEGAN,
+    volume=Volume.NORMAL,
+    state=FollowState.ACTIVE,
+    reason=None,
+    expires_at=BEGAN + timedelta(days=30),
+)
+
+
+def an_episode(phase: Phase = Phase.LIVE, **fields: Any) -> Episode:
+    began = BEGAN if phase is not Phase.WAITING else None
+    known = {"name": "Launch keynote", "playback_url": STREAM, "live_since": began, "checked_at": CHECKED}
+    ended = {"ended_at": ENDED, "playback_url": None} if phase is Phase.ENDED else {}
+    return Episode(1, phase, BEGAN, **{**known, **ended, **fields})
+
+
+def a_change(kind: ChangeKind, **fields: Any) -> Change:
+    at = ENDED if kind is ChangeKind.ENDED else BEGAN
+    known = {"name": "Launch keynote", "playback_url": None if kind is ChangeKind.ENDED else STREAM}
+    return Change(1, 1, kind, at, at, **{**known, "live_since": BEGAN, "last_seen_live": at, **fields})
+
+
+def shown(message: Message) -> str:
+    """All that the blocks say, a block a line."""
+    return "\n".join(
+        part["text"]
+        for block in message.blocks
+        for part in ([block["text"]] if "text" in block else block["elements"])
+        if part["type"] == "mrkdwn"
+    )
+
+
+def labels(message: Message) -> list[str]:
+    """What is written on the buttons."""
+    rows = [block["elements"] for block in message.blocks if block["type"] == "actions"]
+    return [button["text"]["text"] for row in rows for button in row]
+
+
+def choices(message: Message) -> dict[str, Choice | None]:
+    """What the menu offers."""
+    options = message.blocks[0]["accessory"]["options"]
+    return {option["text"]["text"]: read_state(option["value"]).choice for option in options}
+
+
+def read_state(value: str) -> CardState:
+    state = CardState.read(value)
+    assert state is not None
+    return state
+
+
+def words(episode: Episode) -> str:
+    """What a card says in plain text."""
+    return follow_card(FOLLOW, episode).text
+
+
+def told(kind: ChangeKind, **fields: Any) -> str:
+    """What a reply says in plain text."""
+    return change_reply(FOLLOW, a_change(kind, **fields)).text
+
+
+@pytest.mark.parametrize(
+    ("episode", "text", "headline"),
+    [
+        (
+            an_episode(Phase.WAITING),
+            "Launch keynote is not broadcasting yet.",
+            ":white_circle: *Not broadcasting*",
+        ),
+        (
+            an_episode(Phase.STARTING),
+            "Launch keynote is starting and not on air yet.",
+            ":large_yellow_circle: *Starting* since <!date^1780480800^",
+        ),
+        (
+            an_episode(Phase.LIVE),
+            f"Launch keynote is live since 2026-06-03 10:00 UTC. Watch: {STREAM}",
+            ":red_circle: *Live* since <!date^1780480800^",
+        ),
+        (
+            an_episode(Phase.INTERRUPTED),
+            "Launch keynote is reconnecting since 2026-06-03 10:00 UTC.",
+            ":large_yellow_circle: *Reconnecting*\nOff the air since <!date^1780480800^",
+        ),
+        (
+            an_episode(Phase.ERRORED, error_reason="HEVC"),
+            "Launch keynote has an error: HEVC.",
+            ":warning: *Error* since <!date^1780480800^",
+        ),
+        (
+            an_episode(Phase.ENDED),
+            "Launch keynote has ended on 2026-06-03 11:05 UTC; it was live for 1 hour 5 minutes.",
+            ":white_check_mark: *Ended* <!date^1780484700^",
+        ),
+    ],
+)
+def test_each_phase(episode: Episode, text: str, headline: str) -> None:
+    """Each phase has words of its own, in the sentence and on the card."""
+    message = follow_card(FOLLOW, episode)
+
+    assert message.text == text
+    assert shown(message).startswith(f"*Launch keynote*\n{headline}")
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_watch_only_what_is_live(phase: Phase) -> None:
+    """No button and no link is left of what is off the air."""
+    message = follow_card(FOLLOW, an_episode(phase, playback_url=STREAM))
+
+    assert labels(message) == (["Watch"] if phase is Phase.LIVE else [])
+    assert ("Playback link" in shown(message)) == (phase is Phase.LIVE)
+    assert (STREAM in message.text) == (phase is Phase.LIVE)
+
+
+def test_watch() -> None:
+    """It opens the player."""
+    (row,) = [block for block in follow_card(FOLLOW, an_episode()).blocks if block["type"] == "actions"]
+
+    assert row["elements"][0]["action_id"] == WATCH
+    assert row["elements"][0]["url"].endswith("/iframe")
+
+
+def test_a_link_that_no_message_holds() -> None:
+    """It is left to the button."""
+    message = follow_card(FOLLOW, an_episode(playback_url=f"https://example.com/{'&' * LINK_LIMIT}"))
+
+    assert labels(message) == ["Watch"]
+    assert "example.com" not in message.text + shown(message)
+
+
+def test_checked() -> None:
+    """The small print says when Cloudflare was asked, how loud it is here, and of which meeting."""
+    small_print = shown(follow_card(FOLLOW, an_episode())).splitlines()[-3:]
+
+    assert small_print[0].startswith("Checked <!date^1780485000^")
+    assert small_print[1:] == ["Changes are told in the thread", f"Meeting `{MEETING}`"]
+
+
+def test_never_checked() -> None:
+    """What was never asked says nothing of it."""
+    assert "Checked" not in shown(follow_card(FOLLOW, an_episode(checked_at=None)))
+
+
+@pytest.mark.parametrize(("checked_at", "as_of"), [(CHECKED, "2026-06-03 11:10 UTC"), (None, "long ago")])
+def test_as_of(checked_at: datetime | None, as_of: str) -> None:
+    """When Cloudflare cannot be asked, the card says how old it is."""
+    message = follow_card(FOLLOW, an_episode(Phase.WAITING, unanswered=3, checked_at=checked_at))
+
+    assert message.text == f"Launch keynote is not broadcasting yet. As of {as_of}, Cloudflare cannot be asked."
+    assert "Cloudflare cannot be asked" in shown(message)
+    assert "Checked" not in shown(message)
+
+
+@pytest.mark.parametrize(
+    ("status", "note"),
+    [
+        ("PAUSED", "Cloudflare says “PAUSED”, which this bot does not know."),
+        ("", "Cloudflare does not say how it is."),
+    ],
+)
+def test_an_unknown_status(status: str, note: str) -> None:
+    """The card goes on with what was known, and says that there is something new."""
+    message = follow_card(FOLLOW, an_episode(Phase.WAITING, raw_status=status))
+
+    assert message.text == f"Launch keynote is not broadcasting yet. {note}"
+    assert note in shown(message)
+
+
+def test_an_end_after_an_error() -> None:
+    """The card that stays says both."""
+    message = follow_card(FOLLOW, an_episode(Phase.ENDED, error_reason="HEVC", raw_status="PAUSED"))
+
+    assert message.text.endswith("it was live for 1 hour 5 minutes. It had an error: HEVC.")
+    assert "It had an error: HEVC" in shown(message)
+
+
+def test_an_end_of_what_was_never_live() -> None:
+    """There is no duration then."""
+    assert words(an_episode(Phase.ENDED, live_since=None)).endswith("UTC; it was never on air.")
+    assert told(ChangeKind.ENDED, live_since=None) == "Launch keynote has ended; it was never on air."
+
+
+@pytest.mark.parametrize(
+    ("volume", "offered"),
+    [
+        (Volume.QUIET, [Choice.NORMAL, Choice.LOUD]),
+        (Volume.NORMAL, [Choice.QUIET, Choice.LOUD]),
+        (Volume.LOUD, [Choice.QUIET, Choice.NORMAL]),
+    ],
+)
+@pytest.mark.parametrize("phase", [Phase.LIVE, Phase.ENDED])
+def test_the_menu(volume: Volume, offered: list[Choice], phase: Phase) -> None:
+    """It offers the other volumes, to look again, and to stop; after the end too."""
+    message = follow_card(replace(FOLLOW, volume=volume), an_episode(phase))
+
+    assert message.blocks[0]["accessory"]["action_id"] == FOLLOW_MENU
+    assert list(choices(message).values()) == [*offered, Choice.REFRESH, Choice.UNFOLLOW]
+    assert read_state(message.blocks[0]["accessory"]["options"][0]["value"]).meeting_id == str(MEETING)
+
+
+def test_an_expired_follow() -> None:
+    """Its card has no menu that would do nothing."""
+    message = follow_card(replace(FOLLOW, state=FollowState.EXPIRED), an_episode())
+
+    assert "accessory" not in message.blocks[0]
+    assert "No longer followed here" in shown(message)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "text", "buttons"),
+    [
+        (ChangeKind.STARTING, {}, "Launch keynote is starting.", []),
+        (ChangeKind.LIVE, {}, f"Launch keynote is live since 2026-06-03 10:00 UTC. Watch: {STREAM}", ["Watch"]),
+        (ChangeKind.LIVE, {"playback_url": None}, "Launch keynote is live since 2026-06-03 10:00 UTC.", []),
+        (ChangeKind.ERRORED, {"error_reason": "HEVC."}, "Launch keynote has an error: HEVC.", []),
+        (ChangeKind.ERRORED, {}, "Launch keynote has an error: Cloudflare gives no reason.", []),
+        (ChangeKind.BACK, {}, f"Launch keynote is live again. Watch: {STREAM}", ["Watch"]),
+        (ChangeKind.ENDED, {}, "Launch keynote has ended; it was live for 1 hour 5 minutes.", []),
+        (
+            ChangeKind.ENDED,
+            {"error_reason": "HEVC"},
+            "Launch keynote has ended; it was live for 1 hour 5 minutes. It had an error: HEVC.",
+            [],
+        ),
+        (
+            ChangeKind.ENDED,
+            {"last_seen_live": BEGAN},
+            "Launch keynote has ended; it was live for 1 hour 5 minutes. Nobody could look since "
+            "2026-06-03 10:00 UTC, so it may have been earlier.",
+            [],
+        ),
+        (
+            ChangeKind.ENDED,
+            {"last_seen_live": None},
+            "Launch keynote has ended; it was live for 1 hour 5 minutes.",
+            [],
+        ),
+    ],
+)
+def test_each_change(kind: ChangeKind, fields: dict[str, Any], text: str, buttons: list[str]) -> None:
+    """Each change has a sentence of its own; what is on air can be watched from it."""
+    message = change_reply(FOLLOW, a_change(kind, **fields))
+
+    assert message.text == text
+    assert labels(message) == buttons
+    assert "*Launch keynote*" in shown(message)
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        (timedelta(seconds=-5), "less than a minute"),
+        (timedelta(seconds=59), "less than a minute"),
+        (timedelta(minutes=1), "1 minute"),
+        (timedelta(minutes=59, seconds=59), "59 minutes"),
+        (timedelta(hours=1), "1 hour"),
+        (timedelta(hours=26, minutes=2), "26 hours 2 minutes"),
+    ],
+)
+def test_durations(duration: timedelta, text: str) -> None:
+    """They are told in hours and minutes."""
+    assert spoken(duration) == text
+
+
+def test_an_expired_follow_is_told() -> None:
+    """With why, and a way to begin anew."""
+    message = expired_reply(FOLLOW, "Launch keynote")
+
+    assert message.text == (
+        "Launch keynote had no livestream for 30 days, so this channel follows it no longer. "
+        f"Type /livestream follow {MEETING} to follow it again."
+    )
+    assert labels(message) == ["Follow again"]
+    assert message.blocks[1]["elements"][0]["action_id"] == FOLLOW_AGAIN
+    assert expired_reply(FOLLOW).text.startswith("This meeting had no livestream")
+
+
+def test_an_ended_follow() -> None:
+    """Its card says no more than that, and how to begin anew."""
+    message = unfollowed_card(FOLLOW, "Launch keynote")
+
+    assert message.text == "Launch keynote is no longer followed here."
+    assert labels(message) == ["Follow again"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("not_in_channel", "Invite me again"),
+        ("channel_not_found", "invite me"),
+        ("is_archived", "Unarchive it"),
+        ("is_inactive", "Unarchive it"),
+        ("restricted_action", "Slack does not let me post there (restricted_action)"),
+    ],
+)
+def test_a_paused_follow(reason: str, remedy: str) -> None:
+    """Whoever follows there is told why, and what to do."""
+    message = paused_notice(FOLLOW, reason)
+
+    assert remedy in message.text
+    assert "<#C0EVENTS001>" in message.text
+    assert str(MEETING) in message.text
+
+
+HOSTILE = st.lists(
+    st.sampled_from(
+        ["<!channel>", "<@U0ANN000001>", "&", "<", ">", "|", "*", "`", "\u202e", "\x00", "\n", ".", "&" * 500]
+    )
+    | st.text(st.characters(exclude_categories=()), max_size=40)
+).map("".join)
+TEXTS = st.none() | HOSTILE
+TIMES = st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001
+ADDRESSES = st.none() | st.sampled_from([STREAM, f"https://a.example/?{'&' * 390}", f"https://a.example/{'x' * 1_900}"])
+EPISODES = st.builds(
+    an_episode,
+    st.sampled_from(Phase),
+    name=TEXTS,
+    playback_url=ADDRESSES,
+    error_reason=TEXTS,
+    raw_status=TEXTS,
+    live_since=st.none() | TIMES,
+    checked_at=st.none() | TIMES,
+    unanswered=st.integers(0, 4),
+)
+CHANGES = st.builds(
+    a_change,
+    st.sampled_from(ChangeKind),
+    name=TEXTS,
+    playback_url=ADDRESSES,
+    error_reason=TEXTS,
+    live_since=st.none() | TIMES,
+    last_seen_live=st.none() | TIMES,
+)
+OUR_MARKUP = re.compile(
+    r"<!date\^\d+\^\{date_short_pretty\} \{time\}\|[-0-9: ]+ UTC>|<#C0EVENTS001>|<https?://[^<>|\s]+\|[^<>|]+>"
+)
+
+
+def assert_harmless(message: Message) -> None:
+    assert complaints(list(message.blocks)) == []
+    assert 0 < len(message.text) <= 4_000
+    json.dumps([message.text, message.blocks], ensure_ascii=False).encode()
+    for text in (message.text, shown(message)):
+        ours = OUR_MARKUP.sub("", text)
+        assert "<" not in ours
+        assert ">" not in ours
+        assert "&" not in re.sub(r"&(amp|lt|gt);", "", ours)
+        assert ours.replace("\n", "").isprintable()
+
+
+@given(EPISODES, st.sampled_from(Volume), st.sampled_from(FollowState))
+def test_whatever_is_seen(episode: Episode, volume: Volume, state: FollowState) -> None:
+    """Slack takes any card, and it calls nobody."""
+    assert_harmless(follow_card(replace(FOLLOW, volume=volume, state=state), episode))
+
+
+@given(CHANGES)
+def test_whatever_is_told(change: Change) -> None:
+    """Slack takes any reply, and it calls nobody."""
+    assert_harmless(change_reply(FOLLOW, change))
+
+
+@given(TEXTS)
+def test_whatever_a_meeting_is_called(name: str | None) -> None:
+    """The words at the end call nobody either."""
+    assert_harmless(expired_reply(FOLLOW, name))
+    assert_harmless(unfollowed_card(FOLLOW, name))
+    assert_harmless(paused_notice(FOLLOW, name or "not_in_channel"))

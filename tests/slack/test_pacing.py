@@ -1,0 +1,151 @@
+"""No channel gets more than a message a second, no workspace more than it takes, and who is told to wait waits."""
+
+from collections.abc import Callable
+
+import pytest
+
+from bot.slack import pacing
+from bot.slack.pacing import Pacing, Rate
+
+FAST = Rate(per_second=1_000, burst=1_000)
+
+
+class Clock:
+    """Stands still, and can be set back."""
+
+    def __init__(self) -> None:
+        self.time = 1_800_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def count(take: Callable[[], float]) -> int:
+    """How many turns there are now."""
+    turns = 0
+    while take() == 0:
+        turns += 1
+    return turns
+
+
+def test_a_channel(clock: Clock) -> None:
+    """Three messages at once, and then one a second; another channel has its own."""
+    pacing = Pacing(clock)
+
+    assert count(lambda: pacing.post("C1")) == 3
+    assert pacing.post("C1") == pytest.approx(1)
+    assert count(lambda: pacing.post("C2")) == 3
+    clock.time += 1
+    assert count(lambda: pacing.post("C1")) == 1
+    clock.time += 3600
+    assert count(lambda: pacing.post("C1")) == 3
+
+
+def test_a_workspace(clock: Clock) -> None:
+    """Fifty messages at once, and then five a second, whichever channels they are for."""
+    pacing = Pacing(clock)
+    channels = iter(range(1_000))
+
+    assert count(lambda: pacing.post(f"C{next(channels)}")) == 50
+    clock.time += 1
+    assert count(lambda: pacing.post(f"C{next(channels)}")) == 5
+
+
+def test_edits(clock: Clock) -> None:
+    """Forty at once, and then fifty a minute; posts are not counted with them."""
+    pacing = Pacing(clock)
+
+    assert count(pacing.edit) == 40
+    assert pacing.post("C1") == 0
+    clock.time += 60
+    assert count(pacing.edit) == 40
+    clock.time += 6
+    assert count(pacing.edit) == 5
+
+
+def test_a_turn_that_is_not_taken(clock: Clock) -> None:
+    """Who has to wait has used up nothing."""
+    pacing = Pacing(clock, posts=Rate(per_second=1, burst=1))
+    assert pacing.post("C1") == 0
+    for _ in range(10):
+        assert pacing.post("C2") > 0
+
+    clock.time += 1
+
+    assert pacing.post("C2") == 0
+    assert count(lambda: pacing.post("C3")) == 0
+
+
+def test_a_channel_that_is_told_to_wait(clock: Clock) -> None:
+    """One that was talking waits alone."""
+    pacing = Pacing(clock)
+    pacing.post("C1")
+    pacing.post("C1")
+
+    pacing.post_refused("C1", 600)
+
+    assert pacing.post("C1") == pytest.approx(600)
+    assert pacing.post("C2") == 0
+    assert pacing.edit() == 0
+    clock.time += 600
+    assert pacing.post("C1") == 0
+
+
+@pytest.mark.parametrize("spoke", [0, 1])
+def test_a_silent_channel_that_is_told_to_wait(clock: Clock, spoke: int) -> None:
+    """Then it is the workspace that has said too much."""
+    pacing = Pacing(clock)
+    for _ in range(spoke):
+        pacing.post("C1")
+    clock.time += 11
+    pacing.post("C1")
+
+    pacing.post_refused("C1", 600)
+
+    assert pacing.post("C2") == pytest.approx(600)
+    clock.time += 600
+    assert pacing.post("C2") == 0
+
+
+def test_edits_that_are_told_to_wait(clock: Clock) -> None:
+    """They wait all together, and nothing else does."""
+    pacing = Pacing(clock)
+
+    pacing.edit_refused(30)
+
+    assert pacing.edit() == pytest.approx(30)
+    assert pacing.post("C1") == 0
+
+
+def test_a_clock_that_is_set_back(clock: Clock) -> None:
+    """Nobody waits for the hour to come again."""
+    pacing = Pacing(clock, per_channel=Rate(per_second=1, burst=2))
+    count(lambda: pacing.post("C1"))
+    pacing.edit_refused(30)
+
+    clock.time -= 3600
+
+    assert pacing.post("C1") <= 1
+    assert pacing.edit() == pytest.approx(30)
+    clock.time += 1
+    assert pacing.post("C1") == 0
+    assert pacing.post("C1") == pytest.approx(1)
+
+
+def test_memory(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of very many channels those that were silent longest are forgotten."""
+    monkeypatch.setattr(pacing, "KEPT_CHANNELS", 2)
+    paced = Pacing(clock, per_channel=Rate(per_second=1, burst=1), posts=FAST)
+    for channel in ("C1", "C2", "C1", "C3"):
+        paced.post(channel)
+
+    assert paced.post("C1") > 0
+    assert paced.post("C2") == 0
