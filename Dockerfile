@@ -29,6 +29,7 @@ RUN groupadd --gid 10001 bot \
 COPY --from=builder /opt/livestream-bot /opt/livestream-bot
 
 ENV PATH=/opt/livestream-bot/bin:$PATH \
+    HOME=/var/lib/livestream-bot \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONFAULTHANDLER=1 \
     PYTHONUNBUFFERED=1 \

@@ -15,7 +15,7 @@ TO_RUN := $(VENV)/.ready-to-run
 TO_DEVELOP := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test coverage check lint format-check types manifests dockerfile fmt bench screenshots monkey lock clean
+.PHONY: help demo run test coverage check lint format-check types manifests dockerfile fmt bench screenshots monkey audit licences lock clean
 
 help: ## Say what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,12 @@ screenshots: $(TO_DEVELOP) ## Take the README's pictures anew, from the real pag
 
 monkey: $(TO_DEVELOP) ## Click at random on the real page (needs Chromium); ARGS="--minutes 10"
 	$(BIN)/python -m tests.sandbox.page.browser.monkey $(ARGS)
+
+audit: $(TO_DEVELOP) ## Ask whether a vulnerability of what the bot needs is known (needs the internet)
+	@$(BIN)/python -m tests.dependencies audit
+
+licences: $(TO_DEVELOP) ## List what the bot needs, with its licences
+	@$(BIN)/python -m tests.dependencies licences
 
 lock: ## Write the lock files anew; ARGS=--upgrade takes newer versions
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && set -e && \

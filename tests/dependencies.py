@@ -1,0 +1,133 @@
+"""What the bot depends on: known vulnerabilities (`make audit`) and licences (`make licences`)."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+
+import typer
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCK = ROOT / "requirements.txt"
+
+# Words of before there was License-Expression, as the classifiers and the field License have them.
+_SPDX = {
+    "Apache 2": "Apache-2.0",
+    "Apache 2.0": "Apache-2.0",
+    "Apache License 2.0": "Apache-2.0",
+    "Apache License, Version 2.0": "Apache-2.0",
+    "Apache Software License": "Apache-2.0",
+    "ISC License (ISCL)": "ISC",
+    "MIT License": "MIT",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "Python Software Foundation License": "PSF-2.0",
+}
+# What stands in the third clause, and in no other licence.
+_THIRD_CLAUSE = re.compile(r"Neither the name of .* nor the names of its\s+contributors", re.DOTALL)
+_UNREACHABLE = re.compile(r"ConnectionError|ConnectTimeout|ReadTimeout|Could not connect|Failed to resolve|ProxyError")
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A package as the lock file pins it."""
+
+    name: str
+    version: str
+    hashes: int
+    """How many files it may be."""
+    installed_here: bool
+    """Else it is for another system or Python."""
+
+
+def locked(path: Path = LOCK) -> Iterator[Locked]:
+    """What a lock file pins. Raises ValueError where a line pins no version."""
+    for entry in re.split(r"\n(?=\S)", path.read_text(encoding="utf-8")):
+        text = re.sub(r"#.*|\\$", "", entry, flags=re.MULTILINE)
+        requirement, *hashes = text.split("--hash=")
+        if requirement.strip():
+            yield _pinned(Requirement(requirement.strip()), len(hashes))
+
+
+def _pinned(requirement: Requirement, hashes: int) -> Locked:
+    (specifier,) = requirement.specifier
+    if specifier.operator != "==":
+        raise ValueError(f"{requirement} is not pinned")
+    here = requirement.marker is None or requirement.marker.evaluate()
+    return Locked(requirement.name, specifier.version, hashes, here)
+
+
+def licence(package: Distribution) -> str:
+    """A package's licence, as an SPDX expression where that can be told; else its own words, or `unknown`."""
+    metadata = package.metadata
+    if "License-Expression" in metadata:
+        return metadata["License-Expression"]
+    classifiers = [
+        words.rpartition(" :: ")[2] for words in metadata.get_all("Classifier") or [] if words.startswith("License ::")
+    ]
+    text = "".join(metadata.get_all("License") or []).strip()
+    # The field tells the kinds of BSD apart, and the classifier does not. Some have the whole text in it.
+    if _THIRD_CLAUSE.search(text):
+        return "BSD-3-Clause"
+    field = text.partition("\n")[0]
+    words = [field] if not classifiers or field.startswith("BSD-") else classifiers
+    return " AND ".join(_SPDX.get(word, word) for word in words) or "unknown"
+
+
+def licences() -> list[tuple[str, str, str]]:
+    """Name, version and licence of all that the bot needs at run time on this system."""
+    packages = [distribution(package.name) for package in locked() if package.installed_here]
+    return [(package.name, package.version, licence(package)) for package in packages]
+
+
+def verdict(report: str, log: str) -> tuple[str, int]:
+    """What pip-audit's JSON report and log come to: sentences, and the exit status.
+
+    What could not be asked is no finding, and never read as "nothing was found".
+    """
+    try:
+        packages = json.loads(report)["dependencies"]
+    except (ValueError, KeyError, TypeError):
+        if _UNREACHABLE.search(log):
+            return "The database of vulnerabilities could not be reached: nothing was audited.", 0
+        return f"pip-audit failed:\n{log.strip()}", 2
+    skipped = [package["name"] for package in packages if "skip_reason" in package]
+    found = [
+        f"{package['name']} {package['version']}: {vulnerability['id']},"
+        f" mended in {', '.join(vulnerability['fix_versions']) or 'no version yet'}"
+        for package in packages
+        for vulnerability in package.get("vulns", [])
+    ]
+    if found:
+        return "\n".join(found), 1
+    if len(skipped) == len(packages):
+        return "The database of vulnerabilities could not be reached: nothing was audited.", 0
+    audited = f"{len(packages) - len(skipped)} packages have no known vulnerability."
+    return f"{audited} Not audited: {', '.join(skipped)}." if skipped else audited, 0
+
+
+def audit() -> tuple[str, int]:
+    """Ask pip-audit about what the lock file pins."""
+    options = ["--require-hashes", "--disable-pip", "--format=json", "--progress-spinner=off", "--timeout=10"]
+    command = [sys.executable, "-m", "pip_audit", f"--requirement={LOCK}", *options]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    return verdict(done.stdout, done.stderr)
+
+
+def main(what: str) -> int:
+    """Run one of the two make targets; the exit status."""
+    if what == "audit":
+        sentences, status = audit()
+        typer.echo(sentences)
+        return status
+    for name, version, words in licences():
+        typer.echo(f"{name:26} {version:12} {words}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,70 @@
+"""A rolling upgrade as people see it: an older bot in a process of its own, and a newer one beside it."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from bot.sandbox.realtimekit import seeds
+from bot.store.address import parse
+from bot.store.database import connect
+from bot.store.migrating import migrate
+from tests.postgres import Postgres, postgres
+from tests.scenarios.newer import newer_migrations
+from tests.scenarios.story import Story, cards
+
+__all__ = ["postgres"]
+
+MEETING = seeds.NEVER_LIVE
+
+
+@pytest.fixture
+async def database_url(postgres: Postgres) -> AsyncIterator[str]:
+    name = await postgres.create()
+    yield postgres.url(name)
+    await postgres.drop(name)
+
+
+async def revision(url: str) -> object:
+    """What the tables are now."""
+    engine = connect(parse(url))
+    async with engine.connect() as connection:
+        found: object = await connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    await engine.dispose()
+    return found
+
+
+async def test_a_livestream_across_an_upgrade(
+    fast: Story, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It starts on the older version, goes live while both run, and ends on the newer one: each change is told once,
+    in one thread, and either version answers people all the while."""
+    async with contextlib.AsyncExitStack() as older_bots:
+        older = await older_bots.enter_async_context(fast.process(database_url))
+        fast.slack.request_url = f"{older.url}/slack/events"
+        await fast.follow(MEETING)
+        fast.world.kit.start(MEETING, "Keynote")
+        await fast.until_told(MEETING, "starting")
+
+        monkeypatch.setattr(migrate, "__defaults__", (newer_migrations(tmp_path),))
+        async with fast.world.bot(database_url=database_url):
+            assert await revision(database_url) == "next"
+            fast.world.kit.go_live(MEETING)
+            await fast.until_told(MEETING, "starting", "live")
+            by_newer = await fast.world.ask("following")
+            fast.slack.request_url = f"{older.url}/slack/events"
+            by_older = await fast.world.ask("following")
+            fast.slack.request_url = f"{fast.world.bot_url}/slack/events"
+            await older_bots.aclose()
+
+            fast.world.kit.end(MEETING)
+            await fast.until_told(MEETING, "starting", "live", "ended")
+            await fast.pass_time(90)  # longer than any lease
+            await fast.until_told(MEETING, "starting", "live", "ended")
+
+    assert await older.ended() == 0
+    assert len(cards(fast.slack, MEETING)) == 1
+    assert "Keynote" in by_newer.text + str(by_newer.blocks)
+    assert "Keynote" in by_older.text + str(by_older.blocks)

@@ -1,0 +1,113 @@
+"""What the bot depends on is pinned, checked by its hashes, under licences that may be used, and can be audited."""
+
+import json
+import re
+from email.message import Message
+from importlib.metadata import Distribution
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from tests.dependencies import ROOT, licence, licences, locked, verdict
+
+# Each may be used in, and shipped with, a program under the MIT licence. MPL-2.0 asks for the changed files of that
+# package alone.
+ALLOWED = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "Unlicense"}
+
+
+def named(expression: str) -> set[str]:
+    return set(re.split(r"\s+(?:AND|OR)\s+|[()]", expression)) - {""}
+
+
+@pytest.mark.parametrize(("name", "version", "words"), licences())
+def test_licences(name: str, version: str, words: str) -> None:
+    """Each package that the bot needs at run time is under licences of the list."""
+    assert named(words) <= ALLOWED, f"{name} {version}: {words}"
+
+
+@pytest.mark.parametrize("path", ["requirements.txt", "requirements-dev.txt", "requirements-build.txt"])
+def test_pinned(path: str) -> None:
+    """Each package is pinned to one version, with the hash of each file that it may be."""
+    packages = list(locked(ROOT / path))
+
+    assert packages
+    assert [package.name for package in packages if not package.hashes] == []
+    assert len({package.name for package in packages}) == len(packages)
+
+
+def test_an_open_version_is_noticed(tmp_path: Path) -> None:
+    """The check above can fail: a lower bound is no pin."""
+    path = tmp_path / "requirements.txt"
+    path.write_text("# made by hand\nstarlette>=1.0 \\\n    --hash=sha256:00\n")
+
+    with pytest.raises(ValueError, match="not pinned"):
+        list(locked(path))
+
+
+def test_hashes_are_checked() -> None:
+    """Whatever installs from a lock file, in the Makefile and the Dockerfile, demands the hashes."""
+    text = "".join((ROOT / path).read_text(encoding="utf-8") for path in ("Makefile", "Dockerfile"))
+    installing = [line for line in text.splitlines() if re.search(r"install\b.*-r requirements", line)]
+
+    assert len(installing) == 4
+    assert all("--require-hashes" in line for line in installing)
+
+
+class Package:
+    def __init__(self, **headers: str | list[str]) -> None:
+        self.metadata = Message()
+        for name, values in headers.items():
+            for value in [values] if isinstance(values, str) else values:
+                self.metadata[name.replace("_", "-")] = value
+
+
+@pytest.mark.parametrize(
+    ("package", "expected"),
+    [
+        (Package(License_Expression="MIT OR Apache-2.0", License="other"), "MIT OR Apache-2.0"),
+        (Package(Classifier=["Topic :: Chat", "License :: OSI Approved :: MIT License"]), "MIT"),
+        (Package(License="BSD-2-Clause", Classifier=["License :: OSI Approved :: BSD License"]), "BSD-2-Clause"),
+        (Package(License="Copyright A.\nNeither the name of A nor the names of its contributors"), "BSD-3-Clause"),
+        (Package(License="Apache 2.0\n\n  1. Definitions"), "Apache-2.0"),
+        (Package(Classifier=["License :: OSI Approved :: GNU Affero GPL"]), "GNU Affero GPL"),
+        (Package(), "unknown"),
+    ],
+)
+def test_reading_a_licence(package: Package, expected: str) -> None:
+    """A licence is found wherever packages write it, and words that say nothing are not on the list."""
+    assert licence(cast("Distribution", package)) == expected
+
+
+SKIPPED = {"name": "b", "skip_reason": "not found"}
+CLEAN = {"name": "a", "version": "1", "vulns": []}
+VULNERABLE = {"name": "c", "version": "2", "vulns": [{"id": "CVE-1", "fix_versions": ["3"]}]}
+
+
+@pytest.mark.parametrize(
+    ("packages", "sentences", "status"),
+    [
+        ([CLEAN], "1 packages have no known vulnerability.", 0),
+        ([CLEAN, SKIPPED], "1 packages have no known vulnerability. Not audited: b.", 0),
+        ([CLEAN, VULNERABLE, SKIPPED], "c 2: CVE-1, mended in 3", 1),
+        ([SKIPPED], "The database of vulnerabilities could not be reached: nothing was audited.", 0),
+    ],
+)
+def test_audit(packages: list[Any], sentences: str, status: int) -> None:
+    """A finding fails; a database that knows none of the packages is not taken for a clean bill."""
+    assert verdict(json.dumps({"dependencies": packages, "fixes": []}), "") == (sentences, status)
+
+
+@pytest.mark.parametrize(
+    ("log", "sentences", "status"),
+    [
+        ("requests.exceptions.ConnectionError: no route", "could not be reached", 0),
+        ("ERROR:pip_audit._cli: invalid requirements file", "invalid requirements file", 2),
+    ],
+)
+def test_no_audit(log: str, sentences: str, status: int) -> None:
+    """Without a network nothing fails, and it is said; anything else that goes wrong fails."""
+    text, code = verdict("", log)
+
+    assert sentences in text
+    assert code == status

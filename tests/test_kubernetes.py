@@ -1,0 +1,288 @@
+"""The Kubernetes manifests: valid without a cluster, in agreement with the bot, and giving it no more than it needs."""
+
+import copy
+import inspect
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate  # type: ignore[import-untyped]
+import pytest
+import yaml
+
+from bot import __version__
+from bot.app import DRAIN_SECONDS
+from bot.config import Settings, load
+from bot.errors import ConfigurationError
+from bot.metrics import Metrics
+from bot.serving import serving
+from bot.web import create_web
+from tests.deploying import REQUIRED, ROOT, SETTINGS, code_block, dockerfile, documents
+
+FOLDER = "manifests/kubernetes"
+VERSIONS = ["1.30", "1.33", "1.37"]
+FILES = documents(f"{FOLDER}/kustomization.yaml")[0]["resources"]
+needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+SECRETS = {
+    "DATABASE_URL": "postgresql+asyncpg://livestream:word@postgres.example.com/livestream",
+    "CLOUDFLARE_API_TOKEN": "token",
+    "SLACK_BOT_TOKEN": "xoxb-1",
+    "SLACK_SIGNING_SECRET": "secret",
+}
+
+
+def one(kind: str) -> dict[str, Any]:
+    """The one object of this kind."""
+    (found,) = [entry for file in FILES for entry in documents(f"{FOLDER}/{file}") if entry["kind"] == kind]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.fixture
+def deployment() -> dict[str, Any]:
+    spec = one("Deployment")["spec"]
+    assert isinstance(spec, dict)
+    return spec
+
+
+@pytest.fixture
+def pod(deployment: dict[str, Any]) -> dict[str, Any]:
+    spec = deployment["template"]["spec"]
+    assert isinstance(spec, dict)
+    return spec
+
+
+@pytest.fixture
+def container(pod: dict[str, Any]) -> dict[str, Any]:
+    (found,) = pod["containers"]
+    assert isinstance(found, dict)
+    return found
+
+
+def secret_references(container: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for entry in container["env"]:
+        if "valueFrom" in entry:
+            yield entry["name"], entry["valueFrom"]["secretKeyRef"]
+
+
+def served() -> set[str]:
+    """Every path of the bot's, with Slack by HTTP and with webhooks."""
+    anything: Any = (None, None)
+    return {getattr(route, "path", "") for route in create_web(Metrics(), {}, anything, anything).routes}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("file", FILES)
+def test_kubernetes_would_accept_it(file: str, version: str) -> None:
+    """The schema of this Kubernetes finds nothing wrong: no unknown key, no missing one, no value of another kind."""
+    for entry in documents(f"{FOLDER}/{file}"):
+        assert kubernetes_validate.validate(entry, version, strict=True) == version
+
+
+def test_the_schema_would_notice_a_mistake() -> None:
+    """The check above can fail: a word that is misspelt is refused."""
+    wrong = copy.deepcopy(one("Deployment"))
+    wrong["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
+
+    with pytest.raises(kubernetes_validate.ValidationError, match="readinesProbe"):
+        kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
+
+
+def test_no_file_is_forgotten() -> None:
+    """Each file in the folder is applied."""
+    there = {path.name for path in (ROOT / FOLDER).iterdir()}
+
+    assert there == {*FILES, "kustomization.yaml"}
+
+
+def rendered(folder: Path) -> dict[str, Any]:
+    """What `kubectl apply --kustomize` would send, by kind."""
+    command = ["kubectl", "kustomize", str(folder)]
+    sent = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    return {entry["kind"]: entry for entry in yaml.safe_load_all(sent)}
+
+
+@needs_kubectl
+def test_kubectl_reads_it() -> None:
+    """What `kubectl apply --kustomize` would send is what stands in the files."""
+    written = [entry for file in FILES for entry in documents(f"{FOLDER}/{file}")]
+
+    assert rendered(ROOT / FOLDER) == {entry["kind"]: entry for entry in written}
+
+
+@needs_kubectl
+def test_the_documented_overlay(tmp_path: Path) -> None:
+    """The kustomization of docs/company.md puts each value where it belongs, and leaves none of ours."""
+    (tmp_path / "livestream-bot").symlink_to(ROOT)
+    overlay = tmp_path / "ours"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text(code_block("docs/company.md", "apiVersion: kustomize"))
+    found = rendered(overlay)
+
+    (container,) = found["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"images.example.com/livestream-bot:{__version__}"
+    assert "" not in found["ConfigMap"]["data"].values()
+    assert "bot.example.com" not in str(found["Ingress"])
+    assert kubernetes_validate.validate(found["Ingress"], VERSIONS[-1], strict=True)
+
+
+def test_one_namespace_and_one_name() -> None:
+    """All of it is found under the same name, and whatever selects pods selects the Deployment's."""
+    labels = one("Deployment")["spec"]["template"]["metadata"]["labels"]
+    for file in FILES:
+        for entry in documents(f"{FOLDER}/{file}"):
+            assert entry["metadata"]["name"] == "livestream-bot"
+            assert entry["kind"] == "Namespace" or entry["metadata"]["namespace"] == "livestream-bot"
+
+    assert one("Deployment")["spec"]["selector"]["matchLabels"] == labels
+    assert one("Service")["spec"]["selector"] == labels
+    assert one("PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == labels
+    assert one("NetworkPolicy")["spec"]["podSelector"]["matchLabels"] == labels
+    spread = one("Deployment")["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert [entry["labelSelector"]["matchLabels"] for entry in spread] == [labels, labels]
+
+
+def test_it_is_this_version(container: dict[str, Any]) -> None:
+    """The image's tag is the version of this code."""
+    assert container["image"] == f"livestream-bot:{__version__}"
+
+
+def test_the_bot_knows_its_settings(container: dict[str, Any]) -> None:
+    """Every variable that the pod gets is one of the bot's, each from one place, and no required one is missing."""
+    listed = [*one("ConfigMap")["data"], *(entry["name"] for entry in container["env"])]
+
+    assert len(listed) == len(set(listed))
+    assert REQUIRED <= set(listed) <= SETTINGS
+
+
+def test_the_bot_takes_its_settings(container: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the secrets there, just what is left to be filled in is missing, and the rest has good values."""
+    plain = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+    for name, value in (one("ConfigMap")["data"] | plain | SECRETS).items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigurationError) as caught:
+        load(Settings)
+    assert [mistake.split()[0] for mistake in caught.value.mistakes] == ["CLOUDFLARE_ACCOUNT_ID", "REALTIMEKIT_APP_ID"]
+    monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "account")
+    monkeypatch.setenv("REALTIMEKIT_APP_ID", "app")
+    assert load(Settings).host == "0.0.0.0"
+
+
+def test_secrets_come_from_the_secret(container: dict[str, Any]) -> None:
+    """Each secret setting is a reference to the key of the same name, and none has a value in a file."""
+    secret = {name.upper() for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
+    references = dict(secret_references(container))
+
+    assert set(references) == secret
+    assert all(ref["name"] == "livestream-bot" and ref["key"] == name for name, ref in references.items())
+    assert not secret & set(one("ConfigMap")["data"])
+
+
+def test_the_documented_secret_is_complete(container: dict[str, Any]) -> None:
+    """The file that docs/company.md shows has every key without which a pod does not start, and values of nobody's."""
+    lines = [line.partition("=") for line in code_block("docs/company.md", "DATABASE_URL=").splitlines()]
+    documented = {name: value for name, _, value in lines}
+    references = dict(secret_references(container))
+
+    assert {name for name, ref in references.items() if not ref.get("optional")} <= set(documented) <= set(references)
+    assert not any(re.search(r"xox[bp]-\d", value) for value in documented.values())
+
+
+def test_the_probes_exist(container: dict[str, Any]) -> None:
+    """Each probe asks for a path that the bot serves, at the port that it listens on; so does Prometheus."""
+    probes = {kind: container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
+    annotations = one("Deployment")["spec"]["template"]["metadata"]["annotations"]
+
+    assert {probe["path"] for probe in probes.values()} | {annotations["prometheus.io/path"]} <= served()
+    assert {kind: probe["path"] for kind, probe in probes.items()} == {
+        "startup": "/healthz",
+        # Slack's being away is no reason to kill a bot.
+        "liveness": "/healthz",
+        "readiness": "/readyz",
+    }
+    assert {probe["port"] for probe in probes.values()} == {container["ports"][0]["name"]}
+
+
+def test_the_way_in_exists() -> None:
+    """The Ingress passes on what the bot takes from outside, and neither health nor metrics."""
+    (rule,) = one("Ingress")["spec"]["rules"]
+    paths = rule["http"]["paths"]
+
+    assert {path["path"] for path in paths} == served() - {"/healthz", "/readyz", "/metrics"}
+    assert {path["pathType"] for path in paths} == {"Exact"}
+    assert {path["backend"]["service"]["name"] for path in paths} == {one("Service")["metadata"]["name"]}
+    assert one("Ingress")["spec"]["tls"][0]["hosts"] == [rule["host"]]
+
+
+def test_the_ports_agree(container: dict[str, Any]) -> None:
+    """The image, its settings, the Service, the policy and Prometheus mean the same port."""
+    (port,) = container["ports"]
+    number = port["containerPort"]
+    (service_port,) = one("Service")["spec"]["ports"]
+    (ingress,) = one("NetworkPolicy")["spec"]["ingress"]
+    environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+    annotations = one("Deployment")["spec"]["template"]["metadata"]["annotations"]
+
+    assert str(number) == dockerfile("EXPOSE") == environment["PORT"] == annotations["prometheus.io/port"]
+    assert ingress["ports"] == [{"port": number, "protocol": "TCP"}]
+    assert service_port["targetPort"] == port["name"]
+
+
+def test_it_may_do_nothing(pod: dict[str, Any], container: dict[str, Any]) -> None:
+    """The pod is the image's user and not root, writes nothing, can gain nothing, and has no token of the cluster's."""
+    uid, gid = map(int, dockerfile("USER").split(":"))
+
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": uid,
+        "runAsGroup": gid,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["automountServiceAccountToken"] is one("ServiceAccount")["automountServiceAccountToken"] is False
+    assert pod["serviceAccountName"] == one("ServiceAccount")["metadata"]["name"]
+    assert not {"volumes", "hostNetwork", "hostPID", "hostIPC", "initContainers"} & set(pod)
+    assert one("Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_it_goes_only_where_it_must() -> None:
+    """DNS, https to the public internet, and PostgreSQL; nothing else."""
+    policy = one("NetworkPolicy")["spec"]
+    dns, https, database = policy["egress"]
+
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert [(entry["port"], entry["protocol"]) for entry in dns["ports"]] == [(53, "UDP"), (53, "TCP")]
+    assert [entry["port"] for entry in https["ports"]] == [443]
+    assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(https["to"][0]["ipBlock"]["except"])
+    assert [entry["port"] for entry in database["ports"]] == [5432]
+
+
+def test_an_upgrade_leaves_no_gap(deployment: dict[str, Any]) -> None:
+    """An old pod goes when a new one is ready; at least one is there while a node is emptied."""
+    assert deployment["strategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+    }
+    assert deployment["replicas"] - one("PodDisruptionBudget")["spec"]["maxUnavailable"] >= 1
+
+
+def test_the_drain_is_waited_for(pod: dict[str, Any], container: dict[str, Any]) -> None:
+    """Nobody kills a pod that still finishes its work."""
+    announced = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    http = inspect.signature(serving).parameters["drain_seconds"].default
+
+    assert pod["terminationGracePeriodSeconds"] >= announced + http + DRAIN_SECONDS + 15
+
+
+def test_resources(container: dict[str, Any]) -> None:
+    """Memory is bounded; the processor is not, since Slack waits three seconds for an acknowledgement and no longer."""
+    assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+    assert set(container["resources"]["limits"]) == {"memory"}
