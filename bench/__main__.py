@@ -1,45 +1,108 @@
-"""`make bench`: prints a table. Needs Linux, for the bot's CPU time and memory are read from /proc."""
+"""`make bench`: the bot beside three others, under the same loads. Needs Linux, for what is used is read from /proc."""
 
 import argparse
-import asyncio
+import dataclasses
+import os
+import platform
 import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
 
-from bench.commands import Figures, burst
+import uvloop
 
-_COLUMNS = (
-    ("asked", "{:.0f}"),
-    ("answered", "{:.0f}"),
-    ("ack_p50", "{:.0f} ms"),
-    ("ack_p99", "{:.0f} ms"),
-    ("reply_p50", "{:.0f} ms"),
-    ("reply_p99", "{:.0f} ms"),
-    ("seconds", "{:.1f} s"),
-    ("cpu_ms_per_command", "{:.1f} ms"),
-    ("memory_mb", "{:.0f} MB"),
-)
+from bench import contender as contenders
+from bench import tables
+from bench.contender import Contender, DidNotStart
+from bench.measuring import CLOUDFLARE_SECONDS, Figures, Load, measure, median
+
+LOADS = {
+    load.name: load
+    for load in (
+        Load("burst", 1500, at_once=64),
+        Load("steady", 1500, per_second=50),
+        Load("one-meeting", 1500, at_once=64, one_meeting=True),
+    )
+}
+_FLOORS = (contenders.FLOOR.name, contenders.SAME_QUESTIONS.name)
+_LONGEST_ACK_MS = 1000
+_LEGEND = """\
+at a time: not acknowledged yet. late: not acknowledged within Slack's 3 s, or never. CPU: for each command.
+memory: peak. Both are of all processes; x floors: how many times that of the two floors, in their order.
+asks: questions to Cloudflare for each command. load: of one core, what the load and the peers themselves took.
+The first floor and both Bolts ask Cloudflare one question, the second floor all that the bot asks for its card."""
 
 
 def main() -> None:
-    """Measure the bot over HTTP and over Socket Mode."""
-    parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("--commands", type=int, default=1500)
-    parser.add_argument("--at-once", type=int, default=64)
-    arguments = parser.parse_args()
-    print(f"{arguments.commands} commands, {arguments.at_once} at a time, Cloudflare answering in 100 ms\n")
-    print(_row("", [name for name, _ in _COLUMNS]))
-    for mode in ("http", "socket"):
-        figures = asyncio.run(burst(arguments.commands, arguments.at_once, mode))
-        print(_row(mode, _cells(figures)))
-        if figures.answered < figures.asked or figures.ack_p99 >= 1000:
-            sys.exit("Some were not answered, or the 99th percentile of the acknowledgements is 1 s or more.")
+    """Measure and print; exit 1 when the bot left someone without an answer or was slow to acknowledge."""
+    arguments = _arguments()
+    try:
+        short = uvloop.run(_bench(arguments))
+    except DidNotStart as error:
+        sys.exit(f"A contender did not start. Its last words:\n{error}")
+    if short:
+        sys.exit(f"Some were not answered, or the acknowledgements' p99 is 1 s or more: {'; '.join(short)}")
 
 
-def _cells(figures: Figures) -> list[str]:
-    return [form.format(getattr(figures, name)) for name, form in _COLUMNS]
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=contenders.ALL, default=list(contenders.ALL), help="contenders")
+    parser.add_argument("--loads", nargs="+", choices=LOADS, default=list(LOADS))
+    parser.add_argument("--commands", type=int, help="for each load, instead of 1,500")
+    parser.add_argument("--repeat", type=int, default=1, help="rounds, of which each figure's median is shown")
+    parser.add_argument("--against", type=Path, help="another checkout of this repository, whose bot is measured too")
+    parser.add_argument("--markdown", action="store_true", help="tables for docs/measurements.md")
+    return parser.parse_args()
 
 
-def _row(first: str, cells: list[str]) -> str:
-    return f"{first:<8}" + "".join(f"{cell:>20}" if cell == "cpu_ms_per_command" else f"{cell:>11}" for cell in cells)
+async def _bench(arguments: argparse.Namespace) -> list[str]:
+    """Who fell short under which load."""
+    starts: dict[str, list[float]] = defaultdict(list)
+    chosen = _chosen(arguments)
+    print(f"{os.cpu_count()} cores, Python {platform.python_version()}. ", end="")
+    print(f"Cloudflare answers in {CLOUDFLARE_SECONDS * 1000:.0f} ms.", flush=True)
+    short = []
+    for name in arguments.loads:
+        load = dataclasses.replace(LOADS[name], commands=arguments.commands or LOADS[name].commands)
+        figures = await _rounds(chosen, load, arguments.repeat, starts)
+        _print(load.description, tables.of_load(figures, _FLOORS), arguments.markdown)
+        short += [f"{who}, {load.description}" for who, one in figures.items() if _falls_short(who, one)]
+    _print("Start", tables.of_starts(starts), arguments.markdown)
+    print(f"\n{_LEGEND}")
+    return short
+
+
+def _chosen(arguments: argparse.Namespace) -> list[Contender]:
+    chosen = [contenders.ALL[name] for name in arguments.only]
+    if arguments.against:
+        chosen.append(dataclasses.replace(contenders.BOT, name="the other bot", checkout=arguments.against.resolve()))
+    for contender in chosen:
+        if contender.missing:
+            print(f"{contender.name} is left out, since {' and '.join(contender.missing)} is not installed.")
+            print("  .venv/bin/pip install --editable '.[bench]'")
+    return [contender for contender in chosen if not contender.missing]
+
+
+async def _rounds(
+    chosen: Sequence[Contender], load: Load, rounds: int, starts: dict[str, list[float]]
+) -> dict[str, Figures]:
+    """One after another, round by round, so that what else the machine does hits all alike."""
+    runs: dict[str, list[Figures]] = defaultdict(list)
+    for _ in range(rounds):
+        for contender in chosen:
+            figures = await measure(contender, load)
+            runs[contender.name].append(figures)
+            starts[contender.name].append(figures.start)
+    return {name: median(figures) for name, figures in runs.items()}
+
+
+def _falls_short(who: str, figures: Figures) -> bool:
+    bots = (contenders.BOT.name, contenders.BOT_SOCKET.name)
+    return who in bots and (figures.answered < figures.asked or figures.ack_p99 >= _LONGEST_ACK_MS)
+
+
+def _print(title: str, table: tables.Table, markdown: bool) -> None:
+    print(f"\n{title}\n\n{table.markdown() if markdown else table.text()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,128 +1,184 @@
-"""Many slash commands at once: are all answered, and how soon acknowledged?
-
-The sandbox and those who type share this process; the bot has its own.
-"""
+"""Slash commands as Slack sends them, signed, and the ways that they reach a contender."""
 
 import asyncio
 import contextlib
-import os
+import hashlib
+import hmac
+import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol, cast
+from urllib.parse import urlencode, urlsplit
 
-from bot.sandbox.bot_process import BotProcess, Mode, bot_process, settings_for
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import RealtimeKit
-from bot.sandbox.slack import ANN, GENERAL, Event, EventKind, Message, Outcome, Slack
-from bot.serving import listen, serving
+import httptools
+from websockets.asyncio.server import ServerConnection, serve
 
-CLOUDFLARE_SECONDS = 0.1
-_LONGEST_WAIT = 30.0
+from bench.peer import SIGNING_SECRET
+
+_FIELDS = {
+    "token": "gIkuvaNzQIHg97ATvDxqgjtO",
+    "team_id": "T0BENCH01",
+    "team_domain": "bench",
+    "channel_id": "C0GENERAL",
+    "channel_name": "general",
+    "user_id": "U0ANN0001",
+    "user_name": "ann",
+    "command": "/livestream",
+    "api_app_id": "A0BENCH01",
+    "is_enterprise_install": "false",
+    "trigger_id": "1234567890.1234567890.0123456789abcdef0123456789abcdef",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What one run measured; times in milliseconds."""
+class Command:
+    """One command; its number is in the address where the reply goes."""
 
-    asked: int
-    answered: int
-    ack_p50: float
-    ack_p99: float
-    reply_p50: float
-    reply_p99: float
-    seconds: float
-    cpu_ms_per_command: float
-    memory_mb: float
+    number: int
+    text: str
+    peer_url: str
+
+    def fields(self) -> dict[str, str]:
+        """The form, or the payload of an envelope."""
+        return {**_FIELDS, "text": self.text, "response_url": f"{self.peer_url}/commands/{self.number}"}
 
 
-@dataclass(slots=True)
-class _Bench:
-    slack: Slack
-    kit: RealtimeKit
-    bot: BotProcess
+class Way(Protocol):
+    """How commands reach a contender."""
+
+    async def deliver(self, command: Command) -> bool:
+        """Whether it was acknowledged. Raises OSError where the connection broke."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections."""
+        ...
 
 
-async def burst(commands: int, at_once: int, mode: Mode) -> Figures:
-    """`commands` for as many different live meetings, `at_once` under way, Cloudflare answering in 100 ms."""
-    async with _bench(mode) as bench:
-        meetings = [bench.kit.add_meeting(f"Meeting {number}").id for number in range(commands)]
-        for meeting_id in meetings:
-            bench.kit.go_live(meeting_id)
-        return await _measure(bench, meetings, at_once)
+class Http:
+    """Over kept-alive connections, as many as are needed at once."""
+
+    def __init__(self, url: str) -> None:
+        self._address = urlsplit(url)
+        self._host, self._port = self._address.hostname or "", self._address.port or 80
+        self._idle: list[_Line] = []
+
+    async def deliver(self, command: Command) -> bool:
+        """Post it, signed now."""
+        line = await self._line()
+        try:
+            status = await line.ask(self._request(command))
+        except ConnectionResetError:
+            # It had been idle, and the server closed it in this moment.
+            line = await self._new_line()
+            status = await line.ask(self._request(command))
+        if not line.closed:
+            self._idle.append(line)
+        return status == 200
+
+    def close(self) -> None:
+        """Close all connections."""
+        for line in self._idle:
+            line.close()
+
+    async def _line(self) -> "_Line":
+        while self._idle:
+            if not (line := self._idle.pop()).closed:
+                return line
+        return await self._new_line()
+
+    async def _new_line(self) -> "_Line":
+        loop = asyncio.get_running_loop()
+        _, line = await loop.create_connection(_Line, self._host, self._port)
+        return line
+
+    def _request(self, command: Command) -> bytes:
+        body = urlencode(command.fields()).encode()
+        timestamp = str(int(time.time())).encode()
+        signed = hmac.new(SIGNING_SECRET.encode(), b"v0:" + timestamp + b":" + body, hashlib.sha256).hexdigest()
+        return (
+            b"POST /slack/events HTTP/1.1\r\nhost: %b\r\nuser-agent: Slackbot 1.0 (+https://api.slack.com/robots)\r\n"
+            b"accept-encoding: gzip,deflate\r\naccept: application/json,*/*\r\n"
+            b"x-slack-request-timestamp: %b\r\nx-slack-signature: v0=%b\r\n"
+            b"content-type: application/x-www-form-urlencoded\r\ncontent-length: %d\r\n\r\n%b"
+        ) % (self._address.netloc.encode(), timestamp, signed.encode(), len(body), body)
 
 
-@contextlib.asynccontextmanager
-async def _bench(mode: Mode) -> AsyncIterator[_Bench]:
-    clock = Clock()
-    kit, slack = RealtimeKit(clock), Slack(clock)
-    kit.latency = CLOUDFLARE_SECONDS
-    async with (
-        slack.running() as local,
-        serving(kit.asgi, listen(), drain_seconds=1) as kit_url,
-        bot_process(settings_for(slack, local.base_url, kit, kit_url, mode)) as bot,
-    ):
-        slack.request_url = f"{bot.url}/slack/events" if mode == "http" else None
-        yield _Bench(slack, kit, bot)
+class _Line(asyncio.Protocol):
+    """One connection, one request at a time."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._status: asyncio.Future[int] | None = None
+
+    @property
+    def closed(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
+    async def ask(self, request: bytes) -> int:
+        """The status of the answer."""
+        assert self._transport is not None
+        self._status = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return await self._status
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        if self._status is not None and not self._status.done():
+            self._status.set_result(self._parser.get_status_code())
+        if not self._parser.should_keep_alive():
+            self.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        if self._status is not None and not self._status.done():
+            self._status.set_exception(ConnectionResetError("closed without an answer"))
 
 
-async def _measure(bench: _Bench, meetings: list[str], at_once: int) -> Figures:
-    replies: dict[str, float] = {}
-    asked_at: dict[str, float] = {}
+class Socket:
+    """Over the Socket Mode connection that the contender opens."""
 
-    all_replied = asyncio.Event()
+    def __init__(self) -> None:
+        self._connections: list[ServerConnection] = []
+        self._waiting: dict[str, asyncio.Future[None]] = {}
 
-    def note(event: Event) -> None:
-        if event.kind is EventKind.MESSAGE_POSTED and isinstance(event.subject, Message):
-            replies[_meeting_in(event.subject)] = time.perf_counter()
-        if len(replies) == len(meetings):
-            all_replied.set()
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        """Listen until the block ends, yielding the address for `apps.connections.open`."""
+        async with serve(self._hold, "127.0.0.1", 0, compression=None) as server:
+            yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/"
 
-    bench.slack.events.subscribe(note)
-    places = asyncio.Semaphore(at_once)
-    acks: list[float] = []
+    async def deliver(self, command: Command) -> bool:
+        """Send its envelope."""
+        if not self._connections:
+            raise ConnectionResetError("no connection")
+        envelope_id = f"envelope-{command.number}"
+        acknowledged = self._waiting[envelope_id] = asyncio.get_running_loop().create_future()
+        envelope = {"envelope_id": envelope_id, "type": "slash_commands", "accepts_response_payload": True}
+        await self._connections[-1].send(json.dumps({**envelope, "payload": command.fields()}))
+        await acknowledged
+        return True
 
-    async def ask(meeting_id: str) -> None:
-        async with places:
-            asked_at[meeting_id] = time.perf_counter()
-            delivery = await bench.slack.command(meeting_id, user=ANN, channel=GENERAL)
-            acks.append(delivery.ack_ms if delivery.outcome is Outcome.OK else float("inf"))
+    def close(self) -> None:
+        """The contender closes its own connection."""
 
-    started, cpu = time.perf_counter(), _cpu_seconds(bench.bot.pid)
-    await asyncio.gather(*(ask(meeting_id) for meeting_id in meetings))
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(all_replied.wait(), _LONGEST_WAIT)
-    seconds, used = time.perf_counter() - started, _cpu_seconds(bench.bot.pid) - cpu
-    waits = [(replies[m] - asked_at[m]) * 1000 for m in meetings if m in replies]
-    return Figures(
-        asked=len(meetings),
-        answered=len(waits),
-        ack_p50=_percentile(acks, 50),
-        ack_p99=_percentile(acks, 99),
-        reply_p50=_percentile(waits, 50),
-        reply_p99=_percentile(waits, 99),
-        seconds=seconds,
-        cpu_ms_per_command=used * 1000 / len(meetings),
-        memory_mb=_memory_mb(bench.bot.pid),
-    )
-
-
-def _meeting_in(message: Message) -> str:
-    """The ID at the end of each answer's footer: "Meeting `<id>`"."""
-    footer: str = message.blocks[-1]["elements"][-1]["text"]
-    return footer.split("`")[1]
-
-
-def _percentile(values: list[float], percent: int) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else float("nan")
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _memory_mb(pid: int) -> float:
-    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) / 1024
+    async def _hold(self, connection: ServerConnection) -> None:
+        hello = {"type": "hello", "num_connections": 1, "connection_info": {"app_id": "A0BENCH01"}}
+        await connection.send(json.dumps(hello))
+        self._connections.append(connection)
+        async for message in connection:
+            waiting = self._waiting.pop(json.loads(message)["envelope_id"], None)
+            if waiting is not None:
+                waiting.set_result(None)
+        self._connections.remove(connection)

@@ -1,0 +1,203 @@
+"""A lean Cloudflare and Slack in one: fixed answers, so that the load costs less than what is measured.
+
+The sandbox's own peers check everything and cost more CPU per command than the floor does. Here a request is parsed,
+counted, and answered with bytes that were made before.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import cast
+from uuid import UUID, uuid5
+
+import httptools
+
+from bot.serving import listen, url_of
+
+ACCOUNT_ID, APP_ID = "0123456789abcdef0123456789abcdef", "50c8940e-0000-4000-8000-02687b7feca4"
+BOT_TOKEN, APP_TOKEN, SIGNING_SECRET, API_TOKEN = "xoxb-bench", "xapp-bench", "bench-signing-secret", "bench-token"
+
+_MEETINGS = UUID("0b5e2d4e-91f3-4d0e-8d55-6f3a4f6d2a10")
+_TIME = "2026-11-24T08:03:14.629Z"
+# What Cloudflare sends with each answer, for whoever has to read it.
+_HEADERS = (
+    b"date: Tue, 24 Nov 2026 08:03:14 GMT\r\nserver: cloudflare\r\ncf-ray: 8e7a1b2c3d4e5f60-FRA\r\n"
+    b'ratelimit: "default";r=1000;t=300\r\ncontent-type: application/json\r\n'
+)
+
+
+def meeting_id(number: int) -> str:
+    """The ID of one of the peer's meetings, of which there are as many as are asked for."""
+    return str(uuid5(_MEETINGS, str(number)))
+
+
+def playback_url(meeting: str) -> str:
+    """Where a meeting's livestream plays; an answer without it is none."""
+    return f"https://customer-s4ndb0xr3altim3k.cloudflarestream.com/{meeting}/manifest/video.m3u8"
+
+
+@dataclass(slots=True)
+class Peer:
+    """Answers everything that a contender asks; notes when each command got its reply."""
+
+    cloudflare_seconds: float
+    url: str = ""
+    socket_url: str = ""
+    asked: Counter[str] = field(default_factory=Counter)
+    expected: dict[int, bytes] = field(default_factory=dict)
+    """What the reply to a command, by its number, has to hold."""
+    replied: dict[int, float] = field(default_factory=dict)
+    """When the reply to a command came."""
+    on_reply: Callable[[], None] = lambda: None
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        """Listen until the block ends, yielding the base URL."""
+        sock, connections = listen(), set[_Connection]()
+        server = await asyncio.get_running_loop().create_server(lambda: _Connection(self, connections), sock=sock)
+        self.url = url_of(sock)
+        async with server:
+            yield self.url
+            for connection in tuple(connections):
+                connection.close()
+        await asyncio.sleep(0)  # closed at the loop's next turn
+
+    def answer(self, path: str, body: bytes) -> tuple[bytes, float]:
+        """The whole response, and the seconds until it is sent."""
+        kind, *rest = path.partition("?")[0].removeprefix("/").split("/")
+        if kind == "client":
+            return self._cloudflare(rest), self.cloudflare_seconds
+        if kind == "commands":
+            return self._response_url(int(rest[0]), body), 0
+        return _json(self._web_api(rest[0])), 0
+
+    def _cloudflare(self, path: list[str]) -> bytes:
+        """`path` is v4, accounts, the account, realtime, kit, the app, and then what is asked for."""
+        match path[6:]:
+            case ["meetings", meeting, "active-livestream" as question]:
+                data = _livestream(meeting)
+            case ["livestreams", livestream, "active-livestream-session" as question]:
+                data = {"livestream": _livestream(livestream), "session": _session(livestream)}
+            case ["meetings" as question, meeting]:
+                data = _meeting(meeting)
+            case _:
+                self.asked["unknown"] += 1
+                return _json({"success": False, "error": {"code": 404, "message": "Not found"}}, b"404 Not Found")
+        self.asked[question] += 1
+        return _json({"success": True, "data": data})
+
+    def _response_url(self, number: int, body: bytes) -> bytes:
+        if self.expected[number] in body and number not in self.replied:
+            self.replied[number] = time.perf_counter()
+            self.on_reply()
+        return b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nok"
+
+    def _web_api(self, method: str) -> dict[str, object]:
+        if method == "apps.connections.open":
+            return {"ok": True, "url": self.socket_url}
+        if method == "auth.test":
+            who = {
+                "team": "Bench",
+                "team_id": "T0BENCH01",
+                "user": "livestream",
+                "user_id": "U0BOT0001",
+                "bot_id": "B1",
+            }
+            return {"ok": True, "url": "https://bench.slack.com/", "is_enterprise_install": False, **who}
+        return {"ok": True}
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, peer: Peer, open_ones: "set[_Connection]") -> None:
+        self._peer = peer
+        self._open_ones = open_ones
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._url = self._body = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
+
+        self._open_ones.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._open_ones.discard(self)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        response, seconds = self._peer.answer(self._url.decode(), self._body)
+        self._url = self._body = b""
+        if seconds:
+            asyncio.get_running_loop().call_later(seconds, self._send, response)
+        else:
+            self._send(response)
+
+    def _send(self, response: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(response)
+
+
+def _json(value: object, status: bytes = b"200 OK") -> bytes:
+    body = json.dumps(value, separators=(",", ":")).encode()
+    return b"HTTP/1.1 %b\r\n%bcontent-length: %d\r\n\r\n%b" % (status, _HEADERS, len(body), body)
+
+
+def _livestream(meeting: str) -> dict[str, object]:
+    """Live, and without a name, as is common. It has its meeting's ID."""
+    return {
+        "id": meeting,
+        "name": None,
+        "status": "LIVE",
+        "meeting_id": meeting,
+        "playback_url": playback_url(meeting),
+        "ingest_server": "rtmps://live.bench.example:443/live/17899b6bf266fa5f",
+        "stream_key": "sk-bench-0184b0eef5bc04551917e7a153c0ef272f41d99f16c66c1a5bc4122297dc0aa0",
+        "disabled": False,
+        "created_at": _TIME,
+        "updated_at": _TIME,
+    }
+
+
+def _session(livestream: str) -> dict[str, object]:
+    return {
+        "id": "b26bfc38-dc0b-4ce3-a9e2-6772032b402c",
+        "livestream_id": livestream,
+        "err_message": None,
+        "invoked_time": _TIME,
+        "started_time": _TIME,
+        "stopped_time": None,
+        "ingest_seconds": 60,
+        "viewer_seconds": 0,
+        "created_at": _TIME,
+        "updated_at": _TIME,
+    }
+
+
+def _meeting(meeting: str) -> dict[str, object]:
+    return {
+        "id": meeting,
+        "title": "Town hall",
+        "status": "ACTIVE",
+        "record_on_start": False,
+        "live_stream_on_start": False,
+        "persist_chat": False,
+        "summarize_on_end": False,
+        "created_at": _TIME,
+        "updated_at": _TIME,
+    }

@@ -1,0 +1,35 @@
+"""What a process and all its children have used, from Linux's /proc."""
+
+import os
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def tree(pid: int) -> list[int]:
+    """The process and its children, theirs too."""
+    pids = [pid]
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            pids += tree(int(child))
+    return pids
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of the whole tree so far, in user and kernel mode."""
+    return sum(_ticks(one) for one in tree(pid)) / _TICKS
+
+
+def peak_mb(pid: int) -> float:
+    """The peak resident set of each process of the tree, summed: pages that they share count once for each."""
+    return sum(_peak_kb(one) for one in tree(pid)) / 1024
+
+
+def _ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def _peak_kb(pid: int) -> int:
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1])
