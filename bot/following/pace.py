@@ -42,7 +42,8 @@ def _usual(episode: Episode, now: datetime, webhooks: bool) -> float:
         case Phase.WAITING | Phase.ENDED:
             return SLOWEST_SECONDS if webhooks else min(max(age / _SLOWING, QUIET_SECONDS), SLOWEST_SECONDS)
         case Phase.LIVE:
-            return QUIET_SECONDS if webhooks else ACTIVE_SECONDS
+            # Webhooks tell of its end, and never of an error.
+            return 2 * ACTIVE_SECONDS if webhooks else ACTIVE_SECONDS
         case Phase.STARTING | Phase.ERRORED:
             # Of either, webhooks tell nothing, and Cloudflare may go on saying it for days.
             return min(max(age / _SLOWING, ACTIVE_SECONDS), QUIET_SECONDS)

@@ -42,7 +42,7 @@ def test_without_webhooks(phase: Phase, age: float, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "seconds"), [(Phase.LIVE, 60), (Phase.STARTING, 15), (Phase.WAITING, 300), (Phase.ENDED, 300)]
+    ("phase", "seconds"), [(Phase.LIVE, 30), (Phase.STARTING, 15), (Phase.WAITING, 300), (Phase.ENDED, 300)]
 )
 def test_with_webhooks(phase: Phase, seconds: float) -> None:
     """Looks are a safety net, but for what webhooks do not tell."""
