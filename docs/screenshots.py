@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, ViewportSize
 
 from bot.sandbox.realtimekit.seeds import LIVE, STARTING
 from bot.sandbox.running import Sandbox, running_sandbox
-from bot.sandbox.slack import ANN, BEN, CHRIS, EVENTS, Message
+from bot.sandbox.slack import ANN, BEN, CHRIS, EVENTS, GENERAL, Message
 from tests.sandbox.page.browser.chromium import chromium, running_chromium
 
 IMAGES = Path(__file__).parent / "images"
@@ -37,23 +37,27 @@ async def main() -> None:
         await page.screenshot(path=IMAGES / "sandbox.png")
         await page.locator("#message-list > .message", has_text="Launch keynote").screenshot(path=IMAGES / "card.png")
         phone = await open_page(browser, sandbox, PHONE)
+        await phone.locator("#message-list > .message").first.wait_for()
         await phone.screenshot(path=IMAGES / "phone.png")
         await show_more(page)
         await page.screenshot(path=IMAGES / "sandbox-dark.png")
+        await page.get_by_role("button", name="Let Cloudflare work again").click()
+        follower = await open_page(browser, sandbox, DESKTOP, GENERAL)
+        await follow(follower, sandbox)
+        await follower.screenshot(path=IMAGES / "following.png")
 
 
-def say(sandbox: Sandbox, user: str, text: str, thread_ts: str | None = None) -> None:
+def say(sandbox: Sandbox, user: str, text: str, thread_ts: str | None = None, channel: str = EVENTS) -> None:
     """Let somebody who is not at this browser say something."""
     workspace = sandbox.slack.workspace
-    workspace.post(Message(EVENTS, workspace.next_ts(sandbox.clock.now()), user, text, thread_ts=thread_ts))
+    workspace.post(Message(channel, workspace.next_ts(sandbox.clock.now()), user, text, thread_ts=thread_ts))
 
 
-async def open_page(browser: Browser, sandbox: Sandbox, size: ViewportSize) -> Page:
-    """Ann's page, in #events."""
+async def open_page(browser: Browser, sandbox: Sandbox, size: ViewportSize, channel: str = EVENTS) -> Page:
+    """Ann's page, in a channel."""
     page = await browser.new_page(viewport=size, device_scale_factor=2, locale="en-GB", color_scheme="light")
-    await page.goto(f"{sandbox.url}/#{urlencode({'user': ANN, 'channel': EVENTS})}")
+    await page.goto(f"{sandbox.url}/#{urlencode({'user': ANN, 'channel': channel})}")
     await page.locator("body[data-connection=open]").wait_for()
-    await page.locator("#message-list > .message").first.wait_for()
     return page
 
 
@@ -80,6 +84,28 @@ async def show_more(page: Page) -> None:
     await page.get_by_role("button", name="Calls").click()
     await page.get_by_label("Cloudflare", exact=True).select_option("rate_limited")
     await page.locator("#fault-banners .banner").wait_for()
+    await page.mouse.move(0, 0)
+
+
+async def follow(page: Page, sandbox: Sandbox) -> None:
+    """Ben has the channel follow a meeting, which starts, and goes live; Ann has opened the card's thread."""
+    say(sandbox, ANN, "The keynote begins at any moment.", channel=GENERAL)
+    say(sandbox, BEN, "I have it followed here, so that all of us see.", channel=GENERAL)
+    sandbox.kit.end(LIVE)
+    await sandbox.slack.command(f"follow {LIVE}", user=BEN, channel=GENERAL)
+    card = page.locator("#message-list > .message", has_text="Changes are told in the thread")
+    await card.hover()
+    await card.get_by_role("button", name="Reply in thread").click()
+    meeting, thread = page.locator(f"[data-meeting='{LIVE}']"), page.locator("#thread")
+    await meeting.get_by_role("button", name="Start").click()
+    await thread.get_by_text("is starting").wait_for()
+    await meeting.get_by_role("button", name="Go live").click()
+    await thread.get_by_text("is live since").wait_for()
+    await card.get_by_text("Live since").wait_for()
+    followed = next(each for each in sandbox.slack.messages(GENERAL) if each.author == sandbox.slack.app.user_id)
+    say(sandbox, CHRIS, "Watching. The sound is good :white_check_mark:", followed.ts, channel=GENERAL)
+    await card.get_by_role("button", name="3 replies").wait_for()
+    await page.locator("#thread textarea").focus()
     await page.mouse.move(0, 0)
 
 

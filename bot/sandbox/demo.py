@@ -10,14 +10,11 @@ import webbrowser
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
 from bot.errors import ConfigurationError
-from bot.sandbox import terminal
+from bot.sandbox import walk_through
 from bot.sandbox.bot_process import Mode
-from bot.sandbox.realtimekit import SEEDS
 from bot.sandbox.running import running_sandbox
-from bot.sandbox.slack import ANN, GENERAL, Message, Outcome, Slack
 from bot.serving import listen
 
-_NO_SUCH_MEETING = "00000000-0000-4000-8000-000000000000"
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 OpenBrowser = Callable[[str], object]
@@ -43,14 +40,15 @@ async def show(
 
 
 async def script(mode: Mode = "http") -> AsyncGenerator[str, None]:
-    """Run the sandbox, and tell line by line what Ann asks and reads."""
-    async with running_sandbox(mode) as sandbox:
+    """Run the sandbox, and tell line by line what Ann asks and reads; then what a channel sees of a meeting that it
+    follows, unless the bot has stopped by then."""
+    async with running_sandbox(mode, grace_seconds=walk_through.GRACE_SECONDS) as sandbox:
         bot = f"livestream-bot {sandbox.bot.url} (process {sandbox.bot.pid})"
         yield f"Slack {sandbox.slack.base_url}, RealtimeKit {sandbox.kit_url}, {bot}"
-        for text, why in _questions():
-            yield ""
-            yield f"# {why}"
-            async for line in _ask(sandbox.slack, text):
+        async for line in walk_through.questions(sandbox.slack):
+            yield line
+        if sandbox.bot.process.returncode is None:
+            async for line in walk_through.following(sandbox.slack, sandbox.kit):
                 yield line
 
 
@@ -93,28 +91,3 @@ def _listen(port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigurationError([f"--port: 127.0.0.1:{port} cannot be listened on ({reason})."]) from None
-
-
-def _questions() -> list[tuple[str, str]]:
-    return [
-        ("", "Nothing: how to use it"),
-        *((seed.id, seed.about) for seed in SEEDS),
-        (_NO_SUCH_MEETING, "A meeting that does not exist"),
-        (f"{SEEDS[0].id} or {SEEDS[1].id}", "Two meetings at once"),
-    ]
-
-
-async def _ask(slack: Slack, text: str) -> AsyncIterator[str]:
-    known = {message.ts for message in slack.messages(GENERAL, ANN)}
-    yield f"Ann: /livestream {text}".rstrip()
-    delivery = await slack.command(text, user=ANN, channel=GENERAL)
-    if delivery.outcome is not Outcome.OK:
-        yield f"    ({delivery.outcome})"
-        return
-
-    def is_new(message: Message) -> bool:
-        return message.ephemeral_to == ANN and message.ts not in known
-
-    answer = await slack.wait_for_message(is_new, timeout=15)
-    for line in terminal.lines(answer):
-        yield f"    {line}"

@@ -13,6 +13,9 @@ from bot.sandbox.realtimekit import RealtimeKit
 from bot.sandbox.slack import Slack
 from bot.serving import listen, serving
 
+GRACE_SECONDS = 10
+"""The bot's grace time here: longer than the panel's drop, and short enough for who waits to be told of an end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
@@ -28,8 +31,11 @@ class Sandbox:
 
 
 @contextlib.asynccontextmanager
-async def running_sandbox(mode: Mode = "http", sock: socket.socket | None = None) -> AsyncIterator[Sandbox]:
-    """Run everything until the block ends; `sock` is where the page listens (default: a free port).
+async def running_sandbox(
+    mode: Mode = "http", sock: socket.socket | None = None, grace_seconds: int = GRACE_SECONDS
+) -> AsyncIterator[Sandbox]:
+    """Run everything until the block ends; `sock` is where the page listens (default: a free port), `grace_seconds`
+    how long a livestream may be off the air before the bot takes that for its end.
 
     Raises BotDidNotStart.
     """
@@ -41,6 +47,7 @@ async def running_sandbox(mode: Mode = "http", sock: socket.socket | None = None
         await stack.enter_async_context(slack.running())
         kit_url = await stack.enter_async_context(serving(kit.asgi, listen(), drain_seconds=1))
         settings = settings_for(slack, slack.base_url, kit, kit_url, mode)
+        settings |= {"FOLLOW_GRACE_SECONDS": str(grace_seconds)}
         bot = await stack.enter_async_context(bot_process(settings))
         kit.add_webhook(f"{bot.url}/realtimekit/webhooks")
         await stack.enter_async_context(kit.delivering())

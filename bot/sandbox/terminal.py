@@ -12,6 +12,8 @@ _EMOJI = {
     ":white_circle:": "⚪",
     ":warning:": "⚠️ ",
     ":grey_question:": "❔",
+    ":white_check_mark:": "✅",
+    ":no_bell:": "🔕",
 }
 _DATE = re.compile(r"<!date\^(\d+)\^[^|>]*\|[^>]*>")
 _LINK = re.compile(r"<(https?://[^|>]+)\|([^>]*)>")
@@ -19,7 +21,7 @@ _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 
 
 def lines(message: Message) -> list[str]:
-    """One line for each line of the message, buttons in brackets; a message without blocks is its text."""
+    """One line for each line of the message, buttons and menus in brackets; a message without blocks is its text."""
     if not message.blocks:
         return _text(message.text).splitlines()
     return [line for block in message.blocks for line in _block(block)]
@@ -28,7 +30,8 @@ def lines(message: Message) -> list[str]:
 def _block(block: dict[str, Any]) -> list[str]:
     match block.get("type"):
         case "section":
-            return _text(block["text"]["text"]).splitlines()
+            first, *rest = _text(block["text"]["text"]).splitlines()
+            return [first + ("  [ ⋮ ]" if "accessory" in block else ""), *rest]
         case "context":
             return ["  ·  ".join(_text(element["text"]) for element in block["elements"])]
         case "actions":

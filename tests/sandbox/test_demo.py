@@ -60,8 +60,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Sandbox]:
     sandboxes: list[Sandbox] = []
 
     @contextlib.asynccontextmanager
-    async def noting(*arguments: Any) -> AsyncIterator[Sandbox]:
-        async with running_sandbox(*arguments) as sandbox:
+    async def noting(*arguments: Any, **more: Any) -> AsyncIterator[Sandbox]:
+        async with running_sandbox(*arguments, **more) as sandbox:
             sandboxes.append(sandbox)
             yield sandbox
 
@@ -183,7 +183,8 @@ def test_browser_that_holds_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("mode", ["http", "socket"])
 async def test_script(mode: Mode) -> None:
-    """The walk-through asks for each seeded meeting and shows the answers."""
+    """The walk-through asks for each seeded meeting and shows the answers; then it follows one, through a drop, to its
+    end, and the thread has what is told and nothing of the drop."""
     lines = [line async for line in script(mode)]
 
     for seed in SEEDS:
@@ -191,6 +192,11 @@ async def test_script(mode: Mode) -> None:
         assert lines[lines.index(f"# {seed.about}") + 2].startswith("    ")
     assert "    🔴 Live since " in "\n".join(lines)
     assert not any("(" + word in line for word in ("operation_timeout", "dispatch_failed") for line in lines)
+    story = lines[lines.index(f"Ann: /livestream follow {seeds.NEVER_LIVE}") :]
+    told = [line.split("Hiring committee ")[1] for line in story if "↳" in line]
+    assert [re.sub(r" \d.*|; .*", "", line) for line in told] == ["is starting.", "is live since", "has ended"]
+    shown = [line.split()[1] for line in story if line.startswith(("    ⚪", "    🟡", "    🔴", "    ✅"))]
+    assert shown == ["Not", "Live", "Reconnecting", "Live", "Ended"]
 
 
 async def test_script_without_an_answer(started: list[Sandbox]) -> None:
@@ -200,5 +206,6 @@ async def test_script_without_an_answer(started: list[Sandbox]) -> None:
     os.kill(started[0].bot.pid, signal.SIGKILL)
     await started[0].bot.ended()
 
-    assert [await anext(lines) for _ in range(5)][2:] == ["Ann: /livestream", "    (dispatch_failed)", ""]
-    await lines.aclose()
+    more = [line async for line in lines]
+    assert more[2:5] == ["Ann: /livestream", "    (dispatch_failed)", ""]
+    assert not any("follow" in line for line in more)

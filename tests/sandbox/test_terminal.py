@@ -36,6 +36,13 @@ def test_blocks() -> None:
     ) == ["Keynote", "🔴 Live", "[ Watch ]  [ Refresh ]", "Checked  ·  Meeting 1", "(divider)"]
 
 
+def test_menu() -> None:
+    """A menu beside a text stands in brackets, too."""
+    section = {"type": "section", "text": mrkdwn("*Keynote*\n:white_check_mark: *Ended*"), "accessory": {}}
+
+    assert lines(message("not shown", section)) == ["Keynote  [ ⋮ ]", "✅ Ended"]
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

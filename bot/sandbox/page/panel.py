@@ -12,13 +12,19 @@ _SAYS_NOTHING = (Shape.NULL, Shape.EMPTY_OBJECT, Shape.EMPTY_LIST, Shape.UNSUCCE
 
 
 class Panel:
-    """Goes live, drops, fails and ends. A drop comes back by itself, unless something else is done before.
+    """Starts, goes live, drops, fails and ends. A drop comes back by itself, unless something else is done before.
 
     Raises Refused: 404 for a meeting that is not there, 409 for a step that it cannot make.
     """
 
     def __init__(self, kit: RealtimeKit) -> None:
-        self.steps = {"go_live": self.go_live, "drop": self.drop, "fail": self.fail, "end": self.end}
+        self.steps = {
+            "start": self.start,
+            "go_live": self.go_live,
+            "drop": self.drop,
+            "fail": self.fail,
+            "end": self.end,
+        }
         self._kit = kit
         self._returns: dict[str, asyncio.Task[None]] = {}
 
@@ -40,14 +46,19 @@ class Panel:
             self._forget_return(meeting_id)
         return meeting
 
+    def start(self, meeting_id: str) -> Meeting:
+        """INVOKED: a new run, which is not on air yet."""
+        if self._kit.meetings[meeting_id].running:
+            raise ImpossibleError("The meeting has started already")
+        self._let_it_speak(meeting_id)
+        return self._kit.start(meeting_id)
+
     def go_live(self, meeting_id: str) -> Meeting:
         """LIVE, in a new run if none is under way."""
         meeting = self._kit.meetings[meeting_id]
         if meeting.running and _status(meeting) == Status.LIVE:
             raise ImpossibleError("The meeting is live already")
-        if meeting.shape in _SAYS_NOTHING:
-            # Seeded to say nothing while not live; a person who goes live wants to see that the bot sees it.
-            self._kit.change(meeting_id, shape=Shape.OBJECT)
+        self._let_it_speak(meeting_id)
         return self._kit.go_live(meeting_id)
 
     def drop(self, meeting_id: str) -> Meeting:
@@ -83,6 +94,11 @@ class Panel:
         meeting = self._kit.meetings.get(meeting_id)
         if meeting is not None and meeting.running and _status(meeting) == Status.OFFLINE:
             self._kit.go_live(meeting_id)
+
+    def _let_it_speak(self, meeting_id: str) -> None:
+        """Seeded to say nothing while not live; who makes it live wants to see that the bot sees it."""
+        if self._kit.meetings[meeting_id].shape in _SAYS_NOTHING:
+            self._kit.change(meeting_id, shape=Shape.OBJECT)
 
     def _forget_return(self, meeting_id: str) -> None:
         task = self._returns.pop(meeting_id, None)

@@ -16,7 +16,7 @@ Json = dict[str, Any]
 MASK = "•••"
 LONGEST_METHOD = 300
 
-_ABOUT = {seed.id: seed.about for seed in SEEDS}
+_SEEDS = {seed.id: seed for seed in SEEDS}
 _OWNER = re.compile(r"^/client/v4/accounts/[^/]*/realtime/kit/[^/]*")
 _BOT_TO_SLACK, _SLACK_TO_BOT = {"from": "bot", "to": "slack"}, {"from": "slack", "to": "bot"}
 
@@ -60,13 +60,16 @@ def conversations(workspace: Workspace, person: str) -> Json:
 
 
 def meeting_view(meeting: Meeting) -> Json:
-    """A meeting for the RealtimeKit panel, without the secrets of its broadcaster."""
-    livestream = meeting.livestream
+    """A meeting for the RealtimeKit panel, without the secrets of its broadcaster. What is said about it is so until
+    somebody changes it."""
+    livestream, seed = meeting.livestream, _SEEDS.get(meeting.id)
+    status = str(livestream.status) if livestream else None
     return {
         "id": meeting.id,
         "title": meeting.title,
-        "about": _ABOUT.get(meeting.id, ""),
-        "status": str(livestream.status) if livestream else None,
+        "about": seed.about if seed else "",
+        "as_seeded": seed is None or (seed.status == status and len(meeting.sessions) < 2),
+        "status": status,
         "name": livestream.name if livestream else None,
         "running": meeting.running,
     }

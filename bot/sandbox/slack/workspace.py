@@ -101,7 +101,7 @@ class Workspace:
         self.users = {user.id: user for user in users}
         self.channels = {channel.id: channel for channel in channels}
         self.events = events
-        self._cap = messages_per_channel
+        self.messages_per_channel = messages_per_channel
         self._messages: dict[str, OrderedDict[str, Message]] = {channel: OrderedDict() for channel in self.channels}
         self._posted_under: dict[str, tuple[str, str]] = {}
         self._last_ts = 0
@@ -117,7 +117,7 @@ class Workspace:
         messages[message.ts] = message
         if message.client_msg_id is not None:
             self._posted_under[message.client_msg_id] = message.channel, message.ts
-        while len(messages) > self._cap:
+        while len(messages) > self.messages_per_channel:
             _, forgotten = messages.popitem(last=False)
             self._posted_under.pop(forgotten.client_msg_id or "", None)
         self.events.publish(EventKind.MESSAGE_POSTED, message)

@@ -1,4 +1,4 @@
-"""The RealtimeKit panel: going live, dropping, failing, ending."""
+"""The RealtimeKit panel: starting, going live, dropping, failing, ending."""
 
 import asyncio
 
@@ -24,15 +24,24 @@ def status_of(world: World) -> str:
 
 
 async def test_a_broadcast(browser: Browser) -> None:
-    """A meeting goes live, fails, is cleared, goes live again and ends; every page hears of each step."""
+    """A meeting starts, goes live, fails, is cleared, goes live again and ends; every page hears of each step."""
+    steps = [("start", "INVOKED"), ("go_live", "LIVE"), ("fail", "ERRORED"), ("end", "OFFLINE"), ("go_live", "LIVE")]
     async with browser.stream() as changes:
-        for step, status in [("go_live", "LIVE"), ("fail", "ERRORED"), ("end", "OFFLINE"), ("go_live", "LIVE")]:
+        for step, status in steps:
             assert await press(browser, step, seeds.NEVER_LIVE) == (200, status)
             while (subject := await changes.next("meeting_changed"))["status"] != status:
                 assert subject["status"] == "INVOKED"
             assert subject["id"] == seeds.NEVER_LIVE
         assert await press(browser, "end", seeds.NEVER_LIVE) == (200, "OFFLINE")
         assert (await changes.next("meeting_changed"))["running"] is False
+
+
+async def test_what_is_said_about_a_meeting(browser: Browser) -> None:
+    """It is so until the meeting changes; a drop that is over has changed nothing."""
+    for step, as_seeded in [("drop", False), ("go_live", True), ("end", False), ("go_live", False)]:
+        _, answer = await browser.ask("POST", f"/api/meetings/{seeds.LIVE}/{step}", {})
+        assert answer["as_seeded"] is as_seeded
+        assert answer["about"] == "Live for 25 minutes, with a livestream name of its own"
 
 
 async def test_error(browser: Browser, world: World) -> None:
@@ -47,6 +56,8 @@ async def test_error(browser: Browser, world: World) -> None:
 @pytest.mark.parametrize(
     ("step", "meeting_id", "sentence"),
     [
+        ("start", seeds.LIVE, "The meeting has started already."),
+        ("start", seeds.STARTING, "The meeting has started already."),
         ("go_live", seeds.LIVE, "The meeting is live already."),
         ("drop", seeds.STARTING, "Nothing is on air that could drop."),
         ("drop", seeds.IDLE, "Nothing is on air that could drop."),

@@ -51,6 +51,7 @@ async def sandbox(running: Sandbox) -> Sandbox:
     """The sandbox with its meetings as seeded, its clock at its own pace, and nothing broken."""
     running.kit.seed()
     running.kit.fault, running.slack.fault = CloudflareFault.NONE, SlackFault.NONE
+    running.kit.retry_after, running.kit.webhooks_held = 30, False
     running.clock.speed = 1
     return running
 

@@ -1,89 +1,225 @@
-"""A channel follows a meeting, and somebody at the panel lets its livestream start, fail and end."""
+"""A channel follows a meeting, and somebody at the panel lets its livestream start, drop, fail and end."""
+
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Locator, expect
 
-from bot.sandbox.realtimekit.seeds import LIVE, NEVER_LIVE
-from bot.sandbox.running import Sandbox
-from bot.sandbox.slack import ANN
-from tests.sandbox.page.browser.conftest import OpenTab
+from bot.sandbox.page.panel import FAILURE
+from bot.sandbox.running import GRACE_SECONDS, Sandbox
+from bot.sandbox.slack import ANN, Message
+from tests.sandbox.page.browser.conftest import Tabs
 from tests.sandbox.page.browser.tab import TAKES, Tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+AN_END_TAKES = TAKES + GRACE_SECONDS * 1_000
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def meeting(sandbox: Sandbox, tabs: Tabs, room: str) -> AsyncIterator[str]:
+    """A meeting of this test's own, that was never live; followed no longer when the test is over."""
+    meeting_id = sandbox.kit.add_meeting("Town hall").id
+    yield meeting_id
+    sandbox.kit.webhooks_held = False
+    sandbox.slack.invite_bot(room)
+    await sandbox.slack.command(f"unfollow {meeting_id}", user=ANN, channel=room)
+
+    def is_over(message: Message) -> bool:
+        return message.channel == room and "does not follow" in message.text
+
+    await sandbox.slack.wait_for_message(is_over, timeout=15)
+    sandbox.kit.remove_meeting(meeting_id)
+
+
+def cards(tab: Tab) -> Locator:
+    """The cards that everybody in the channel sees, oldest first."""
+    return tab.messages.filter(has=tab.page.get_by_role("button", name="More actions"))
 
 
 async def follow(tab: Tab, meeting_id: str, how: str = "") -> Locator:
     """Type the command; the card."""
+    known = await cards(tab).count()
     await tab.say(f"/livestream follow {meeting_id} {how}".rstrip())
-    await expect(tab.message("This channel follows")).to_be_visible(timeout=TAKES)
-    found = tab.messages.filter(has_text="told in the thread")
-    await expect(found).to_be_visible(timeout=TAKES)
-    return found
-
-
-async def direct(tab: Tab, meeting_id: str, step: str) -> None:
-    """Press a button of the meeting's in the panel."""
-    await tab.meeting(meeting_id).get_by_role("button", name=step, exact=True).click()
-
-
-async def test_go_live_changes_the_card_and_arrives_in_the_thread(tab: Tab) -> None:
-    """From not broadcasting to live, off and on again, on the card and in the open thread, without a reload; what was
-    off the air for a moment pings nobody."""
-    followed = await follow(tab, NEVER_LIVE)
-    await expect(followed).to_contain_text("Not broadcasting")
-
-    await direct(tab, NEVER_LIVE, "Go live")
-
-    await expect(followed).to_contain_text("Live since", timeout=TAKES)
-    await expect(followed.get_by_role("link", name="Watch")).to_be_visible()
-    await followed.get_by_role("button", name="1 reply").click()
-    await expect(tab.thread).to_contain_text("is live since")
-    await direct(tab, NEVER_LIVE, "End")
-    await expect(followed).to_contain_text("Reconnecting", timeout=TAKES)
-    await expect(followed.get_by_role("link", name="Watch")).to_have_count(0)
-    await direct(tab, NEVER_LIVE, "Go live")
-    await expect(followed).to_contain_text("Live since", timeout=TAKES)
-    await expect(tab.thread.locator(".message")).to_have_count(2)
-
-
-async def test_follow_here(tab: Tab) -> None:
-    """The button on a private answer follows the meeting in this channel; who asks for it again is shown its card."""
-    answer = await tab.ask(LIVE)
-    await tab.press(answer, "Follow here")
-    await expect(tab.messages.filter(has_text="told in the thread")).to_be_visible(timeout=TAKES)
-
-    await tab.say(f"/livestream follow {LIVE}")
-
-    await expect(tab.message("already")).to_contain_text("See its card")
-
-
-async def test_the_menu_makes_it_louder_and_unfollows(tab: Tab) -> None:
-    """The card says how loud it is, and in the end that it is not followed any more."""
-    followed = await follow(tab, LIVE)
-    await followed.get_by_role("button", name="More actions").click()
-    await tab.page.get_by_role("menuitem", name="Louder").click()
-    card = tab.messages.filter(has_text="Loud:")
+    card = cards(tab).nth(known)
     await expect(card).to_be_visible(timeout=TAKES)
+    await expect(tab.message("This channel follows")).to_contain_text("from now on")
+    return card
 
+
+async def open_thread(tab: Tab, card: Locator) -> Locator:
+    """Open the card's thread; the replies in it."""
+    await card.hover()
+    await card.get_by_role("button", name="Reply in thread").click()
+    await expect(tab.thread).to_be_visible()
+    return tab.thread.locator(".thread-count ~ .message")
+
+
+async def direct(tab: Tab, meeting_id: str, *steps: str) -> None:
+    """Press buttons of the meeting in the panel."""
+    for step in steps:
+        await tab.meeting(meeting_id).get_by_role("button", name=step, exact=True).click()
+
+
+async def choose(tab: Tab, card: Locator, choice: str) -> None:
+    """Choose from the menu of a card."""
     await card.get_by_role("button", name="More actions").click()
-    await tab.page.get_by_role("menuitem", name="Unfollow").click()
-
-    await expect(tab.message("No longer followed here")).to_be_visible(timeout=TAKES)
+    await tab.page.get_by_role("menuitem", name=choice).click()
 
 
-async def test_a_channel_without_the_bot(tab: Tab, open_tab: OpenTab, sandbox: Sandbox, room: str) -> None:
-    """Who follows is told by the bot in private; invited again, it tells what was missed."""
-    sandbox.kit.end(LIVE)
-    await follow(tab, LIVE)
-    sandbox.slack.remove_bot(room)
-    sandbox.kit.go_live(LIVE)
+async def says(message: Locator, words: str, within: float = TAKES) -> None:
+    """`within` is in milliseconds."""
+    await expect(message).to_contain_text(words, timeout=within)
 
-    notice = tab.page.get_by_role("navigation").get_by_role("button", name="Livestream")
-    await expect(notice).to_be_visible(timeout=40_000)
-    await notice.click()
-    await expect(tab.latest).to_contain_text("I cannot tell you there how it goes")
-    sandbox.slack.invite_bot(room)
-    back = await open_tab(ANN, room)
 
-    await expect(back.messages.filter(has_text="Live since")).to_be_visible(timeout=TAKES)
+async def test_a_whole_run_shows_on_the_card_and_in_the_open_thread(tab: Tab, meeting: str) -> None:
+    """Starting, live, ended, as the buttons are pressed, without a reload; a drop shows on the card alone, and the next
+    run has a card of its own."""
+    card = await follow(tab, meeting)
+    await says(card, "Not broadcasting")
+    replies = await open_thread(tab, card)
+
+    await direct(tab, meeting, "Start")
+    await says(card, "Starting since")
+    await says(replies.last, "Town hall is starting.")
+    await direct(tab, meeting, "Go live")
+    await says(card, "Live since")
+    await expect(card.get_by_role("link", name="Watch")).to_be_visible()
+    await says(replies.last, "Town hall is live since")
+    await direct(tab, meeting, "Drop 5 s")
+    await says(card, "Reconnecting")
+    await expect(card.get_by_role("link", name="Watch")).to_have_count(0)
+    await says(card, "Live since")
+    await expect(replies).to_have_count(2)
+    await direct(tab, meeting, "End")
+    await says(replies.last, "Town hall has ended; it was live for less than a minute.", AN_END_TAKES)
+    await says(card, "Ended")
+    await expect(card.get_by_role("link", name="Watch")).to_have_count(0)
+    await expect(replies).to_have_count(3)
+
+    await direct(tab, meeting, "Go live")
+
+    await expect(cards(tab)).to_have_count(2, timeout=TAKES)
+    await says(cards(tab).last, "Live since")
+    await says(cards(tab).last, "1 reply")
+    await says(cards(tab).first, "Ended")
+
+
+async def test_an_error_is_told_with_its_reason(tab: Tab, meeting: str) -> None:
+    """No webhook tells of it: Refresh in the menu has the bot look. Mended, it is live again."""
+    await direct(tab, meeting, "Go live")
+    card = await follow(tab, meeting)
+    await says(card, "Live since")
+    replies = await open_thread(tab, card)
+
+    await direct(tab, meeting, "Error")
+    await choose(tab, card, "Refresh")
+    await says(card, FAILURE)
+    await says(replies.last, f"Town hall has an error: {FAILURE}.")
+    await direct(tab, meeting, "Go live")
+
+    await says(replies.last, "Town hall is live again.")
+    await says(card, "Live since")
+    await expect(replies).to_have_count(2)
+
+
+async def test_the_menu_makes_it_louder_and_quieter_and_unfollows(tab: Tab, meeting: str) -> None:
+    """Loud: the channel hears that it is live, with the way into the thread. Quiet: an end shows on the card alone.
+    Unfollowed, the card says so, and offers the way back."""
+    card = await follow(tab, meeting)
+    await choose(tab, card, "Louder: tell the channel too")
+    await says(card, "Loud: live and ended are told to the channel too")
+    await direct(tab, meeting, "Go live")
+    told = tab.message("replied to a thread")
+    await says(told, "Town hall is live since")
+
+    await choose(tab, card, "Quieter: this card alone")
+    await says(card, "Quiet: changes show on this card alone")
+    await direct(tab, meeting, "End")
+    await says(card, "Ended", AN_END_TAKES)
+    await says(card, "1 reply")
+    await choose(tab, card, "Unfollow")
+
+    over = tab.message("No longer followed here")
+    await expect(over).to_be_visible(timeout=TAKES)
+    await expect(cards(tab)).to_have_count(0)
+    await tab.press(over, "Follow again")
+    await expect(cards(tab)).to_have_count(1, timeout=TAKES)
+
+
+async def test_follow_here_and_what_is_followed(tab: Tab, meeting: str) -> None:
+    """The button on a private answer puts the card into the channel; the list says by whom it is followed, and since
+    when that was checked; who follows it once more is led to the card."""
+    answer = await tab.ask(meeting)
+
+    await tab.press(answer, "Follow here")
+
+    await expect(cards(tab)).to_have_count(1, timeout=TAKES)
+    await says(tab.message("Only visible to you"), "This channel follows Town hall from now on.")
+    await tab.say("/livestream following")
+    listed = tab.message("This channel follows 1 meeting.")
+    await says(listed, "Town hall: not broadcasting")
+    await says(listed, "followed by @Ann · checked")
+    await tab.say(f"/livestream follow {meeting}")
+    again = tab.message("This channel follows Town hall already.")
+    await expect(again.get_by_role("link", name="See its card")).to_be_visible(timeout=TAKES)
+
+
+async def test_a_card_that_was_deleted_comes_back(tab: Tab, meeting: str) -> None:
+    """With the next change, which is told in the new card's thread."""
+    card = await follow(tab, meeting)
+    await card.hover()
+    await card.get_by_role("button", name="Message menu").click()
+    await tab.page.get_by_role("menuitem").click()
+    await tab.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(cards(tab)).to_have_count(0)
+
+    await direct(tab, meeting, "Go live")
+
+    await expect(cards(tab)).to_have_count(1, timeout=TAKES)
+    await says(card, "Live since")
+    await says(card, "1 reply")
+
+
+async def test_who_follows_is_told_that_the_bot_was_removed(tab: Tab, meeting: str, room: str) -> None:
+    """The direct message shows in the sidebar, and says how to mend it; that done, the bot goes on with what it could
+    not tell."""
+    card = await follow(tab, meeting)
+    await tab.say("/remove @Livestream")
+    await expect(tab.page.locator("#channel-about")).to_contain_text("Livestream is not in this channel")
+    await direct(tab, meeting, "Go live")
+
+    chat = tab.page.locator("#direct-list").get_by_role("button", name="Livestream")
+    await says(chat, "1 new")
+    await chat.click()
+    await says(tab.latest, f"Meeting {meeting}")
+    await says(tab.latest, "Invite me again, and I go on by myself.")
+    await tab.page.locator(f"[data-channel={room}]").click()
+    await expect(card.get_by_role("button", name="1 reply")).to_have_count(0)
+    await tab.say("/invite @Livestream")
+
+    await says(card, "1 reply")
+    await says(card, "Live since")
+
+
+async def test_without_webhooks_a_change_comes_by_asking(tab: Tab, meeting: str, sandbox: Sandbox) -> None:
+    """Held back, nothing tells the bot, so that it shows when it is asked; let go, they tell nothing twice, and the
+    next change shows at once."""
+    card = await follow(tab, meeting)
+    hold = tab.page.get_by_role("button", name="Hold back")
+    await hold.click()
+    await expect(hold).to_have_attribute("aria-pressed", "true")
+    replies = await open_thread(tab, card)
+    await direct(tab, meeting, "Go live")
+    await says(tab.page.locator("#webhooks-about"), "waiting")
+    await says(card, "Not broadcasting")
+
+    await choose(tab, card, "Refresh")
+
+    await says(card, "Live since")
+    await hold.click()
+    await expect(tab.page.locator("#webhooks-about")).not_to_contain_text("waiting")
+    await direct(tab, meeting, "Drop 5 s")
+    await says(card, "Reconnecting", 5_000)
+    await expect(replies).to_have_count(1)

@@ -14,12 +14,17 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 SIXTYFOLD = "60\N{MULTIPLICATION SIGN}"
 
 
-async def test_a_meeting_goes_live_fails_and_ends(tab: Tab, open_tab: OpenTab) -> None:
-    """The pill tells each state in every tab, and what is impossible cannot be pressed."""
+async def test_a_meeting_starts_goes_live_fails_and_ends(tab: Tab, open_tab: OpenTab) -> None:
+    """The pill tells each state in every tab, what was said about it is struck, and what is impossible cannot be
+    pressed."""
     ben = await open_tab(BEN)
     card = tab.meeting(IDLE)
     await expect(card.get_by_role("button", name="End")).to_be_disabled()
 
+    await expect(ben.meeting(IDLE).locator(".meeting-about s")).to_have_count(0)
+    await card.get_by_role("button", name="Start").click()
+    await expect(ben.meeting(IDLE).locator(".pill")).to_have_text("INVOKED")
+    await expect(ben.meeting(IDLE).locator(".meeting-about s")).to_contain_text("Not broadcasting (IDLE)")
     await card.get_by_role("button", name="Go live").click()
     await expect(ben.meeting(IDLE).locator(".pill")).to_have_text("LIVE")
     await expect(card.get_by_role("button", name="Go live")).to_be_disabled()
@@ -34,7 +39,7 @@ async def test_a_drop_comes_back_after_five_seconds_of_the_sandbox(tab: Tab) -> 
     await tab.page.get_by_role("radio", name=SIXTYFOLD).check(force=True)
     await expect(tab.page.get_by_role("radio", name=SIXTYFOLD)).to_be_checked()
 
-    await tab.meeting(LIVE).get_by_role("button", name="Drop for 5 s").click()
+    await tab.meeting(LIVE).get_by_role("button", name="Drop 5 s").click()
 
     await expect(tab.meeting(LIVE).locator(".pill")).to_have_text("LIVE")
 

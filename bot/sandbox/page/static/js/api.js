@@ -35,7 +35,7 @@ export function changeChannel(user, channel, step) {
   return call("POST", `/api/channels/${encodeURIComponent(channel)}/${step}`, { user });
 }
 
-/** A step of a meeting: go_live, drop, fail or end. */
+/** A step of a meeting: start, go_live, drop, fail or end. */
 export function moveMeeting(id, step) {
   return call("POST", `/api/meetings/${encodeURIComponent(id)}/${step}`, {});
 }

@@ -7,9 +7,15 @@ import { notice } from "./notices.js";
 import { soon } from "./soon.js";
 
 const STEPS = [
+  { step: "start", label: "Start", possible: (meeting) => !meeting.running },
   { step: "go_live", label: "Go live", possible: (meeting) => meeting.status !== "LIVE" },
-  { step: "drop", label: "Drop for 5 s", possible: (meeting) => meeting.running && meeting.status === "LIVE" },
-  { step: "fail", label: "Error", possible: (meeting) => meeting.running },
+  { step: "drop", label: "Drop 5 s", possible: (meeting) => meeting.running && meeting.status === "LIVE" },
+  {
+    step: "fail",
+    label: "Error",
+    possible: (meeting) => meeting.running,
+    hint: "No webhook tells of an error: the bot finds it the next time it looks, or with Refresh in a card's menu",
+  },
   { step: "end", label: "End", possible: (meeting) => meeting.running || meeting.status === "ERRORED" },
 ];
 const PILLS = new Map([
@@ -67,7 +73,7 @@ class MeetingCard {
     if (this.meeting && this.meeting.status !== meeting.status) this.problem.textContent = "";
     this.meeting = meeting;
     fill(this.title, meeting.title);
-    fill(this.about, meeting.about);
+    fill(this.about, meeting.as_seeded ? meeting.about : h("s", {}, meeting.about));
     fill(this.pill, meeting.status ?? "NEVER LIVE");
     this.pill.className = `pill pill-${PILLS.get(meeting.status) ?? "odd"}`;
     for (const { button, possible } of this.steps) this.allow(button, possible(meeting));
@@ -80,7 +86,7 @@ class MeetingCard {
     if (had && !possible) this.steps.find((each) => !each.button.disabled)?.button.focus();
   }
 
-  stepButton({ step, label }) {
+  stepButton({ step, label, hint }) {
     const press = async () => {
       this.problem.textContent = "";
       try {
@@ -90,7 +96,7 @@ class MeetingCard {
         this.problem.textContent = error.message;
       }
     };
-    return h("button", { class: `step step-${step}`, type: "button", on: { click: press } }, label);
+    return h("button", { class: `step step-${step}`, type: "button", title: hint, on: { click: press } }, label);
   }
 }
 

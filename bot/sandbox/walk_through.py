@@ -1,0 +1,105 @@
+"""What Ann asks and reads in the terminal's walk-through, line by line."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from bot.sandbox import terminal
+from bot.sandbox.realtimekit import SEEDS, Meeting, RealtimeKit
+from bot.sandbox.realtimekit.seeds import NEVER_LIVE
+from bot.sandbox.slack import ANN, GENERAL, Message, Outcome, Slack
+
+GRACE_SECONDS = 5
+"""Longer than a card waits between two edits, so that a drop shows; and short."""
+
+_NO_SUCH_MEETING = "00000000-0000-4000-8000-000000000000"
+_PATIENCE = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What is done to a meeting, and what a channel that follows it sees then: a reply, the card, or both."""
+
+    about: str
+    act: Callable[[str], Meeting]
+    reply: str = ""
+    card: str = ""
+
+
+async def questions(slack: Slack) -> AsyncIterator[str]:
+    """Ann asks for each of the meetings, for one that is not there, and for two."""
+    for text, why in _questions():
+        yield ""
+        yield f"# {why}"
+        async for line in _ask(slack, text):
+            yield line
+
+
+async def following(slack: Slack, kit: RealtimeKit) -> AsyncIterator[str]:
+    """Ann has the channel follow a meeting, and its livestream starts, drops, is back, and ends."""
+    yield ""
+    yield "# Follow a meeting: its card always shows how it is, and each change is a reply in the card's thread"
+    text = f"follow {NEVER_LIVE}"
+    yield f"Ann: /livestream {text}"
+    await slack.command(text, user=ANN, channel=GENERAL)
+    card = await _public(slack, lambda message: "is not broadcasting yet" in message.text)
+    for line in terminal.lines(card):
+        yield f"    {line}"
+    for step in _steps(kit):
+        yield ""
+        yield f"# {step.about}"
+        step.act(NEVER_LIVE)
+        async for line in _seen(slack, card, step):
+            yield line
+
+
+async def _seen(slack: Slack, card: Message, step: _Step) -> AsyncIterator[str]:
+    if step.reply:
+        reply = await _public(slack, lambda message: message.thread_ts == card.ts and step.reply in message.text)
+        for number, line in enumerate(terminal.lines(reply)):
+            yield f"      {'↳' if number == 0 else ' '} {line}"
+    if step.card:
+        edited = await _public(slack, lambda message: message.ts == card.ts and step.card in message.text)
+        for line in terminal.lines(edited):
+            yield f"    {line}"
+
+
+def _steps(kit: RealtimeKit) -> list[_Step]:
+    grace = f"within the grace time, which is {GRACE_SECONDS} seconds here and a minute elsewhere"
+    return [
+        _Step("The livestream is asked for", kit.start, reply="is starting"),
+        _Step("It goes on air", kit.go_live, reply="is live since", card="is live since"),
+        _Step("It drops: the card says so, and nobody is pinged", kit.drop, card="is reconnecting"),
+        _Step(f"It is back {grace}", kit.go_live, card="is live since"),
+        _Step("It ends, and is not back in time", kit.end, reply="has ended", card="has ended"),
+    ]
+
+
+def _questions() -> list[tuple[str, str]]:
+    return [
+        ("", "Nothing: how to use it"),
+        *((seed.id, seed.about) for seed in SEEDS),
+        (_NO_SUCH_MEETING, "A meeting that does not exist"),
+        (f"{SEEDS[0].id} or {SEEDS[1].id}", "Two meetings at once"),
+    ]
+
+
+async def _ask(slack: Slack, text: str) -> AsyncIterator[str]:
+    known = {message.ts for message in slack.messages(GENERAL, ANN)}
+    yield f"Ann: /livestream {text}".rstrip()
+    delivery = await slack.command(text, user=ANN, channel=GENERAL)
+    if delivery.outcome is not Outcome.OK:
+        yield f"    ({delivery.outcome})"
+        return
+
+    def is_new(message: Message) -> bool:
+        return message.ephemeral_to == ANN and message.ts not in known
+
+    answer = await slack.wait_for_message(is_new, timeout=_PATIENCE)
+    for line in terminal.lines(answer):
+        yield f"    {line}"
+
+
+async def _public(slack: Slack, predicate: Callable[[Message], bool]) -> Message:
+    return await slack.wait_for_message(
+        lambda message: message.ephemeral_to is None and predicate(message), timeout=_PATIENCE
+    )
