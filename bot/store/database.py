@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.errors import StoreUnreachable
+from bot.store.tables import budget
 
 Clock = Callable[[], float]
 
@@ -23,8 +24,11 @@ _STATEMENT_SECONDS = 15
 _POOL_SECONDS = 10
 _CONNECTIONS = 5
 _BEGIN = "sqlite_begin"
+_NO_SLOT = -1
 # Whose mistake these are: ours. They are no reason to try again.
 _BUGS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
+# insufficient_privilege: taken away while the bot runs. The driver has it among the programmer's mistakes.
+_NO_RIGHTS = "42501"
 
 
 class Database:
@@ -37,6 +41,8 @@ class Database:
         self._readers = engine.execution_options(**{_BEGIN: "BEGIN"})
         # Writers of one process queue here, in order; SQLite would let them knock again and again, in none.
         self._turn = asyncio.Lock() if is_sqlite(engine.url) else contextlib.nullcontext()
+        self._takes_changes = True
+        self._trial: asyncio.Task[None] | None = None
 
     def now(self) -> sa.ColumnElement[float]:
         """The time at which the statement begins, in epoch seconds. PostgreSQL's own, so that replicas agree."""
@@ -48,9 +54,13 @@ class Database:
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write: all of it happens, or nothing. Raises StoreUnreachable."""
-        with _unreachable():
-            async with self._turn, self.engine.begin() as connection:
-                yield connection
+        try:
+            with _unreachable():
+                async with self._turn, self.engine.begin() as connection:
+                    yield connection
+        except StoreUnreachable:
+            self._takes_changes = False
+            raise
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -59,8 +69,28 @@ class Database:
             async with self._readers.connect() as connection:
                 yield connection
 
+    def takes_changes(self) -> bool:
+        """Whether it does, as far as is known: from the first change that it did not take until a trial succeeds.
+
+        Most transactions change nothing, and succeed on a full disk too. A trial is begun here and not waited for: it
+        may take as long as the lock of another program.
+        """
+        if not self._takes_changes and (self._trial is None or self._trial.done()):
+            self._trial = asyncio.create_task(self._try(), name="trial of the database")
+        return self._takes_changes
+
+    async def _try(self) -> None:
+        with contextlib.suppress(StoreUnreachable):
+            async with self.writing() as connection:
+                await connection.execute(sa.insert(budget).values(slot=_NO_SLOT, used=0))
+                await connection.execute(sa.delete(budget).where(budget.c.slot == _NO_SLOT))
+            self._takes_changes = True
+
     async def close(self) -> None:
         """Close every connection."""
+        if self._trial is not None:
+            self._trial.cancel()
+            await asyncio.gather(self._trial, return_exceptions=True)
         await self.engine.dispose()
 
 
@@ -131,7 +161,7 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 def _unreachable() -> Iterator[None]:
     try:
         yield
-    except _BUGS:
-        raise
     except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
+        if isinstance(error, _BUGS) and getattr(error.orig, "sqlstate", None) != _NO_RIGHTS:
+            raise
         raise StoreUnreachable(detail=f"{type(error).__name__}: {getattr(error, 'orig', None) or error}") from error

@@ -13,6 +13,8 @@ _SQLITE = {
     "SQLITE_CANTOPEN": "cannot be opened; its folder must exist and be writable for the user who runs the bot",
     "SQLITE_NOTADB": "is no SQLite database; name another file in DATABASE_URL",
     "SQLITE_CORRUPT": "is damaged; restore a copy of it, or name another file in DATABASE_URL",
+    # The file that SQLite keeps beside it while it is open does not fit.
+    "SQLITE_IOERR_SHMSIZE": "cannot grow, because the disk is full; make room, then start again",
     "SQLITE_IOERR": "cannot be read or written, because the disk fails; look at the disk",
 }
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -24,6 +26,8 @@ _POSTGRESQL = {
     "25006": "is read-only; name the primary server in DATABASE_URL",
     "53100": "cannot grow, because the disk is full; make room, then start again",
     "53300": "takes no more connections; close others, or allow more",
+    "55P03": "is locked by another program, such as a backup; wait until that is done, then start again",
+    "40P01": "is locked by another program, such as a backup; wait until that is done, then start again",
     "57P03": "is starting or stopping; start again in a minute",
 }
 

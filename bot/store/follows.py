@@ -175,7 +175,7 @@ class Follows:
 async def activate(connection: AsyncConnection, now: sa.ColumnElement[float], paused: list[Follow]) -> None:
     """Go on with paused follows, whose meetings are locked."""
     ids = [follow.id for follow in paused]
-    values = {"state": FollowState.ACTIVE, "reason": None, "told": False}
+    values = {"state": FollowState.ACTIVE, "reason": None, "paused_at": None, "told": False}
     await connection.execute(sa.update(follows).where(follows.c.id.in_(ids)).values(values))
     await wake_unfinished(connection, now, ids)
     meeting_ids = {follow.meeting_id for follow in paused}

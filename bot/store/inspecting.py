@@ -12,7 +12,7 @@ from bot.store import database
 from bot.store.address import parse, place
 from bot.store.database import is_sqlite
 from bot.store.explaining import explain
-from bot.store.migrating import Steps
+from bot.store.steps import Steps
 
 
 async def inspect(text: str) -> str:
@@ -55,7 +55,10 @@ async def _inspect_postgresql(url: URL) -> str:
 
 def _state(connection: sa.Connection, url: URL) -> str:
     steps = Steps(url)
-    match steps.last_run(connection):
+    present = steps.last_run(connection)
+    if steps.is_ahead(present):
+        return "can be used, and has the tables of a newer version, with which this one can work"
+    match present:
         case None:
             return "has no tables yet; `livestream-bot run` makes them"
         case steps.newest:

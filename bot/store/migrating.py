@@ -1,27 +1,31 @@
 """Bring the tables up to date, by Alembic, whoever else does the same at the same moment."""
 
 import asyncio
-import contextlib
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+import structlog
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bot.errors import ConfigurationError
 from bot.store import database
-from bot.store.address import place
 from bot.store.database import is_sqlite, set_up_sqlite
 from bot.store.explaining import explain
+from bot.store.steps import MIGRATIONS, Steps
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+LOCK_SECONDS = 2.0
+"""How long a step waits for a table, and everybody behind it, before it lets them pass."""
+PAUSE_SECONDS = 5.0
+LOCK_TRIES = 30
+"""Three and a half minutes in all: shorter than the time that Kubernetes gives a bot to start."""
 # Any number that nobody else takes an advisory lock on in this database.
 _LOCK = 0x11FE57BEA3
+# lock_not_available; deadlock_detected, where what was begun with the old tables wants them in another order.
+_IN_THE_WAY = ("55P03", "40P01")
+
+log = structlog.get_logger(__name__)
 
 
 async def migrate(url: URL, migrations: Path = MIGRATIONS) -> None:
@@ -52,45 +56,32 @@ async def _migrate_postgresql(url: URL, migrations: Path) -> None:
     # A step may take longer than any other statement.
     timeout = {"timeout": database.CONNECT_SECONDS}
     steps = Steps(url, migrations)
-    async with contextlib.AsyncExitStack() as stack:
-        engine = create_async_engine(url, poolclass=sa.NullPool, connect_args=timeout)
-        stack.push_async_callback(engine.dispose)
-        try:
-            connection = await stack.enter_async_context(engine.begin())
-        except TypeError as error:
-            # What the driver makes of an option in the URL that it does not know.
-            raise ConfigurationError([explain(error, url)]) from error
-        # The second one to come waits here, until the transaction ends.
+    engine = create_async_engine(url, poolclass=sa.NullPool, connect_args=timeout)
+    try:
+        for _ in range(LOCK_TRIES - 1):
+            try:
+                return await _try_postgresql(engine, steps)
+            except sa.exc.DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) not in _IN_THE_WAY:
+                    raise
+            log.warning("tables_are_locked", again_in=PAUSE_SECONDS)
+            await asyncio.sleep(PAUSE_SECONDS)
+        await _try_postgresql(engine, steps)
+    except TypeError as error:
+        # What the driver makes of an option in the URL that it does not know.
+        raise ConfigurationError([explain(error, url)]) from error
+    finally:
+        await engine.dispose()
+
+
+async def _try_postgresql(engine: AsyncEngine, steps: Steps) -> None:
+    async with engine.begin() as connection:
+        # The second one to come waits here, until the transaction ends: for as long as that takes.
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        # From here on it may be in the way of everybody who comes after it.
+        wait = sa.func.set_config("lock_timeout", f"{LOCK_SECONDS * 1000:.0f}", True)
+        await connection.execute(sa.select(wait))
         await connection.run_sync(steps.run)
-
-
-class Steps:
-    """What there is to run. Read before the lock is taken, which is then held for what is missing alone."""
-
-    def __init__(self, url: URL, migrations: Path = MIGRATIONS) -> None:
-        self._url = url
-        self._config = Config()
-        self._config.set_main_option("script_location", str(migrations).replace("%", "%%"))
-        script = ScriptDirectory.from_config(self._config)
-        self._known = {step.revision for step in script.walk_revisions()}
-        self.newest = script.get_current_head()
-
-    def last_run(self, connection: sa.Connection) -> str | None:
-        """The last one that the database has seen. Raises ConfigurationError for one that is not known here."""
-        present = MigrationContext.configure(connection).get_current_revision()
-        if present is not None and present not in self._known:
-            newer = f"{place(self._url)} was written by a newer version of this bot; run that version"
-            raise ConfigurationError([f"{newer}, or name another database in DATABASE_URL."])
-        return present
-
-    def run(self, connection: sa.Connection) -> None:
-        """Run those that the database has not seen."""
-        if self.last_run(connection) != self.newest:
-            self._config.attributes["connection"] = connection
-            command.upgrade(self._config, "head")
-        # Changes nothing, and fails here and now where the bot could only read.
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
 
 
 def _set_up_sqlite(connection: Any, record: object) -> None:

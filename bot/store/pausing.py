@@ -1,7 +1,5 @@
 """Follows whose channels the bot may not post in: set aside, told of once, and taken up again."""
 
-from uuid import UUID
-
 import sqlalchemy as sa
 
 from bot.store.announcing import DueCard
@@ -38,7 +36,7 @@ class Pauses:
             await connection.execute(at_rest)
             active = sa.and_(follows.c.id == card.follow.id, follows.c.state == FollowState.ACTIVE)
             paused = sa.update(follows).where(active)
-            paused = paused.values(state=FollowState.PAUSED, reason=reason, told=False)
+            paused = paused.values(state=FollowState.PAUSED, reason=reason, paused_at=self._db.now(), told=False)
             row = (await connection.execute(paused.returning(*follows.c))).mappings().one_or_none()
             return None if row is None else follow_from(dict(row))
 
@@ -65,15 +63,8 @@ class Pauses:
             rows = (await connection.execute(waiting.order_by(follows.c.id).limit(limit))).mappings()
             return [follow_from(dict(row)) for row in rows]
 
-    async def mark_told(self, follow_id: UUID) -> bool:
-        """Whether it falls to the caller to tell the follow's creator: True for one caller only, of each pause."""
-        untold = sa.and_(follows.c.id == follow_id, follows.c.state == FollowState.PAUSED, ~follows.c.told)
+    async def mark_told(self, follow: Follow) -> None:
+        """Its creator was told of this pause."""
+        this = sa.and_(follows.c.id == follow.id, follows.c.state == FollowState.PAUSED)
         async with self._db.writing() as connection:
-            told = sa.update(follows).where(untold).values(told=True)
-            return (await connection.execute(told)).rowcount == 1
-
-    async def mark_untold(self, follow_id: UUID) -> None:
-        """It could not be told yet: it falls to whoever asks next."""
-        paused = sa.and_(follows.c.id == follow_id, follows.c.state == FollowState.PAUSED)
-        async with self._db.writing() as connection:
-            await connection.execute(sa.update(follows).where(paused).values(told=False))
+            await connection.execute(sa.update(follows).where(this).values(told=True))

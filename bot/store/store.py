@@ -32,13 +32,13 @@ class Store:
         self.housekeeping = Housekeeping(db)
 
     async def check(self) -> str | None:
-        """What is wrong with the database, in a sentence; None if it answers."""
+        """What is wrong with the database, in a sentence; None if it answers and takes changes."""
         try:
             async with self._db.reading() as connection:
                 await connection.execute(sa.text("SELECT version_num FROM alembic_version"))
         except StoreUnreachable:
             return "The database cannot be reached."
-        return None
+        return None if self._db.takes_changes() else "The database takes no changes: it is locked, full or read-only."
 
     async def close(self) -> None:
         """Close every connection to the database."""

@@ -1,6 +1,6 @@
 """The tables, as the newest migration leaves them (a test compares the two).
 
-    meetings ──< follows ──< cards ──< announcements        duties        budget
+    meetings ──< follows ──< cards ──< announcements        duties        budget        compatibility
 
 A meeting that is followed has one row, each channel's follow of it another; each of its episodes has a card in every
 channel, and a card its announcements (the outbox). A duty is what one replica does for all of them.
@@ -96,6 +96,7 @@ follows = sa.Table(
     sa.Column("volume", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),  # Slack's word for why it is paused
+    sa.Column("paused_at", sa.Double),
     sa.Column("told", sa.Boolean, nullable=False),  # its creator was told that it is paused
     sa.Column("expires_at", sa.Double, nullable=False),
     # Forbids to follow a meeting twice in one channel; serves what a channel follows.
@@ -172,4 +173,12 @@ budget = sa.Table(
     metadata,
     sa.Column("slot", sa.BigInteger, primary_key=True, autoincrement=False),  # the second in which it begins
     sa.Column("used", sa.Integer, nullable=False),
+)
+
+# One row, written by whoever migrates and read by versions that know neither it nor the tables' newest shape: it stays
+# as it is.
+compatibility = sa.Table(
+    "compatibility",
+    metadata,
+    sa.Column("oldest", sa.Text, primary_key=True),  # the newest step of the oldest version that can work with these
 )

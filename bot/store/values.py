@@ -62,6 +62,7 @@ class Follow:
     """Slack's word for why it is paused."""
     expires_at: datetime
     """Later, if there is a livestream until then."""
+    paused_at: datetime | None = None
 
 
 def follow_from(row: Mapping[str, Any]) -> Follow:
@@ -77,4 +78,5 @@ def follow_from(row: Mapping[str, Any]) -> Follow:
         state=FollowState(row["state"]),
         reason=row["reason"],
         expires_at=moment(row["expires_at"]),
+        paused_at=None if row["paused_at"] is None else moment(row["paused_at"]),
     )

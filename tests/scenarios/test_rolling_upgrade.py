@@ -5,7 +5,9 @@ The newer one's migration is of the kind that a rolling upgrade allows: it only 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+import io
+import json
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,13 +16,16 @@ import pytest
 import sqlalchemy as sa
 
 from bot.errors import ConfigurationError
+from bot.store import migrating
 from bot.store.address import parse
 from bot.store.database import Database, connect
 from bot.store.migrating import migrate
 from bot.store.opening import open_store
 from bot.store.store import Store
+from bot.store.tables import metadata
 from tests.postgres import Postgres, postgres
-from tests.scenarios.newer import GATE, newer_migrations
+from tests.scenarios.newer import GATE, HEAD, NEWER, newer_migrations
+from tests.scenarios.story import until
 from tests.store.acting import MEETING, TEAM, Change, Channel, Clock, Episode, follow, see
 
 __all__ = ["postgres"]
@@ -58,6 +63,17 @@ class Two:
             await migrating
         finally:
             await gate.close()
+
+    @contextlib.asynccontextmanager
+    async def backup(self) -> AsyncIterator[None]:
+        """What pg_dump does at first, and holds on to until it is done."""
+        dump = await asyncpg.connect(host=self.socket_dir, user="postgres", database=self.database)
+        try:
+            async with dump.transaction(isolation="repeatable_read", readonly=True):
+                await dump.execute(f"LOCK TABLE {', '.join(metadata.tables)}, alembic_version IN ACCESS SHARE MODE")
+                yield
+        finally:
+            await dump.close()
 
     async def waiting(self, number: int) -> None:
         """Wait until so many connections wait for a lock."""
@@ -209,23 +225,87 @@ async def test_a_newer_bot_that_fails(two: Two) -> None:
     await (await open_store(two.url, clock=two.clock)).close()
 
 
-@pytest.fixture
-def refusal(two: Two) -> Callable[[], contextlib.AbstractContextManager[pytest.ExceptionInfo[ConfigurationError]]]:
-    return lambda: pytest.raises(ConfigurationError, match=f"^The database {two.database} at .* run that version")
-
-
-async def test_an_older_bot_does_not_start(
-    two: Two, refusal: Callable[[], contextlib.AbstractContextManager[pytest.ExceptionInfo[ConfigurationError]]]
-) -> None:
-    """Once the tables are the newer version's, an older bot that runs goes on, and one that starts says why it does
-    not, in one sentence: so it is also with a rollback, which needs the newer version or a backup."""
+async def test_back_to_the_older_version(two: Two, log: io.StringIO) -> None:
+    """An older bot that starts on the newer tables, in the middle of the upgrade or by a rollback, goes on where the
+    newer one was, and warns; so may the newer one after it."""
     await two.begin()
-    async with two.new():
-        with refusal() as caught:
-            await open_store(two.url, clock=two.clock)
-        await see(two.old, *next(run()))
-        await two.slack.work(two.old, "old")
+    looks = run()
+    async with two.new() as new:
+        await see(new, *next(looks))
+    started = await open_store(two.url, clock=two.clock)
+    await two.slack.work(started, "started")
+    await see(started, *next(looks))
+    await started.close()
+    async with two.new() as new:
+        for look in looks:
+            await see(new, *look)
+        await two.slack.work(new, "new")
+
+    (warning,) = [json.loads(line) for line in log.getvalue().splitlines() if "tables_of_a_newer_version" in line]
+    assert (warning["level"], warning["tables"], warning["known"]) == ("warning", NEWER, HEAD)
+    assert list(two.slack.threads.values()) == [TOLD] * len(CHANNELS)
+
+
+async def test_no_way_back(two: Two) -> None:
+    """Where the step does more than add, an older bot that starts says why it does not, in one sentence."""
+    await two.begin()
+    step = two.migrations / "versions" / "next.py"
+    step.write_text(step.read_text().replace("additive = True", "additive = False"))
+    await migrate(parse(two.url), two.migrations)
+
+    with pytest.raises(ConfigurationError, match=f"^The database {two.database} at .* run that version") as caught:
+        await open_store(two.url, clock=two.clock)
 
     (sentence,) = caught.value.mistakes
     assert sentence.count(". ") == 0
-    assert list(two.slack.threads.values()) == [TOLD[:1]] * len(CHANNELS)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits at locked tables are shorter than a person would notice."""
+    monkeypatch.setattr(migrating, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(migrating, "PAUSE_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_during_a_backup(two: Two, log: io.StringIO) -> None:
+    """While pg_dump holds its locks the newer version tries again and again, and in between the older one works; when
+    the backup is done, the tables are changed."""
+    await two.begin()
+    looks = run()
+    async with two.backup():
+        upgrade = asyncio.create_task(migrate(parse(two.url), two.migrations))
+        for _ in range(2):
+            await see(two.old, *next(looks))
+            await two.slack.work(two.old, "old")
+        await until(lambda: log.getvalue().count("tables_are_locked") >= 2)
+        assert not upgrade.done()
+    await upgrade
+    for look in looks:
+        await see(two.old, *look)
+    await two.slack.work(two.old, "old")
+
+    assert list(two.slack.threads.values()) == [TOLD] * len(CHANNELS)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_backup_without_end(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some tries it says what is in the way, and has changed nothing."""
+    monkeypatch.setattr(migrating, "LOCK_TRIES", 3)
+    async with two.backup():
+        with pytest.raises(ConfigurationError, match="is locked by another program, such as a backup; wait"):
+            await migrate(parse(two.url), two.migrations)
+        await (await open_store(two.url, clock=two.clock)).close()
+
+    await migrate(parse(two.url), two.migrations)
+
+
+async def test_a_migration_that_takes_long(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others that start wait for it for longer than for a table."""
+    monkeypatch.setattr(migrating, "LOCK_SECONDS", 0.05)
+    async with two.held_up():
+        other = asyncio.create_task(migrate(parse(two.url), two.migrations))
+        await two.waiting(2)
+        await asyncio.sleep(0.3)
+        assert not other.done()
+    await other

@@ -12,7 +12,7 @@ from bot.store.address import parse
 from bot.store.database import connect
 from bot.store.migrating import migrate
 from tests.postgres import Postgres, postgres
-from tests.scenarios.newer import newer_migrations
+from tests.scenarios.newer import NEWER, newer_migrations
 from tests.scenarios.story import Story, cards
 
 __all__ = ["postgres"]
@@ -50,7 +50,7 @@ async def test_a_livestream_across_an_upgrade(
 
         monkeypatch.setattr(migrate, "__defaults__", (newer_migrations(tmp_path),))
         async with fast.world.bot(database_url=database_url):
-            assert await revision(database_url) == "next"
+            assert await revision(database_url) == NEWER
             fast.world.kit.go_live(MEETING)
             await fast.until_told(MEETING, "starting", "live")
             by_newer = await fast.world.ask("following")
@@ -68,3 +68,26 @@ async def test_a_livestream_across_an_upgrade(
     assert len(cards(fast.slack, MEETING)) == 1
     assert "Keynote" in by_newer.text + str(by_newer.blocks)
     assert "Keynote" in by_older.text + str(by_older.blocks)
+
+
+async def test_back_to_the_older_version(
+    fast: Story, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the newer version has begun the older one goes on with, started on tables that it does not know; and it
+    says so in its log."""
+    with monkeypatch.context() as newer:
+        newer.setattr(migrate, "__defaults__", (newer_migrations(tmp_path),))
+        async with fast.world.bot(database_url=database_url):
+            await fast.follow(MEETING)
+            fast.world.kit.go_live(MEETING)
+            await fast.until_told(MEETING, "live")
+
+    async with fast.process(database_url) as older:
+        fast.slack.request_url = f"{older.url}/slack/events"
+        fast.world.kit.end(MEETING)
+        await fast.until_told(MEETING, "live", "ended")
+        log = older.log.read_text()
+
+    assert log.count("tables_of_a_newer_version") == 1
+    assert await revision(database_url) == NEWER
+    assert len(cards(fast.slack, MEETING)) == 1

@@ -11,7 +11,7 @@ from bot.store.address import parse
 from bot.store.database import Database, connect
 from bot.store.store import Store
 from bot.store.tables import budget
-from tests.postgres import Postgres
+from tests.postgres import GUARDED, PASSWORD, Postgres
 from tests.store.acting import CHANNEL, LEASE, TEAM, Change, Clock, Episode, follow, look
 
 
@@ -115,10 +115,29 @@ async def test_a_locked_file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(StoreUnreachable):
         await follow(store)
-    assert await store.check() is None
+    assert await store.follows.in_channel(TEAM, CHANNEL) == []
+    assert await store.check() == "The database takes no changes: it is locked, full or read-only."
 
     other.close()
     assert (await follow(store)).new
+    async with asyncio.timeout(10):
+        problem: str | None = ""
+        while problem is not None:
+            await asyncio.sleep(0.01)
+            problem = await store.check()
+    await store.close()
+
+
+async def test_rights_are_taken_away(postgres: Postgres, postgres_database: str) -> None:
+    """Which is trouble with the database, and no mistake of the program's."""
+    await postgres.execute(f"DROP ROLE IF EXISTS {GUARDED}", f"CREATE ROLE {GUARDED} LOGIN PASSWORD '{PASSWORD}'")
+    url = postgres.url(postgres_database, user=f"{GUARDED}:{PASSWORD}")
+    store = Store(Database(connect(parse(url))))
+
+    assert await store.check() == "The database cannot be reached."
+    with pytest.raises(StoreUnreachable):
+        await follow(store)
+
     await store.close()
 
 

@@ -13,14 +13,17 @@ from bot.store.address import parse
 from bot.store.database import Database, connect
 from bot.store.inspecting import inspect
 from bot.store.migrating import migrate
+from bot.store.steps import Steps
 from tests.postgres import Postgres
+from tests.scenarios.newer import newer_migrations
 
 
-async def stamp(url: str, revision: str) -> None:
-    """Let the database say which version wrote it."""
+async def stamp(url: str, revision: str, oldest: str) -> None:
+    """Let the database say which version wrote it, and which can work with it."""
     database = Database(connect(parse(url)))
     async with database.writing() as connection:
         await connection.execute(sa.text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+        await connection.execute(sa.text("UPDATE compatibility SET oldest = :oldest"), {"oldest": oldest})
     await database.close()
 
 
@@ -38,15 +41,25 @@ async def test_no_tables_yet(new_url: str) -> None:
 async def test_newer(new_url: str) -> None:
     """A database of a newer version is told as one."""
     await migrate(parse(new_url))
-    await stamp(new_url, "9999")
+    await stamp(new_url, "9999", oldest="9999")
 
     with pytest.raises(ConfigurationError, match="written by a newer version"):
         await inspect(new_url)
 
 
-async def test_older(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_newer_and_compatible(new_url: str) -> None:
+    """One of a newer version that says so can be used."""
+    await migrate(parse(new_url))
+    await stamp(new_url, "9999", oldest="0001")
+
+    assert (await inspect(new_url)).endswith(
+        "can be used, and has the tables of a newer version, with which this one can work."
+    )
+
+
+async def test_older(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database of an older version is brought up to date by `run`."""
-    monkeypatch.setattr("alembic.script.ScriptDirectory.get_current_head", lambda script: "9999")
+    monkeypatch.setattr(Steps.__init__, "__defaults__", (newer_migrations(tmp_path),))
 
     assert "older version" in await inspect(url)
 

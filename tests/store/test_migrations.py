@@ -1,6 +1,7 @@
 """The tables as the migrations make them are those in tables.py, and a later migration keeps what is in them."""
 
 import asyncio
+import io
 import shutil
 from pathlib import Path
 
@@ -8,11 +9,14 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from bot.errors import ConfigurationError
 from bot.store.address import parse
 from bot.store.database import Database
-from bot.store.migrating import MIGRATIONS, migrate
+from bot.store.migrating import migrate
+from bot.store.opening import open_store
+from bot.store.steps import MIGRATIONS, can_work
 from bot.store.store import Store
 from bot.store.tables import metadata
 from tests.store.acting import CHANNEL, TEAM, Change, Channel, Episode, follow, see
@@ -37,6 +41,23 @@ def upgrade() -> None:
         meetings.alter_column("phase", existing_type=sa.Text(), nullable=True)
     op.drop_index("ix_follows_untold", "follows")
     op.execute("UPDATE follows SET language = 'de'")
+'''
+
+ADDITIVE = '''
+"""A step that only adds."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+additive = True
+
+
+def upgrade() -> None:
+    op.add_column("follows", sa.Column("language", sa.Text))
 '''
 
 
@@ -114,11 +135,94 @@ async def test_the_next_migration(url: str, store: Store, database: Database, ne
 
 
 async def test_back_to_the_version_before(url: str, newer: Path) -> None:
-    """The older version says that it is too old."""
+    """The older version says that it is too old: a step that does not say that it only adds is one that does more."""
     await migrate(parse(url), newer)
 
     with pytest.raises(ConfigurationError, match="newer version"):
         await migrate(parse(url))
+
+
+async def test_back_across_a_step_that_only_adds(url: str, newer: Path, log: io.StringIO) -> None:
+    """The older version works with the newer tables, leaves them as they are, and warns once."""
+    step = newer / "versions" / "0002_language.py"
+    step.write_text(ADDITIVE)
+    await migrate(parse(url), newer)
+
+    store = await open_store(url)
+    assert (await follow(store)).new
+    assert await store.check() is None
+    await store.close()
+
+    assert log.getvalue().count("tables_of_a_newer_version") == 1
+    await migrate(parse(url), newer)
+    assert log.getvalue().count("tables_of_a_newer_version") == 1
+
+
+async def test_back_across_several_steps(url: str, newer: Path) -> None:
+    """One step that does more than add is enough to end the way back, whatever comes after it."""
+    (newer / "versions" / "0003_more.py").write_text(ADDITIVE.replace("0002", "0003").replace("0001", "0002"))
+    (newer / "versions" / "0002_language.py").write_text(ADDITIVE.replace("additive = True", "").replace("lang", "a"))
+    await migrate(parse(url), newer)
+
+    with pytest.raises(ConfigurationError, match="newer version"):
+        await migrate(parse(url))
+
+
+async def test_a_step_that_was_called_additive_by_mistake(url: str, newer: Path) -> None:
+    """A version of the same tables that knows better takes it back as it starts."""
+    step = newer / "versions" / "0002_language.py"
+    step.write_text(ADDITIVE)
+    await migrate(parse(url), newer)
+    await migrate(parse(url))
+    step.write_text(ADDITIVE.replace("additive = True", ""))
+    await migrate(parse(url), newer)
+
+    with pytest.raises(ConfigurationError, match="newer version"):
+        await migrate(parse(url))
+
+
+async def test_a_database_that_does_not_say(url: str, newer: Path, database: Database) -> None:
+    """Where it is not known who can work with newer tables, an older version does not try."""
+    (newer / "versions" / "0002_language.py").write_text(ADDITIVE)
+    for statement in ("DELETE FROM compatibility", "DROP TABLE compatibility"):
+        await migrate(parse(url), newer)
+        async with database.writing() as connection:
+            await connection.execute(sa.text(statement))
+        with pytest.raises(ConfigurationError, match="newer version"):
+            await migrate(parse(url))
+
+
+@pytest.mark.parametrize(
+    ("newest", "present", "oldest", "able"),
+    [
+        ("0001", "0002", "0001", True),
+        ("0009", "0010", "0001", True),
+        ("0009", "0010", "0009", True),
+        ("0009", "0010", "0010", False),
+        ("0001", "0002", None, False),
+        ("0001", "ae1027a6acf", "0001", False),
+        ("0001", "0002", "ae1027a6acf", False),
+        ("0003", "0002", "0001", False),
+        ("0001", "10000", "0001", False),
+        ("0001", "0002", "", False),
+    ],
+)
+def test_who_can_work_with_newer_tables(newest: str, present: str, oldest: str | None, able: bool) -> None:
+    """Whose own newest step is not older than the mark, as far as all three are numbers that compare as words do."""
+    assert can_work(newest, present, oldest) is able
+
+
+def test_the_steps_are_numbered() -> None:
+    """0001, 0002, ..., each after the one before: older versions compare them. And each says whether it only adds."""
+    steps = list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())[::-1]
+    numbers = [f"{number:04}" for number in range(1, len(steps) + 1)]
+
+    assert [step.revision for step in steps] == numbers
+    assert [step.down_revision for step in steps] == [None, *numbers[:-1]]
+    assert [Path(step.path).name[:5] for step in steps] == [f"{number}_" for number in numbers]
+    additive = [step.module.additive for step in steps]
+    assert set(additive) <= {True, False}
+    assert additive[0] is False
 
 
 async def test_a_migration_that_fails(url: str, database: Database, newer: Path) -> None:

@@ -192,6 +192,7 @@ async def test_a_newer_schema(new_url: str) -> None:
     engine = connect(parse(new_url))
     async with engine.begin() as connection:
         await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        await connection.execute(sa.text("UPDATE compatibility SET oldest = '9999'"))
     await engine.dispose()
 
     assert "written by a newer version of this bot" in await refusal(new_url)
@@ -245,6 +246,15 @@ class _SQLiteError(Exception):
 
 class _PostgresError(Exception):
     sqlstate = "XX000"
+
+
+class _NoRoomForTheIndex(Exception):
+    sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+
+
+def test_a_full_disk_with_all_tables() -> None:
+    """It says to make room there too, where SQLite finds no room for what it keeps beside the file."""
+    assert "the disk is full" in explain(_NoRoomForTheIndex(), parse("sqlite:///a.db"))
 
 
 def test_what_nobody_thought_of() -> None:

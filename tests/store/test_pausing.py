@@ -53,34 +53,22 @@ async def test_all_cards_of_the_follow_wait(store: Store) -> None:
     assert await store.announcing.due_in() is None
 
 
-async def test_the_creator_is_told_once(store: Store) -> None:
-    """Of any number of replicas one finds that it is to tell; of the next pause again."""
+async def test_the_creator_is_to_be_told(store: Store) -> None:
+    """Until it is marked; of the next pause again; of none that is over."""
     followed = await follow(store)
     await refused(store)
-    assert [follow.id for follow in await store.pauses.untold(10)] == [followed.follow.id]
+    (untold,) = await store.pauses.untold(10)
+    assert (untold.id, untold.reason) == (followed.follow.id, "not_in_channel")
+    assert untold.paused_at is not None
 
-    assert await store.pauses.mark_told(followed.follow.id)
-    assert not await store.pauses.mark_told(followed.follow.id)
+    await store.pauses.mark_told(untold)
 
     assert await store.pauses.untold(10) == []
     await store.pauses.resume(TEAM, CHANNEL)
-    assert not await store.pauses.mark_told(followed.follow.id)
-    await refused(store)
-    assert await store.pauses.mark_told(followed.follow.id)
-
-
-async def test_a_creator_who_cannot_be_told_yet(store: Store) -> None:
-    """It falls to whoever asks next; but there is nothing to tell of a follow that goes on."""
-    followed = await follow(store)
-    await refused(store)
-    await store.pauses.mark_told(followed.follow.id)
-
-    await store.pauses.mark_untold(followed.follow.id)
-
-    assert await store.pauses.mark_told(followed.follow.id)
-    await store.pauses.resume(TEAM, CHANNEL)
-    await store.pauses.mark_untold(followed.follow.id)
     assert await store.pauses.untold(10) == []
+    await refused(store)
+    (again,) = await store.pauses.untold(10)
+    assert again.id == untold.id
 
 
 async def test_untold_is_bounded(store: Store) -> None:

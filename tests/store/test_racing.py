@@ -76,17 +76,6 @@ async def test_following_at_once(replicas: list[Store]) -> None:
     assert len({each.follow.id for each in followed}) == 1
 
 
-async def test_one_tells_the_creator(replicas: list[Store]) -> None:
-    """However many replicas see that it is to be told."""
-    followed = await follow(replicas[0])
-    (card,) = await replicas[0].announcing.claim("a", 1, LEASE)
-    await replicas[0].pauses.pause(card, "is_archived")
-
-    told = await asyncio.gather(*(store.pauses.mark_told(followed.follow.id) for store in replicas))
-
-    assert sum(told) == 1
-
-
 async def _count(database: Database, query: sa.TextClause) -> int:
     # In a transaction of its own, since PostgreSQL tells one transaction always the same of its clients.
     async with database.reading() as connection:

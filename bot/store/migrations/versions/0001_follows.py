@@ -1,4 +1,4 @@
-"""Meetings, follows, cards, announcements, duties and the budget."""
+"""Meetings, follows, cards, announcements, duties, the budget, and which versions can work with them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,6 +7,7 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+additive = False
 
 
 def upgrade() -> None:
@@ -28,6 +29,11 @@ def upgrade() -> None:
         sa.Column("slot", sa.BigInteger, autoincrement=False, nullable=False),
         sa.Column("used", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("slot", name="pk_budget"),
+    )
+    op.create_table(
+        "compatibility",
+        sa.Column("oldest", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("oldest", name="pk_compatibility"),
     )
 
 
@@ -63,6 +69,7 @@ def _follows() -> None:
         sa.Column("volume", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("reason", sa.Text),
+        sa.Column("paused_at", sa.Double),
         sa.Column("told", sa.Boolean, nullable=False),
         sa.Column("expires_at", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_follows"),
