@@ -41,7 +41,7 @@ class Engine:
         metrics: Metrics,
     ) -> None:
         owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        notices = Notices(store.pauses, delivery)
+        notices = Notices(store.pauses, store.duties, delivery, owner)
         self._store = store
         self._allowance = allowance
         self._announcer = Announcer(store.announcing, store.pauses, delivery, clock, metrics, owner)

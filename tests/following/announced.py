@@ -119,5 +119,6 @@ async def staged(tmp_path: Path, clock: Clock | None = None, pacing: Pacing | No
         )
         delivery = Delivery(client, pacing, clock, metrics)
         announcer = Announcer(store.announcing, store.pauses, delivery, clock, metrics, "announcer")
-        yield Stage(slack, store, clock, metrics, delivery, announcer, Notices(store.pauses, delivery))
+        notices = Notices(store.pauses, store.duties, delivery, "announcer")
+        yield Stage(slack, store, clock, metrics, delivery, announcer, notices)
     await store.close()

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
+from bot.errors import StoreUnreachable
 from bot.following.notices import Notices
 from bot.following.state import ChangeKind, Phase
 from bot.sandbox.slack import ANN, EVENTS, Fault, Message
@@ -42,9 +44,25 @@ async def test_told_once(stage: Stage) -> None:
 
 async def test_two_replicas(stage: Stage) -> None:
     """One of them tells."""
-    await asyncio.gather(stage.notices.tell(), Notices(stage.store.pauses, stage.delivery).tell())
+    other = Notices(stage.store.pauses, stage.store.duties, stage.delivery, "b")
+
+    await asyncio.gather(stage.notices.tell(), other.tell())
 
     assert len(notices(stage)) == 1
+
+
+async def test_killed_before_it_is_marked(stage: Stage, mocker: MockerFixture) -> None:
+    """It is told again when the lease is over, and appears once."""
+    dying = mocker.patch.object(stage.store.pauses, "mark_told", side_effect=StoreUnreachable())
+    with pytest.raises(StoreUnreachable):
+        await stage.notices.tell()
+    mocker.stop(dying)
+    stage.clock.advance(300)
+
+    await Notices(stage.store.pauses, stage.store.duties, stage.delivery, "b").tell()
+
+    assert len(notices(stage)) == 1
+    assert await stage.store.pauses.untold(10) == []
 
 
 async def test_told_of_each_pause(stage: Stage) -> None:
@@ -53,6 +71,7 @@ async def test_told_of_each_pause(stage: Stage) -> None:
     stage.slack.invite_bot(EVENTS)
     await stage.store.pauses.resume(TEAM, EVENTS)
     stage.slack.remove_bot(EVENTS)
+    stage.clock.advance(1)
     await stage.work()
 
     await stage.notices.tell()
