@@ -174,14 +174,14 @@ async def test_a_hint_to_another_replica(tracked: Tracked) -> None:
 
 
 async def test_webhooks_slow_the_looks_down(tracked: Tracked) -> None:
-    """While changes come with a hint a live meeting is looked at once a minute; one that does not ends that."""
+    """While changes come with a hint a live meeting is looked at every half minute; one that does not ends that."""
     await tracked.follow()
     await tracked.passes(10)
     tracked.say("LIVE", began=9)
     await tracked.hint()
     tracked.cloudflare.asked_at.clear()
     await tracked.passes(180)
-    assert len(tracked.cloudflare.asked_at) == 3
+    assert len(tracked.cloudflare.asked_at) == 6
 
     tracked.say("OFFLINE")
     await tracked.passes(60)
