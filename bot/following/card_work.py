@@ -11,8 +11,8 @@ import structlog
 from bot.clock import Clock, utc
 from bot.following.state import Change, ChangeKind, Episode
 from bot.metrics import Metrics
-from bot.slack.delivery import Deleted, Delivery, Later, MessageGone, Refused
-from bot.slack.follow_cards import change_reply, expired_reply, follow_card
+from bot.slack.delivery import Deleted, Delivery, Later, MessageGone, Refused, Undelivered
+from bot.slack.follow_cards import change_reply, expired_reply, follow_card, unfollowed_card
 from bot.slack.messages import Message
 from bot.store.announcing import Announcement, Announcing, DueCard
 from bot.store.expiring import EXPIRED
@@ -65,21 +65,28 @@ class CardWork:
         self._edit_in = 0.0
         """How long Slack wants the next edit to wait."""
         self._given_back = False
+        self._on_screen: str | None = None
+        """The message that shows what was put there just now."""
 
     async def run(self) -> Delivered:
         """Do it and give the card back, unless Slack refuses. Raises StoreUnreachable."""
         try:
-            while True:
+            return await self._tried()
+        except Refused as refusal:
+            return Delivered(refused=refusal.code)
+        except _LeaseLost:
+            await self._say_if_unfollowed()
+            return LATER
+
+    async def _tried(self) -> Delivered:
+        while True:
+            try:
                 try:
                     return await self._finished()
                 except MessageGone as gone:
                     await self._lost(gone)
-        except Later as later:
-            return await self._postponed(back_off(self._card.attempts) if later.seconds is None else later.seconds)
-        except Refused as refusal:
-            return Delivered(refused=refusal.code)
-        except _LeaseLost:
-            return LATER
+            except Later as later:
+                return await self._postponed(back_off(self._card.attempts) if later.seconds is None else later.seconds)
 
     async def _finished(self) -> Delivered:
         card = self._card
@@ -101,6 +108,7 @@ class CardWork:
         card, follow = self._card, self._card.follow
         message_id = uuid5(follow.id, f"{card.episode}/card/{card.lost}")
         ts = await self._delivery.post(follow.channel_id, self._shown(), str(message_id))
+        self._on_screen = ts
         self._given_back = not card.announcements
         self._check(await self._announcing.posted(card, ts, card.wanted_version, last=self._given_back))
         self._card = replace(card, ts=ts, shown_version=card.wanted_version, attempts=0)
@@ -114,7 +122,7 @@ class CardWork:
             # A card that cannot be edited now keeps nothing from being told.
             self._edit_in = back_off(card.attempts) if later.seconds is None else later.seconds
             return
-        self._edited = True
+        self._edited, self._on_screen = True, card.ts
         self._card = replace(card, shown_version=card.wanted_version)
 
     async def _tell(self) -> None:
@@ -159,9 +167,20 @@ class CardWork:
 
     async def _postponed(self, seconds: float) -> Delivered:
         if self._edited:
-            await self._announcing.shown(self._card, self._card.wanted_version)
+            self._check(await self._announcing.shown(self._card, self._card.wanted_version))
         await self._announcing.postpone(self._card, seconds)
         return LATER
+
+    async def _say_if_unfollowed(self) -> None:
+        """Somebody may have unfollowed while the card was on its way to Slack, which then shows what nobody keeps up
+        to date any more."""
+        if self._on_screen is None or not await self._announcing.is_unfollowed(self._card):
+            return
+        follow, name = self._card.follow, Episode.from_dict(self._card.wanted).name
+        try:
+            await self._delivery.edit(follow.channel_id, self._on_screen, unfollowed_card(follow, name))
+        except Undelivered as error:
+            log.info("card_left_as_it_was", channel=follow.channel_id, code=error.code)
 
     def _debounce(self) -> float:
         shown_at = self._card.shown_at

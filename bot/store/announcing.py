@@ -125,6 +125,12 @@ class Announcing:
             later = sa.update(cards).where(_holds(card)).values(lease=None, due_at=after(self._db.now(), seconds))
             return (await connection.execute(later)).rowcount == 1
 
+    async def is_unfollowed(self, card: DueCard) -> bool:
+        """Whether nobody follows any more where the card is: its row is gone."""
+        held = sa.select(cards.c.episode).where(cards.c.follow_id == card.follow.id, cards.c.episode == card.episode)
+        async with self._db.reading() as connection:
+            return await connection.scalar(held) is None
+
     async def due_in(self) -> float | None:
         """Seconds until a card is due, 0 if one is; None if nothing is to be done."""
         async with self._db.reading() as connection:

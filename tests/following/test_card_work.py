@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid5
 
 import pytest
+from pytest_mock import MockerFixture
 
 from bot.clock import utc
 from bot.following.card_work import DONE, LATER, Delivered, back_off
@@ -451,3 +453,37 @@ async def test_a_channel_of_many_follows(tmp_path: Path) -> None:
 
         assert await stage.store.announcing.due_in() == pytest.approx(10)
         assert utc(clock) - stage.episode.since < timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_unfollowed_meanwhile(stage: Stage, mocker: MockerFixture, first: bool) -> None:
+    """What was on its way to Slack, a first card or an edit, does not stay as if somebody kept it up to date."""
+    await stage.follow()
+    if not first:
+        await stage.work()
+        stage.clock.advance(30)
+        await stage.see(Phase.LIVE)
+    name = "posted" if first else "shown"
+    write = getattr(stage.store.announcing, name)
+
+    async def too_late(*args: Any, **kwargs: Any) -> bool:
+        await stage.store.follows.unfollow(TEAM, EVENTS, MEETING)
+        return bool(await write(*args, **kwargs))
+
+    mocker.patch.object(stage.store.announcing, name, too_late)
+
+    assert await stage.work() == [LATER]
+
+    (card,) = stage.slack.messages(EVENTS)
+    assert "is no longer followed here" in card.text
+
+
+async def test_another_replica_took_over(stage: Stage, mocker: MockerFixture) -> None:
+    """A lease that is lost to somebody else says nothing about the follow."""
+    await stage.follow()
+    mocker.patch.object(stage.store.announcing, "posted", return_value=False)
+
+    await stage.work()
+
+    (card,) = stage.slack.messages(EVENTS)
+    assert "no longer followed" not in card.text
