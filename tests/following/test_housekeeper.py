@@ -48,13 +48,18 @@ class Turns:
         self.woken += 1
 
     async def next(self, seconds: float = TURN_SECONDS) -> None:
-        async with asyncio.timeout(10):
-            await self.turned.wait()
+        async with asyncio.timeout(30):
+            await self._asleep()
             self.turned.clear()
-            await asyncio.sleep(0.02)  # what comes after telling is one read
             self.clock.advance(seconds)
             await self.turned.wait()
-        await asyncio.sleep(0.02)
+            await self._asleep()
+
+    async def _asleep(self) -> None:
+        while True:
+            if self.clock._sleepers:
+                return
+            await asyncio.sleep(0.005)
 
     def gauge(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"livestream_bot_{name}", labels)

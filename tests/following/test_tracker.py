@@ -229,6 +229,9 @@ async def test_no_room(tracked: Tracked) -> None:
     await asyncio.sleep(0.05)
     tracked.clock.advance(5)
     await tracked.until(lambda: not tracked.allowance.room())
+    tracked.clock.advance(5)
+    # A turn that began before that would still look.
+    await tracked.until(lambda: tracked.tracker._turned_at == tracked.clock.now())
     await tracked.follow()
     tracked.clock.advance(5)
     await asyncio.sleep(0.05)

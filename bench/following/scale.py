@@ -1,0 +1,154 @@
+"""Thousands of followed meetings, some of them live, without webhooks: what it costs, and how late changes are told."""
+
+import random
+import sys
+import time
+from dataclasses import dataclass
+from statistics import median
+from uuid import UUID
+
+from bench.following.databases import Followed, database, fill, looking_into, since, told
+from bench.usage import cpu_seconds, peak_mb
+from bot.sandbox.bot_process import bot_process, settings_for
+from bot.sandbox.clock import Clock
+from bot.sandbox.realtimekit import RealtimeKit
+from bot.sandbox.slack import GENERAL, Message, Slack
+from bot.serving import listen, serving
+
+SPEED = 15.0
+"""Sandbox seconds in a real one."""
+CHANGE_EVERY = 6.0
+BURST = 300
+MINUTES = 10
+_SETTLING = 60.0
+_GRACE = 60.0
+_AFTER_BURST = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What came of one run. Delays are in sandbox seconds, of an end counted from the grace time on."""
+
+    database: str
+    followed: int
+    live: int
+    changes: int
+    told: int
+    p50: float
+    slowest: float
+    calls: float
+    """To Cloudflare, in the fullest five minutes."""
+    core: float
+    """The share of a core that it takes: CPU seconds for each second."""
+    memory: float
+    burst_seen: float
+    """How long until the last of 300 changes at once was recorded."""
+    burst_told: int
+    """How many of them were told three minutes later."""
+
+
+async def measure(kind: str, count: int, live: int, minutes: float = MINUTES) -> Scale:
+    """One run with so many followed meetings."""
+    clock = Clock(speed=SPEED)
+    kit, slack = RealtimeKit(clock), Slack(clock)
+    slack.ack_seconds *= SPEED
+    changing = min(BURST, (count - live) // 2)
+    followed = _meetings(kit, slack, count, live, 2 * changing)
+    with database(kind) as url:
+        await fill(url, followed, clock.now())
+        async with slack.running(), serving(kit.asgi, listen(), drain_seconds=1) as kit_url:
+            environment = settings_for(slack, slack.base_url, kit, kit_url, "http") | {"DATABASE_URL": url}
+            environment["PYTHONPATH"] = ":".join(sys.path)
+            arguments = ["-m", "bench.following.fast_bot", str(clock.now()), str(time.time()), str(SPEED)]
+            async with bot_process(environment, arguments) as bot:
+                run = _Run(kit, clock, bot.pid)
+                await run.steadily([each for each in followed if each.live_since is None][:changing], minutes)
+                await run.at_once([each for each in followed if each.live_since is None][changing : 2 * changing])
+        async with looking_into(url) as into:
+            return run.figures(kind, count, live, await told(into))
+
+
+def _meetings(kit: RealtimeKit, slack: Slack, count: int, live: int, shown: int) -> list[Followed]:
+    """All with a card in Slack; those that will change with a channel of their own, the others' are never touched."""
+    now, numbers = kit.clock.now(), random.Random(7)
+    members = slack.workspace.channels[GENERAL].members
+    known = type(slack.workspace.channels[GENERAL])
+    followed = []
+    for n in range(count):
+        meeting_id = str(UUID(int=numbers.getrandbits(128), version=4))
+        kit.add_meeting(f"Meeting {n}", meeting_id)
+        channel, ts = f"C{n:010}", f"{n}.000001"
+        if n < live:
+            kit.go_live(meeting_id)
+        elif n < live + shown:
+            slack.workspace.put_channel(known(channel, f"channel-{n}", members, has_bot=True))
+            ts = slack.workspace.post(Message(channel, slack.workspace.next_ts(now), slack.app.user_id, "A card")).ts
+        followed.append(Followed(UUID(meeting_id), channel, ts, since(now) if n < live else None))
+    return followed
+
+
+class _Run:
+    def __init__(self, kit: RealtimeKit, clock: Clock, pid: int) -> None:
+        self._kit, self._clock, self._pid = kit, clock, pid
+        self._calls: list[float] = []
+        self._changed: dict[tuple[str, str], float] = {}
+        self._burst: dict[str, float] = {}
+        self._core = self._memory = 0.0
+        kit.on_call.append(lambda call: self._calls.append(call.at))
+
+    async def steadily(self, changing: list[Followed], minutes: float) -> None:
+        """Let them go live one after another, and end three minutes later."""
+        await self._clock.sleep(_SETTLING)
+        began, cpu = self._clock.now(), cpu_seconds(self._pid)
+        running: list[str] = []
+        waiting = [str(each.meeting_id) for each in changing]
+        while self._clock.now() - began < minutes * 60:
+            if waiting:
+                self._go_live(running, waiting.pop(0))
+            if len(running) > 180 / CHANGE_EVERY:
+                self._end(running.pop(0))
+            await self._clock.sleep(CHANGE_EVERY)
+        await self._clock.sleep(_GRACE + 60)
+        self._core = (cpu_seconds(self._pid) - cpu) / (self._clock.now() - began)
+        self._memory = peak_mb(self._pid)
+
+    async def at_once(self, changing: list[Followed]) -> None:
+        """Let them all go live in one moment."""
+        for each in changing:
+            self._kit.go_live(str(each.meeting_id))
+            self._burst[str(each.meeting_id)] = self._clock.now()
+        await self._clock.sleep(_AFTER_BURST)
+
+    def _go_live(self, running: list[str], meeting_id: str) -> None:
+        self._kit.go_live(meeting_id)
+        self._changed[meeting_id, "live"] = self._clock.now()
+        running.append(meeting_id)
+
+    def _end(self, meeting_id: str) -> None:
+        self._kit.end(meeting_id)
+        self._changed[meeting_id, "ended"] = self._clock.now() + _GRACE
+
+    def figures(
+        self, kind: str, count: int, live: int, rows: list[tuple[str, str, float, float, float | None]]
+    ) -> Scale:
+        """What the announcements in the database say."""
+        delays = [
+            sent - self._changed[meeting, what]
+            for meeting, what, _, _, sent in rows
+            if (meeting, what) in self._changed and sent is not None
+        ]
+        burst = [row for row in rows if row[0] in self._burst]
+        return Scale(
+            database=kind,
+            followed=count,
+            live=live,
+            changes=len(self._changed),
+            told=len(delays),
+            p50=median(delays),
+            slowest=max(delays),
+            calls=max(sum(1 for at in self._calls if first <= at < first + 300) for first in self._calls),
+            core=self._core,
+            memory=self._memory,
+            burst_seen=max(recorded - self._burst[meeting] for meeting, _, _, recorded, _ in burst),
+            burst_told=sum(1 for row in burst if row[4] is not None),
+        )

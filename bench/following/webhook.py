@@ -1,0 +1,80 @@
+"""From a livestream's going live to the reply in the thread, by webhook, with everybody a tenth of a second away."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from bench.following.databases import database
+from bot.sandbox.bot_process import bot_process, settings_for
+from bot.sandbox.realtimekit import RealtimeKit, seeds
+from bot.sandbox.slack import Slack
+from bot.serving import listen, serving
+
+AWAY = 0.1
+"""Seconds that each answer of Cloudflare and of Slack takes."""
+NEEDED = 3
+"""Round trips: the livestream, its run (which needs the livestream's id), and the reply."""
+_SETTLED = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Of several times, in milliseconds."""
+
+    times: int
+    p50: float
+    slowest: float
+
+    @property
+    def of_needed(self) -> float:
+        """How many times the round trips that it needs."""
+        return self.p50 / (NEEDED * AWAY * 1000)
+
+
+async def measure(times: int = 5) -> Webhook:
+    """Let the meeting go live, error, and go live again, so often."""
+    kit, slack = RealtimeKit(), Slack()
+    kit.seed()
+    with database("sqlite") as url:
+        async with _away(slack), serving(kit.asgi, listen(), drain_seconds=1) as kit_url:
+            environment = settings_for(slack, slack.base_url, kit, kit_url, "http")
+            environment |= {"DATABASE_URL": url, "FOLLOW_GRACE_SECONDS": "0"}
+            async with bot_process(environment) as bot, kit.delivering():
+                slack.request_url = f"{bot.url}/slack/events"
+                await slack.command(f"follow {seeds.NEVER_LIVE}")
+                await slack.wait_for_message(lambda message: message.ephemeral_to is None)
+                kit.add_webhook(f"{bot.url}/realtimekit/webhooks")
+                kit.latency = AWAY
+                waits = [await _once(kit, slack) for _ in range(times)]
+    return Webhook(times, median(waits) * 1000, max(waits) * 1000)
+
+
+async def _once(kit: RealtimeKit, slack: Slack) -> float:
+    await asyncio.sleep(_SETTLED)  # a card is edited every three seconds at most
+    known = {message.ts for message in slack.workspace.every_message()}
+    began = time.perf_counter()
+    kit.go_live(seeds.NEVER_LIVE)
+    await slack.wait_for_message(lambda message: message.ts not in known and " is live since" in message.text, 20)
+    waited = time.perf_counter() - began
+    await asyncio.sleep(_SETTLED)
+    kit.end(seeds.NEVER_LIVE)
+    await slack.wait_for_message(lambda message: message.ts not in known and " has ended" in message.text, 40)
+    return waited
+
+
+@contextlib.asynccontextmanager
+async def _away(slack: Slack) -> AsyncIterator[None]:
+    """Serve it so that each answer takes its time."""
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await asyncio.sleep(AWAY)
+        await slack.asgi(scope, receive, send)
+
+    async with serving(asgi, listen(), drain_seconds=1) as slack.base_url:
+        yield
+        await slack.close()
