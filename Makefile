@@ -15,7 +15,7 @@ TO_RUN := $(VENV)/.ready-to-run
 TO_DEVELOP := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test coverage check lint format-check types manifests dockerfile fmt bench screenshots monkey audit licences lock clean
+.PHONY: help demo run test coverage check lint format-check types manifests dockerfile fmt bench bench-following chaos soak screenshots monkey audit licences lock clean
 
 help: ## Say what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,8 +55,17 @@ fmt: $(TO_DEVELOP) ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-bench: $(TO_RUN) ## Measure the bot under load
+bench: $(TO_DEVELOP) ## Measure the bot under load
 	$(BIN)/python -m bench $(ARGS)
+
+bench-following: $(TO_DEVELOP) ## Measure what it costs to follow thousands of meetings
+	@$(BIN)/python -m bench.following $(ARGS)
+
+soak: $(TO_DEVELOP) ## Run the bot under mixed load for 20 minutes in each mode; ARGS="--minutes 2 --database postgresql"
+	@$(BIN)/python -m bench.soak $(ARGS)
+
+chaos: $(TO_DEVELOP) ## Kill the bot while everything goes wrong; ARGS="--cycles 200 --seed 7 --database postgresql"
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 LOCK = "$$tmp/bin/uv" pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(ARGS)

@@ -1,6 +1,16 @@
 """What the bot counts of itself, for Prometheus. No label ever holds what came from outside."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import asyncio
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LONG_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 900, 3600)
@@ -47,6 +57,14 @@ class Metrics:
         )
 
         self._following()
+        self._of_the_process()
+
+    def _of_the_process(self) -> None:
+        """What leaks shows here. Where there is no /proc, what `process_*` would say is left out."""
+        self.tasks = Gauge("livestream_bot_tasks", "Asyncio tasks that are not done.", registry=self.registry)
+        self.tasks.set_function(_tasks)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
 
     def _following(self) -> None:
         self.follows = Gauge("livestream_bot_follows", "Follows by state.", ["state"], registry=self.registry)
@@ -105,3 +123,10 @@ class Metrics:
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _tasks() -> float:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:  # no event loop runs here
+        return 0

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from bot import metrics as metrics_format
 from bot.errors import StoreUnreachable
@@ -76,10 +77,22 @@ def create_web(
 
     routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", measured)]
     if slack is not None:
-        routes.append(Route("/slack/events", _slack_events(*slack, metrics), methods=["POST"]))
+        routes.append(Route("/slack/events", _Endpoint(_slack_events(*slack, metrics)), methods=["POST"]))
     if webhooks is not None:
         routes.append(Route(WEBHOOK_PATH, _realtimekit_webhooks(webhooks, metrics), methods=["POST"]))
     return Starlette(routes=routes)
+
+
+class _Endpoint:
+    """An ASGI app of its own: a function would be wrapped by Starlette once more, for errors that it never raises."""
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        response = await self._answer(Request(scope, receive))
+        await response(scope, receive, send)
 
 
 def _slack_events(app: AsyncApp, signatures: Signatures, metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:

@@ -73,7 +73,7 @@ def postgres() -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="livestream-bot-postgres-"))
     server = None
     try:
-        server = _start(folder / "data")
+        server = start_server(folder / "data")
         yield Postgres(socket_dir=server.get_uri().rpartition("host=")[2])
     finally:
         if server is not None:
@@ -81,7 +81,8 @@ def postgres() -> Iterator[Postgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(data: Path) -> Any:
+def start_server(data: Path) -> Any:
+    """A server on a new folder, to be cleaned up. Skips, or in CI fails, where it cannot be had."""
     try:
         with warnings.catch_warnings():
             # It warns of a machine without XDG_RUNTIME_DIR.

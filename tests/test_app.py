@@ -1,6 +1,7 @@
 """The bot as a whole: how it starts, and how it stops."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -8,9 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
+from slack_sdk.web import async_base_client
 
-from bot.app import running
+from bot.app import collect_less_often, running
 from bot.errors import ConfigurationError
+from bot.realtimekit.turns import Turns
 from bot.sandbox.bot_process import BotDidNotStart, Mode, bot_process, settings_for
 from bot.sandbox.realtimekit import seeds
 from bot.sandbox.slack import ANN
@@ -35,6 +39,42 @@ async def test_a_hanging_answer_does_not_hold_up_the_stop(world: World, monkeypa
         await world.slack.command(seeds.LIVE)
 
     assert (await world.logged("cut_off"))["requests"] == 1
+
+
+async def test_a_hanging_cloudflare_holds_up_no_other_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for help gets it, though every lookup hangs and others wait for their turn."""
+    monkeypatch.setattr("bot.app.Turns", lambda: Turns(at_once=1))
+    monkeypatch.setattr("bot.app.DRAIN_SECONDS", 0.1)
+    world.kit.latency = 60
+    async with world.bot():
+        for _ in range(3):
+            await world.slack.command(seeds.LIVE)
+        answer = await world.ask("help")
+
+    assert "/livestream" in answer.text
+
+
+async def test_no_proxy_is_searched_for(world: World, mocker: MockerFixture) -> None:
+    """Bolt makes a client for each request, which searches the environment for a proxy where it has none."""
+    searched = mocker.spy(async_base_client, "load_http_proxy_from_env")
+    async with world.bot():
+        searched.reset_mock()
+        await world.ask(seeds.LIVE)
+
+    assert searched.call_count == 0
+
+
+def test_what_stays_is_not_collected() -> None:
+    """The garbage collector passes over what the start has made, and comes less often."""
+    thresholds = gc.get_threshold()
+    try:
+        collect_less_often()
+
+        assert gc.get_freeze_count() > 0
+        assert gc.get_threshold()[0] > thresholds[0]
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
 
 
 async def test_address_in_use(world: World) -> None:

@@ -1,8 +1,17 @@
 """What the bot counts of itself."""
 
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.metrics import CONTENT_TYPE, Metrics
+
+OF_THE_PROCESS = ("process_", "python_info")
 
 
 def samples(metrics: Metrics) -> dict[str, float]:
@@ -19,7 +28,7 @@ def test_names() -> None:
     families = {
         family.name: (family.type, family.documentation)
         for family in text_string_to_metric_families(Metrics().text().decode())
-        if not family.name.endswith("_created")
+        if not family.name.endswith("_created") and not family.name.startswith(OF_THE_PROCESS)
     }
 
     assert {name: kind for name, (kind, _) in families.items()} == {
@@ -42,6 +51,7 @@ def test_names() -> None:
         "livestream_bot_meetings_due": "gauge",
         "livestream_bot_cards_due": "gauge",
         "livestream_bot_cloudflare_budget_left": "gauge",
+        "livestream_bot_tasks": "gauge",
     }
     assert all(documentation for _, documentation in families.values())
 
@@ -87,6 +97,40 @@ def test_two_bots() -> None:
     assert samples(first)["livestream_bot_lookups_total outcome=live"] == 1
     assert "livestream_bot_lookups_total outcome=live" not in samples(second)
     assert samples(second)["livestream_bot_in_flight"] == 0
+
+
+async def test_tasks() -> None:
+    """Tasks that are not done are counted, the current one among them."""
+    metrics = Metrics()
+    task = asyncio.create_task(asyncio.sleep(0))
+
+    assert samples(metrics)["livestream_bot_tasks"] == 2
+    await task
+    assert samples(metrics)["livestream_bot_tasks"] == 1
+
+
+def test_tasks_without_a_loop() -> None:
+    """Where no event loop runs there are none."""
+    assert samples(Metrics())["livestream_bot_tasks"] == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system has no /proc")
+def test_process() -> None:
+    """Memory, open files, their limit and the start are those of this process."""
+    read = samples(Metrics())
+
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    assert read["process_resident_memory_bytes"] == pytest.approx(resident, rel=0.05)
+    assert 0 < read["process_open_fds"] < read["process_max_fds"]
+    assert 0 < read["process_start_time_seconds"] <= time.time() + 1
+    assert read["process_cpu_seconds_total"] > 0
+
+
+def test_python() -> None:
+    """The version of Python is there."""
+    [info] = [name for name in samples(Metrics()) if name.startswith("python_info")]
+
+    assert f"version={sys.version.split()[0]}" in info
 
 
 def test_content_type() -> None:

@@ -1,9 +1,8 @@
 """Ask Cloudflare RealtimeKit. The questions here are all reads, so each may be asked again when it went wrong."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -21,7 +20,7 @@ from bot.realtimekit.models import Livestream, Meeting, NotLive, Session, Status
 from bot.realtimekit.paging import LivestreamPage, raw_page
 from bot.realtimekit.quota import Quota
 from bot.realtimekit.single_flight import SingleFlight
-from bot.realtimekit.transport import app_path, exchange, segment
+from bot.realtimekit.transport import Http, app_path, exchange, segment
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 8.0
@@ -40,16 +39,15 @@ OnCall = Callable[[str, str, float], None]
 seconds that it took."""
 
 
-def open_http(base_url: str, api_token: str, proxy: str | None = None) -> httpx.AsyncClient:
-    """The one HTTP client to Cloudflare. The aiohttp transport is there for its connection pool, which stays cheap
+def open_http(base_url: str, api_token: str, proxy: str | None = None) -> Http:
+    """The one way to Cloudflare. The aiohttp transport is there for its connection pool, which stays cheap
     with a thousand requests in flight."""
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=60)
-    return httpx.AsyncClient(
-        base_url=base_url.rstrip("/"),
+    return Http(
+        AiohttpTransport(limits=limits, proxy=httpx.Proxy(proxy) if proxy else None),
+        base_url,
         headers={"Authorization": f"Bearer {api_token}", "Accept": "application/json"},
         timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=CONNECT_SECONDS),
-        transport=AiohttpTransport(limits=limits, proxy=httpx.Proxy(proxy) if proxy else None),
-        trust_env=False,
     )
 
 
@@ -58,7 +56,7 @@ class RealtimeKit:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: Http,
         *,
         account_id: str,
         app_id: str,
@@ -81,10 +79,12 @@ class RealtimeKit:
         Cloudflare does not say what it answers when there is none: most likely the same 404 as for a meeting that does
         not exist, so the meeting itself is asked for then. Raises NoSuchMeeting.
         """
-        async with _answered_within(self._answer_seconds):
-            path = f"/meetings/{meeting_id}/active-livestream"
-            found = await self._ask("active_livestream", path, partial(_livestream, meeting_id))
-            return found or NotLive(meeting=await self._meeting_now(meeting_id))
+        deadline = time.monotonic() + self._answer_seconds
+        path = f"/meetings/{meeting_id}/active-livestream"
+        found = await self._ask("active_livestream", path, partial(_livestream, meeting_id))
+        if found is not None:
+            return found
+        return NotLive(meeting=await _in_time(self._meeting_now(meeting_id), deadline - time.monotonic()))
 
     async def meeting(self, meeting_id: UUID) -> Meeting:
         """The meeting, remembered for five minutes. Raises NoSuchMeeting."""
@@ -113,7 +113,7 @@ class RealtimeKit:
     async def close(self) -> None:
         """Stop what is under way and close the connections."""
         await self._in_flight.cancel()
-        await self._http.aclose()
+        await self._http.close()
 
     async def _meeting_now(self, meeting_id: UUID) -> Meeting:
         meeting = await self._ask("meeting", f"/meetings/{meeting_id}", partial(_meeting, meeting_id))
@@ -132,9 +132,26 @@ class RealtimeKit:
         return await self._in_flight.ask(path, lambda: self._ask_until_deadline(question))
 
     async def _ask_until_deadline(self, question: Callable[[], Awaitable[T]]) -> T:
+        return await _in_time(self._ask_patiently(question), self._answer_seconds)
+
+    async def _ask_patiently(self, question: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await question()
+        except RealtimeKitError as error:
+            return await self._ask_again(question, error)
+
+    async def _ask_again(self, question: Callable[[], Awaitable[T]], first: RealtimeKitError) -> T:
+        """Stamina hears of the first failure as if it had asked itself: to build it costs as much CPU time as a
+        question, and most questions need no second try."""
+        failed = [first]
+
+        async def ask() -> T:
+            if failed:
+                raise failed.pop()
+            return await question()
+
         retrying = stamina.AsyncRetryingCaller(attempts=_ATTEMPTS, timeout=self._answer_seconds, wait_jitter=0.2)
-        async with _answered_within(self._answer_seconds):
-            return await retrying(_worth_another_try, question)
+        return await retrying(_worth_another_try, ask)
 
     async def _ask_once(self, endpoint: str, path: str, read: Callable[[int, httpx.Headers, bytes], T]) -> T:
         # A shorter wait is sat out, by asking again.
@@ -154,11 +171,10 @@ class RealtimeKit:
             self._on_call(endpoint, outcome, time.monotonic() - started)
 
 
-@contextlib.asynccontextmanager
-async def _answered_within(seconds: float) -> AsyncIterator[None]:
+async def _in_time(answer: Awaitable[T], seconds: float) -> T:
     try:
         async with asyncio.timeout(seconds):
-            yield
+            return await answer
     except TimeoutError:
         raise Unreachable(detail=f"no answer within {seconds:g} s") from None
 

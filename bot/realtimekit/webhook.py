@@ -9,20 +9,18 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import httpx
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from httpx_aiohttp import AiohttpTransport
 
 from bot.errors import CouldNotAsk, RealtimeKitError
 from bot.realtimekit.envelope import data_of
-from bot.realtimekit.transport import exchange
+from bot.realtimekit.transport import Http, exchange
+
+if TYPE_CHECKING:
+    from bot.realtimekit.public_key import PublicKey
 
 SIGNATURE = "rtk-signature"
 HINTING = frozenset({"livestreaming.statusUpdate", "meeting.started", "meeting.ended"})
@@ -30,7 +28,6 @@ HINTING = frozenset({"livestreaming.statusUpdate", "meeting.started", "meeting.e
 KEY_SECONDS = 2.0
 _NEWER_KEY_SECONDS = 60.0
 _AGAIN_SECONDS = 5.0
-_KEY_BITS = range(2048, 8193)
 
 
 class Forged(Exception):
@@ -68,10 +65,10 @@ def read(body: bytes) -> Hint:
     return Hint(event, _meeting_id(value.get("meeting")))
 
 
-def open_key_http(proxy: str | None = None) -> httpx.AsyncClient:
-    """The client that fetches the key. It has no token, since the key is not at the address that the token is for."""
+def open_key_http(proxy: str | None = None) -> Http:
+    """The way to the key. It has no token, since the key is not at the address that the token is for."""
     transport = AiohttpTransport(proxy=httpx.Proxy(proxy) if proxy else None)
-    return httpx.AsyncClient(transport=transport, timeout=KEY_SECONDS, trust_env=False)
+    return Http(transport, timeout=httpx.Timeout(KEY_SECONDS))
 
 
 class WebhookKey:
@@ -83,7 +80,7 @@ class WebhookKey:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: Http,
         url: str,
         *,
         timer: Callable[[], float] = time.monotonic,
@@ -94,7 +91,7 @@ class WebhookKey:
         self._timer = timer
         self._key_seconds = key_seconds
         self._turn = asyncio.Lock()
-        self._key: RSAPublicKey | None = None
+        self._key: PublicKey | None = None
         self._problem: str | None = None
         self._keep_until = float("-inf")
 
@@ -102,7 +99,7 @@ class WebhookKey:
         """Check the signature over the raw body. Raises Forged, and KeyUnreachable where that cannot be told."""
         signature = _signature(headers)
         key = self._key or await self._newer()
-        if not _fits(key, signature, body) and not _fits(await self._newer(), signature, body):
+        if not key.fits(signature, body) and not (await self._newer()).fits(signature, body):
             raise Forged
 
     async def fetch(self) -> None:
@@ -110,7 +107,7 @@ class WebhookKey:
         if self._key is None:
             await self._newer()
 
-    async def _newer(self) -> RSAPublicKey:
+    async def _newer(self) -> "PublicKey":
         """The key as it is now, or as it was a moment ago. Raises KeyUnreachable."""
         async with self._turn:
             if self._timer() >= self._keep_until:
@@ -126,7 +123,7 @@ class WebhookKey:
             self._key, self._problem = _key(data_of(answer.status, answer.headers, answer.body)), None
         except TimeoutError:
             self._problem = f"no answer within {self._key_seconds:g} s"
-        except (RealtimeKitError, ValueError, UnsupportedAlgorithm) as error:
+        except RealtimeKitError as error:
             self._problem = error.detail if isinstance(error, CouldNotAsk) else type(error).__name__
         self._keep_until = self._timer() + (_AGAIN_SECONDS if self._problem else _NEWER_KEY_SECONDS)
 
@@ -145,19 +142,10 @@ def _signature(headers: Mapping[str, str]) -> bytes:
         raise Forged from None
 
 
-def _fits(key: RSAPublicKey, signature: bytes, body: bytes) -> bool:
-    try:
-        key.verify(signature, body, PKCS1v15(), SHA256())
-    except InvalidSignature:
-        return False
-    return True
+def _key(data: Any) -> "PublicKey":
+    from bot.realtimekit.public_key import read_key  # noqa: PLC0415 - only here, so that who gets no webhooks is spared it
 
-
-def _key(data: Any) -> RSAPublicKey:
     pem = data.get("publicKey") if isinstance(data, dict) else None
     if not isinstance(pem, str):
         raise CouldNotAsk(detail="no data.publicKey in the answer")
-    key = load_pem_public_key(pem.encode("utf-8", "replace"))
-    if not isinstance(key, RSAPublicKey) or key.key_size not in _KEY_BITS:
-        raise CouldNotAsk(detail="no RSA key of a usual length in the answer")
-    return key
+    return read_key(pem)

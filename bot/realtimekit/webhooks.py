@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import httpx
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from bot.errors import Malformed
 from bot.realtimekit.envelope import data_of, list_of
-from bot.realtimekit.transport import Answer, app_path, exchange
+from bot.realtimekit.transport import Answer, Http, app_path, exchange
 
 EVENTS = ("livestreaming.statusUpdate", "meeting.started", "meeting.ended")
 """What the bot wants to hear. The first tells of LIVE, OFFLINE and IDLE alone; a livestream may begin with its meeting,
@@ -47,7 +46,7 @@ class Added:
 class Webhooks:
     """Those of one app. Every method asks once, and raises a child of RealtimeKitError when it gets no answer."""
 
-    def __init__(self, http: httpx.AsyncClient, *, account_id: str, app_id: str) -> None:
+    def __init__(self, http: Http, *, account_id: str, app_id: str) -> None:
         self._http = http
         self._path = f"{app_path(account_id, app_id)}/webhooks"
 

@@ -32,7 +32,9 @@ def create_app(services: Services, identity: Identity, session: aiohttp.ClientSe
         signing_secret="",
         request_verification_enabled=False,
         authorize=authorize,
-        client=AsyncWebClient(session=session, retry_handlers=[]),
+        # Bolt makes one like it for each request. Nothing uses them, and with a proxy none is searched for in the
+        # environment each time.
+        client=AsyncWebClient(session=session, retry_handlers=[], proxy="http://unused.invalid"),
         raise_error_for_unhandled_request=True,
     )
     listeners.register(app, services)

@@ -11,7 +11,8 @@ def plain(text: str, limit: int) -> str:
 
     Control and direction-changing characters go: they would let a name rearrange the words around it.
     """
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    shown = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    line = " ".join(shown.split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 

@@ -1,26 +1,35 @@
-"""Socket Mode: Slack's requests through a WebSocket that the bot opens."""
+"""Socket Mode: Slack's requests through a WebSocket that the bot opens.
+
+slack_sdk has a client for it, which closes the old WebSocket before it opens the next when Slack renews it, and sends
+acknowledgements through whichever is open: what people type in between is lost, some 3 commands at each renewal with
+200 a second. Here the next one is opened first, the old one is read until Slack closes it, and each envelope is
+acknowledged where it came from.
+"""
 
 import asyncio
 import contextlib
-import logging
+import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
+import aiohttp
 import structlog
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ConfigurationError
 from bot.slack.client import TRANSPORT_ERRORS, error_code
+from bot.slack.connection import Connection, Envelope, NotGreeted
 from bot.slack.identity import PASSING_ERRORS
 
 CONNECT_SECONDS = 10.0
-WATCH_SECONDS = 5.0
-DEAD_AFTER_SECONDS = 30.0
-"""How long slack_sdk is given to reconnect by itself."""
+LINGER_SECONDS = 15.0
+"""How long an old connection is kept beside the next one; Slack closes it about ten seconds after it has said so."""
+_LASTING_SECONDS = 5.0
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 _ACK_SECONDS = 3.0
 _REMEDY = "Make one with connections:write on the app's page, Basic Information, App-Level Tokens."
@@ -28,115 +37,122 @@ _REMEDY = "Make one with connections:write on the app's page, Basic Information,
 log = structlog.get_logger(__name__)
 
 
-def _quiet_logger() -> logging.Logger:
-    """slack_sdk logs a traceback at each try that fails, with the address and its ticket in it."""
-    logger = logging.getLogger("slack_sdk.quiet")
-    logger.setLevel(logging.CRITICAL)
-    return logger
-
-
-class _Handler(AsyncSocketModeHandler):
-    """Knows which requests are not acknowledged yet."""
-
-    def __init__(self, app: AsyncApp, app_token: str, client: AsyncWebClient, proxy: str | None) -> None:
-        super().__init__(app, app_token, logger=_quiet_logger(), web_client=client)
-        self.client.proxy = proxy
-        self.unacknowledged: set[asyncio.Task[Any]] = set()
-
-    async def handle(self, client: Any, req: Any) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self.unacknowledged.add(task)
-            task.add_done_callback(self.unacknowledged.discard)
-        await super().handle(client, req)
-
-
 class SocketMode:
-    """One Socket Mode connection, kept up."""
+    """One Socket Mode connection, kept up; two for a while, when Slack renews it."""
 
-    def __init__(
-        self,
-        app: AsyncApp,
-        app_token: str,
-        client: AsyncWebClient,
-        proxy: str | None = None,
-        timer: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, app: AsyncApp, app_token: str, client: AsyncWebClient, session: aiohttp.ClientSession) -> None:
+        self._app = app
         self._app_token = app_token
         self._client = client
-        self._handler = _Handler(app, app_token, client, proxy)
-        self._timer = timer
-        self._keeping: asyncio.Task[None] | None = None
-        self._was_connected = False
+        self._session = session
+        self._connections: set[Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Connect, in the background where Slack is out of reach. Raises ConfigurationError for a bad app token, with
-        which slack_sdk would try for ever."""
+        """Connect, in the background where Slack is out of reach. Raises ConfigurationError for a bad app token."""
+        url = None
         try:
-            response = await self._client.apps_connections_open(app_token=self._app_token)
-            self._handler.client.wss_uri = response["url"]
+            url = await self._address()
         except SlackApiError as error:
             if error_code(error) not in PASSING_ERRORS:
                 raise ConfigurationError([_refusal(error)]) from None
             log.warning("socket_not_open_yet", why=error_code(error))
         except TRANSPORT_ERRORS as error:
             log.warning("socket_not_open_yet", why=type(error).__name__)
-        self._keeping = asyncio.create_task(self._keep(), name="socket-mode")
+        self._run(self._keep(url), "socket-mode")
 
     async def connected(self) -> bool:
         """Whether requests reach the bot now."""
-        return await self._handler.client.is_connected()
+        return any(connection.is_open for connection in self._connections)
 
     async def stop(self) -> None:
         """Send the acknowledgements that are due, then disconnect."""
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.gather(self._keeping, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ACK_SECONDS):
-                while self._handler.unacknowledged:
-                    await asyncio.wait(self._handler.unacknowledged)
-        await self._handler.client.close()  # type: ignore[no-untyped-call]
+                while due := [task for connection in self._connections for task in connection.unacknowledged]:
+                    await asyncio.wait(due)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(connection.close() for connection in self._connections))
 
-    async def _keep(self) -> None:
-        """Connect, and look from outside whether the connection holds.
-
-        slack_sdk tries an address whose ticket Slack refuses again and again, without end, and sessions were reported
-        to die in silence after weeks: so each try has a deadline, and the next one a new address.
-        """
-        wait, last_seen = _FIRST_WAIT, self._timer()
-        if self._handler.client.wss_uri is not None:
-            await self._connected_in_time(self._handler.client.connect)
+    async def _keep(self, url: str | None) -> None:
+        """Have a connection at all times. An address is good for one try; where that fails, the next one waits."""
+        wait, before = _FIRST_WAIT, None
         while True:
-            if await self.connected():
-                wait, last_seen = _FIRST_WAIT, self._timer()
-                await asyncio.sleep(WATCH_SECONDS)
-            elif self._was_connected and self._timer() - last_seen < DEAD_AFTER_SECONDS:
-                await asyncio.sleep(WATCH_SECONDS)
+            began = time.monotonic()
+            if connection := await self._opened(url):
+                if before is not None:
+                    self._run(self._let_go(before), "socket-leaving")
+                before = connection
+                await connection.leaving.wait()
+            url = None
+            lasted = time.monotonic() - began >= _LASTING_SECONDS
+            if connection and (connection.is_open or lasted):
+                wait = _FIRST_WAIT
             else:
-                log.warning("socket_reopened", silent_seconds=round(self._timer() - last_seen))
-                if await self._connected_in_time(self._connect_anew):
-                    last_seen = self._timer()
-                else:
-                    await asyncio.sleep(wait)
-                    wait = min(wait * 2, _LONGEST_WAIT)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _LONGEST_WAIT)
 
-    async def _connect_anew(self) -> None:
-        await self._handler.client.connect_to_new_endpoint(force=True)
-
-    async def _connected_in_time(self, connect: Callable[[], Awaitable[None]]) -> bool:
+    async def _opened(self, url: str | None) -> Connection | None:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await connect()
+                connection = await Connection.open(self._session, url or await self._address(), self._take)
         except SlackApiError as error:
             why = error_code(error)
             log.warning("socket_not_connected", why=why if why in PASSING_ERRORS else _refusal(error))
+        except NotGreeted as error:
+            log.warning("socket_not_connected", why=str(error) or "not greeted")
         except TRANSPORT_ERRORS as error:
             log.warning("socket_not_connected", why=type(error).__name__)
         else:
-            self._was_connected = True
-            return True
-        return False
+            self._connections.add(connection)
+            self._run(self._receive(connection), "socket-receiving")
+            return connection
+        return None
+
+    async def _receive(self, connection: Connection) -> None:
+        await connection.receive()
+        self._connections.discard(connection)
+
+    @staticmethod
+    async def _let_go(connection: Connection) -> None:
+        """Slack may still send something through it, until it closes it."""
+        if connection.is_open:
+            await asyncio.sleep(LINGER_SECONDS)
+            await connection.close()
+
+    async def _address(self) -> str:
+        response = await self._client.apps_connections_open(app_token=self._app_token)
+        return str(response.get("url"))
+
+    async def _take(self, envelope: Envelope) -> Envelope | None:
+        payload = envelope.get("payload")
+        if not isinstance(payload, dict):
+            log.warning("not_understood", detail="envelope without a payload")
+            return None
+        request = AsyncBoltRequest(mode="socket_mode", body=payload, headers=_retry_headers(envelope))
+        return _acknowledgement(await self._app.async_dispatch(request))
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _retry_headers(envelope: Envelope) -> dict[str, str | Sequence[str]]:
+    """As Slack sends them over HTTP."""
+    names = {"x-slack-retry-num": "retry_attempt", "x-slack-retry-reason": "retry_reason"}
+    return {header: str(envelope[name]) for header, name in names.items() if name in envelope}
+
+
+def _acknowledgement(response: BoltResponse) -> Envelope | None:
+    if response.status != 200:
+        return None
+    if not response.body:
+        return {}
+    is_json = response.headers.get("content-type", [""])[0].startswith("application/json")
+    return {"payload": json.loads(response.body) if is_json else {"text": response.body}}
 
 
 def _refusal(error: SlackApiError) -> str:

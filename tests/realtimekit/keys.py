@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from bot.realtimekit.transport import Http
+
 URL = "http://cloudflare/.well-known/webhooks.json"
 
 
@@ -44,7 +46,7 @@ class KeyServer:
         self.answer: Callable[[], httpx.Response] | None = None
         self.hold: asyncio.Event | None = None
         self.headers: list[httpx.Headers] = []
-        self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+        self.http = Http(httpx.MockTransport(self._answer))
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         self.asked += 1

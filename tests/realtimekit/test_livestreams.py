@@ -11,6 +11,7 @@ from bot.realtimekit.client import RealtimeKit, open_http
 from bot.realtimekit.models import Status
 from bot.realtimekit.paging import LivestreamPage
 from bot.realtimekit.quota import Quota
+from bot.realtimekit.transport import Http
 from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import Fault, ListShape, seeds
 from bot.sandbox.realtimekit import RealtimeKit as Cloudflare
@@ -97,7 +98,7 @@ async def test_no_list_there() -> None:
     """A 404 is no empty list: what asks for it would believe that nothing is live."""
     body = {"success": False, "error": {"code": 404, "message": "not found"}}
     answers = httpx.MockTransport(lambda request: httpx.Response(404, json=body))
-    kit = RealtimeKit(httpx.AsyncClient(transport=answers, base_url="http://peer"), account_id="a", app_id="b")
+    kit = RealtimeKit(Http(answers, "http://peer"), account_id="a", app_id="b")
 
     with pytest.raises(Malformed, match="404 for a list"):
         await kit.livestreams("LIVE", 1)
@@ -108,7 +109,7 @@ async def test_item_that_is_none() -> None:
     """An item that is no livestream spoils the page."""
     body = {"success": True, "data": [{"id": "1"}, "2"]}
     answers = httpx.MockTransport(lambda request: httpx.Response(200, json=body))
-    kit = RealtimeKit(httpx.AsyncClient(transport=answers, base_url="http://peer"), account_id="a", app_id="b")
+    kit = RealtimeKit(Http(answers, "http://peer"), account_id="a", app_id="b")
 
     with pytest.raises(Malformed, match="not an object"):
         await kit.livestreams("LIVE", 1)

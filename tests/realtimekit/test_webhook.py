@@ -201,10 +201,18 @@ async def test_no_newer_key(key: WebhookKey, server: KeyServer, timer: Timer) ->
 async def test_no_token_is_sent() -> None:
     """The key's server gets no token of ours, and the sandbox's key is read over a real socket."""
     cloudflare = Cloudflare(Clock())
-    async with serving(cloudflare.asgi, listen(), drain_seconds=1) as url, open_key_http() as http:
+    asked: list[list[bytes]] = []
+
+    async def noting(scope: Any, receive: Any, send: Any) -> None:
+        asked.append([name for name, _ in scope["headers"]])
+        await cloudflare.asgi(scope, receive, send)
+
+    async with serving(noting, listen(), drain_seconds=1) as url, open_key_http() as http:
         await WebhookKey(http, f"{url}/.well-known/webhooks.json").fetch()
 
-        assert "authorization" not in http.headers
+    [headers] = asked
+    assert b"host" in headers
+    assert b"authorization" not in headers
 
 
 async def test_fetched_once(key: WebhookKey, server: KeyServer) -> None:

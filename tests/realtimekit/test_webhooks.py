@@ -9,6 +9,7 @@ import pytest
 
 from bot.errors import Malformed, NotAuthorised, RateLimited, RealtimeKitError, Unreachable
 from bot.realtimekit.client import open_http
+from bot.realtimekit.transport import Http
 from bot.realtimekit.webhooks import EVENTS, Webhooks
 from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import Fault
@@ -36,7 +37,7 @@ async def webhooks(cloudflare: Cloudflare) -> AsyncIterator[Webhooks]:
 def answering(status: int, body: Any) -> Webhooks:
     """Webhooks of a Cloudflare that always says the same."""
     answers = httpx.MockTransport(lambda request: httpx.Response(status, json=body))
-    return Webhooks(httpx.AsyncClient(transport=answers, base_url="http://peer"), account_id="a", app_id="b")
+    return Webhooks(Http(answers, "http://peer"), account_id="a", app_id="b")
 
 
 async def test_none(webhooks: Webhooks) -> None:

@@ -13,7 +13,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.clock import Clock
-from bot.sandbox.slack import ANN, APP_TOKEN, BOT_TOKEN, GENERAL, EventKind, Message, Outcome, Slack
+from bot.sandbox.slack import ANN, APP_TOKEN, BOT_TOKEN, GENERAL, Delivery, EventKind, Message, Outcome, Slack
 from bot.sandbox.slack.watching import first
 
 
@@ -181,15 +181,24 @@ async def test_refresh(slack: Slack, session: aiohttp.ClientSession) -> None:
 
 
 async def test_draining(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """A connection that was asked to go may still acknowledge what it has, and gets nothing new."""
-    async with raw(slack, session) as socket:
-        pending = asyncio.create_task(slack.command("m1"))
-        envelope = await socket.receive_json()
-        await slack.disconnect("warning")
-        assert (await socket.receive_json())["reason"] == "warning"
+    """A connection that was asked to go may still acknowledge what it has, and gets new things as long as there is no
+    other one."""
 
-        assert (await slack.command("m2")).outcome is Outcome.DISPATCH_FAILED
-        await socket.send_json({"envelope_id": envelope["envelope_id"]})
+    async def acknowledged(by: aiohttp.ClientWebSocketResponse, pending: asyncio.Task[Delivery]) -> bool:
+        await by.send_json({"envelope_id": (await by.receive_json())["envelope_id"]})
+        return (await pending).acked
+
+    async with raw(slack, session) as old:
+        pending = asyncio.create_task(slack.command("m1"))
+        envelope = await old.receive_json()
+        await slack.disconnect("warning")
+        assert (await old.receive_json())["reason"] == "warning"
+
+        assert await acknowledged(old, asyncio.create_task(slack.command("m2")))
+        async with raw(slack, session) as new:
+            assert await acknowledged(new, asyncio.create_task(slack.command("m3")))
+            assert await acknowledged(new, asyncio.create_task(slack.command("m4")))
+        await old.send_json({"envelope_id": envelope["envelope_id"]})
         assert (await pending).acked
 
 

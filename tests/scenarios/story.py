@@ -45,7 +45,12 @@ def _word(text: str, words: dict[str, str]) -> str:
 
 def told(slack: Slack, card: Message) -> list[str]:
     """The kinds of the changes in a card's thread, in order."""
-    return [_word(reply.text, _KINDS) for reply in slack.replies(card)]
+    return [kind_of(reply.text) for reply in slack.replies(card)]
+
+
+def kind_of(reply: str) -> str:
+    """The kind of the change that a reply tells."""
+    return _word(reply, _KINDS)
 
 
 def shows(card: Message) -> str:

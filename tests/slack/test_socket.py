@@ -1,7 +1,6 @@
 """Socket Mode: the same answers through a WebSocket."""
 
 import asyncio
-import io
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from bot.sandbox.slack import Fault, Outcome
 from bot.slack import cards
 from bot.slack.client import SlackClient
 from tests.conftest import World
+from tests.scenarios.story import until
 
 
 async def test_command_and_click(world: World) -> None:
@@ -88,21 +88,38 @@ async def test_stop_finishes_what_runs(world: World) -> None:
     assert world.slack.connections == 0
 
 
-async def test_silent_connection(world: World, monkeypatch: pytest.MonkeyPatch, log: io.StringIO) -> None:
-    """A connection that is dead without slack_sdk noticing is opened anew."""
-    monkeypatch.setattr("bot.slack.socket.WATCH_SECONDS", 0.02)
-    monkeypatch.setattr("bot.slack.socket.DEAD_AFTER_SECONDS", 0.05)
+async def test_renewed_again_and_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renewals lose nothing of what is typed meanwhile, and leave one connection behind."""
+    monkeypatch.setattr("bot.slack.socket.LINGER_SECONDS", 0.2)
+
+    async def type_something(after: float) -> Outcome:
+        await asyncio.sleep(after)
+        return (await world.slack.command("help")).outcome
+
     async with world.bot("socket"):
-        monkeypatch.setattr("slack_sdk.socket_mode.aiohttp.SocketModeClient.is_connected", _never)
-        await world.logged("socket_reopened")
-        monkeypatch.undo()
-        await asyncio.sleep(0)
+        typing = asyncio.gather(*(type_something(number / 200) for number in range(200)))
+        for _ in range(8):
+            await asyncio.sleep(0.12)
+            await world.slack.disconnect()
+        assert set(await typing) == {Outcome.OK}
+        await until(lambda: world.slack.connections == 1)
+
+
+async def test_closed_by_slack(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is gone without a warning is opened anew, at first after a moment."""
+    monkeypatch.setattr("bot.slack.socket._FIRST_WAIT", 0.02)
+    async with world.bot("socket"):
+        await world.slack.disconnect("link_disabled")
+        await until(lambda: world.slack.connections == 0)
         await world.slack.wait_for_connections()
+        answer = await world.ask(seeds.LIVE)
+
+    assert answer.text.startswith("Launch keynote is live")
 
 
 async def test_refused_ticket(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address that Slack does not take any more is given up for a new one."""
-    monkeypatch.setattr("bot.slack.socket.CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr("bot.slack.socket._FIRST_WAIT", 0.02)
     real = SlackClient.apps_connections_open
     handed_out: list[str] = []
 
@@ -119,7 +136,3 @@ async def test_refused_ticket(world: World, monkeypatch: pytest.MonkeyPatch) -> 
 
     assert len(handed_out) == 2
     assert answer.text.startswith("Launch keynote is live")
-
-
-async def _never(client: object) -> bool:
-    return False

@@ -77,7 +77,7 @@ class Courier:
     @property
     def reaches_somebody(self) -> bool:
         """Whether there is a way to the bot: an address, or an open WebSocket."""
-        return self.request_url is not None or self._sockets.ready > 0
+        return self.request_url is not None or self._sockets.open > 0
 
     async def deliver(self, envelope: Envelope, name: str, payload: Payload, retry: Retry | None = None) -> Delivery:
         """Deliver once, and note it in the log as a call of `name`."""

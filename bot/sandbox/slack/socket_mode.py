@@ -38,7 +38,10 @@ class ConnectionCount:
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One WebSocket with the envelopes that wait for their acknowledgement. A draining one gets no more of them."""
+    """One WebSocket with the envelopes that wait for their acknowledgement.
+
+    A draining one gets no more of them once there is another.
+    """
 
     websocket: WebSocket
     draining: bool = False
@@ -154,9 +157,11 @@ class SocketMode:
     async def deliver(self, kind: str, payload: Payload, fields: Payload) -> Payload:
         """Send a payload, with further `fields` of its envelope, to the next connection.
 
-        The result is the payload of its acknowledgement. Raises NoConnection.
+        One that is draining counts as long as there is no other: Slack says some seconds before that it will close
+        a connection, so that there is time to open the next one. The result is the payload of its acknowledgement.
+        Raises NoConnection.
         """
-        ready = [connection for connection in self._connections if not connection.draining]
+        ready = [connection for connection in self._connections if not connection.draining] or self._connections
         if not ready:
             raise NoConnection
         return await ready[next(self._turn) % len(ready)].send(kind, payload, fields)

@@ -1,0 +1,61 @@
+"""`make soak`: the bot under mixed load for a long time, over HTTP and over Socket Mode. Needs Linux, for /proc.
+
+Exit status 1 when something grows or was lost.
+"""
+
+import argparse
+import logging
+import sys
+
+import uvloop
+
+from bench.soak import report
+from bench.soak.stage import Outcome, Plan, run
+from bot.sandbox.bot_process import BotDidNotStart
+
+
+def main() -> int:
+    """Run it, print, and say by the exit status how it went."""
+    arguments = _arguments()
+    # uvicorn complains of answers that are cut on purpose, asyncio of connections that are.
+    for name in ("uvicorn.error", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    good = True
+    for mode in arguments.modes:
+        plan = Plan(mode, arguments.minutes, arguments.database, arguments.trace)
+        try:
+            outcome = uvloop.run(run(plan))
+        except BotDidNotStart as error:
+            sys.exit(f"The bot did not start. Its last words:\n{error}")
+        _print(plan, outcome, arguments.markdown)
+        good = good and not report.problems(outcome)
+    print(f"\n{report.LEGEND}")
+    return 0 if good else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=20, help="for each mode")
+    parser.add_argument("--modes", nargs="+", choices=("http", "socket"), default=("http", "socket"))
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument(
+        "--trace",
+        action="store_true",
+        help="say what is held more of at the end than half-way; memory is not judged then",
+    )
+    parser.add_argument("--markdown", action="store_true", help="tables for docs/measurements.md")
+    return parser.parse_args()
+
+
+def _print(plan: Plan, outcome: Outcome, markdown: bool) -> None:
+    way = "over HTTP" if plan.mode == "http" else "by Socket Mode, with disconnects"
+    figures = report.table(outcome)
+    print(f"\n{plan.minutes:g} minutes {way}, on {plan.database}\n")
+    print(figures.markdown() if markdown else figures.text())
+    print(f"\n{report.story(plan, outcome)}\n{report.verdict(outcome)}", flush=True)
+    if outcome.traces:
+        print(f"\nHeld more of at the end than half-way:\n{outcome.traces}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

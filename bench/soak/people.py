@@ -1,0 +1,143 @@
+"""People who type commands and press buttons, one thing after another, and count what they are answered."""
+
+import asyncio
+import itertools
+import random
+import string
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+
+from bench.soak.answers import Answers
+from bench.soak.scenery import BROADCAST, LOOKED_UP, Scenery
+from bot.sandbox.slack import Message, Outcome, Slack
+from bot.slack import cards
+
+ANSWER_SECONDS = 30.0
+THINK_SECONDS = 2.5
+_ANSWERED_BUTTONS = (cards.REFRESH, cards.FOLLOW_HERE, cards.POST_HERE)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What people did and what became of it. Lost is what was not acknowledged, or acknowledged and not answered."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    acknowledged: int = 0
+    answered: int = 0
+    longest_ack_ms: float = 0.0
+    lost: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def asked(self) -> int:
+        """How much they did."""
+        return self.done.total()
+
+
+class Person:
+    """Does one thing at a time, each under another name, so that a late second message is nobody else's answer."""
+
+    def __init__(self, slack: Slack, answers: Answers, scenery: Scenery, names: list[str], tally: Tally) -> None:
+        self._slack = slack
+        self._answers = answers
+        self._scenery = scenery
+        self._names = itertools.cycle(names)
+        self._tally = tally
+        self._dice = random.Random(names[0])
+        self._last: Message | None = None
+
+    async def live(self, until: asyncio.Event) -> None:
+        """Go on until it is time, and finish what is begun."""
+        while not until.is_set():
+            await asyncio.sleep(self._dice.expovariate(1 / THINK_SECONDS))
+            await (self._click() if self._dice.random() < 0.25 else self._type())
+
+    async def _type(self) -> None:
+        what, text = self._command()
+        await self._do(what, next(self._names), self._dice.choice(self._scenery.channels), text)
+
+    def _command(self) -> tuple[str, str]:
+        """What kind of command, and its text."""
+        dice = self._dice
+        followed = dice.choice(BROADCAST)
+        return dice.choice(
+            [
+                ("look up", dice.choice([*BROADCAST, *LOOKED_UP])),
+                ("look up", dice.choice(LOOKED_UP)),
+                ("look up, missing", str(uuid.UUID(int=dice.getrandbits(128), version=4))),
+                ("follow", f"follow {followed} {dice.choice(['', 'quiet', 'loud'])}"),
+                ("unfollow", f"unfollow {followed}"),
+                ("following", "following"),
+                ("following", "following"),
+                ("help", "help"),
+                ("nonsense", _nonsense(dice)),
+                ("nonsense", f"follow {_nonsense(dice)}"),
+                ("several", " ".join(dice.sample(BROADCAST, 3))),
+            ]
+        )
+
+    async def _do(self, what: str, name: str, channel: str, text: str) -> None:
+        answer = self._answers.expect(name)
+        delivery = await self._slack.command(text, user=name, channel=channel)
+        await self._count(what, delivery.outcome, delivery.ack_ms, name, answer)
+
+    async def _click(self) -> None:
+        """Press a button of the last answer, or choose from the menu of some card."""
+        if self._dice.random() < 0.3:
+            await self._choose()
+        elif self._last is not None and self._last.ephemeral_to is not None:
+            message, self._last = self._last, None
+            await self._press(message)
+
+    async def _press(self, message: Message) -> None:
+        there = [button for button in (*_ANSWERED_BUTTONS, cards.WATCH) if f"'{button}'" in str(message.blocks)]
+        if not there:
+            return
+        button, name = self._dice.choice(there), message.ephemeral_to or ""
+        answer = self._answers.expect(name)
+        if button == cards.WATCH:
+            answer.set_result(message)
+        await self._clicked(button, message, name, None, answer)
+
+    async def _choose(self) -> None:
+        found = self._scenery.a_card(self._dice)
+        if found is None:
+            return
+        card, value = found
+        name = next(self._names)
+        await self._clicked("menu", card, name, value, self._answers.expect(name))
+
+    async def _clicked(
+        self, what: str, message: Message, name: str, value: str | None, answer: asyncio.Future[Message]
+    ) -> None:
+        action = cards.FOLLOW_MENU if what == "menu" else what
+        try:
+            delivery = await self._slack.click(message, action, user=name, value=value)
+        except LookupError:  # somebody was faster
+            self._answers.forget(name)
+            return
+        await self._count(f"click {what}", delivery.outcome, delivery.ack_ms, name, answer)
+
+    async def _count(
+        self, what: str, outcome: Outcome, ack_ms: float, name: str, answer: asyncio.Future[Message]
+    ) -> None:
+        tally = self._tally
+        tally.done[what] += 1
+        if outcome is not Outcome.OK:
+            tally.lost[f"{what}: {outcome.value}"] += 1
+            self._answers.forget(name)
+            return
+        tally.acknowledged += 1
+        tally.longest_ack_ms = max(tally.longest_ack_ms, ack_ms)
+        try:
+            self._last = await asyncio.wait_for(answer, ANSWER_SECONDS)
+            tally.answered += 1
+        except TimeoutError:
+            tally.lost[f"{what}: no answer"] += 1
+        finally:
+            self._answers.forget(name)
+
+
+def _nonsense(dice: random.Random) -> str:
+    letters = string.ascii_letters + " <>&*_`äß漢🎥\u202e-"
+    return "".join(dice.choices(letters, k=dice.choice([1, 20, 200, 3000])))

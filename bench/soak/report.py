@@ -1,0 +1,108 @@
+"""What a long run has shown: a table, a verdict, and what was done."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from bench.soak.sampling import Held
+from bench.soak.stage import Outcome, Plan
+from bench.soak.trend import Trend, trend
+from bench.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    """A field of what is held. It is growing when its line rises by more than `tolerance` after the warm-up, and as
+    much is left at rest: a load that happens to be higher at the end is no leak."""
+
+    name: str
+    label: str
+    unit: str
+    tolerance: float
+
+    def of(self, held: Held) -> float:
+        value: float = getattr(held, self.name)
+        return value
+
+    def shown(self, value: float) -> str:
+        return f"{value:.1f} {self.unit}".rstrip()
+
+
+FIGURES = (
+    _Figure("rss", "memory, resident", "MB", 6),
+    _Figure("uss", "memory, private", "MB", 4),
+    _Figure("files", "open files", "", 4),
+    _Figure("sockets", "of these, sockets", "", 4),
+    _Figure("threads", "threads", "", 2),
+    _Figure("tasks", "asyncio tasks", "", 5),
+)
+_HEAD = ("", "at rest", "start", "middle", "end", "at rest after", "per hour", "rise", "tolerated")
+LEGEND = """\
+start, middle and end: medians of a tenth of the time under load. per hour and rise: of the straight line that fits best
+what came after the first fifth of the time, the latter from its beginning to its end. A figure is growing when both
+that rise and what is left at rest are more than is tolerated. memory: resident, and of that what the process has for
+itself. lost: not acknowledged within Slack's 3 s, or acknowledged and not answered within 30 s."""
+
+
+def table(outcome: Outcome) -> Table:
+    """A row for each figure."""
+    return Table(_HEAD, tuple(_row(figure, outcome) for figure in FIGURES))
+
+
+def problems(outcome: Outcome) -> list[str]:
+    """What is not as it should be."""
+    growing = [f"{figure.label} growing" for figure in FIGURES if _grows(figure, outcome)]
+    lost = [f"{count} lost: {what}" for what, count in outcome.tally.lost.items()]
+    before, after = outcome.sessions
+    sessions = [f"{after} Socket Mode connections, {before} before"] if after > before else []
+    unsent = [f"{outcome.unsent:.0f} announcements not sent"] if outcome.unsent else []
+    return [*growing, *lost, *sessions, *unsent]
+
+
+def story(plan: Plan, outcome: Outcome) -> str:
+    """What was done, in a few lines."""
+    tally = outcome.tally
+    lines = [
+        f"{tally.asked} commands and clicks, {tally.acknowledged} acknowledged (the slowest in "
+        f"{tally.longest_ack_ms:.0f} ms), {tally.answered} answered, {tally.lost.total()} lost: {_listed(tally.done)}.",
+        f"Meanwhile: {_listed(outcome.events)}.",
+    ]
+    if plan.mode == "socket":
+        lines.append(f"Socket Mode connections at rest: {outcome.sessions[0]} before, {outcome.sessions[1]} after.")
+    lines.append(f"The load and its peers hold {outcome.own[0]:.0f} MB before, {outcome.own[1]:.0f} MB after.")
+    return "\n".join(lines)
+
+
+def verdict(outcome: Outcome) -> str:
+    """One line."""
+    found = problems(outcome)
+    return f"NOT GOOD: {'; '.join(found)}." if found else "Level: nothing grows, nothing was lost."
+
+
+def _trend(figure: _Figure, outcome: Outcome) -> Trend:
+    return trend([(seconds, figure.of(held)) for seconds, held in outcome.samples])
+
+
+def _grows(figure: _Figure, outcome: Outcome) -> bool:
+    if outcome.traces and figure.unit == "MB":
+        return False  # what grows is what the tracing holds
+    return min(_left(figure, outcome), _trend(figure, outcome).rise) > figure.tolerance
+
+
+def _left(figure: _Figure, outcome: Outcome) -> float:
+    """How much more there is at rest after the load than before it."""
+    return figure.of(outcome.rest_after) - figure.of(outcome.rest_before)
+
+
+def _row(figure: _Figure, outcome: Outcome) -> tuple[str, ...]:
+    went = _trend(figure, outcome)
+    values = (
+        figure.of(outcome.rest_before),
+        *(went.start, went.middle, went.end),
+        figure.of(outcome.rest_after),
+    )
+    shown = [figure.shown(value) for value in values]
+    return (figure.label, *shown, f"{went.per_hour:+.1f}", f"{went.rise:+.1f}", f"{figure.tolerance:g}")
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))

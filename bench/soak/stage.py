@@ -1,0 +1,170 @@
+"""One long run: the real bot in its process, a Slack and a RealtimeKit, people, livestreams and faults."""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from bench.soak import scenery, traced_bot
+from bench.soak.answers import Answers
+from bench.soak.broadcasts import Broadcasts
+from bench.soak.people import Person, Tally
+from bench.soak.sampling import Held, Sampler, own_mb
+from bench.soak.weather import Weather
+from bot.sandbox.bot_process import BotProcess, Mode, bot_process, settings_for
+from bot.sandbox.realtimekit import RealtimeKit
+from bot.sandbox.slack import Slack
+from bot.serving import listen, serving
+
+DISCONNECT_SECONDS = 4.0
+_SETTLE_SECONDS = 120.0
+_REST_SECONDS = 20.0
+"""By then kept-alive connections, and the WebSockets that linger after a renewal, are closed."""
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is run."""
+
+    mode: Mode
+    minutes: float
+    database: str = "sqlite"
+    traced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was seen. `rest_before` and `rest_after` are of the bot with nothing to do."""
+
+    tally: Tally
+    events: Counter[str]
+    samples: list[tuple[float, Held]]
+    rest_before: Held
+    rest_after: Held
+    sessions: tuple[int, int]
+    """Socket Mode connections at rest: before and after."""
+    unsent: float
+    own: tuple[float, float]
+    """This process's private memory in MB, before and after."""
+    traces: str = ""
+
+
+async def run(plan: Plan) -> Outcome:
+    """Run it. Raises BotDidNotStart."""
+    async with contextlib.AsyncExitStack() as stack:
+        slack = Slack()
+        kit = RealtimeKit(slack.clock)
+        kit.latency = 0.05
+        place = scenery.build(slack, kit)
+        await stack.enter_async_context(slack.running())
+        kit_url = await stack.enter_async_context(serving(kit.asgi, listen(), drain_seconds=1))
+        settings = settings_for(slack, slack.base_url, kit, kit_url, plan.mode)
+        settings["PYTHONPATH"] = str(REPOSITORY)
+        settings |= await stack.enter_async_context(_database(plan.database))
+        arguments = traced_bot.ARGUMENTS if plan.traced else ("-m", "bot", "run")
+        bot = await stack.enter_async_context(bot_process(settings, arguments))
+        slack.request_url = f"{bot.url}/slack/events" if plan.mode == "http" else None
+        kit.add_webhook(f"{bot.url}/realtimekit/webhooks")
+        await stack.enter_async_context(kit.delivering())
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        return await _Run(plan, slack, kit, place, bot, Sampler(bot.pid, bot.url, http)).whole()
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    plan: Plan
+    slack: Slack
+    kit: RealtimeKit
+    place: scenery.Scenery
+    bot: BotProcess
+    sampler: Sampler
+
+    async def whole(self) -> Outcome:
+        await asyncio.sleep(3)
+        rest_before, sessions, own = await self.sampler.look(), self.slack.connections, own_mb()
+        tally, events = await self._under_load()
+        unsent = await self._settled()
+        return Outcome(
+            tally=tally,
+            events=events,
+            samples=self.sampler.samples,
+            rest_before=rest_before,
+            rest_after=await self.sampler.look(),
+            sessions=(sessions, self.slack.connections),
+            unsent=unsent,
+            own=(own, own_mb()),
+            traces=await traced_bot.traces_of(self.bot) if self.plan.traced else "",
+        )
+
+    async def _under_load(self) -> tuple[Tally, Counter[str]]:
+        tally, over, answers = Tally(), asyncio.Event(), Answers(self.slack)
+        weather, broadcasts = Weather(self.slack, self.kit), Broadcasts(self.kit)
+        people = [Person(self.slack, answers, self.place, names, tally) for names in self.place.names]
+        background = [weather.run(), broadcasts.run(), self.sampler.run()]
+        if self.plan.traced:
+            background.append(self._half_time())
+        if self.plan.mode == "socket":
+            background.append(weather.disconnect(DISCONNECT_SECONDS))
+        with answers.heard():
+            running = [asyncio.create_task(work) for work in background]
+            living = asyncio.gather(*(person.live(over) for person in people))
+            try:
+                await self._time_passes([living, *running])
+                over.set()
+                await living
+            finally:
+                for task in running:
+                    task.cancel()
+                await asyncio.gather(*running, return_exceptions=True)
+        return tally, weather.faults + broadcasts.steps
+
+    async def _time_passes(self, working: list[asyncio.Future[Any]]) -> None:
+        """All work all the time; what ends before is broken, and raises."""
+        done, _ = await asyncio.wait(working, timeout=self.plan.minutes * 60, return_when=asyncio.FIRST_COMPLETED)
+        for broken in done:
+            broken.result()
+
+    async def _half_time(self) -> None:
+        await asyncio.sleep(self.plan.minutes * 30)
+        await traced_bot.traces_of(self.bot)
+        await asyncio.Event().wait()
+
+    async def _settled(self) -> float:
+        """Wait until nothing is under way; how many announcements are still unsent then."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                while await self._under_way():  # noqa: ASYNC110 - another process knows it
+                    await asyncio.sleep(1)
+        await asyncio.sleep(_REST_SECONDS)
+        return await self.sampler.metric("livestream_bot_unsent_announcements")
+
+    async def _under_way(self) -> float:
+        names = ("livestream_bot_in_flight", "livestream_bot_unsent_announcements", "livestream_bot_cards_due")
+        return sum([await self.sampler.metric(name) for name in names])
+
+
+@contextlib.asynccontextmanager
+async def _database(kind: str) -> AsyncIterator[dict[str, str]]:
+    """The setting that says where it is; SQLite is in the bot's own folder."""
+    if kind == "sqlite":
+        yield {}
+        return
+    from tests.postgres import Postgres, start_server  # noqa: PLC0415 - it comes with what developers need
+
+    # A place of its own: root starts the server as another user, who has to get there.
+    folder = Path(tempfile.mkdtemp(prefix="livestream-bot-soak-"))
+    server = start_server(folder / "data")
+    try:
+        postgres = Postgres(socket_dir=server.get_uri().rpartition("host=")[2])
+        yield {"DATABASE_URL": postgres.url(await postgres.create())}
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,61 @@
+"""What goes wrong now and then: Slack's limits, lost answers, Cloudflare's faults, and Socket Mode's disconnects."""
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+
+from bot.sandbox.realtimekit import Fault, RealtimeKit
+from bot.sandbox.slack import RESPONSE_URL, Slack
+from bot.sandbox.slack.socket_mode import NoConnection
+
+_CALM_SECONDS = (5.0, 20.0)
+_ILL_SECONDS = (1.0, 6.0)
+_METHODS = ("chat.postMessage", "chat.update", RESPONSE_URL)
+_CLOUDFLARE = [fault for fault in Fault if fault is not Fault.NONE]
+
+
+class Weather:
+    """Throws faults, and counts them."""
+
+    def __init__(self, slack: Slack, kit: RealtimeKit) -> None:
+        self.faults: Counter[str] = Counter()
+        self._slack = slack
+        self._kit = kit
+        self._dice = random.Random(11)
+        kit.retry_after, kit.slow_seconds = 2, 1.0
+
+    async def run(self) -> None:
+        """Go on until cancelled; then all is well again."""
+        try:
+            while True:
+                await asyncio.sleep(self._dice.uniform(*_CALM_SECONDS))
+                if self._dice.random() < 0.6:
+                    self._strike_slack()
+                else:
+                    await self._strike_cloudflare()
+        finally:
+            self._kit.fault = Fault.NONE
+
+    def _strike_slack(self) -> None:
+        method, times = self._dice.choice(_METHODS), self._dice.randint(1, 3)
+        if self._dice.random() < 0.7:
+            self._slack.rate_limit_next(method, self._dice.randint(1, 3), times)
+            self.faults["Slack 429"] += times
+        else:
+            self._slack.drop_after_accepting_next(method, times)
+            self.faults["Slack's answer lost"] += times
+
+    async def _strike_cloudflare(self) -> None:
+        self._kit.fault = self._dice.choice(_CLOUDFLARE)
+        self.faults["Cloudflare ill"] += 1
+        await asyncio.sleep(self._dice.uniform(*_ILL_SECONDS))
+        self._kit.fault = Fault.NONE
+
+    async def disconnect(self, every: float) -> None:
+        """Have Slack send `disconnect` to all connections about so often, until cancelled."""
+        while True:
+            await asyncio.sleep(self._dice.uniform(0.5, 1.5) * every)
+            with contextlib.suppress(NoConnection):
+                await self._slack.disconnect(self._dice.choice(["warning", "refresh_requested"]))
+            self.faults["disconnect"] += 1

@@ -1,0 +1,39 @@
+"""RealtimeKit's public key. Imported with the first webhook: `cryptography` takes 7 MB that not every bot needs."""
+
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from bot.errors import CouldNotAsk
+
+_BITS = range(2048, 8193)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A key that signatures are checked with."""
+
+    _rsa: RSAPublicKey
+
+    def fits(self, signature: bytes, body: bytes) -> bool:
+        """Whether the signature over this body was made with the key's private half."""
+        try:
+            self._rsa.verify(signature, body, PKCS1v15(), SHA256())
+        except InvalidSignature:
+            return False
+        return True
+
+
+def read_key(pem: str) -> PublicKey:
+    """The key in a PEM text. Raises CouldNotAsk where there is none."""
+    try:
+        key = load_pem_public_key(pem.encode("utf-8", "replace"))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise CouldNotAsk(detail=type(error).__name__) from None
+    if not isinstance(key, RSAPublicKey) or key.key_size not in _BITS:
+        raise CouldNotAsk(detail="no RSA key of a usual length in the answer")
+    return PublicKey(key)

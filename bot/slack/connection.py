@@ -1,0 +1,100 @@
+"""One WebSocket of Socket Mode: what Slack sends through it, and the acknowledgements, which go back the same way."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import structlog
+
+HEARTBEAT_SECONDS = 10.0
+"""After so much silence Slack is pinged; half as long after that the connection is given up."""
+_WORD_LIMIT = 40
+
+Envelope = dict[str, Any]
+Take = Callable[[Envelope], Awaitable[Envelope | None]]
+"""What is done with an envelope: the acknowledgement, or None where it gets none."""
+
+log = structlog.get_logger(__name__)
+
+
+class NotGreeted(Exception):
+    """Slack has closed a WebSocket that it had not greeted yet, or refused it; carries its reason."""
+
+
+class Connection:
+    """Open, and greeted by Slack. `leaving` is set when Slack has announced the end, or when it has come."""
+
+    def __init__(self, websocket: aiohttp.ClientWebSocketResponse, take: Take) -> None:
+        self.leaving = asyncio.Event()
+        self.unacknowledged: set[asyncio.Task[None]] = set()
+        self._websocket = websocket
+        self._take = take
+
+    @classmethod
+    async def open(cls, session: aiohttp.ClientSession, url: str, take: Take) -> "Connection":
+        """Connect. Raises aiohttp.ClientError and NotGreeted."""
+        websocket = await session.ws_connect(url, heartbeat=HEARTBEAT_SECONDS)
+        try:
+            _check_greeting(_read(await websocket.receive()))
+        except BaseException:
+            await websocket.close()
+            raise
+        return cls(websocket, take)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether Slack can send something through it."""
+        return not self._websocket.closed
+
+    async def receive(self) -> None:
+        """Take all that comes, until either side closes the connection."""
+        try:
+            async for message in self._websocket:
+                self._hear(_read(message))
+        finally:
+            self.leaving.set()
+
+    async def close(self) -> None:
+        """Close it; what is not acknowledged by then will not be."""
+        await self._websocket.close()
+
+    def _hear(self, envelope: Envelope) -> None:
+        if envelope.get("type") == "disconnect":
+            log.info("socket_leaving", reason=_word(envelope.get("reason")))
+            self.leaving.set()
+        elif isinstance(envelope.get("envelope_id"), str):
+            task = asyncio.create_task(self._serve(envelope), name="envelope")
+            self.unacknowledged.add(task)
+            task.add_done_callback(self.unacknowledged.discard)
+
+    async def _serve(self, envelope: Envelope) -> None:
+        try:
+            acknowledgement = await self._take(envelope)
+            if acknowledgement is not None:
+                await self._websocket.send_json({"envelope_id": envelope["envelope_id"], **acknowledgement})
+        except aiohttp.ClientError as error:
+            log.warning("not_acknowledged", why=type(error).__name__)
+        except Exception:
+            log.exception("broken")
+
+
+def _check_greeting(first: Envelope) -> None:
+    if first.get("type") != "hello":
+        raise NotGreeted(_word(first.get("reason")))
+
+
+def _read(message: aiohttp.WSMessage) -> Envelope:
+    """The JSON object in it; nothing where it is something else."""
+    if message.type is not aiohttp.WSMsgType.TEXT:
+        return {}
+    try:
+        envelope = json.loads(message.data)
+    except ValueError:
+        return {}
+    return envelope if isinstance(envelope, dict) else {}
+
+
+def _word(reason: object) -> str:
+    return reason[:_WORD_LIMIT] if isinstance(reason, str) else ""
