@@ -15,7 +15,7 @@ TO_RUN := $(VENV)/.ready-to-run
 TO_DEVELOP := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test coverage check lint format-check types manifests dockerfile fmt bench bench-following chaos soak screenshots monkey audit licences lock clean
+.PHONY: help demo run test coverage check lint format-check types manifests dockerfile fmt bench bench-following chaos fuzz soak screenshots monkey audit licences lock clean
 
 help: ## Say what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench: $(TO_DEVELOP) ## Measure the bot under load
 
 bench-following: $(TO_DEVELOP) ## Measure what it costs to follow thousands of meetings
 	@$(BIN)/python -m bench.following $(ARGS)
+
+fuzz: $(TO_DEVELOP) ## Send the bot what nobody should send; ARGS="--examples 5000 --seed 8"
+	@$(BIN)/python -m tests.hostile $(ARGS)
 
 soak: $(TO_DEVELOP) ## Run the bot under mixed load for 20 minutes in each mode; ARGS="--minutes 2 --database postgresql"
 	@$(BIN)/python -m bench.soak $(ARGS)

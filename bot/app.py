@@ -5,6 +5,7 @@ import contextlib
 import gc
 import signal
 import socket as sockets
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
@@ -39,6 +40,7 @@ from bot.store.opening import open_store
 from bot.web import Check, Webhooks, create_web
 
 DRAIN_SECONDS = 15.0
+_MANY = 65_536
 
 log = structlog.get_logger(__name__)
 
@@ -140,6 +142,7 @@ async def look_up_once(settings: CloudflareSettings, meeting_id: UUID) -> Lookup
 
 async def run(settings: Settings) -> None:
     """Run the bot until SIGTERM or SIGINT. Raises ConfigurationError as `running` does."""
+    _allow_many_connections()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -149,6 +152,18 @@ async def run(settings: Settings) -> None:
         await stop.wait()
         log.info("stopping")
     log.info("stopped")
+
+
+def _allow_many_connections() -> None:
+    """Many systems let a process open 1,024 files and sockets, and more only if it asks for more."""
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 - there is none on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MANY if hard == resource.RLIM_INFINITY else min(hard, _MANY)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def collect_less_often() -> None:

@@ -17,7 +17,8 @@ from bot.serving import listen, serving
 
 SPEED = 15.0
 """Sandbox seconds in a real one."""
-CHANGE_EVERY = 6.0
+CHANGE_EVERY = 15.0
+"""As often as 200 livestreams of fifty minutes each begin, and end."""
 BURST = 300
 MINUTES = 10
 _SETTLING = 60.0

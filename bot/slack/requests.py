@@ -1,7 +1,7 @@
 """What a person did in Slack, read from the payload that Slack sends of it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field, ValidationError
@@ -39,16 +39,20 @@ class Request:
         return meant.meeting_id if isinstance(meant, OneMeeting) else None
 
 
+SlackId = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,32}$")]
+"""What Slack calls a person, a channel, a workspace."""
+
+
 class _Command(BaseModel):
-    team_id: str = ""
-    user_id: str
-    channel_id: str
+    team_id: Annotated[str, Field(pattern=r"^[A-Z0-9]{0,32}$")] = ""
+    user_id: SlackId
+    channel_id: SlackId
     response_url: str
     text: str = ""
 
 
 class _Id(BaseModel):
-    id: str = ""
+    id: SlackId
 
 
 class _Container(BaseModel):

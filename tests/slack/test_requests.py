@@ -96,7 +96,9 @@ def test_meeting(request_: dict[str, Any], meeting_id: UUID | None) -> None:
         ({}, "user_id, channel_id, response_url"),
         (a_command(user_id=None), "user_id"),
         (a_command(text=["x"]), "text"),
-        (a_click(user={}, channel=None), "channel"),
+        (a_click(user={}, channel=None), "user.id, channel"),
+        (a_click(user={"id": "<!channel>"}), "user.id"),
+        (a_command(channel_id="C1; DROP TABLE"), "channel_id"),
         (a_click(actions=[]), "actions"),
         (a_click(actions=[{}]), "actions.0.action_id"),
         (a_click(actions="x"), "actions"),
@@ -104,7 +106,8 @@ def test_meeting(request_: dict[str, Any], meeting_id: UUID | None) -> None:
     ],
 )
 def test_not_understood(body: dict[str, Any], missing: str) -> None:
-    """A payload without what is needed is not understood, and the log learns which parts, not what was in them."""
+    """A payload without what is needed, or with something else there, is not understood; the log learns which parts,
+    not what was in them."""
     with pytest.raises(NotUnderstood) as raised:
         read_request(body)
 
