@@ -87,6 +87,10 @@ class Allowance:
             # What could not be told stays counted here.
             log.warning("budget_not_shared", why=error.detail)
             return
+        except Exception:
+            # Without this nobody would look at anything any more.
+            log.exception("budget_broke")
+            return
         self._unflushed -= count
 
     @property

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 import structlog
 
@@ -39,14 +40,16 @@ class Announcer:
         clock: Clock,
         metrics: Metrics,
         owner: str,
+        paused: Callable[[], None] = lambda: None,
     ) -> None:
-        """`owner` is this process's name in leases."""
+        """`owner` is this process's name in leases; `paused` is called after a follow was set aside."""
         self._announcing = announcing
         self._pauses = pauses
         self._delivery = delivery
         self._clock = clock
         self._metrics = metrics
         self._owner = owner
+        self._paused = paused
         self._something = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._turned_at = clock.now()
@@ -83,6 +86,7 @@ class Announcer:
     async def _pause(self, card: DueCard, code: str) -> None:
         if await self._pauses.pause(card, code) is not None:
             log.warning("paused", follow=str(card.follow.id), channel=card.follow.channel_id, code=code)
+            self._paused()
 
     async def _turn(self) -> float:
         """Begin what is due; how long to wait for more, unless something happens."""

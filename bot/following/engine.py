@@ -44,7 +44,7 @@ class Engine:
         notices = Notices(store.pauses, store.duties, delivery, owner)
         self._store = store
         self._allowance = allowance
-        self._announcer = Announcer(store.announcing, store.pauses, delivery, clock, metrics, owner)
+        self._announcer = Announcer(store.announcing, store.pauses, delivery, clock, metrics, owner, self._notice)
         self._tracker = Tracker(
             store.tracking,
             look_up,
@@ -80,11 +80,15 @@ class Engine:
             store, look_up, self._announcer.deliver, self._announcer.wake, self._tracker.wake, clock, owner
         )
 
+    def _notice(self) -> None:
+        """A follow was set aside: its creator is told now, not at the housekeeper's next turn."""
+        self._housekeeper.wake()
+
     async def hint(self, meeting_id: UUID) -> bool:
         """Have the meeting looked at now; False if nobody follows it. Raises StoreUnreachable."""
         followed = await self._store.tracking.hint(meeting_id)
         if followed:
-            self._tracker.wake()
+            self._tracker.heard(meeting_id)
         return followed
 
     @property

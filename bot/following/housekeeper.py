@@ -1,10 +1,11 @@
 """Does now and then what nobody asks for: lets follows expire, clears away what is old, and counts."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
 
-from bot.clock import Clock
+from bot.clock import Clock, wait
 from bot.errors import StoreUnreachable
 from bot.metrics import Metrics
 from bot.store.housekeeping import Housekeeping, Standing
@@ -39,12 +40,17 @@ class Housekeeper:
         self._clock = clock
         self._metrics = metrics
         self._turns = 0
+        self._woken = asyncio.Event()
 
     async def run(self) -> None:
         """Until it is cancelled."""
         while True:
             await self._turn()
-            await self._clock.sleep(TURN_SECONDS)
+            await wait(self._woken, TURN_SECONDS, self._clock)
+
+    def wake(self) -> None:
+        """Somebody is to be told something now."""
+        self._woken.set()
 
     async def _turn(self) -> None:
         try:

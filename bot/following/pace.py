@@ -61,7 +61,7 @@ class Webhooks:
         self.trusted = False
 
     def note(self, before: Phase, after: Phase, *, hinted: bool) -> None:
-        """What a look found, and whether somebody had said look again. They tell of LIVE and off the air only."""
+        """What a look found, and whether a webhook had come. They tell of LIVE and off the air only."""
         came = after is Phase.LIVE and before is not Phase.LIVE
         went = before is Phase.LIVE and after in (Phase.INTERRUPTED, Phase.ENDED)
         if came or went:

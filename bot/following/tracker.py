@@ -8,10 +8,11 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
+from cachetools import LRUCache
 
 from bot.clock import Clock, utc, wait
 from bot.errors import NoSuchMeeting, RealtimeKitError, StoreUnreachable
@@ -43,6 +44,8 @@ POLL_SECONDS = 5.0
 STILL_SECONDS = 60.0
 _NO_ROOM_SECONDS = 1.0
 _SHORTEST_WAIT = 0.01
+_HEARD_KEPT = 10_000
+_OLDER = timedelta(seconds=15)
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +80,7 @@ class Tracker:
         self._changed = changed
         self._jitter = jitter
         self._webhooks = Webhooks()
+        self._heard: LRUCache[UUID, bool] = LRUCache(_HEARD_KEPT)
         self._woken = asyncio.Event()
         self._looking = 0
         self._claimed_at = 0.0
@@ -84,6 +88,11 @@ class Tracker:
 
     def wake(self) -> None:
         """Something may be due now."""
+        self._woken.set()
+
+    def heard(self, meeting_id: UUID) -> None:
+        """A webhook told of this meeting, in this process. People who ask for a look say nothing about webhooks."""
+        self._heard[meeting_id] = True
         self._woken.set()
 
     def standing_still(self) -> str | None:
@@ -148,8 +157,10 @@ class Tracker:
         self._metrics.observations.labels(outcome).inc()
         now = utc(self._clock)
         after, changes = advance(before, observation, now, self._grace)
-        visible = card_key(after) != card_key(before)
-        self._webhooks.note(before.phase, after.phase, hinted=meeting.hinted)
+        heard = self._heard.pop(meeting.meeting_id, False)
+        asked_by_hand = meeting.hinted and not heard
+        visible = card_key(after) != card_key(before) or (asked_by_hand and _is_older(before, now))
+        self._webhooks.note(before.phase, after.phase, hinted=heard)
         usual = look_in(
             after,
             now,
@@ -190,6 +201,11 @@ class Tracker:
             self._metrics.changes.labels(change.kind).inc()
             if change.kind is ChangeKind.LIVE and change.at < change.seen_at:
                 self._metrics.detection_seconds.observe((change.seen_at - change.at).total_seconds())
+
+
+def _is_older(episode: Episode, now: datetime) -> bool:
+    """Whether who asked for a look sees by another time on the card that it was done."""
+    return episode.checked_at is not None and now - episode.checked_at >= _OLDER
 
 
 def _as_known(meeting: DueMeeting) -> Episode:

@@ -31,8 +31,6 @@ REFUSALS = frozenset(
         "restricted_action_thread_only_channel",
         "restricted_action_non_threadable_channel",
         "restricted_action_thread_locked",
-        "account_inactive",
-        "token_revoked",
         "user_not_found",
         "user_disabled",
         "cannot_dm_bot",

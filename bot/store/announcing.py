@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.card_progress import CardProgress, Progress
+from bot.store.cards import waits_for_run_before
 from bot.store.database import Database, moment
 from bot.store.leases import Lease, after, due_in, is_due, new_lease
 from bot.store.tables import announcements, cards, follows
@@ -71,14 +72,17 @@ class Announcing:
         self._progress = CardProgress(db)
 
     async def claim(self, owner: str, limit: int, lease_seconds: float) -> list[DueCard]:
-        """Cards that are due, those that have waited longest first, for this owner alone until the lease's end."""
+        """Cards that are due, those that have waited longest first, for this owner alone until the lease's end.
+
+        Those of one follow come in order: the next run's when all of the run before is told.
+        """
         lease = new_lease(owner, lease_seconds)
         async with self._db.writing() as connection:
             now = self._db.now()
             # Rows that another replica is claiming right now are passed over, not waited for.
             due = (
                 sa.select(cards.c.follow_id, cards.c.episode)
-                .where(is_due(cards.c.due_at, now))
+                .where(is_due(cards.c.due_at, now), ~waits_for_run_before())
                 .order_by(cards.c.due_at)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
@@ -134,7 +138,7 @@ class Announcing:
     async def due_in(self) -> float | None:
         """Seconds until a card is due, 0 if one is; None if nothing is to be done."""
         async with self._db.reading() as connection:
-            return await due_in(connection, cards.c.due_at, self._db.now())
+            return await due_in(connection, cards.c.due_at, self._db.now(), ~waits_for_run_before())
 
     async def _write(self, card: DueCard, **step: Any) -> bool:
         lease = card.lease

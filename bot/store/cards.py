@@ -8,7 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.tables import announcements, cards
 
+PATIENT_ATTEMPTS = 10
+"""So often may a card fail in a row, which takes a quarter of an hour, until the next one goes before it."""
+
 _later = cards.alias("later")
+_before = cards.alias("before")
 
 
 def unsent() -> sa.ColumnElement[bool]:
@@ -28,6 +32,25 @@ def unfinished() -> sa.ColumnElement[bool]:
 def is_latest() -> sa.ColumnElement[bool]:
     """Whether it is the newest card of its follow."""
     return ~sa.exists().where(_later.c.follow_id == cards.c.follow_id, _later.c.episode > cards.c.episode)
+
+
+def waits_for_run_before() -> sa.ColumnElement[bool]:
+    """Whether the channel is still to be shown, or told of, the run before: its end is not to come after the next
+    beginning."""
+    untold = sa.exists().where(
+        announcements.c.follow_id == _before.c.follow_id,
+        announcements.c.episode == _before.c.episode,
+        announcements.c.sent_at.is_(None),
+    )
+    never_posted = sa.and_(_before.c.ts.is_(None), _before.c.lost == 0)
+    return sa.exists().where(
+        _before.c.follow_id == cards.c.follow_id,
+        _before.c.episode < cards.c.episode,
+        # Else it is paused.
+        _before.c.due_at.is_not(None),
+        _before.c.attempts < PATIENT_ATTEMPTS,
+        sa.or_(never_posted, untold),
+    )
 
 
 async def wake(connection: AsyncConnection, now: sa.ColumnElement[float], *which: sa.ColumnElement[bool]) -> None:

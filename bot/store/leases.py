@@ -39,11 +39,15 @@ def is_due(due_at: sa.ColumnElement[float], now: sa.ColumnElement[float]) -> sa.
 
 
 async def due_in(
-    connection: AsyncConnection, due_at: sa.ColumnElement[float], now: sa.ColumnElement[float]
+    connection: AsyncConnection,
+    due_at: sa.ColumnElement[float],
+    now: sa.ColumnElement[float],
+    *which: sa.ColumnElement[bool],
 ) -> float | None:
-    """Seconds until the next row is due, 0 if one is; None if there is nothing to wait for."""
-    # NOT NULL, so that the partial index answers it.
-    wait: float | None = await connection.scalar(sa.select(sa.func.min(due_at) - now).where(due_at.is_not(None)))
+    """Seconds until the next row is due, 0 if one is; None if there is nothing to wait for. `which` leaves out some."""
+    # NOT NULL, so that the partial index answers it, as far as the first row that counts.
+    first = sa.select(due_at - now).where(due_at.is_not(None), *which).order_by(due_at).limit(1)
+    wait: float | None = await connection.scalar(first)
     if wait is None:
         return None
     return 0.0 if wait > LONGEST_WAIT else max(0.0, wait)

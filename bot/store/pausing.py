@@ -1,13 +1,21 @@
 """Follows whose channels the bot may not post in: set aside, told of once, and taken up again."""
 
+from uuid import UUID
+
 import sqlalchemy as sa
 
 from bot.store.announcing import DueCard
 from bot.store.database import Database
 from bot.store.follows import activate
 from bot.store.meetings import lock
-from bot.store.tables import FollowState, cards, follows
+from bot.store.tables import FollowState, announcements, cards, follows
 from bot.store.values import Follow, follow_from
+
+
+def _last_words(follow_id: UUID) -> sa.Delete:
+    """What was still to be said of a follow that is over: nobody takes it up again."""
+    over = sa.select(follows.c.id).where(follows.c.id == follow_id, follows.c.state == FollowState.EXPIRED)
+    return sa.delete(announcements).where(announcements.c.follow_id.in_(over), announcements.c.sent_at.is_(None))
 
 
 class Pauses:
@@ -34,6 +42,7 @@ class Pauses:
             # All of its cards: whoever is at another one finds out by itself, or has lost it.
             at_rest = sa.update(cards).where(cards.c.follow_id == card.follow.id).values(due_at=None, lease=None)
             await connection.execute(at_rest)
+            await connection.execute(_last_words(card.follow.id))
             active = sa.and_(follows.c.id == card.follow.id, follows.c.state == FollowState.ACTIVE)
             paused = sa.update(follows).where(active)
             paused = paused.values(state=FollowState.PAUSED, reason=reason, paused_at=self._db.now(), told=False)

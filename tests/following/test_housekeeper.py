@@ -92,6 +92,17 @@ async def test_counts(turns: Turns) -> None:
     assert turns.gauge("cloudflare_budget_left") == 900
 
 
+async def test_woken(turns: Turns) -> None:
+    """It makes a turn at once, without the clock."""
+    await turns.next()
+    turns.turned.clear()
+
+    turns.housekeeper.wake()
+
+    async with asyncio.timeout(10):
+        await turns.turned.wait()
+
+
 async def test_expires(turns: Turns) -> None:
     """A follow whose time is over is let go, and whoever says so in its thread is woken."""
     await follow(turns.store)

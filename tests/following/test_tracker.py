@@ -442,4 +442,22 @@ async def test_what_a_sweep_has_seen_of_one_that_waits(tracked: Tracked) -> None
     async with tracked.store._db.reading() as connection:
         recorded = Episode.from_dict((await connection.execute(sa.select(meetings.c.episode))).scalar_one())
     assert recorded.unanswered == 1
-    assert recorded.checked_at == utc(tracked.clock) - timedelta(seconds=62)
+    assert recorded.checked_at == utc(tracked.clock) - timedelta(seconds=61)
+
+
+async def test_who_asks_by_hand_sees_it(tracked: Tracked) -> None:
+    """The card is shown anew, with when it was checked; and nothing is believed of webhooks."""
+    await tracked.follow()
+    await tracked.passes(30)
+    changed = tracked.changed
+
+    assert await tracked.store.tracking.hint(MEETING)
+    tracked.tracker.wake()
+    await tracked.looked()
+
+    assert tracked.changed == changed + 1
+    tracked.say("LIVE", began=9)
+    assert await tracked.store.tracking.hint(MEETING)
+    tracked.tracker.wake()
+    await tracked.looked()
+    assert not tracked.tracker._webhooks.trusted

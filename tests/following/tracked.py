@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import sqlalchemy as sa
+
 from bot.clock import utc
 from bot.errors import RealtimeKitError
 from bot.following.allowance import Allowance
@@ -19,9 +21,11 @@ from bot.metrics import Metrics
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream, Session
 from bot.sandbox.clock import Clock
+from bot.store.announcing import DueCard, claimed_work
+from bot.store.leases import new_lease
 from bot.store.opening import open_store
 from bot.store.store import Store
-from bot.store.tables import Volume
+from bot.store.tables import Volume, cards
 from tests.store.acting import ANN, CHANNEL, MEETING, TEAM
 
 EPOCH = 1_800_000_000.0
@@ -137,25 +141,27 @@ class Tracked:
     async def hint(self, meeting_id: UUID = MEETING) -> None:
         """What a webhook does."""
         assert await self.store.tracking.hint(meeting_id)
+        self.tracker.heard(meeting_id)
         self.tracker.wake()
         await self.looked()
 
     async def told(self) -> list[tuple[int, str]]:
         """Every change that waits to be told, with the number of its episode."""
-        cards = await self.store.announcing.claim("announcer", 100, 1)
-        self.clock.advance(1)
-        return [(card.episode, each.kind) for card in cards for each in card.announcements]
+        return [(card.episode, each.kind) for card in await self._due() for each in card.announcements]
 
     async def changes(self) -> list[Change]:
-        cards = await self.store.announcing.claim("announcer", 100, 1)
-        self.clock.advance(1)
-        return [Change.from_dict(each.data) for card in cards for each in card.announcements]
+        return [Change.from_dict(each.data) for card in await self._due() for each in card.announcements]
 
     async def cards(self) -> list[Episode]:
         """What each card should show."""
-        cards = await self.store.announcing.claim("announcer", 100, 1)
-        self.clock.advance(1)
-        return [Episode.from_dict(card.wanted) for card in cards]
+        return [Episode.from_dict(card.wanted) for card in await self._due()]
+
+    async def _due(self) -> list[DueCard]:
+        """What the announcer has to work at: also the next run's card, which waits for the one before."""
+        async with self.store._db.reading() as connection:
+            due = sa.select(cards.c.follow_id, cards.c.episode).where(cards.c.due_at.is_not(None))
+            rows = await connection.execute(due.order_by(cards.c.due_at, cards.c.episode))
+            return await claimed_work(connection, [(row.follow_id, row.episode) for row in rows], new_lease("test", 1))
 
     def count(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"livestream_bot_{name}", labels) or 0.0

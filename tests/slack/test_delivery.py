@@ -106,7 +106,7 @@ async def test_edit(slack: Slack, delivery: Delivery, metrics: Metrics) -> None:
     assert counted(metrics)["edit", "sent"] == 1
 
 
-@pytest.mark.parametrize("code", ["not_in_channel", "is_archived", "account_inactive", "restricted_action"])
+@pytest.mark.parametrize("code", ["not_in_channel", "is_archived", "restricted_action"])
 async def test_refused(slack: Slack, delivery: Delivery, metrics: Metrics, code: str) -> None:
     """What Slack will not do however often it is asked is told with Slack's word."""
     slack.refuse_next("chat.postMessage", code)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from bot.errors import StoreUnreachable
 from bot.store.announcing import DueCard
+from bot.store.cards import PATIENT_ATTEMPTS
 from bot.store.database import Database, is_sqlite, moment
 from bot.store.store import Store
 from bot.store.tables import announcements, cards
@@ -323,15 +324,61 @@ async def test_unfollowed_while_somebody_works(store: Store) -> None:
     assert not await store.announcing.finish(card)
 
 
-async def test_two_cards_of_one_follow(store: Store) -> None:
-    """Are different work, and each is told its own."""
+async def two_runs(store: Store) -> None:
+    """A follow whose first run was live, and whose next one has begun."""
     await follow(store)
     await see(store, Episode(phase="live"), Change(1))
     await see(store, Episode(number=2, phase="live"), Change(1, "starting", episode=2))
 
-    told = {card.episode: [each.kind for each in card.announcements] for card in await Channel().work(store)}
 
-    assert told == {1: ["live"], 2: ["starting"]}
+async def test_two_cards_of_one_follow(store: Store) -> None:
+    """Are different work, and each is told its own: the run before first."""
+    await two_runs(store)
+
+    channel = Channel()
+    told = [
+        {card.episode: [each.kind for each in card.announcements] for card in await channel.work(store)}
+        for _ in range(2)
+    ]
+
+    assert told == [{1: ["live"]}, {2: ["starting"]}]
+
+
+async def test_the_next_run_waits_for_the_one_before(store: Store, clock: Clock) -> None:
+    """As long as there is anything to tell of that, and nobody is woken for nothing meanwhile."""
+    await two_runs(store)
+    before = await claim(store)
+    await store.announcing.postpone(before, 300)
+
+    assert await store.announcing.claim("b", 10, LEASE) == []
+    assert await store.announcing.due_in() == 300
+    clock.advance(300)
+    before = await claim(store)
+    await store.announcing.posted(before, "1.0", before.wanted_version)
+    assert await store.announcing.claim("b", 10, LEASE) == []
+    await store.announcing.sent(before, 1, "1.1", last=True)
+    assert (await claim(store)).episode == 2
+
+
+async def test_the_next_run_does_not_wait_for_a_mere_edit(store: Store) -> None:
+    """Slack may take no edits while it takes messages."""
+    await follow(store)
+    await Channel().work(store)
+    await see(store, Episode(phase="live"))
+    await store.announcing.postpone(await claim(store), 300)
+    await see(store, Episode(number=2, phase="live"), Change(1, episode=2))
+
+    assert (await claim(store)).episode == 2
+
+
+async def test_the_next_run_does_not_wait_for_ever(store: Store, clock: Clock) -> None:
+    """What fails again and again is overtaken."""
+    await two_runs(store)
+    for _ in range(PATIENT_ATTEMPTS):
+        assert (await claim(store)).episode == 1
+        clock.advance(LEASE)
+
+    assert {card.episode for card in await store.announcing.claim("a", 10, LEASE)} == {1, 2}
 
 
 async def test_looking_does_not_disturb_the_announcer(store: Store) -> None:

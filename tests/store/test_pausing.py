@@ -43,8 +43,11 @@ async def test_pause(store: Store) -> None:
 async def test_all_cards_of_the_follow_wait(store: Store) -> None:
     """The channel is the same for all, so whoever works at another one has lost it; it is paused once."""
     await follow(store)
+    await Channel().work(store)
+    await see(store, Episode(phase="live"))
+    (first,) = await store.announcing.claim("announcer", 10, LEASE)
     await see(store, Episode(number=2, phase="live"))
-    first, second = await store.announcing.claim("announcer", 10, LEASE)
+    (second,) = await store.announcing.claim("announcer", 10, LEASE)
 
     assert await store.pauses.pause(first, "is_archived") is not None
     assert not await store.announcing.posted(second, "1.0", 1)

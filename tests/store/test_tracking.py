@@ -316,6 +316,7 @@ async def test_two_episodes_in_one_look(store: Store) -> None:
         ended=Episode(number=1, phase="ended"),
     )
     await channel.work(store)
+    await channel.work(store)
 
     assert list(channel.cards.values()) == [{"number": 1, "phase": "ended"}, {"number": 2, "phase": "live"}]
     assert list(channel.threads.values()) == [["ended"], ["live"]]
