@@ -1,0 +1,74 @@
+"""How the channels look when all is calm: what their cards show, and what is left of the past."""
+
+from collections.abc import Iterable
+
+from bot.sandbox.slack import Message
+from tests.chaos.broadcasts import Broadcast, State
+from tests.chaos.stage import CHANNELS, Stage
+from tests.chaos.verdict import Channel
+from tests.chaos.witness import about_what
+from tests.scenarios.story import cards, shows
+
+_SHOWN = {
+    State.LIVE: {"live"},
+    State.ERRORED: {"errored"},
+    State.STARTING: {"starting", "errored", "interrupted"},
+    State.OFF: {"ended", "waiting"},
+}
+
+
+def unsettled(stage: Stage, *, forgiving: bool) -> list[str]:
+    """What does not agree with how the livestreams are, a sentence each.
+
+    `forgiving` of cards that were deleted: the bot finds that out when it has something to show on them.
+    """
+    return [
+        f"{channel.id}, broadcast {broadcast.number}: {why}"
+        for channel in CHANNELS
+        for broadcast in stage.director.broadcasts
+        if not (forgiving and _is_deleted(stage, channel, broadcast))
+        for why in _wrong(stage, channel, broadcast)
+    ]
+
+
+def _wrong(stage: Stage, channel: Channel, broadcast: Broadcast) -> Iterable[str]:
+    there = _theirs(stage, channel, broadcast)
+    if not there:
+        yield "there is no card"
+        return
+    *old, newest = there
+    yield from (f"an old card shows {shows(card)}" for card in old if shows(card) != "ended")
+    if not _shows_it(newest, broadcast):
+        yield f"the card shows {shows(newest)} of {about_what(newest)}, and it is {broadcast.now}"
+    for card in there:
+        if "Watch" in str(card.blocks) and shows(card) != "live":
+            yield f"a card that shows {shows(card)} has a Watch button"
+
+
+def _is_deleted(stage: Stage, channel: Channel, broadcast: Broadcast) -> bool:
+    """The last card that was posted."""
+    posted = [card.ts for card in stage.witness.cards if _is_of(card, channel, broadcast)]
+    return bool(posted) and posted[-1] in stage.witness.deleted
+
+
+def _is_of(card: Message, channel: Channel, broadcast: Broadcast) -> bool:
+    about = about_what(card)
+    return card.channel == channel.id and about is not None and about[0] == broadcast.number
+
+
+def _theirs(stage: Stage, channel: Channel, broadcast: Broadcast) -> list[Message]:
+    """Without those that Slack has posted twice, the bot knowing of the last only."""
+    last = {card.client_msg_id: card.ts for card in stage.witness.cards}
+    found = cards(stage.slack, broadcast.meeting_id, channel.id)
+    return [card for card in found if last.get(card.client_msg_id) == card.ts]
+
+
+def _shows_it(card: Message, broadcast: Broadcast) -> bool:
+    move, shown = broadcast.now, shows(card)
+    if shown == "ended" and move.state is State.ERRORED:
+        # The error of a run whose end was told is no news.
+        about = about_what(card)
+        return about is not None and broadcast.moves[about[1]].run == move.run
+    if shown not in _SHOWN[move.state]:
+        return False
+    return move.state in (State.OFF, State.STARTING) or about_what(card) == (broadcast.number, move.number)

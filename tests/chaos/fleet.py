@@ -1,0 +1,100 @@
+"""The bots: processes that are killed without warning and started again."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import aiohttp
+
+from bot.sandbox.clock import Clock
+from bot.serving import listen
+
+_REPOSITORY = Path(__file__).parents[2]
+_BROKE = ("error", "critical")
+
+
+class Bot:
+    """One place for a process: its port and its log stay."""
+
+    def __init__(self, number: int, environment: Mapping[str, str], clock: Clock, folder: Path) -> None:
+        with listen() as sock:
+            port = sock.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = folder / f"bot-{number}.log"
+        self._environment = {**os.environ, **environment, "HOST": "127.0.0.1", "PORT": str(port)}
+        self._clock = clock
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process is there. It may be starting still."""
+        return self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        """Begin a process, unless there is one; it takes its time until it is ready."""
+        if self.runs:
+            return
+        times = (self._clock.now(), time.time(), self._clock.speed)
+        with self.log.open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "tests.chaos.mortal_bot", *map(str, times)),
+                cwd=self._folder,
+                env=self._environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    async def kill(self) -> bool:
+        """SIGKILL; False if there was nobody to kill."""
+        if self._process is None or self._process.returncode is not None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+        return True
+
+    async def ready(self, seconds: float = 30) -> None:
+        """Wait until it says so. Raises TimeoutError."""
+        async with asyncio.timeout(seconds), aiohttp.ClientSession() as session:
+            while True:
+                await self.start()
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with session.get(f"{self.url}/readyz") as answer:
+                        if answer.status == 200:
+                            return
+                await asyncio.sleep(0.05)
+
+    def failures(self) -> Counter[str]:
+        """What it has logged as its own failures: an event's name, and how often."""
+        found: Counter[str] = Counter()
+        for line in self.log.read_text(errors="replace").splitlines():
+            try:
+                fields = json.loads(line)
+            except ValueError:
+                continue  # a line that was being written when it was killed
+            if isinstance(fields, dict) and fields.get("level") in _BROKE:
+                found[str(fields.get("event"))] += 1
+        return found
+
+
+@contextlib.asynccontextmanager
+async def fleet(bots: int, environment: Mapping[str, str], clock: Clock, folder: Path) -> AsyncIterator[list[Bot]]:
+    """So many places, with a process in each that is ready; all are killed in the end."""
+    places = [Bot(n, {**environment, "PYTHONPATH": str(_REPOSITORY)}, clock, folder) for n in range(bots)]
+    try:
+        for each in places:
+            await each.ready()
+        yield places
+    finally:
+        for each in places:
+            await each.kill()

@@ -1,0 +1,117 @@
+"""Runs the chaos, and says what came of it: a small table, and of what is wrong the whole story."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.chaos.broadcasts import Broadcast
+from tests.chaos.chaos import Chaos
+from tests.chaos.stage import CHANNELS, Plan, Stage, stage
+from tests.chaos.verdict import MISSING, ORDER, TWICE, UNTRUE, Violation, demanded, judged, without_repetitions
+from tests.chaos.witness import Told
+
+_STORIES = 3
+_CLOSING = {channel.id for channel in CHANNELS if channel.closes}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run has shown."""
+
+    plan: Plan
+    counts: Counter[str]
+    violations: list[Violation]
+    stale: list[str]
+    broadcasts: list[Broadcast]
+    told: list[Told]
+    demanded: int
+    failures: Counter[str]
+
+    @property
+    def right(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.violations and not self.stale
+
+    def table(self) -> str:
+        """The figures, one a line."""
+        found = Counter(each.what for each in self.violations)
+        rows = {
+            "database, processes": f"{self.plan.database}, {self.plan.bots}",
+            "seed": self.plan.seed,
+            **self.counts,
+            "changes": sum(len(each.moves) - 1 for each in self.broadcasts),
+            "told": len(self.told),
+            "certainly known, so to be told": self.demanded,
+            "missing": found[MISSING],
+            "twice": found[TWICE],
+            "repeated, as Slack did not notice": len(self.told) - len(without_repetitions(self.told)),
+            "out of order": found[ORDER],
+            "untrue": found[UNTRUE],
+            "not settled": len(self.stale),
+            "longest silence, s": self._longest_silence(),
+            "failures in the logs": ", ".join(f"{name} {n}" for name, n in self.failures.items()) or "none",
+        }
+        return "\n".join(f"{name:<36}{value}" for name, value in rows.items())
+
+    def _longest_silence(self) -> str:
+        """From a change to its being told, in sandbox time, where no bot was kept from its channel."""
+        began = {(each.number, move.number): move.began for each in self.broadcasts for move in each.moves}
+        silences = [
+            (each.at - began.get((each.broadcast, each.move), each.at), each)
+            for each in self.told
+            if each.channel not in _CLOSING
+        ]
+        if not silences:
+            return "none"
+        seconds, told = max(silences, key=lambda silence: silence[0])
+        return f"{seconds:.0f} ({told.kind} of {told.broadcast}.{told.move} in {told.channel})"
+
+    def story(self) -> str:
+        """What is wrong, and what happened and was told there."""
+        lines = [f"\nSeed {self.plan.seed}.", *self.stale]
+        lines += [f"{each.what}: {each.channel}, broadcast {each.broadcast}: {each.why}" for each in self.violations]
+        for channel, number in list(dict.fromkeys((each.channel, each.broadcast) for each in self.violations))[
+            :_STORIES
+        ]:
+            lines += [f"\nBroadcast {number} in {channel}:", *self._told_of(channel, self.broadcasts[number])]
+        return "\n".join(lines)
+
+    def _told_of(self, channel: str, broadcast: Broadcast) -> list[str]:
+        happened = [(move.began, f"  move {move.number}: {move.state}, run {move.run}") for move in broadcast.moves]
+        looked = [(at, f"      Cloudflare has told of move {number}") for at, number in broadcast.looks]
+        told = [
+            (each.at, f"    told in {each.thread}: {each.kind} of move {each.move}: {each.text[:80]}")
+            for each in self.told
+            if (each.channel, each.broadcast) == (channel, broadcast.number)
+        ]
+        return [f"{_clock(at)}{line}" for at, line in sorted(happened + looked + told)]
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")
+
+
+async def run(plan: Plan, folder: Path) -> Outcome:
+    """Put everything up, let it be chaos, and judge."""
+    async with stage(plan, folder) as everything:
+        chaos = Chaos(everything)
+        stale = await chaos.run()
+        return _outcome(everything, chaos, stale)
+
+
+def _outcome(everything: Stage, chaos: Chaos, stale: list[str]) -> Outcome:
+    failures: Counter[str] = Counter()
+    for bot in everything.bots:
+        failures += bot.failures()
+    faults = {f"faults of {peer}": number for peer, number in everything.weather.faults.items()}
+    return Outcome(
+        plan=everything.plan,
+        counts=Counter({**chaos.counts, **faults}),
+        violations=judged(everything.evidence()),
+        stale=stale,
+        broadcasts=everything.director.broadcasts,
+        told=everything.witness.told,
+        demanded=demanded(everything.evidence()),
+        failures=failures,
+    )

@@ -1,0 +1,113 @@
+"""Everything that is there while the chaos lasts: both peers, the bots, the livestreams, and who watches."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from bot.sandbox.bot_process import settings_for
+from bot.sandbox.clock import Clock
+from bot.sandbox.realtimekit import RealtimeKit
+from bot.sandbox.slack import BACKSTAGE, EVENTS, GENERAL, RANDOM, Slack
+from bot.serving import listen, serving
+from tests.chaos.broadcasts import Director
+from tests.chaos.databases import Server, Sqlite, database
+from tests.chaos.fleet import Bot, fleet
+from tests.chaos.verdict import Channel, Evidence
+from tests.chaos.weather import HalfAnswers, Weather
+from tests.chaos.witness import Witness
+
+CHANNELS = (
+    Channel(GENERAL),
+    Channel(EVENTS, loud=True),
+    Channel(RANDOM, quiet=True),
+    Channel(BACKSTAGE, closes=True),
+)
+GRACE_SECONDS = 30
+_MANY_MESSAGES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is to be like."""
+
+    cycles: int = 200
+    seed: int = 7
+    database: str = "sqlite"
+    bots: int = 1
+    meetings: int = 6
+    speed: float = 30.0
+    cycle_seconds: float = 2.0
+    """In real time."""
+    calm_seconds: float = 3.0
+    """In real time, too: how long to listen when all seems settled."""
+    dedupe: bool = True
+
+
+@dataclass(slots=True)
+class Stage:
+    """The parts, put together."""
+
+    plan: Plan
+    slack: Slack
+    kit: RealtimeKit
+    director: Director
+    witness: Witness
+    weather: Weather
+    bots: list[Bot]
+    database: Sqlite | Server
+
+    @property
+    def clock(self) -> Clock:
+        return self.slack.clock
+
+    async def follow_everything(self, channel: Channel, seconds: float = 30) -> None:
+        """Type it in a channel until it is done, whatever the bot says in between. Raises TimeoutError."""
+        how = "loud" if channel.loud else "quiet" if channel.quiet else ""
+        async with asyncio.timeout(seconds):
+            for each in self.director.broadcasts:
+                text = f"follow {each.meeting_id} {how}".strip()
+                while not (await self.slack.command(text, channel=channel.id)).acked:  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+
+    def evidence(self) -> Evidence:
+        """What there is to judge."""
+        return Evidence(
+            self.director.broadcasts,
+            CHANNELS,
+            self.witness.told,
+            self.witness.troubles,
+            GRACE_SECONDS,
+            self.witness.deleted,
+            repeats=not self.plan.dedupe,
+        )
+
+
+@contextlib.asynccontextmanager
+async def stage(plan: Plan, folder: Path) -> AsyncIterator[Stage]:
+    """Put it up; the bots are ready, and nothing is followed yet."""
+    clock = Clock(speed=plan.speed)
+    slack, kit = Slack(clock), RealtimeKit(clock)
+    slack.ack_seconds *= plan.speed  # three real seconds, as outside
+    slack.honours_client_msg_id = plan.dedupe
+    slack.workspace.messages_per_channel = _MANY_MESSAGES
+    for channel in CHANNELS:
+        slack.workspace.put_channel(dataclasses.replace(slack.workspace.channels[channel.id], has_bot=True))
+    half = HalfAnswers(slack.asgi)
+    slack.asgi = half
+    director = Director(kit, Random(plan.seed), plan.meetings)
+    witness = Witness(slack, kit, director.broadcasts)
+    async with (
+        database(plan.database, folder) as store,
+        slack.running(),
+        serving(kit.asgi, listen(), drain_seconds=1) as kit_url,
+        kit.delivering(),
+    ):
+        environment = settings_for(slack, slack.base_url, kit, kit_url, "http")
+        environment |= {"DATABASE_URL": store.url, "FOLLOW_GRACE_SECONDS": str(GRACE_SECONDS), "LOG_FORMAT": "json"}
+        async with fleet(plan.bots, environment, clock, folder) as bots:
+            slack.request_url = f"{bots[0].url}/slack/events"
+            yield Stage(plan, slack, kit, director, witness, Weather(slack, kit, half), bots, store)

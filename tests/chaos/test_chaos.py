@@ -1,0 +1,20 @@
+"""A few cycles of `make chaos`, so that it is there when it is wanted."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.report import run
+from tests.chaos.stage import Plan
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+async def test_some_chaos(tmp_path: Path) -> None:
+    """Killed, with everything else going wrong, the bot tells the truth."""
+    plan = Plan(cycles=3, seed=7, meetings=2, cycle_seconds=1.5, calm_seconds=0.5)
+
+    outcome = await run(plan, tmp_path)
+
+    assert outcome.right, outcome.table() + outcome.story()
+    assert outcome.counts["kills"] > 0
+    assert outcome.told

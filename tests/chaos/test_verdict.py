@@ -1,0 +1,98 @@
+"""The judge of the chaos finds what is wrong, and nothing else."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.chaos.broadcasts import Broadcast, Move, State
+from tests.chaos.verdict import MISSING, ORDER, TWICE, UNTRUE, Channel, Evidence, judged
+from tests.chaos.witness import Told, Trouble
+
+MOVES = [
+    Move(0, State.OFF, 0),
+    Move(1, State.STARTING, 100, run=1),
+    Move(2, State.LIVE, 200, run=1),
+    Move(3, State.OFF, 300, run=1),
+    Move(4, State.LIVE, 310, run=1),
+    Move(5, State.ERRORED, 400, run=1),
+    Move(6, State.LIVE, 500, run=2),
+    Move(7, State.OFF, 600, run=2),
+]
+KINDS = [("starting", 1), ("live", 2), ("errored", 5), ("back", 6), ("ended", 7)]
+RIGHT = [Told(MOVES[move].began + (50 if kind == "ended" else 5), "C", "1.0", kind, 0, move) for kind, move in KINDS]
+
+
+def evidence(told: list[Told], *troubles: Trouble) -> Evidence:
+    ends = [move.began for move in MOVES[1:]] + [900.0]
+    looks = [(at, move.number) for move, end in zip(MOVES, ends, strict=True) for at in _looks(move.began, end)]
+    return Evidence([Broadcast(0, "m", MOVES, looks)], [Channel("C")], told, troubles, grace=30)
+
+
+def _looks(began: float, end: float) -> list[float]:
+    return [began + 5 + 15 * n for n in range(100) if began + 5 + 15 * n < end - 10]
+
+
+def whats(told: list[Told]) -> set[str]:
+    return {each.what for each in judged(evidence(told))}
+
+
+def test_nothing_is_wrong() -> None:
+    """What was told of everything, once, in order, is right; the short drop is in no sentence."""
+    assert judged(evidence(RIGHT)) == []
+
+
+@pytest.mark.parametrize("left_out", range(len(RIGHT)))
+def test_missing(left_out: int) -> None:
+    """Whichever is left out is missed."""
+    assert MISSING in whats([each for n, each in enumerate(RIGHT) if n != left_out])
+
+
+@pytest.mark.parametrize("repeated", range(len(RIGHT)))
+def test_twice(repeated: int) -> None:
+    """Whichever comes once more is found."""
+    assert TWICE in whats([*RIGHT[: repeated + 1], *RIGHT[repeated:]])
+
+
+@pytest.mark.parametrize("swapped", range(len(RIGHT) - 1))
+def test_out_of_order(swapped: int) -> None:
+    """Any two that change places are found."""
+    told = [*RIGHT]
+    told[swapped], told[swapped + 1] = told[swapped + 1], told[swapped]
+    assert ORDER in whats(told)
+
+
+@pytest.mark.parametrize("kind", ["starting", "live", "errored", "back", "ended"])
+def test_untrue(kind: str) -> None:
+    """What was not so then is found: here, of the time of the short drop, anything."""
+    assert UNTRUE in whats([*RIGHT[:2], Told(305, "C", "1.0", kind, 0, 3), *RIGHT[2:]])
+
+
+def test_told_before_it_was_so() -> None:
+    """The end within the grace time is untrue."""
+    assert UNTRUE in whats([*RIGHT[:4], replace(RIGHT[4], at=615.0)])
+
+
+def test_in_another_thread() -> None:
+    """One run has one thread."""
+    assert ORDER in whats([*RIGHT[:4], replace(RIGHT[4], thread="2.0")])
+
+
+def test_what_was_lost_with_the_bot() -> None:
+    """What Cloudflare told a bot that was then killed need not be known."""
+    killed = Trouble(95, 205)
+    assert not [each for each in judged(evidence(RIGHT[1:], killed)) if each.what == MISSING]
+
+
+def test_a_quiet_channel() -> None:
+    """Nothing is told there."""
+    asked = evidence(RIGHT)
+    asked.channels = [Channel("C", quiet=True)]
+    assert len(judged(asked)) == len(RIGHT)
+
+
+def test_repetitions_are_counted_apart() -> None:
+    """Where Slack takes the same twice, what has the same ID counts once."""
+    told = [replace(each, message_id=str(n)) for n, each in enumerate(RIGHT)]
+    asked = evidence([told[0], *told])
+    asked.repeats = True
+    assert judged(asked) == []

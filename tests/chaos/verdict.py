@@ -1,0 +1,248 @@
+"""Compares what was told with what really happened. Pure, and written without a look at how the bot decides.
+
+What an honest judge may ask for: what Cloudflare has told the bot twice while it was well, and lived on after, it knows
+and has to tell. What was shorter it may have seen or not. What it tells must have been so, must come in an order that
+is possible, and once.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tests.chaos.broadcasts import Broadcast, Move, State
+from tests.chaos.witness import LIVES_ON_SECONDS, Told, Trouble
+
+MISSING, TWICE, ORDER, UNTRUE, STALE = "missing", "twice", "out of order", "untrue", "stale"
+SLACKNESS = 5.0
+"""Sandbox seconds by which two clocks, and an answer under way, may differ."""
+
+_SAYS = {"starting": State.STARTING, "live": State.LIVE, "back": State.LIVE, "errored": State.ERRORED}
+_FIRST = frozenset({"starting", "live", "errored"})
+_AFTER = {
+    "starting": frozenset({"live", "errored", "ended"}),
+    "live": frozenset({"errored", "ended"}),
+    "back": frozenset({"errored", "ended"}),
+    "ended": _FIRST,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What is wrong in one thread."""
+
+    what: str
+    channel: str
+    broadcast: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One place in which everything is followed."""
+
+    id: str
+    loud: bool = False
+    quiet: bool = False
+    closes: bool = False
+    """The bot is sent away now and then: what happens meanwhile is not told."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """All that is judged."""
+
+    broadcasts: Sequence[Broadcast]
+    channels: Sequence[Channel]
+    told: Sequence[Told]
+    troubles: Sequence[Trouble]
+    grace: float
+    deleted: Collection[str] = field(default_factory=set)
+    """The cards and replies that somebody has deleted."""
+    repeats: bool = False
+    """Slack takes the same message twice, so that it may be there twice."""
+
+
+def judged(evidence: Evidence) -> list[Violation]:
+    """Everything that is wrong."""
+    threads: dict[tuple[str, int], list[Told]] = defaultdict(list)
+    for each in without_repetitions(evidence.told) if evidence.repeats else evidence.told:
+        threads[each.channel, each.broadcast].append(each)
+    found: list[Violation] = []
+    for channel in evidence.channels:
+        for broadcast in evidence.broadcasts:
+            # Thread by thread: what is told in one does not wait for what is told in another.
+            told = sorted(threads[channel.id, broadcast.number], key=lambda each: float(each.thread))
+            judge = _Judge(evidence, channel, broadcast, told)
+            found += [Violation(what, channel.id, broadcast.number, why) for what, why in judge.all()]
+    return found
+
+
+def demanded(evidence: Evidence) -> int:
+    """How many states had to be told of, in all channels: what "nothing is missing" stands for."""
+    hears = [channel for channel in evidence.channels if not channel.closes and not channel.quiet]
+    judges = [_Judge(evidence, channel, each, []) for channel in hears for each in evidence.broadcasts]
+    return sum(len(judge.seen_for_sure()) for judge in judges)
+
+
+def without_repetitions(told: Iterable[Told]) -> list[Told]:
+    """The same, without what was posted under an ID that was there before."""
+    first: dict[object, Told] = {}
+    for each in told:
+        first.setdefault(each.message_id or id(each), each)
+    return list(first.values())
+
+
+class _Judge:
+    """Of one broadcast in one channel."""
+
+    def __init__(self, evidence: Evidence, channel: Channel, broadcast: Broadcast, told: list[Told]) -> None:
+        self._evidence = evidence
+        self._channel = channel
+        self._broadcast = broadcast
+        self._moves = broadcast.moves
+        self._told = told
+
+    def all(self) -> Iterable[tuple[str, str]]:
+        if self._channel.quiet:
+            yield from ((UNTRUE, f"{each.kind} was told, and the channel is quiet") for each in self._told)
+            return
+        yield from self._twice()
+        yield from self._untrue()
+        yield from self._backwards()
+        if not self._channel.closes:
+            yield from self._out_of_order()
+            yield from self._missing()
+
+    def _twice(self) -> Iterable[tuple[str, str]]:
+        seen = set()
+        for each in self._told:
+            if (each.kind, each.move) in seen:
+                yield TWICE, f"{each.kind} of move {each.move}"
+            seen.add((each.kind, each.move))
+
+    def _untrue(self) -> Iterable[tuple[str, str]]:
+        before: Told | None = None
+        for each in self._told:
+            if not self._was_so(each, before):
+                yield UNTRUE, f"{each.kind} of move {each.move}"
+            if each.loud != (self._channel.loud and each.kind in ("live", "ended")):
+                yield UNTRUE, f"{each.kind} of move {each.move}: to the channel, or not"
+            before = each
+
+    def _was_so(self, told: Told, before: Told | None) -> bool:
+        if told.move >= len(self._moves):
+            return False
+        move = self._moves[told.move]
+        if move.began > told.at + SLACKNESS:
+            return False
+        if told.kind in _SAYS:
+            return move.state is _SAYS[told.kind] and _right_reason(told, self._moves)
+        return self._had_ended(told, move, before)
+
+    def _had_ended(self, told: Told, move: Move, before: Told | None) -> bool:
+        """Off the air for the grace time, as far as it was looked at; or the next run was on its way."""
+        if any(later.run > move.run and later.began <= told.at + SLACKNESS for later in self._moves[move.number :]):
+            return True
+        # The end of a run that the next one has brought to light bears the name that it has by then.
+        if before is not None and self._moves[before.move].run < move.run:
+            return True
+        if move.state is State.STARTING and before and self._moves[before.move].run < move.run:
+            return True  # what it ends is the run before, and this is how it was found out
+        if move.state is not State.OFF:
+            return False
+        live = {number for _, number in self._sure_looks() if self._moves[number].state is State.LIVE}
+        since = move.began
+        for earlier in reversed(self._moves[: move.number]):
+            if earlier.number in live or (before and earlier.number < before.move):
+                break
+            if earlier.state is not State.LIVE:
+                since = earlier.began
+        return told.at - since >= self._evidence.grace - SLACKNESS
+
+    def _backwards(self) -> Iterable[tuple[str, str]]:
+        for before, after in zip(self._told, self._told[1:], strict=False):
+            if after.move < before.move:
+                yield ORDER, f"{after.kind} of move {after.move} after {before.kind} of move {before.move}"
+
+    def _out_of_order(self) -> Iterable[tuple[str, str]]:
+        before, been_live = "ended", False
+        thread = ""
+        for each in self._told:
+            allowed = _AFTER.get(before, frozenset({"back" if been_live else "live", "ended"}))
+            if each.kind not in allowed:
+                yield ORDER, f"{each.kind} of move {each.move} after {before}"
+            new = before == "ended"
+            if not self._evidence.repeats and thread and new is (each.thread == thread) and not self._lost(thread):
+                yield ORDER, f"{each.kind} of move {each.move} is in the {'old' if new else 'wrong'} thread"
+            been_live = (been_live and not new) or each.kind in ("live", "back")
+            before, thread = each.kind, each.thread
+
+    def _lost(self, thread: str) -> bool:
+        return thread in self._evidence.deleted
+
+    def _missing(self) -> Iterable[tuple[str, str]]:
+        for move in self.seen_for_sure():
+            told = [each for each in self._told if each.move <= move.number]
+            # The end of what was live in this move, as the next run has brought it to light.
+            if told and told[-1].kind == "ended" and told[-1].move == move.number and move.state is not State.OFF:
+                told.pop()
+            if not self._agrees(move, told[-1] if told else None):
+                last = f"{told[-1].kind} of move {told[-1].move}" if told else "nothing"
+                yield (
+                    MISSING,
+                    f"move {move.number} ({move.state}) was seen, and the last that was told by then is {last}",
+                )
+
+    def _agrees(self, move: Move, last: Told | None) -> bool:
+        match move.state:
+            case State.LIVE:
+                return last is not None and last.kind in ("live", "back")
+            case State.STARTING:
+                return last is not None and last.kind != "ended"
+            case State.ERRORED:
+                # Of a run that has ended, an error is no news.
+                over = last is not None and last.kind == "ended" and self._moves[last.move].run == move.run
+                return over or (last is not None and last.kind == "errored")
+        return last is None or last.kind == "ended"
+
+    def seen_for_sure(self) -> list[Move]:
+        """Seen twice; off the air, and for the grace time."""
+        looks: dict[int, list[float]] = defaultdict(list)
+        for at, number in self._sure_looks():
+            looks[self._begins(number)].append(at)
+        seen = []
+        for first, times in looks.items():
+            move = self._moves[first]
+            if move.state is State.OFF:
+                long = len(times) >= 4 and times[-2] - times[1] >= self._evidence.grace + SLACKNESS
+                seen += [self._moves[self._lasts(first)]] if long else []
+            elif len(times) >= 2:
+                seen.append(move)
+        return seen
+
+    def _sure_looks(self) -> list[tuple[float, int]]:
+        troubles = self._evidence.troubles
+        return [
+            (at, number)
+            for at, number in self._broadcast.looks
+            if not any(each.began - LIVES_ON_SECONDS < at < each.ended for each in troubles)
+        ]
+
+    def _begins(self, number: int) -> int:
+        """The first of the moves in a row in which it was off the air; of any other, the move itself."""
+        while number > 0 and self._moves[number].state is self._moves[number - 1].state is State.OFF:
+            number -= 1
+        return number
+
+    def _lasts(self, number: int) -> int:
+        while number + 1 < len(self._moves) and self._moves[number + 1].state is State.OFF:
+            number += 1
+        return number
+
+
+def _right_reason(told: Told, moves: Sequence[Move]) -> bool:
+    """That of an error of this time, or none: a reason is asked for by itself, and may not be had."""
+    if told.kind != "errored" or "fault " not in told.text:
+        return True
+    number = int(told.text.partition("fault ")[2].split(".")[0])
+    return number < len(moves) and moves[number].state is State.ERRORED and moves[number].run == moves[told.move].run

@@ -1,0 +1,97 @@
+"""What goes wrong between the bot and its peers: for a while, or for the next call."""
+
+import contextlib
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bot.sandbox.realtimekit import Fault as CloudflareFault
+from bot.sandbox.realtimekit import RealtimeKit
+from bot.sandbox.slack import Fault as SlackFault
+from bot.sandbox.slack import Slack
+
+_METHODS = ("chat.postMessage", "chat.update")
+_CLOUDFLARE = [fault for fault in CloudflareFault if fault is not CloudflareFault.NONE]
+_SLACK = [fault for fault in SlackFault if fault is not SlackFault.NONE]
+_OUTAGES = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
+_LONGEST_RETRY_AFTER = 40
+
+
+class HalfAnswers:
+    """ASGI middleware: does the work of the next calls, writes half of the answer, and closes the connection."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.left = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, self._half(send) if self._takes(scope) else send)
+
+    def _takes(self, scope: Scope) -> bool:
+        taken = self.left > 0 and scope["type"] == "http" and str(scope["path"]).removeprefix("/api/") in _METHODS
+        self.left -= taken
+        return taken
+
+    @staticmethod
+    def _half(send: Send) -> Send:
+        async def half(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                body = message.get("body", b"")
+                message = {**message, "body": body[: len(body) // 2], "more_body": True}
+            await send(message)
+
+        return half
+
+
+class Weather:
+    """Throws the faults, and counts them."""
+
+    def __init__(self, slack: Slack, kit: RealtimeKit, half: HalfAnswers) -> None:
+        self.faults: Counter[str] = Counter()
+        self._slack = slack
+        self._kit = kit
+        self._half = half
+        kit.slow_seconds = 0.1
+        kit.retry_after = 1  # in real seconds, as the bot counts it
+
+    def strike_slack(self, dice: random.Random) -> None:
+        """Something happens to the next calls."""
+        method, times = dice.choice(_METHODS), dice.randint(1, 3)
+        match dice.randrange(4):
+            case 0:
+                self._slack.rate_limit_next(method, dice.randint(1, _LONGEST_RETRY_AFTER), times)
+            case 1:
+                self._slack.refuse_next(method, dice.choice(_OUTAGES), times)
+            case 2:
+                self._slack.drop_after_accepting_next(method, times)
+            case _:
+                self._half.left += times
+        self.faults["slack"] += times
+
+    @contextlib.asynccontextmanager
+    async def slack_is_ill(self, dice: random.Random) -> AsyncIterator[None]:
+        """For as long as the block lasts."""
+        self._slack.fault = dice.choice(_SLACK)
+        self.faults["slack"] += 1
+        try:
+            yield
+        finally:
+            self._slack.fault = SlackFault.NONE
+
+    @contextlib.asynccontextmanager
+    async def cloudflare_is_ill(self, dice: random.Random) -> AsyncIterator[None]:
+        """For as long as the block lasts."""
+        self._kit.fault = dice.choice(_CLOUDFLARE)
+        self.faults["cloudflare"] += 1
+        try:
+            yield
+        finally:
+            self._kit.fault = CloudflareFault.NONE
+
+    def clear_up(self) -> None:
+        """No fault any more, but for the few that wait for a call still."""
+        self._half.left = 0
+        self._slack.fault = SlackFault.NONE
+        self._kit.fault = CloudflareFault.NONE

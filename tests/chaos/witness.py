@@ -1,0 +1,113 @@
+"""Watches both sides: what Cloudflare has told the bot, and what the bot has told in Slack."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bot.sandbox.realtimekit import Call, Fault, RealtimeKit
+from bot.sandbox.slack import EventKind, Message, Slack
+from bot.sandbox.slack.events import Event
+from tests.chaos.broadcasts import Broadcast
+from tests.scenarios.story import kind_of
+
+_LABEL = re.compile(r"Show (\d+)\.(\d+)\b")
+_LOOK = re.compile(r"/meetings/([0-9a-f-]{36})(/active-livestream)?$")
+LIVES_ON_SECONDS = 20.0
+"""How long after an answer the bot has to live, at least, to be expected to have written it down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A reply in a thread, as it was posted."""
+
+    at: float
+    channel: str
+    thread: str
+    kind: str
+    broadcast: int
+    move: int
+    loud: bool = False
+    message_id: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """From when to when what the bot is told may be lost: it was killed, or the database was away."""
+
+    began: float
+    ended: float
+
+
+class Witness:
+    """Writes down what it sees; decides nothing."""
+
+    def __init__(self, slack: Slack, kit: RealtimeKit, broadcasts: Iterable[Broadcast]) -> None:
+        self.told: list[Told] = []
+        self.cards: list[Message] = []
+        """Each as it was posted."""
+        self.deleted: set[str] = set()
+        self.troubles: list[Trouble] = []
+        self._slack = slack
+        self._kit = kit
+        self._broadcasts = {each.meeting_id: each for each in broadcasts}
+        self._not_found: dict[str, int] = {}
+        slack.events.subscribe(self._hear)
+        kit.on_call.append(self._see)
+
+    def trouble(self, began: float) -> None:
+        """There was some from then on until now."""
+        self.troubles.append(Trouble(began, self._kit.clock.now()))
+
+    def _hear(self, event: Event) -> None:
+        message = event.subject
+        if not isinstance(message, Message) or message.ephemeral_to is not None:
+            return
+        if event.kind is EventKind.MESSAGE_DELETED:
+            self.deleted.add(message.ts)
+        elif event.kind is EventKind.MESSAGE_POSTED and message.channel in self._slack.workspace.channels:
+            self._posted(message)
+
+    def _posted(self, message: Message) -> None:
+        about = about_what(message)
+        if about is None:
+            return
+        if message.thread_ts is None:
+            self.cards.append(message)
+            return
+        told = Told(
+            float(message.ts),
+            message.channel,
+            message.thread_ts,
+            kind_of(message.text),
+            *about,
+            loud=message.is_broadcast,
+            message_id=message.client_msg_id,
+            text=message.text,
+        )
+        self.told.append(told)
+
+    def _see(self, call: Call) -> None:
+        """Only what was asked and answered within one move, with no fault in the way, says what the bot knows."""
+        found = _LOOK.search(call.path)
+        broadcast = self._broadcasts.get(found[1]) if found else None
+        if found is None or broadcast is None or self._kit.fault is not Fault.NONE:
+            return
+        move = broadcast.now
+        if move.began > call.at - call.ms / 1000 * self._kit.clock.speed:
+            return
+        asked_for_livestream = found[2] is not None
+        if asked_for_livestream and call.status == 404:
+            # That there is no livestream is believed when the meeting itself is found.
+            self._not_found[broadcast.meeting_id] = move.number
+        elif call.status == 200 and (asked_for_livestream or self._was_not_found(broadcast)):
+            broadcast.looks.append((call.at, move.number))
+
+    def _was_not_found(self, broadcast: Broadcast) -> bool:
+        return self._not_found.pop(broadcast.meeting_id, None) == broadcast.now.number
+
+
+def about_what(message: Message) -> tuple[int, int] | None:
+    """The broadcast and the move that a message names."""
+    found = _LABEL.search(message.text)
+    return (int(found[1]), int(found[2])) if found else None
