@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import os
+import random
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -34,6 +36,7 @@ _OURS = (
     "PORT",
 )
 _LAST_WORDS = 4_000
+_TRIES = 50
 
 
 class BotDidNotStart(Exception):
@@ -90,7 +93,7 @@ async def bot_process(
     It runs in an empty folder and without this process's own settings, so that no `.env` of a real workspace reaches
     it.
     """
-    with listen() as sock:
+    with _below_the_usual() as sock:
         url, port = url_of(sock), sock.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="livestream-bot-") as folder:
         log = Path(folder) / "bot.log"
@@ -112,6 +115,14 @@ async def bot_process(
             yield BotProcess(url, log, process)
         finally:
             await _stop(process)
+
+
+def _below_the_usual() -> socket.socket:
+    """A port that no connection takes by chance until the bot listens there: systems choose theirs from 32,768 on."""
+    for port in random.sample(range(10_000, 32_000), _TRIES):
+        with contextlib.suppress(OSError):
+            return listen(port=port)
+    return listen()
 
 
 async def _ready(process: asyncio.subprocess.Process, url: str, log: Path) -> None:

@@ -90,7 +90,7 @@ async def test_stop_finishes_what_runs(world: World) -> None:
 
 async def test_renewed_again_and_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Renewals lose nothing of what is typed meanwhile, and leave one connection behind."""
-    monkeypatch.setattr("bot.slack.socket.LINGER_SECONDS", 0.2)
+    monkeypatch.setattr("bot.slack.socket.LINGER_SECONDS", 1.0)
 
     async def type_something(after: float) -> Outcome:
         await asyncio.sleep(after)
