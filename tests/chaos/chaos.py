@@ -93,12 +93,15 @@ class Chaos:
         return self._stage.kit.meetings[broadcast.meeting_id].running
 
     def _a_kill(self) -> Callable[[], Awaitable[None]]:
-        bot, down = self._dice.choice(self._stage.bots), self._dice.choice((0.0, 0.0, 0.3, 1.0))
-        by_whom = self._dice.choice(self._stage.bots)
+        bot, down = self._dice.choice(self._stage.bots), self._dice.choice((0.0, 0.0, 0.3, 0.8))
+        by_whom, early = self._dice.choice(self._stage.bots), self._dice.uniform(0.0, 1.0)
 
         async def act() -> None:
             self._stage.slack.request_url = f"{by_whom.url}/slack/events"
             began = self._stage.clock.now()
+            if not bot.runs:  # killed in the cycle before, or it has given up: then it dies in its first moments
+                await bot.start()
+                await asyncio.sleep(early)
             self.counts["kills"] += await bot.kill()
             self._stage.witness.trouble(began)
             await asyncio.sleep(down)

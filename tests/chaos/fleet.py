@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -30,7 +31,10 @@ class Bot:
         self._environment = {**os.environ, **environment, "HOST": "127.0.0.1", "PORT": str(port)}
         self._clock = clock
         self._folder = folder
+        self.gave_up = 0
+        """How often it has ended by itself, as it does when its database is away while it starts."""
         self._process: asyncio.subprocess.Process | None = None
+        self._starting = asyncio.Lock()
 
     @property
     def runs(self) -> bool:
@@ -39,11 +43,15 @@ class Bot:
 
     async def start(self) -> None:
         """Begin a process, unless there is one; it takes its time until it is ready."""
-        if self.runs:
-            return
+        async with self._starting:
+            if not self.runs:
+                self.gave_up += self._process is not None and self._process.returncode != -signal.SIGKILL
+                self._process = await self._begun()
+
+    async def _begun(self) -> asyncio.subprocess.Process:
         times = (self._clock.now(), time.time(), self._clock.speed)
         with self.log.open("ab") as output:
-            self._process = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", "tests.chaos.mortal_bot", *map(str, times)),
                 cwd=self._folder,
@@ -56,7 +64,7 @@ class Bot:
 
     async def kill(self) -> bool:
         """SIGKILL; False if there was nobody to kill."""
-        if self._process is None or self._process.returncode is not None:
+        if self._process is None or not self.runs:
             return False
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()

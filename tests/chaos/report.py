@@ -107,7 +107,7 @@ def _outcome(everything: Stage, chaos: Chaos, stale: list[str]) -> Outcome:
     faults = {f"faults of {peer}": number for peer, number in everything.weather.faults.items()}
     return Outcome(
         plan=everything.plan,
-        counts=Counter({**chaos.counts, **faults}),
+        counts=Counter({**chaos.counts, **faults, "gave up": sum(bot.gave_up for bot in everything.bots)}),
         violations=judged(everything.evidence()),
         stale=stale,
         broadcasts=everything.director.broadcasts,
