@@ -37,8 +37,8 @@ class Chaos:
 
     async def run(self) -> list[str]:
         """All of it; what has not settled in the end, a sentence each."""
-        for channel in CHANNELS:
-            await self._stage.follow_everything(channel)
+        await self._stage.follow_everything()
+        await self._agreed(forgiving=False)
         for _ in range(self._stage.plan.cycles):
             await self._cycle()
         return await self._settle()
@@ -199,7 +199,8 @@ class Chaos:
         stage.slack.invite_bot(BACKSTAGE)
         for bot in stage.bots:
             await bot.ready()
-        await stage.follow_everything(next(channel for channel in CHANNELS if channel.closes))
+        # Whom an invitation has not reached, since nobody was there to hear of it, somebody asks again.
+        await stage.follow_everything()
         left = await self._agreed(forgiving=True)
         for each in director.broadcasts:
             if stage.kit.meetings[each.meeting_id].running or each.now.state is State.ERRORED:

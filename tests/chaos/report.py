@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.chaos.broadcasts import Broadcast
 from tests.chaos.chaos import Chaos
 from tests.chaos.stage import CHANNELS, Plan, Stage, stage
-from tests.chaos.verdict import MISSING, ORDER, TWICE, UNTRUE, Violation, demanded, judged, without_repetitions
+from tests.chaos.verdict import MISSING, ORDER, TELLS, TWICE, UNTRUE, Violation, demanded, judged, without_repetitions
 from tests.chaos.witness import Told
 
 _STORIES = 3
@@ -56,9 +56,14 @@ class Outcome:
 
     def _longest_silence(self) -> str:
         """From a change to its being told, in sandbox time, where no bot was kept from its channel."""
-        began = {(each.number, move.number): move.began for each in self.broadcasts for move in each.moves}
+        began = {
+            (each.number, move.number, kind): move.began
+            for each in self.broadcasts
+            for move in each.moves
+            for kind in TELLS[move.state]
+        }
         silences = [
-            (each.at - began.get((each.broadcast, each.move), each.at), each)
+            (each.at - began.get((each.broadcast, each.move, each.kind), each.at), each)
             for each in self.told
             if each.channel not in _CLOSING
         ]

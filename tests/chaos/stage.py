@@ -64,14 +64,17 @@ class Stage:
     def clock(self) -> Clock:
         return self.slack.clock
 
-    async def follow_everything(self, channel: Channel, seconds: float = 30) -> None:
-        """Type it in a channel until it is done, whatever the bot says in between. Raises TimeoutError."""
-        how = "loud" if channel.loud else "quiet" if channel.quiet else ""
+    async def follow_everything(self, seconds: float = 60) -> None:
+        """Type it in every channel until the bot has heard it. Raises TimeoutError."""
         async with asyncio.timeout(seconds):
-            for each in self.director.broadcasts:
-                text = f"follow {each.meeting_id} {how}".strip()
-                while not (await self.slack.command(text, channel=channel.id)).acked:  # noqa: ASYNC110
-                    await asyncio.sleep(0.1)
+            for channel in CHANNELS:
+                how = "loud" if channel.loud else "quiet" if channel.quiet else ""
+                for each in self.director.broadcasts:
+                    await self._type(f"follow {each.meeting_id} {how}".strip(), channel.id)
+
+    async def _type(self, text: str, channel: str) -> None:
+        while not (await self.slack.command(text, channel=channel)).acked:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
 
     def evidence(self) -> Evidence:
         """What there is to judge."""

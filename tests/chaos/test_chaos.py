@@ -11,7 +11,7 @@ from tests.chaos.stage import Plan
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 async def test_some_chaos(tmp_path: Path) -> None:
     """Killed, with everything else going wrong, the bot tells the truth."""
-    plan = Plan(cycles=3, seed=7, meetings=2, cycle_seconds=1.5, calm_seconds=0.5)
+    plan = Plan(cycles=2, seed=7, meetings=2, cycle_seconds=1.5, calm_seconds=0.5)
 
     outcome = await run(plan, tmp_path)
 

@@ -16,7 +16,14 @@ MISSING, TWICE, ORDER, UNTRUE, STALE = "missing", "twice", "out of order", "untr
 SLACKNESS = 5.0
 """Sandbox seconds by which two clocks, and an answer under way, may differ."""
 
-_SAYS = {"starting": State.STARTING, "live": State.LIVE, "back": State.LIVE, "errored": State.ERRORED}
+TELLS = {
+    State.STARTING: ("starting",),
+    State.LIVE: ("live", "back"),
+    State.ERRORED: ("errored",),
+    State.OFF: ("ended",),
+}
+"""The sentences for a state."""
+_SAYS = {kind: state for state, kinds in TELLS.items() if state is not State.OFF for kind in kinds}
 _FIRST = frozenset({"starting", "live", "errored"})
 _AFTER = {
     "starting": frozenset({"live", "errored", "ended"}),
