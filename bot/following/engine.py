@@ -16,6 +16,7 @@ from bot.following.following import Following
 from bot.following.housekeeper import Housekeeper
 from bot.following.listing import Lists
 from bot.following.notices import Notices
+from bot.following.pace import Sweeps
 from bot.following.sweeper import Sweeper
 from bot.following.tracker import Tracker
 from bot.metrics import Metrics
@@ -41,6 +42,7 @@ class Engine:
         metrics: Metrics,
     ) -> None:
         owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        sweeps = Sweeps()
         notices = Notices(store.pauses, store.duties, delivery, owner)
         self._store = store
         self._allowance = allowance
@@ -55,6 +57,7 @@ class Engine:
             metrics=metrics,
             owner=owner,
             changed=self._announcer.wake,
+            sweeps=sweeps,
         )
         self._sweeper = Sweeper(
             store.sweeping,
@@ -67,6 +70,7 @@ class Engine:
             metrics=metrics,
             owner=owner,
             wake=self._tracker.wake,
+            sweeps=sweeps,
         )
         self._housekeeper = Housekeeper(
             store.housekeeping,

@@ -10,6 +10,8 @@ SLOWEST_SECONDS = 300.0
 _SLOWING = 60.0
 """What stays as it is for so many times the wait, is looked at that much less often."""
 _LONGEST_DOUBLING = 6
+_SWEEP_KEPT = 90.0
+"""Twice as long as there is between two sweeps at most."""
 
 
 def look_in(
@@ -18,26 +20,32 @@ def look_in(
     *,
     grace: timedelta,
     webhooks: bool = False,
+    sweeps: bool = False,
     failures: int = 0,
     jitter: float = 0.0,
 ) -> float:
     """Seconds until the next look.
 
-    `webhooks` is whether changes are told without asking, `failures` how many looks in a row got no answer. `jitter`,
-    between 0 and 1, takes off up to a tenth, so that what began together does not stay together.
+    `webhooks` is whether changes are told without asking, `sweeps` whether lists show them, `failures` how many looks
+    in a row got no answer. `jitter`, between 0 and 1, takes off up to a tenth, so that what began together does not
+    stay together.
     """
     if failures:
         patience = min(ACTIVE_SECONDS * 2 ** (min(failures, _LONGEST_DOUBLING) - 1), SLOWEST_SECONDS)
-        return _shortened(max(patience, _usual(episode, now, webhooks)), jitter)
+        return _shortened(max(patience, _usual(episode, now, webhooks, sweeps)), jitter)
     if episode.phase is Phase.INTERRUPTED:
         left = (grace - (now - episode.phase_since)).total_seconds()
-        # Not shortened: a look before the grace time is over would not see the end.
-        return left if 0 < left < ACTIVE_SECONDS else _shortened(ACTIVE_SECONDS, jitter)
-    return _shortened(_usual(episode, now, webhooks), jitter)
+        # Not shortened: a look before the grace time is over would not see the end. Should it come back, lists tell.
+        until_end = 0 < left < (SLOWEST_SECONDS if sweeps else ACTIVE_SECONDS)
+        return left if until_end else _shortened(ACTIVE_SECONDS, jitter)
+    return _shortened(_usual(episode, now, webhooks, sweeps), jitter)
 
 
-def _usual(episode: Episode, now: datetime, webhooks: bool) -> float:
+def _usual(episode: Episode, now: datetime, webhooks: bool, sweeps: bool) -> float:
     age = (now - episode.phase_since).total_seconds()
+    run_is_known = episode.phase is not Phase.LIVE or episode.run_started_at is not None
+    if sweeps and run_is_known and episode.phase in (Phase.STARTING, Phase.LIVE, Phase.ERRORED):
+        return QUIET_SECONDS
     match episode.phase:
         case Phase.WAITING | Phase.ENDED:
             return SLOWEST_SECONDS if webhooks else min(max(age / _SLOWING, QUIET_SECONDS), SLOWEST_SECONDS)
@@ -66,3 +74,21 @@ class Webhooks:
         went = before is Phase.LIVE and after in (Phase.INTERRUPTED, Phase.ENDED)
         if came or went:
             self.trusted = hinted
+
+
+class Sweeps:
+    """Whether what becomes of any meeting shows in a list that is read every few seconds, as far as this replica knows.
+
+    Replicas take turns to read it, so each goes by the last one that it has read itself.
+    """
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def note(self, whole: bool, now: float) -> None:
+        """A list was read at this time, of all meetings or not; or could not be read, which says as little."""
+        self._until = now + _SWEEP_KEPT if whole else 0.0
+
+    def tell(self, now: float) -> bool:
+        """Whether they tell of changes; not what was noted by a clock that has been set back since."""
+        return 0 < self._until - now <= _SWEEP_KEPT

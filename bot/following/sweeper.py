@@ -17,7 +17,7 @@ from bot.clock import Clock
 from bot.errors import RealtimeKitError, StoreUnreachable
 from bot.following.allowance import TRACKER_LIMIT, Allowance
 from bot.following.listing import PHASE_OF, Doubts, Listing, Lists, differing, read_listing
-from bot.following.pace import QUIET_SECONDS, SLOWEST_SECONDS
+from bot.following.pace import QUIET_SECONDS, SLOWEST_SECONDS, Sweeps
 from bot.following.state import STALE_AFTER, Phase
 from bot.metrics import Metrics
 from bot.store.budget import WINDOW_SECONDS
@@ -57,9 +57,11 @@ class Sweeper:
         metrics: Metrics,
         owner: str,
         wake: Callable[[], None],
+        sweeps: Sweeps,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`wake` says to this process's tracker that something is due; the rest is as the tracker's."""
+        """`wake` says to this process's tracker that something is due, `sweeps` is where it learns how the last sweep
+        went; the rest is as the tracker's."""
         self._sweeping = sweeping
         self._duties = duties
         self._lists = lists
@@ -71,6 +73,7 @@ class Sweeper:
         self._metrics = metrics
         self._owner = owner
         self._wake = wake
+        self._sweeps = sweeps
         self._jitter = jitter
         self._doubts = Doubts()
         self._failures = 0
@@ -104,11 +107,13 @@ class Sweeper:
             listing = await read_listing(self._lists)
         except RealtimeKitError as error:
             self._failures += 1
+            self._sweeps.note(False, self._clock.now())
             pause: float = min(SWEEP_SECONDS * 2 ** min(self._failures - 1, 5), _LONGEST_PAUSE)
             log.warning("list_not_read", why=str(error), again_in=pause)
             await self._duties.give_back(duty, again_in=pause)
             return pause
         self._failures = 0
+        self._sweeps.note(listing.whole, self._clock.now())
         await self._compare(listing, after_gap=duty.done_ago is None or duty.done_ago > self._gap)
         pause = min(max(SWEEP_SECONDS, listing.pages * WINDOW_SECONDS / _SHARE), _SLOWEST_SWEEP)
         await self._duties.done(duty, again_in=pause)

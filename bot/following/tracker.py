@@ -29,7 +29,7 @@ from bot.following.episode import (
     card_key,
     observation_of,
 )
-from bot.following.pace import Webhooks, look_in
+from bot.following.pace import Sweeps, Webhooks, look_in
 from bot.following.state import ended_by
 from bot.metrics import Metrics
 from bot.realtimekit.lookup import Lookup
@@ -65,10 +65,12 @@ class Tracker:
         metrics: Metrics,
         owner: str,
         changed: Callable[[], None],
+        sweeps: Sweeps,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """`look` raises RealtimeKitError; `quota_wait` says for how many seconds Cloudflare wants no question;
-        `changed` is called when there is something to show or to tell; `owner` names this process in leases."""
+        `changed` is called when there is something to show or to tell; `owner` names this process in leases; `sweeps`
+        is what this process's sweeper knows."""
         self._tracking = tracking
         self._look = look
         self._allowance = allowance
@@ -78,6 +80,7 @@ class Tracker:
         self._metrics = metrics
         self._owner = owner
         self._changed = changed
+        self._sweeps = sweeps
         self._jitter = jitter
         self._webhooks = Webhooks()
         self._heard: LRUCache[UUID, bool] = LRUCache(_HEARD_KEPT)
@@ -166,6 +169,7 @@ class Tracker:
             now,
             grace=self._grace,
             webhooks=self._webhooks.trusted,
+            sweeps=self._sweeps.tell(self._clock.now()),
             failures=after.unanswered,
             jitter=self._jitter(),
         )

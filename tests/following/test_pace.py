@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.following.pace import Webhooks, look_in
+from bot.following.pace import Sweeps, Webhooks, look_in
 from bot.following.state import Episode, Phase
 
 NOW = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
@@ -49,6 +50,28 @@ def test_with_webhooks(phase: Phase, seconds: float) -> None:
     assert look_in(episode(phase), NOW, grace=GRACE, webhooks=True) == seconds
 
 
+@pytest.mark.parametrize(
+    ("phase", "seconds"),
+    [(Phase.LIVE, 60), (Phase.STARTING, 60), (Phase.ERRORED, 60), (Phase.WAITING, 60), (Phase.ENDED, 60)],
+)
+def test_with_sweeps(phase: Phase, seconds: float) -> None:
+    """What lists show need not be looked at so often."""
+    seen = replace(episode(phase), run_started_at=NOW)
+
+    assert look_in(seen, NOW, grace=GRACE, sweeps=True) == seconds
+
+
+def test_a_run_that_is_not_known_yet() -> None:
+    """Of when it began lists say nothing: it is looked at once more."""
+    assert look_in(episode(Phase.LIVE), NOW, grace=GRACE, sweeps=True) == 15
+
+
+@pytest.mark.parametrize(("age", "seconds"), [(0, 60), (45, 15), (59.5, 0.5), (60, 15), (-3600, 15)])
+def test_interrupted_with_sweeps(age: float, seconds: float) -> None:
+    """One look finds the end; lists show whether it comes back before that."""
+    assert look_in(episode(Phase.INTERRUPTED, age), NOW, grace=GRACE, sweeps=True) == seconds
+
+
 @pytest.mark.parametrize(("age", "seconds"), [(0, 15), (45, 15), (50, 10), (59.5, 0.5), (60, 15), (-3600, 15)])
 @pytest.mark.parametrize("webhooks", [True, False])
 def test_interrupted(age: float, seconds: float, webhooks: bool) -> None:
@@ -71,12 +94,12 @@ def test_a_failure_hastens_nothing() -> None:
     assert look_in(episode(Phase.WAITING, 100_000), NOW, grace=GRACE, failures=1) == 300
 
 
-@given(st.sampled_from(Phase), st.floats(-1e6, 1e8), st.booleans(), st.integers(0, 20), st.floats(0, 1))
-def test_bounds(phase: Phase, age: float, webhooks: bool, failures: int, jitter: float) -> None:
+@given(st.sampled_from(Phase), st.floats(-1e6, 1e8), st.booleans(), st.booleans(), st.integers(0, 20), st.floats(0, 1))
+def test_bounds(phase: Phase, age: float, webhooks: bool, sweeps: bool, failures: int, jitter: float) -> None:
     """Never at once, never later than five minutes, whatever the clock does; jitter takes off a tenth at most."""
-    seen = episode(phase, age)
-    usual = look_in(seen, NOW, grace=GRACE, webhooks=webhooks, failures=failures)
-    seconds = look_in(seen, NOW, grace=GRACE, webhooks=webhooks, failures=failures, jitter=jitter)
+    look = partial(look_in, episode(phase, age), NOW, grace=GRACE, webhooks=webhooks, sweeps=sweeps, failures=failures)
+    usual = look()
+    seconds = look(jitter=jitter)
 
     assert 0 < seconds <= 300
     assert 0.9 * usual <= seconds + 1e-9
@@ -122,3 +145,14 @@ def test_what_webhooks_do_not_tell(before: Phase, after: Phase, hinted: bool) ->
     webhooks.note(before, after, hinted=hinted)
 
     assert webhooks.trusted is not hinted
+
+
+def test_sweeps_are_believed_for_a_while() -> None:
+    """From one that showed all, until they do not come any more, or show less."""
+    sweeps = Sweeps()
+    assert not sweeps.tell(1000)
+
+    sweeps.note(True, 1000)
+    assert [sweeps.tell(now) for now in (1000, 1089, 1090, 900)] == [True, True, False, False]
+    sweeps.note(False, 1010)
+    assert not sweeps.tell(1010)

@@ -72,6 +72,7 @@ class Swept:
             metrics=tracked.metrics,
             owner=owner,
             wake=tracked.tracker.wake,
+            sweeps=tracked.sweeps,
             jitter=lambda: 0.0,
         )
 
@@ -189,6 +190,42 @@ async def test_after_a_gap(swept: Swept) -> None:
     await swept.passes(30)
 
     assert await swept.tracked.told() == [(1, "live"), (1, "ended"), (2, "live")]
+
+
+async def test_what_a_run_costs(swept: Swept) -> None:
+    """A look at each change, and one more that finds the end; a drop costs two."""
+    await swept.follow()
+    await swept.passes(60)
+    swept.looks()
+    swept.say("INVOKED")
+    await swept.passes(60)
+    swept.say("LIVE", began=120)
+    await swept.passes(60)
+    assert swept.looks() == 2
+    swept.say(None)
+    await swept.passes(30)
+    swept.say("LIVE", began=120)
+    await swept.passes(60)
+    assert swept.looks() == 2
+    swept.say(None)
+    await swept.passes(90)
+
+    assert swept.looks() == 2
+    assert await swept.tracked.told() == [(1, "starting"), (1, "live"), (1, "ended")]
+
+
+async def test_no_list_any_more(swept: Swept) -> None:
+    """Then what has begun is looked at as often as it was before there were lists."""
+    await swept.follow()
+    await swept.passes(60)
+    swept.say("LIVE", began=60)
+    await swept.passes(60)
+    swept.lists.error = Malformed()
+    await swept.passes(60)
+    swept.looks()
+    await swept.passes(60)
+
+    assert swept.tracked.cloudflare.asked[ONE] == 4
 
 
 @pytest.mark.parametrize("broken", ["malformed", "nameless"])

@@ -16,6 +16,7 @@ from bot.clock import utc
 from bot.errors import RealtimeKitError
 from bot.following.allowance import Allowance
 from bot.following.episode import Change, Episode
+from bot.following.pace import Sweeps
 from bot.following.tracker import Tracker
 from bot.metrics import Metrics
 from bot.realtimekit.lookup import Lookup
@@ -79,6 +80,7 @@ class Tracked:
     store: Store
     cloudflare: Cloudflare
     metrics: Metrics = field(default_factory=Metrics)
+    sweeps: Sweeps = field(default_factory=Sweeps)
     quota_wait: float = 0.0
     changed: int = 0
     loops: int = 0
@@ -99,6 +101,7 @@ class Tracked:
             metrics=self.metrics,
             owner=owner,
             changed=self._note_change,
+            sweeps=self.sweeps,
             jitter=lambda: 0.0,
         )
 
