@@ -32,6 +32,8 @@ class Scale:
 
     database: str
     followed: int
+    speed: float
+    """Sandbox seconds in a real one."""
     live: int
     changes: int
     told: int
@@ -48,11 +50,11 @@ class Scale:
     """How many of them were told three minutes later."""
 
 
-async def measure(kind: str, count: int, live: int, minutes: float = MINUTES) -> Scale:
-    """One run with so many followed meetings."""
-    clock = Clock(speed=SPEED)
+async def measure(kind: str, count: int, live: int, minutes: float = MINUTES, speed: float = SPEED) -> Scale:
+    """One run with so many followed meetings, so many times as fast as real."""
+    clock = Clock(speed=speed)
     kit, slack = RealtimeKit(clock), Slack(clock)
-    slack.ack_seconds *= SPEED
+    slack.ack_seconds *= speed
     changing = min(BURST, (count - live) // 2)
     followed = _meetings(kit, slack, count, live, 2 * changing)
     with database(kind) as url:
@@ -60,7 +62,7 @@ async def measure(kind: str, count: int, live: int, minutes: float = MINUTES) ->
         async with slack.running(), serving(kit.asgi, listen(), drain_seconds=1) as kit_url:
             environment = settings_for(slack, slack.base_url, kit, kit_url, "http") | {"DATABASE_URL": url}
             environment["PYTHONPATH"] = ":".join(sys.path)
-            arguments = ["-m", "bench.following.fast_bot", str(clock.now()), str(time.time()), str(SPEED)]
+            arguments = ["-m", "bench.following.fast_bot", str(clock.now()), str(time.time()), str(speed)]
             async with bot_process(environment, arguments) as bot:
                 run = _Run(kit, clock, bot.pid)
                 await run.steadily([each for each in followed if each.live_since is None][:changing], minutes)
@@ -142,6 +144,7 @@ class _Run:
         return Scale(
             database=kind,
             followed=count,
+            speed=self._clock.speed,
             live=live,
             changes=len(self._changed),
             told=len(delays),
