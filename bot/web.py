@@ -8,7 +8,6 @@ from uuid import UUID
 import structlog
 from slack_bolt.adapter.starlette.async_handler import to_starlette_response
 from slack_bolt.async_app import AsyncApp
-from slack_bolt.request.async_request import AsyncBoltRequest
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -20,6 +19,7 @@ from bot.errors import StoreUnreachable
 from bot.metrics import Metrics
 from bot.realtimekit import webhook
 from bot.realtimekit.webhook import Forged, KeyUnreachable, NotJson, WebhookKey
+from bot.slack.bolt import dispatch
 from bot.slack.signature import Disbelieved, Signatures
 
 LONGEST_BODY = 1024 * 1024
@@ -109,12 +109,11 @@ def _slack_events(app: AsyncApp, signatures: Signatures, metrics: Metrics) -> Ca
             return refuse(why.status, why.reason)
         except Disbelieved as why:
             return refuse(401, why.reason)
-        bolt_request = _bolt_request(request, body)
-        if bolt_request is None:
-            return refuse(400, "not_readable")
-        response = await app.async_dispatch(bolt_request)
+        response = await dispatch(app, body, request.headers)
         if response.status >= 500:
             signatures.forget(signature)
+        if response.status == 400:
+            metrics.rejected.labels("not_readable").inc()
         return to_starlette_response(response)
 
     return slack_events
@@ -169,17 +168,6 @@ async def _taken(webhooks: Webhooks, headers: Mapping[str, str], body: bytes) ->
     if hint.meeting_id is None:
         return "ignored"
     return "hinted" if await webhooks.hint(hint.meeting_id) else "not_followed"
-
-
-def _bolt_request(request: Request, body: bytes) -> AsyncBoltRequest | None:
-    """What Bolt makes of the body; None where it makes nothing of it: it takes every payload for one of Slack's, and
-    trips over any other in some way or another."""
-    try:
-        made = AsyncBoltRequest(body=body.decode(), headers=dict(request.headers))
-    except Exception:  # noqa: BLE001 - see above
-        return None
-    parsed: object = made.body
-    return made if isinstance(parsed, dict) else None
 
 
 async def _body(request: Request) -> bytes:

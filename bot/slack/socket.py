@@ -10,18 +10,18 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any
 
 import aiohttp
 import structlog
 from slack_bolt.async_app import AsyncApp
-from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ConfigurationError
+from bot.slack.bolt import dispatch
 from bot.slack.client import TRANSPORT_ERRORS, error_code
 from bot.slack.connection import Connection, Envelope, NotGreeted
 from bot.slack.identity import PASSING_ERRORS
@@ -131,8 +131,7 @@ class SocketMode:
         if not isinstance(payload, dict):
             log.warning("not_understood", detail="envelope without a payload")
             return None
-        request = AsyncBoltRequest(mode="socket_mode", body=payload, headers=_retry_headers(envelope))
-        return _acknowledgement(await self._app.async_dispatch(request))
+        return _acknowledgement(await dispatch(self._app, payload, _retry_headers(envelope)))
 
     def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
@@ -140,7 +139,7 @@ class SocketMode:
         task.add_done_callback(self._tasks.discard)
 
 
-def _retry_headers(envelope: Envelope) -> dict[str, str | Sequence[str]]:
+def _retry_headers(envelope: Envelope) -> dict[str, str]:
     """As Slack sends them over HTTP."""
     names = {"x-slack-retry-num": "retry_attempt", "x-slack-retry-reason": "retry_reason"}
     return {header: str(envelope[name]) for header, name in names.items() if name in envelope}

@@ -1,5 +1,7 @@
-"""Slack sends something that no listener is for."""
+"""Slack sends something that no listener is for, or that Bolt cannot read."""
 
+import traceback
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -11,15 +13,29 @@ log = structlog.get_logger(__name__)
 
 
 def register(app: AsyncApp) -> None:
-    """Refuse it with a 404 and a line in the log, without its content.
-
-    An event is taken nevertheless: Slack would repeat it, and nobody waits for an answer.
-    """
+    """Refuse it, by `refusal`."""
 
     @app.error
-    async def unheard(error: Exception, body: dict[str, Any]) -> BoltResponse | None:
-        if isinstance(error, BoltUnhandledRequestError):
-            log.warning("unheard", type=str(body.get("type", "command"))[:40])
-            return BoltResponse(status=200 if "event" in body else 404)
-        log.error("bolt_broke", exc_info=error)
-        return None
+    async def unheard(error: Exception, body: dict[str, Any]) -> BoltResponse:
+        return refusal(error, body)
+
+
+def refusal(error: Exception, body: object) -> BoltResponse:
+    """A 404 where no listener is for it, else a 400, and a line in the log without its content.
+
+    An event is taken nevertheless: Slack would repeat it, and nobody waits for an answer. No error of a listener gets
+    past `serve`, so any other one is Bolt's: it has stumbled over the body, and its traceback would not tell more than
+    where.
+    """
+    fields = body if isinstance(body, dict) else {}
+    status = 404 if isinstance(error, BoltUnhandledRequestError) else 400
+    if status == 404:
+        log.warning("unheard", type=str(fields.get("type", "command"))[:40])
+    else:
+        log.error("not_readable", why=type(error).__name__, where=_where(error))
+    return BoltResponse(status=200 if "event" in fields else status)
+
+
+def _where(error: Exception) -> str:
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return f"{Path(last.filename).name}:{last.lineno}"

@@ -2,8 +2,11 @@
 
 import io
 import json
+from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
+import pytest
 
 from bot.sandbox.bot_process import Mode
 from bot.sandbox.slack import GENERAL
@@ -29,6 +32,36 @@ async def test_event(connected: World, log: io.StringIO) -> None:
     assert delivery.acked
     assert "my secret plans" not in log.getvalue()
     assert (await connected.logged("unheard"))["type"] == "event_callback"
+
+
+@pytest.mark.parametrize("actions", [[], ["secret"], [None], 7])
+async def test_what_bolt_cannot_read(world: World, actions: object) -> None:
+    """A click without anything that was clicked is refused for good, with a line that says where Bolt gave up."""
+    async with world.bot():
+        status = await post_payload(world, {"type": "block_actions", "actions": actions, "message": {"text": "secret"}})
+        line = await world.logged("not_readable")
+
+    assert status == 400
+    assert line["where"].endswith(tuple("0123456789"))
+    assert "secret" not in world.log.getvalue()
+    assert "Traceback" not in world.log.getvalue()
+
+
+async def test_event_that_bolt_cannot_read(world: World) -> None:
+    """It is taken: Slack would repeat it, and it would not get any better."""
+    async with world.bot():
+        assert await post_payload(world, {"type": "block_actions", "actions": [], "event": {}}) == 200
+        await world.logged("not_readable")
+
+
+async def post_payload(world: World, payload: dict[str, Any]) -> int:
+    body = urlencode({"payload": json.dumps(payload)}).encode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded", **world.slack.sign(body)}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{world.bot_url}/slack/events", data=body, headers=headers) as response,
+    ):
+        return response.status
 
 
 async def test_url_verification(world: World) -> None:
