@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import timedelta
 from uuid import UUID
 
-from bot.clock import Clock
+from bot.clock import Clock, wait
 from bot.following.allowance import Allowance
 from bot.following.announcer import Announcer
 from bot.following.following import Following
@@ -23,6 +23,9 @@ from bot.metrics import Metrics
 from bot.realtimekit.lookup import Lookup
 from bot.slack.delivery import Delivery
 from bot.store.store import Store
+
+FIRST_SWEEP_SECONDS = 30.0
+"""How long looks wait for it at most."""
 
 
 class Engine:
@@ -45,6 +48,7 @@ class Engine:
         sweeps = Sweeps()
         notices = Notices(store.pauses, store.duties, delivery, owner)
         self._store = store
+        self._clock = clock
         self._allowance = allowance
         self._announcer = Announcer(store.announcing, store.pauses, delivery, clock, metrics, owner, self._notice)
         self._tracker = Tracker(
@@ -110,11 +114,17 @@ class Engine:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Work until the block ends; what is being said then is finished."""
-        parts = (self._allowance, self._tracker, self._sweeper, self._announcer, self._housekeeper)
+        parts = (self._allowance, self._sweeper, self._announcer, self._housekeeper)
         tasks = [asyncio.create_task(part.run(), name=type(part).__name__) for part in parts]
+        tasks.append(asyncio.create_task(self._track(), name=type(self._tracker).__name__))
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _track(self) -> None:
+        """Whoever was down for a while has all meetings due at once, and one list tells of most that nothing is new."""
+        await wait(self._sweeper.begun, FIRST_SWEEP_SECONDS, self._clock)
+        await self._tracker.run()

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.following.observation import CouldNotAsk, Observation, Sighting, observation_of
-from bot.following.runs import is_life_after, is_next_run, live_since, off_air_at
+from bot.following.runs import is_life_after, is_next_run, live_since, off_air_at, seen_live_at
 from bot.following.state import Change, ChangeKind, Episode, Phase, card_key
 from bot.realtimekit.models import Status
 
@@ -84,7 +84,7 @@ def _noted(episode: Episode, sighting: Sighting) -> Episode:
 def _continued(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> Step:
     match sighting.status:
         case Status.LIVE:
-            return _live(episode, sighting, now)
+            return _live(episode, sighting, now, grace)
         case Status.STARTING:
             return _starting(episode, now)
         case Status.ERRORED:
@@ -95,13 +95,14 @@ def _continued(episode: Episode, sighting: Sighting, now: datetime, grace: timed
             return episode, ()
 
 
-def _live(episode: Episode, sighting: Sighting, now: datetime) -> Step:
+def _live(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> Step:
+    seen_live = seen_live_at(episode, sighting, now, grace)
     began = live_since(episode, sighting, now)
     again = episode.live_since is not None
     episode = replace(
         _in(Phase.LIVE, episode, now),
         live_since=began,
-        last_seen_live=now,
+        last_seen_live=seen_live,
         run_started_at=sighting.run_started_at or episode.run_started_at,
         run_stopped_at=None,
         error_reason=None,

@@ -43,8 +43,8 @@ def look_in(
 
 def _usual(episode: Episode, now: datetime, webhooks: bool, sweeps: bool) -> float:
     age = (now - episode.phase_since).total_seconds()
-    run_is_known = episode.phase is not Phase.LIVE or episode.run_started_at is not None
-    if sweeps and run_is_known and episode.phase in (Phase.STARTING, Phase.LIVE, Phase.ERRORED):
+    certain = episode.phase is not Phase.LIVE or episode.run_is_certain
+    if sweeps and certain and episode.phase in (Phase.STARTING, Phase.LIVE, Phase.ERRORED):
         return QUIET_SECONDS
     match episode.phase:
         case Phase.WAITING | Phase.ENDED:

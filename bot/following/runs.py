@@ -38,15 +38,9 @@ def is_next_run(episode: Episode, sighting: Sighting, now: datetime, grace: time
     A run that is not known, or is the known one, is not, however long nobody could look. Nor is one that began within
     the patience: to those who watch it is the same broadcast.
     """
-    match episode.phase:
-        case Phase.LIVE:
-            off_air, patience = episode.last_seen_live or episode.phase_since, grace
-        case Phase.INTERRUPTED:
-            off_air, patience = episode.phase_since, grace
-        case Phase.ERRORED:
-            off_air, patience = episode.phase_since, REPAIR_TIME
-        case _:
-            return False
+    if episode.phase not in (Phase.LIVE, Phase.INTERRUPTED, Phase.ERRORED):
+        return False
+    off_air, patience = _off_air_from(episode), REPAIR_TIME if episode.phase is Phase.ERRORED else grace
     run = sighting.run_started_at
     match sighting.status:
         case Status.STARTING:
@@ -56,6 +50,24 @@ def is_next_run(episode: Episode, sighting: Sighting, now: datetime, grace: time
             return run is not None and run != episode.run_started_at and min(run, now) - off_air > patience
         case _:
             return False
+
+
+def _off_air_from(episode: Episode) -> datetime:
+    """From when on nobody can say that it was on air."""
+    seen_live = episode.last_seen_live if episode.phase is Phase.LIVE else None
+    return seen_live or episode.phase_since
+
+
+def seen_live_at(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> datetime:
+    """When the episode's run was on air for certain, as far as this sighting of something live says.
+
+    What is live without saying in which run may be the next one, where nobody could look for longer than the grace
+    time: then that is decided when the run is known, by when the known one was seen last.
+    """
+    last = episode.last_seen_live
+    unknown = sighting.run_started_at is None and episode.run_started_at is not None
+    could_be_next = episode.phase in (Phase.LIVE, Phase.INTERRUPTED) and now - _off_air_from(episode) > grace
+    return last if last is not None and unknown and could_be_next else now
 
 
 def live_since(episode: Episode, sighting: Sighting, now: datetime) -> datetime:

@@ -125,6 +125,11 @@ class Episode:
         return self.ended_at - self.live_since if self.ended_at and self.live_since else None
 
     @property
+    def run_is_certain(self) -> bool:
+        """Whether it is known which run is on air, in LIVE: not before its start is, nor where it may be another."""
+        return self.run_started_at is not None and self.last_seen_live == self.checked_at
+
+    @property
     def stale(self) -> bool:
         """Whether it is to be shown "as of" `checked_at`. An ended episode is a record, and stays true."""
         return self.phase is not Phase.ENDED and self.unanswered >= STALE_AFTER

@@ -6,6 +6,7 @@ list cannot be had, or does not say all, each meeting comes due by itself, and t
 the budget goes.
 """
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -77,6 +78,8 @@ class Sweeper:
         self._jitter = jitter
         self._doubts = Doubts()
         self._failures = 0
+        self.begun = asyncio.Event()
+        """Set when the first turn is over, whatever came of it."""
 
     async def run(self) -> None:
         """Sweep, until cancelled."""
@@ -89,6 +92,7 @@ class Sweeper:
             except Exception:
                 log.exception("sweep_failed")
                 seconds = SWEEP_SECONDS
+            self.begun.set()
             await self._clock.sleep(seconds)
 
     async def _turn(self) -> float:

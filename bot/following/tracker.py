@@ -218,8 +218,9 @@ def _as_known(meeting: DueMeeting) -> Episode:
     episode = replace(episode, unanswered=meeting.failures)
     if seen is None or (episode.checked_at is not None and seen <= episode.checked_at):
         return episode
-    live = episode.phase is Phase.LIVE
-    return replace(episode, checked_at=seen, last_seen_live=seen if live else episode.last_seen_live)
+    # A list does not say in which run.
+    certain = episode.phase is Phase.LIVE and episode.last_seen_live == episode.checked_at
+    return replace(episode, checked_at=seen, last_seen_live=seen if certain else episode.last_seen_live)
 
 
 def _ended_before(before: Episode, after: Episode, changes: tuple[Change, ...]) -> Episode | None:

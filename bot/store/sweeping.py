@@ -15,6 +15,9 @@ from bot.store.leases import LONGEST_WAIT, after
 from bot.store.tables import ON_AIR, meetings
 
 _AT_ONCE = 500
+_SEEN_LIVE, _CHECKED = (meetings.c.episode[name].as_string() for name in ("last_seen_live", "checked_at"))
+_SURE = sa.or_(_SEEN_LIVE.is_(None), _SEEN_LIVE == _CHECKED, meetings.c.phase != "live")
+"""What is live may be the next run, or in a state that is not known: then the last look has not seen it live."""
 _FIRST = 0.0
 """Due since before all others. A hint would say that somebody outside had told of a change."""
 
@@ -51,9 +54,10 @@ class Sweeping:
     async def settle(self, meeting_ids: Sequence[UUID], phase: str, *, failures: int, look_in: float) -> int:
         """These are seen to be in this phase: what is so, and at rest, need not be looked at for so long.
 
-        Those with so many `failures` or more are left alone, since their cards show that. How many were settled.
+        Those with so many `failures` or more are left alone, since their cards show that; and so are those that the
+        last look has not made sure of. How many were settled.
         """
-        calm = (meetings.c.phase == phase, meetings.c.failures < failures)
+        calm = (meetings.c.phase == phase, meetings.c.failures < failures, _SURE)
         parts = _in_parts(meeting_ids)
         return sum([await self._settle(look_in, meetings.c.meeting_id.in_(some), *calm) for some in parts])
 

@@ -503,6 +503,33 @@ def test_other_run_after_a_drop_and_an_outage() -> None:
     assert restarted.changes[1].at == at(100)
 
 
+@pytest.mark.parametrize("drop", [(), ((100, GONE),)])
+def test_live_in_an_unknown_run_after_an_outage(drop: tuple[tuple[float, Observation], ...]) -> None:
+    """Then which run it is is decided when that is known: another one's beginning and the end before are told."""
+    outage = (*drop, (115, SILENCE), (900, live()), (915, live()))
+    unknown = story((0, live(0)), *outage)
+    assert unknown.told == [(1, ChangeKind.LIVE)]
+    assert unknown.episode.last_seen_live == at(0)
+    assert not unknown.episode.run_is_certain
+
+    same = story((0, live(0)), *outage, (930, live(0)))
+    assert same.told == [(1, ChangeKind.LIVE)]
+    assert same.episode.last_seen_live == at(930)
+    assert same.episode.run_is_certain
+
+    other = story((0, live(0)), *outage, (930, live(600)))
+    assert other.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
+    assert other.episode.live_since == at(600)
+
+
+def test_live_in_an_unknown_run_without_an_outage() -> None:
+    """An answer that does not say in which run, soon after one that did, is of the same."""
+    seen = story((0, live(0)), (15, live()), (30, live()), (75, live(60)))
+
+    assert seen.told == [(1, ChangeKind.LIVE)]
+    assert seen.episode.last_seen_live == at(75)
+
+
 def test_clock_set_back_while_gone() -> None:
     """A clock that is set back delays an end by one grace time, and the duration is not negative."""
     delayed = story((0, live()), (100, GONE), (-3_500, GONE), (-3_441, GONE))

@@ -56,14 +56,17 @@ def test_with_webhooks(phase: Phase, seconds: float) -> None:
 )
 def test_with_sweeps(phase: Phase, seconds: float) -> None:
     """What lists show need not be looked at so often."""
-    seen = replace(episode(phase), run_started_at=NOW)
+    seen = replace(episode(phase), run_started_at=NOW, checked_at=NOW, last_seen_live=NOW)
 
     assert look_in(seen, NOW, grace=GRACE, sweeps=True) == seconds
 
 
-def test_a_run_that_is_not_known_yet() -> None:
-    """Of when it began lists say nothing: it is looked at once more."""
-    assert look_in(episode(Phase.LIVE), NOW, grace=GRACE, sweeps=True) == 15
+@pytest.mark.parametrize(("run", "seen_live"), [(None, NOW), (NOW, NOW - 5 * GRACE)])
+def test_a_run_that_is_not_known(run: datetime | None, seen_live: datetime) -> None:
+    """Of when it began lists say nothing: it is looked at once more, and so is one that may be the next."""
+    seen = replace(episode(Phase.LIVE), run_started_at=run, checked_at=NOW, last_seen_live=seen_live)
+
+    assert look_in(seen, NOW, grace=GRACE, sweeps=True) == 15
 
 
 @pytest.mark.parametrize(("age", "seconds"), [(0, 60), (45, 15), (59.5, 0.5), (60, 15), (-3600, 15)])

@@ -228,6 +228,24 @@ async def test_no_list_any_more(swept: Swept) -> None:
     assert swept.tracked.cloudflare.asked[ONE] == 4
 
 
+async def test_after_a_gap_in_an_unknown_run(swept: Swept) -> None:
+    """What a list says meanwhile does not make it the known one."""
+    await swept.follow()
+    swept.say("LIVE", began=0)
+    await swept.passes(60)
+    swept.tracked.quota_wait = 90
+    assert await swept.tracked.store.sweeping.settle([ONE], "live", failures=3, look_in=900) == 1
+    await swept_for(swept, 90)
+    swept.say("LIVE")
+    swept.tracked.quota_wait = 0
+    await swept.passes(60)
+    assert await swept.tracked.told() == [(1, "live")]
+    swept.say("LIVE", began=140)
+    await swept.passes(60)
+
+    assert await swept.tracked.told() == [(1, "live"), (1, "ended"), (2, "live")]
+
+
 @pytest.mark.parametrize("broken", ["malformed", "nameless"])
 async def test_a_list_that_says_nothing(swept: Swept, broken: str) -> None:
     """Everything is looked at one by one, and what changes is seen so."""
