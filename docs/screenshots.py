@@ -100,7 +100,7 @@ async def follow(page: Page, sandbox: Sandbox) -> None:
     await meeting.get_by_role("button", name="Start").click()
     await thread.get_by_text("is starting").wait_for()
     await meeting.get_by_role("button", name="Go live").click()
-    await thread.get_by_text("is live since").wait_for()
+    await thread.get_by_text("has been live since").wait_for()
     await card.get_by_text("Live since").wait_for()
     followed = next(each for each in sandbox.slack.messages(GENERAL) if each.author == sandbox.slack.app.user_id)
     say(sandbox, CHRIS, "Watching. The sound is good :white_check_mark:", followed.ts, channel=GENERAL)

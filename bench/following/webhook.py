@@ -58,7 +58,7 @@ async def _once(kit: RealtimeKit, slack: Slack) -> float:
     known = {message.ts for message in slack.workspace.every_message()}
     began = time.perf_counter()
     kit.go_live(seeds.NEVER_LIVE)
-    await slack.wait_for_message(lambda message: message.ts not in known and " is live since" in message.text, 20)
+    await slack.wait_for_message(lambda message: message.ts not in known and " has been live since" in message.text, 20)
     waited = time.perf_counter() - began
     await asyncio.sleep(_SETTLED)
     kit.end(seeds.NEVER_LIVE)

@@ -104,7 +104,7 @@ def _words(lookup: Lookup) -> _Words:
             since = lookup.live_since
             if since is None:
                 return _Words(":red_circle:", "Live", "", "is live")
-            return _Words(":red_circle:", "Live", f" since {moment(since)}", f"is live since {clock(since)}")
+            return _Words(":red_circle:", "Live", f" since {moment(since)}", f"has been live since {clock(since)}")
         case Status.STARTING:
             more = "The livestream has been asked for and is not on air yet."
             return _Words(":large_yellow_circle:", "Starting", f"\n{more}", "is starting and not on air yet")

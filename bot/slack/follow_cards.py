@@ -151,7 +151,7 @@ def _words(episode: Episode) -> _Words:
             more = f" since {moment(since)}\nThe livestream has been asked for and is not on air yet."
             return _Words(":large_yellow_circle:", "Starting", more, "is starting and not on air yet")
         case Phase.LIVE:
-            return _Words(":red_circle:", "Live", f" since {moment(since)}", f"is live since {clock(since)}")
+            return _Words(":red_circle:", "Live", f" since {moment(since)}", f"has been live since {clock(since)}")
         case Phase.INTERRUPTED:
             more = f"\nOff the air since {moment(since)}; it may be back in a moment."
             return _Words(":large_yellow_circle:", "Reconnecting", more, f"is reconnecting since {clock(since)}")
@@ -170,7 +170,7 @@ def _told(change: Change) -> tuple[str, str, str]:
         case ChangeKind.STARTING:
             return ":large_yellow_circle:", "is starting", "is starting"
         case ChangeKind.LIVE:
-            return ":red_circle:", f"is live since {moment(change.at)}", f"is live since {clock(change.at)}"
+            return ":red_circle:", f"has been live since {moment(change.at)}", f"has been live since {clock(change.at)}"
         case ChangeKind.BACK:
             return ":red_circle:", "is live again", "is live again"
         case ChangeKind.ERRORED:

@@ -51,9 +51,9 @@ async def test_from_a_change_to_its_reply(stage: Stage) -> None:
         stage.announcer.wake()
         reply = await stage.slack.wait_for_message(lambda message: message.thread_ts == card.ts)
 
-    assert reply.text.startswith("Launch keynote is live since 2026-06-03 12:01 UTC. Watch: https://")
+    assert reply.text.startswith("Launch keynote has been live since 2026-06-03 12:01 UTC. Watch: https://")
     (card,) = stage.cards()
-    assert card.text.startswith("Launch keynote is live since")
+    assert card.text.startswith("Launch keynote has been live since")
     assert await stage.store.announcing.due_in() is None
 
 

@@ -46,7 +46,7 @@ async def test_a_run(stage: Stage) -> None:
     assert card.text.startswith("Launch keynote has ended")
     starting, live, errored, back, ended = stage.thread(card)
     assert starting == "Launch keynote is starting."
-    assert live.startswith("Launch keynote is live since")
+    assert live.startswith("Launch keynote has been live since")
     assert errored == "Launch keynote has an error: Cloudflare gives no reason."
     assert back.startswith("Launch keynote is live again.")
     assert ended.startswith("Launch keynote has ended")
@@ -83,7 +83,7 @@ async def test_what_happened_meanwhile(stage: Stage) -> None:
 
     assert [sent.method for sent in list(stage.slack.sent)[sent:]] == ["chat.update", *["chat.postMessage"] * 2]
     (card,) = stage.cards()
-    assert card.text.startswith("Launch keynote is live")
+    assert card.text.startswith("Launch keynote has been live")
 
 
 async def test_a_quiet_follow(stage: Stage) -> None:
@@ -96,7 +96,7 @@ async def test_a_quiet_follow(stage: Stage) -> None:
     assert await stage.work() == [DONE]
 
     (card,) = stage.cards()
-    assert card.text.startswith("Launch keynote is live")
+    assert card.text.startswith("Launch keynote has been live")
     assert stage.thread(card) == []
 
 
@@ -130,7 +130,7 @@ async def test_edits_are_debounced(stage: Stage) -> None:
     stage.clock.advance(2)
     assert await stage.work() == [DONE]
     (card,) = stage.cards()
-    assert card.text.startswith("Launch keynote is live")
+    assert card.text.startswith("Launch keynote has been live")
     assert stage.count("edit", "sent") == 1
 
 
@@ -142,7 +142,7 @@ async def test_a_change_is_shown_at_once(stage: Stage) -> None:
 
     assert await stage.work() == [DONE]
 
-    assert stage.cards()[0].text.startswith("Launch keynote is live")
+    assert stage.cards()[0].text.startswith("Launch keynote has been live")
 
 
 @pytest.mark.parametrize("failure", ["busy", "broken"])
@@ -165,7 +165,7 @@ async def test_a_card_that_cannot_be_edited_now(stage: Stage, failure: str) -> N
     assert await stage.store.announcing.due_in() == pytest.approx(wait)
     stage.clock.advance(wait)
     assert await stage.work() == [DONE]
-    assert stage.cards()[0].text.startswith("Launch keynote is live")
+    assert stage.cards()[0].text.startswith("Launch keynote has been live")
     assert len(stage.thread(card)) == 1
 
 
@@ -205,7 +205,7 @@ async def test_told_to_wait(stage: Stage) -> None:
     assert await stage.work() == [DONE]
 
     (card,) = stage.cards()
-    assert [text[:19] for text in stage.thread(card)] == ["Launch keynote is l", "Launch keynote has "]
+    assert [text[15:25] for text in stage.thread(card)] == ["has been l", "has ended;"]
 
 
 @pytest.mark.parametrize("step", ["card", "reply"])

@@ -181,4 +181,4 @@ async def test_all_at_once(connected: World) -> None:
 
     _, answer = await asyncio.gather(asyncio.gather(*floods), connected.ask(seeds.LIVE))
 
-    assert answer.text.startswith("Launch keynote is live")
+    assert answer.text.startswith("Launch keynote has been live")

@@ -39,7 +39,7 @@ async def test_page(mode: Mode) -> None:
         body = {"user": ANN, "channel": GENERAL, "text": f"/livestream {seeds.LIVE}"}
         async with session.post("/api/messages", json=body) as response:
             assert await response.json() == {"outcome": "ok"}
-        await _line_with(stream, "Launch keynote is live since")
+        await _line_with(stream, "Launch keynote has been live since")
 
         os.kill(sandbox.bot.pid, signal.SIGKILL)
         line = await _line_with(stream, "bot_changed")
@@ -194,7 +194,7 @@ async def test_script(mode: Mode) -> None:
     assert not any("(" + word in line for word in ("operation_timeout", "dispatch_failed") for line in lines)
     story = lines[lines.index(f"Ann: /livestream follow {seeds.NEVER_LIVE}") :]
     told = [line.split("Hiring committee ")[1] for line in story if "↳" in line]
-    assert [re.sub(r" \d.*|; .*", "", line) for line in told] == ["is starting.", "is live since", "has ended"]
+    assert [re.sub(r" \d.*|; .*", "", line) for line in told] == ["is starting.", "has been live since", "has ended"]
     shown = [line.split()[1] for line in story if line.startswith(("    ⚪", "    🟡", "    🔴", "    ✅"))]
     assert shown == ["Not", "Live", "Reconnecting", "Live", "Ended"]
 

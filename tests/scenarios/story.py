@@ -19,7 +19,7 @@ SPEED = 60.0
 
 _KINDS = {
     r" is starting": "starting",
-    r" is live since": "live",
+    r" has been live since": "live",
     r" has an error": "errored",
     r" is live again": "back",
     r" has ended": "ended",
@@ -28,7 +28,7 @@ _KINDS = {
 _CARDS = {
     r" is not broadcasting yet": "waiting",
     r" is starting": "starting",
-    r" is live since": "live",
+    r" has been live since": "live",
     r" is reconnecting": "interrupted",
     r" has an error": "errored",
     r" has ended": "ended",

@@ -74,7 +74,7 @@ def test_live() -> None:
     """A live meeting is told with its name, since when in each reader's own time, and where to watch."""
     message = cards.card(a_lookup(since=SINCE, playback_url=STREAM))
 
-    assert message.text == f"Launch keynote is live since 2026-06-03 10:00 UTC. Watch: {STREAM}"
+    assert message.text == f"Launch keynote has been live since 2026-06-03 10:00 UTC. Watch: {STREAM}"
     assert "*Launch keynote*\n:red_circle: *Live* since <!date^1780480800^" in shown(message)
     assert f"<{STREAM}|{STREAM}>" in shown(message)
     assert list(buttons(message)) == ["Watch", "Refresh", "Post here", "Follow here"]
@@ -92,7 +92,7 @@ def test_live_without_playback() -> None:
     """Without a playback URL there is nothing to press, and no link."""
     message = cards.card(a_lookup(since=SINCE))
 
-    assert message.text == "Launch keynote is live since 2026-06-03 10:00 UTC."
+    assert message.text == "Launch keynote has been live since 2026-06-03 10:00 UTC."
     assert "Playback" not in shown(message)
     assert list(buttons(message)) == ["Refresh", "Post here", "Follow here"]
 
@@ -281,7 +281,7 @@ OUR_MARKUP = re.compile(
     re.IGNORECASE,
 )
 STATUS_WORDS = {
-    Status.LIVE: "is live",
+    Status.LIVE: " live",
     Status.STARTING: "is starting and not on air yet",
     Status.NOT_BROADCASTING: "is not broadcasting",
     Status.ERRORED: "has an error",

@@ -111,7 +111,7 @@ def told(kind: ChangeKind, **fields: Any) -> str:
         ),
         (
             an_episode(Phase.LIVE),
-            f"Launch keynote is live since 2026-06-03 10:00 UTC. Watch: {STREAM}",
+            f"Launch keynote has been live since 2026-06-03 10:00 UTC. Watch: {STREAM}",
             ":red_circle: *Live* since <!date^1780480800^",
         ),
         (
@@ -247,8 +247,8 @@ def test_an_expired_follow() -> None:
     ("kind", "fields", "text", "buttons"),
     [
         (ChangeKind.STARTING, {}, "Launch keynote is starting.", []),
-        (ChangeKind.LIVE, {}, f"Launch keynote is live since 2026-06-03 10:00 UTC. Watch: {STREAM}", ["Watch"]),
-        (ChangeKind.LIVE, {"playback_url": None}, "Launch keynote is live since 2026-06-03 10:00 UTC.", []),
+        (ChangeKind.LIVE, {}, f"Launch keynote has been live since 2026-06-03 10:00 UTC. Watch: {STREAM}", ["Watch"]),
+        (ChangeKind.LIVE, {"playback_url": None}, "Launch keynote has been live since 2026-06-03 10:00 UTC.", []),
         (ChangeKind.ERRORED, {"error_reason": "HEVC."}, "Launch keynote has an error: HEVC.", []),
         (ChangeKind.ERRORED, {}, "Launch keynote has an error: Cloudflare gives no reason.", []),
         (ChangeKind.BACK, {}, f"Launch keynote is live again. Watch: {STREAM}", ["Watch"]),

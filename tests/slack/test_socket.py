@@ -22,7 +22,7 @@ async def test_command_and_click(world: World) -> None:
         await world.slack.click(answer, cards.REFRESH)
         refreshed = await world.slack.wait_for_message(lambda now: now.ts == answer.ts and now != answer)
 
-    assert answer.text.startswith("Launch keynote is live")
+    assert answer.text.startswith("Launch keynote has been live")
     assert refreshed.text.endswith("is not broadcasting.")
 
 
@@ -59,7 +59,7 @@ async def test_refreshed_connection(world: World) -> None:
         await world.slack.wait_for_connections()
         answer = await world.ask(seeds.LIVE)
 
-    assert answer.text.startswith("Launch keynote is live")
+    assert answer.text.startswith("Launch keynote has been live")
 
 
 async def test_slack_comes_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ async def test_slack_comes_late(world: World, monkeypatch: pytest.MonkeyPatch) -
         await world.ready()
         answer = await world.ask(seeds.LIVE)
 
-    assert answer.text.startswith("Launch keynote is live")
+    assert answer.text.startswith("Launch keynote has been live")
 
 
 async def test_stop_finishes_what_runs(world: World) -> None:
@@ -84,7 +84,7 @@ async def test_stop_finishes_what_runs(world: World) -> None:
 
     answer = await world.slack.wait_for_message(lambda message: message.ephemeral_to is not None)
     assert delivery.outcome is Outcome.OK
-    assert answer.text.startswith("Launch keynote is live")
+    assert answer.text.startswith("Launch keynote has been live")
     assert world.slack.connections == 0
 
 
@@ -114,7 +114,7 @@ async def test_closed_by_slack(world: World, monkeypatch: pytest.MonkeyPatch) ->
         await world.slack.wait_for_connections()
         answer = await world.ask(seeds.LIVE)
 
-    assert answer.text.startswith("Launch keynote is live")
+    assert answer.text.startswith("Launch keynote has been live")
 
 
 async def test_refused_ticket(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,4 +135,4 @@ async def test_refused_ticket(world: World, monkeypatch: pytest.MonkeyPatch) -> 
         answer = await world.ask(seeds.LIVE)
 
     assert len(handed_out) == 2
-    assert answer.text.startswith("Launch keynote is live")
+    assert answer.text.startswith("Launch keynote has been live")

@@ -27,7 +27,7 @@ async def test_live(connected: World) -> None:
     """A live meeting is answered with its name, since when, and where to watch."""
     answer = await connected.ask(seeds.LIVE)
 
-    assert answer.text.startswith("Launch keynote is live since ")
+    assert answer.text.startswith("Launch keynote has been live since ")
     assert "cloudflarestream.com" in answer.text
     assert buttons(answer) == [cards.WATCH, cards.REFRESH, cards.POST_HERE, cards.FOLLOW_HERE]
 
@@ -42,15 +42,15 @@ async def test_private(connected: World) -> None:
 @pytest.mark.parametrize(
     ("meeting_id", "sentence"),
     [
-        (seeds.UNNAMED, "Monthly all-hands is live since"),
+        (seeds.UNNAMED, "Monthly all-hands has been live since"),
         (seeds.STARTING, "design-review is starting and not on air yet."),
         (seeds.IDLE, "Office hours is not broadcasting."),
         (seeds.OFFLINE, "getting-started is not broadcasting."),
         (seeds.ERRORED, "Board update has an error: Ingest stopped"),
         (seeds.UNKNOWN_STATUS, "hack-day has an unknown status: Cloudflare says “PAUSED”"),
         (seeds.NEVER_LIVE, "Hiring committee is not broadcasting."),
-        (seeds.AS_LIST, "product-tour is live"),
-        (seeds.UNDER_RESULT, "quarterly-results is live"),
+        (seeds.AS_LIST, "product-tour has been live"),
+        (seeds.UNDER_RESULT, "quarterly-results has been live"),
         (seeds.NULL_DATA, "Support rota handover is not broadcasting."),
     ],
 )
@@ -74,7 +74,7 @@ async def test_pasted(connected: World, text: str) -> None:
     """An ID is understood in upper case, in backticks, in a link and in a sentence."""
     answer = await connected.ask(text)
 
-    assert answer.text.startswith("Launch keynote is live")
+    assert answer.text.startswith("Launch keynote has been live")
 
 
 @pytest.mark.parametrize("text", ["", "help", "hello?", "<!channel>", "x" * 10_000, "\x00\x1b[31m\u202e", "1234"])
@@ -159,7 +159,7 @@ async def test_short_wait(connected: World) -> None:
 
     answer = await connected.ask(seeds.LIVE)
 
-    assert answer.text.startswith("Launch keynote is live")
+    assert answer.text.startswith("Launch keynote has been live")
 
 
 async def test_long_wait(connected: World) -> None:

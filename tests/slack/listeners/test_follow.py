@@ -39,7 +39,7 @@ async def test_followed(connected: World) -> None:
         "This channel follows *Launch keynote* from now on. Each change is told in the card's thread."
     )
     assert public(connected) == [card]
-    assert card.text.startswith("Launch keynote is live since ")
+    assert card.text.startswith("Launch keynote has been live since ")
     assert answer.ephemeral_to == ANN
 
 
@@ -67,7 +67,7 @@ async def test_follow_here(connected: World) -> None:
     card = await connected.next_message(is_public)
     now = await connected.slack.wait_for_message(lambda message: message.ts == answer.ts and message != answer)
 
-    assert card.text.startswith("Launch keynote is live since ")
+    assert card.text.startswith("Launch keynote has been live since ")
     assert now.text.startswith("This channel follows *Launch keynote* from now on.")
     assert buttons(now) == []
 
@@ -132,7 +132,7 @@ async def test_without_the_bot(connected: World, channel: str) -> None:
 
     assert answer.text == CannotPost().sentence
     assert nothing == follow_words.NOTHING_FOLLOWED
-    assert card.text.startswith("Launch keynote is live")
+    assert card.text.startswith("Launch keynote has been live")
 
 
 async def test_archived_channel(connected: World) -> None:
@@ -168,7 +168,7 @@ async def test_slack_says_wait(connected: World) -> None:
     card = await connected.next_message(is_public)
 
     assert "Slack has not taken its card yet" in answer.text
-    assert card.text.startswith("Launch keynote is live")
+    assert card.text.startswith("Launch keynote has been live")
 
 
 @pytest.mark.parametrize(

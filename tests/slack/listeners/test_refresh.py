@@ -69,7 +69,7 @@ async def test_private_answer_in_an_outage(connected: World) -> None:
     known = await changed(connected.slack, unknown)
 
     assert unknown.text == Unreachable().sentence
-    assert known.text.startswith("Launch keynote is live")
+    assert known.text.startswith("Launch keynote has been live")
 
 
 async def test_public_card_in_an_outage(connected: World) -> None:
@@ -106,7 +106,7 @@ async def test_used_up_response_url(connected: World) -> None:
         lambda message: message.ephemeral_to == ANN and message.ts != answer.ts
     )
 
-    assert anew.text.startswith("Launch keynote is live")
+    assert anew.text.startswith("Launch keynote has been live")
 
 
 async def test_button_of_another_version(connected: World, log: io.StringIO) -> None:

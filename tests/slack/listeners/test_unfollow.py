@@ -48,7 +48,7 @@ async def test_follow_again(connected: World) -> None:
     new = await connected.next_message(lambda message: is_public(message) and message.ts != card.ts)
 
     assert answer.text.startswith("This channel follows *Launch keynote* from now on.")
-    assert new.text.startswith("Launch keynote is live since ")
+    assert new.text.startswith("Launch keynote has been live since ")
     assert f"followed by <@{BEN}>" in await following(connected)
 
 

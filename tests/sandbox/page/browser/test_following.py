@@ -86,7 +86,7 @@ async def test_a_whole_run_shows_on_the_card_and_in_the_open_thread(tab: Tab, me
     await direct(tab, meeting, "Go live")
     await says(card, "Live since")
     await expect(card.get_by_role("link", name="Watch")).to_be_visible()
-    await says(replies.last, "Town hall is live since")
+    await says(replies.last, "Town hall has been live since")
     await direct(tab, meeting, "Drop 5 s")
     await says(card, "Reconnecting")
     await expect(card.get_by_role("link", name="Watch")).to_have_count(0)
@@ -132,7 +132,7 @@ async def test_the_menu_makes_it_louder_and_quieter_and_unfollows(tab: Tab, meet
     await says(card, "Loud: live and ended are told to the channel too")
     await direct(tab, meeting, "Go live")
     told = tab.message("replied to a thread")
-    await says(told, "Town hall is live since")
+    await says(told, "Town hall has been live since")
 
     await choose(tab, card, "Quieter: this card alone")
     await says(card, "Quiet: changes show on this card alone")
