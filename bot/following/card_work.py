@@ -89,10 +89,9 @@ class CardWork:
                 return await self._postponed(back_off(self._card.attempts) if later.seconds is None else later.seconds)
 
     async def _finished(self) -> Delivered:
-        card = self._card
-        if card.ts is None:
+        if self._card.ts is None:
             await self._post()
-        elif card.needs_edit and (card.announcements or self._debounce() == 0):
+        if self._card.needs_edit and (self._card.announcements or self._debounce() == 0):
             await self._edit()
         while self._card.announcements:
             await self._tell()
@@ -109,9 +108,9 @@ class CardWork:
         message_id = uuid5(follow.id, f"{card.episode}/card/{card.lost}")
         ts = await self._delivery.post(follow.channel_id, self._shown(), str(message_id))
         self._on_screen = ts
-        self._given_back = not card.announcements
-        self._check(await self._announcing.posted(card, ts, card.wanted_version, last=self._given_back))
-        self._card = replace(card, ts=ts, shown_version=card.wanted_version, attempts=0)
+        self._given_back = not card.announcements and not card.needs_edit
+        self._check(await self._announcing.posted(card, ts, card.shown_version, last=self._given_back))
+        self._card = replace(card, ts=ts, attempts=0)
 
     async def _edit(self) -> None:
         """Before the thread is told, so that the card is never behind it, and one that is gone is noticed."""
@@ -161,7 +160,7 @@ class CardWork:
         log.info("card_gone", follow=str(card.follow.id), episode=card.episode, code=gone.code)
         self._check(await self._announcing.lost(card))
         self._edited = False
-        self._card = replace(card, ts=None, shown_version=0, lost=card.lost + 1)
+        self._card = replace(card, ts=None, shown_version=card.wanted_version, lost=card.lost + 1)
         if card.lost > 0:
             raise Later("lost", 2.0 ** min(card.lost + 2, 10))
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.card_progress import CardProgress, Progress
-from bot.store.cards import waits_for_run_before
+from bot.store.cards import never_tried, waits_for_run_before
 from bot.store.database import Database, moment
 from bot.store.leases import Lease, after, due_in, is_due, new_lease
 from bot.store.tables import announcements, cards, follows
@@ -46,6 +46,8 @@ class DueCard:
     """Episode.to_dict(), what it should show."""
     wanted_version: int
     shown_version: int
+    """Of one that is not posted yet, the first that was tried: if Slack has taken that, it shows it, whatever it is
+    sent by the same ID later."""
     shown_at: datetime | None
     attempts: int
     """How many claims in a row have come to nothing, this one not counted."""
@@ -94,6 +96,7 @@ class Announcing:
                 "lease": lease.token,
                 "due_at": after(now, lease.seconds),
                 "attempts": cards.c.attempts + 1,
+                "shown_version": sa.case((never_tried(), cards.c.wanted_version), else_=cards.c.shown_version),
             }
             which = sa.tuple_(cards.c.follow_id, cards.c.episode).in_(keys)
             await connection.execute(sa.update(cards).where(which).values(claimed))
@@ -118,7 +121,7 @@ class Announcing:
     async def lost(self, card: DueCard) -> bool:
         """The card's message is gone from the channel: it is to be posted anew."""
         async with self._db.writing() as connection:
-            anew = {"ts": None, "shown_version": 0, "lost": cards.c.lost + 1}
+            anew = {"ts": None, "shown_version": card.wanted_version, "lost": cards.c.lost + 1}
             due_at = after(self._db.now(), card.lease.seconds)
             gone = sa.update(cards).where(_holds(card)).values(due_at=due_at, **anew)
             return (await connection.execute(gone)).rowcount == 1

@@ -29,6 +29,11 @@ def unfinished() -> sa.ColumnElement[bool]:
     return sa.or_(cards.c.ts.is_(None), cards.c.shown_version < cards.c.wanted_version, unsent())
 
 
+def never_tried() -> sa.ColumnElement[bool]:
+    """Whether nobody has tried to post it."""
+    return sa.and_(cards.c.ts.is_(None), cards.c.shown_version == 0)
+
+
 def is_latest() -> sa.ColumnElement[bool]:
     """Whether it is the newest card of its follow."""
     return ~sa.exists().where(_later.c.follow_id == cards.c.follow_id, _later.c.episode > cards.c.episode)

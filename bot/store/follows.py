@@ -220,7 +220,7 @@ async def _add_card(
         meetings.c.number,
         meetings.c.episode,
         sa.literal(1),
-        sa.literal(0),
+        sa.literal(1 if lease else 0),
         after(now, lease.seconds) if lease else now,
         sa.literal(lease.token if lease else None, sa.Text),
         sa.literal(1 if lease else 0),

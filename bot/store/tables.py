@@ -120,7 +120,7 @@ cards = sa.Table(
     sa.Column("lost", sa.Integer, nullable=False, server_default="0"),  # how often its message was deleted in Slack
     sa.Column("wanted", sa.JSON, nullable=False),  # the Episode to show, to_dict()
     sa.Column("wanted_version", sa.Integer, nullable=False),
-    sa.Column("shown_version", sa.Integer, nullable=False),
+    sa.Column("shown_version", sa.Integer, nullable=False),  # before it is posted, the first that was tried, or 0
     sa.Column("shown_at", sa.Double),
     sa.Column("due_at", sa.Double),  # when to work at it; while somebody does, when the lease ends; NULL: nothing to do
     sa.Column("lease", sa.Text),

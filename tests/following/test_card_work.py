@@ -226,6 +226,50 @@ async def test_an_answer_that_was_lost(stage: Stage, step: str) -> None:
     assert len(stage.thread(card)) == 1
 
 
+async def test_a_card_whose_first_answer_was_lost(stage: Stage) -> None:
+    """Slack keeps what it has taken: to what has become of the meeting since then the card is edited, before that is
+    told."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    stage.slack.drop_after_accepting_next("chat.postMessage", 1)
+    assert await stage.work() == [LATER]
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    stage.clock.advance(2)
+
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert card.text.startswith("Launch keynote has ended")
+    methods = [call.method for call in stage.slack.calls][-4:]
+    assert methods == ["chat.postMessage", "chat.update", "chat.postMessage", "chat.postMessage"]
+
+
+async def test_a_card_that_is_followed_while_slack_s_answer_is_lost(stage: Stage) -> None:
+    """The same, where it was a person's command that was to post it."""
+    followed = await stage.follow(owner="announcer")
+    assert followed.card is not None
+    stage.slack.drop_after_accepting_next("chat.postMessage", 1)
+    await stage.announcer.deliver(followed.card)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    stage.clock.advance(60)
+
+    assert await stage.work() == [DONE]
+
+    assert stage.cards()[0].text.startswith("Launch keynote has been live")
+
+
+async def test_a_card_that_was_refused_at_first(stage: Stage) -> None:
+    """One that shows what it should needs no edit."""
+    await stage.follow()
+    stage.slack.rate_limit_next("chat.postMessage", retry_after=10)
+    assert await stage.work() == [LATER]
+    stage.clock.advance(10)
+
+    assert await stage.work() == [DONE]
+
+    assert [call.method for call in stage.slack.calls] == ["chat.postMessage"] * 2
+
+
 async def test_killed_before_it_was_known(stage: Stage) -> None:
     """Whoever goes on after the lease says it by the same ID."""
     followed = await stage.follow()

@@ -23,7 +23,7 @@ async def test_a_new_follow(store: Store, clock: Clock) -> None:
     assert card.follow == followed.follow
     assert card.ts is None
     assert card.wanted == {"number": 1, "phase": "live"}
-    assert card.needs_edit
+    assert not card.needs_edit
 
 
 async def test_a_new_follow_of_an_owner(store: Store, clock: Clock) -> None:
