@@ -244,6 +244,22 @@ async def test_a_card_whose_first_answer_was_lost(stage: Stage) -> None:
     assert methods == ["chat.postMessage", "chat.update", "chat.postMessage", "chat.postMessage"]
 
 
+async def test_a_card_that_is_put_right_later(stage: Stage) -> None:
+    """What it shows is not forgotten while Slack takes no edit."""
+    await stage.follow()
+    stage.slack.drop_after_accepting_next("chat.postMessage", 1)
+    assert await stage.work() == [LATER]
+    await stage.see(Phase.LIVE)
+    stage.slack.rate_limit_next("chat.update", retry_after=10)
+    stage.clock.advance(2)
+    assert await stage.work() == [LATER]
+    stage.clock.advance(10)
+
+    assert await stage.work() == [DONE]
+
+    assert stage.cards()[0].text.startswith("Launch keynote has been live")
+
+
 async def test_a_card_that_is_followed_while_slack_s_answer_is_lost(stage: Stage) -> None:
     """The same, where it was a person's command that was to post it."""
     followed = await stage.follow(owner="announcer")
