@@ -7,8 +7,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 WORKDIR /build
 COPY requirements.txt requirements-build.txt ./
 RUN python -m venv --without-pip /opt/livestream-bot \
-    && pip --python /opt/livestream-bot/bin/python install --require-hashes -r requirements.txt \
-    && pip install --require-hashes -r requirements-build.txt
+    && pip --python /opt/livestream-bot/bin/python install --require-hashes --no-deps -r requirements.txt \
+    && pip install --require-hashes --no-deps -r requirements-build.txt
 
 COPY LICENSE pyproject.toml ./
 COPY manifests/slack manifests/slack

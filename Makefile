@@ -6,7 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The tests wait for sockets more than they compute.
 JOBS ?= 4
-# Twice quiet: errors are shown, the rest is not.
+# The lock files name all that is needed, so nothing is to be resolved; older pips trip over that where hashes are
+# required and an extra is asked for by another package. Twice quiet: errors are shown, the rest is not.
+INSTALL_LOCKED = $(PIP) install --require-hashes --no-deps
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 # Two steps into one .venv, since whoever tries the demo should not wait for the developer's tools:
@@ -15,10 +17,12 @@ TO_RUN := $(VENV)/.ready-to-run
 TO_DEVELOP := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test coverage check lint format-check types manifests dockerfile fmt bench bench-following chaos fuzz soak screenshots monkey audit licences lock clean
+.PHONY: help install demo run test coverage check lint format-check types manifests dockerfile fmt bench bench-following chaos fuzz soak screenshots monkey audit licences lock clean
 
 help: ## Say what there is to do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(TO_RUN) ## Get what the bot needs, into .venv (the other targets do it too)
 
 demo: $(TO_RUN) ## Try the bot here, against a local Slack and a local RealtimeKit
 	@$(BIN)/livestream-bot demo $(ARGS)
@@ -109,11 +113,11 @@ $(TO_RUN): requirements.txt requirements-build.txt pyproject.toml
 		'$(PYTHON)' -m venv --clear $(VENV); \
 	}
 	@echo "Installing what the bot needs into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements.txt -r requirements-build.txt
+	@$(INSTALL_LOCKED) -r requirements.txt -r requirements-build.txt
 	@$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
 $(TO_DEVELOP): requirements-dev.txt $(TO_RUN)
 	@echo "Installing what its developers need into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@$(INSTALL_LOCKED) -r requirements-dev.txt
 	@touch $@
