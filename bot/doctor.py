@@ -1,9 +1,11 @@
 """Look at everything that the bot needs to run, and say how to mend what is wrong."""
 
+import errno
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import httpx
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -29,9 +31,12 @@ from bot.slack.identity import PASSING_ERRORS
 from bot.slack.manifest import bot_scopes
 from bot.slack.mrkdwn import plain
 from bot.store.inspecting import inspect
-from bot.web import WEBHOOK_PATH
+from bot.web import ALIVE, WEBHOOK_PATH
 
 _DETAIL_LIMIT = 200
+_LOCAL_SECONDS = 2.0
+_WRONG_IDS = "7003"
+"""Cloudflare's code where the account or the app does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ async def examine() -> AsyncIterator[Finding]:
     for finding in dict.fromkeys(mistakes) or [Finding("Settings", True, "All are there and well-formed.")]:
         yield finding
     if server:
-        yield _address(server)
+        yield await _address(server)
     if store:
         yield await _database(store)
     if slack:
@@ -84,11 +89,13 @@ def _read(section: type[Section]) -> tuple[Section | None, list[Finding]]:
         return None, [Finding("Settings", False, mistake) for mistake in error.mistakes]
 
 
-def _address(settings: ServerSettings) -> Finding:
+async def _address(settings: ServerSettings) -> Finding:
     where = f"{settings.host}:{settings.port}"
     try:
         listen(settings.host, settings.port).close()
     except OSError as error:
+        if error.errno == errno.EADDRINUSE and await _a_bot_answers(settings):
+            return Finding("Address", True, f"A bot is running at {where}; /readyz there tells how it is.")
         why = error.strerror or error
         return Finding(
             "Address",
@@ -97,6 +104,16 @@ def _address(settings: ServerSettings) -> Finding:
             "PORT to another address.",
         )
     return Finding("Address", True, f"{where} is free to listen on.")
+
+
+async def _a_bot_answers(settings: ServerSettings) -> bool:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+    url = httpx.URL(scheme="http", host=host, port=settings.port, path="/healthz")
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=_LOCAL_SECONDS) as client:
+            return (await client.get(url)).content == ALIVE
+    except httpx.HTTPError:
+        return False
 
 
 async def _database(settings: StoreSettings) -> Finding:
@@ -186,9 +203,7 @@ async def _realtimekit(settings: CloudflareSettings) -> Finding:
         return Finding(
             subject,
             False,
-            f"Cloudflare refuses ({plain(error.detail, _DETAIL_LIMIT)}). A 401, 403 or 10000: make an API token with "
-            "the permission Realtime for this account. A 7003: check CLOUDFLARE_ACCOUNT_ID and "
-            "REALTIMEKIT_APP_ID.",
+            f"Cloudflare refuses ({plain(error.detail, _DETAIL_LIMIT)}). {_remedy(error.detail)}",
         )
     except RateLimited:
         return Finding(subject, False, "Cloudflare asks this bot to wait. Try again in five minutes.")
@@ -248,3 +263,9 @@ async def _key(settings: CloudflareSettings, url: str, *, needed: bool) -> Findi
                 )
             return Finding(subject, True, f"{why}, and only webhooks need it.")
     return Finding(subject, True, "It is there, and can be read.")
+
+
+def _remedy(detail: str) -> str:
+    if _WRONG_IDS in detail:
+        return "Check CLOUDFLARE_ACCOUNT_ID and REALTIMEKIT_APP_ID."
+    return "Make an API token with the permission Realtime for this account, and set CLOUDFLARE_API_TOKEN."

@@ -24,6 +24,8 @@ from bot.slack.signature import Disbelieved, Signatures
 
 LONGEST_BODY = 1024 * 1024
 BODY_SECONDS = 5.0
+ALIVE = b"ok\n"
+"""What /healthz says."""
 WEBHOOK_PATH = "/realtimekit/webhooks"
 WEBHOOK_SECONDS = 2.7
 """RealtimeKit gives up after three seconds."""
@@ -66,7 +68,7 @@ def create_web(
     `webhooks` there is no /realtimekit/webhooks."""
 
     async def healthz(request: Request) -> Response:
-        return PlainTextResponse("ok\n")
+        return PlainTextResponse(ALIVE)
 
     async def readyz(request: Request) -> Response:
         problems = {name: problem for name, check in checks.items() if (problem := await check())}

@@ -29,6 +29,7 @@ _SPDX = {
 }
 # What stands in the third clause, and in no other licence.
 _THIRD_CLAUSE = re.compile(r"Neither the name of .* nor the names of its\s+contributors", re.DOTALL)
+_NOT_AUDITED = "The database of vulnerabilities could not be reached: nothing was audited."
 _UNREACHABLE = re.compile(r"ConnectionError|ConnectTimeout|ReadTimeout|Could not connect|Failed to resolve|ProxyError")
 
 
@@ -93,7 +94,7 @@ def verdict(report: str, log: str) -> tuple[str, int]:
         packages = json.loads(report)["dependencies"]
     except (ValueError, KeyError, TypeError):
         if _UNREACHABLE.search(log):
-            return "The database of vulnerabilities could not be reached: nothing was audited.", 0
+            return _NOT_AUDITED, 2
         return f"pip-audit failed:\n{log.strip()}", 2
     skipped = [package["name"] for package in packages if "skip_reason" in package]
     found = [
@@ -105,7 +106,7 @@ def verdict(report: str, log: str) -> tuple[str, int]:
     if found:
         return "\n".join(found), 1
     if len(skipped) == len(packages):
-        return "The database of vulnerabilities could not be reached: nothing was audited.", 0
+        return _NOT_AUDITED, 2
     audited = f"{len(packages) - len(skipped)} packages have no known vulnerability."
     return f"{audited} Not audited: {', '.join(skipped)}." if skipped else audited, 0
 

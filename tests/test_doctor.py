@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import stamina
+from starlette.responses import PlainTextResponse
 
 from bot.doctor import Finding, examine
 from bot.errors import ConfigurationError
 from bot.sandbox.bot_process import Mode, settings_for
 from bot.sandbox.realtimekit import Fault as CloudflareFault
 from bot.sandbox.slack import Fault as SlackFault
-from bot.serving import listen
+from bot.serving import listen, serving
 from bot.slack.manifest import bot_scopes
 from bot.store.opening import open_store
 from tests.conftest import World
@@ -136,6 +137,28 @@ async def test_port_is_taken(doctor: Doctor) -> None:
     assert "set HOST and PORT to another address" in found["Address"]
 
 
+async def test_a_bot_is_running(doctor: Doctor, world: World) -> None:
+    """Its own address is taken by a bot that runs, and that is all right."""
+    async with world.bot():
+        host, _, port = world.bot_url.removeprefix("http://").partition(":")
+        (found,) = [finding for finding in await doctor(HOST=host, PORT=port) if finding.subject == "Address"]
+
+    assert found.ok
+    assert found.sentence == f"A bot is running at {host}:{port}; /readyz there tells how it is."
+
+
+async def test_something_else_is_running(doctor: Doctor) -> None:
+    """Whatever answers there, it is not this bot."""
+
+    async def other(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("hello")(scope, receive, send)
+
+    async with serving(other, listen(), drain_seconds=1) as url:
+        found = bad(await doctor(PORT=url.rpartition(":")[2]))
+
+    assert list(found) == ["Address"]
+
+
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid", "ä" * 70])
 async def test_host_is_of_no_use(doctor: Doctor, host: str) -> None:
     """A host that is not this machine's, or none at all, is told too."""
@@ -207,7 +230,7 @@ async def test_slack_is_out_of_reach(doctor: Doctor, world: World, fault: SlackF
 @pytest.mark.parametrize(
     ("changes", "said", "remedy"),
     [
-        ({"CLOUDFLARE_API_TOKEN": "another"}, "10000", "make an API token"),
+        ({"CLOUDFLARE_API_TOKEN": "another"}, "10000", "Make an API token"),
         ({"REALTIMEKIT_APP_ID": "another"}, "7003", "REALTIMEKIT_APP_ID"),
         ({"CLOUDFLARE_ACCOUNT_ID": "another"}, "7003", "CLOUDFLARE_ACCOUNT_ID"),
     ],
