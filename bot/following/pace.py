@@ -36,8 +36,10 @@ def look_in(
     if episode.phase is Phase.INTERRUPTED:
         left = (grace - (now - episode.phase_since)).total_seconds()
         # Not shortened: a look before the grace time is over would not see the end. Should it come back, lists tell.
-        until_end = 0 < left < (SLOWEST_SECONDS if sweeps else ACTIVE_SECONDS)
-        return left if until_end else _shortened(ACTIVE_SECONDS, jitter)
+        # More than the grace time is left where the clock was set back.
+        if 0 < left < ACTIVE_SECONDS or (sweeps and 0 < left <= grace.total_seconds()):
+            return min(left, SLOWEST_SECONDS)
+        return _shortened(ACTIVE_SECONDS, jitter)
     return _shortened(_usual(episode, now, webhooks, sweeps), jitter)
 
 

@@ -1,7 +1,8 @@
-"""Where many meetings are followed, asks for the list of all livestreams instead of for each meeting.
+"""Asks for the list of all livestreams, instead of for each meeting that is followed.
 
 What the list contradicts is looked at at once, by whichever replica gets to it; what it confirms is not looked at for a
-while. So the cost follows the number of livestreams that do something, not of meetings that are followed. Where the
+while. So the cost follows the number of livestreams that do something, not of meetings that are followed, and one that
+begins is seen as soon where one meeting is followed as where thousands are. Where the
 list cannot be had, or does not say all, each meeting comes due by itself, and they are looked at one by one as far as
 the budget goes.
 """
@@ -25,8 +26,6 @@ from bot.store.budget import WINDOW_SECONDS
 from bot.store.duties import Duties, Duty
 from bot.store.sweeping import Sweeping
 
-SWEEP_FROM = 20
-"""Followed meetings. Fewer cost less one by one."""
 SWEEP_SECONDS = 15.0
 _SLOWEST_SWEEP = 45.0
 """Sooner than what a sweep has confirmed, and what it would still confirm, comes due by itself."""
@@ -99,7 +98,7 @@ class Sweeper:
         """Sweep if it is time; seconds until the next turn."""
         if self._quota_wait() > 0 or not self._allowance.room_to_sweep():
             return _POLL_SECONDS
-        if not await self._sweeping.are_followed(SWEEP_FROM):
+        if not await self._sweeping.is_anything_followed():
             return SWEEP_SECONDS
         duty = await self._duties.claim(_DUTY, self._owner, _LEASE_SECONDS)
         if duty is None:

@@ -28,11 +28,11 @@ class Sweeping:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def are_followed(self, number: int) -> bool:
-        """Whether at least so many meetings are."""
-        last = sa.select(meetings.c.meeting_id).where(meetings.c.look_at.is_not(None)).offset(number - 1).limit(1)
+    async def is_anything_followed(self) -> bool:
+        """Whether any meeting is."""
+        first = sa.select(meetings.c.meeting_id).where(meetings.c.look_at.is_not(None)).limit(1)
         async with self._db.reading() as connection:
-            return await connection.scalar(last) is not None
+            return await connection.scalar(first) is not None
 
     async def on_air(self) -> dict[UUID, str]:
         """The phases of those followed meetings that have begun something, and not ended it."""

@@ -12,12 +12,13 @@ import pytest
 from bot.following.allowance import Allowance
 from bot.following.engine import FIRST_SWEEP_SECONDS, Engine
 from bot.following.listing import PAGE
-from bot.following.sweeper import SWEEP_FROM
 from bot.realtimekit.paging import LivestreamPage
 from bot.sandbox.slack import ANN, EVENTS
 from bot.store.tables import Volume
 from tests.following.announced import NOON, TEAM, Stage, staged
 from tests.following.tracked import EPOCH, Cloudflare
+
+MANY = 20
 
 
 @dataclass
@@ -36,12 +37,12 @@ class Lists:
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with staged(tmp_path) as stage:
-        for number in range(SWEEP_FROM):
+        for number in range(MANY):
             await stage.store.follows.follow(
                 TEAM, EVENTS, UUID(int=number), user_id=ANN, volume=Volume.QUIET, episode=stage.episode
             )
         # What was just followed is looked at in any case.
-        for meeting in await stage.store.tracking.claim("tracker", SWEEP_FROM, 30):
+        for meeting in await stage.store.tracking.claim("tracker", MANY, 30):
             await stage.store.tracking.release(meeting, look_in=0)
         yield stage
 
@@ -86,7 +87,7 @@ async def test_the_first_sweep_takes_long(stage: Stage) -> None:
         stage.clock.advance(FIRST_SWEEP_SECONDS - 1)
         await asyncio.sleep(0.05)
         assert cloudflare.asked == {}
-        while len(cloudflare.asked) < SWEEP_FROM:
+        while len(cloudflare.asked) < MANY:
             stage.clock.advance(1)
             await asyncio.sleep(0.01)
 

@@ -75,6 +75,12 @@ def test_interrupted_with_sweeps(age: float, seconds: float) -> None:
     assert look_in(episode(Phase.INTERRUPTED, age), NOW, grace=GRACE, sweeps=True) == seconds
 
 
+@pytest.mark.parametrize(("grace", "seconds"), [(300, 300), (301, 300), (3600, 300)])
+def test_interrupted_with_sweeps_and_a_long_grace_time(grace: float, seconds: float) -> None:
+    """A safety net, as for all that lists tell of."""
+    assert look_in(episode(Phase.INTERRUPTED), NOW, grace=timedelta(seconds=grace), sweeps=True) == seconds
+
+
 @pytest.mark.parametrize(("age", "seconds"), [(0, 15), (45, 15), (50, 10), (59.5, 0.5), (60, 15), (-3600, 15)])
 @pytest.mark.parametrize("webhooks", [True, False])
 def test_interrupted(age: float, seconds: float, webhooks: bool) -> None:

@@ -14,12 +14,13 @@ from pytest_mock import MockerFixture
 
 from bot.errors import Malformed, RealtimeKitError, StoreUnreachable
 from bot.following.listing import PAGE
-from bot.following.sweeper import SWEEP_FROM, Sweeper
+from bot.following.sweeper import Sweeper
 from bot.realtimekit.models import Livestream
 from bot.realtimekit.paging import LivestreamPage
 from tests.following.tracked import GRACE, Cloudflare, Tracked, tracking
 
-IDS = [UUID(int=number) for number in range(1, SWEEP_FROM + 1)]
+MANY = 20
+IDS = [UUID(int=number) for number in range(1, MANY + 1)]
 ONE = IDS[0]
 
 
@@ -76,7 +77,7 @@ class Swept:
             jitter=lambda: 0.0,
         )
 
-    async def follow(self, number: int = SWEEP_FROM) -> None:
+    async def follow(self, number: int = MANY) -> None:
         for meeting_id in IDS[:number]:
             await self.tracked.follow(meeting_id)
         await self.tracked.looked()
@@ -118,14 +119,21 @@ async def swept(tmp_path: Path) -> AsyncIterator[Swept]:
         yield swept
 
 
-async def test_few_are_not_swept(swept: Swept) -> None:
-    """They are looked at one by one."""
-    await swept.follow(SWEEP_FROM - 1)
-    swept.looks()
+async def test_nothing_is_followed(swept: Swept) -> None:
+    """Then no list is read."""
     await swept.passes(120)
 
     assert swept.lists.pages == 0
-    assert swept.looks() == 2 * (SWEEP_FROM - 1)
+
+
+async def test_one_that_has_waited_for_hours(swept: Swept) -> None:
+    """Its beginning is seen as soon as any."""
+    await swept.follow(1)
+    await swept.passes(4 * 3600, step=60)
+    swept.say("LIVE", began=4 * 3600)
+    await swept.passes(15)
+
+    assert await swept.tracked.told() == [(1, "live")]
 
 
 async def test_those_that_wait_cost_nothing(swept: Swept) -> None:
@@ -174,7 +182,7 @@ async def test_live_ones_cost_their_line_in_the_list(swept: Swept) -> None:
     await swept.passes(600, step=15)
 
     assert swept.looks() == 0
-    assert await swept.tracked.told() == [(1, "live")] * SWEEP_FROM
+    assert await swept.tracked.told() == [(1, "live")] * MANY
 
 
 async def test_after_a_gap(swept: Swept) -> None:
@@ -256,7 +264,7 @@ async def test_a_list_that_says_nothing(swept: Swept, broken: str) -> None:
     await swept.passes(120)
     swept.looks()
     await swept.passes(120)
-    assert swept.looks() >= 2 * (SWEEP_FROM - 1)
+    assert swept.looks() >= 2 * (MANY - 1)
     swept.say("LIVE", ONE)
     await swept.passes(75)
 

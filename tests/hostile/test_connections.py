@@ -119,7 +119,8 @@ async def test_a_hundred_megabytes(world: World, bot: BotProcess, path: str, chu
     await assert_served(world, bot)
     assert memory_mb(bot) - before < 30
 
-    with contextlib.suppress(OSError):
+    # Whoever sends on after the refusal may find the connection gone; whoever gets no answer at all is held up.
+    with contextlib.suppress(ConnectionError):
         async with asyncio.timeout(20):
             assert (await reader.readline()).split()[1:2] in ([b"413"], [b"405"], [])
     await close([(reader, writer)])

@@ -73,7 +73,7 @@ async def test_the_sweeper(store: Store, asked: Asked) -> None:
     await store.tracking.record(await look(store), Episode(), look_in=10)
     asked.statements.clear()
     await store.duties.claim("sweep", "s", LEASE)
-    await store.sweeping.are_followed(20)
+    await store.sweeping.is_anything_followed()
     await store.sweeping.on_air()
     await store.sweeping.phases([MEETING])
     await store.sweeping.settle([MEETING], "waiting", failures=3, look_in=60)
