@@ -79,10 +79,7 @@ class Webhooks:
 
 
 class Sweeps:
-    """Whether what becomes of any meeting shows in a list that is read every few seconds, as far as this replica knows.
-
-    Replicas take turns to read it, so each goes by the last one that it has read itself.
-    """
+    """Whether what becomes of any meeting shows in a list that is read every few seconds, by whichever replica."""
 
     def __init__(self) -> None:
         self._until = 0.0

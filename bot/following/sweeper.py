@@ -35,6 +35,8 @@ _LEASE_SECONDS = 60.0
 _POLL_SECONDS = 5.0
 _LONGEST_PAUSE = 300.0
 _DUTY = "sweep"
+_WHOLE = "whole list"
+"""Noted when one was read, for the other replicas."""
 _OUTCOME = "listed"
 _SPREAD, _RESTING_SPREAD = 0.1, 0.6
 
@@ -102,6 +104,7 @@ class Sweeper:
             return SWEEP_SECONDS
         duty = await self._duties.claim(_DUTY, self._owner, _LEASE_SECONDS)
         if duty is None:
+            await self._learn()
             return _POLL_SECONDS
         return await self._sweep(duty)
 
@@ -116,13 +119,23 @@ class Sweeper:
             await self._duties.give_back(duty, again_in=pause)
             return pause
         self._failures = 0
-        self._sweeps.note(listing.whole, self._clock.now())
+        await self._note(listing.whole)
         await self._compare(listing, after_gap=duty.done_ago is None or duty.done_ago > self._gap)
         pause = min(max(SWEEP_SECONDS, listing.pages * WINDOW_SECONDS / _SHARE), _SLOWEST_SWEEP)
         await self._duties.done(duty, again_in=pause)
         if listing.whole:
             await self._settle_resting()
         return pause
+
+    async def _note(self, whole: bool) -> None:
+        self._sweeps.note(whole, self._clock.now())
+        if whole:
+            await self._duties.note(_WHOLE)
+
+    async def _learn(self) -> None:
+        """What the replica that reads the list has noted."""
+        ago = await self._duties.done_ago(_WHOLE)
+        self._sweeps.note(ago is not None, self._clock.now() - (ago or 0.0))
 
     async def _compare(self, listing: Listing, *, after_gap: bool) -> None:
         phases = await self._sweeping.on_air() | await self._sweeping.phases(list(listing.statuses))

@@ -41,13 +41,25 @@ class Duties:
             row = (await connection.execute(claimed.returning(now - duties.c.done_at))).one_or_none()
         if row is None:
             return None
-        done_ago: float | None = row[0]
-        # A time to come is that of a clock which has been set back.
-        return Duty(name, None if done_ago is None or done_ago < 0 else done_ago, lease)
+        return Duty(name, _past(row[0]), lease)
 
     async def done(self, duty: Duty, *, again_in: float) -> bool:
         """It was done, and is due again in so many seconds; False where the lease was lost."""
         return await self._return(duty, again_in, done_at=self._db.now())
+
+    async def note(self, name: str) -> None:
+        """It was done just now, by whoever it was: for `done_ago`."""
+        async with self._db.writing() as connection:
+            now = self._db.now()
+            noted = insert(connection, duties).values(name=name, due_at=now, done_at=now)
+            anew = {"due_at": now, "done_at": now}
+            await connection.execute(noted.on_conflict_do_update(index_elements=[duties.c.name], set_=anew))
+
+    async def done_ago(self, name: str) -> float | None:
+        """Seconds since it was done last, by whomever; None where that is not known."""
+        async with self._db.reading() as connection:
+            ago = await connection.scalar(sa.select(self._db.now() - duties.c.done_at).where(duties.c.name == name))
+        return _past(ago)
 
     async def give_back(self, duty: Duty, *, again_in: float) -> bool:
         """It could not be done, and is due in so many seconds; False where the lease was lost."""
@@ -58,3 +70,8 @@ class Duties:
             held = sa.update(duties).where(duties.c.name == duty.name, duties.c.lease == duty.lease.token)
             back = held.values(lease=None, due_at=after(self._db.now(), again_in), **values)
             return (await connection.execute(back)).rowcount == 1
+
+
+def _past(ago: float | None) -> float | None:
+    """A time to come is that of a clock which has been set back."""
+    return None if ago is None or ago < 0 else ago

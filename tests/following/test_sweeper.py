@@ -14,6 +14,7 @@ from pytest_mock import MockerFixture
 
 from bot.errors import Malformed, RealtimeKitError, StoreUnreachable
 from bot.following.listing import PAGE
+from bot.following.pace import Sweeps
 from bot.following.sweeper import Sweeper
 from bot.realtimekit.models import Livestream
 from bot.realtimekit.paging import LivestreamPage
@@ -60,7 +61,7 @@ class Swept:
     tracked: Tracked
     lists: Lists
 
-    def new_sweeper(self, owner: str = "sweeper") -> Sweeper:
+    def new_sweeper(self, owner: str = "sweeper", sweeps: Sweeps | None = None) -> Sweeper:
         tracked = self.tracked
         return Sweeper(
             tracked.store.sweeping,
@@ -73,7 +74,7 @@ class Swept:
             metrics=tracked.metrics,
             owner=owner,
             wake=tracked.tracker.wake,
-            sweeps=tracked.sweeps,
+            sweeps=sweeps or tracked.sweeps,
             jitter=lambda: 0.0,
         )
 
@@ -252,6 +253,23 @@ async def test_after_a_gap_in_an_unknown_run(swept: Swept) -> None:
     await swept.passes(60)
 
     assert await swept.tracked.told() == [(1, "live"), (1, "ended"), (2, "live")]
+
+
+async def test_what_the_other_replica_reads(swept: Swept) -> None:
+    """Whoever does not read the list himself knows that it is read, and when it is not any more."""
+    sweeps = Sweeps()
+    other = asyncio.create_task(swept.new_sweeper("other", sweeps).run())
+    swept.tracked.loops += 1
+    await swept.follow()
+    await swept.passes(120)
+    assert sweeps.tell(swept.tracked.clock.now())
+    assert swept.tracked.sweeps.tell(swept.tracked.clock.now())
+    swept.lists.error = Malformed()
+    await swept.passes(120)
+
+    assert not sweeps.tell(swept.tracked.clock.now())
+    other.cancel()
+    await asyncio.gather(other, return_exceptions=True)
 
 
 @pytest.mark.parametrize("broken", ["malformed", "nameless"])

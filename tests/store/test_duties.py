@@ -76,3 +76,16 @@ async def test_the_clock_is_set_back(store: Store, clock: Clock) -> None:
     again = await store.duties.claim("sweep", "one", LEASE)
     assert again is not None
     assert again.done_ago is None
+
+
+async def test_note(store: Store, clock: Clock) -> None:
+    """What was done is known to all, and how long ago; not what a clock that was set back has dated."""
+    assert await store.duties.done_ago("list") is None
+    for _ in range(2):
+        await store.duties.note("list")
+        assert await store.duties.done_ago("list") == 0
+        clock.advance(40)
+        assert await store.duties.done_ago("list") == 40
+    clock.advance(-3600)
+
+    assert await store.duties.done_ago("list") is None
