@@ -258,18 +258,18 @@ async def test_after_a_gap_in_an_unknown_run(swept: Swept) -> None:
 async def test_what_the_other_replica_reads(swept: Swept) -> None:
     """Whoever does not read the list himself knows that it is read, and when it is not any more."""
     sweeps = Sweeps()
-    other = asyncio.create_task(swept.new_sweeper("other", sweeps).run())
-    swept.tracked.loops += 1
+    other = swept.new_sweeper("other", sweeps)
     await swept.follow()
-    await swept.passes(120)
+    await swept.passes(60)
+    read = swept.lists.listings
+    await other._turn()
     assert sweeps.tell(swept.tracked.clock.now())
-    assert swept.tracked.sweeps.tell(swept.tracked.clock.now())
     swept.lists.error = Malformed()
     await swept.passes(120)
+    await other._turn()
 
     assert not sweeps.tell(swept.tracked.clock.now())
-    other.cancel()
-    await asyncio.gather(other, return_exceptions=True)
+    assert swept.lists.listings > read
 
 
 @pytest.mark.parametrize("broken", ["malformed", "nameless"])
