@@ -30,6 +30,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", type=int, default=list(_LIVE), help="followed meetings")
     parser.add_argument("--databases", nargs="+", choices=("sqlite", "postgresql"), default=["sqlite", "postgresql"])
     parser.add_argument("--minutes", type=float, default=scale.MINUTES, help="of sandbox time, for each size")
+    parser.add_argument(
+        "--change-every",
+        type=float,
+        default=scale.CHANGE_EVERY,
+        help="seconds until one more begins, and one ends",
+    )
     parser.add_argument("--speed", type=float, help=f"sandbox seconds in a real one ({scale.SPEED:g}; {_SPEED})")
     parser.add_argument("--markdown", action="store_true")
     return parser.parse_args()
@@ -62,7 +68,8 @@ async def _scales(arguments: argparse.Namespace) -> list[scale.Scale]:
     for kind in arguments.databases:
         for size in arguments.sizes:
             speed = arguments.speed or _SPEED.get(size, scale.SPEED)
-            runs.append(await scale.measure(kind, size, _LIVE.get(size, size // 50), arguments.minutes, speed))
+            live, every = _LIVE.get(size, size // 50), arguments.change_every
+            runs.append(await scale.measure(kind, size, live, arguments.minutes, speed, every))
             print(f"  {kind}, {size:,} followed: measured", file=sys.stderr)
     _show(arguments, "Faster than real; delays in seconds of that time", _of_scales(runs))
     return runs

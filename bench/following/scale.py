@@ -4,6 +4,7 @@ import random
 import sys
 import time
 from dataclasses import dataclass
+from math import inf
 from statistics import median
 from uuid import UUID
 
@@ -28,7 +29,8 @@ _AFTER_BURST = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What came of one run. Delays are in sandbox seconds, of an end counted from the grace time on."""
+    """What came of one run. Delays are in sandbox seconds, of an end counted from the grace time on; what was not told
+    is infinitely late."""
 
     database: str
     followed: int
@@ -50,8 +52,10 @@ class Scale:
     """How many of them were told three minutes later."""
 
 
-async def measure(kind: str, count: int, live: int, minutes: float = MINUTES, speed: float = SPEED) -> Scale:
-    """One run with so many followed meetings, so many times as fast as real."""
+async def measure(
+    kind: str, count: int, live: int, minutes: float = MINUTES, speed: float = SPEED, change_every: float = CHANGE_EVERY
+) -> Scale:
+    """One run with so many followed meetings, so many times as fast as real; one begins, and one ends, so often."""
     clock = Clock(speed=speed)
     kit, slack = RealtimeKit(clock), Slack(clock)
     slack.ack_seconds *= speed
@@ -64,7 +68,7 @@ async def measure(kind: str, count: int, live: int, minutes: float = MINUTES, sp
             environment["PYTHONPATH"] = ":".join(sys.path)
             arguments = ["-m", "bench.following.fast_bot", str(clock.now()), str(time.time()), str(speed)]
             async with bot_process(environment, arguments) as bot:
-                run = _Run(kit, clock, bot.pid)
+                run = _Run(kit, clock, bot.pid, change_every)
                 await run.steadily([each for each in followed if each.live_since is None][:changing], minutes)
                 await run.at_once([each for each in followed if each.live_since is None][changing : 2 * changing])
         async with looking_into(url) as into:
@@ -91,8 +95,8 @@ def _meetings(kit: RealtimeKit, slack: Slack, count: int, live: int, shown: int)
 
 
 class _Run:
-    def __init__(self, kit: RealtimeKit, clock: Clock, pid: int) -> None:
-        self._kit, self._clock, self._pid = kit, clock, pid
+    def __init__(self, kit: RealtimeKit, clock: Clock, pid: int, change_every: float) -> None:
+        self._kit, self._clock, self._pid, self._change_every = kit, clock, pid, change_every
         self._calls: list[float] = []
         self._changed: dict[tuple[str, str], float] = {}
         self._burst: dict[str, float] = {}
@@ -108,9 +112,9 @@ class _Run:
         while self._clock.now() - began < minutes * 60:
             if waiting:
                 self._go_live(running, waiting.pop(0))
-            if len(running) > 180 / CHANGE_EVERY:
+            if len(running) > 180 / self._change_every:
                 self._end(running.pop(0))
-            await self._clock.sleep(CHANGE_EVERY)
+            await self._clock.sleep(self._change_every)
         await self._clock.sleep(_GRACE + 60)
         self._core = (cpu_seconds(self._pid) - cpu) / (self._clock.now() - began)
         self._memory = peak_mb(self._pid)
@@ -140,6 +144,7 @@ class _Run:
             for meeting, what, _, _, sent in rows
             if (meeting, what) in self._changed and sent is not None
         ]
+        never = [inf] * (len(self._changed) - len(delays))
         burst = [row for row in rows if row[0] in self._burst]
         return Scale(
             database=kind,
@@ -148,8 +153,8 @@ class _Run:
             live=live,
             changes=len(self._changed),
             told=len(delays),
-            p50=median(delays),
-            slowest=max(delays),
+            p50=median(delays + never),
+            slowest=max(delays + never),
             calls=max(sum(1 for at in self._calls if first <= at < first + 300) for first in self._calls),
             core=self._core,
             memory=self._memory,

@@ -11,13 +11,14 @@ from typing import Any
 from bench.following.databases import database
 from bot.sandbox.bot_process import bot_process, settings_for
 from bot.sandbox.realtimekit import RealtimeKit, seeds
-from bot.sandbox.slack import Slack
+from bot.sandbox.slack import Message, Slack
 from bot.serving import listen, serving
 
 AWAY = 0.1
 """Seconds that each answer of Cloudflare and of Slack takes."""
-NEEDED = 3
-"""Round trips: the livestream, its run (which needs the livestream's id), and the reply."""
+NEEDED = 4
+"""Round trips, one after another: the livestream, its run (which needs the livestream's id), the new run's card, and
+the reply (which needs the card's ts)."""
 _SETTLED = 4.0
 
 
@@ -58,12 +59,17 @@ async def _once(kit: RealtimeKit, slack: Slack) -> float:
     known = {message.ts for message in slack.workspace.every_message()}
     began = time.perf_counter()
     kit.go_live(seeds.NEVER_LIVE)
-    await slack.wait_for_message(lambda message: message.ts not in known and " has been live since" in message.text, 20)
+    await slack.wait_for_message(lambda message: _tells(message, "live since") and message.ts not in known, 20)
     waited = time.perf_counter() - began
     await asyncio.sleep(_SETTLED)
     kit.end(seeds.NEVER_LIVE)
-    await slack.wait_for_message(lambda message: message.ts not in known and " has ended" in message.text, 40)
+    await slack.wait_for_message(lambda message: _tells(message, "has ended") and message.ts not in known, 40)
     return waited
+
+
+def _tells(message: Message, what: str) -> bool:
+    """Whether it is a reply in a thread, and not the card, that says so."""
+    return message.thread_ts is not None and what in message.text
 
 
 @contextlib.asynccontextmanager

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from pytest_mock import MockerFixture
 
 from bot.sandbox.bot_process import Mode
 from bot.sandbox.slack import GENERAL
@@ -52,6 +53,20 @@ async def test_event_that_bolt_cannot_read(world: World) -> None:
     async with world.bot():
         assert await post_payload(world, {"type": "block_actions", "actions": [], "event": {}}) == 200
         await world.logged("not_readable")
+
+
+async def test_a_mistake_of_ours(world: World, mocker: MockerFixture) -> None:
+    """It has its traceback in the log."""
+    mocker.patch("bot.slack.serve.read_event", side_effect=broken_here)
+    async with world.bot():
+        await world.slack.event({"type": "app_uninstalled"})
+        line = await world.logged("broken")
+
+    assert "broken_here" in line["exception"]
+
+
+def broken_here(*args: object) -> None:
+    raise KeyError("mine")
 
 
 async def post_payload(world: World, payload: dict[str, Any]) -> int:
