@@ -1,5 +1,6 @@
 """Get what the bot says of its own accord to Slack, and say what came of it."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -38,6 +39,8 @@ REFUSALS = frozenset(
     }
 )
 UNREADABLE = frozenset({"invalid_blocks", "invalid_blocks_format", "invalid_attachments", "msg_blocks_too_long"})
+
+_TS = re.compile(r"\d{1,20}\.\d{1,20}", re.ASCII)
 
 log = structlog.get_logger(__name__)
 
@@ -142,8 +145,12 @@ class Delivery:
         except TRANSPORT_ERRORS as error:
             self._count(what, "unconfirmed")
             raise Later(type(error).__name__) from None
+        ts = str(response.get("ts"))
+        if not _TS.fullmatch(ts):
+            self._count(what, "unconfirmed")
+            raise Later("answer_without_ts")
         self._count(what, "sent")
-        return str(response["ts"])
+        return ts
 
     def _understood(self, what: str, error: SlackApiError, channel: str) -> Undelivered:
         code = error_code(error)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hmac
 import json
+import re
 import time
 from typing import Any
 from urllib.parse import urlencode
@@ -12,15 +13,24 @@ from uuid import UUID
 import aiohttp
 import httpx
 import pytest
+from starlette.responses import Response
 
 from bot.errors import RealtimeKitError
+from bot.metrics import Metrics
 from bot.realtimekit.client import RealtimeKit
 from bot.realtimekit.transport import Http
 from bot.realtimekit.webhook import SIGNATURE
+from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import seeds
 from bot.sandbox.realtimekit.signing import signing_key
 from bot.sandbox.slack import ANN, GENERAL, Outcome
+from bot.serving import listen, serving
+from bot.slack.cards import note
+from bot.slack.client import SlackClient, open_session
+from bot.slack.delivery import Delivery, Undelivered
+from bot.slack.pacing import Pacing
 from tests.conftest import World
+from tests.following.announced import FREELY
 from tests.hostile.generating import EXAMPLES, PINGS, Generator
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -171,6 +181,30 @@ async def test_cloudflare_s_answers(status: int) -> None:
             with contextlib.suppress(RealtimeKitError):
                 await question
         await kit.close()
+
+
+@pytest.mark.parametrize("status", [200, 404, 429, 500])
+async def test_slack_s_answers(status: int) -> None:
+    """Any JSON, any bytes: it is done, or it is not, for a reason that we know."""
+    generator, metrics, clock = Generator(status), Metrics(), Clock(speed=0)
+    shape = {"ok": True, "channel": GENERAL, "ts": "1.000001", "error": "ratelimited", "message": {"text": "x"}}
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        said = generator.random.choice((generator.body(), json.dumps(generator.mutated(shape)).encode()))
+        kind = generator.random.choice(("application/json", "text/html", "application/json; charset=utf-8"))
+        headers = {"content-type": kind, "retry-after": generator.random.choice(("1", "-1", "soon", "9" * 400))}
+        await Response(said, status, headers)(scope, receive, send)
+
+    async with serving(answer, listen(), drain_seconds=1) as url, open_session() as session:
+        client = SlackClient(token="xoxb-hostile", base_url=f"{url}/api/", session=session, metrics=metrics)
+        pacing = Pacing(clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
+        for _ in range(EXAMPLES):
+            delivery = Delivery(client, pacing, clock, metrics)
+            with contextlib.suppress(Undelivered):
+                assert re.fullmatch(r"\d+\.\d+", await delivery.post(GENERAL, note("Hello"), "an-id"))
+            with contextlib.suppress(Undelivered):
+                await delivery.edit(GENERAL, "1.000001", note("Hello"))
+            clock.advance(10_000)
 
 
 async def test_all_at_once(connected: World) -> None:
