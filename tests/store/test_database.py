@@ -175,3 +175,29 @@ async def test_a_given_clock(database: Database, clock: Clock) -> None:
     """Takes its place in tests, on both."""
     async with database.reading() as connection:
         assert await connection.scalar(sa.select(database.now())) == clock.time
+
+
+async def test_a_server_that_is_starting() -> None:
+    """It refuses whoever connects, and is as far out of reach as one that is down."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # https://www.postgresql.org/docs/current/protocol-message-formats.html: a request for TLS, or a start-up.
+        if await reader.readexactly(8) == b"\x00\x00\x00\x08\x04\xd2\x16\x2f":
+            writer.write(b"N")
+            await reader.readexactly(8)
+        fields = b"SFATAL\x00VFATAL\x00C57P03\x00Mthe database system is starting up\x00\x00"
+        writer.write(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    database = Database(connect(parse(f"postgresql://u:{PASSWORD}@127.0.0.1:{port}/db")))
+    with pytest.raises(StoreUnreachable) as unreachable:
+        async with database.reading():
+            pass
+
+    assert PASSWORD not in unreachable.value.detail
+    await database.close()
+    server.close()
+    await server.wait_closed()
