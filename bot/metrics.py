@@ -60,7 +60,13 @@ class Metrics:
         self._of_the_process()
 
     def _of_the_process(self) -> None:
-        """What leaks shows here. Where there is no /proc, what `process_*` would say is left out."""
+        """How it is, and what leaks. Where there is no /proc, what `process_*` would say is left out."""
+        self.ready = Gauge(
+            "livestream_bot_ready",
+            "Whether this is right, 1 or 0, as /readyz says it; checked when this is read.",
+            ["check"],
+            registry=self.registry,
+        )
         self.tasks = Gauge("livestream_bot_tasks", "Asyncio tasks that are not done.", registry=self.registry)
         self.tasks.set_function(_tasks)
         ProcessCollector(registry=self.registry)

@@ -1,7 +1,7 @@
 """The bot's own HTTP server: Slack's requests, RealtimeKit's webhooks, health and metrics."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -24,6 +24,8 @@ from bot.slack.signature import Disbelieved, Signatures
 
 LONGEST_BODY = 1024 * 1024
 BODY_SECONDS = 5.0
+CHECK_SECONDS = 3.0
+"""Less than Kubernetes' probe and Prometheus wait for an answer."""
 ALIVE = b"ok\n"
 """What /healthz says."""
 WEBHOOK_PATH = "/realtimekit/webhooks"
@@ -70,11 +72,15 @@ def create_web(
     async def healthz(request: Request) -> Response:
         return PlainTextResponse(ALIVE)
 
+    readiness = _Readiness(checks, metrics)
+
     async def readyz(request: Request) -> Response:
-        problems = {name: problem for name, check in checks.items() if (problem := await check())}
+        problems = await readiness.problems(without=request.query_params.getlist("exclude"))
         return JSONResponse({"ready": not problems, "problems": problems}, 503 if problems else 200)
 
     async def measured(request: Request) -> Response:
+        # Whoever has no probe is told by an alert.
+        await readiness.problems()
         return Response(metrics.text(), media_type=metrics_format.CONTENT_TYPE)
 
     routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", measured)]
@@ -83,6 +89,44 @@ def create_web(
     if webhooks is not None:
         routes.append(Route(WEBHOOK_PATH, _realtimekit_webhooks(webhooks, metrics), methods=["POST"]))
     return Starlette(routes=routes)
+
+
+class _Readiness:
+    """Makes all checks at once, waits for each no longer than CHECK_SECONDS, and sets the metric."""
+
+    def __init__(self, checks: Mapping[str, Check], metrics: Metrics) -> None:
+        self._checks = checks
+        self._metrics = metrics
+        self._under_way: dict[str, tuple[asyncio.Task[str | None], float]] = {}
+
+    async def problems(self, without: Collection[str] = ()) -> dict[str, str]:
+        """What is not ready, by the check's name. Those in `without` are not made; unknown names there are ignored."""
+        names = [name for name in self._checks if name not in without]
+        found = await asyncio.gather(*map(self._problem, names))
+        return {name: problem for name, problem in zip(names, found, strict=True) if problem}
+
+    async def _problem(self, name: str) -> str | None:
+        task, deadline = self._begun(name)
+        # It goes on when it is late: to cancel it would take until a locked database lets go.
+        await asyncio.wait([task], timeout=max(0, deadline - asyncio.get_running_loop().time()))
+        problem = task.result() if task.done() else f"It did not answer within {CHECK_SECONDS:g} seconds."
+        self._metrics.ready.labels(name).set(not problem)
+        return problem
+
+    def _begun(self, name: str) -> tuple[asyncio.Task[str | None], float]:
+        """The check, and when it is late. One that hangs is shared by all who ask, so that it hangs once."""
+        if name not in self._under_way:
+            task = asyncio.create_task(self._made(name), name=f"check of {name}")
+            self._under_way[name] = task, asyncio.get_running_loop().time() + CHECK_SECONDS
+            task.add_done_callback(lambda _: self._under_way.pop(name))
+        return self._under_way[name]
+
+    async def _made(self, name: str) -> str | None:
+        try:
+            return await self._checks[name]()
+        except Exception:
+            log.exception("check_broke", check=name)
+            return "The check itself broke: see the log."
 
 
 class _Endpoint:

@@ -1,5 +1,6 @@
 """The Prometheus alerts: each can be read by Prometheus, and asks for what the bot counts."""
 
+import ast
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from bot.metrics import Metrics
-from tests.deploying import documents
+from tests.deploying import ROOT, documents
 
 RULES = [rule for group in documents("manifests/prometheus/alerts.yaml")[0]["groups"] for rule in group["rules"]]
 SERIES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
@@ -27,10 +28,23 @@ def series() -> dict[str, set[str]]:
     return found
 
 
-def selectors(expression: Any) -> Iterator[tuple[str, set[str]]]:
-    """The name, and the labels asked for, of each series in an expression that is parsed already."""
+def words() -> set[str]:
+    """What a label's value can be: each string in the bot's code, and the name of each class."""
+    found = set()
+    for path in (ROOT / "bot").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+            elif isinstance(node, ast.ClassDef):
+                found.add(node.name)
+    return found
+
+
+def selectors(expression: Any) -> Iterator[tuple[str, dict[str, set[str]]]]:
+    """The name, and the labels with the values asked for, of each series in an expression that is parsed already."""
     if isinstance(expression, promql_parser.VectorSelector):
-        yield str(expression.name), {matcher.name for matcher in expression.matchers.matchers}
+        matchers = expression.matchers.matchers
+        yield str(expression.name), {matcher.name: set(matcher.value.split("|")) for matcher in matchers}
     for part in ("lhs", "rhs", "expr", "vector_selector"):
         if hasattr(expression, part):
             yield from selectors(getattr(expression, part))
@@ -40,13 +54,14 @@ def selectors(expression: Any) -> Iterator[tuple[str, set[str]]]:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_it_asks_for_what_is_counted(rule: dict[str, Any]) -> None:
-    """Every series in the expression is one of the bot's, and so is every label."""
+    """Every series in the expression is one of the bot's, and so is every label and every value of one."""
     asked = list(selectors(promql_parser.parse(rule["expr"])))
 
     assert asked
     for name, labels in asked:
         assert name in series()
-        assert labels <= series()[name]
+        assert set(labels) <= series()[name]
+        assert set().union(*labels.values()) <= words()
     for label in re.findall(r"\bby \((\w+)\)", rule["expr"]):
         assert all(label in series()[name] for name, _ in asked)
 
@@ -60,6 +75,36 @@ def test_it_says_what_to_do(rule: dict[str, Any]) -> None:
     assert all(text.endswith(".") for text in rule["annotations"].values())
     named = set(re.findall(r"\bLivestreamBot\w+", rule["annotations"]["description"]))
     assert named <= {other["alert"] for other in RULES} - {rule["alert"]}
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        "livestream_bot_ready",
+        'livestream_bot_webhooks_total{outcome=~"forged|key_unreachable|store_unreachable|late"}',
+    ],
+)
+def test_it_is_watched(series: str) -> None:
+    """What stands still without a word is asked about: what is not ready, and webhooks that are not taken."""
+    assert [rule["alert"] for rule in RULES if series in rule["expr"]]
+
+
+def test_it_is_told_when_the_database_is_away() -> None:
+    """Somebody is woken when a check fails in all replicas for five minutes, and told which; one that is ready does."""
+    (rule,) = [rule for rule in RULES if rule["alert"] == "LivestreamBotNotReady"]
+
+    assert (rule["expr"], rule["for"]) == ("max by (check) (livestream_bot_ready) == 0", "5m")
+    assert rule["labels"]["severity"] == "critical"
+    assert "{{ $labels.check }}" in rule["annotations"]["summary"]
+
+
+def test_what_wakes_somebody_is_documented() -> None:
+    """docs/company.md names those that are critical, and no others."""
+    paragraph = (ROOT / "docs/company.md").read_text(encoding="utf-8").partition("## Alerts")[2].partition("\n## ")[0]
+    critical = [rule["alert"] for rule in RULES if rule["labels"]["severity"] == "critical"]
+
+    assert re.findall(r"`(LivestreamBot\w+)`", paragraph) == critical
+    assert f"{['No', 'One', 'Two', 'Three', 'Four', 'Five'][len(critical)]} of them" in paragraph
 
 
 def test_alerts_are_told_apart() -> None:

@@ -1,14 +1,18 @@
 """The Kubernetes manifests: valid without a cluster, in agreement with the bot, and giving it no more than it needs."""
 
+import contextlib
 import copy
 import inspect
 import re
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import aiohttp
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
@@ -16,10 +20,14 @@ import yaml
 from bot import __version__
 from bot.app import DRAIN_SECONDS
 from bot.config import Settings, load
-from bot.errors import ConfigurationError
+from bot.errors import ConfigurationError, StoreUnreachable
 from bot.metrics import Metrics
+from bot.sandbox.bot_process import Mode
+from bot.sandbox.realtimekit import seeds
 from bot.serving import serving
-from bot.web import create_web
+from bot.store import migrating
+from bot.web import CHECK_SECONDS, create_web
+from tests.conftest import World
 from tests.deploying import REQUIRED, ROOT, SETTINGS, code_block, dockerfile, documents
 
 FOLDER = "manifests/kubernetes"
@@ -197,14 +205,74 @@ def test_the_probes_exist(container: dict[str, Any]) -> None:
     probes = {kind: container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
     annotations = one("Deployment")["spec"]["template"]["metadata"]["annotations"]
 
-    assert {probe["path"] for probe in probes.values()} | {annotations["prometheus.io/path"]} <= served()
-    assert {kind: probe["path"] for kind, probe in probes.items()} == {
+    paths = {kind: urlsplit(probe["path"]).path for kind, probe in probes.items()}
+
+    assert {*paths.values(), annotations["prometheus.io/path"]} <= served()
+    assert paths == {
         "startup": "/healthz",
         # Slack's being away is no reason to kill a bot.
         "liveness": "/healthz",
         "readiness": "/readyz",
     }
     assert {probe["port"] for probe in probes.values()} == {container["ports"][0]["name"]}
+
+
+async def answer_of(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return response.status, await response.text()
+
+
+async def test_a_database_that_is_away_takes_no_pod_away(
+    world: World, container: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the database takes no changes the pod still gets Slack's requests, and answers what needs no database."""
+    monkeypatch.setattr("bot.store.database.BUSY_SECONDS", 0.1)
+    probes = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
+
+    async with world.bot(database_url=f"sqlite:///{tmp_path}/bot.db"):
+        with contextlib.closing(sqlite3.connect(tmp_path / "bot.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            refused = await world.ask(f"follow {seeds.LIVE}")
+            statuses = {kind: (await answer_of(world.bot_url + path))[0] for kind, path in probes.items()}
+            everything, _ = await answer_of(f"{world.bot_url}/readyz")
+            answer = await world.ask(seeds.LIVE)
+            other.execute("ROLLBACK")
+
+    assert refused.text == StoreUnreachable().sentence
+    assert everything == 503
+    assert statuses == {"startup": 200, "liveness": 200, "readiness": 200}
+    assert "live" in answer.text.lower()
+
+
+@pytest.mark.parametrize(
+    ("mode", "needed"), [("http", {"slack_token"}), ("socket", {"slack_token", "socket_mode"})], ids=["http", "socket"]
+)
+async def test_what_makes_a_pod_ready(world: World, container: dict[str, Any], mode: Mode, needed: set[str]) -> None:
+    """The readiness probe leaves checks out that there are, and none without which Slack's requests lead to nothing."""
+    left_out = parse_qs(urlsplit(container["readinessProbe"]["httpGet"]["path"]).query)
+
+    async with world.bot(mode):
+        _, metrics = await answer_of(f"{world.bot_url}/metrics")
+    checks = set(re.findall(r'^livestream_bot_ready{check="(\w+)"}', metrics, re.MULTILINE))
+
+    assert set(left_out) == {"exclude"}
+    assert set(left_out["exclude"]) == checks - needed
+    assert needed < checks
+
+
+def test_the_time_to_start(container: dict[str, Any]) -> None:
+    """A pod has five minutes, whether its port is closed or open and silent, and gives up a locked database before."""
+    probe = container["startupProbe"]
+    # The kubelet makes one try after the other: one that takes longer than the period puts off the next.
+    silent = max(probe["periodSeconds"], probe["timeoutSeconds"]) * probe["failureThreshold"]
+
+    assert probe["periodSeconds"] * probe["failureThreshold"] == silent == 5 * 60
+    assert silent - 60 > migrating.LOCK_TRIES * (migrating.LOCK_SECONDS + migrating.PAUSE_SECONDS)
+
+
+def test_a_probe_waits_for_the_checks(container: dict[str, Any]) -> None:
+    """Who asks whether a pod is ready waits for longer than a check may take, and so hears what is wrong."""
+    assert container["readinessProbe"]["timeoutSeconds"] > CHECK_SECONDS
 
 
 def test_the_way_in_exists() -> None:

@@ -51,6 +51,7 @@ def test_names() -> None:
         "livestream_bot_meetings_due": "gauge",
         "livestream_bot_cards_due": "gauge",
         "livestream_bot_cloudflare_budget_left": "gauge",
+        "livestream_bot_ready": "gauge",
         "livestream_bot_tasks": "gauge",
     }
     assert all(documentation for _, documentation in families.values())
