@@ -2,7 +2,7 @@
 
     python -m tests.chaos [--cycles 200] [--seed 7] [--database sqlite|postgresql] [--no-dedupe]
 
-Exit status 1 where anything is missing, twice, out of order, untrue or stale.
+Exit status 1 where anything is missing, twice, out of order, untrue, late or stale.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def _plan() -> Plan:
     parser.add_argument("--seed", type=int, default=7, help="what happens, and when")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--bots", type=int, help="processes (default: 1 on SQLite, 3 on PostgreSQL)")
-    parser.add_argument("--meetings", type=int, default=6, help="from 20 on they are swept by the list")
+    parser.add_argument("--meetings", type=int, default=6, help="livestreams that are followed in every channel")
     parser.add_argument("--speed", type=float, default=30.0, help="sandbox seconds in a real one")
     parser.add_argument("--no-dedupe", action="store_true", help="a Slack that does not honour client_msg_id")
     given = parser.parse_args()

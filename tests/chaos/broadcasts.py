@@ -42,6 +42,8 @@ class Broadcast:
     moves: list[Move] = field(default_factory=list)
     looks: list[tuple[float, int]] = field(default_factory=list)
     """The time of an answer, and the number of the move that it was about."""
+    listed: list[tuple[float, int]] = field(default_factory=list)
+    """The same of lists of all livestreams, which confirm what is known: of what is not, the bot asks once more."""
 
     @property
     def now(self) -> Move:

@@ -16,6 +16,12 @@ SETTLE_SECONDS = 90.0
 _SHORT_DROP = (4.0, 25.0)
 _LONG_DROP = (50.0, 100.0)
 """Sandbox seconds: shorter and longer than the grace time."""
+_SHORT_OUTAGE = (0.1, 1.5)
+_LONG_OUTAGE = (5.0, 6.0)
+"""Real seconds. In the longer ones the grace time passes, and two looks: if they were believed, every run would end."""
+_LONG_OUTAGES = 1 / 3
+_PREMIERE_SECONDS = 30.0
+"""Sandbox seconds in which the bot can see that it is live before Cloudflare is out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,8 @@ class Chaos:
         self.counts: Counter[str] = Counter()
         self._stage = stage
         self._dice = random.Random(stage.plan.seed)
+        self._left_alone: Counter[int] = Counter()
+        """The broadcasts that stay on air as long as Cloudflare is out, so that whoever says that they end is wrong."""
         self._running: set[asyncio.Task[None]] = set()
 
     async def run(self) -> list[str]:
@@ -79,6 +87,8 @@ class Chaos:
         back_after = self._dice.uniform(*self._dice.choice((_SHORT_DROP, _LONG_DROP)))
 
         async def act() -> None:
+            if broadcast.number in self._left_alone:
+                return
             self._stage.director.move(broadcast, roll)
             dropped = broadcast.now
             if dropped.state is not State.OFF or not self._runs(broadcast):
@@ -119,13 +129,31 @@ class Chaos:
         return act
 
     def _ill_cloudflare(self) -> Callable[[], Awaitable[None]]:
-        dice, seconds = random.Random(self._dice.random()), self._dice.uniform(0.1, 1.5)
+        dice, long = random.Random(self._dice.random()), self._dice.random() < _LONG_OUTAGES
+        seconds = self._dice.uniform(*(_LONG_OUTAGE if long else _SHORT_OUTAGE))
 
         async def act() -> None:
-            async with self._stage.weather.cloudflare_is_ill(dice):
+            if not long:
+                async with self._stage.weather.cloudflare_is_ill(dice):
+                    await asyncio.sleep(seconds)
+                return
+            self.counts["long outages"] += 1
+            on_air = self._put_on_air()
+            self._left_alone += on_air
+            await self._stage.clock.sleep(_PREMIERE_SECONDS)
+            async with self._stage.weather.cloudflare_is_ill(dice, out=True):
                 await asyncio.sleep(seconds)
+            self._left_alone -= on_air
 
         return act
+
+    def _put_on_air(self) -> Counter[int]:
+        """Every other one, too, that is not; all that are."""
+        broadcasts = self._stage.director.broadcasts
+        for each in broadcasts[::2]:
+            if each.now.state is not State.LIVE:
+                self._stage.director.live(each)
+        return Counter(each.number for each in broadcasts if each.now.state is State.LIVE)
 
     def _a_strike(self) -> Callable[[], Awaitable[None]]:
         dice = random.Random(self._dice.random())
@@ -172,10 +200,12 @@ class Chaos:
         seconds = self._dice.uniform(0.5, 4.0)
 
         async def act() -> None:
+            began = self._stage.clock.now()
             self._stage.slack.remove_bot(BACKSTAGE)
             self.counts["sent away"] += 1
             await asyncio.sleep(seconds)
             self._stage.slack.invite_bot(BACKSTAGE)
+            self._stage.witness.absence(BACKSTAGE, began)
 
         return act
 
@@ -202,6 +232,7 @@ class Chaos:
         # Whom an invitation has not reached, since nobody was there to hear of it, somebody asks again.
         await stage.follow_everything()
         left = await self._agreed(forgiving=True)
+        stage.witness.follows_all(BACKSTAGE)
         for each in director.broadcasts:
             if stage.kit.meetings[each.meeting_id].running or each.now.state is State.ERRORED:
                 director.end(each)

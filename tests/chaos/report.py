@@ -7,8 +7,20 @@ from pathlib import Path
 
 from tests.chaos.broadcasts import Broadcast
 from tests.chaos.chaos import Chaos
+from tests.chaos.silences import silence
 from tests.chaos.stage import CHANNELS, Plan, Stage, stage
-from tests.chaos.verdict import MISSING, ORDER, TELLS, TWICE, UNTRUE, Violation, demanded, judged, without_repetitions
+from tests.chaos.verdict import (
+    LATE,
+    MISSING,
+    ORDER,
+    TWICE,
+    UNTRUE,
+    Violation,
+    demanded,
+    demanded_after_absence,
+    judged,
+    without_repetitions,
+)
 from tests.chaos.witness import Told
 
 _STORIES = 3
@@ -26,6 +38,7 @@ class Outcome:
     broadcasts: list[Broadcast]
     told: list[Told]
     demanded: int
+    demanded_after_absence: int
     failures: Counter[str]
 
     @property
@@ -43,11 +56,13 @@ class Outcome:
             "changes": sum(len(each.moves) - 1 for each in self.broadcasts),
             "told": len(self.told),
             "certainly known, so to be told": self.demanded,
+            "the same, where it was sent away": self.demanded_after_absence,
             "missing": found[MISSING],
             "twice": found[TWICE],
             "repeated, as Slack did not notice": len(self.told) - len(without_repetitions(self.told)),
             "out of order": found[ORDER],
             "untrue": found[UNTRUE],
+            "late": found[LATE],
             "not settled": len(self.stale),
             "longest silence, s": self._longest_silence(),
             "failures in the logs": ", ".join(f"{name} {n}" for name, n in self.failures.items()) or "none",
@@ -56,17 +71,8 @@ class Outcome:
 
     def _longest_silence(self) -> str:
         """From a change to its being told, in sandbox time, where no bot was kept from its channel."""
-        began = {
-            (each.number, move.number, kind): move.began
-            for each in self.broadcasts
-            for move in each.moves
-            for kind in TELLS[move.state]
-        }
-        silences = [
-            (each.at - began.get((each.broadcast, each.move, each.kind), each.at), each)
-            for each in self.told
-            if each.channel not in _CLOSING
-        ]
+        heard = [each for each in self.told if each.channel not in _CLOSING]
+        silences = [(silence(each, self.broadcasts[each.broadcast]), each) for each in heard]
         if not silences:
             return "none"
         seconds, told = max(silences, key=lambda silence: silence[0])
@@ -118,5 +124,6 @@ def _outcome(everything: Stage, chaos: Chaos, stale: list[str]) -> Outcome:
         broadcasts=everything.director.broadcasts,
         told=everything.witness.told,
         demanded=demanded(everything.evidence()),
+        demanded_after_absence=demanded_after_absence(everything.evidence()),
         failures=failures,
     )

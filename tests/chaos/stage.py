@@ -85,6 +85,8 @@ class Stage:
             self.witness.troubles,
             GRACE_SECONDS,
             self.witness.deleted,
+            self.witness.absences,
+            self.witness.signs,
             repeats=not self.plan.dedupe,
         )
 

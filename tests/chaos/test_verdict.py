@@ -5,8 +5,18 @@ from dataclasses import replace
 import pytest
 
 from tests.chaos.broadcasts import Broadcast, Move, State
-from tests.chaos.verdict import MISSING, ORDER, TWICE, UNTRUE, Channel, Evidence, judged
-from tests.chaos.witness import Told, Trouble
+from tests.chaos.verdict import (
+    LATE,
+    MISSING,
+    ORDER,
+    TWICE,
+    UNTRUE,
+    Channel,
+    Evidence,
+    demanded_after_absence,
+    judged,
+)
+from tests.chaos.witness import Absence, Sign, Told, Trouble
 
 MOVES = [
     Move(0, State.OFF, 0),
@@ -96,3 +106,49 @@ def test_repetitions_are_counted_apart() -> None:
     asked = evidence([told[0], *told])
     asked.repeats = True
     assert judged(asked) == []
+
+
+NEXT_RUN = Move(8, State.LIVE, 700, run=3)
+
+
+def of_two_runs(ended_at: float) -> Evidence:
+    """The end of the one, and the beginning of the next at 705, each in its thread."""
+    told = [*RIGHT[:4], replace(RIGHT[4], at=ended_at), Told(705, "C", "700.0", "live", 0, 8)]
+    asked = evidence(sorted(told, key=lambda each: each.at))
+    asked.broadcasts = [replace(asked.broadcasts[0], moves=[*MOVES, NEXT_RUN])]
+    return asked
+
+
+def test_one_run_after_the_other() -> None:
+    """The end of a run is told before the next one begins."""
+    assert judged(of_two_runs(ended_at=650.0)) == []
+
+
+def test_the_end_after_the_next_beginning() -> None:
+    """Each thread is in order, and the threads are not."""
+    assert {each.what for each in judged(of_two_runs(ended_at=710.0))} == {ORDER}
+
+
+def test_late() -> None:
+    """Half an hour after the change, what is told is late."""
+    assert whats([*RIGHT[:4], replace(RIGHT[4], at=2_390.0)]) == set()
+    assert whats([*RIGHT[:4], replace(RIGHT[4], at=2_410.0)]) == {LATE}
+
+
+def with_closing(told: list[Told], *signs: float) -> Evidence:
+    """Everything is told elsewhere; from 190 to 250 the bot was away from where this is told."""
+    asked = evidence([*RIGHT, *(replace(each, channel="B") for each in told)])
+    asked.channels = [Channel("C"), Channel("B", closes=True)]
+    asked.absences = [Absence("B", 190, 250)]
+    asked.signs = [Sign(at, "B", 0) for at in signs]
+    return asked
+
+
+@pytest.mark.parametrize(("signs", "owed"), [((), [0]), ((255.0,), [0]), ((255.0, 350.0), [0, 2, 3, 4])])
+def test_where_the_bot_was_sent_away(signs: tuple[float, ...], owed: list[int]) -> None:
+    """It owes what was recorded before, and again when it has been seen at work a while after the invitation."""
+    assert judged(with_closing([RIGHT[n] for n in owed], *signs)) == []
+    for left_out in owed:
+        told = [RIGHT[n] for n in owed if n != left_out]
+        assert MISSING in {each.what for each in judged(with_closing(told, *signs))}
+    assert demanded_after_absence(with_closing([], *signs)) == len(owed)

@@ -1,28 +1,23 @@
 """Compares what was told with what really happened. Pure, and written without a look at how the bot decides.
 
-What an honest judge may ask for: what Cloudflare has told the bot twice while it was well, and lived on after, it knows
-and has to tell. What was shorter it may have seen or not. What it tells must have been so, must come in an order that
-is possible, and once.
+What an honest judge may ask for: what Cloudflare has told the bot while it was well, and then confirmed, and what it
+lived on after, it knows and has to tell. What was shorter it may have seen or not. What it tells must have been so,
+must come in an order that is possible, and once.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from tests.chaos.absences import attendance, owed
 from tests.chaos.broadcasts import Broadcast, Move, State
-from tests.chaos.witness import LIVES_ON_SECONDS, Told, Trouble
+from tests.chaos.silences import LATEST_SECONDS, TELLS, silence
+from tests.chaos.witness import LIVES_ON_SECONDS, Absence, Sign, Told, Trouble
 
-MISSING, TWICE, ORDER, UNTRUE, STALE = "missing", "twice", "out of order", "untrue", "stale"
+MISSING, TWICE, ORDER, UNTRUE, LATE = "missing", "twice", "out of order", "untrue", "late"
 SLACKNESS = 5.0
 """Sandbox seconds by which two clocks, and an answer under way, may differ."""
 
-TELLS = {
-    State.STARTING: ("starting",),
-    State.LIVE: ("live", "back"),
-    State.ERRORED: ("errored",),
-    State.OFF: ("ended",),
-}
-"""The sentences for a state."""
 _SAYS = {kind: state for state, kinds in TELLS.items() if state is not State.OFF for kind in kinds}
 _FIRST = frozenset({"starting", "live", "errored"})
 _AFTER = {
@@ -51,7 +46,7 @@ class Channel:
     loud: bool = False
     quiet: bool = False
     closes: bool = False
-    """The bot is sent away now and then: what happens meanwhile is not told."""
+    """The bot is sent away now and then: what is recorded meanwhile is not told."""
 
 
 @dataclass(slots=True)
@@ -65,6 +60,8 @@ class Evidence:
     grace: float
     deleted: Collection[str] = field(default_factory=set)
     """The cards and replies that somebody has deleted."""
+    absences: Sequence[Absence] = ()
+    signs: Sequence[Sign] = ()
     repeats: bool = False
     """Slack takes the same message twice, so that it may be there twice."""
 
@@ -77,7 +74,6 @@ def judged(evidence: Evidence) -> list[Violation]:
     found: list[Violation] = []
     for channel in evidence.channels:
         for broadcast in evidence.broadcasts:
-            # Thread by thread: what is told in one does not wait for what is told in another.
             told = sorted(threads[channel.id, broadcast.number], key=lambda each: float(each.thread))
             judge = _Judge(evidence, channel, broadcast, told)
             found += [Violation(what, channel.id, broadcast.number, why) for what, why in judge.all()]
@@ -89,6 +85,23 @@ def demanded(evidence: Evidence) -> int:
     hears = [channel for channel in evidence.channels if not channel.closes and not channel.quiet]
     judges = [_Judge(evidence, channel, each, []) for channel in hears for each in evidence.broadcasts]
     return sum(len(judge.seen_for_sure()) for judge in judges)
+
+
+def demanded_after_absence(evidence: Evidence) -> int:
+    """How many sentences had to be told where the bot was sent away now and then."""
+    return sum(
+        len(owed_in(channel, each, evidence))
+        for channel in evidence.channels
+        for each in evidence.broadcasts
+        if channel.closes
+    )
+
+
+def owed_in(channel: Channel, broadcast: Broadcast, evidence: Evidence) -> list[Told]:
+    """What was told elsewhere of a time in which the bot was in this channel."""
+    there = attendance(channel.id, broadcast.number, evidence.absences, evidence.signs)
+    open_ones = {each.id for each in evidence.channels if not each.closes and not each.quiet}
+    return owed([each for each in evidence.told if each.channel in open_ones], broadcast, there)
 
 
 def without_repetitions(told: Iterable[Told]) -> list[Told]:
@@ -116,9 +129,13 @@ class _Judge:
         yield from self._twice()
         yield from self._untrue()
         yield from self._backwards()
-        if not self._channel.closes:
+        yield from self._runs_overlap()
+        if self._channel.closes:
+            yield from self._left_out()
+        else:
             yield from self._out_of_order()
             yield from self._missing()
+            yield from self._late()
 
     def _twice(self) -> Iterable[tuple[str, str]]:
         seen = set()
@@ -171,6 +188,26 @@ class _Judge:
             if after.move < before.move:
                 yield ORDER, f"{after.kind} of move {after.move} after {before.kind} of move {before.move}"
 
+    def _runs_overlap(self) -> Iterable[tuple[str, str]]:
+        """Across threads, in the order of time: each run has its own, and a later run a later one."""
+        latest: Told | None = None
+        for each in sorted(self._told, key=lambda each: each.at):
+            if latest and (float(each.thread) < float(latest.thread) or each.move < latest.move):
+                yield ORDER, f"{each.kind} of move {each.move} was told when {latest.kind} of {latest.move} was there"
+            else:
+                latest = each
+
+    def _left_out(self) -> Iterable[tuple[str, str]]:
+        told = {(each.kind, each.move) for each in self._told}
+        for each in owed_in(self._channel, self._broadcast, self._evidence):
+            if (each.kind, each.move) not in told:
+                yield MISSING, f"{each.kind} of move {each.move} was told in {each.channel}, and the bot was here, too"
+
+    def _late(self) -> Iterable[tuple[str, str]]:
+        for each in self._told:
+            if (seconds := silence(each, self._broadcast)) > LATEST_SECONDS:
+                yield LATE, f"{each.kind} of move {each.move}: after {seconds:.0f} seconds"
+
     def _out_of_order(self) -> Iterable[tuple[str, str]]:
         before, been_live = "ended", False
         thread = ""
@@ -213,25 +250,32 @@ class _Judge:
         return last is None or last.kind == "ended"
 
     def seen_for_sure(self) -> list[Move]:
-        """Seen twice; off the air, and for the grace time."""
-        looks: dict[int, list[float]] = defaultdict(list)
-        for at, number in self._sure_looks():
-            looks[self._begins(number)].append(at)
+        """Seen, and confirmed by another look or by a list; off the air, and twice a grace time apart."""
+        looks, confirmed = self._by_state(self._sure_looks()), self._by_state(self._sure(self._broadcast.listed))
         seen = []
         for first, times in looks.items():
-            move = self._moves[first]
-            if move.state is State.OFF:
-                long = len(times) >= 4 and times[-2] - times[1] >= self._evidence.grace + SLACKNESS
-                seen += [self._moves[self._lasts(first)]] if long else []
-            elif len(times) >= 2:
-                seen.append(move)
+            move, last = self._moves[first], max([*times, *confirmed[first]])
+            if move.state is not State.OFF:
+                seen += [move] if last > times[0] else []
+            elif any(at - times[0] >= self._evidence.grace and last - at >= SLACKNESS for at in times):
+                seen.append(self._moves[self._lasts(first)])
         return seen
 
+    def _by_state(self, answers: Iterable[tuple[float, int]]) -> dict[int, list[float]]:
+        """The times of answers by the first move of the state that they are about."""
+        times: dict[int, list[float]] = defaultdict(list)
+        for at, number in answers:
+            times[self._begins(number)].append(at)
+        return times
+
     def _sure_looks(self) -> list[tuple[float, int]]:
+        return self._sure(self._broadcast.looks)
+
+    def _sure(self, answers: Iterable[tuple[float, int]]) -> list[tuple[float, int]]:
         troubles = self._evidence.troubles
         return [
             (at, number)
-            for at, number in self._broadcast.looks
+            for at, number in answers
             if not any(each.began - LIVES_ON_SECONDS < at < each.ended for each in troubles)
         ]
 

@@ -14,6 +14,7 @@ from bot.sandbox.slack import Slack
 
 _METHODS = ("chat.postMessage", "chat.update")
 _CLOUDFLARE = [fault for fault in CloudflareFault if fault is not CloudflareFault.NONE]
+_OUT = [fault for fault in _CLOUDFLARE if fault is not CloudflareFault.SLOW]
 _SLACK = [fault for fault in SlackFault if fault is not SlackFault.NONE]
 _OUTAGES = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
 _LONGEST_RETRY_AFTER = 40
@@ -53,6 +54,7 @@ class Weather:
         self._slack = slack
         self._kit = kit
         self._half = half
+        self._outages: list[CloudflareFault] = []
         kit.slow_seconds = 0.1
         kit.retry_after = 1  # in real seconds, as the bot counts it
 
@@ -81,14 +83,18 @@ class Weather:
             self._slack.fault = SlackFault.NONE
 
     @contextlib.asynccontextmanager
-    async def cloudflare_is_ill(self, dice: random.Random) -> AsyncIterator[None]:
-        """For as long as the block lasts."""
-        self._kit.fault = dice.choice(_CLOUDFLARE)
+    async def cloudflare_is_ill(self, dice: random.Random, *, out: bool = False) -> AsyncIterator[None]:
+        """For as long as the block lasts; `out` is that nothing at all is to be had from it."""
+        fault = dice.choice(_OUT if out else _CLOUDFLARE)
+        self._outages.append(fault)
+        self._kit.fault = fault
         self.faults["cloudflare"] += 1
         try:
             yield
         finally:
-            self._kit.fault = CloudflareFault.NONE
+            # One that lasts longer is not over with this one.
+            self._outages.remove(fault)
+            self._kit.fault = self._outages[-1] if self._outages else CloudflareFault.NONE
 
     def clear_up(self) -> None:
         """No fault any more, but for the few that wait for a call still."""

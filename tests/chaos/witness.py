@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from bot.sandbox.realtimekit import Call, Fault, RealtimeKit
 from bot.sandbox.slack import EventKind, Message, Slack
 from bot.sandbox.slack.events import Event
-from tests.chaos.broadcasts import Broadcast
+from tests.chaos.broadcasts import Broadcast, State
 from tests.scenarios.story import kind_of
 
 _LABEL = re.compile(r"Show (\d+)\.(\d+)\b")
 _LOOK = re.compile(r"/meetings/([0-9a-f-]{36})(/active-livestream)?$")
+_LIST = re.compile(r"/livestreams\?(?:.*&)?status=(LIVE|INVOKED|ERRORED)\b")
+_LISTED = {"LIVE": (State.LIVE,), "INVOKED": (State.STARTING,), "ERRORED": (State.ERRORED, State.OFF)}
+"""What a list tells of. The last of the three tells also what is in none."""
+_LISTING_SECONDS = 10.0
 LIVES_ON_SECONDS = 20.0
 """How long after an answer the bot has to live, at least, to be expected to have written it down."""
 
@@ -39,6 +43,24 @@ class Trouble:
     ended: float
 
 
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """From when to when the bot was not in a channel."""
+
+    channel: str
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """The bot has posted or edited something of a broadcast in a channel: it follows it there."""
+
+    at: float
+    channel: str
+    broadcast: int
+
+
 class Witness:
     """Writes down what it sees; decides nothing."""
 
@@ -48,6 +70,8 @@ class Witness:
         """Each as it was posted."""
         self.deleted: set[str] = set()
         self.troubles: list[Trouble] = []
+        self.absences: list[Absence] = []
+        self.signs: list[Sign] = []
         self._slack = slack
         self._kit = kit
         self._broadcasts = {each.meeting_id: each for each in broadcasts}
@@ -59,19 +83,30 @@ class Witness:
         """There was some from then on until now."""
         self.troubles.append(Trouble(began, self._kit.clock.now()))
 
+    def absence(self, channel: str, began: float) -> None:
+        """There was one from then on until now."""
+        self.absences.append(Absence(channel, began, self._kit.clock.now()))
+
+    def follows_all(self, channel: str) -> None:
+        """It is certain now, without a sign."""
+        now = self._kit.clock.now()
+        self.signs += [Sign(now, channel, each.number) for each in self._broadcasts.values()]
+
     def _hear(self, event: Event) -> None:
         message = event.subject
         if not isinstance(message, Message) or message.ephemeral_to is not None:
             return
         if event.kind is EventKind.MESSAGE_DELETED:
             self.deleted.add(message.ts)
-        elif event.kind is EventKind.MESSAGE_POSTED and message.channel in self._slack.workspace.channels:
-            self._posted(message)
-
-    def _posted(self, message: Message) -> None:
-        about = about_what(message)
-        if about is None:
             return
+        about = about_what(message)
+        if about is None or message.channel not in self._slack.workspace.channels:
+            return
+        self.signs.append(Sign(self._kit.clock.now(), message.channel, about[0]))
+        if event.kind is EventKind.MESSAGE_POSTED:
+            self._posted(message, about)
+
+    def _posted(self, message: Message, about: tuple[int, int]) -> None:
         if message.thread_ts is None:
             self.cards.append(message)
             return
@@ -89,6 +124,7 @@ class Witness:
 
     def _see(self, call: Call) -> None:
         """Only what was asked and answered within one move, with no fault in the way, says what the bot knows."""
+        self._see_list(call)
         found = _LOOK.search(call.path)
         broadcast = self._broadcasts.get(found[1]) if found else None
         if found is None or broadcast is None or self._kit.fault is not Fault.NONE:
@@ -102,6 +138,15 @@ class Witness:
             self._not_found[broadcast.meeting_id] = move.number
         elif call.status == 200 and (asked_for_livestream or self._was_not_found(broadcast)):
             broadcast.looks.append((call.at, move.number))
+
+    def _see_list(self, call: Call) -> None:
+        found = _LIST.search(call.path)
+        if found is None or call.status != 200 or self._kit.fault is not Fault.NONE:
+            return
+        began = call.at - call.ms / 1000 * self._kit.clock.speed - _LISTING_SECONDS
+        for each in self._broadcasts.values():
+            if each.now.state in _LISTED[found[1]] and each.now.began < began:
+                each.listed.append((call.at, each.now.number))
 
     def _was_not_found(self, broadcast: Broadcast) -> bool:
         return self._not_found.pop(broadcast.meeting_id, None) == broadcast.now.number
