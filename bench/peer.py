@@ -108,7 +108,7 @@ class Peer:
                 "bot_id": "B1",
             }
             return {"ok": True, "url": "https://bench.slack.com/", "is_enterprise_install": False, **who}
-        return {"ok": True}
+        return {"ok": True, "ts": "1700000000.000001"}
 
 
 class _Connection(asyncio.Protocol):
