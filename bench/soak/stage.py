@@ -25,7 +25,7 @@ from bot.serving import listen, serving
 
 DISCONNECT_SECONDS = 4.0
 _SETTLE_SECONDS = 120.0
-_REST_SECONDS = 20.0
+_REST_SECONDS = 75.0
 """By then kept-alive connections, and the WebSockets that linger after a renewal, are closed."""
 REPOSITORY = Path(__file__).parents[2]
 
