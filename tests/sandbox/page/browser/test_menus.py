@@ -1,5 +1,6 @@
 """Menus: of a card, of a message, of a channel; with a mouse, with keys, and when what is below them changes."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -37,12 +38,12 @@ def edit(sandbox: Sandbox, message: Message, *blocks: dict[str, Any]) -> None:
     sandbox.slack.workspace.edit(message, message.text, blocks, edited)
 
 
-async def clicks(tab: Tab) -> list[Any]:
+async def clicks(tab: Tab) -> asyncio.Queue[Any]:
     """From now on the clicks that are sent to the server, which answers that all is well."""
-    sent: list[Any] = []
+    sent: asyncio.Queue[Any] = asyncio.Queue()
 
     async def take(route: Any) -> None:
-        sent.append(route.request.post_data_json)
+        sent.put_nowait(route.request.post_data_json)
         await route.fulfill(json={"outcome": "ok"})
 
     await tab.page.route("**/api/clicks", take)
@@ -64,7 +65,8 @@ async def test_a_cards_menu_is_named_and_says_what_each_choice_means(tab: Tab, s
     await expect(menu(tab).get_by_role("menuitem")).to_have_text(["QuieterAbout Quieter", "UnfollowAbout Unfollow"])
     await menu(tab).get_by_role("menuitem", name="Unfollow").click()
     await expect(menu(tab)).to_have_count(0)
-    [click] = sent
+    click = await asyncio.wait_for(sent.get(), 10)
+    assert sent.empty()
     assert (click["action_id"], click["value"], click["block_id"]) == ("follow_menu", "Unfollow", "card")
 
 
@@ -93,7 +95,8 @@ async def test_an_open_menu_outlives_an_edit_of_its_card(tab: Tab, sandbox: Sand
     await expect(menu(tab).get_by_role("menuitem", name="Unfollow")).to_be_focused()
     await tab.page.keyboard.press("Enter")
     await expect(tab.latest.get_by_role("button", name="More actions")).to_be_focused()
-    assert [click["value"] for click in sent] == ["Unfollow"]
+    assert (await asyncio.wait_for(sent.get(), 10))["value"] == "Unfollow"
+    assert sent.empty()
 
 
 async def test_an_open_menu_goes_when_its_button_goes(tab: Tab, sandbox: Sandbox, room: str) -> None:
