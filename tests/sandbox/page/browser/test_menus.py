@@ -116,6 +116,7 @@ async def test_an_open_menu_stays_with_its_card_when_messages_arrive(tab: Tab, s
     for number in range(12):
         post(sandbox, room, f"Line {number}", blocks=card("Earlier"))
     post(sandbox, room, blocks=card("Quieter", block="last"))
+    await expect(tab.messages).to_have_count(13)
     opener = tab.latest.get_by_role("button", name="More actions")
     await opener.press("Enter")
     last = tab.messages.nth(12)
