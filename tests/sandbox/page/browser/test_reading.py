@@ -150,6 +150,7 @@ async def test_the_latest_message_stays_in_sight_unless_one_reads_older_ones(
     """At the end the list follows; elsewhere a button tells of new messages and leads there."""
     for number in range(40):
         post(sandbox, room, f"line {number}")
+    await expect(tab.messages).to_have_count(40)
     await expect(tab.latest).to_be_in_viewport()
     await tab.page.locator("#messages").evaluate("(list) => { list.scrollTop = 0; }")
     await asyncio.sleep(0.1)
