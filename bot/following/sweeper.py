@@ -2,9 +2,8 @@
 
 What the list contradicts is looked at at once, by whichever replica gets to it; what it confirms is not looked at for a
 while. So the cost follows the number of livestreams that do something, not of meetings that are followed, and one that
-begins is seen as soon where one meeting is followed as where thousands are. Where the
-list cannot be had, or does not say all, each meeting comes due by itself, and they are looked at one by one as far as
-the budget goes.
+begins is seen as soon where one meeting is followed as where thousands are. Where the list cannot be had, or does not
+say all, each meeting comes due by itself, and they are looked at one by one as far as the budget goes.
 """
 
 import asyncio

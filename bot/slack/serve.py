@@ -37,6 +37,9 @@ def listener(services: Services, handler: Handler) -> Listener:
         except NotUnderstood as nobody_to_answer:
             log.warning("not_understood", detail=nobody_to_answer.detail)
             return
+        except Exception:
+            log.exception("broken")
+            return
         await _serve(services, request, handler)
 
     return listen
@@ -66,6 +69,9 @@ def event_listener(services: Services, handler: EventHandler) -> EventListener:
             event = read_event(body, context.bot_user_id)
         except NotUnderstood as error:
             log.warning("not_understood", detail=error.detail)
+            return
+        except Exception:
+            log.exception("broken")
             return
         await _take_notice(services, event, handler)
 

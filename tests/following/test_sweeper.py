@@ -188,12 +188,7 @@ async def test_live_ones_cost_their_line_in_the_list(swept: Swept) -> None:
 
 async def test_after_a_gap(swept: Swept) -> None:
     """Where no list was read for longer than the grace time, what is live is looked at: it may be another run."""
-    await swept.follow()
-    swept.say("LIVE", began=0)
-    await swept.passes(60)
-    swept.tracked.quota_wait = 90
-    assert await swept.tracked.store.sweeping.settle([ONE], "live", failures=3, look_in=900) == 1
-    await swept_for(swept, 90)
+    await live_until_a_gap(swept)
     swept.say("LIVE", began=140)
     swept.tracked.quota_wait = 0
     await swept.passes(30)
@@ -239,12 +234,7 @@ async def test_no_list_any_more(swept: Swept) -> None:
 
 async def test_after_a_gap_in_an_unknown_run(swept: Swept) -> None:
     """What a list says meanwhile does not make it the known one."""
-    await swept.follow()
-    swept.say("LIVE", began=0)
-    await swept.passes(60)
-    swept.tracked.quota_wait = 90
-    assert await swept.tracked.store.sweeping.settle([ONE], "live", failures=3, look_in=900) == 1
-    await swept_for(swept, 90)
+    await live_until_a_gap(swept)
     swept.say("LIVE")
     swept.tracked.quota_wait = 0
     await swept.passes(60)
@@ -327,6 +317,16 @@ async def test_no_room(swept: Swept) -> None:
     await swept.passes(15)
 
     assert swept.lists.pages > before
+
+
+async def live_until_a_gap(swept: Swept) -> None:
+    """It was live in a run that is known, and then no list was read for a minute and a half."""
+    await swept.follow()
+    swept.say("LIVE", began=0)
+    await swept.passes(60)
+    swept.tracked.quota_wait = 90
+    assert await swept.tracked.store.sweeping.settle([ONE], "live", failures=3, look_in=900) == 1
+    await swept_for(swept, 90)
 
 
 async def swept_for(swept: Swept, seconds: float) -> None:

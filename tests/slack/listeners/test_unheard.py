@@ -65,6 +65,17 @@ async def test_a_mistake_of_ours(world: World, mocker: MockerFixture) -> None:
     assert "broken_here" in line["exception"]
 
 
+async def test_a_mistake_of_ours_with_a_click(world: World, mocker: MockerFixture) -> None:
+    """It is acknowledged, since Slack has done nothing wrong, and has its traceback in the log, too."""
+    mocker.patch("bot.slack.serve.read_request", side_effect=broken_here)
+    async with world.bot():
+        delivery = await world.slack.command("help")
+        line = await world.logged("broken")
+
+    assert delivery.acked
+    assert "broken_here" in line["exception"]
+
+
 def broken_here(*args: object) -> None:
     raise KeyError("mine")
 
