@@ -20,6 +20,7 @@ from bot.errors import ConfigurationError, RealtimeKitError
 from bot.following.allowance import Allowance
 from bot.following.engine import Engine
 from bot.metrics import Metrics
+from bot.readiness import Check
 from bot.realtimekit.client import OnCall, RealtimeKit, open_http
 from bot.realtimekit.lookup import Lookup, look_up
 from bot.realtimekit.quota import Quota
@@ -37,7 +38,7 @@ from bot.slack.signature import Signatures
 from bot.slack.socket import SocketMode
 from bot.slack.work import Work
 from bot.store.opening import open_store
-from bot.web import Check, Webhooks, create_web
+from bot.web import Webhooks, create_web
 
 DRAIN_SECONDS = 15.0
 _MANY = 65_536

@@ -1,7 +1,7 @@
 """The bot's own HTTP server: Slack's requests, RealtimeKit's webhooks, health and metrics."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from bot import metrics as metrics_format
 from bot.errors import StoreUnreachable
 from bot.metrics import Metrics
+from bot.readiness import Check, Readiness
 from bot.realtimekit import webhook
 from bot.realtimekit.webhook import Forged, KeyUnreachable, NotJson, WebhookKey
 from bot.slack.bolt import dispatch
@@ -24,16 +25,11 @@ from bot.slack.signature import Disbelieved, Signatures
 
 LONGEST_BODY = 1024 * 1024
 BODY_SECONDS = 5.0
-CHECK_SECONDS = 3.0
-"""Less than Kubernetes' probe and Prometheus wait for an answer."""
 ALIVE = b"ok\n"
 """What /healthz says."""
 WEBHOOK_PATH = "/realtimekit/webhooks"
 WEBHOOK_SECONDS = 2.7
 """RealtimeKit gives up after three seconds."""
-
-Check = Callable[[], Awaitable[str | None]]
-"""What is not ready, in a sentence, or None."""
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +68,7 @@ def create_web(
     async def healthz(request: Request) -> Response:
         return PlainTextResponse(ALIVE)
 
-    readiness = _Readiness(checks, metrics)
+    readiness = Readiness(checks, metrics)
 
     async def readyz(request: Request) -> Response:
         problems = await readiness.problems(without=request.query_params.getlist("exclude"))
@@ -89,44 +85,6 @@ def create_web(
     if webhooks is not None:
         routes.append(Route(WEBHOOK_PATH, _realtimekit_webhooks(webhooks, metrics), methods=["POST"]))
     return Starlette(routes=routes)
-
-
-class _Readiness:
-    """Makes all checks at once, waits for each no longer than CHECK_SECONDS, and sets the metric."""
-
-    def __init__(self, checks: Mapping[str, Check], metrics: Metrics) -> None:
-        self._checks = checks
-        self._metrics = metrics
-        self._under_way: dict[str, tuple[asyncio.Task[str | None], float]] = {}
-
-    async def problems(self, without: Collection[str] = ()) -> dict[str, str]:
-        """What is not ready, by the check's name. Those in `without` are not made; unknown names there are ignored."""
-        names = [name for name in self._checks if name not in without]
-        found = await asyncio.gather(*map(self._problem, names))
-        return {name: problem for name, problem in zip(names, found, strict=True) if problem}
-
-    async def _problem(self, name: str) -> str | None:
-        task, deadline = self._begun(name)
-        # It goes on when it is late: to cancel it would take until a locked database lets go.
-        await asyncio.wait([task], timeout=max(0, deadline - asyncio.get_running_loop().time()))
-        problem = task.result() if task.done() else f"It did not answer within {CHECK_SECONDS:g} seconds."
-        self._metrics.ready.labels(name).set(not problem)
-        return problem
-
-    def _begun(self, name: str) -> tuple[asyncio.Task[str | None], float]:
-        """The check, and when it is late. One that hangs is shared by all who ask, so that it hangs once."""
-        if name not in self._under_way:
-            task = asyncio.create_task(self._made(name), name=f"check of {name}")
-            self._under_way[name] = task, asyncio.get_running_loop().time() + CHECK_SECONDS
-            task.add_done_callback(lambda _: self._under_way.pop(name))
-        return self._under_way[name]
-
-    async def _made(self, name: str) -> str | None:
-        try:
-            return await self._checks[name]()
-        except Exception:
-            log.exception("check_broke", check=name)
-            return "The check itself broke: see the log."
 
 
 class _Endpoint:

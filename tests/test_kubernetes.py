@@ -22,11 +22,12 @@ from bot.app import DRAIN_SECONDS
 from bot.config import Settings, load
 from bot.errors import ConfigurationError, StoreUnreachable
 from bot.metrics import Metrics
+from bot.readiness import CHECK_SECONDS
 from bot.sandbox.bot_process import Mode
 from bot.sandbox.realtimekit import seeds
 from bot.serving import serving
 from bot.store import migrating
-from bot.web import CHECK_SECONDS, create_web
+from bot.web import create_web
 from tests.conftest import World
 from tests.deploying import REQUIRED, ROOT, SETTINGS, code_block, dockerfile, documents
 
