@@ -1,8 +1,7 @@
 """Compares what was told with what really happened. Pure, and written without a look at how the bot decides.
 
-What an honest judge may ask for: what Cloudflare has told the bot while it was well, and then confirmed, and what it
-lived on after, it knows and has to tell. What was shorter it may have seen or not. What it tells must have been so,
-must come in an order that is possible, and once.
+What the bot certainly knows (`knowledge.py`) it has to tell. What it tells must have been so, must come in an order
+that is possible, and once.
 """
 
 from collections import defaultdict
@@ -11,8 +10,9 @@ from dataclasses import dataclass, field
 
 from tests.chaos.absences import attendance, owed
 from tests.chaos.broadcasts import Broadcast, Move, State
+from tests.chaos.knowledge import Knowledge
 from tests.chaos.silences import LATEST_SECONDS, TELLS, silence
-from tests.chaos.witness import LIVES_ON_SECONDS, Absence, Sign, Told, Trouble
+from tests.chaos.witness import Absence, Sign, Told, Trouble
 
 MISSING, TWICE, ORDER, UNTRUE, LATE = "missing", "twice", "out of order", "untrue", "late"
 SLACKNESS = 5.0
@@ -83,8 +83,12 @@ def judged(evidence: Evidence) -> list[Violation]:
 def demanded(evidence: Evidence) -> int:
     """How many states had to be told of, in all channels: what "nothing is missing" stands for."""
     hears = [channel for channel in evidence.channels if not channel.closes and not channel.quiet]
-    judges = [_Judge(evidence, channel, each, []) for channel in hears for each in evidence.broadcasts]
-    return sum(len(judge.seen_for_sure()) for judge in judges)
+    return len(hears) * sum(len(known_of(each, evidence).states()) for each in evidence.broadcasts)
+
+
+def known_of(broadcast: Broadcast, evidence: Evidence) -> Knowledge:
+    """What the bot certainly knows of it."""
+    return Knowledge(broadcast, evidence.troubles, evidence.grace)
 
 
 def demanded_after_absence(evidence: Evidence) -> int:
@@ -121,6 +125,7 @@ class _Judge:
         self._broadcast = broadcast
         self._moves = broadcast.moves
         self._told = told
+        self._known = known_of(broadcast, evidence)
 
     def all(self) -> Iterable[tuple[str, str]]:
         if self._channel.quiet:
@@ -174,7 +179,7 @@ class _Judge:
             return True  # what it ends is the run before, and this is how it was found out
         if move.state is not State.OFF:
             return False
-        live = {number for _, number in self._sure_looks() if self._moves[number].state is State.LIVE}
+        live = {number for _, number in self._known.looks() if self._moves[number].state is State.LIVE}
         since = move.began
         for earlier in reversed(self._moves[: move.number]):
             if earlier.number in live or (before and earlier.number < before.move):
@@ -225,7 +230,7 @@ class _Judge:
         return thread in self._evidence.deleted
 
     def _missing(self) -> Iterable[tuple[str, str]]:
-        for move in self.seen_for_sure():
+        for move in self._known.states():
             told = [each for each in self._told if each.move <= move.number]
             # The end of what was live in this move, as the next run has brought it to light.
             if told and told[-1].kind == "ended" and told[-1].move == move.number and move.state is not State.OFF:
@@ -248,47 +253,6 @@ class _Judge:
                 over = last is not None and last.kind == "ended" and self._moves[last.move].run == move.run
                 return over or (last is not None and last.kind == "errored")
         return last is None or last.kind == "ended"
-
-    def seen_for_sure(self) -> list[Move]:
-        """Seen, and confirmed by another look or by a list; off the air, and twice a grace time apart."""
-        looks, confirmed = self._by_state(self._sure_looks()), self._by_state(self._sure(self._broadcast.listed))
-        seen = []
-        for first, times in looks.items():
-            move, last = self._moves[first], max([*times, *confirmed[first]])
-            if move.state is not State.OFF:
-                seen += [move] if last > times[0] else []
-            elif any(at - times[0] >= self._evidence.grace and last - at >= SLACKNESS for at in times):
-                seen.append(self._moves[self._lasts(first)])
-        return seen
-
-    def _by_state(self, answers: Iterable[tuple[float, int]]) -> dict[int, list[float]]:
-        """The times of answers by the first move of the state that they are about."""
-        times: dict[int, list[float]] = defaultdict(list)
-        for at, number in answers:
-            times[self._begins(number)].append(at)
-        return times
-
-    def _sure_looks(self) -> list[tuple[float, int]]:
-        return self._sure(self._broadcast.looks)
-
-    def _sure(self, answers: Iterable[tuple[float, int]]) -> list[tuple[float, int]]:
-        troubles = self._evidence.troubles
-        return [
-            (at, number)
-            for at, number in answers
-            if not any(each.began - LIVES_ON_SECONDS < at < each.ended for each in troubles)
-        ]
-
-    def _begins(self, number: int) -> int:
-        """The first of the moves in a row in which it was off the air; of any other, the move itself."""
-        while number > 0 and self._moves[number].state is self._moves[number - 1].state is State.OFF:
-            number -= 1
-        return number
-
-    def _lasts(self, number: int) -> int:
-        while number + 1 < len(self._moves) and self._moves[number + 1].state is State.OFF:
-            number += 1
-        return number
 
 
 def _right_reason(told: Told, moves: Sequence[Move]) -> bool:

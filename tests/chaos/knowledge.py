@@ -1,0 +1,66 @@
+"""What the bot certainly knows of a broadcast. Pure.
+
+An honest judge may ask for what Cloudflare has told it while it was well, and then confirmed, and what it lived on
+after. What was shorter it may have seen or not.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from tests.chaos.broadcasts import Broadcast, Move, State
+from tests.chaos.witness import LIVES_ON_SECONDS, Trouble
+
+_CONFIRMED_SECONDS = 5.0
+"""After a look that showed the end, another answer has to come, so that the look is over and written down."""
+
+
+class Knowledge:
+    """Of one broadcast; `grace` is in sandbox seconds."""
+
+    def __init__(self, broadcast: Broadcast, troubles: Sequence[Trouble], grace: float) -> None:
+        self._moves = broadcast.moves
+        self._looks = broadcast.looks
+        self._listed = broadcast.listed
+        self._troubles = troubles
+        self._grace = grace
+
+    def looks(self) -> list[tuple[float, int]]:
+        """The looks with no trouble in the way: when, and the number of the move that each saw."""
+        return self._sure(self._looks)
+
+    def states(self) -> list[Move]:
+        """Seen, and confirmed by another look or by a list; off the air, and twice a grace time apart."""
+        looks, confirmed = self._by_state(self.looks()), self._by_state(self._sure(self._listed))
+        seen = []
+        for first, times in looks.items():
+            move, last = self._moves[first], max([*times, *confirmed[first]])
+            if move.state is not State.OFF:
+                seen += [move] if last > times[0] else []
+            elif any(at - times[0] >= self._grace and last - at >= _CONFIRMED_SECONDS for at in times):
+                seen.append(self._moves[self._lasts(first)])
+        return seen
+
+    def _sure(self, answers: Iterable[tuple[float, int]]) -> list[tuple[float, int]]:
+        return [
+            (at, number)
+            for at, number in answers
+            if not any(each.began - LIVES_ON_SECONDS < at < each.ended for each in self._troubles)
+        ]
+
+    def _by_state(self, answers: Iterable[tuple[float, int]]) -> dict[int, list[float]]:
+        """The times of answers by the first move of the state that they are about."""
+        times: dict[int, list[float]] = defaultdict(list)
+        for at, number in answers:
+            times[self._begins(number)].append(at)
+        return times
+
+    def _begins(self, number: int) -> int:
+        """The first of the moves in a row in which it was off the air; of any other, the move itself."""
+        while number > 0 and self._moves[number].state is self._moves[number - 1].state is State.OFF:
+            number -= 1
+        return number
+
+    def _lasts(self, number: int) -> int:
+        while number + 1 < len(self._moves) and self._moves[number + 1].state is State.OFF:
+            number += 1
+        return number
