@@ -22,7 +22,7 @@ from bot.config import Settings
 from bot.sandbox.bot_process import Mode, settings_for
 from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import RealtimeKit
-from bot.sandbox.slack import ANN, GENERAL, Message, Outcome, Slack
+from bot.sandbox.slack import ANN, GENERAL, Delivery, Message, Outcome, Slack
 from bot.serving import listen, serving
 
 # Machines are noisy, so no example has a deadline; in CI everybody gets the same examples.
@@ -97,13 +97,22 @@ class World:
 
     async def ask(self, text: str, *, user: str = ANN, channel: str = GENERAL) -> Message:
         """Type `/livestream ...` and wait for the private answer."""
-        self.seen |= {message.ts for message in self.slack.workspace.every_message()}
-        delivery = await self.slack.command(text, user=user, channel=channel)
+        self.look()
+        return await self.answer(await self.slack.command(text, user=user, channel=channel))
+
+    async def answer(self, delivery: Delivery) -> Message:
+        """The private answer to a command or a click, through its response_url."""
         assert delivery.outcome is Outcome.OK, delivery
-        return await self.next_message(lambda message: message.ephemeral_to == user)
+        return await self.slack.wait_for_message(
+            lambda message: message.trigger_id == delivery.trigger_id and message.ephemeral_to is not None, timeout=15
+        )
+
+    def look(self) -> None:
+        """See every message that is there."""
+        self.seen |= {message.ts for message in self.slack.workspace.every_message()}
 
     async def next_message(self, predicate: Callable[[Message], bool]) -> Message:
-        """The next message that fits and was not there before the last `ask`."""
+        """The next message that fits and was not there at the last `look`."""
         return await self.slack.wait_for_message(
             lambda message: message.ts not in self.seen and predicate(message), timeout=15
         )

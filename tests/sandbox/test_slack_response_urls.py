@@ -28,7 +28,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 def issued(slack: Slack, original: Message | None = None) -> str:
     """A response_url as a command of Ann's (or her click in `original`) comes with."""
     urls: ResponseUrls = slack.response_urls
-    return slack.base_url + urls.issue("actions" if original else "commands", GENERAL, ANN, original)
+    return slack.base_url + urls.issue("1.2.3", "actions" if original else "commands", GENERAL, ANN, original)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def test_ephemeral_by_default(slack: Slack, client: AsyncWebhookClient) ->
     """Only the person who used the command sees the response."""
     assert told(await client.send(text="hello")) == (200, "ok")
 
-    assert [message.text for message in slack.messages(GENERAL, ANN)] == ["hello"]
+    assert [(message.text, message.trigger_id) for message in slack.messages(GENERAL, ANN)] == [("hello", "1.2.3")]
     assert not slack.messages(GENERAL, BEN)
 
 

@@ -36,7 +36,7 @@ class Desk:
 
     def request(self, channel: str = GENERAL, original: Shown | None = None) -> Request:
         """What Ann typed, or pressed on the original."""
-        path = self.slack.response_urls.issue("actions" if original else "commands", channel, ANN, original)
+        path = self.slack.response_urls.issue("1.2.3", "actions" if original else "commands", channel, ANN, original)
         return Request(
             "command",
             self.slack.workspace.team.id,

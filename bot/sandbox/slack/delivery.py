@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -40,13 +40,14 @@ class Envelope(StrEnum):
 class Delivery:
     """How a payload was received: HTTP status (none without an answer, or over a WebSocket), milliseconds, outcome.
 
-    `body` is what the acknowledgement carried.
+    `body` is what the acknowledgement carried; `trigger_id` is that of the command or click.
     """
 
     outcome: Outcome
     ack_ms: float
     status: int | None = None
     body: Payload | None = None
+    trigger_id: str | None = field(default=None, repr=False)
 
     @property
     def acked(self) -> bool:
@@ -87,7 +88,7 @@ class Courier:
         self._log.body(name, json.dumps(body, ensure_ascii=False) if body else "")
         error = None if outcome is Outcome.OK else outcome.value
         self._log.call(Call(Direction.SLACK_TO_BOT, name, status, error, ms, started))
-        return Delivery(outcome, ms, status, body)
+        return Delivery(outcome, ms, status, body, payload.get("trigger_id"))
 
     async def close(self) -> None:
         """Close the connections to the bot's HTTP server."""

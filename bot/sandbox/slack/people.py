@@ -59,8 +59,8 @@ class People:
         return await self._courier.deliver(Envelope.INTERACTIVE, f"message_action {callback_id}", payload)
 
     def _occasion(self, user: str, channel: str, kind: str, original: Message | None = None) -> Occasion:
-        path = self._response_urls.issue(kind, channel, user, original)
         trigger_id = f"{secrets.randbelow(10**13)}.{secrets.randbelow(10**12)}.{secrets.token_hex(16)}"
+        path = self._response_urls.issue(trigger_id, kind, channel, user, original)
         people, channels = self._workspace.users, self._workspace.channels
         return Occasion(people[user], channels[channel], trigger_id, f"{self.base_url}{path}")
 
@@ -78,7 +78,8 @@ class People:
         except Refusal:
             return
         in_channel = body.get("response_type") == "in_channel"
-        self._response_urls.say(occasion.channel.id, content, None if in_channel else occasion.user.id)
+        only_to = None if in_channel else occasion.user.id
+        self._response_urls.say(occasion.trigger_id, occasion.channel.id, content, only_to)
 
     def _slackbot(self, channel: str, user: str, text: str) -> None:
         self._workspace.post(Message(channel, self._ts(), SLACKBOT, text, ephemeral_to=user))

@@ -28,6 +28,7 @@ _STATUS = {"expired_url": 404, "used_url": 404, "channel_not_found": 404, "chann
 class ResponseUrl:
     """What one URL stands for: who did something, where, and the message that it was done in, if any."""
 
+    trigger_id: str
     channel: str
     user: str
     original_ts: str | None
@@ -45,11 +46,12 @@ class ResponseUrls:
         self._unreachable = unreachable
         self._urls: OrderedDict[str, ResponseUrl] = OrderedDict()
 
-    def issue(self, kind: str, channel: str, user: str, original: Message | None = None) -> str:
+    def issue(self, trigger_id: str, kind: str, channel: str, user: str, original: Message | None = None) -> str:
         """The path of a new URL; `kind` is `commands` or `actions`."""
         token = secrets.token_urlsafe(18)
         expires_at = self._front.clock.now() + LIFETIME
-        self._urls[token] = ResponseUrl(channel, user, original.ts if original else None, expires_at)
+        original_ts = original.ts if original else None
+        self._urls[token] = ResponseUrl(trigger_id, channel, user, original_ts, expires_at)
         if len(self._urls) > KEPT_URLS:
             self._urls.popitem(last=False)
         return f"/{kind}/{token}"
@@ -102,13 +104,22 @@ class ResponseUrls:
         in_channel = payload.get("response_type") == "in_channel"
         thread_ts = payload.get("thread_ts")
         only_to = None if in_channel else url.user
-        self.say(url.channel, content, only_to, thread_ts if isinstance(thread_ts, str) else None)
+        in_thread = thread_ts if isinstance(thread_ts, str) else None
+        self.say(url.trigger_id, url.channel, content, only_to, in_thread)
 
-    def say(self, channel: str, content: Content, only_to: str | None, thread_ts: str | None = None) -> Message:
+    def say(
+        self, trigger_id: str, channel: str, content: Content, only_to: str | None, thread_ts: str | None = None
+    ) -> Message:
         """Post for the app into any channel: responses need no membership."""
-        ts = self._workspace.next_ts(self._front.clock.now())
         message = Message(
-            channel, ts, self._author, content.text, content.blocks, ephemeral_to=only_to, thread_ts=thread_ts
+            channel,
+            self._workspace.next_ts(self._front.clock.now()),
+            self._author,
+            content.text,
+            content.blocks,
+            ephemeral_to=only_to,
+            thread_ts=thread_ts,
+            trigger_id=trigger_id,
         )
         return self._workspace.post(message)
 

@@ -58,7 +58,8 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as it is now. `ephemeral_to` is the only person who sees it; `edited` is the ts of the last edit."""
+    """A message as it is now. `ephemeral_to` is the only person who sees it; `edited` is the ts of the last edit;
+    `trigger_id` is that of the command or click that it was posted in answer to, through its response_url."""
 
     channel: str
     ts: str
@@ -71,6 +72,7 @@ class Message:
     edited: str | None = None
     deleted: bool = False
     client_msg_id: str | None = field(default=None, repr=False)
+    trigger_id: str | None = field(default=None, repr=False)
 
     @property
     def in_channel(self) -> bool:

@@ -38,9 +38,7 @@ async def choose(world: World, card: Message, choice: Choice, *, user: str = ANN
 
 async def told(world: World, card: Message, choice: Choice, *, user: str = ANN) -> str:
     """Choose from the menu of a card, and read what is answered."""
-    world.seen |= {message.ts for message in world.slack.workspace.every_message()}
-    await choose(world, card, choice, user=user)
-    return (await world.next_message(lambda message: message.ephemeral_to == user)).text
+    return (await world.answer(await choose(world, card, choice, user=user))).text
 
 
 async def changed(world: World, card: Message, fits: Callable[[Message], bool]) -> Message:

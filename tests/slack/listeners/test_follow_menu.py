@@ -4,7 +4,7 @@ import pytest
 
 from bot.errors import NotFollowed
 from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import ANN, BEN, Message
+from bot.sandbox.slack import BEN, Message
 from bot.slack import cards, follow_words
 from bot.slack.messages import Choice
 from tests.conftest import World
@@ -68,11 +68,9 @@ async def test_option_of_another_version(connected: World, value: str) -> None:
     _, card = await follow(connected)
     set_values(card, value)
 
-    await connected.slack.click(card, cards.FOLLOW_MENU, value=value)
-    answer = await connected.next_message(
-        lambda message: message.ephemeral_to == ANN and "another version" in message.text
-    )
+    answer = await connected.answer(await connected.slack.click(card, cards.FOLLOW_MENU, value=value))
 
+    assert "another version" in answer.text
     assert "Type `/livestream` and the meeting ID" in answer.text
 
 

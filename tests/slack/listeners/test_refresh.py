@@ -77,8 +77,7 @@ async def test_public_card_in_an_outage(connected: World) -> None:
     card = await post_card(connected, seeds.LIVE)
     connected.kit.fault = Fault.SERVER_ERROR
 
-    await connected.slack.click(card, cards.REFRESH, user=BEN)
-    told = await connected.next_message(lambda message: message.ephemeral_to == BEN)
+    told = await connected.answer(await connected.slack.click(card, cards.REFRESH, user=BEN))
 
     assert told.text == Unreachable().sentence
     assert card in connected.slack.messages(GENERAL, ANN)

@@ -43,8 +43,7 @@ async def test_follow_again(connected: World) -> None:
     await connected.ask(f"unfollow {seeds.LIVE}")
     over = await changed(connected, card, lambda message: "no longer followed" in message.text)
 
-    await connected.slack.click(over, cards.FOLLOW_AGAIN, user=BEN)
-    answer = await connected.next_message(lambda message: message.ephemeral_to == BEN)
+    answer = await connected.answer(await connected.slack.click(over, cards.FOLLOW_AGAIN, user=BEN))
     new = await connected.next_message(lambda message: is_public(message) and message.ts != card.ts)
 
     assert answer.text.startswith("This channel follows *Launch keynote* from now on.")
