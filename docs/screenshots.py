@@ -14,7 +14,6 @@ from tests.sandbox.page.browser.chromium import chromium, running_chromium
 
 IMAGES = Path(__file__).parent / "images"
 DESKTOP: ViewportSize = {"width": 1440, "height": 900}
-PHONE: ViewportSize = {"width": 400, "height": 800}
 
 
 async def main() -> None:
@@ -36,9 +35,6 @@ async def main() -> None:
         await page.locator("#composer textarea").focus()
         await page.screenshot(path=IMAGES / "sandbox.png")
         await page.locator("#message-list > .message", has_text="Launch keynote").screenshot(path=IMAGES / "card.png")
-        phone = await open_page(browser, sandbox, PHONE)
-        await phone.locator("#message-list > .message").first.wait_for()
-        await phone.screenshot(path=IMAGES / "phone.png")
         await show_more(page)
         await page.screenshot(path=IMAGES / "sandbox-dark.png")
         await page.get_by_role("button", name="Let Cloudflare work again").click()
