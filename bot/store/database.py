@@ -10,6 +10,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -29,6 +30,8 @@ _NO_SLOT = -1
 _BUGS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
 # insufficient_privilege: taken away while the bot runs. The driver has it among the programmer's mistakes.
 _NO_RIGHTS = "42501"
+# And this one too: a newer version has changed a table, which a statement had been prepared for. It is prepared anew.
+_PREPARED_BEFORE = AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError
 
 
 class Database:
@@ -162,6 +165,11 @@ def _unreachable() -> Iterator[None]:
     try:
         yield
     except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
-        if isinstance(error, _BUGS) and getattr(error.orig, "sqlstate", None) != _NO_RIGHTS:
+        if isinstance(error, _BUGS) and not _happens(error.orig):
             raise
         raise StoreUnreachable(detail=f"{type(error).__name__}: {getattr(error, 'orig', None) or error}") from error
+
+
+def _happens(error: BaseException | None) -> bool:
+    """Whether it comes from what others do to the database, though it looks like a mistake of ours."""
+    return isinstance(error, _PREPARED_BEFORE) or getattr(error, "sqlstate", None) == _NO_RIGHTS

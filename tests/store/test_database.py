@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from bot.errors import BotError, StoreUnreachable
 from bot.store.address import parse
 from bot.store.database import Database, connect
+from bot.store.migrating import migrate
 from bot.store.store import Store
 from bot.store.tables import budget
 from tests.postgres import GUARDED, PASSWORD, Postgres
@@ -71,6 +72,22 @@ async def test_postgresql_restarts(postgres: Postgres, postgres_url: str, postgr
     await postgres.disconnect_all(postgres_database)
 
     assert await store.check() is None
+    assert len(await store.follows.in_channel(TEAM, CHANNEL)) == 1
+    await store.close()
+
+
+async def test_a_newer_version_changes_a_table(postgres: Postgres, new_postgres_url: str) -> None:
+    """What PostgreSQL had prepared for the table of before is no mistake of ours: the next transaction succeeds."""
+    await migrate(parse(new_postgres_url))
+    store = Store(Database(connect(parse(new_postgres_url))))
+    await follow(store)
+    await store.follows.in_channel(TEAM, CHANNEL)
+
+    name = str(parse(new_postgres_url).database)
+    await postgres.execute("ALTER TABLE follows ALTER COLUMN reason TYPE varchar(99)", database=name)
+
+    with pytest.raises(StoreUnreachable):
+        await store.follows.in_channel(TEAM, CHANNEL)
     assert len(await store.follows.in_channel(TEAM, CHANNEL)) == 1
     await store.close()
 
