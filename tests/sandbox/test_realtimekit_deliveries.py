@@ -85,6 +85,18 @@ async def test_the_log_says_how_each_delivery_went(kit: RealtimeKit, receiver: R
     assert heard == list(kit.deliveries)
 
 
+@pytest.mark.usefixtures("delivering")
+async def test_what_has_ended_does_not_wait(kit: RealtimeKit) -> None:
+    """Who hears of a delivery's end counts only the others: after the last one nobody is told to count again."""
+    waiting: list[int] = []
+    kit.on_delivery.append(lambda _: waiting.append(kit.deliveries_waiting))
+
+    kit.go_live(kit.add_meeting("Weekly sync").id)
+    await kit.deliveries_settled()
+
+    assert waiting == [1, 0]
+
+
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 429])
 @pytest.mark.usefixtures("delivering")
 async def test_what_is_refused_below_500_is_not_tried_again(kit: RealtimeKit, receiver: Receiver, status: int) -> None:

@@ -9,7 +9,7 @@ from bot.sandbox.page.refused import Refused
 from bot.sandbox.realtimekit import RealtimeKit
 from bot.sandbox.realtimekit.postman import Delivery
 
-# Deliveries come in swarms, and one that has just ended counts as waiting for a moment longer.
+# Deliveries come in swarms.
 SOON_SECONDS = 0.05
 
 

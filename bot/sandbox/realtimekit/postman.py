@@ -137,6 +137,8 @@ class Postman:
                 status, attempts = await self._attempt(parcel, url, session), attempts + 1
             if status is not None and status < 500:
                 break
+        # Whoever hears that it has ended may count what is waiting.
+        self._tasks.discard(asyncio.current_task())
         self._note(parcel, status, attempts)
 
     async def _attempt(self, parcel: Parcel, url: str, session: aiohttp.ClientSession) -> int | None:

@@ -207,7 +207,7 @@ class Slack:
         """What `viewer` sees in the thread of a message, oldest first, without that message."""
         return self.workspace.replies(message.channel, message.ts, viewer)
 
-    async def wait_for_message(self, predicate: Callable[[Message], bool], timeout: float = 5) -> Message:  # noqa: ASYNC109
+    async def wait_for_message(self, predicate: Callable[[Message], bool], timeout: float = 15) -> Message:  # noqa: ASYNC109
         """The first message that fits, already there or still to come. Raises TimeoutError after real seconds."""
 
         def find() -> Message | None:
@@ -215,7 +215,7 @@ class Slack:
 
         return await first(self.events, find, timeout)
 
-    async def wait_for_connections(self, count: int = 1, timeout: float = 5) -> None:  # noqa: ASYNC109
+    async def wait_for_connections(self, count: int = 1, timeout: float = 15) -> None:  # noqa: ASYNC109
         """Wait until at least `count` WebSockets take payloads. Raises TimeoutError after real seconds."""
         await first(self.events, lambda: self._sockets.ready >= count or None, timeout)
 
