@@ -29,6 +29,9 @@ from bot.serving import listen, serving
 hypothesis.settings.register_profile("bot", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("bot")
 
+PATIENCE = 15.0
+"""Real seconds for what comes at once on a machine that has time."""
+
 OURS = (
     "HTTPS_PROXY",
     "https_proxy",
@@ -88,11 +91,12 @@ class World:
         self, mode: Mode = "http", *, wait: bool = True, clock: TimeOfTheBot | None = None, **changes: Any
     ) -> AsyncIterator[None]:
         """Run the bot in this process until the block ends, by the world's clock; `wait` for its Socket Mode
-        connection."""
+        connection. Acknowledgements are not late yet where only the machine is slow."""
+        self.slack.ack_seconds = max(self.slack.ack_seconds, PATIENCE)
         async with running(self.settings(mode, **changes), listen(), clock or self.slack.clock) as self.bot_url:
             self.slack.request_url = f"{self.bot_url}/slack/events" if mode == "http" else None
             if mode == "socket" and wait:
-                await self.slack.wait_for_connections()
+                await self.slack.wait_for_connections(timeout=PATIENCE)
             yield
 
     async def ask(self, text: str, *, user: str = ANN, channel: str = GENERAL) -> Message:
@@ -104,7 +108,8 @@ class World:
         """The private answer to a command or a click, through its response_url."""
         assert delivery.outcome is Outcome.OK, delivery
         return await self.slack.wait_for_message(
-            lambda message: message.trigger_id == delivery.trigger_id and message.ephemeral_to is not None, timeout=15
+            lambda message: message.trigger_id == delivery.trigger_id and message.ephemeral_to is not None,
+            timeout=PATIENCE,
         )
 
     def look(self) -> None:
@@ -114,13 +119,13 @@ class World:
     async def next_message(self, predicate: Callable[[Message], bool]) -> Message:
         """The next message that fits and was not there at the last `look`."""
         return await self.slack.wait_for_message(
-            lambda message: message.ts not in self.seen and predicate(message), timeout=15
+            lambda message: message.ts not in self.seen and predicate(message), timeout=PATIENCE
         )
 
     async def told_beside(self, answer: Message) -> Message:
         """What the person who got this private answer is told next, in a message of its own."""
         return await self.slack.wait_for_message(
-            lambda message: message.ephemeral_to == answer.ephemeral_to and message.ts > answer.ts, timeout=15
+            lambda message: message.ephemeral_to == answer.ephemeral_to and message.ts > answer.ts, timeout=PATIENCE
         )
 
     async def idle(self) -> None:
@@ -132,7 +137,7 @@ class World:
         await self._until("/readyz", '"ready":true')
 
     async def _until(self, path: str, text: str) -> None:
-        async with asyncio.timeout(15), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
             while True:
                 async with session.get(self.bot_url + path) as response:
                     if text in await response.text():
@@ -141,7 +146,7 @@ class World:
 
     async def logged(self, event: str) -> dict[str, Any]:
         """The first log line of this event, already there or still to come."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 for line in self.log.getvalue().splitlines():
                     fields: dict[str, Any] = json.loads(line)

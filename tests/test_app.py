@@ -18,7 +18,7 @@ from bot.realtimekit.turns import Turns
 from bot.sandbox.bot_process import BotDidNotStart, Mode, bot_process, settings_for
 from bot.sandbox.realtimekit import seeds
 from bot.sandbox.slack import ANN
-from tests.conftest import World
+from tests.conftest import PATIENCE, World
 
 
 async def test_answers_in_flight_survive_the_stop(world: World) -> None:
@@ -107,12 +107,14 @@ async def test_process(world: World, mode: Mode, number: signal.Signals) -> None
     environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, mode)
     async with bot_process(environment) as bot:
         world.slack.request_url = f"{bot.url}/slack/events" if mode == "http" else None
+        if mode == "socket":
+            await world.slack.wait_for_connections(timeout=PATIENCE)
         await world.slack.command(seeds.LIVE)
         os.kill(bot.pid, number)
         assert await bot.process.wait() == 0
         log = bot.log.read_text()
 
-    answer = await world.slack.wait_for_message(lambda message: message.ephemeral_to == ANN)
+    answer = await world.slack.wait_for_message(lambda message: message.ephemeral_to == ANN, timeout=PATIENCE)
     assert answer.text.startswith("Launch keynote has been live")
     assert '"event": "stopped"' in log
     assert "Traceback" not in log

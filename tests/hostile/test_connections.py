@@ -14,7 +14,7 @@ import pytest
 from bot.sandbox.bot_process import BotProcess, bot_process, settings_for
 from bot.sandbox.realtimekit import seeds
 from bot.sandbox.slack import ANN, Outcome
-from tests.conftest import World
+from tests.conftest import PATIENCE, World
 
 PROMPT = 3.0
 """Seconds. Slack waits no longer."""
@@ -48,7 +48,7 @@ async def assert_served(world: World, bot: BotProcess) -> None:
         assert response.status == 200
     assert (await world.slack.command(seeds.LIVE)).outcome is Outcome.OK
     assert time.monotonic() - began < PROMPT
-    await world.slack.wait_for_message(lambda message: message.ephemeral_to == ANN, timeout=PROMPT)
+    await world.slack.wait_for_message(lambda message: message.ephemeral_to == ANN, timeout=PATIENCE)
 
 
 def memory_mb(bot: BotProcess) -> float:

@@ -58,7 +58,7 @@ def signed(world: World, body: bytes) -> dict[str, str]:
 
 async def post(world: World, path: str, body: bytes, headers: dict[str, str]) -> int:
     async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,
         session.post(f"{world.bot_url}{path}", data=body, headers=headers) as response,
     ):
         return response.status

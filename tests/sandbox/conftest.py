@@ -1,15 +1,24 @@
-"""A RealtimeKit of its own for each test, and a plain HTTP client of it."""
+"""A RealtimeKit of its own for each test, a plain HTTP client of it, and waiting for a bot in its own process."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
+from bot.sandbox.bot_process import BotProcess
 from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import RealtimeKit
 from bot.serving import listen, serving
 
 NOON = 1_780_488_000.0
+
+
+async def logged(bot: BotProcess, words: str) -> None:
+    """Wait until the bot has logged these words: it is ready a moment before it says so."""
+    async with asyncio.timeout(30):
+        while words not in bot.last_words():  # noqa: ASYNC110 - a file tells nobody
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -24,5 +33,5 @@ async def client(kit: RealtimeKit) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"authorization": f"Bearer {kit.api_token}"}
     async with serving(kit.asgi, listen()) as url:
         base = f"{url}/client/v4/accounts/{kit.account_id}/realtime/kit/{kit.app_id}/"
-        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=5) as client:
+        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=30) as client:
             yield client

@@ -53,7 +53,7 @@ class Receiver:
         """Wait until so many requests have come."""
         while len(self.received) < count:
             self._arrived.clear()
-            await asyncio.wait_for(self._arrived.wait(), 10)
+            await asyncio.wait_for(self._arrived.wait(), 30)
 
     @property
     def events(self) -> list[str]:

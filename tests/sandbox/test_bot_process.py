@@ -9,6 +9,7 @@ import pytest
 from bot.sandbox import bot_process as module
 from bot.sandbox.bot_process import BotDidNotStart, Mode, bot_process, settings_for
 from tests.conftest import World
+from tests.sandbox.conftest import logged
 
 
 def settings(world: World, mode: Mode = "http") -> dict[str, str]:
@@ -39,7 +40,7 @@ async def test_own_settings(world: World, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("DATABASE_URL", "sqlite+aiosqlite:////real.db")
     async with bot_process(settings(world)) as bot:
         assert is_alive(bot.pid)
-        assert '"socket_mode": false' in bot.last_words()
+        await logged(bot, '"socket_mode": false')
         assert os.getsid(bot.pid) != os.getsid(0), "Ctrl-C in the terminal would reach it"
 
     assert not is_alive(bot.pid)
@@ -86,5 +87,5 @@ async def test_not_ready_in_time(world: World, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(module, "_READY_SECONDS", 0.01)
 
     with pytest.raises(BotDidNotStart, match="It logged nothing"):
-        async with bot_process(settings(world)):
+        async with bot_process(settings(world), ("-c", "import time; time.sleep(60)")):
             pass

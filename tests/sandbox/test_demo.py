@@ -16,11 +16,13 @@ import aiohttp
 import pytest
 
 from bot.errors import ConfigurationError
+from bot.sandbox import walk_through
 from bot.sandbox.bot_process import Mode
 from bot.sandbox.demo import browser, script, show, tell
 from bot.sandbox.realtimekit import SEEDS, seeds
 from bot.sandbox.running import Sandbox, running_sandbox
 from bot.sandbox.slack import ANN, GENERAL
+from tests.sandbox.conftest import logged
 
 PROGRAM = """
 import asyncio
@@ -48,7 +50,7 @@ async def test_page(mode: Mode) -> None:
 
 
 async def _line_with(stream: aiohttp.ClientResponse, text: str) -> str:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while text not in (line := (await stream.content.readline()).decode()):
             assert line, f"the stream ended without {text}"
         return line
@@ -77,6 +79,7 @@ async def test_show(started: list[Sandbox]) -> None:
     address = await anext(lines)
     [sandbox] = started
     assert address == f"The demo is at {sandbox.url} (Ctrl-C ends it)"
+    await logged(sandbox.bot, '"event": "started"')
 
     os.kill(sandbox.bot.pid, signal.SIGKILL)
 
@@ -119,7 +122,7 @@ async def test_end(number: signal.Signals) -> None:
     assert process.stderr is not None
     await process.stdout.readline()
     [url] = re.findall(r"http://\S+", (await process.stdout.readline()).decode())
-    async with asyncio.timeout(15), aiohttp.ClientSession(url) as session:
+    async with asyncio.timeout(30), aiohttp.ClientSession(url) as session:
         async with session.get("/api/state") as response:
             bot = (await response.json())["bot"]["url"]
         async with session.get("/api/stream") as stream:
@@ -182,9 +185,12 @@ def test_browser_that_holds_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("mode", ["http", "socket"])
-async def test_script(mode: Mode) -> None:
+async def test_script(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     """The walk-through asks for each seeded meeting and shows the answers; then it follows one, through a drop, to its
     end, and the thread has what is told and nothing of the drop."""
+    # Of a grace time of five seconds three are gone when the card may show the drop.
+    monkeypatch.setattr(walk_through, "GRACE_SECONDS", 10)
+    monkeypatch.setattr(walk_through, "_PATIENCE", 30)
     lines = [line async for line in script(mode)]
 
     for seed in SEEDS:

@@ -48,7 +48,7 @@ async def told(hook: Hook) -> list[dict[str, Any]]:
 
 async def attempts(slack: Slack, count: int) -> None:
     """Wait until so many deliveries have ended."""
-    await first(slack.events, lambda: len(slack.calls) >= count or None, seconds=5)
+    await first(slack.events, lambda: len(slack.calls) >= count or None, seconds=30)
 
 
 @pytest.fixture

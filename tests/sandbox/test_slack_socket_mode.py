@@ -46,10 +46,11 @@ async def bolt(slack: Slack, session: aiohttp.ClientSession) -> AsyncIterator[As
 @contextlib.asynccontextmanager
 async def raw(slack: Slack, session: aiohttp.ClientSession) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     """A bare WebSocket, past its hello."""
-    client = AsyncWebClient(base_url=slack.api_url, session=session)
+    client, connected = AsyncWebClient(base_url=slack.api_url, session=session), slack.connections
     url = (await client.apps_connections_open(app_token=APP_TOKEN))["url"]
     async with session.ws_connect(str(url)) as socket:
         assert (await socket.receive_json())["type"] == "hello"
+        await first(slack.events, lambda: slack.connections > connected or None, 30)
         yield socket
 
 
@@ -271,6 +272,6 @@ async def test_events(slack: Slack, session: aiohttp.ClientSession) -> None:
     )
     async with raw(slack, session):
         pass
-    await first(slack.events, lambda: counts[1:] or None, 5)
+    await first(slack.events, lambda: counts[1:] or None, 30)
 
     assert [count["subject"]["open"] for count in counts] == [1, 0]

@@ -50,7 +50,7 @@ async def test_greeting_and_acknowledgement() -> None:
     async def script(websocket: web.WebSocketResponse) -> None:
         await websocket.send_str(HELLO)
         await websocket.send_json(ENVELOPE)
-        heard.append(await websocket.receive_json(timeout=5))
+        heard.append(await websocket.receive_json(timeout=15))
 
     async with slack(script) as (session, url):
         connection = await Connection.open(session, url, acknowledge)
@@ -70,13 +70,13 @@ async def test_no_greeting(first: str) -> None:
 
     async def script(websocket: web.WebSocketResponse) -> None:
         await websocket.send_str(first)
-        assert (await websocket.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
+        assert (await websocket.receive(timeout=15)).type is aiohttp.WSMsgType.CLOSE
         closed.set()
 
     async with slack(script) as (session, url):
         with pytest.raises(NotGreeted) as refused:
             await Connection.open(session, url, acknowledge)
-        await asyncio.wait_for(closed.wait(), 5)
+        await asyncio.wait_for(closed.wait(), 15)
 
     assert str(refused.value) == ("too_many_websockets" if "too_many" in first else "")
 
@@ -103,7 +103,7 @@ async def test_nonsense(nonsense: str | bytes) -> None:
         await websocket.send_str(HELLO)
         await (websocket.send_str(nonsense) if isinstance(nonsense, str) else websocket.send_bytes(nonsense))
         await websocket.send_json(ENVELOPE)
-        heard.append(await websocket.receive_json(timeout=5))
+        heard.append(await websocket.receive_json(timeout=15))
 
     async with slack(script) as (session, url):
         await (await Connection.open(session, url, acknowledge)).receive()
@@ -114,18 +114,21 @@ async def test_nonsense(nonsense: str | bytes) -> None:
 async def test_announced_end() -> None:
     """Slack says that it will close the connection: what it sends after that is served all the same."""
     heard: list[Any] = []
+    noticed = asyncio.Event()
 
     async def script(websocket: web.WebSocketResponse) -> None:
         await websocket.send_str(HELLO)
         await websocket.send_json({"type": "disconnect", "reason": "warning"})
+        await noticed.wait()
         await websocket.send_json(ENVELOPE)
-        heard.append(await websocket.receive_json(timeout=5))
+        heard.append(await websocket.receive_json(timeout=15))
 
     async with slack(script) as (session, url):
         connection = await Connection.open(session, url, acknowledge)
         receiving = asyncio.create_task(connection.receive())
-        await asyncio.wait_for(connection.leaving.wait(), 5)
+        await asyncio.wait_for(connection.leaving.wait(), 15)
         assert connection.is_open
+        noticed.set()
         await receiving
 
     assert heard == [{"envelope_id": "e1"}]
@@ -142,7 +145,7 @@ async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async with slack(script, pongs=False) as (session, url):
         connection = await Connection.open(session, url, acknowledge)
-        await asyncio.wait_for(connection.receive(), 5)
+        await asyncio.wait_for(connection.receive(), 15)
         forever.set()
 
     assert not connection.is_open
@@ -182,7 +185,7 @@ async def test_broken(log: Any) -> None:
         await websocket.send_str(HELLO)
         await websocket.send_json({**ENVELOPE, "envelope_id": "e0"})
         await websocket.send_json(ENVELOPE)
-        heard.append(await websocket.receive_json(timeout=5))
+        heard.append(await websocket.receive_json(timeout=15))
 
     async with slack(script) as (session, url):
         await (await Connection.open(session, url, broken_at_first)).receive()

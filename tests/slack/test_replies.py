@@ -92,6 +92,7 @@ async def answering(response: web.Response | None) -> AsyncIterator[str]:
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         if response is None:
+            await request.read()  # who closes with something unread resets the connection
             assert request.transport is not None
             request.transport.abort()
         return web.Response() if response is None else response

@@ -10,7 +10,7 @@ from bot.sandbox.realtimekit import seeds
 from bot.sandbox.slack import Fault, Outcome
 from bot.slack import cards
 from bot.slack.client import SlackClient
-from tests.conftest import World
+from tests.conftest import PATIENCE, World
 from tests.scenarios.story import until
 
 
@@ -20,7 +20,9 @@ async def test_command_and_click(world: World) -> None:
         answer = await world.ask(seeds.LIVE)
         world.kit.end(seeds.LIVE)
         await world.slack.click(answer, cards.REFRESH)
-        refreshed = await world.slack.wait_for_message(lambda now: now.ts == answer.ts and now != answer)
+        refreshed = await world.slack.wait_for_message(
+            lambda now: now.ts == answer.ts and now != answer, timeout=PATIENCE
+        )
 
     assert answer.text.startswith("Launch keynote has been live")
     assert refreshed.text.endswith("is not broadcasting.")
@@ -56,7 +58,7 @@ async def test_refreshed_connection(world: World) -> None:
     """When Slack renews the connection, the next command comes through the new one."""
     async with world.bot("socket"):
         await world.slack.disconnect()
-        await world.slack.wait_for_connections()
+        await world.slack.wait_for_connections(timeout=PATIENCE)
         answer = await world.ask(seeds.LIVE)
 
     assert answer.text.startswith("Launch keynote has been live")
@@ -69,7 +71,7 @@ async def test_slack_comes_late(world: World, monkeypatch: pytest.MonkeyPatch) -
     async with world.bot("socket", wait=False):
         await world.logged("socket_not_open_yet")
         world.slack.fault = Fault.NONE
-        await world.slack.wait_for_connections(timeout=20)
+        await world.slack.wait_for_connections(timeout=PATIENCE)
         await world.ready()
         answer = await world.ask(seeds.LIVE)
 
@@ -82,15 +84,15 @@ async def test_stop_finishes_what_runs(world: World) -> None:
     async with world.bot("socket"):
         delivery = await world.slack.command(seeds.LIVE)
 
-    answer = await world.slack.wait_for_message(lambda message: message.ephemeral_to is not None)
+    answer = await world.slack.wait_for_message(lambda message: message.ephemeral_to is not None, timeout=PATIENCE)
     assert delivery.outcome is Outcome.OK
     assert answer.text.startswith("Launch keynote has been live")
-    assert world.slack.connections == 0
+    await until(lambda: world.slack.connections == 0)
 
 
 async def test_renewed_again_and_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Renewals lose nothing of what is typed meanwhile, and leave one connection behind."""
-    monkeypatch.setattr("bot.slack.socket.LINGER_SECONDS", 1.0)
+    monkeypatch.setattr("bot.slack.socket.LINGER_SECONDS", 3.0)
 
     async def type_something(after: float) -> Outcome:
         await asyncio.sleep(after)
@@ -110,8 +112,7 @@ async def test_closed_by_slack(world: World, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("bot.slack.socket._FIRST_WAIT", 0.02)
     async with world.bot("socket"):
         await world.slack.disconnect("link_disabled")
-        await until(lambda: world.slack.connections == 0)
-        await world.slack.wait_for_connections()
+        await world.slack.wait_for_connections(timeout=PATIENCE)  # the old one is not counted any more
         answer = await world.ask(seeds.LIVE)
 
     assert answer.text.startswith("Launch keynote has been live")

@@ -15,7 +15,7 @@ from bot.sandbox.slack import ANN
 from bot.serving import listen, serving
 from tests.conftest import World
 
-SECONDS = 10
+SECONDS = 30
 
 
 @dataclass

@@ -36,8 +36,9 @@ async def test_a_broadcast(browser: Browser) -> None:
         assert (await changes.next("meeting_changed"))["running"] is False
 
 
-async def test_what_is_said_about_a_meeting(browser: Browser) -> None:
+async def test_what_is_said_about_a_meeting(browser: Browser, world: World) -> None:
     """It is so until the meeting changes; a drop that is over has changed nothing."""
+    world.slack.clock.speed = 0
     for step, as_seeded in [("drop", False), ("go_live", True), ("end", False), ("go_live", False)]:
         _, answer = await browser.ask("POST", f"/api/meetings/{seeds.LIVE}/{step}", {})
         assert answer["as_seeded"] is as_seeded
@@ -90,6 +91,7 @@ async def test_body(browser: Browser) -> None:
 
 async def test_drop(browser: Browser, world: World) -> None:
     """A drop is OFFLINE in the same run, and LIVE again after five seconds of the sandbox's time."""
+    world.slack.clock.speed = 0
     async with browser.stream() as changes:
         assert await press(browser, "drop") == (200, "OFFLINE")
         dropped = await changes.next("meeting_changed")
@@ -155,6 +157,7 @@ async def test_started_elsewhere_after_a_drop(browser: Browser, world: World) ->
 
 async def test_several_drops(browser: Browser, page: Page, world: World) -> None:
     """A meeting that has come back can drop once more, and others at the same time."""
+    world.slack.clock.speed = 0
     for _ in range(2):
         async with browser.stream() as changes:
             await press(browser, "drop", seeds.LIVE)

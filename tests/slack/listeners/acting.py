@@ -8,7 +8,7 @@ from bot.sandbox.realtimekit import seeds
 from bot.sandbox.slack import ANN, BOT, GENERAL, Delivery, Message
 from bot.slack import cards
 from bot.slack.messages import CardState, Choice
-from tests.conftest import World
+from tests.conftest import PATIENCE, World
 
 
 def is_public(message: Message) -> bool:
@@ -43,4 +43,4 @@ async def told(world: World, card: Message, choice: Choice, *, user: str = ANN) 
 
 async def changed(world: World, card: Message, fits: Callable[[Message], bool]) -> Message:
     """The card, once it fits."""
-    return await world.slack.wait_for_message(lambda now: now.ts == card.ts and fits(now), timeout=15)
+    return await world.slack.wait_for_message(lambda now: now.ts == card.ts and fits(now), timeout=PATIENCE)

@@ -184,11 +184,9 @@ async def test_barred_response_url(connected: World) -> None:
 
 async def test_deleted_channel(connected: World, log: io.StringIO) -> None:
     """Where Slack allows no answer any more, that is logged and nothing is raised."""
-    connected.kit.latency = 0.2
-    connected.slack.rate_limit_next(RESPONSE_URL, retry_after=600)
+    connected.slack.delete_channel(GENERAL)
 
     await connected.slack.command(seeds.LIVE)
-    connected.slack.delete_channel(GENERAL)
 
     await connected.logged("reply_lost")
     assert '"level": "error"' not in log.getvalue()

@@ -15,7 +15,7 @@ from bot.errors import (
 from bot.sandbox.realtimekit import Fault, seeds
 from bot.sandbox.slack import ANN, BACKSTAGE, BEN, EVENTS, GENERAL, RANDOM, Channel, Message
 from bot.slack import cards, commands, follow_words
-from tests.conftest import World
+from tests.conftest import PATIENCE, World
 from tests.slack.listeners.acting import follow, following, is_public
 
 NO_SUCH_MEETING = "00000000-0000-4000-8000-000000000000"
@@ -65,7 +65,9 @@ async def test_follow_here(connected: World) -> None:
 
     await connected.slack.click(answer, cards.FOLLOW_HERE)
     card = await connected.next_message(is_public)
-    now = await connected.slack.wait_for_message(lambda message: message.ts == answer.ts and message != answer)
+    now = await connected.slack.wait_for_message(
+        lambda message: message.ts == answer.ts and message != answer, timeout=PATIENCE
+    )
 
     assert card.text.startswith("Launch keynote has been live since ")
     assert now.text.startswith("This channel follows *Launch keynote* from now on.")

@@ -4,14 +4,14 @@ import io
 
 from bot.errors import NoSuchMeeting, Unreachable
 from bot.sandbox.realtimekit import Fault, seeds
-from bot.sandbox.slack import ANN, BEN, BOT, GENERAL, Message, Slack
+from bot.sandbox.slack import ANN, BEN, BOT, GENERAL, RESPONSE_URL, Message, Slack
 from bot.slack import cards
-from tests.conftest import World
+from tests.conftest import PATIENCE, World
 
 
 async def changed(slack: Slack, message: Message) -> Message:
     """The message, once it is another than it was."""
-    return await slack.wait_for_message(lambda now: now.ts == message.ts and now != message)
+    return await slack.wait_for_message(lambda now: now.ts == message.ts and now != message, timeout=PATIENCE)
 
 
 async def post_card(world: World, meeting_id: str) -> Message:
@@ -97,13 +97,10 @@ async def test_meeting_deleted_meanwhile(connected: World) -> None:
 async def test_used_up_response_url(connected: World) -> None:
     """A private answer whose response_url has expired is answered anew."""
     answer = await connected.ask(seeds.LIVE)
-    connected.kit.latency = 0.1
-    await connected.slack.click(answer, cards.REFRESH)
-    connected.slack.expire_response_urls()
+    connected.slack.refuse_next(RESPONSE_URL, "expired_url")
 
-    anew = await connected.slack.wait_for_message(
-        lambda message: message.ephemeral_to == ANN and message.ts != answer.ts
-    )
+    await connected.slack.click(answer, cards.REFRESH)
+    anew = await connected.told_beside(answer)
 
     assert anew.text.startswith("Launch keynote has been live")
 
@@ -115,8 +112,6 @@ async def test_button_of_another_version(connected: World, log: io.StringIO) -> 
     actions["elements"][1]["value"] = '{"from": "long ago"}'
 
     await connected.slack.click(answer, cards.REFRESH)
-    told = await connected.slack.wait_for_message(
-        lambda message: message.ephemeral_to == ANN and message.ts != answer.ts
-    )
+    told = await connected.told_beside(answer)
 
     assert "Type `/livestream` and the meeting ID" in told.text

@@ -17,8 +17,11 @@ from tests.conftest import World
 async def test_refused(connected: World, mode: Mode, log: io.StringIO) -> None:
     """Another command is refused with one line in the log, without its text."""
     connected.slack.commands.add("/other")
+    if mode == "socket":
+        connected.slack.ack_seconds = 1  # for what never comes
 
     delivery = await connected.slack.command("my secret plans", command="/other")
+    await connected.logged("unheard")
 
     assert not delivery.acked
     assert delivery.status == (404 if mode == "http" else None)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from bot.sandbox.realtimekit import Fault as CloudflareFault
 from bot.sandbox.running import Sandbox, running_sandbox
@@ -20,13 +20,15 @@ from bot.sandbox.slack import ANN, BEN, CHRIS, Channel
 from bot.sandbox.slack import Fault as SlackFault
 from tests.sandbox.page.browser.chromium import PROGRAMS, chromium, running_chromium
 from tests.sandbox.page.browser.drawing import DRAWING, NOW, Drawing, serve_statics
-from tests.sandbox.page.browser.tab import Tab
+from tests.sandbox.page.browser.tab import TAKES, Tab
 
 PROFILE: dict[str, Any] = {
     "viewport": {"width": 1440, "height": 900},
     "locale": "en-GB",
     "timezone_id": "Europe/London",
 }
+
+expect.set_options(timeout=TAKES)  # its own five seconds are few where two cores do everything
 
 _numbers = itertools.count(1)
 
@@ -53,6 +55,7 @@ async def sandbox(running: Sandbox) -> Sandbox:
     running.kit.fault, running.slack.fault = CloudflareFault.NONE, SlackFault.NONE
     running.kit.retry_after, running.kit.webhooks_held = 30, False
     running.clock.speed = 1
+    running.slack.ack_seconds = TAKES / 1_000  # three seconds are few for a bot on a slow machine
     return running
 
 

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from playwright.async_api import ConsoleMessage, Locator, Page, expect
 
-TAKES = 15_000  # ms: the bot may need its whole patience with Cloudflare
+TAKES = 30_000  # ms: the bot may need its whole patience with Cloudflare, on a machine that is slow and busy
 
 
 class Tab:
@@ -62,12 +62,17 @@ class Tab:
         await self.composer.press("Enter")
 
     async def ask(self, text: str) -> Locator:
-        """Type `/livestream ...`; the private answer."""
-        known = await self.messages.count()
+        """Type `/livestream ...`; the private answer, whatever else arrives meanwhile."""
+        private = self.page.locator("#message-list > .message.is-ephemeral")
+        known = await private.count()
         await self.say(f"/livestream {text}".rstrip())
-        answer = self.messages.nth(known)
-        await expect(answer).to_be_visible(timeout=TAKES)
-        return answer
+        ts = await private.nth(known).get_attribute("data-ts")
+        return self.page.locator(f"#message-list > [data-ts='{ts}']")
+
+    async def break_down(self, service: str, fault: str) -> None:
+        """Choose how `service` fails, and wait until it does."""
+        await self.page.get_by_label(service, exact=True).select_option(fault)
+        await expect(self.page.locator("#fault-banners")).to_contain_text(f"{service}:")
 
     async def press(self, message: Locator, name: str) -> None:
         """Press a button of a message."""

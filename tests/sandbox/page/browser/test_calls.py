@@ -25,7 +25,7 @@ async def test_each_call_is_a_row_with_its_answer(tab: Tab) -> None:
 
 async def test_the_calls_can_be_filtered(tab: Tab) -> None:
     """By who is asked, by what failed, and by words."""
-    await tab.page.get_by_label("Cloudflare", exact=True).select_option("unauthorised")
+    await tab.break_down("Cloudflare", "unauthorised")
     await tab.ask(LIVE)
     await tab.page.get_by_role("button", name="Calls").click()
     rows = tab.page.locator("#call-rows tr")

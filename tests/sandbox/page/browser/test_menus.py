@@ -14,6 +14,9 @@ from tests.sandbox.page.browser.tab import Tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+SCROLLED = "() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(() => drawn())))"
+"""A function of JavaScript: done when what has scrolled has told so, which it does before the next frame."""
+
 
 def plain(text: str) -> dict[str, Any]:
     return {"type": "plain_text", "text": text}
@@ -65,7 +68,7 @@ async def test_a_cards_menu_is_named_and_says_what_each_choice_means(tab: Tab, s
     await expect(menu(tab).get_by_role("menuitem")).to_have_text(["QuieterAbout Quieter", "UnfollowAbout Unfollow"])
     await menu(tab).get_by_role("menuitem", name="Unfollow").click()
     await expect(menu(tab)).to_have_count(0)
-    click = await asyncio.wait_for(sent.get(), 10)
+    click = await asyncio.wait_for(sent.get(), 30)
     assert sent.empty()
     assert (click["action_id"], click["value"], click["block_id"]) == ("follow_menu", "Unfollow", "card")
 
@@ -95,7 +98,7 @@ async def test_an_open_menu_outlives_an_edit_of_its_card(tab: Tab, sandbox: Sand
     await expect(menu(tab).get_by_role("menuitem", name="Unfollow")).to_be_focused()
     await tab.page.keyboard.press("Enter")
     await expect(tab.latest.get_by_role("button", name="More actions")).to_be_focused()
-    assert (await asyncio.wait_for(sent.get(), 10))["value"] == "Unfollow"
+    assert (await asyncio.wait_for(sent.get(), 30))["value"] == "Unfollow"
     assert sent.empty()
 
 
@@ -124,6 +127,7 @@ async def test_an_open_menu_stays_with_its_card_when_messages_arrive(tab: Tab, s
     post(sandbox, room, "One more")
     await expect(tab.latest).to_contain_text("One more")
     await expect(menu(tab).get_by_role("menuitem", name="Quieter")).to_be_focused()
+    await tab.evaluate(SCROLLED)
     box, below = await menu(tab).bounding_box(), await last.get_by_role("button", name="More actions").bounding_box()
     assert box is not None
     assert below is not None
