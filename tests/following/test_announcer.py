@@ -20,6 +20,8 @@ from bot.sandbox.slack.workspace import Channel
 from bot.store.announcing import DueCard
 from tests.following.announced import Stage, staged
 
+PATIENCE = 30.0
+
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
@@ -43,13 +45,15 @@ async def test_from_a_change_to_its_reply(stage: Stage) -> None:
     async with running(stage):
         await stage.follow()
         stage.announcer.wake()
-        card = await stage.slack.wait_for_message(lambda message: message.channel == EVENTS)
+        card = await stage.slack.wait_for_message(lambda message: message.channel == EVENTS, timeout=PATIENCE)
         assert card.text == "Launch keynote is not broadcasting yet."
+        await settled(stage)
         stage.clock.advance(60)
 
         await stage.see(Phase.LIVE, ChangeKind.LIVE)
         stage.announcer.wake()
-        reply = await stage.slack.wait_for_message(lambda message: message.thread_ts == card.ts)
+        reply = await stage.slack.wait_for_message(lambda message: message.thread_ts == card.ts, timeout=PATIENCE)
+        await settled(stage)
 
     assert reply.text.startswith("Launch keynote has been live since 2026-06-03 12:01 UTC. Watch: https://")
     (card,) = stage.cards()
@@ -183,11 +187,12 @@ async def test_standing_still(stage: Stage) -> None:
     assert stage.announcer.standing_still() == "The announcer stands still: nothing is told in Slack."
 
 
-async def test_what_is_being_said_is_finished(stage: Stage) -> None:
+async def test_what_is_being_said_is_finished(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """An announcer that is stopped ends its sentence."""
+    monkeypatch.setattr(announcer, "DRAIN_SECONDS", PATIENCE)
     await stage.follow()
     async with running(stage):
-        await first(stage.slack.events, lambda: stage.slack.calls or None, 10)
+        await first(stage.slack.events, lambda: stage.slack.calls or None, PATIENCE)
 
     assert await stage.store.announcing.due_in() is None
 
@@ -198,31 +203,32 @@ async def test_what_takes_too_long_is_left(stage: Stage, monkeypatch: pytest.Mon
     stage.slack.fault = Fault.HANG
     await stage.follow()
     async with running(stage):
-        await first(stage.slack.events, lambda: stage.slack.calls or None, 10)
+        await first(stage.slack.events, lambda: stage.slack.calls or None, PATIENCE)
 
     assert await stage.store.announcing.due_in() == pytest.approx(60)
 
 
 async def settled(stage: Stage) -> None:
     """Until the announcer has nothing to do, and sleeps; the clock stands still."""
-    announcer = stage.announcer
-    async with asyncio.timeout(10):
-        while True:
+    announcer, calm = stage.announcer, 0
+    async with asyncio.timeout(PATIENCE):
+        # Twice: who has just been woken is counted among the sleepers for a moment still.
+        while calm < 2:
             # At first, so that who was woken by the clock is up.
             await asyncio.sleep(0.005)
-            if stage.clock._sleepers and not announcer._tasks and not announcer._something.is_set():
-                return
+            asleep = stage.clock._sleepers and not announcer._tasks and not announcer._something.is_set()
+            calm = calm + 1 if asleep else 0
 
 
 async def said(stage: Stage, messages: int) -> None:
     """Wait until so many messages are there."""
     every_message = stage.slack.workspace.every_message
-    await first(stage.slack.events, lambda: len(list(every_message())) >= messages or None, 10)
+    await first(stage.slack.events, lambda: len(list(every_message())) >= messages or None, PATIENCE)
 
 
 async def logged(log: io.StringIO, event: str) -> dict[str, Any]:
     """The first log line of this event, already there or still to come."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             for line in map(json.loads, log.getvalue().splitlines()):
                 if line["event"] == event:

@@ -65,7 +65,7 @@ async def test_the_first_sweep_comes_first(stage: Stage) -> None:
     """After a start all is due; what the list says nothing new of is not looked at one by one."""
     cloudflare, lists = Cloudflare(stage.clock), Lists()
     all_of_it = engine(stage, cloudflare, lists)
-    async with all_of_it.running(), asyncio.timeout(10):
+    async with all_of_it.running(), asyncio.timeout(30):
         await lists.asked.wait()
         assert cloudflare.asked == {}
         lists.open.set()
@@ -82,7 +82,7 @@ async def test_the_first_sweep_comes_first(stage: Stage) -> None:
 async def test_the_first_sweep_takes_long(stage: Stage) -> None:
     """It is not waited for for ever."""
     cloudflare, lists = Cloudflare(stage.clock), Lists()
-    async with engine(stage, cloudflare, lists).running(), asyncio.timeout(10):
+    async with engine(stage, cloudflare, lists).running(), asyncio.timeout(30):
         await lists.asked.wait()
         stage.clock.advance(FIRST_SWEEP_SECONDS - 1)
         await asyncio.sleep(0.05)

@@ -99,7 +99,7 @@ async def test_woken(turns: Turns) -> None:
 
     turns.housekeeper.wake()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await turns.turned.wait()
 
 

@@ -87,7 +87,6 @@ class Swept:
         await self.tracked.looked()
         for _ in range(round(seconds / step)):
             self.tracked.clock.advance(step)
-            await asyncio.sleep(0.02)  # a sweep may come before the looks that it causes
             await self.tracked.looked()
 
     def looks(self) -> int:
@@ -108,6 +107,7 @@ async def sweeping(path: Path) -> AsyncIterator[Swept]:
         running = asyncio.create_task(swept.new_sweeper().run())
         tracked.loops += 1
         try:
+            await tracked.looked()
             yield swept
         finally:
             running.cancel()
@@ -311,7 +311,7 @@ async def test_no_room(swept: Swept) -> None:
     await swept.passes(30)
     swept.tracked.quota_wait = 30
     before = swept.lists.pages
-    await swept_for(swept, 60)
+    await swept.tracked.idles(60)
     assert swept.lists.pages == before
     swept.tracked.quota_wait = 0
     await swept.passes(15)
@@ -326,14 +326,7 @@ async def live_until_a_gap(swept: Swept) -> None:
     await swept.passes(60)
     swept.tracked.quota_wait = 90
     assert await swept.tracked.store.sweeping.settle([ONE], "live", failures=3, look_in=900) == 1
-    await swept_for(swept, 90)
-
-
-async def swept_for(swept: Swept, seconds: float) -> None:
-    """Time passes, while nobody may look."""
-    for _ in range(round(seconds / 5)):
-        swept.tracked.clock.advance(5)
-        await asyncio.sleep(0.02)
+    await swept.tracked.idles(90)
 
 
 async def test_two_replicas(swept: Swept) -> None:

@@ -212,7 +212,7 @@ async def test_so_many_looks_at_once(tracked: Tracked) -> None:
     for number in range(40):
         await tracked.follow(UUID(int=number))
     await tracked.until(lambda: tracked.cloudflare.asking == LOOKS_AT_ONCE)
-    await asyncio.sleep(0.05)
+    await tracked.asleep()
     assert tracked.cloudflare.asking == LOOKS_AT_ONCE
 
     tracked.cloudflare.open.set()
@@ -226,20 +226,13 @@ async def test_no_room(tracked: Tracked) -> None:
     """Nobody looks while the tracker's share of the budget is spent, and everybody does afterwards."""
     await tracked.store.budget.spend(1000)
     tracked.allowance.spent()
-    await asyncio.sleep(0.05)
-    tracked.clock.advance(5)
-    await tracked.until(lambda: not tracked.allowance.room())
-    tracked.clock.advance(5)
-    # A turn that began before that would still look.
-    await tracked.until(lambda: tracked.tracker._turned_at == tracked.clock.now())
+    await tracked.idles(10)
+    assert not tracked.allowance.room()
     await tracked.follow()
-    tracked.clock.advance(5)
-    await asyncio.sleep(0.05)
+    await tracked.idles(5)
     assert tracked.cloudflare.asked == {}
 
-    for _ in range(70):
-        tracked.clock.advance(5)
-        await asyncio.sleep(0.01)
+    await tracked.idles(350)
     await tracked.looked()
 
     assert tracked.cloudflare.asked[MEETING] >= 1
@@ -248,9 +241,8 @@ async def test_no_room(tracked: Tracked) -> None:
 async def test_little_is_left(tracked: Tracked) -> None:
     """Then there is half a second between two looks."""
     await tracked.store.budget.spend(400)
-    await asyncio.sleep(0.05)
-    tracked.clock.advance(5)
-    await tracked.until(tracked.allowance.pause)
+    await tracked.idles(5)
+    assert tracked.allowance.pause()
 
     def asked_of_all(number: int) -> bool:
         return sum(tracked.cloudflare.asked.values()) == number
@@ -259,7 +251,7 @@ async def test_little_is_left(tracked: Tracked) -> None:
         await tracked.follow(UUID(int=number))
     for number in range(10):
         await tracked.until(partial(asked_of_all, number + 1))
-        await asyncio.sleep(0.05)
+        await tracked.asleep()
         tracked.clock.advance(0.5)
 
     assert tracked.cloudflare.asked_at == [5 + 0.5 * number for number in range(10)]
@@ -269,9 +261,7 @@ async def test_cloudflare_wants_no_question(tracked: Tracked) -> None:
     """Then none is asked until it does."""
     tracked.quota_wait = 120
     await tracked.follow()
-    for _ in range(4):
-        tracked.clock.advance(30)
-        await asyncio.sleep(0.01)
+    await tracked.idles(120, step=30)
     assert tracked.cloudflare.asked == {}
 
     tracked.quota_wait = 0
@@ -283,15 +273,14 @@ async def test_cloudflare_wants_no_question(tracked: Tracked) -> None:
 
 async def test_a_refusal_puts_the_meeting_off(tracked: Tracked) -> None:
     """For as long as Cloudflare wants no question at least."""
-    await tracked.follow()
     tracked.cloudflare.open.clear()
-    await asyncio.sleep(0.05)
+    await tracked.follow()
+    await tracked.until(lambda: tracked.cloudflare.asking)
     tracked.quota_wait = 200
     tracked.cloudflare.open.set()
     await tracked.looked()
 
-    due_in = await tracked.store.tracking.due_in()
-    assert due_in is None or due_in >= 60
+    assert await tracked.store.tracking.due_in() == 200
 
 
 async def test_two_replicas(tracked: Tracked) -> None:
@@ -334,6 +323,9 @@ async def test_a_look_that_took_too_long(tracked: Tracked) -> None:
     tracked.cloudflare.open.clear()
     await tracked.follow()
     await tracked.until(lambda: tracked.cloudflare.asking)
+    # Else it would take it itself when the lease has ended.
+    tracked.quota_wait = 2 * LEASE_SECONDS
+    await tracked.asleep()
     tracked.clock.advance(LEASE_SECONDS)
     (taken,) = await tracked.store.tracking.claim("other", 1, LEASE_SECONDS)
     tracked.say("LIVE")
@@ -367,9 +359,7 @@ async def test_no_database(tracked: Tracked, mocker: MockerFixture, method: str,
     await tracked.passes(10)
     patched = mocker.patch.object(tracked.store.tracking, method, side_effect=error)
     tracked.say("LIVE")
-    for _ in range(20):
-        tracked.clock.advance(5)
-        await asyncio.sleep(0.01)
+    await tracked.idles(100)
     assert patched.call_count >= 1
     assert tracked.tracker.standing_still() is None
     mocker.stopall()
@@ -419,9 +409,12 @@ async def test_what_a_sweep_has_seen_counts(tracked: Tracked) -> None:
     await tracked.follow()
     tracked.say("LIVE", began=0)
     await tracked.passes(30)
+    # It is not looked at meanwhile.
+    tracked.quota_wait = 60
     for _ in range(20):
         tracked.clock.advance(50)
-        await tracked.store.sweeping.settle([MEETING], "live", failures=3, look_in=60)
+        assert await tracked.store.sweeping.settle([MEETING], "live", failures=3, look_in=60) == 1
+    tracked.quota_wait = 0
     tracked.say("LIVE", began=1000)
     await tracked.hint()
 

@@ -31,6 +31,7 @@ from tests.store.acting import ANN, CHANNEL, MEETING, TEAM
 
 EPOCH = 1_800_000_000.0
 GRACE = timedelta(seconds=60)
+PATIENCE = 30.0
 PLAYBACK = "https://customer-s4ndb0x.cloudflarestream.com/0123456789abcdef0123456789abcdef/manifest/video.m3u8"
 
 
@@ -121,18 +122,37 @@ class Tracked:
             self.cloudflare.says[meeting_id] = (status, None if began is None else at(began))
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not condition():  # noqa: ASYNC110 - not everything that is waited for has an event
                 await asyncio.sleep(0.001)
+
+    async def asleep(self) -> None:
+        """Until everybody sleeps by the clock: also where something is due that nobody may look at, or is looked at."""
+        calm = 0
+        async with asyncio.timeout(PATIENCE):
+            # Twice: who has just been woken is counted among the sleepers for a moment still.
+            while calm < 2:
+                await asyncio.sleep(0.001)
+                calm = 0 if self._awake() else calm + 1
 
     async def looked(self) -> None:
         """Until nothing is due, nobody looks and everybody sleeps."""
         calm = 0
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while calm < 2:
                 await asyncio.sleep(0.001)
-                busy = self.tracker._looking or self.tracker._woken.is_set() or len(self.clock._sleepers) < self.loops
+                busy = self.tracker._looking or self._awake()
                 calm = 0 if busy or await self.store.tracking.due_in() == 0 else calm + 1
+
+    def _awake(self) -> bool:
+        return self.tracker._woken.is_set() or len(self.clock._sleepers) < self.loops
+
+    async def idles(self, seconds: float, step: float = 5.0) -> None:
+        """Let time pass in which nobody may look, whatever is due."""
+        await self.asleep()
+        for _ in range(round(seconds / step)):
+            self.clock.advance(step)
+            await self.asleep()
 
     async def passes(self, seconds: float, step: float = 5.0) -> None:
         """Let time pass, and have looked at all that becomes due meanwhile."""
@@ -179,6 +199,8 @@ async def tracking(path: Path, *, run: bool = True) -> AsyncIterator[Tracked]:
     tasks = [asyncio.create_task(each) for each in ([tracked.tracker.run(), tracked.allowance.run()] if run else [])]
     tracked.loops = len(tasks)
     try:
+        # A first turn that is still under way might see what a test does in the middle of it.
+        await tracked.looked()
         yield tracked
     finally:
         for task in tasks:
