@@ -1,6 +1,8 @@
 """Bring the tables up to date, by Alembic, whoever else does the same at the same moment."""
 
 import asyncio
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ LOCK_SECONDS = 2.0
 PAUSE_SECONDS = 5.0
 LOCK_TRIES = 30
 """Three and a half minutes in all: shorter than the time that Kubernetes gives a bot to start."""
+_SQLITE_PAUSE_SECONDS = 0.02
 # Any number that nobody else takes an advisory lock on in this database.
 _LOCK = 0x11FE57BEA3
 # lock_not_available; deadlock_detected, where what was begun with the old tables wants them in another order.
@@ -87,4 +90,12 @@ async def _try_postgresql(engine: AsyncEngine, steps: Steps) -> None:
 def _set_up_sqlite(connection: Any, record: object) -> None:
     # WAL is kept in the file: readers and the writer do not wait for each other. And a table is altered by replacing
     # it: with foreign keys all that hangs on it would go with the old one.
-    set_up_sqlite(connection, "journal_mode = WAL", "foreign_keys = OFF")
+    deadline = time.monotonic() + database.BUSY_SECONDS
+    while True:
+        try:
+            return set_up_sqlite(connection, "journal_mode = WAL", "foreign_keys = OFF")
+        except sqlite3.OperationalError as error:
+            # Of all statements this one does not wait while somebody else writes, such as another bot that is starting.
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
+                raise
+        time.sleep(_SQLITE_PAUSE_SECONDS)
