@@ -15,9 +15,8 @@ import yaml
 
 from bot import __version__
 from bot.errors import NoSuchMeeting, NotAuthorised, RateLimited
-from bot.sandbox.bot_process import settings_for
+from bot.sandbox.bot_process import below_the_usual, settings_for
 from bot.sandbox.realtimekit import Fault, seeds
-from bot.serving import listen
 from bot.slack.manifest import bot_scopes, manifest_text
 from tests.conftest import World
 
@@ -61,7 +60,7 @@ def ask(world: World) -> Callable[..., Awaitable[Ended]]:
     environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "socket")
 
     async def ask(*arguments: str, **changes: str) -> Ended:
-        with listen() as sock:
+        with below_the_usual() as sock:
             port = str(sock.getsockname()[1])
         ended = await run(*arguments, environment={"PORT": port, **environment, **changes})
         secrets = (world.slack.credentials.bot_token, world.slack.credentials.app_token, world.kit.api_token)
@@ -143,7 +142,7 @@ async def test_run_with_a_refused_token(ask: Ask) -> None:
 async def test_run_until_told_to_stop(world: World, number: signal.Signals) -> None:
     """The bot runs until SIGTERM or Ctrl-C, and ends well."""
     environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "socket")
-    with listen() as sock:
+    with below_the_usual() as sock:
         port = str(sock.getsockname()[1])
     process = await start("run", environment={**environment, "PORT": port, "LOG_FORMAT": "json"})
     await world.slack.wait_for_connections(timeout=20)

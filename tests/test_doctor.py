@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 
 from bot.doctor import Finding, examine
 from bot.errors import ConfigurationError
-from bot.sandbox.bot_process import Mode, settings_for
+from bot.sandbox.bot_process import Mode, below_the_usual, settings_for
 from bot.sandbox.realtimekit import Fault as CloudflareFault
 from bot.sandbox.slack import Fault as SlackFault
 from bot.serving import listen, serving
@@ -23,7 +23,7 @@ from tests.conftest import World
 
 
 def free_port() -> str:
-    with listen() as sock:
+    with below_the_usual() as sock:
         return str(sock.getsockname()[1])
 
 
@@ -128,7 +128,7 @@ async def test_unreadable_env_file(doctor: Doctor, monkeypatch: pytest.MonkeyPat
 
 async def test_port_is_taken(doctor: Doctor) -> None:
     """A port that something else has is told with what to do."""
-    with listen() as sock:
+    with below_the_usual() as sock:
         port = str(sock.getsockname()[1])
         found = bad(await doctor(PORT=port))
 
@@ -373,7 +373,7 @@ async def test_everything_is_wrong(doctor: Doctor, world: World) -> None:
         "SLACK_APP_TOKEN": "xapp-another",
         "CLOUDFLARE_API_TOKEN": "another",
     }
-    with listen() as sock:
+    with below_the_usual() as sock:
         found = bad(await doctor(PORT=str(sock.getsockname()[1]), **changes))
 
     assert list(found) == ["Address", "Slack bot token", "Slack app token", "Cloudflare RealtimeKit"]

@@ -94,7 +94,7 @@ async def bot_process(
     It runs in an empty folder and without this process's own settings, so that no `.env` of a real workspace reaches
     it.
     """
-    with _below_the_usual() as sock:
+    with below_the_usual() as sock:
         url, port = url_of(sock), sock.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="livestream-bot-") as folder:
         log = Path(folder) / "bot.log"
@@ -118,8 +118,8 @@ async def bot_process(
             await _stop(process)
 
 
-def _below_the_usual() -> socket.socket:
-    """A port that no connection takes by chance until the bot listens there: systems choose theirs from 32,768 on."""
+def below_the_usual() -> socket.socket:
+    """A port that no connection takes by chance before the bot listens there: systems choose theirs from 32,768 on."""
     for port in random.sample(range(10_000, 32_000), _TRIES):
         with contextlib.suppress(OSError):
             return listen(port=port)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import aiohttp
 
+from bot.sandbox.bot_process import below_the_usual
 from bot.sandbox.clock import Clock
-from bot.serving import listen
 
 _REPOSITORY = Path(__file__).parents[2]
 _BROKE = ("error", "critical")
@@ -24,7 +24,7 @@ class Bot:
     """One place for a process: its port and its log stay."""
 
     def __init__(self, number: int, environment: Mapping[str, str], clock: Clock, folder: Path) -> None:
-        with listen() as sock:
+        with below_the_usual() as sock:
             port = sock.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / f"bot-{number}.log"

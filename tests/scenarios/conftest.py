@@ -4,16 +4,21 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.conftest import World
+from bot import web
+from bot.sandbox import bot_process
+from tests.conftest import PATIENCE, World
 from tests.scenarios.story import SPEED, Story
 
 
 @pytest.fixture
-def fast(world: World) -> Story:
-    """A world in which time runs ahead, with no bot yet."""
+def fast(world: World, monkeypatch: pytest.MonkeyPatch) -> Story:
+    """A world in which time runs ahead, with no bot yet; what is counted in real time waits for a slow machine."""
+    monkeypatch.setattr(bot_process, "_READY_SECONDS", 60)
+    monkeypatch.setattr(bot_process, "_STOP_SECONDS", 30)
+    monkeypatch.setattr(web, "WEBHOOK_SECONDS", PATIENCE)
     world.slack.clock.speed = SPEED
-    # Three real seconds to acknowledge, as outside.
-    world.slack.ack_seconds *= SPEED
+    world.slack.ack_seconds = PATIENCE * SPEED
+    world.kit.webhook_seconds = PATIENCE
     return Story(world)
 
 

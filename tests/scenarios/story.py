@@ -16,6 +16,8 @@ from tests.conftest import World
 T = TypeVar("T")
 SPEED = 60.0
 """Sandbox seconds in a real one: a grace time is over in a second, and the bot's own work still takes next to none."""
+SLOWLY = 4.0
+"""For what is over with the grace time: a quarter of a minute in which to see it, and no machine halts for so long."""
 
 _KINDS = {
     r" is starting": "starting",
@@ -68,7 +70,7 @@ def _is_card(message: Message, meeting_id: str) -> bool:
     return public and any(f"`{meeting_id}`" in str(block) for block in message.blocks if block["type"] == "context")
 
 
-async def until(what: Callable[[], T | None], seconds: float = 30) -> T:
+async def until(what: Callable[[], T | None], seconds: float = 60) -> T:
     """What it returns as soon as that is true. Raises TimeoutError after real seconds."""
     async with asyncio.timeout(seconds):
         while True:

@@ -16,9 +16,8 @@ import aiohttp
 import pytest
 
 from bot.errors import StoreUnreachable
-from bot.sandbox.bot_process import settings_for
+from bot.sandbox.bot_process import below_the_usual, settings_for
 from bot.sandbox.realtimekit import seeds
-from bot.serving import listen
 from bot.store.address import parse
 from bot.store.migrating import migrate
 from tests.conftest import World
@@ -53,7 +52,7 @@ class Start:
 
     async def refusal(self, url: str, *, program: str = "", **how: Any) -> str:
         """What is wrong, which is all that it says before it ends with exit status 2."""
-        with listen() as sock:
+        with below_the_usual() as sock:
             port = sock.getsockname()[1]
         environment = {**os.environ, **self._environment, "DATABASE_URL": url, "PORT": str(port)}
         environment |= {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -65,7 +64,7 @@ class Start:
             stderr=asyncio.subprocess.PIPE,
             **how,
         )
-        output, errors = await asyncio.wait_for(process.communicate(), 30)
+        output, errors = await asyncio.wait_for(process.communicate(), 60)
         (sentence,) = errors.decode().splitlines()
         assert process.returncode == 2
         assert output == b""
@@ -245,7 +244,7 @@ async def readyz(url: str) -> tuple[int, str]:
 
 
 async def until_ready(url: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         status = 0
         while status != 200:
             await asyncio.sleep(0.05)
@@ -286,7 +285,7 @@ def log_of_errors(log: io.StringIO) -> Iterator[io.StringIO]:
 async def test_locked_for_a_while(fast: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another program locks the file for longer than a change waits."""
     monkeypatch.setattr("bot.store.database.BUSY_SECONDS", 0.1)
-    other = sqlite3.connect(tmp_path / "livestream-bot.db", isolation_level=None, check_same_thread=False)
+    other = sqlite3.connect(tmp_path / "livestream-bot.db", timeout=30, isolation_level=None, check_same_thread=False)
 
     async def lock() -> None:
         # The bot, which may be writing, is in this thread.

@@ -41,7 +41,7 @@ async def killed(story: Story, database: Path, step: str) -> None:
     """Run a bot that dies there."""
     with contextlib.suppress(BotDidNotStart):
         async with story.process(f"sqlite:///{database}", step) as bot:
-            status = await asyncio.wait_for(bot.ended(), 30)
+            status = await asyncio.wait_for(bot.ended(), 60)
             assert status == -signal.SIGKILL, bot.last_words()
 
 

@@ -288,7 +288,7 @@ async def test_a_row_that_somebody_is_at(store: Store, database: Database) -> No
         steps = [asyncio.create_task(store.announcing.posted(card, "1.0", 1, last=True)) for card in (first, second)]
         await asyncio.sleep(0.05)
         if not is_sqlite(database.engine.url):  # which has one lock for everything
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 assert await steps[1]
 
     assert await asyncio.gather(*steps) == [True, True]

@@ -137,7 +137,7 @@ async def test_a_locked_file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -
 
     other.close()
     assert (await follow(store)).new
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         problem: str | None = ""
         while problem is not None:
             await asyncio.sleep(0.01)
@@ -185,7 +185,7 @@ async def test_postgresql_s_own_clock(postgres_url: str) -> None:
     await database.close()
 
     assert row[0] == row[2]
-    assert 0 <= row[0] - float(here or 0) < 5
+    assert 0 <= row[0] - float(here or 0) < 60
 
 
 async def test_a_given_clock(database: Database, clock: Clock) -> None:

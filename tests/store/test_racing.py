@@ -102,7 +102,7 @@ async def test_recording_while_somebody_finishes(postgres_url: str) -> None:
         )
         await recording.execute(sa.update(cards).values(due_at=cards.c.due_at))
         finishing = asyncio.create_task(other.announcing.finish(card))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await _count(behind, blocked):
                 pass
 
