@@ -106,7 +106,6 @@ class Tracker:
         """Look at what is due, until cancelled."""
         async with asyncio.TaskGroup() as looks:
             while True:
-                self._turned_at = self._clock.now()
                 due, seconds = await self._due_now()
                 self._looking += len(due)
                 for meeting in due:
@@ -116,22 +115,29 @@ class Tracker:
 
     async def _due_now(self) -> tuple[list[DueMeeting], float]:
         """What to look at, or else how long to wait for that."""
-        held_back = self._held_back()
-        if held_back > 0:
-            return [], held_back
         try:
-            # A claim writes, so it is worth a question.
-            seconds = await self._tracking.due_in()
-            if seconds is None or seconds > 0:
-                return [], POLL_SECONDS if seconds is None else seconds
-            free = 1 if self._allowance.pause() else LOOKS_AT_ONCE - self._looking
-            self._claimed_at = self._clock.now()
-            return await self._tracking.claim(self._owner, free, LEASE_SECONDS), _NO_ROOM_SECONDS
+            turn = await self._turn()
         except StoreUnreachable as error:
             log.warning("tracker_waits_for_database", why=error.detail)
         except Exception:
+            # What fails now may work in a moment; until then `standing_still` says so.
             log.exception("tracker_failed")
+        else:
+            self._turned_at = self._clock.now()
+            return turn
         return [], POLL_SECONDS
+
+    async def _turn(self) -> tuple[list[DueMeeting], float]:
+        held_back = self._held_back()
+        if held_back > 0:
+            return [], held_back
+        # A claim writes, so it is worth a question.
+        seconds = await self._tracking.due_in()
+        if seconds is None or seconds > 0:
+            return [], POLL_SECONDS if seconds is None else seconds
+        free = 1 if self._allowance.pause() else LOOKS_AT_ONCE - self._looking
+        self._claimed_at = self._clock.now()
+        return await self._tracking.claim(self._owner, free, LEASE_SECONDS), _NO_ROOM_SECONDS
 
     def _held_back(self) -> float:
         """Seconds for which no look may begin. When one ends, the tracker is woken."""
