@@ -2,7 +2,7 @@
 
     python -m tests.chaos [--cycles 200] [--seed 7] [--database sqlite|postgresql] [--no-dedupe]
 
-Exit status 1 where anything is missing, twice, out of order, untrue, late or stale.
+Exit status 1 where anything is missing, twice, out of order, untrue, late or stale, or a bot has logged an error.
 """
 
 import argparse

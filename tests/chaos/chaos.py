@@ -20,6 +20,8 @@ _SHORT_OUTAGE = (0.1, 1.5)
 _LONG_OUTAGE = (5.0, 6.0)
 """Real seconds. In the longer ones the grace time passes, and two looks: if they were believed, every run would end."""
 _LONG_OUTAGES = 1 / 3
+_CALM_AFTER = 25
+"""Cycles."""
 _PREMIERE_SECONDS = 30.0
 """Sandbox seconds in which the bot can see that it is live before Cloudflare is out."""
 
@@ -47,9 +49,12 @@ class Chaos:
         """All of it; what has not settled in the end, a sentence each."""
         await self._stage.follow_everything()
         await self._agreed(forgiving=False)
-        for _ in range(self._stage.plan.cycles):
+        left: list[str] = []
+        for number in range(1, self._stage.plan.cycles + 1):
             await self._cycle()
-        return await self._settle()
+            if number % _CALM_AFTER == 0:
+                left += await self._calm()
+        return left + await self._settle()
 
     async def _cycle(self) -> None:
         self.counts["cycles"] += 1
@@ -220,10 +225,11 @@ class Chaos:
 
         return act
 
-    async def _settle(self) -> list[str]:
-        """Fair weather: everything agrees in the end; and a last run is told from its beginning to its end."""
+    async def _calm(self) -> list[str]:
+        """Fair weather, in which everything comes to agree, also what no bot has had the time to look at before."""
+        self.counts["calms"] += 1
         await asyncio.gather(*self._running)
-        stage, director = self._stage, self._stage.director
+        stage = self._stage
         stage.weather.clear_up()
         stage.kit.webhooks_held = False
         stage.slack.invite_bot(BACKSTAGE)
@@ -231,7 +237,12 @@ class Chaos:
             await bot.ready()
         # Whom an invitation has not reached, since nobody was there to hear of it, somebody asks again.
         await stage.follow_everything()
-        left = await self._agreed(forgiving=True)
+        return await self._agreed(forgiving=True)
+
+    async def _settle(self) -> list[str]:
+        """Everything agrees in the end; and a last run is told from its beginning to its end."""
+        left = await self._calm()
+        stage, director = self._stage, self._stage.director
         stage.witness.follows_all(BACKSTAGE)
         for each in director.broadcasts:
             if stage.kit.meetings[each.meeting_id].running or each.now.state is State.ERRORED:

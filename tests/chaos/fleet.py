@@ -89,7 +89,8 @@ class Bot:
             try:
                 fields = json.loads(line)
             except ValueError:
-                continue  # a line that was being written when it was killed
+                found["traceback"] += line.startswith("Traceback")
+                continue  # else a line that was being written when it was killed
             if isinstance(fields, dict) and fields.get("level") in _BROKE:
                 found[str(fields.get("event"))] += 1
         return found

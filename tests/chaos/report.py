@@ -44,7 +44,7 @@ class Outcome:
     @property
     def right(self) -> bool:
         """Whether nothing is wrong."""
-        return not self.violations and not self.stale
+        return not self.violations and not self.stale and not self.failures
 
     def table(self) -> str:
         """The figures, one a line."""
@@ -55,6 +55,7 @@ class Outcome:
             **self.counts,
             "changes": sum(len(each.moves) - 1 for each in self.broadcasts),
             "told": len(self.told),
+            "changes, in the channels that hear": self._heard,
             "certainly known, so to be told": self.demanded,
             "the same, where it was sent away": self.demanded_after_absence,
             "missing": found[MISSING],
@@ -68,6 +69,12 @@ class Outcome:
             "failures in the logs": ", ".join(f"{name} {n}" for name, n in self.failures.items()) or "none",
         }
         return "\n".join(f"{name:<36}{value}" for name, value in rows.items())
+
+    @property
+    def _heard(self) -> int:
+        """How much there would be to tell if the bot could see everything, what lasts a moment too."""
+        hear = [channel for channel in CHANNELS if not channel.closes and not channel.quiet]
+        return len(hear) * sum(len(each.moves) - 1 for each in self.broadcasts)
 
     def _longest_silence(self) -> str:
         """From a change to its being told, in sandbox time, where no bot was kept from its channel."""

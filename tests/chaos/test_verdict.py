@@ -129,6 +129,25 @@ def test_the_end_after_the_next_beginning() -> None:
     assert {each.what for each in judged(of_two_runs(ended_at=710.0))} == {ORDER}
 
 
+def of_runs(*states: State) -> Evidence:
+    """So many runs, ten minutes each, that follow each other with nothing in between and are looked at all the time;
+    told are the beginning of the first and the end of the last."""
+    moves = [Move(0, State.OFF, 0), *(Move(n, state, 600.0 * n, run=n) for n, state in enumerate(states, start=1))]
+    moves.append(Move(len(moves), State.OFF, 600.0 * len(moves), run=len(states)))
+    looks = [(at, move.number) for move in moves for at in _looks(move.began, move.began + 600)]
+    first = "errored" if states[0] is State.ERRORED else "live"
+    told = [Told(605, "C", "1.0", first, 0, 1), Told(moves[-1].began + 50, "C", "1.0", "ended", 0, moves[-1].number)]
+    return Evidence([Broadcast(0, "m", moves, looks)], [Channel("C")], told, [], grace=30)
+
+
+@pytest.mark.parametrize("state", [State.LIVE, State.STARTING, State.ERRORED])
+def test_a_whole_run_is_missing(state: State) -> None:
+    """What was told of the run before is not told of this one."""
+    first = State.LIVE if state is State.STARTING else state
+    assert [each.what for each in judged(of_runs(first))] == []
+    assert MISSING in {each.what for each in judged(of_runs(first, state, first))}
+
+
 def test_late() -> None:
     """Half an hour after the change, what is told is late."""
     assert whats([*RIGHT[:4], replace(RIGHT[4], at=2_390.0)]) == set()

@@ -175,8 +175,6 @@ class _Judge:
         # The end of a run that the next one has brought to light bears the name that it has by then.
         if before is not None and self._moves[before.move].run < move.run:
             return True
-        if move.state is State.STARTING and before and self._moves[before.move].run < move.run:
-            return True  # what it ends is the run before, and this is how it was found out
         if move.state is not State.OFF:
             return False
         live = {number for _, number in self._known.looks() if self._moves[number].state is State.LIVE}
@@ -243,16 +241,17 @@ class _Judge:
                 )
 
     def _agrees(self, move: Move, last: Told | None) -> bool:
+        if move.state is State.OFF:
+            return last is None or last.kind == "ended"
+        if last is None or self._moves[last.move].run != move.run:
+            return False
         match move.state:
             case State.LIVE:
-                return last is not None and last.kind in ("live", "back")
+                return last.kind in ("live", "back")
             case State.STARTING:
-                return last is not None and last.kind != "ended"
-            case State.ERRORED:
-                # Of a run that has ended, an error is no news.
-                over = last is not None and last.kind == "ended" and self._moves[last.move].run == move.run
-                return over or (last is not None and last.kind == "errored")
-        return last is None or last.kind == "ended"
+                return last.kind != "ended"
+        # Of a run that has ended, an error is no news.
+        return last.kind in ("errored", "ended")
 
 
 def _right_reason(told: Told, moves: Sequence[Move]) -> bool:
