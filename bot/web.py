@@ -100,6 +100,9 @@ class _Endpoint:
 
 
 def _slack_events(app: AsyncApp, signatures: Signatures, metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
+    for reason in ("forged", "stale"):
+        metrics.rejected.labels(reason)  # at zero: Prometheus sees no increase of what was not there before
+
     def refuse(status: int, reason: str) -> Response:
         metrics.rejected.labels(reason).inc()
         log.warning("rejected", reason=reason, status=status)
@@ -125,6 +128,8 @@ def _slack_events(app: AsyncApp, signatures: Signatures, metrics: Metrics) -> Ca
 
 def _realtimekit_webhooks(webhooks: Webhooks, metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
     under_way: set[asyncio.Future[bool]] = set()
+    for refused in ("forged", "key_unreachable", "store_unreachable", "late"):
+        metrics.webhooks.labels(refused)  # at zero, as above
 
     async def hint(meeting_id: UUID) -> bool:
         """Goes on when nobody waits any longer: to cancel it would take until a locked database lets go."""

@@ -5,11 +5,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import aiohttp
 import promql_parser
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from bot.metrics import Metrics
+from bot.slack.cards import ACTIONS
+from bot.slack.requests import COMMAND
+from tests.conftest import World
 from tests.deploying import ROOT, documents
 
 RULES = [rule for group in documents("manifests/prometheus/alerts.yaml")[0]["groups"] for rule in group["rules"]]
@@ -64,6 +68,26 @@ def test_it_asks_for_what_is_counted(rule: dict[str, Any]) -> None:
         assert set().union(*labels.values()) <= words()
     for label in re.findall(r"\bby \((\w+)\)", rule["expr"]):
         assert all(label in series()[name] for name, _ in asked)
+
+
+async def test_the_first_one_counts(connected: World) -> None:
+    """Of what an alert asks for the increase of there is a zero before: Prometheus sees none from nothing to one."""
+    async with aiohttp.ClientSession() as session, session.get(f"{connected.bot_url}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+
+    rules = [rule["expr"] for rule in RULES if "increase(" in rule["expr"]]
+    wanted = {
+        (name, f'{label}="{value}"')
+        for expression in rules
+        for name, labels in selectors(promql_parser.parse(expression))
+        for label, values in labels.items()
+        for value in values
+    }
+    wanted |= {
+        ("livestream_bot_requests_total", f'action="{action}",outcome="broken"') for action in (COMMAND, *ACTIONS)
+    }
+
+    assert not [each for each in wanted if not any(all(part in line for part in each) for line in lines)]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])

@@ -13,6 +13,8 @@ from bot.slack.player import player_url
 
 WATCH, REFRESH, POST_HERE = "watch", "refresh", "post_here"
 FOLLOW_HERE, FOLLOW_AGAIN, FOLLOW_MENU = "follow_here", "follow_again", "follow_menu"
+ACTIONS = (REFRESH, POST_HERE, FOLLOW_HERE, FOLLOW_AGAIN, FOLLOW_MENU)
+"""What the bot does something about. Who presses *Watch* is led away by Slack."""
 
 # Slack takes 3,000 characters in a section, and 4,000 in the text of an edit, in which an escaped "&" is five.
 NAME_LIMIT = 150

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 import structlog
 
 from bot.metrics import Metrics
-from bot.slack.requests import Request
+from bot.slack.cards import ACTIONS
+from bot.slack.requests import COMMAND, Request
+
+BROKEN = "broken"
 
 log = structlog.get_logger(__name__)
 
@@ -19,7 +22,7 @@ log = structlog.get_logger(__name__)
 class Progress:
     """How serving someone went."""
 
-    outcome: str = "broken"
+    outcome: str = BROKEN
     """`ok`, or the name of the error that they were told of."""
 
 
@@ -28,6 +31,8 @@ class Work:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        for action in (COMMAND, *ACTIONS):
+            metrics.requests.labels(action, BROKEN)  # at zero: Prometheus sees no increase of what was not there before
         self._tasks: set[asyncio.Task[object]] = set()
 
     @contextlib.contextmanager
