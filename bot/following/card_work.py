@@ -11,7 +11,7 @@ import structlog
 from bot.clock import Clock, utc
 from bot.following.state import Change, ChangeKind, Episode
 from bot.metrics import Metrics
-from bot.slack.delivery import Deleted, Delivery, Later, MessageGone, Refused, Undelivered
+from bot.slack.delivery import PATIENCE_SECONDS, Deleted, Delivery, Later, MessageGone, Refused, Undelivered
 from bot.slack.follow_cards import change_reply, expired_reply, follow_card, unfollowed_card
 from bot.slack.messages import Message
 from bot.store.announcing import Announcement, Announcing, DueCard
@@ -115,8 +115,10 @@ class CardWork:
     async def _edit(self) -> None:
         """Before the thread is told, so that the card is never behind it, and one that is gone is noticed."""
         card = self._card
+        # Edits have the narrowest limit, and the thread does not wait for it.
+        patience = 0.0 if card.announcements else PATIENCE_SECONDS
         try:
-            await self._delivery.edit(card.follow.channel_id, card.ts or "", self._shown())
+            await self._delivery.edit(card.follow.channel_id, card.ts or "", self._shown(), patience)
         except Later as later:
             # A card that cannot be edited now keeps nothing from being told.
             self._edit_in = back_off(card.attempts) if later.seconds is None else later.seconds

@@ -107,16 +107,17 @@ class Delivery:
             arguments |= {"thread_ts": thread_ts, "reply_broadcast": broadcast}
         return await self._write(what, self._client.chat_postMessage, message, arguments)
 
-    async def edit(self, channel: str, ts: str, message: Message) -> None:
-        """Let a message show this instead. Raises as `post` does."""
-        await self._turn("edit", self._pacing.edit)
+    async def edit(self, channel: str, ts: str, message: Message, patience: float = PATIENCE_SECONDS) -> None:
+        """Let a message show this instead; a turn that comes within `patience` seconds is waited for. Raises as `post`
+        does."""
+        await self._turn("edit", self._pacing.edit, patience)
         await self._write("edit", self._client.chat_update, message, {"channel": channel, "ts": ts})
 
-    async def _turn(self, what: str, take: Callable[[], float]) -> None:
+    async def _turn(self, what: str, take: Callable[[], float], patience: float = PATIENCE_SECONDS) -> None:
         waited = 0.0
         while wait := take():
             waited += wait
-            if waited > PATIENCE_SECONDS:
+            if waited > patience:
                 self._count(what, "waiting")
                 raise Later("paced", wait)
             await self._clock.sleep(wait)

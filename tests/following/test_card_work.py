@@ -1,5 +1,6 @@
 """A card is posted once and shows the present, its thread is told in order, and what Slack says to it is heeded."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from bot.sandbox.slack import EVENTS, GENERAL, RANDOM, Fault
 from bot.slack.follow_cards import follow_card
 from bot.slack.pacing import Pacing, Rate
 from bot.store.tables import FollowState, Volume
-from tests.following.announced import MEETING, NOON, TEAM, Stage, staged
+from tests.following.announced import FREELY, MEETING, NOON, TEAM, Stage, staged
 
 
 @pytest.fixture
@@ -167,6 +168,26 @@ async def test_a_card_that_cannot_be_edited_now(stage: Stage, failure: str) -> N
     assert await stage.work() == [DONE]
     assert stage.cards()[0].text.startswith("Launch keynote has been live")
     assert len(stage.thread(card)) == 1
+
+
+async def test_the_thread_does_not_wait_for_the_limit_of_edits(tmp_path: Path) -> None:
+    """Not even a moment: where a thousand cards are to be edited, that would add up."""
+    clock = Clock(NOON, speed=0)
+    pacing = Pacing(clock, per_channel=FREELY, posts=FREELY, edits=Rate(per_second=1, burst=1))
+    async with staged(tmp_path, clock, pacing) as stage:
+        await stage.follow()
+        await stage.work()
+        await stage.see(Phase.LIVE, ChangeKind.LIVE)
+        assert pacing.edit() == 0  # taken by another card
+
+        async with asyncio.timeout(30):
+            assert await stage.work() == [LATER]
+
+        (card,) = stage.cards()
+        assert len(stage.thread(card)) == 1
+        stage.clock.advance(3)
+        assert await stage.work() == [DONE]
+        assert stage.cards()[0].text.startswith("Launch keynote has been live")
 
 
 async def test_an_edit_that_fails_alone(stage: Stage) -> None:
