@@ -1,4 +1,7 @@
-"""`make fuzz`: the tests of this folder with more examples, for longer than CI has time."""
+"""`make fuzz`: the tests of this folder with more examples, for longer than CI has time.
+
+What this does not know goes to pytest: `-k word`, `-x`, or anything after `--`.
+"""
 
 import argparse
 import os
@@ -13,12 +16,13 @@ _LONGEST = 3600
 
 def main() -> int:
     """Run them; pytest's exit status."""
-    parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__, allow_abbrev=False)
     parser.add_argument("--examples", type=int, default=2_000, help="of each kind")
     parser.add_argument("--seed", type=int, default=7)
-    arguments = parser.parse_args()
-    os.environ |= {"FUZZ_EXAMPLES": str(arguments.examples), "FUZZ_SEED": str(arguments.seed)}
-    return int(pytest.main(["-q", f"--timeout={_LONGEST}", str(Path(__file__).parent)]))
+    given, others = parser.parse_known_args()
+    os.environ |= {"FUZZ_EXAMPLES": str(given.examples), "FUZZ_SEED": str(given.seed)}
+    others = [each for each in others if each != "--"]
+    return int(pytest.main(["-q", "-o", f"faulthandler_timeout={_LONGEST}", str(Path(__file__).parent), *others]))
 
 
 if __name__ == "__main__":
