@@ -182,6 +182,7 @@ def cloudflare_s(generator: Generator, meeting_id: str) -> bytes:
     shapes: tuple[dict[str, Any], ...] = (
         {"success": True, "data": {**livestream, "session": session, "paging": {}}},
         {"success": True, "data": [livestream, livestream], "paging": {"total_count": 2}},
+        {"success": True, "data": [livestream, STREAM_KEY]},
         {"success": True, "data": None},
         {"success": False, "error": {"code": 500, "message": failure}},
         {"success": False, "errors": [{"code": 7003, "message": failure}]},
