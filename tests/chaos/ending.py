@@ -36,7 +36,8 @@ def _wrong(stage: Stage, channel: Channel, broadcast: Broadcast) -> Iterable[str
     if not there:
         yield "there is no card"
         return
-    *old, newest = there
+    # Of a card that somebody has deleted there may be another one, below that of the next run.
+    *old, newest = sorted(there, key=lambda card: about_what(card) or (0, 0))
     yield from (f"an old card shows {shows(card)}" for card in old if shows(card) != "ended")
     if not _shows_it(newest, broadcast):
         yield f"the card shows {shows(newest)} of {about_what(newest)}, and it is {broadcast.now}"

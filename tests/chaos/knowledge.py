@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from tests.chaos.broadcasts import Broadcast, Move, State
 from tests.chaos.witness import LIVES_ON_SECONDS, Trouble
 
+_REPAIR_SECONDS = 15 * 60.0
 _CONFIRMED_SECONDS = 5.0
 """After a look that showed the end, another answer has to come, so that the look is over and written down."""
 
@@ -39,6 +40,38 @@ class Knowledge:
             elif any(at - times[0] >= self._grace and last - at >= _CONFIRMED_SECONDS for at in times):
                 seen.append(self._moves[self._lasts(first)])
         return seen
+
+    def may_be_one(self, earlier: Move, later: Move) -> bool:
+        """Whether all from the one to the other may be one broadcast to those who watch, whatever Cloudflare calls it.
+
+        A run is another one where it began longer than a grace time after the bot saw, or could have seen, that nothing
+        was on air; after an error, longer than one takes to be mended.
+        """
+        return not any(
+            self._is_certainly_next(number)
+            for number in range(earlier.number + 1, later.number + 1)
+            if self._moves[number].run > self._moves[number - 1].run
+        )
+
+    def _is_certainly_next(self, number: int) -> bool:
+        began, before = self._moves[number].began, self._moves[number - 1]
+        if self._moves[number].state is State.STARTING:
+            return False  # which says as little as a pause does; what comes after it has the same run
+        off = self._begins(before.number)
+        seen = [at for at, which in self._looks if self._begins(which) == off]
+        sure = [at for at, which in self.looks() if self._begins(which) == off]
+        # What was seen in trouble may be known or not.
+        since = min(sure, default=max(seen, default=self._moves[off].began))
+        patience = _REPAIR_SECONDS if self._has_failed(before) else self._grace
+        return began - since > patience + _CONFIRMED_SECONDS
+
+    def _has_failed(self, move: Move) -> bool:
+        """Whether what is off the air, or in error, has been in error since it was live."""
+        moves = self._moves[: move.number + 1]
+        while moves and moves[-1].state is not State.LIVE:
+            if moves.pop().state is State.ERRORED:
+                return True
+        return False
 
     def _sure(self, answers: Iterable[tuple[float, int]]) -> list[tuple[float, int]]:
         return [

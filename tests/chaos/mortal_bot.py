@@ -11,6 +11,7 @@ import sys
 
 import bot.realtimekit.client as cloudflare
 import bot.slack.client as slack
+from bot.errors import ConfigurationError
 from bot.realtimekit import lookup
 from tests.scenarios.fast_bot import main
 
@@ -37,4 +38,7 @@ def be_impatient() -> None:
 
 if __name__ == "__main__":
     be_impatient()
-    asyncio.run(main(*map(float, sys.argv[1:4])))
+    try:
+        asyncio.run(main(*map(float, sys.argv[1:4])))
+    except ConfigurationError as error:  # as `livestream-bot run` does, where its database is away
+        sys.exit(str(error))

@@ -243,7 +243,7 @@ class _Judge:
     def _agrees(self, move: Move, last: Told | None) -> bool:
         if move.state is State.OFF:
             return last is None or last.kind == "ended"
-        if last is None or self._moves[last.move].run != move.run:
+        if last is None or not self._known.may_be_one(self._moves[last.move], move):
             return False
         match move.state:
             case State.LIVE:
@@ -251,7 +251,8 @@ class _Judge:
             case State.STARTING:
                 return last.kind != "ended"
         # Of a run that has ended, an error is no news.
-        return last.kind in ("errored", "ended")
+        same = self._moves[last.move].run == move.run
+        return last.kind == "errored" or (last.kind == "ended" and same)
 
 
 def _right_reason(told: Told, moves: Sequence[Move]) -> bool:
