@@ -63,15 +63,19 @@ def unanswered(world: World, typed: dict[str | None, str]) -> list[str]:
     return [text for trigger_id, text in typed.items() if trigger_id not in said]
 
 
+async def type_in(world: World, text: str, typed: dict[str | None, str]) -> None:
+    """Have Ann type it, which is acknowledged, and note it among what she typed."""
+    delivery = await world.slack.command(text)
+    assert delivery.outcome is Outcome.OK
+    typed[delivery.trigger_id] = text
+
+
 async def test_slash_texts(connected: World) -> None:
     """Each is acknowledged, and answered."""
     generator = Generator()
     typed: dict[str | None, str] = {}
     for _ in examples(connected):
-        text = generator.text()
-        delivery = await connected.slack.command(text)
-        assert delivery.outcome is Outcome.OK
-        typed[delivery.trigger_id] = text
+        await type_in(connected, generator.text(), typed)
     await connected.idle()
 
     assert_harmless(connected)
@@ -227,7 +231,8 @@ async def test_cloudflare_s_answers(status: int, log: io.StringIO) -> None:
 @pytest.mark.parametrize("status", [200, 404, 429, 500])
 async def test_cloudflare_s_answers_to_people(world: World, status: int) -> None:
     """Whatever Cloudflare says, who asks is answered, and who follows too."""
-    generator, typed = Generator(status), {}
+    generator = Generator(status)
+    typed: dict[str | None, str] = {}
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         said = cloudflare_s(generator, scope["path"].split("/meetings/")[-1].split("/")[0])
@@ -238,9 +243,7 @@ async def test_cloudflare_s_answers_to_people(world: World, status: int) -> None
             # Each asks for another meeting, since answers are shared, and remembered.
             meeting_id = UUID(int=generator.random.getrandbits(128), version=4)
             for command in (str(meeting_id), f"follow {meeting_id}", "following"):
-                delivery = await world.slack.command(command)
-                assert delivery.outcome is Outcome.OK
-                typed[delivery.trigger_id] = command
+                await type_in(world, command, typed)
         await world.idle()
 
     assert_harmless(world)
