@@ -3,12 +3,30 @@
 import asyncio
 import contextlib
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _STARTUP_POLL = 0.005
+_READ_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What one connection may take before the app asks for more of it."""
+
+    head_bytes: int = 64 * 1024
+    head_seconds: float = 10.0
+    """How long the head of a request may take, counted from the connection's beginning for the first one."""
+    discarded_bytes: int = 1024 * 1024
+    discarded_seconds: float = 5.0
+    """How much of a body, and for how long, is read and dropped after the answer. A client that still sends when the
+    connection closes loses the answer."""
 
 
 class _Server(uvicorn.Server):
@@ -17,6 +35,116 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _HttpProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, with limits on heads and on bodies that the app does not read.
+
+    uvicorn reads up to 320 KB of a body before the app looks at its head, keeps them until the next request on the
+    connection, and waits for heads without end in size and time.
+    """
+
+    def __init__(self, limits: ConnectionLimits, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._limits = limits
+        self._in_head, self._in_message = True, False
+        self._head_bytes = self._discarded_bytes = 0
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._close_after(self._limits.head_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._close_after(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # none yet on a WebSocket
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.head_bytes:
+                self._refuse_head()
+        elif cycle is None or not self._in_message:
+            return
+        elif cycle.response_complete:
+            self._discarded_bytes += len(data)
+            if self._discarded_bytes > self._limits.discarded_bytes:
+                self.transport.close()
+        else:
+            # One read each time that the app asks for more.
+            self.flow.pause_reading()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = self._in_message = True
+        self._close_after(self._limits.head_seconds)
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._head_bytes = False, 0
+        self._close_after(None)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        self._close_after(None)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete:
+            self.cycle.body = bytearray()
+            if self._in_message and not self._in_head:
+                self._discarded_bytes = 0
+                self._close_after(self._limits.discarded_seconds)
+
+    def _close_after(self, seconds: float | None) -> None:
+        """Close the connection after so many seconds, unless this is called again."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if seconds is not None and self.transport is not None:
+            self._deadline = self.loop.call_later(seconds, self.transport.close)
+
+    def _refuse_head(self) -> None:
+        self.transport.write(
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.close()
+
+
+class _SmallReads(asyncio.BufferedProtocol):
+    """Hands what comes to uvicorn's protocol in small pieces: event loops read 256 KB at a time by themselves."""
+
+    # One for all connections: it is filled and emptied in one go. Windows fills it in the background.
+    _shared = bytearray(_READ_BYTES)
+
+    def __init__(self, limits: ConnectionLimits, **arguments: Any) -> None:
+        self._http = _HttpProtocol(limits, **arguments)
+        self._buffer = memoryview(bytearray(_READ_BYTES) if sys.platform == "win32" else self._shared)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._http.connection_made(transport)  # type: ignore[arg-type]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._http.connection_lost(exc)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._http.data_received(bytes(self._buffer[:nbytes]))
+
+    def eof_received(self) -> bool | None:
+        self._http.eof_received()
+        return None
+
+    def pause_writing(self) -> None:
+        self._http.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._http.resume_writing()
 
 
 def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
@@ -47,14 +175,18 @@ def url_of(sock: socket.socket) -> str:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any, sock: socket.socket, *, drain_seconds: float = 5) -> AsyncIterator[str]:
+async def serving(
+    app: Any, sock: socket.socket, *, drain_seconds: float = 5, limits: ConnectionLimits | None = None
+) -> AsyncIterator[str]:
     """Serve `app` on `sock` until the block ends, yielding its base URL.
 
     At the end no new connection is taken and requests under way get `drain_seconds` to finish.
     """
+    protocol: Any = partial(_SmallReads, limits or ConnectionLimits())
     server = _Server(
         uvicorn.Config(
             app,
+            http=protocol,
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -9,24 +9,24 @@ import structlog
 from slack_bolt.adapter.starlette.async_handler import to_starlette_response
 from slack_bolt.async_app import AsyncApp
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bot import metrics as metrics_format
+from bot.bodies import REFUSALS, BodyLimits, BodyReader, BodyRefused
 from bot.errors import StoreUnreachable
 from bot.metrics import Metrics
 from bot.readiness import Check, Readiness
 from bot.realtimekit import webhook
 from bot.realtimekit.webhook import Forged, KeyUnreachable, NotJson, WebhookKey
 from bot.slack.bolt import dispatch
-from bot.slack.signature import Disbelieved, Signatures
+from bot.slack.signature import REASONS, Disbelieved, Signatures
 
-LONGEST_BODY = 1024 * 1024
-BODY_SECONDS = 5.0
 ALIVE = b"ok\n"
 """What /healthz says."""
+SLACK_PATH = "/slack/events"
 WEBHOOK_PATH = "/realtimekit/webhooks"
 WEBHOOK_SECONDS = 2.7
 """RealtimeKit gives up after three seconds."""
@@ -43,32 +43,23 @@ class Webhooks:
     """Have the meeting looked at soon; False if nobody follows it. May raise StoreUnreachable."""
 
 
-class _TooLong(Exception):
-    pass
-
-
-class _Unread(Exception):
-    """A request whose body was not read to its end: what to answer, and the reason in a word."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-
-
 def create_web(
     metrics: Metrics,
     checks: Mapping[str, Check],
     slack: tuple[AsyncApp, Signatures] | None,
     webhooks: Webhooks | None = None,
+    body_limits: BodyLimits | None = None,
 ) -> Starlette:
-    """The ASGI app. Without `slack` there is no /slack/events, since requests come through Socket Mode alone; without
-    `webhooks` there is no /realtimekit/webhooks."""
+    """Return the ASGI app.
+
+    Without `slack` there is no /slack/events, since requests come through Socket Mode only; without `webhooks` there is
+    no /realtimekit/webhooks.
+    """
 
     async def healthz(request: Request) -> Response:
         return PlainTextResponse(ALIVE)
 
-    readiness = Readiness(checks, metrics)
+    readiness, bodies = Readiness(checks, metrics), BodyReader(body_limits)
 
     async def readyz(request: Request) -> Response:
         problems = await readiness.problems(without=request.query_params.getlist("exclude"))
@@ -81,10 +72,25 @@ def create_web(
 
     routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", measured)]
     if slack is not None:
-        routes.append(Route("/slack/events", _Endpoint(_slack_events(*slack, metrics)), methods=["POST"]))
+        endpoint = _Endpoint(_slack_events(*slack, bodies, metrics))
+        routes.append(Route(SLACK_PATH, endpoint, methods=["POST"]))
     if webhooks is not None:
-        routes.append(Route(WEBHOOK_PATH, _realtimekit_webhooks(webhooks, metrics), methods=["POST"]))
-    return Starlette(routes=routes)
+        routes.append(Route(WEBHOOK_PATH, _realtimekit_webhooks(webhooks, bodies, metrics), methods=["POST"]))
+    return _AnySlashes(routes=routes)
+
+
+class _AnySlashes(Starlette):
+    """Takes /slack/events/ and //slack/events for /slack/events, as base URLs that end with a slash make them.
+
+    Starlette redirects, and neither Slack nor RealtimeKit follows a redirect with its body.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        path = scope.get("path", "")
+        if path.endswith("/") or "//" in path:
+            scope["path"] = "/" + "/".join(filter(None, path.split("/")))
+        await super().__call__(scope, receive, send)
 
 
 class _Endpoint:
@@ -99,21 +105,25 @@ class _Endpoint:
         await response(scope, receive, send)
 
 
-def _slack_events(app: AsyncApp, signatures: Signatures, metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
-    for reason in ("forged", "stale"):
+def _slack_events(
+    app: AsyncApp, signatures: Signatures, bodies: BodyReader, metrics: Metrics
+) -> Callable[[Request], Awaitable[Response]]:
+    for reason in (*REASONS, *REFUSALS, "not_readable"):
         metrics.rejected.labels(reason)  # at zero: Prometheus sees no increase of what was not there before
 
-    def refuse(status: int, reason: str) -> Response:
+    def refuse(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
         metrics.rejected.labels(reason).inc()
         log.warning("rejected", reason=reason, status=status)
-        return PlainTextResponse(f"{reason}\n", status)
+        return PlainTextResponse(f"{reason}\n", status, headers)
 
     async def slack_events(request: Request) -> Response:
         try:
-            body = await _body(request)
+            bodies.check_length(request.headers)
+            signatures.check_headers(request.headers)
+            body = await bodies.read(request)
             signature = signatures.check(request.headers, body)
-        except _Unread as why:
-            return refuse(why.status, why.reason)
+        except BodyRefused as why:
+            return refuse(why.status, why.reason, why.headers)
         except Disbelieved as why:
             return refuse(401, why.reason)
         response = await dispatch(app, body, request.headers)
@@ -126,9 +136,11 @@ def _slack_events(app: AsyncApp, signatures: Signatures, metrics: Metrics) -> Ca
     return slack_events
 
 
-def _realtimekit_webhooks(webhooks: Webhooks, metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
+def _realtimekit_webhooks(
+    webhooks: Webhooks, bodies: BodyReader, metrics: Metrics
+) -> Callable[[Request], Awaitable[Response]]:
     under_way: set[asyncio.Future[bool]] = set()
-    for refused in ("forged", "key_unreachable", "store_unreachable", "late"):
+    for refused in ("forged", "not_json", "key_unreachable", "store_unreachable", "late", *REFUSALS):
         metrics.webhooks.labels(refused)  # at zero, as above
 
     async def hint(meeting_id: UUID) -> bool:
@@ -139,14 +151,14 @@ def _realtimekit_webhooks(webhooks: Webhooks, metrics: Metrics) -> Callable[[Req
         return await asyncio.shield(hinting)
 
     async def realtimekit_webhooks(request: Request) -> Response:
-        status, outcome = await _heard(Webhooks(webhooks.key, hint), request)
+        status, outcome = await _heard(Webhooks(webhooks.key, hint), request, bodies)
         metrics.webhooks.labels(outcome).inc()
-        return PlainTextResponse(f"{outcome}\n", status)
+        return PlainTextResponse(f"{outcome}\n", status, {"Retry-After": "1"} if status == 503 else None)
 
     return realtimekit_webhooks
 
 
-async def _heard(webhooks: Webhooks, request: Request) -> tuple[int, str]:
+async def _heard(webhooks: Webhooks, request: Request, bodies: BodyReader) -> tuple[int, str]:
     """The status and the outcome in a word. RealtimeKit sends again what was answered with a 5xx, and nothing else."""
 
     def refuse(status: int, outcome: str, why: str = "") -> tuple[int, str]:
@@ -154,10 +166,12 @@ async def _heard(webhooks: Webhooks, request: Request) -> tuple[int, str]:
         return status, outcome
 
     try:
-        body = await _body(request)
+        bodies.check_length(request.headers)
+        webhook.check_headers(request.headers)
+        body = await bodies.read(request)
         async with asyncio.timeout(WEBHOOK_SECONDS):
             return 200, await _taken(webhooks, request.headers, body)
-    except _Unread as why:
+    except BodyRefused as why:
         return refuse(why.status, why.reason)
     except Forged:
         return refuse(401, "forged")
@@ -177,28 +191,3 @@ async def _taken(webhooks: Webhooks, headers: Mapping[str, str], body: bytes) ->
     if hint.meeting_id is None:
         return "ignored"
     return "hinted" if await webhooks.hint(hint.meeting_id) else "not_followed"
-
-
-async def _body(request: Request) -> bytes:
-    """All of it. Raises _Unread."""
-    try:
-        return await _bounded_body(request)
-    except _TooLong:
-        raise _Unread(413, "too_long") from None
-    except TimeoutError:
-        raise _Unread(408, "too_slow") from None
-    except ClientDisconnect:
-        raise _Unread(400, "gone") from None
-
-
-async def _bounded_body(request: Request) -> bytes:
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > LONGEST_BODY:
-        raise _TooLong
-    body = bytearray()
-    async with asyncio.timeout(BODY_SECONDS):
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LONGEST_BODY:
-                raise _TooLong
-    return bytes(body)

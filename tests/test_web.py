@@ -1,6 +1,5 @@
 """The HTTP server: whom it believes, and what it says of itself."""
 
-import asyncio
 import io
 import time
 from collections.abc import AsyncIterator
@@ -9,9 +8,9 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
+from bot.bodies import MAX_BODY_BYTES
 from bot.sandbox.realtimekit import seeds
 from bot.sandbox.slack import Fault
-from bot.web import LONGEST_BODY
 from tests.conftest import World
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -97,23 +96,44 @@ async def test_unsigned(connected: World, http: aiohttp.ClientSession) -> None:
 
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_too_long(connected: World, http: aiohttp.ClientSession, chunked: bool) -> None:
-    """A body above 1 MiB is refused, with its length declared or not."""
-    body = b"x" * (LONGEST_BODY + 1)
+    """A body above 256 KB is refused, with its length declared or not."""
+    body = b"x" * (MAX_BODY_BYTES + 1)
 
     async def chunks() -> AsyncIterator[bytes]:
         yield body[:100]
         yield body[100:]
 
     data = chunks() if chunked else io.BytesIO(body)
-    async with http.post(f"{connected.bot_url}/slack/events", data=data) as response:
+    headers = connected.slack.sign(body)
+    async with http.post(f"{connected.bot_url}/slack/events", data=data, headers=headers) as response:
         assert response.status == 413
 
 
 async def test_longest(connected: World, http: aiohttp.ClientSession) -> None:
-    """A body of 1 MiB is read."""
-    body = b"x" * LONGEST_BODY
+    """A body of 256 KB is read."""
+    body = b"x" * MAX_BODY_BYTES
 
     assert await post(http, connected, body, connected.slack.sign(body)) == 404
+
+
+@pytest.mark.parametrize("path", ["/slack/events/", "//slack/events", "/slack//events//"])
+async def test_slashes_too_many(connected: World, http: aiohttp.ClientSession, path: str) -> None:
+    """A base URL that ends with a slash, or an address that was given one, reaches the bot without a redirect."""
+    body = command_body(connected)
+    headers = {**FORM, **connected.slack.sign(body)}
+
+    sent = http.post(connected.bot_url + path, data=body, headers=headers, allow_redirects=False)
+    async with sent as response:
+        assert response.status == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+async def test_health_with_a_slash(connected: World, http: aiohttp.ClientSession, path: str) -> None:
+    """Probes may end with a slash, and may ask by HEAD."""
+    async with http.get(f"{connected.bot_url}{path}/", allow_redirects=False) as response:
+        assert response.status == 200
+    async with http.head(f"{connected.bot_url}{path}", allow_redirects=False) as response:
+        assert (response.status, await response.read()) == (200, b"")
 
 
 @pytest.mark.parametrize(
@@ -153,20 +173,6 @@ async def test_incomplete_command(connected: World, http: aiohttp.ClientSession,
 
     assert status == 200
     assert (await connected.logged("not_understood"))["detail"] == "payload without channel_id, response_url"
-
-
-async def test_slow_body(connected: World, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who sends a body too slowly is not waited for, and holds up nobody."""
-    monkeypatch.setattr("bot.web.BODY_SECONDS", 0.05)
-    over = asyncio.Event()
-
-    async def trickle() -> AsyncIterator[bytes]:
-        yield b"text="
-        await over.wait()
-
-    async with http.post(f"{connected.bot_url}/slack/events", data=trickle()) as response:
-        assert response.status == 408
-    over.set()
 
 
 async def test_health(connected: World, http: aiohttp.ClientSession) -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from bot import web
+from bot.bodies import MAX_BODY_BYTES
 from bot.errors import StoreUnreachable
 from bot.metrics import Metrics
 from bot.realtimekit.webhook import WebhookKey, open_key_http
@@ -19,7 +20,7 @@ from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import RealtimeKit, seeds
 from bot.serving import listen, serving
 from bot.store.opening import open_store
-from bot.web import LONGEST_BODY, Webhooks, create_web
+from bot.web import Webhooks, create_web
 from tests.realtimekit.keys import URL, KeyServer, signed, status_update
 
 MEETING = UUID("bbb8940e-1b97-402a-97d6-2708b7feca41")
@@ -111,22 +112,25 @@ async def test_not_json(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_too_long(receiver: Receiver, chunked: bool) -> None:
-    """A body above 1 MiB is refused, with its length declared or not."""
-    body = b"x" * (LONGEST_BODY + 1)
+    """A body above 256 KB is refused, with its length declared or not."""
+    body = b"x" * (MAX_BODY_BYTES + 1)
 
     async def chunks() -> AsyncIterator[bytes]:
         yield body[:100]
         yield body[100:]
 
     data = chunks() if chunked else io.BytesIO(body)
-    async with aiohttp.ClientSession() as session, session.post(receiver.url, data=data) as response:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(receiver.url, data=data, headers=signed(body)) as response,
+    ):
         assert response.status == 413
     assert receiver.counted() == {"too_long": 1}
 
 
 async def test_longest(receiver: Receiver) -> None:
-    """A body of 1 MiB is read."""
-    assert await receiver.post(BODY.ljust(LONGEST_BODY)) == (200, "hinted")
+    """A body of 256 KB is read."""
+    assert await receiver.post(BODY.ljust(MAX_BODY_BYTES)) == (200, "hinted")
 
 
 async def test_no_key(receiver: Receiver, log: io.StringIO) -> None:
@@ -216,6 +220,13 @@ async def test_from_the_sandbox(clock: Clock) -> None:
 
     assert [delivery.status for delivery in cloudflare.deliveries] == [200, 200]
     assert hinted == [UUID(seeds.LIVE)] * 2
+
+
+async def test_trailing_slash(receiver: Receiver) -> None:
+    """An address that was registered with a slash at its end reaches the bot without a redirect."""
+    receiver.url += "/"
+
+    assert await receiver.post(BODY) == (200, "hinted")
 
 
 async def test_only_post(receiver: Receiver) -> None:

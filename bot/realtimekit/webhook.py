@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from bot.realtimekit.public_key import PublicKey
 
 SIGNATURE = "rtk-signature"
+SIGNATURE_BYTES = range(64, 1025)
+"""A signature has as many bytes as the RSA key: 256 for one of 2,048 bits."""
 HINTING = frozenset({"livestreaming.statusUpdate", "meeting.started", "meeting.ended"})
 """The events after which a livestream may be another one than before."""
 KEY_SECONDS = 2.0
@@ -63,6 +65,12 @@ def read(body: bytes) -> Hint:
     if not isinstance(event, str) or event not in HINTING:
         return Hint("other", None)
     return Hint(event, _meeting_id(value.get("meeting")))
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raise Forged where there is no signature, so that the body of an unsigned webhook is not read."""
+    if len(_signature(headers)) not in SIGNATURE_BYTES:
+        raise Forged
 
 
 def open_key_http(proxy: str | None = None) -> Http:

@@ -11,8 +11,11 @@ _SIGNATURE_LENGTH = len("v0=") + 64
 _REMEMBERED = 50_000
 
 
+REASONS = ("malformed", "stale", "forged", "replayed")
+
+
 class Disbelieved(Exception):
-    """A request that Slack did not just send. `reason` is one of malformed, stale, forged, replayed."""
+    """A request that Slack did not just send. `reason` is one of REASONS."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -36,8 +39,11 @@ class Signatures:
         # A timestamp may be five minutes ahead of our clock as well as behind it.
         self._seen: TTLCache[str, None] = TTLCache(_REMEMBERED, 2 * MAX_AGE_SECONDS + 1, now)
 
-    def check(self, headers: Mapping[str, str], body: bytes) -> str:
-        """The signature of a request that is Slack's own. Raises Disbelieved."""
+    def check_headers(self, headers: Mapping[str, str]) -> tuple[str, str]:
+        """Return the timestamp and the signature, well-formed and fresh. Raises Disbelieved.
+
+        What can be said before the body is read, so that unsigned bodies are not read at all.
+        """
         timestamp = headers.get("x-slack-request-timestamp", "")
         signature = headers.get("x-slack-signature", "")
         if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
@@ -46,6 +52,11 @@ class Signatures:
             raise Disbelieved("malformed")
         if abs(self._now() - int(timestamp)) > MAX_AGE_SECONDS:
             raise Disbelieved("stale")
+        return timestamp, signature
+
+    def check(self, headers: Mapping[str, str], body: bytes) -> str:
+        """The signature of a request that is Slack's own. Raises Disbelieved."""
+        timestamp, signature = self.check_headers(headers)
         try:
             genuine = self._verifier.is_valid(body, timestamp, signature)
         except UnicodeDecodeError:  # slack_sdk signs text only, and Slack sends no other
