@@ -46,7 +46,10 @@ class Clock:
 
     async def sleep(self, seconds: float) -> None:
         """Sleep for `seconds` of sandbox time; changes of speed and advances on the way count."""
-        deadline = self.now() + seconds
+        await self.sleep_until(self.now() + seconds)
+
+    async def sleep_until(self, deadline: float) -> None:
+        """Sleep until a moment of sandbox time, in epoch seconds."""
         changed = asyncio.Event()
         self._sleepers.add(changed)
         try:

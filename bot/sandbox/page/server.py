@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bot.sandbox.connections import Connections
 from bot.sandbox.page import views
 from bot.sandbox.page.assets import asset
 from bot.sandbox.page.bodies import By, Click, Deletion, Held, Nothing, Turned, Typed, read_body
@@ -29,7 +30,6 @@ from bot.sandbox.realtimekit import Meeting, RealtimeKit
 from bot.sandbox.realtimekit.postman import Delivery
 from bot.sandbox.slack import Call as SlackCall
 from bot.sandbox.slack import Channel, Event, Message, Slack
-from bot.sandbox.slack.answers import abortable
 from bot.slack.manifest import manifest_text
 
 
@@ -54,7 +54,7 @@ class Page:
         earlier: list[SlackCall | CloudflareCall] = [*slack.calls, *kit.calls]
         for call in sorted(earlier, key=lambda call: call.at):
             self._on_call(call)
-        self.asgi = abortable(Guard(self._starlette()))
+        self.asgi = Connections(Guard(self._starlette()))
 
     def bot_runs(self, running: bool) -> None:
         """Tell the pages whether the bot's process runs."""

@@ -9,8 +9,8 @@ from typing import Any
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from bot.sandbox.connections import ABORT
 from bot.sandbox.page.refused import Refused
-from bot.sandbox.slack.answers import ABORT
 
 HEARTBEAT_SECONDS = 15.0
 MOST_READERS = 50

@@ -7,11 +7,21 @@ from bot.sandbox.realtimekit.faults import Fault
 from bot.sandbox.realtimekit.kit import RealtimeKit
 from bot.sandbox.realtimekit.postman import Delivery
 from bot.sandbox.realtimekit.seeds import SEEDS, Seed
-from bot.sandbox.realtimekit.state import AfterEnd, ImpossibleError, Livestream, Meeting, Session, Shape, Status
+from bot.sandbox.realtimekit.state import (
+    ZERO_TIME,
+    AfterEnd,
+    ImpossibleError,
+    Livestream,
+    Meeting,
+    Session,
+    Shape,
+    Status,
+)
 from bot.sandbox.realtimekit.webhooks import Webhook
 
 __all__ = [
     "SEEDS",
+    "ZERO_TIME",
     "AfterEnd",
     "Call",
     "Delivery",

@@ -1,5 +1,6 @@
 """RealtimeKit's own part of the API: the routes behind the gateway, each a line or two around the pure parts."""
 
+import itertools
 import re
 from typing import Annotated
 
@@ -49,6 +50,7 @@ class Api:
     def __init__(self, studio: Studio, conditions: Conditions) -> None:
         self._studio = studio
         self._conditions = conditions
+        self._turns = itertools.count()
 
     def routes(self) -> list[Route]:
         """Where each endpoint is found."""
@@ -64,7 +66,7 @@ class Api:
 
     async def active_livestream(self, request: Request) -> Response:
         """The livestream of a meeting, if there is one now."""
-        return json_response(envelopes.active_livestream(self._meeting(request)))
+        return json_response(envelopes.active_livestream(self._meeting(request), next(self._turns)))
 
     async def meeting(self, request: Request) -> Response:
         """One meeting."""
@@ -79,7 +81,7 @@ class Api:
     async def livestreams(self, request: Request) -> Response:
         """Livestreams of all meetings, a page at a time."""
         query = LivestreamsQuery.model_validate(dict(request.query_params))
-        found = listing.livestreams_of(self._studio.meetings.values(), query)
+        found = listing.livestreams_of(self._studio.listed, query, next(self._turns))
         return json_response(
             envelopes.livestreams_page(*listing.page_of(found, query), shape=self._conditions.list_shape)
         )

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
-from bot.sandbox.realtimekit.state import Livestream, Meeting, Session, Shape
+from bot.sandbox.realtimekit.state import ZERO_TIME, Livestream, Meeting, Session, Shape
 
 Body = dict[str, Any]
+Item = TypeVar("Item")
 
 
 class ListShape(Enum):
@@ -46,19 +47,23 @@ def turned_away(status: int, code: int, message: str) -> Answer:
 NO_ROUTE = turned_away(404, 7000, "No route for that URI")
 
 
-def active_livestream(meeting: Meeting) -> Answer:
-    """The answer of the active-livestream endpoint, in the meeting's shape."""
+def active_livestream(meeting: Meeting, turn: int = 0) -> Answer:
+    """The answer of the active-livestream endpoint, in the meeting's shape.
+
+    Of several livestreams another one comes first each `turn`; all of them are told in the shape of a list only.
+    """
     nothing: dict[Shape, Any] = {Shape.NULL: None, Shape.EMPTY_OBJECT: {}, Shape.EMPTY_LIST: []}
     if meeting.shape in nothing:
         return ok(nothing[meeting.shape])
     if meeting.shape is Shape.UNSUCCESSFUL:
         return Answer(200, refused(500, "The livestream could not be read").body)
-    if meeting.livestream is None or not meeting.livestream.active:
+    views = [livestream_view(livestream) for livestream in meeting.livestreams if livestream.active]
+    if not views:
         return refused(404, "No active livestream found for this meeting")
-    view = livestream_view(meeting.livestream)
+    views = rotated(views, turn)
     if meeting.shape is Shape.RESULT:
-        return Answer(200, {"success": True, "result": view})
-    return ok([view] if meeting.shape is Shape.LIST else view)
+        return Answer(200, {"success": True, "result": views[0]})
+    return ok(views if meeting.shape is Shape.LIST else views[0])
 
 
 def started(livestream: Livestream) -> Answer:
@@ -133,8 +138,16 @@ def meeting_view(meeting: Meeting) -> Body:
 
 
 def iso(moment: float) -> str:
-    """Epoch seconds as Cloudflare writes a time: UTC, milliseconds, Z."""
+    """Epoch seconds as Cloudflare writes a time: UTC, milliseconds, Z; ZERO_TIME without milliseconds."""
+    if moment == ZERO_TIME:
+        return "0001-01-01T00:00:00Z"
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def rotated(items: Sequence[Item], turn: int) -> list[Item]:
+    """The same items, beginning with another one each turn."""
+    first = turn % len(items) if items else 0
+    return [*items[first:], *items[:first]]
 
 
 def _iso_or_none(moment: float | None) -> str | None:

@@ -2,8 +2,10 @@
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
 from bot.sandbox.clock import Clock
+from bot.sandbox.connections import Connections
 from bot.sandbox.realtimekit import api, webhooks_api
 from bot.sandbox.realtimekit.conditions import Conditions
 from bot.sandbox.realtimekit.gateway import Gateway, Tenant
@@ -33,11 +35,18 @@ class RealtimeKit(Studio, Conditions, Webhooks):
         Conditions.__init__(self)
         Webhooks.__init__(self, self.clock, self.changes)
         self.tenant = Tenant(account_id, app_id, api_token)
-        self.asgi = Starlette(
-            routes=[*api.Api(self, self).routes(), *webhooks_api.WebhooksApi(self).routes()],
-            middleware=[Middleware(Gateway, tenant=self.tenant, conditions=self, clock=self.clock)],
-            exception_handlers=api.ERRORS,
+        self.connections_in = Connections(
+            Starlette(
+                routes=[*api.Api(self, self).routes(), *webhooks_api.WebhooksApi(self).routes()],
+                middleware=[Middleware(Gateway, tenant=self.tenant, conditions=self, clock=self.clock)],
+                exception_handlers=api.ERRORS,
+            )
         )
+        self.asgi: ASGIApp = self.connections_in
+
+    def reset_idle_connections(self) -> int:
+        """Reset (TCP RST) each HTTP connection that a client keeps open at its next use; how many those are."""
+        return self.connections_in.reset_idle()
 
     @property
     def account_id(self) -> str:

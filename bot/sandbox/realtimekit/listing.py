@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from bot.sandbox.realtimekit.envelopes import rotated
 from bot.sandbox.realtimekit.state import Livestream, Meeting
 
 Item = TypeVar("Item")
@@ -55,17 +56,30 @@ class MeetingsQuery(PageQuery):
     status: str | None = None
 
 
-def livestreams_of(meetings: Iterable[Meeting], query: LivestreamsQuery) -> list[Livestream]:
+def livestreams_of(meetings: Iterable[Meeting], query: LivestreamsQuery, turn: int = 0) -> list[Livestream]:
     """The livestreams asked for, by time of creation. All belong to meetings, so excluding meetings leaves none."""
     found = [
         livestream
-        for livestream in (meeting.livestream for meeting in meetings)
-        if livestream is not None
-        and not query.exclude_meetings
+        for meeting in meetings
+        for livestream in meeting.livestreams
+        if not query.exclude_meetings
         and query.status in (None, livestream.status)
         and query.spans(livestream.created_at)
     ]
-    return sorted(found, key=lambda each: (each.created_at, each.id), reverse=query.sort_order is SortOrder.DSC)
+    found.sort(key=lambda each: (each.created_at, each.id), reverse=query.sort_order is SortOrder.DSC)
+    return _turned(found, turn)
+
+
+def _turned(found: list[Livestream], turn: int) -> list[Livestream]:
+    """Let the livestreams of one meeting change places with each other each turn, and no others."""
+    of_meeting: dict[str, list[int]] = {}
+    for place, livestream in enumerate(found):
+        of_meeting.setdefault(livestream.meeting_id, []).append(place)
+    turned = [*found]
+    for places in of_meeting.values():
+        for place, livestream in zip(places, rotated([found[each] for each in places], turn), strict=True):
+            turned[place] = livestream
+    return turned
 
 
 def meetings_of(meetings: Iterable[Meeting], query: MeetingsQuery) -> list[Meeting]:

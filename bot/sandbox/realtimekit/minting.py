@@ -3,6 +3,7 @@
 What a viewer sees follows from the meeting's id, so that documentation and tests can name it; what is secret is random.
 """
 
+import dataclasses
 import secrets
 import uuid
 
@@ -52,6 +53,16 @@ def livestream(meeting: str, now: float) -> Livestream:
         stream_key=f"sk-sandbox-{secrets.token_hex(32)}",
         created_at=now,
         updated_at=now,
+    )
+
+
+def another_livestream(meeting: str, now: float) -> Livestream:
+    """One more livestream for the meeting with this id: its id and playback URL are random."""
+    video = secrets.token_hex(16)
+    return dataclasses.replace(
+        livestream(meeting, now),
+        id=str(uuid.uuid4()),
+        playback_url=f"https://customer-{_CUSTOMER}.cloudflarestream.com/{video}/manifest/video.m3u8",
     )
 
 

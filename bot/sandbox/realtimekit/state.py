@@ -42,6 +42,10 @@ class Shape(Enum):
     UNSUCCESSFUL = "200 with success false"
 
 
+ZERO_TIME = -62_135_596_800.0
+"""What Go writes for a time that was never set: 0001-01-01T00:00:00Z."""
+
+
 class ImpossibleError(ValueError):
     """A meeting cannot make this step from where it is; the message says why."""
 
@@ -103,6 +107,13 @@ class Meeting:
     shape: Shape = Shape.OBJECT
     after_end: AfterEnd = AfterEnd.NOT_FOUND
     joinable: bool = True
+    others: tuple[Livestream, ...] = ()
+    """Further livestreams of the meeting, which Cloudflare answers with beside the first, in changing order."""
+
+    @property
+    def livestreams(self) -> tuple[Livestream, ...]:
+        """All livestreams of the meeting."""
+        return (self.livestream, *self.others) if self.livestream else self.others
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -154,6 +165,13 @@ def end(meeting: Meeting, now: float) -> Meeting:
     status = Status.IDLE if meeting.after_end is AfterEnd.IDLE else Status.OFFLINE
     found = meeting.after_end is not AfterEnd.NOT_FOUND
     return _moved(meeting, now, status=status, active=found, sessions=sessions)
+
+
+def restart(meeting: Meeting, session_id: str, now: float) -> Meeting:
+    """Another session in place of the one under way, without a word in between: the status stays as it is."""
+    stopped = dataclasses.replace(_running_session(meeting), stopped_time=now)
+    begun = Session(session_id, invoked_time=now, started_time=None if stopped.started_time is None else now)
+    return _moved(meeting, now, sessions=(*_with_latest(meeting, stopped), begun))
 
 
 def livestream_of(meeting: Meeting) -> Livestream:

@@ -1,7 +1,7 @@
 """The meetings of the sandbox, and the hands that start, drop, fail and end their livestreams."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import minting, seeds, state
 from bot.sandbox.realtimekit.changes import Changes
-from bot.sandbox.realtimekit.state import AfterEnd, Livestream, Meeting
+from bot.sandbox.realtimekit.state import AfterEnd, Livestream, Meeting, Session, Status
 
 
 class Studio:
@@ -23,6 +23,7 @@ class Studio:
         self.clock = clock
         self.changes = Changes()
         self._meetings: dict[str, Meeting] = {}
+        self._frozen: tuple[Meeting, ...] | None = None
         self._owners: dict[str, str] = {}
         self._secrets: set[str] = set()
 
@@ -39,7 +40,20 @@ class Studio:
     def livestream(self, livestream_id: str) -> Livestream | None:
         """The livestream with this id, if any meeting has it."""
         owner = self._meetings.get(self._owners.get(livestream_id, ""))
-        return owner.livestream if owner else None
+        return next((each for each in owner.livestreams if each.id == livestream_id), None) if owner else None
+
+    @property
+    def listed(self) -> Collection[Meeting]:
+        """The meetings whose livestreams the list tells: all as they are, or as they were at `freeze_list`."""
+        return self._meetings.values() if self._frozen is None else self._frozen
+
+    def freeze_list(self) -> None:
+        """Let the list of livestreams stay as it is now, whatever happens: stale entries, and new ones missing."""
+        self._frozen = tuple(self._meetings.values())
+
+    def thaw_list(self) -> None:
+        """Let the list of livestreams be right again."""
+        self._frozen = None
 
     def seed(self) -> None:
         """Put the seeded meetings in, as new."""
@@ -84,6 +98,40 @@ class Studio:
         meeting = dataclasses.replace(meeting, after_end=after_end or meeting.after_end)
         return self._keep(state.end(meeting, self.clock.now()))
 
+    def restart(self, meeting_id: str) -> Meeting:
+        """Another session of the same livestream in place of the one under way; the status stays, LIVE for example."""
+        return self._keep(state.restart(self._meetings[meeting_id], minting.session_id(), self.clock.now()))
+
+    def replace_livestream(self, meeting_id: str) -> Meeting:
+        """Another livestream in place of the one under way: its id, playback URL and session are new, and the status
+        stays, LIVE for example. The old one is gone."""
+        meeting = self._meetings[meeting_id]
+        old = state.livestream_of(meeting)
+        new = dataclasses.replace(self._another(meeting_id, old.status), name=old.name)
+        return self._keep(dataclasses.replace(meeting, livestream=new))
+
+    def add_livestream(self, meeting_id: str, **fields: Any) -> Livestream:
+        """A further livestream of the meeting, LIVE from now on unless `fields` say otherwise. Answers begin with
+        another one of the meeting's livestreams each time."""
+        meeting = self._meetings[meeting_id]
+        livestream = dataclasses.replace(self._another(meeting_id, Status.LIVE), **fields)
+        self._keep(dataclasses.replace(meeting, others=(*meeting.others, livestream)))
+        return livestream
+
+    def change_session(self, meeting_id: str, **fields: Any) -> Meeting:
+        """Set fields of the latest session by name: `err_message`, `started_time` (ZERO_TIME, ...), ... The status and
+        the time of the last change stay as they are."""
+        livestream = state.livestream_of(self._meetings[meeting_id])
+        latest = dataclasses.replace(livestream.sessions[-1], **fields)
+        return self.change_livestream(meeting_id, sessions=(*livestream.sessions[:-1], latest))
+
+    def _another(self, meeting_id: str, status: str) -> Livestream:
+        now = self.clock.now()
+        session = Session(minting.session_id(), invoked_time=now, started_time=now if status == Status.LIVE else None)
+        return dataclasses.replace(
+            minting.another_livestream(meeting_id, now), status=status, active=True, sessions=(session,)
+        )
+
     def change(self, meeting_id: str, **fields: Any) -> Meeting:
         """Set fields of a meeting by name: `title`, `shape`, `after_end`, `joinable`."""
         return self._keep(dataclasses.replace(self._meetings[meeting_id], **fields))
@@ -101,8 +149,8 @@ class Studio:
 
     def _keep(self, meeting: Meeting) -> Meeting:
         self._meetings[meeting.id] = meeting
-        if meeting.livestream is not None:
-            self._owners[meeting.livestream.id] = meeting.id
-            self._secrets |= {meeting.livestream.stream_key, meeting.livestream.ingest_server}
+        for livestream in meeting.livestreams:
+            self._owners[livestream.id] = meeting.id
+            self._secrets |= {livestream.stream_key, livestream.ingest_server}
         self.changes.publish(meeting)
         return meeting

@@ -5,15 +5,16 @@ It signs, verifies, limits and forgets as Slack does; only the base URL tells th
 
 from bot.sandbox.slack.delivery import Delivery, Outcome
 from bot.sandbox.slack.events import Event, EventKind
-from bot.sandbox.slack.faults import RESPONSE_URL, Fault
+from bot.sandbox.slack.faults import ANY_METHOD, RESPONSE_URL, Fault
 from bot.sandbox.slack.limits import Rate
 from bot.sandbox.slack.log import Call, Direction, Sent
 from bot.sandbox.slack.peer import APP_TOKEN, BOT_TOKEN, SIGNING_SECRET, Slack
 from bot.sandbox.slack.seed import ANN, BACKSTAGE, BEN, BOT, CHRIS, EVENTS, GENERAL, RANDOM
-from bot.sandbox.slack.workspace import SLACKBOT, Channel, Message, User, Workspace
+from bot.sandbox.slack.workspace import SLACKBOT, Channel, Enterprise, Message, User, Workspace
 
 __all__ = [
     "ANN",
+    "ANY_METHOD",
     "APP_TOKEN",
     "BACKSTAGE",
     "BEN",
@@ -30,6 +31,7 @@ __all__ = [
     "Channel",
     "Delivery",
     "Direction",
+    "Enterprise",
     "Event",
     "EventKind",
     "Fault",

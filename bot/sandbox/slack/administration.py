@@ -1,5 +1,6 @@
 """What the admins of a workspace do to its channels and to the app, and what the app hears of it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +22,10 @@ class Administration:
         self._subscriptions = subscriptions
 
     def invite_bot(self, channel: str, by: str) -> Channel:
-        """Invite the bot to a channel: it is told that it has joined."""
+        """Invite the bot to a channel: it is told that it has joined. Raises ValueError for a group DM."""
         place = self._workspace.channels[channel]
+        if place.is_mpim:
+            raise ValueError("nobody can be invited to a group direct message: Slack opens another one")
         joined = {
             "type": "member_joined_channel",
             "user": self._app.user_id,
@@ -60,6 +63,31 @@ class Administration:
         self._subscriptions.tell({"type": "app_uninstalled"})
         self._subscriptions.tell({"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [self._app.user_id]}})
         self._credentials.revoked = True
+
+    def revoke_token(self) -> None:
+        """Revoke the bot token alone: the app stays in its channels, and is told."""
+        self._subscriptions.tell({"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [self._app.user_id]}})
+        self._credentials.revoked, self._credentials.revoked_as = True, "token_revoked"
+
+    def change_channel_id(self, old: str, new: str) -> Channel:
+        """Give a channel another id, as when a private channel is shared: `channel_id_changed`."""
+        channel = self._workspace.change_channel_id(old, new)
+        event = {"type": "channel_id_changed", "old_channel_id": old, "new_channel_id": new}
+        self._subscriptions.tell(event, "groups:read" if channel.is_private else "channels:read")
+        return channel
+
+    def open_group_dm(self, members: Sequence[str]) -> Channel:
+        """Open the direct message of a group: the bot cannot be invited to it."""
+        names = "--".join(self._workspace.users[member].name for member in members)
+        number = 1 + sum(channel.is_mpim for channel in self._workspace.channels.values())
+        opened = Channel(f"C0GROUPDM{number:02}", f"mpdm-{names}-1", frozenset(members), is_private=True, is_mpim=True)
+        return self._workspace.put_channel(opened)
+
+    def open_dm(self, one: str, other: str) -> Channel:
+        """Open the direct message between two people, in which the bot is not."""
+        number = 1 + sum(channel.is_im for channel in self._workspace.channels.values())
+        opened = Channel(f"D0PEOPLE{number:03}", "directmessage", frozenset({one, other}), is_private=True, is_im=True)
+        return self._workspace.put_channel(opened)
 
     def _put(self, channel: Channel, event: dict[str, Any] | None = None) -> Channel:
         """Change a channel, and tell the app; of a private channel only its members hear."""

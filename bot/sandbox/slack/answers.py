@@ -1,14 +1,12 @@
 """The answers that are no plain JSON: refusals to serve, silence, and a connection that breaks."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Any
 
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-ABORT = "sandbox.abort"
+from bot.sandbox.clock import Clock
+from bot.sandbox.connections import ABORT
 
 
 def rate_limited(error: str, retry_after: int) -> Response:
@@ -37,19 +35,22 @@ class Dropped(Response):
         await asyncio.sleep(0)
 
 
-def _abort(send: Any) -> None:
-    send.__self__.transport.abort()
+class Delayed(Response):
+    """Answers `seconds` of sandbox time after it was made, unless the client has given up by then."""
 
+    def __init__(self, answer: Response, seconds: float, clock: Clock) -> None:
+        super().__init__(status_code=answer.status_code)
+        self._answer = answer
+        self._due = clock.now() + seconds
+        self._clock = clock
 
-def abortable(app: ASGIApp) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Give requests of `app` a way to cut their connection, for `Dropped`.
-
-    ASGI has no such thing, so it reaches for uvicorn's transport, which is behind the outermost `send`.
-    """
-
-    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope[ABORT] = partial(_abort, send)
-        await app(scope, receive, send)
-
-    return wrapped
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = asyncio.ensure_future(Hanging()(scope, receive, send))
+        time = asyncio.ensure_future(self._clock.sleep_until(self._due))
+        try:
+            await asyncio.wait({gone, time}, return_when=asyncio.FIRST_COMPLETED)
+            if not gone.done():
+                await self._answer(scope, receive, send)
+        finally:
+            gone.cancel()
+            time.cancel()

@@ -21,7 +21,8 @@ class TokenKind(Enum):
 class Credentials:
     """The app's tokens with the scopes that they hold; scopes may be changed at any time.
 
-    `revoked`: the app was uninstalled, and its bot token is worth nothing any more.
+    `revoked`: the bot token is worth nothing any more, since the app was uninstalled or the token revoked; `revoked_as`
+    is the error that says so.
     """
 
     bot_token: str = field(repr=False)
@@ -30,12 +31,13 @@ class Credentials:
     bot_scopes: set[str] = field(default_factory=lambda: {*BOT_SCOPES})
     app_scopes: set[str] = field(default_factory=lambda: {"connections:write"})
     revoked: bool = False
+    revoked_as: str = "account_inactive"
 
     def check(self, token: str | None, kind: TokenKind, scope: str | None) -> None:
         """Let the call pass, or raise a Refusal: who is it, is it the right kind of token, does it hold the scope."""
         held = self.kind_of(token)
         if held is TokenKind.BOT and self.revoked:
-            raise Refusal("account_inactive")
+            raise Refusal(self.revoked_as)
         if held is not kind:
             raise Refusal("not_allowed_token_type")
         if scope is not None and scope not in self.scopes(kind):

@@ -1,37 +1,79 @@
 """The front of Slack's HTTP services: applies faults to each call, answers it and notes it in the log."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 
 from starlette.responses import Response
 
 from bot.sandbox.clock import Clock
-from bot.sandbox.slack.answers import Dropped, Hanging, server_error
-from bot.sandbox.slack.faults import Fault, Faults
+from bot.sandbox.slack.answers import Delayed, Dropped, Hanging, server_error
+from bot.sandbox.slack.faults import Fault, Faults, Late
 from bot.sandbox.slack.log import Call, Direction, Log
 from bot.sandbox.slack.refusal import Refusal
+
+Work = Callable[[], Response]
+
+LATE = "late"
 
 
 @dataclass(frozen=True, slots=True)
 class Front:
+    """`late_work` is what was accepted and has not been done yet."""
+
     faults: Faults
     log: Log
     clock: Clock
+    late_work: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def answer(self, method: str, work: Callable[[], Response], refuse: Callable[[Refusal], Response]) -> Response:
-        """Do the work of a call unless a fault forbids it; `refuse` makes the answer of a Refusal."""
+    def answer(
+        self, method: str, work: Work, refuse: Callable[[Refusal], Response], about: Collection[str] = ()
+    ) -> Response:
+        """Do the work of a call unless a fault forbids it; `refuse` makes the answer of a Refusal.
+
+        `about` are the channel and the person that the call is about, by which faults are chosen.
+        """
         started = self.clock.now()
         error: str | None = None
+        late: Late | None = None
         silenced = self._silenced()
         try:
-            self.faults.check(method)
-            response = silenced or work()
+            self.faults.check(method, about)
+            late = None if silenced else self.faults.late(method, about)
+            response = silenced or self._answer(method, work, late)
         except Refusal as refusal:
             response, error = refuse(refusal), refusal.error
+        if late is not None and late.answers:
+            response = Delayed(response, late.seconds, self.clock)
+        elif late is not None:
+            error = error or LATE
         if self.faults.drops(method, done=silenced is None and error is None):
             response = Dropped()
-        self._note(method, response, _failure(response) or error, started)
+        self._note(method, response, error or _failure(response), started)
         return response
+
+    async def close(self) -> None:
+        """Give up the work that is late."""
+        tasks = tuple(self.late_work)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _answer(self, method: str, work: Work, late: Late | None) -> Response:
+        if late is None or late.answers:
+            return work()
+        due = self.clock.now() + late.seconds
+        task = asyncio.get_running_loop().create_task(self._do_later(work, due), name=f"late {method}")
+        self.late_work.add(task)
+        task.add_done_callback(self.late_work.discard)
+        return Dropped() if late.closes else Hanging()
+
+    async def _do_later(self, work: Work, due: float) -> None:
+        """Do it, or refuse it: the client will not know."""
+        await self.clock.sleep_until(due)
+        with contextlib.suppress(Refusal):
+            work()
 
     def _silenced(self) -> Response | None:
         if self.faults.standing is Fault.SERVER_ERROR:

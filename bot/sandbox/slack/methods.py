@@ -51,14 +51,18 @@ def _api_test(arguments: Arguments) -> Answer:
 
 
 def _auth_test(workspace: Workspace, app: AppIdentity) -> Answer:
+    """To the token of a whole organisation, that is the team."""
+    enterprise = workspace.enterprise
+    team = enterprise if enterprise and workspace.is_org_wide else workspace.team
     return {
         "url": f"https://{workspace.team.domain}.slack.com/",
-        "team": workspace.team.name,
+        "team": team.name,
         "user": workspace.users[app.user_id].name,
-        "team_id": workspace.team.id,
+        "team_id": team.id,
         "user_id": app.user_id,
         "bot_id": app.bot_id,
-        "is_enterprise_install": False,
+        **({"enterprise_id": enterprise.id} if enterprise else {}),
+        "is_enterprise_install": workspace.is_org_wide,
     }
 
 

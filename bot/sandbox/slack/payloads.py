@@ -26,8 +26,9 @@ def slash_command(
     """The form fields of a slash command."""
     return {
         "token": app.verification_token,
-        "team_id": workspace.team.id,
+        "team_id": occasion.user.team_id or workspace.team.id,
         "team_domain": workspace.team.domain,
+        **_enterprise_fields(workspace),
         "channel_id": occasion.channel.id,
         "channel_name": occasion.channel.name if not _hidden_name(occasion.channel) else "privategroup",
         "user_id": occasion.user.id,
@@ -35,14 +36,19 @@ def slash_command(
         "command": command,
         "text": text,
         "api_app_id": app.app_id,
-        "is_enterprise_install": "false",
+        "is_enterprise_install": str(workspace.is_org_wide).lower(),
         "response_url": occasion.response_url,
         "trigger_id": occasion.trigger_id,
     }
 
 
+def _enterprise_fields(workspace: Workspace) -> dict[str, str]:
+    enterprise = workspace.enterprise
+    return {"enterprise_id": enterprise.id, "enterprise_name": enterprise.name} if enterprise else {}
+
+
 def _hidden_name(channel: Channel) -> bool:
-    return channel.is_private and not channel.is_im
+    return channel.is_private and not (channel.is_im or channel.is_mpim)
 
 
 def block_actions(
@@ -76,16 +82,20 @@ def message_shortcut(
 
 
 def _interaction(kind: str, workspace: Workspace, app: AppIdentity, occasion: Occasion) -> Payload:
+    """What interactions have in common. `team` is where the app is installed, and null where that is a whole
+    organisation; of a person from another workspace, only `user.team_id` tells.
+    """
+    enterprise = workspace.enterprise
     user = {"id": occasion.user.id, "username": occasion.user.name, "name": occasion.user.name}
     return {
         "type": kind,
-        "user": user | {"team_id": workspace.team.id},
+        "user": user | {"team_id": occasion.user.team_id or workspace.team.id},
         "api_app_id": app.app_id,
         "token": app.verification_token,
         "trigger_id": occasion.trigger_id,
-        "team": {"id": workspace.team.id, "domain": workspace.team.domain},
-        "enterprise": None,
-        "is_enterprise_install": False,
+        "team": None if workspace.is_org_wide else {"id": workspace.team.id, "domain": workspace.team.domain},
+        "enterprise": {"id": enterprise.id, "name": enterprise.name} if enterprise else None,
+        "is_enterprise_install": workspace.is_org_wide,
     }
 
 
@@ -101,22 +111,28 @@ def _container(message: Message) -> Payload:
 
 def event_callback(workspace: Workspace, app: AppIdentity, event: Payload, event_id: str, event_time: int) -> Payload:
     """The payload of an event of the Events API."""
+    enterprise_id = workspace.enterprise.id if workspace.enterprise else None
     authorization = {
-        "team_id": workspace.team.id,
+        "enterprise_id": enterprise_id,
+        "team_id": None if workspace.is_org_wide else workspace.team.id,
         "user_id": app.user_id,
         "is_bot": True,
-        "is_enterprise_install": False,
+        "is_enterprise_install": workspace.is_org_wide,
     }
+    channel = workspace.channels.get(str(event.get("channel")))
     return {
         "token": app.verification_token,
         "team_id": workspace.team.id,
+        **({"enterprise_id": enterprise_id} if enterprise_id else {}),
+        "context_team_id": workspace.team.id,
+        "context_enterprise_id": enterprise_id,
         "api_app_id": app.app_id,
         "event": event,
         "type": "event_callback",
         "event_id": event_id,
         "event_time": event_time,
-        "authorizations": [authorization | {"enterprise_id": None}],
-        "is_ext_shared_channel": False,
+        "authorizations": [authorization],
+        "is_ext_shared_channel": channel is not None and channel.is_shared,
     }
 
 

@@ -1,36 +1,39 @@
 """The local Slack as a whole: builds its parts, and is what tests and the demo hold in their hands."""
 
+import asyncio
 import contextlib
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
 
 from bot.sandbox.clock import Clock
+from bot.sandbox.connections import Connections
 from bot.sandbox.slack.administration import Administration
-from bot.sandbox.slack.answers import abortable
 from bot.sandbox.slack.arguments import Arguments
 from bot.sandbox.slack.chat import Chat
 from bot.sandbox.slack.credentials import Credentials
 from bot.sandbox.slack.delivery import Courier, Delivery
 from bot.sandbox.slack.events import Events
-from bot.sandbox.slack.faults import Fault, Faults
+from bot.sandbox.slack.faults import ANY_METHOD, Fault, Faults, Late
 from bot.sandbox.slack.front import Front
 from bot.sandbox.slack.limits import Limits
 from bot.sandbox.slack.log import Call, Log, Sent
 from bot.sandbox.slack.methods import methods_of
 from bot.sandbox.slack.people import People
-from bot.sandbox.slack.refusal import RateLimited, Refusal
+from bot.sandbox.slack.refusal import RateLimited, Refusal, SoftRefusal
 from bot.sandbox.slack.response_urls import ResponseUrls
 from bot.sandbox.slack.seed import ANN, GENERAL, AppIdentity, seeded
 from bot.sandbox.slack.socket_mode import SocketMode
 from bot.sandbox.slack.subscriptions import Subscriptions
 from bot.sandbox.slack.watching import first
 from bot.sandbox.slack.web_api import WebApi
-from bot.sandbox.slack.workspace import Channel, Message
+from bot.sandbox.slack.workspace import Channel, Enterprise, Message, User
 from bot.serving import listen, serving
 
 BOT_TOKEN = "xoxb-sandbox-bot-token"
@@ -69,11 +72,12 @@ class Slack:
         self._subscriptions = Subscriptions(self.workspace, self.app, self.credentials, self._courier, self.clock)
         self._admin = Administration(self.workspace, self.app, self.credentials, self._subscriptions)
         self._chat = Chat(self.workspace, self.app, self.credentials, self.clock, self.unreachable_images)
-        self.asgi = abortable(self._starlette())
+        self.connections_in = Connections(self._starlette())
+        self.asgi: ASGIApp = self.connections_in
 
     def _starlette(self) -> Starlette:
         methods = methods_of(self.workspace, self.app, self._chat, self._open_connection)
-        web_api = WebApi(methods, self.credentials, self.limits, self._front)
+        web_api = WebApi(methods, self.credentials, self.limits, self._front, self.workspace)
         return Starlette(
             routes=[
                 Route("/api/{method}", web_api.endpoint, methods=["POST"]),
@@ -97,6 +101,7 @@ class Slack:
 
     async def close(self) -> None:
         """Forget what was still to be told to the bot, and close the connections to it."""
+        await self._front.close()
         await self._subscriptions.close()
         await self._courier.close()
 
@@ -165,9 +170,12 @@ class Slack:
         """Choose a message shortcut."""
         return await self._people.shortcut(message, callback_id, user)
 
-    async def event(self, event: dict[str, Any]) -> Delivery:
-        """Deliver an event of the Events API, subscribed or not; how the last of up to four attempts went."""
-        return await self._subscriptions.deliver(event)
+    async def event(self, event: dict[str, Any], **outer: Any) -> Delivery:
+        """Deliver an event of the Events API, subscribed or not; how the last of up to four attempts went.
+
+        `outer` replaces fields around the event, such as `team_id` or `authorizations`.
+        """
+        return await self._subscriptions.deliver(event, **outer)
 
     def invite_bot(self, channel: str, by: str = ANN) -> Channel:
         """Invite the bot to a channel: `member_joined_channel`."""
@@ -192,6 +200,38 @@ class Slack:
     def uninstall(self) -> None:
         """Uninstall the app: `app_uninstalled` and `tokens_revoked`, and then `account_inactive` for its bot token."""
         self._admin.uninstall()
+
+    def revoke_token(self) -> None:
+        """Revoke the bot token alone: `tokens_revoked`, and then `token_revoked` for every call."""
+        self._admin.revoke_token()
+
+    def change_channel_id(self, old: str, new: str) -> Channel:
+        """Give a channel another id, as when a private channel is shared: `channel_id_changed`."""
+        return self._admin.change_channel_id(old, new)
+
+    def open_group_dm(self, members: Sequence[str]) -> Channel:
+        """Open the direct message of a group, to which the bot cannot be invited."""
+        return self._admin.open_group_dm(members)
+
+    def open_dm(self, one: str, other: str) -> Channel:
+        """Open the direct message between two people, in which the bot is not."""
+        return self._admin.open_dm(one, other)
+
+    def add_person(self, user: User, *channels: str) -> User:
+        """Add a person, of another workspace if `user.team_id` says so (Slack Connect), as a member of channels."""
+        self.workspace.users[user.id] = user
+        for channel in channels:
+            place = self.workspace.channels[channel]
+            shared = place.is_shared or user.team_id is not None
+            self.workspace.put_channel(replace(place, members=place.members | {user.id}, is_shared=shared))
+        return user
+
+    def install_org_wide(self, enterprise: Enterprise | None = None) -> Enterprise:
+        """Install the app in a whole organisation: `team` is null in payloads from now on, and `auth.test` names the
+        organisation as the team."""
+        self.workspace.enterprise = enterprise or Enterprise("E0SANDBOX01", "Sandbox organisation")
+        self.workspace.is_org_wide = True
+        return self.workspace.enterprise
 
     def delete_message(self, message: Message) -> Message:
         """Delete a message, as an admin may."""
@@ -277,9 +317,65 @@ class Slack:
         """Answer the next calls of a method (or of RESPONSE_URL) with HTTP 429."""
         self._faults.plan(method, RateLimited(retry_after), times)
 
-    def refuse_next(self, method: str, error: str, times: int = 1) -> None:
-        """Answer the next calls of a method with an error of Slack, such as `account_inactive`."""
-        self._faults.plan(method, Refusal(error), times)
+    def refuse_next(self, method: str, error: str, times: int = 1, *, soft: bool = False) -> None:
+        """Answer the next calls of a method with an error of Slack, such as `account_inactive`.
+
+        `soft` is for RESPONSE_URL: HTTP 200 with `"ok": false`, in place of a status that says so.
+        """
+        self._faults.plan(method, SoftRefusal(error) if soft else Refusal(error), times)
+
+    def refuse(self, method: str, error: str, about: str | None = None, *, soft: bool = False) -> None:
+        """Answer all calls of a method (ANY_METHOD: of every method) with an error, until `accept`.
+
+        `about` is a channel or a person: only calls about that one are refused.
+        """
+        self._faults.plan(method, SoftRefusal(error) if soft else Refusal(error), None, about)
+
+    def refuse_direct_messages(self, user: str, error: str = "messages_tab_disabled") -> None:
+        """Refuse every direct message to a person, until `accept`."""
+        for method in ("conversations.open", "chat.postMessage"):
+            self._faults.plan(method, Refusal(error), None, user)
+
+    def accept(self, method: str = ANY_METHOD, about: str | None = None) -> None:
+        """Take back what was planned by `refuse`, `apply_late` and the like: of a method, about one channel or person,
+        or by default all of it."""
+        self._faults.clear(method, about)
+
+    def apply_late(
+        self,
+        method: str,
+        seconds: float,
+        *,
+        times: int | None = 1,
+        about: str | None = None,
+        closes: bool = False,
+    ) -> None:
+        """Accept the next calls of a method (or of RESPONSE_URL), never answer them, and do what they ask `seconds` of
+        sandbox time later, whatever has happened by then.
+
+        The client waits until it gives up; with `closes` its connection is cut at once. `times` None: until `accept`.
+        """
+        self._faults.plan_late(method, Late(seconds, answers=False, closes=closes), times, about)
+
+    def answer_late(self, method: str, seconds: float, *, times: int | None = 1, about: str | None = None) -> None:
+        """Do what the next calls of a method (or of RESPONSE_URL) ask at once, and answer `seconds` of sandbox time
+        later. `times` None: until `accept`."""
+        self._faults.plan_late(method, Late(seconds, answers=True), times, about)
+
+    @property
+    def late_work(self) -> int:
+        """How many calls were accepted by `apply_late` and have not been applied yet."""
+        return len(self._front.late_work)
+
+    async def all_applied(self) -> None:
+        """Wait until everything that was accepted has been applied."""
+        while self._front.late_work:
+            await asyncio.wait(tuple(self._front.late_work))
+
+    def reset_idle_connections(self) -> int:
+        """Reset (TCP RST) each HTTP connection that the bot keeps open at its next use, without doing what is asked
+        there; how many those are."""
+        return self.connections_in.reset_idle()
 
     def drop_after_accepting_next(self, method: str, times: int = 1) -> None:
         """Do the work of the next calls of a method (or of RESPONSE_URL), but cut the connection before answering."""

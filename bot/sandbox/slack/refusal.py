@@ -12,6 +12,10 @@ class Refusal(Exception):
         self.details = details
 
 
+class SoftRefusal(Refusal):
+    """The same with HTTP 200, where another status is usual: at a response_url."""
+
+
 class RateLimited(Refusal):
     """HTTP 429; the next call passes after `retry_after` seconds."""
 

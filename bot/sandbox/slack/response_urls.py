@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from bot.sandbox.slack.answers import rate_limited
 from bot.sandbox.slack.content import Content, read_content
 from bot.sandbox.slack.faults import RESPONSE_URL
 from bot.sandbox.slack.front import Front
-from bot.sandbox.slack.refusal import RateLimited, Refusal
+from bot.sandbox.slack.refusal import RateLimited, Refusal, SoftRefusal
 from bot.sandbox.slack.workspace import Message, Workspace
 
 USES = 5
@@ -65,7 +65,9 @@ class ResponseUrls:
         """Take one response."""
         token, body = request.path_params["token"], await request.body()
         self._front.log.body(RESPONSE_URL, body.decode(errors="replace"))
-        return self._front.answer(RESPONSE_URL, lambda: self._take(token, body), _refused)
+        url = self._urls.get(token)
+        about = (url.channel, url.user) if url is not None else ()
+        return self._front.answer(RESPONSE_URL, lambda: self._take(token, body), _refused, about)
 
     def _take(self, token: str, body: bytes) -> Response:
         url = self._usable(token)
@@ -137,4 +139,6 @@ def _payload(body: bytes) -> dict[str, Any]:
 def _refused(refusal: Refusal) -> Response:
     if isinstance(refusal, RateLimited):
         return rate_limited("rate_limited", refusal.retry_after)
+    if isinstance(refusal, SoftRefusal):
+        return JSONResponse({"ok": False, "error": refusal.error})
     return PlainTextResponse(refusal.error, _STATUS.get(refusal.error, 400))

@@ -17,7 +17,14 @@ BACKSTAGE = "C0BACKSTAGE"
 
 # What the app's manifest subscribes to, and what comes with an uninstallation.
 BOT_EVENTS = frozenset(
-    {"member_joined_channel", "channel_unarchive", "group_unarchive", "app_uninstalled", "tokens_revoked"}
+    {
+        "member_joined_channel",
+        "channel_unarchive",
+        "group_unarchive",
+        "channel_id_changed",
+        "app_uninstalled",
+        "tokens_revoked",
+    }
 )
 
 PEOPLE = frozenset({ANN, BEN, CHRIS})

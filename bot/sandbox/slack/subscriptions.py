@@ -48,12 +48,15 @@ class Subscriptions:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def deliver(self, event: dict[str, Any]) -> Delivery:
-        """Deliver an event, subscribed or not, until it is acknowledged or there are no repeats left."""
+    async def deliver(self, event: dict[str, Any], **outer: Any) -> Delivery:
+        """Deliver an event, subscribed or not, until it is acknowledged or there are no repeats left.
+
+        `outer` replaces fields around the event, such as `team_id` or `authorizations`.
+        """
         now = self._clock.now()
         event = {**event, "event_ts": self._workspace.next_ts(now)}
         event_id = f"Ev{secrets.token_hex(5).upper()}"
-        payload = event_callback(self._workspace, self._app, event, event_id, int(now))
+        payload = event_callback(self._workspace, self._app, event, event_id, int(now)) | outer
         delivery = await self._attempt(payload, None)
         for number, seconds in enumerate(RETRIES_AFTER, start=1):
             if delivery.acked:

@@ -13,6 +13,7 @@ from bot.sandbox.slack.front import Front
 from bot.sandbox.slack.limits import Limits
 from bot.sandbox.slack.methods import Method
 from bot.sandbox.slack.refusal import RateLimited, Refusal
+from bot.sandbox.slack.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +24,20 @@ class WebApi:
     credentials: Credentials
     limits: Limits
     front: Front
+    workspace: Workspace
 
     async def endpoint(self, request: Request) -> Response:
         """Answer one call."""
         name = request.path_params["method"]
         arguments = await read_arguments(request)
         self.front.log.body(name, arguments.as_json())
-        return self.front.answer(name, lambda: self._run(name, arguments), _refused)
+        return self.front.answer(name, lambda: self._run(name, arguments), _refused, self._about(arguments))
+
+    def _about(self, arguments: Arguments) -> set[str]:
+        """The channel that a call is about; of a direct message, the person as well."""
+        named = {arguments.text("channel"), *arguments.text("users").split(",")} - {""}
+        places = [self.workspace.channels[name] for name in named if name in self.workspace.channels]
+        return named.union(*(place.members for place in places if place.is_im))
 
     def _run(self, name: str, arguments: Arguments) -> Response:
         if arguments.flaw is not None:

@@ -24,11 +24,22 @@ class Team:
 
 
 @dataclass(frozen=True, slots=True)
+class Enterprise:
+    """An organisation of several workspaces."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class User:
+    """A person or a bot. `team_id` is that of another workspace (Slack Connect), or None for one of this workspace."""
+
     id: str
     name: str
     real_name: str
     is_bot: bool = False
+    team_id: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The user as JSON-compatible values."""
@@ -37,7 +48,10 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A conversation. `members` are people; whether the bot is in it is `has_bot`."""
+    """A conversation. `members` are people; whether the bot is in it is `has_bot`.
+
+    `is_im` is a direct message of two, `is_mpim` one of a group; `is_shared` with another workspace (Slack Connect).
+    """
 
     id: str
     name: str
@@ -47,10 +61,12 @@ class Channel:
     is_archived: bool = False
     has_bot: bool = False
     is_deleted: bool = False
+    is_mpim: bool = False
+    is_shared: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The channel as JSON-compatible values."""
-        flags = ("is_private", "is_im", "is_archived", "has_bot", "is_deleted")
+        flags = ("is_private", "is_im", "is_archived", "has_bot", "is_deleted", "is_mpim", "is_shared")
         return {"id": self.id, "name": self.name, "members": sorted(self.members)} | {
             f: getattr(self, f) for f in flags
         }
@@ -89,7 +105,10 @@ class Message:
 
 
 class Workspace:
-    """The state of one workspace. The oldest messages of a channel are forgotten beyond `messages_per_channel`."""
+    """The state of one workspace. The oldest messages of a channel are forgotten beyond `messages_per_channel`.
+
+    `enterprise` is the organisation that it belongs to, if any; `is_org_wide`: the app is installed in all of that.
+    """
 
     def __init__(
         self,
@@ -100,6 +119,8 @@ class Workspace:
         messages_per_channel: int = MESSAGES_PER_CHANNEL,
     ) -> None:
         self.team = team
+        self.enterprise: Enterprise | None = None
+        self.is_org_wide = False
         self.users = {user.id: user for user in users}
         self.channels = {channel.id: channel for channel in channels}
         self.events = events
@@ -144,6 +165,15 @@ class Workspace:
         self._messages.setdefault(channel.id, OrderedDict())
         self.events.publish(EventKind.CHANNEL_CHANGED, channel)
         return channel
+
+    def change_channel_id(self, old: str, new: str) -> Channel:
+        """Give a channel another id; its messages go with it. The old id is unknown from now on."""
+        messages = self._messages.pop(old)
+        self._messages[new] = OrderedDict((ts, replace(each, channel=new)) for ts, each in messages.items())
+        for client_msg_id, (channel, ts) in tuple(self._posted_under.items()):
+            if channel == old:
+                self._posted_under[client_msg_id] = new, ts
+        return self.put_channel(replace(self.channels.pop(old), id=new))
 
     def find(self, channel: str, ts: str) -> Message | None:
         """The message of that ts, deleted ones included."""

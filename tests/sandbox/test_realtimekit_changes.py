@@ -1,0 +1,143 @@
+"""What changes while the status stays as it is, and what Cloudflare gets wrong in its answers."""
+
+import httpx
+import pytest
+
+from bot.sandbox.realtimekit import ZERO_TIME, Meeting, RealtimeKit, Shape
+
+
+@pytest.fixture
+def live(kit: RealtimeKit) -> Meeting:
+    """A meeting that is live for a minute."""
+    meeting = kit.go_live(kit.add_meeting("Weekly sync").id)
+    kit.clock.advance(60)
+    return meeting
+
+
+async def livestream(client: httpx.AsyncClient, meeting: Meeting) -> dict[str, object]:
+    answer = (await client.get(f"meetings/{meeting.id}/active-livestream")).json()["data"]
+    assert isinstance(answer, dict)
+    return answer
+
+
+async def listed(client: httpx.AsyncClient) -> list[dict[str, object]]:
+    return list((await client.get("livestreams", params={"status": "LIVE"})).json()["data"])
+
+
+async def session(client: httpx.AsyncClient, livestream_id: object) -> dict[str, object]:
+    answer = (await client.get(f"livestreams/{livestream_id}/active-livestream-session")).json()
+    return dict(answer["data"]["session"])
+
+
+async def test_another_session_begins_while_live(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
+    """The livestream is the same, its status too; its session is another, which began now."""
+    before = await livestream(client, live)
+    earlier = await session(client, before["id"])
+
+    kit.restart(live.id)
+
+    after = await livestream(client, live)
+    assert (after["id"], after["status"]) == (before["id"], "LIVE")
+    assert str((await session(client, after["id"]))["started_time"]) > str(earlier["started_time"])
+
+
+async def test_another_livestream_takes_over_while_live(
+    kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting
+) -> None:
+    """Its id, playback URL and start are new; of the old one nothing is known any more, and no secret is lost."""
+    before = await livestream(client, live)
+
+    kit.replace_livestream(live.id)
+
+    after = await livestream(client, live)
+    assert after["status"] == "LIVE"
+    assert after["id"] != before["id"]
+    assert after["playback_url"] != before["playback_url"]
+    assert [each["id"] for each in await listed(client)] == [after["id"]]
+    assert (await client.get(f"livestreams/{before['id']}/active-livestream-session")).status_code == 404
+    assert {str(before["stream_key"]), str(after["stream_key"])} <= kit.secrets
+
+
+async def test_an_error_comes_late(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
+    """The reason of an error is there some time after the status, which does not change with it."""
+    kit.fail(live.id, "")
+    kit.change_session(live.id, err_message="The encoder went away")
+
+    answer = await livestream(client, live)
+
+    assert answer["status"] == "ERRORED"
+    assert (await session(client, answer["id"]))["err_message"] == "The encoder went away"
+
+
+async def test_several_livestreams_change_places(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
+    """Each answer begins with another one of the meeting's livestreams, in the list too; the set is the same."""
+    other = kit.add_livestream(live.id, name="Second camera")
+    first = live.livestream.id if live.livestream else ""
+
+    singles = [(await livestream(client, live))["id"] for _ in range(2)]
+    lists = [[each["id"] for each in await listed(client)] for _ in range(2)]
+    kit.change(live.id, shape=Shape.LIST)
+    whole = [(await client.get(f"meetings/{live.id}/active-livestream")).json()["data"] for _ in range(2)]
+
+    assert set(singles) == {first, other.id}
+    assert sorted(lists) == sorted([[first, other.id], [other.id, first]])
+    assert {tuple(each["id"] for each in answer) for answer in whole} == {(first, other.id), (other.id, first)}
+    assert (await session(client, other.id))["livestream_id"] == other.id
+
+
+async def test_the_order_of_other_meetings_stays(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
+    """Only the livestreams of one meeting change places, so pages do not overlap."""
+    newer = kit.go_live(kit.add_meeting("Newer").id)
+
+    orders = [[each["meeting_id"] for each in await listed(client)] for _ in range(3)]
+
+    assert orders == [[newer.id, live.id]] * 3
+
+
+async def test_a_zero_time(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
+    """A time that was never set is written as Go writes it."""
+    kit.change_session(live.id, started_time=ZERO_TIME)
+    kit.change_livestream(live.id, created_at=ZERO_TIME)
+
+    answer = await livestream(client, live)
+
+    assert answer["created_at"] == "0001-01-01T00:00:00Z"
+    assert (await session(client, answer["id"]))["started_time"] == "0001-01-01T00:00:00Z"
+
+
+async def test_control_characters_arrive(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
+    """NUL and its like are legal in JSON, and come as they were written."""
+    kit.change_livestream(live.id, name="a\0b\x1b[31m\u202e")
+    kit.change(live.id, title="c\0d")
+    kit.change_session(live.id, err_message="e\0f")
+
+    answer = await livestream(client, live)
+
+    assert answer["name"] == "a\0b\x1b[31m\u202e"
+    assert (await client.get(f"meetings/{live.id}")).json()["data"]["title"] == "c\0d"
+    assert (await session(client, answer["id"]))["err_message"] == "e\0f"
+
+
+async def test_a_list_that_is_stale(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
+    """The list stays as it was, until it is right again; single answers are right all the time."""
+    kit.freeze_list()
+    kit.end(live.id)
+    newer = kit.go_live(kit.add_meeting("Newer").id)
+
+    assert [each["meeting_id"] for each in await listed(client)] == [live.id]
+    assert (await client.get(f"meetings/{live.id}/active-livestream")).status_code == 404
+
+    kit.thaw_list()
+    assert [each["meeting_id"] for each in await listed(client)] == [newer.id]
+
+
+async def test_idle_connections_are_reset_when_used_again(
+    kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting
+) -> None:
+    """The next request on a connection from before breaks; on a fresh one all is well."""
+    await livestream(client, live)
+    assert kit.reset_idle_connections() == 1
+
+    with pytest.raises(httpx.TransportError):
+        await livestream(client, live)
+    assert (await livestream(client, live))["status"] == "LIVE"

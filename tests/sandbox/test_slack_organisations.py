@@ -1,0 +1,178 @@
+"""People of other workspaces, an app of a whole organisation, group direct messages, and ids and tokens that end."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bot.sandbox.clock import Clock
+from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, BOT_TOKEN, CHRIS, GENERAL, Slack, User
+from bot.serving import listen, serving
+
+DANA = User("U0DANA00001", "dana", "Dana", team_id="T0OTHER0001")
+GO = {"type": "button", "action_id": "go", "text": {"type": "plain_text", "text": "Go"}}
+ROW = [{"type": "actions", "elements": [GO]}]
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[Slack]:
+    async with Slack(clock=Clock(speed=0)).running() as slack:
+        yield slack
+
+
+@pytest.fixture
+def client(slack: Slack) -> AsyncWebClient:
+    return AsyncWebClient(BOT_TOKEN, base_url=slack.api_url, retry_handlers=[])
+
+
+@pytest.fixture
+async def taken(slack: Slack) -> AsyncIterator[list[dict[str, Any]]]:
+    """The payloads that reach the app: commands, clicks and events."""
+    payloads: list[dict[str, Any]] = []
+
+    async def take(request: Request) -> Response:
+        body = await request.body()
+        if request.headers["content-type"] == "application/json":
+            payloads.append(json.loads(body))
+        else:
+            form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+            payloads.append(json.loads(form["payload"]) if "payload" in form else form)
+        return Response()
+
+    web = Starlette(routes=[Route("/slack/events", take, methods=["POST"])])
+    async with serving(web, listen(), drain_seconds=1) as url:
+        slack.request_url = f"{url}/slack/events"
+        yield payloads
+
+
+async def test_a_person_of_another_workspace(slack: Slack, client: AsyncWebClient, taken: list[dict[str, Any]]) -> None:
+    """Only `user.team_id` tells that it is not this workspace's; of a command, its `team_id`."""
+    slack.add_person(DANA, GENERAL)
+    await client.chat_postMessage(channel=GENERAL, text="card", blocks=ROW)
+
+    await slack.click(slack.messages(GENERAL)[0], "go", user=DANA.id)
+    await slack.command("hello", user=DANA.id)
+    await slack.event({"type": "channel_rename", "channel": GENERAL})
+
+    click, command, event = taken
+    assert (click["user"]["id"], click["user"]["team_id"]) == (DANA.id, DANA.team_id)
+    assert click["team"]["id"] == slack.workspace.team.id
+    assert (command["user_id"], command["team_id"]) == (DANA.id, DANA.team_id)
+    assert event["is_ext_shared_channel"] is True
+
+
+async def test_an_app_of_a_whole_organisation(
+    slack: Slack, client: AsyncWebClient, taken: list[dict[str, Any]]
+) -> None:
+    """Clicks come without a team, events with an authorization of none, and the token's team is the organisation."""
+    enterprise = slack.install_org_wide()
+    await client.chat_postMessage(channel=GENERAL, text="card", blocks=ROW)
+
+    await slack.click(slack.messages(GENERAL)[0], "go")
+    await slack.command("hello")
+    await slack.event({"type": "channel_rename", "channel": GENERAL})
+    identity = await client.auth_test()
+
+    click, command, event = taken
+    assert (click["team"], click["enterprise"]["id"]) == (None, enterprise.id)
+    assert (click["is_enterprise_install"], click["user"]["team_id"]) == (True, slack.workspace.team.id)
+    assert (command["enterprise_id"], command["is_enterprise_install"]) == (enterprise.id, "true")
+    assert command["team_id"] == slack.workspace.team.id
+    authorization = event["authorizations"][0]
+    assert (authorization["enterprise_id"], authorization["team_id"]) == (enterprise.id, None)
+    assert authorization["is_enterprise_install"] is True
+    assert event["team_id"] == slack.workspace.team.id
+    assert (identity["team_id"], identity["enterprise_id"]) == (enterprise.id, enterprise.id)
+
+
+async def test_without_an_organisation_nothing_speaks_of_one(
+    slack: Slack, client: AsyncWebClient, taken: list[dict[str, Any]]
+) -> None:
+    """The usual case: a team everywhere."""
+    await client.chat_postMessage(channel=GENERAL, text="card", blocks=ROW)
+
+    await slack.click(slack.messages(GENERAL)[0], "go")
+    await slack.command("hello")
+    await slack.event({"type": "channel_rename", "channel": GENERAL})
+
+    click, command, event = taken
+    assert (click["team"]["id"], click["enterprise"]) == (slack.workspace.team.id, None)
+    assert "enterprise_id" not in command
+    assert event["authorizations"][0]["team_id"] == slack.workspace.team.id
+    assert event["is_ext_shared_channel"] is False
+
+
+async def test_fields_around_an_event_are_replaced(slack: Slack, taken: list[dict[str, Any]]) -> None:
+    """An uninstallation from an organisation, or from one workspace of it, has other fields than usual."""
+    event = {"type": "app_uninstalled"}
+    await slack.event(event, team_id=None, enterprise_id="E0SANDBOX01", authorizations=[])
+
+    assert [(each["team_id"], each["enterprise_id"], each["authorizations"]) for each in taken] == [
+        (None, "E0SANDBOX01", [])
+    ]
+
+
+async def test_a_channel_gets_another_id(slack: Slack, client: AsyncWebClient, taken: list[dict[str, Any]]) -> None:
+    """Its messages are found under the new one only, and the app is told of both."""
+    slack.invite_bot(BACKSTAGE)
+    posted = await client.chat_postMessage(channel=BACKSTAGE, text="card", client_msg_id="one")
+    slack.change_channel_id(BACKSTAGE, "C0SHARED001")
+    await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name().startswith("event ")))
+
+    with pytest.raises(SlackApiError, match="channel_not_found"):
+        await client.chat_update(channel=BACKSTAGE, ts=posted["ts"], text="new")
+    await client.chat_update(channel="C0SHARED001", ts=posted["ts"], text="new")
+    repeated = await client.chat_postMessage(channel="C0SHARED001", text="card", client_msg_id="one")
+    assert (repeated["channel"], repeated["ts"]) == ("C0SHARED001", posted["ts"])
+    assert [message.text for message in slack.messages("C0SHARED001")] == ["new"]
+    told = taken[-1]["event"]
+    assert (told["type"], told["old_channel_id"], told["new_channel_id"]) == (
+        "channel_id_changed",
+        BACKSTAGE,
+        "C0SHARED001",
+    )
+
+
+async def test_a_revoked_token(slack: Slack, client: AsyncWebClient) -> None:
+    """It has another error than that of an app that is gone, and the bot stays in its channels."""
+    slack.revoke_token()
+
+    with pytest.raises(SlackApiError, match="token_revoked"):
+        await client.auth_test()
+    assert slack.workspace.channels[GENERAL].has_bot
+
+
+async def test_a_direct_message_of_a_group(slack: Slack, client: AsyncWebClient, taken: list[dict[str, Any]]) -> None:
+    """The bot is not in it, cannot be invited and cannot post; commands arrive from there."""
+    group = slack.open_group_dm([ANN, BEN, CHRIS])
+
+    await slack.command("hello", channel=group.id)
+
+    assert [(each["channel_id"], each["channel_name"]) for each in taken] == [(group.id, "mpdm-ann--ben--chris-1")]
+    with pytest.raises(ValueError, match="group direct message"):
+        slack.invite_bot(group.id)
+    with pytest.raises(SlackApiError, match="channel_not_found"):
+        await client.chat_postMessage(channel=group.id, text="hello")
+
+
+async def test_a_direct_message_of_two_people(
+    slack: Slack, client: AsyncWebClient, taken: list[dict[str, Any]]
+) -> None:
+    """The bot is not in it; commands arrive from there, and private answers can be given."""
+    direct = slack.open_dm(ANN, BEN)
+
+    await slack.command("hello", channel=direct.id)
+
+    assert [(each["channel_id"], each["channel_name"]) for each in taken] == [(direct.id, "directmessage")]
+    with pytest.raises(SlackApiError, match="channel_not_found"):
+        await client.chat_postMessage(channel=direct.id, text="hello")
+    assert BOT not in direct.members
