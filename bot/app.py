@@ -143,10 +143,10 @@ async def look_up_once(settings: CloudflareSettings, meeting_id: UUID) -> Lookup
 
 
 async def run(settings: Settings) -> None:
-    """Run the bot until SIGTERM or SIGINT. Raises ConfigurationError as `running` does."""
+    """Run the bot until SIGTERM, SIGINT or SIGHUP. Raises ConfigurationError as `running` does."""
     _allow_many_connections()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running(settings) as url:
         collect_less_often()

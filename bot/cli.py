@@ -58,7 +58,7 @@ def options(
 
 @cli.command()
 def run() -> None:
-    """Run the bot until it gets SIGTERM or Ctrl-C."""
+    """Run the bot until SIGTERM, SIGHUP or Ctrl-C."""
     from bot import logs
     from bot.app import run as run_bot
     from bot.config import Settings, load

@@ -10,6 +10,9 @@ from bot.metrics import Metrics
 CHECK_SECONDS = 3.0
 """Less than Kubernetes' probe and Prometheus wait for an answer."""
 
+OPTIONAL_CHECKS = ("socket_mode",)
+"""Made in one of the modes only. Their names are known in every mode, so that one probe fits all."""
+
 Check = Callable[[], Awaitable[str | None]]
 """What is not ready, in a sentence, or None."""
 
@@ -24,8 +27,13 @@ class Readiness:
         self._metrics = metrics
         self._under_way: dict[str, tuple[asyncio.Task[str | None], float]] = {}
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all checks, also of those that this bot's mode leaves out."""
+        return sorted({*self._checks, *OPTIONAL_CHECKS})
+
     async def problems(self, without: Collection[str] = ()) -> dict[str, str]:
-        """What is not ready, by the check's name. Those in `without` are not made; unknown names there are ignored."""
+        """Return what is not ready, by the check's name. Checks in `without` are left out."""
         names = [name for name in self._checks if name not in without]
         found = await asyncio.gather(*map(self._problem, names))
         return {name: problem for name, problem in zip(names, found, strict=True) if problem}

@@ -62,7 +62,11 @@ def create_web(
     readiness, bodies = Readiness(checks, metrics), BodyReader(body_limits)
 
     async def readyz(request: Request) -> Response:
-        problems = await readiness.problems(without=request.query_params.getlist("exclude"))
+        excluded = request.query_params.getlist("exclude")
+        if unknown := [name for name in excluded if name not in readiness.names]:
+            sentence = f"Unknown check in exclude. Use one of: {', '.join(readiness.names)}."
+            return JSONResponse({"error": sentence, "unknown": [name[:80] for name in unknown[:10]]}, 400)
+        problems = await readiness.problems(without=excluded)
         return JSONResponse({"ready": not problems, "problems": problems}, 503 if problems else 200)
 
     async def measured(request: Request) -> Response:

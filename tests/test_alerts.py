@@ -13,6 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from bot.metrics import Metrics
 from bot.slack.cards import ACTIONS
 from bot.slack.requests import COMMAND
+from bot.slack.work import UNREAD
 from tests.conftest import World
 from tests.deploying import ROOT, documents
 
@@ -84,10 +85,20 @@ async def test_the_first_one_counts(connected: World) -> None:
         for value in values
     }
     wanted |= {
-        ("livestream_bot_requests_total", f'action="{action}",outcome="broken"') for action in (COMMAND, *ACTIONS)
+        ("livestream_bot_requests_total", f'action="{action}",outcome="broken"')
+        for action in (COMMAND, UNREAD, *ACTIONS, *slack_events())
     }
 
     assert not [each for each in wanted if not any(all(part in line for part in each) for line in lines)]
+
+
+def slack_events() -> set[str]:
+    """The Slack events that the manifests subscribe the bot to."""
+    return {
+        event
+        for path in ("manifests/slack/http.yaml", "manifests/slack/socket.yaml")
+        for event in documents(path)[0]["settings"]["event_subscriptions"]["bot_events"]
+    }
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])

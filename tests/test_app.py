@@ -100,7 +100,7 @@ async def test_other_slack_variables_do_no_harm(world: World, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("mode", ["http", "socket"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_process(world: World, mode: Mode, number: signal.Signals) -> None:
     """The real process answers, finishes what runs when it is told to stop, and exits with 0."""
     world.kit.latency = 0.2

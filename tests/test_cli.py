@@ -138,9 +138,9 @@ async def test_run_with_a_refused_token(ask: Ask) -> None:
     assert ended.err.splitlines()[-1].startswith("SLACK_BOT_TOKEN is refused by Slack (invalid_auth).")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_run_until_told_to_stop(world: World, number: signal.Signals) -> None:
-    """The bot runs until SIGTERM or Ctrl-C, and ends well."""
+    """The bot runs until SIGTERM, Ctrl-C or SIGHUP, and ends well."""
     environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "socket")
     with below_the_usual() as sock:
         port = str(sock.getsockname()[1])

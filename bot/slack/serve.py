@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from slack_bolt.async_app import AsyncAck, AsyncBoltContext
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 
 from bot.errors import BotError, NotUnderstood, RealtimeKitError
 from bot.slack import cards
@@ -39,6 +39,7 @@ def listener(services: Services, handler: Handler) -> Listener:
             return
         except Exception:
             log.exception("broken")
+            services.work.failed()
             return
         await _serve(services, request, handler)
 
@@ -61,6 +62,12 @@ async def _serve(services: Services, request: Request, handler: Handler) -> None
             await services.replies.answer(request, _broken())
 
 
+def on_event(app: AsyncApp, services: Services, kind: str, handler: EventHandler) -> None:
+    """Call the handler for each event of this kind, and count those that fail from zero on."""
+    services.work.expect(kind)
+    app.event(kind)(event_listener(services, handler))
+
+
 def event_listener(services: Services, handler: EventHandler) -> EventListener:
     """A Bolt listener for an event, which Bolt acknowledges before it calls this. What goes wrong is logged."""
 
@@ -72,6 +79,7 @@ def event_listener(services: Services, handler: EventHandler) -> EventListener:
             return
         except Exception:
             log.exception("broken")
+            services.work.failed()
             return
         await _take_notice(services, event, handler)
 

@@ -14,6 +14,8 @@ from bot.slack.cards import ACTIONS
 from bot.slack.requests import COMMAND, Request
 
 BROKEN = "broken"
+UNREAD = "unread"
+"""The action of what could not be read."""
 
 log = structlog.get_logger(__name__)
 
@@ -31,9 +33,17 @@ class Work:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        for action in (COMMAND, *ACTIONS):
-            metrics.requests.labels(action, BROKEN)  # at zero: Prometheus sees no increase of what was not there before
+        for action in (COMMAND, UNREAD, *ACTIONS):
+            self.expect(action)
         self._tasks: set[asyncio.Task[object]] = set()
+
+    def expect(self, action: str) -> None:
+        """Count what fails of this action from zero on: Prometheus sees no increase of a series that begins at 1."""
+        self._metrics.requests.labels(action, BROKEN)
+
+    def failed(self) -> None:
+        """Count a payload that the bot failed to read."""
+        self._metrics.requests.labels(UNREAD, BROKEN).inc()
 
     @contextlib.contextmanager
     def on(self, request: Request) -> Iterator[Progress]:

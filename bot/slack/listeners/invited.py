@@ -4,7 +4,7 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 
 from bot.slack.events import Event
-from bot.slack.serve import event_listener
+from bot.slack.serve import on_event
 from bot.slack.services import Services
 
 JOINED, UNARCHIVED = "member_joined_channel", ("channel_unarchive", "group_unarchive")
@@ -14,9 +14,9 @@ log = structlog.get_logger(__name__)
 
 def register(app: AsyncApp, services: Services) -> None:
     """Hear of both. A channel that is open again may still be one that the bot is not in: that is found out then."""
-    app.event(JOINED)(event_listener(services, invited))
+    on_event(app, services, JOINED, invited)
     for unarchived in UNARCHIVED:
-        app.event(unarchived)(event_listener(services, resume))
+        on_event(app, services, unarchived, resume)
 
 
 async def invited(services: Services, event: Event) -> None:

@@ -4,7 +4,7 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 
 from bot.slack.events import Event
-from bot.slack.serve import event_listener
+from bot.slack.serve import on_event
 from bot.slack.services import Services
 
 log = structlog.get_logger(__name__)
@@ -12,7 +12,7 @@ log = structlog.get_logger(__name__)
 
 def register(app: AsyncApp, services: Services) -> None:
     """Hear of it."""
-    app.event("app_uninstalled")(event_listener(services, forget))
+    on_event(app, services, "app_uninstalled", forget)
 
 
 async def forget(services: Services, event: Event) -> None:

@@ -2,6 +2,7 @@
 
 import io
 
+import aiohttp
 import pytest
 from pytest_mock import MockerFixture
 
@@ -115,3 +116,25 @@ async def test_not_understood(connected: World, log: io.StringIO) -> None:
 
     assert delivery.acked
     assert "secret" not in log.getvalue()
+
+
+async def test_first_event_that_fails_raises_the_count_from_zero_to_one(
+    connected: World, mocker: MockerFixture
+) -> None:
+    mocker.patch("bot.store.pausing.Pauses.resume", side_effect=ZeroDivisionError)
+    before = await failures(connected, "channel_unarchive")
+
+    await connected.slack.event({"type": "channel_unarchive", "channel": GENERAL, "user": ANN})
+    await connected.logged("broken")
+    await connected.idle()
+
+    assert (before, await failures(connected, "channel_unarchive")) == (0, 1)
+
+
+async def failures(world: World, action: str) -> float:
+    """The value of the series that the alert for unhandled errors asks for."""
+    series = f'livestream_bot_requests_total{{action="{action}",outcome="broken"}} '
+    async with aiohttp.ClientSession() as session, session.get(f"{world.bot_url}/metrics") as response:
+        lines = (await response.text()).splitlines()
+    (value,) = (line.removeprefix(series) for line in lines if line.startswith(series))
+    return float(value)
