@@ -23,14 +23,14 @@
     ├── NotUnderstood          a click or a command came without what it needs
     └── ConfigurationError     the settings are wrong
 
-The docstring of each is the sentence that a person reads. `detail` is for the log alone.
+`user_message` is the sentence that people read. `detail` is for the log only.
 """
-
-import inspect
 
 
 class BotError(Exception):
-    """Something went wrong."""
+    """A failure that the bot foresees and can explain."""
+
+    user_message = "Something went wrong."
 
     def __init__(self, *, detail: str = "") -> None:
         super().__init__(detail or type(self).__name__)
@@ -38,110 +38,155 @@ class BotError(Exception):
 
     @property
     def sentence(self) -> str:
-        """What happened and what to do next, in plain text that comes from this program alone."""
-        return inspect.cleandoc(type(self).__doc__ or "").replace("\n", " ")
+        """Say what happened and what to do next, in mrkdwn that comes from this program only."""
+        return self.user_message
 
 
 class RealtimeKitError(BotError):
-    """Cloudflare RealtimeKit could not answer."""
+    """Cloudflare RealtimeKit gave no answer about the meeting."""
+
+    user_message = "Cloudflare didn't answer."
 
 
 class NoSuchMeeting(RealtimeKitError):
-    """There is no meeting with this ID in the RealtimeKit app. Check the ID: it is the one in the meeting's own
-    page or API answer, not the ID of its livestream."""
+    """Cloudflare has no meeting with this ID in the app."""
+
+    user_message = "No meeting has this ID. Check that you copied the meeting's ID, not its livestream's."
 
 
 class NotAuthorised(RealtimeKitError):
-    """Cloudflare refuses this bot's access, so it cannot look up any meeting. Whoever runs the bot needs to check its
-    Cloudflare API token, account ID and RealtimeKit app ID; `livestream-bot doctor` says which of them is wrong."""
+    """Cloudflare refuses the token, the account or the app."""
+
+    user_message = (
+        "I can't access Cloudflare right now, so I can't look up meetings. Whoever runs this bot can find out why with "
+        "`livestream-bot doctor`."
+    )
 
 
 class CouldNotAsk(RealtimeKitError):
-    """Cloudflare could not be asked, so it is unknown whether this meeting is live. Try again in a minute."""
+    """Cloudflare's answer, or the lack of one, says nothing about the meeting."""
+
+    user_message = "Cloudflare didn't answer, so I can't tell if this meeting is live. Try again in a minute."
 
 
 class RateLimited(CouldNotAsk):
-    """Cloudflare has had too many questions from this bot and asks it to wait, so it is unknown whether this meeting
-    is live."""
+    """Cloudflare limits the rate of this bot's requests."""
+
+    user_message = "Cloudflare is rate-limiting this bot."
 
     def __init__(self, retry_after: float, *, detail: str = "") -> None:
         super().__init__(detail=detail)
         self.retry_after = retry_after
-        """Seconds until Cloudflare takes questions again."""
+        """Seconds until Cloudflare accepts requests again."""
 
     @property
     def sentence(self) -> str:
-        return f"{super().sentence} Try again in {_spoken(self.retry_after)}."
+        return f"{self.user_message} Try again in {_spoken(self.retry_after)}."
 
 
 class Unreachable(CouldNotAsk):
-    """Cloudflare cannot be reached right now, so it is unknown whether this meeting is live. Try again in a minute;
-    if it goes on, see cloudflarestatus.com."""
+    """Cloudflare is down, too slow, or the network to it is."""
+
+    user_message = (
+        "Cloudflare isn't responding, so I can't tell if this meeting is live. Try again in a minute, or see "
+        "cloudflarestatus.com."
+    )
 
 
 class Malformed(CouldNotAsk):
-    """Cloudflare gave an answer that this bot does not understand, so it is unknown whether this meeting is live. Try
-    again in a minute; if it goes on, tell whoever runs the bot."""
+    """Cloudflare's answer has not the expected form."""
+
+    user_message = (
+        "Cloudflare sent an unexpected answer, so I can't tell if this meeting is live. Try again in a minute; if it "
+        "keeps happening, tell whoever runs this bot."
+    )
 
 
 class SlackError(BotError):
-    """Slack did not do what this bot asked of it."""
+    """Slack did not do what it was asked."""
+
+    user_message = "Slack didn't do that."
 
 
 class CannotPost(SlackError):
-    """I am not in this channel, so I can't post here. Type `/invite @Livestream` here, then try again."""
+    """The bot is not in the channel."""
+
+    user_message = "I'm not in this channel yet. Type `/invite @Livestream`, then try again."
 
 
 class NotInvitable(SlackError):
-    """I can't post in a direct message between others. Ask in a channel, and post it there."""
+    """The bot cannot be invited: this is a direct message between other people."""
+
+    user_message = "I can't post in this direct message. Try it in a channel."
 
 
 class ChannelArchived(SlackError):
-    """This channel is archived, so nothing can be posted in it. Unarchive it, or ask in another channel."""
+    """The channel is archived."""
+
+    user_message = "This channel is archived, so I can't post here. Unarchive it, or try another channel."
 
 
 class SlackBusy(SlackError):
-    """Slack asks this bot to wait before it posts here again, so nothing was posted. Try again in a minute."""
+    """Slack limits the rate of posts."""
+
+    user_message = "Slack is rate-limiting this bot, so nothing was posted. Try again in a minute."
 
 
 class SlackSilent(SlackError):
-    """Slack did not confirm that it did this. Look at the channel before you try again."""
+    """Slack did not say whether it did what it was asked."""
+
+    user_message = "Slack didn't confirm that this worked. Check the channel before you try again."
 
 
 class SlackRefuses(SlackError):
-    """Slack does not let this bot do that here. Whoever runs the bot can see why in its log, and with
-    `livestream-bot doctor`."""
+    """Slack refuses for a reason that has no class of its own."""
+
+    user_message = "Slack didn't allow that here. Whoever runs this bot can see why in its log."
 
 
 class StoreUnreachable(BotError):
-    """This bot cannot get at its memory right now, so it does not know what this channel follows. Try again in a
-    minute; if it goes on, tell whoever runs the bot."""
+    """The database did not do what it was asked."""
+
+    user_message = (
+        "I can't reach my database right now, so I can't show or change what this channel follows. Try again in a "
+        "minute."
+    )
 
 
 class FollowError(BotError):
-    """What this channel follows stays as it is."""
+    """What the channel follows stays unchanged."""
+
+    user_message = "Nothing changed in what this channel follows."
 
 
 class NotFollowed(FollowError):
-    """This channel does not follow this meeting. Type `/livestream following` to see what it follows."""
+    """The channel does not follow the meeting."""
+
+    user_message = "This channel isn't following that meeting. `/livestream following` lists the ones it follows."
 
 
 class NotInDirectMessages(FollowError):
-    """I can follow a meeting in a channel only, not in a direct message. Type the command in a channel."""
+    """Only channels follow meetings."""
+
+    user_message = "I can only follow meetings in channels. Run this in a channel."
 
 
 class TooManyFollows(FollowError):
-    """This channel follows 100 meetings, and more do not fit. Type `/livestream following` to see them, and unfollow
-    one of them first."""
+    """The channel follows as many meetings as it can."""
+
+    user_message = "This channel already follows 100 meetings, the limit. Unfollow one first."
 
 
 class NotUnderstood(BotError):
-    """This message is from another version of this bot, which I do not understand. Type `/livestream` and the meeting
-    ID to get a new one."""
+    """A click or a command came without what it needs."""
+
+    user_message = "This message is too old to use. Type `/livestream` and the meeting ID for a new one."
 
 
 class ConfigurationError(BotError):
     """The settings are wrong."""
+
+    user_message = "The settings are wrong."
 
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__(detail=" ".join(mistakes))

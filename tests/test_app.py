@@ -28,7 +28,7 @@ async def test_answers_in_flight_survive_the_stop(world: World) -> None:
         await world.slack.command(seeds.LIVE)
 
     [answer] = world.slack.messages("C0GENERAL01", ANN)
-    assert answer.text.startswith("Launch keynote has been live")
+    assert answer.text.startswith("Launch keynote is live")
 
 
 async def test_a_hanging_answer_does_not_hold_up_the_stop(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ async def test_other_slack_variables_do_no_harm(world: World, monkeypatch: pytes
     async with world.bot():
         answer = await world.ask(seeds.LIVE)
 
-    assert answer.text.startswith("Launch keynote has been live")
+    assert answer.text.startswith("Launch keynote is live")
 
 
 @pytest.mark.parametrize("mode", ["http", "socket"])
@@ -115,7 +115,7 @@ async def test_process(world: World, mode: Mode, number: signal.Signals) -> None
         log = bot.log.read_text()
 
     answer = await world.slack.wait_for_message(lambda message: message.ephemeral_to == ANN, timeout=PATIENCE)
-    assert answer.text.startswith("Launch keynote has been live")
+    assert answer.text.startswith("Launch keynote is live")
     assert '"event": "stopped"' in log
     assert "Traceback" not in log
 

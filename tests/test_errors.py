@@ -44,22 +44,22 @@ def made(error: type[BotError]) -> BotError:
 @pytest.mark.parametrize(
     ("error", "happened", "to_do"),
     [
-        (NoSuchMeeting(), "There is no meeting with this ID", "Check the ID"),
-        (NotAuthorised(), "Cloudflare refuses this bot's access", "Whoever runs the bot needs to check"),
-        (CouldNotAsk(), "it is unknown whether this meeting is live", "Try again in a minute"),
-        (RateLimited(45), "asks it to wait, so it is unknown whether", "Try again in 45 seconds."),
-        (Unreachable(), "Cloudflare cannot be reached right now", "Try again in a minute"),
-        (Malformed(), "an answer that this bot does not understand", "Try again in a minute"),
-        (CannotPost(), "I am not in this channel", "Type `/invite @Livestream` here"),
-        (NotInvitable(), "I can't post in a direct message", "Ask in a channel"),
-        (ChannelArchived(), "This channel is archived", "Unarchive it, or ask in another channel."),
+        (NoSuchMeeting(), "No meeting has this ID", "Check that you copied"),
+        (NotAuthorised(), "I can't access Cloudflare right now", "Whoever runs this bot can find out why"),
+        (CouldNotAsk(), "I can't tell if this meeting is live", "Try again in a minute"),
+        (RateLimited(45), "Cloudflare is rate-limiting this bot.", "Try again in 45 seconds."),
+        (Unreachable(), "Cloudflare isn't responding", "Try again in a minute"),
+        (Malformed(), "Cloudflare sent an unexpected answer", "Try again in a minute"),
+        (CannotPost(), "I'm not in this channel yet", "Type `/invite @Livestream`"),
+        (NotInvitable(), "I can't post in this direct message", "Try it in a channel"),
+        (ChannelArchived(), "This channel is archived", "Unarchive it, or try another channel."),
         (SlackBusy(), "nothing was posted", "Try again in a minute."),
-        (SlackSilent(), "Slack did not confirm", "Look at the channel before you try again."),
-        (SlackRefuses(), "Slack does not let this bot do that here", "Whoever runs the bot can see why"),
-        (NotFollowed(), "This channel does not follow this meeting", "Type `/livestream following`"),
-        (NotInDirectMessages(), "not in a direct message", "Type the command in a channel."),
-        (TooManyFollows(), "This channel follows 100 meetings", "unfollow one of them first."),
-        (NotUnderstood(), "This message is from another version of this bot", "Type `/livestream`"),
+        (SlackSilent(), "Slack didn't confirm", "Check the channel before you try again."),
+        (SlackRefuses(), "Slack didn't allow that here", "Whoever runs this bot can see why"),
+        (NotFollowed(), "This channel isn't following that meeting", "`/livestream following`"),
+        (NotInDirectMessages(), "I can only follow meetings in channels", "Run this in a channel."),
+        (TooManyFollows(), "This channel already follows 100 meetings", "Unfollow one first."),
+        (NotUnderstood(), "This message is too old to use", "Type `/livestream`"),
     ],
 )
 def test_sentence(error: BotError, happened: str, to_do: str) -> None:
@@ -101,7 +101,7 @@ def test_how_long_to_wait(seconds: float, spoken: str) -> None:
     """A wait is told in seconds or minutes, as people say it."""
     error = RateLimited(seconds)
 
-    assert error.sentence.endswith(f"is live. Try again in {spoken}.")
+    assert error.sentence.endswith(f"this bot. Try again in {spoken}.")
     assert error.retry_after == seconds
 
 

@@ -55,7 +55,7 @@ def test_not_live_for_people() -> None:
     """What is not live has no more to it."""
     assert report.lines(NOT_LIVE) == [
         "Weekly sync",
-        "  Status:   not broadcasting",
+        "  Status:   not live",
         f"  Meeting:  {MEETING_ID}",
         "  Checked:  2026-06-03 10:00 UTC",
     ]

@@ -52,6 +52,8 @@ class Beginning:
     """The meeting's."""
     ts: str | None
     """Where its card was before, if there was one."""
+    volume_changed: bool = False
+    """Whether an existing follow is louder or quieter than before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +96,10 @@ class Following:
             begun = await self._post(followed.card)
             return Beginning(begun, followed.follow, lookup.name, None)
         follow = await self._as_loud(followed.follow, volume)
+        changed = follow.volume is not followed.follow.volume
         self.wake_announcer()
         paused = before is not None and before.follow.state is FollowState.PAUSED
-        return Beginning(Begun.AGAIN if paused else Begun.BEFORE, follow, lookup.name, followed.ts)
+        return Beginning(Begun.AGAIN if paused else Begun.BEFORE, follow, lookup.name, followed.ts, changed)
 
     async def unfollow(self, team_id: str, channel_id: str, meeting_id: UUID) -> Listed:
         """Forget the follow; what it was. Raises NotFollowed."""

@@ -24,7 +24,7 @@ class Status(StrEnum):
 
     LIVE = "live"
     STARTING = "starting"
-    NOT_BROADCASTING = "not broadcasting"
+    NOT_BROADCASTING = "not live"
     ERRORED = "errored"
     UNKNOWN = "unknown"
 

@@ -41,7 +41,7 @@ async def following(slack: Slack, kit: RealtimeKit) -> AsyncIterator[str]:
     text = f"follow {NEVER_LIVE}"
     yield f"Ann: /livestream {text}"
     await slack.command(text, user=ANN, channel=GENERAL)
-    card = await _public(slack, lambda message: "is not broadcasting yet" in message.text)
+    card = await _public(slack, lambda message: "is not live yet" in message.text)
     for line in terminal.lines(card):
         yield f"    {line}"
     for step in _steps(kit):
@@ -67,9 +67,9 @@ def _steps(kit: RealtimeKit) -> list[_Step]:
     grace = f"within the grace time, which is {GRACE_SECONDS} seconds here and a minute elsewhere"
     return [
         _Step("The livestream is asked for", kit.start, reply="is starting"),
-        _Step("It goes on air", kit.go_live, reply="has been live since", card="has been live since"),
-        _Step("It drops: the card says so, and nobody is pinged", kit.drop, card="is reconnecting"),
-        _Step(f"It is back {grace}", kit.go_live, card="has been live since"),
+        _Step("It goes on air", kit.go_live, reply="is live", card="is live"),
+        _Step("It drops: the card says so, and nobody is pinged", kit.drop, card="has been reconnecting"),
+        _Step(f"It is back {grace}", kit.go_live, card="is live"),
         _Step("It ends, and is not back in time", kit.end, reply="has ended", card="has ended"),
     ]
 

@@ -20,20 +20,11 @@ ACTIONS = (REFRESH, POST_HERE, FOLLOW_HERE, FOLLOW_AGAIN, FOLLOW_MENU)
 NAME_LIMIT = 150
 REASON_LIMIT = 400
 WORD_LIMIT = 40
-LABEL_LIMIT = 150
 LINK_LIMIT = 2_000
 IDS_LIMIT = 5
 UNNAMED = "This meeting"
-
-USAGE = (
-    "`/livestream &lt;meeting-id&gt;` tells whether a meeting is live and where to watch it.\n"
-    "The meeting ID looks like `50c8940e-1b97-402a-97d6-2708b7feca41`; a pasted link or sentence that contains it "
-    "will do, too."
-)
-USAGE_TEXT = (
-    "Type /livestream and a meeting ID, such as 50c8940e-1b97-402a-97d6-2708b7feca41, to learn whether the meeting is "
-    "live and where to watch it."
-)
+NO_REASON = "Cloudflare gave no reason."
+_STATUS_PAGE = "cloudflarestatus.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +56,7 @@ def card(lookup: Lookup, *, posted_by: str | None = None) -> Message:
 def problem(error: BotError, meeting_id: UUID | None = None) -> Message:
     """Why there is no answer and what to do; with a button to try again where that may help."""
     sentence = error.sentence
-    blocks = [section(f":warning: {sentence}")]
+    blocks = [section(f":warning: {sentence.replace(_STATUS_PAGE, link(f'https://www.{_STATUS_PAGE}', _STATUS_PAGE))}")]
     if meeting_id is not None:
         if isinstance(error, CouldNotAsk):
             blocks.append(actions(button("Try again", REFRESH, CardState(m=str(meeting_id)))))
@@ -73,24 +64,19 @@ def problem(error: BotError, meeting_id: UUID | None = None) -> Message:
     return Message(sentence, tuple(blocks))
 
 
-def usage() -> Message:
-    """How to use the command."""
-    return Message(USAGE_TEXT, (section(USAGE),))
-
-
 def which_one(meeting_ids: tuple[UUID, ...]) -> Message:
     """Several meetings were named where one is looked up at a time."""
     shown = ", ".join(f"`{meeting_id}`" for meeting_id in meeting_ids[:IDS_LIMIT])
     more = f" and {len(meeting_ids) - IDS_LIMIT} more" if len(meeting_ids) > IDS_LIMIT else ""
-    sentence = f"Which one? There are {len(meeting_ids)} meeting IDs in this: {shown}{more}. Ask for one at a time."
+    sentence = f"I found {len(meeting_ids)} meeting IDs: {shown}{more}. Please send one at a time."
     return Message(sentence.replace("`", ""), (section(sentence),))
 
 
 def broken(reference: str) -> Message:
     """Something failed that nobody foresaw; the reference is in the log too."""
     sentence = (
-        f"Something went wrong in this bot, and it has been logged. Try again; if it goes on, tell whoever runs the "
-        f"bot this reference: {reference}."
+        f"Something went wrong on my side. Try again; if it keeps happening, give whoever runs this bot the reference "
+        f"{reference}."
     )
     return Message(sentence, (section(f":warning: {sentence}"),))
 
@@ -106,19 +92,18 @@ def _words(lookup: Lookup) -> _Words:
             since = lookup.live_since
             if since is None:
                 return _Words(":red_circle:", "Live", "", "is live")
-            return _Words(":red_circle:", "Live", f" since {moment(since)}", f"has been live since {clock(since)}")
+            return _Words(":red_circle:", "Live", f" · {moment(since, 'started')}", f"is live. Started {clock(since)}")
         case Status.STARTING:
-            more = "The livestream has been asked for and is not on air yet."
-            return _Words(":large_yellow_circle:", "Starting", f"\n{more}", "is starting and not on air yet")
+            return _Words(":large_yellow_circle:", "Starting", "\nNo video yet.", "is starting. No video yet")
         case Status.NOT_BROADCASTING:
-            return _Words(":white_circle:", "Not broadcasting", "", "is not broadcasting")
+            return _Words(":white_circle:", "Not live", "", "is not live")
         case Status.ERRORED:
-            reason = escaped(lookup.error_reason or "", REASON_LIMIT) or "Cloudflare gives no reason."
+            reason = escaped(lookup.error_reason or "", REASON_LIMIT) or NO_REASON
             return _Words(":warning:", "Error", f"\n{reason}", f"has an error: {reason}")
         case Status.UNKNOWN:
             word = escaped(lookup.livestream.raw_status or "", WORD_LIMIT) if lookup.livestream else ""
-            said = f"Cloudflare says “{word}”, which this bot does not know." if word else "Cloudflare does not say."
-            return _Words(":grey_question:", "Unknown status", f"\n{said}", f"has an unknown status: {said}")
+            said = unknown_status(word)
+            return _Words(":grey_question:", "Unknown status", f"\n{said}", f"has an unknown status. {said}")
 
 
 def _sentences(lookup: Lookup, name: str, words: _Words, playback: str | None) -> str:
@@ -146,6 +131,15 @@ def _footer(lookup: Lookup, posted_by: str | None) -> list[str]:
     ]
 
 
+def unknown_status(word: str) -> str:
+    """Say which status Cloudflare reports, if the bot doesn't know it; `word` is escaped."""
+    return (
+        f"Cloudflare reports “{word}”, a status this bot doesn't recognize."
+        if word
+        else "Cloudflare reports no status."
+    )
+
+
 def shown_link(playback_url: str | None) -> str | None:
     """The playback URL, unless escaping makes it longer than a message can hold; the button takes it in any case."""
     fits = playback_url and len(escaped(playback_url, len(playback_url))) <= LINK_LIMIT
@@ -153,8 +147,8 @@ def shown_link(playback_url: str | None) -> str | None:
 
 
 def playback_link(playback_url: str) -> Block:
-    """A paragraph with a link that fits."""
-    return section(f"*Playback link*\n{link(playback_url, escaped(playback_url, LABEL_LIMIT))}")
+    """Build a paragraph with the link behind a short text."""
+    return section(link(playback_url, "Playback link"))
 
 
 def watch_button(playback_url: str, state: CardState) -> Block:

@@ -56,19 +56,15 @@ class Mistake:
 
 Command = LookUp | FollowMeeting | UnfollowMeeting | ListFollows | Help | WhichOne | Mistake
 
-FOLLOW_WHAT = "Say which meeting to follow: `/livestream follow` and the meeting ID."
+FOLLOW_WHAT = "Which meeting? Type `/livestream follow &lt;meeting-id&gt;`."
 UNFOLLOW_WHAT = (
-    "Say which meeting to unfollow: `/livestream unfollow` and the meeting ID. `/livestream following` shows the IDs "
-    "of those that this channel follows."
+    "Which meeting? Type `/livestream unfollow &lt;meeting-id&gt;`. `/livestream following` lists the ones this "
+    "channel follows."
 )
 NO_SUCH_VOLUME = (
-    "I do not know all of these words, so nothing was changed. After `/livestream follow` come the meeting ID and, if "
-    "you like, one of `quiet` (the card alone), `normal` and `loud` (“live” and “ended” to the channel too)."
+    "I didn't understand that, so nothing changed. After the meeting ID you can add `quiet`, `normal` or `loud`."
 )
-NOTHING_MORE = (
-    "I do not know all of these words, so nothing was changed. After `/livestream unfollow` comes the meeting ID and "
-    "nothing else."
-)
+NOTHING_MORE = "I didn't understand that, so nothing changed. After `/livestream unfollow` type only the meeting ID."
 
 _LINK = re.compile(r"<[^<>]*>")
 _AROUND_WORDS = "`'\"“”()[]<>*_~.,;:!?"

@@ -13,38 +13,45 @@ from bot.slack.cards import (
     FOLLOW_AGAIN,
     FOLLOW_MENU,
     NAME_LIMIT,
+    NO_REASON,
     REASON_LIMIT,
     UNNAMED,
     WORD_LIMIT,
     meeting,
     playback_link,
     shown_link,
+    unknown_status,
     watch_button,
 )
 from bot.slack.messages import Block, CardState, Choice, Message
-from bot.slack.mrkdwn import clock, escaped, moment
+from bot.slack.mrkdwn import clock, escaped, moment, plain_moment
 from bot.store.tables import FollowState, Volume
 from bot.store.values import FOLLOW_SECONDS, Follow
 
 UNSEEN_FOR = timedelta(minutes=10)
 """When nobody could look for so long before an end, it is said that it may have been earlier."""
 
-_VOLUMES = {
-    Volume.QUIET: "Quiet: changes show on this card alone",
-    Volume.NORMAL: "Changes are told in the thread",
-    Volume.LOUD: "Loud: live and ended are told to the channel too",
-}
-_LOUDER = {
-    Choice.QUIET: "Quieter: this card alone",
-    Choice.NORMAL: "Tell changes in the thread",
-    Choice.LOUD: "Louder: tell the channel too",
-}
-When = Callable[[datetime], str]
+FOUND_LATE = timedelta(minutes=2)
+"""A start found later than this is announced with its time."""
 
-_MENDING = {
-    "not_in_channel": "I am not in the channel any more. Invite me again, and I go on by myself",
-    "channel_not_found": "I cannot see the channel any more. If it is still there, invite me, and I go on by myself",
-    "is_archived": "The channel is archived. Unarchive it and invite me again, and I go on by myself",
+_VOLUMES = {
+    Volume.QUIET: "Quiet: card only",
+    Volume.NORMAL: "Updates in thread",
+    Volume.LOUD: "Loud: thread and channel",
+}
+_CHOICES = {
+    Choice.QUIET: "Quiet – card only",
+    Choice.NORMAL: "Normal – updates in thread",
+    Choice.LOUD: "Loud – also post in channel",
+}
+When = Callable[[datetime, str], str]
+
+_INVITE = "Invite me back (`/invite @Livestream`) and I'll pick up where I left off"
+_WHY_PAUSED = {
+    "not_in_channel": f"because I'm not in it. {_INVITE}",
+    "channel_not_found": f"because I can't see it. {_INVITE}",
+    "is_archived": "because it's archived. Unarchive it and invite me back (`/invite @Livestream`), and I'll pick up "
+    "where I left off",
 }
 _SAME = {"is_inactive": "is_archived"}
 
@@ -74,7 +81,7 @@ def follow_card(follow: Follow, episode: Episode) -> Message:
         *([actions(watch_button(playback, _state(follow)))] if playback else []),
         context(_footer(follow, episode)),
     ]
-    sentences = [f"{name} {words.sentence}", *notes, *_as_of(episode, clock)]
+    sentences = [f"{name} {words.sentence}", *notes, *_stale(episode, plain_moment)]
     watch = f" Watch: {escaped(shown, len(shown))}" if shown else ""
     return Message(" ".join(_ended_with_a_stop(sentence) for sentence in sentences) + watch, tuple(blocks))
 
@@ -97,13 +104,11 @@ def change_reply(follow: Follow, change: Change) -> Message:
 
 def expired_reply(follow: Follow, name: str | None = None) -> Message:
     """The last word of a follow that nobody seems to wait for, with a way to begin anew."""
-    sentence = (
-        f"{_name(name)} had no livestream for {round(FOLLOW_SECONDS / 86_400)} days, so this channel follows it no "
-        "longer."
-    )
+    days = round(FOLLOW_SECONDS / 86_400)
+    sentence = f"{_name(name)} hasn't been live for {days} days, so I've stopped following it here."
     again = button("Follow again", FOLLOW_AGAIN, _state(follow))
     return Message(
-        f"{sentence} Type /livestream follow {follow.meeting_id} to follow it again.",
+        f"{sentence} To follow it again, type /livestream follow {follow.meeting_id}.",
         (section(f":no_bell: {sentence}"), actions(again)),
     )
 
@@ -121,14 +126,15 @@ def unfollowed_card(follow: Follow, name: str | None = None) -> Message:
     )
 
 
-def paused_notice(follow: Follow, reason: str) -> Message:
-    """Told to whoever follows a meeting in a channel where the bot cannot post any more: why, and how to mend it."""
-    channel = f"<#{follow.channel_id}>"
-    why = _MENDING.get(_SAME.get(reason, reason))
-    why = why or f"Slack does not let me post there ({escaped(reason, WORD_LIMIT)}). Ask whoever runs this workspace"
-    said = f"You follow a meeting in {channel}, and I cannot tell you there how it goes. {why}."
+def paused_notice(follow: Follow, reason: str, name: str | None = None) -> Message:
+    """Tell the person who follows a meeting where the bot cannot post why not, and how to fix it."""
+    why = _WHY_PAUSED.get(_SAME.get(reason, reason))
+    why = why or f"because Slack doesn't allow it ({escaped(reason, WORD_LIMIT)}). An admin of this workspace can help"
+    shown = escaped(name or "", NAME_LIMIT)
+    about = bold(shown) if shown else "a meeting"
+    said = f"I can't post updates about {about} in <#{follow.channel_id}> {why}."
     return Message(
-        f"{said} It is the meeting {follow.meeting_id}.",
+        f"{said} Meeting ID: {follow.meeting_id}.",
         (section(f":warning: {said}"), context([meeting(follow.meeting_id)])),
     )
 
@@ -146,22 +152,22 @@ def _words(episode: Episode) -> _Words:
     since = episode.since
     match episode.phase:
         case Phase.WAITING:
-            return _Words(":white_circle:", "Not broadcasting", "", "is not broadcasting yet")
+            return _Words(":white_circle:", "Not live yet", "\nThis card updates when it starts.", "is not live yet")
         case Phase.STARTING:
-            more = f" since {moment(since)}\nThe livestream has been asked for and is not on air yet."
-            return _Words(":large_yellow_circle:", "Starting", more, "is starting and not on air yet")
+            return _Words(":large_yellow_circle:", "Starting", "\nNo video yet.", "is starting. No video yet")
         case Phase.LIVE:
-            return _Words(":red_circle:", "Live", f" since {moment(since)}", f"has been live since {clock(since)}")
+            return _Words(":red_circle:", "Live", f" · {moment(since, 'started')}", f"is live. Started {clock(since)}")
         case Phase.INTERRUPTED:
-            more = f"\nOff the air since {moment(since)}; it may be back in a moment."
-            return _Words(":large_yellow_circle:", "Reconnecting", more, f"is reconnecting since {clock(since)}")
+            more = f"\n{moment(since, 'Signal lost')}. Waiting for it to come back."
+            return _Words(":large_yellow_circle:", "Reconnecting", more, f"has been reconnecting since {clock(since)}")
         case Phase.ERRORED:
             reason = _reason(episode.error_reason)
-            return _Words(":warning:", "Error", f" since {moment(since)}\n{reason}", f"has an error: {reason}")
+            return _Words(":warning:", "Error", f" · {moment(since, 'since')}\n{reason}", f"has an error: {reason}")
         case Phase.ENDED:
-            lasted = _lasted(episode.duration)
-            sentence = f"has ended on {clock(since)}; {lasted}"
-            return _Words(":white_check_mark:", "Ended", f" {moment(since)}\n{_capital(lasted)}.", sentence)
+            more = f" {moment(since)} · {_lasted(episode.duration)}"
+            until = "" if episode.duration is None else f", until {clock(since)}"
+            sentence = f"has ended. {_it_lasted(episode.duration)}{until}"
+            return _Words(":white_check_mark:", "Ended", more, sentence)
 
 
 def _told(change: Change) -> tuple[str, str, str]:
@@ -170,28 +176,38 @@ def _told(change: Change) -> tuple[str, str, str]:
         case ChangeKind.STARTING:
             return ":large_yellow_circle:", "is starting", "is starting"
         case ChangeKind.LIVE:
-            return ":red_circle:", f"has been live since {moment(change.at)}", f"has been live since {clock(change.at)}"
+            return ":red_circle:", _live(change, moment), _live(change, plain_moment)
         case ChangeKind.BACK:
             return ":red_circle:", "is live again", "is live again"
         case ChangeKind.ERRORED:
-            said = f"has an error: {_reason(change.error_reason)}"
+            said = f"hit an error: {_reason(change.error_reason)}"
             return ":warning:", said, said
         case ChangeKind.ENDED:
-            return ":white_check_mark:", _ended(change, moment), _ended(change, clock)
+            return ":white_check_mark:", _ended(change, moment), _ended(change, plain_moment)
+
+
+def _live(change: Change, when: When) -> str:
+    if change.seen_at - change.at <= FOUND_LATE:
+        return "is live"
+    return f"has been live {when(change.at, 'since')}"
 
 
 def _ended(change: Change, when: When) -> str:
-    said = f"has ended; {_lasted(change.duration)}"
+    said = f"has ended. {_it_lasted(change.duration)}"
     if change.error_reason is not None:
         said += f". It had an error: {_reason(change.error_reason)}"
     if change.last_seen_live is not None and change.at - change.last_seen_live > UNSEEN_FOR:
-        unseen = f"Nobody could look since {when(change.last_seen_live)}, so it may have been earlier"
+        unseen = f"Cloudflare couldn't be reached {when(change.last_seen_live, 'after')}, so it may have ended earlier"
         said = f"{_ended_with_a_stop(said)} {unseen}"
     return said
 
 
 def _lasted(duration: timedelta | None) -> str:
-    return "it was never on air" if duration is None else f"it was live for {spoken(duration)}"
+    return "never went live" if duration is None else f"live for {spoken(duration)}"
+
+
+def _it_lasted(duration: timedelta | None) -> str:
+    return f"It {_lasted(duration)}" if duration is None else f"It was {_lasted(duration)}"
 
 
 def _notes(episode: Episode) -> list[str]:
@@ -200,27 +216,27 @@ def _notes(episode: Episode) -> list[str]:
         return [] if reason is None else [f"It had an error: {_reason(reason)}"]
     if episode.raw_status is None:
         return []
-    word = escaped(episode.raw_status, WORD_LIMIT)
-    said = f"Cloudflare says “{word}”, which this bot does not know." if word else "Cloudflare does not say how it is."
-    return [said]
+    return [unknown_status(escaped(episode.raw_status, WORD_LIMIT))]
 
 
-def _as_of(episode: Episode, when: When) -> list[str]:
+def _stale(episode: Episode, when: When) -> list[str]:
     if not episode.stale:
         return []
-    asked = f"As of {when(episode.checked_at)}" if episode.checked_at else "As of long ago"
-    return [f"{asked}, Cloudflare cannot be asked"]
+    checked = f". {when(episode.checked_at, 'Last checked')}" if episode.checked_at else ""
+    return [f"Can't reach Cloudflare{checked}"]
 
 
 def _footer(follow: Follow, episode: Episode) -> list[str]:
     checked = [f"Checked {moment(episode.checked_at)}"] if episode.checked_at else []
+    stale = [f":warning: {note}" for note in _stale(episode, moment)]
     volume = "No longer followed here" if follow.state is FollowState.EXPIRED else _VOLUMES[follow.volume]
-    return [*(_as_of(episode, moment) or checked), volume, meeting(follow.meeting_id)]
+    return [*(stale or checked), volume, meeting(follow.meeting_id)]
 
 
 def _menu(follow: Follow) -> Block:
-    louder = [choice for choice in _LOUDER if choice.value != follow.volume.value]
-    options = [(_LOUDER[choice], choice) for choice in louder]
+    options = [
+        (f"✓ {label}" if choice.value == follow.volume.value else label, choice) for choice, label in _CHOICES.items()
+    ]
     options += [("Refresh", Choice.REFRESH), ("Unfollow", Choice.UNFOLLOW)]
     return menu(FOLLOW_MENU, [(label, _state(follow, choice)) for label, choice in options])
 
@@ -234,11 +250,7 @@ def _name(name: str | None) -> str:
 
 
 def _reason(reason: str | None) -> str:
-    return escaped(reason or "", REASON_LIMIT) or "Cloudflare gives no reason."
-
-
-def _capital(sentence: str) -> str:
-    return sentence[0].upper() + sentence[1:]
+    return escaped(reason or "", REASON_LIMIT) or NO_REASON
 
 
 def _ended_with_a_stop(sentence: str) -> str:

@@ -1,6 +1,7 @@
 """What people are told about follows: values in, messages out."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from uuid import UUID
 
 from bot.following.following import Beginning, Begun
@@ -8,7 +9,7 @@ from bot.following.state import Phase
 from bot.slack import cards
 from bot.slack.blocks import bold, section
 from bot.slack.messages import Message
-from bot.slack.mrkdwn import clock, escaped, link, moment
+from bot.slack.mrkdwn import escaped, link, moment, plain_moment
 from bot.store.follows import Listed
 from bot.store.tables import FollowState, Volume
 from bot.store.values import Follow
@@ -20,74 +21,87 @@ LISTED_AT_ONCE = 25
 LISTED_NAME_LIMIT = 80
 REASON_LIMIT = 40
 
-USAGE = (
-    "`/livestream follow &lt;meeting-id&gt;` keeps a card of it in this channel, with each change in its thread; "
-    "with `quiet` after the ID there is the card alone, with `loud` the channel hears “live” and “ended” too.\n"
-    "`/livestream unfollow &lt;meeting-id&gt;` ends that, and `/livestream following` lists what this channel follows."
+HELP = (
+    "*Check a meeting*\n"
+    "`/livestream &lt;meeting-id&gt;` – is it live, and where to watch. Links that contain the ID work too.",
+    "*Follow in this channel*\n"
+    "`/livestream follow &lt;meeting-id&gt;` – status card here, updates in its thread\n"
+    "add `quiet` (card only) or `loud` (also post “live”, errors and “ended” in the channel)\n"
+    "`/livestream unfollow &lt;meeting-id&gt;` · `/livestream following`",
+    "*Where is the ID?* RealtimeKit dashboard → Meetings.",
 )
-USAGE_TEXT = (
-    "Type /livestream follow and the meeting ID to keep a card of it in this channel, with each change in the card's "
-    "thread; quiet after the ID is the card alone, loud tells the channel too. Type /livestream unfollow and the "
-    "meeting ID to end that, and /livestream following for what this channel follows."
+"""A paragraph each."""
+HELP_TEXT = (
+    "/livestream &lt;meeting-id&gt; checks if a meeting is live, and where to watch. "
+    "/livestream follow &lt;meeting-id&gt; posts a status card here, with updates in its thread. "
+    "Add quiet (card only) or loud (also post “live”, errors and “ended” in the channel). "
+    "/livestream unfollow &lt;meeting-id&gt; stops that. /livestream following lists what this channel follows. "
+    "Where is the ID? RealtimeKit dashboard → Meetings."
 )
-REFRESHING = "Cloudflare is being asked again. The card changes if anything has."
-NOTHING_FOLLOWED = (
-    "This channel follows no meeting. Type `/livestream follow` and a meeting ID to have one followed here."
-)
+REFRESHING = "Checking again. The card updates if something changed."
+NOTHING_FOLLOWED = "This channel isn't following any meetings. Start with `/livestream follow &lt;meeting-id&gt;`."
 
-_BEGUN = {
-    Begun.NOW: "from now on.",
-    Begun.SOON: "from now on. Slack has not taken its card yet, so that comes later.",
-    Begun.AGAIN: "again; it was paused. If I am not in this channel, type `/invite @Livestream` here.",
-    Begun.BEFORE: "already.",
-}
 _HEARD = {
-    Volume.QUIET: "There is the card alone, and no word of changes.",
-    Volume.NORMAL: "Each change is told in the card's thread.",
-    Volume.LOUD: "Each change is told in the card's thread, and “live” and “ended” in the channel too.",
+    Volume.QUIET: "only the card updates.",
+    Volume.NORMAL: "updates go to the card's thread.",
+    Volume.LOUD: "updates go to the card's thread, and “live”, errors and “ended” also to the channel.",
 }
 _VOLUMES = {
-    Volume.QUIET: "quiet (the card alone)",
-    Volume.NORMAL: "normal (changes in the thread)",
-    Volume.LOUD: "loud (“live” and “ended” in the channel too)",
+    Volume.QUIET: "card only",
+    Volume.NORMAL: "updates in thread",
+    Volume.LOUD: "thread and channel",
 }
 _PHASES = {
-    Phase.WAITING: "not broadcasting",
-    Phase.STARTING: "starting",
-    Phase.LIVE: "live",
-    Phase.INTERRUPTED: "reconnecting",
-    Phase.ERRORED: "error",
-    Phase.ENDED: "ended",
+    Phase.WAITING: (":white_circle:", "not live yet"),
+    Phase.STARTING: (":large_yellow_circle:", "starting"),
+    Phase.LIVE: (":red_circle:", "live"),
+    Phase.INTERRUPTED: (":large_yellow_circle:", "reconnecting"),
+    Phase.ERRORED: (":warning:", "error"),
+    Phase.ENDED: (":white_check_mark:", "ended"),
 }
-_INVITE = "Type `/invite @Livestream` to go on; if I am here already, type the follow command again."
+_INVITE = "Type `/invite @Livestream` to continue. If I'm already here, repeat the follow command."
 _REMEDIES = {
-    "not_in_channel": f"I am not in this channel. {_INVITE}",
-    "channel_not_found": f"I am not in this channel. {_INVITE}",
-    "is_archived": "The channel is archived. It goes on when it is unarchived and I am in it.",
+    "not_in_channel": f"I'm not in this channel. {_INVITE}",
+    "channel_not_found": f"I'm not in this channel. {_INVITE}",
+    "is_archived": "This channel is archived. Unarchive it and invite me back to continue.",
 }
-_NO_REMEDY = "Whoever runs the bot can see why with `livestream-bot doctor`; then type the follow command again."
+_NO_REMEDY = "Whoever runs this bot can see why with `livestream-bot doctor`. Then repeat the follow command."
 
 
 def usage() -> Message:
-    """How to use the command, in all its forms."""
-    return Message(f"{cards.USAGE_TEXT} {USAGE_TEXT}", (section(f"{cards.USAGE}\n{USAGE}"),))
+    """Say how to use the command, in all its forms."""
+    return Message(HELP_TEXT, tuple(section(paragraph) for paragraph in HELP))
 
 
 def begun(beginning: Beginning, permalink: Permalink) -> Message:
-    """What came of a wish to follow."""
+    """Say what came of a request to follow."""
+    return _with_card(_begun(beginning), beginning.follow, beginning.ts, permalink)
+
+
+def _begun(beginning: Beginning) -> str:
     name = _named(beginning.name, beginning.follow.meeting_id)
-    said = f"This channel follows {name} {_BEGUN[beginning.begun]} {_HEARD[beginning.follow.volume]}"
-    return _with_card(said, beginning.follow, beginning.ts, permalink)
+    volume = beginning.follow.volume
+    heard = _capitalised(_HEARD[volume])
+    match beginning.begun:
+        case Begun.NOW:
+            return f"Now following {name} here. {heard}"
+        case Begun.SOON:
+            return f"Now following {name} here. {heard} Slack hasn't accepted the card yet, so it comes a bit later."
+        case Begun.AGAIN:
+            return f"Following {name} here again. {heard} If I'm not in this channel yet, type `/invite @Livestream`."
+        case Begun.BEFORE:
+            changed = f" *Set to {volume}.* {heard}" if beginning.volume_changed else ""
+            return f"This channel already follows {name}.{changed}"
 
 
 def unfollowed(listed: Listed) -> Message:
-    """This channel follows the meeting no longer, for who has ended it."""
-    return cards.note(f"This channel does not follow {_name(listed)} any more.")
+    """Confirm to the person who unfollowed a meeting."""
+    return cards.note(f"Stopped following {_name(listed)} in this channel.")
 
 
 def as_loud(follow: Follow) -> Message:
-    """How loud a follow is from now on."""
-    return cards.note(f"From now on: {_VOLUMES[follow.volume]}.")
+    """Confirm how loud a follow now is."""
+    return cards.note(f"Set to {follow.volume}: {_HEARD[follow.volume]}")
 
 
 def listing(listed: list[Listed], permalink: Permalink) -> list[Message]:
@@ -104,29 +118,38 @@ def _part(heading: str, listed: Iterable[Listed], permalink: Permalink) -> Messa
     blocks = [section(heading)] if heading else []
     for each in listed:
         url = _url(each.follow, each.ts, permalink)
-        title = f"{_name(each)}: {_PHASES[Phase(each.phase)]}"
-        facts = [_VOLUMES[each.follow.volume], f"followed by <@{each.follow.created_by}>"]
-        card = [link(url, "See its card")] if url else []
-        blocks.append(section("\n".join([title, " · ".join([*facts, *_health(each), *card]), _id(each)])))
-        text.append("; ".join([title, *facts, *_health(each, clock), _id(each), *([f"card: {url}"] if url else [])]))
+        emoji, phase = _PHASES[Phase(each.phase)]
+        facts = [phase, _VOLUMES[each.follow.volume], f"added by <@{each.follow.created_by}>"]
+        blocks.append(
+            section("\n".join([f"{emoji} {_title(each, url)} {' · '.join(facts)}", *_health(each, moment), _id(each)]))
+        )
+        card = [f"card: {url}"] if url else []
+        text.append("; ".join([f"{_name(each)}: {phase}", *facts[1:], *_health(each, plain_moment), _id(each), *card]))
     return Message("\n".join(text), tuple(blocks))
 
 
-def _health(listed: Listed, when: Callable[..., str] = moment) -> list[str]:
-    """Whether it works: why it is paused, whether Cloudflare answers, and when it did."""
+def _title(listed: Listed, url: str | None) -> str:
+    """The meeting's name, which leads to its card."""
+    shown = escaped(listed.name or "", LISTED_NAME_LIMIT)
+    if url is None or not shown:
+        return _name(listed) if url is None else f"*{link(url, 'This meeting')}*"
+    return bold(link(url, shown))
+
+
+def _health(listed: Listed, when: Callable[[datetime, str], str]) -> list[str]:
+    """Say what is wrong with a follow: why it is paused, or that Cloudflare doesn't answer."""
     health = []
     if listed.follow.state is FollowState.PAUSED:
         health.append(f":warning: Paused: {_why_paused(listed.follow.reason)}")
     if listed.failures:
-        times = "time" if listed.failures == 1 else f"{listed.failures} times"
-        health.append(f":warning: Cloudflare has not answered the last {times}")
-    checked = when(listed.looked_at) if listed.looked_at else "not yet"
-    return [*health, f"checked {checked}"]
+        checked = f". {when(listed.looked_at, 'Last checked')}" if listed.looked_at else ""
+        health.append(f":warning: Can't reach Cloudflare{checked}")
+    return health
 
 
 def _why_paused(reason: str | None) -> str:
     word = f" ({escaped(reason, REASON_LIMIT)})" if reason else ""
-    return _REMEDIES.get(reason or "") or f"Slack refuses its messages{word}. {_NO_REMEDY}"
+    return _REMEDIES.get(reason or "") or f"Slack doesn't allow my messages here{word}. {_NO_REMEDY}"
 
 
 def _with_card(sentence: str, follow: Follow, ts: str | None, permalink: Permalink) -> Message:
@@ -138,6 +161,10 @@ def _with_card(sentence: str, follow: Follow, ts: str | None, permalink: Permali
 
 def _url(follow: Follow, ts: str | None, permalink: Permalink) -> str | None:
     return None if ts is None else permalink(follow.channel_id, ts)
+
+
+def _capitalised(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
 
 
 def _id(listed: Listed) -> str:

@@ -26,11 +26,20 @@ def link(url: str, label: str) -> str:
     return f"<{url.translate(_ENTITIES)}|{label}>"
 
 
-def moment(at: datetime) -> str:
-    """A time that each reader sees in their own zone, with UTC for clients that do not know how."""
-    return f"<!date^{timegm(at.utctimetuple())}^{{date_short_pretty}} {{time}}|{clock(at)}>"
+def moment(at: datetime, lead: str = "") -> str:
+    """Write a time that each reader sees in their own zone, with UTC as the fallback.
+
+    A word such as "since" goes in as `lead`: Slack capitalises "today" only where the date begins with it.
+    """
+    before = f"{lead} " if lead else ""
+    return f"<!date^{timegm(at.utctimetuple())}^{before}{{date_short_pretty}} at {{time}}|{before}{clock(at)}>"
+
+
+def plain_moment(at: datetime, lead: str) -> str:
+    """Write what `moment` writes, for plain text."""
+    return f"{lead} {clock(at)}"
 
 
 def clock(at: datetime) -> str:
-    """A time for those who get no more than plain text."""
+    """Write a time for plain text."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -40,7 +40,7 @@ def test_errored() -> None:
 
 
 def test_no_livestream() -> None:
-    """A meeting without any livestream is not broadcasting."""
+    """A meeting without any livestream is not live."""
     assert observation_of(a_lookup(None)) == Sighting(Status.NOT_BROADCASTING, None, "Keynote")
 
 

@@ -39,7 +39,7 @@ async def test_told_once(stage: Stage) -> None:
 
     (notice,) = notices(stage)
     assert f"<#{EVENTS}>" in notice.text
-    assert "Invite me again" in notice.text
+    assert "Invite me back" in notice.text
 
 
 async def test_two_replicas(stage: Stage) -> None:

@@ -41,7 +41,7 @@ async def test_page(mode: Mode) -> None:
         body = {"user": ANN, "channel": GENERAL, "text": f"/livestream {seeds.LIVE}"}
         async with session.post("/api/messages", json=body) as response:
             assert await response.json() == {"outcome": "ok"}
-        await _line_with(stream, "Launch keynote has been live since")
+        await _line_with(stream, "Launch keynote is live")
 
         os.kill(sandbox.bot.pid, signal.SIGKILL)
         line = await _line_with(stream, "bot_changed")
@@ -196,11 +196,11 @@ async def test_script(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in SEEDS:
         assert lines[lines.index(f"# {seed.about}") + 1] == f"Ann: /livestream {seed.id}"
         assert lines[lines.index(f"# {seed.about}") + 2].startswith("    ")
-    assert "    🔴 Live since " in "\n".join(lines)
+    assert "    🔴 Live · started " in "\n".join(lines)
     assert not any("(" + word in line for word in ("operation_timeout", "dispatch_failed") for line in lines)
     story = lines[lines.index(f"Ann: /livestream follow {seeds.NEVER_LIVE}") :]
     told = [line.split("Hiring committee ")[1] for line in story if "↳" in line]
-    assert [re.sub(r" \d.*|; .*", "", line) for line in told] == ["is starting.", "has been live since", "has ended"]
+    assert [line.partition(". ")[0] for line in told] == ["is starting.", "is live.", "has ended"]
     shown = [line.split()[1] for line in story if line.startswith(("    ⚪", "    🟡", "    🔴", "    ✅"))]
     assert shown == ["Not", "Live", "Reconnecting", "Live", "Ended"]
 

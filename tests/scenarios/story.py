@@ -21,17 +21,17 @@ SLOWLY = 4.0
 
 _KINDS = {
     r" is starting": "starting",
-    r" has been live since": "live",
-    r" has an error": "errored",
     r" is live again": "back",
+    r" is live\b| has been live since": "live",
+    r" hit an error": "errored",
     r" has ended": "ended",
-    r" had no livestream for": "expired",
+    r" hasn't been live for": "expired",
 }
 _CARDS = {
-    r" is not broadcasting yet": "waiting",
+    r" is not live yet": "waiting",
     r" is starting": "starting",
-    r" has been live since": "live",
-    r" is reconnecting": "interrupted",
+    r" is live\b": "live",
+    r" has been reconnecting since": "interrupted",
     r" has an error": "errored",
     r" has ended": "ended",
     r" is no longer followed": "unfollowed",

@@ -54,8 +54,8 @@ def an_episode(phase: Phase = Phase.LIVE, **fields: Any) -> Episode:
 
 def a_change(kind: ChangeKind, **fields: Any) -> Change:
     at = ENDED if kind is ChangeKind.ENDED else BEGAN
-    known = {"name": "Launch keynote", "playback_url": None if kind is ChangeKind.ENDED else STREAM}
-    return Change(1, 1, kind, at, at, **{**known, "live_since": BEGAN, "last_seen_live": at, **fields})
+    known = {"name": "Launch keynote", "playback_url": None if kind is ChangeKind.ENDED else STREAM, "seen_at": at}
+    return Change(1, 1, kind, at, **{**known, "live_since": BEGAN, "last_seen_live": at, **fields})
 
 
 def shown(message: Message) -> str:
@@ -101,32 +101,32 @@ def told(kind: ChangeKind, **fields: Any) -> str:
     [
         (
             an_episode(Phase.WAITING),
-            "Launch keynote is not broadcasting yet.",
-            ":white_circle: *Not broadcasting*",
+            "Launch keynote is not live yet.",
+            ":white_circle: *Not live yet*\nThis card updates when it starts.",
         ),
         (
             an_episode(Phase.STARTING),
-            "Launch keynote is starting and not on air yet.",
-            ":large_yellow_circle: *Starting* since <!date^1780480800^",
+            "Launch keynote is starting. No video yet.",
+            ":large_yellow_circle: *Starting*\nNo video yet.",
         ),
         (
             an_episode(Phase.LIVE),
-            f"Launch keynote has been live since 2026-06-03 10:00 UTC. Watch: {STREAM}",
-            ":red_circle: *Live* since <!date^1780480800^",
+            f"Launch keynote is live. Started 2026-06-03 10:00 UTC. Watch: {STREAM}",
+            ":red_circle: *Live* · <!date^1780480800^started ",
         ),
         (
             an_episode(Phase.INTERRUPTED),
-            "Launch keynote is reconnecting since 2026-06-03 10:00 UTC.",
-            ":large_yellow_circle: *Reconnecting*\nOff the air since <!date^1780480800^",
+            "Launch keynote has been reconnecting since 2026-06-03 10:00 UTC.",
+            ":large_yellow_circle: *Reconnecting*\n<!date^1780480800^Signal lost ",
         ),
         (
             an_episode(Phase.ERRORED, error_reason="HEVC"),
             "Launch keynote has an error: HEVC.",
-            ":warning: *Error* since <!date^1780480800^",
+            ":warning: *Error* · <!date^1780480800^since ",
         ),
         (
             an_episode(Phase.ENDED),
-            "Launch keynote has ended on 2026-06-03 11:05 UTC; it was live for 1 hour 5 minutes.",
+            "Launch keynote has ended. It was live for 1 hour 5 minutes, until 2026-06-03 11:05 UTC.",
             ":white_check_mark: *Ended* <!date^1780484700^",
         ),
     ],
@@ -145,7 +145,7 @@ def test_watch_only_what_is_live(phase: Phase) -> None:
     message = follow_card(FOLLOW, an_episode(phase, playback_url=STREAM))
 
     assert labels(message) == (["Watch"] if phase is Phase.LIVE else [])
-    assert ("Playback link" in shown(message)) == (phase is Phase.LIVE)
+    assert ("|Playback link>" in shown(message)) == (phase is Phase.LIVE)
     assert (STREAM in message.text) == (phase is Phase.LIVE)
 
 
@@ -170,7 +170,7 @@ def test_checked() -> None:
     small_print = shown(follow_card(FOLLOW, an_episode())).splitlines()[-3:]
 
     assert small_print[0].startswith("Checked <!date^1780485000^")
-    assert small_print[1:] == ["Changes are told in the thread", f"Meeting `{MEETING}`"]
+    assert small_print[1:] == ["Updates in thread", f"Meeting `{MEETING}`"]
 
 
 def test_never_checked() -> None:
@@ -178,28 +178,28 @@ def test_never_checked() -> None:
     assert "Checked" not in shown(follow_card(FOLLOW, an_episode(checked_at=None)))
 
 
-@pytest.mark.parametrize(("checked_at", "as_of"), [(CHECKED, "2026-06-03 11:10 UTC"), (None, "long ago")])
-def test_as_of(checked_at: datetime | None, as_of: str) -> None:
-    """When Cloudflare cannot be asked, the card says how old it is."""
+@pytest.mark.parametrize(("checked_at", "last"), [(CHECKED, ". Last checked 2026-06-03 11:10 UTC."), (None, ".")])
+def test_stale(checked_at: datetime | None, last: str) -> None:
+    """While Cloudflare doesn't answer, the card says how old it is."""
     message = follow_card(FOLLOW, an_episode(Phase.WAITING, unanswered=3, checked_at=checked_at))
 
-    assert message.text == f"Launch keynote is not broadcasting yet. As of {as_of}, Cloudflare cannot be asked."
-    assert "Cloudflare cannot be asked" in shown(message)
+    assert message.text == f"Launch keynote is not live yet. Can't reach Cloudflare{last}"
+    assert ":warning: Can't reach Cloudflare" in shown(message)
     assert "Checked" not in shown(message)
 
 
 @pytest.mark.parametrize(
     ("status", "note"),
     [
-        ("PAUSED", "Cloudflare says “PAUSED”, which this bot does not know."),
-        ("", "Cloudflare does not say how it is."),
+        ("PAUSED", "Cloudflare reports “PAUSED”, a status this bot doesn't recognize."),
+        ("", "Cloudflare reports no status."),
     ],
 )
 def test_an_unknown_status(status: str, note: str) -> None:
     """The card goes on with what was known, and says that there is something new."""
     message = follow_card(FOLLOW, an_episode(Phase.WAITING, raw_status=status))
 
-    assert message.text == f"Launch keynote is not broadcasting yet. {note}"
+    assert message.text == f"Launch keynote is not live yet. {note}"
     assert note in shown(message)
 
 
@@ -207,31 +207,32 @@ def test_an_end_after_an_error() -> None:
     """The card that stays says both."""
     message = follow_card(FOLLOW, an_episode(Phase.ENDED, error_reason="HEVC", raw_status="PAUSED"))
 
-    assert message.text.endswith("it was live for 1 hour 5 minutes. It had an error: HEVC.")
+    assert message.text.endswith("It was live for 1 hour 5 minutes, until 2026-06-03 11:05 UTC. It had an error: HEVC.")
     assert "It had an error: HEVC" in shown(message)
 
 
 def test_an_end_of_what_was_never_live() -> None:
     """There is no duration then."""
-    assert words(an_episode(Phase.ENDED, live_since=None)).endswith("UTC; it was never on air.")
-    assert told(ChangeKind.ENDED, live_since=None) == "Launch keynote has ended; it was never on air."
+    assert words(an_episode(Phase.ENDED, live_since=None)) == "Launch keynote has ended. It never went live."
+    assert told(ChangeKind.ENDED, live_since=None) == "Launch keynote has ended. It never went live."
 
 
 @pytest.mark.parametrize(
-    ("volume", "offered"),
+    ("volume", "ticked"),
     [
-        (Volume.QUIET, [Choice.NORMAL, Choice.LOUD]),
-        (Volume.NORMAL, [Choice.QUIET, Choice.LOUD]),
-        (Volume.LOUD, [Choice.QUIET, Choice.NORMAL]),
+        (Volume.QUIET, "✓ Quiet – card only"),
+        (Volume.NORMAL, "✓ Normal – updates in thread"),
+        (Volume.LOUD, "✓ Loud – also post in channel"),
     ],
 )
 @pytest.mark.parametrize("phase", [Phase.LIVE, Phase.ENDED])
-def test_the_menu(volume: Volume, offered: list[Choice], phase: Phase) -> None:
-    """It offers the other volumes, to look again, and to stop; after the end too."""
+def test_the_menu(volume: Volume, ticked: str, phase: Phase) -> None:
+    """It offers each volume, the current one with a tick, then a check, and to stop; after the end too."""
     message = follow_card(replace(FOLLOW, volume=volume), an_episode(phase))
 
     assert message.blocks[0]["accessory"]["action_id"] == FOLLOW_MENU
-    assert list(choices(message).values()) == [*offered, Choice.REFRESH, Choice.UNFOLLOW]
+    assert list(choices(message).values()) == list(Choice)
+    assert [label for label in choices(message) if label.startswith("✓")] == [ticked]
     assert read_state(message.blocks[0]["accessory"]["options"][0]["value"]).meeting_id == str(MEETING)
 
 
@@ -247,29 +248,35 @@ def test_an_expired_follow() -> None:
     ("kind", "fields", "text", "buttons"),
     [
         (ChangeKind.STARTING, {}, "Launch keynote is starting.", []),
-        (ChangeKind.LIVE, {}, f"Launch keynote has been live since 2026-06-03 10:00 UTC. Watch: {STREAM}", ["Watch"]),
-        (ChangeKind.LIVE, {"playback_url": None}, "Launch keynote has been live since 2026-06-03 10:00 UTC.", []),
-        (ChangeKind.ERRORED, {"error_reason": "HEVC."}, "Launch keynote has an error: HEVC.", []),
-        (ChangeKind.ERRORED, {}, "Launch keynote has an error: Cloudflare gives no reason.", []),
+        (ChangeKind.LIVE, {}, f"Launch keynote is live. Watch: {STREAM}", ["Watch"]),
+        (ChangeKind.LIVE, {"playback_url": None}, "Launch keynote is live.", []),
+        (
+            ChangeKind.LIVE,
+            {"seen_at": BEGAN + timedelta(seconds=121), "playback_url": None},
+            "Launch keynote has been live since 2026-06-03 10:00 UTC.",
+            [],
+        ),
+        (ChangeKind.ERRORED, {"error_reason": "HEVC."}, "Launch keynote hit an error: HEVC.", []),
+        (ChangeKind.ERRORED, {}, "Launch keynote hit an error: Cloudflare gave no reason.", []),
         (ChangeKind.BACK, {}, f"Launch keynote is live again. Watch: {STREAM}", ["Watch"]),
-        (ChangeKind.ENDED, {}, "Launch keynote has ended; it was live for 1 hour 5 minutes.", []),
+        (ChangeKind.ENDED, {}, "Launch keynote has ended. It was live for 1 hour 5 minutes.", []),
         (
             ChangeKind.ENDED,
             {"error_reason": "HEVC"},
-            "Launch keynote has ended; it was live for 1 hour 5 minutes. It had an error: HEVC.",
+            "Launch keynote has ended. It was live for 1 hour 5 minutes. It had an error: HEVC.",
             [],
         ),
         (
             ChangeKind.ENDED,
             {"last_seen_live": BEGAN},
-            "Launch keynote has ended; it was live for 1 hour 5 minutes. Nobody could look since "
-            "2026-06-03 10:00 UTC, so it may have been earlier.",
+            "Launch keynote has ended. It was live for 1 hour 5 minutes. Cloudflare couldn't be reached "
+            "after 2026-06-03 10:00 UTC, so it may have ended earlier.",
             [],
         ),
         (
             ChangeKind.ENDED,
             {"last_seen_live": None},
-            "Launch keynote has ended; it was live for 1 hour 5 minutes.",
+            "Launch keynote has ended. It was live for 1 hour 5 minutes.",
             [],
         ),
     ],
@@ -304,12 +311,12 @@ def test_an_expired_follow_is_told() -> None:
     message = expired_reply(FOLLOW, "Launch keynote")
 
     assert message.text == (
-        "Launch keynote had no livestream for 30 days, so this channel follows it no longer. "
-        f"Type /livestream follow {MEETING} to follow it again."
+        "Launch keynote hasn't been live for 30 days, so I've stopped following it here. "
+        f"To follow it again, type /livestream follow {MEETING}."
     )
     assert labels(message) == ["Follow again"]
     assert message.blocks[1]["elements"][0]["action_id"] == FOLLOW_AGAIN
-    assert expired_reply(FOLLOW).text.startswith("This meeting had no livestream")
+    assert expired_reply(FOLLOW).text.startswith("This meeting hasn't been live")
 
 
 def test_an_ended_follow() -> None:
@@ -323,19 +330,19 @@ def test_an_ended_follow() -> None:
 @pytest.mark.parametrize(
     ("reason", "remedy"),
     [
-        ("not_in_channel", "Invite me again"),
-        ("channel_not_found", "invite me"),
+        ("not_in_channel", "because I'm not in it. Invite me back (`/invite @Livestream`)"),
+        ("channel_not_found", "Invite me back"),
         ("is_archived", "Unarchive it"),
         ("is_inactive", "Unarchive it"),
-        ("restricted_action", "Slack does not let me post there (restricted_action)"),
+        ("restricted_action", "because Slack doesn't allow it (restricted_action)"),
     ],
 )
 def test_a_paused_follow(reason: str, remedy: str) -> None:
     """Whoever follows there is told why, and what to do."""
-    message = paused_notice(FOLLOW, reason)
+    message = paused_notice(FOLLOW, reason, "Launch keynote")
 
     assert remedy in message.text
-    assert "<#C0EVENTS001>" in message.text
+    assert message.text.startswith("I can't post updates about *Launch keynote* in <#C0EVENTS001> because ")
     assert str(MEETING) in message.text
 
 
@@ -369,7 +376,7 @@ CHANGES = st.builds(
     last_seen_live=st.none() | TIMES,
 )
 OUR_MARKUP = re.compile(
-    r"<!date\^\d+\^\{date_short_pretty\} \{time\}\|[-0-9: ]+ UTC>|<#C0EVENTS001>|<https?://[^<>|\s]+\|[^<>|]+>"
+    r"<!date\^\d+\^[A-Za-z ]*\{date_short_pretty\} at \{time\}\|[-A-Za-z0-9: ]+ UTC>|<#C0EVENTS001>|<https?://[^<>|\s]+\|[^<>|]+>"
 )
 
 
@@ -402,4 +409,4 @@ def test_whatever_a_meeting_is_called(name: str | None) -> None:
     """The words at the end call nobody either."""
     assert_harmless(expired_reply(FOLLOW, name))
     assert_harmless(unfollowed_card(FOLLOW, name))
-    assert_harmless(paused_notice(FOLLOW, name or "not_in_channel"))
+    assert_harmless(paused_notice(FOLLOW, name or "not_in_channel", name))

@@ -9,7 +9,8 @@ import pytest
 
 from bot.following.following import MOST_FOLLOWS, Beginning, Begun
 from bot.following.state import Phase
-from bot.slack import cards, follow_words
+from bot.sandbox.slack.blocks import complaints
+from bot.slack import follow_words
 from bot.slack.messages import Message
 from bot.store.follows import Listed
 from bot.store.tables import FollowState, Volume
@@ -62,10 +63,16 @@ def only(messages: list[Message]) -> Message:
 @pytest.mark.parametrize(
     ("begun", "said"),
     [
-        (Begun.NOW, "This channel follows *All hands* from now on. Each change is told in the card's thread."),
-        (Begun.SOON, "from now on. Slack has not taken its card yet, so that comes later."),
-        (Begun.AGAIN, "again; it was paused. If I am not in this channel, type `/invite @Livestream` here."),
-        (Begun.BEFORE, "This channel follows *All hands* already."),
+        (Begun.NOW, "Now following *All hands* here. Updates go to the card's thread."),
+        (
+            Begun.SOON,
+            "Updates go to the card's thread. Slack hasn't accepted the card yet, so it comes a bit later.",
+        ),
+        (
+            Begun.AGAIN,
+            "Following *All hands* here again. Updates go to the card's thread. If I'm not in",
+        ),
+        (Begun.BEFORE, "This channel already follows *All hands*."),
     ],
 )
 def test_begun(begun: Begun, said: str) -> None:
@@ -77,7 +84,7 @@ def test_begun(begun: Begun, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("volume", "heard"), [(Volume.QUIET, "There is the card alone"), (Volume.LOUD, "in the channel too")]
+    ("volume", "heard"), [(Volume.QUIET, "Only the card updates."), (Volume.LOUD, "also to the channel.")]
 )
 def test_how_loud(volume: Volume, heard: str) -> None:
     """It is said what the channel will hear."""
@@ -106,7 +113,7 @@ def test_without_a_name(name: str | None) -> None:
     """A meeting that has no name is called by its ID."""
     message = follow_words.begun(Beginning(Begun.NOW, follow(), name, None), permalink)
 
-    assert message.text.startswith(f"This channel follows meeting `{MEETING}` from now on.")
+    assert message.text.startswith(f"Now following meeting `{MEETING}` here.")
 
 
 def test_nasty_name() -> None:
@@ -126,13 +133,13 @@ def test_nasty_name() -> None:
 
 def test_unfollowed() -> None:
     """Who unfollows is told of which meeting."""
-    assert follow_words.unfollowed(listed()).text == "This channel does not follow *All hands* any more."
+    assert follow_words.unfollowed(listed()).text == "Stopped following *All hands* in this channel."
 
 
 @pytest.mark.parametrize("volume", Volume)
 def test_as_loud(volume: Volume) -> None:
     """Who changes the volume is told which one it is now."""
-    assert follow_words.as_loud(follow(volume=volume)).text.startswith(f"From now on: {volume} (")
+    assert follow_words.as_loud(follow(volume=volume)).text.startswith(f"Set to {volume}: ")
 
 
 def test_nothing_followed() -> None:
@@ -143,16 +150,15 @@ def test_nothing_followed() -> None:
 
 
 def test_listing() -> None:
-    """A line has the name, the status, the volume, by whom, when it was last checked, the ID and the card."""
+    """A line has the name, the status, the volume, by whom, the ID and the card."""
     message = only(follow_words.listing([listed()], permalink))
 
     assert message.text == (
         "This channel follows 1 meeting.\n"
-        "*All hands*: live; normal (changes in the thread); followed by <@U1>; checked 2026-11-24 12:00 UTC; "
+        "*All hands*: live; updates in thread; added by <@U1>; "
         f"meeting `{MEETING}`; card: {URL}"
     )
-    assert "<!date^1795521600^{date_short_pretty} {time}|2026-11-24 12:00 UTC>" in blocks(message)
-    assert f"<{URL}|See its card>" in blocks(message)
+    assert f":red_circle: *<{URL}|All hands>* live · updates in thread · added by <@U1>\n" in blocks(message)
     assert f"`{MEETING}`" in blocks(message)
 
 
@@ -161,17 +167,20 @@ def test_every_phase(phase: Phase) -> None:
     """Each phase has a word, in which nothing else is hidden."""
     message = only(follow_words.listing([listed(phase=phase.value)], permalink))
 
-    assert f"*All hands*: {follow_words._PHASES[phase]};" in message.text
+    assert f"*All hands*: {follow_words._PHASES[phase][1]};" in message.text
 
 
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
-        ("not_in_channel", "Paused: I am not in this channel. Type `/invite @Livestream` to go on"),
-        ("channel_not_found", "Paused: I am not in this channel."),
-        ("is_archived", "Paused: The channel is archived."),
-        ("restricted_action", "Paused: Slack refuses its messages (restricted_action). Whoever runs the bot"),
-        (None, "Paused: Slack refuses its messages. Whoever runs the bot"),
+        ("not_in_channel", "Paused: I'm not in this channel. Type `/invite @Livestream` to continue"),
+        ("channel_not_found", "Paused: I'm not in this channel."),
+        ("is_archived", "Paused: This channel is archived."),
+        (
+            "restricted_action",
+            "Paused: Slack doesn't allow my messages here (restricted_action). Whoever runs this bot",
+        ),
+        (None, "Paused: Slack doesn't allow my messages here. Whoever runs this bot"),
     ],
 )
 def test_paused(reason: str | None, said: str) -> None:
@@ -186,21 +195,24 @@ def test_paused(reason: str | None, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("failures", "said"),
-    [(1, "Cloudflare has not answered the last time;"), (7, "Cloudflare has not answered the last 7 times;")],
+    [(0, ""), (1, "Can't reach Cloudflare. Last checked 2026-11-24 12:00 UTC;")],
 )
 def test_failures(failures: int, said: str) -> None:
-    """That Cloudflare does not answer is said beside when it last did."""
+    """Where Cloudflare doesn't answer, the line says so and when it last did."""
     message = only(follow_words.listing([listed(failures=failures)], permalink))
 
     assert said in message.text
+    assert ("Cloudflare" in message.text) == bool(failures)
+    assert ("<!date^1795521600^Last checked {date_short_pretty}" in blocks(message)) == bool(failures)
 
 
 def test_never_checked() -> None:
-    """What nobody has looked at yet, and has no card yet, is listed as such."""
-    message = only(follow_words.listing([listed(looked_at=None, ts=None)], permalink))
+    """A meeting that was never checked and has no card is listed without either."""
+    message = only(follow_words.listing([listed(looked_at=None, ts=None, failures=2)], permalink))
 
-    assert "checked not yet" in message.text
+    assert "Can't reach Cloudflare; meeting" in message.text
     assert "card:" not in message.text
+    assert ":red_circle: *All hands* live" in blocks(message)
 
 
 def test_a_hundred() -> None:
@@ -221,11 +233,19 @@ def test_a_hundred() -> None:
 
 
 def test_usage() -> None:
-    """How to use the command names each of its words, beside how to look up."""
+    """The help names each form of the command, and where the ID is found."""
     message = follow_words.usage()
 
-    assert message.text.startswith(cards.USAGE_TEXT)
-    assert cards.USAGE in blocks(message)
-    for word in ("follow", "unfollow", "following", "quiet", "loud"):
-        assert word in message.text.split(cards.USAGE_TEXT)[1]
-        assert word in blocks(message).split(cards.USAGE)[1]
+    for words in ("&lt;meeting-id&gt;", "follow", "unfollow", "following", "quiet", "loud", "Where is the ID?"):
+        assert words in message.text
+        assert words in blocks(message)
+    assert len(message.blocks) == 3
+    assert complaints(list(message.blocks)) == []
+
+
+def test_changed_volume_is_confirmed() -> None:
+    """Following again at another level says which level it is set to."""
+    loud = follow(volume=Volume.LOUD)
+    message = follow_words.begun(Beginning(Begun.BEFORE, loud, "All hands", TS, volume_changed=True), permalink)
+
+    assert message.text.startswith("This channel already follows *All hands*. *Set to loud.* Updates go to the card's")

@@ -26,8 +26,8 @@ async def test_command_and_click(world: World) -> None:
             lambda now: now.ts == answer.ts and now != answer, timeout=PATIENCE
         )
 
-    assert answer.text.startswith("Launch keynote has been live")
-    assert refreshed.text.endswith("is not broadcasting.")
+    assert answer.text.startswith("Launch keynote is live")
+    assert refreshed.text.endswith("is not live.")
 
 
 async def test_quick_failure_is_acknowledged(world: World) -> None:
@@ -35,7 +35,7 @@ async def test_quick_failure_is_acknowledged(world: World) -> None:
     async with world.bot("socket"):
         answer = await world.ask("00000000-0000-4000-8000-000000000000")
 
-    assert answer.text.startswith("There is no meeting with this ID")
+    assert answer.text.startswith("No meeting has this ID")
 
 
 async def test_bad_app_token(world: World) -> None:
@@ -63,7 +63,7 @@ async def test_refreshed_connection(world: World) -> None:
         await world.slack.wait_for_connections(timeout=PATIENCE)
         answer = await world.ask(seeds.LIVE)
 
-    assert answer.text.startswith("Launch keynote has been live")
+    assert answer.text.startswith("Launch keynote is live")
 
 
 async def test_slack_comes_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +77,7 @@ async def test_slack_comes_late(world: World, monkeypatch: pytest.MonkeyPatch) -
         await world.ready()
         answer = await world.ask(seeds.LIVE)
 
-    assert answer.text.startswith("Launch keynote has been live")
+    assert answer.text.startswith("Launch keynote is live")
 
 
 async def test_stop_finishes_what_runs(world: World) -> None:
@@ -88,7 +88,7 @@ async def test_stop_finishes_what_runs(world: World) -> None:
 
     answer = await world.slack.wait_for_message(lambda message: message.ephemeral_to is not None, timeout=PATIENCE)
     assert delivery.outcome is Outcome.OK
-    assert answer.text.startswith("Launch keynote has been live")
+    assert answer.text.startswith("Launch keynote is live")
     await until(lambda: world.slack.connections == 0)
 
 
@@ -117,7 +117,7 @@ async def test_closed_by_slack(world: World, monkeypatch: pytest.MonkeyPatch) ->
         await world.slack.wait_for_connections(timeout=PATIENCE)  # the old one is not counted any more
         answer = await world.ask(seeds.LIVE)
 
-    assert answer.text.startswith("Launch keynote has been live")
+    assert answer.text.startswith("Launch keynote is live")
 
 
 async def test_refused_ticket(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,4 +138,4 @@ async def test_refused_ticket(world: World, monkeypatch: pytest.MonkeyPatch) -> 
         answer = await world.ask(seeds.LIVE)
 
     assert len(handed_out) == 2
-    assert answer.text.startswith("Launch keynote has been live")
+    assert answer.text.startswith("Launch keynote is live")

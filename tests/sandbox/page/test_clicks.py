@@ -40,7 +40,7 @@ async def test_story(browser: Browser, world: World) -> None:
         await browser.ask("POST", f"/api/meetings/{seeds.LIVE}/end")  # refused: no content type
         await browser.ask("POST", f"/api/meetings/{seeds.LIVE}/end", {})
         assert await click(browser, answer, "refresh") == (200, "ok")
-        assert "is not broadcasting" in (await for_ann.next("message_changed"))["text"]
+        assert "is not live" in (await for_ann.next("message_changed"))["text"]
 
         assert await click(browser, answer, "post_here") == (200, "ok")
         assert (await for_ann.next("message_deleted"))["ts"] == answer["ts"]

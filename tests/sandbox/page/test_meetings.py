@@ -189,7 +189,7 @@ async def test_going_live_shows(browser: Browser, world: World, shape: Shape) ->
         await press(browser, "go_live", seeds.NULL_DATA)
         answer = await world.ask(seeds.NULL_DATA)
 
-    assert "has been live" in answer.text
+    assert "is live" in answer.text
 
 
 async def test_other_shapes_stay(browser: Browser, world: World) -> None:

@@ -55,7 +55,7 @@ async def test_command(browser: Browser, world: World) -> None:
         assert await send(browser, f"/livestream   {seeds.LIVE}  ", user=BEN) == (200, "ok")
         answer = await changes.next("message_posted")
 
-    assert answer["text"].startswith("Launch keynote has been live since")
+    assert answer["text"].startswith("Launch keynote is live.")
     assert answer["ephemeral_to"] == BEN
     assert await browser.texts(GENERAL, ANN) == []
 

@@ -21,7 +21,7 @@ async def test_first_sight(browser: Browser) -> None:
     assert state["command"].keys() == {"name", "usage_hint", "description"}
     assert state["command"]["name"] == "/livestream"
     assert state["command"]["usage_hint"].startswith("<meeting-id>")
-    assert state["command"]["description"].startswith("Is this meeting live")
+    assert state["command"]["description"].startswith("Check whether a meeting is live")
     assert state["bot"] == {"mode": "http", "url": "http://127.0.0.1:1", "running": True}
     assert state["conditions"]["speed"] == 1
 

@@ -35,11 +35,9 @@ async def test_followed(connected: World) -> None:
     """The card is there for all, and who asked is told in private what comes next."""
     answer, card = await follow(connected)
 
-    assert answer.text == (
-        "This channel follows *Launch keynote* from now on. Each change is told in the card's thread."
-    )
+    assert answer.text == ("Now following *Launch keynote* here. Updates go to the card's thread.")
     assert public(connected) == [card]
-    assert card.text.startswith("Launch keynote has been live since ")
+    assert card.text.startswith("Launch keynote is live")
     assert answer.ephemeral_to == ANN
 
 
@@ -47,16 +45,17 @@ async def test_before_the_livestream_exists(connected: World) -> None:
     """A meeting that was never live can be followed."""
     _, card = await follow(connected, seeds.NEVER_LIVE)
 
-    assert card.text.startswith("Hiring committee is not broadcasting yet.")
+    assert card.text.startswith("Hiring committee is not live yet.")
 
 
-@pytest.mark.parametrize(("how", "heard"), [("quiet", "There is the card alone"), ("LOUD", "in the channel too")])
+@pytest.mark.parametrize(("how", "heard"), [("quiet", "Only the card updates."), ("LOUD", "also to the channel.")])
 async def test_how_loud(connected: World, how: str, heard: str) -> None:
     """It is followed as loudly as was asked for."""
     answer, _ = await follow(connected, how=how)
 
     assert heard in answer.text
-    assert f"{how.lower()} (" in await following(connected)
+    listed = {"quiet": "; card only;", "LOUD": "; thread and channel;"}
+    assert listed[how] in await following(connected)
 
 
 async def test_follow_here(connected: World) -> None:
@@ -69,8 +68,8 @@ async def test_follow_here(connected: World) -> None:
         lambda message: message.ts == answer.ts and message != answer, timeout=PATIENCE
     )
 
-    assert card.text.startswith("Launch keynote has been live since ")
-    assert now.text.startswith("This channel follows *Launch keynote* from now on.")
+    assert card.text.startswith("Launch keynote is live")
+    assert now.text.startswith("Now following *Launch keynote* here.")
     assert buttons(now) == []
 
 
@@ -80,7 +79,7 @@ async def test_twice(connected: World) -> None:
 
     again = await connected.ask(f"follow {seeds.LIVE}", user=BEN)
 
-    assert again.text.startswith("This channel follows *Launch keynote* already.")
+    assert again.text.startswith("This channel already follows *Launch keynote*.")
     assert f"https://sandbox.slack.com/archives/{GENERAL}/p{card.ts.replace('.', '')}" in again.text
     assert len(public(connected)) == 1
 
@@ -91,8 +90,9 @@ async def test_twice_but_louder(connected: World) -> None:
     louder = await connected.ask(f"follow {seeds.LIVE} loud")
     as_before = await connected.ask(f"follow {seeds.LIVE}")
 
-    assert "in the channel too" in louder.text
-    assert "in the channel too" in as_before.text
+    assert "*Set to loud.* Updates go to the card's thread, and" in louder.text
+    assert "Set to" not in as_before.text
+    assert "; thread and channel;" in await following(connected)
 
 
 async def test_in_another_channel(connected: World) -> None:
@@ -134,7 +134,7 @@ async def test_without_the_bot(connected: World, channel: str) -> None:
 
     assert answer.text == CannotPost().sentence
     assert nothing == follow_words.NOTHING_FOLLOWED
-    assert card.text.startswith("Launch keynote has been live")
+    assert card.text.startswith("Launch keynote is live")
 
 
 async def test_archived_channel(connected: World) -> None:
@@ -169,8 +169,8 @@ async def test_slack_says_wait(connected: World) -> None:
     answer = await connected.ask(f"follow {seeds.LIVE}")
     card = await connected.next_message(is_public)
 
-    assert "Slack has not taken its card yet" in answer.text
-    assert card.text.startswith("Launch keynote has been live")
+    assert "Slack hasn't accepted the card yet" in answer.text
+    assert card.text.startswith("Launch keynote is live")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ async def test_slack_says_wait(connected: World) -> None:
         ("follow", commands.FOLLOW_WHAT),
         ("follow the white rabbit", commands.FOLLOW_WHAT),
         (f"follow {seeds.LIVE} shouting", commands.NO_SUCH_VOLUME),
-        (f"follow {seeds.LIVE} {seeds.IDLE}", "Which one? There are 2 meeting IDs in this"),
+        (f"follow {seeds.LIVE} {seeds.IDLE}", "I found 2 meeting IDs"),
     ],
 )
 async def test_mistake(connected: World, text: str, sentence: str) -> None:
@@ -199,7 +199,7 @@ async def test_too_many(connected: World, mocker: MockerFixture) -> None:
     again = await connected.ask(f"follow {seeds.LIVE}")
 
     assert one_more.text == TooManyFollows().sentence
-    assert again.text.startswith("This channel follows *Launch keynote* already.")
+    assert again.text.startswith("This channel already follows *Launch keynote*.")
 
 
 async def test_database_out_of_reach(connected: World, mocker: MockerFixture) -> None:
@@ -222,4 +222,4 @@ async def test_button_of_another_version(connected: World) -> None:
     await connected.slack.click(answer, cards.FOLLOW_HERE)
     told = await connected.told_beside(answer)
 
-    assert "This message is from another version of this bot" in told.text
+    assert "This message is too old to use" in told.text

@@ -8,24 +8,29 @@ from bot.sandbox.slack import BEN, Message
 from bot.slack import cards, follow_words
 from bot.slack.messages import Choice
 from tests.conftest import World
-from tests.slack.listeners.acting import changed, choose, follow, following, told
+from tests.slack.listeners.acting import changed, follow, following, told
 
 
 @pytest.mark.parametrize(
     ("choice", "said"),
-    [(Choice.QUIET, "From now on: quiet (the card alone)."), (Choice.LOUD, "From now on: loud (“live” and “ended”")],
+    [
+        (Choice.QUIET, "Set to quiet: only the card updates."),
+        (Choice.LOUD, "Set to loud: updates go to the card's"),
+    ],
 )
 async def test_volume(connected: World, choice: Choice, said: str) -> None:
-    """Anyone may make it quieter or louder; who did is told, and the card offers what is left to choose."""
+    """Anyone may make it quieter or louder; that person gets a confirmation, and the card's menu has a tick at it."""
     _, card = await follow(connected)
 
     answer = await told(connected, card, choice, user=BEN)
     now = await changed(connected, card, lambda message: message != card)
 
     assert answer.startswith(said)
-    assert f"{choice.value} (" in await following(connected)
-    with pytest.raises(LookupError):
-        await choose(connected, now, choice)
+    listed = {Choice.QUIET: "; card only;", Choice.LOUD: "; thread and channel;"}
+    assert listed[choice] in await following(connected)
+    options = now.blocks[0]["accessory"]["options"]
+    ticked = [option for option in options if option["text"]["text"].startswith("✓")]
+    assert [f'"do":"{choice}"' in option["value"] for option in ticked] == [True]
 
 
 async def test_unfollow(connected: World) -> None:
@@ -35,7 +40,7 @@ async def test_unfollow(connected: World) -> None:
     answer = await told(connected, card, Choice.UNFOLLOW, user=BEN)
     await changed(connected, card, lambda message: "no longer followed" in message.text)
 
-    assert answer == "This channel does not follow *Launch keynote* any more."
+    assert answer == "Stopped following *Launch keynote* in this channel."
     assert await following(connected) == follow_words.NOTHING_FOLLOWED
 
 
@@ -70,7 +75,7 @@ async def test_option_of_another_version(connected: World, value: str) -> None:
 
     answer = await connected.answer(await connected.slack.click(card, cards.FOLLOW_MENU, value=value))
 
-    assert "another version" in answer.text
+    assert "too old to use" in answer.text
     assert "Type `/livestream` and the meeting ID" in answer.text
 
 

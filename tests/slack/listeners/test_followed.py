@@ -17,9 +17,9 @@ async def test_listed(connected: World) -> None:
 
     heading, first, second = answer.text.splitlines()
     assert heading == "This channel follows 2 meetings."
-    assert first.startswith(f"*Launch keynote*: live; normal (changes in the thread); followed by <@{ANN}>; checked ")
+    assert first.startswith(f"*Launch keynote*: live; updates in thread; added by <@{ANN}>; meeting `")
     assert first.endswith(f"card: https://sandbox.slack.com/archives/{GENERAL}/p{card.ts.replace('.', '')}")
-    assert second.startswith("*Hiring committee*: not broadcasting; quiet (the card alone); ")
+    assert second.startswith("*Hiring committee*: not live yet; card only; ")
     assert answer.ephemeral_to == BEN
 
 

@@ -30,7 +30,7 @@ async def test_paused(connected: World) -> None:
     """Where Slack refuses, the list says why and how to mend it."""
     await paused(connected)
 
-    assert "Paused: I am not in this channel. Type `/invite @Livestream`" in await following(connected)
+    assert "Paused: I'm not in this channel. Type `/invite @Livestream`" in await following(connected)
 
 
 @pytest.mark.parametrize("channel", [GENERAL, BACKSTAGE])
@@ -75,7 +75,7 @@ async def test_followed_again(connected: World) -> None:
     answer = await connected.ask("follow 50c8940e-1b97-402a-97d6-2708b7feca41")
     await changed(connected, card, lambda message: message != card)
 
-    assert answer.text.startswith("This channel follows *Launch keynote* again; it was paused.")
+    assert answer.text.startswith("Following *Launch keynote* here again.")
 
 
 async def test_nothing_to_resume(connected: World) -> None:

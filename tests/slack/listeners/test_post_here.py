@@ -26,7 +26,7 @@ async def test_posted(connected: World) -> None:
 
     assert connected.slack.messages(EVENTS, ANN) == connected.slack.messages(EVENTS, BEN) == [card]
     assert f"Posted by <@{ANN}>" in str(card.blocks)
-    assert card.text.startswith("Launch keynote has been live")
+    assert card.text.startswith("Launch keynote is live")
 
 
 async def test_asked_again(connected: World) -> None:
@@ -37,7 +37,7 @@ async def test_asked_again(connected: World) -> None:
     await connected.slack.click(answer, cards.POST_HERE)
     card = await connected.next_message(is_public)
 
-    assert card.text.endswith("is not broadcasting.")
+    assert card.text.endswith("is not live.")
 
 
 async def test_double_click(connected: World) -> None:
@@ -64,7 +64,7 @@ async def test_without_the_bot(connected: World, channel: str) -> None:
     card = await connected.next_message(is_public)
 
     assert told.text == CannotPost().sentence
-    assert card.text.startswith("Launch keynote has been live")
+    assert card.text.startswith("Launch keynote is live")
 
 
 async def test_direct_message_between_others(connected: World) -> None:

@@ -29,7 +29,7 @@ async def test_private_answer(connected: World) -> None:
     now = await changed(connected.slack, answer)
 
     assert now.ephemeral_to == ANN
-    assert now.text == "Launch week, main stage is not broadcasting."
+    assert now.text == "Launch week, main stage is not live."
     assert len(connected.slack.messages(GENERAL, ANN)) == 1
 
 
@@ -52,7 +52,7 @@ async def test_public_card(connected: World) -> None:
     await connected.slack.click(card, cards.REFRESH, user=BEN)
     now = await changed(connected.slack, card)
 
-    assert now.text == "Launch week, main stage is not broadcasting."
+    assert now.text == "Launch week, main stage is not live."
     assert f"Posted by <@{ANN}>" in str(now.blocks)
     assert now.ephemeral_to is None
 
@@ -69,7 +69,7 @@ async def test_private_answer_in_an_outage(connected: World) -> None:
     known = await changed(connected.slack, unknown)
 
     assert unknown.text == Unreachable().sentence
-    assert known.text.startswith("Launch keynote has been live")
+    assert known.text.startswith("Launch keynote is live")
 
 
 async def test_public_card_in_an_outage(connected: World) -> None:
@@ -102,7 +102,7 @@ async def test_used_up_response_url(connected: World) -> None:
     await connected.slack.click(answer, cards.REFRESH)
     anew = await connected.told_beside(answer)
 
-    assert anew.text.startswith("Launch keynote has been live")
+    assert anew.text.startswith("Launch keynote is live")
 
 
 async def test_button_of_another_version(connected: World, log: io.StringIO) -> None:

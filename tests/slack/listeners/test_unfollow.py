@@ -17,7 +17,7 @@ async def test_unfollowed(connected: World) -> None:
     answer = await connected.ask(f"unfollow {seeds.LIVE}", user=BEN)
     now = await changed(connected, card, lambda message: "no longer followed" in message.text)
 
-    assert answer.text == "This channel does not follow *Launch keynote* any more."
+    assert answer.text == "Stopped following *Launch keynote* in this channel."
     assert now.text == "Launch keynote is no longer followed here."
     assert "cloudflarestream" not in str(now.blocks)
     assert await following(connected) == follow_words.NOTHING_FOLLOWED
@@ -32,7 +32,7 @@ async def test_before_its_card_is_posted(connected: World) -> None:
     connected.slack.clock.advance(90)
     nothing = await following(connected)
 
-    assert answer.text == "This channel does not follow *Launch keynote* any more."
+    assert answer.text == "Stopped following *Launch keynote* in this channel."
     assert nothing == follow_words.NOTHING_FOLLOWED
     assert not [message for message in connected.slack.messages(GENERAL) if is_public(message)]
 
@@ -46,9 +46,9 @@ async def test_follow_again(connected: World) -> None:
     answer = await connected.answer(await connected.slack.click(over, cards.FOLLOW_AGAIN, user=BEN))
     new = await connected.next_message(lambda message: is_public(message) and message.ts != card.ts)
 
-    assert answer.text.startswith("This channel follows *Launch keynote* from now on.")
-    assert new.text.startswith("Launch keynote has been live since ")
-    assert f"followed by <@{BEN}>" in await following(connected)
+    assert answer.text.startswith("Now following *Launch keynote* here.")
+    assert new.text.startswith("Launch keynote is live")
+    assert f"added by <@{BEN}>" in await following(connected)
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
@@ -70,7 +70,7 @@ async def test_a_card_that_cannot_be_edited(connected: World) -> None:
     answer = await connected.ask(f"unfollow {seeds.LIVE}")
     line = await connected.logged("card_left_as_it_was")
 
-    assert answer.text == "This channel does not follow *Launch keynote* any more."
+    assert answer.text == "Stopped following *Launch keynote* in this channel."
     assert line["detail"] == "message_not_found"
     assert card in connected.slack.messages(GENERAL)
     assert await following(connected) == follow_words.NOTHING_FOLLOWED
@@ -81,7 +81,7 @@ async def test_a_card_that_cannot_be_edited(connected: World) -> None:
     [
         ("unfollow", commands.UNFOLLOW_WHAT),
         (f"unfollow {seeds.LIVE} now", commands.NOTHING_MORE),
-        (f"unfollow {seeds.LIVE} {seeds.IDLE}", "Which one? There are 2 meeting IDs in this"),
+        (f"unfollow {seeds.LIVE} {seeds.IDLE}", "I found 2 meeting IDs"),
     ],
 )
 async def test_mistake(connected: World, text: str, sentence: str) -> None:

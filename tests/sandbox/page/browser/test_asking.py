@@ -63,7 +63,7 @@ async def test_refresh_tells_that_the_stream_has_ended(tab: Tab) -> None:
 
     await tab.press(card, "Refresh")
 
-    await expect(card).to_contain_text("Not broadcasting")
+    await expect(card).to_contain_text("Not live")
     await expect(tab.messages).to_have_count(1)
     await expect(card.get_by_role("button", name="Refresh")).to_be_focused()
 
@@ -110,7 +110,7 @@ async def test_a_status_that_nobody_knows_is_told(tab: Tab) -> None:
     """Unknown is said as such, with the word that Cloudflare used."""
     card = await tab.ask(UNKNOWN_STATUS)
 
-    await expect(card).to_contain_text("Cloudflare says “PAUSED”")
+    await expect(card).to_contain_text("Cloudflare reports “PAUSED”")
 
 
 async def test_a_bot_that_does_not_answer_is_told(tab: Tab, sandbox: Sandbox) -> None:

@@ -11,8 +11,8 @@ from tests.sandbox.page.browser.tab import Tab
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CLOUDFLARE = [
-    ("unauthorised", "Cloudflare refuses this bot's access"),
-    ("rate_limited", "asks it to wait, so it is unknown whether this meeting is live. Try again in 3 seconds."),
+    ("unauthorised", "I can't access Cloudflare right now"),
+    ("rate_limited", "Cloudflare is rate-limiting this bot. Try again in 3 seconds."),
     ("server_error", Unreachable().sentence),
     ("html", Unreachable().sentence),
     ("drop", Unreachable().sentence),

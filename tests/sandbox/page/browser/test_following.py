@@ -27,7 +27,7 @@ async def meeting(sandbox: Sandbox, tabs: Tabs, room: str) -> AsyncIterator[str]
     await sandbox.slack.command(f"unfollow {meeting_id}", user=ANN, channel=room)
 
     def is_over(message: Message) -> bool:
-        return message.channel == room and "does not follow" in message.text
+        return message.channel == room and "Stopped following" in message.text
 
     await sandbox.slack.wait_for_message(is_over, timeout=15)
     sandbox.kit.remove_meeting(meeting_id)
@@ -44,7 +44,7 @@ async def follow(tab: Tab, meeting_id: str, how: str = "") -> Locator:
     await tab.say(f"/livestream follow {meeting_id} {how}".rstrip())
     card = cards(tab).nth(known)
     await expect(card).to_be_visible(timeout=TAKES)
-    await expect(tab.message("This channel follows")).to_contain_text("from now on")
+    await expect(tab.message("Now following")).to_contain_text("here")
     return card
 
 
@@ -88,7 +88,7 @@ async def test_a_whole_run_shows_on_the_card_and_in_the_open_thread(tab: Tab, me
     """Starting, live, ended, as the buttons are pressed, without a reload; a drop shows on the card alone, and the next
     run has a card of its own."""
     card = await follow(tab, meeting)
-    await says(card, "Not broadcasting")
+    await says(card, "Not live yet")
     replies = await open_thread(tab, card)
 
     await direct(tab, meeting, "Start")
@@ -97,12 +97,12 @@ async def test_a_whole_run_shows_on_the_card_and_in_the_open_thread(tab: Tab, me
     await direct(tab, meeting, "Go live")
     await says(card, "Live since")
     await expect(card.get_by_role("link", name="Watch")).to_be_visible()
-    await says(replies.last, "Town hall has been live since")
+    await says(replies.last, "Town hall is live")
     await drop(tab, meeting, card, sandbox)
     await says(card, "Live since")
     await expect(replies).to_have_count(2)
     await direct(tab, meeting, "End")
-    await says(replies.last, "Town hall has ended; it was live for less than a minute.", AN_END_TAKES)
+    await says(replies.last, "Town hall has ended. It was live for less than a minute.", AN_END_TAKES)
     await says(card, "Ended")
     await expect(card.get_by_role("link", name="Watch")).to_have_count(0)
     await expect(replies).to_have_count(3)
@@ -125,7 +125,7 @@ async def test_an_error_is_told_with_its_reason(tab: Tab, meeting: str) -> None:
     await direct(tab, meeting, "Error")
     await choose(tab, card, "Refresh")
     await says(card, FAILURE)
-    await says(replies.last, f"Town hall has an error: {FAILURE}.")
+    await says(replies.last, f"Town hall hit an error: {FAILURE}.")
     await direct(tab, meeting, "Go live")
 
     await says(replies.last, "Town hall is live again.")
@@ -137,14 +137,14 @@ async def test_the_menu_makes_it_louder_and_quieter_and_unfollows(tab: Tab, meet
     """Loud: the channel hears that it is live, with the way into the thread. Quiet: an end shows on the card alone.
     Unfollowed, the card says so, and offers the way back."""
     card = await follow(tab, meeting)
-    await choose(tab, card, "Louder: tell the channel too")
-    await says(card, "Loud: live and ended are told to the channel too")
+    await choose(tab, card, "Loud – also post in channel")
+    await says(card, "Loud: thread and channel")
     await direct(tab, meeting, "Go live")
     told = tab.message("replied to a thread")
-    await says(told, "Town hall has been live since")
+    await says(told, "Town hall is live")
 
-    await choose(tab, card, "Quieter: this card alone")
-    await says(card, "Quiet: changes show on this card alone")
+    await choose(tab, card, "Quiet – card only")
+    await says(card, "Quiet: card only")
     await direct(tab, meeting, "End")
     await says(card, "Ended", AN_END_TAKES)
     await says(card, "1 reply")
@@ -158,20 +158,20 @@ async def test_the_menu_makes_it_louder_and_quieter_and_unfollows(tab: Tab, meet
 
 
 async def test_follow_here_and_what_is_followed(tab: Tab, meeting: str) -> None:
-    """The button on a private answer puts the card into the channel; the list says by whom it is followed, and since
-    when that was checked; who follows it once more is led to the card."""
+    """The button on a private answer puts the card into the channel; the list says who
+    added it; who follows it once more is led to the card."""
     answer = await tab.ask(meeting)
 
     await tab.press(answer, "Follow here")
 
     await expect(cards(tab)).to_have_count(1, timeout=TAKES)
-    await says(tab.message("Only visible to you"), "This channel follows Town hall from now on.")
+    await says(tab.message("Only visible to you"), "Now following Town hall here.")
     await tab.say("/livestream following")
     listed = tab.message("This channel follows 1 meeting.")
-    await says(listed, "Town hall: not broadcasting")
-    await says(listed, "followed by @Ann · checked")
+    await says(listed, "Town hall not live yet")
+    await says(listed, "updates in thread · added by @Ann")
     await tab.say(f"/livestream follow {meeting}")
-    again = tab.message("This channel follows Town hall already.")
+    again = tab.message("This channel already follows Town hall.")
     await expect(again.get_by_role("link", name="See its card")).to_be_visible(timeout=TAKES)
 
 
@@ -203,7 +203,7 @@ async def test_who_follows_is_told_that_the_bot_was_removed(tab: Tab, meeting: s
     await says(chat, "1 new")
     await chat.click()
     await says(tab.latest, f"Meeting {meeting}")
-    await says(tab.latest, "Invite me again, and I go on by myself.")
+    await says(tab.latest, "I'll pick up where I left off.")
     await tab.page.locator(f"[data-channel={room}]").click()
     await expect(card.get_by_role("button", name="1 reply")).to_have_count(0)
     await tab.say("/invite @Livestream")

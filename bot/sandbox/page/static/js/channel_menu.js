@@ -24,9 +24,9 @@ function optionsOf(channel, bot) {
   if (channel.is_archived) return [option("unarchive", "Take out of the archive", "People can write here again")];
   return [
     channel.has_bot
-      ? option("remove", `Remove ${bot}`, "It can post here no more")
+      ? option("remove", `Remove ${bot}`, "It won't be able to post here")
       : option("invite", `Invite ${bot}`, "It can post here from then on"),
-    option("archive", "Archive this channel", "It stays to be read"),
+    option("archive", "Archive this channel", "It becomes read-only"),
   ];
 }
 
