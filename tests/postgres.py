@@ -4,13 +4,15 @@ It starts in about half a second, as root too, listens on a socket in its own fo
 it cannot be had, tests that want it are skipped, and in CI they fail.
 """
 
+import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -65,6 +67,65 @@ class Postgres:
                 await connection.execute(statement)
         finally:
             await connection.close()
+
+
+class Front:
+    """The server behind a TCP port of this machine, which can stop passing anything on."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self.swallowed = b""
+        """What clients have sent in vain."""
+        self.port = 0
+
+    def url(self, database: str, options: str = "") -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}{options}"
+
+    def fall_silent(self) -> None:
+        """Answer nothing more on connections that are open now, and do not close them: the host lost its power."""
+        self._passing.clear()
+        self._passing = asyncio.Event()
+        self._passing.set()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Front"]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        passing = self._passing
+        path = f"{self._postgres.socket_dir}/.s.PGSQL.5432"
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            behind_reader, behind_writer = await asyncio.open_unix_connection(path)
+            back = asyncio.create_task(self._pass_on(behind_reader, writer, passing))
+            await self._pass_on(reader, behind_writer, passing)
+            back.cancel()
+            behind_writer.close()
+        writer.close()
+
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passing: asyncio.Event
+    ) -> None:
+        while received := await reader.read(65_536):
+            if passing.is_set():
+                writer.write(received)
+                await writer.drain()
+            else:
+                self.swallowed += received
+        if passing.is_set():
+            writer.close()
+
+
+@pytest.fixture
+async def front(postgres: "Postgres") -> AsyncIterator[Front]:
+    async with Front(postgres).running() as front:
+        yield front
 
 
 @pytest.fixture(scope="session")

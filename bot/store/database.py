@@ -15,15 +15,14 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.errors import StoreUnreachable
+from bot.store.connecting import Timeouts, is_about_data, open_engine
 from bot.store.tables import budget
 
 Clock = Callable[[], float]
 
 BUSY_SECONDS = 10
-CONNECT_SECONDS = 5
-_STATEMENT_SECONDS = 15
-_POOL_SECONDS = 10
 _CONNECTIONS = 5
+_DEFAULT_TIMEOUTS = Timeouts()
 _BEGIN = "sqlite_begin"
 _NO_SLOT = -1
 # Whose mistake these are: ours. They are no reason to try again.
@@ -97,29 +96,27 @@ class Database:
         await self.engine.dispose()
 
 
-def connect(url: URL) -> AsyncEngine:
-    """An engine that has not connected yet."""
-    if not is_sqlite(url):
-        return create_async_engine(
+def connect(url: URL, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -> AsyncEngine:
+    """Return an engine that has not connected yet; `timeouts` are for PostgreSQL."""
+    if is_sqlite(url):
+        engine = create_async_engine(
             url,
             pool_size=_CONNECTIONS,
-            max_overflow=_CONNECTIONS,
-            pool_timeout=_POOL_SECONDS,
-            # What is written here relies on it: a statement sees what was committed while it waited for the one before.
-            isolation_level="READ COMMITTED",
-            # A restarted PostgreSQL is noticed before a connection of before is used.
-            pool_pre_ping=True,
-            connect_args={"timeout": CONNECT_SECONDS, "command_timeout": _STATEMENT_SECONDS},
+            max_overflow=0,
+            pool_timeout=timeouts.pool,
+            connect_args={"timeout": BUSY_SECONDS},
         )
-    engine = create_async_engine(
-        url,
-        pool_size=_CONNECTIONS,
-        max_overflow=0,
-        pool_timeout=_POOL_SECONDS,
-        connect_args={"timeout": BUSY_SECONDS},
-    )
-    event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    else:
+        engine = open_engine(
+            url,
+            timeouts,
+            pool_size=_CONNECTIONS,
+            max_overflow=_CONNECTIONS,
+            pool_timeout=timeouts.pool,
+            pool_recycle=timeouts.recycle,
+        )
     return engine
 
 
@@ -164,12 +161,13 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 def _unreachable() -> Iterator[None]:
     try:
         yield
-    except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
-        if isinstance(error, _BUGS) and not _happens(error.orig):
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError, BufferError) as error:
+        cause = getattr(error, "orig", None) or error
+        if is_about_data(cause) or (isinstance(error, _BUGS) and not _happens(cause)):
             raise
-        raise StoreUnreachable(detail=f"{type(error).__name__}: {getattr(error, 'orig', None) or error}") from error
+        raise StoreUnreachable(detail=f"{type(error).__name__}: {cause}") from error
 
 
-def _happens(error: BaseException | None) -> bool:
-    """Whether it comes from what others do to the database, though it looks like a mistake of ours."""
+def _happens(error: BaseException) -> bool:
+    """Return whether it comes from what others do to the database, though it looks like a bug."""
     return isinstance(error, _PREPARED_BEFORE) or getattr(error, "sqlstate", None) == _NO_RIGHTS

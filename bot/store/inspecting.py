@@ -5,14 +5,16 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.errors import ConfigurationError
 from bot.store import database
 from bot.store.address import parse, place
+from bot.store.connecting import Timeouts, open_engine
 from bot.store.database import is_sqlite
 from bot.store.explaining import explain
 from bot.store.steps import Steps
+
+_STATEMENT_SECONDS = 5.0
 
 
 async def inspect(text: str) -> str:
@@ -22,7 +24,7 @@ async def inspect(text: str) -> str:
         if is_sqlite(url):
             return f"{place(url)} {await asyncio.to_thread(_inspect_sqlite, url)}."
         return f"{place(url)} {await _inspect_postgresql(url)}."
-    except (sa.exc.SQLAlchemyError, OSError, TypeError) as error:
+    except (sa.exc.SQLAlchemyError, OSError) as error:
         raise ConfigurationError([explain(error, url)]) from error
 
 
@@ -42,8 +44,7 @@ def _inspect_sqlite(url: URL) -> str:
 
 
 async def _inspect_postgresql(url: URL) -> str:
-    timeout = {"timeout": database.CONNECT_SECONDS, "command_timeout": database.CONNECT_SECONDS}
-    engine = create_async_engine(url, poolclass=sa.NullPool, connect_args=timeout)
+    engine = open_engine(url, Timeouts(statement=_STATEMENT_SECONDS), poolclass=sa.NullPool)
     try:
         async with engine.connect() as connection:
             if await connection.scalar(sa.text("SELECT current_setting('transaction_read_only')")) == "on":

@@ -9,10 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.errors import ConfigurationError
 from bot.store import database
+from bot.store.connecting import Timeouts, open_engine
 from bot.store.database import is_sqlite, set_up_sqlite
 from bot.store.explaining import explain
 from bot.store.steps import MIGRATIONS, Steps
@@ -57,9 +58,8 @@ def _migrate_sqlite(url: URL, migrations: Path) -> None:
 
 async def _migrate_postgresql(url: URL, migrations: Path) -> None:
     # A step may take longer than any other statement.
-    timeout = {"timeout": database.CONNECT_SECONDS}
     steps = Steps(url, migrations)
-    engine = create_async_engine(url, poolclass=sa.NullPool, connect_args=timeout)
+    engine = open_engine(url, Timeouts(statement=None), poolclass=sa.NullPool)
     try:
         for _ in range(LOCK_TRIES - 1):
             try:
@@ -70,9 +70,6 @@ async def _migrate_postgresql(url: URL, migrations: Path) -> None:
             log.warning("tables_are_locked", again_in=PAUSE_SECONDS)
             await asyncio.sleep(PAUSE_SECONDS)
         await _try_postgresql(engine, steps)
-    except TypeError as error:
-        # What the driver makes of an option in the URL that it does not know.
-        raise ConfigurationError([explain(error, url)]) from error
     finally:
         await engine.dispose()
 

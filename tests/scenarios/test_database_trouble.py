@@ -334,8 +334,25 @@ async def test_postgresql_goes_away(fast: Story, postgres: Postgres, database_ur
 
 
 @pytest.mark.usefixtures("log_of_errors")
+@pytest.mark.parametrize("bad", ["\0", "\x1b"])
+async def test_text_that_postgresql_does_not_take(fast: Story, database_url: str, bad: str) -> None:
+    """Cloudflare has it in a title, a name and the reason of an error: the story is told, and the bot is ready."""
+    kit = fast.world.kit
+    kit.change(MEETING, title=f"Launch{bad} keynote")
+    async with fast.world.bot(database_url=database_url):
+        await fast.follow(MEETING)
+        kit.go_live(MEETING)
+        await fast.until_told(MEETING, "live")
+        kit.change_livestream(MEETING, name=f"Take{bad} two")
+        kit.fail(MEETING, f"Encoder{bad} lost")
+        await fast.until_told(MEETING, "live", "errored")
+        assert (await readyz(fast.world.bot_url))[0] == 200
+
+
+@pytest.mark.usefixtures("log_of_errors")
 async def test_postgresql_becomes_read_only(fast: Story, postgres: Postgres, database_url: str) -> None:
-    """As a primary that becomes a replica: it answers, and takes no changes."""
+    """As a primary that becomes a replica: it answers, and takes no changes. Nobody closes the connections to it when
+    another one is the primary: the bot itself gives them up."""
     name = str(parse(database_url).database)
 
     async def demote() -> None:
@@ -344,7 +361,6 @@ async def test_postgresql_becomes_read_only(fast: Story, postgres: Postgres, dat
 
     async def promote() -> None:
         await postgres.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = off')
-        await postgres.disconnect_all(name)
 
     async with fast.world.bot(database_url=database_url):
         await outlived(fast, fast.world.bot_url, demote, promote)

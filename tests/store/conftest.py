@@ -12,10 +12,10 @@ from bot.store.database import Database, connect
 from bot.store.migrating import migrate
 from bot.store.store import Store
 from bot.store.tables import metadata
-from tests.postgres import Postgres, postgres
+from tests.postgres import Postgres, front, postgres
 from tests.store.acting import Clock
 
-__all__ = ["postgres"]
+__all__ = ["front", "postgres"]
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ async def test_postgresql_restarts(postgres: Postgres, postgres_url: str, postgr
 
 
 async def test_a_newer_version_changes_a_table(postgres: Postgres, new_postgres_url: str) -> None:
-    """What PostgreSQL had prepared for the table of before is no mistake of ours: the next transaction succeeds."""
+    """Nothing of the table of before is kept in PostgreSQL: the bot works on."""
     await migrate(parse(new_postgres_url))
     store = Store(Database(connect(parse(new_postgres_url))))
     await follow(store)
@@ -86,8 +86,6 @@ async def test_a_newer_version_changes_a_table(postgres: Postgres, new_postgres_
     name = str(parse(new_postgres_url).database)
     await postgres.execute("ALTER TABLE follows ALTER COLUMN reason TYPE varchar(99)", database=name)
 
-    with pytest.raises(StoreUnreachable):
-        await store.follows.in_channel(TEAM, CHANNEL)
     assert len(await store.follows.in_channel(TEAM, CHANNEL)) == 1
     await store.close()
 

@@ -114,7 +114,7 @@ def test_processes_at_once(new_url: str) -> None:
         ("sqlite:///:memory:", "no file that lasts"),
         ("sqlite://host/file", "no file that lasts"),
         ("postgresql://u:hunter2@host", "names no database"),
-        ("postgresql://u:hunter2@/db?host=a&port=x", "cannot be used"),
+        ("postgresql://u:hunter2@/db?host=a&port=x", "is not the URL"),
     ],
 )
 async def test_what_is_no_url(url: str, word: str) -> None:
@@ -133,12 +133,12 @@ def test_urls_as_others_write_them(url: str) -> None:
 
 def test_sslmode() -> None:
     """The option's usual name, in the URLs of hosting companies, is understood."""
-    assert parse("postgres://u@h/d?sslmode=require").query == {"ssl": "require"}
+    assert parse("postgres://u@h/d?sslmode=require").query == {"sslmode": "require"}
 
 
 async def test_an_unknown_option(postgres_url: str) -> None:
     """It says that an option is not known."""
-    assert "an option at the end of DATABASE_URL is not known" in await refusal(f"{postgres_url}&colour=blue")
+    assert "an option that this bot does not know, colour" in await refusal(f"{postgres_url}&colour=blue")
 
 
 async def test_no_folder(tmp_path: Path) -> None:

@@ -1,0 +1,240 @@
+"""Connections that cannot do their work any more, after a switch-over or the death of a host, are replaced."""
+
+import asyncio
+import contextlib
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from bot.errors import StoreUnreachable
+from bot.store.address import parse
+from bot.store.connecting import Timeouts
+from bot.store.database import Database, connect
+from bot.store.migrating import migrate
+from bot.store.store import Store
+from bot.store.tables import metadata
+from tests.postgres import Front, Postgres, start_server
+from tests.store.acting import CHANNEL, TEAM, follow
+
+SHORT = Timeouts(connect=5, ping=0.3, statement=0.3)
+
+
+async def open_several(database: Database, count: int = 5) -> None:
+    """Have so many connections in the pool."""
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(count):
+            _ = await stack.enter_async_context(database.reading())
+
+
+async def server_process(database: Database) -> int:
+    async with database.reading() as connection:
+        return int(await connection.scalar(sa.select(sa.func.pg_backend_pid())) or 0)
+
+
+@pytest.fixture
+async def pooled(postgres_url: str) -> AsyncIterator[Database]:
+    database = Database(connect(parse(postgres_url)))
+    yield database
+    await database.close()
+
+
+async def test_connections_that_became_read_only_are_replaced(
+    postgres: Postgres, postgres_url: str, postgres_database: str, pooled: Database
+) -> None:
+    """After a switch-over new connections can write, and the old ones never will: after one error all are new."""
+    await postgres.execute(f'ALTER DATABASE "{postgres_database}" SET default_transaction_read_only = on')
+    store = Store(pooled)
+    try:
+        await open_several(pooled)
+        with pytest.raises(StoreUnreachable):
+            await follow(store)
+    finally:
+        await postgres.execute(f'ALTER DATABASE "{postgres_database}" RESET default_transaction_read_only')
+
+    with contextlib.suppress(StoreUnreachable):
+        await follow(store)
+    await asyncio.gather(*(follow(store, f"C{number}") for number in range(8)))
+    async with asyncio.timeout(30):
+        # A trial that is under way finds out.
+        while await store.check() is not None:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0)
+
+
+BROKEN = ["25006", "25P03", "57P01", "57P02", "57P05", "53200", "58030", "XX000", "08P01", "26000", "55000", "40003"]
+USABLE = ["22P05", "23514", "40001", "40P01", "42501", "42P01", "55P03", "57014", "53100", "0A000"]
+
+
+@pytest.mark.parametrize("state", [*BROKEN, *USABLE])
+async def test_an_error_that_is_not_the_statement_s_ends_the_connection(pooled: Database, state: str) -> None:
+    """Whatever it is called: another connection may do better, and costs little."""
+    before = await server_process(pooled)
+
+    with pytest.raises((StoreUnreachable, sa.exc.DBAPIError)):
+        async with pooled.writing() as connection:
+            await connection.execute(sa.text(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"))
+
+    assert (await server_process(pooled) != before) == (state in BROKEN)
+
+
+async def test_data_errors_are_not_the_database_s(pooled: Database) -> None:
+    """A value that PostgreSQL does not take is a bug, and no reason to call the database unreachable."""
+    with pytest.raises(sa.exc.DBAPIError) as caught:
+        async with pooled.writing() as connection:
+            await connection.execute(sa.text("SELECT (SELECT 1 UNION SELECT 2)"))
+
+    assert getattr(caught.value.orig, "sqlstate", None) == "21000"
+    assert pooled.takes_changes()
+
+
+async def test_a_host_that_dies_silently(front: Front, postgres_url: str, postgres_database: str) -> None:
+    """No connection is closed and nothing is answered: one ping finds out, and all pooled connections are replaced."""
+    database = Database(connect(parse(front.url(postgres_database)), SHORT))
+    store = Store(database)
+    await open_several(database)
+
+    front.fall_silent()
+
+    await asyncio.gather(*(follow(store, f"C{number}") for number in range(5)))
+    assert b"BEGIN" not in front.swallowed
+    assert front.swallowed.count(b"SELECT 1") <= 5
+    await database.close()
+
+
+async def test_a_host_that_dies_within_a_transaction(front: Front, postgres_url: str, postgres_database: str) -> None:
+    """The transaction fails after one statement's time: the dead connection is not asked to roll back as well."""
+    database = Database(connect(parse(front.url(postgres_database)), SHORT))
+
+    async def be_interrupted() -> None:
+        async with database.writing() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+            front.fall_silent()
+            await connection.execute(sa.text("SELECT 2"))
+
+    with pytest.raises(StoreUnreachable):
+        await be_interrupted()
+
+    assert b"SELECT 2" in front.swallowed
+    assert b"ROLLBACK" not in front.swallowed
+    async with database.reading() as connection:
+        assert await connection.scalar(sa.text("SELECT 3")) == 3
+    await database.close()
+
+
+async def test_a_host_that_dies_at_the_commit(front: Front, postgres_url: str, postgres_database: str) -> None:
+    """Likewise, and whether it was committed is not known."""
+    database = Database(connect(parse(front.url(postgres_database)), SHORT))
+
+    async def be_interrupted() -> None:
+        async with database.writing() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+            front.fall_silent()
+
+    with pytest.raises(StoreUnreachable):
+        await be_interrupted()
+
+    assert b"COMMIT" in front.swallowed
+    assert b"ROLLBACK" not in front.swallowed
+    await database.close()
+
+
+async def test_connections_are_replaced_after_a_while(postgres_url: str) -> None:
+    """So that none keeps to a server, a role or a certificate of hours ago."""
+    assert Timeouts().recycle <= 600
+    database = Database(connect(parse(postgres_url), Timeouts(recycle=0)))
+
+    assert await server_process(database) != await server_process(database)
+    await database.close()
+
+
+async def test_all_timeouts_together_end_before_a_lease() -> None:
+    """A ping, a new connection and a statement that are never answered: less than the shortest lease of 30 seconds."""
+    timeouts = Timeouts()
+    assert timeouts.ping + timeouts.connect + (timeouts.statement or 99) < 30
+
+
+async def test_a_table_whose_column_changed_its_type(postgres: Postgres, new_postgres_url: str) -> None:
+    """A newer version has changed what a statement returns: the database is unreachable once, and then it is not."""
+    await migrate(parse(new_postgres_url))
+    store = Store(Database(connect(parse(new_postgres_url))))
+    await follow(store)
+    await store.announcing.claim("a", 1, 0.0)
+    name = str(parse(new_postgres_url).database)
+    await postgres.execute("ALTER TABLE cards ALTER COLUMN attempts TYPE bigint", database=name)
+
+    with contextlib.suppress(StoreUnreachable):
+        await store.announcing.claim("a", 1, 0.0)
+    assert len(await store.announcing.claim("a", 1, 0.0)) == 1
+    await store.close()
+
+
+@pytest.fixture(scope="module")
+def two_servers() -> Iterator[tuple[Postgres, Postgres]]:
+    """Two servers of their own."""
+    with contextlib.ExitStack() as stack:
+        started = []
+        for name in ("one", "two"):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f"livestream-bot-postgres-{name}-"))
+            Path(folder).chmod(0o755)
+            server = start_server(Path(folder) / "data")
+            stack.callback(server.cleanup)
+            started.append(Postgres(socket_dir=server.get_uri().rpartition("host=")[2]))
+            asyncio.run(started[-1].execute("CREATE DATABASE bot"))
+        yield started[0], started[1]
+
+
+async def set_read_only(server: Postgres, value: str) -> None:
+    await server.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}", "SELECT pg_reload_conf()")
+
+
+@pytest.mark.parametrize("options", ["", "?target_session_attrs=read-write"])
+async def test_a_switch_over_between_two_servers(two_servers: tuple[Postgres, Postgres], options: str) -> None:
+    """Both are named in the URL: the bot goes to the one that takes changes, and to the other one after a switch."""
+    one, two = two_servers
+    for server in two_servers:
+        await set_read_only(server, "off")
+        await migrate(parse(server.url("bot")))
+        await server.empty("bot", *metadata.tables)
+    await set_read_only(one, "on")
+    async with Front(one).running() as first, Front(two).running() as second:
+        hosts = f"127.0.0.1:{first.port},127.0.0.1:{second.port}"
+        store = Store(Database(connect(parse(f"postgresql://postgres@{hosts}/bot{options}"))))
+        await follow(store)
+
+        await set_read_only(two, "on")
+        await set_read_only(one, "off")
+        async with asyncio.timeout(30):
+            while True:
+                with contextlib.suppress(StoreUnreachable):
+                    await follow(store, "C2")
+                    break
+
+        assert [each.follow.channel_id for each in await store.follows.in_channel(TEAM, "C2")] == ["C2"]
+        assert await store.follows.in_channel(TEAM, CHANNEL) == []
+        # Nobody listens where the first one was.
+        nowhere = f"127.0.0.1:1,127.0.0.1:{first.port}"
+        other = Store(Database(connect(parse(f"postgresql://postgres@{nowhere}/bot{options}"))))
+        assert len(await other.follows.in_channel(TEAM, "C2")) == 1
+        await store.close()
+        await other.close()
+
+
+async def test_the_first_of_two_hosts_answers_nothing(
+    front: Front, postgres: Postgres, postgres_url: str, postgres_database: str
+) -> None:
+    """Its time is its own: the second one is asked after it."""
+    silent = socket.create_server(("127.0.0.1", 0))
+    port = silent.getsockname()[1]
+    url = parse(f"postgresql://postgres@127.0.0.1:{port},127.0.0.1:{front.port}/{postgres_database}")
+    store = Store(Database(connect(url, Timeouts(connect=0.5))))
+
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(StoreUnreachable):
+                await follow(store)
+                break
+    silent.close()
+    await store.close()
