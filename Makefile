@@ -65,7 +65,7 @@ bench: $(TO_DEVELOP) ## Measure the bot under load
 bench-following: $(TO_DEVELOP) ## Measure what it costs to follow thousands of meetings
 	@$(BIN)/python -m bench.following $(ARGS)
 
-fuzz: $(TO_DEVELOP) ## Send the bot what nobody should send; ARGS="--examples 5000 --seed 8"
+fuzz: $(TO_DEVELOP) ## Send the bot what nobody should send; ARGS="--examples 5000 --seed 8 --database postgresql"
 	@$(BIN)/python -m tests.hostile $(ARGS)
 
 soak: $(TO_DEVELOP) ## Run the bot under mixed load for 20 minutes in each mode; ARGS="--minutes 2 --database postgresql"

@@ -50,8 +50,7 @@ def open_realtimekit(
     settings: CloudflareSettings, on_call: OnCall = lambda *call: None, quota: Quota | None = None
 ) -> RealtimeKit:
     """The client for the RealtimeKit app in the settings. Close it."""
-    token = settings.cloudflare_api_token.get_secret_value()
-    http = open_http(settings.cloudflare_base_url, token, settings.proxy, settings.tls)
+    http = open_http(settings.cloudflare_base_url, settings.cloudflare_api_token.get_secret_value(), settings.proxy)
     return RealtimeKit(
         http,
         account_id=settings.cloudflare_account_id,
@@ -87,7 +86,7 @@ async def running(
         stack.callback(sock.close)
         store = await open_store(settings.database_url.get_secret_value(), clock=clock.now if clock else None)
         stack.push_async_callback(store.close)
-        session = await stack.enter_async_context(open_session(settings.proxy, settings.tls))
+        session = await stack.enter_async_context(open_session(settings.proxy))
         client = open_slack(settings, session, metrics)
         allowance, quota = Allowance(store.budget, time), Quota()
         kit = open_realtimekit(settings, _counted(metrics, allowance), quota)
@@ -119,10 +118,10 @@ async def running(
         checks: dict[str, Check] = {"slack_token": lambda: _unknown(identity), **engine.checks}
         if socket_mode is not None:
             stack.push_async_callback(socket_mode.stop)
-            checks["socket_mode"] = socket_mode.problem
+            checks["socket_mode"] = lambda: _disconnected(socket_mode)
         signing_secret = settings.slack_signing_secret
         slack = (app, Signatures(signing_secret.get_secret_value())) if signing_secret else None
-        key_http = open_key_http(settings.proxy, settings.tls)
+        key_http = open_key_http(settings.proxy)
         stack.push_async_callback(key_http.close)
         webhooks = Webhooks(WebhookKey(key_http, settings.realtimekit_webhook_key_url), engine.hint)
         web = create_web(metrics, checks, slack, webhooks)
@@ -230,3 +229,7 @@ def _measured_look_up(kit: RealtimeKit, metrics: Metrics, clock: Clock) -> Calla
 
 async def _unknown(identity: Identity) -> str | None:
     return None if identity.known else "Slack has not confirmed the bot token yet."
+
+
+async def _disconnected(socket_mode: SocketMode) -> str | None:
+    return None if await socket_mode.connected() else "There is no Socket Mode connection to Slack."

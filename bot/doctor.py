@@ -3,12 +3,13 @@
 import errno
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import httpx
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import network, registration
+from bot import registration
 from bot.app import open_realtimekit, open_slack
 from bot.config import (
     CloudflareSettings,
@@ -123,7 +124,7 @@ async def _database(settings: StoreSettings) -> Finding:
 
 
 async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
-    async with open_session(settings.proxy, settings.tls) as session:
+    async with open_session(settings.proxy) as session:
         client = open_slack(settings, session, Metrics())
         yield await _bot_token(client)
         if settings.slack_app_token:
@@ -189,8 +190,6 @@ def _refused(subject: str, code: str, remedy: str) -> Finding:
 
 
 def _out_of_reach(subject: str, error: Exception) -> Finding:
-    if found := network.problem(error):
-        return Finding(subject, False, f"Slack is out of reach: {found.what}. {found.remedy}")
     why = type(error).__name__
     return Finding(subject, False, f"Slack is out of reach ({why}). Check the network, the proxy and SLACK_API_URL.")
 
@@ -209,8 +208,6 @@ async def _realtimekit(settings: CloudflareSettings) -> Finding:
     except RateLimited:
         return Finding(subject, False, "Cloudflare asks this bot to wait. Try again in five minutes.")
     except RealtimeKitError as error:
-        if found := network.problem(error):
-            return Finding(subject, False, f"Cloudflare is out of reach: {found.what}. {found.remedy}")
         return Finding(
             subject,
             False,
@@ -230,8 +227,7 @@ async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator
     except RealtimeKitError as error:
         yield Finding(subject, False, registration.explain(error))
         return
-    # Not urlsplit: another program may have registered anything, and that raises for some of it.
-    ours = [webhook for webhook in present if webhook.url.partition("?")[0].rstrip("/").endswith(WEBHOOK_PATH)]
+    ours = [webhook for webhook in present if urlsplit(webhook.url).path.endswith(WEBHOOK_PATH)]
     yield _registered(subject, ours)
     yield await _key(settings, key_url, needed=bool(ours))
 
@@ -253,7 +249,7 @@ def _registered(subject: str, ours: list[Webhook]) -> Finding:
 
 async def _key(settings: CloudflareSettings, url: str, *, needed: bool) -> Finding:
     subject = "RealtimeKit's public key"
-    async with open_key_http(settings.proxy, settings.tls) as http:
+    async with open_key_http(settings.proxy) as http:
         try:
             await WebhookKey(http, url).fetch()
         except KeyUnreachable as error:

@@ -34,7 +34,6 @@ PATIENCE = 15.0
 
 OURS = (
     "HTTPS_PROXY",
-    "SSL_CERT_",
     "https_proxy",
     "SLACK_",
     "CLOUDFLARE_",
@@ -80,11 +79,15 @@ class World:
     kit_url: str
     log: io.StringIO
     bot_url: str = ""
+    database_url: str | None = None
+    """Where the bot keeps what it knows, if not in a file of its own."""
     seen: set[str] = field(default_factory=set)
 
     def settings(self, mode: Mode = "http", **changes: Any) -> Settings:
         environment = settings_for(self.slack, self.slack.base_url, self.kit, self.kit_url, mode)
         values: dict[str, Any] = {name.lower(): value for name, value in environment.items()}
+        if self.database_url is not None:
+            values["database_url"] = self.database_url
         return Settings(_env_file=None, **{**values, **changes})
 
     @contextlib.asynccontextmanager

@@ -1,6 +1,5 @@
 """The one connection pool to Slack, and the Web API client on it."""
 
-import ssl
 from typing import Any
 
 import aiohttp
@@ -17,12 +16,12 @@ OUTAGES = ("internal_error", "fatal_error", "service_unavailable", "request_time
 TRANSPORT_ERRORS = (aiohttp.ClientError, TimeoutError)
 
 
-def open_session(proxy: str | None = None, tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
+def open_session(proxy: str | None = None) -> aiohttp.ClientSession:
     """The one HTTP session to Slack: a call without it would open, and close, a connection of its own."""
     return aiohttp.ClientSession(
         proxy=proxy,
         timeout=aiohttp.ClientTimeout(total=SECONDS, connect=3),
-        connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=60, ssl=tls or True),
+        connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=60),
     )
 
 

@@ -9,7 +9,6 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ConfigurationError
-from bot.network import describe
 from bot.slack.client import OUTAGES, RATE_LIMITED, TRANSPORT_ERRORS, error_code
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
@@ -52,7 +51,7 @@ class Identity:
             log.warning("identity_unknown", why=code)
             return False
         except TRANSPORT_ERRORS as error:
-            log.warning("identity_unknown", why=describe(error))
+            log.warning("identity_unknown", why=type(error).__name__)
             return False
         self._result = AuthorizeResult(
             enterprise_id=response.get("enterprise_id"),

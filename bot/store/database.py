@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from bot.errors import StoreUnreachable
 from bot.store.connecting import Timeouts, is_about_data, open_engine
+from bot.store.storable import clean_parameters, dumps
 from bot.store.tables import budget
 
 Clock = Callable[[], float]
@@ -105,6 +106,7 @@ def connect(url: URL, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -> AsyncEngine:
             max_overflow=0,
             pool_timeout=timeouts.pool,
             connect_args={"timeout": BUSY_SECONDS},
+            json_serializer=dumps,
         )
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
@@ -116,7 +118,9 @@ def connect(url: URL, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -> AsyncEngine:
             max_overflow=_CONNECTIONS,
             pool_timeout=timeouts.pool,
             pool_recycle=timeouts.recycle,
+            json_serializer=dumps,
         )
+    event.listen(engine.sync_engine, "before_cursor_execute", clean_parameters, retval=True)
     return engine
 
 

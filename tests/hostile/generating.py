@@ -11,6 +11,8 @@ from bot.sandbox.realtimekit import seeds
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 """Of each kind. `make fuzz` takes thousands."""
 SEED = int(os.environ.get("FUZZ_SEED", "7"))
+DATABASES = (os.environ.get("FUZZ_DATABASE") or "sqlite postgresql").split()
+"""In which the bot keeps what it makes of all this."""
 
 PINGS = ("<!channel>", "<!here>", "<@U0EVIL0001>", "<#C0EVIL0001>", "<https://evil.example|click>", "<!subteam^S0EVIL>")
 """What must never reach Slack as it is."""
@@ -35,6 +37,8 @@ class Generator:
         text = self.random.choice((" ", "", "\n", "  ")).join(pieces)
         if self.random.random() < 0.05:
             text += self.random.choice("x<&é") * self.random.choice((100, 3_001, 20_000))
+        if self.random.random() < 0.2:
+            text += "\0"
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def json(self, depth: int = 3) -> Any:
@@ -46,9 +50,12 @@ class Generator:
             case 1:
                 return self.random.choice((True, False))
             case 2:
-                return self.random.choice((0, -1, 1e308, 2**70, 0.1, -0.0))
-            case 3 | 4 | 5:
+                return self.random.choice((0, -1, 1e308, 2**70, 0.1, -0.0, float("nan"), float("inf")))
+            case 3 | 4:
                 return self.text()
+            case 5:
+                # JSON can say what no encoding can.
+                return self.text()[:200] + self.random.choice(("\ud83d", "\udc00", "\u0000"))
             case 6:
                 return [self.json(depth - 1) for _ in range(self.random.randint(0, 3))]
         return {self.text()[:50]: self.json(depth - 1) for _ in range(self.random.randint(0, 3))}

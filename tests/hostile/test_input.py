@@ -6,7 +6,7 @@ import io
 import json
 import re
 import time
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -32,11 +32,27 @@ from bot.slack.delivery import Delivery, Undelivered
 from bot.slack.pacing import Pacing
 from tests.conftest import World
 from tests.following.announced import FREELY
-from tests.hostile.generating import EXAMPLES, PINGS, Generator
+from tests.hostile.generating import DATABASES, EXAMPLES, PINGS, Generator
 from tests.hostile.harmless import assert_harmless, assert_tells_nothing, examples
+from tests.postgres import Postgres, postgres
+
+__all__ = ["postgres"]
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 CARD = {"m": seeds.LIVE}
+
+
+@pytest.fixture(params=DATABASES)
+async def world(request: pytest.FixtureRequest, world: World) -> AsyncIterator[World]:
+    """The same world, with each kind of database: what one of them takes, the other may refuse."""
+    if request.param == "sqlite":
+        yield world
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = await server.create()
+    world.database_url = server.url(name)
+    yield world
+    await server.drop(name)
 
 
 def signed(world: World, body: bytes) -> dict[str, str]:
@@ -170,6 +186,8 @@ async def test_hostile_names(connected: World) -> None:
 
     assert_harmless(connected)
     assert unanswered(connected, typed) == []
+    # Nothing of it keeps the bot from working, or has it say that its database does not.
+    await connected.ready()
 
 
 # What Cloudflare says has one in it, and what Slack is asked carries one.
@@ -245,6 +263,7 @@ async def test_cloudflare_s_answers_to_people(world: World, status: int) -> None
             for command in (str(meeting_id), f"follow {meeting_id}", "following"):
                 await type_in(world, command, typed)
         await world.idle()
+        await world.ready()
 
     assert_harmless(world)
     assert unanswered(world, typed) == []

@@ -9,7 +9,20 @@ ROOT = Path(__file__).parents[2]
 
 async def test_it_runs() -> None:
     """With few examples, and with options of pytest's."""
-    arguments = ["-m", "tests.hostile", "--examples", "2", "--seed", "8", "-x", "--", "-k", "test_headers"]
+    arguments = [
+        "-m",
+        "tests.hostile",
+        "--examples",
+        "2",
+        "--seed",
+        "8",
+        "--database",
+        "sqlite",
+        "-x",
+        "--",
+        "-k",
+        "test_headers",
+    ]
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
