@@ -6,6 +6,7 @@ import gc
 import signal
 import socket as sockets
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
@@ -47,7 +48,10 @@ log = structlog.get_logger(__name__)
 
 
 def open_realtimekit(
-    settings: CloudflareSettings, on_call: OnCall = lambda *call: None, quota: Quota | None = None
+    settings: CloudflareSettings,
+    on_call: OnCall = lambda *call: None,
+    quota: Quota | None = None,
+    timer: Callable[[], float] = time.monotonic,
 ) -> RealtimeKit:
     """The client for the RealtimeKit app in the settings. Close it."""
     http = open_http(settings.cloudflare_base_url, settings.cloudflare_api_token.get_secret_value(), settings.proxy)
@@ -57,6 +61,7 @@ def open_realtimekit(
         app_id=settings.realtimekit_app_id,
         on_call=on_call,
         quota=quota,
+        timer=timer,
     )
 
 
@@ -80,7 +85,7 @@ async def running(
     place of this machine's and the database's. Raises ConfigurationError when the address cannot be bound, the database
     cannot be used, or Slack refuses a token.
     """
-    metrics, time = Metrics(), clock or WallClock()
+    metrics, wall = Metrics(), clock or WallClock()
     sock = sock or _listen(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(sock.close)
@@ -88,18 +93,19 @@ async def running(
         stack.push_async_callback(store.close)
         session = await stack.enter_async_context(open_session(settings.proxy))
         client = open_slack(settings, session, metrics)
-        allowance, quota = Allowance(store.budget, time), Quota()
-        kit = open_realtimekit(settings, _counted(metrics, allowance), quota)
+        allowance, quota = Allowance(store.budget, wall), Quota()
+        timer = clock.now if clock else time.monotonic
+        kit = open_realtimekit(settings, _counted(metrics, allowance), quota, timer)
         stack.push_async_callback(kit.close)
         engine = Engine(
             store,
-            Delivery(client, Pacing(time), time, metrics),
-            look_up=lambda meeting_id: look_up(kit, meeting_id, lambda: utc(time)),
+            Delivery(client, Pacing(wall), wall, metrics),
+            look_up=lambda meeting_id: look_up(kit, meeting_id, lambda: utc(wall)),
             lists=kit,
             allowance=allowance,
             quota_wait=quota.wait,
             grace=timedelta(seconds=settings.follow_grace_seconds),
-            clock=time,
+            clock=wall,
             metrics=metrics,
         )
         await stack.enter_async_context(engine.running())
@@ -107,7 +113,7 @@ async def running(
         stack.push_async_callback(work.drain, DRAIN_SECONDS)
         identity = Identity(client)
         services = Services(
-            look_up=_measured_look_up(kit, metrics, time),
+            look_up=_measured_look_up(kit, metrics, wall),
             replies=Replies(session, client, metrics),
             work=work,
             following=engine.following,

@@ -22,6 +22,9 @@ CLOUDFLARE_LIMIT = 1_200
 TRACKER_LIMIT = 1_000
 SWEEP_SHARE = 200
 """What looks leave to the list, which tells of all meetings at once."""
+ROUTINE_LIMIT = 600
+"""Requests in the window from which on only what has changed is checked."""
+_ROUTINE_PARTS = 6
 FLUSH_AT = 20
 _FLUSH_SECONDS = 1.0
 _REFRESH_SECONDS = 5.0
@@ -52,6 +55,14 @@ class Allowance:
     def room(self) -> bool:
         """Whether a meeting may be looked at, as far as what was spent here is known to the others."""
         return self._unflushed < FLUSH_AT and self._used < self._looks
+
+    def spare(self) -> float:
+        """Return how many requests may go into checks that nothing has asked for, each time a list was read.
+
+        A part of what is left of half the window and a little more: so they are spread over it, and stop when there are
+        many changes to check.
+        """
+        return max(0.0, ROUTINE_LIMIT - self._used) / _ROUTINE_PARTS
 
     def room_to_sweep(self) -> bool:
         """Whether the list may be asked for."""

@@ -74,10 +74,11 @@ def _begun(ended: Episode, sighting: Sighting, now: datetime) -> Step:
 def _noted(episode: Episode, sighting: Sighting) -> Episode:
     return replace(
         episode,
-        name=sighting.name or episode.name,
+        name=(sighting.name if sighting.name_is_certain else None) or episode.name or sighting.name,
         playback_url=sighting.playback_url or episode.playback_url,
         raw_status=(sighting.raw_status or "") if sighting.status is Status.UNKNOWN else None,
         run_stopped_at=sighting.run_stopped_at or episode.run_stopped_at,
+        livestream=sighting.livestream,
     )
 
 

@@ -20,6 +20,10 @@ class Sighting:
     """When the run went on air. It alone tells runs apart: livestream ids and playback URLs are used again."""
     run_stopped_at: datetime | None = None
     error_reason: str | None = None
+    livestream: str | None = None
+    """The livestream's fingerprint, which a list is compared with."""
+    name_is_certain: bool = True
+    """Whether the meeting itself was read; if not, a name that is known already stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,12 @@ def observation_of(lookup: Lookup) -> Sighting:
         status=lookup.status,
         raw_status=lookup.livestream.raw_status if lookup.livestream else None,
         name=lookup.name,
+        name_is_certain=lookup.name_is_certain,
         playback_url=lookup.playback_url,
         run_started_at=session.started_time if session else None,
         run_stopped_at=session.stopped_time if session else None,
         error_reason=lookup.error_reason,
+        livestream=lookup.livestream.fingerprint if lookup.livestream else None,
     )
 
 

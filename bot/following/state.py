@@ -107,6 +107,8 @@ class Episode:
     """The last change of this episode."""
     seq: int = 0
     """How many changes this episode has had."""
+    livestream: str | None = None
+    """The fingerprint of the livestream that the last check saw; None if it saw none."""
 
     @staticmethod
     def waiting(now: datetime) -> "Episode":

@@ -14,16 +14,16 @@ from uuid import UUID
 
 import structlog
 
-from bot.clock import Clock
+from bot.clock import Clock, utc
 from bot.errors import RealtimeKitError, StoreUnreachable
 from bot.following.allowance import TRACKER_LIMIT, Allowance
-from bot.following.listing import PHASE_OF, Doubts, Listing, Lists, differing, read_listing
+from bot.following.listing import PHASE_OF, Doubts, Listing, Lists, changed, differing, due_for_check, read_listing
 from bot.following.pace import QUIET_SECONDS, SLOWEST_SECONDS, Sweeps
 from bot.following.state import STALE_AFTER, Phase
 from bot.metrics import Metrics
 from bot.store.budget import WINDOW_SECONDS
 from bot.store.duties import Duties, Duty
-from bot.store.sweeping import Sweeping
+from bot.store.sweeping import Known, Sweeping
 
 SWEEP_SECONDS = 15.0
 _SLOWEST_SWEEP = 45.0
@@ -37,6 +37,10 @@ _DUTY = "sweep"
 _WHOLE = "whole list"
 """Noted when one was read, for the other replicas."""
 _OUTCOME = "listed"
+_REQUESTS_PER_CHECK = 3
+"""Livestream, session and meeting."""
+_CHECKS_OF_A_CHANGE = 3
+"""After these a list that says something other than a lookup is taken to do so for good."""
 _SPREAD, _RESTING_SPREAD = 0.1, 0.6
 
 log = structlog.get_logger(__name__)
@@ -77,6 +81,7 @@ class Sweeper:
         self._sweeps = sweeps
         self._jitter = jitter
         self._doubts = Doubts()
+        self._changes = Doubts(_CHECKS_OF_A_CHANGE)
         self._failures = 0
         self.begun = asyncio.Event()
         """Set when the first turn is over, whatever came of it."""
@@ -119,8 +124,8 @@ class Sweeper:
             return pause
         self._failures = 0
         await self._note(listing.whole)
-        await self._compare(listing, after_gap=duty.done_ago is None or duty.done_ago > self._gap)
         pause = min(max(SWEEP_SECONDS, listing.pages * WINDOW_SECONDS / _SHARE), _SLOWEST_SWEEP)
+        await self._compare(listing, pause, after_gap=duty.done_ago is None or duty.done_ago > self._gap)
         await self._duties.done(duty, again_in=pause)
         if listing.whole:
             await self._settle_resting()
@@ -136,23 +141,31 @@ class Sweeper:
         ago = await self._duties.done_ago(_WHOLE)
         self._sweeps.note(ago is not None, self._clock.now() - (ago or 0.0))
 
-    async def _compare(self, listing: Listing, *, after_gap: bool) -> None:
-        phases = await self._sweeping.on_air() | await self._sweeping.phases(list(listing.statuses))
-        differences = differing(phases, listing)
-        to_look_at = self._doubts.worth_a_look(differences, self._clock.now())
-        confirmed = {phase: self._confirmed(phases, listing, phase) for phase in PHASE_OF.values()}
+    async def _compare(self, listing: Listing, next_in: float, *, after_gap: bool) -> None:
+        known = await self._sweeping.on_air() | await self._sweeping.known(list(listing.livestreams))
+        now = self._clock.now()
+        to_check = self._doubts.worth_a_look(differing(known, listing), now)
+        to_check += self._changes.worth_a_look(changed(known, listing), now)
         if after_gap:
-            # They may be in another run by now.
-            to_look_at += confirmed.pop(Phase.LIVE)
-        if await self._sweeping.look_first(to_look_at):
+            # They may be in another session by now.
+            to_check += self._confirmed(known, listing, Phase.LIVE)
+        due = due_for_check(known, listing, utc(self._clock), next_in)
+        routine = [each for each in due if each not in set(to_check)][: self._spare_checks()]
+        if await self._sweeping.look_first(to_check) + await self._sweeping.look_soon(routine):
             self._wake()
-        for phase, meeting_ids in confirmed.items():
-            await self._settle(phase, meeting_ids)
+        being_checked = {*to_check, *routine}
+        for phase in PHASE_OF.values():
+            confirmed = self._confirmed(known, listing, phase)
+            await self._settle(phase, [each for each in confirmed if each not in being_checked])
+
+    def _spare_checks(self) -> int:
+        spare = self._allowance.spare()
+        return max(1, int(spare / _REQUESTS_PER_CHECK)) if spare > 0 else 0
 
     @staticmethod
-    def _confirmed(phases: Mapping[UUID, str], listing: Listing, phase: Phase) -> list[UUID]:
-        listed = {meeting_id for meeting_id, status in listing.statuses.items() if PHASE_OF[status] is phase}
-        return [meeting_id for meeting_id, known in phases.items() if known == phase and meeting_id in listed]
+    def _confirmed(known: Mapping[UUID, Known], listing: Listing, phase: Phase) -> list[UUID]:
+        listed = {meeting_id for meeting_id, each in listing.livestreams.items() if PHASE_OF[each.status] is phase}
+        return [meeting_id for meeting_id, each in known.items() if each.phase == phase and meeting_id in listed]
 
     async def _settle(self, phase: Phase, meeting_ids: list[UUID]) -> None:
         look_in = QUIET_SECONDS * (1 - _SPREAD * self._jitter())

@@ -10,13 +10,13 @@ from uuid import UUID
 
 import httpx
 import stamina
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 from httpx_aiohttp import AiohttpTransport
 from pydantic import BaseModel, ValidationError
 
 from bot.errors import Malformed, NoSuchMeeting, RateLimited, RealtimeKitError, Unreachable
 from bot.realtimekit.envelope import data_of, list_of
-from bot.realtimekit.models import Livestream, Meeting, NotLive, Session, Status
+from bot.realtimekit.models import Livestream, Meeting, NotLive, Session, most_active
 from bot.realtimekit.paging import LivestreamPage, raw_page
 from bot.realtimekit.quota import Quota
 from bot.realtimekit.single_flight import SingleFlight
@@ -29,7 +29,8 @@ ATTEMPT_SECONDS = 3.5
 _ATTEMPTS = 3
 _SHORT_WAIT = 2.0
 _MEETINGS_KEPT = 10_000
-_MEETING_SECONDS = 300.0
+_MEETING_SECONDS = 45.0
+"""Less than the minute within which a changed title should show."""
 
 Model = TypeVar("Model", bound=BaseModel)
 T = TypeVar("T")
@@ -72,6 +73,7 @@ class RealtimeKit:
         self._answer_seconds = answer_seconds
         self._in_flight = SingleFlight()
         self._meetings: TTLCache[UUID, Meeting] = TTLCache(_MEETINGS_KEPT, _MEETING_SECONDS, timer)
+        self._titles: LRUCache[UUID, str | None] = LRUCache(_MEETINGS_KEPT)
 
     async def active_livestream(self, meeting_id: UUID) -> Livestream | NotLive:
         """The meeting's active livestream.
@@ -87,8 +89,12 @@ class RealtimeKit:
         return NotLive(meeting=await _in_time(self._meeting_now(meeting_id), deadline - time.monotonic()))
 
     async def meeting(self, meeting_id: UUID) -> Meeting:
-        """The meeting, remembered for five minutes. Raises NoSuchMeeting."""
+        """The meeting, remembered for less than a minute. Raises NoSuchMeeting."""
         return self._meetings.get(meeting_id) or await self._meeting_now(meeting_id)
+
+    def last_title(self, meeting_id: UUID) -> str | None:
+        """Return the title that the meeting had when it was last read, however long ago; None if it is not known."""
+        return self._titles.get(meeting_id)
 
     async def active_session(self, livestream_id: str) -> Session | None:
         """The livestream's run that is on air, or was last: since when, and why it failed if it did."""
@@ -121,6 +127,7 @@ class RealtimeKit:
             self._meetings.pop(meeting_id, None)
             raise NoSuchMeeting
         self._meetings[meeting_id] = meeting
+        self._titles[meeting_id] = meeting.title
         return meeting
 
     async def _ask(self, endpoint: str, path: str, read: Callable[[Any], T], unwrap: Unwrap = data_of) -> T:
@@ -194,7 +201,7 @@ def _read(model: type[Model], data: Any) -> Model:
 
 
 def _livestream(meeting_id: UUID, data: Any) -> Livestream | None:
-    return None if data is None else _most_active(_livestreams_of(meeting_id, data))
+    return None if data is None else most_active(_livestreams_of(meeting_id, data))
 
 
 def _meeting(meeting_id: UUID, data: Any) -> Meeting | None:
@@ -223,10 +230,3 @@ def _livestreams_of(meeting_id: UUID, data: Any) -> list[Livestream]:
     if not own:
         raise Malformed(detail="a livestream of another meeting")
     return own
-
-
-_MOST_ACTIVE_FIRST = [Status.LIVE, Status.STARTING, Status.ERRORED, Status.UNKNOWN, Status.NOT_BROADCASTING]
-
-
-def _most_active(livestreams: list[Livestream]) -> Livestream:
-    return min(livestreams, key=lambda livestream: _MOST_ACTIVE_FIRST.index(livestream.status))

@@ -26,11 +26,13 @@ class Lookup:
 
     meeting_id: UUID
     name: str | None
-    """The livestream's name, or else the meeting's title."""
+    """The meeting's title, or the livestream's name if it has none or it is not known."""
     livestream: Livestream | None
     """None where the meeting has no active livestream."""
     session: Session | None
     checked_at: datetime
+    name_is_certain: bool = True
+    """Whether the meeting itself was read, so that it is known whether it has a title."""
 
     @property
     def status(self) -> Status:
@@ -65,17 +67,13 @@ async def look_up(kit: RealtimeKit, meeting_id: UUID, now: Callable[[], datetime
     if isinstance(livestream, NotLive):
         return Lookup(meeting_id, livestream.meeting.title, None, None, checked_at)
     patience = min(_DETAIL_SECONDS, deadline - asyncio.get_running_loop().time())
-    name, session = await asyncio.gather(
-        _name(kit, meeting_id, livestream, patience), _session(kit, livestream, patience)
+    meeting, session = await asyncio.gather(
+        _if_it_comes(kit.meeting(meeting_id), patience), _session(kit, livestream, patience)
     )
-    return Lookup(meeting_id, name, livestream, session, checked_at)
-
-
-async def _name(kit: RealtimeKit, meeting_id: UUID, livestream: Livestream, patience: float) -> str | None:
-    if livestream.name:
-        return livestream.name
-    meeting = await _if_it_comes(kit.meeting(meeting_id), patience)
-    return meeting.title if meeting else None
+    title = meeting.title if meeting else kit.last_title(meeting_id)
+    return Lookup(
+        meeting_id, title or livestream.name, livestream, session, checked_at, name_is_certain=bool(meeting or title)
+    )
 
 
 async def _session(kit: RealtimeKit, livestream: Livestream, patience: float) -> Session | None:

@@ -5,9 +5,12 @@ a validation error never quotes its input. An ingest address in the middle of a 
 is taken out.
 """
 
+import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -16,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 _LONGEST_TEXT = 1_000
 _LONGEST_ADDRESS = 2_000
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _INGEST_ADDRESS = re.compile(r"\b(?:rtmps?|rtsps?|srt|whip)://\S+", re.IGNORECASE)
 
 
@@ -110,6 +114,16 @@ class Livestream(_Answer):
         """What the raw word means; any word that is not known is UNKNOWN."""
         return _STATUS_OF.get((self.raw_status or "").strip().upper(), Status.UNKNOWN)
 
+    @property
+    def fingerprint(self) -> str:
+        """A short text of what both a lookup and the list say, except the status: `<hash of the content> <updated_at>`.
+
+        The two parts are separate because a newer `updated_at` alone need not mean that anything visible has changed.
+        """
+        content = json.dumps([self.id, self.name, self.playback_url])
+        updated = self.updated_at.isoformat() if self.updated_at else "-"
+        return f"{sha256(content.encode()).hexdigest()[:16]} {updated}"
+
 
 class Meeting(_Answer):
     """A meeting. Its own status says whether people can join, never whether it is live, so it is not read."""
@@ -130,3 +144,20 @@ class NotLive(_Answer):
     """The meeting exists, and has no active livestream."""
 
     meeting: Meeting
+
+
+_MOST_ACTIVE_FIRST = [Status.LIVE, Status.STARTING, Status.ERRORED, Status.UNKNOWN, Status.NOT_BROADCASTING]
+
+
+def most_active(livestreams: Iterable[Livestream]) -> Livestream:
+    """Choose the livestream that stands for its meeting, whatever order Cloudflare lists them in.
+
+    The most active status wins, then the latest creation. The rest only makes the choice the same every time.
+    """
+
+    def rank(livestream: Livestream) -> tuple[int, datetime, str, str, str]:
+        activity = -_MOST_ACTIVE_FIRST.index(livestream.status)
+        texts = (livestream.id or "", livestream.playback_url or "", livestream.name or "")
+        return activity, livestream.created_at or _LONG_AGO, *texts
+
+    return max(livestreams, key=rank)

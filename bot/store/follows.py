@@ -166,6 +166,7 @@ class Follows:
             hinted=True,
             failures=0,
             looked_at=now,
+            checked_at=now,
         )
         await connection.execute(
             statement.on_conflict_do_update(index_elements=[meetings.c.meeting_id], set_=looked_at_soon(now))

@@ -5,6 +5,7 @@ the look: it sees more.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,16 @@ _FIRST = 0.0
 """Due since before all others. A hint would say that somebody outside had told of a change."""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is recorded of a meeting that a list may contradict."""
+
+    phase: str
+    episode: dict[str, Any]
+    unchecked_for: float
+    """Seconds since the last check of this meeting; negative if the clock was set back."""
+
+
 class Sweeping:
     """What the sweeper does. Phases are bot.following's."""
 
@@ -34,22 +45,24 @@ class Sweeping:
         async with self._db.reading() as connection:
             return await connection.scalar(first) is not None
 
-    async def on_air(self) -> dict[UUID, str]:
-        """The phases of those followed meetings that have begun something, and not ended it."""
-        return await self._phases(sa.text(ON_AIR))
+    async def on_air(self) -> dict[UUID, Known]:
+        """Return the followed meetings that have begun something, and not ended it."""
+        return await self._known(sa.text(ON_AIR))
 
-    async def phases(self, meeting_ids: Sequence[UUID]) -> dict[UUID, str]:
-        """The phases of those of these meetings that are followed."""
-        found: dict[UUID, str] = {}
+    async def known(self, meeting_ids: Sequence[UUID]) -> dict[UUID, Known]:
+        """Return those of these meetings that are followed."""
+        found: dict[UUID, Known] = {}
         for some in _in_parts(meeting_ids):
-            found |= await self._phases(meetings.c.meeting_id.in_(some))
+            found |= await self._known(meetings.c.meeting_id.in_(some))
         return found
 
     async def look_first(self, meeting_ids: Sequence[UUID]) -> int:
         """Have these looked at before all others; how many were at rest."""
-        first = {"look_at": _FIRST}
-        parts = _in_parts(meeting_ids)
-        return sum([await self._update(first, meetings.c.meeting_id.in_(some)) for some in parts])
+        return await self._make_due(meeting_ids, sa.literal(_FIRST, sa.Double))
+
+    async def look_soon(self, meeting_ids: Sequence[UUID]) -> int:
+        """Make these due now, after all that is to be checked first; how many were at rest."""
+        return await self._make_due(meeting_ids, self._db.now())
 
     async def settle(self, meeting_ids: Sequence[UUID], phase: str, *, failures: int, look_in: float) -> int:
         """These are seen to be in this phase: what is so, and at rest, need not be looked at for so long.
@@ -70,10 +83,16 @@ class Sweeping:
             look_in, meetings.c.phase.in_(["waiting", "ended"]), soon, meetings.c.failures < failures
         )
 
-    async def _phases(self, which: sa.ColumnElement[bool] | sa.TextClause) -> dict[UUID, str]:
-        query = sa.select(meetings.c.meeting_id, meetings.c.phase).where(which, meetings.c.look_at.is_not(None))
+    async def _known(self, which: sa.ColumnElement[bool] | sa.TextClause) -> dict[UUID, Known]:
+        checked_at = sa.func.coalesce(meetings.c.checked_at, 0.0)
+        columns = (meetings.c.meeting_id, meetings.c.phase, meetings.c.episode, self._db.now() - checked_at)
+        query = sa.select(*columns).where(which, meetings.c.look_at.is_not(None))
         async with self._db.reading() as connection:
-            return {row.meeting_id: row.phase for row in await connection.execute(query)}
+            return {row[0]: Known(*row[1:]) for row in await connection.execute(query)}
+
+    async def _make_due(self, meeting_ids: Sequence[UUID], when: sa.ColumnElement[float]) -> int:
+        parts = _in_parts(meeting_ids)
+        return sum([await self._update({"look_at": when}, meetings.c.meeting_id.in_(some)) for some in parts])
 
     async def _settle(self, look_in: float, *which: sa.ColumnElement[bool] | sa.TextClause) -> int:
         now = self._db.now()

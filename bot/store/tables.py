@@ -76,7 +76,8 @@ meetings = sa.Table(
     sa.Column("hinted", sa.Boolean, nullable=False),  # somebody said look again, and nobody has begun to
     sa.Column("lease", sa.Text),  # who looks: another word at each claim; NULL: nobody does
     sa.Column("failures", sa.Integer, nullable=False),  # looks in a row that got no answer
-    sa.Column("looked_at", sa.Double),  # when it last got an answer
+    sa.Column("looked_at", sa.Double),  # when it last got an answer, or a list confirmed it
+    sa.Column("checked_at", sa.Double),  # when the last check of this meeting ended, with or without an answer
     _lease_ends("look_at"),
 )
 # Serves: which meetings are due, and when the next one is.

@@ -160,5 +160,6 @@ def _given_back(now: sa.ColumnElement[float], look_in: float, failures: int) -> 
         # A hint that came during the look may tell of what happened after it.
         "look_at": sa.case((meetings.c.hinted, now), else_=after(now, look_in)),
         "failures": failures,
+        "checked_at": now,
         "looked_at": meetings.c.looked_at if failures else now,
     }

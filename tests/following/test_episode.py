@@ -695,3 +695,14 @@ def test_json_is_in_utc() -> None:
     noon = datetime(2026, 6, 3, 12, 0, tzinfo=timezone(timedelta(hours=2)))
 
     assert Episode.waiting(noon).to_dict()["phase_since"] == "2026-06-03T10:00:00+00:00"
+
+
+def test_the_livestreams_name_does_not_replace_a_title_that_could_not_be_read() -> None:
+    """It stands in only until the meeting has been read once."""
+    first = baseline(Sighting(Status.LIVE, name="all-hands-42", name_is_certain=False), T0)
+    read, _ = advance(first, Sighting(Status.LIVE, name="All hands"), T0, GRACE)
+    unread, _ = advance(read, Sighting(Status.LIVE, name="all-hands-42", name_is_certain=False), T0, GRACE)
+    without_title, _ = advance(unread, Sighting(Status.LIVE, name="all-hands-42"), T0, GRACE)
+
+    names = [first.name, read.name, unread.name, without_title.name]
+    assert names == ["all-hands-42", "All hands", "All hands", "all-hands-42"]

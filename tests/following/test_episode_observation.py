@@ -23,20 +23,29 @@ def a_lookup(status: str | None, session: dict[str, Any] | None = None) -> Looku
     return Lookup(MEETING, "Keynote", livestream, Session.model_validate(session) if session else None, CHECKED)
 
 
+def fingerprint(lookup: Lookup) -> str:
+    assert lookup.livestream is not None
+    return lookup.livestream.fingerprint
+
+
 def test_live() -> None:
     """A livestream that is live is seen with its name, where it plays, and when its run began."""
     lookup = a_lookup("LIVE", {"started_time": STARTED.isoformat()})
 
-    assert observation_of(lookup) == Sighting(Status.LIVE, "LIVE", "Keynote", STREAM, STARTED)
+    assert observation_of(lookup) == Sighting(
+        Status.LIVE, "LIVE", "Keynote", STREAM, STARTED, livestream=fingerprint(lookup)
+    )
 
 
 def test_errored() -> None:
     """An error is seen with its reason, and with when its run began and stopped."""
     session = {"started_time": STARTED.isoformat(), "stopped_time": STOPPED.isoformat(), "err_message": "No ingest"}
 
-    observation = observation_of(a_lookup("ERRORED", session))
+    lookup = a_lookup("ERRORED", session)
 
-    assert observation == Sighting(Status.ERRORED, "ERRORED", "Keynote", None, STARTED, STOPPED, "No ingest")
+    assert observation_of(lookup) == Sighting(
+        Status.ERRORED, "ERRORED", "Keynote", None, STARTED, STOPPED, "No ingest", livestream=fingerprint(lookup)
+    )
 
 
 def test_no_livestream() -> None:

@@ -10,12 +10,20 @@ from bot.following.listing import MOST_PAGES, PAGE, Doubts, Listing, differing, 
 from bot.following.state import Phase
 from bot.realtimekit.models import Livestream, Status
 from bot.realtimekit.paging import LivestreamPage
+from bot.store.sweeping import Known
 
 ONE, TWO, THREE = (UUID(int=number) for number in (1, 2, 3))
 
 
 def livestream(status: str, meeting: UUID | str | None) -> Livestream:
     return Livestream.model_validate({"status": status, "meeting_id": None if meeting is None else str(meeting)})
+
+
+WORD_FOR = {Status.STARTING: "INVOKED", Status.LIVE: "LIVE", Status.ERRORED: "ERRORED"}
+
+
+def statuses(listing: Listing) -> dict[UUID, Status]:
+    return {meeting_id: each.status for meeting_id, each in listing.livestreams.items()}
 
 
 @dataclass
@@ -48,8 +56,8 @@ async def test_all_pages() -> None:
     listing = await read_listing(lists)
 
     assert lists.asked == [("LIVE", 1), ("LIVE", 2), ("LIVE", 3), ("INVOKED", 1), ("ERRORED", 1)]
-    assert len(listing.statuses) == 2 * PAGE + 3
-    assert (listing.statuses[ONE], listing.statuses[TWO]) == (Status.STARTING, Status.ERRORED)
+    assert len(listing.livestreams) == 2 * PAGE + 3
+    assert (listing.status(ONE), listing.status(TWO)) == (Status.STARTING, Status.ERRORED)
     assert listing.whole
     assert listing.pages == 5
 
@@ -58,7 +66,7 @@ async def test_another_status_than_was_asked_for() -> None:
     """Each livestream counts by its own."""
     listing = await read_listing(Lists({"LIVE": [livestream("ERRORED", ONE), livestream("OFFLINE", TWO)]}))
 
-    assert listing.statuses == {ONE: Status.ERRORED}
+    assert statuses(listing) == {ONE: Status.ERRORED}
     assert listing.whole
 
 
@@ -66,7 +74,7 @@ async def test_several_livestreams_of_a_meeting() -> None:
     """The most active one counts."""
     lists = Lists({"LIVE": [livestream("LIVE", ONE)], "ERRORED": [livestream("ERRORED", ONE)]})
 
-    assert (await read_listing(lists)).statuses == {ONE: Status.LIVE}
+    assert statuses(await read_listing(lists)) == {ONE: Status.LIVE}
 
 
 @pytest.mark.parametrize("meeting", [None, "not an id"])
@@ -74,7 +82,7 @@ async def test_a_livestream_of_nobody_knows_which_meeting(meeting: str | None) -
     """Then no meeting is known to have none."""
     listing = await read_listing(Lists({"LIVE": [livestream("LIVE", ONE), livestream("LIVE", meeting)]}))
 
-    assert listing.statuses == {ONE: Status.LIVE}
+    assert statuses(listing) == {ONE: Status.LIVE}
     assert not listing.whole
 
 
@@ -113,10 +121,11 @@ async def test_no_list() -> None:
 def test_differing(phase: Phase, agreeing: Status | None) -> None:
     """Each phase has one way to be listed; every other is a difference, where the list can be believed."""
     for listed in (None, Status.STARTING, Status.LIVE, Status.ERRORED):
-        statuses: dict[UUID, Status] = {} if listed is None else {ONE: listed}
+        livestreams = {} if listed is None else {ONE: livestream(WORD_FOR[listed], ONE)}
+        known = {ONE: Known(phase, {}, 0.0)}
 
-        found = differing({ONE: phase}, Listing(statuses))
-        part = differing({ONE: phase}, Listing(statuses, whole=False))
+        found = differing(known, Listing(livestreams))
+        part = differing(known, Listing(livestreams, whole=False))
 
         assert found == ({} if listed is agreeing else {ONE: (phase, listed)})
         assert part == ({} if listed is None else found)

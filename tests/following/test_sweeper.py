@@ -12,13 +12,15 @@ from uuid import UUID
 import pytest
 from pytest_mock import MockerFixture
 
+from bot.clock import utc
 from bot.errors import Malformed, RealtimeKitError, StoreUnreachable
 from bot.following.listing import PAGE
 from bot.following.pace import Sweeps
+from bot.following.state import Episode
 from bot.following.sweeper import Sweeper
 from bot.realtimekit.models import Livestream
 from bot.realtimekit.paging import LivestreamPage
-from tests.following.tracked import GRACE, Cloudflare, Tracked, tracking
+from tests.following.tracked import GRACE, PLAYBACK, Cloudflare, Tracked, tracking
 
 MANY = 20
 IDS = [UUID(int=number) for number in range(1, MANY + 1)]
@@ -32,6 +34,8 @@ class Lists:
     cloudflare: Cloudflare
     error: RealtimeKitError | None = None
     nameless: bool = False
+    differs: bool = False
+    """Says something other than a lookup, and each time something new."""
     pages: int = 0
     listings: int = 0
     besides: dict[UUID, str] = field(default_factory=dict)
@@ -51,7 +55,8 @@ class Lists:
 
     def _livestream(self, meeting_id: UUID, status: str) -> Livestream:
         named = {} if self.nameless else {"meeting_id": str(meeting_id)}
-        return Livestream.model_validate({"status": status, **named})
+        other = {"playback_url": "", "updated_at": utc(self.cloudflare.clock).isoformat()} if self.differs else {}
+        return self.cloudflare.livestream(meeting_id, status, **named, **other)
 
 
 @dataclass
@@ -98,6 +103,15 @@ class Swept:
     def say(self, status: str | None, *meeting_ids: UUID, began: float | None = None) -> None:
         for meeting_id in meeting_ids or [ONE]:
             self.tracked.say(status, began, meeting_id)
+
+    def change(self, **fields: str) -> None:
+        """Change fields of one livestream, and nothing else."""
+        self.tracked.cloudflare.details[ONE] = {**fields}
+
+    async def shown(self, meeting_id: UUID = ONE) -> Episode:
+        """What the meeting's card should show."""
+        listed = await self.tracked.store.sweeping.known([meeting_id])
+        return Episode.from_dict(listed[meeting_id].episode)
 
 
 @contextlib.asynccontextmanager
@@ -174,16 +188,89 @@ async def test_from_beginning_to_end(swept: Swept) -> None:
     assert swept.looks() < 25
 
 
-async def test_live_ones_cost_their_line_in_the_list(swept: Swept) -> None:
-    """And no look, as long as they are live."""
+async def test_live_ones_are_checked_once_a_minute(swept: Swept) -> None:
+    """While the list confirms them: for the title, which no list has."""
     await swept.follow()
-    swept.say("LIVE", *IDS)
+    swept.say("LIVE", *IDS, began=0)
     await swept.passes(60)
     swept.looks()
     await swept.passes(600, step=15)
 
-    assert swept.looks() == 0
+    assert 9 * MANY <= swept.looks() <= 14 * MANY
     assert await swept.tracked.told() == [(1, "live")] * MANY
+
+
+OTHER_URL = "https://customer-s4ndb0x.cloudflarestream.com/fedcba9876543210fedcba9876543210/manifest/video.m3u8"
+
+
+async def on_air_for_long(swept: Swept, status: str = "LIVE") -> None:
+    """A livestream that the list has confirmed for ten minutes."""
+    await swept.follow()
+    swept.say(status, began=0)
+    await swept.passes(600, step=15)
+
+
+@pytest.mark.parametrize("status", ["INVOKED", "LIVE", "ERRORED"])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("playback_url", OTHER_URL), ("id", "l2"), ("name", "second-part"), ("updated_at", "2027-01-15T08:30:00Z")],
+)
+async def test_what_changes_without_its_status_is_checked_within_a_minute(
+    swept: Swept, field: str, value: str, status: str
+) -> None:
+    await on_air_for_long(swept, status)
+    swept.looks()
+    swept.change(**{field: value})
+    await swept.passes(30)
+
+    assert swept.tracked.cloudflare.asked[ONE] >= 1
+    assert (await swept.shown()).playback_url in (OTHER_URL if field == "playback_url" else PLAYBACK, None)
+
+
+async def test_a_title_that_changes_on_air_is_shown_within_a_minute(swept: Swept) -> None:
+    await on_air_for_long(swept)
+    swept.tracked.cloudflare.titles[ONE] = "All hands, part two"
+    await swept.passes(60)
+
+    assert (await swept.shown()).name == "All hands, part two"
+
+
+async def test_a_reason_that_comes_late_is_shown_within_a_minute(swept: Swept) -> None:
+    await on_air_for_long(swept, "ERRORED")
+    swept.tracked.cloudflare.reasons[ONE] = "The encoder sends no video"
+    await swept.passes(60)
+
+    assert (await swept.shown()).error_reason == "The encoder sends no video"
+
+
+async def test_a_list_that_differs_from_the_lookup_for_good_costs_little(swept: Swept) -> None:
+    """A list without playback URLs, or one that is always newer, has each meeting checked every half minute at most."""
+    await swept.follow()
+    swept.say("LIVE", *IDS, began=0)
+    swept.lists.differs = True
+    await swept.passes(300, step=15)
+    swept.looks()
+    await swept.passes(300, step=15)
+
+    assert swept.looks() <= 10 * MANY
+    assert await swept.tracked.told() == [(1, "live")] * MANY
+
+
+@pytest.mark.parametrize(("left", "checks"), [(0, 0), (1, 1), (36, 2)])
+async def test_checks_that_nothing_asked_for_take_what_is_spare(
+    swept: Swept, mocker: MockerFixture, left: int, checks: int
+) -> None:
+    """The longest unchecked go first; where nothing is spare they wait, and what has changed does not."""
+    await on_air_for_long(swept)
+    mocker.patch.object(swept.tracked.allowance, "spare", return_value=left / 6)
+    look_soon = mocker.patch.object(swept.tracked.store.sweeping, "look_soon", return_value=0)
+    swept.say("LIVE", *IDS, began=0)
+    await swept.passes(60, step=15)
+    swept.change(name="second-part")
+    await swept.passes(45, step=15)
+
+    assert max(len(call.args[0]) for call in look_soon.call_args_list) == checks
+    assert (await swept.shown()).livestream == swept.tracked.cloudflare.livestream(ONE, "LIVE").fingerprint
 
 
 async def test_after_a_gap(swept: Swept) -> None:

@@ -45,6 +45,11 @@ class Cloudflare:
 
     clock: Clock
     says: dict[UUID, tuple[str, datetime | None] | RealtimeKitError | Exception] = field(default_factory=dict)
+    details: dict[UUID, dict[str, str | None]] = field(default_factory=dict)
+    """Fields of a meeting's livestream that are not the usual ones."""
+    titles: dict[UUID, str] = field(default_factory=dict)
+    reasons: dict[UUID, str] = field(default_factory=dict)
+    """Why a livestream has failed."""
     asked: Counter[UUID] = field(default_factory=Counter)
     asked_at: list[float] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -65,12 +70,18 @@ class Cloudflare:
         answer = self.says.get(meeting_id)
         if isinstance(answer, Exception):
             raise answer
+        title = self.titles.get(meeting_id, "All hands")
         if answer is None:
-            return Lookup(meeting_id, "All hands", None, None, utc(self.clock))
+            return Lookup(meeting_id, title, None, None, utc(self.clock))
         status, began = answer
-        livestream = Livestream.model_validate({"id": "l1", "status": status, "playback_url": PLAYBACK})
-        session = Session.model_validate({"started_time": began.isoformat()}) if began else None
-        return Lookup(meeting_id, "All hands", livestream, session, utc(self.clock))
+        session = {"started_time": began and began.isoformat(), "err_message": self.reasons.get(meeting_id)}
+        livestream = self.livestream(meeting_id, status)
+        return Lookup(meeting_id, title, livestream, Session.model_validate(session), utc(self.clock))
+
+    def livestream(self, of: UUID, status: str, **fields: str) -> Livestream:
+        """A meeting's livestream, as both a lookup and the list have it."""
+        usual = {"id": "l1", "status": status, "playback_url": PLAYBACK}
+        return Livestream.model_validate({**usual, **self.details.get(of, {}), **fields})
 
 
 @dataclass

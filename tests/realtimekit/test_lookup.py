@@ -43,10 +43,10 @@ def cloudflare(clock: Clock) -> Cloudflare:
 
 
 @contextlib.asynccontextmanager
-async def opened(cloudflare: Cloudflare, asgi: ASGIApp) -> AsyncIterator[RealtimeKit]:
+async def opened(cloudflare: Cloudflare, asgi: ASGIApp, **how: Any) -> AsyncIterator[RealtimeKit]:
     async with serving(asgi, listen(), drain_seconds=1) as url:
         http = open_http(f"{url}/client/v4", cloudflare.api_token)
-        kit = RealtimeKit(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id)
+        kit = RealtimeKit(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id, **how)
         try:
             yield kit
         finally:
@@ -83,17 +83,17 @@ def lookup(livestream: dict[str, Any] | None, session: dict[str, Any] | None = N
     [
         (seeds.LIVE, Status.LIVE, "Launch keynote"),
         (seeds.UNNAMED, Status.LIVE, "Monthly all-hands"),
-        (seeds.STARTING, Status.STARTING, "design-review"),
+        (seeds.STARTING, Status.STARTING, "Design review"),
         (seeds.IDLE, Status.NOT_BROADCASTING, "Office hours"),
-        (seeds.OFFLINE, Status.NOT_BROADCASTING, "getting-started"),
+        (seeds.OFFLINE, Status.NOT_BROADCASTING, "Customer webinar: getting started"),
         (seeds.ERRORED, Status.ERRORED, "Board update"),
-        (seeds.UNKNOWN_STATUS, Status.UNKNOWN, "hack-day"),
+        (seeds.UNKNOWN_STATUS, Status.UNKNOWN, "Hack day demos"),
         (seeds.NEVER_LIVE, Status.NOT_BROADCASTING, "Hiring committee"),
         (seeds.NULL_DATA, Status.NOT_BROADCASTING, "Support rota handover"),
     ],
 )
 async def test_every_state(kit: RealtimeKit, meeting_id: str, status: Status, name: str) -> None:
-    """Each state has its status, and the livestream's name or else the meeting's title."""
+    """Each state has its status, and the meeting's title."""
     found = await looked_up(kit, meeting_id)
 
     assert (found.meeting_id, found.status, found.name) == (UUID(meeting_id), status, name)
@@ -103,19 +103,19 @@ async def test_every_state(kit: RealtimeKit, meeting_id: str, status: Status, na
 @pytest.mark.parametrize(
     ("meeting_id", "questions"),
     [
-        (seeds.LIVE, ["active-livestream", "active-livestream-session"]),
+        (seeds.LIVE, ["active-livestream", "active-livestream-session", seeds.LIVE]),
         (seeds.UNNAMED, ["active-livestream", "active-livestream-session", seeds.UNNAMED]),
-        (seeds.STARTING, ["active-livestream"]),
+        (seeds.STARTING, ["active-livestream", seeds.STARTING]),
         (seeds.IDLE, ["active-livestream", seeds.IDLE]),
         (seeds.ERRORED, ["active-livestream", "active-livestream-session", seeds.ERRORED]),
-        (seeds.UNKNOWN_STATUS, ["active-livestream"]),
+        (seeds.UNKNOWN_STATUS, ["active-livestream", seeds.UNKNOWN_STATUS]),
         (seeds.NEVER_LIVE, ["active-livestream", seeds.NEVER_LIVE]),
     ],
 )
 async def test_only_what_is_needed_is_asked(
     cloudflare: Cloudflare, kit: RealtimeKit, meeting_id: str, questions: list[str]
 ) -> None:
-    """The meeting is asked for where the livestream has no name, the session where it tells start or reason."""
+    """The meeting is read for its title, the session only where it has a start or a reason."""
     await looked_up(kit, meeting_id)
 
     assert sorted(asked(cloudflare)) == sorted(questions)
@@ -167,6 +167,33 @@ async def test_decorations_that_fail(cloudflare: Cloudflare, kit: RealtimeKit, f
     assert found.status is Status.LIVE
     assert found.playback_url is not None
     assert (found.name, found.live_since) == (None, None)
+
+
+async def test_livestreams_name_stands_in_for_a_title_that_is_missing_or_unknown(
+    cloudflare: Cloudflare, kit: RealtimeKit
+) -> None:
+    """Unknown is not missing: whoever knows a title already keeps it."""
+    cloudflare.change(seeds.LIVE, title="")
+    missing = await looked_up(kit, seeds.LIVE)
+    cloudflare.fail_next(Fault.NONE)
+    cloudflare.fail_next(Fault.SERVER_ERROR, 100)
+    unknown = await looked_up(kit, seeds.STARTING)
+
+    assert (missing.name, missing.name_is_certain) == ("launch-week-main-stage", True)
+    assert (unknown.name, unknown.name_is_certain) == ("design-review", False)
+
+
+async def test_the_last_title_stands_in_for_one_that_does_not_come(cloudflare: Cloudflare) -> None:
+    seconds = 1_000.0
+    async with opened(cloudflare, cloudflare.asgi, timer=lambda: seconds) as kit:
+        before = await looked_up(kit, seeds.LIVE)
+        seconds += 3600
+        cloudflare.fail_next(Fault.NONE)
+        cloudflare.fail_next(Fault.SERVER_ERROR, 100)
+        after = await looked_up(kit, seeds.LIVE)
+
+    assert before.name == after.name == "Launch keynote"
+    assert after.name_is_certain
 
 
 async def test_decorations_that_are_late(
@@ -243,7 +270,7 @@ async def test_livestream_without_id(cloudflare: Cloudflare, kit: RealtimeKit) -
     found = await looked_up(kit, seeds.LIVE)
 
     assert found.live_since is None
-    assert asked(cloudflare) == ["active-livestream"]
+    assert asked(cloudflare) == ["active-livestream", seeds.LIVE]
 
 
 @pytest.mark.parametrize(

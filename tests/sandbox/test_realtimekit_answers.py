@@ -130,5 +130,5 @@ async def test_the_live_seed_has_been_live_for_25_minutes(kit: RealtimeKit, clie
 
     keynote = (await active(client, seeds.LIVE)).json()["data"]
 
-    assert (keynote["name"], keynote["disabled"]) == ("Launch keynote", "false")
+    assert (keynote["name"], keynote["disabled"]) == ("launch-week-main-stage", "false")
     assert (await session(client, kit, seeds.LIVE))["started_time"] == "2026-06-03T11:35:00.000Z"

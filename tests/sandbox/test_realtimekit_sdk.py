@@ -34,7 +34,7 @@ async def test_the_sdk_reads_an_active_livestream(kit: RealtimeKit, sdk: AsyncCl
     )
 
     assert answer.data
-    assert (answer.data.name, answer.data.status, answer.data.disabled) == ("Launch keynote", "LIVE", "false")
+    assert (answer.data.name, answer.data.status, answer.data.disabled) == ("launch-week-main-stage", "LIVE", "false")
     assert answer.data.playback_url
     assert answer.data.created_at
     assert answer.data.stream_key in kit.secrets

@@ -75,7 +75,7 @@ async def test_the_sweeper(store: Store, asked: Asked) -> None:
     await store.duties.claim("sweep", "s", LEASE)
     await store.sweeping.is_anything_followed()
     await store.sweeping.on_air()
-    await store.sweeping.phases([MEETING])
+    await store.sweeping.known([MEETING])
     await store.sweeping.settle([MEETING], "waiting", failures=3, look_in=60)
     await store.sweeping.settle_resting(failures=3, within=60, look_in=60)
     await store.sweeping.look_first([MEETING])

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from bot.store.database import Database, moment
 from bot.store.leases import LONGEST_WAIT
 from bot.store.store import Store
+from bot.store.sweeping import Known
 from bot.store.tables import follows, meetings
 from tests.store.acting import CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Clock, Episode, follow, look
 
@@ -18,6 +19,10 @@ async def met(store: Store, meeting: UUID = MEETING, phase: str = "waiting", *, 
     """A meeting that is followed, was looked at, and rests."""
     await follow(store, meeting=meeting)
     await store.tracking.record(await look(store), Episode(phase=phase), look_in=look_in)
+
+
+def phases(known: dict[UUID, Known]) -> dict[UUID, str]:
+    return {meeting_id: each.phase for meeting_id, each in known.items()}
 
 
 async def settle(store: Store, phase: str = "waiting", *meeting_ids: UUID) -> int:
@@ -47,10 +52,10 @@ async def test_phases(store: Store) -> None:
     await store.follows.unfollow(TEAM, CHANNEL, UUID(int=10))
 
     on_air = {UUID(int=1): "starting", UUID(int=2): "live", UUID(int=3): "interrupted", UUID(int=4): "errored"}
-    assert await store.sweeping.on_air() == on_air
-    asked = await store.sweeping.phases([UUID(int=number) for number in (0, 2, 10, 11)])
-    assert asked == {UUID(int=0): "waiting", UUID(int=2): "live"}
-    assert await store.sweeping.phases([]) == {}
+    assert phases(await store.sweeping.on_air()) == on_air
+    asked = await store.sweeping.known([UUID(int=number) for number in (0, 2, 10, 11)])
+    assert phases(asked) == {UUID(int=0): "waiting", UUID(int=2): "live"}
+    assert await store.sweeping.known([]) == {}
 
 
 async def test_look_first(store: Store, clock: Clock) -> None:
@@ -64,6 +69,30 @@ async def test_look_first(store: Store, clock: Clock) -> None:
     first, second = await store.tracking.claim("t", 10, LEASE)
     assert [first.meeting_id, second.meeting_id] == [OTHER_MEETING, MEETING]
     assert not first.hinted
+
+
+async def test_checks_that_nothing_asked_for_come_last(store: Store, clock: Clock) -> None:
+    await met(store, look_in=60)
+    await met(store, OTHER_MEETING, look_in=60)
+    assert await store.sweeping.look_soon([MEETING]) == 1
+    assert await store.sweeping.look_first([OTHER_MEETING]) == 1
+
+    first, second = await store.tracking.claim("t", 10, LEASE)
+
+    assert [first.meeting_id, second.meeting_id] == [OTHER_MEETING, MEETING]
+
+
+async def test_the_age_of_a_check_is_not_that_of_a_list(store: Store, clock: Clock) -> None:
+    """Nor of an answer: a check that failed was one, too."""
+    await met(store, phase="live")
+    clock.advance(20)
+    assert await settle(store, "live") == 1
+    assert (await store.sweeping.on_air())[MEETING].unchecked_for == 20
+    clock.advance(60)
+    await store.tracking.release(await look(store), look_in=15, failures=1)
+    clock.advance(5)
+
+    assert (await store.sweeping.on_air())[MEETING].unchecked_for == 5
 
 
 async def test_what_is_not_at_rest(store: Store) -> None:
@@ -158,7 +187,7 @@ async def test_many(store: Store, database: Database) -> None:
     engine = store._db.engine.sync_engine
     sa.event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
 
-    assert len(await store.sweeping.phases(ids)) == 1600
+    assert len(await store.sweeping.known(ids)) == 1600
     assert await settle(store, "waiting", *ids) == 1600
     assert await settle_resting(store) == 1
     assert await store.sweeping.look_first(ids) == 1600

@@ -53,10 +53,10 @@ class Seed:
 SEEDS = (
     Seed(
         LIVE,
-        "Launch week, main stage",
-        "Live for 25 minutes, with a livestream name of its own",
+        "Launch keynote",
+        "Live for 25 minutes; its livestream has a name of its own, which the title goes before",
         Status.LIVE,
-        name="Launch keynote",
+        name="launch-week-main-stage",
         minutes=25,
         disabled="false",
     ),
@@ -107,10 +107,10 @@ SEEDS = (
     Seed(NEVER_LIVE, "Hiring committee", "Was never livestreamed: Cloudflare answers 404"),
     Seed(
         NASTY_NAME,
-        "Security guild",
-        "Live under a name that tries to break out of the message",
+        "<script>alert(1)</script> <!channel> & *bold*",
+        "Live under a title that tries to break out of the message",
         Status.LIVE,
-        name="<script>alert(1)</script> <!channel> & *bold*",
+        name="security-guild",
         minutes=12,
     ),
     Seed(

@@ -71,11 +71,11 @@ async def test_meetings(browser: Browser, world: World) -> None:
 
     assert state["meetings"][0] == {
         "id": seeds.LIVE,
-        "title": "Launch week, main stage",
+        "title": "Launch keynote",
         "about": "Live for 25 minutes, with a livestream name of its own",
         "as_seeded": True,
         "status": "LIVE",
-        "name": "Launch keynote",
+        "name": "launch-week-main-stage",
         "running": True,
     }
     assert state["meetings"][-1] == {

@@ -29,7 +29,7 @@ async def test_private_answer(connected: World) -> None:
     now = await changed(connected.slack, answer)
 
     assert now.ephemeral_to == ANN
-    assert now.text == "Launch week, main stage is not live."
+    assert now.text == "Launch keynote is not live."
     assert len(connected.slack.messages(GENERAL, ANN)) == 1
 
 
@@ -52,7 +52,7 @@ async def test_public_card(connected: World) -> None:
     await connected.slack.click(card, cards.REFRESH, user=BEN)
     now = await changed(connected.slack, card)
 
-    assert now.text == "Launch week, main stage is not live."
+    assert now.text == "Launch keynote is not live."
     assert f"Posted by <@{ANN}>" in str(now.blocks)
     assert now.ephemeral_to is None
 

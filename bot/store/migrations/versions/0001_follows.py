@@ -50,6 +50,7 @@ def _meetings() -> None:
         sa.Column("lease", sa.Text),
         sa.Column("failures", sa.Integer, nullable=False),
         sa.Column("looked_at", sa.Double),
+        sa.Column("checked_at", sa.Double),
         sa.PrimaryKeyConstraint("meeting_id", name="pk_meetings"),
         sa.CheckConstraint("lease IS NULL OR look_at IS NOT NULL", name=op.f("ck_meetings_lease_ends")),
     )

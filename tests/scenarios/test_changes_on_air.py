@@ -1,0 +1,87 @@
+"""What a card shows of a livestream that changes while its status stays the same."""
+
+import re
+
+from bot.sandbox.realtimekit import Shape, seeds
+from bot.sandbox.slack import Message
+from tests.scenarios.story import Story, told, until
+
+MEETING = seeds.LIVE
+OTHER_URL = "https://customer-s4ndb0x.cloudflarestream.com/fedcba9876543210fedcba9876543210/manifest/video.m3u8"
+
+
+async def until_the_card_has(story: Story, text: str) -> Message:
+    def has() -> Message | None:
+        card = story.card(MEETING)
+        return card if card and text in card.text + str(card.blocks) else None
+
+    return await until(has)
+
+
+async def on_air_for_long(story: Story) -> Message:
+    """A card whose livestream the list has confirmed many times."""
+    card = await story.follow(MEETING)
+    await story.until_shown(MEETING, "live")
+    await story.pass_time(300)
+    return card
+
+
+async def test_another_playback_url(story: Story) -> None:
+    """The link on the card follows it, and the thread stays silent."""
+    card = await on_air_for_long(story)
+    story.world.kit.change_livestream(MEETING, playback_url=OTHER_URL)
+
+    await until_the_card_has(story, OTHER_URL)
+
+    assert told(story.slack, card) == []
+
+
+async def test_another_title(story: Story) -> None:
+    """No list of livestreams has it, so the meeting itself is checked."""
+    card = await on_air_for_long(story)
+    story.world.kit.change(MEETING, title="Launch keynote, second part")
+
+    await until_the_card_has(story, "Launch keynote, second part")
+
+    assert told(story.slack, card) == []
+
+
+async def test_a_reason_that_comes_late(story: Story) -> None:
+    """The card has it as soon as Cloudflare says it, however long that was ERRORED."""
+    await on_air_for_long(story)
+    story.world.kit.fail(MEETING, "")
+    await story.until_told(MEETING, "errored")
+    await story.pass_time(300)
+    story.world.kit.change_session(MEETING, err_message="The encoder sends no video")
+
+    await until_the_card_has(story, "The encoder sends no video")
+
+
+async def test_another_livestream(story: Story) -> None:
+    """With an id, a start and a playback URL of its own, live before any list shows that the first one is gone."""
+    card = await on_air_for_long(story)
+    story.world.kit.replace_livestream(MEETING)
+    livestream = story.world.kit.meetings[MEETING].livestream
+    assert livestream is not None
+    assert livestream.playback_url is not None
+
+    await until_the_card_has(story, livestream.playback_url)
+
+    assert told(story.slack, card) == []
+
+
+async def test_two_livestreams_that_take_turns(story: Story) -> None:
+    """The newer one stays on the card, whichever Cloudflare lists first."""
+    card = await on_air_for_long(story)
+    story.world.kit.change(MEETING, shape=Shape.LIST)
+    story.world.kit.add_livestream(MEETING, name="the-other")
+    shown: set[str] = set()
+    began = story.slack.clock.now()
+    while story.slack.clock.now() < began + 900:
+        await story.pass_time(15)
+        current = story.card(MEETING)
+        assert current is not None
+        shown.add(str(re.findall(r"https://[^\s\"'|>]+m3u8", str(current.blocks))))
+
+    assert len(shown) <= 2
+    assert told(story.slack, card) == []
