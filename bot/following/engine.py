@@ -85,7 +85,7 @@ class Engine:
             metrics=metrics,
         )
         self.following = Following(
-            store, look_up, self._announcer.deliver, self._announcer.wake, self._tracker.wake, clock, owner
+            store, look_up, self._announcer.deliver, self._announcer.wake, self._tracker.wake, owner
         )
 
     def _notice(self) -> None:

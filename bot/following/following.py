@@ -6,7 +6,6 @@ from enum import Enum, auto
 from typing import Protocol
 from uuid import UUID
 
-from bot.clock import Clock, utc
 from bot.errors import NotFollowed, NotInDirectMessages, TooManyFollows
 from bot.following.announcer import Delivered
 from bot.following.episode import baseline, observation_of
@@ -65,7 +64,6 @@ class Following:
     deliver: Deliver
     wake_announcer: Callable[[], None]
     wake_tracker: Callable[[], None]
-    clock: Clock
     owner: str
     """In whose name a new card is leased: this process's."""
 
@@ -87,7 +85,7 @@ class Following:
             meeting_id,
             user_id=user_id,
             volume=volume or Volume.NORMAL,
-            episode=baseline(observation_of(lookup), utc(self.clock)),
+            episode=baseline(observation_of(lookup), await self.store.time()),
             owner=self.owner,
             lease_seconds=LEASE_SECONDS,
         )

@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from cachetools import LRUCache
 
-from bot.clock import Clock, utc, wait
+from bot.clock import Clock, wait
 from bot.errors import NoSuchMeeting, RealtimeKitError, StoreUnreachable
 from bot.following.allowance import Allowance
 from bot.following.episode import (
@@ -164,7 +164,8 @@ class Tracker:
         before = _as_known(meeting)
         observation, outcome = await self._observe(meeting.meeting_id)
         self._metrics.observations.labels(outcome).inc()
-        now = utc(self._clock)
+        # The replicas' clocks may differ from each other; the database has one.
+        now = meeting.claimed_at
         after, changes = advance(before, observation, now, self._grace)
         heard = self._heard.pop(meeting.meeting_id, False)
         asked_by_hand = meeting.hinted and not heard

@@ -1,11 +1,13 @@
 """The store as a whole."""
 
+from datetime import datetime
+
 import sqlalchemy as sa
 
 from bot.errors import StoreUnreachable
 from bot.store.announcing import Announcing
 from bot.store.budget import Budget
-from bot.store.database import Database
+from bot.store.database import Database, moment
 from bot.store.duties import Duties
 from bot.store.follows import Follows
 from bot.store.forgetting import Forgetting
@@ -39,6 +41,11 @@ class Store:
         except StoreUnreachable:
             return "The database cannot be reached."
         return None if self._db.takes_changes() else "The database takes no changes: it is locked, full or read-only."
+
+    async def time(self) -> datetime:
+        """Return the database's time, by which everything in it is dated. Raises StoreUnreachable."""
+        async with self._db.reading() as connection:
+            return moment((await connection.execute(sa.select(self._db.now()))).scalar_one())
 
     async def close(self) -> None:
         """Close every connection to the database."""

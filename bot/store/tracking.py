@@ -35,6 +35,8 @@ class DueMeeting:
     """Since when it has been due."""
     looked_at: datetime | None
     """When Cloudflare last said something of it, to a look or in a list."""
+    claimed_at: datetime
+    """The database's time of the claim: what is seen in this look is dated by it, whatever the machine's clock says."""
     lease: Lease
 
 
@@ -55,7 +57,7 @@ class Tracking:
             now = self._db.now()
             # Rows that another replica is claiming right now are passed over, not waited for.
             due = (
-                sa.select(meetings)
+                sa.select(meetings, now.label("claimed_at"))
                 .where(is_due(meetings.c.look_at, now))
                 .order_by(meetings.c.hinted.desc(), meetings.c.look_at)
                 .limit(limit)
@@ -75,6 +77,7 @@ class Tracking:
                 hinted=row.hinted,
                 due_at=moment(row.look_at),
                 looked_at=None if row.looked_at is None else moment(row.looked_at),
+                claimed_at=moment(row.claimed_at),
                 lease=lease,
             )
             for row in rows

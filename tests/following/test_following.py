@@ -68,7 +68,6 @@ class World:
             deliver=self.deliver,
             wake_announcer=lambda: self.woken.append("announcer"),
             wake_tracker=lambda: self.woken.append("tracker"),
-            clock=self.clock,
             owner="me",
         )
 

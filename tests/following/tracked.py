@@ -12,6 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from bot.clock import Clock as TimeSource
 from bot.clock import utc
 from bot.errors import RealtimeKitError
 from bot.following.allowance import Allowance
@@ -33,6 +34,20 @@ EPOCH = 1_800_000_000.0
 GRACE = timedelta(seconds=60)
 PATIENCE = 30.0
 PLAYBACK = "https://customer-s4ndb0x.cloudflarestream.com/0123456789abcdef0123456789abcdef/manifest/video.m3u8"
+
+
+@dataclass
+class OtherClock:
+    """The clock of a machine that is ahead of the others, or behind them where `ahead` is negative."""
+
+    clock: Clock
+    ahead: float
+
+    def now(self) -> float:
+        return self.clock.now() + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
 
 
 def at(seconds: float) -> datetime:
@@ -102,13 +117,13 @@ class Tracked:
         self.allowance = Allowance(self.store.budget, self.clock)
         self.tracker = self.new_tracker("tracker")
 
-    def new_tracker(self, owner: str) -> Tracker:
+    def new_tracker(self, owner: str, clock: TimeSource | None = None) -> Tracker:
         return Tracker(
             self.store.tracking,
             self.cloudflare.look,
             allowance=self.allowance,
             quota_wait=lambda: self.quota_wait,
-            clock=self.clock,
+            clock=clock or self.clock,
             grace=GRACE,
             metrics=self.metrics,
             owner=owner,
@@ -116,6 +131,17 @@ class Tracked:
             sweeps=self.sweeps,
             jitter=lambda: 0.0,
         )
+
+    async def look_once(self, tracker: Tracker) -> None:
+        """Have this tracker check the meeting as if it was hinted at, and nothing after that."""
+        assert await self.store.tracking.hint(MEETING)
+        running = asyncio.create_task(tracker.run())
+        asked = self.cloudflare.asked[MEETING]
+        async with asyncio.timeout(PATIENCE):
+            while self.cloudflare.asked[MEETING] == asked or tracker._looking:
+                await asyncio.sleep(0.001)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
     def _note_change(self) -> None:
         self.changed += 1
