@@ -21,7 +21,7 @@ from bot.store.tables import Volume
 EDIT_SECONDS = 3.0
 """A card is edited no more often than that, unless its thread has something to tell."""
 LONGEST_BACK_OFF = 300.0
-_LOUD = (ChangeKind.LIVE, ChangeKind.ENDED)
+_LOUD = (ChangeKind.LIVE, ChangeKind.ERRORED, ChangeKind.ENDED)
 
 log = structlog.get_logger(__name__)
 

@@ -6,13 +6,26 @@
 A sign of life begins an episode in whichever of these it shows. What has begun is interrupted once it is seen off the
 air, goes on if it comes back, and is ended if it is still off the air a grace time later; the next sign of life begins
 the next episode. What is told follows from what was told before, not from the phase before, so nothing is told twice.
+
+Errors have a grace period as well, a shorter one: the card shows an error at once, and it is announced when it has
+lasted. *Back* is announced when the livestream has then been live for the whole grace period, and for twice as long
+after each error that follows soon, so that a livestream that flaps does not fill a thread. An episode of which nothing
+was announced, such as a short error, is waited for again.
 """
 
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.following.observation import CouldNotAsk, Observation, Sighting, observation_of
-from bot.following.runs import is_life_after, is_next_run, live_since, off_air_at, seen_live_at
+from bot.following.runs import (
+    REPAIR_TIME,
+    is_error_of_before,
+    is_life_after,
+    is_next_run,
+    live_since,
+    off_air_at,
+    seen_live_at,
+)
 from bot.following.state import Change, ChangeKind, Episode, Phase, card_key
 from bot.realtimekit.models import Status
 
@@ -28,8 +41,12 @@ __all__ = [
     "baseline",
     "card_key",
     "observation_of",
+    "pending_until",
 ]
 
+ERROR_GRACE = timedelta(seconds=15)
+"""How long an error lasts before it is announced, where the grace period is not shorter."""
+_MOST_DOUBLINGS = 10
 _ON_AIR = (ChangeKind.LIVE, ChangeKind.BACK)
 
 Step = tuple[Episode, tuple[Change, ...]]
@@ -44,10 +61,12 @@ def advance(episode: Episode, observation: Observation, now: datetime, grace: ti
         return replace(episode, unanswered=episode.unanswered + 1), ()
     episode = replace(episode, checked_at=now, unanswered=0)
     if episode.phase is Phase.ENDED:
-        return _begun(episode, observation, now) if is_life_after(episode, observation) else (episode, ())
+        return _begun(episode, observation, now, grace) if is_life_after(episode, observation) else (episode, ())
+    if episode.phase is Phase.WAITING and is_error_of_before(episode, observation):
+        return episode, ()
     if is_next_run(episode, observation, now, grace):
         ended, last = _ended(episode, now)
-        begun, first = _begun(ended, observation, now)
+        begun, first = _begun(ended, observation, now, grace)
         return begun, (*last, *first)
     return _continued(_noted(episode, observation), observation, now, grace)
 
@@ -58,7 +77,29 @@ def baseline(observation: Observation, now: datetime) -> Episode:
     return episode
 
 
-def _begun(ended: Episode, sighting: Sighting, now: datetime) -> Step:
+def pending_until(episode: Episode, grace: timedelta) -> datetime | None:
+    """Return when the next change is announced if the episode stays as it is, or None where that announces nothing."""
+    match episode.phase:
+        case Phase.INTERRUPTED:
+            return episode.phase_since + grace
+        case Phase.ERRORED if episode.told is not ChangeKind.ERRORED:
+            return (episode.unstable_since or episode.phase_since) + _error_grace(grace)
+        case Phase.LIVE if episode.told not in _ON_AIR:
+            return episode.phase_since + _back_grace(episode, grace)
+    return None
+
+
+def _error_grace(grace: timedelta) -> timedelta:
+    return min(grace, ERROR_GRACE)
+
+
+def _back_grace(episode: Episode, grace: timedelta) -> timedelta:
+    """How long it is live after an error before it is back."""
+    doublings: int = 1 << min(episode.relapses, _MOST_DOUBLINGS)
+    return min(grace * doublings, max(grace, REPAIR_TIME))
+
+
+def _begun(ended: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> Step:
     """The episode after one that has ended, at its first sign of life."""
     fresh = Episode(
         number=ended.number + 1,
@@ -68,7 +109,7 @@ def _begun(ended: Episode, sighting: Sighting, now: datetime) -> Step:
         previous_end=ended.ended_at,
         checked_at=now,
     )
-    return _continued(_noted(fresh, sighting), sighting, now, timedelta())
+    return _continued(_noted(fresh, sighting), sighting, now, grace)
 
 
 def _noted(episode: Episode, sighting: Sighting) -> Episode:
@@ -89,7 +130,7 @@ def _continued(episode: Episode, sighting: Sighting, now: datetime, grace: timed
         case Status.STARTING:
             return _starting(episode, now)
         case Status.ERRORED:
-            return _errored(episode, sighting, now)
+            return _errored(episode, sighting, now, grace)
         case Status.NOT_BROADCASTING:
             return _gone(episode, now, grace)
         case _:  # neither life nor death
@@ -100,19 +141,27 @@ def _live(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta)
     seen_live = seen_live_at(episode, sighting, now, grace)
     began = live_since(episode, sighting, now)
     again = episode.live_since is not None
+    episode = _in(Phase.LIVE, episode, now)
+    since = min(episode.phase_since, now)
+    is_stable = now - since >= _error_grace(grace)
     episode = replace(
-        _in(Phase.LIVE, episode, now),
+        episode,
+        phase_since=since,
         live_since=began,
         last_seen_live=seen_live,
         run_started_at=sighting.run_started_at or episode.run_started_at,
         run_stopped_at=None,
         error_reason=None,
+        error_since=None,
+        unstable_since=None if is_stable else episode.unstable_since,
     )
     if episode.told in _ON_AIR:
         return episode, ()
-    if again:
-        return _telling(ChangeKind.BACK, episode, now, now)
-    return _telling(ChangeKind.LIVE, episode, began, now)
+    if not again:
+        return _telling(ChangeKind.LIVE, episode, began, now)
+    if now - since < _back_grace(episode, grace):
+        return episode, ()
+    return _telling(ChangeKind.BACK, episode, since, now)
 
 
 def _starting(episode: Episode, now: datetime) -> Step:
@@ -124,13 +173,19 @@ def _starting(episode: Episode, now: datetime) -> Step:
     return (episode if episode.phase is Phase.ERRORED else _interrupted(episode, now)), ()
 
 
-def _errored(episode: Episode, sighting: Sighting, now: datetime) -> Step:
+def _errored(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> Step:
     episode = replace(
         _in(Phase.ERRORED, episode, now),
         run_started_at=sighting.run_started_at or episode.run_started_at,
         error_reason=sighting.error_reason or episode.error_reason,
+        error_since=min(episode.error_since or now, now),
+        unstable_since=(unstable_since := min(episode.unstable_since or now, now)),
     )
-    return (episode, ()) if episode.told is ChangeKind.ERRORED else _telling(ChangeKind.ERRORED, episode, now, now)
+    if episode.told is ChangeKind.ERRORED or now - unstable_since < _error_grace(grace):
+        return episode, ()
+    soon = episode.told is ChangeKind.BACK and episode.told_at is not None and now - episode.told_at < REPAIR_TIME
+    episode = replace(episode, relapses=episode.relapses + 1 if soon else 0)
+    return _telling(ChangeKind.ERRORED, episode, episode.error_since or now, now)
 
 
 def _gone(episode: Episode, now: datetime, grace: timedelta) -> Step:
@@ -148,10 +203,24 @@ def _interrupted(episode: Episode, now: datetime) -> Episode:
 
 
 def _ended(episode: Episode, now: datetime) -> Step:
+    if episode.told is None:
+        return _waiting_again(episode, now), ()
     off_air = off_air_at(episode, now)
     ended_at = max(off_air, episode.live_since or off_air)
     episode = replace(_in(Phase.ENDED, episode, now), ended_at=ended_at, playback_url=None)
     return _telling(ChangeKind.ENDED, episode, ended_at, now)
+
+
+def _waiting_again(episode: Episode, now: datetime) -> Episode:
+    """The episode as if it had not begun: nothing of it was announced, so nothing of it can end."""
+    return Episode(
+        number=episode.number,
+        phase=Phase.WAITING,
+        phase_since=now,
+        name=episode.name,
+        previous_end=episode.previous_end,
+        checked_at=episode.checked_at,
+    )
 
 
 def _in(phase: Phase, episode: Episode, now: datetime) -> Episode:
@@ -159,7 +228,7 @@ def _in(phase: Phase, episode: Episode, now: datetime) -> Episode:
 
 
 def _telling(kind: ChangeKind, episode: Episode, at: datetime, now: datetime) -> Step:
-    episode = replace(episode, told=kind, seq=episode.seq + 1)
+    episode = replace(episode, told=kind, told_at=now, seq=episode.seq + 1)
     change = Change(
         episode=episode.number,
         seq=episode.seq,

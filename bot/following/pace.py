@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from bot.following.state import Episode, Phase
+from bot.following.episode import Episode, Phase, pending_until
 
 ACTIVE_SECONDS = 15.0
 QUIET_SECONDS = 60.0
@@ -33,14 +33,18 @@ def look_in(
     if failures:
         patience = min(ACTIVE_SECONDS * 2 ** (min(failures, _LONGEST_DOUBLING) - 1), SLOWEST_SECONDS)
         return _shortened(max(patience, _usual(episode, now, webhooks, sweeps)), jitter)
-    if episode.phase is Phase.INTERRUPTED:
-        left = (grace - (now - episode.phase_since)).total_seconds()
-        # Not shortened: a look before the grace time is over would not see the end. Should it come back, lists tell.
-        # More than the grace time is left where the clock was set back.
-        if 0 < left < ACTIVE_SECONDS or (sweeps and 0 < left <= grace.total_seconds()):
-            return min(left, SLOWEST_SECONDS)
-        return _shortened(ACTIVE_SECONDS, jitter)
-    return _shortened(_usual(episode, now, webhooks, sweeps), jitter)
+    usual = _shortened(_usual(episode, now, webhooks, sweeps), jitter)
+    pending = pending_until(episode, grace)
+    if pending is None:
+        return usual
+    left = (pending - now).total_seconds()
+    if episode.phase is Phase.LIVE:
+        return min(left, usual) if left > 0 else usual
+    # Not shortened: a check before the grace period is over would not see what is announced then. Should it be live
+    # again, lists tell. More than the grace period is left where the clock was set back.
+    if 0 < left < ACTIVE_SECONDS or (sweeps and 0 < left <= grace.total_seconds()):
+        return min(left, SLOWEST_SECONDS)
+    return _shortened(ACTIVE_SECONDS, jitter)
 
 
 def _usual(episode: Episode, now: datetime, webhooks: bool, sweeps: bool) -> float:

@@ -32,13 +32,19 @@ def is_life_after(ended: Episode, sighting: Sighting) -> bool:
             return False
 
 
+def is_error_of_before(waiting: Episode, sighting: Sighting) -> bool:
+    """Return whether this is an error of the episode before the one that is waited for."""
+    run = sighting.run_started_at
+    return sighting.status is Status.ERRORED and run is not None and _is_before(waiting.previous_end, run)
+
+
 def is_next_run(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> bool:
     """Whether this is the run after the episode's, whose end nobody saw.
 
     A run that is not known, or is the known one, is not, however long nobody could look. Nor is one that began within
     the patience: to those who watch it is the same broadcast.
     """
-    if episode.phase not in (Phase.LIVE, Phase.INTERRUPTED, Phase.ERRORED):
+    if episode.told is None or episode.phase not in (Phase.LIVE, Phase.INTERRUPTED, Phase.ERRORED):
         return False
     off_air, patience = _off_air_from(episode), REPAIR_TIME if episode.phase is Phase.ERRORED else grace
     run = sighting.run_started_at
@@ -95,7 +101,7 @@ def off_air_at(episode: Episode, now: datetime) -> datetime:
         return episode.phase_since
     if stopped is not None and last <= stopped <= seen_gone:
         return stopped
-    return seen_gone if interrupted and episode.told is not ChangeKind.ERRORED else last
+    return seen_gone if interrupted and episode.error_since is None else last
 
 
 def _is_before(end: datetime | None, run: datetime) -> bool:

@@ -28,8 +28,9 @@ class ChangeKind(StrEnum):
     LIVE = "live"
     """On air, for the first time in the episode."""
     ERRORED = "errored"
+    """In error for the error grace period."""
     BACK = "back"
-    """On air again, after an error."""
+    """On air again after an error, for a grace period."""
     ENDED = "ended"
 
 
@@ -92,6 +93,12 @@ class Episode:
     """The last URL that was heard, until the end; it plays something in LIVE only."""
     error_reason: str | None = None
     """Of the error that stands, or stood when the episode ended."""
+    error_since: Time | None = None
+    """When the error that stands was first seen; None once it is live again."""
+    unstable_since: Time | None = None
+    """When the first of the errors was seen that it has not been live between for the error grace period."""
+    relapses: int = 0
+    """How many errors have been announced in a row soon after *back* was."""
     raw_status: str | None = None
     """What Cloudflare said last, where that is no status we know ("" where it said none); else None."""
     run_started_at: Time | None = None
@@ -105,6 +112,8 @@ class Episode:
     """How often in a row it has not answered since."""
     told: ChangeKind | None = None
     """The last change of this episode."""
+    told_at: Time | None = None
+    """When that was."""
     seq: int = 0
     """How many changes this episode has had."""
     livestream: str | None = None
@@ -162,6 +171,7 @@ def ended_by(episode: Episode, change: Change) -> Episode:
         checked_at=change.seen_at,
         unanswered=0,
         told=change.kind,
+        told_at=change.seen_at,
         seq=change.seq,
     )
 

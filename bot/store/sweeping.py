@@ -19,6 +19,13 @@ _AT_ONCE = 500
 _SEEN_LIVE, _CHECKED = (meetings.c.episode[name].as_string() for name in ("last_seen_live", "checked_at"))
 _SURE = sa.or_(_SEEN_LIVE.is_(None), _SEEN_LIVE == _CHECKED, meetings.c.phase != "live")
 """What is live may be the next run, or in a state that is not known: then the last look has not seen it live."""
+_TOLD = meetings.c.episode["told"].as_string()
+_NOTHING_PENDING = sa.or_(
+    sa.and_(meetings.c.phase == "live", sa.or_(_TOLD.is_(None), _TOLD != "errored")),
+    sa.and_(meetings.c.phase == "errored", _TOLD == "errored"),
+    meetings.c.phase.not_in(["live", "errored"]),
+)
+"""An error, or the return from one, is announced once it has lasted: the check that does so must not be put off."""
 _FIRST = 0.0
 """Due since before all others. A hint would say that somebody outside had told of a change."""
 
@@ -68,9 +75,10 @@ class Sweeping:
         """These are seen to be in this phase: what is so, and at rest, need not be looked at for so long.
 
         Those with so many `failures` or more are left alone, since their cards show that; and so are those that the
-        last look has not made sure of. How many were settled.
+        last look has not made sure of, and those that wait to announce an error or the end of one. How many were
+        settled.
         """
-        calm = (meetings.c.phase == phase, meetings.c.failures < failures, _SURE)
+        calm = (meetings.c.phase == phase, meetings.c.failures < failures, _SURE, _NOTHING_PENDING)
         parts = _in_parts(meeting_ids)
         return sum([await self._settle(look_in, meetings.c.meeting_id.in_(some), *calm) for some in parts])
 

@@ -114,7 +114,7 @@ async def test_a_loud_follow(stage: Stage) -> None:
 
     (card,) = stage.cards()
     loud = [reply.is_broadcast for reply in stage.slack.replies(card)]
-    assert loud == [False, True, False, True]
+    assert loud == [False, True, True, True]
 
 
 async def test_edits_are_debounced(stage: Stage) -> None:

@@ -249,7 +249,7 @@ def test_run_that_is_not_known_for_a_moment() -> None:
 
 def test_next_run_that_is_errored() -> None:
     """The next run is told from the last one by its start when it is seen errored, too."""
-    assert story((0, live(0)), (600, errored(500))).told == [
+    assert story((0, live(0)), (600, errored(500)), (615, errored(500))).told == [
         (1, ChangeKind.LIVE),
         (1, ChangeKind.ENDED),
         (2, ChangeKind.ERRORED),
@@ -266,16 +266,164 @@ def test_playback_url_tells_no_runs_apart() -> None:
 
 
 def test_error() -> None:
-    """An error is told once, with its reason, and the card keeps the reason."""
-    broken = story((0, live(0)), (100, errored(0, 95, "No ingest")), (130, errored(0, 95)))
+    """An error that lasts is told once, with its reason and its time, and the card keeps the reason."""
+    broken = story((0, live(0)), (100, errored(0, 95, "No ingest")), (130, errored(0, 95)), (145, errored(0, 95)))
 
     assert broken.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ERRORED)]
     assert broken.changes[-1].error_reason == broken.episode.error_reason == "No ingest"
+    assert (broken.changes[-1].at, broken.changes[-1].seen_at) == (at(100), at(130))
+
+
+@pytest.mark.parametrize(("again", "told"), [(114, False), (115, True)])
+def test_error_is_told_when_it_has_lasted(again: float, told: bool) -> None:
+    """The card shows an error at once; it is told when it has lasted for the error grace period."""
+    broken = story((0, live(0)), (100, errored(0)))
+
+    assert broken.phase == (1, Phase.ERRORED)
+    assert broken.told == [(1, ChangeKind.LIVE)]
+    assert (broken.see((again, errored(0))).told[-1] == (1, ChangeKind.ERRORED)) is told
+
+
+def test_error_with_a_short_grace() -> None:
+    """Where the grace period is shorter, an error has no longer one."""
+    episode, _ = advance(Episode.waiting(T0), live(0), T0, timedelta(seconds=5))
+    episode, _ = advance(episode, errored(0), at(10), timedelta(seconds=5))
+
+    assert [change.kind for change in advance(episode, errored(0), at(15), timedelta(seconds=5))[1]] == ["errored"]
+
+
+def test_short_error_is_silent() -> None:
+    """An error that is over within its grace period tells nothing, however often, and leaves the card as it was."""
+    seen = story((0, live(0)))
+    shown = card_key(seen.episode)
+    for minute in range(1, 30):
+        seen.see((60 * minute, errored(0)), (60 * minute + 14, live(0)), (60 * minute + 30, live(0)))
+
+    assert seen.told == [(1, ChangeKind.LIVE)]
+    assert card_key(seen.episode) == shown
+
+
+def test_short_error_before_the_end() -> None:
+    """An error that the livestream went off air with is told with the end."""
+    over = story((0, live(0)), (95, live(0)), (100, errored(0, reason="No ingest")), (110, GONE), (170, GONE))
+
+    assert over.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED)]
+    assert (over.changes[-1].at, over.changes[-1].error_reason) == (at(95), "No ingest")
+
+
+def test_short_error_of_what_never_began() -> None:
+    """A short error before anything was told is forgotten: the same episode is waited for again."""
+    waiting = story((0, errored(0)), (10, GONE), (70, GONE))
+
+    assert waiting.told == []
+    assert waiting.phase == (1, Phase.WAITING)
+    assert waiting.see((300, live(290))).told == [(1, ChangeKind.LIVE)]
+    assert waiting.episode.live_since == at(290)
+
+
+def test_error_of_before_while_waiting() -> None:
+    """After a short error that was forgotten, an error of the episode before tells nothing new either."""
+    over = story((0, live(0)), (100, GONE), (160, GONE), (200, errored()), (210, GONE), (270, GONE))
+    assert over.phase == (2, Phase.WAITING)
+
+    over.see((300, errored(0)), (400, errored(0)))
+
+    assert over.phase == (2, Phase.WAITING)
+    assert len(over.changes) == 2
+
+
+def test_errors_with_moments_of_life_between() -> None:
+    """Errors that it is not live between for as long as an error lasts are one, and told when one is there again."""
+    flapping = story((0, live(0)), *[(100 + 5 * n, live(0) if n % 2 else errored(0)) for n in range(4)])
+    assert flapping.told == [(1, ChangeKind.LIVE)]
+
+    flapping.see((120, errored(0)))
+
+    assert flapping.told[1:] == [(1, ChangeKind.ERRORED)]
+
+
+def test_error_that_comes_and_goes_with_nothing() -> None:
+    """Neither an end nor a start that flaps between keeps an error from being told."""
+    for other in (GONE, STARTING):
+        broken = story((0, live(0)), *[(100 + 10 * n, other if n % 2 else errored(0)) for n in range(3)])
+
+        assert broken.told[-1] == (1, ChangeKind.ERRORED)
+
+
+@pytest.mark.parametrize("every", [1, 4, 5, 7, 15, 16])
+def test_flapping_for_an_hour(every: float) -> None:
+    """What flaps between live and error for an hour is told a handful of times, and how it is in the end."""
+    flapping = story((0, live(0)))
+    second = 0.0
+    while second < 3_600:
+        second += every
+        flapping.see((second, live(0) if round(second / every) % 2 else errored(0)))
+    assert len(flapping.changes) <= 10
+
+    for calm in range(1, 70):
+        flapping.see((second + 15 * calm, live(0)))
+
+    assert flapping.told[-1][1] in (ChangeKind.LIVE, ChangeKind.BACK)
+    assert flapping.phase == (1, Phase.LIVE)
+
+
+@pytest.mark.parametrize("live_for", [60, 75, 200])
+def test_relapsing_for_hours(live_for: float) -> None:
+    """Errors that come again soon after it was back are told ever more seldom, and the first of them at once."""
+    relapsing, second = story((0, live(0))), 0.0
+    while second < 4 * 3_600:
+        relapsing.see((second + 1, errored(0)), (second + 20, errored(0)))
+        second += 20
+        relapsing.see(*[(second + step, live(0)) for step in (1, live_for / 2, live_for + 1)])
+        second += live_for + 1
+
+    kinds = [kind for _, kind in relapsing.told]
+    assert kinds[:2] == [ChangeKind.LIVE, ChangeKind.ERRORED]
+    assert len(kinds) <= 12
+    assert relapsing.see(*[(second + 15 * n, live(0)) for n in range(1, 70)]).told[-1] == (1, ChangeKind.BACK)
+
+
+def test_errors_hours_apart_are_each_told_soon() -> None:
+    """A relapse long after it was back is an error like the first."""
+    seen = story((0, live(0)))
+    for hour in range(1, 6):
+        start = hour * 3_600
+        seen.see((start, errored(0)), (start + 15, errored(0)), (start + 30, live(0)), (start + 90, live(0)))
+
+    assert [change.seen_at for change in seen.changes[1:]] == [
+        at(hour * 3_600 + seconds) for hour in range(1, 6) for seconds in (15, 90)
+    ]
+
+
+@pytest.mark.parametrize(("again", "told"), [(3_059, False), (3_060, True)])
+def test_back_is_told_when_it_has_lasted(again: float, told: bool) -> None:
+    """Live after an error, the card says so at once; it is told when it has been live for the grace period."""
+    back = story((0, live(0)), (100, errored(0)), (115, errored(0)), (3_000, live(0)))
+
+    assert back.phase == (1, Phase.LIVE)
+    assert back.told[-1] == (1, ChangeKind.ERRORED)
+    assert (back.see((again, live(0))).told[-1] == (1, ChangeKind.BACK)) is told
+
+
+def test_end_before_it_was_back_for_long() -> None:
+    """What is off air before it was back for the grace period ends when it was seen gone."""
+    over = story((0, live(0)), (100, errored(0)), (115, errored(0)), (200, live(0)), (215, GONE), (275, GONE))
+
+    assert over.told[1:] == [(1, ChangeKind.ERRORED), (1, ChangeKind.ENDED)]
+    assert (over.changes[-1].at, over.changes[-1].error_reason) == (at(215), None)
+
+
+def test_error_and_a_clock_that_is_set_back() -> None:
+    """A clock that is set back costs an error, and the return from it, one more grace period, not an hour."""
+    told = story((0, live(0)), (3_600, errored(0)), (5, errored(0)), (20, errored(0)), (30, live(0)), (-3_600, live(0)))
+    assert told.told[-1] == (1, ChangeKind.ERRORED)
+
+    assert told.see((-3_540, live(0))).told[-1] == (1, ChangeKind.BACK)
 
 
 def test_error_whose_reason_comes_later() -> None:
     """A reason that comes late is shown on the card, and not told again."""
-    broken = story((0, live(0)), (100, errored(0)), (130, errored(0, reason="No ingest")))
+    broken = story((0, live(0)), (100, errored(0)), (115, errored(0)), (130, errored(0, reason="No ingest")))
 
     assert len(broken.changes) == 2
     assert broken.episode.error_reason == "No ingest"
@@ -284,7 +432,8 @@ def test_error_whose_reason_comes_later() -> None:
 @pytest.mark.parametrize("run", [0, 100 + REPAIR_TIME.total_seconds(), None])
 def test_back_after_an_error(run: float | None) -> None:
     """Live after an error, in the same run, an unknown one, or one that began within the repair time, it is back."""
-    back = story((0, live(0)), (100, errored(0, reason="No ingest")), (3_000, live(run)))
+    broken = (100, errored(0, reason="No ingest")), (115, errored(0))
+    back = story((0, live(0)), *broken, (3_000, live(run)), (3_060, live(run)))
 
     assert back.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ERRORED), (1, ChangeKind.BACK)]
     assert back.episode.error_reason is None
@@ -293,20 +442,23 @@ def test_back_after_an_error(run: float | None) -> None:
 
 def test_back_after_an_error_and_a_drop() -> None:
     """An error stands while it is gone for a moment, so live afterwards is told as back."""
-    assert story((0, live(0)), (50, errored(0)), (60, GONE), (90, live(0))).told[-1] == (1, ChangeKind.BACK)
-    assert story((0, live(0)), (50, errored(0)), (60, GONE), (90, errored(0))).told[-1] == (1, ChangeKind.ERRORED)
+    broken = (0, live(0)), (50, errored(0)), (65, errored(0)), (80, GONE)
+
+    assert story(*broken, (90, live(0)), (150, live(0))).told[-1] == (1, ChangeKind.BACK)
+    assert story(*broken, (90, errored(0))).told[-1] == (1, ChangeKind.ERRORED)
 
 
 def test_drop_after_back() -> None:
     """What is back after an error may drop and return without a word, like any other."""
-    told = story((0, live(0)), (50, errored(0)), (60, live(0)), (90, GONE), (120, live(0)), (150, errored(0))).told
+    broken = (50, errored(0)), (65, errored(0)), (80, live(0)), (140, live(0))
+    told = story((0, live(0)), *broken, (150, GONE), (180, live(0)), (200, errored(0)), (215, errored(0))).told
 
     assert [kind for _, kind in told] == [ChangeKind.LIVE, ChangeKind.ERRORED, ChangeKind.BACK, ChangeKind.ERRORED]
 
 
 def test_live_for_the_first_time_after_an_error() -> None:
     """A run that had an error before it was ever live is told as live, not as back."""
-    assert story((0, STARTING), (20, errored()), (60, live(59))).told == [
+    assert story((0, STARTING), (20, errored()), (35, errored()), (60, live(59))).told == [
         (1, ChangeKind.STARTING),
         (1, ChangeKind.ERRORED),
         (1, ChangeKind.LIVE),
@@ -330,11 +482,11 @@ def test_run_long_after_an_error() -> None:
 
 def test_start_after_an_error() -> None:
     """A start soon after an error is its repair; one that comes later is the next episode."""
-    broken = (0, live(0)), (100, errored(0))
-    late = 100 + REPAIR_TIME.total_seconds()
+    broken = (0, live(0)), (85, errored(0)), (100, errored(0))
+    late = 85 + REPAIR_TIME.total_seconds()
 
     assert story(*broken, (late - 1, STARTING)).phase == (1, Phase.ERRORED)
-    assert story(*broken, (500, STARTING), (520, live(519))).told[-1] == (1, ChangeKind.BACK)
+    assert story(*broken, (500, STARTING), (520, live(519)), (580, live(519))).told[-1] == (1, ChangeKind.BACK)
     assert story(*broken, (late, STARTING)).told[-2:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
 
 
@@ -352,7 +504,7 @@ def test_end_after_an_error(stopped: float | None, ended: float) -> None:
 
 def test_error_that_never_was_live() -> None:
     """An error before it was ever live ends without a duration."""
-    over = story((0, errored()), (30, GONE), (90, GONE))
+    over = story((0, errored()), (15, errored()), (30, GONE), (90, GONE))
 
     assert over.told == [(1, ChangeKind.ERRORED), (1, ChangeKind.ENDED)]
     assert over.changes[-1].duration is None
@@ -385,7 +537,7 @@ def test_start_in_the_middle_of_a_drop() -> None:
 )
 def test_sign_of_life_after_the_end(sign: Sighting, kind: ChangeKind) -> None:
     """Any sign of life after the end begins the next episode."""
-    again = story((0, live(0)), (100, GONE), (160, GONE), (501, sign))
+    again = story((0, live(0)), (100, GONE), (160, GONE), (501, sign), (516, sign))
 
     assert again.told[2:] == [(2, kind)]
     assert again.changes[-1].seq == 1
@@ -562,7 +714,10 @@ def test_slow_clock() -> None:
 def test_slow_clock_and_no_answers() -> None:
     """A run that is known is the same, though by our clock it has not begun yet and nobody could look for long."""
     assert story((0, live(7_200)), (600, live(7_200))).told == [(1, ChangeKind.LIVE)]
-    assert story((0, errored(7_200)), (3_600, live(7_200))).told == [(1, ChangeKind.ERRORED), (1, ChangeKind.LIVE)]
+    assert story((0, errored(7_200)), (15, errored(7_200)), (3_600, live(7_200))).told == [
+        (1, ChangeKind.ERRORED),
+        (1, ChangeKind.LIVE),
+    ]
 
 
 def test_slow_clock_and_an_error() -> None:
@@ -587,14 +742,16 @@ def test_names_stay() -> None:
 )
 def test_baseline(observation: Observation) -> None:
     """What is under way when a meeting is first followed is known as if it had been watched, and is not told."""
-    watched, _ = advance(Episode.waiting(T0), observation, T0, GRACE)
+    watched, _ = advance(Episode.waiting(T0), observation, T0, timedelta())
 
     assert baseline(observation, T0) == watched
+    assert Story(watched).see((300, observation), (600, observation)).told == []
 
 
 def test_after_a_baseline() -> None:
     """After a baseline only what is new is told, by numbers that go on."""
-    followed = Story(baseline(live(-600), T0)).see((10, live(-600)), (20, errored(-600)), (30, live(-600)))
+    followed = Story(baseline(live(-600), T0)).see((10, live(-600)), (20, errored(-600)), (35, errored(-600)))
+    followed.see((50, live(-600)), (110, live(-600)))
 
     assert [(change.seq, change.kind) for change in followed.changes] == [
         (2, ChangeKind.ERRORED),

@@ -19,6 +19,7 @@ from bot.following.episode import (
     advance,
     baseline,
     card_key,
+    pending_until,
 )
 from bot.realtimekit.models import Status
 
@@ -139,7 +140,8 @@ def test_state_agrees_with_what_is_told(history: list[Look]) -> None:
             assert before.phase is Phase.ENDED or changes[0].kind is ChangeKind.ENDED
         of_after = [change for change in changes if change.episode == after.number]
         assert after.seq == len(of_after) + (before.seq if after.number == before.number else 0)
-        assert after.told == (of_after[-1].kind if of_after else before.told)
+        untold = None if after.number > before.number else before.told
+        assert after.told == (of_after[-1].kind if of_after else untold)
         assert (after.phase is Phase.ENDED) == (after.told is ChangeKind.ENDED) == (after.ended_at is not None)
 
 
@@ -213,13 +215,13 @@ def test_no_news_costs_and_gains_no_grace(history: list[tuple[timedelta, Sightin
 @settings(deadline=None)
 @given(anything, st.lists(steps), moments(0, 3_600))
 def test_seen_live_is_never_ended(history: list[Look], times: list[timedelta], started: datetime | None) -> None:
-    """What is always seen live in the same run neither ends nor has anything told, whatever the clock does."""
+    """What is always seen live in the same run does not end, whatever the clock does; nothing but *back* is told."""
     sighting = Sighting(Status.LIVE, run_started_at=started)
     before = run([*history, (T0, sighting)])[0][-1]
 
     episodes, told = run(_timed([(step, sighting) for step in times]), before)
 
-    assert told == []
+    assert [change.kind for change in told] in ([], [ChangeKind.BACK] if before.told is ChangeKind.ERRORED else [])
     assert {(episode.number, episode.phase) for episode in episodes} == {(before.number, Phase.LIVE)}
 
 
@@ -251,6 +253,72 @@ def test_short_drops_are_silent(history: list[tuple[int, list[Observation], int,
     assert card_key(episodes[-1]) == card_key(first)
 
 
+errors = st.tuples(
+    st.integers(15, 1_000),
+    st.lists(st.sampled_from([ERRORED, ERRORED, Sighting(Status.UNKNOWN), CouldNotAsk("")]), min_size=1),
+    st.integers(0, 14),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(errors))
+def test_short_errors_are_silent(history: list[tuple[int, list[Observation], int]]) -> None:
+    """Errors shorter than their grace period, with as much life between them, tell nothing."""
+    first, now = baseline(Sighting(Status.LIVE, run_started_at=T0), T0), T0
+    looks: list[Look] = []
+    for live_for, seen, broken_for in history:
+        looks.append((now := now + timedelta(seconds=live_for), Sighting(Status.LIVE, run_started_at=T0)))
+        for number, observation in enumerate(seen, 1):
+            looks.append((now + timedelta(seconds=broken_for * number / len(seen)), observation))
+        looks.append((now := now + timedelta(seconds=broken_for), Sighting(Status.LIVE, run_started_at=T0)))
+
+    episodes, told = run(looks, first)
+
+    assert told == []
+    assert card_key(episodes[-1]) == card_key(first)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 40),
+    st.lists(st.sampled_from([LIVE, ERRORED, UNKNOWN, CouldNotAsk("")]), min_size=1, max_size=8),
+    st.sampled_from([(LIVE, Phase.LIVE), (ERRORED, Phase.ERRORED), (GONE, Phase.ENDED)]),
+)
+def test_flapping_tells_a_handful_and_the_truth_at_the_end(
+    every: int, pattern: list[Observation], end: tuple[Observation, Phase]
+) -> None:
+    """An hour of any pattern of life and errors tells a handful; what is so in the end is what was told last."""
+    first, hour = baseline(LIVE, T0), 3_600 // every
+    looks: list[Look] = [(T0 + timedelta(seconds=every * n), pattern[n % len(pattern)]) for n in range(hour)]
+
+    episodes, told = run(looks, first)
+    calm = [(T0 + timedelta(hours=1, seconds=15 * n), end[0]) for n in range(70)]
+    last_episodes, last = run(calm, episodes[-1])
+
+    assert len(told) <= 14
+    assert last_episodes[-1].phase is end[1]
+    truth = {Phase.LIVE: (ChangeKind.LIVE, ChangeKind.BACK), Phase.ERRORED: (ChangeKind.ERRORED,)}
+    assert last_episodes[-1].told in truth.get(end[1], (ChangeKind.ENDED,))
+    assert len(last) <= 1
+
+
+@settings(deadline=None)
+@given(anything)
+def test_what_is_pending_is_told_when_its_time_comes(history: list[Look]) -> None:
+    """The check at that time, if it finds the same, tells something, or ends what never began; none before does."""
+    episode = run(history)[0][-1]
+    then = pending_until(episode, GRACE)
+    same = {Phase.LIVE: LIVE, Phase.ERRORED: ERRORED, Phase.INTERRUPTED: GONE}
+    if then is None:
+        return
+
+    before = advance(episode, same[episode.phase], then - timedelta(seconds=1), GRACE)
+    after = advance(episode, same[episode.phase], then, GRACE)
+
+    assert before[1] == ()
+    assert [change.kind for change in after[1]] or after[0].phase is Phase.WAITING
+
+
 @settings(deadline=None)
 @given(anything, steps, st.lists(st.integers(1, 59), max_size=3), st.integers(60, 5_000))
 def test_gone_for_the_grace_time_is_the_end(
@@ -263,7 +331,8 @@ def test_gone_for_the_grace_time_is_the_end(
     episodes, told = run([*history, *gone])
 
     assert episodes[-1].phase in (Phase.WAITING, Phase.ENDED)
-    assert (episodes[-1].phase is Phase.WAITING) == (not told)
+    assert (episodes[-1].phase is Phase.WAITING) == (episodes[-1].told is None)
+    assert not told or told[-1].kind is ChangeKind.ENDED
 
 
 @settings(deadline=None)

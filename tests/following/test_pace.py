@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.following.pace import Sweeps, Webhooks, look_in
-from bot.following.state import Episode, Phase
+from bot.following.state import ChangeKind, Episode, Phase
 
 NOW = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
 GRACE = timedelta(seconds=60)
 
 
 def episode(phase: Phase, age: float = 0) -> Episode:
-    """In this phase for so many seconds."""
-    return replace(Episode.waiting(NOW - timedelta(seconds=age)), phase=phase)
+    """In this phase for so many seconds, and that has been announced."""
+    told = {Phase.LIVE: ChangeKind.LIVE, Phase.ERRORED: ChangeKind.ERRORED}.get(phase)
+    return replace(Episode.waiting(NOW - timedelta(seconds=age)), phase=phase, told=told)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,26 @@ def test_with_sweeps(phase: Phase, seconds: float) -> None:
     seen = replace(episode(phase), run_started_at=NOW, checked_at=NOW, last_seen_live=NOW)
 
     assert look_in(seen, NOW, grace=GRACE, sweeps=True) == seconds
+
+
+@pytest.mark.parametrize("sweeps", [False, True])
+@pytest.mark.parametrize(("age", "seconds"), [(0, 15), (5, 10), (14.5, 0.5), (15, 15), (-3600, 15)])
+def test_error_is_checked_when_it_is_to_be_announced(sweeps: bool, age: float, seconds: float) -> None:
+    """Whatever lists show: the check that announces the error comes when it has lasted."""
+    broken = replace(episode(Phase.ERRORED, age), told=ChangeKind.LIVE, unstable_since=NOW - timedelta(seconds=age))
+
+    assert look_in(broken, NOW, grace=GRACE, sweeps=sweeps) == seconds
+
+
+@pytest.mark.parametrize(
+    ("relapses", "age", "seconds"), [(0, 0, 60), (0, 45, 15), (0, 59.5, 0.5), (0, 60, 60), (1, 100, 20), (9, 890, 10)]
+)
+def test_return_is_checked_when_it_is_to_be_announced(relapses: int, age: float, seconds: float) -> None:
+    """The check that announces that it is back comes when it has been live for long enough."""
+    seen = replace(episode(Phase.LIVE, age), run_started_at=NOW, checked_at=NOW, last_seen_live=NOW)
+    back = replace(seen, told=ChangeKind.ERRORED, relapses=relapses)
+
+    assert look_in(back, NOW, grace=GRACE, sweeps=True) == seconds
 
 
 @pytest.mark.parametrize(("run", "seen_live"), [(None, NOW), (NOW, NOW - 5 * GRACE)])

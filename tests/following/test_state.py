@@ -18,10 +18,11 @@ def test_ended_by(status: Status) -> None:
     """It is the episode that the state machine makes of it, where that shows one."""
     episode = Episode.waiting(T0)
     gone = Sighting(Status.NOT_BROADCASTING, name="All hands")
-    for minute, sighting in enumerate([Sighting(status, playback_url="https://example.com/a", error_reason="x"), gone]):
-        episode, _ = advance(episode, sighting, T0 + timedelta(minutes=minute), GRACE)
+    sighting = Sighting(status, playback_url="https://example.com/a", error_reason="x")
+    for minute, seen in enumerate([sighting, sighting, gone]):
+        episode, _ = advance(episode, seen, T0 + timedelta(minutes=minute), GRACE)
 
-    ended, (change,) = advance(episode, gone, T0 + timedelta(minutes=2), GRACE)
+    ended, (change,) = advance(episode, gone, T0 + timedelta(minutes=3), GRACE)
 
     assert ended_by(episode, change) == ended
     assert ended_by(replace(episode, unanswered=5), change) == ended

@@ -177,9 +177,9 @@ async def test_from_beginning_to_end(swept: Swept) -> None:
     assert await swept.tracked.told() == [(1, "starting"), (1, "live")]
     await swept.passes(600, step=15)
     swept.say("ERRORED")
-    await swept.passes(30)
+    await swept.passes(45)
     swept.say("LIVE", began=90)
-    await swept.passes(30)
+    await swept.passes(90)
     swept.say(None)
     await swept.passes(120)
 

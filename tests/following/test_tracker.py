@@ -134,6 +134,20 @@ async def test_the_end_of_an_outage(tracked: Tracked) -> None:
     assert listed.failures == 0
 
 
+async def test_flapping_for_a_quarter_of_an_hour(tracked: Tracked) -> None:
+    """A livestream that goes between live and error is told a few times, and the truth at the end."""
+    await tracked.follow()
+    for n in range(180):
+        tracked.say("ERRORED" if n % 2 else "LIVE", began=0)
+        await tracked.hint()
+        tracked.clock.advance(5)
+    tracked.say("LIVE", began=0)
+    await tracked.passes(300, step=15)
+
+    told = [kind for _, kind in await tracked.told()]
+    assert told == ["live", "errored", "back"]
+
+
 async def test_a_deleted_meeting(tracked: Tracked) -> None:
     """It is not on air any more, and after the grace time it has ended."""
     await tracked.follow()

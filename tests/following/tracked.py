@@ -137,9 +137,7 @@ class Tracked:
         assert await self.store.tracking.hint(MEETING)
         running = asyncio.create_task(tracker.run())
         asked = self.cloudflare.asked[MEETING]
-        async with asyncio.timeout(PATIENCE):
-            while self.cloudflare.asked[MEETING] == asked or tracker._looking:
-                await asyncio.sleep(0.001)
+        await self.until(lambda: self.cloudflare.asked[MEETING] > asked and not tracker._looking)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

@@ -41,7 +41,7 @@ async def test_a_whole_evening(story: Story) -> None:
 
 
 async def test_an_error_and_its_repair(story: Story) -> None:
-    """The error is told with its reason, then that it is over, then the end."""
+    """The error is told with its reason, then that it is over, then the end; an error of a moment is not."""
     story.world.kit.go_live(MEETING)
     await story.follow(MEETING)
     story.world.kit.fail(MEETING, "The encoder sends no video")
@@ -72,19 +72,21 @@ async def test_the_next_run(story: Story) -> None:
 
 
 async def test_quiet_and_loud(story: Story) -> None:
-    """Quiet is the card alone; loud tells "live" and "ended" to the channel too, and nothing else."""
+    """Quiet is the card alone; loud tells "live", "error" and "ended" to the channel too, and nothing else."""
     await story.follow(MEETING, "quiet")
     await story.follow(MEETING, "loud", channel=EVENTS)
     story.world.kit.start(MEETING)
     await story.until_told(MEETING, "starting", channel=EVENTS)
     story.world.kit.go_live(MEETING)
     await story.until_told(MEETING, "starting", "live", channel=EVENTS)
+    story.world.kit.fail(MEETING, "The encoder sends no video")
+    await story.until_told(MEETING, "starting", "live", "errored", channel=EVENTS)
     story.world.kit.end(MEETING)
-    loud = await story.until_told(MEETING, "starting", "live", "ended", channel=EVENTS)
+    loud = await story.until_told(MEETING, "starting", "live", "errored", "ended", channel=EVENTS)
 
     quiet = await story.until_shown(MEETING, "ended")
     assert story.slack.replies(quiet) == []
-    assert [reply.is_broadcast for reply in story.slack.replies(loud)] == [False, True, True]
+    assert [reply.is_broadcast for reply in story.slack.replies(loud)] == [False, True, True, True]
 
 
 async def test_nobody_is_mentioned(story: Story) -> None:

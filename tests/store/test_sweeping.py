@@ -1,5 +1,7 @@
 """What a list says of many meetings at once."""
 
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -150,6 +152,37 @@ async def test_what_fails(store: Store, clock: Clock) -> None:
 
     assert await settle(store) == 0
     assert await settle_resting(store) == 0
+
+
+@dataclass(frozen=True)
+class Told(Episode):
+    """An episode of which something was announced."""
+
+    told: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "told": self.told}
+
+
+@pytest.mark.parametrize(
+    ("phase", "told", "settled"),
+    [
+        ("live", "live", 1),
+        ("live", "back", 1),
+        ("live", "errored", 0),
+        ("live", None, 1),
+        ("errored", "errored", 1),
+        ("errored", "live", 0),
+        ("errored", None, 0),
+        ("starting", "starting", 1),
+    ],
+)
+async def test_what_is_to_be_announced_if_it_lasts(store: Store, phase: str, told: str | None, settled: int) -> None:
+    """The check that announces an error, or the return from one, is not put off by a list that confirms it."""
+    await follow(store)
+    await store.tracking.record(await look(store), Told(phase=phase, told=told), look_in=15)
+
+    assert await settle(store, phase) == settled
 
 
 async def test_another_phase(store: Store) -> None:
