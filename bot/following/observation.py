@@ -54,5 +54,6 @@ def observation_of(lookup: Lookup) -> Sighting:
 
 def _session_of_this_run(lookup: Lookup) -> Session | None:
     """A session that has stopped, of a livestream that is live, is still that of the run before."""
-    stopped = lookup.session is not None and lookup.session.stopped_time is not None
-    return None if stopped and lookup.status is Status.LIVE else lookup.session
+    session = lookup.believable_session
+    stopped = session is not None and session.stopped_time is not None
+    return None if stopped and lookup.status is Status.LIVE else session

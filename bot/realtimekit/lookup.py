@@ -41,8 +41,14 @@ class Lookup:
     @property
     def live_since(self) -> datetime | None:
         """When this run went on air. Known from its session only: a livestream is used again by the next run."""
-        on_air = self.session is not None and self.session.stopped_time is None and self.status is Status.LIVE
-        return self.session.started_time if on_air and self.session else None
+        session = self.believable_session
+        on_air = session is not None and session.stopped_time is None and self.status is Status.LIVE
+        return session.started_time if on_air and session else None
+
+    @property
+    def believable_session(self) -> Session | None:
+        """The session, without times that cannot be true."""
+        return self.session.as_of(self.checked_at) if self.session else None
 
     @property
     def playback_url(self) -> str | None:

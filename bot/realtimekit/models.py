@@ -7,6 +7,7 @@ is taken out.
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -20,6 +21,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 _LONGEST_TEXT = 1_000
 _LONGEST_ADDRESS = 2_000
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""Earlier times are absent values in disguise: year 1, the epoch, 1900."""
+_NOT_A_TEXT = frozenset({"null", "undefined", "nan", "<nil>", "<null>", "(null)", "[object object]"})
+_NOT_A_REASON = _NOT_A_TEXT | {"none", "nil", "n/a", "na", "-", "--"}
+_NIL_UUID = UUID(int=0)
+_DROPPED = re.compile(r"[\u202a-\u202e\u2066-\u2069\ufeff]")
+"""Marks that turn the direction of text; control characters besides, of which those for space become one."""
 _INGEST_ADDRESS = re.compile(r"\b(?:rtmps?|rtsps?|srt|whip)://\S+", re.IGNORECASE)
 
 
@@ -47,21 +55,47 @@ def without_secrets(text: str) -> str:
     return _INGEST_ADDRESS.sub("[ingest address]", text.encode("utf-8", "replace").decode())
 
 
+def without_control_characters(text: str) -> str:
+    """Return the text as one line, without characters that a terminal, a database or Slack would act on."""
+    spaced = "".join(" " if c.isspace() else c for c in _DROPPED.sub("", text))
+    return "".join(c for c in spaced if unicodedata.category(c) != "Cc")
+
+
 def _text(value: Any) -> str | None:
-    if not isinstance(value, str) or not any(c.isprintable() and not c.isspace() for c in value):
+    """Read a text; None for what only stands for an absent one."""
+    if not isinstance(value, str):
         return None
-    return without_secrets(value)[:_LONGEST_TEXT]
+    text = without_control_characters(value).strip()
+    if text.lower() in _NOT_A_TEXT or not any(c.isprintable() and not c.isspace() for c in text):
+        return None
+    return without_secrets(text)[:_LONGEST_TEXT]
+
+
+def _reason(value: Any) -> str | None:
+    """Read the reason of an error, which is never just a word for "none"."""
+    text = _text(value)
+    return None if text is None or text.lower() in _NOT_A_REASON else text
+
+
+def _id(value: Any) -> str | None:
+    """Read an ID; the nil UUID is none."""
+    text = _text(value)
+    try:
+        return None if text is None or UUID(text) == _NIL_UUID else text
+    except ValueError:
+        return text
 
 
 def _moment(value: Any) -> datetime | None:
-    """Times only decorate an answer, so one that cannot be read is left out instead of failing the whole."""
+    """Read a time. It only decorates an answer, so one that cannot be true is left out instead of failing the whole."""
     if not isinstance(value, str):
         return None
     try:
         moment = datetime.fromisoformat(value)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return moment if moment >= _EARLIEST else None
 
 
 def _yes_or_no(value: Any) -> bool | None:
@@ -76,7 +110,7 @@ def _web_address(value: Any) -> str | None:
         return None
     try:
         parts = urlsplit(value)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname)
+        known = parts.scheme in ("http", "https") and (parts.hostname or "") not in ("", *_NOT_A_TEXT)
     except ValueError:
         return None
     return value if known else None
@@ -86,6 +120,8 @@ def _is_plain(address: str) -> bool:
     return address.isascii() and address.isprintable() and not any(c in ' <>|"' for c in address)
 
 
+Id = Annotated[str | None, BeforeValidator(_id)]
+Reason = Annotated[str | None, BeforeValidator(_reason)]
 Text = Annotated[str | None, BeforeValidator(_text)]
 Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 YesOrNo = Annotated[bool | None, BeforeValidator(_yes_or_no)]
@@ -99,11 +135,11 @@ class _Answer(BaseModel):
 class Livestream(_Answer):
     """A meeting's livestream. Its id and playback URL may be reused by the meeting's next run."""
 
-    id: Text = None
+    id: Id = None
     name: Text = None
     raw_status: Annotated[Text, Field(alias="status")] = None
     """The word as Cloudflare sent it."""
-    meeting_id: Text = None
+    meeting_id: Id = None
     playback_url: WebAddress = None
     disabled: YesOrNo = None
     created_at: Moment = None
@@ -135,9 +171,17 @@ class Meeting(_Answer):
 class Session(_Answer):
     """One run of a livestream, from going on air to going off."""
 
-    err_message: Text = None
+    err_message: Reason = None
     started_time: Moment = None
     stopped_time: Moment = None
+
+    def as_of(self, checked_at: datetime) -> "Session":
+        """Return the session without times that cannot be true: a start or a stop to come, a stop before the start."""
+        started = self.started_time if self.started_time and self.started_time <= checked_at else None
+        stopped = self.stopped_time if self.stopped_time and self.stopped_time <= checked_at else None
+        if started is not None and stopped is not None and stopped < started:
+            stopped = None
+        return self.model_copy(update={"started_time": started, "stopped_time": stopped})
 
 
 class NotLive(_Answer):

@@ -23,8 +23,8 @@ from bot.sandbox.realtimekit import Fault, Shape, seeds
 from bot.sandbox.realtimekit import RealtimeKit as Cloudflare
 from bot.serving import listen, serving
 
-NOW = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
 STARTED = datetime(2026, 6, 3, 9, 35, tzinfo=UTC)
+NOW = datetime(2100, 6, 3, 10, 0, tzinfo=UTC)
 NO_SUCH_MEETING = UUID("00000000-0000-4000-8000-000000000000")
 PLAYBACK = "https://example.com/live.m3u8"
 
@@ -297,6 +297,9 @@ def test_nothing_to_play() -> None:
         ("LIVE", {"started_time": STARTED.isoformat(), "stopped_time": NOW.isoformat()}, None),
         ("LIVE", {"started_time": None}, None),
         ("LIVE", None, None),
+        ("LIVE", {"started_time": "0001-01-01T00:00:00Z"}, None),
+        ("LIVE", {"started_time": "2100-06-03T10:00:01Z"}, None),
+        ("LIVE", {"started_time": STARTED.isoformat(), "stopped_time": "0001-01-01T00:00:00Z"}, STARTED),
         ("ERRORED", {"started_time": STARTED.isoformat()}, None),
         ("OFFLINE", {"started_time": STARTED.isoformat()}, None),
     ],

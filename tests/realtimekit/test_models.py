@@ -76,6 +76,11 @@ def test_disabled(sent: Any, disabled: bool | None) -> None:
         ("2026-06-03T12:00:00+02:00", datetime(2026, 6, 3, 10, tzinfo=UTC)),
         ("2026-06-03T10:00:00", datetime(2026, 6, 3, 10, tzinfo=UTC)),
         ("0001-01-01T00:00:00+14:00", None),
+        ("0001-01-01T00:00:00Z", None),
+        ("0000-00-00T00:00:00Z", None),
+        ("1900-01-01T00:00:00Z", None),
+        ("1970-01-01T00:00:00.000Z", None),
+        ("1970-01-01T01:00:00+01:00", None),
         ("9999-12-31T23:59:59-14:00", None),
         ("yesterday", None),
         ("", None),
@@ -104,6 +109,8 @@ def test_playback_url(address: str) -> None:
 @pytest.mark.parametrize(
     "sent",
     [
+        "https://undefined/manifest/video.m3u8",
+        "https://null/video.m3u8",
         "javascript:alert(1)",
         "data:text/html,x",
         "rtmps://ingest.example.com/live",
@@ -128,10 +135,69 @@ def test_no_playback_url(sent: Any) -> None:
     assert livestream(playback_url=sent).playback_url is None
 
 
-@pytest.mark.parametrize("sent", ["", "  ", "\n\t", "\u200b", "\ud800", None, 7, ["x"]])
+@pytest.mark.parametrize(
+    "sent",
+    ["", "  ", "\n\t", "\u200b", "\ud800", "\0", "null", "undefined", "<nil>", "NaN", None, 7, ["x"]],
+)
 def test_no_text(sent: Any) -> None:
     """A text without a character to see is none."""
     assert livestream(name=sent).name is None
+
+
+@pytest.mark.parametrize("sent", ["", "none", "None", "N/A", "-", "null", "\0"])
+def test_a_word_for_no_reason_is_no_reason(sent: str) -> None:
+    assert Session.model_validate({"err_message": sent}).err_message is None
+
+
+def test_a_meeting_may_be_called_what_is_no_reason() -> None:
+    assert Meeting.model_validate({"id": MEETING_ID, "title": "None"}).title == "None"
+
+
+def test_the_nil_uuid_is_no_id() -> None:
+    nil = "00000000-0000-0000-0000-000000000000"
+
+    assert livestream(id=nil, meeting_id=nil) == livestream()
+
+
+def test_control_characters_are_dropped_from_every_text() -> None:
+    """PostgreSQL does not store a NUL, a terminal obeys an escape sequence, and some turn the text around."""
+    sent = "All\0 \x1b[2Jhands\u202e\x9b\x7f,\r\npart\ttwo\u2028now"
+    read = "All [2Jhands,  part two now"
+
+    assert livestream(id=sent, name=sent, status=sent, meeting_id=sent) == livestream(
+        id=read, name=read, status=read, meeting_id=read
+    )
+    assert livestream(name=sent).name == read
+    assert Meeting.model_validate({"id": MEETING_ID, "title": sent}).title == read
+    assert Session.model_validate({"err_message": sent}).err_message == read
+
+
+def test_an_ingest_address_is_taken_out_whatever_is_hidden_in_it() -> None:
+    assert without_secrets(livestream(name="rtm\0ps://ingest.example.com/live/key").name or "") == "[ingest address]"
+
+
+NOON = datetime(2026, 6, 3, 12, tzinfo=UTC)
+BEFORE, AFTER = "2026-06-03T11:00:00Z", "2026-06-03T12:00:01Z"
+
+
+@pytest.mark.parametrize(
+    ("started", "stopped", "known"),
+    [
+        (BEFORE, None, (True, False)),
+        (BEFORE, "2026-06-03T11:30:00Z", (True, True)),
+        (BEFORE, "2026-06-03T10:30:00Z", (True, False)),
+        (BEFORE, "0001-01-01T00:00:00Z", (True, False)),
+        (BEFORE, AFTER, (True, False)),
+        (AFTER, None, (False, False)),
+        (AFTER, BEFORE, (False, True)),
+        ("1970-01-01T00:00:00Z", None, (False, False)),
+    ],
+)
+def test_times_that_cannot_be_true_are_absent(started: str, stopped: str | None, known: tuple[bool, bool]) -> None:
+    """A start or a stop to come, and a stop before the start."""
+    session = Session.model_validate({"started_time": started, "stopped_time": stopped}).as_of(NOON)
+
+    assert (session.started_time is not None, session.stopped_time is not None) == known
 
 
 def test_long_text() -> None:

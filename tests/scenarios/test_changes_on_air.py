@@ -2,7 +2,9 @@
 
 import re
 
-from bot.sandbox.realtimekit import Shape, seeds
+import pytest
+
+from bot.sandbox.realtimekit import ZERO_TIME, Shape, seeds
 from bot.sandbox.slack import Message
 from tests.scenarios.story import Story, told, until
 
@@ -85,3 +87,30 @@ async def test_two_livestreams_that_take_turns(story: Story) -> None:
 
     assert len(shown) <= 2
     assert told(story.slack, card) == []
+
+
+@pytest.mark.parametrize("start", [ZERO_TIME, 4_000_000_000.0])
+async def test_a_start_that_cannot_be_true(story: Story, start: float) -> None:
+    """Neither the year 1 nor a time to come is shown, tells sessions apart, or counts in the duration."""
+    story.world.kit.change_session(MEETING, started_time=start)
+    answer = await story.world.ask(MEETING)
+    assert "since" not in answer.text
+    card = await story.follow(MEETING)
+    await story.pass_time(120)
+    story.world.kit.end(MEETING)
+    await story.until_told(MEETING, "ended")
+
+    ended = (await story.until_shown(MEETING, "ended")).text + story.slack.replies(card)[0].text
+    assert "hours" not in ended
+    assert re.search(r"for \d+ (seconds|minutes?)", ended)
+
+
+async def test_a_title_and_a_reason_with_control_characters(story: Story) -> None:
+    """They are followed, shown and recorded like any other."""
+    story.world.kit.change(MEETING, title="Launch\0 \x1b[31mkeynote")
+    await story.follow(MEETING)
+    story.world.kit.fail(MEETING, "No\0 video")
+    await story.until_told(MEETING, "errored")
+
+    card = await until_the_card_has(story, "No video")
+    assert "Launch [31mkeynote" in card.text
