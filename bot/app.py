@@ -111,7 +111,7 @@ async def running(
         await stack.enter_async_context(engine.running())
         work = Work(metrics)
         stack.push_async_callback(work.drain, DRAIN_SECONDS)
-        identity = Identity(client)
+        identity = Identity(client, sleep=wall.sleep)
         services = Services(
             look_up=_measured_look_up(kit, metrics, wall),
             replies=Replies(session, client, metrics),
@@ -199,11 +199,10 @@ def _socket_mode(
 
 
 async def _introduce(identity: Identity, stack: contextlib.AsyncExitStack) -> None:
-    """Learn who the bot is; where Slack is out of reach, go on learning in the background."""
-    if await identity.learn():
-        return
-    learning = asyncio.create_task(identity.learn_in_time(), name="identity")
-    stack.callback(learning.cancel)
+    """Learn who the bot is, at once or, where Slack is out of reach, in the background; then keep checking."""
+    await identity.learn()
+    keeping = asyncio.create_task(identity.keep(), name="identity")
+    stack.callback(keeping.cancel)
 
 
 def _counted(metrics: Metrics, allowance: Allowance) -> OnCall:
@@ -234,7 +233,7 @@ def _measured_look_up(kit: RealtimeKit, metrics: Metrics, clock: Clock) -> Calla
 
 
 async def _unknown(identity: Identity) -> str | None:
-    return None if identity.known else "Slack has not confirmed the bot token yet."
+    return identity.problem or (None if identity.known else "Slack has not confirmed the bot token yet.")
 
 
 async def _disconnected(socket_mode: SocketMode) -> str | None:

@@ -26,8 +26,10 @@ from bot.metrics import Metrics
 from bot.realtimekit.webhook import KeyUnreachable, WebhookKey, open_key_http
 from bot.realtimekit.webhooks import Webhook
 from bot.serving import listen
-from bot.slack.client import TRANSPORT_ERRORS, error_code, open_session
-from bot.slack.identity import PASSING_ERRORS
+from bot.slack.access import remedy
+from bot.slack.client import TRANSPORT_ERRORS, open_session
+from bot.slack.errors import error_code
+from bot.slack.identity import is_final
 from bot.slack.manifest import bot_scopes
 from bot.slack.mrkdwn import plain
 from bot.store.inspecting import inspect
@@ -143,12 +145,8 @@ async def _bot_token(client: AsyncWebClient) -> Finding:
     try:
         response = await client.auth_test()
     except SlackApiError as error:
-        return _refused(
-            subject,
-            error_code(error),
-            "Copy the Bot User OAuth Token again from the app's page, OAuth & Permissions, and install the app there "
-            "if that is not done yet.",
-        )
+        code = error_code(error)
+        return _refused(subject, code, remedy(code))
     except TRANSPORT_ERRORS as error:
         return _out_of_reach(subject, error)
     missing = sorted(bot_scopes() - _scopes(response.headers))
@@ -184,7 +182,7 @@ async def _app_token(client: AsyncWebClient, app_token: str) -> Finding:
 
 
 def _refused(subject: str, code: str, remedy: str) -> Finding:
-    if code in PASSING_ERRORS:
+    if not is_final(code):
         return Finding(subject, False, f"Slack cannot say now whether it is right ({code}). Try again in a minute.")
     return Finding(subject, False, f"Slack refuses it ({code}). {remedy}")
 

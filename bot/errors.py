@@ -14,6 +14,8 @@
     │   ├── ChannelArchived    nobody can post in it
     │   ├── SlackBusy          it told us to wait
     │   ├── SlackSilent        it did not say whether it did
+    │   ├── SlackUnreachable   it could not be connected to
+    │   ├── SlackNotAuthorised it refuses our token, or what the token may do
     │   └── SlackRefuses       it will not, for another reason
     ├── StoreUnreachable       the database did not do what it was asked
     ├── FollowError            what a channel follows stays as it is:
@@ -136,6 +138,21 @@ class SlackSilent(SlackError):
     """Slack did not say whether it did what it was asked."""
 
     user_message = "Slack didn't confirm that this worked. Check the channel before you try again."
+
+
+class SlackUnreachable(SlackError):
+    """No connection to Slack could be opened."""
+
+    user_message = "I can't reach Slack to post here, so nothing was posted. Try again in a minute."
+
+
+class SlackNotAuthorised(SlackError):
+    """Slack refuses the bot token, or what the token may do."""
+
+    user_message = (
+        "Slack refuses this bot's access, so I can't post or update anything. Whoever runs this bot can find out why "
+        "with `livestream-bot doctor`."
+    )
 
 
 class SlackRefuses(SlackError):

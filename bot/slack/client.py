@@ -1,19 +1,40 @@
 """The one connection pool to Slack, and the Web API client on it."""
 
+import re
 from typing import Any
 
 import aiohttp
+import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.metrics import Metrics
+from bot.slack.access import Access
+from bot.slack.errors import (
+    ContentRefused,
+    NotSent,
+    Refused,
+    SlackRateLimited,
+    Unconfirmed,
+    Undelivered,
+    error_code,
+    kind_of,
+    undelivered,
+)
+from bot.slack.messages import Message
 
 SECONDS = 10
-RATE_LIMITED = ("ratelimited", "rate_limited")
-OUTAGES = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
-"""Slack's own failures; it says of them that what was asked for may have happened nevertheless."""
+MAX_PLAIN_TEXT = 3_000
+"""Of a text that Slack calls too long; it documents 4,000 characters for an edit, and counts them in its own way."""
 TRANSPORT_ERRORS = (aiohttp.ClientError, TimeoutError)
+NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""Of these, those where no connection was opened, so that nothing was sent."""
+
+_WITH_APP_TOKEN = frozenset({"apps.connections.open"})
+_TS = re.compile(r"\d{1,20}\.\d{1,20}", re.ASCII)
+
+log = structlog.get_logger(__name__)
 
 
 def open_session(proxy: str | None = None) -> aiohttp.ClientSession:
@@ -32,10 +53,19 @@ class SlackClient(AsyncWebClient):
     twice.
     """
 
-    def __init__(self, *, token: str, base_url: str, session: aiohttp.ClientSession, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        *,
+        token: str,
+        base_url: str,
+        session: aiohttp.ClientSession,
+        metrics: Metrics,
+        access: Access | None = None,
+    ) -> None:
         super().__init__(token=token, base_url=base_url, session=session, timeout=SECONDS, retry_handlers=[])
         # The session has the proxy. slack_sdk takes one out of the environment, for addresses of this machine, too.
         self.proxy = None
+        self.access = access or Access()
         self._metrics = metrics
 
     async def api_call(self, api_method: str, **kwargs: Any) -> AsyncSlackResponse:
@@ -45,12 +75,45 @@ class SlackClient(AsyncWebClient):
         try:
             response = await self._understood(api_method, **kwargs)
             outcome = "ok"
+            if api_method not in _WITH_APP_TOKEN:
+                self.access.note_success(api_method)
             return response
         except SlackApiError as error:
-            outcome = "ratelimited" if error_code(error) in RATE_LIMITED else "refused"
+            code = error_code(error)
+            outcome = "ratelimited" if kind_of(code) is SlackRateLimited else "refused"
+            if api_method not in _WITH_APP_TOKEN:
+                self.access.note_error(api_method, code)
             raise
         finally:
             self._metrics.slack_call(api_method, outcome)
+
+    async def write(self, method: str, message: Message, **arguments: Any) -> str:
+        """Post or edit a message, by the method of that name; its ts.
+
+        Where Slack does not accept the blocks, the text is sent without them: it says everything. Raises Undelivered.
+        """
+        try:
+            return await self._write(method, message, arguments)
+        except ContentRefused as error:
+            log.warning("blocks_refused", code=error.code, method=method, channel=arguments.get("channel"))
+            text = message.text if error.code != "msg_too_long" else message.text[:MAX_PLAIN_TEXT]
+        try:
+            return await self._write(method, Message(text), arguments)
+        except ContentRefused as error:
+            raise Refused(error.code) from None
+
+    async def _write(self, method: str, message: Message, arguments: dict[str, Any]) -> str:
+        content = {"text": message.text, "blocks": list(message.blocks)}
+        try:
+            response = await self.api_call(method, json={**arguments, **content})
+        except SlackApiError as error:
+            raise undelivered(error) from None
+        except TRANSPORT_ERRORS as error:
+            raise lost(error) from None
+        ts = str(response.get("ts") or response.get("message_ts"))
+        if not _TS.fullmatch(ts):
+            raise Unconfirmed("answer_without_ts")
+        return ts
 
     async def _understood(self, api_method: str, **kwargs: Any) -> AsyncSlackResponse:
         try:
@@ -64,12 +127,6 @@ class SlackClient(AsyncWebClient):
             raise aiohttp.ClientPayloadError(f"{api_method}: no JSON object") from None
 
 
-def error_code(error: SlackApiError) -> str:
-    """Slack's word for what went wrong, such as `not_in_channel`."""
-    response = error.response
-    if not isinstance(response, AsyncSlackResponse):  # slack_sdk puts aiohttp's own there when the JSON is broken
-        return "unreadable"
-    code = response.data.get("error") if isinstance(response.data, dict) else None
-    if isinstance(code, str) and code.isascii() and code.isidentifier() and len(code) <= 80:
-        return code
-    return "ratelimited" if response.status_code == 429 else "unreadable"
+def lost(error: Exception) -> Undelivered:
+    """Return what a transport error says about the call."""
+    return (NotSent if isinstance(error, NOT_CONNECTED) else Unconfirmed)(type(error).__name__)

@@ -1,18 +1,23 @@
 """Who the bot is in its workspace."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import structlog
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ConfigurationError
-from bot.slack.client import OUTAGES, RATE_LIMITED, TRANSPORT_ERRORS, error_code
+from bot.slack.access import remedy
+from bot.slack.client import TRANSPORT_ERRORS, SlackClient
+from bot.slack.errors import TRANSIENT_TOKEN_CODES, error_code, is_about_token
 
+CHECK_SECONDS = 300.0
+"""How often Slack is asked whether it still accepts the token, which may be revoked while nothing is posted."""
+RECHECK_SECONDS = 30.0
+"""The same while it does not."""
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
-PASSING_ERRORS = frozenset({*RATE_LIMITED, *OUTAGES, "team_added_to_org", "unreadable"})
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +25,7 @@ log = structlog.get_logger(__name__)
 class Identity:
     """Learned from Slack once at the start, so that no request waits for it."""
 
-    def __init__(self, client: AsyncWebClient, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(self, client: SlackClient, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._client = client
         self._sleep = sleep
         self._result: AuthorizeResult | None = None
@@ -29,6 +34,11 @@ class Identity:
     def known(self) -> bool:
         """Whether Slack has confirmed the bot token."""
         return self._result is not None
+
+    @property
+    def problem(self) -> str | None:
+        """A sentence while Slack refuses the bot token, or what it may do."""
+        return self._client.access.sentence()
 
     @property
     def authorization(self) -> AuthorizeResult:
@@ -46,8 +56,8 @@ class Identity:
             response = await self._client.auth_test()
         except SlackApiError as error:
             code = error_code(error)
-            if code not in PASSING_ERRORS:
-                raise ConfigurationError([f"SLACK_BOT_TOKEN is refused by Slack ({code}). {_REMEDY}"]) from None
+            if is_final(code):
+                raise ConfigurationError([f"SLACK_BOT_TOKEN is refused by Slack ({code}). {remedy(code)}"]) from None
             log.warning("identity_unknown", why=code)
             return False
         except TRANSPORT_ERRORS as error:
@@ -64,14 +74,34 @@ class Identity:
         return True
 
     async def learn_in_time(self) -> None:
-        """Ask until Slack says it; a refusal by then is logged, and the bot stays not ready."""
-        wait = _FIRST_WAIT
-        try:
-            while not await self.learn():
-                await self._sleep(wait)
-                wait = min(wait * 2, _LONGEST_WAIT)
-        except ConfigurationError as refusal:
-            log.warning("token_refused", why=refusal.mistakes[0])
+        """Ask until Slack says it. A refusal is logged, and the bot stays not ready until Slack accepts the token."""
+        wait, refusal = _FIRST_WAIT, ""
+        while not self.known:
+            try:
+                if await self.learn():
+                    return
+            except ConfigurationError as error:
+                if error.detail != refusal:
+                    log.warning("token_refused", why=error.detail)
+                wait, refusal = _LONGEST_WAIT, error.detail
+            await self._sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT)
+
+    async def keep(self) -> None:
+        """Learn it, and then check now and then whether Slack still accepts the token, until it is cancelled."""
+        await self.learn_in_time()
+        waited = 0.0
+        while True:
+            await self._sleep(RECHECK_SECONDS)
+            waited += RECHECK_SECONDS
+            if self._client.access.problem is None and waited < CHECK_SECONDS:
+                continue
+            waited = 0.0
+            # What Slack says of the token the client has noted.
+            with contextlib.suppress(ConfigurationError):
+                await self.learn()
 
 
-_REMEDY = "Copy the Bot User OAuth Token again from the app's page, OAuth & Permissions."
+def is_final(code: str) -> bool:
+    """Return whether Slack says with this code that a token has to be replaced, or may not do enough."""
+    return is_about_token(code) and code not in TRANSIENT_TOKEN_CODES

@@ -6,12 +6,29 @@ from typing import Any
 
 import aiohttp
 import structlog
-from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import CannotPost, ChannelArchived, NotInvitable, SlackBusy, SlackError, SlackRefuses, SlackSilent
+from bot.errors import (
+    CannotPost,
+    ChannelArchived,
+    NotInvitable,
+    SlackBusy,
+    SlackError,
+    SlackNotAuthorised,
+    SlackRefuses,
+    SlackSilent,
+    SlackUnreachable,
+)
 from bot.metrics import Metrics
-from bot.slack.client import OUTAGES, RATE_LIMITED, TRANSPORT_ERRORS, error_code
+from bot.slack.client import TRANSPORT_ERRORS, SlackClient
+from bot.slack.errors import (
+    NotSent,
+    SlackRateLimited,
+    TokenRefused,
+    Unconfirmed,
+    Undelivered,
+    kind_of,
+    retry_after,
+)
 from bot.slack.messages import Message
 from bot.slack.requests import Request
 
@@ -27,7 +44,7 @@ class Replies:
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        client: AsyncWebClient,
+        client: SlackClient,
         metrics: Metrics,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -57,36 +74,32 @@ class Replies:
 
     async def edit(self, channel_id: str, ts: str, message: Message) -> None:
         """Change a message of ours that all in the channel see. Raises as `post` does."""
-        await self._write(self._client.chat_update, channel=channel_id, ts=ts, **_content(message))
+        await self._write("chat.update", message, channel=channel_id, ts=ts)
 
     async def post(self, channel_id: str, message: Message, *, client_msg_id: str) -> None:
         """Post for all in the channel to see.
 
         The id names this one post: where Slack honours it, the same post sent twice appears once. Raises CannotPost,
-        ChannelArchived, SlackBusy, SlackSilent or SlackRefuses.
+        NotInvitable, ChannelArchived, SlackBusy, SlackSilent, SlackUnreachable, SlackNotAuthorised or SlackRefuses.
         """
-        call = self._client.chat_postMessage
         await self._write(
-            call, channel=channel_id, client_msg_id=client_msg_id, unfurl_links=False, **_content(message)
+            "chat.postMessage", message, channel=channel_id, client_msg_id=client_msg_id, unfurl_links=False
         )
 
-    async def _write(self, call: Any, **arguments: Any) -> None:
+    async def _write(self, method: str, message: Message, **arguments: Any) -> None:
         try:
-            await self._with_patience(call, **arguments)
-        except SlackApiError as error:
-            raise refusal(error_code(error), arguments["channel"]) from None
-        except TRANSPORT_ERRORS as error:
-            raise SlackSilent(detail=type(error).__name__) from None
+            await self._with_patience(method, message, **arguments)
+        except Undelivered as error:
+            raise _refusal(type(error), error.code, arguments["channel"]) from None
 
-    async def _with_patience(self, call: Any, **arguments: Any) -> None:
+    async def _with_patience(self, method: str, message: Message, **arguments: Any) -> None:
         try:
-            await call(**arguments)
-        except SlackApiError as error:
-            wait = _retry_after(error.response.headers) if error.response.status_code == 429 else None
-            if wait is None or wait > LONGEST_WAIT:
+            await self._client.write(method, message, **arguments)
+        except SlackRateLimited as error:
+            if error.seconds is None or error.seconds > LONGEST_WAIT:
                 raise
-            await self._sleep(wait)
-            await call(**arguments)
+            await self._sleep(error.seconds)
+            await self._client.write(method, message, **arguments)
 
     async def _by_response_url(self, url: str, payload: dict[str, Any]) -> bool:
         outcome = await self._post_once(url, payload)
@@ -111,16 +124,9 @@ class Replies:
 
     async def _as_ephemeral(self, request: Request, message: Message) -> None:
         try:
-            await self._with_patience(
-                self._client.chat_postEphemeral,
-                channel=request.channel_id,
-                user=request.user_id,
-                **_content(message),
-            )
-        except SlackApiError as error:
-            log.warning("reply_lost", outcome=error_code(error))
-        except TRANSPORT_ERRORS as error:
-            log.warning("reply_lost", outcome=type(error).__name__)
+            await self._with_patience("chat.postEphemeral", message, channel=request.channel_id, user=request.user_id)
+        except Undelivered as error:
+            log.warning("reply_lost", outcome=error.code)
 
 
 def _content(message: Message) -> dict[str, Any]:
@@ -129,7 +135,7 @@ def _content(message: Message) -> dict[str, Any]:
 
 def _response_url_outcome(status: int, body: str, headers: Any) -> str | float:
     if status == 429:
-        return _retry_after(headers)
+        return retry_after(headers)
     if status == 200:
         return "ok"
     # A word of Slack's own, such as expired_url; the "ok" of somebody else is none.
@@ -142,20 +148,23 @@ def _in_a_word(outcome: str | float) -> str:
     return outcome if outcome == "ok" else "failed"
 
 
-def _retry_after(headers: Any) -> float:
-    value = str(headers.get("Retry-After", ""))
-    return float(value) if value.isascii() and value.isdigit() else LONGEST_WAIT + 1
-
-
 def refusal(code: str, channel_id: str) -> SlackError:
-    """What a person is told when Slack says `code` to a post in this channel."""
+    """Return what a person reads when Slack says `code` to a post in this channel."""
+    return _refusal(kind_of(code), code, channel_id)
+
+
+def _refusal(kind: type[Undelivered], code: str, channel_id: str) -> SlackError:
     if code in _NO_WAY_IN:
         # Nobody can be invited to a direct message, whose ID begins with a D.
         return NotInvitable(detail=code) if channel_id.startswith("D") else CannotPost(detail=code)
     if code in ("is_archived", "is_inactive"):
         return ChannelArchived(detail=code)
-    if code in RATE_LIMITED:
-        return SlackBusy(detail=code)
-    if code in OUTAGES:
-        return SlackSilent(detail=code)
-    return SlackRefuses(detail=code)
+    return next((error for is_kind, error in _ERRORS if issubclass(kind, is_kind)), SlackRefuses)(detail=code)
+
+
+_ERRORS: tuple[tuple[type[Undelivered], type[SlackError]], ...] = (
+    (SlackRateLimited, SlackBusy),
+    (Unconfirmed, SlackSilent),
+    (NotSent, SlackUnreachable),
+    (TokenRefused, SlackNotAuthorised),
+)

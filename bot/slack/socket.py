@@ -22,9 +22,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ConfigurationError
 from bot.slack.bolt import dispatch
-from bot.slack.client import TRANSPORT_ERRORS, error_code
+from bot.slack.client import TRANSPORT_ERRORS
 from bot.slack.connection import Connection, Envelope, NotGreeted
-from bot.slack.identity import PASSING_ERRORS
+from bot.slack.errors import error_code
+from bot.slack.identity import is_final
 
 CONNECT_SECONDS = 10.0
 LINGER_SECONDS = 15.0
@@ -54,7 +55,7 @@ class SocketMode:
         try:
             url = await self._address()
         except SlackApiError as error:
-            if error_code(error) not in PASSING_ERRORS:
+            if is_final(error_code(error)):
                 raise ConfigurationError([_refusal(error)]) from None
             log.warning("socket_not_open_yet", why=error_code(error))
         except TRANSPORT_ERRORS as error:
@@ -100,7 +101,7 @@ class SocketMode:
                 connection = await Connection.open(self._session, url or await self._address(), self._take)
         except SlackApiError as error:
             why = error_code(error)
-            log.warning("socket_not_connected", why=why if why in PASSING_ERRORS else _refusal(error))
+            log.warning("socket_not_connected", why=_refusal(error) if is_final(why) else why)
         except NotGreeted as error:
             log.warning("socket_not_connected", why=str(error) or "not greeted")
         except TRANSPORT_ERRORS as error:

@@ -155,7 +155,7 @@ async def test_a_card_that_cannot_be_edited_now(stage: Stage, failure: str) -> N
     if failure == "busy":
         stage.slack.rate_limit_next("chat.update", retry_after=40)
     else:
-        stage.slack.refuse_next("chat.update", "edit_window_closed")
+        stage.slack.refuse_next("chat.update", "update_failed")
 
     assert await stage.work() == [LATER]
 

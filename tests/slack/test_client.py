@@ -14,7 +14,8 @@ from bot.metrics import Metrics
 from bot.sandbox.clock import Clock
 from bot.sandbox.slack import EVENTS, Fault, Slack
 from bot.serving import listen, url_of
-from bot.slack.client import TRANSPORT_ERRORS, SlackClient, error_code, open_session
+from bot.slack.client import TRANSPORT_ERRORS, SlackClient, open_session
+from bot.slack.errors import error_code
 from tests.conftest import World
 
 

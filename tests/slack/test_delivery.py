@@ -17,6 +17,7 @@ from bot.slack import messages
 from bot.slack.blocks import section
 from bot.slack.client import SlackClient, open_session
 from bot.slack.delivery import Deleted, Delivery, Later, MessageGone, Refused
+from bot.slack.errors import TokenRefused
 from bot.slack.pacing import Pacing, Rate
 
 HELLO = messages.Message("Hello there", (section("*Hello* there"),))
@@ -106,7 +107,10 @@ async def test_edit(slack: Slack, delivery: Delivery, metrics: Metrics) -> None:
     assert counted(metrics)["edit", "sent"] == 1
 
 
-@pytest.mark.parametrize("code", ["not_in_channel", "is_archived", "restricted_action"])
+@pytest.mark.parametrize(
+    "code",
+    ["not_in_channel", "is_archived", "restricted_action", "channel_is_limited_access", "slack_connect_x_blocked"],
+)
 async def test_refused(slack: Slack, delivery: Delivery, metrics: Metrics, code: str) -> None:
     """What Slack will not do however often it is asked is told with Slack's word."""
     slack.refuse_next("chat.postMessage", code)
@@ -213,8 +217,8 @@ async def test_unconfirmed(slack: Slack, delivery: Delivery, metrics: Metrics) -
     assert counted(metrics) == {("post", "unconfirmed"): 1, ("post", "sent"): 1}
 
 
-@pytest.mark.parametrize("code", ["internal_error", "invalid_auth", "a_word_of_tomorrow"])
-async def test_any_other_word(slack: Slack, delivery: Delivery, code: str) -> None:
+@pytest.mark.parametrize("code", ["internal_error", "missing_scope", "update_failed", "a_word_of_tomorrow"])
+async def test_a_code_that_may_pass_is_tried_again(slack: Slack, delivery: Delivery, code: str) -> None:
     """Nothing is given up for a word that is not known to be final."""
     slack.refuse_next("chat.postMessage", code)
 
@@ -236,14 +240,51 @@ async def test_blocks_that_slack_does_not_take(slack: Slack, delivery: Delivery,
     assert counted(metrics) == {("post", "sent"): 1, ("edit", "sent"): 1}
 
 
-async def test_a_message_that_slack_does_not_take(slack: Slack, delivery: Delivery, metrics: Metrics) -> None:
-    """If it is not even taken without them, it is tried again later."""
-    slack.refuse_next("chat.postMessage", "invalid_blocks", times=2)
+@pytest.mark.parametrize("code", ["invalid_blocks", "msg_too_long", "too_many_attachments"])
+async def test_a_message_that_slack_does_not_take(
+    slack: Slack, delivery: Delivery, metrics: Metrics, code: str
+) -> None:
+    """If it is not even accepted without them, that is final."""
+    slack.refuse_next("chat.postMessage", code, times=2)
 
-    with pytest.raises(Later, match="invalid_blocks"):
+    with pytest.raises(Refused, match=code):
         await delivery.post(EVENTS, HELLO, ID)
 
-    assert counted(metrics) == {("post", "waiting"): 1}
+    assert counted(metrics) == {("post", "refused"): 1}
+
+
+async def test_a_text_that_is_too_long_is_cut(slack: Slack, delivery: Delivery) -> None:
+    """Slack counts in its own way: what it calls too long is sent shorter."""
+    slack.refuse_next("chat.postMessage", "msg_too_long")
+
+    await delivery.post(EVENTS, messages.Message("x" * 3_900), ID)
+
+    assert the_message(slack).text == "x" * 3_000
+
+
+async def test_nothing_is_sent_while_slack_refuses_the_token(
+    slack: Slack, delivery: Delivery, client: SlackClient
+) -> None:
+    """One refusal says it for all channels, until Slack accepts the token again."""
+    slack.refuse_next("chat.postMessage", "token_revoked")
+    for channel in (EVENTS, RANDOM, EVENTS):
+        with pytest.raises(TokenRefused, match="token_revoked"):
+            await delivery.post(channel, HELLO, ID)
+    assert len(slack.calls) == 1
+
+    await client.auth_test()
+
+    assert await delivery.post(EVENTS, HELLO, ID)
+
+
+@pytest.mark.parametrize("code", ["edit_window_closed", "cant_update_message"])
+async def test_a_message_that_cannot_be_edited_any_longer(slack: Slack, delivery: Delivery, code: str) -> None:
+    """Another one takes its place."""
+    ts = await delivery.post(EVENTS, HELLO, ID)
+    slack.refuse_next("chat.update", code)
+
+    with pytest.raises(MessageGone, match=code):
+        await delivery.edit(EVENTS, ts, HELLO)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bot.errors import CannotPost, ChannelArchived, SlackBusy, SlackError, SlackRefuses, SlackSilent
+from bot.errors import CannotPost, ChannelArchived, SlackBusy, SlackError, SlackNotAuthorised, SlackRefuses, SlackSilent
 from bot.metrics import Metrics
 from bot.sandbox.clock import Clock
 from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, GENERAL, RANDOM, RESPONSE_URL, Fault, Slack
@@ -249,11 +249,11 @@ async def test_both_asked_to_wait(desk: Desk) -> None:
         (web.Response(status=404, text="no_such_url_" * 20), '"http_404"'),
         (web.Response(status=404, body=b"\xff"), '"http_404"'),
         (web.Response(status=302, headers={"Location": "/elsewhere"}), '"http_302"'),
-        (web.Response(status=429), "6.0"),
-        (web.Response(status=429, headers={"Retry-After": "soon"}), "6.0"),
-        (web.Response(status=429, headers={"Retry-After": "1.5"}), "6.0"),
-        (web.Response(status=429, headers={"Retry-After": "-1"}), "6.0"),
-        (web.Response(status=429, headers={"Retry-After": "²"}), "6.0"),
+        (web.Response(status=429), "30.0"),
+        (web.Response(status=429, headers={"Retry-After": "soon"}), "30.0"),
+        (web.Response(status=429, headers={"Retry-After": "1.5"}), "30.0"),
+        (web.Response(status=429, headers={"Retry-After": "-1"}), "30.0"),
+        (web.Response(status=429, headers={"Retry-After": "²"}), "30.0"),
         (None, '"ServerDisconnectedError"'),
     ],
 )
@@ -368,9 +368,10 @@ async def test_archived(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("code", "error"),
     [
-        ("account_inactive", SlackRefuses),
+        ("account_inactive", SlackNotAuthorised),
+        ("missing_scope", SlackNotAuthorised),
+        ("ekm_access_denied", SlackNotAuthorised),
         ("restricted_action", SlackRefuses),
-        ("msg_too_long", SlackRefuses),
         ("rate_limited", SlackBusy),
         ("internal_error", SlackSilent),
         ("fatal_error", SlackSilent),

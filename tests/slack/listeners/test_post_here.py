@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from bot.errors import CannotPost, ChannelArchived, NotInvitable, SlackBusy, SlackRefuses
+from bot.errors import CannotPost, ChannelArchived, NotInvitable, SlackBusy, SlackNotAuthorised
 from bot.sandbox.realtimekit import Fault, seeds
 from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, RANDOM, Channel, Message
 from bot.slack import cards
@@ -110,7 +110,7 @@ async def test_missing_scope(connected: World) -> None:
     await connected.slack.click(answer, cards.POST_HERE)
     told = await connected.told_beside(answer)
 
-    assert told.text == SlackRefuses().sentence
+    assert told.text == SlackNotAuthorised().sentence
 
 
 async def test_outage(connected: World) -> None:

@@ -1,0 +1,86 @@
+"""Whether Slack accepts the bot token, learned from every call of this process."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from bot.slack.errors import PermissionRefused, is_about_token, kind_of
+
+FORGET_AFTER_SECONDS = 3600.0
+"""A permission that was refused this long ago, and not since, is no longer reported: nothing may need it any longer."""
+
+_COPY = "Copy the Bot User OAuth Token again from the app's page, OAuth & Permissions."
+_REINSTALL = "Install the app again on its page, OAuth & Permissions, and copy the Bot User OAuth Token."
+_REMEDIES = {
+    "access_denied": "A workspace admin can see on the app's page in Slack what it may do.",
+    "accesslimited": "Add this machine's address on the app's page, OAuth & Permissions, Restrict API Token Usage.",
+    "account_inactive": _REINSTALL,
+    "app_access_restricted": "A workspace admin has to approve the app in Slack.",
+    "ekm_access_denied": "A workspace admin has suspended access to messages, and has to restore it.",
+    "enterprise_is_restricted": "An admin of the organization has to allow the app there.",
+    "missing_scope": "Add the manifest's scopes on the app's page, OAuth & Permissions, and reinstall the app.",
+    "org_login_required": "The workspace is moving to an organization; wait until that is finished.",
+    "team_access_not_granted": "An admin of the organization has to grant the app access to this workspace.",
+    "team_added_to_org": "The workspace is moving to an organization; wait until that is finished.",
+    "token_expired": "Token rotation has to be off: make a new token on the app's page, OAuth & Permissions.",
+    "token_revoked": _REINSTALL,
+    "two_factor_setup_required": "The account that installed the app has to set up two-factor authentication.",
+}
+
+log = structlog.get_logger(__name__)
+
+
+def remedy(code: str) -> str:
+    """Return what to do where Slack refuses the bot token with this code."""
+    return _REMEDIES.get(code, _COPY)
+
+
+class Access:
+    """What Slack last said about the bot token, and about what the token may do."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._token: str | None = None
+        self._permissions: dict[str, tuple[str, float]] = {}
+        """By method: the code, and when Slack last answered with it."""
+
+    @property
+    def refused_token(self) -> str | None:
+        """Slack's code while it refuses the token in every call, so that no other call is worth making."""
+        return self._token
+
+    @property
+    def problem(self) -> str | None:
+        """Slack's code while it refuses the token, or a permission that the bot needs."""
+        if self._token is not None:
+            return self._token
+        return next((code for code, at in self._permissions.values() if self._now() - at < FORGET_AFTER_SECONDS), None)
+
+    def note_success(self, method: str) -> None:
+        """Note that Slack answered a call: it accepts the token, and the token may do this."""
+        before = self.problem
+        self._token = None
+        self._permissions.pop(method, None)
+        if before is not None and self.problem is None:
+            log.info("slack_access_restored", code=before)
+
+    def note_error(self, method: str, code: str) -> None:
+        """Note that Slack answered a call with an error, which may be about the token."""
+        if not is_about_token(code):
+            return
+        before = self.problem
+        if issubclass(kind_of(code), PermissionRefused):
+            self._permissions[method] = code, self._now()
+        else:
+            self._token = code
+        if before != self.problem:
+            log.error("slack_access_refused", code=code, method=method, remedy=remedy(code))
+
+    def sentence(self) -> str | None:
+        """Return what is wrong and what to do, for whoever runs the bot; None if nothing is."""
+        code = self.problem
+        if code is None:
+            return None
+        what = "the bot token" if code == self._token else "some of the bot's calls"
+        return f"Slack refuses {what} ({code}). {remedy(code)}"

@@ -1,0 +1,86 @@
+"""Each error that Slack documents is in the table once, and says what to do."""
+
+import pytest
+
+from bot.slack.errors import (
+    ContentRefused,
+    Later,
+    MessageGone,
+    PermissionRefused,
+    Refused,
+    SlackRateLimited,
+    TokenRefused,
+    Unconfirmed,
+    Undelivered,
+    Unrecognized,
+    is_about_token,
+    kind_of,
+    retry_after,
+)
+
+DOCUMENTED = {
+    TokenRefused: "invalid_auth not_authed account_inactive token_revoked token_expired org_login_required "
+    "team_added_to_org two_factor_setup_required not_allowed_token_type",
+    PermissionRefused: "missing_scope ekm_access_denied access_denied team_access_not_granted accesslimited "
+    "enterprise_is_restricted",
+    Refused: "channel_not_found not_in_channel is_archived is_inactive channel_is_limited_access restricted_action "
+    "restricted_action_read_only_channel restricted_action_thread_only_channel restricted_action_thread_locked "
+    "restricted_action_non_threadable_channel messages_tab_disabled user_not_found user_not_in_channel no_permission "
+    "as_user_not_supported slack_connect_canvas_sharing_blocked slack_connect_file_link_sharing_blocked "
+    "slack_connect_lists_sharing_blocked team_not_found not_enabled is_bot",
+    MessageGone: "message_not_found thread_not_found cant_update_message edit_window_closed cannot_reply_to_message",
+    ContentRefused: "msg_too_long no_text too_many_attachments too_many_contact_cards invalid_blocks "
+    "invalid_blocks_format msg_blocks_too_long invalid_attachments invalid_arguments block_mismatch "
+    "invalid_metadata_format invalid_metadata_schema metadata_too_large metadata_must_be_sent_from_app "
+    "markdown_text_conflict cant_broadcast_message no_dual_broadcast_content_update view_too_large",
+    SlackRateLimited: "ratelimited rate_limited",
+    Unconfirmed: "internal_error fatal_error service_unavailable request_timeout",
+    Later: "message_limit_exceeded update_failed external_channel_migrating streaming_state_conflict hash_conflict",
+}
+"""By chat.postMessage, chat.update, chat.postEphemeral, views.publish, auth.test; source: slack-ruby/slack-api-ref."""
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(code, kind) for kind, codes in DOCUMENTED.items() for code in codes.split()]
+)
+def test_each_documented_code_has_a_kind(code: str, kind: type[Undelivered]) -> None:
+    """Which decides whether it is the token's, the channel's, the message's or a passing one."""
+    assert kind_of(code) is kind
+
+
+def test_a_code_of_tomorrow_is_transient_at_first() -> None:
+    """And not for ever."""
+    assert kind_of("a_word_of_tomorrow") is Unrecognized
+    assert issubclass(Unrecognized, Later)
+    assert Unrecognized.permanent_after == 3600
+
+
+def test_no_code_has_two_kinds() -> None:
+    """One table, one meaning."""
+    codes = [code for kind in set(map(kind_of, " ".join(DOCUMENTED.values()).split())) for code in kind.codes]
+
+    assert len(codes) == len(set(codes))
+
+
+def test_what_the_token_may_not_do_is_about_the_token() -> None:
+    """What concerns one channel is not."""
+    assert is_about_token("missing_scope")
+    assert is_about_token("invalid_auth")
+    assert not is_about_token("not_in_channel")
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, 30),
+        ({"Retry-After": "soon"}, 30),
+        ({"Retry-After": "-1"}, 30),
+        ({"Retry-After": "²"}, 30),
+        ({"Retry-After": "0"}, 1),
+        ({"Retry-After": "7"}, 7),
+        ({"Retry-After": "86400"}, 1_800),
+    ],
+)
+def test_how_long_to_wait(headers: dict[str, str], seconds: float) -> None:
+    """Half a minute where Slack says nothing that can be understood, and never more than half an hour."""
+    assert retry_after(headers) == seconds
