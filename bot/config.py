@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -164,11 +164,12 @@ class StoreSettings(SettingsSection):
     )
 
     def secrets(self) -> list[str]:
-        """Of the database's address only the password, as it is written there and as it is meant."""
+        """Return of the database's address only the passwords: a file's name would be missing everywhere."""
+        # It needs SQLAlchemy, and `lookup` does not.
+        from bot.store.address import secrets_in  # noqa: PLC0415
+
         address = self.database_url.get_secret_value()
-        found = re.match(r"[^:/]+://[^:@/]*:([^@/]+)@", address)
-        written = {found[1], unquote(found[1])} if found else set()
-        return [*(secret for secret in super().secrets() if secret != address), *sorted(written)]
+        return [*(secret for secret in super().secrets() if secret != address), *secrets_in(address)]
 
 
 class FollowSettings(SettingsSection):

@@ -1,5 +1,8 @@
 """Why a database cannot be used, in a sentence that says what to do."""
 
+import ssl
+
+import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy.engine import URL
 
 from bot.store.address import place
@@ -19,6 +22,8 @@ _SQLITE = {
 }
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _POSTGRESQL = {
+    "08P01": "is behind a pooler such as PgBouncer, which refuses an option in DATABASE_URL; remove `options` from it, "
+    "or add it to the pooler's ignore_startup_parameters",
     "28P01": "refuses the user or the password; check both in DATABASE_URL",
     "28000": "refuses the user, or the way in which it connects; check DATABASE_URL and the server's pg_hba.conf",
     "3D000": "does not exist; create it, or check its name in DATABASE_URL",
@@ -47,8 +52,18 @@ def _why(cause: BaseException) -> str:
     state = getattr(cause, "sqlstate", None)
     if state is not None:
         return _POSTGRESQL.get(state, f"cannot be used (PostgreSQL's error {state})")
-    if isinstance(cause, TypeError):
-        return "cannot be used, because an option at the end of DATABASE_URL is not known; remove it"
+    if isinstance(getattr(cause, "__cause__", None), asyncpg.TargetServerAttributeNotMatched):
+        return "takes no changes; name the primary server in DATABASE_URL"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            "shows a certificate that does not fit its name or that no known authority has signed; check the host, and "
+            "name the file with its authority's certificate with sslrootcert in DATABASE_URL"
+        )
+    if isinstance(cause, ssl.SSLError):
+        return "cannot be connected to by TLS; check sslmode, sslcert and sslkey in DATABASE_URL"
+    # asyncpg has no class for it.
+    if isinstance(cause, ConnectionError) and "rejected SSL upgrade" in str(cause):
+        return "does not speak TLS, which sslmode in DATABASE_URL asks for; turn TLS on there, or remove sslmode"
     if isinstance(cause, TimeoutError):
         return "does not answer; check the host and port in DATABASE_URL, and whether a firewall is in between"
     if isinstance(cause, OSError):
