@@ -148,7 +148,7 @@ async def test_a_server_that_takes_no_changes(front: Front, postgres_database: s
         await inspect(front.url(postgres_database, options))
 
 
-WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), min_size=1, max_size=20)
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=20)
 PASSWORDS = st.one_of(WORDS, st.text("@#/?&=:%+,[] abc0", min_size=4, max_size=24))
 FORMS = (
     "postgresql://bot:{}@db.example.com/live",
