@@ -316,6 +316,13 @@ async def test_no_webhook(doctor: Doctor, world: World) -> None:
     assert webhook.sentence.startswith("None is registered, so changes are found by asking.")
 
 
+async def test_webhook_of_another_program_with_an_odd_address_is_passed_over(doctor: Doctor, world: World) -> None:
+    world.kit.add_webhook("http://[")
+    world.kit.add_webhook(WEBHOOK)
+
+    assert bad(await doctor()) == {}
+
+
 async def test_webhook(doctor: Doctor, world: World) -> None:
     """A webhook that tells of livestreams is told with where it goes."""
     world.kit.add_webhook(WEBHOOK)

@@ -1,10 +1,10 @@
 """The webhooks that are registered with a RealtimeKit app: which there are, and one more or less of them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from bot.errors import Malformed
 from bot.realtimekit.envelope import data_of, list_of
@@ -16,23 +16,34 @@ as INVOKED, and cannot outlast it, so that the other two are worth a look as wel
 _NAME = "livestream-bot"
 
 
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return tuple(word for word in value if isinstance(word, str)) if isinstance(value, list | tuple) else ()
+
+
+def _is_enabled(value: Any) -> bool:
+    return str(value).strip().lower() not in ("false", "0")
+
+
 class Webhook(BaseModel):
-    """One that is registered. Everything but its id may be missing in an answer."""
+    """A registered webhook. Everything but its id may be missing, null or of another type in an answer: one odd webhook
+    must not hide the others."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     id: UUID
-    name: str = ""
-    url: str = ""
-    events: tuple[str, ...] = ()
-    enabled: bool = True
+    name: Annotated[str, BeforeValidator(_text)] = ""
+    url: Annotated[str, BeforeValidator(_text)] = ""
+    events: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
+    enabled: Annotated[bool, BeforeValidator(_is_enabled)] = True
+    """Also True where the answer doesn't say."""
 
     def tells_of_livestreams(self) -> bool:
         """Whether a change of a livestream makes it send anything."""
         return self.enabled and EVENTS[0] in self.events
-
-
-_LIST = TypeAdapter(list[Webhook])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +62,17 @@ class Webhooks:
         self._path = f"{app_path(account_id, app_id)}/webhooks"
 
     async def all(self) -> list[Webhook]:
-        """Every one, those of others too."""
+        """Return every webhook of the app, also those that other programs have registered.
+
+        Entries without an ID are left out: nothing could be done with them.
+        """
         answer = await exchange(self._http, "GET", self._path)
-        try:
-            return _LIST.validate_python(list_of(answer.status, answer.headers, answer.body)[0] or [])
-        except ValidationError:
-            raise Malformed(detail="no list of webhooks") from None
+        listed = list_of(answer.status, answer.headers, answer.body)[0] or []
+        webhooks = [_readable(entry) for entry in listed] if isinstance(listed, list) else []
+        readable = [webhook for webhook in webhooks if webhook is not None]
+        if listed and not readable:
+            raise Malformed(detail="no list of webhooks")
+        return readable
 
     async def add(self, url: str) -> Added:
         """Have all of EVENTS sent there, by a new webhook or by the one that is there already."""
@@ -91,7 +107,15 @@ def _data(answer: Answer) -> Any:
 
 
 def _webhook(data: Any) -> Webhook:
+    webhook = _readable(data)
+    if webhook is None:
+        raise Malformed(detail="no webhook in the answer")
+    return webhook
+
+
+def _readable(data: Any) -> Webhook | None:
+    """Return the webhook in this part of an answer, or None if there is none with an ID."""
     try:
         return Webhook.model_validate(data)
     except ValidationError:
-        raise Malformed(detail="no webhook in the answer") from None
+        return None

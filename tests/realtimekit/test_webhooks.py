@@ -158,6 +158,37 @@ async def test_list_that_is_none(data: Any) -> None:
         await answering(200, {"success": True, "data": data}).all()
 
 
+ODD = (None, 7, ["x"], {"a": 1}, "")
+
+
+@pytest.mark.parametrize("field", ["name", "url", "events", "enabled"])
+@pytest.mark.parametrize("odd", ODD)
+async def test_webhook_with_an_odd_field_is_listed_with_the_others(field: str, odd: Any) -> None:
+    good = {"id": str(NO_SUCH_WEBHOOK), "name": "n", "url": URL, "events": list(EVENTS), "enabled": True}
+    other = {**good, "id": "00000000-0000-4000-8000-000000000001", field: odd}
+
+    listed = await answering(200, {"success": True, "data": [other, good]}).all()
+
+    assert [webhook.id for webhook in listed] == [UUID(other["id"]), NO_SUCH_WEBHOOK]
+    assert listed[1].tells_of_livestreams()
+
+
+async def test_webhook_whose_events_are_partly_odd_keeps_the_rest() -> None:
+    data = [{"id": str(NO_SUCH_WEBHOOK), "events": [None, EVENTS[0], 3], "enabled": "false"}]
+
+    [webhook] = await answering(200, {"success": True, "data": data}).all()
+
+    assert (webhook.events, webhook.enabled) == ((EVENTS[0],), False)
+
+
+async def test_entries_without_an_id_do_not_hide_the_others() -> None:
+    data = [None, "x", {"id": None}, {"id": str(NO_SUCH_WEBHOOK)}]
+
+    [webhook] = await answering(200, {"success": True, "data": data}).all()
+
+    assert webhook.id == NO_SUCH_WEBHOOK
+
+
 @pytest.mark.parametrize("data", [[], None])
 async def test_empty_list(data: Any) -> None:
     """An empty list may come as nothing at all."""
