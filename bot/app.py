@@ -124,7 +124,7 @@ async def running(
         checks: dict[str, Check] = {"slack_token": lambda: _unknown(identity), **engine.checks}
         if socket_mode is not None:
             stack.push_async_callback(socket_mode.stop)
-            checks["socket_mode"] = lambda: _disconnected(socket_mode)
+            checks["socket_mode"] = socket_mode.problem
         signing_secret = settings.slack_signing_secret
         slack = (app, Signatures(signing_secret.get_secret_value())) if signing_secret else None
         key_http = open_key_http(settings.proxy)
@@ -234,7 +234,3 @@ def _measured_look_up(kit: RealtimeKit, metrics: Metrics, clock: Clock) -> Calla
 
 async def _unknown(identity: Identity) -> str | None:
     return identity.problem or (None if identity.known else "Slack has not confirmed the bot token yet.")
-
-
-async def _disconnected(socket_mode: SocketMode) -> str | None:
-    return None if await socket_mode.connected() else "There is no Socket Mode connection to Slack."

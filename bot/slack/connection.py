@@ -10,6 +10,8 @@ import structlog
 
 HEARTBEAT_SECONDS = 10.0
 """After so much silence Slack is pinged; half as long after that the connection is given up."""
+CLOSE_SECONDS = 2.0
+"""How long the other side may take to confirm that a connection is closed; one that is dead never does."""
 _WORD_LIMIT = 40
 
 Envelope = dict[str, Any]
@@ -28,14 +30,19 @@ class Connection:
 
     def __init__(self, websocket: aiohttp.ClientWebSocketResponse, take: Take) -> None:
         self.leaving = asyncio.Event()
+        self.reason = ""
+        """Slack's word for why it is leaving, where it gave one."""
         self.unacknowledged: set[asyncio.Task[None]] = set()
         self._websocket = websocket
         self._take = take
 
     @classmethod
-    async def open(cls, session: aiohttp.ClientSession, url: str, take: Take) -> "Connection":
+    async def open(
+        cls, session: aiohttp.ClientSession, url: str, take: Take, *, heartbeat: float = HEARTBEAT_SECONDS
+    ) -> "Connection":
         """Connect. Raises aiohttp.ClientError and NotGreeted."""
-        websocket = await session.ws_connect(url, heartbeat=HEARTBEAT_SECONDS)
+        patience = aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS)
+        websocket = await session.ws_connect(url, heartbeat=heartbeat, timeout=patience)
         try:
             _check_greeting(_read(await websocket.receive()))
         except BaseException:
@@ -62,7 +69,8 @@ class Connection:
 
     def _hear(self, envelope: Envelope) -> None:
         if envelope.get("type") == "disconnect":
-            log.info("socket_leaving", reason=_word(envelope.get("reason")))
+            self.reason = _word(envelope.get("reason"))
+            log.info("socket_leaving", reason=self.reason)
             self.leaving.set()
         elif isinstance(envelope.get("envelope_id"), str):
             task = asyncio.create_task(self._serve(envelope), name="envelope")

@@ -9,8 +9,10 @@ acknowledged where it came from.
 import asyncio
 import contextlib
 import json
+import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -23,31 +25,62 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import ConfigurationError
 from bot.slack.bolt import dispatch
 from bot.slack.client import TRANSPORT_ERRORS
-from bot.slack.connection import Connection, Envelope, NotGreeted
+from bot.slack.connection import HEARTBEAT_SECONDS, Connection, Envelope, NotGreeted
 from bot.slack.errors import error_code
 from bot.slack.identity import is_final
 
-CONNECT_SECONDS = 10.0
-LINGER_SECONDS = 15.0
-"""How long an old connection is kept beside the next one; Slack closes it about ten seconds after it has said so."""
-_LASTING_SECONDS = 5.0
-_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
+MAX_OPEN = 5
+"""Slack lets an app have 10 connections open, which all its replicas share. One bot has one, or two during a renewal;
+more only where Slack announces the end of each new one and closes none."""
 _ACK_SECONDS = 3.0
 _REMEDY = "Make one with connections:write on the app's page, Basic Information, App-Level Tokens."
+_MEANINGS = {
+    "link_disabled": "Socket Mode was switched off on the app's page",
+    "too_many_websockets": "the app has as many connections open as Slack allows, 10",
+}
+"""What Slack's reasons for a disconnect mean, where the word does not say it."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How patient the bot is with Slack, in seconds."""
+
+    connect: float = 10.0
+    heartbeat: float = HEARTBEAT_SECONDS
+    linger: float = 15.0
+    """How long an old connection is kept beside the next one; Slack closes it about ten seconds after the warning."""
+    first_pause: float = 1.0
+    longest_pause: float = 60.0
+    """Attempts to connect begin this far apart: at first `first_pause`, doubled each time up to `longest_pause`, which
+    is also how long a connection must last for the next attempt to be a first one again."""
 
 
 class SocketMode:
     """One Socket Mode connection, kept up; two for a while, when Slack renews it."""
 
-    def __init__(self, app: AsyncApp, app_token: str, client: AsyncWebClient, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        app: AsyncApp,
+        app_token: str,
+        client: AsyncWebClient,
+        session: aiohttp.ClientSession,
+        *,
+        timing: Timing | None = None,
+        timer: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._app = app
         self._app_token = app_token
         self._client = client
         self._session = session
-        self._connections: set[Connection] = set()
+        self._timing = timing or Timing()
+        self._timer = timer
+        self._sleep = sleep
+        self._connections: list[Connection] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._why = ""
 
     async def start(self) -> None:
         """Connect, in the background where Slack is out of reach. Raises ConfigurationError for a bad app token."""
@@ -62,9 +95,12 @@ class SocketMode:
             log.warning("socket_not_open_yet", why=type(error).__name__)
         self._run(self._keep(url), "socket-mode")
 
-    async def connected(self) -> bool:
-        """Whether requests reach the bot now."""
-        return any(connection.is_open for connection in self._connections)
+    async def problem(self) -> str | None:
+        """Return why no request reaches the bot now, in a sentence, or None."""
+        if any(connection.is_open for connection in self._connections):
+            return None
+        why = f": {self._why}" if self._why else ""
+        return f"There is no Socket Mode connection to Slack{why}."
 
     async def stop(self) -> None:
         """Send the acknowledgements that are due, then disconnect."""
@@ -78,50 +114,65 @@ class SocketMode:
         await asyncio.gather(*(connection.close() for connection in self._connections))
 
     async def _keep(self, url: str | None) -> None:
-        """Have a connection at all times. An address is good for one try; where that fails, the next one waits."""
-        wait, before = _FIRST_WAIT, None
+        """Have a connection at all times. An address is good for one attempt.
+
+        A connection that lasted is replaced at once. Attempts after one that did not begin further and further apart,
+        whatever it was that ended it, and never in step with other replicas.
+        """
+        pause = self._timing.first_pause
         while True:
-            began = time.monotonic()
+            began = self._timer()
             if connection := await self._opened(url):
-                if before is not None:
-                    self._run(self._let_go(before), "socket-leaving")
-                before = connection
                 await connection.leaving.wait()
+                self._why = _meaning(connection.reason)
             url = None
-            lasted = time.monotonic() - began >= _LASTING_SECONDS
-            if connection and (connection.is_open or lasted):
-                wait = _FIRST_WAIT
-            else:
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, _LONGEST_WAIT)
+            lasted = self._timer() - began
+            if connection is not None and lasted >= self._timing.longest_pause:
+                pause = self._timing.first_pause
+                continue
+            # Jitter does not need a secure source.
+            await self._sleep(max(0, pause * random.uniform(0.5, 1) - lasted))  # noqa: S311
+            pause = min(pause * 2, self._timing.longest_pause)
 
     async def _opened(self, url: str | None) -> Connection | None:
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                connection = await Connection.open(self._session, url or await self._address(), self._take)
+            async with asyncio.timeout(self._timing.connect):
+                address = url or await self._address()
+                await self._make_room()
+                connection = await Connection.open(self._session, address, self._take, heartbeat=self._timing.heartbeat)
         except SlackApiError as error:
-            why = error_code(error)
-            log.warning("socket_not_connected", why=_refusal(error) if is_final(why) else why)
+            code = error_code(error)
+            self._why = _refusal(error).removesuffix(".") if is_final(code) else code
         except NotGreeted as error:
-            log.warning("socket_not_connected", why=str(error) or "not greeted")
+            self._why = _meaning(str(error)) or "Slack did not greet it"
         except TRANSPORT_ERRORS as error:
-            log.warning("socket_not_connected", why=type(error).__name__)
+            self._why = type(error).__name__
         else:
-            self._connections.add(connection)
+            for old in self._connections:
+                self._run(self._let_go(old), "socket-leaving")
+            self._connections.append(connection)
             self._run(self._receive(connection), "socket-receiving")
             return connection
+        log.warning("socket_not_connected", why=self._why)
         return None
+
+    async def _make_room(self) -> None:
+        """Close the oldest connections, which Slack has announced to close, before they are too many."""
+        while len(self._connections) >= MAX_OPEN:
+            oldest = self._connections[0]
+            await oldest.close()
+            with contextlib.suppress(ValueError):
+                self._connections.remove(oldest)
 
     async def _receive(self, connection: Connection) -> None:
         await connection.receive()
-        self._connections.discard(connection)
+        with contextlib.suppress(ValueError):
+            self._connections.remove(connection)
 
-    @staticmethod
-    async def _let_go(connection: Connection) -> None:
+    async def _let_go(self, connection: Connection) -> None:
         """Slack may still send something through it, until it closes it."""
-        if connection.is_open:
-            await asyncio.sleep(LINGER_SECONDS)
-            await connection.close()
+        await asyncio.sleep(self._timing.linger)
+        await connection.close()
 
     async def _address(self) -> str:
         response = await self._client.apps_connections_open(app_token=self._app_token)
@@ -153,6 +204,10 @@ def _acknowledgement(response: BoltResponse) -> Envelope | None:
         return {}
     is_json = response.headers.get("content-type", [""])[0].startswith("application/json")
     return {"payload": json.loads(response.body) if is_json else {"text": response.body}}
+
+
+def _meaning(reason: str) -> str:
+    return f"{reason} ({_MEANINGS[reason]})" if reason in _MEANINGS else reason
 
 
 def _refusal(error: SlackApiError) -> str:

@@ -134,9 +134,8 @@ async def test_announced_end() -> None:
     assert heard == [{"envelope_id": "e1"}]
 
 
-async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence() -> None:
     """A Slack that answers no ping any more is given up."""
-    monkeypatch.setattr("bot.slack.connection.HEARTBEAT_SECONDS", 0.1)
     forever = asyncio.Event()
 
     async def script(websocket: web.WebSocketResponse) -> None:
@@ -144,7 +143,7 @@ async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
         await forever.wait()
 
     async with slack(script, pongs=False) as (session, url):
-        connection = await Connection.open(session, url, acknowledge)
+        connection = await Connection.open(session, url, acknowledge, heartbeat=0.1)
         await asyncio.wait_for(connection.receive(), 15)
         forever.set()
 

@@ -1,6 +1,7 @@
 """Socket Mode: the same answers through a WebSocket."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from bot.sandbox.realtimekit import seeds
 from bot.sandbox.slack import Fault, Outcome
 from bot.slack import cards
 from bot.slack.client import SlackClient
+from bot.slack.socket import SocketMode, Timing
 from tests.conftest import PATIENCE, World
 from tests.scenarios.story import until
 
@@ -92,7 +94,7 @@ async def test_stop_finishes_what_runs(world: World) -> None:
 
 async def test_renewed_again_and_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Renewals lose nothing of what is typed meanwhile, and leave one connection behind."""
-    monkeypatch.setattr("bot.slack.socket.LINGER_SECONDS", 3.0)
+    monkeypatch.setattr("bot.app.SocketMode", partial(SocketMode, timing=Timing(first_pause=0.1, linger=3.0)))
 
     async def type_something(after: float) -> Outcome:
         await asyncio.sleep(after)
@@ -109,7 +111,7 @@ async def test_renewed_again_and_again(world: World, monkeypatch: pytest.MonkeyP
 
 async def test_closed_by_slack(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that is gone without a warning is opened anew, at first after a moment."""
-    monkeypatch.setattr("bot.slack.socket._FIRST_WAIT", 0.02)
+    monkeypatch.setattr("bot.app.SocketMode", partial(SocketMode, timing=Timing(first_pause=0.02)))
     async with world.bot("socket"):
         await world.slack.disconnect("link_disabled")
         await world.slack.wait_for_connections(timeout=PATIENCE)  # the old one is not counted any more
@@ -120,7 +122,7 @@ async def test_closed_by_slack(world: World, monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_refused_ticket(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address that Slack does not take any more is given up for a new one."""
-    monkeypatch.setattr("bot.slack.socket._FIRST_WAIT", 0.02)
+    monkeypatch.setattr("bot.app.SocketMode", partial(SocketMode, timing=Timing(first_pause=0.02)))
     real = SlackClient.apps_connections_open
     handed_out: list[str] = []
 
