@@ -54,7 +54,8 @@ def open_realtimekit(
     timer: Callable[[], float] = time.monotonic,
 ) -> RealtimeKit:
     """The client for the RealtimeKit app in the settings. Close it."""
-    http = open_http(settings.cloudflare_base_url, settings.cloudflare_api_token.get_secret_value(), settings.proxy)
+    token = settings.cloudflare_api_token.get_secret_value()
+    http = open_http(settings.cloudflare_base_url, token, settings.proxy, settings.tls)
     return RealtimeKit(
         http,
         account_id=settings.cloudflare_account_id,
@@ -91,7 +92,7 @@ async def running(
         stack.callback(sock.close)
         store = await open_store(settings.database_url.get_secret_value(), clock=clock.now if clock else None)
         stack.push_async_callback(store.close)
-        session = await stack.enter_async_context(open_session(settings.proxy))
+        session = await stack.enter_async_context(open_session(settings.proxy, settings.tls))
         client = open_slack(settings, session, metrics)
         allowance, quota = Allowance(store.budget, wall), Quota()
         timer = clock.now if clock else time.monotonic
@@ -127,7 +128,7 @@ async def running(
             checks["socket_mode"] = socket_mode.problem
         signing_secret = settings.slack_signing_secret
         slack = (app, Signatures(signing_secret.get_secret_value())) if signing_secret else None
-        key_http = open_key_http(settings.proxy)
+        key_http = open_key_http(settings.proxy, settings.tls)
         stack.push_async_callback(key_http.close)
         webhooks = Webhooks(WebhookKey(key_http, settings.realtimekit_webhook_key_url), engine.hint)
         web = create_web(metrics, checks, slack, webhooks)

@@ -1,7 +1,11 @@
 """Every environment variable that the bot reads: its meaning, its default, and what a good value looks like."""
 
 import ipaddress
+import os
 import re
+import ssl
+from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -14,10 +18,22 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from bot.errors import ConfigurationError
+from bot.network import tls_context
 
+_INVISIBLE = " \t\r\n\f\v\u00a0\u200b\u200c\u200d\u2060\ufeff"
+_QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019"}
+_LEVELS = {"WARN": "WARNING", "CRITICAL": "ERROR", "FATAL": "ERROR", "TRACE": "DEBUG"}
+"""Other programs' names for log levels, and ours."""
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Section = TypeVar("Section", bound="SettingsSection")
@@ -26,7 +42,7 @@ Section = TypeVar("Section", bound="SettingsSection")
 def _token(*prefixes: str) -> AfterValidator:
     def check(value: SecretStr) -> SecretStr:
         text = value.get_secret_value()
-        if not text.isascii() or not text.isprintable() or " " in text:
+        if not text.isascii() or not text.isprintable() or any(character in text for character in " \"'`<>"):
             raise ValueError("has a space or a character that no token has; copy it once more")
         if text in prefixes:
             raise ValueError("is only the beginning of a token; copy all of it")
@@ -71,6 +87,25 @@ def _proxy(value: SecretStr) -> SecretStr:
     return value
 
 
+def _certificate_file(value: str) -> str:
+    try:
+        tls_context(cert_file=value)
+    except FileNotFoundError:
+        raise ValueError(f"names a file that does not exist: {value}") from None
+    except ssl.SSLError:
+        raise ValueError(f"names a file without certificates (PEM): {value}") from None
+    except OSError as error:
+        raise ValueError(f"names a file that can't be read: {value} ({error.strerror})") from None
+    return value
+
+
+def _certificate_folders(value: str) -> str:
+    for folder in value.split(os.pathsep):
+        if not os.path.isdir(folder):  # noqa: PTH112 - of Path's, `Path("")` is the working directory
+            raise ValueError(f"names a folder that does not exist: {folder}")
+    return value
+
+
 def _identifier(value: str) -> str:
     if not _IDENTIFIER.fullmatch(value):
         raise ValueError("is not an ID as Cloudflare shows it (letters, digits and hyphens)")
@@ -81,12 +116,35 @@ Url = Annotated[str, AfterValidator(_http_url)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
 
 
+class _Environment(EnvSettingsSource):
+    def __call__(self) -> dict[str, Any]:
+        return _cleaned(super().__call__())
+
+
+class _DotEnv(DotEnvSettingsSource):
+    def __call__(self) -> dict[str, Any]:
+        return _cleaned(super().__call__())
+
+
+def _cleaned(values: dict[str, Any]) -> dict[str, Any]:
+    """Take off what is around a value: spaces, and quotes, as `docker run --env-file` keeps. Leave out empty ones."""
+    cleaned = {name: _bare(value) if isinstance(value, str) else value for name, value in values.items()}
+    return {name: value for name, value in cleaned.items() if value != ""}
+
+
+def _bare(text: str) -> str:
+    text = text.strip(_INVISIBLE)
+    while len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
+        text = text[1:-1].strip(_INVISIBLE)
+    return text
+
+
 class SettingsSection(BaseSettings):
     """Settings that belong together, read from the environment and then from `.env`."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
-        env_file_encoding="utf-8",
+        env_file_encoding="utf-8-sig",
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -94,10 +152,23 @@ class SettingsSection(BaseSettings):
         str_strip_whitespace=True,
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Have what is read cleaned."""
+        file = getattr(dotenv_settings, "env_file", None)
+        return init_settings, _Environment(settings_cls), _DotEnv(settings_cls, env_file=file)
+
     @model_validator(mode="before")
     @classmethod
     def _blank_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in values.items() if not (isinstance(value, str) and not value.strip())}
+        return _cleaned(values)
 
     def secrets(self) -> list[str]:
         """Every value that must never be printed."""
@@ -111,6 +182,18 @@ class NetworkSettings(SettingsSection):
     https_proxy: Annotated[SecretStr, AfterValidator(_proxy)] | None = Field(
         None, description="Proxy for all requests to Slack and Cloudflare (http://proxy.example.com:3128)"
     )
+
+    ssl_cert_file: Annotated[str, AfterValidator(_certificate_file)] | None = Field(
+        None, description="File with CA certificates to trust as well (PEM)"
+    )
+    ssl_cert_dir: Annotated[str, AfterValidator(_certificate_folders)] | None = Field(
+        None, description="Folder with CA certificates to trust as well (as `openssl rehash` makes it)"
+    )
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext:
+        """Whose certificates are trusted, for every connection to Slack and Cloudflare."""
+        return tls_context(self.ssl_cert_file, self.ssl_cert_dir)
 
     @property
     def proxy(self) -> str | None:
@@ -197,7 +280,9 @@ class LogSettings(SettingsSection):
     def _any_case(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, str):
             return value
-        return value.strip().upper() if info.field_name == "log_level" else value.strip().lower()
+        if info.field_name == "log_format":
+            return value.lower()
+        return _LEVELS.get(value.upper(), value.upper())
 
 
 class Settings(LogSettings, ServerSettings, FollowSettings, StoreSettings, CloudflareSettings, SlackSettings):
@@ -214,20 +299,29 @@ def load(section: type[Section], **overrides: Any) -> Section:
     Raises ConfigurationError with one sentence for each mistake, all of them at once.
     """
     try:
+        if "_env_file" not in overrides and Path(".env").is_dir():
+            raise ConfigurationError(["The file .env is a folder. Remove it, and put the settings into a file."])
         return section(**overrides)
     except ValidationError as error:
-        mistakes = [_sentence(section, mistake["loc"], mistake["type"], mistake["msg"]) for mistake in error.errors()]
+        mistakes = [_sentence(section, mistake) for mistake in error.errors()]
         raise ConfigurationError(mistakes) from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise ConfigurationError([f"The file .env cannot be read: {type(error).__name__}."]) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(["The file .env is not UTF-8 text. Save it as UTF-8."]) from None
+    except OSError as error:
+        raise ConfigurationError([f"The file .env can't be read: {error.strerror or type(error).__name__}."]) from None
 
 
-def _sentence(section: type[SettingsSection], loc: tuple[int | str, ...], kind: str, message: str) -> str:
-    name = str(loc[0]) if loc else ""
-    variable = name.upper()
-    description = section.model_fields[name].description or ""
+def _sentence(section: type[SettingsSection], mistake: ErrorDetails) -> str:
+    name = str(mistake["loc"][0]) if mistake["loc"] else ""
+    variable, field, kind = name.upper(), section.model_fields[name], mistake["type"]
     if kind == "missing":
-        return f"{variable} is not set. {description}."
+        return f"{variable} is not set. {field.description}."
     if kind == "value_error":
-        return f"{variable} {message.removeprefix('Value error, ')}."
-    return f"{variable} is not right: {message[0].lower()}{message[1:]}."
+        return f"{variable} {mistake['msg'].removeprefix('Value error, ')}."
+    # pydantic's own words are for programmers.
+    if kind == "literal_error":
+        return f"{variable} must be {mistake['ctx']['expected'].replace(chr(39), '')}."
+    ends = {end: getattr(each, end) for each in field.metadata for end in ("ge", "le") if hasattr(each, end)}
+    if len(ends) == 2:
+        return f"{variable} must be a whole number from {ends['ge']} to {ends['le']}."
+    return f"{variable} is not right. It is: {field.description}."

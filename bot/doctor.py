@@ -8,7 +8,7 @@ import httpx
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import registration
+from bot import network, registration
 from bot.app import open_realtimekit, open_slack
 from bot.config import (
     CloudflareSettings,
@@ -125,7 +125,7 @@ async def _database(settings: StoreSettings) -> Finding:
 
 
 async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
-    async with open_session(settings.proxy) as session:
+    async with open_session(settings.proxy, settings.tls) as session:
         client = open_slack(settings, session, Metrics())
         yield await _bot_token(client)
         if settings.slack_app_token:
@@ -187,6 +187,8 @@ def _refused(subject: str, code: str, remedy: str) -> Finding:
 
 
 def _out_of_reach(subject: str, error: Exception) -> Finding:
+    if found := network.problem(error):
+        return Finding(subject, False, f"Slack is out of reach: {found.what}. {found.remedy}")
     why = type(error).__name__
     return Finding(subject, False, f"Slack is out of reach ({why}). Check the network, the proxy and SLACK_API_URL.")
 
@@ -205,6 +207,8 @@ async def _realtimekit(settings: CloudflareSettings) -> Finding:
     except RateLimited:
         return Finding(subject, False, "Cloudflare asks this bot to wait. Try again in five minutes.")
     except RealtimeKitError as error:
+        if found := network.problem(error):
+            return Finding(subject, False, f"Cloudflare is out of reach: {found.what}. {found.remedy}")
         return Finding(
             subject,
             False,
@@ -247,7 +251,7 @@ def _registered(subject: str, ours: list[Webhook]) -> Finding:
 
 async def _key(settings: CloudflareSettings, url: str, *, needed: bool) -> Finding:
     subject = "RealtimeKit's public key"
-    async with open_key_http(settings.proxy) as http:
+    async with open_key_http(settings.proxy, settings.tls) as http:
         try:
             await WebhookKey(http, url).fetch()
         except KeyUnreachable as error:

@@ -19,7 +19,8 @@ _DETAIL_LIMIT = 200
 @contextlib.asynccontextmanager
 async def opened(settings: CloudflareSettings) -> AsyncIterator[Webhooks]:
     """The webhooks of the RealtimeKit app in the settings."""
-    http = open_http(settings.cloudflare_base_url, settings.cloudflare_api_token.get_secret_value(), settings.proxy)
+    token = settings.cloudflare_api_token.get_secret_value()
+    http = open_http(settings.cloudflare_base_url, token, settings.proxy, settings.tls)
     async with http:
         yield Webhooks(http, account_id=settings.cloudflare_account_id, app_id=settings.realtimekit_app_id)
 

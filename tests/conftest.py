@@ -34,6 +34,7 @@ PATIENCE = 15.0
 
 OURS = (
     "HTTPS_PROXY",
+    "SSL_CERT_",
     "https_proxy",
     "SLACK_",
     "CLOUDFLARE_",

@@ -1,6 +1,8 @@
 """Settings, from the environment and from `.env`."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from bot.config import (
     CloudflareSettings,
@@ -132,17 +135,17 @@ def test_everything_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SLACK_APP_TOKEN", "xapp-", "is only the beginning of a token; copy all of it."),
         ("SLACK_SIGNING_SECRET", "ab cd", "has a space or a character that no token has; copy it once more."),
         ("SLACK_SIGNING_SECRET", "ab\x07cd", "has a space or a character that no token has; copy it once more."),
-        ("CLOUDFLARE_API_TOKEN", "“abc”", "has a space or a character that no token has; copy it once more."),
+        ("CLOUDFLARE_API_TOKEN", "“abc", "has a space or a character that no token has; copy it once more."),
         ("CLOUDFLARE_API_TOKEN", "ab\ncd", "has a space or a character that no token has; copy it once more."),
         ("CLOUDFLARE_ACCOUNT_ID", "a/b", "is not an ID as Cloudflare shows it (letters, digits and hyphens)."),
         ("CLOUDFLARE_ACCOUNT_ID", "..", "is not an ID as Cloudflare shows it (letters, digits and hyphens)."),
         ("REALTIMEKIT_APP_ID", "a" * 65, "is not an ID as Cloudflare shows it (letters, digits and hyphens)."),
         ("REALTIMEKIT_APP_ID", "é", "is not an ID as Cloudflare shows it (letters, digits and hyphens)."),
-        ("PORT", "eighty", "is not right: input should be a valid integer, unable to parse string as an integer."),
-        ("PORT", "0", "is not right: input should be greater than or equal to 1."),
-        ("PORT", "65536", "is not right: input should be less than or equal to 65535."),
-        ("LOG_FORMAT", "xml", "is not right: input should be 'console' or 'json'."),
-        ("LOG_LEVEL", "LOUD", "is not right: input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'."),
+        ("PORT", "eighty", "must be a whole number from 1 to 65535."),
+        ("PORT", "0", "must be a whole number from 1 to 65535."),
+        ("PORT", "65536", "must be a whole number from 1 to 65535."),
+        ("LOG_FORMAT", "xml", "must be console or json."),
+        ("LOG_LEVEL", "LOUD", "must be DEBUG, INFO, WARNING or ERROR."),
     ],
 )
 def test_one_thing_wrong(environment: pytest.MonkeyPatch, name: str, value: str, sentence: str) -> None:
@@ -272,18 +275,18 @@ def test_dotenv_that_is_no_text() -> None:
     """A `.env` in another encoding is one sentence."""
     Path(".env").write_bytes(b"SLACK_BOT_TOKEN=\xff\xfe")
 
-    assert mistakes() == ["The file .env cannot be read: UnicodeDecodeError."]
+    assert mistakes() == ["The file .env is not UTF-8 text. Save it as UTF-8."]
 
 
 def test_dotenv_that_may_not_be_read(environment: pytest.MonkeyPatch) -> None:
     """A `.env` that may not be read is one sentence."""
 
     def refuse(path: Path) -> bool:
-        raise PermissionError(path)
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
     environment.setattr(Path, "is_file", refuse)
 
-    assert mistakes() == ["The file .env cannot be read: PermissionError."]
+    assert mistakes() == ["The file .env can't be read: Permission denied."]
 
 
 def test_dotenv_with_a_mistake(environment: pytest.MonkeyPatch) -> None:
@@ -427,3 +430,93 @@ def test_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         load(NetworkSettings)
 
     assert wrong.value.mistakes == ["HTTPS_PROXY is not the address of a proxy (http://proxy.example.com:3128)."]
+
+
+@pytest.mark.parametrize(
+    "around", ['"{}"', "'{}'", " {} ", '"{}" ', '" {} "', "\u201c{}\u201d", "{}\r", "\ufeff{}", "'\"{}\"'"]
+)
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_what_is_around_a_value_is_taken_off(monkeypatch: pytest.MonkeyPatch, around: str, where: str) -> None:
+    """Quotes, as `docker run --env-file` passes them, and spaces: around every setting, not around tokens only."""
+    wanted = {**COMPLETE, "PORT": "4000", "HOST": "0.0.0.0", "LOG_LEVEL": "ERROR", "FOLLOW_GRACE_SECONDS": "30"}
+    wanted["HTTPS_PROXY"] = "http://proxy.example.com:3128"
+    wanted["DATABASE_URL"] = "sqlite+aiosqlite:////tmp/x.db"
+    values = {name: around.format(value) for name, value in wanted.items()}
+    if where == "environment":
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+    else:
+        Path(".env").write_text("".join(f"{name}={value}\n" for name, value in values.items()), encoding="utf-8")
+
+    read = load(Settings)
+
+    for name, value in wanted.items():
+        found = getattr(read, name.lower())
+        assert str(found.get_secret_value() if isinstance(found, SecretStr) else found) == value
+
+
+@pytest.mark.parametrize("nothing", ["", " ", '""', "''", '" "', "\u200b"])
+def test_an_empty_variable_is_unset(environment: pytest.MonkeyPatch, nothing: str) -> None:
+    """A variable with nothing in it counts as none: `.env` or the default has the value."""
+    Path(".env").write_text("PORT=4000\n")
+    environment.setenv("PORT", nothing)
+    environment.setenv("LOG_LEVEL", nothing)
+    environment.setenv("SLACK_APP_TOKEN", nothing)
+    read = load(Settings)
+
+    assert (read.port, read.log_level, read.slack_app_token) == (4000, "INFO", None)
+
+
+@pytest.mark.parametrize(
+    "token", ['xoxb-1-"abc', "xoxb-1-'abc", "xoxb-1\nabc", "<xoxb-1-abc>", "xoxb-1 abc", '"xoxb-1-abc']
+)
+def test_a_token_with_something_in_it(environment: pytest.MonkeyPatch, token: str) -> None:
+    """A quote or a line break within a token is one sentence, which does not show the token."""
+    environment.setenv("SLACK_BOT_TOKEN", token)
+
+    [mistake] = mistakes()
+    assert mistake.startswith("SLACK_BOT_TOKEN ")
+    assert "1-" not in mistake
+
+
+def test_dotenv_that_is_a_folder(environment: pytest.MonkeyPatch) -> None:
+    """A folder in the place of `.env`, as Docker makes one for a file that is not there, is one sentence."""
+    Path(".env").mkdir()
+
+    assert mistakes() == ["The file .env is a folder. Remove it, and put the settings into a file."]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_dotenv_from_another_system(encoding: str, end: str) -> None:
+    """A byte order mark, Windows' ends of lines, `export`, quotes and spaces do no harm."""
+    lines = [f"export {name} = '{value}'" for name, value in COMPLETE.items()]
+    Path(".env").write_bytes(end.join([*lines, ""]).encode(encoding))
+
+    assert load(Settings).slack_bot_token.get_secret_value() == BOT_TOKEN
+
+
+def test_dotenv_in_utf_16() -> None:
+    """What PowerShell's `>` writes is one sentence."""
+    Path(".env").write_text("SLACK_BOT_TOKEN=x", encoding="utf-16")
+
+    assert mistakes() == ["The file .env is not UTF-8 text. Save it as UTF-8."]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("warn", "WARNING"), ("Warning", "WARNING"), ("debug", "DEBUG"), ("Info", "INFO"), ("critical", "ERROR")],
+)
+def test_log_level_in_other_words(monkeypatch: pytest.MonkeyPatch, written: str, meant: str) -> None:
+    """Log levels are taken in any case, and by other programs' names."""
+    monkeypatch.setenv("LOG_LEVEL", written)
+
+    assert load(LogSettings).log_level == meant
+
+
+@pytest.mark.parametrize("written", ["JSON", "Json", '"json"'])
+def test_log_format_in_any_case(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    """Log formats are taken in any case."""
+    monkeypatch.setenv("LOG_FORMAT", written)
+
+    assert load(LogSettings).log_format == "json"

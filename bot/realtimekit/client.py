@@ -1,6 +1,7 @@
 """Ask Cloudflare RealtimeKit. The questions here are all reads, so each may be asked again when it went wrong."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -40,12 +41,12 @@ OnCall = Callable[[str, str, float], None]
 seconds that it took."""
 
 
-def open_http(base_url: str, api_token: str, proxy: str | None = None) -> Http:
+def open_http(base_url: str, api_token: str, proxy: str | None = None, tls: ssl.SSLContext | None = None) -> Http:
     """The one way to Cloudflare. The aiohttp transport is there for its connection pool, which stays cheap
     with a thousand requests in flight."""
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=60)
     return Http(
-        AiohttpTransport(limits=limits, proxy=httpx.Proxy(proxy) if proxy else None),
+        AiohttpTransport(verify=tls or True, limits=limits, proxy=httpx.Proxy(proxy) if proxy else None),
         base_url,
         headers={"Authorization": f"Bearer {api_token}", "Accept": "application/json"},
         timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=CONNECT_SECONDS),

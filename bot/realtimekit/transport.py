@@ -10,6 +10,7 @@ import aiohttp
 import httpx
 
 from bot.errors import Malformed, Unreachable
+from bot.network import describe
 
 LONGEST_ANSWER = 4 * 1024 * 1024
 _ENCODINGS = "gzip, deflate"
@@ -77,7 +78,7 @@ async def exchange(http: Http, method: str, path: str, json: Any = None) -> Answ
     # encoding as a UnicodeError.
     except (httpx.HTTPError, aiohttp.ClientError, UnicodeError) as error:
         # httpx's own name for it is often a wrong one: a refused connection is a ConnectTimeout there.
-        raise Unreachable(detail=f"{type(error.__cause__ or error).__name__} for {path}") from None
+        raise Unreachable(detail=f"{describe(error.__cause__ or error)} for {path}") from None
 
 
 def app_path(account_id: str, app_id: str) -> str:

@@ -6,6 +6,7 @@ Its body holds the stream key, so nothing of it goes any further than the name o
 import asyncio
 import base64
 import json
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,9 +74,9 @@ def check_headers(headers: Mapping[str, str]) -> None:
         raise Forged
 
 
-def open_key_http(proxy: str | None = None) -> Http:
+def open_key_http(proxy: str | None = None, tls: ssl.SSLContext | None = None) -> Http:
     """The way to the key. It has no token, since the key is not at the address that the token is for."""
-    transport = AiohttpTransport(proxy=httpx.Proxy(proxy) if proxy else None)
+    transport = AiohttpTransport(verify=tls or True, proxy=httpx.Proxy(proxy) if proxy else None)
     return Http(transport, timeout=httpx.Timeout(KEY_SECONDS))
 
 

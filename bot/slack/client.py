@@ -1,6 +1,7 @@
 """The one connection pool to Slack, and the Web API client on it."""
 
 import re
+import ssl
 from typing import Any
 
 import aiohttp
@@ -37,12 +38,12 @@ _TS = re.compile(r"\d{1,20}\.\d{1,20}", re.ASCII)
 log = structlog.get_logger(__name__)
 
 
-def open_session(proxy: str | None = None) -> aiohttp.ClientSession:
+def open_session(proxy: str | None = None, tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
     """The one HTTP session to Slack: a call without it would open, and close, a connection of its own."""
     return aiohttp.ClientSession(
         proxy=proxy,
         timeout=aiohttp.ClientTimeout(total=SECONDS, connect=3),
-        connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=60),
+        connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=60, ssl=tls or True),
     )
 
 

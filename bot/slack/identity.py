@@ -9,6 +9,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import ConfigurationError
+from bot.network import describe
 from bot.slack.access import remedy
 from bot.slack.client import TRANSPORT_ERRORS, SlackClient
 from bot.slack.errors import TRANSIENT_TOKEN_CODES, error_code, is_about_token
@@ -61,7 +62,7 @@ class Identity:
             log.warning("identity_unknown", why=code)
             return False
         except TRANSPORT_ERRORS as error:
-            log.warning("identity_unknown", why=type(error).__name__)
+            log.warning("identity_unknown", why=describe(error))
             return False
         self._result = AuthorizeResult(
             enterprise_id=response.get("enterprise_id"),

@@ -23,6 +23,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ConfigurationError
+from bot.network import describe
 from bot.slack.bolt import dispatch
 from bot.slack.client import TRANSPORT_ERRORS
 from bot.slack.connection import HEARTBEAT_SECONDS, Connection, Envelope, NotGreeted
@@ -92,7 +93,7 @@ class SocketMode:
                 raise ConfigurationError([_refusal(error)]) from None
             log.warning("socket_not_open_yet", why=error_code(error))
         except TRANSPORT_ERRORS as error:
-            log.warning("socket_not_open_yet", why=type(error).__name__)
+            log.warning("socket_not_open_yet", why=describe(error))
         self._run(self._keep(url), "socket-mode")
 
     async def problem(self) -> str | None:
@@ -146,7 +147,7 @@ class SocketMode:
         except NotGreeted as error:
             self._why = _meaning(str(error)) or "Slack did not greet it"
         except TRANSPORT_ERRORS as error:
-            self._why = type(error).__name__
+            self._why = describe(error)
         else:
             for old in self._connections:
                 self._run(self._let_go(old), "socket-leaving")

@@ -1,0 +1,210 @@
+"""Whose certificates are trusted, and what people read where a connection fails. Over real sockets, with real TLS."""
+
+import asyncio
+import contextlib
+import ssl
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import stamina
+
+from bot.config import Settings, load
+from bot.doctor import examine
+from bot.errors import ConfigurationError
+from bot.sandbox.bot_process import below_the_usual, settings_for
+from bot.sandbox.realtimekit import seeds
+from bot.serving import listen, url_of
+from tests.authority import Authority, tls_in_front_of
+from tests.conftest import World
+
+UNTRUSTED = "its certificate is from an authority that this machine does not trust"
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@contextlib.asynccontextmanager
+async def behind_tls(world: World, context: ssl.SSLContext) -> AsyncIterator[dict[str, str]]:
+    """Settings with which Slack and Cloudflare are reached by TLS."""
+    async with tls_in_front_of(world.slack.base_url, context) as slack, tls_in_front_of(world.kit_url, context) as kit:
+        environment = settings_for(world.slack, slack, world.kit, kit, "http")
+        with below_the_usual() as sock:
+            port = str(sock.getsockname()[1])
+        yield {**environment, "PORT": port}
+
+
+async def problems(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> dict[str, str]:
+    """What doctor says that is wrong."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with stamina.set_testing(True):
+        return {finding.subject: finding.sentence async for finding in examine() if not finding.ok}
+
+
+async def test_a_company_s_authority_in_the_system_s_store(
+    world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the system trusts is trusted for Slack, for Cloudflare and for the key of its webhooks."""
+
+    def system_store(context: ssl.SSLContext, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> None:
+        context.load_verify_locations(authority.file)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", system_store)
+    async with behind_tls(world, authority.server()) as environment:
+        assert await problems(monkeypatch, environment) == {}
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+@pytest.mark.parametrize("where", ["environment", ".env"])
+async def test_a_company_s_authority_in_a_setting(
+    world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, where: str
+) -> None:
+    """A file or a folder with the authority's certificate does as well, from .env too."""
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    (folder / "ca.pem").write_bytes(authority.file.read_bytes())
+    rehash = await asyncio.create_subprocess_exec("openssl", "rehash", str(folder))
+    assert await rehash.wait() == 0
+    value = str(authority.file if name == "SSL_CERT_FILE" else folder)
+    async with behind_tls(world, authority.server()) as environment:
+        if where == ".env":
+            (tmp_path / ".env").write_text(f"{name}={value}\n")
+        else:
+            environment[name] = f'"{value}"'  # as docker run --env-file passes it
+        assert await problems(monkeypatch, environment) == {}
+
+
+async def test_the_bot_behind_tls(world: World, authority: Authority) -> None:
+    """The running bot answers by way of a TLS that only SSL_CERT_FILE makes trusted."""
+    context = authority.server()
+    async with tls_in_front_of(world.slack.base_url, context) as slack, tls_in_front_of(world.kit_url, context) as kit:
+        changes: dict[str, Any] = {"slack_api_url": f"{slack}/api/", "cloudflare_base_url": f"{kit}/client/v4"}
+        async with world.bot(ssl_cert_file=str(authority.file), **changes):
+            await world.ready()
+            answer = await world.ask(seeds.LIVE)
+
+    assert "Launch keynote" in answer.text
+
+
+async def test_unknown_authority(world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Doctor says that the certificate is the reason, and which setting helps."""
+    async with behind_tls(world, authority.server()) as environment:
+        found = await problems(monkeypatch, environment)
+
+    assert UNTRUSTED in found["Slack bot token"]
+    assert UNTRUSTED in found["Cloudflare RealtimeKit"]
+    assert "SSL_CERT_FILE" in found["Slack bot token"]
+
+
+async def test_expired_certificate(world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Doctor says that it has expired, or that the clock is wrong."""
+    async with behind_tls(world, authority.server(expired=True)) as environment:
+        found = await problems(monkeypatch, {**environment, "SSL_CERT_FILE": str(authority.file)})
+
+    assert "its certificate has expired. Check this machine's clock" in found["Slack bot token"]
+    assert "its certificate has expired" in found["Cloudflare RealtimeKit"]
+
+
+async def test_certificate_of_another_host(world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Doctor says that it is for another host."""
+    async with behind_tls(world, authority.server("slack.example.com")) as environment:
+        found = await problems(monkeypatch, {**environment, "SSL_CERT_FILE": str(authority.file)})
+
+    assert "its certificate is for another host" in found["Slack bot token"]
+    assert "its certificate is for another host" in found["Cloudflare RealtimeKit"]
+
+
+async def test_no_tls_at_all(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Doctor says that what is at an https address speaks no TLS."""
+    slack, kit = (url.replace("http:", "https:") for url in (world.slack.base_url, world.kit_url))
+    found = await problems(monkeypatch, settings_for(world.slack, slack, world.kit, kit, "http"))
+
+    assert "there is no TLS at that address" in found["Slack bot token"]
+    assert "there is no TLS at that address" in found["Cloudflare RealtimeKit"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(407, "the proxy wants a name and a password (407)"), (403, "the proxy refuses (403)")],
+)
+async def test_a_proxy_that_refuses(world: World, monkeypatch: pytest.MonkeyPatch, status: int, said: str) -> None:
+    """Doctor says that it is the proxy, and why."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
+        writer.close()
+
+    async with await asyncio.start_server(refuse, sock=listen()) as server:
+        proxy = url_of(server.sockets[0])
+        environment = settings_for(world.slack, "https://slack.invalid", world.kit, "https://api.invalid", "http")
+        found = await problems(monkeypatch, {**environment, "HTTPS_PROXY": proxy})
+
+    assert said in found["Slack bot token"]
+    assert said in found["Cloudflare RealtimeKit"]
+
+
+async def test_a_proxy_that_is_not_there(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Doctor says that the proxy cannot be reached."""
+    with listen() as sock:
+        nowhere = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    environment = settings_for(world.slack, "https://slack.invalid", world.kit, "https://api.invalid", "http")
+    found = await problems(monkeypatch, {**environment, "HTTPS_PROXY": nowhere})
+
+    assert "the proxy cannot be reached" in found["Slack bot token"]
+    assert "the proxy cannot be reached" in found["Cloudflare RealtimeKit"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("SSL_CERT_FILE", "nowhere.pem", "SSL_CERT_FILE names a file that does not exist: nowhere.pem."),
+        ("SSL_CERT_FILE", "empty.pem", "SSL_CERT_FILE names a file without certificates (PEM): empty.pem."),
+        ("SSL_CERT_FILE", "text.pem", "SSL_CERT_FILE names a file without certificates (PEM): text.pem."),
+        ("SSL_CERT_FILE", "folder", "SSL_CERT_FILE names a file that can't be read: folder (Is a directory)."),
+        ("SSL_CERT_DIR", "nowhere", "SSL_CERT_DIR names a folder that does not exist: nowhere."),
+    ],
+)
+async def test_certificates_that_are_not_there(world: World, tmp_path: Path, name: str, value: str, said: str) -> None:
+    """A setting that names no certificates ends the start with one sentence and exit status 2."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.pem").write_text("")
+    (tmp_path / "text.pem").write_text("-----BEGIN CERTIFICATE-----\nnone\n")
+    environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "http")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bot", "run"),
+        cwd=tmp_path,
+        env={**environment, name: value},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, errors = await process.communicate()
+
+    assert (process.returncode, errors.decode()) == (2, said + "\n")
+
+
+def test_a_python_without_a_system_s_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no certificates, those that come with httpx are used."""
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda context, purpose=None: None)
+    nothing: Any = SimpleNamespace(cafile=None, capath=None)
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nothing)
+
+    from bot.network import tls_context
+
+    assert tls_context().cert_store_stats()["x509_ca"] > 50
+
+
+def test_mistakes_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is not there is one mistake among others."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
+    with pytest.raises(ConfigurationError) as raised:
+        load(Settings)
+
+    assert "SSL_CERT_FILE names a file that does not exist: /nowhere." in raised.value.mistakes
+    assert len(raised.value.mistakes) > 3
