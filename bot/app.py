@@ -29,7 +29,7 @@ from bot.realtimekit.turns import Turns
 from bot.realtimekit.webhook import WebhookKey, open_key_http
 from bot.serving import listen, serving
 from bot.slack.bolt import create_app
-from bot.slack.client import SlackClient, open_session
+from bot.slack.client import SlackClient, open_fresh_session, open_session
 from bot.slack.delivery import Delivery
 from bot.slack.identity import Identity
 from bot.slack.pacing import Pacing
@@ -66,13 +66,19 @@ def open_realtimekit(
     )
 
 
-def open_slack(settings: SlackSettings, session: aiohttp.ClientSession, metrics: Metrics) -> SlackClient:
-    """The client for the workspace in the settings, on a session that somebody else closes."""
+def open_slack(
+    settings: SlackSettings,
+    session: aiohttp.ClientSession,
+    metrics: Metrics,
+    fresh: aiohttp.ClientSession | None = None,
+) -> SlackClient:
+    """The client for the workspace in the settings, on sessions that somebody else closes."""
     return SlackClient(
         token=settings.slack_bot_token.get_secret_value(),
         base_url=settings.slack_api_url.rstrip("/") + "/",
         session=session,
         metrics=metrics,
+        fresh=fresh,
     )
 
 
@@ -93,7 +99,8 @@ async def running(
         store = await open_store(settings.database_url.get_secret_value(), clock=clock.now if clock else None)
         stack.push_async_callback(store.close)
         session = await stack.enter_async_context(open_session(settings.proxy, settings.tls))
-        client = open_slack(settings, session, metrics)
+        fresh = await stack.enter_async_context(open_fresh_session(settings.proxy, settings.tls))
+        client = open_slack(settings, session, metrics, fresh)
         allowance, quota = Allowance(store.budget, wall), Quota()
         timer = clock.now if clock else time.monotonic
         kit = open_realtimekit(settings, _counted(metrics, allowance), quota, timer)

@@ -1,4 +1,4 @@
-"""The one connection pool to Slack, and the Web API client on it."""
+"""The connections to Slack, and the Web API client on them."""
 
 import re
 import ssl
@@ -26,12 +26,21 @@ from bot.slack.errors import (
 from bot.slack.messages import Message
 
 SECONDS = 10
+FRESH_SECONDS = 30
+"""What must not happen twice is waited for longer."""
+KEEPALIVE_SECONDS = 15
+"""A connection that is idle for longer is not used again: what is on the way may have dropped it without a word."""
 MAX_PLAIN_TEXT = 3_000
 """Of a text that Slack calls too long; it documents 4,000 characters for an edit, and counts them in its own way."""
 TRANSPORT_ERRORS = (aiohttp.ClientError, TimeoutError)
 NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """Of these, those where no connection was opened, so that nothing was sent."""
 
+CONNECTION_LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+"""The other side dropped the connection before it answered, as happens to those that were idle."""
+
+_ONCE_ONLY = frozenset({"chat.postMessage", "chat.postEphemeral"})
+"""Repeating these could show a message twice, so they never use a connection that may be dead."""
 _WITH_APP_TOKEN = frozenset({"apps.connections.open"})
 _TS = re.compile(r"\d{1,20}\.\d{1,20}", re.ASCII)
 
@@ -39,18 +48,27 @@ log = structlog.get_logger(__name__)
 
 
 def open_session(proxy: str | None = None, tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
-    """The one HTTP session to Slack: a call without it would open, and close, a connection of its own."""
+    """Open the HTTP session whose connections to Slack are kept and used again."""
     return aiohttp.ClientSession(
         proxy=proxy,
         timeout=aiohttp.ClientTimeout(total=SECONDS, connect=3),
-        connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=60, ssl=tls or True),
+        connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=KEEPALIVE_SECONDS, ssl=tls or True),
+    )
+
+
+def open_fresh_session(proxy: str | None = None, tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
+    """Open the HTTP session that makes a new connection for each call, so that none of them is dead already."""
+    return aiohttp.ClientSession(
+        proxy=proxy,
+        timeout=aiohttp.ClientTimeout(total=FRESH_SECONDS, connect=3),
+        connector=aiohttp.TCPConnector(limit=100, force_close=True, ssl=tls or True),
     )
 
 
 class SlackClient(AsyncWebClient):
-    """Counts its calls, and repeats none by itself.
+    """Counts its calls, and repeats only what may happen twice, when a kept connection turns out to be dead.
 
-    slack_sdk's own handler sends a call once more when the connection broke after Slack had taken it, and so posts
+    slack_sdk's own handler sends any call once more when the connection broke after Slack had taken it, and so posts
     twice.
     """
 
@@ -62,11 +80,18 @@ class SlackClient(AsyncWebClient):
         session: aiohttp.ClientSession,
         metrics: Metrics,
         access: Access | None = None,
+        fresh: aiohttp.ClientSession | None = None,
     ) -> None:
+        """`fresh` makes a new connection for each call; without it the session makes all of them."""
         super().__init__(token=token, base_url=base_url, session=session, timeout=SECONDS, retry_handlers=[])
         # The session has the proxy. slack_sdk takes one out of the environment, for addresses of this machine, too.
         self.proxy = None
         self.access = access or Access()
+        self.fresh_session = fresh or session
+        self._fresh = AsyncWebClient(
+            token=token, base_url=base_url, session=self.fresh_session, timeout=SECONDS, retry_handlers=[]
+        )
+        self._fresh.proxy = None
         self._metrics = metrics
 
     async def api_call(self, api_method: str, **kwargs: Any) -> AsyncSlackResponse:
@@ -118,7 +143,7 @@ class SlackClient(AsyncWebClient):
 
     async def _understood(self, api_method: str, **kwargs: Any) -> AsyncSlackResponse:
         try:
-            return await super().api_call(api_method, **kwargs)
+            return await self._sent(api_method, **kwargs)
         except SlackApiError as error:
             if error_code(error) == "unreadable":
                 raise aiohttp.ClientPayloadError(f"{api_method}: an error page") from None
@@ -126,6 +151,16 @@ class SlackClient(AsyncWebClient):
         # slack_sdk trips over an answer that is not a JSON object.
         except (AttributeError, ValueError):
             raise aiohttp.ClientPayloadError(f"{api_method}: no JSON object") from None
+
+    async def _sent(self, api_method: str, **kwargs: Any) -> AsyncSlackResponse:
+        if api_method in _ONCE_ONLY:
+            return await self._fresh.api_call(api_method, **kwargs)
+        try:
+            return await super().api_call(api_method, **kwargs)
+        except CONNECTION_LOST as error:
+            if isinstance(error, NOT_CONNECTED):
+                raise
+        return await self._fresh.api_call(api_method, **kwargs)
 
 
 def lost(error: Exception) -> Undelivered:

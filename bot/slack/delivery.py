@@ -68,7 +68,7 @@ class Delivery:
     async def edit(self, channel: str, ts: str, message: Message, patience: float = PATIENCE_SECONDS) -> None:
         """Let a message show this instead; a turn that comes within `patience` seconds is waited for. Raises as `post`
         does."""
-        await self._turn("edit", self._pacing.edit, patience)
+        await self._turn("edit", lambda: self._pacing.edit(channel), patience)
         await self._write("edit", "chat.update", message, {"channel": channel, "ts": ts})
 
     async def _turn(self, what: str, take: Callable[[], float], patience: float = PATIENCE_SECONDS) -> None:
@@ -96,7 +96,7 @@ class Delivery:
     def _note(self, what: str, error: Undelivered, channel: str) -> None:
         match error:
             case SlackRateLimited(seconds=float(seconds)) if what == "edit":
-                self._pacing.edit_refused(seconds)
+                self._pacing.edit_refused(seconds, channel)
             case SlackRateLimited(seconds=float(seconds)):
                 self._pacing.post_refused(channel, seconds)
             case Later(permanent_after=float()):

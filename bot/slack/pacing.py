@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from bot.clock import Clock
 
 KEPT_CHANNELS = 10_000
+MAX_HOLD_FOR_OTHERS = 30.0
+"""However long Slack asks one call to wait, others wait no longer: if they have to, Slack says so again."""
 _SILENT_SECONDS = 10.0
 _RESOLUTION = 1e-3
 _NEVER = float("-inf")
@@ -80,10 +82,10 @@ class Pacing:
             self._posts.take(now)
         return wait
 
-    def edit(self) -> float:
+    def edit(self, channel: str = "") -> float:
         """The same for an edit."""
-        now = self._clock.now()
-        wait = self._edits.wait(now)
+        now, held = self._clock.now(), self._channels.get(_edits_of(channel))
+        wait = max(self._edits.wait(now), held.wait(now) if held else 0.0)
         if wait == 0:
             self._edits.take(now)
         return wait
@@ -93,11 +95,13 @@ class Pacing:
         now, turns = self._clock.now(), self._channel(channel)
         turns.hold(now, seconds)
         if now - turns.spoke_before > _SILENT_SECONDS:
-            self._posts.hold(now, seconds)
+            self._posts.hold(now, min(seconds, MAX_HOLD_FOR_OTHERS))
 
-    def edit_refused(self, seconds: float) -> None:
+    def edit_refused(self, seconds: float, channel: str = "") -> None:
         """The same for an edit, of which there is one limit for all channels."""
-        self._edits.hold(self._clock.now(), seconds)
+        now = self._clock.now()
+        self._channel(_edits_of(channel)).hold(now, seconds)
+        self._edits.hold(now, min(seconds, MAX_HOLD_FOR_OTHERS))
 
     def _channel(self, channel: str) -> _Turns:
         turns = self._channels.pop(channel, None) or _Turns(self._per_channel)
@@ -105,3 +109,7 @@ class Pacing:
         if len(self._channels) > KEPT_CHANNELS:
             self._channels.popitem(last=False)
         return turns
+
+
+def _edits_of(channel: str) -> str:
+    return f"{channel} edits"

@@ -1,6 +1,7 @@
 """Get the bot's words to Slack."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,8 +20,9 @@ from bot.errors import (
     SlackUnreachable,
 )
 from bot.metrics import Metrics
-from bot.slack.client import TRANSPORT_ERRORS, SlackClient
+from bot.slack.client import NOT_CONNECTED, SECONDS, TRANSPORT_ERRORS, SlackClient
 from bot.slack.errors import (
+    ContentRefused,
     NotSent,
     SlackRateLimited,
     TokenRefused,
@@ -33,6 +35,9 @@ from bot.slack.messages import Message
 from bot.slack.requests import Request
 
 LONGEST_WAIT = 5.0
+BODY_LIMIT = 2_000
+RESPONSE_URL = "response_url"
+OK, UNCONFIRMED, NOT_SENT = "ok", "unconfirmed", "not_sent"
 _NO_WAY_IN = ("not_in_channel", "channel_not_found")
 
 log = structlog.get_logger(__name__)
@@ -48,11 +53,14 @@ class Replies:
         metrics: Metrics,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        seconds: float = SECONDS,
     ) -> None:
+        """`seconds` is how long an answer through a response_url may take."""
         self._session = session
         self._client = client
         self._metrics = metrics
         self._sleep = sleep
+        self._seconds = seconds
 
     async def answer(self, request: Request, message: Message, *, replace: bool = False) -> None:
         """Say this to the person who asked, and to nobody else; `replace` puts it where the pressed button was.
@@ -61,12 +69,22 @@ class Replies:
         barred too it is logged: there is nobody left who could be told.
         """
         payload = {"response_type": "ephemeral", "replace_original": replace, **_content(message)}
-        if not await self._by_response_url(request.response_url, payload):
+        outcome = await self._respond(request.response_url, payload)
+        if kind_of(outcome) is ContentRefused:
+            log.warning("blocks_refused", code=outcome, method=RESPONSE_URL, channel=request.channel_id)
+            outcome = await self._respond(request.response_url, {**payload, "blocks": []})
+        if outcome == UNCONFIRMED:
+            # Slack may show it already, and a second one that says the same would only confuse.
+            log.info("reply_unconfirmed")
+        elif outcome != OK:
+            log.warning("response_url_failed", outcome=outcome)
             await self._as_ephemeral(request, message)
 
     async def remove_original(self, request: Request) -> None:
         """Take away the message whose button was pressed."""
-        await self._by_response_url(request.response_url, {"delete_original": True})
+        outcome = await self._respond(request.response_url, {"delete_original": True})
+        if outcome != OK:
+            log.warning("response_url_failed", outcome=outcome)
 
     async def replace_public(self, request: Request, message: Message) -> None:
         """Change the public card whose button was pressed. Raises as `post` does."""
@@ -95,31 +113,45 @@ class Replies:
     async def _with_patience(self, method: str, message: Message, **arguments: Any) -> None:
         try:
             await self._client.write(method, message, **arguments)
+            return
         except SlackRateLimited as error:
             if error.seconds is None or error.seconds > LONGEST_WAIT:
                 raise
             await self._sleep(error.seconds)
-            await self._client.write(method, message, **arguments)
+        except NotSent:
+            pass  # nothing happened, so it may be tried once more
+        await self._client.write(method, message, **arguments)
 
-    async def _by_response_url(self, url: str, payload: dict[str, Any]) -> bool:
-        outcome = await self._post_once(url, payload)
+    async def _respond(self, url: str, payload: dict[str, Any]) -> str:
+        """Use a response_url: OK, UNCONFIRMED, or what went wrong.
+
+        A message that replaces or deletes another one may be sent twice, so it is repeated where it got no answer. A
+        new one would appear twice: it goes over a new connection, and is repeated only where nothing was sent.
+        """
+        is_repeatable = bool(payload.get("replace_original") or payload.get("delete_original"))
+        outcome = await self._post_once(self._session if is_repeatable else self._client.fresh_session, url, payload)
         if isinstance(outcome, float) and outcome <= LONGEST_WAIT:
             await self._sleep(outcome)
-            outcome = await self._post_once(url, payload)
-        if outcome == "ok":
-            return True
-        log.warning("response_url_failed", outcome=outcome)
-        return False
+        elif not (outcome == NOT_SENT or (outcome == UNCONFIRMED and is_repeatable)):
+            return _as_code(outcome)
+        return _as_code(await self._post_once(self._client.fresh_session, url, payload))
 
-    async def _post_once(self, url: str, payload: dict[str, Any]) -> str | float:
-        """`ok`, the seconds to wait, or what went wrong."""
+    async def _post_once(self, session: aiohttp.ClientSession, url: str, payload: dict[str, Any]) -> str | float:
+        """Return OK, UNCONFIRMED, NOT_SENT, the seconds to wait, or what went wrong."""
         try:
-            async with self._session.post(url, json=payload, allow_redirects=False) as response:
-                body = (await response.content.read(200)).decode("utf-8", "replace")
+            async with (
+                asyncio.timeout(self._seconds),
+                session.post(url, json=payload, allow_redirects=False) as response,
+            ):
+                body = (await response.content.read(BODY_LIMIT)).decode("utf-8", "replace")
                 outcome: str | float = _response_url_outcome(response.status, body, response.headers)
-        except (*TRANSPORT_ERRORS, ValueError) as error:
+        except NOT_CONNECTED:
+            outcome = NOT_SENT
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError) as error:
             outcome = type(error).__name__
-        self._metrics.slack_call("response_url", _in_a_word(outcome))
+        except TRANSPORT_ERRORS:
+            outcome = UNCONFIRMED
+        self._metrics.slack_call(RESPONSE_URL, _in_a_word(outcome))
         return outcome
 
     async def _as_ephemeral(self, request: Request, message: Message) -> None:
@@ -136,16 +168,39 @@ def _content(message: Message) -> dict[str, Any]:
 def _response_url_outcome(status: int, body: str, headers: Any) -> str | float:
     if status == 429:
         return retry_after(headers)
-    if status == 200:
-        return "ok"
+    code = _error_in(body)
+    if status == 200 and not code and (not body.strip() or _is_ok(body)):
+        return OK
     # A word of Slack's own, such as expired_url; the "ok" of somebody else is none.
-    return body if body.isascii() and body.isidentifier() and 2 < len(body) <= 40 else f"http_{status}"
+    return code or f"http_{status}"
+
+
+def _is_ok(body: str) -> bool:
+    return body.strip() == OK or _json_object(body).get("ok") is True
+
+
+def _error_in(body: str) -> str:
+    """Return Slack's word for what went wrong, which is the whole body or in a JSON object; "" where there is none."""
+    answer = _json_object(body)
+    code = str(answer.get("error", "not_ok")) if answer.get("ok") is False else body.strip()
+    return code if code.isascii() and code.isidentifier() and 2 < len(code) <= 40 else ""
+
+
+def _json_object(body: str) -> dict[str, Any]:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _as_code(outcome: str | float) -> str:
+    return "ratelimited" if isinstance(outcome, float) else outcome
 
 
 def _in_a_word(outcome: str | float) -> str:
-    if isinstance(outcome, float):
-        return "ratelimited"
-    return outcome if outcome == "ok" else "failed"
+    code = _as_code(outcome)
+    return code if code in (OK, "ratelimited") else "failed"
 
 
 def refusal(code: str, channel_id: str) -> SlackError:

@@ -172,6 +172,9 @@ async def test_edits_are_told_to_wait(slack: Slack, delivery: Delivery) -> None:
         with pytest.raises(Later) as later:
             await delivery.edit(EVENTS, ts, HELLO)
         assert later.value.seconds == pytest.approx(30)
+    with pytest.raises(Later) as later:
+        await delivery.edit(RANDOM, ts, HELLO)
+    assert later.value.seconds == pytest.approx(30)
 
     assert await delivery.post(EVENTS, HELLO, OTHER_ID)
 

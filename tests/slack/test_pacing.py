@@ -110,9 +110,22 @@ def test_a_silent_channel_that_is_told_to_wait(clock: Clock, spoke: int) -> None
 
     pacing.post_refused("C1", 600)
 
-    assert pacing.post("C2") == pytest.approx(600)
-    clock.time += 600
+    assert pacing.post("C2") == pytest.approx(30)
+    clock.time += 30
     assert pacing.post("C2") == 0
+    assert pacing.post("C1") == pytest.approx(570)
+
+
+def test_edits_of_other_channels_wait_half_a_minute_at_most(clock: Clock) -> None:
+    """However long Slack asks one of them to wait, which waits as long as that."""
+    pacing = Pacing(clock)
+
+    pacing.edit_refused(600, "C1")
+
+    assert pacing.edit("C2") == pytest.approx(30)
+    clock.time += 30
+    assert pacing.edit("C2") == 0
+    assert pacing.edit("C1") == pytest.approx(570)
 
 
 def test_edits_that_are_told_to_wait(clock: Clock) -> None:
