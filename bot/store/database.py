@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from bot.errors import StoreUnreachable
 from bot.store.connecting import Timeouts, is_about_data, open_engine
+from bot.store.file import DatabaseFile, file_of
 from bot.store.storable import clean_parameters, dumps
 from bot.store.tables import budget
 
@@ -44,6 +45,8 @@ class Database:
         self._readers = engine.execution_options(**{_BEGIN: "BEGIN"})
         # Writers of one process queue here, in order; SQLite would let them knock again and again, in none.
         self._turn = asyncio.Lock() if is_sqlite(engine.url) else contextlib.nullcontext()
+        path = file_of(engine.url) if is_sqlite(engine.url) else None
+        self._file = None if path is None else _watch(engine, DatabaseFile(path))
         self._takes_changes = True
         self._trial: asyncio.Task[None] | None = None
 
@@ -57,6 +60,7 @@ class Database:
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write: all of it happens, or nothing. Raises StoreUnreachable."""
+        self.file_problem()
         try:
             with _unreachable():
                 async with self._turn, self.engine.begin() as connection:
@@ -71,6 +75,10 @@ class Database:
         with _unreachable():
             async with self._readers.connect() as connection:
                 yield connection
+
+    def file_problem(self) -> str | None:
+        """Return what has happened to SQLite's file under the bot, in a sentence; None if nothing has."""
+        return None if self._file is None else self._file.problem()
 
     def takes_changes(self) -> bool:
         """Whether it does, as far as is known: from the first change that it did not take until a trial succeeds.
@@ -122,6 +130,12 @@ def connect(url: URL, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -> AsyncEngine:
         )
     event.listen(engine.sync_engine, "before_cursor_execute", clean_parameters, retval=True)
     return engine
+
+
+def _watch(engine: AsyncEngine, file: DatabaseFile) -> DatabaseFile:
+    event.listen(engine.sync_engine, "do_connect", file.before_connect)
+    event.listen(engine.sync_engine, "connect", file.after_connect)
+    return file
 
 
 def is_sqlite(url: URL) -> bool:

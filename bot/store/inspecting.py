@@ -12,6 +12,7 @@ from bot.store.address import parse, place
 from bot.store.connecting import Timeouts, open_engine
 from bot.store.database import is_sqlite
 from bot.store.explaining import explain
+from bot.store.file import is_readable_by_others
 from bot.store.steps import Steps
 
 _STATEMENT_SECONDS = 5.0
@@ -38,9 +39,15 @@ def _inspect_sqlite(url: URL) -> str:
     with engine.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         try:
-            return _state(connection, url)
+            return _state(connection, url) + _warning(file)
         finally:
             connection.rollback()
+
+
+def _warning(file: Path) -> str:
+    if not is_readable_by_others(file):
+        return ""
+    return f". Other users of this machine can read it; `chmod 600 {file}` keeps it to its owner"
 
 
 async def _inspect_postgresql(url: URL) -> str:

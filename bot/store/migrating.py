@@ -16,6 +16,7 @@ from bot.store import database
 from bot.store.connecting import Timeouts, open_engine
 from bot.store.database import is_sqlite, set_up_sqlite
 from bot.store.explaining import explain
+from bot.store.file import file_of, make_private
 from bot.store.steps import MIGRATIONS, Steps
 
 LOCK_SECONDS = 2.0
@@ -48,6 +49,8 @@ def _migrate_sqlite(url: URL, migrations: Path) -> None:
     timeout = {"timeout": database.BUSY_SECONDS}
     engine = sa.create_engine(url.set(drivername="sqlite"), poolclass=sa.NullPool, connect_args=timeout)
     sa.event.listen(engine, "connect", _set_up_sqlite)
+    if path := file_of(url):
+        make_private(path)
     steps = Steps(url, migrations)
     with engine.connect() as connection:
         # The lock; the second one to come waits here.

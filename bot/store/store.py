@@ -34,7 +34,9 @@ class Store:
         self.housekeeping = Housekeeping(db)
 
     async def check(self) -> str | None:
-        """What is wrong with the database, in a sentence; None if it answers and takes changes."""
+        """Return what is wrong with the database, in a sentence; None if it answers and takes changes."""
+        if problem := self._db.file_problem():
+            return problem
         try:
             async with self._db.reading() as connection:
                 await connection.execute(sa.text("SELECT version_num FROM alembic_version"))

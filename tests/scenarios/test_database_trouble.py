@@ -317,6 +317,19 @@ async def test_full_while_it_runs(fast: Story, tmp_path: Path) -> None:
         assert "Traceback" not in bot.log.read_text()
 
 
+async def test_the_file_is_deleted(world: World, tmp_path: Path) -> None:
+    """The bot says so while it runs, and not only when it starts again and follows nothing."""
+    file = tmp_path / "bot.db"
+    async with world.bot(database_url=f"sqlite:///{file}"):
+        await world.ready()
+        await asyncio.to_thread(file.unlink)
+        status, problems = await readyz(world.bot_url)
+
+    assert status == 503
+    assert "The database file was deleted or moved while the bot was running." in problems
+    assert "database_file_lost" in world.log.getvalue()
+
+
 @pytest.mark.usefixtures("log_of_errors")
 async def test_postgresql_goes_away(fast: Story, postgres: Postgres, database_url: str) -> None:
     """It ends every connection and takes no new ones."""
