@@ -1,10 +1,12 @@
-"""What a person means by what they typed after `/livestream`. Values in, values out."""
+"""What a person means by what they typed after the command. Values in, values out."""
 
-import re
+import difflib
 from dataclasses import dataclass
+from itertools import takewhile
 from uuid import UUID
 
-from bot.slack.meeting_ids import LONGEST_TEXT, NoMeeting, OneMeeting, SeveralMeetings, read_meeting_id
+from bot.slack.meeting_ids import OneMeeting, SeveralMeetings, read_meeting_id, readable, split, what_is_wrong
+from bot.slack.wording import DEFAULT_COMMAND
 from bot.store.tables import Volume
 
 
@@ -25,7 +27,7 @@ class FollowMeeting:
 
 @dataclass(frozen=True, slots=True)
 class UnfollowMeeting:
-    """Follow it no longer."""
+    """Stop following it."""
 
     meeting_id: UUID
 
@@ -37,7 +39,7 @@ class ListFollows:
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """How the command is used: they asked for it, or are not understood."""
+    """How the command is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,87 +51,124 @@ class WhichOne:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """Something is missing or too much; the sentence says what, and has nothing in it that they typed."""
+    """Something is missing, too much or unknown.
+
+    The sentence says what, as a template of `Wording`, and has nothing in it that they typed but a meeting's ID.
+    """
 
     sentence: str
 
 
 Command = LookUp | FollowMeeting | UnfollowMeeting | ListFollows | Help | WhichOne | Mistake
 
-FOLLOW_WHAT = "Which meeting? Type `/livestream follow &lt;meeting-id&gt;`."
+FOLLOW_WHAT = "Which meeting? Type `{command} follow &lt;meeting-id&gt;`."
 UNFOLLOW_WHAT = (
-    "Which meeting? Type `/livestream unfollow &lt;meeting-id&gt;`. `/livestream following` lists the ones this "
-    "channel follows."
+    "Which meeting? Type `{command} unfollow &lt;meeting-id&gt;`. `{command} following` lists the ones this channel "
+    "follows."
 )
 NO_SUCH_VOLUME = (
     "I didn't understand that, so nothing changed. After the meeting ID you can add `quiet`, `normal` or `loud`."
 )
-NOTHING_MORE = "I didn't understand that, so nothing changed. After `/livestream unfollow` type only the meeting ID."
+NOTHING_MORE = "I didn't understand that, so nothing changed. After `{command} unfollow` type only the meeting ID."
+NO_ID = "I couldn't find a meeting ID in that. IDs look like `50c8940e-1b97-…`. `{command} help` shows all commands."
+_BAD_ID = "That looks like a meeting ID, but {wrong}. Copy it again."
+_DID_YOU_MEAN = "I didn't understand that, so nothing changed. Did you mean `{{command}} {nearest}`?"
+_NOT_UNDERSTOOD = (
+    "I didn't understand that, so nothing changed. To check this meeting, type `{{command}} {meeting_id}`."
+)
 
-_LINK = re.compile(r"<[^<>]*>")
-_AROUND_WORDS = "`'\"“”()[]<>*_~.,;:!?"
+_FOLLOW, _UNFOLLOW, _FOLLOWING, _HELP = "follow", "unfollow", "following", "help"
+_VERBS = (_FOLLOW, _UNFOLLOW, _FOLLOWING, _HELP)
+_NOISE = ("is", "meeting", "id")
+"""What may stand before an ID, since nobody means an act by it; the bot itself writes "Meeting" there."""
+_OTHER_WORDS = {
+    **dict.fromkeys(("start", "subscribe", "add", "track", "begin", "join"), _FOLLOW),
+    **dict.fromkeys(
+        ("stop", "end", "remove", "delete", "cancel", "unsubscribe", "leave", "forget", "un", "dont", "don't", "don’t"),
+        _UNFOLLOW,
+    ),
+    **dict.fromkeys(("mute", "silence", "silent", "hush"), f"{_FOLLOW} {Volume.QUIET}"),
+    **dict.fromkeys(("unmute",), f"{_FOLLOW} {Volume.NORMAL}"),
+    **dict.fromkeys(("list", "followed", "follows"), _FOLLOWING),
+    **{volume.value: f"{_FOLLOW} {volume}" for volume in Volume},
+}
+"""What people may type instead."""
+_ALIKE = 0.75
+"""How much of a word must agree with a command's."""
 
 
-def read_command(text: str) -> Command:
-    """The command in the text, whose first word may be in any case; without such a word it is a question."""
-    verb, rest = _first_word(text)
+def read_command(text: str, name: str = DEFAULT_COMMAND) -> Command:
+    """Return the command in the text; `name` is what the slash command is called in this workspace.
+
+    A text is a lookup only where nobody can have meant an act by it, and a mistake changes nothing.
+    """
+    plain = readable(text)
+    parts = split(plain)
+    named = [*takewhile(lambda part: part in (name.strip("/"), DEFAULT_COMMAND.strip("/")), parts)]
+    parts = parts[len(named) :]
+    if not parts:
+        return Mistake(NO_ID) if plain.strip() and not named else Help()
+    verb = parts[0]
+    words = [part for part in parts[1:] if isinstance(part, str)]
+    match verb, read_meeting_id(plain):
+        case (_, SeveralMeetings(meeting_ids)):
+            return WhichOne(meeting_ids)
+        case ("help", _):
+            return Help()
+        case ("follow", OneMeeting(meeting_id)):
+            return _follow(meeting_id, set(words))
+        case ("unfollow", OneMeeting(meeting_id)):
+            return Mistake(NOTHING_MORE) if words else UnfollowMeeting(meeting_id)
+        case (_, OneMeeting(meeting_id)) if (verb in _NOISE or verb == meeting_id) and not _nearest(words):
+            return LookUp(meeting_id)
+        case (_, OneMeeting(meeting_id)):
+            return _not_understood(meeting_id, [part for part in parts if isinstance(part, str)])
+        case _:
+            return _without_meeting(str(verb), words, plain)
+
+
+def _follow(meeting_id: UUID, words: set[str]) -> Command:
+    if len(words) > 1 or not words <= set(Volume):
+        return Mistake(NO_SUCH_VOLUME)
+    return FollowMeeting(meeting_id, Volume(words.pop()) if words else None)
+
+
+def _not_understood(meeting_id: UUID, words: list[str]) -> Command:
+    nearest = _nearest(words)
+    if nearest is None or nearest == _HELP:
+        return Mistake(_NOT_UNDERSTOOD.format(meeting_id=meeting_id))
+    verb, *volume = ("follow" if nearest == _FOLLOWING else nearest).split()
+    if verb == _FOLLOW and not volume:
+        volume = [word for word in words if word in set(Volume)][:1]
+    return Mistake(_DID_YOU_MEAN.format(nearest=" ".join([verb, str(meeting_id), *volume])))
+
+
+def _without_meeting(verb: str, words: list[str], text: str) -> Command:
+    wrong = what_is_wrong(text)
+    if wrong is not None:
+        return Mistake(_BAD_ID.format(wrong=wrong))
     match verb:
         case "follow":
-            return _follow(rest)
-        case "unfollow":
-            return _unfollow(rest)
-        case "following" if isinstance(read_meeting_id(rest), NoMeeting):
-            return ListFollows()
-        case _:
-            return _look_up(text)
-
-
-def _first_word(text: str) -> tuple[str, str]:
-    """It in lower case, and what follows; texts that are too long to be read have none."""
-    words = text.split(maxsplit=1) if len(text) <= LONGEST_TEXT else []
-    return (words[0].lower() if words else "", words[1] if len(words) > 1 else "")
-
-
-def _follow(rest: str) -> Command:
-    meeting = read_meeting_id(rest)
-    words = set(_other_words(rest))
-    match meeting:
-        case SeveralMeetings(meeting_ids):
-            return WhichOne(meeting_ids)
-        case OneMeeting(meeting_id):
-            if len(words) > 1 or not words <= set(Volume):
-                return Mistake(NO_SUCH_VOLUME)
-            return FollowMeeting(meeting_id, Volume(words.pop()) if words else None)
-        case _:
             return Mistake(FOLLOW_WHAT)
-
-
-def _unfollow(rest: str) -> Command:
-    match read_meeting_id(rest):
-        case SeveralMeetings(meeting_ids):
-            return WhichOne(meeting_ids)
-        case OneMeeting(meeting_id):
-            return Mistake(NOTHING_MORE) if _other_words(rest) else UnfollowMeeting(meeting_id)
-        case _:
+        case "unfollow":
             return Mistake(UNFOLLOW_WHAT)
+        case "following":
+            return ListFollows()
+    nearest = _nearest([verb])
+    if nearest is None:
+        return Mistake(NO_ID)
+    verb, *volume = nearest.split()
+    needs_meeting = ["&lt;meeting-id&gt;"] if verb in (_FOLLOW, _UNFOLLOW) else []
+    return Mistake(_DID_YOU_MEAN.format(nearest=" ".join([verb, *needs_meeting, *volume])))
 
 
-def _look_up(text: str) -> Command:
-    match read_meeting_id(text):
-        case OneMeeting(meeting_id):
-            return LookUp(meeting_id)
-        case SeveralMeetings(meeting_ids):
-            return WhichOne(meeting_ids)
-        case _:
-            return Help()
-
-
-def _other_words(text: str) -> list[str]:
-    """The words that are neither a meeting ID nor a link with one in it, in lower case."""
-    without_links = _LINK.sub(lambda found: " " if _names_meeting(found[0]) else found[0], text)
-    words = (word.strip(_AROUND_WORDS).lower() for word in without_links.split() if not _names_meeting(word))
-    return [word for word in words if word]
-
-
-def _names_meeting(text: str) -> bool:
-    return isinstance(read_meeting_id(text), OneMeeting)
+def _nearest(words: list[str]) -> str | None:
+    """Return the command that the first word that resembles one may be meant for."""
+    for word in words:
+        if word in _VERBS:
+            return word
+        if word in _OTHER_WORDS:
+            return _OTHER_WORDS[word]
+        if close := difflib.get_close_matches(word, (*_VERBS, *Volume), n=1, cutoff=_ALIKE):
+            return _OTHER_WORDS.get(close[0], close[0])
+    return None

@@ -20,6 +20,7 @@ from bot.slack.messages import Message
 from bot.slack.requests import Request
 from bot.slack.serve import listener
 from bot.slack.services import Services
+from bot.slack.wording import Wording
 
 COMMAND = "/livestream"
 
@@ -51,4 +52,4 @@ def _what_instead(command: Help | WhichOne | Mistake) -> Message:
             return follow_words.usage()
         case WhichOne(meeting_ids):
             return cards.which_one(meeting_ids)
-    return cards.note(command.sentence)
+    return cards.note(Wording().fill(command.sentence))
