@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-from bot.sandbox.realtimekit import AfterEnd, RealtimeKit, Status
+from bot.sandbox.realtimekit import AfterEnd, Livestream, RealtimeKit, Status
 
 
 class State(StrEnum):
@@ -44,6 +44,8 @@ class Broadcast:
     """The time of an answer, and the number of the move that it was about."""
     listed: list[tuple[float, int]] = field(default_factory=list)
     """The same of lists of all livestreams, which confirm what is known: of what is not, the bot asks once more."""
+    rivals: int = 0
+    """How often it had a second livestream on air for a while."""
 
     @property
     def now(self) -> Move:
@@ -51,6 +53,7 @@ class Broadcast:
         return self.moves[-1]
 
 
+_LATE_REASONS = 0.5
 _STATES = {Status.INVOKED: State.STARTING, Status.LIVE: State.LIVE, Status.ERRORED: State.ERRORED}
 
 
@@ -58,6 +61,8 @@ class Director:
     """Moves the livestreams, and writes it down."""
 
     def __init__(self, kit: RealtimeKit, dice: random.Random, meetings: int) -> None:
+        self.late_reasons = False
+        """Whether the reason of some errors comes later than the error, with `change`."""
         self._kit = kit
         self._dice = dice
         self.broadcasts = [Broadcast(n, self._new(n)) for n in range(meetings)]
@@ -97,7 +102,8 @@ class Director:
 
     def fail(self, broadcast: Broadcast) -> None:
         """The run breaks."""
-        reason = f"fault {len(broadcast.moves)}"
+        late = self.late_reasons and self._dice.random() < _LATE_REASONS
+        reason = "" if late else reason_of(len(broadcast.moves))
         self._moved(broadcast, lambda meeting_id: self._kit.fail(meeting_id, reason))
 
     def end(self, broadcast: Broadcast) -> None:
@@ -105,16 +111,76 @@ class Director:
         after = self._dice.choice(list(AfterEnd))
         self._moved(broadcast, lambda meeting_id: self._kit.end(meeting_id, after))
 
+    def change(self, broadcast: Broadcast, roll: float) -> bool:
+        """Change a livestream that is LIVE without changing that, or give an error its reason; whether there was
+        anything to change. `roll` between 0 and 1 says what: name, playback URL, session, or the whole livestream."""
+        if broadcast.now.state is State.ERRORED:
+            self.give_reason(broadcast)
+        elif broadcast.now.state is State.LIVE:
+            changes = [self._rename, self._move_playback, self._restart, self._replace]
+            changes[int(roll * len(changes))](broadcast)
+        else:
+            return False
+        return True
+
+    def give_reason(self, broadcast: Broadcast) -> None:
+        """Give an error the reason that it may lack."""
+        sessions = self._kit.meetings[broadcast.meeting_id].sessions
+        if sessions and broadcast.now.state is State.ERRORED and not sessions[-1].err_message:
+            self._kit.change_session(broadcast.meeting_id, err_message=reason_of(broadcast.now.number))
+
+    def _rename(self, broadcast: Broadcast) -> None:
+        self._moved(broadcast, lambda _: None)
+
+    def _move_playback(self, broadcast: Broadcast) -> None:
+        url = f"https://customer-chaos.cloudflarestream.com/{self._dice.getrandbits(128):032x}/manifest/video.m3u8"
+        self._kit.change_livestream(broadcast.meeting_id, playback_url=url)
+
+    def _restart(self, broadcast: Broadcast) -> None:
+        self._moved(broadcast, self._kit.restart)
+
+    def _replace(self, broadcast: Broadcast) -> None:
+        self._moved(broadcast, self._kit.replace_livestream)
+
+    def add_rival(self, broadcast: Broadcast) -> Livestream | None:
+        """Put a second livestream of the meeting on air; None where the first is not."""
+        if broadcast.now.state is not State.LIVE or self._kit.meetings[broadcast.meeting_id].others:
+            return None
+        broadcast.rivals += 1
+        return self._kit.add_livestream(broadcast.meeting_id, name=label(broadcast.number, broadcast.now.number))
+
+    def remove_rival(self, broadcast: Broadcast) -> None:
+        """Take the second livestream away."""
+        self._kit.change(broadcast.meeting_id, others=())
+
+    def playbacks(self, broadcast: Broadcast) -> list[str]:
+        """Where it can be watched now: one URL, or two where there are two livestreams."""
+        found = self._kit.meetings[broadcast.meeting_id].livestreams
+        return [each.playback_url for each in found if each.status == Status.LIVE and each.playback_url]
+
     def _moved(self, broadcast: Broadcast, act: Callable[[str], object]) -> None:
         """In one go: nobody is answered in between."""
         meeting_id, number = broadcast.meeting_id, len(broadcast.moves)
+        before = self._session_of(meeting_id)
         act(meeting_id)
+        if self._kit.meetings[meeting_id].others:
+            self.remove_rival(broadcast)
+        run = broadcast.now.run + (self._session_of(meeting_id) != before)
         name = label(broadcast.number, number)
         self._kit.change_livestream(meeting_id, name=name)
         meeting = self._kit.change(meeting_id, title=name)
         status = meeting.livestream.status if meeting.livestream else ""
         state = _STATES.get(Status(status), State.OFF)
-        broadcast.moves.append(Move(number, state, self._kit.clock.now(), len(meeting.sessions)))
+        broadcast.moves.append(Move(number, state, self._kit.clock.now(), run))
+
+    def _session_of(self, meeting_id: str) -> str | None:
+        sessions = self._kit.meetings[meeting_id].sessions
+        return sessions[-1].id if sessions else None
+
+
+def reason_of(move: int) -> str:
+    """Why it broke in this move."""
+    return f"fault {move}"
 
 
 def label(broadcast: int, move: int) -> str:

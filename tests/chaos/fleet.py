@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -23,13 +23,17 @@ _BROKE = ("error", "critical")
 class Bot:
     """One place for a process: its port and its log stay."""
 
-    def __init__(self, number: int, environment: Mapping[str, str], clock: Clock, folder: Path) -> None:
+    def __init__(
+        self, number: int, environment: Mapping[str, str], clock: Clock, folder: Path, offset: float = 0.0
+    ) -> None:
+        """`offset` is by how many sandbox seconds its clock is ahead of that of the others."""
         with below_the_usual() as sock:
             port = sock.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / f"bot-{number}.log"
         self._environment = {**os.environ, **environment, "HOST": "127.0.0.1", "PORT": str(port)}
         self._clock = clock
+        self._offset = offset
         self._folder = folder
         self.gave_up = 0
         """How often it has ended by itself, as it does when its database is away while it starts."""
@@ -49,7 +53,7 @@ class Bot:
                 self._process = await self._begun()
 
     async def _begun(self) -> asyncio.subprocess.Process:
-        times = (self._clock.now(), time.time(), self._clock.speed)
+        times = (self._clock.now(), time.time(), self._clock.speed, self._offset)
         with self.log.open("ab") as output:
             return await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -69,6 +73,19 @@ class Bot:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
+        return True
+
+    async def freeze(self, seconds: float) -> bool:
+        """Stop it (SIGSTOP) for so many real seconds, then let it go on; False if there was nobody to stop."""
+        process = self._process
+        if process is None or not self.runs:
+            return False
+        _signal(process.pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            if process.returncode is None:
+                _signal(process.pid, signal.SIGCONT)
         return True
 
     async def ready(self, seconds: float = 30) -> None:
@@ -96,10 +113,18 @@ class Bot:
         return found
 
 
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
 @contextlib.asynccontextmanager
-async def fleet(bots: int, environment: Mapping[str, str], clock: Clock, folder: Path) -> AsyncIterator[list[Bot]]:
-    """So many places, with a process in each that is ready; all are killed in the end."""
-    places = [Bot(n, {**environment, "PYTHONPATH": str(_REPOSITORY)}, clock, folder) for n in range(bots)]
+async def fleet(
+    offsets: Sequence[float], environment: Mapping[str, str], clock: Clock, folder: Path
+) -> AsyncIterator[list[Bot]]:
+    """A place for each of these clocks, with a process in each that is ready; all are killed in the end."""
+    environment = {**environment, "PYTHONPATH": str(_REPOSITORY)}
+    places = [Bot(n, environment, clock, folder, offset) for n, offset in enumerate(offsets)]
     try:
         for each in places:
             await each.ready()

@@ -57,6 +57,8 @@ class Knowledge:
         began, before = self._moves[number].began, self._moves[number - 1]
         if self._moves[number].state is State.STARTING:
             return False  # which says as little as a pause does; what comes after it has the same run
+        if before.state is State.LIVE:
+            return False  # on air without a pause, be it in another session or livestream
         off = self._begins(before.number)
         seen = [at for at, which in self._looks if self._begins(which) == off]
         sure = [at for at, which in self.looks() if self._begins(which) == off]

@@ -1,22 +1,48 @@
 """The bot by a fast clock, with its patience towards Slack and Cloudflare shortened as time is.
 
-    python -m tests.chaos.mortal_bot SANDBOX_TIME REAL_TIME SPEED
+    python -m tests.chaos.mortal_bot SANDBOX_TIME REAL_TIME SPEED OFFSET
+
+OFFSET is by how many sandbox seconds its clock is ahead. The database's time is the right one: it stands for that of a
+server, which all bots share.
 
 What hangs is given up after real seconds. By a clock that runs thirty times as fast, ten of them are five minutes, in
 which every lease would end; so here they are fewer.
 """
 
 import asyncio
+import signal
 import sys
+import time
+from typing import Any
 
 import bot.realtimekit.client as cloudflare
 import bot.slack.client as slack
+from bot import app, logs
+from bot.config import Settings, load
 from bot.errors import ConfigurationError
 from bot.realtimekit import lookup
-from tests.scenarios.fast_bot import main
+from bot.sandbox.clock import Clock
+from bot.store import opening
+from bot.store.store import Store
 
 SHORTER = 15.0
 """Half of the usual speed, since a machine has to keep up with it."""
+
+
+async def main(sandbox_time: float, real_time: float, speed: float, offset: float) -> None:
+    """Run until SIGTERM."""
+    settings = load(Settings)
+    logs.configure(level="DEBUG", style="json", secrets=settings.secrets())
+    right, own = (Clock(sandbox_time + (time.time() - real_time) * speed + ahead, speed) for ahead in (0.0, offset))
+
+    async def open_store(url: str, **options: Any) -> Store:
+        return await opening.open_store(url, **{**options, "clock": right.now})
+
+    app.open_store = open_store  # type: ignore[attr-defined]
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with app.running(settings, clock=own):
+        await stop.wait()
 
 
 def be_impatient() -> None:
@@ -39,6 +65,6 @@ def be_impatient() -> None:
 if __name__ == "__main__":
     be_impatient()
     try:
-        asyncio.run(main(*map(float, sys.argv[1:4])))
+        asyncio.run(main(*map(float, sys.argv[1:5])))
     except ConfigurationError as error:  # as `livestream-bot run` does, where its database is away
         sys.exit(str(error))

@@ -6,25 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.chaos.broadcasts import Broadcast
+from tests.chaos.cards import longest_of_all
 from tests.chaos.chaos import Chaos
+from tests.chaos.evidence import FLIPPED, LATE, MISSING, ORDER, OVERTAKEN, TWICE, UNTRUE, Violation
 from tests.chaos.silences import silence
 from tests.chaos.stage import CHANNELS, Plan, Stage, stage
-from tests.chaos.verdict import (
-    LATE,
-    MISSING,
-    ORDER,
-    TWICE,
-    UNTRUE,
-    Violation,
-    demanded,
-    demanded_after_absence,
-    judged,
-    without_repetitions,
-)
+from tests.chaos.verdict import all_repetitions, demanded, demanded_after_absence, judged
 from tests.chaos.witness import Told
 
 _STORIES = 3
-_CLOSING = {channel.id for channel in CHANNELS if channel.closes}
+_CLOSING = {channel.id for channel in CHANNELS if not channel.hears_all}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +31,10 @@ class Outcome:
     demanded: int
     demanded_after_absence: int
     failures: Counter[str]
+    repeated: Counter[str]
+    """What is there twice where Slack does not honour client_msg_id, by the reason."""
+    overtaken: float
+    """The longest time, in sandbox seconds, that a card showed an older state than before."""
 
     @property
     def right(self) -> bool:
@@ -60,20 +55,22 @@ class Outcome:
             "the same, where it was sent away": self.demanded_after_absence,
             "missing": found[MISSING],
             "twice": found[TWICE],
-            "repeated, as Slack did not notice": len(self.told) - len(without_repetitions(self.told)),
+            **{f"repeated: {reason}": number for reason, number in sorted(self.repeated.items())},
             "out of order": found[ORDER],
             "untrue": found[UNTRUE],
             "late": found[LATE],
+            "cards overtaken or flipped": found[OVERTAKEN] + found[FLIPPED],
+            "longest overtaken card, s": f"{self.overtaken:.0f}",
             "not settled": len(self.stale),
             "longest silence, s": self._longest_silence(),
             "failures in the logs": ", ".join(f"{name} {n}" for name, n in self.failures.items()) or "none",
         }
-        return "\n".join(f"{name:<36}{value}" for name, value in rows.items())
+        return "\n".join(f"{name:<40}{value}" for name, value in rows.items())
 
     @property
     def _heard(self) -> int:
         """How much there would be to tell if the bot could see everything, what lasts a moment too."""
-        hear = [channel for channel in CHANNELS if not channel.closes and not channel.quiet]
+        hear = [channel for channel in CHANNELS if channel.hears_all]
         return len(hear) * sum(len(each.moves) - 1 for each in self.broadcasts)
 
     def _longest_silence(self) -> str:
@@ -133,4 +130,6 @@ def _outcome(everything: Stage, chaos: Chaos, stale: list[str]) -> Outcome:
         demanded=demanded(everything.evidence()),
         demanded_after_absence=demanded_after_absence(everything.evidence()),
         failures=failures,
+        repeated=Counter(each.reason or "without need" for each in all_repetitions(everything.evidence())),
+        overtaken=longest_of_all(everything.evidence()),
     )

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +13,31 @@ from bot.sandbox.bot_process import settings_for
 from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import RealtimeKit
 from bot.sandbox.slack import BACKSTAGE, EVENTS, GENERAL, RANDOM, Slack
+from bot.sandbox.slack import Channel as Room
+from bot.sandbox.slack.seed import PEOPLE
 from bot.serving import listen, serving
+from tests.chaos.answers import Answers
 from tests.chaos.broadcasts import Director
 from tests.chaos.databases import Server, Sqlite, database
+from tests.chaos.evidence import Channel, Evidence
 from tests.chaos.fleet import Bot, fleet
-from tests.chaos.verdict import Channel, Evidence
-from tests.chaos.weather import HalfAnswers, Weather
+from tests.chaos.weather import WEATHERS, HalfAnswers, Weather
 from tests.chaos.witness import Witness
 
+LEAVERS = "C0LEAVERS01"
+"""Here meetings are unfollowed, and followed again."""
 CHANNELS = (
     Channel(GENERAL),
     Channel(EVENTS, loud=True),
     Channel(RANDOM, quiet=True),
     Channel(BACKSTAGE, closes=True),
+    Channel(LEAVERS, leaves=True),
 )
 GRACE_SECONDS = 30
 _MANY_MESSAGES = 1_000_000
+_APART = (0.0, 70.0, -70.0)
+_CONFIRMED_SECONDS = 0.3
+"""Real seconds: what Slack has answered by then was answered in time, whatever a client waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,14 @@ class Plan:
     calm_seconds: float = 3.0
     """In real time, too: how long to listen when all seems settled."""
     dedupe: bool = True
+    weather: frozenset[str] = WEATHERS
+    """What goes wrong."""
+
+    @property
+    def offsets(self) -> list[float]:
+        """By how many seconds the clock of each process is ahead."""
+        apart = "clocks" in self.weather and self.bots > 1
+        return [_APART[number % len(_APART)] if apart else 0.0 for number in range(self.bots)]
 
 
 @dataclass(slots=True)
@@ -59,6 +77,7 @@ class Stage:
     weather: Weather
     bots: list[Bot]
     database: Sqlite | Server
+    answers: Answers
 
     @property
     def clock(self) -> Clock:
@@ -70,9 +89,9 @@ class Stage:
             for channel in CHANNELS:
                 how = "loud" if channel.loud else "quiet" if channel.quiet else ""
                 for each in self.director.broadcasts:
-                    await self._type(f"follow {each.meeting_id} {how}".strip(), channel.id)
+                    await self.type(f"follow {each.meeting_id} {how}".strip(), channel.id)
 
-    async def _type(self, text: str, channel: str) -> None:
+    async def type(self, text: str, channel: str) -> None:
         while not (await self.slack.command(text, channel=channel)).acked:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
@@ -87,7 +106,10 @@ class Stage:
             self.witness.deleted,
             self.witness.absences,
             self.witness.signs,
-            repeats=not self.plan.dedupe,
+            unconfirmed=self.answers.unconfirmed,
+            cards=self.witness.cards,
+            edits=self.witness.edits,
+            calms=self.witness.calms,
         )
 
 
@@ -100,10 +122,13 @@ async def stage(plan: Plan, folder: Path) -> AsyncIterator[Stage]:
     slack.honours_client_msg_id = plan.dedupe
     slack.workspace.messages_per_channel = _MANY_MESSAGES
     for channel in CHANNELS:
-        slack.workspace.put_channel(dataclasses.replace(slack.workspace.channels[channel.id], has_bot=True))
-    half = HalfAnswers(slack.asgi)
-    slack.asgi = half
+        known = slack.workspace.channels.get(channel.id) or Room(channel.id, "leavers", PEOPLE)
+        slack.workspace.put_channel(dataclasses.replace(known, has_bot=True))
+    half = HalfAnswers(slack.connections_in.app)
+    answers = Answers(half, _CONFIRMED_SECONDS, time.monotonic)
+    slack.connections_in.app = answers
     director = Director(kit, Random(plan.seed), plan.meetings)
+    director.late_reasons = "changes" in plan.weather
     witness = Witness(slack, kit, director.broadcasts)
     async with (
         database(plan.database, folder) as store,
@@ -113,6 +138,6 @@ async def stage(plan: Plan, folder: Path) -> AsyncIterator[Stage]:
     ):
         environment = settings_for(slack, slack.base_url, kit, kit_url, "http")
         environment |= {"DATABASE_URL": store.url, "FOLLOW_GRACE_SECONDS": str(GRACE_SECONDS), "LOG_FORMAT": "json"}
-        async with fleet(plan.bots, environment, clock, folder) as bots:
+        async with fleet(plan.offsets, environment, clock, folder) as bots:
             slack.request_url = f"{bots[0].url}/slack/events"
-            yield Stage(plan, slack, kit, director, witness, Weather(slack, kit, half), bots, store)
+            yield Stage(plan, slack, kit, director, witness, Weather(slack, kit, half), bots, store, answers)

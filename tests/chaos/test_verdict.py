@@ -4,19 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from bot.sandbox.slack import Message
 from tests.chaos.broadcasts import Broadcast, Move, State
-from tests.chaos.verdict import (
-    LATE,
-    MISSING,
-    ORDER,
-    TWICE,
-    UNTRUE,
-    Channel,
-    Evidence,
-    demanded_after_absence,
-    judged,
-)
-from tests.chaos.witness import Absence, Sign, Told, Trouble
+from tests.chaos.evidence import FLIPPED, LATE, MISSING, ORDER, OVERTAKEN, TWICE, UNTRUE, Channel, Evidence
+from tests.chaos.repetitions import LOST, UNCONFIRMED
+from tests.chaos.verdict import all_repetitions, demanded_after_absence, judged
+from tests.chaos.witness import Absence, Edit, Sign, Told, Trouble
 
 MOVES = [
     Move(0, State.OFF, 0),
@@ -100,12 +93,40 @@ def test_a_quiet_channel() -> None:
     assert len(judged(asked)) == len(RIGHT)
 
 
-def test_repetitions_are_counted_apart() -> None:
-    """Where Slack takes the same twice, what has the same ID counts once."""
+def of_a_repetition(at: float, *troubles: Trouble, unconfirmed: tuple[str, ...] = ()) -> Evidence:
+    """What was told of the start is there again, under the same ID."""
     told = [replace(each, message_id=str(n)) for n, each in enumerate(RIGHT)]
-    asked = evidence([told[0], *told])
-    asked.repeats = True
+    asked = evidence([told[0], replace(told[0], at=at), *told[1:]], *troubles)
+    asked.unconfirmed = unconfirmed
+    return asked
+
+
+def test_a_repetition_has_a_reason() -> None:
+    """The bot may post again what it had no answer to, or died before it wrote down; else it is there twice."""
+    unconfirmed, killed = of_a_repetition(140, unconfirmed=("0",)), of_a_repetition(140, Trouble(106, 120))
+    assert judged(unconfirmed) == []
+    assert [each.reason for each in all_repetitions(unconfirmed)] == [UNCONFIRMED]
+    assert not [each for each in judged(killed) if each.what == TWICE]
+    assert [each.reason for each in all_repetitions(killed)] == [LOST]
+
+    assert TWICE in {each.what for each in judged(of_a_repetition(140))}
+    assert TWICE in {each.what for each in judged(of_a_repetition(140, unconfirmed=("1",)))}
+    assert TWICE in {each.what for each in judged(of_a_repetition(140, Trouble(150, 160)))}
+
+
+def card(ts: str, message_id: str | None = None) -> Message:
+    return Message("C", ts, "bot", "Show 0.1 is starting", client_msg_id=message_id)
+
+
+def test_a_card_that_is_there_twice_has_one_thread() -> None:
+    """A card that was posted again without an answer goes on in the thread of the second; without need it is twice."""
+    told = [replace(each, thread="2.0") for each in RIGHT[1:]]
+    asked = evidence([RIGHT[0], *told])
+    asked.cards, asked.unconfirmed = [card("1.0", "x"), card("2.0", "x")], ["x"]
     assert judged(asked) == []
+
+    asked.unconfirmed = []
+    assert {each.what for each in judged(asked)} == {TWICE}
 
 
 NEXT_RUN = Move(8, State.LIVE, 700, run=3)
@@ -180,3 +201,83 @@ def test_where_the_bot_was_sent_away(signs: tuple[float, ...], owed: list[int]) 
         told = [RIGHT[n] for n in owed if n != left_out]
         assert MISSING in {each.what for each in judged(with_closing(told, *signs))}
     assert demanded_after_absence(with_closing([], *signs)) == len(owed)
+
+
+def came_back(told: list[Told], *absences: tuple[float, float], calms: tuple[float, ...] = ()) -> list[str]:
+    """What is wrong with what was told in B, where the bot was away at times; elsewhere all is right."""
+    asked = evidence([*RIGHT, *(replace(each, channel="B") for each in told)])
+    asked.channels = [Channel("C"), Channel("B", closes=True)]
+    asked.absences = [Absence("B", *each) for each in absences]
+    asked.calms = calms
+    return [each.what for each in judged(asked) if each.channel == "B"]
+
+
+def test_what_is_over_is_not_told_after_a_return() -> None:
+    """Away from before it was live until after the error: "is live" is untrue by then, "has an error" is not."""
+    late_live, late_error = replace(RIGHT[1], at=460.0), replace(RIGHT[2], at=460.0)
+    assert came_back([RIGHT[0], late_live], (150, 450)) == [UNTRUE]
+    assert came_back([RIGHT[0], late_error], (150, 450)) == []
+    assert UNTRUE not in came_back([RIGHT[0], late_live], (150, 250)), "nothing newer was there on the return"
+
+
+def test_what_was_over_on_the_return_is_not_missed() -> None:
+    """It was sent away just after "is live" was told elsewhere; on the return that was over."""
+    rest = [replace(each, at=each.at) for each in RIGHT[2:]]
+    assert MISSING not in came_back([RIGHT[0], *rest], (206, 450))
+    assert MISSING in came_back([RIGHT[0], *rest])
+
+
+def test_silent_at_a_calm() -> None:
+    """In a calm the last word is how it is: something is missing where that is an end, or nothing."""
+    away = (90.0, 195.0)
+    live = replace(RIGHT[1], at=203.0)
+    moves = [*MOVES[:3], Move(3, State.LIVE, 900, run=1)]
+    for told, whats in (([live], []), ([], [MISSING])):
+        asked = evidence([RIGHT[0], RIGHT[1], *(replace(each, channel="B") for each in told)])
+        asked.broadcasts = [Broadcast(0, "m", moves, [])]
+        asked.channels = [Channel("C"), Channel("B", closes=True)]
+        asked.absences, asked.calms = [Absence("B", *away)], [1_000.0]
+        assert [each.what for each in judged(asked) if each.channel == "B"] == whats
+
+
+def test_follow_again_may_say_the_same_in_a_new_thread() -> None:
+    """Where meetings are unfollowed and followed again, a new thread may begin as the old one ended; not the same."""
+    again = Told(230, "C", "220.0", "live", 0, 2)
+    for told, whats in (([*RIGHT[:2], again], set()), ([*RIGHT[:2], replace(again, thread="1.0")], {TWICE})):
+        asked = evidence(told)
+        asked.channels = [Channel("C", leaves=True)]
+        assert {each.what for each in judged(asked)} == whats
+
+
+def shown(*edits: tuple[float, int, str | None], rivals: int = 0) -> set[str]:
+    asked = evidence(RIGHT)
+    asked.broadcasts[0].rivals = rivals
+    asked.edits = [Edit(at, "C", "1.0", 0, move, playback) for at, move, playback in edits]
+    return {each.what for each in judged(asked)}
+
+
+def test_an_older_edit_overtakes_a_newer_one() -> None:
+    """For a while that can happen, for long it may not."""
+    assert shown((200, 2, None), (650, 7, None), (660, 2, None), (700, 7, None)) == set()
+    assert shown((200, 2, None), (650, 7, None), (660, 2, None), (2_500, 7, None)) == {OVERTAKEN}
+
+
+def test_a_card_flips_between_two_livestreams() -> None:
+    """A card that leads back to where it led before has flipped, once more than there were two at a time."""
+    there_and_back = [(210.0, 2, "a"), (220.0, 2, "b"), (230.0, 2, "a")]
+    assert shown(*there_and_back) == {FLIPPED}
+    assert shown(*there_and_back, rivals=1) == set()
+    assert shown(*there_and_back, (240.0, 2, "b"), rivals=1) == {FLIPPED}
+    assert shown((210, 2, "a"), (220, 2, "b"), (230, 2, None), (240, 2, "c")) == set()
+
+
+def test_another_session_without_a_pause_may_be_one_broadcast() -> None:
+    """To those who watch nothing has ended, whether the bot says so or not."""
+    moves = [Move(0, State.OFF, 0), Move(1, State.LIVE, 100, run=1), Move(2, State.LIVE, 300, run=2)]
+    moves.append(Move(3, State.OFF, 500, run=2))
+    looks = [(at, n) for n, began in ((1, 100.0), (2, 300.0), (3, 500.0)) for at in _looks(began, began + 200)]
+    live, ended = Told(105, "C", "1.0", "live", 0, 1), Told(550, "C", "1.0", "ended", 0, 3)
+    between = [Told(310, "C", "1.0", "ended", 0, 2), Told(312, "C", "311.0", "live", 0, 2)]
+    for told in ([live, ended], [live, *between, replace(ended, thread="311.0")]):
+        asked = Evidence([Broadcast(0, "m", moves, looks)], [Channel("C")], told, [], grace=30)
+        assert judged(asked) == []

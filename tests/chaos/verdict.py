@@ -5,18 +5,24 @@ that is possible, and once.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from tests.chaos.absences import attendance, owed
+from tests.chaos.absences import AFTERMATH_SECONDS, attendance, owed
 from tests.chaos.broadcasts import Broadcast, Move, State
+from tests.chaos.cards import card_violations
+from tests.chaos.evidence import LATE, MISSING, ORDER, TWICE, UNTRUE, Channel, Evidence, Violation
 from tests.chaos.knowledge import Knowledge
+from tests.chaos.repetitions import Posted, Repetition, repetitions
 from tests.chaos.silences import LATEST_SECONDS, TELLS, silence
-from tests.chaos.witness import Absence, Sign, Told, Trouble
+from tests.chaos.witness import Absence, Told, about_what
 
-MISSING, TWICE, ORDER, UNTRUE, LATE = "missing", "twice", "out of order", "untrue", "late"
 SLACKNESS = 5.0
 """Sandbox seconds by which two clocks, and an answer under way, may differ."""
+
+_CALM_SECONDS = 300.0
+_QUEUE_SECONDS = 80.0
+"""How long after it was told elsewhere something may wait where many channels are told of much."""
 
 _SAYS = {kind: state for state, kinds in TELLS.items() if state is not State.OFF for kind in kinds}
 _FIRST = frozenset({"starting", "live", "errored"})
@@ -28,50 +34,12 @@ _AFTER = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """What is wrong in one thread."""
-
-    what: str
-    channel: str
-    broadcast: int
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """One place in which everything is followed."""
-
-    id: str
-    loud: bool = False
-    quiet: bool = False
-    closes: bool = False
-    """The bot is sent away now and then: what is recorded meanwhile is not told."""
-
-
-@dataclass(slots=True)
-class Evidence:
-    """All that is judged."""
-
-    broadcasts: Sequence[Broadcast]
-    channels: Sequence[Channel]
-    told: Sequence[Told]
-    troubles: Sequence[Trouble]
-    grace: float
-    deleted: Collection[str] = field(default_factory=set)
-    """The cards and replies that somebody has deleted."""
-    absences: Sequence[Absence] = ()
-    signs: Sequence[Sign] = ()
-    repeats: bool = False
-    """Slack takes the same message twice, so that it may be there twice."""
-
-
 def judged(evidence: Evidence) -> list[Violation]:
     """Everything that is wrong."""
     threads: dict[tuple[str, int], list[Told]] = defaultdict(list)
-    for each in without_repetitions(evidence.told) if evidence.repeats else evidence.told:
+    for each in told_once(evidence):
         threads[each.channel, each.broadcast].append(each)
-    found: list[Violation] = []
+    found = [*_repeated_without_reason(evidence), *card_violations(evidence)]
     for channel in evidence.channels:
         for broadcast in evidence.broadcasts:
             told = sorted(threads[channel.id, broadcast.number], key=lambda each: float(each.thread))
@@ -82,7 +50,7 @@ def judged(evidence: Evidence) -> list[Violation]:
 
 def demanded(evidence: Evidence) -> int:
     """How many states had to be told of, in all channels: what "nothing is missing" stands for."""
-    hears = [channel for channel in evidence.channels if not channel.closes and not channel.quiet]
+    hears = [channel for channel in evidence.channels if channel.hears_all]
     return len(hears) * sum(len(known_of(each, evidence).states()) for each in evidence.broadcasts)
 
 
@@ -104,16 +72,48 @@ def demanded_after_absence(evidence: Evidence) -> int:
 def owed_in(channel: Channel, broadcast: Broadcast, evidence: Evidence) -> list[Told]:
     """What was told elsewhere of a time in which the bot was in this channel."""
     there = attendance(channel.id, broadcast.number, evidence.absences, evidence.signs)
-    open_ones = {each.id for each in evidence.channels if not each.closes and not each.quiet}
-    return owed([each for each in evidence.told if each.channel in open_ones], broadcast, there)
+    elsewhere = told_elsewhere(broadcast, evidence)
+    absences = [each for each in evidence.absences if each.channel == channel.id]
+    return [each for each in owed(elsewhere, broadcast, there) if not was_over(each, elsewhere, absences)]
 
 
-def without_repetitions(told: Iterable[Told]) -> list[Told]:
-    """The same, without what was posted under an ID that was there before."""
-    first: dict[object, Told] = {}
-    for each in told:
-        first.setdefault(each.message_id or id(each), each)
-    return list(first.values())
+def told_elsewhere(broadcast: Broadcast, evidence: Evidence) -> list[Told]:
+    """What was told of a broadcast where everything is told."""
+    open_ones = {each.id for each in evidence.channels if each.hears_all}
+    return [each for each in evidence.told if each.channel in open_ones and each.broadcast == broadcast.number]
+
+
+def all_repetitions(evidence: Evidence) -> list[Repetition]:
+    """Every message that is there twice: replies and cards."""
+    posted = [Posted(each.at, each.channel, str(each.at), each.message_id) for each in evidence.told]
+    posted += [Posted(float(each.ts), each.channel, each.ts, each.client_msg_id) for each in evidence.cards]
+    return repetitions(posted, evidence.unconfirmed, evidence.troubles)
+
+
+def told_once(evidence: Evidence) -> list[Told]:
+    """What was told, without what was posted under an ID that was there before; a card that is there twice has one
+    thread."""
+    again = {(each.again.at, each.again.message_id) for each in all_repetitions(evidence)}
+    first = {each.again.ts: each.first.ts for each in all_repetitions(evidence)}
+    return [
+        replace(each, thread=first.get(each.thread, each.thread))
+        for each in evidence.told
+        if (each.at, each.message_id) not in again
+    ]
+
+
+def _repeated_without_reason(evidence: Evidence) -> list[Violation]:
+    about = {(each.at, each.message_id): each for each in evidence.told}
+    cards = {card.ts: about_what(card) for card in evidence.cards}
+    found = []
+    for each in all_repetitions(evidence):
+        if each.reason is not None:
+            continue
+        told, card = about.get((each.again.at, each.again.message_id)), cards.get(each.again.ts)
+        what = f"{told.kind} of move {told.move}" if told else f"the card of move {card[1] if card else '?'}"
+        number = told.broadcast if told else card[0] if card else 0
+        found.append(Violation(TWICE, each.again.channel, number, f"{what} was posted again without need"))
+    return found
 
 
 class _Judge:
@@ -134,9 +134,13 @@ class _Judge:
         yield from self._twice()
         yield from self._untrue()
         yield from self._backwards()
+        if self._channel.leaves:
+            return
         yield from self._runs_overlap()
         if self._channel.closes:
             yield from self._left_out()
+            yield from self._outdated()
+            yield from self._silent_at_a_calm()
         else:
             yield from self._out_of_order()
             yield from self._missing()
@@ -145,9 +149,11 @@ class _Judge:
     def _twice(self) -> Iterable[tuple[str, str]]:
         seen = set()
         for each in self._told:
-            if (each.kind, each.move) in seen:
+            # Who follows again has a new thread, which may begin with what the old one ended with.
+            key = (each.kind, each.move, each.thread if self._channel.leaves else "")
+            if key in seen:
                 yield TWICE, f"{each.kind} of move {each.move}"
-            seen.add((each.kind, each.move))
+            seen.add(key)
 
     def _untrue(self) -> Iterable[tuple[str, str]]:
         before: Told | None = None
@@ -206,6 +212,41 @@ class _Judge:
             if (each.kind, each.move) not in told:
                 yield MISSING, f"{each.kind} of move {each.move} was told in {each.channel}, and the bot was here, too"
 
+    def _outdated(self) -> Iterable[tuple[str, str]]:
+        """What is told after the bot has come back is still true: not what was over, and told so elsewhere, before."""
+        elsewhere = told_elsewhere(self._broadcast, self._evidence)
+        for each in self._told:
+            back = [absence.ended for absence in self._absences() if absence.ended > self._moves[each.move].began]
+            returned = max((at for at in back if at < each.at), default=None)
+            if returned is None or each.kind == "ended":
+                continue
+            newer = [other for other in elsewhere if other.move > each.move and other.at < returned - SLACKNESS]
+            if any(_contradicts(each, other) for other in newer[-1:]):
+                said = f"{newer[-1].kind} of move {newer[-1].move}"
+                yield UNTRUE, f"{each.kind} of move {each.move} was told after the bot came back, {said} before"
+
+    def _silent_at_a_calm(self) -> Iterable[tuple[str, str]]:
+        """When all is calm, the last that was told is how it is, also where the bot was away in between."""
+        for calm in self._evidence.calms:
+            moves = [move for move in self._moves if move.began < calm]
+            move = moves[-1]
+            if move.state is not State.LIVE or calm - self._began_on_air(move) < _CALM_SECONDS:
+                continue
+            told = [each for each in self._told if each.at < calm]
+            last = max(told, key=lambda each: each.at, default=None)
+            if last is None or last.kind not in ("live", "back"):
+                said = f"{last.kind} of move {last.move}" if last else "nothing"
+                yield MISSING, f"move {move.number} was live in a calm, and the last that was told is {said}"
+
+    def _began_on_air(self, move: Move) -> float:
+        earlier = self._moves[: move.number + 1]
+        while len(earlier) > 1 and earlier[-2].state is State.LIVE:
+            earlier = earlier[:-1]
+        return earlier[-1].began
+
+    def _absences(self) -> list[Absence]:
+        return [each for each in self._evidence.absences if each.channel == self._channel.id]
+
     def _late(self) -> Iterable[tuple[str, str]]:
         for each in self._told:
             if (seconds := silence(each, self._broadcast)) > LATEST_SECONDS:
@@ -219,7 +260,7 @@ class _Judge:
             if each.kind not in allowed:
                 yield ORDER, f"{each.kind} of move {each.move} after {before}"
             new = before == "ended"
-            if not self._evidence.repeats and thread and new is (each.thread == thread) and not self._lost(thread):
+            if thread and new is (each.thread == thread) and not self._lost(thread):
                 yield ORDER, f"{each.kind} of move {each.move} is in the {'old' if new else 'wrong'} thread"
             been_live = (been_live and not new) or each.kind in ("live", "back")
             before, thread = each.kind, each.thread
@@ -253,6 +294,22 @@ class _Judge:
         # Of a run that has ended, an error is no news.
         same = self._moves[last.move].run == move.run
         return last.kind == "errored" or (last.kind == "ended" and same)
+
+
+def was_over(told: Told, elsewhere: Sequence[Told], absences: Iterable[Absence]) -> bool:
+    """Whether what was told elsewhere may be left out, as the bot was sent away soon after, and it was over when it
+    came back."""
+    return any(
+        0 <= absence.began - told.at < _QUEUE_SECONDS
+        and any(other.move > told.move and other.at < absence.ended + AFTERMATH_SECONDS for other in elsewhere)
+        for absence in absences
+    )
+
+
+def _contradicts(told: Told, newer: Told) -> bool:
+    """Whether the one is no longer so when the other is."""
+    same = {"live": "on air", "back": "on air"}
+    return same.get(told.kind, told.kind) != same.get(newer.kind, newer.kind)
 
 
 def _right_reason(told: Told, moves: Sequence[Move]) -> bool:

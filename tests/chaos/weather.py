@@ -3,7 +3,7 @@
 import contextlib
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +18,38 @@ _OUT = [fault for fault in _CLOUDFLARE if fault is not CloudflareFault.SLOW]
 _SLACK = [fault for fault in SlackFault if fault is not SlackFault.NONE]
 _OUTAGES = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
 _LONGEST_RETRY_AFTER = 40
+_LATE_ANSWERS = 1 / 3
+_CLOSED = 1 / 2
+_ANSWERED_AFTER = (5.0, 60.0)
+_APPLIED_AFTER = (10.0, 40.0)
+"""Sandbox seconds: around and beyond what the client waits for an edit, and for a post."""
+
+
+WEATHERS = frozenset(
+    {
+        "kills",
+        "slack",
+        "strikes",
+        "cloudflare",
+        "webhooks",
+        "deletions",
+        "absences",
+        "restarts",
+        "freezes",
+        "late",
+        "forgetful",
+        "resets",
+        "changes",
+        "rivals",
+        "unfollows",
+        "swallowed",
+        "switches",
+        "readonly",
+        "clocks",
+    }
+)
+"""What can go wrong, by the names of `--only` and `--without`. Of these, restarts, swallowed, switches, readonly and
+clocks need PostgreSQL."""
 
 
 class HalfAnswers:
@@ -55,8 +87,36 @@ class Weather:
         self._kit = kit
         self._half = half
         self._outages: list[CloudflareFault] = []
+        self._honours = slack.honours_client_msg_id
+        self._forgetting = 0
         kit.slow_seconds = 0.1
         kit.retry_after = 1  # in real seconds, as the bot counts it
+
+    def be_late(self, dice: random.Random) -> None:
+        """Slack does what the next calls ask after the client has given up, or answers when it has."""
+        method, times = dice.choice(_METHODS), dice.randint(1, 3)
+        if dice.random() < _LATE_ANSWERS:
+            self._slack.answer_late(method, dice.uniform(*_ANSWERED_AFTER), times=times)
+        else:
+            closes = dice.random() < _CLOSED
+            self._slack.apply_late(method, dice.uniform(*_APPLIED_AFTER), times=times, closes=closes)
+        self.faults["late"] += times
+
+    def reset_connections(self) -> None:
+        """Connections that the bot keeps open are dead, which it finds when it uses them."""
+        self.faults["resets"] += self._slack.reset_idle_connections() + self._kit.reset_idle_connections()
+
+    @contextlib.contextmanager
+    def slack_forgets(self) -> Iterator[None]:
+        """Slack does not look at client_msg_id for as long as the block lasts."""
+        self._forgetting += 1
+        self._slack.honours_client_msg_id = False
+        self.faults["forgetful"] += 1
+        try:
+            yield
+        finally:
+            self._forgetting -= 1
+            self._slack.honours_client_msg_id = self._honours and self._forgetting == 0
 
     def strike_slack(self, dice: random.Random) -> None:
         """Something happens to the next calls."""
@@ -97,7 +157,8 @@ class Weather:
             self._kit.fault = self._outages[-1] if self._outages else CloudflareFault.NONE
 
     def clear_up(self) -> None:
-        """No fault any more, but for the few that wait for a call still."""
+        """Take every fault away, also those that wait for a call."""
         self._half.left = 0
+        self._slack.accept()
         self._slack.fault = SlackFault.NONE
         self._kit.fault = CloudflareFault.NONE

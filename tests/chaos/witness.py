@@ -11,6 +11,7 @@ from tests.chaos.broadcasts import Broadcast, State
 from tests.scenarios.story import kind_of
 
 _LABEL = re.compile(r"Show (\d+)\.(\d+)\b")
+_VIDEO = re.compile(r"cloudflarestream\.com/([0-9a-f]{32})/")
 _LOOK = re.compile(r"/meetings/([0-9a-f-]{36})(/active-livestream)?$")
 _LIST = re.compile(r"/livestreams\?(?:.*&)?status=(LIVE|INVOKED|ERRORED)\b")
 _LISTED = {"LIVE": (State.LIVE,), "INVOKED": (State.STARTING,), "ERRORED": (State.ERRORED, State.OFF)}
@@ -61,6 +62,18 @@ class Sign:
     broadcast: int
 
 
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What a card showed from then on: the move that it names, and where it can be watched."""
+
+    at: float
+    channel: str
+    card: str
+    broadcast: int
+    move: int
+    playback: str | None
+
+
 class Witness:
     """Writes down what it sees; decides nothing."""
 
@@ -72,6 +85,10 @@ class Witness:
         self.troubles: list[Trouble] = []
         self.absences: list[Absence] = []
         self.signs: list[Sign] = []
+        self.edits: list[Edit] = []
+        """Each card as it was posted, too."""
+        self.calms: list[float] = []
+        """When all was agreed."""
         self._slack = slack
         self._kit = kit
         self._broadcasts = {each.meeting_id: each for each in broadcasts}
@@ -86,6 +103,10 @@ class Witness:
     def absence(self, channel: str, began: float) -> None:
         """There was one from then on until now."""
         self.absences.append(Absence(channel, began, self._kit.clock.now()))
+
+    def calm(self) -> None:
+        """All is agreed now."""
+        self.calms.append(self._kit.clock.now())
 
     def follows_all(self, channel: str) -> None:
         """It is certain now, without a sign."""
@@ -103,6 +124,9 @@ class Witness:
         if about is None or message.channel not in self._slack.workspace.channels:
             return
         self.signs.append(Sign(self._kit.clock.now(), message.channel, about[0]))
+        if message.thread_ts is None:
+            shown = playback_in(message)
+            self.edits.append(Edit(self._kit.clock.now(), message.channel, message.ts, *about, shown))
         if event.kind is EventKind.MESSAGE_POSTED:
             self._posted(message, about)
 
@@ -150,6 +174,18 @@ class Witness:
 
     def _was_not_found(self, broadcast: Broadcast) -> bool:
         return self._not_found.pop(broadcast.meeting_id, None) == broadcast.now.number
+
+
+def playback_in(message: Message) -> str | None:
+    """The video that a card or a reply leads to, if any: the 32 digits that its playback URL and its player share."""
+    found = _VIDEO.search(str(message.blocks))
+    return found[1] if found else None
+
+
+def video_of(playback_url: str) -> str | None:
+    """The same of a playback URL."""
+    found = _VIDEO.search(playback_url)
+    return found[1] if found else None
 
 
 def about_what(message: Message) -> tuple[int, int] | None:

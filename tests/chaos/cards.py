@@ -1,0 +1,60 @@
+"""How cards went from one state to the next: an older one does not come back. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from tests.chaos.evidence import FLIPPED, OVERTAKEN, Evidence, Violation
+from tests.chaos.silences import LATEST_SECONDS
+from tests.chaos.witness import Edit
+
+
+def card_violations(evidence: Evidence) -> list[Violation]:
+    """Cards that showed an older state for long after they had shown a newer one, and those that flipped."""
+    found = []
+    for edits in _by_card(evidence.edits):
+        first = edits[0]
+        if (seconds := longest_overtaken(edits)) > LATEST_SECONDS:
+            why = f"the card {first.card} showed an older state for {seconds:.0f} seconds"
+            found.append(Violation(OVERTAKEN, first.channel, first.broadcast, why))
+        allowed = next(each.rivals for each in evidence.broadcasts if each.number == first.broadcast)
+        if (flips := flips_of(edits)) > allowed:
+            why = f"the card {first.card} went back {flips} times to where it could be watched before"
+            found.append(Violation(FLIPPED, first.channel, first.broadcast, why))
+    return found
+
+
+def _by_card(edits: Iterable[Edit]) -> list[list[Edit]]:
+    cards: dict[tuple[str, str], list[Edit]] = defaultdict(list)
+    for each in edits:
+        cards[each.channel, each.card].append(each)
+    return list(cards.values())
+
+
+def longest_overtaken(edits: Sequence[Edit]) -> float:
+    """The longest time that a card showed an earlier move than it had shown before, if it came to show that again."""
+    newest, since, longest = -1, None, 0.0
+    for each in edits:
+        if each.move < newest:
+            since = each.at if since is None else since
+            continue
+        newest = each.move
+        if since is not None:
+            longest, since = max(longest, each.at - since), None
+    return longest
+
+
+def longest_of_all(evidence: Evidence) -> float:
+    """The longest of all cards."""
+    return max((longest_overtaken(edits) for edits in _by_card(evidence.edits)), default=0.0)
+
+
+def flips_of(edits: Sequence[Edit]) -> int:
+    """How often a card led back to where it had led before, and elsewhere since."""
+    seen: list[str] = []
+    flips = 0
+    for each in edits:
+        if each.playback is None or (seen and seen[-1] == each.playback):
+            continue
+        flips += each.playback in seen
+        seen.append(each.playback)
+    return flips
