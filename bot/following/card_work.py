@@ -9,13 +9,14 @@ from uuid import uuid5
 import structlog
 
 from bot.clock import Clock, utc
-from bot.following.state import Change, ChangeKind, Episode
+from bot.following.state import Change, ChangeKind, Episode, Phase
 from bot.metrics import Metrics
 from bot.slack.delivery import PATIENCE_SECONDS, Deleted, Delivery, Later, MessageGone, Refused, Undelivered
 from bot.slack.follow_cards import change_reply, expired_reply, follow_card, unfollowed_card
 from bot.slack.messages import Message
 from bot.store.announcing import Announcement, Announcing, DueCard
 from bot.store.expiring import EXPIRED
+from bot.store.outdated import IN_THREAD
 from bot.store.tables import Volume
 
 EDIT_SECONDS = 3.0
@@ -140,13 +141,19 @@ class CardWork:
     async def _reply(self, announcement: Announcement) -> str:
         card, follow = self._card, self._card.follow
         message_id = uuid5(follow.id, f"{card.episode}/{announcement.seq}")
-        loud = follow.volume is Volume.LOUD and announcement.kind in _LOUD
+        loud = follow.volume is Volume.LOUD and announcement.kind in _LOUD and self._is_worth_a_ping(announcement)
         try:
             return await self._delivery.post(
                 follow.channel_id, self._words(announcement), str(message_id), thread_ts=card.ts, broadcast=loud
             )
         except Deleted:
             return ""  # it was told, and somebody has deleted it
+
+    def _is_worth_a_ping(self, announcement: Announcement) -> bool:
+        """Whether the channel may hear of it too: not that something is live which has ended."""
+        is_over = Episode.from_dict(self._card.wanted).phase is Phase.ENDED
+        outdated = is_over and announcement.kind != ChangeKind.ENDED
+        return not outdated and not announcement.data.get(IN_THREAD)
 
     def _shown(self) -> Message:
         return follow_card(self._card.follow, Episode.from_dict(self._card.wanted))

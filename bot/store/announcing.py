@@ -13,6 +13,7 @@ from bot.store.card_progress import CardProgress, Progress
 from bot.store.cards import never_tried, waits_for_run_before
 from bot.store.database import Database, moment
 from bot.store.leases import Lease, after, due_in, is_due, new_lease
+from bot.store.outdated import still_true
 from bot.store.tables import announcements, cards, follows
 from bot.store.values import Follow, follow_from
 
@@ -100,7 +101,7 @@ class Announcing:
             }
             which = sa.tuple_(cards.c.follow_id, cards.c.episode).in_(keys)
             await connection.execute(sa.update(cards).where(which).values(claimed))
-            return await claimed_work(connection, keys, lease)
+            return await claimed_work(connection, await still_true(connection, now, keys), lease)
 
     async def posted(self, card: DueCard, ts: str, version: int, *, last: bool = False) -> bool:
         """The card is in the channel, and shows this version. The `last` step of all gives the card back, too."""

@@ -12,6 +12,7 @@ from bot.store.cards import is_latest, wake_unfinished
 from bot.store.database import Database, insert, moment
 from bot.store.leases import Lease, after, new_lease
 from bot.store.meetings import lock, looked_at_soon, rest
+from bot.store.outdated import drop_outdated
 from bot.store.tables import FollowState, Volume, cards, follows, meetings
 from bot.store.values import Episode, Follow, follow_from
 
@@ -174,10 +175,11 @@ class Follows:
 
 
 async def activate(connection: AsyncConnection, now: sa.ColumnElement[float], paused: list[Follow]) -> None:
-    """Go on with paused follows, whose meetings are locked."""
+    """Go on with paused follows, whose meetings are locked; what was to be announced there, if it is still true."""
     ids = [follow.id for follow in paused]
     values = {"state": FollowState.ACTIVE, "reason": None, "paused_at": None, "told": False}
     await connection.execute(sa.update(follows).where(follows.c.id.in_(ids)).values(values))
+    await drop_outdated(connection, now, ids)
     await wake_unfinished(connection, now, ids)
     meeting_ids = {follow.meeting_id for follow in paused}
     await connection.execute(

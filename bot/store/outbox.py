@@ -20,11 +20,8 @@ def followers(meeting_id: UUID) -> sa.ColumnElement[bool]:
 
 
 def _listeners(meeting_id: UUID) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        follows.c.meeting_id == meeting_id,
-        follows.c.state == FollowState.ACTIVE,
-        follows.c.volume != Volume.QUIET,
-    )
+    """Return whose threads a change is announced in: of a paused follow when it goes on, if that is still true then."""
+    return sa.and_(followers(meeting_id), follows.c.volume != Volume.QUIET)
 
 
 def _due_if_active(now: sa.ColumnElement[float]) -> sa.ColumnElement[float | None]:
@@ -93,5 +90,5 @@ async def announce(connection: AsyncConnection, now: sa.ColumnElement[float], me
     key = [announcements.c.follow_id, announcements.c.episode, announcements.c.seq]
     await connection.execute(statement.on_conflict_do_nothing(index_elements=key))
     # After the rows, since it waits for whoever is at the card: who finishes it after that will see them.
-    listeners = sa.select(follows.c.id).where(_listeners(meeting_id))
+    listeners = sa.select(follows.c.id).where(_listeners(meeting_id), follows.c.state == FollowState.ACTIVE)
     await wake(connection, now, cards.c.episode == change.episode, cards.c.follow_id.in_(listeners))

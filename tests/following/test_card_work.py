@@ -102,19 +102,51 @@ async def test_a_quiet_follow(stage: Stage) -> None:
 
 
 async def test_a_loud_follow(stage: Stage) -> None:
-    """Tells the channel too what is live and what has ended, and nothing else."""
+    """Tells the channel too what is live, has an error and has ended, and nothing else."""
     await stage.follow(volume=Volume.LOUD)
     await stage.see(Phase.STARTING, ChangeKind.STARTING)
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.work()
     stage.clock.advance(60)
     await stage.see(Phase.ERRORED, ChangeKind.ERRORED)
+    await stage.work()
     await stage.see(Phase.ENDED, ChangeKind.ENDED)
     await stage.work()
 
     (card,) = stage.cards()
     loud = [reply.is_broadcast for reply in stage.slack.replies(card)]
     assert loud == [False, True, True, True]
+
+
+async def test_a_loud_follow_is_not_pinged_about_what_is_over(stage: Stage) -> None:
+    """What has ended before it could be announced goes to the thread alone, but for the end."""
+    await stage.follow(volume=Volume.LOUD)
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+
+    (card,) = stage.cards()
+    assert [reply.is_broadcast for reply in stage.slack.replies(card)] == [False, True]
+
+
+@pytest.mark.parametrize("how", ["paused", "slack is down"])
+async def test_a_loud_follow_after_hours(stage: Stage, how: str) -> None:
+    """A channel that never heard that it was live is not pinged hours later; its thread has the end."""
+    await stage.follow(volume=Volume.LOUD)
+    await stage.work()
+    stage.slack.refuse_next("chat.postMessage", "not_in_channel" if how == "paused" else "fatal_error")
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.clock.advance(3 * 3600)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    if how == "paused":
+        assert await stage.store.pauses.resume(TEAM, EVENTS)
+    await stage.work()
+
+    (card,) = stage.cards()
+    assert [text[15:25] for text in stage.thread(card)] == ["has ended."]
+    assert [reply.is_broadcast for reply in stage.slack.replies(card)] == [False]
 
 
 async def test_edits_are_debounced(stage: Stage) -> None:

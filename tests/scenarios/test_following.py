@@ -167,9 +167,9 @@ async def test_a_deleted_card(story: Story) -> None:
 
 
 async def test_a_channel_that_cannot_be_posted_in(story: Story) -> None:
-    """The follow is paused and its creator told once; invited again, the bot goes on with what was missed."""
+    """The follow is paused and its creator told once; invited again, the bot goes on with what is still true."""
     story.world.kit.go_live(MEETING)
-    await story.follow(MEETING)
+    card = await story.follow(MEETING)
     story.slack.remove_bot(GENERAL)
     story.world.kit.fail(MEETING, "Nothing comes in")
     await until(story.private_messages)
@@ -179,8 +179,34 @@ async def test_a_channel_that_cannot_be_posted_in(story: Story) -> None:
 
     story.slack.invite_bot(GENERAL)
 
-    await story.until_told(MEETING, "errored")
     await story.until_shown(MEETING, "live")
+    assert told(story.slack, card) == []
+    story.world.kit.end(MEETING)
+    await story.until_told(MEETING, "ended")
+
+
+async def test_an_end_during_a_pause(story: Story) -> None:
+    """It is announced when the bot is invited again; of the next episode, which is over as well, there is a card."""
+    story.world.kit.go_live(MEETING)
+    first = await story.follow(MEETING, "loud")
+    story.slack.remove_bot(GENERAL)
+    story.world.kit.fail(MEETING, "Nothing comes in")
+    await until(story.private_messages)
+    story.world.kit.end(MEETING)
+    await story.pass_time(300)
+    story.world.kit.go_live(MEETING)
+    await story.pass_time(300)
+    story.world.kit.end(MEETING)
+    await story.pass_time(120)
+    story.slack.clock.advance(3 * 3600)
+
+    story.slack.invite_bot(GENERAL)
+
+    await until(lambda: len(cards(story.slack, MEETING)) == 2)
+    second = await story.until_shown(MEETING, "ended")
+    await until(lambda: told(story.slack, first))
+    assert told(story.slack, first) == ["ended"]
+    assert told(story.slack, second) == []
 
 
 async def test_expiry(story: Story) -> None:

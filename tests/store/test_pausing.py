@@ -83,8 +83,8 @@ async def test_untold_is_bounded(store: Store) -> None:
     assert len(await store.pauses.untold(1)) == 1
 
 
-async def test_paused_follows_are_told_nothing(store: Store) -> None:
-    """Others are. When it goes on, its card shows the present, and old news stay untold."""
+async def test_paused_follows_are_told_what_is_still_true_when_they_go_on(store: Store) -> None:
+    """Others are told at once. When it goes on, its card shows the present, and its thread says so."""
     await follow(store, "C1")
     await refused(store)
     await follow(store, "C2")
@@ -98,7 +98,7 @@ async def test_paused_follows_are_told_nothing(store: Store) -> None:
     assert (resumed.state, resumed.reason) == (FollowState.ACTIVE, None)
     (card,) = await channel.work(store)
     assert card.wanted["phase"] == "live"
-    assert card.announcements == ()
+    assert [each.kind for each in card.announcements] == ["live"]
 
 
 async def test_what_was_to_be_told_before_the_pause(store: Store) -> None:
