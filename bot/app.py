@@ -156,11 +156,20 @@ async def look_up_once(settings: CloudflareSettings, meeting_id: UUID) -> Lookup
 
 
 async def run(settings: Settings) -> None:
-    """Run the bot until SIGTERM, SIGINT or SIGHUP. Raises ConfigurationError as `running` does."""
+    """Run the bot until SIGTERM, SIGINT or SIGHUP. Raises ConfigurationError as `running` does.
+
+    Repeated SIGTERMs and SIGHUPs change nothing, since supervisors send both; a second Ctrl-C ends the bot at once.
+    """
     _allow_many_connections()
-    stop = asyncio.Event()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def stop_in_order() -> None:
+        stop.set()
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop_in_order)
     async with running(settings) as url:
         collect_less_often()
         log.info("started", url=url, socket_mode=settings.slack_app_token is not None)

@@ -1,5 +1,6 @@
 """What the tests of the manifests read: the files themselves, and what they have to agree with."""
 
+import inspect
 import re
 import textwrap
 from pathlib import Path
@@ -7,12 +8,37 @@ from typing import Any
 
 import yaml
 
+from bot.app import DRAIN_SECONDS
+from bot.bodies import BodyLimits
 from bot.config import Settings
+from bot.following import announcer
+from bot.serving import serving
+from bot.slack import connection, socket
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = {name.upper() for name in Settings.model_fields}
 """Every variable that `run` reads."""
 REQUIRED = {name.upper() for name, field in Settings.model_fields.items() if field.is_required()}
+
+
+SLACK_CALL_SECONDS = 30.0
+"""How long a post may take to be answered; the announcer waits longer than that."""
+
+
+def longest_stop() -> float:
+    """Seconds from SIGTERM to the end of the process, at most, with 15 to spare."""
+    http = inspect.signature(serving).parameters["drain_seconds"].default
+    socket_mode = socket.ACK_SECONDS + connection.CLOSE_SECONDS
+    announcing = max(announcer.DRAIN_SECONDS, 1.5 * SLACK_CALL_SECONDS)
+    return float(http + socket_mode + DRAIN_SECONDS + announcing + 15)
+
+
+def most_megabytes() -> float:
+    """Resident memory at most: twice what the bot has after a day of work, and all that unsigned requests can take."""
+    limits, mega = BodyLimits(), 1024 * 1024
+    reading = limits.readers * (limits.max_bytes + limits.free_bytes) + limits.waiting * 3 * limits.free_bytes
+    a_thousand_connections = 1_000 * 3 * limits.free_bytes
+    return 2 * 130 + (reading + a_thousand_connections) / mega
 
 
 def documents(path: str) -> list[Any]:

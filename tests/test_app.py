@@ -19,6 +19,7 @@ from bot.sandbox.bot_process import BotDidNotStart, Mode, bot_process, settings_
 from bot.sandbox.realtimekit import seeds
 from bot.sandbox.slack import ANN
 from tests.conftest import PATIENCE, World
+from tests.scenarios.story import until
 
 
 async def test_answers_in_flight_survive_the_stop(world: World) -> None:
@@ -117,6 +118,26 @@ async def test_process(world: World, mode: Mode, number: signal.Signals) -> None
     answer = await world.slack.wait_for_message(lambda message: message.ephemeral_to == ANN, timeout=PATIENCE)
     assert answer.text.startswith("Launch keynote is live")
     assert '"event": "stopped"' in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    ("again", "status"), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, -signal.SIGINT)]
+)
+async def test_told_to_stop_twice(world: World, again: signal.Signals, status: int) -> None:
+    """A supervisor that repeats itself cuts nothing off; a second Ctrl-C does not wait for what runs."""
+    world.kit.latency = 2
+    environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "http")
+    async with bot_process(environment) as bot:
+        world.slack.request_url = f"{bot.url}/slack/events"
+        await world.slack.command(seeds.LIVE)
+        for number in (signal.SIGINT, again):
+            os.kill(bot.pid, number)
+            await until(lambda: '"event": "stopping"' in bot.log.read_text())
+        assert await bot.process.wait() == status
+        log = bot.log.read_text()
+
+    assert ('"event": "stopped"' in log) is (status == 0)
     assert "Traceback" not in log
 
 

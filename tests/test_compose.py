@@ -9,10 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from bot.app import DRAIN_SECONDS
 from bot.config import Settings, load
 from bot.store.address import parse
-from tests.deploying import REQUIRED, SETTINGS, code_block, dockerfile, documents
+from tests.deploying import REQUIRED, SETTINGS, code_block, dockerfile, documents, longest_stop, most_megabytes
 
 PASSWORD = "4c1f"
 ENV = {
@@ -152,4 +151,9 @@ def test_what_it_writes_lasts(compose: dict[str, Any], postgres: dict[str, Any])
 def test_in_order(bot: dict[str, Any]) -> None:
     """The bot starts when PostgreSQL answers, and is not killed while it finishes its work."""
     assert bot["depends_on"] == {"postgres": {"condition": "service_healthy"}}
-    assert int(bot["stop_grace_period"].removesuffix("s")) >= DRAIN_SECONDS + 15
+    assert int(bot["stop_grace_period"].removesuffix("s")) >= longest_stop()
+
+
+def test_memory(bot: dict[str, Any]) -> None:
+    """The limit leaves room for what unsigned requests can take."""
+    assert int(bot["mem_limit"].removesuffix("m")) >= most_megabytes()

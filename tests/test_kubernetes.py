@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import inspect
 import re
 import shutil
 import sqlite3
@@ -18,18 +17,16 @@ import pytest
 import yaml
 
 from bot import __version__
-from bot.app import DRAIN_SECONDS
 from bot.config import Settings, load
 from bot.errors import ConfigurationError, StoreUnreachable
 from bot.metrics import Metrics
 from bot.readiness import CHECK_SECONDS
 from bot.sandbox.bot_process import Mode
 from bot.sandbox.realtimekit import seeds
-from bot.serving import serving
 from bot.store import migrating
 from bot.web import create_web
 from tests.conftest import World
-from tests.deploying import REQUIRED, ROOT, SETTINGS, code_block, dockerfile, documents
+from tests.deploying import REQUIRED, ROOT, SETTINGS, code_block, dockerfile, documents, longest_stop, most_megabytes
 
 FOLDER = "manifests/kubernetes"
 VERSIONS = ["1.30", "1.33", "1.37"]
@@ -346,12 +343,12 @@ def test_an_upgrade_leaves_no_gap(deployment: dict[str, Any]) -> None:
 def test_the_drain_is_waited_for(pod: dict[str, Any], container: dict[str, Any]) -> None:
     """Nobody kills a pod that still finishes its work."""
     announced = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    http = inspect.signature(serving).parameters["drain_seconds"].default
 
-    assert pod["terminationGracePeriodSeconds"] >= announced + http + DRAIN_SECONDS + 15
+    assert pod["terminationGracePeriodSeconds"] >= announced + longest_stop()
 
 
 def test_resources(container: dict[str, Any]) -> None:
     """Memory is bounded; the processor is not, since Slack waits three seconds for an acknowledgement and no longer."""
     assert set(container["resources"]["requests"]) == {"cpu", "memory"}
     assert set(container["resources"]["limits"]) == {"memory"}
+    assert int(container["resources"]["limits"]["memory"].removesuffix("Mi")) >= most_megabytes()

@@ -33,7 +33,7 @@ from bot.slack.identity import is_final
 MAX_OPEN = 5
 """Slack lets an app have 10 connections open, which all its replicas share. One bot has one, or two during a renewal;
 more only where Slack announces the end of each new one and closes none."""
-_ACK_SECONDS = 3.0
+ACK_SECONDS = 3.0
 _REMEDY = "Make one with connections:write on the app's page, Basic Information, App-Level Tokens."
 _MEANINGS = {
     "link_disabled": "Socket Mode was switched off on the app's page",
@@ -106,7 +106,7 @@ class SocketMode:
     async def stop(self) -> None:
         """Send the acknowledgements that are due, then disconnect."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_ACK_SECONDS):
+            async with asyncio.timeout(ACK_SECONDS):
                 while due := [task for connection in self._connections for task in connection.unacknowledged]:
                     await asyncio.wait(due)
         for task in self._tasks:
