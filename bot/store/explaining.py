@@ -22,8 +22,6 @@ _SQLITE = {
 }
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _POSTGRESQL = {
-    "08P01": "is behind a pooler such as PgBouncer, which refuses an option in DATABASE_URL; remove `options` from it, "
-    "or add it to the pooler's ignore_startup_parameters",
     "28P01": "refuses the user or the password; check both in DATABASE_URL",
     "28000": "refuses the user, or the way in which it connects; check DATABASE_URL and the server's pg_hba.conf",
     "3D000": "does not exist; create it, or check its name in DATABASE_URL",
@@ -34,6 +32,18 @@ _POSTGRESQL = {
     "55P03": "is locked by another program, such as a backup; wait until that is done, then start again",
     "40P01": "is locked by another program, such as a backup; wait until that is done, then start again",
     "57P03": "is starting or stopping; start again in a minute",
+}
+
+# What PgBouncer says for itself has the SQLSTATE 08P01, or 08003 from asyncpg, so its words count.
+_PGBOUNCER = {
+    "startup parameter": "is behind a pooler such as PgBouncer, which refuses an option in DATABASE_URL; remove "
+    "`options` from it, or add it to the pooler's ignore_startup_parameters",
+    "statement pooling": "is behind a PgBouncer that allows no transactions; set its pool_mode to transaction",
+    "no such user": _POSTGRESQL["28P01"],
+    "authentication failed": _POSTGRESQL["28P01"],
+    "no such database": _POSTGRESQL["3D000"],
+    "no more connections": _POSTGRESQL["53300"],
+    "timeout": "is not answering the pooler in front of it, or has no connection left for it; check both",
 }
 
 
@@ -50,6 +60,9 @@ def _why(cause: BaseException) -> str:
         known = [words for code, words in _SQLITE.items() if name == code or name.startswith(f"{code}_")]
         return known[0] if known else f"cannot be used ({name})"
     state = getattr(cause, "sqlstate", None)
+    if state in ("08P01", "08003"):
+        known = [words for said, words in _PGBOUNCER.items() if said in str(cause)]
+        return known[0] if known else f"closes the connection ({state}); check it, and the pooler in front of it"
     if state is not None:
         return _POSTGRESQL.get(state, f"cannot be used (PostgreSQL's error {state})")
     if isinstance(getattr(cause, "__cause__", None), asyncpg.TargetServerAttributeNotMatched):

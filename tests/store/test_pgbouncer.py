@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from bot.errors import ConfigurationError
 from bot.store.address import parse
 from bot.store.database import Database, connect
+from bot.store.explaining import explain
 from bot.store.inspecting import inspect
 from bot.store.opening import open_store
 from tests.pgbouncer import pgbouncer
@@ -68,6 +69,35 @@ async def test_an_option_that_it_refuses(pooled_url: str) -> None:
         await open_store(f"{pooled_url}?options=-c%20geqo%3Doff")
 
     assert "options" in caught.value.mistakes[0]
+
+
+async def test_statement_pooling(postgres: Postgres, new_postgres_url: str) -> None:
+    """It cannot work without transactions, and the sentence says which setting to change."""
+    async with pgbouncer(postgres, "statement") as address:
+        with pytest.raises(ConfigurationError, match="set its pool_mode to transaction"):
+            await open_store(f"postgresql://postgres@{address}/{parse(new_postgres_url).database}")
+
+
+class _Refusal(Exception):
+    sqlstate = "08P01"
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        ("SASL authentication failed", "refuses the user or the password"),
+        ("no such database: bot", "does not exist"),
+        ("no more connections allowed (max_client_conn)", "takes no more connections"),
+        ("query_wait_timeout", "has no connection left for it"),
+        ("hunter2", "and the pooler"),
+    ],
+)
+def test_what_it_says_for_itself(said: str, word: str) -> None:
+    """Each of its refusals has the same code, and its own sentence."""
+    sentence = explain(_Refusal(said), parse("postgresql://u:p@h/d"))
+
+    assert word in sentence
+    assert said not in sentence
 
 
 async def test_it_restarts(postgres: Postgres, new_postgres_url: str) -> None:
