@@ -69,10 +69,13 @@ class Chaos:
         for each in stage.director.broadcasts:
             stage.director.give_reason(each)
         stage.slack.invite_bot(BACKSTAGE)
-        for bot in stage.bots:
-            await bot.ready()
-        # Whom an invitation has not reached, since nobody was there to hear of it, somebody asks again.
-        await stage.follow_everything()
+        try:
+            for bot in stage.bots:
+                await bot.ready()
+            # Whom an invitation has not reached, since nobody was there to hear of it, somebody asks again.
+            await stage.follow_everything()
+        except TimeoutError:
+            return ["in fair weather a bot is not ready, or does not take what is typed"]
         left = await self._agreed(forgiving=True)
         stage.witness.calm()
         return left
