@@ -11,6 +11,7 @@ from tests.chaos.broadcasts import Broadcast, Move, State
 from tests.chaos.witness import LIVES_ON_SECONDS, Trouble
 
 _REPAIR_SECONDS = 15 * 60.0
+_ERROR_GRACE = 15.0
 _CONFIRMED_SECONDS = 5.0
 """After a look that showed the end, another answer has to come, so that the look is over and written down."""
 
@@ -30,16 +31,33 @@ class Knowledge:
         return self._sure(self._looks)
 
     def states(self) -> list[Move]:
-        """Seen, and confirmed by another look or by a list; off the air, and twice a grace time apart."""
+        """Seen, and confirmed by another look or by a list; off air, and twice a grace time apart; in error, twice an
+        error's grace period apart."""
         looks, confirmed = self._by_state(self.looks()), self._by_state(self._sure(self._listed))
         seen = []
         for first, times in looks.items():
             move, last = self._moves[first], max([*times, *confirmed[first]])
-            if move.state is not State.OFF:
+            if move.state is State.OFF:
+                lasted = self._lasted(times, last, self._grace)
+                seen += [self._moves[self._lasts(first)]] if lasted else []
+            elif move.state is State.ERRORED:
+                seen += [move] if self._lasted(times, last, min(self._grace, _ERROR_GRACE)) else []
+            else:
                 seen += [move] if last > times[0] else []
-            elif any(at - times[0] >= self._grace and last - at >= _CONFIRMED_SECONDS for at in times):
-                seen.append(self._moves[self._lasts(first)])
         return seen
+
+    @staticmethod
+    def _lasted(times: Sequence[float], last: float, grace: float) -> bool:
+        """Whether it was seen so long after the first time, with another answer after that."""
+        return any(at - times[0] >= grace and last - at >= _CONFIRMED_SECONDS for at in times)
+
+    def was_live_for(self, move: Move, seconds: float) -> bool:
+        """Whether it was certainly seen live for so long by this move, without a pause; in one session or several."""
+        first = move.number
+        while first > 0 and self._moves[first - 1].state is State.LIVE:
+            first -= 1
+        times = [at for at, number in self.looks() if first <= number <= move.number]
+        return bool(times) and self._lasted(times, times[-1], seconds)
 
     def may_be_one(self, earlier: Move, later: Move) -> bool:
         """Whether all from the one to the other may be one broadcast to those who watch, whatever Cloudflare calls it.

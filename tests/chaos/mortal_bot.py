@@ -13,6 +13,7 @@ import asyncio
 import signal
 import sys
 import time
+from functools import partial
 from typing import Any
 
 import bot.realtimekit.client as cloudflare
@@ -22,7 +23,8 @@ from bot.config import Settings, load
 from bot.errors import ConfigurationError
 from bot.realtimekit import lookup
 from bot.sandbox.clock import Clock
-from bot.store import opening
+from bot.store import database, opening
+from bot.store.connecting import Timeouts
 from bot.store.store import Store
 
 SHORTER = 15.0
@@ -58,8 +60,12 @@ def be_impatient() -> None:
         (lookup, "ANSWER_SECONDS"),
         (lookup, "_DETAIL_SECONDS"),
         (slack, "SECONDS"),
+        (slack, "FRESH_SECONDS"),
     ):
         setattr(module, name, getattr(module, name) / SHORTER)
+    # Not by as much: a busy machine takes its time for a connection, as for what is written to its disk.
+    timeouts = Timeouts(connect=2.0, ping=1.0, statement=2.0, pool=2.0, recycle=20.0)
+    opening.connect = partial(database.connect, timeouts=timeouts)  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

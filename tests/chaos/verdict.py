@@ -21,6 +21,8 @@ SLACKNESS = 5.0
 """Sandbox seconds by which two clocks, and an answer under way, may differ."""
 
 _CALM_SECONDS = 300.0
+_MOST_PATIENCE = 15 * 60.0
+"""After errors that keep coming back."""
 _QUEUE_SECONDS = 80.0
 """How long after it was told elsewhere something may wait where many channels are told of much."""
 
@@ -160,7 +162,7 @@ class _Judge:
         for each in self._told:
             if not self._was_so(each, before):
                 yield UNTRUE, f"{each.kind} of move {each.move}"
-            if each.loud != (self._channel.loud and each.kind in ("live", "ended")):
+            if each.loud != (self._channel.loud and each.kind in ("live", "errored", "ended")):
                 yield UNTRUE, f"{each.kind} of move {each.move}: to the channel, or not"
             before = each
 
@@ -281,6 +283,14 @@ class _Judge:
                     f"move {move.number} ({move.state}) was seen, and the last that was told by then is {last}",
                 )
 
+    def _is_back(self, move: Move, error: Told) -> bool:
+        """Whether it was live for the grace period after an error, and twice as long for each error before it."""
+        before = sum(
+            each.kind == "errored" and each.at < error.at for each in self._told if each.thread == error.thread
+        )
+        patience = min(self._evidence.grace * 2.0**before, max(self._evidence.grace, _MOST_PATIENCE))
+        return self._known.was_live_for(move, patience)
+
     def _agrees(self, move: Move, last: Told | None) -> bool:
         if move.state is State.OFF:
             return last is None or last.kind == "ended"
@@ -288,7 +298,7 @@ class _Judge:
             return False
         match move.state:
             case State.LIVE:
-                return last.kind in ("live", "back")
+                return last.kind in ("live", "back") or (last.kind == "errored" and not self._is_back(move, last))
             case State.STARTING:
                 return last.kind != "ended"
         # Of a run that has ended, an error is no news.
