@@ -3,7 +3,7 @@
 Values in, messages out. Nobody is mentioned, so that nobody is pinged by name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -126,17 +126,34 @@ def unfollowed_card(follow: Follow, name: str | None = None) -> Message:
     )
 
 
-def paused_notice(follow: Follow, reason: str, name: str | None = None) -> Message:
-    """Tell the person who follows a meeting where the bot cannot post why not, and how to fix it."""
+NAMED_IN_NOTICE = 3
+
+
+def paused_notice(follow: Follow, reason: str, names: Sequence[str | None] = ()) -> Message:
+    """Tell the person who follows meetings where the bot cannot post why not, and how to fix it.
+
+    `names` are those of all meetings that they follow there.
+    """
     why = _WHY_PAUSED.get(_SAME.get(reason, reason))
     why = why or f"because Slack doesn't allow it ({escaped(reason, WORD_LIMIT)}). An admin of this workspace can help"
-    shown = escaped(name or "", NAME_LIMIT)
-    about = bold(shown) if shown else "a meeting"
-    said = f"I can't post updates about {about} in <#{follow.channel_id}> {why}."
+    said = f"I can't post updates about {_named(names)} in <#{follow.channel_id}> {why}."
+    if len(names) > 1:
+        return Message(said, (section(f":warning: {said}"),))
     return Message(
         f"{said} Meeting ID: {follow.meeting_id}.",
         (section(f":warning: {said}"), context([meeting(follow.meeting_id)])),
     )
+
+
+def _named(names: Sequence[str | None]) -> str:
+    """The first few meetings by name, and how many more there are."""
+    shown = [bold(escaped(name, NAME_LIMIT)) for name in names if name][:NAMED_IN_NOTICE]
+    more = max(1, len(names)) - len(shown)
+    if not shown:
+        return "a meeting" if more == 1 else f"{more} meetings"
+    rest = [f"{more} more" if more > 1 else "another one"] if more else []
+    listed = [*shown, *rest]
+    return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}"
 
 
 def spoken(duration: timedelta) -> str:

@@ -141,10 +141,19 @@ def _health(listed: Listed, when: Callable[[datetime, str], str]) -> list[str]:
     health = []
     if listed.follow.state is FollowState.PAUSED:
         health.append(f":warning: Paused: {_why_paused(listed.follow.reason)}")
+        if listed.follow.notice_error:
+            health.append(_not_notified(listed.follow.created_by, listed.follow.notice_error))
     if listed.failures:
         checked = f". {when(listed.looked_at, 'Last checked')}" if listed.looked_at else ""
         health.append(f":warning: Can't reach Cloudflare{checked}")
     return health
+
+
+def _not_notified(user: str, code: str) -> str:
+    said = f"I couldn't send <@{user}> a direct message about it"
+    if code == "messages_tab_disabled":
+        return f"{said}: messages to this app are turned off. An admin can turn on its Messages tab (App Home)."
+    return f"{said} ({escaped(code, REASON_LIMIT)})."
 
 
 def _why_paused(reason: str | None) -> str:

@@ -177,7 +177,7 @@ class Follows:
 async def activate(connection: AsyncConnection, now: sa.ColumnElement[float], paused: list[Follow]) -> None:
     """Go on with paused follows, whose meetings are locked; what was to be announced there, if it is still true."""
     ids = [follow.id for follow in paused]
-    values = {"state": FollowState.ACTIVE, "reason": None, "paused_at": None, "told": False}
+    values = {"state": FollowState.ACTIVE, "reason": None, "paused_at": None, "told": False, "notice_error": None}
     await connection.execute(sa.update(follows).where(follows.c.id.in_(ids)).values(values))
     await drop_outdated(connection, now, ids)
     await wake_unfinished(connection, now, ids)

@@ -99,6 +99,9 @@ follows = sa.Table(
     sa.Column("reason", sa.Text),  # Slack's word for why it is paused
     sa.Column("paused_at", sa.Double),
     sa.Column("told", sa.Boolean, nullable=False),  # its creator was told that it is paused
+    sa.Column("notice_at", sa.Double),  # when to tell its creator; NULL: at once
+    sa.Column("notice_attempts", sa.Integer, nullable=False, server_default="0"),  # how often that failed
+    sa.Column("notice_error", sa.Text),  # Slack's code for why its creator could not be told
     sa.Column("expires_at", sa.Double, nullable=False),
     # Forbids to follow a meeting twice in one channel; serves what a channel follows.
     sa.UniqueConstraint("team_id", "channel_id", "meeting_id"),

@@ -63,6 +63,8 @@ class Follow:
     expires_at: datetime
     """Later, if there is a livestream until then."""
     paused_at: datetime | None = None
+    notice_error: str | None = None
+    """Slack's code for why its creator could not be told that it is paused."""
 
 
 def follow_from(row: Mapping[str, Any]) -> Follow:
@@ -79,4 +81,5 @@ def follow_from(row: Mapping[str, Any]) -> Follow:
         reason=row["reason"],
         expires_at=moment(row["expires_at"]),
         paused_at=None if row["paused_at"] is None else moment(row["paused_at"]),
+        notice_error=row["notice_error"],
     )

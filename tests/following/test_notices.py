@@ -1,16 +1,20 @@
 """Whoever follows a meeting where the bot cannot post any more is told so, once."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from pytest_mock import MockerFixture
 
 from bot.errors import StoreUnreachable
-from bot.following.notices import Notices
+from bot.following.notices import AT_ONCE, Notices
 from bot.following.state import ChangeKind, Phase
-from bot.sandbox.slack import ANN, EVENTS, Fault, Message
+from bot.sandbox.slack import ANN, BEN, EVENTS, RANDOM, Fault, Message
+from bot.slack.follow_words import listing
+from bot.store.tables import Volume
 from tests.following.announced import TEAM, Stage, staged
 
 
@@ -85,6 +89,7 @@ async def test_not_now(stage: Stage, fault: Fault) -> None:
     stage.slack.fault = fault
     await stage.notices.tell()
     stage.slack.fault = Fault.NONE
+    stage.clock.advance(30)
 
     await stage.notices.tell()
     await stage.notices.tell()
@@ -99,4 +104,69 @@ async def test_nobody_to_tell(stage: Stage) -> None:
 
     await stage.notices.tell()
 
+    assert notices(stage) == []
+
+
+def direct(stage: Stage, user: str) -> list[Message]:
+    channel = f"D{user[1:]}"
+    return stage.slack.messages(channel) if channel in stage.slack.workspace.channels else []
+
+
+async def pause_for(stage: Stage, channel: str, user: str, meetings: int = 1) -> None:
+    """Follows of one person in a channel where nothing can be posted."""
+    for _ in range(meetings):
+        followed = await stage.store.follows.follow(
+            TEAM, channel, uuid4(), user_id=user, volume=Volume.NORMAL, episode=stage.episode
+        )
+        (card,) = [card for card in await stage.claim() if card.follow.id == followed.follow.id]
+        assert await stage.store.pauses.pause(card, "not_in_channel") is not None
+
+
+async def test_one_notice_for_each_person_and_channel(stage: Stage) -> None:
+    """Who follows many meetings there is told once, of all of them, also when another one is paused later."""
+    await pause_for(stage, RANDOM, BEN, meetings=5)
+
+    await stage.notices.tell()
+    await pause_for(stage, RANDOM, BEN)
+    await stage.notices.tell()
+
+    (notice,) = direct(stage, BEN)
+    assert "and 2 more in" in notice.text
+    assert len(notices(stage)) == 1
+    assert await stage.store.pauses.untold(10) == []
+
+
+@pytest.mark.parametrize("code", ["a_word_of_tomorrow", "message_limit_exceeded"])
+async def test_those_who_cannot_be_told_now_do_not_keep_others_from_it(stage: Stage, code: str) -> None:
+    """They are tried again later, and less and less often."""
+    await stage.notices.tell()
+    for number in range(AT_ONCE):
+        user = f"U0NOBODY{number:03}"
+        await pause_for(stage, f"C{number}", user)
+        stage.slack.refuse("chat.postMessage", code, user)
+    stage.clock.advance(1)
+    await pause_for(stage, RANDOM, BEN)
+
+    await stage.notices.tell()
+
+    assert len(direct(stage, BEN)) == 1
+    calls = len(stage.slack.calls)
+    await stage.notices.tell()
+    assert len(stage.slack.calls) == calls
+    stage.clock.advance(30)
+    assert len(await stage.store.pauses.untold(100)) == AT_ONCE
+
+
+async def test_messages_that_are_turned_off_are_said_in_the_list_of_follows(stage: Stage, log: io.StringIO) -> None:
+    """And in the log; it is not tried again."""
+    stage.slack.refuse_next("chat.postMessage", "messages_tab_disabled")
+
+    await stage.notices.tell()
+    await stage.notices.tell()
+
+    (listed,) = await stage.store.follows.in_channel(TEAM, EVENTS)
+    (message,) = listing([listed], lambda channel, ts: None)
+    assert f"I couldn't send <@{ANN}> a direct message about it" in message.text
+    assert "Messages tab" in message.text
+    assert '"code": "messages_tab_disabled"' in log.getvalue()
     assert notices(stage) == []

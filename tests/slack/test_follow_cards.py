@@ -339,7 +339,7 @@ def test_an_ended_follow() -> None:
 )
 def test_a_paused_follow(reason: str, remedy: str) -> None:
     """Whoever follows there is told why, and what to do."""
-    message = paused_notice(FOLLOW, reason, "Launch keynote")
+    message = paused_notice(FOLLOW, reason, ["Launch keynote"])
 
     assert remedy in message.text
     assert message.text.startswith("I can't post updates about *Launch keynote* in <#C0EVENTS001> because ")
@@ -409,4 +409,19 @@ def test_whatever_a_meeting_is_called(name: str | None) -> None:
     """The words at the end call nobody either."""
     assert_harmless(expired_reply(FOLLOW, name))
     assert_harmless(unfollowed_card(FOLLOW, name))
-    assert_harmless(paused_notice(FOLLOW, name or "not_in_channel", name))
+    assert_harmless(paused_notice(FOLLOW, name or "not_in_channel", [name]))
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["A", "B"], "about *A* and *B* in"),
+        (["A", "B", "C"], "about *A*, *B* and *C* in"),
+        (["A", "B", "C", "D"], "about *A*, *B*, *C* and another one in"),
+        (["A", "B", "C", *(str(number) for number in range(97))], "about *A*, *B*, *C* and 97 more in"),
+        ([None, None], "about 2 meetings in"),
+    ],
+)
+def test_one_notice_names_the_first_meetings(names: list[str | None], said: str) -> None:
+    """And says how many more there are."""
+    assert said in paused_notice(FOLLOW, "not_in_channel", names).text

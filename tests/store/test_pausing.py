@@ -61,8 +61,8 @@ async def test_the_creator_is_to_be_told(store: Store) -> None:
     followed = await follow(store)
     await refused(store)
     (untold,) = await store.pauses.untold(10)
-    assert (untold.id, untold.reason) == (followed.follow.id, "not_in_channel")
-    assert untold.paused_at is not None
+    assert (untold.follow.id, untold.follow.reason) == (followed.follow.id, "not_in_channel")
+    assert untold.follow.paused_at is not None
 
     await store.pauses.mark_told(untold)
 
@@ -71,7 +71,7 @@ async def test_the_creator_is_to_be_told(store: Store) -> None:
     assert await store.pauses.untold(10) == []
     await refused(store)
     (again,) = await store.pauses.untold(10)
-    assert again.id == untold.id
+    assert again.follow.id == untold.follow.id
 
 
 async def test_untold_is_bounded(store: Store) -> None:
