@@ -114,9 +114,10 @@ class Engine:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Work until the block ends; what is being said then is finished."""
-        parts = (self._allowance, self._sweeper, self._announcer, self._housekeeper)
+        parts = (self._allowance, self._sweeper, self._announcer)
         tasks = [asyncio.create_task(part.run(), name=type(part).__name__) for part in parts]
-        tasks.append(asyncio.create_task(self._track(), name=type(self._tracker).__name__))
+        later = (self._tracker, self._housekeeper)
+        tasks += [asyncio.create_task(self._after_first_sweep(part.run), name=type(part).__name__) for part in later]
         try:
             yield
         finally:
@@ -124,7 +125,8 @@ class Engine:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _track(self) -> None:
-        """Whoever was down for a while has all meetings due at once, and one list tells of most that nothing is new."""
+    async def _after_first_sweep(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Where the bot was down for a while all meetings are due at once, and one list tells of most that nothing is
+        new; and what is on air must not expire before that is seen."""
         await wait(self._sweeper.begun, FIRST_SWEEP_SECONDS, self._clock)
-        await self._tracker.run()
+        await run()

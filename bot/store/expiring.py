@@ -1,5 +1,8 @@
 """Follows that nobody seems to wait for any more."""
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -8,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.store.cards import is_latest, wake
 from bot.store.database import Database, insert
 from bot.store.meetings import lock, rest
-from bot.store.tables import FollowState, announcements, cards, follows
+from bot.store.tables import FollowState, announcements, cards, follows, meetings
 from bot.store.values import Follow, follow_from
 
 EXPIRED = "expired"
@@ -16,10 +19,17 @@ EXPIRED = "expired"
 EXPIRED_SEQ = -1
 
 _AT_ONCE = 100
+_AGAIN_SECONDS = 24 * 3600.0
+"""What is on air is looked at again after that."""
+_SOON_SECONDS = 60.0
 
 
-async def expire(db: Database) -> list[Follow]:
-    """Let go the follows whose time is over, a hundred at most, and have it said in their threads, quiet ones too."""
+async def expire(db: Database, follow_seconds: float) -> list[Follow]:
+    """Expire follows whose time is over, a hundred at most, and announce it in their threads, quiet ones too.
+
+    Whatever has renewed a follow or has not: it is passed over while its meeting is on air, for `follow_seconds` after
+    that, and as long as Cloudflare does not say.
+    """
     async with db.writing() as connection:
         now = db.now()
         over = sa.and_(follows.c.state != FollowState.EXPIRED, follows.c.expires_at <= now)
@@ -28,8 +38,20 @@ async def expire(db: Database) -> list[Follow]:
         meeting_ids = {row.meeting_id for row in rows}
         await lock(connection, meeting_ids)
         # Once more, since what was seen before the lock may have changed.
-        still = sa.select(follows).where(over, follows.c.id.in_([row.id for row in rows]))
-        expired = [follow_from(dict(row)) for row in (await connection.execute(still)).mappings()]
+        still = (
+            sa.select(
+                follows, meetings.c.phase, meetings.c.episode, meetings.c.failures, meetings.c.look_at, now.label("now")
+            )
+            .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
+            .where(over, follows.c.id.in_([row.id for row in rows]))
+        )
+        expired = []
+        for row in (await connection.execute(still)).mappings():
+            until = _until(dict(row), follow_seconds)
+            if until <= row["now"]:
+                expired.append(follow_from(dict(row)))
+            else:
+                await connection.execute(sa.update(follows).where(follows.c.id == row["id"]).values(expires_at=until))
         ids = [follow.id for follow in expired]
         gone = sa.update(follows).where(follows.c.id.in_(ids)).values(state=FollowState.EXPIRED)
         await connection.execute(gone)
@@ -37,6 +59,17 @@ async def expire(db: Database) -> list[Follow]:
         await _say(connection, now, [follow.id for follow in expired if follow.state is FollowState.ACTIVE])
         await rest(connection, meeting_ids)
         return expired
+
+
+def _until(row: Mapping[str, Any], follow_seconds: float) -> float:
+    """Return until when a follow lasts, as far as its meeting is known."""
+    if row["phase"] not in ("waiting", "ended"):
+        return float(row["now"]) + _AGAIN_SECONDS
+    if row["failures"] > 0 or row["look_at"] == 0.0:
+        # Cloudflare does not answer, or a list has just contradicted what is known: it may be on air.
+        return float(row["now"]) + _SOON_SECONDS
+    times = [row["episode"].get(name) for name in ("ended_at", "previous_end", "last_seen_live")]
+    return max((datetime.fromisoformat(time).timestamp() + follow_seconds for time in times if time), default=0.0)
 
 
 async def _say(connection: AsyncConnection, now: sa.ColumnElement[float], follow_ids: list[UUID]) -> None:

@@ -32,12 +32,13 @@ class Standing:
 class Housekeeping:
     """What a timer does; any number of replicas may do it at once."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, follow_seconds: float) -> None:
         self._db = db
+        self._follow_seconds = follow_seconds
 
     async def expire(self) -> list[Follow]:
         """Let go the follows whose time is over, a hundred at most, and have it said in their threads."""
-        return await expire(self._db)
+        return await expire(self._db, self._follow_seconds)
 
     async def purge(self, age_seconds: float) -> int:
         """Clear away what has been over for so long; how many rows.

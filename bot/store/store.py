@@ -31,7 +31,7 @@ class Store:
         self.sweeping = Sweeping(db)
         self.duties = Duties(db)
         self.budget = Budget(db)
-        self.housekeeping = Housekeeping(db)
+        self.housekeeping = Housekeeping(db, follow_seconds)
 
     async def check(self) -> str | None:
         """Return what is wrong with the database, in a sentence; None if it answers and takes changes."""

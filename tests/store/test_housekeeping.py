@@ -1,10 +1,14 @@
 """What is over is let go and cleared away, and what there is is counted."""
 
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
 from bot.store import housekeeping
-from bot.store.database import Database
+from bot.store.database import Database, moment
 from bot.store.store import Store
 from bot.store.tables import FollowState, Volume, announcements, budget, cards, follows, meetings
 from tests.store.acting import (
@@ -54,6 +58,66 @@ async def test_expire(store: Store, clock: Clock) -> None:
     assert await store.tracking.due_in() is None
     assert not await store.tracking.hint(MEETING)
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
+
+
+@dataclass(frozen=True)
+class Dated(Episode):
+    """An episode that says when it ended."""
+
+    ended_at: datetime | None = None
+    previous_end: datetime | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        times = {name: getattr(self, name) for name in ("ended_at", "previous_end")}
+        return {**super().to_dict(), **{name: time and time.isoformat() for name, time in times.items()}}
+
+
+@pytest.mark.parametrize("phase", ["starting", "live", "interrupted", "errored"])
+async def test_what_is_on_air_does_not_expire(store: Store, clock: Clock, phase: str) -> None:
+    """However long it is, and whoever has not renewed its follows: lists only confirm, checks may fail."""
+    await follow(store)
+    await see(store, Episode(phase=phase))
+    for _ in range(3):
+        clock.advance(MONTH)
+        assert await store.housekeeping.expire() == []
+
+    assert len(await store.follows.in_channel(TEAM, CHANNEL)) == 1
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_what_was_on_air_does_not_expire_for_a_month(store: Store, clock: Clock, again: bool) -> None:
+    """It is over for thirty days before it has had no livestream for thirty days, whatever has been since."""
+    await follow(store)
+    await see(store, Episode(phase="live"))
+    clock.advance(2 * MONTH)
+    end = moment(clock.time)
+    await see(store, Dated(phase="ended", ended_at=end))
+    if again:
+        await see(store, Dated(number=2, phase="waiting", previous_end=end))
+    assert await store.housekeeping.expire() == []
+    clock.advance(MONTH - 1)
+    assert await store.housekeeping.expire() == []
+    clock.advance(1)
+
+    assert len(await store.housekeeping.expire()) == 1
+
+
+async def test_what_may_be_on_air_does_not_expire(store: Store, clock: Clock) -> None:
+    """Where checks fail, or a list has just contradicted what is known, nobody can say that there was no livestream."""
+    await follow(store)
+    await see(store, Episode(), failures=3)
+    clock.advance(MONTH)
+    assert await store.housekeeping.expire() == []
+    clock.advance(3600)
+    assert await store.housekeeping.expire() == []
+    await see(store, Episode())
+    assert await store.sweeping.look_first([MEETING]) == 1
+    clock.advance(3600)
+    assert await store.housekeeping.expire() == []
+    assert await store.tracking.record(await look(store), Episode(), look_in=60)
+    clock.advance(60)
+
+    assert len(await store.housekeeping.expire()) == 1
 
 
 async def test_quiet_follows_do_not_vanish_silently(store: Store, clock: Clock) -> None:
@@ -156,6 +220,7 @@ async def test_purge_past_episodes(store: Store, clock: Clock, database: Databas
     channel = Channel()
     await see(store, Episode(phase="ended"), Change(1))
     await see(store, Episode(number=2, phase="ended"), Change(1, episode=2))
+    await channel.work(store)
     await channel.work(store)
     clock.advance(7 * DAY)
     assert await store.housekeeping.purge(7 * DAY) == 0
