@@ -40,6 +40,7 @@ from bot.slack.socket import SocketMode
 from bot.slack.work import Work
 from bot.store.opening import open_store
 from bot.web import Webhooks, create_web
+from bot.wording import DEFAULT, Wording
 
 DRAIN_SECONDS = 15.0
 _MANY = 65_536
@@ -105,6 +106,11 @@ async def running(
         timer = clock.now if clock else time.monotonic
         kit = open_realtimekit(settings, _counted(metrics, allowance), quota, timer)
         stack.push_async_callback(kit.close)
+        identity = Identity(client, sleep=wall.sleep)
+
+        def wording() -> Wording:
+            return Wording(settings.slack_command, identity.name or DEFAULT.bot)
+
         engine = Engine(
             store,
             Delivery(client, Pacing(wall), wall, metrics),
@@ -115,17 +121,18 @@ async def running(
             grace=timedelta(seconds=settings.follow_grace_seconds),
             clock=wall,
             metrics=metrics,
+            wording=wording,
         )
         await stack.enter_async_context(engine.running())
         work = Work(metrics)
         stack.push_async_callback(work.drain, DRAIN_SECONDS)
-        identity = Identity(client, sleep=wall.sleep)
         services = Services(
             look_up=_measured_look_up(kit, metrics, wall),
             replies=Replies(session, client, metrics),
             work=work,
             following=engine.following,
             permalink=identity.permalink,
+            wording=wording,
         )
         app = create_app(services, identity, session)
         socket_mode = _socket_mode(settings, app, client, session)

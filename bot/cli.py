@@ -122,9 +122,10 @@ def manifest(
     ] = None,
 ) -> None:
     """Print the app manifest for Slack, with a link that creates the app in one click."""
+    from bot.config import CommandSettings, load
     from bot.slack.manifest import create_app_link, manifest_text
 
-    text = manifest_text(mode, url)
+    text = manifest_text(mode, url, load(CommandSettings).slack_command)
     typer.echo(f"# Create the app with this manifest in one click:\n# {create_app_link(text)}\n")
     typer.echo(text, nl=False)
 

@@ -29,11 +29,13 @@ from pydantic_settings import (
 
 from bot.errors import ConfigurationError
 from bot.network import tls_context
+from bot.wording import DEFAULT_COMMAND
 
 _INVISIBLE = " \t\r\n\f\v\u00a0\u200b\u200c\u200d\u2060\ufeff"
 _QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019"}
 _LEVELS = {"WARN": "WARNING", "CRITICAL": "ERROR", "FATAL": "ERROR", "TRACE": "DEBUG"}
 """Other programs' names for log levels, and ours."""
+_COMMAND = re.compile(r"/[a-z0-9_-]{1,31}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Section = TypeVar("Section", bound="SettingsSection")
@@ -103,6 +105,12 @@ def _certificate_folders(value: str) -> str:
     for folder in value.split(os.pathsep):
         if not os.path.isdir(folder):  # noqa: PTH112 - of Path's, `Path("")` is the working directory
             raise ValueError(f"names a folder that does not exist: {folder}")
+    return value
+
+
+def _command(value: str) -> str:
+    if not _COMMAND.fullmatch(value):
+        raise ValueError(f"is not a slash command as Slack takes it: {DEFAULT_COMMAND}, at most 32 lower-case letters")
     return value
 
 
@@ -201,7 +209,15 @@ class NetworkSettings(SettingsSection):
         return self.https_proxy.get_secret_value() if self.https_proxy else None
 
 
-class SlackSettings(NetworkSettings):
+class CommandSettings(SettingsSection):
+    """What the bot is called by."""
+
+    slack_command: Annotated[str, AfterValidator(_command)] = Field(
+        DEFAULT_COMMAND, description="Name of the slash command, as in the app's manifest"
+    )
+
+
+class SlackSettings(CommandSettings, NetworkSettings):
     """How the bot is connected to one Slack workspace."""
 
     slack_bot_token: Annotated[SecretStr, _token("xoxb-")] = Field(description="Bot token of the workspace (xoxb-...)")

@@ -135,7 +135,7 @@ async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
                 "Slack connection",
                 True,
                 "HTTP: Slack must reach this bot at https://<your host>/slack/events. Only Slack can show whether the "
-                "signing secret is right: type the command once.",
+                f"signing secret is right: type {settings.slack_command} once.",
             )
 
 

@@ -28,6 +28,8 @@
 `user_message` is the sentence that people read. `detail` is for the log only.
 """
 
+from bot.wording import DEFAULT
+
 
 class BotError(Exception):
     """A failure that the bot foresees and can explain."""
@@ -39,9 +41,14 @@ class BotError(Exception):
         self.detail = detail
 
     @property
-    def sentence(self) -> str:
-        """Say what happened and what to do next, in mrkdwn that comes from this program only."""
+    def template(self) -> str:
+        """What happened and what to do next, in mrkdwn of this program only, for `Wording.fill`."""
         return self.user_message
+
+    @property
+    def sentence(self) -> str:
+        """The template with the names that the bot and its command have by default."""
+        return DEFAULT.fill(self.template)
 
 
 class RealtimeKitError(BotError):
@@ -82,7 +89,7 @@ class RateLimited(CouldNotAsk):
         """Seconds until Cloudflare accepts requests again."""
 
     @property
-    def sentence(self) -> str:
+    def template(self) -> str:
         return f"{self.user_message} Try again in {_spoken(self.retry_after)}."
 
 
@@ -113,7 +120,7 @@ class SlackError(BotError):
 class CannotPost(SlackError):
     """The bot is not in the channel."""
 
-    user_message = "I'm not in this channel yet. Type `/invite @Livestream`, then try again."
+    user_message = "I'm not in this channel yet. Type `/invite @{bot}`, then try again."
 
 
 class NotInvitable(SlackError):
@@ -179,7 +186,7 @@ class FollowError(BotError):
 class NotFollowed(FollowError):
     """The channel does not follow the meeting."""
 
-    user_message = "This channel isn't following that meeting. `/livestream following` lists the ones it follows."
+    user_message = "This channel isn't following that meeting. `{command} following` lists the ones it follows."
 
 
 class NotInDirectMessages(FollowError):
@@ -197,7 +204,7 @@ class TooManyFollows(FollowError):
 class NotUnderstood(BotError):
     """A click or a command came without what it needs."""
 
-    user_message = "This message is too old to use. Type `/livestream` and the meeting ID for a new one."
+    user_message = "This message is too old to use. Type `{command}` and the meeting ID for a new one."
 
 
 class ConfigurationError(BotError):

@@ -13,6 +13,7 @@ from bot.metrics import Metrics
 from bot.slack.delivery import Delivery
 from bot.store.announcing import Announcing, DueCard
 from bot.store.pausing import Pauses
+from bot.wording import Wording
 
 __all__ = ["LEASE_SECONDS", "Announcer", "Delivered"]
 
@@ -41,8 +42,10 @@ class Announcer:
         metrics: Metrics,
         owner: str,
         paused: Callable[[], None] = lambda: None,
+        wording: Callable[[], Wording] = Wording,
     ) -> None:
         """`owner` is this process's name in leases; `paused` is called after a follow was set aside."""
+        self._wording = wording
         self._announcing = announcing
         self._pauses = pauses
         self._delivery = delivery
@@ -77,7 +80,7 @@ class Announcer:
         With `pause` False a refusal changes nothing: the card stays leased, for whoever asked to decide about its
         follow. Raises StoreUnreachable.
         """
-        work = CardWork(card, self._announcing, self._delivery, self._clock, self._metrics)
+        work = CardWork(card, self._announcing, self._delivery, self._clock, self._metrics, self._wording())
         delivered = await work.run()
         if delivered.refused is not None and pause:
             await self._pause(card, delivered.refused)

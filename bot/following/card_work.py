@@ -18,6 +18,7 @@ from bot.store.announcing import Announcement, Announcing, DueCard
 from bot.store.expiring import EXPIRED
 from bot.store.outdated import IN_THREAD
 from bot.store.tables import Volume
+from bot.wording import DEFAULT, Wording
 
 EDIT_SECONDS = 3.0
 """A card is edited no more often than that, unless its thread has something to tell."""
@@ -53,8 +54,15 @@ class CardWork:
     """The work at one card whose lease is held."""
 
     def __init__(
-        self, card: DueCard, announcing: Announcing, delivery: Delivery, clock: Clock, metrics: Metrics
+        self,
+        card: DueCard,
+        announcing: Announcing,
+        delivery: Delivery,
+        clock: Clock,
+        metrics: Metrics,
+        wording: Wording = DEFAULT,
     ) -> None:
+        self._wording = wording
         self._card = card
         """As it is after what was done."""
         self._announcing = announcing
@@ -160,7 +168,7 @@ class CardWork:
 
     def _words(self, announcement: Announcement) -> Message:
         if announcement.kind == EXPIRED:
-            return expired_reply(self._card.follow, Episode.from_dict(self._card.wanted).name)
+            return expired_reply(self._card.follow, Episode.from_dict(self._card.wanted).name, self._wording)
         return change_reply(self._card.follow, Change.from_dict(announcement.data))
 
     async def _lost(self, gone: MessageGone) -> None:

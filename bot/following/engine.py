@@ -23,6 +23,7 @@ from bot.metrics import Metrics
 from bot.realtimekit.lookup import Lookup
 from bot.slack.delivery import Delivery
 from bot.store.store import Store
+from bot.wording import Wording
 
 FIRST_SWEEP_SECONDS = 30.0
 """How long looks wait for it at most."""
@@ -43,14 +44,17 @@ class Engine:
         grace: timedelta,
         clock: Clock,
         metrics: Metrics,
+        wording: Callable[[], Wording] = Wording,
     ) -> None:
         owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         sweeps = Sweeps()
-        notices = Notices(store.pauses, store.duties, delivery, owner)
+        notices = Notices(store.pauses, store.duties, delivery, owner, wording)
         self._store = store
         self._clock = clock
         self._allowance = allowance
-        self._announcer = Announcer(store.announcing, store.pauses, delivery, clock, metrics, owner, self._notice)
+        self._announcer = Announcer(
+            store.announcing, store.pauses, delivery, clock, metrics, owner, self._notice, wording
+        )
         self._tracker = Tracker(
             store.tracking,
             look_up,

@@ -1,6 +1,7 @@
 """Tell the people who follow meetings that the bot cannot post about them, in one direct message for each channel."""
 
 import asyncio
+from collections.abc import Callable
 from uuid import uuid5
 
 import structlog
@@ -10,6 +11,7 @@ from bot.slack.errors import TokenRefused
 from bot.slack.follow_cards import paused_notice
 from bot.store.duties import Duties
 from bot.store.pausing import Pauses, Untold
+from bot.wording import Wording
 
 AT_ONCE = 20
 MAX_ROUNDS = 4
@@ -28,7 +30,10 @@ class Notices:
     """One replica at a time tells. What is told is marked after that: a bot that dies in between tells it again, under
     the same ID, so that it appears once wherever Slack honours that."""
 
-    def __init__(self, pauses: Pauses, duties: Duties, delivery: Delivery, owner: str) -> None:
+    def __init__(
+        self, pauses: Pauses, duties: Duties, delivery: Delivery, owner: str, wording: Callable[[], Wording] = Wording
+    ) -> None:
+        self._wording = wording
         self._pauses = pauses
         self._duties = duties
         self._delivery = delivery
@@ -58,7 +63,7 @@ class Notices:
         if untold.is_known:
             await self._pauses.mark_told(untold)
             return
-        message = paused_notice(follow, follow.reason or "", untold.names)
+        message = paused_notice(follow, follow.reason or "", untold.names, self._wording())
         message_id = uuid5(follow.id, f"paused/{follow.paused_at}")
         try:
             await self._delivery.post(follow.created_by, message, str(message_id))

@@ -10,6 +10,7 @@ from bot.slack.blocks import actions, bold, button, context, section
 from bot.slack.messages import Block, CardState, Message
 from bot.slack.mrkdwn import clock, escaped, link, moment
 from bot.slack.player import player_url
+from bot.wording import DEFAULT, Wording
 
 WATCH, REFRESH, POST_HERE = "watch", "refresh", "post_here"
 FOLLOW_HERE, FOLLOW_AGAIN, FOLLOW_MENU = "follow_here", "follow_again", "follow_menu"
@@ -53,9 +54,9 @@ def card(lookup: Lookup, *, posted_by: str | None = None) -> Message:
     return Message(_sentences(lookup, name, words, playback), tuple(blocks))
 
 
-def problem(error: BotError, meeting_id: UUID | None = None) -> Message:
+def problem(error: BotError, meeting_id: UUID | None = None, wording: Wording = DEFAULT) -> Message:
     """Why there is no answer and what to do; with a button to try again where that may help."""
-    sentence = error.sentence
+    sentence = wording.fill(error.template)
     blocks = [section(f":warning: {sentence.replace(_STATUS_PAGE, link(f'https://www.{_STATUS_PAGE}', _STATUS_PAGE))}")]
     if meeting_id is not None:
         if isinstance(error, CouldNotAsk):

@@ -6,8 +6,8 @@ from itertools import takewhile
 from uuid import UUID
 
 from bot.slack.meeting_ids import OneMeeting, SeveralMeetings, read_meeting_id, readable, split, what_is_wrong
-from bot.slack.wording import DEFAULT_COMMAND
 from bot.store.tables import Volume
+from bot.wording import DEFAULT_COMMAND
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class WhichOne:
 class Mistake:
     """Something is missing, too much or unknown.
 
-    The sentence says what, as a template of `Wording`, and has nothing in it that they typed but a meeting's ID.
+    The sentence says what, and has nothing in it that they typed but a meeting's ID.
     """
 
     sentence: str
@@ -61,20 +61,20 @@ class Mistake:
 
 Command = LookUp | FollowMeeting | UnfollowMeeting | ListFollows | Help | WhichOne | Mistake
 
-FOLLOW_WHAT = "Which meeting? Type `{command} follow &lt;meeting-id&gt;`."
+FOLLOW_WHAT = "Which meeting? Type `/livestream follow &lt;meeting-id&gt;`."
 UNFOLLOW_WHAT = (
-    "Which meeting? Type `{command} unfollow &lt;meeting-id&gt;`. `{command} following` lists the ones this channel "
-    "follows."
+    "Which meeting? Type `/livestream unfollow &lt;meeting-id&gt;`. `/livestream following` lists the ones this "
+    "channel follows."
 )
 NO_SUCH_VOLUME = (
     "I didn't understand that, so nothing changed. After the meeting ID you can add `quiet`, `normal` or `loud`."
 )
-NOTHING_MORE = "I didn't understand that, so nothing changed. After `{command} unfollow` type only the meeting ID."
-NO_ID = "I couldn't find a meeting ID in that. IDs look like `50c8940e-1b97-…`. `{command} help` shows all commands."
+NOTHING_MORE = "I didn't understand that, so nothing changed. After `/livestream unfollow` type only the meeting ID."
+NO_ID = "I couldn't find a meeting ID in that. IDs look like `50c8940e-1b97-…`. `/livestream help` shows all commands."
 _BAD_ID = "That looks like a meeting ID, but {wrong}. Copy it again."
-_DID_YOU_MEAN = "I didn't understand that, so nothing changed. Did you mean `{{command}} {nearest}`?"
+_DID_YOU_MEAN = "I didn't understand that, so nothing changed. Did you mean `/livestream {nearest}`?"
 _NOT_UNDERSTOOD = (
-    "I didn't understand that, so nothing changed. To check this meeting, type `{{command}} {meeting_id}`."
+    "I didn't understand that, so nothing changed. To check this meeting, type `/livestream {meeting_id}`."
 )
 
 _FOLLOW, _UNFOLLOW, _FOLLOWING, _HELP = "follow", "unfollow", "following", "help"
@@ -102,6 +102,13 @@ def read_command(text: str, name: str = DEFAULT_COMMAND) -> Command:
 
     A text is a lookup only where nobody can have meant an act by it, and a mistake changes nothing.
     """
+    command = _read(text, name)
+    if isinstance(command, Mistake):
+        return Mistake(command.sentence.replace(f"`{DEFAULT_COMMAND} ", f"`{name} "))
+    return command
+
+
+def _read(text: str, name: str) -> Command:
     plain = readable(text)
     parts = split(plain)
     named = [*takewhile(lambda part: part in (name.strip("/"), DEFAULT_COMMAND.strip("/")), parts)]

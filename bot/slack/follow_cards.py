@@ -27,6 +27,7 @@ from bot.slack.messages import Block, CardState, Choice, Message
 from bot.slack.mrkdwn import clock, escaped, moment, plain_moment
 from bot.store.tables import FollowState, Volume
 from bot.store.values import FOLLOW_SECONDS, Follow
+from bot.wording import DEFAULT, Wording
 
 UNSEEN_FOR = timedelta(minutes=10)
 """When nobody could look for so long before an end, it is said that it may have been earlier."""
@@ -46,11 +47,11 @@ _CHOICES = {
 }
 When = Callable[[datetime, str], str]
 
-_INVITE = "Invite me back (`/invite @Livestream`) and I'll pick up where I left off"
+_INVITE = "Invite me back (`/invite @{bot}`) and I'll pick up where I left off"
 _WHY_PAUSED = {
-    "not_in_channel": f"because I'm not in it. {_INVITE}",
+    "not_in_channel": "because I'm not in it. " + _INVITE,
     "channel_not_found": f"because I can't see it. {_INVITE}",
-    "is_archived": "because it's archived. Unarchive it and invite me back (`/invite @Livestream`), and I'll pick up "
+    "is_archived": "because it's archived. Unarchive it and invite me back (`/invite @{bot}`), and I'll pick up "
     "where I left off",
 }
 _SAME = {"is_inactive": "is_archived"}
@@ -102,13 +103,13 @@ def change_reply(follow: Follow, change: Change) -> Message:
     )
 
 
-def expired_reply(follow: Follow, name: str | None = None) -> Message:
+def expired_reply(follow: Follow, name: str | None = None, wording: Wording = DEFAULT) -> Message:
     """The last word of a follow that nobody seems to wait for, with a way to begin anew."""
     days = round(FOLLOW_SECONDS / 86_400)
     sentence = f"{_name(name)} hasn't been live for {days} days, so I've stopped following it here."
     again = button("Follow again", FOLLOW_AGAIN, _state(follow))
     return Message(
-        f"{sentence} To follow it again, type /livestream follow {follow.meeting_id}.",
+        f"{sentence} To follow it again, type {wording.command} follow {follow.meeting_id}.",
         (section(f":no_bell: {sentence}"), actions(again)),
     )
 
@@ -129,12 +130,12 @@ def unfollowed_card(follow: Follow, name: str | None = None) -> Message:
 NAMED_IN_NOTICE = 3
 
 
-def paused_notice(follow: Follow, reason: str, names: Sequence[str | None] = ()) -> Message:
+def paused_notice(follow: Follow, reason: str, names: Sequence[str | None] = (), wording: Wording = DEFAULT) -> Message:
     """Tell the person who follows meetings where the bot cannot post why not, and how to fix it.
 
     `names` are those of all meetings that they follow there.
     """
-    why = _WHY_PAUSED.get(_SAME.get(reason, reason))
+    why = wording.fill(_WHY_PAUSED.get(_SAME.get(reason, reason), ""))
     why = why or f"because Slack doesn't allow it ({escaped(reason, WORD_LIMIT)}). An admin of this workspace can help"
     said = f"I can't post updates about {_named(names)} in <#{follow.channel_id}> {why}."
     if len(names) > 1:

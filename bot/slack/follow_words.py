@@ -13,6 +13,7 @@ from bot.slack.mrkdwn import escaped, link, moment, plain_moment
 from bot.store.follows import Listed
 from bot.store.tables import FollowState, Volume
 from bot.store.values import Follow
+from bot.wording import DEFAULT, Wording
 
 Permalink = Callable[[str, str], str | None]
 
@@ -23,23 +24,24 @@ REASON_LIMIT = 40
 
 HELP = (
     "*Check a meeting*\n"
-    "`/livestream &lt;meeting-id&gt;` – is it live, and where to watch. Links that contain the ID work too.",
+    "`{command} &lt;meeting-id&gt;` – is it live, and where to watch. Links that contain the ID work too.",
     "*Follow in this channel*\n"
-    "`/livestream follow &lt;meeting-id&gt;` – status card here, updates in its thread\n"
+    "`{command} follow &lt;meeting-id&gt;` – status card here, updates in its thread\n"
     "add `quiet` (card only) or `loud` (also post “live”, errors and “ended” in the channel)\n"
-    "`/livestream unfollow &lt;meeting-id&gt;` · `/livestream following`",
+    "`{command} unfollow &lt;meeting-id&gt;` · `{command} following`",
     "*Where is the ID?* RealtimeKit dashboard → Meetings.",
 )
 """A paragraph each."""
 HELP_TEXT = (
-    "/livestream &lt;meeting-id&gt; checks if a meeting is live, and where to watch. "
-    "/livestream follow &lt;meeting-id&gt; posts a status card here, with updates in its thread. "
+    "{command} &lt;meeting-id&gt; checks if a meeting is live, and where to watch. "
+    "{command} follow &lt;meeting-id&gt; posts a status card here, with updates in its thread. "
     "Add quiet (card only) or loud (also post “live”, errors and “ended” in the channel). "
-    "/livestream unfollow &lt;meeting-id&gt; stops that. /livestream following lists what this channel follows. "
+    "{command} unfollow &lt;meeting-id&gt; stops that. {command} following lists what this channel follows. "
     "Where is the ID? RealtimeKit dashboard → Meetings."
 )
 REFRESHING = "Checking again. The card updates if something changed."
-NOTHING_FOLLOWED = "This channel isn't following any meetings. Start with `/livestream follow &lt;meeting-id&gt;`."
+_NOTHING_FOLLOWED = "This channel isn't following any meetings. Start with `{command} follow &lt;meeting-id&gt;`."
+NOTHING_FOLLOWED = DEFAULT.fill(_NOTHING_FOLLOWED)
 
 _HEARD = {
     Volume.QUIET: "only the card updates.",
@@ -59,7 +61,7 @@ _PHASES = {
     Phase.ERRORED: (":warning:", "error"),
     Phase.ENDED: (":white_check_mark:", "ended"),
 }
-_INVITE = "Type `/invite @Livestream` to continue. If I'm already here, repeat the follow command."
+_INVITE = "Type `/invite @{bot}` to continue. If I'm already here, repeat the follow command."
 _REMEDIES = {
     "not_in_channel": f"I'm not in this channel. {_INVITE}",
     "channel_not_found": f"I'm not in this channel. {_INVITE}",
@@ -68,17 +70,17 @@ _REMEDIES = {
 _NO_REMEDY = "Whoever runs this bot can see why with `livestream-bot doctor`. Then repeat the follow command."
 
 
-def usage() -> Message:
+def usage(wording: Wording = DEFAULT) -> Message:
     """Say how to use the command, in all its forms."""
-    return Message(HELP_TEXT, tuple(section(paragraph) for paragraph in HELP))
+    return Message(wording.fill(HELP_TEXT), tuple(section(wording.fill(paragraph)) for paragraph in HELP))
 
 
-def begun(beginning: Beginning, permalink: Permalink) -> Message:
+def begun(beginning: Beginning, permalink: Permalink, wording: Wording = DEFAULT) -> Message:
     """Say what came of a request to follow."""
-    return _with_card(_begun(beginning), beginning.follow, beginning.ts, permalink)
+    return _with_card(_begun(beginning, wording), beginning.follow, beginning.ts, permalink)
 
 
-def _begun(beginning: Beginning) -> str:
+def _begun(beginning: Beginning, wording: Wording) -> str:
     name = _named(beginning.name, beginning.follow.meeting_id)
     volume = beginning.follow.volume
     heard = _capitalised(_HEARD[volume])
@@ -88,7 +90,8 @@ def _begun(beginning: Beginning) -> str:
         case Begun.SOON:
             return f"Now following {name} here. {heard} Slack hasn't accepted the card yet, so it comes a bit later."
         case Begun.AGAIN:
-            return f"Following {name} here again. {heard} If I'm not in this channel yet, type `/invite @Livestream`."
+            invite = f"If I'm not in this channel yet, type `/invite @{wording.bot}`."
+            return f"Following {name} here again. {heard} {invite}"
         case Begun.BEFORE:
             changed = f" *Set to {volume}.* {heard}" if beginning.volume_changed else ""
             return f"This channel already follows {name}.{changed}"
@@ -104,16 +107,16 @@ def as_loud(follow: Follow) -> Message:
     return cards.note(f"Set to {follow.volume}: {_HEARD[follow.volume]}")
 
 
-def listing(listed: list[Listed], permalink: Permalink) -> list[Message]:
+def listing(listed: list[Listed], permalink: Permalink, wording: Wording = DEFAULT) -> list[Message]:
     """What a channel follows, in as many messages as that takes; at least one."""
     if not listed:
-        return [cards.note(NOTHING_FOLLOWED)]
+        return [cards.note(wording.fill(_NOTHING_FOLLOWED))]
     parts = [listed[start : start + LISTED_AT_ONCE] for start in range(0, len(listed), LISTED_AT_ONCE)]
     heading = f"This channel follows {len(listed)} meeting{'s' if len(listed) > 1 else ''}."
-    return [_part(heading if part is parts[0] else "", part, permalink) for part in parts]
+    return [_part(heading if part is parts[0] else "", part, permalink, wording) for part in parts]
 
 
-def _part(heading: str, listed: Iterable[Listed], permalink: Permalink) -> Message:
+def _part(heading: str, listed: Iterable[Listed], permalink: Permalink, wording: Wording) -> Message:
     text = [heading] if heading else []
     blocks = [section(heading)] if heading else []
     for each in listed:
@@ -121,10 +124,16 @@ def _part(heading: str, listed: Iterable[Listed], permalink: Permalink) -> Messa
         emoji, phase = _PHASES[Phase(each.phase)]
         facts = [phase, _VOLUMES[each.follow.volume], f"added by <@{each.follow.created_by}>"]
         blocks.append(
-            section("\n".join([f"{emoji} {_title(each, url)} {' · '.join(facts)}", *_health(each, moment), _id(each)]))
+            section(
+                "\n".join(
+                    [f"{emoji} {_title(each, url)} {' · '.join(facts)}", *_health(each, moment, wording), _id(each)]
+                )
+            )
         )
         card = [f"card: {url}"] if url else []
-        text.append("; ".join([f"{_name(each)}: {phase}", *facts[1:], *_health(each, plain_moment), _id(each), *card]))
+        text.append(
+            "; ".join([f"{_name(each)}: {phase}", *facts[1:], *_health(each, plain_moment, wording), _id(each), *card])
+        )
     return Message("\n".join(text), tuple(blocks))
 
 
@@ -136,11 +145,11 @@ def _title(listed: Listed, url: str | None) -> str:
     return bold(link(url, shown))
 
 
-def _health(listed: Listed, when: Callable[[datetime, str], str]) -> list[str]:
+def _health(listed: Listed, when: Callable[[datetime, str], str], wording: Wording) -> list[str]:
     """Say what is wrong with a follow: why it is paused, or that Cloudflare doesn't answer."""
     health = []
     if listed.follow.state is FollowState.PAUSED:
-        health.append(f":warning: Paused: {_why_paused(listed.follow.reason)}")
+        health.append(f":warning: Paused: {_why_paused(listed.follow.reason, wording)}")
         if listed.follow.notice_error:
             health.append(_not_notified(listed.follow.created_by, listed.follow.notice_error))
     if listed.failures:
@@ -156,9 +165,9 @@ def _not_notified(user: str, code: str) -> str:
     return f"{said} ({escaped(code, REASON_LIMIT)})."
 
 
-def _why_paused(reason: str | None) -> str:
+def _why_paused(reason: str | None, wording: Wording) -> str:
     word = f" ({escaped(reason, REASON_LIMIT)})" if reason else ""
-    return _REMEDIES.get(reason or "") or f"Slack doesn't allow my messages here{word}. {_NO_REMEDY}"
+    return wording.fill(_REMEDIES.get(reason or "", "")) or f"Slack doesn't allow my messages here{word}. {_NO_REMEDY}"
 
 
 def _with_card(sentence: str, follow: Follow, ts: str | None, permalink: Permalink) -> Message:

@@ -13,11 +13,13 @@ from bot.network import describe
 from bot.slack.access import remedy
 from bot.slack.client import TRANSPORT_ERRORS, SlackClient
 from bot.slack.errors import TRANSIENT_TOKEN_CODES, error_code, is_about_token
+from bot.slack.mrkdwn import escaped
 
 CHECK_SECONDS = 300.0
 """How often Slack is asked whether it still accepts the token, which may be revoked while nothing is posted."""
 RECHECK_SECONDS = 30.0
 """The same while it does not."""
+_NAME_LIMIT = 80
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 
 log = structlog.get_logger(__name__)
@@ -30,11 +32,17 @@ class Identity:
         self._client = client
         self._sleep = sleep
         self._result: AuthorizeResult | None = None
+        self._name = ""
 
     @property
     def known(self) -> bool:
         """Whether Slack has confirmed the bot token."""
         return self._result is not None
+
+    @property
+    def name(self) -> str | None:
+        """What the bot is called after an @; None while Slack has not said it."""
+        return self._name or None
 
     @property
     def problem(self) -> str | None:
@@ -64,6 +72,7 @@ class Identity:
         except TRANSPORT_ERRORS as error:
             log.warning("identity_unknown", why=describe(error))
             return False
+        self._name = escaped(str(response.get("user") or ""), _NAME_LIMIT)
         self._result = AuthorizeResult(
             enterprise_id=response.get("enterprise_id"),
             team_id=response.get("team_id"),

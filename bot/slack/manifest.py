@@ -11,6 +11,7 @@ from urllib.parse import quote
 import yaml
 
 from bot.errors import ConfigurationError
+from bot.wording import DEFAULT_COMMAND
 
 Mode = Literal["socket", "http"]
 
@@ -20,12 +21,13 @@ _HIGHEST_PORT = 65_535
 _CREATE_APP = "https://api.slack.com/apps?new_app=1&manifest_json="
 
 
-def manifest_text(mode: Mode, url: str | None = None) -> str:
-    """The manifest as YAML, with `url` in the place of the example address.
+def manifest_text(mode: Mode, url: str | None = None, command: str = DEFAULT_COMMAND) -> str:
+    """The manifest as YAML, with `url` in the place of the example address, and the command's name.
 
     Raises ConfigurationError when HTTP mode has no https address without a path.
     """
     text = _folder().joinpath(f"{mode}.yaml").read_text(encoding="utf-8")
+    text = text.replace(f"command: {DEFAULT_COMMAND}\n", f"command: {command}\n")
     if mode == "socket":
         return text
     if not _is_address(url or ""):

@@ -56,7 +56,7 @@ async def _serve(services: Services, request: Request, handler: Handler) -> None
             log.warning("told", problem=progress.outcome, detail=error.detail)
             # What is about the meeting takes its card's place; the card's buttons are needed after all the rest.
             about_meeting = isinstance(error, RealtimeKitError)
-            message = cards.problem(error, request.meeting_id if about_meeting else None)
+            message = cards.problem(error, request.meeting_id if about_meeting else None, services.wording())
             await services.replies.answer(request, message, replace=request.on_private_card and about_meeting)
         except Exception:  # noqa: BLE001 - whatever it is, the person is told, and the log gets all of it
             await services.replies.answer(request, _broken())

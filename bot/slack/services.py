@@ -8,6 +8,7 @@ from bot.following.following import Following
 from bot.realtimekit.lookup import Lookup
 from bot.slack.replies import Replies
 from bot.slack.work import Work
+from bot.wording import Wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +21,5 @@ class Services:
     following: Following
     permalink: Callable[[str, str], str | None]
     """Where the message with this ts in this channel opens, if that is known."""
+    wording: Callable[[], Wording] = Wording
+    """What the command and the bot are called in this workspace."""

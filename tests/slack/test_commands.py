@@ -31,12 +31,12 @@ ID, OTHER = "50c8940e-1b97-402a-97d6-2708b7feca41", "11111111-2222-4333-8444-555
 MEETING = UUID(ID)
 KNOWN_SENTENCES = (
     *(FOLLOW_WHAT, UNFOLLOW_WHAT, NO_SUCH_VOLUME, NOTHING_MORE, NO_ID),
-    "I didn't understand that, so nothing changed. To check this meeting, type `{command} ID`.",
+    "I didn't understand that, so nothing changed. To check this meeting, type `/livestream ID`.",
     "That looks like a meeting ID, but it has letters that no ID has (only 0–9 and a–f). Copy it again.",
 )
 MADE_SENTENCES = (
     r"I didn't understand that, so nothing changed\. "
-    r"Did you mean `\{command\} [a-z ]+( ID|&lt;meeting-id&gt;)?[a-z ]*`\?"
+    r"Did you mean `/livestream [a-z ]+( ID|&lt;meeting-id&gt;)?[a-z ]*`\?"
     r"|That looks like a meeting ID, but it's (one|\d+) characters? (short|too long)\. Copy it again\."
 )
 BOTH = WhichOne((MEETING, UUID(OTHER)))
@@ -163,7 +163,7 @@ def test_not_understood(text: str, command: Command) -> None:
 )
 def test_the_nearest_command_is_offered(text: str, nearest: str | None) -> None:
     """A word that is no command changes nothing, also where it's before or after an ID; the nearest one is offered."""
-    offered = f"Did you mean `{{command}} {nearest}`?"
+    offered = f"Did you mean `/livestream {nearest}`?"
     command = read_command(text)
 
     assert command == Mistake(f"I didn't understand that, so nothing changed. {offered}" if nearest else NOTHING_MORE)
@@ -175,7 +175,7 @@ def test_an_unknown_word_before_an_id_is_no_lookup(word: str) -> None:
     command = read_command(f"{word} {ID}")
 
     assert command == Mistake(
-        f"I didn't understand that, so nothing changed. To check this meeting, type `{{command}} {ID}`."
+        f"I didn't understand that, so nothing changed. To check this meeting, type `/livestream {ID}`."
     )
 
 
@@ -199,6 +199,7 @@ def test_the_command_may_have_another_name() -> None:
     """A pasted command of that name is understood as well."""
     assert read_command(f"/broadcast unfollow {ID}", "/broadcast") == UnfollowMeeting(MEETING)
     assert isinstance(read_command(f"/broadcast unfollow {ID}"), Mistake)
+    assert "`/broadcast unfollow" in str(read_command("unfollow", "/broadcast"))
 
 
 def test_too_long() -> None:

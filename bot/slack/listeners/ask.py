@@ -20,19 +20,17 @@ from bot.slack.messages import Message
 from bot.slack.requests import Request
 from bot.slack.serve import listener
 from bot.slack.services import Services
-from bot.slack.wording import Wording
-
-COMMAND = "/livestream"
+from bot.wording import Wording
 
 
 def register(app: AsyncApp, services: Services) -> None:
     """Answer the command, to the person who typed it alone."""
-    app.command(COMMAND)(listener(services, ask))
+    app.command(services.wording().command)(listener(services, ask))
 
 
 async def ask(services: Services, request: Request) -> None:
     """Do what they ask for, or tell how to ask."""
-    command = read_command(request.text)
+    command = read_command(request.text, services.wording().command)
     match command:
         case FollowMeeting(meeting_id, volume):
             await follow(services, request, meeting_id, volume)
@@ -43,13 +41,13 @@ async def ask(services: Services, request: Request) -> None:
         case LookUp(meeting_id):
             await services.replies.answer(request, cards.card(await services.look_up(meeting_id)))
         case _:
-            await services.replies.answer(request, _what_instead(command))
+            await services.replies.answer(request, _what_instead(command, services.wording()))
 
 
-def _what_instead(command: Help | WhichOne | Mistake) -> Message:
+def _what_instead(command: Help | WhichOne | Mistake, wording: Wording) -> Message:
     match command:
         case Help():
-            return follow_words.usage()
+            return follow_words.usage(wording)
         case WhichOne(meeting_ids):
             return cards.which_one(meeting_ids)
-    return cards.note(Wording().fill(command.sentence))
+    return cards.note(command.sentence)

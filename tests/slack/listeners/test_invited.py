@@ -30,7 +30,7 @@ async def test_paused(connected: World) -> None:
     """Where Slack refuses, the list says why and how to mend it."""
     await paused(connected)
 
-    assert "Paused: I'm not in this channel. Type `/invite @Livestream`" in await following(connected)
+    assert "Paused: I'm not in this channel. Type `/invite @livestream`" in await following(connected)
 
 
 @pytest.mark.parametrize("channel", [GENERAL, BACKSTAGE])

@@ -16,3 +16,6 @@ class Wording:
     def fill(self, template: str) -> str:
         """Put the names into a sentence of this program that has `{command}` or `{bot}` in it."""
         return template.replace("{command}", self.command).replace("{bot}", self.bot)
+
+
+DEFAULT = Wording()
