@@ -133,6 +133,7 @@ async def running(
             following=engine.following,
             permalink=identity.permalink,
             wording=wording,
+            access_problem=lambda: client.access.problem,
         )
         app = create_app(services, identity, session)
         socket_mode = _socket_mode(settings, app, client, session)

@@ -127,7 +127,15 @@ async def _database(settings: StoreSettings) -> Finding:
 async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
     async with open_session(settings.proxy, settings.tls) as session:
         client = open_slack(settings, session, Metrics())
-        yield await _bot_token(client)
+        token = await _bot_token(client)
+        yield token
+        if token.ok:
+            yield Finding(
+                "Slack direct messages",
+                True,
+                "Only Slack can show whether people get them: on the app's page, App Home, the Messages Tab must be "
+                "on, as the manifest has it.",
+            )
         if settings.slack_app_token:
             yield await _app_token(client, settings.slack_app_token.get_secret_value())
         else:

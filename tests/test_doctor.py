@@ -71,6 +71,7 @@ async def test_all_well(doctor: Doctor) -> None:
         "Address",
         "Database",
         "Slack bot token",
+        "Slack direct messages",
         "Slack app token",
         "Cloudflare RealtimeKit",
         "RealtimeKit webhook",

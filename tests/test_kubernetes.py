@@ -242,9 +242,7 @@ async def test_a_database_that_is_away_takes_no_pod_away(
     assert "live" in answer.text.lower()
 
 
-@pytest.mark.parametrize(
-    ("mode", "needed"), [("http", {"slack_token"}), ("socket", {"slack_token", "socket_mode"})], ids=["http", "socket"]
-)
+@pytest.mark.parametrize(("mode", "needed"), [("http", set()), ("socket", {"socket_mode"})], ids=["http", "socket"])
 async def test_what_makes_a_pod_ready(world: World, container: dict[str, Any], mode: Mode, needed: set[str]) -> None:
     """The readiness probe leaves checks out that there are, and none without which Slack's requests lead to nothing."""
     left_out = parse_qs(urlsplit(container["readinessProbe"]["httpGet"]["path"]).query)

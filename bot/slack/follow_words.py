@@ -107,12 +107,19 @@ def as_loud(follow: Follow) -> Message:
     return cards.note(f"Set to {follow.volume}: {_HEARD[follow.volume]}")
 
 
-def listing(listed: list[Listed], permalink: Permalink, wording: Wording = DEFAULT) -> list[Message]:
-    """What a channel follows, in as many messages as that takes; at least one."""
+def listing(
+    listed: list[Listed], permalink: Permalink, wording: Wording = DEFAULT, access_problem: str | None = None
+) -> list[Message]:
+    """What a channel follows, in as many messages as that takes; at least one.
+
+    `access_problem` is Slack's code while it refuses the bot's access.
+    """
     if not listed:
         return [cards.note(wording.fill(_NOTHING_FOLLOWED))]
     parts = [listed[start : start + LISTED_AT_ONCE] for start in range(0, len(listed), LISTED_AT_ONCE)]
     heading = f"This channel follows {len(listed)} meeting{'s' if len(listed) > 1 else ''}."
+    if access_problem:
+        heading = f"{heading}\n{_no_access(access_problem)}"
     return [_part(heading if part is parts[0] else "", part, permalink, wording) for part in parts]
 
 
@@ -156,6 +163,13 @@ def _health(listed: Listed, when: Callable[[datetime, str], str], wording: Wordi
         checked = f". {when(listed.looked_at, 'Last checked')}" if listed.looked_at else ""
         health.append(f":warning: Can't reach Cloudflare{checked}")
     return health
+
+
+def _no_access(code: str) -> str:
+    return (
+        f":warning: Slack refuses this bot's access ({escaped(code, REASON_LIMIT)}), so cards and threads aren't "
+        "updated. Whoever runs this bot can find out why with `livestream-bot doctor`."
+    )
 
 
 def _not_notified(user: str, code: str) -> str:

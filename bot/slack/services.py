@@ -23,3 +23,5 @@ class Services:
     """Where the message with this ts in this channel opens, if that is known."""
     wording: Callable[[], Wording] = Wording
     """What the command and the bot are called in this workspace."""
+    access_problem: Callable[[], str | None] = lambda: None
+    """Slack's code while it refuses the bot token, or a permission that the bot needs."""

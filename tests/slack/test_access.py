@@ -98,3 +98,16 @@ def test_what_concerns_a_channel_is_not_the_tokens() -> None:
     access.note_error("chat.postMessage", "not_in_channel")
 
     assert access.problem is None
+
+
+async def test_the_list_of_follows_says_that_slack_refuses_the_token(connected: World) -> None:
+    """Also for those that have nothing to post now."""
+    await connected.ask(f"follow {seeds.LIVE}", channel=EVENTS)
+    answer = await connected.ask(seeds.LIVE, channel=EVENTS)
+    connected.slack.refuse_next("chat.postMessage", "token_revoked")
+    await connected.slack.click(answer, cards.POST_HERE)
+    await connected.told_beside(answer)
+
+    listed = await connected.ask("following", channel=EVENTS)
+
+    assert "Slack refuses this bot's access (token_revoked)" in listed.text
