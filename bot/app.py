@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import signal
 import socket as sockets
@@ -15,6 +16,7 @@ import aiohttp
 import structlog
 from slack_bolt.async_app import AsyncApp
 
+from bot import __version__
 from bot.clock import Clock, WallClock, utc
 from bot.config import CloudflareSettings, Settings, SlackSettings
 from bot.errors import ConfigurationError, RealtimeKitError
@@ -38,6 +40,7 @@ from bot.slack.services import Services
 from bot.slack.signature import Signatures
 from bot.slack.socket import SocketMode
 from bot.slack.work import Work
+from bot.store.address import parse
 from bot.store.opening import open_store
 from bot.web import Webhooks, create_web
 from bot.wording import DEFAULT, Wording
@@ -151,6 +154,7 @@ async def running(
         await _introduce(identity, stack)
         if socket_mode is not None:
             await socket_mode.start()
+        _log_start(settings, identity, url)
         yield url
 
 
@@ -178,9 +182,8 @@ async def run(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop_in_order)
-    async with running(settings) as url:
+    async with running(settings):
         collect_less_often()
-        log.info("started", url=url, socket_mode=settings.slack_app_token is not None)
         await stop.wait()
         log.info("stopping")
     log.info("stopped")
@@ -208,11 +211,25 @@ def collect_less_often() -> None:
     gc.set_threshold(10_000, 10, 10)
 
 
+def _log_start(settings: Settings, identity: Identity, url: str) -> None:
+    ways = [(settings.slack_signing_secret, "HTTP"), (settings.slack_app_token, "Socket Mode")]
+    mode = " and ".join(name for secret, name in ways if secret)
+    address = url.removeprefix("http://")
+    database = parse(settings.database_url.get_secret_value()).get_backend_name()
+    summary = f"livestream-bot {__version__} connected to {identity} ({mode}, {address})"
+    log.info("started", summary=summary, version=__version__, mode=mode, url=url, database=database)
+
+
 def _listen(settings: Settings) -> sockets.socket:
     try:
         return listen(settings.host, settings.port)
     except OSError as error:
-        sentence = f"HOST and PORT: {settings.host}:{settings.port} cannot be listened on ({error.strerror or error})."
+        if error.errno == errno.EADDRINUSE:
+            sentence = f"Port {settings.port} is already in use. Stop what uses it, or set PORT to another one."
+        elif error.errno == errno.EACCES:
+            sentence = f"Port {settings.port} is only for privileged programs. Set PORT to 1024 or above."
+        else:
+            sentence = f"HOST {settings.host} is not an address of this machine ({error.strerror or error})."
         raise ConfigurationError([sentence]) from None
 
 

@@ -12,6 +12,7 @@ import pytest
 from pytest_mock import MockerFixture
 from slack_sdk.web import async_base_client
 
+from bot import __version__
 from bot.app import collect_less_often, running
 from bot.errors import ConfigurationError
 from bot.realtimekit.turns import Turns
@@ -84,9 +85,27 @@ async def test_address_in_use(world: World) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         settings = world.settings(port=taken.getsockname()[1])
-        with pytest.raises(ConfigurationError, match=r"HOST and PORT: 127\.0\.0\.1:\d+ cannot be listened on"):
+        with pytest.raises(ConfigurationError, match=r"^Port \d+ is already in use\."):
             async with running(settings):
                 pass
+
+
+async def test_address_of_another_machine(world: World) -> None:
+    """A HOST that is not here is told in a sentence."""
+    with pytest.raises(ConfigurationError, match=r"^HOST 192\.0\.2\.1 is not an address of this machine"):
+        async with running(world.settings(host="192.0.2.1")):
+            pass
+
+
+@pytest.mark.parametrize(("mode", "said"), [("http", "HTTP"), ("socket", "Socket Mode")])
+async def test_the_first_line(world: World, mode: Mode, said: str) -> None:
+    """The log says what runs, where it is connected to, how, and on which database."""
+    async with world.bot(mode):
+        line = await world.logged("started")
+
+    address = world.bot_url.removeprefix("http://")
+    assert line["summary"] == f"livestream-bot {__version__} connected to Sandbox as @livestream ({said}, {address})"
+    assert line["database"] == "sqlite"
 
 
 async def test_other_slack_variables_do_no_harm(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,4 +90,4 @@ def _listen(port: int) -> socket.socket:
         return listen(port=port)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ConfigurationError([f"--port: 127.0.0.1:{port} cannot be listened on ({reason})."]) from None
+        raise ConfigurationError([f"--port: Port {port} can't be used ({reason})."]) from None

@@ -33,6 +33,7 @@ class Identity:
         self._sleep = sleep
         self._result: AuthorizeResult | None = None
         self._name = ""
+        self._where = ""
 
     @property
     def known(self) -> bool:
@@ -48,6 +49,9 @@ class Identity:
     def problem(self) -> str | None:
         """A sentence while Slack refuses the bot token, or what it may do."""
         return self._client.access.sentence()
+
+    def __str__(self) -> str:
+        return self._where or "Slack, which has not answered yet"
 
     @property
     def authorization(self) -> AuthorizeResult:
@@ -81,6 +85,7 @@ class Identity:
             url=response.get("url"),
             bot_token=self._client.token,
         )
+        self._where = f"{response.get('team')} as @{response.get('user')}"
         return True
 
     async def learn_in_time(self) -> None:
