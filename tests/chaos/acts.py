@@ -64,7 +64,7 @@ class Acts:
             ("webhooks", 0.15, self._webhooks),
             ("deletions", 0.1, self._a_deletion),
             ("absences", 0.05, self._a_closure),
-            ("absences", 0.05, self._an_absence_across_an_end),
+            ("absences", 0.12, self._an_absence_across_an_end),
             ("restarts", 0.15 * server, self._a_restart),
             ("freezes", 0.3, self._a_freeze),
             ("late", 0.5, self._lateness),
