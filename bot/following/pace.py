@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from bot.following.episode import Episode, Phase, pending_until
+from bot.store.meetings import LIST_SECONDS
 
 ACTIVE_SECONDS = 15.0
 QUIET_SECONDS = 60.0
@@ -10,8 +11,6 @@ SLOWEST_SECONDS = 300.0
 _SLOWING = 60.0
 """What stays as it is for so many times the wait, is looked at that much less often."""
 _LONGEST_DOUBLING = 6
-_SWEEP_KEPT = 90.0
-"""Twice as long as there is between two sweeps at most."""
 
 
 def look_in(
@@ -90,8 +89,8 @@ class Sweeps:
 
     def note(self, whole: bool, now: float) -> None:
         """A list was read at this time, of all meetings or not; or could not be read, which says as little."""
-        self._until = now + _SWEEP_KEPT if whole else 0.0
+        self._until = now + LIST_SECONDS if whole else 0.0
 
     def tell(self, now: float) -> bool:
         """Whether they tell of changes; not what was noted by a clock that has been set back since."""
-        return 0 < self._until - now <= _SWEEP_KEPT
+        return 0 < self._until - now <= LIST_SECONDS

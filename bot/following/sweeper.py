@@ -23,6 +23,7 @@ from bot.following.state import STALE_AFTER, Phase
 from bot.metrics import Metrics
 from bot.store.budget import WINDOW_SECONDS
 from bot.store.duties import Duties, Duty
+from bot.store.meetings import WHOLE_LIST
 from bot.store.sweeping import Known, Sweeping
 
 SWEEP_SECONDS = 15.0
@@ -34,8 +35,6 @@ _LEASE_SECONDS = 60.0
 _POLL_SECONDS = 5.0
 _LONGEST_PAUSE = 300.0
 _DUTY = "sweep"
-_WHOLE = "whole list"
-"""Noted when one was read, for the other replicas."""
 _OUTCOME = "listed"
 _REQUESTS_PER_CHECK = 3
 """Livestream, session and meeting."""
@@ -113,6 +112,7 @@ class Sweeper:
         return await self._sweep(duty)
 
     async def _sweep(self, duty: Duty) -> float:
+        began = self._clock.now()
         try:
             listing = await read_listing(self._lists)
         except RealtimeKitError as error:
@@ -123,22 +123,26 @@ class Sweeper:
             await self._duties.give_back(duty, again_in=pause)
             return pause
         self._failures = 0
-        await self._note(listing.whole)
         pause = min(max(SWEEP_SECONDS, listing.pages * WINDOW_SECONDS / _SHARE), _SLOWEST_SWEEP)
         await self._compare(listing, pause, after_gap=duty.done_ago is None or duty.done_ago > self._gap)
+        # Not before what it contradicts is due: it stands for all the others.
+        await self._note(listing.whole, began)
         await self._duties.done(duty, again_in=pause)
         if listing.whole:
             await self._settle_resting()
         return pause
 
-    async def _note(self, whole: bool) -> None:
-        self._sweeps.note(whole, self._clock.now())
+    async def _note(self, whole: bool, began: float) -> None:
+        now = self._clock.now()
+        self._sweeps.note(whole, now)
         if whole:
-            await self._duties.note(_WHOLE)
+            await self._duties.note(WHOLE_LIST, now - began)
+            # One for all that are idle.
+            self._metrics.observations.labels(_OUTCOME).inc()
 
     async def _learn(self) -> None:
         """What the replica that reads the list has noted."""
-        ago = await self._duties.done_ago(_WHOLE)
+        ago = await self._duties.done_ago(WHOLE_LIST)
         self._sweeps.note(ago is not None, self._clock.now() - (ago or 0.0))
 
     async def _compare(self, listing: Listing, next_in: float, *, after_gap: bool) -> None:
@@ -175,8 +179,7 @@ class Sweeper:
     async def _settle_resting(self) -> None:
         settled = 1
         while settled:
-            # Each part for another while, so that no sweep has to settle all, and that they do not come due together
-            # should no list come any more.
+            # Each part for another while, so that they do not come due together when lists stop coming.
             look_in = SLOWEST_SECONDS * (1 - _RESTING_SPREAD * self._jitter())
-            settled = await self._sweeping.settle_resting(failures=STALE_AFTER, within=QUIET_SECONDS, look_in=look_in)
+            settled = await self._sweeping.settle_resting(failures=STALE_AFTER, look_in=look_in)
             self._metrics.observations.labels(_OUTCOME).inc(settled)

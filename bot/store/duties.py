@@ -47,12 +47,13 @@ class Duties:
         """It was done, and is due again in so many seconds; False where the lease was lost."""
         return await self._return(duty, again_in, done_at=self._db.now())
 
-    async def note(self, name: str) -> None:
-        """It was done just now, by whoever it was: for `done_ago`."""
+    async def note(self, name: str, ago: float = 0.0) -> None:
+        """Note that it was done so many seconds ago, whichever replica did it: for `done_ago`."""
         async with self._db.writing() as connection:
             now = self._db.now()
-            noted = insert(connection, duties).values(name=name, due_at=now, done_at=now)
-            anew = {"due_at": now, "done_at": now}
+            done_at = now - max(ago, 0.0)
+            noted = insert(connection, duties).values(name=name, due_at=now, done_at=done_at)
+            anew = {"due_at": now, "done_at": done_at}
             await connection.execute(noted.on_conflict_do_update(index_elements=[duties.c.name], set_=anew))
 
     async def done_ago(self, name: str) -> float | None:

@@ -11,7 +11,7 @@ from bot.store.announcing import DueCard, claimed_work
 from bot.store.cards import is_latest, wake_unfinished
 from bot.store.database import Database, insert, moment
 from bot.store.leases import Lease, after, new_lease
-from bot.store.meetings import lock, looked_at_soon, rest
+from bot.store.meetings import last_checked, lock, looked_at_soon, rest
 from bot.store.outdated import drop_outdated
 from bot.store.tables import FollowState, Volume, cards, follows, meetings
 from bot.store.values import Episode, Follow, follow_from
@@ -128,8 +128,9 @@ class Follows:
 
     async def in_channel(self, team_id: str, channel_id: str) -> list[Listed]:
         """What a channel follows, paused ones too, the oldest first."""
+        looked_at = last_checked(self._db.now()).label("looked_at")
         query = (
-            sa.select(follows, meetings.c.name, meetings.c.phase, meetings.c.looked_at, meetings.c.failures, cards.c.ts)
+            sa.select(follows, meetings.c.name, meetings.c.phase, looked_at, meetings.c.failures, cards.c.ts)
             .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
             .outerjoin(cards, sa.and_(cards.c.follow_id == follows.c.id, is_latest()))
             .where(follows.c.team_id == team_id, follows.c.channel_id == channel_id)

@@ -10,6 +10,7 @@ from bot.store.cards import unfinished
 from bot.store.database import Database
 from bot.store.expiring import expire
 from bot.store.leases import is_due
+from bot.store.meetings import count_due
 from bot.store.tables import FollowState, announcements, budget, cards, follows, meetings
 from bot.store.values import Follow
 
@@ -64,7 +65,7 @@ class Housekeeping:
             unsent, waited = await _unsent(connection, now)
             return Standing(
                 follows={state: counted.get(state, 0) for state in FollowState},
-                meetings_due=await _count(connection, is_due(meetings.c.look_at, now)),
+                meetings_due=await count_due(connection, now),
                 cards_due=await _count(connection, is_due(cards.c.due_at, now)),
                 unsent=unsent,
                 oldest_unsent_seconds=waited,

@@ -42,7 +42,7 @@ async def due_in(
     connection: AsyncConnection,
     due_at: sa.ColumnElement[float],
     now: sa.ColumnElement[float],
-    *which: sa.ColumnElement[bool],
+    *which: sa.ColumnElement[bool] | sa.TextClause,
 ) -> float | None:
     """Seconds until the next row is due, 0 if one is; None if there is nothing to wait for. `which` leaves out some."""
     # NOT NULL, so that the partial index answers it, as far as the first row that counts.

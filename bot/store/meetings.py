@@ -7,7 +7,16 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.tables import FollowState, follows, meetings
+from bot.store.leases import is_due
+from bot.store.tables import BUSY, FollowState, duties, follows, meetings
+
+WHOLE_LIST = "whole list"
+"""The duty that says when a list of all livestreams was read last: one row, instead of one for each idle meeting."""
+LIST_SECONDS = 90.0
+"""How long a list counts: twice as long as there is between two at most."""
+CHECK_SPACING_SECONDS = 2.0
+"""A meeting is checked at most once in this time, however often a check is requested."""
+_LIST_READ_AT = sa.select(duties.c.done_at).where(duties.c.name == WHOLE_LIST).scalar_subquery()
 
 
 async def lock(connection: AsyncConnection, meeting_ids: Iterable[UUID]) -> None:
@@ -17,11 +26,36 @@ async def lock(connection: AsyncConnection, meeting_ids: Iterable[UUID]) -> None
     await connection.execute(ids.order_by(meetings.c.meeting_id).with_for_update())
 
 
-def looked_at_soon(now: sa.ColumnElement[float]) -> dict[str, Any]:
-    """What a hint writes."""
-    # While somebody looks, look_at is the end of the lease and stays; hinted makes it due once it is given back.
-    waits = sa.and_(meetings.c.lease.is_(None), meetings.c.look_at > now)
-    return {"hinted": True, "look_at": sa.case((waits, now), else_=meetings.c.look_at)}
+def looked_at_soon(now: sa.ColumnElement[float], spacing: float = 0.0) -> dict[str, Any]:
+    """Return what requesting a check writes; `spacing` is in seconds since the last check."""
+    just_checked = meetings.c.checked_at.between(now - spacing, now)
+    soon = sa.case((just_checked, meetings.c.checked_at + spacing), else_=now)
+    # During a check look_at is the end of the lease and stays; hinted makes the meeting due when it is given back.
+    waits = sa.and_(meetings.c.lease.is_(None), meetings.c.look_at > soon)
+    return {"hinted": True, "idle": False, "look_at": sa.case((waits, soon), else_=meetings.c.look_at)}
+
+
+async def is_list_fresh(connection: AsyncConnection, now: sa.ColumnElement[float]) -> bool:
+    """Return whether a whole list was read so recently that idle meetings need no check of their own."""
+    return bool(await connection.scalar(sa.select(_LIST_READ_AT.between(now - LIST_SECONDS, now))))
+
+
+def may_be_due(list_is_fresh: bool) -> sa.ColumnElement[bool] | sa.TextClause:
+    """Return the condition for the meetings that can be due; none of its forms has to go through idle ones."""
+    return sa.text(BUSY) if list_is_fresh else meetings.c.look_at.is_not(None)
+
+
+async def count_due(connection: AsyncConnection, now: sa.ColumnElement[float]) -> int:
+    """Return how many meetings are due."""
+    which = may_be_due(await is_list_fresh(connection, now))
+    query = sa.select(sa.func.count()).select_from(meetings).where(which, is_due(meetings.c.look_at, now))
+    return int(await connection.scalar(query) or 0)
+
+
+def last_checked(now: sa.ColumnElement[float]) -> sa.ColumnElement[float | None]:
+    """Return when something was last heard of a meeting: of an idle one, when a whole list was read without it."""
+    confirmed = sa.and_(meetings.c.idle, _LIST_READ_AT.between(meetings.c.looked_at, now))
+    return sa.case((confirmed, _LIST_READ_AT), else_=meetings.c.looked_at)
 
 
 async def rest(connection: AsyncConnection, meeting_ids: Iterable[UUID]) -> None:

@@ -2,12 +2,19 @@
 
 from bot.store.address import parse
 from bot.store.database import Clock, Database, connect
+from bot.store.meetings import CHECK_SPACING_SECONDS
 from bot.store.migrating import migrate
 from bot.store.store import Store
 from bot.store.values import FOLLOW_SECONDS
 
 
-async def open_store(url: str, *, clock: Clock | None = None, follow_seconds: float = FOLLOW_SECONDS) -> Store:
+async def open_store(
+    url: str,
+    *,
+    clock: Clock | None = None,
+    follow_seconds: float = FOLLOW_SECONDS,
+    check_spacing: float = CHECK_SPACING_SECONDS,
+) -> Store:
     """The store in the database at this URL, whose tables are then those of this version.
 
     Several processes may do it at once. `clock` (epoch seconds) is for tests: by default time is PostgreSQL's, or
@@ -15,4 +22,4 @@ async def open_store(url: str, *, clock: Clock | None = None, follow_seconds: fl
     """
     parsed = parse(url)
     await migrate(parsed)
-    return Store(Database(connect(parsed), clock), follow_seconds)
+    return Store(Database(connect(parsed), clock), follow_seconds, check_spacing)

@@ -12,6 +12,7 @@ from bot.store.duties import Duties
 from bot.store.follows import Follows
 from bot.store.forgetting import Forgetting
 from bot.store.housekeeping import Housekeeping
+from bot.store.meetings import CHECK_SPACING_SECONDS
 from bot.store.pausing import Pauses
 from bot.store.sweeping import Sweeping
 from bot.store.tracking import Tracking
@@ -21,10 +22,15 @@ from bot.store.values import FOLLOW_SECONDS
 class Store:
     """What the bot remembers, by who needs it. Close it."""
 
-    def __init__(self, db: Database, follow_seconds: float = FOLLOW_SECONDS) -> None:
+    def __init__(
+        self,
+        db: Database,
+        follow_seconds: float = FOLLOW_SECONDS,
+        check_spacing: float = CHECK_SPACING_SECONDS,
+    ) -> None:
         self._db = db
         self.follows = Follows(db, follow_seconds)
-        self.tracking = Tracking(db, follow_seconds)
+        self.tracking = Tracking(db, follow_seconds, check_spacing)
         self.announcing = Announcing(db)
         self.pauses = Pauses(db)
         self.forgetting = Forgetting(db)

@@ -12,8 +12,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from bot.store.database import Database
-from bot.store.leases import LONGEST_WAIT, after
-from bot.store.tables import ON_AIR, meetings
+from bot.store.leases import after
+from bot.store.tables import BUSY, ON_AIR, RESTING, meetings
 
 _AT_ONCE = 500
 _SEEN_LIVE, _CHECKED = (meetings.c.episode[name].as_string() for name in ("last_seen_live", "checked_at"))
@@ -80,16 +80,16 @@ class Sweeping:
         """
         calm = (meetings.c.phase == phase, meetings.c.failures < failures, _SURE, _NOTHING_PENDING)
         parts = _in_parts(meeting_ids)
-        return sum([await self._settle(look_in, meetings.c.meeting_id.in_(some), *calm) for some in parts])
+        return sum([await self._settle(look_in, False, meetings.c.meeting_id.in_(some), *calm) for some in parts])
 
-    async def settle_resting(self, *, failures: int, within: float, look_in: float) -> int:
-        """The same of five hundred of all those that wait for a livestream, and would be looked at `within` so long."""
-        now = self._db.now()
-        # Not what has to wait for long: it would be written again at every sweep.
-        soon = sa.or_(meetings.c.look_at <= now + within, meetings.c.look_at > now + LONGEST_WAIT)
-        return await self._settle(
-            look_in, meetings.c.phase.in_(["waiting", "ended"]), soon, meetings.c.failures < failures
-        )
+    async def settle_resting(self, *, failures: int, look_in: float) -> int:
+        """Make five hundred idle of those that wait for a livestream; how many there were.
+
+        From then on the time of the list stands for them, and nothing is written until one is due by itself: since a
+        list contradicts it, or somebody requests a check.
+        """
+        resting = meetings.c.phase.in_(RESTING)
+        return await self._settle(look_in, True, sa.text(BUSY), resting, meetings.c.failures < failures)
 
     async def _known(self, which: sa.ColumnElement[bool] | sa.TextClause) -> dict[UUID, Known]:
         checked_at = sa.func.coalesce(meetings.c.checked_at, 0.0)
@@ -100,11 +100,13 @@ class Sweeping:
 
     async def _make_due(self, meeting_ids: Sequence[UUID], when: sa.ColumnElement[float]) -> int:
         parts = _in_parts(meeting_ids)
-        return sum([await self._update({"look_at": when}, meetings.c.meeting_id.in_(some)) for some in parts])
+        return sum(
+            [await self._update({"look_at": when, "idle": False}, meetings.c.meeting_id.in_(some)) for some in parts]
+        )
 
-    async def _settle(self, look_in: float, *which: sa.ColumnElement[bool] | sa.TextClause) -> int:
+    async def _settle(self, look_in: float, idle: bool, *which: sa.ColumnElement[bool] | sa.TextClause) -> int:
         now = self._db.now()
-        seen = {"look_at": after(now, look_in), "looked_at": now, "failures": 0}
+        seen = {"look_at": after(now, look_in), "looked_at": now, "failures": 0, "idle": idle}
         return await self._update(seen, *which)
 
     async def _update(self, values: dict[str, Any], *which: sa.ColumnElement[bool] | sa.TextClause) -> int:

@@ -64,6 +64,11 @@ def _partial_index(name: str, *columns: sa.Column[Any], where: str) -> sa.Index:
 ON_AIR = "phase NOT IN ('waiting', 'ended')"
 """Of a meeting: word for word as its index has it, or the index is not used."""
 
+RESTING = ("waiting", "ended")
+"""The phases of a meeting that is not on air."""
+BUSY = "look_at IS NOT NULL AND NOT idle"
+"""Of a meeting that is followed and that a list alone does not check; word for word as its index has it."""
+
 meetings = sa.Table(
     "meetings",
     metadata,
@@ -78,10 +83,13 @@ meetings = sa.Table(
     sa.Column("failures", sa.Integer, nullable=False),  # looks in a row that got no answer
     sa.Column("looked_at", sa.Double),  # when it last got an answer, or a list confirmed it
     sa.Column("checked_at", sa.Double),  # when the last check of this meeting ended, with or without an answer
+    sa.Column("idle", sa.Boolean, nullable=False, server_default=sa.false()),  # not due while whole lists are read
     _lease_ends("look_at"),
 )
-# Serves: which meetings are due, and when the next one is.
+# Serves: which meetings are due where no list is read.
 _partial_index("ix_meetings_look_at", meetings.c.look_at, where="look_at IS NOT NULL")
+# Serves: which are due, and when the next one is, while whole lists are read.
+_partial_index("ix_meetings_busy", meetings.c.look_at, where=BUSY)
 # Serves: which meetings a list of all livestreams should have.
 _partial_index("ix_meetings_on_air", meetings.c.phase, where=ON_AIR)
 

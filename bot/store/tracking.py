@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.database import Database, moment
 from bot.store.leases import Lease, after, due_in, is_due, new_lease
-from bot.store.meetings import looked_at_soon
+from bot.store.meetings import CHECK_SPACING_SECONDS, is_list_fresh, last_checked, looked_at_soon, may_be_due
 from bot.store.outbox import announce, followers, show, show_last
-from bot.store.tables import follows, meetings
+from bot.store.tables import RESTING, follows, meetings
 from bot.store.values import Change, Episode
 
 _RENEWAL_SECONDS = 24 * 3600.0
@@ -43,9 +43,10 @@ class DueMeeting:
 class Tracking:
     """What the tracker does."""
 
-    def __init__(self, db: Database, follow_seconds: float) -> None:
+    def __init__(self, db: Database, follow_seconds: float, check_spacing: float = CHECK_SPACING_SECONDS) -> None:
         self._db = db
         self._follow_seconds = follow_seconds
+        self._check_spacing = check_spacing
 
     async def claim(self, owner: str, limit: int, lease_seconds: float) -> list[DueMeeting]:
         """Meetings that are due, hinted ones first, for this owner alone until `record`, `release` or the lease's end.
@@ -57,8 +58,8 @@ class Tracking:
             now = self._db.now()
             # Rows that another replica is claiming right now are passed over, not waited for.
             due = (
-                sa.select(meetings, now.label("claimed_at"))
-                .where(is_due(meetings.c.look_at, now))
+                sa.select(meetings, now.label("claimed_at"), last_checked(now).label("last_checked"))
+                .where(may_be_due(await is_list_fresh(connection, now)), is_due(meetings.c.look_at, now))
                 .order_by(meetings.c.hinted.desc(), meetings.c.look_at)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
@@ -67,7 +68,8 @@ class Tracking:
             if not rows:
                 return []
             claimed = sa.update(meetings).where(meetings.c.meeting_id.in_([row.meeting_id for row in rows]))
-            await connection.execute(claimed.values(lease=lease.token, look_at=after(now, lease.seconds), hinted=False))
+            held = {"lease": lease.token, "look_at": after(now, lease.seconds), "hinted": False, "idle": False}
+            await connection.execute(claimed.values(held))
         return [
             DueMeeting(
                 meeting_id=row.meeting_id,
@@ -76,7 +78,7 @@ class Tracking:
                 failures=row.failures,
                 hinted=row.hinted,
                 due_at=moment(row.look_at),
-                looked_at=None if row.looked_at is None else moment(row.looked_at),
+                looked_at=None if row.last_checked is None else moment(row.last_checked),
                 claimed_at=moment(row.claimed_at),
                 lease=lease,
             )
@@ -105,7 +107,8 @@ class Tracking:
         async with self._db.writing() as connection:
             now = self._db.now()
             # First of all, since it locks the meeting: from here on nobody follows, pauses or leaves it.
-            seen = _given_back(now, look_in, failures) | {
+            rests = episode.phase in RESTING
+            seen = self._given_back(now, look_in, failures, sa.literal(rests)) | {
                 "name": sa.func.coalesce(episode.name, meetings.c.name),
                 "number": episode.number,
                 "phase": episode.phase,
@@ -126,8 +129,8 @@ class Tracking:
     async def release(self, meeting: DueMeeting, *, look_in: float, failures: int = 0) -> bool:
         """Give the meeting back with nothing new to remember; False where the lease was lost."""
         async with self._db.writing() as connection:
-            back = sa.update(meetings).where(_holds(meeting)).values(_given_back(self._db.now(), look_in, failures))
-            return (await connection.execute(back)).rowcount == 1
+            back = self._given_back(self._db.now(), look_in, failures, meetings.c.phase.in_(RESTING))
+            return (await connection.execute(sa.update(meetings).where(_holds(meeting)).values(back))).rowcount == 1
 
     async def hint(self, meeting_id: UUID) -> bool:
         """Look at the meeting as soon as can be; False if nobody follows it."""
@@ -139,12 +142,27 @@ class Tracking:
             return hinted is not None
         async with self._db.writing() as connection:
             woken = sa.update(meetings).where(meetings.c.meeting_id == meeting_id, meetings.c.look_at.is_not(None))
-            return (await connection.execute(woken.values(looked_at_soon(self._db.now())))).rowcount == 1
+            requested = looked_at_soon(self._db.now(), self._check_spacing)
+            return (await connection.execute(woken.values(requested))).rowcount == 1
 
     async def due_in(self) -> float | None:
         """Seconds until a meeting is due, 0 if one is; None if none is followed."""
         async with self._db.reading() as connection:
-            return await due_in(connection, meetings.c.look_at, self._db.now())
+            now = self._db.now()
+            return await due_in(connection, meetings.c.look_at, now, may_be_due(await is_list_fresh(connection, now)))
+
+    def _given_back(
+        self, now: sa.ColumnElement[float], look_in: float, failures: int, rests: sa.ColumnElement[bool]
+    ) -> dict[str, Any]:
+        return {
+            "lease": None,
+            # A check that was requested during this one may be about what happened after it.
+            "look_at": sa.case((meetings.c.hinted, now + self._check_spacing), else_=after(now, look_in)),
+            "idle": sa.and_(~meetings.c.hinted, rests, sa.literal(failures == 0)),
+            "failures": failures,
+            "checked_at": now,
+            "looked_at": meetings.c.looked_at if failures else now,
+        }
 
     async def _renew(self, connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID) -> None:
         # Once a day is enough: not a thousand rows at every look.
@@ -155,14 +173,3 @@ class Tracking:
 
 def _holds(meeting: DueMeeting) -> sa.ColumnElement[bool]:
     return sa.and_(meetings.c.meeting_id == meeting.meeting_id, meetings.c.lease == meeting.lease.token)
-
-
-def _given_back(now: sa.ColumnElement[float], look_in: float, failures: int) -> dict[str, Any]:
-    return {
-        "lease": None,
-        # A hint that came during the look may tell of what happened after it.
-        "look_at": sa.case((meetings.c.hinted, now), else_=after(now, look_in)),
-        "failures": failures,
-        "checked_at": now,
-        "looked_at": meetings.c.looked_at if failures else now,
-    }

@@ -229,7 +229,7 @@ class Tracked:
 async def tracking(path: Path, *, run: bool = True) -> AsyncIterator[Tracked]:
     """Everything, and the tracker running."""
     clock = Clock(EPOCH, speed=0)
-    store = await open_store(f"sqlite:///{path / 'livestream.db'}", clock=clock.now)
+    store = await open_store(f"sqlite:///{path / 'livestream.db'}", clock=clock.now, check_spacing=0)
     tracked = Tracked(clock, store, Cloudflare(clock))
     tasks = [asyncio.create_task(each) for each in ([tracked.tracker.run(), tracked.allowance.run()] if run else [])]
     tracked.loops = len(tasks)

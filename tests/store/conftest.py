@@ -90,6 +90,6 @@ async def database(url: str, clock: Clock) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def store(url: str, clock: Clock) -> AsyncIterator[Store]:
-    store = Store(Database(connect(parse(url)), clock))
+    store = Store(Database(connect(parse(url)), clock), check_spacing=0)
     yield store
     await store.close()

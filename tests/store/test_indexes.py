@@ -77,7 +77,7 @@ async def test_the_sweeper(store: Store, asked: Asked) -> None:
     await store.sweeping.on_air()
     await store.sweeping.known([MEETING])
     await store.sweeping.settle([MEETING], "waiting", failures=3, look_in=60)
-    await store.sweeping.settle_resting(failures=3, within=60, look_in=60)
+    await store.sweeping.settle_resting(failures=3, look_in=60)
     await store.sweeping.look_first([MEETING])
 
     assert len(asked.statements) > 10

@@ -19,7 +19,7 @@ from tests.store.acting import ANN, CHANNEL, LEASE, TEAM, Change, Channel, Clock
 @pytest.fixture
 async def replicas(url: str, clock: Clock) -> AsyncIterator[list[Store]]:
     """Stores that share nothing but the database."""
-    stores = [Store(Database(connect(parse(url)), clock)) for _ in range(4)]
+    stores = [Store(Database(connect(parse(url)), clock), check_spacing=0) for _ in range(4)]
     yield stores
     for store in stores:
         await store.close()

@@ -8,7 +8,6 @@ import pytest
 import sqlalchemy as sa
 
 from bot.store.database import Database, moment
-from bot.store.leases import LONGEST_WAIT
 from bot.store.store import Store
 from bot.store.sweeping import Known
 from bot.store.tables import follows, meetings
@@ -32,7 +31,7 @@ async def settle(store: Store, phase: str = "waiting", *meeting_ids: UUID) -> in
 
 
 async def settle_resting(store: Store) -> int:
-    return await store.sweeping.settle_resting(failures=3, within=45, look_in=300)
+    return await store.sweeping.settle_resting(failures=3, look_in=300)
 
 
 async def test_is_anything_followed(store: Store) -> None:
@@ -194,16 +193,14 @@ async def test_another_phase(store: Store) -> None:
     assert await settle(store, "live") == 1
 
 
-async def test_settle_resting(store: Store, clock: Clock) -> None:
-    """Only those that would be looked at soon, or seem to be due in hours."""
-    await met(store, UUID(int=1), "waiting", look_in=45)
-    await met(store, UUID(int=2), "ended", look_in=46)
-    await met(store, UUID(int=3), "waiting", look_in=LONGEST_WAIT)
-    assert await settle_resting(store) == 1
+async def test_what_a_short_failure_has_kept_busy_is_settled_once(store: Store, clock: Clock) -> None:
+    await met(store, UUID(int=1), "waiting")
+    await met(store, UUID(int=2), "ended")
+    clock.advance(15)
+    for due in await store.tracking.claim("t", 10, LEASE):
+        await store.tracking.release(due, look_in=15, failures=2)
 
-    clock.advance(-3600)
-
-    assert await settle_resting(store) == 3
+    assert await settle_resting(store) == 2
     assert await settle_resting(store) == 0
 
 
@@ -222,7 +219,7 @@ async def test_many(store: Store, database: Database) -> None:
 
     assert len(await store.sweeping.known(ids)) == 1600
     assert await settle(store, "waiting", *ids) == 1600
-    assert await settle_resting(store) == 1
+    assert await settle_resting(store) == 500
     assert await store.sweeping.look_first(ids) == 1600
 
     assert len([statement for statement in statements if not statement.startswith("BEGIN")]) <= 4 + 8 + 2 + 8

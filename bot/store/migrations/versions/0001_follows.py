@@ -51,10 +51,12 @@ def _meetings() -> None:
         sa.Column("failures", sa.Integer, nullable=False),
         sa.Column("looked_at", sa.Double),
         sa.Column("checked_at", sa.Double),
+        sa.Column("idle", sa.Boolean, server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("meeting_id", name="pk_meetings"),
         sa.CheckConstraint("lease IS NULL OR look_at IS NOT NULL", name=op.f("ck_meetings_lease_ends")),
     )
     _partial_index("ix_meetings_look_at", "meetings", ["look_at"], where="look_at IS NOT NULL")
+    _partial_index("ix_meetings_busy", "meetings", ["look_at"], where="look_at IS NOT NULL AND NOT idle")
     _partial_index("ix_meetings_on_air", "meetings", ["phase"], where="phase NOT IN ('waiting', 'ended')")
 
 

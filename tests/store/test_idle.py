@@ -1,0 +1,172 @@
+"""Meetings of which a list of all livestreams says enough: they are not written while it is read."""
+
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from bot.store.database import Database, moment
+from bot.store.meetings import LIST_SECONDS, WHOLE_LIST
+from bot.store.store import Store
+from bot.store.tables import meetings
+from tests.store.acting import CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Clock, Episode, follow, look
+
+
+async def met(store: Store, meeting: UUID = MEETING, phase: str = "waiting") -> None:
+    """A meeting that is followed and was checked."""
+    await follow(store, meeting=meeting)
+    await store.tracking.record(await look(store), Episode(phase=phase), look_in=60)
+
+
+async def checked_at(store: Store) -> float:
+    """What people are shown."""
+    (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
+    assert listed.looked_at is not None
+    return listed.looked_at.timestamp()
+
+
+@pytest.mark.parametrize("phase", ["waiting", "ended"])
+async def test_a_list_stands_for_all_that_are_idle(store: Store, clock: Clock, phase: str) -> None:
+    """They are not due, and were last checked when it was read."""
+    await met(store, phase=phase)
+    for _ in range(20):
+        clock.advance(60)
+        await store.duties.note(WHOLE_LIST)
+
+    assert await store.tracking.due_in() is None
+    assert await store.tracking.claim("t", 10, LEASE) == []
+    assert (await store.housekeeping.standing()).meetings_due == 0
+    assert await checked_at(store) == clock.time
+
+
+@pytest.mark.parametrize("phase", ["starting", "live", "interrupted", "errored"])
+async def test_a_list_does_not_stand_for_what_is_on_air(store: Store, clock: Clock, phase: str) -> None:
+    await met(store, phase=phase)
+    checked = clock.time
+    clock.advance(60)
+    await store.duties.note(WHOLE_LIST)
+
+    assert await store.tracking.due_in() == 0
+    assert await checked_at(store) == checked
+
+
+async def test_without_a_list_they_come_due_by_themselves(store: Store, clock: Clock) -> None:
+    """And were last checked when the last list was read, which a check knows, too."""
+    await met(store)
+    clock.advance(60)
+    await store.duties.note(WHOLE_LIST)
+    read = clock.time
+    clock.advance(LIST_SECONDS + 1)
+
+    assert await store.tracking.due_in() == 0
+    assert (await store.housekeeping.standing()).meetings_due == 1
+    assert await checked_at(store) == read
+    assert (await look(store)).looked_at == moment(read)
+
+
+async def test_a_list_that_was_read_before_the_last_check_is_older(store: Store, clock: Clock) -> None:
+    await store.duties.note(WHOLE_LIST, 5)
+    await met(store)
+
+    assert await checked_at(store) == clock.time
+
+
+async def test_a_list_from_the_future_stands_for_nothing(store: Store, clock: Clock) -> None:
+    """The clock was set back since."""
+    await met(store)
+    clock.advance(3600)
+    await store.duties.note(WHOLE_LIST)
+    clock.advance(-3500)
+
+    assert await store.tracking.due_in() == 0
+    assert await checked_at(store) <= clock.time
+
+
+async def test_a_request_a_contradiction_and_a_lost_lease_end_it(store: Store, clock: Clock) -> None:
+    """Each makes the meeting due whatever the list says of the others."""
+    await met(store)
+    await met(store, OTHER_MEETING)
+    clock.advance(10)
+    await store.duties.note(WHOLE_LIST)
+    assert await store.tracking.hint(MEETING)
+    assert (await look(store)).meeting_id == MEETING
+    clock.advance(LEASE)
+    await store.duties.note(WHOLE_LIST)
+    assert (await look(store)).meeting_id == MEETING
+
+    assert await store.sweeping.look_first([OTHER_MEETING]) == 1
+
+    assert (await look(store)).meeting_id == OTHER_MEETING
+
+
+async def test_a_check_that_failed_is_repeated_whatever_the_list_says(store: Store, clock: Clock) -> None:
+    await met(store)
+    clock.advance(10)
+    await store.duties.note(WHOLE_LIST)
+    assert await store.tracking.hint(MEETING)
+    await store.tracking.release(await look(store), look_in=15, failures=1)
+
+    assert await store.tracking.due_in() == 15
+
+
+async def test_a_new_follow_is_checked_whatever_the_list_says(store: Store) -> None:
+    await store.duties.note(WHOLE_LIST)
+    await follow(store)
+
+    assert (await look(store)).meeting_id == MEETING
+
+
+async def test_at_rest_nothing_is_written(store: Store, database: Database, clock: Clock) -> None:
+    """However often the list is read."""
+    await met(store)
+    async with database.reading() as connection:
+        before = (await connection.execute(sa.select(meetings))).one()
+    for _ in range(40):
+        clock.advance(15)
+        assert await store.sweeping.settle_resting(failures=3, look_in=300) == 0
+        await store.duties.note(WHOLE_LIST)
+        assert await store.tracking.claim("t", 10, LEASE) == []
+    async with database.reading() as connection:
+        assert (await connection.execute(sa.select(meetings))).one() == before
+
+
+@pytest.fixture
+def spaced(store: Store, clock: Clock) -> Store:
+    """A store that keeps two seconds between checks of a meeting."""
+    return Store(store._db)
+
+
+async def test_requested_checks_are_two_seconds_apart(spaced: Store, clock: Clock) -> None:
+    """Of a hundred requests in a second one check comes of it at once, and one after it: nothing is lost."""
+    await met(spaced)
+    clock.advance(30)
+    checks = 0
+    for _ in range(100):
+        assert await spaced.tracking.hint(MEETING)
+        for due in await spaced.tracking.claim("t", 10, LEASE):
+            checks += 1
+            # Another request during the check.
+            assert await spaced.tracking.hint(MEETING)
+            await spaced.tracking.record(due, Episode(), look_in=60)
+        clock.advance(0.01)
+    assert checks == 1
+    assert await spaced.tracking.due_in() == pytest.approx(1.0, abs=0.01)
+
+    clock.advance(1.1)
+
+    assert (await look(spaced)).hinted
+
+
+async def test_a_request_during_a_check_leads_to_another_check(spaced: Store, clock: Clock) -> None:
+    await met(spaced)
+    clock.advance(30)
+    await spaced.tracking.hint(MEETING)
+    due = await look(spaced)
+    await spaced.tracking.hint(MEETING)
+    await spaced.tracking.record(due, Episode(), look_in=60)
+    await spaced.duties.note(WHOLE_LIST)
+    assert await spaced.tracking.due_in() == 2
+
+    clock.advance(2)
+
+    assert (await look(spaced)).hinted
