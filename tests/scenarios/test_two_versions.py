@@ -69,8 +69,9 @@ async def test_a_livestream_across_an_upgrade(
             await fast.until_told(MEETING, "starting", "live", "ended")
 
     assert len(cards(fast.slack, MEETING)) == 1
-    assert "Keynote" in by_newer.text + str(by_newer.blocks)
-    assert "Keynote" in by_older.text + str(by_older.blocks)
+    # The meeting's title goes before its livestream's name.
+    assert "Hiring committee" in by_newer.text + str(by_newer.blocks)
+    assert "Hiring committee" in by_older.text + str(by_older.blocks)
 
 
 async def test_back_to_the_older_version(

@@ -20,7 +20,9 @@ from bot.store.tables import metadata
 from tests.postgres import Front, Postgres, start_server
 from tests.store.acting import CHANNEL, TEAM, follow
 
-SHORT = Timeouts(connect=5, ping=0.3, statement=0.3)
+IMPATIENT = Timeouts(ping=0.3)
+# Long enough for a statement that is answered, on any machine.
+SHORT = Timeouts(statement=3)
 
 
 async def open_several(database: Database, count: int = 5) -> None:
@@ -92,7 +94,7 @@ async def test_data_errors_are_not_the_database_s(pooled: Database) -> None:
 
 async def test_a_host_that_dies_silently(front: Front, postgres_url: str, postgres_database: str) -> None:
     """No connection is closed and nothing is answered: one ping finds out, and all pooled connections are replaced."""
-    database = Database(connect(parse(front.url(postgres_database)), SHORT))
+    database = Database(connect(parse(front.url(postgres_database)), IMPATIENT))
     store = Store(database)
     await open_several(database)
 
@@ -229,7 +231,7 @@ async def test_the_first_of_two_hosts_answers_nothing(
     silent = socket.create_server(("127.0.0.1", 0))
     port = silent.getsockname()[1]
     url = parse(f"postgresql://postgres@127.0.0.1:{port},127.0.0.1:{front.port}/{postgres_database}")
-    store = Store(Database(connect(url, Timeouts(connect=0.5))))
+    store = Store(Database(connect(url, Timeouts(connect=2))))
 
     async with asyncio.timeout(30):
         while True:
