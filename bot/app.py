@@ -266,7 +266,7 @@ def _measured_look_up(kit: RealtimeKit, metrics: Metrics, clock: Clock) -> Calla
             outcome = lookup.status.name.lower()
             return lookup
         except RealtimeKitError as error:
-            outcome = type(error).__name__
+            outcome = error.code
             raise
         finally:
             metrics.lookups.labels(outcome).inc()

@@ -13,25 +13,30 @@ from uuid import UUID
 import typer
 
 from bot import __version__
-from bot.errors import ConfigurationError, RealtimeKitError
+from bot.errors import ConfigurationError, NoSuchMeeting, RealtimeKitError
 from bot.slack.manifest import Mode
 
 if TYPE_CHECKING:
     from bot.config import LookupSettings
     from bot.realtimekit.lookup import Lookup
 
-LIVE, NOT_LIVE, COULD_NOT_TELL = 0, 1, 2
-MISUSED = 2
+LIVE, NOT_LIVE, MISUSED, NO_SUCH_MEETING, COULD_NOT_ASK = range(5)
+"""The exit statuses of `lookup`. Wrong usage and wrong settings are 2 for every command."""
+FAILED = 1
+MAX_PORT = 65_535
 
 T = TypeVar("T")
 cli = typer.Typer(
     name="livestream-bot",
-    help="Is a Cloudflare RealtimeKit meeting live, and where to watch it: answered in Slack.",
+    help="Answer in Slack whether a Cloudflare RealtimeKit meeting is live, and where to watch it.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
-webhook = typer.Typer(help="Have RealtimeKit tell the bot of changes at once.", no_args_is_help=True)
+webhook = typer.Typer(
+    help="Manage the webhooks that report changes at once.", no_args_is_help=True, rich_markup_mode=None
+)
 cli.add_typer(webhook, name="webhook")
 
 
@@ -43,17 +48,39 @@ def main() -> None:
         _refuse(error)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
         typer.echo(f"livestream-bot {__version__}")
         raise typer.Exit
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= MAX_PORT):
+        raise typer.BadParameter("Give a port from 0 to 65535.")
+    return int(text)
+
+
+def _mode(text: str) -> Mode:
+    modes: dict[str, Mode] = {"socket": "socket", "http": "http"}
+    if text not in modes:
+        raise typer.BadParameter("Give socket or http.")
+    return modes[text]
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise typer.BadParameter("That is no webhook ID. `livestream-bot webhook list` shows them.") from None
+
+
 @cli.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, metavar="", help="Show the version.")
+    ] = False,
 ) -> None:
-    """What comes before the name of a command."""
+    """Hold the options that come before the name of a command."""
 
 
 @cli.command()
@@ -71,54 +98,69 @@ def run() -> None:
 @cli.command()
 def lookup(
     meeting_id: Annotated[str, typer.Argument(help="The meeting's ID, or a link with it inside.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON object, for scripts.")] = False,
 ) -> None:
-    """Tell whether a meeting is live. The exit status is 0 live, 1 not live, 2 could not tell."""
+    """Show whether a meeting is live.
+
+    Exit status: 0 live, 1 not live, 2 wrong usage or settings, 3 no such meeting, 4 Cloudflare could not be asked or
+    reports a status that the bot does not know.
+    """
     from bot import logs, report
     from bot.app import look_up_once
     from bot.config import LookupSettings, load
     from bot.slack.meeting_ids import OneMeeting, read_meeting_id
 
+    def fail(status: int, code: str, sentences: list[str], meeting: UUID | None = None) -> NoReturn:
+        if as_json:
+            typer.echo(json.dumps(report.failure(meeting, code, " ".join(sentences))))
+        typer.echo("\n".join(sentences), err=True)
+        raise typer.Exit(status)
+
     meant = read_meeting_id(meeting_id)
     if not isinstance(meant, OneMeeting):
-        raise ConfigurationError(["Give one meeting ID, such as 50c8940e-1b97-402a-97d6-2708b7feca41."])
-    settings = load(LookupSettings)
-    logs.configure(level="ERROR", style=settings.log_format, secrets=settings.secrets())
+        fail(MISUSED, "invalid_meeting_id", ["Give one meeting ID, such as 50c8940e-1b97-402a-97d6-2708b7feca41."])
     try:
+        settings = load(LookupSettings)
+        logs.configure(level="ERROR", style=settings.log_format, secrets=settings.secrets())
         found = _run(lambda: look_up_once(settings, meant.meeting_id))
+    except ConfigurationError as error:
+        fail(MISUSED, error.code, error.mistakes, meant.meeting_id)
     except RealtimeKitError as error:
-        if as_json:
-            problem = {"meeting_id": str(meant.meeting_id), "error": type(error).__name__, "message": error.sentence}
-            typer.echo(json.dumps(problem))
-        typer.echo(error.sentence, err=True)
-        raise typer.Exit(COULD_NOT_TELL) from None
+        status = NO_SUCH_MEETING if isinstance(error, NoSuchMeeting) else COULD_NOT_ASK
+        fail(status, error.code, [error.sentence], meant.meeting_id)
     typer.echo(json.dumps(report.fields(found)) if as_json else "\n".join(report.lines(found)))
     raise typer.Exit(_exit_status(found))
 
 
 @cli.command()
 def doctor() -> None:
-    """Check every setting and every access that the bot needs, and say how to mend what is wrong."""
-    from bot import logs
-    from bot.doctor import examine
+    """Check every setting and every access that the bot needs, and say how to fix what is wrong.
 
-    async def tell() -> bool:
-        well = True
+    Exit status: 0 everything passed, 1 a check failed. A check that depends on a failed one is skipped, and listed.
+    """
+    from bot import logs
+    from bot.doctor import Outcome, examine
+
+    colors = {Outcome.OK: typer.colors.GREEN, Outcome.FAIL: typer.colors.RED, Outcome.SKIP: typer.colors.YELLOW}
+
+    async def report() -> bool:
+        has_failed = False
         async for finding in examine():
-            typer.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.subject}: {finding.sentence}")
-            well = well and finding.ok
-        return well
+            label = typer.style(f"{finding.outcome:<4}", fg=colors[finding.outcome])
+            typer.echo(f"{label} {finding.subject}: {finding.sentence}")
+            has_failed = has_failed or finding.outcome is Outcome.FAIL
+        return has_failed
 
     logs.configure(level="ERROR", style="console")
-    if not _run(tell):
-        raise typer.Exit(1)
+    if _run(report):
+        raise typer.Exit(FAILED)
 
 
 @cli.command()
 def manifest(
-    mode: Annotated[Mode, typer.Argument(help="How Slack reaches the bot.")],
+    mode: Annotated[Mode, typer.Argument(parser=_mode, help="How Slack reaches the bot: socket or http.")],
     url: Annotated[
-        str | None, typer.Option(help="For http: where Slack reaches it, such as https://bot.example.com.")
+        str | None, typer.Option(help="For http: the address where Slack reaches it, such as https://bot.example.com.")
     ] = None,
 ) -> None:
     """Print the app manifest for Slack, with a link that creates the app in one click."""
@@ -132,12 +174,16 @@ def manifest(
 
 @cli.command()
 def demo(
-    mode: Annotated[Mode, typer.Option(help="How the local Slack reaches the bot.")] = "http",
+    mode: Annotated[
+        Mode, typer.Option(parser=_mode, metavar="MODE", help="How the local Slack reaches the bot: socket or http.")
+    ] = "http",
     script: Annotated[
-        bool, typer.Option("--script", help="A walk-through in the terminal instead of the page.")
+        bool, typer.Option("--script", metavar="", help="Walk through it in the terminal instead of the page.")
     ] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")] = 0,
-    no_open: Annotated[bool, typer.Option("--no-open", help="Only print the page's address.")] = False,
+    port: Annotated[
+        int, typer.Option(parser=_port, metavar="PORT", help="Port of the page; 0 takes any free one.")
+    ] = 0,
+    no_open: Annotated[bool, typer.Option("--no-open", metavar="", help="Only print the page's address.")] = False,
 ) -> None:
     """Try the bot here, without accounts, between a local Slack and a local RealtimeKit."""
     from bot import logs
@@ -151,45 +197,49 @@ def demo(
         _run(lambda: sandbox.tell(lines, typer.echo))
     except BotDidNotStart as error:
         typer.echo(f"The bot did not start. Its last words:\n{error}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(FAILED) from None
 
 
 @webhook.command("add")
 def webhook_add(
-    url: Annotated[str, typer.Option(help="Where RealtimeKit reaches the bot, such as https://bot.example.com.")],
+    url: Annotated[
+        str, typer.Option(help="The address where RealtimeKit reaches the bot, such as https://bot.example.com.")
+    ],
 ) -> None:
-    """Register the bot, unless it is registered."""
+    """Register this bot's webhook; does nothing if it exists."""
     from bot import registration
 
     address = registration.address(url)
     added = _registering(lambda settings: registration.add(settings, address))
-    typer.echo(f"{'Registered' if added.changed else 'It is registered already'}:\n{registration.line(added.webhook)}")
+    typer.echo(f"{'Registered' if added.changed else 'Already registered'}:\n{registration.line(added.webhook)}")
 
 
 @webhook.command("list")
 def webhook_list() -> None:
-    """Print every webhook of the RealtimeKit app: its ID, whether it is enabled, its address, its events."""
+    """List the webhooks of the RealtimeKit app: ID, enabled or disabled, address, events."""
     from bot import registration
 
     present = _registering(registration.every)
-    typer.echo("\n".join(map(registration.line, present)) or "No webhook is registered.")
+    typer.echo("\n".join(map(registration.line, present)) or "No webhooks are registered.")
 
 
 @webhook.command("remove")
 def webhook_remove(
-    webhook_id: Annotated[UUID | None, typer.Argument(help="Its ID, as `webhook list` prints it.")] = None,
-    url: Annotated[str | None, typer.Option(help="Or where it reaches the bot, as it was given to `add`.")] = None,
+    webhook_id: Annotated[
+        UUID | None, typer.Argument(parser=_uuid, help="The webhook's ID, as `webhook list` prints it.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Or the address that was given to `add`.")] = None,
 ) -> None:
-    """Have RealtimeKit tell the bot nothing any more."""
+    """Remove a webhook."""
     from bot import registration
 
     which = webhook_id if url is None else registration.address(url)
     if which is None or (webhook_id and url):
-        raise ConfigurationError(["Give the ID of a webhook or --url, one of the two."])
+        raise ConfigurationError(["Give either the ID of a webhook or --url."])
     removed = _registering(lambda settings: registration.remove(settings, which))
     if not removed:
         typer.echo(f"There is no webhook {which}. See `livestream-bot webhook list`.", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
     typer.echo(f"Removed: {', '.join(map(str, removed))}")
 
 
@@ -203,14 +253,14 @@ def _registering(work: "Callable[[LookupSettings], Coroutine[Any, Any, T]]") -> 
         return _run(lambda: work(settings))
     except RealtimeKitError as error:
         typer.echo(registration.explain(error), err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(FAILED) from None
 
 
 def _exit_status(lookup: "Lookup") -> int:
     from bot.realtimekit.models import Status
 
     if lookup.status is Status.UNKNOWN:
-        return COULD_NOT_TELL
+        return COULD_NOT_ASK
     return LIVE if lookup.status is Status.LIVE else NOT_LIVE
 
 

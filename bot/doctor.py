@@ -3,6 +3,7 @@
 import errno
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 import httpx
 from slack_sdk.errors import SlackApiError
@@ -36,22 +37,42 @@ from bot.web import ALIVE, WEBHOOK_PATH
 
 _DETAIL_LIMIT = 200
 _LOCAL_SECONDS = 2.0
+ADDRESS, DATABASE, BOT_TOKEN, CONNECTION = "Address", "Database", "Slack bot token", "Slack connection"
+REALTIMEKIT, WEBHOOK, PUBLIC_KEY = "Cloudflare RealtimeKit", "RealtimeKit webhook", "RealtimeKit's public key"
+_BAD_SETTINGS = "its settings are missing or invalid"
 _WRONG_IDS = "7003"
 """Cloudflare's code where the account or the app does not exist."""
 
 
+class Outcome(StrEnum):
+    """The outcome of one check."""
+
+    OK = "ok"
+    FAIL = "FAIL"
+    SKIP = "skip"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check; `ok` None means that it was skipped."""
 
     subject: str
-    ok: bool
+    ok: bool | None
     sentence: str
-    """What was found, and how to mend it if it is wrong."""
+    """What was found, and how to fix it if it is wrong."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """The result in a word."""
+        return Outcome.SKIP if self.ok is None else Outcome.OK if self.ok else Outcome.FAIL
+
+
+def _skipped(subject: str, because: str) -> Finding:
+    return Finding(subject, None, f"Not checked, because {because}.")
 
 
 async def examine() -> AsyncIterator[Finding]:
-    """Each finding as it is made: the settings first, then what each good part of them leads to."""
+    """Run each check and yield its finding: the settings first, then what each valid part of them leads to."""
     slack, slack_findings = _read(SlackSettings)
     cloudflare, cloudflare_findings = _read(CloudflareSettings)
     server, server_findings = _read(ServerSettings)
@@ -66,21 +87,25 @@ async def examine() -> AsyncIterator[Finding]:
         *follow_findings,
         *log_findings,
     ]
-    for finding in dict.fromkeys(mistakes) or [Finding("Settings", True, "All are there and well-formed.")]:
+    for finding in dict.fromkeys(mistakes) or [Finding("Settings", True, "All present and well-formed.")]:
         yield finding
-    if server:
-        yield await _address(server)
-    if store:
-        yield await _database(store)
+    yield await _address(server) if server else _skipped(ADDRESS, _BAD_SETTINGS)
+    yield await _database(store) if store else _skipped(DATABASE, _BAD_SETTINGS)
     if slack:
         async for finding in _slack(slack):
             yield finding
-    if cloudflare:
-        finding = await _realtimekit(cloudflare)
-        yield finding
-        if finding.ok and follow:
-            async for finding in _webhooks(cloudflare, follow.realtimekit_webhook_key_url):
-                yield finding
+    else:
+        yield _skipped(BOT_TOKEN, _BAD_SETTINGS)
+        yield _skipped(CONNECTION, _BAD_SETTINGS)
+    reached = await _realtimekit(cloudflare) if cloudflare else _skipped(REALTIMEKIT, _BAD_SETTINGS)
+    yield reached
+    if cloudflare and follow and reached.ok:
+        async for finding in _webhooks(cloudflare, follow.realtimekit_webhook_key_url):
+            yield finding
+    else:
+        why = "Cloudflare did not accept the access above" if cloudflare and follow else _BAD_SETTINGS
+        yield _skipped(WEBHOOK, why)
+        yield _skipped(PUBLIC_KEY, why)
 
 
 def _read(section: type[Section]) -> tuple[Section | None, list[Finding]]:
@@ -96,15 +121,15 @@ async def _address(settings: ServerSettings) -> Finding:
         listen(settings.host, settings.port).close()
     except OSError as error:
         if error.errno == errno.EADDRINUSE and await _a_bot_answers(settings):
-            return Finding("Address", True, f"A bot is running at {where}; /readyz there tells how it is.")
+            return Finding(ADDRESS, True, f"A bot is already running at {where}; its /readyz says how it is.")
         why = error.strerror or error
         return Finding(
-            "Address",
+            ADDRESS,
             False,
-            f"{where} cannot be listened on ({why}). Stop what listens there, which may be this bot, or set HOST and "
-            "PORT to another address.",
+            f"Can't listen on {where} ({why}). Stop the program that does, which may be this bot, or set HOST and PORT "
+            "to another address.",
         )
-    return Finding("Address", True, f"{where} is free to listen on.")
+    return Finding(ADDRESS, True, f"{where} is free.")
 
 
 async def _a_bot_answers(settings: ServerSettings) -> bool:
@@ -119,9 +144,9 @@ async def _a_bot_answers(settings: ServerSettings) -> bool:
 
 async def _database(settings: StoreSettings) -> Finding:
     try:
-        return Finding("Database", True, await inspect(settings.database_url.get_secret_value()))
+        return Finding(DATABASE, True, await inspect(settings.database_url.get_secret_value()))
     except ConfigurationError as error:
-        return Finding("Database", False, " ".join(error.mistakes))
+        return Finding(DATABASE, False, " ".join(error.mistakes))
 
 
 async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
@@ -140,7 +165,7 @@ async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
             yield await _app_token(client, settings.slack_app_token.get_secret_value())
         else:
             yield Finding(
-                "Slack connection",
+                CONNECTION,
                 True,
                 "HTTP: Slack must reach this bot at https://<your host>/slack/events. Only Slack can show whether the "
                 f"signing secret is right: type {settings.slack_command} once.",
@@ -148,7 +173,7 @@ async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
 
 
 async def _bot_token(client: AsyncWebClient) -> Finding:
-    subject = "Slack bot token"
+    subject = BOT_TOKEN
     try:
         response = await client.auth_test()
     except SlackApiError as error:
@@ -162,9 +187,9 @@ async def _bot_token(client: AsyncWebClient) -> Finding:
             subject,
             False,
             f"It lacks {', '.join(missing)}. Add that on the app's page, OAuth & Permissions, or paste the manifest "
-            "anew, and then reinstall the app.",
+            "again, and then reinstall the app.",
         )
-    return Finding(subject, True, f"It is {response.get('user')}'s in {response.get('team')}, with every scope needed.")
+    return Finding(subject, True, f"Valid: @{response.get('user')} in {response.get('team')}, all scopes present.")
 
 
 def _scopes(headers: dict[str, str]) -> frozenset[str]:
@@ -185,13 +210,13 @@ async def _app_token(client: AsyncWebClient, app_token: str) -> Finding:
         )
     except TRANSPORT_ERRORS as error:
         return _out_of_reach(subject, error)
-    return Finding(subject, True, "Slack lets it open Socket Mode connections.")
+    return Finding(subject, True, "Valid: it can open Socket Mode connections.")
 
 
 def _refused(subject: str, code: str, remedy: str) -> Finding:
     if not is_final(code):
-        return Finding(subject, False, f"Slack cannot say now whether it is right ({code}). Try again in a minute.")
-    return Finding(subject, False, f"Slack refuses it ({code}). {remedy}")
+        return Finding(subject, False, f"Slack can't check it right now ({code}). Try again in a minute.")
+    return Finding(subject, False, f"Slack rejects it ({code}). {remedy}")
 
 
 def _out_of_reach(subject: str, error: Exception) -> Finding:
@@ -202,7 +227,7 @@ def _out_of_reach(subject: str, error: Exception) -> Finding:
 
 
 async def _realtimekit(settings: CloudflareSettings) -> Finding:
-    subject = "Cloudflare RealtimeKit"
+    subject = REALTIMEKIT
     kit = open_realtimekit(settings)
     try:
         await kit.check_access()
@@ -210,27 +235,27 @@ async def _realtimekit(settings: CloudflareSettings) -> Finding:
         return Finding(
             subject,
             False,
-            f"Cloudflare refuses ({plain(error.detail, _DETAIL_LIMIT)}). {_remedy(error.detail)}",
+            f"Cloudflare rejects the request ({plain(error.detail, _DETAIL_LIMIT)}). {_remedy(error.detail)}",
         )
     except RateLimited:
-        return Finding(subject, False, "Cloudflare asks this bot to wait. Try again in five minutes.")
+        return Finding(subject, False, "Cloudflare is rate-limiting this bot. Try again in five minutes.")
     except RealtimeKitError as error:
         if found := network.problem(error):
             return Finding(subject, False, f"Cloudflare is out of reach: {found.what}. {found.remedy}")
         return Finding(
             subject,
             False,
-            f"Cloudflare gives no answer ({plain(error.detail, _DETAIL_LIMIT)}). Check the network and "
+            f"Cloudflare did not answer ({plain(error.detail, _DETAIL_LIMIT)}). Check the network and "
             "CLOUDFLARE_BASE_URL; if they are right, see cloudflarestatus.com.",
         )
     finally:
         await kit.close()
-    return Finding(subject, True, "The token, the account and the app are right.")
+    return Finding(subject, True, "Valid: the token can read this account's app.")
 
 
 async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator[Finding]:
     """None is no fault: changes are then found by asking, only later."""
-    subject = "RealtimeKit webhook"
+    subject = WEBHOOK
     try:
         present = await registration.every(settings)
     except RealtimeKitError as error:
@@ -246,33 +271,33 @@ def _registered(subject: str, ours: list[Webhook]) -> Finding:
     telling = [webhook.url for webhook in ours if webhook.tells_of_livestreams()]
     if telling:
         where = plain(", ".join(telling), _DETAIL_LIMIT)
-        return Finding(subject, True, f"RealtimeKit tells {where} of livestreams. Only it can show that it gets there.")
+        return Finding(subject, True, f"Registered: {where}. Whether deliveries arrive can only be seen when one does.")
     if ours:
         return Finding(
             subject,
             False,
-            "One is registered, but it is disabled or not told of livestreams. Mend it with "
+            "One is registered, but it is disabled or does not report livestreams. Fix it with "
             "`livestream-bot webhook add --url https://<your host>`.",
         )
-    return Finding(subject, True, "None is registered, so changes are found by asking. `livestream-bot webhook add`.")
+    return Finding(subject, True, "None registered, so changes are found by polling. See `livestream-bot webhook add`.")
 
 
 async def _key(settings: CloudflareSettings, url: str, *, needed: bool) -> Finding:
-    subject = "RealtimeKit's public key"
+    subject = PUBLIC_KEY
     async with open_key_http(settings.proxy, settings.tls) as http:
         try:
             await WebhookKey(http, url).fetch()
         except KeyUnreachable as error:
-            why = f"It cannot be fetched ({plain(str(error), _DETAIL_LIMIT)})"
+            why = f"Can't fetch it ({plain(str(error), _DETAIL_LIMIT)})"
             if needed:
                 return Finding(
                     subject,
                     False,
-                    f"{why}, so webhooks cannot be believed. Check the network, the proxy and "
+                    f"{why}, so webhooks can't be verified. Check the network, the proxy and "
                     "REALTIMEKIT_WEBHOOK_KEY_URL.",
                 )
-            return Finding(subject, True, f"{why}, and only webhooks need it.")
-    return Finding(subject, True, "It is there, and can be read.")
+            return Finding(subject, True, f"{why}. Only webhooks need it.")
+    return Finding(subject, True, "Found and readable.")
 
 
 def _remedy(detail: str) -> str:

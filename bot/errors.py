@@ -32,12 +32,16 @@ from bot.wording import DEFAULT
 
 
 class BotError(Exception):
-    """A failure that the bot foresees and can explain."""
+    """A failure that the bot foresees and can explain.
 
+    `code` names its kind in metrics, logs and JSON. It stays the same when a class is renamed.
+    """
+
+    code = "error"
     user_message = "Something went wrong."
 
     def __init__(self, *, detail: str = "") -> None:
-        super().__init__(detail or type(self).__name__)
+        super().__init__(detail or self.code)
         self.detail = detail
 
     @property
@@ -54,18 +58,21 @@ class BotError(Exception):
 class RealtimeKitError(BotError):
     """Cloudflare RealtimeKit gave no answer about the meeting."""
 
+    code = "cloudflare_error"
     user_message = "Cloudflare didn't answer."
 
 
 class NoSuchMeeting(RealtimeKitError):
     """Cloudflare has no meeting with this ID in the app."""
 
+    code = "meeting_not_found"
     user_message = "No meeting has this ID. Check that you copied the meeting's ID, not its livestream's."
 
 
 class NotAuthorised(RealtimeKitError):
     """Cloudflare refuses the token, the account or the app."""
 
+    code = "authentication_failed"
     user_message = (
         "I can't access Cloudflare right now, so I can't look up meetings. Whoever runs this bot can find out why with "
         "`livestream-bot doctor`."
@@ -75,12 +82,14 @@ class NotAuthorised(RealtimeKitError):
 class CouldNotAsk(RealtimeKitError):
     """Cloudflare's answer, or the lack of one, says nothing about the meeting."""
 
+    code = "cloudflare_unavailable"
     user_message = "Cloudflare didn't answer, so I can't tell if this meeting is live. Try again in a minute."
 
 
 class RateLimited(CouldNotAsk):
     """Cloudflare limits the rate of this bot's requests."""
 
+    code = "rate_limited"
     user_message = "Cloudflare is rate-limiting this bot."
 
     def __init__(self, retry_after: float, *, detail: str = "") -> None:
@@ -96,6 +105,7 @@ class RateLimited(CouldNotAsk):
 class Unreachable(CouldNotAsk):
     """Cloudflare is down, too slow, or the network to it is."""
 
+    code = "unreachable"
     user_message = (
         "Cloudflare isn't responding, so I can't tell if this meeting is live. Try again in a minute, or see "
         "cloudflarestatus.com."
@@ -105,6 +115,7 @@ class Unreachable(CouldNotAsk):
 class Malformed(CouldNotAsk):
     """Cloudflare's answer has not the expected form."""
 
+    code = "invalid_response"
     user_message = (
         "Cloudflare sent an unexpected answer, so I can't tell if this meeting is live. Try again in a minute; if it "
         "keeps happening, tell whoever runs this bot."
@@ -114,48 +125,56 @@ class Malformed(CouldNotAsk):
 class SlackError(BotError):
     """Slack did not do what it was asked."""
 
+    code = "slack_error"
     user_message = "Slack didn't do that."
 
 
 class CannotPost(SlackError):
     """The bot is not in the channel."""
 
+    code = "not_in_channel"
     user_message = "I'm not in this channel yet. Type `/invite @{bot}`, then try again."
 
 
 class NotInvitable(SlackError):
     """The bot cannot be invited: this is a direct message between other people."""
 
+    code = "direct_message_not_supported"
     user_message = "I can't post in this direct message. Try it in a channel."
 
 
 class ChannelArchived(SlackError):
     """The channel is archived."""
 
+    code = "channel_archived"
     user_message = "This channel is archived, so I can't post here. Unarchive it, or try another channel."
 
 
 class SlackBusy(SlackError):
     """Slack limits the rate of posts."""
 
+    code = "slack_rate_limited"
     user_message = "Slack is rate-limiting this bot, so nothing was posted. Try again in a minute."
 
 
 class SlackSilent(SlackError):
     """Slack did not say whether it did what it was asked."""
 
+    code = "slack_unconfirmed"
     user_message = "Slack didn't confirm that this worked. Check the channel before you try again."
 
 
 class SlackUnreachable(SlackError):
     """No connection to Slack could be opened."""
 
+    code = "slack_unreachable"
     user_message = "I can't reach Slack to post here, so nothing was posted. Try again in a minute."
 
 
 class SlackNotAuthorised(SlackError):
     """Slack refuses the bot token, or what the token may do."""
 
+    code = "slack_token_rejected"
     user_message = (
         "Slack refuses this bot's access, so I can't post or update anything. Whoever runs this bot can find out why "
         "with `livestream-bot doctor`."
@@ -165,12 +184,14 @@ class SlackNotAuthorised(SlackError):
 class SlackRefuses(SlackError):
     """Slack refuses for a reason that has no class of its own."""
 
+    code = "slack_rejected"
     user_message = "Slack didn't allow that here. Whoever runs this bot can see why in its log."
 
 
 class StoreUnreachable(BotError):
     """The database did not do what it was asked."""
 
+    code = "database_unavailable"
     user_message = (
         "I can't reach my database right now, so I can't show or change what this channel follows. Try again in a "
         "minute."
@@ -180,36 +201,42 @@ class StoreUnreachable(BotError):
 class FollowError(BotError):
     """What the channel follows stays unchanged."""
 
+    code = "follow_failed"
     user_message = "Nothing changed in what this channel follows."
 
 
 class NotFollowed(FollowError):
     """The channel does not follow the meeting."""
 
+    code = "not_following"
     user_message = "This channel isn't following that meeting. `{command} following` lists the ones it follows."
 
 
 class NotInDirectMessages(FollowError):
     """Only channels follow meetings."""
 
+    code = "channel_required"
     user_message = "I can only follow meetings in channels. Run this in a channel."
 
 
 class TooManyFollows(FollowError):
     """The channel follows as many meetings as it can."""
 
+    code = "follow_limit_reached"
     user_message = "This channel already follows 100 meetings, the limit. Unfollow one first."
 
 
 class NotUnderstood(BotError):
     """A click or a command came without what it needs."""
 
+    code = "invalid_interaction"
     user_message = "This message is too old to use. Type `{command}` and the meeting ID for a new one."
 
 
 class ConfigurationError(BotError):
     """The settings are wrong."""
 
+    code = "invalid_settings"
     user_message = "The settings are wrong."
 
     def __init__(self, mistakes: list[str]) -> None:

@@ -65,10 +65,10 @@ def line(webhook: Webhook) -> str:
 def explain(error: RealtimeKitError) -> str:
     """What went wrong, in a sentence for whoever runs the bot."""
     if isinstance(error, RateLimited):
-        return "Cloudflare asks this bot to wait. Try again in five minutes."
+        return "Cloudflare is rate-limiting this bot. Try again in five minutes."
     said = plain(error.detail, _DETAIL_LIMIT)
     if isinstance(error, NotAuthorised):
-        return f"Cloudflare refuses ({said}). `livestream-bot doctor` says how to mend it."
+        return f"Cloudflare rejects the request ({said}). `livestream-bot doctor` says how to fix it."
     return f"Cloudflare did not do it ({said}). Try again in a minute; `livestream-bot doctor` says more."
 
 

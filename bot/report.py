@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Status
@@ -19,7 +20,7 @@ def fields(lookup: Lookup) -> dict[str, Any]:
         "meeting_id": str(lookup.meeting_id),
         "name": lookup.name,
         "status": lookup.status.name.lower(),
-        "live": lookup.status is Status.LIVE,
+        "live": None if lookup.status is Status.UNKNOWN else lookup.status is Status.LIVE,
         "live_since": _iso(lookup.live_since),
         "error_reason": lookup.error_reason,
         "raw_status": lookup.livestream.raw_status if lookup.livestream else None,
@@ -27,6 +28,11 @@ def fields(lookup: Lookup) -> dict[str, Any]:
         "player_url": player_url(playback) if playback else None,
         "checked_at": _iso(lookup.checked_at),
     }
+
+
+def failure(meeting_id: UUID | None, code: str, message: str) -> dict[str, Any]:
+    """Return the JSON of a lookup that failed: `live` is null, since it is unknown; `error` is a stable code."""
+    return {"meeting_id": str(meeting_id) if meeting_id else None, "live": None, "error": code, "message": message}
 
 
 def lines(lookup: Lookup) -> list[str]:

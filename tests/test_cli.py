@@ -180,7 +180,7 @@ async def test_lookup(ask: Ask, world: World) -> None:
         (seeds.IDLE, 1, "not_broadcasting"),
         (seeds.NEVER_LIVE, 1, "not_broadcasting"),
         (seeds.ERRORED, 1, "errored"),
-        (seeds.UNKNOWN_STATUS, 2, "unknown"),
+        (seeds.UNKNOWN_STATUS, 4, "unknown"),
     ],
 )
 async def test_lookup_json(ask: Ask, meeting_id: str, status: int, word: str) -> None:
@@ -188,7 +188,7 @@ async def test_lookup_json(ask: Ask, meeting_id: str, status: int, word: str) ->
     ended = await ask("lookup", meeting_id, "--json")
 
     found = json.loads(ended.out)
-    assert (ended.status, found["status"], found["live"]) == (status, word, status == 0)
+    assert (ended.status, found["status"], found["live"]) == (status, word, {0: True, 1: False}.get(status))
     assert found["meeting_id"] == meeting_id
 
 
@@ -230,18 +230,95 @@ async def test_lookup_without_settings() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("meant", "meeting_id", "error"),
+    [("nonsense", None, "invalid_meeting_id"), (seeds.LIVE, seeds.LIVE, "invalid_settings")],
+)
+async def test_lookup_json_is_json_also_for_a_bad_id_and_missing_settings(
+    meant: str, meeting_id: str | None, error: str
+) -> None:
+    ended = await run("lookup", meant, "--json")
+
+    found = json.loads(ended.out)
+    assert (ended.status, found.pop("message")) == (2, " ".join(ended.err.splitlines()))
+    assert found == {"meeting_id": meeting_id, "live": None, "error": error}
+
+
+async def test_lookup_json_of_a_missing_meeting_names_the_error_by_its_code(ask: Ask) -> None:
+    ended = await ask("lookup", NO_SUCH_MEETING, "--json")
+
+    assert (ended.status, json.loads(ended.out)["error"]) == (3, "meeting_not_found")
+
+
+@pytest.mark.parametrize("arguments", [("-h",), ("lookup", "-h"), ("webhook", "add", "-h")])
+async def test_short_help_option_works_for_every_command(arguments: tuple[str, ...]) -> None:
+    ended = await run(*arguments)
+
+    assert (ended.status, ended.err) == (0, "")
+    assert "Usage: " in ended.out
+    assert "<bool>" not in ended.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("demo", "--port", "99999"), "Give a port from 0 to 65535."),
+        (("demo", "--port", "-1"), "Give a port from 0 to 65535."),
+        (("demo", "--port", "x"), "Give a port from 0 to 65535."),
+        (("demo", "--mode", "both"), "Give socket or http."),
+        (("manifest", "xyz"), "Give socket or http."),
+        (("webhook", "remove", "nope"), "That is no webhook ID. `livestream-bot webhook list` shows them."),
+    ],
+)
+async def test_wrong_argument_is_answered_with_what_to_give(arguments: tuple[str, ...], sentence: str) -> None:
+    ended = await run(*arguments)
+
+    assert (ended.status, ended.out) == (2, "")
+    assert sentence in ended.err
+    assert "Input should" not in ended.err
+    assert "Value error" not in ended.err
+
+
+async def test_shell_completion_can_be_shown() -> None:
+    ended = await run("--show-completion", "bash", environment={"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"})
+
+    assert ended.status == 0
+    assert "complete" in ended.out
+
+
+async def test_manifest_for_socket_mode_refuses_an_address() -> None:
+    ended = await run("manifest", "socket", "--url", "https://bot.example.com")
+
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == "--url is for `manifest http`: with Socket Mode Slack needs no address.\n"
+
+
+async def test_doctor_lists_the_checks_that_it_skips(ask: Ask) -> None:
+    ended = await ask("doctor", CLOUDFLARE_API_TOKEN="", SLACK_BOT_TOKEN="")
+
+    skipped = [line.removeprefix("skip ").partition(":")[0] for line in ended.out.splitlines() if line[:4] == "skip"]
+    assert ended.status == 1
+    assert skipped == [
+        "Slack bot token",
+        "Slack connection",
+        "Cloudflare RealtimeKit",
+        "RealtimeKit webhook",
+        "RealtimeKit's public key",
+    ]
+
+
 async def test_lookup_of_no_meeting(ask: Ask) -> None:
     """A meeting that does not exist is told apart from one that is not live."""
     ended = await ask("lookup", NO_SUCH_MEETING)
 
-    assert ended == Ended(2, "", f"{NoSuchMeeting().sentence}\n")
+    assert ended == Ended(3, "", f"{NoSuchMeeting().sentence}\n")
 
 
 async def test_lookup_without_access(ask: Ask) -> None:
     """What Cloudflare refuses is told with who can mend it."""
     ended = await ask("lookup", seeds.LIVE, CLOUDFLARE_API_TOKEN="another")
 
-    assert ended == Ended(2, "", f"{NotAuthorised().sentence}\n")
+    assert ended == Ended(4, "", f"{NotAuthorised().sentence}\n")
 
 
 async def test_lookup_json_that_cannot_tell(ask: Ask, world: World) -> None:
@@ -250,10 +327,11 @@ async def test_lookup_json_that_cannot_tell(ask: Ask, world: World) -> None:
 
     ended = await ask("lookup", seeds.LIVE, "--json")
 
-    assert (ended.status, ended.err) == (2, f"{RateLimited(0).sentence}\n")
+    assert (ended.status, ended.err) == (4, f"{RateLimited(0).sentence}\n")
     assert json.loads(ended.out) == {
         "meeting_id": seeds.LIVE,
-        "error": "RateLimited",
+        "live": None,
+        "error": "rate_limited",
         "message": RateLimited(0).sentence,
     }
 
@@ -278,7 +356,7 @@ async def test_doctor_finds_something(ask: Ask, world: World) -> None:
 
     assert (ended.status, ended.err) == (1, "")
     [line] = [line for line in ended.out.splitlines() if not line.startswith("ok   ")]
-    assert line.startswith("BAD  Slack bot token: It lacks chat:write.")
+    assert line.startswith("FAIL Slack bot token: It lacks chat:write.")
 
 
 # webhook
@@ -307,13 +385,13 @@ async def test_webhook_again(ask: Ask, world: World) -> None:
 
     ended = await ask("webhook", "add", "--url", WEBHOOK)
 
-    assert (ended.status, ended.out.splitlines()[0]) == (0, "It is registered already:")
+    assert (ended.status, ended.out.splitlines()[0]) == (0, "Already registered:")
     assert len(world.kit.webhooks) == 1
 
 
 async def test_no_webhooks(ask: Ask) -> None:
     """An empty list is told as one."""
-    assert await ask("webhook", "list") == Ended(0, "No webhook is registered.\n", "")
+    assert await ask("webhook", "list") == Ended(0, "No webhooks are registered.\n", "")
 
 
 async def test_webhook_by_its_id(ask: Ask, world: World) -> None:
@@ -365,8 +443,11 @@ async def test_webhook_without_settings() -> None:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (Fault.UNAUTHORISED, "Cloudflare refuses (HTTP 401, 10000, Authentication error). `livestream-bot doctor`"),
-        (Fault.RATE_LIMITED, "Cloudflare asks this bot to wait. Try again in five minutes."),
+        (
+            Fault.UNAUTHORISED,
+            "Cloudflare rejects the request (HTTP 401, 10000, Authentication error). `livestream-bot doctor`",
+        ),
+        (Fault.RATE_LIMITED, "Cloudflare is rate-limiting this bot. Try again in five minutes."),
         (Fault.SERVER_ERROR, "Cloudflare did not do it (HTTP 500"),
     ],
 )

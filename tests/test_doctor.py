@@ -58,7 +58,7 @@ def doctor(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doctor]:
 
 def bad(findings: list[Finding]) -> dict[str, str]:
     """What is wrong: the sentence by the subject."""
-    return {finding.subject: finding.sentence for finding in findings if not finding.ok}
+    return {finding.subject: finding.sentence for finding in findings if finding.ok is False}
 
 
 async def test_all_well(doctor: Doctor) -> None:
@@ -77,7 +77,7 @@ async def test_all_well(doctor: Doctor) -> None:
         "RealtimeKit webhook",
         "RealtimeKit's public key",
     ]
-    assert "It is livestream's in Sandbox, with every scope needed." in [finding.sentence for finding in findings]
+    assert "Valid: @livestream in Sandbox, all scopes present." in [finding.sentence for finding in findings]
 
 
 async def test_http_mode(doctor: Doctor) -> None:
@@ -110,7 +110,7 @@ async def test_one_section_is_wrong(doctor: Doctor) -> None:
     """A mistake in one part of the settings does not keep the others from being looked at."""
     findings = await doctor(SLACK_BOT_TOKEN="xoxp-secret-of-another-kind", PORT="0", LOG_LEVEL="loud")
 
-    assert [finding.subject for finding in findings if not finding.ok] == ["Settings"] * 3
+    assert [finding.subject for finding in findings if finding.ok is False] == ["Settings"] * 3
     assert [finding.subject for finding in findings if finding.ok][:2] == ["Database", "Cloudflare RealtimeKit"]
     assert "another kind of token was pasted" in findings[0].sentence
     assert "xoxp-secret" not in doctor.printed
@@ -134,7 +134,7 @@ async def test_port_is_taken(doctor: Doctor) -> None:
         found = bad(await doctor(PORT=port))
 
     assert list(found) == ["Address"]
-    assert found["Address"].startswith(f"127.0.0.1:{port} cannot be listened on (Address already in use).")
+    assert found["Address"].startswith(f"Can't listen on 127.0.0.1:{port} (Address already in use).")
     assert "set HOST and PORT to another address" in found["Address"]
 
 
@@ -145,7 +145,7 @@ async def test_a_bot_is_running(doctor: Doctor, world: World) -> None:
         (found,) = [finding for finding in await doctor(HOST=host, PORT=port) if finding.subject == "Address"]
 
     assert found.ok
-    assert found.sentence == f"A bot is running at {host}:{port}; /readyz there tells how it is."
+    assert found.sentence == f"A bot is already running at {host}:{port}; its /readyz says how it is."
 
 
 async def test_something_else_is_running(doctor: Doctor) -> None:
@@ -173,7 +173,7 @@ async def test_wrong_bot_token(doctor: Doctor) -> None:
     found = bad(await doctor(SLACK_BOT_TOKEN="xoxb-another"))
 
     assert list(found) == ["Slack bot token"]
-    assert "Slack refuses it (invalid_auth). Copy the Bot User OAuth Token again" in found["Slack bot token"]
+    assert "Slack rejects it (invalid_auth). Copy the Bot User OAuth Token again" in found["Slack bot token"]
 
 
 async def test_missing_scopes(doctor: Doctor, world: World) -> None:
@@ -201,7 +201,7 @@ async def test_wrong_app_token(doctor: Doctor, world: World, token: str | None, 
     found = bad(await doctor(SLACK_APP_TOKEN=token or world.slack.credentials.app_token))
 
     assert list(found) == ["Slack app token"]
-    assert found["Slack app token"].startswith(f"Slack refuses it ({code}). Make one with connections:write")
+    assert found["Slack app token"].startswith(f"Slack rejects it ({code}). Make one with connections:write")
 
 
 @pytest.mark.parametrize("method", ["auth.test", "apps.connections.open"])
@@ -212,7 +212,7 @@ async def test_slack_cannot_say(doctor: Doctor, world: World, method: str, code:
 
     [sentence] = bad(await doctor()).values()
 
-    assert sentence == f"Slack cannot say now whether it is right ({code}). Try again in a minute."
+    assert sentence == f"Slack can't check it right now ({code}). Try again in a minute."
 
 
 @pytest.mark.parametrize("fault", [SlackFault.DROP, SlackFault.SERVER_ERROR])
@@ -241,7 +241,7 @@ async def test_no_access_to_cloudflare(doctor: Doctor, changes: dict[str, Any], 
     found = bad(await doctor(**changes))
 
     [sentence] = found.values()
-    assert sentence.startswith("Cloudflare refuses (")
+    assert sentence.startswith("Cloudflare rejects the request (")
     assert said in sentence
     assert remedy in sentence
 
@@ -249,9 +249,9 @@ async def test_no_access_to_cloudflare(doctor: Doctor, changes: dict[str, Any], 
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (CloudflareFault.RATE_LIMITED, "Cloudflare asks this bot to wait. Try again in five minutes."),
-        (CloudflareFault.SERVER_ERROR, "Cloudflare gives no answer (HTTP 500"),
-        (CloudflareFault.HTML, "Cloudflare gives no answer (HTTP 502)"),
+        (CloudflareFault.RATE_LIMITED, "Cloudflare is rate-limiting this bot. Try again in five minutes."),
+        (CloudflareFault.SERVER_ERROR, "Cloudflare did not answer (HTTP 500"),
+        (CloudflareFault.HTML, "Cloudflare did not answer (HTTP 502)"),
     ],
 )
 async def test_cloudflare_cannot_say(doctor: Doctor, world: World, fault: CloudflareFault, said: str) -> None:
@@ -314,7 +314,7 @@ async def test_no_webhook(doctor: Doctor, world: World) -> None:
 
     assert bad(findings) == {}
     [webhook] = [finding for finding in findings if finding.subject == "RealtimeKit webhook"]
-    assert webhook.sentence.startswith("None is registered, so changes are found by asking.")
+    assert webhook.sentence.startswith("None registered, so changes are found by polling.")
 
 
 async def test_webhook_of_another_program_with_an_odd_address_is_passed_over(doctor: Doctor, world: World) -> None:
@@ -361,7 +361,7 @@ async def test_no_key_is_needed(doctor: Doctor, world: World) -> None:
     findings = await doctor(REALTIMEKIT_WEBHOOK_KEY_URL=f"{world.kit_url}/no-key")
 
     assert bad(findings) == {}
-    assert "only webhooks need it" in findings[-1].sentence
+    assert "Only webhooks need it" in findings[-1].sentence
 
 
 async def test_webhooks_cannot_be_asked_for(doctor: Doctor, world: World) -> None:
@@ -371,7 +371,7 @@ async def test_webhooks_cannot_be_asked_for(doctor: Doctor, world: World) -> Non
 
     found = bad(await doctor())
 
-    assert found == {"RealtimeKit webhook": "Cloudflare asks this bot to wait. Try again in five minutes."}
+    assert found == {"RealtimeKit webhook": "Cloudflare is rate-limiting this bot. Try again in five minutes."}
 
 
 async def test_everything_is_wrong(doctor: Doctor, world: World) -> None:

@@ -1,6 +1,7 @@
 """The sentences that people read when something fails."""
 
 import inspect
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -119,7 +120,7 @@ def test_details_are_for_the_log() -> None:
 
 def test_without_a_detail() -> None:
     """An error without a detail is logged by its name."""
-    assert str(Unreachable()) == "Unreachable"
+    assert str(Unreachable()) == "unreachable"
     assert Unreachable().detail == ""
 
 
@@ -148,3 +149,11 @@ def test_the_tree_is_drawn() -> None:
     for error in below(BotError):
         parent = error.__mro__[1]
         assert drawn[error.__name__] > drawn.get(parent.__name__, -1)
+
+
+def test_each_error_has_a_stable_code_of_its_own() -> None:
+    every = [error for error in below(BotError) if error.__module__.startswith("bot.")]
+
+    assert all("code" in vars(error) for error in every)
+    assert len({error.code for error in every}) == len(every)
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", error.code) for error in every)

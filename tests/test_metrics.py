@@ -63,7 +63,7 @@ def test_call_to_cloudflare() -> None:
 
     metrics.cloudflare_call("meeting", "ok", 0.3)
     metrics.cloudflare_call("meeting", "ok", 0.3)
-    metrics.cloudflare_call("meeting", "Unreachable", 8.0)
+    metrics.cloudflare_call("meeting", "unreachable", 8.0)
 
     read = samples(metrics)
     calls = "livestream_bot_cloudflare_call_seconds"

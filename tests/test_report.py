@@ -137,10 +137,10 @@ def test_not_live_for_scripts() -> None:
         (lookup({"status": "INVOKED"}), "starting", False),
         (lookup({"status": "IDLE"}), "not_broadcasting", False),
         (ERRORED, "errored", False),
-        (UNKNOWN, "unknown", False),
+        (UNKNOWN, "unknown", None),
     ],
 )
-def test_status_for_scripts(found: Lookup, status: str, live: bool) -> None:
+def test_status_for_scripts(found: Lookup, status: str, live: bool | None) -> None:
     """Each status has one word, and whether it is live needs no knowledge of them."""
     fields = report.fields(found)
 

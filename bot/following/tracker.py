@@ -201,9 +201,9 @@ class Tracker:
             sighting = observation_of(await self._look(meeting_id))
         except NoSuchMeeting:
             # Deleted since it was followed: certainly not on air, and that for a grace time before it counts.
-            return Sighting(Status.NOT_BROADCASTING), NoSuchMeeting.__name__
+            return Sighting(Status.NOT_BROADCASTING), NoSuchMeeting.code
         except RealtimeKitError as error:
-            return CouldNotAsk(error.sentence), type(error).__name__
+            return CouldNotAsk(error.sentence), error.code
         return sighting, sighting.status.name.lower()
 
     def _note(self, meeting: DueMeeting, changes: tuple[Change, ...]) -> None:

@@ -173,7 +173,7 @@ class RealtimeKit:
             outcome = "ok"
             return answer
         except RealtimeKitError as error:
-            outcome = type(error).__name__
+            outcome = error.code
             raise
         finally:
             self._on_call(endpoint, outcome, time.monotonic() - started)

@@ -24,11 +24,13 @@ _CREATE_APP = "https://api.slack.com/apps?new_app=1&manifest_json="
 def manifest_text(mode: Mode, url: str | None = None, command: str = DEFAULT_COMMAND) -> str:
     """The manifest as YAML, with `url` in the place of the example address, and the command's name.
 
-    Raises ConfigurationError when HTTP mode has no https address without a path.
+    Raises ConfigurationError when HTTP mode has no https address without a path, or Socket Mode has an address.
     """
     text = _folder().joinpath(f"{mode}.yaml").read_text(encoding="utf-8")
     text = text.replace(f"command: {DEFAULT_COMMAND}\n", f"command: {command}\n")
     if mode == "socket":
+        if url is not None:
+            raise ConfigurationError(["--url is for `manifest http`: with Socket Mode Slack needs no address."])
         return text
     if not _is_address(url or ""):
         raise ConfigurationError(["Say where Slack reaches the bot: --url https://bot.example.com, without a path."])

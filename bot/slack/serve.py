@@ -52,7 +52,7 @@ async def _serve(services: Services, request: Request, handler: Handler) -> None
             await handler(services, request)
             progress.outcome = "ok"
         except BotError as error:
-            progress.outcome = type(error).__name__
+            progress.outcome = error.code
             log.warning("told", problem=progress.outcome, detail=error.detail)
             # What is about the meeting takes its card's place; the card's buttons are needed after all the rest.
             about_meeting = isinstance(error, RealtimeKitError)
@@ -92,7 +92,7 @@ async def _take_notice(services: Services, event: Event, handler: EventHandler) 
             await handler(services, event)
             progress.outcome = "ok"
         except BotError as error:
-            progress.outcome = type(error).__name__
+            progress.outcome = error.code
             log.warning("missed", problem=progress.outcome, detail=error.detail)
         except Exception:
             log.exception("broken")

@@ -116,7 +116,7 @@ async def test_an_outage_ends_nothing(tracked: Tracked) -> None:
     gaps = [later - earlier for earlier, later in pairwise(tracked.cloudflare.asked_at)]
     assert gaps[:6] == [15, 30, 60, 120, 240, 300]
     assert set(gaps[6:]) == {300}
-    assert tracked.count("observations_total", outcome="Unreachable") == len(tracked.cloudflare.asked_at)
+    assert tracked.count("observations_total", outcome="unreachable") == len(tracked.cloudflare.asked_at)
 
 
 async def test_the_end_of_an_outage(tracked: Tracked) -> None:
@@ -160,7 +160,7 @@ async def test_a_deleted_meeting(tracked: Tracked) -> None:
     await tracked.passes(60)
 
     assert await tracked.told() == [(1, "live"), (1, "ended")]
-    assert tracked.count("observations_total", outcome="NoSuchMeeting") > 1
+    assert tracked.count("observations_total", outcome="meeting_not_found") > 1
 
 
 async def test_a_hint(tracked: Tracked) -> None:

@@ -145,7 +145,7 @@ async def test_archived_channel(connected: World) -> None:
     await connected.slack.click(answer, cards.FOLLOW_HERE)
     told = await connected.logged("told")
 
-    assert told["problem"] == ChannelArchived.__name__
+    assert told["problem"] == ChannelArchived.code
 
 
 @pytest.mark.parametrize("by_button", [False, True])

@@ -95,7 +95,7 @@ async def test_database_out_of_reach(connected: World, mocker: MockerFixture) ->
     line = await connected.logged("missed")
 
     assert delivery.acked
-    assert line["problem"] == "StoreUnreachable"
+    assert line["problem"] == "database_unavailable"
 
 
 async def test_unforeseen_failure(connected: World, log: io.StringIO, mocker: MockerFixture) -> None:

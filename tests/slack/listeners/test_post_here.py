@@ -87,7 +87,7 @@ async def test_archived_channel(connected: World, log: io.StringIO) -> None:
     told = await connected.logged("told")
     await connected.logged("reply_lost")
 
-    assert told["problem"] == ChannelArchived.__name__
+    assert told["problem"] == ChannelArchived.code
     assert '"level": "error"' not in log.getvalue()
 
 
