@@ -12,7 +12,7 @@ from random import Random
 from bot.sandbox.bot_process import settings_for
 from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import RealtimeKit
-from bot.sandbox.slack import BACKSTAGE, EVENTS, GENERAL, RANDOM, Slack
+from bot.sandbox.slack import BACKSTAGE, EVENTS, GENERAL, RANDOM, Message, Slack
 from bot.sandbox.slack import Channel as Room
 from bot.sandbox.slack.seed import PEOPLE
 from bot.serving import listen, serving
@@ -36,6 +36,7 @@ CHANNELS = (
 GRACE_SECONDS = 30
 _MANY_MESSAGES = 1_000_000
 _APART = (0.0, 70.0, -70.0)
+_ANSWER_SECONDS = 5.0
 _CONFIRMED_SECONDS = 0.3
 """Real seconds: what Slack has answered by then was answered in time, whatever a client waits for."""
 
@@ -92,8 +93,22 @@ class Stage:
                     await self.type(f"follow {each.meeting_id} {how}".strip(), channel.id)
 
     async def type(self, text: str, channel: str) -> None:
-        while not (await self.slack.command(text, channel=channel)).acked:  # noqa: ASYNC110
+        """Type it until the bot has said that it is so: a bot whose database is slow may have to refuse."""
+        while not await self._is_done(text, channel):  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.1)
+
+    async def _is_done(self, text: str, channel: str) -> bool:
+        delivery = await self.slack.command(text, channel=channel)
+        if not delivery.acked:
+            return False
+
+        def says_so(message: Message) -> bool:
+            return message.trigger_id == delivery.trigger_id and "follow" in message.text.partition("Then ")[0]
+
+        with contextlib.suppress(TimeoutError):
+            await self.slack.wait_for_message(says_so, timeout=_ANSWER_SECONDS)
+            return True
+        return False
 
     def evidence(self) -> Evidence:
         """What there is to judge."""
