@@ -19,9 +19,10 @@ from slack_bolt.async_app import AsyncApp
 from bot import __version__
 from bot.clock import Clock, WallClock, utc
 from bot.config import CloudflareSettings, Settings, SlackSettings
-from bot.errors import ConfigurationError, RealtimeKitError
+from bot.errors import ConfigurationError, RealtimeKitError, StoreUnreachable
 from bot.following.allowance import Allowance
 from bot.following.engine import Engine
+from bot.following.following import Following
 from bot.metrics import Metrics
 from bot.readiness import Check
 from bot.realtimekit.client import OnCall, RealtimeKit, open_http
@@ -33,6 +34,7 @@ from bot.serving import listen, serving
 from bot.slack.bolt import create_app
 from bot.slack.client import SlackClient, open_fresh_session, open_session
 from bot.slack.delivery import Delivery
+from bot.slack.home import home_of
 from bot.slack.identity import Identity
 from bot.slack.pacing import Pacing
 from bot.slack.replies import Replies
@@ -47,6 +49,7 @@ from bot.wording import DEFAULT, Wording
 
 DRAIN_SECONDS = 15.0
 _MANY = 65_536
+_ADOPTION_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -134,6 +137,7 @@ async def running(
             replies=Replies(session, client, metrics),
             work=work,
             following=engine.following,
+            home=lambda: home_of(identity.authorization),
             permalink=identity.permalink,
             wording=wording,
             access_problem=lambda: client.access.problem,
@@ -151,7 +155,7 @@ async def running(
         webhooks = Webhooks(WebhookKey(key_http, settings.realtimekit_webhook_key_url), engine.hint)
         web = create_web(metrics, checks, slack, webhooks)
         url = await stack.enter_async_context(serving(web, sock))
-        await _introduce(identity, stack)
+        await _introduce(identity, engine.following, stack)
         if socket_mode is not None:
             await socket_mode.start()
         _log_start(settings, identity, url)
@@ -240,11 +244,28 @@ def _socket_mode(
     return SocketMode(app, token.get_secret_value(), client, session) if token else None
 
 
-async def _introduce(identity: Identity, stack: contextlib.AsyncExitStack) -> None:
+async def _introduce(identity: Identity, following: Following, stack: contextlib.AsyncExitStack) -> None:
     """Learn who the bot is, at once or, where Slack is out of reach, in the background; then keep checking."""
     await identity.learn()
-    keeping = asyncio.create_task(identity.keep(), name="identity")
-    stack.callback(keeping.cancel)
+    for name, work in (("identity", identity.keep()), ("adoption", _adopt(identity, following))):
+        task = asyncio.create_task(work, name=name)
+        stack.callback(task.cancel)
+
+
+async def _adopt(identity: Identity, following: Following) -> None:
+    """Move what an earlier version has stored under the team of who asked for it to the bot's own."""
+    while True:
+        home = home_of(identity.authorization)
+        if home is not None:
+            try:
+                moved = await following.adopt(home.team_id)
+            except StoreUnreachable:
+                pass
+            else:
+                if moved:
+                    log.info("follows_adopted", follows=moved)
+                return
+        await asyncio.sleep(_ADOPTION_SECONDS)
 
 
 def _counted(metrics: Metrics, allowance: Allowance) -> OnCall:

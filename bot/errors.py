@@ -212,6 +212,14 @@ class NotFollowed(FollowError):
     user_message = "This channel isn't following that meeting. `{command} following` lists the ones it follows."
 
 
+class OtherWorkspace(FollowError):
+    """A person of another workspace, which shares the channel, wants to change something."""
+
+    user_message = (
+        "Only people in the workspace that installed me can do that, so nothing changed. Ask one of them to do it here."
+    )
+
+
 class NotInDirectMessages(FollowError):
     """Only channels follow meetings."""
 

@@ -62,9 +62,11 @@ def test_it_asks_for_the_least(name: str) -> None:
     assert [command["command"] for command in declared["features"]["slash_commands"]] == ["/livestream"]
     assert declared["settings"]["event_subscriptions"]["bot_events"] == [
         "app_uninstalled",
+        "channel_id_changed",
         "channel_unarchive",
         "group_unarchive",
         "member_joined_channel",
+        "tokens_revoked",
     ]
     assert set(declared["settings"]) == {
         "event_subscriptions",

@@ -133,6 +133,18 @@ class Following:
             self.wake_tracker()
         return resumed
 
+    async def move_channel(self, team_id: str, old_id: str, new_id: str) -> int:
+        """Move what a channel follows to its new ID, and go on with what is paused there; return how many follows."""
+        moved = await self.store.moving.move_channel(team_id, old_id, new_id)
+        if moved:
+            await self.resume(team_id, new_id)
+            self.wake_announcer()
+        return moved
+
+    async def adopt(self, team_id: str) -> int:
+        """Move all follows to the team that the bot is installed in; return how many that were."""
+        return await self.store.moving.adopt(team_id)
+
     async def forget(self, team_id: str) -> int:
         """Forget all that a workspace follows, since it has removed the app; how many follows that were."""
         return await self.store.forgetting.forget(team_id)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from bot.errors import NotUnderstood
 
@@ -14,30 +14,71 @@ class Event:
 
     kind: str
     team_id: str
+    """The workspace that the app is installed in, as Slack says; "" of a whole organisation."""
     channel_id: str = ""
     user_id: str = ""
     is_about_bot: bool = False
     """Whether that user is this bot."""
+    enterprise_id: str = ""
+    is_of_one_workspace: bool = False
+    """Whether Slack says that the installation is that of a workspace, not of an organisation."""
+    new_channel_id: str = ""
+    """What the channel is called from now on."""
+    revoked_bots: tuple[str, ...] = ()
+    """The bot users whose tokens are not valid any longer."""
+
+
+class _Tokens(BaseModel):
+    bot: list[str] | None = None
 
 
 class _Event(BaseModel):
     type: str
     channel: str = ""
     user: str = ""
+    old_channel_id: str = ""
+    new_channel_id: str = ""
+    tokens: _Tokens = Field(default_factory=_Tokens)
+
+
+class _Authorization(BaseModel):
+    team_id: str | None = None
+    enterprise_id: str | None = None
+    is_enterprise_install: bool = False
 
 
 class _Callback(BaseModel):
-    team_id: str
+    team_id: str | None = None
+    enterprise_id: str | None = None
+    authorizations: list[_Authorization] | None = None
     event: _Event
 
 
 def read_event(body: dict[str, Any], bot_user_id: str | None) -> Event:
-    """Read an event. Raises NotUnderstood when the payload has not what it needs."""
+    """Read an event. Raises NotUnderstood when the payload has not what it needs.
+
+    In a channel that several workspaces share, the outer team is any of theirs: the authorization is the app's own.
+    """
     try:
         callback = _Callback.model_validate(body)
     except ValidationError as error:
         missing = ", ".join(".".join(map(str, mistake["loc"])) for mistake in error.errors(include_input=False))
         raise NotUnderstood(detail=f"payload without {missing}") from None
+    outer = _Authorization(team_id=callback.team_id, enterprise_id=callback.enterprise_id)
+    ours = callback.authorizations[0] if callback.authorizations else outer
+    team_id = "" if ours.is_enterprise_install else ours.team_id or ""
+    enterprise_id = ours.enterprise_id or ""
+    if not (team_id or enterprise_id):
+        raise NotUnderstood(detail="payload without team_id")
     event = callback.event
-    about_bot = event.user == bot_user_id
-    return Event(event.type, callback.team_id, event.channel, event.user, about_bot)
+    return Event(
+        event.type,
+        team_id,
+        event.channel or event.old_channel_id,
+        event.user,
+        is_about_bot=event.user == bot_user_id,
+        enterprise_id=enterprise_id,
+        is_of_one_workspace=ours is not outer and not ours.is_enterprise_install and ours.team_id is not None,
+        new_channel_id=event.new_channel_id,
+        revoked_bots=tuple(event.tokens.bot or ()),
+    )

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, ValidationError
 
-from bot.errors import NotUnderstood
+from bot.errors import NotUnderstood, OtherWorkspace
 from bot.slack.meeting_ids import OneMeeting, read_meeting_id
 from bot.slack.messages import CardState
 
@@ -29,6 +29,17 @@ class Request:
     """The message whose button was pressed."""
     on_private_card: bool = False
     """Whether that message is seen by this person alone."""
+    user_team_id: str = ""
+    """The person's workspace, where Slack says it; of a command, `team_id` is."""
+    user_enterprise_id: str = ""
+    """The person's organisation, where Slack says it."""
+    is_guest: bool = False
+    """Whether the person belongs to another workspace, which shares the channel."""
+
+    def refuse_guests(self) -> None:
+        """Raise OtherWorkspace where the person is a guest: what they ask for would change something here."""
+        if self.is_guest:
+            raise OtherWorkspace
 
     @property
     def meeting_id(self) -> UUID | None:
@@ -45,6 +56,7 @@ SlackId = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,32}$")]
 
 class _Command(BaseModel):
     team_id: Annotated[str, Field(pattern=r"^[A-Z0-9]{0,32}$")] = ""
+    enterprise_id: str = ""
     user_id: SlackId
     channel_id: SlackId
     response_url: str
@@ -53,6 +65,11 @@ class _Command(BaseModel):
 
 class _Id(BaseModel):
     id: SlackId
+
+
+class _User(_Id):
+    team_id: str | None = None
+    enterprise_id: str | None = None
 
 
 class _Container(BaseModel):
@@ -72,7 +89,7 @@ class _Action(BaseModel):
 
 class _BlockActions(BaseModel):
     team: _Id | None = None
-    user: _Id
+    user: _User
     channel: _Id
     container: _Container = Field(default_factory=_Container)
     response_url: str
@@ -97,6 +114,7 @@ def _command(body: dict[str, Any]) -> Request:
         channel_id=command.channel_id,
         response_url=command.response_url,
         text=command.text,
+        user_enterprise_id=command.enterprise_id,
     )
 
 
@@ -111,4 +129,6 @@ def _click(body: _BlockActions) -> Request:
         card=CardState.read(action.value or action.selected_option.value),
         message_ts=body.container.message_ts,
         on_private_card=body.container.is_ephemeral,
+        user_team_id=body.user.team_id or "",
+        user_enterprise_id=body.user.enterprise_id or "",
     )

@@ -3,6 +3,7 @@ of which there is nobody to tell."""
 
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -41,7 +42,8 @@ def listener(services: Services, handler: Handler) -> Listener:
             log.exception("broken")
             services.work.failed()
             return
-        await _serve(services, request, handler)
+        home = services.home()
+        await _serve(services, request if home is None else home.placed(request), handler)
 
     return listen
 
@@ -81,6 +83,12 @@ def event_listener(services: Services, handler: EventHandler) -> EventListener:
             log.exception("broken")
             services.work.failed()
             return
+        home = services.home()
+        if home is not None:
+            if not home.has(event):
+                log.info("event_left_alone", kind=event.kind)
+                return
+            event = replace(event, team_id=home.team_id)
         await _take_notice(services, event, handler)
 
     return listen

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from bot.following.following import Following
 from bot.realtimekit.lookup import Lookup
+from bot.slack.home import Home
 from bot.slack.replies import Replies
 from bot.slack.work import Work
 from bot.wording import Wording
@@ -19,6 +20,8 @@ class Services:
     replies: Replies
     work: Work
     following: Following
+    home: Callable[[], Home | None]
+    """Where the bot is installed, as far as Slack has told of it."""
     permalink: Callable[[str, str], str | None]
     """Where the message with this ts in this channel opens, if that is known."""
     wording: Callable[[], Wording] = Wording

@@ -13,6 +13,7 @@ from bot.store.follows import Follows
 from bot.store.forgetting import Forgetting
 from bot.store.housekeeping import Housekeeping
 from bot.store.meetings import CHECK_SPACING_SECONDS
+from bot.store.moving import Moving
 from bot.store.pausing import Pauses
 from bot.store.sweeping import Sweeping
 from bot.store.tracking import Tracking
@@ -34,6 +35,7 @@ class Store:
         self.announcing = Announcing(db)
         self.pauses = Pauses(db)
         self.forgetting = Forgetting(db)
+        self.moving = Moving(db)
         self.sweeping = Sweeping(db)
         self.duties = Duties(db)
         self.budget = Budget(db)

@@ -2,12 +2,23 @@
 
 from slack_bolt.async_app import AsyncApp
 
-from bot.slack.listeners import ask, follow, follow_menu, invited, post_here, refresh, unheard, uninstalled, watch
+from bot.slack.listeners import (
+    ask,
+    follow,
+    follow_menu,
+    invited,
+    post_here,
+    refresh,
+    renamed,
+    unheard,
+    uninstalled,
+    watch,
+)
 from bot.slack.services import Services
 
 
 def register(app: AsyncApp, services: Services) -> None:
     """Let the app hear everything that people do."""
-    for listener in (ask, refresh, post_here, watch, follow, follow_menu, invited, uninstalled):
+    for listener in (ask, refresh, post_here, watch, follow, follow_menu, invited, renamed, uninstalled):
         listener.register(app, services)
     unheard.register(app)

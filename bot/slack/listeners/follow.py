@@ -27,6 +27,7 @@ async def follow_here(services: Services, request: Request) -> None:
 
 async def follow(services: Services, request: Request, meeting_id: UUID, volume: Volume | None = None) -> None:
     """Follow it in this channel; the card that all can read now takes the place of a private answer."""
+    request.refuse_guests()
     beginning = await services.following.follow(
         request.team_id, request.channel_id, request.user_id, meeting_id, volume
     )

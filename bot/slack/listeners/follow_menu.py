@@ -39,5 +39,6 @@ async def _refresh(services: Services, request: Request, meeting_id: UUID) -> No
 
 
 async def _set_volume(services: Services, request: Request, meeting_id: UUID, volume: Volume) -> None:
+    request.refuse_guests()
     follow = await services.following.set_volume(request.team_id, request.channel_id, meeting_id, volume)
     await services.replies.answer(request, follow_words.as_loud(follow))

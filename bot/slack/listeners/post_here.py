@@ -22,6 +22,7 @@ async def post_here(services: Services, request: Request) -> None:
     """Post a public card in their name, and take the private answer away: all can read it now."""
     if request.meeting_id is None:
         raise NotUnderstood
+    request.refuse_guests()
     card = cards.card(await services.look_up(request.meeting_id), posted_by=request.user_id)
     await services.replies.post(request.channel_id, card, client_msg_id=_id_of_post(request))
     await services.replies.remove_original(request)

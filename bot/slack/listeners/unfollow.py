@@ -15,6 +15,7 @@ log = structlog.get_logger(__name__)
 
 async def unfollow(services: Services, request: Request, meeting_id: UUID) -> None:
     """End the follow, tell them, and have the card say so as well."""
+    request.refuse_guests()
     listed = await services.following.unfollow(request.team_id, request.channel_id, meeting_id)
     await services.replies.answer(request, follow_words.unfollowed(listed))
     if listed.ts is not None:

@@ -12,9 +12,16 @@ log = structlog.get_logger(__name__)
 
 def register(app: AsyncApp, services: Services) -> None:
     """Hear of it."""
-    on_event(app, services, "app_uninstalled", forget)
+    for kind in ("app_uninstalled", "tokens_revoked"):
+        on_event(app, services, kind, forget)
 
 
 async def forget(services: Services, event: Event) -> None:
-    """Forget what the workspace follows."""
-    log.info("forgotten", follows=await services.following.forget(event.team_id))
+    """Forget what the workspace follows, if it is this installation that has ended."""
+    home = services.home()
+    if home is not None and not home.is_ended_by(event):
+        return
+    forgotten = await services.following.forget(event.team_id)
+    # Slack says it twice: of the app, and of its token.
+    if forgotten:
+        log.info("forgotten", follows=forgotten)

@@ -1,0 +1,77 @@
+"""Follows whose channel has another ID from now on, or that were stored under another team."""
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.store.cards import wake_unfinished
+from bot.store.database import Database
+from bot.store.meetings import lock, rest
+from bot.store.tables import FollowState, cards, follows
+
+_AT_ONCE = 100
+
+
+class Moving:
+    """What becomes of follows when Slack calls their place by another name."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def move_channel(self, team_id: str, old_id: str, new_id: str) -> int:
+        """Move a channel's follows to its new ID; return how many. What is followed there already stays as it is."""
+        if old_id == new_id:
+            return 0
+        theirs = sa.and_(follows.c.team_id == team_id, follows.c.channel_id == old_id)
+        return await self._move_all(theirs, {"channel_id": new_id})
+
+    async def adopt(self, team_id: str) -> int:
+        """Move all follows to this team, the only one that the bot is installed in; return how many."""
+        return await self._move_all(follows.c.team_id != team_id, {"team_id": team_id})
+
+    async def _move_all(self, which: sa.ColumnElement[bool], place: dict[str, str]) -> int:
+        moved = 0
+        while some := await self._move_some(which, place):
+            moved += some
+        return moved
+
+    async def _move_some(self, which: sa.ColumnElement[bool], place: dict[str, str]) -> int:
+        async with self._db.writing() as connection:
+            some = sa.select(follows).where(which).order_by(follows.c.id).limit(_AT_ONCE)
+            rows = (await connection.execute(some)).mappings().all()
+            meeting_ids = {row["meeting_id"] for row in rows}
+            await lock(connection, meeting_ids)
+            # Once more, since what was seen before the lock may have changed.
+            still = sa.select(follows).where(which, follows.c.id.in_([row["id"] for row in rows]))
+            moved: list[UUID] = []
+            for row in (await connection.execute(still)).mappings():
+                if await _makes_room(connection, dict(row) | place):
+                    await connection.execute(sa.update(follows).where(follows.c.id == row["id"]).values(place))
+                    moved += [row["id"]] if row["state"] == FollowState.ACTIVE else []
+                else:
+                    await connection.execute(sa.delete(follows).where(follows.c.id == row["id"]))
+            now = self._db.now()
+            # Whoever works at a card may find that there is no such channel: without the lease that pauses nothing.
+            held = sa.update(cards).where(cards.c.follow_id.in_(moved), cards.c.lease.is_not(None))
+            await connection.execute(held.values(lease=None, due_at=now))
+            await wake_unfinished(connection, now, moved)
+            await rest(connection, meeting_ids)
+            return len(rows)
+
+
+async def _makes_room(connection: AsyncConnection, follow: dict[str, Any]) -> bool:
+    """Return whether the follow can go to its place: one that is over, or was paused, gives way to one that is not."""
+    there = sa.select(follows).where(
+        follows.c.team_id == follow["team_id"],
+        follows.c.channel_id == follow["channel_id"],
+        follows.c.meeting_id == follow["meeting_id"],
+        follows.c.id != follow["id"],
+    )
+    found = (await connection.execute(there)).mappings().all()
+    rank = {FollowState.ACTIVE: 2, FollowState.PAUSED: 1}
+    if any(rank.get(row["state"], 0) >= rank.get(follow["state"], 0) for row in found):
+        return False
+    await connection.execute(sa.delete(follows).where(follows.c.id.in_([row["id"] for row in found])))
+    return True

@@ -1,0 +1,64 @@
+"""Follows whose channel has another ID, or that were stored under another team."""
+
+import pytest
+
+from bot.store.store import Store
+from bot.store.tables import Volume
+from tests.store.acting import ANN, CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Channel, Episode, follow, see
+
+
+async def test_a_channel_moves_with_its_cards(store: Store) -> None:
+    """What is followed there goes on under the new ID, in the same thread."""
+    await follow(store)
+    await follow(store, "C9")
+    await Channel().work(store)
+
+    assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 1
+
+    assert await store.follows.in_channel(TEAM, CHANNEL) == []
+    (listed,) = await store.follows.in_channel(TEAM, "C2")
+    assert listed.ts is not None
+    await see(store, Episode(phase="live"))
+    due = await store.announcing.claim("announcer", 10, LEASE)
+    assert sorted(card.follow.channel_id for card in due) == ["C2", "C9"]
+
+
+async def test_an_id_that_has_follows_already(store: Store) -> None:
+    """One follow of each meeting is left there: what people have set up under the new ID stays."""
+    await follow(store)
+    await follow(store, meeting=OTHER_MEETING)
+    await follow(store, "C2", volume=Volume.LOUD)
+
+    assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 2
+
+    listed = await store.follows.in_channel(TEAM, "C2")
+    assert {each.follow.meeting_id: each.follow.volume for each in listed} == {
+        MEETING: Volume.LOUD,
+        OTHER_MEETING: Volume.NORMAL,
+    }
+    assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 0
+
+
+async def test_moved_while_a_card_is_on_its_way(store: Store) -> None:
+    """That Slack does not know the old ID any longer pauses nothing."""
+    await follow(store)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+
+    await store.moving.move_channel(TEAM, CHANNEL, "C2")
+
+    assert await store.pauses.pause(card, "channel_not_found") is None
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert card.follow.channel_id == "C2"
+
+
+@pytest.mark.parametrize("team", ["T0OTHER", ""])
+async def test_follows_of_another_team_are_adopted(store: Store, team: str) -> None:
+    """They stay reachable, with what they had."""
+    await store.follows.follow(team, CHANNEL, MEETING, user_id=ANN, volume=Volume.QUIET, episode=Episode())
+    await follow(store, "C2")
+
+    assert await store.moving.adopt(TEAM) == 1
+
+    (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
+    assert listed.follow.volume is Volume.QUIET
+    assert await store.moving.adopt(TEAM) == 0
