@@ -193,7 +193,10 @@ async def test_hostile_names(connected: World) -> None:
 # What Cloudflare says has one in it, and what Slack is asked carries one.
 STREAM_KEY = "hostile-stream-key"
 BOT_TOKEN = "xoxb-hostile"
-UNDELIVERED = r"(Refused|MessageGone|Deleted|Later)\("
+UNDELIVERED = (
+    r"(Refused|MessageGone|Deleted|Later|Paced|SlackRateLimited|Unconfirmed|NotSent|Unrecognized|TokenRefused|"
+    r"PermissionRefused)\("
+)
 
 
 def cloudflare_s(generator: Generator, meeting_id: str) -> bytes:
