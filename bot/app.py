@@ -117,9 +117,10 @@ async def running(
         def wording() -> Wording:
             return Wording(settings.slack_command, identity.name or DEFAULT.bot)
 
+        delivery = Delivery(client, Pacing(wall), wall, metrics)
         engine = Engine(
             store,
-            Delivery(client, Pacing(wall), wall, metrics),
+            delivery,
             look_up=lambda meeting_id: look_up(kit, meeting_id, lambda: utc(wall)),
             lists=kit,
             allowance=allowance,
@@ -140,6 +141,7 @@ async def running(
             home=lambda: home_of(identity.authorization),
             permalink=identity.permalink,
             wording=wording,
+            failing=delivery.failing,
             access_problem=lambda: client.access.problem,
         )
         app = create_app(services, identity, session)

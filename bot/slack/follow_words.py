@@ -8,6 +8,7 @@ from bot.following.following import Beginning, Begun
 from bot.following.state import Phase
 from bot.slack import cards
 from bot.slack.blocks import bold, section
+from bot.slack.failures import Failure
 from bot.slack.messages import Message
 from bot.slack.mrkdwn import escaped, link, moment, plain_moment
 from bot.store.follows import Listed
@@ -75,8 +76,13 @@ def usage(wording: Wording = DEFAULT) -> Message:
     return Message(wording.fill(HELP_TEXT), tuple(section(wording.fill(paragraph)) for paragraph in HELP))
 
 
-def begun(beginning: Beginning, permalink: Permalink, wording: Wording = DEFAULT) -> Message:
-    """Say what came of a request to follow."""
+def begun(
+    beginning: Beginning, permalink: Permalink, wording: Wording = DEFAULT, access_problem: str | None = None
+) -> Message:
+    """Say what came of a request to follow; `access_problem` is Slack's code while it refuses the bot's access."""
+    if beginning.begun is Begun.SOON and access_problem:
+        name = _named(beginning.name, beginning.follow.meeting_id)
+        return cards.note(f"Following {name} here, but its card can't be posted yet.\n{_no_access(access_problem)}")
     return _with_card(_begun(beginning, wording), beginning.follow, beginning.ts, permalink)
 
 
@@ -108,11 +114,16 @@ def as_loud(follow: Follow) -> Message:
 
 
 def listing(
-    listed: list[Listed], permalink: Permalink, wording: Wording = DEFAULT, access_problem: str | None = None
+    listed: list[Listed],
+    permalink: Permalink,
+    wording: Wording = DEFAULT,
+    access_problem: str | None = None,
+    failing: Failure | None = None,
 ) -> list[Message]:
     """What a channel follows, in as many messages as that takes; at least one.
 
-    `access_problem` is Slack's code while it refuses the bot's access.
+    `access_problem` is Slack's code while it refuses the bot's access; `failing` is what it has answered in this
+    channel for some minutes.
     """
     if not listed:
         return [cards.note(wording.fill(_NOTHING_FOLLOWED))]
@@ -120,6 +131,12 @@ def listing(
     heading = f"This channel follows {len(listed)} meeting{'s' if len(listed) > 1 else ''}."
     if access_problem:
         heading = f"{heading}\n{_no_access(access_problem)}"
+    elif failing:
+        code = escaped(failing.code, REASON_LIMIT)
+        heading = (
+            f"{heading}\n:warning: Slack hasn't accepted my updates here ({code}). {moment(failing.since, 'Since')}. "
+            "I keep trying."
+        )
     return [_part(heading if part is parts[0] else "", part, permalink, wording) for part in parts]
 
 

@@ -111,3 +111,12 @@ async def test_the_list_of_follows_says_that_slack_refuses_the_token(connected: 
     listed = await connected.ask("following", channel=EVENTS)
 
     assert "Slack refuses this bot's access (token_revoked)" in listed.text
+
+
+async def test_who_follows_while_slack_refuses_the_token_is_told_so(connected: World) -> None:
+    """Not that the card only comes a little later."""
+    connected.slack.refuse_next("chat.postMessage", "token_revoked")
+
+    answer = await connected.ask(f"follow {seeds.LIVE}", channel=EVENTS)
+
+    assert "Slack refuses this bot's access (token_revoked)" in answer.text

@@ -31,5 +31,5 @@ async def follow(services: Services, request: Request, meeting_id: UUID, volume:
     beginning = await services.following.follow(
         request.team_id, request.channel_id, request.user_id, meeting_id, volume
     )
-    message = follow_words.begun(beginning, services.permalink, services.wording())
+    message = follow_words.begun(beginning, services.permalink, services.wording(), services.access_problem())
     await services.replies.answer(request, message, replace=request.on_private_card)

@@ -8,6 +8,6 @@ from bot.slack.services import Services
 async def followed(services: Services, request: Request) -> None:
     """List it, with how each follow is doing."""
     listed = await services.following.in_channel(request.team_id, request.channel_id)
-    access_problem = services.access_problem()
-    for message in follow_words.listing(listed, services.permalink, services.wording(), access_problem):
+    access_problem, failing = services.access_problem(), services.failing(request.channel_id)
+    for message in follow_words.listing(listed, services.permalink, services.wording(), access_problem, failing):
         await services.replies.answer(request, message)
