@@ -20,6 +20,7 @@
     ├── StoreUnreachable       the database did not do what it was asked
     ├── FollowError            what a channel follows stays as it is:
     │   ├── NotFollowed        it does not follow this meeting
+    │   ├── OtherWorkspace     the person belongs to another workspace
     │   ├── NotInDirectMessages  only channels follow
     │   └── TooManyFollows     it follows as many as it can
     ├── NotUnderstood          a click or a command came without what it needs
@@ -215,6 +216,7 @@ class NotFollowed(FollowError):
 class OtherWorkspace(FollowError):
     """A person of another workspace, which shares the channel, wants to change something."""
 
+    code = "other_workspace"
     user_message = (
         "Only people in the workspace that installed me can do that, so nothing changed. Ask one of them to do it here."
     )
