@@ -47,7 +47,8 @@ from bot.store.opening import open_store
 from bot.web import Webhooks, create_web
 from bot.wording import DEFAULT, Wording
 
-DRAIN_SECONDS = 15.0
+DRAIN_SECONDS = 45.0
+"""Longer than Slack may take to post: what it was asked for at the last moment is noted, and not posted again."""
 _MANY = 65_536
 _ADOPTION_SECONDS = 5.0
 
@@ -95,7 +96,7 @@ async def running(
 ) -> AsyncIterator[str]:
     """Run the bot until the block ends, yielding its base URL; `sock` is where it listens, else HOST and PORT.
 
-    At the end it takes no new work, finishes what runs within 15 seconds, and closes its connections. `clock` takes the
+    At the end it takes no new work, finishes what runs within 45 seconds, and closes its connections. `clock` takes the
     place of this machine's and the database's. Raises ConfigurationError when the address cannot be bound, the database
     cannot be used, or Slack refuses a token.
     """
@@ -103,7 +104,11 @@ async def running(
     sock = sock or _listen(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(sock.close)
-        store = await open_store(settings.database_url.get_secret_value(), clock=clock.now if clock else None)
+        store = await open_store(
+            settings.database_url.get_secret_value(),
+            clock=clock.now if clock else None,
+            monotonic=clock.monotonic if clock else None,
+        )
         stack.push_async_callback(store.close)
         session = await stack.enter_async_context(open_session(settings.proxy, settings.tls))
         fresh = await stack.enter_async_context(open_fresh_session(settings.proxy, settings.tls))
@@ -158,6 +163,7 @@ async def running(
         web = create_web(metrics, checks, slack, webhooks)
         url = await stack.enter_async_context(serving(web, sock))
         await _introduce(identity, engine.following, stack)
+        stack.callback(engine.stop)
         if socket_mode is not None:
             await socket_mode.start()
         _log_start(settings, identity, url)

@@ -92,6 +92,10 @@ class Engine:
             store, look_up, self._announcer.deliver, self._announcer.wake, self._tracker.wake, owner
         )
 
+    def stop(self) -> None:
+        """Begin to announce nothing more; what is begun goes on until `running` ends."""
+        self._announcer.stop()
+
     def _notice(self) -> None:
         """A follow was set aside: its creator is told now, not at the housekeeper's next turn."""
         self._housekeeper.wake()

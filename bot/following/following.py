@@ -12,7 +12,7 @@ from bot.following.episode import baseline, observation_of
 from bot.realtimekit.lookup import Lookup
 from bot.slack.replies import refusal
 from bot.store.announcing import DueCard
-from bot.store.follows import Listed
+from bot.store.follows import Followed, Listed
 from bot.store.store import Store
 from bot.store.tables import FollowState, Volume
 from bot.store.values import Follow
@@ -91,7 +91,7 @@ class Following:
         )
         self.wake_tracker()
         if followed.card is not None:
-            begun = await self._post(followed.card)
+            begun = await self._post(followed, followed.card)
             return Beginning(begun, followed.follow, lookup.name, None)
         follow = await self._as_loud(followed.follow, volume)
         changed = follow.volume is not followed.follow.volume
@@ -99,11 +99,13 @@ class Following:
         paused = before is not None and before.follow.state is FollowState.PAUSED
         return Beginning(Begun.AGAIN if paused else Begun.BEFORE, follow, lookup.name, followed.ts, changed)
 
-    async def unfollow(self, team_id: str, channel_id: str, meeting_id: UUID) -> Listed:
-        """Forget the follow; what it was. Raises NotFollowed."""
+    async def unfollow(self, team_id: str, channel_id: str, user_id: str, meeting_id: UUID) -> Listed:
+        """End the follow, which its cards then show; what it was. Raises NotFollowed."""
         listed = await self._listed(team_id, channel_id, meeting_id)
-        if listed is None or await self.store.follows.unfollow(team_id, channel_id, meeting_id) is None:
+        ended = await self.store.follows.unfollow(team_id, channel_id, meeting_id, user_id=user_id)
+        if listed is None or ended is None:
             raise NotFollowed
+        self.wake_announcer()
         return listed
 
     async def in_channel(self, team_id: str, channel_id: str) -> list[Listed]:
@@ -160,12 +162,11 @@ class Following:
         listed = await self.in_channel(team_id, channel_id)
         return next((each for each in listed if each.follow.meeting_id == meeting_id), None)
 
-    async def _post(self, card: DueCard) -> Begun:
+    async def _post(self, followed: Followed, card: DueCard) -> Begun:
         delivered = await self.deliver(card, pause=False)
         if delivered.refused is not None:
-            follow = card.follow
-            await self.store.follows.unfollow(follow.team_id, follow.channel_id, follow.meeting_id)
-            raise refusal(delivered.refused, follow.channel_id)
+            await self.store.follows.retract(followed)
+            raise refusal(delivered.refused, card.follow.channel_id)
         if delivered.done:
             return Begun.NOW
         self.wake_announcer()

@@ -27,6 +27,10 @@ class Clock:
         """Epoch seconds in sandbox time."""
         return self._anchor + (self._monotonic() - self._since) * self._speed
 
+    def monotonic(self) -> float:
+        """The same, since it never jumps back."""
+        return self.now()
+
     @property
     def speed(self) -> float:
         """Sandbox seconds per real second. Setting it changes the pace from now on, never the time."""

@@ -10,6 +10,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+from bot.clock import WallClock, within
 from bot.metrics import Metrics
 from bot.slack.access import Access
 from bot.slack.errors import (
@@ -26,6 +27,7 @@ from bot.slack.errors import (
 from bot.slack.messages import Message
 
 SECONDS = 10
+_CONNECT_SECONDS = 3
 FRESH_SECONDS = 30
 """What must not happen twice is waited for longer."""
 KEEPALIVE_SECONDS = 15
@@ -51,7 +53,7 @@ def open_session(proxy: str | None = None, tls: ssl.SSLContext | None = None) ->
     """Open the HTTP session whose connections to Slack are kept and used again."""
     return aiohttp.ClientSession(
         proxy=proxy,
-        timeout=aiohttp.ClientTimeout(total=SECONDS, connect=3),
+        timeout=aiohttp.ClientTimeout(total=SECONDS, connect=_CONNECT_SECONDS),
         connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=KEEPALIVE_SECONDS, ssl=tls or True),
     )
 
@@ -60,7 +62,7 @@ def open_fresh_session(proxy: str | None = None, tls: ssl.SSLContext | None = No
     """Open the HTTP session that makes a new connection for each call, so that none of them is dead already."""
     return aiohttp.ClientSession(
         proxy=proxy,
-        timeout=aiohttp.ClientTimeout(total=FRESH_SECONDS, connect=3),
+        timeout=aiohttp.ClientTimeout(total=FRESH_SECONDS, connect=_CONNECT_SECONDS),
         connector=aiohttp.TCPConnector(limit=100, force_close=True, ssl=tls or True),
     )
 
@@ -88,7 +90,7 @@ class SlackClient(AsyncWebClient):
         self.proxy = None
         self.access = access or Access()
         self.fresh_session = fresh or session
-        self._fresh = AsyncWebClient(
+        self._fresh = _Fresh(
             token=token, base_url=base_url, session=self.fresh_session, timeout=SECONDS, retry_handlers=[]
         )
         self._fresh.proxy = None
@@ -154,13 +156,23 @@ class SlackClient(AsyncWebClient):
 
     async def _sent(self, api_method: str, **kwargs: Any) -> AsyncSlackResponse:
         if api_method in _ONCE_ONLY:
-            return await self._fresh.api_call(api_method, **kwargs)
+            seconds = self.fresh_session.timeout.total or FRESH_SECONDS
+            return await within(WallClock(), seconds, self._fresh.api_call(api_method, **kwargs))
         try:
             return await super().api_call(api_method, **kwargs)
         except CONNECTION_LOST as error:
             if isinstance(error, NOT_CONNECTED):
                 raise
-        return await self._fresh.api_call(api_method, **kwargs)
+        return await within(WallClock(), SECONDS, self._fresh.api_call(api_method, **kwargs))
+
+
+class _Fresh(AsyncWebClient):
+    """Makes calls whose time is watched outside: a process that was stopped meanwhile still reads an answer that is
+    there, where aiohttp's own limit would throw it away."""
+
+    async def _request(self, *, http_verb: Any, api_url: Any, req_args: Any) -> dict[str, Any]:
+        watched = {**req_args, "timeout": aiohttp.ClientTimeout(connect=_CONNECT_SECONDS)}
+        return await super()._request(http_verb=http_verb, api_url=api_url, req_args=watched)
 
 
 def lost(error: Exception) -> Undelivered:

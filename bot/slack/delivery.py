@@ -1,13 +1,14 @@
 """Get what the bot says of its own accord to Slack, and say what came of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
+from slack_sdk.errors import SlackApiError
 
-from bot.clock import Clock
+from bot.clock import Clock, within
 from bot.metrics import Metrics
-from bot.slack.client import SlackClient
+from bot.slack.client import TRANSPORT_ERRORS, SlackClient, lost
 from bot.slack.errors import (
     Deleted,
     Later,
@@ -18,6 +19,7 @@ from bot.slack.errors import (
     TokenRefused,
     Unconfirmed,
     Undelivered,
+    undelivered,
 )
 from bot.slack.failures import Failure, Failures
 from bot.slack.messages import Message
@@ -31,6 +33,10 @@ TOKEN_RECHECK_SECONDS = 60.0
 """While Slack refuses the token nothing is sent; after so long it is looked at whether it accepts it again."""
 
 log = structlog.get_logger(__name__)
+
+
+def _unlimited() -> float:
+    return float("inf")
 
 
 class Delivery:
@@ -50,10 +56,12 @@ class Delivery:
         client_msg_id: str,
         thread_ts: str | None = None,
         broadcast: bool = False,
+        time_left: Callable[[], float] = _unlimited,
     ) -> str:
         """Post a message, or a reply in a thread, that `broadcast` shows in the channel too; its ts.
 
-        Raises Refused, MessageGone, Deleted or Later.
+        `time_left` is asked right before Slack is called, and may raise what ends the work: how many seconds the call
+        may take. Raises Refused, MessageGone, Deleted or Later.
         """
         what = "post" if thread_ts is None else "reply"
         await self._turn(what, lambda: self._pacing.post(channel))
@@ -65,13 +73,44 @@ class Delivery:
         }
         if thread_ts is not None:
             arguments |= {"thread_ts": thread_ts, "reply_broadcast": broadcast}
-        return await self._write(what, "chat.postMessage", message, arguments)
+        seconds = time_left()
+        return await self._in_time(what, seconds, self._write(what, "chat.postMessage", message, arguments))
 
-    async def edit(self, channel: str, ts: str, message: Message, patience: float = PATIENCE_SECONDS) -> None:
+    async def edit(
+        self,
+        channel: str,
+        ts: str,
+        message: Message,
+        patience: float = PATIENCE_SECONDS,
+        time_left: Callable[[], float] = _unlimited,
+    ) -> None:
         """Let a message show this instead; a turn that comes within `patience` seconds is waited for. Raises as `post`
         does."""
         await self._turn("edit", lambda: self._pacing.edit(channel), patience)
-        await self._write("edit", "chat.update", message, {"channel": channel, "ts": ts})
+        seconds, arguments = time_left(), {"channel": channel, "ts": ts}
+        await self._in_time("edit", seconds, self._write("edit", "chat.update", message, arguments))
+
+    async def delete(self, channel: str, ts: str) -> None:
+        """Delete a message of ours. Raises Undelivered."""
+        try:
+            await self._client.chat_delete(channel=channel, ts=ts)
+        except SlackApiError as error:
+            raise undelivered(error) from None
+        except TRANSPORT_ERRORS as error:
+            raise lost(error) from None
+
+    def edits_ready(self) -> int:
+        """Return how many edits may be made at once."""
+        return self._pacing.edits_ready()
+
+    async def _in_time(self, what: str, seconds: float, call: Coroutine[Any, Any, str]) -> str:
+        if seconds == float("inf"):
+            return await call
+        try:
+            return await within(self._clock, seconds, call)
+        except TimeoutError:
+            self._count(what, "unconfirmed")
+            raise Unconfirmed("out_of_time") from None
 
     async def _turn(self, what: str, take: Callable[[], float], patience: float = PATIENCE_SECONDS) -> None:
         if code := self._client.access.refused_token:

@@ -35,6 +35,7 @@ UNSEEN_FOR = timedelta(minutes=10)
 FOUND_LATE = timedelta(minutes=2)
 """A start found later than this is announced with its time."""
 
+_OVER = (FollowState.EXPIRED, FollowState.UNFOLLOWED)
 _VOLUMES = {
     Volume.QUIET: "Quiet: card only",
     Volume.NORMAL: "Updates in thread",
@@ -76,7 +77,7 @@ def follow_card(follow: Follow, episode: Episode) -> Message:
     shown = shown_link(playback)
     headline = f"{bold(name)}\n{words.emoji} *{words.title}*{words.more}"
     blocks = [
-        section(headline, _menu(follow) if follow.state is not FollowState.EXPIRED else None),
+        section(headline, None if follow.state in _OVER else _menu(follow)),
         *(section(note) for note in notes),
         *([playback_link(shown)] if shown else []),
         *([actions(watch_button(playback, _state(follow)))] if playback else []),
@@ -114,14 +115,14 @@ def expired_reply(follow: Follow, name: str | None = None, wording: Wording = DE
     )
 
 
-def unfollowed_card(follow: Follow, name: str | None = None) -> Message:
+def unfollowed_card(follow: Follow, name: str | None = None, *, can_follow_again: bool = True) -> Message:
     """What becomes of the card of a follow that somebody has ended: nothing on it can grow old."""
     name = _name(name)
     return Message(
         f"{name} is no longer followed here.",
         (
             section(f"{bold(name)}\n:no_bell: *No longer followed here*"),
-            actions(button("Follow again", FOLLOW_AGAIN, _state(follow))),
+            *([actions(button("Follow again", FOLLOW_AGAIN, _state(follow)))] if can_follow_again else []),
             context([meeting(follow.meeting_id)]),
         ),
     )
@@ -247,7 +248,7 @@ def _stale(episode: Episode, when: When) -> list[str]:
 def _footer(follow: Follow, episode: Episode) -> list[str]:
     checked = [f"Checked {moment(episode.checked_at)}"] if episode.checked_at else []
     stale = [f":warning: {note}" for note in _stale(episode, moment)]
-    volume = "No longer followed here" if follow.state is FollowState.EXPIRED else _VOLUMES[follow.volume]
+    volume = "No longer followed here" if follow.state in _OVER else _VOLUMES[follow.volume]
     return [*(stale or checked), volume, meeting(follow.meeting_id)]
 
 

@@ -52,6 +52,13 @@ class _Turns:
         wait = max(self.next_at - now - interval * (self.rate.burst - 1), self.held_at + self.held_for - now)
         return wait if wait > _RESOLUTION else 0.0
 
+    def ready(self, now: float) -> int:
+        """Return how many turns may be taken at once."""
+        if self.wait(now) > 0:
+            return 0
+        interval = 1 / self.rate.per_second
+        return min(self.rate.burst, 1 + int((now - self.next_at) / interval + self.rate.burst - 1 + _RESOLUTION))
+
     def take(self, now: float) -> None:
         interval = 1 / self.rate.per_second
         self.next_at = max(now, self.next_at) + interval
@@ -89,6 +96,10 @@ class Pacing:
         if wait == 0:
             self._edits.take(now)
         return wait
+
+    def edits_ready(self) -> int:
+        """Return how many edits may be made at once."""
+        return self._edits.ready(self._clock.now())
 
     def post_refused(self, channel: str, seconds: float) -> None:
         """Slack has asked to wait: in this channel, or everywhere where the channel had been silent before."""

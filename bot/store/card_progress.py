@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.cards import unfinished
+from bot.store.cards import has_news, unfinished
 from bot.store.database import Database, is_sqlite
 from bot.store.leases import LONGEST_WAIT
 from bot.store.tables import announcements, cards
@@ -32,8 +32,17 @@ class Progress:
     seq: int | None = None
     """What was told in its thread."""
     sent_ts: str | None = None
+    unconfirmed: bool = False
+    """An edit got no answer."""
+    settled: float | None = None
+    """The `unconfirmed_until` that this step has outlived, unless it was set anew meanwhile."""
     finished: bool = False
     """It is given back: due at once if anything is left to do, and else at rest."""
+
+    @property
+    def has_result(self) -> bool:
+        """Whether Slack has done something."""
+        return self.version is not None or self.seq is not None
 
     @property
     def key(self) -> tuple[UUID, int, str]:
@@ -47,8 +56,9 @@ class CardProgress:
     Each of them is fenced for itself: False where its lease was lost.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, late_seconds: float) -> None:
         self._db = db
+        self._late_seconds = late_seconds
         self._waiting: list[tuple[Progress, asyncio.Future[bool]]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -87,7 +97,8 @@ class CardProgress:
         async with self._db.writing() as connection:
             # Who holds some rows must not wait for others, or two could wait for each other for ever.
             held = await _held(connection, batch, skip_locked=len(batch) > 1)
-            await _apply(connection, self._db.now(), [progress for progress in batch if progress.key in held])
+            steps = [progress for progress in batch if progress.key in held]
+            await _apply(connection, self._db.now(), self._late_seconds, steps)
         certain = len(batch) == 1 or is_sqlite(self._db.engine.url)
         return [progress.key in held or (False if certain else None) for progress in batch]
 
@@ -112,17 +123,19 @@ async def _held(connection: AsyncConnection, batch: Sequence[Progress], *, skip_
     return {tuple(row) for row in await connection.execute(query)}
 
 
-async def _apply(connection: AsyncConnection, now: sa.ColumnElement[float], batch: Sequence[Progress]) -> None:
-    got_on = [progress for progress in batch if progress.version is not None or progress.seq is not None]
+async def _apply(
+    connection: AsyncConnection, now: sa.ColumnElement[float], late_seconds: float, batch: Sequence[Progress]
+) -> None:
+    got_on = [progress for progress in batch if progress.has_result]
     if got_on:
-        await connection.execute(_progressed(now), [_values(progress) for progress in got_on])
+        await connection.execute(_progressed(now, late_seconds), [_values(progress) for progress in got_on])
     if told := [progress for progress in batch if progress.seq is not None]:
         await connection.execute(_told(now), [_values(progress) for progress in told])
     if finished := [(progress.follow_id, progress.episode) for progress in batch if progress.finished]:
         # A statement of its own, which begins after whoever recorded something new has let go of the row, and sees it.
-        due_at = sa.case((unfinished(), now), else_=sa.null())
+        due_at = sa.case((unfinished(), now), else_=cards.c.unconfirmed_until)
         these = sa.update(cards).where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(finished))
-        await connection.execute(these.values(lease=None, due_at=due_at))
+        await connection.execute(these.values(lease=None, due_at=due_at, has_news=has_news()))
 
 
 def _values(progress: Progress) -> dict[str, Any]:
@@ -132,12 +145,14 @@ def _values(progress: Progress) -> dict[str, Any]:
         "posted_ts": progress.ts,
         "version": progress.version,
         "lease_seconds": min(progress.lease_seconds, LONGEST_WAIT),
+        "is_unconfirmed": progress.unconfirmed,
+        "settled": progress.settled,
         "told_seq": progress.seq,
         "told_ts": progress.sent_ts,
     }
 
 
-def _progressed(now: sa.ColumnElement[float]) -> sa.Update:
+def _progressed(now: sa.ColumnElement[float], late_seconds: float) -> sa.Update:
     version = sa.bindparam("version", type_=sa.Integer)
     this = sa.and_(
         cards.c.follow_id == sa.bindparam("of_follow", type_=sa.Uuid),
@@ -150,6 +165,11 @@ def _progressed(now: sa.ColumnElement[float]) -> sa.Update:
             ts=sa.func.coalesce(sa.bindparam("posted_ts", type_=sa.Text), cards.c.ts),
             shown_version=sa.func.coalesce(version, cards.c.shown_version),
             shown_at=sa.case((version.is_(None), cards.c.shown_at), else_=now),
+            unconfirmed_until=sa.case(
+                (sa.bindparam("is_unconfirmed", type_=sa.Boolean), now + late_seconds),
+                (cards.c.unconfirmed_until == sa.bindparam("settled", type_=sa.Double), sa.null()),
+                else_=cards.c.unconfirmed_until,
+            ),
             attempts=0,
             # Who gets somewhere is not overtaken.
             due_at=now + sa.bindparam("lease_seconds", type_=sa.Double),

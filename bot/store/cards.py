@@ -29,6 +29,11 @@ def unfinished() -> sa.ColumnElement[bool]:
     return sa.or_(cards.c.ts.is_(None), cards.c.shown_version < cards.c.wanted_version, unsent())
 
 
+def has_news() -> sa.ColumnElement[bool]:
+    """Whether the card has to be posted, or something is to be announced in its thread: that goes before edits."""
+    return sa.or_(cards.c.ts.is_(None), unsent())
+
+
 def never_tried() -> sa.ColumnElement[bool]:
     """Whether nobody has tried to post it."""
     return sa.and_(cards.c.ts.is_(None), cards.c.shown_version == 0)
@@ -58,10 +63,13 @@ def waits_for_run_before() -> sa.ColumnElement[bool]:
     )
 
 
-async def wake(connection: AsyncConnection, now: sa.ColumnElement[float], *which: sa.ColumnElement[bool]) -> None:
-    """Make cards due now. One that somebody works at, or that has to wait, becomes due when that is over."""
-    due_at = sa.func.coalesce(cards.c.due_at, now)
-    await connection.execute(sa.update(cards).where(*which).values(due_at=due_at))
+async def wake(
+    connection: AsyncConnection, now: sa.ColumnElement[float], *which: sa.ColumnElement[bool], news: bool = False
+) -> None:
+    """Make cards due now; `news`: there is something to announce. One that is claimed, or that has to wait, becomes due
+    when that is over."""
+    due = {"due_at": sa.func.coalesce(cards.c.due_at, now), **({"has_news": True} if news else {})}
+    await connection.execute(sa.update(cards).where(*which).values(due))
 
 
 async def wake_unfinished(
@@ -71,4 +79,5 @@ async def wake_unfinished(
     theirs = cards.c.follow_id.in_(list(follow_ids))
     # A run of which the channel saw nothing, and which another one has followed: a card of it would only puzzle.
     await connection.execute(sa.delete(cards).where(theirs, cards.c.ts.is_(None), ~is_latest(), ~unsent()))
-    await wake(connection, now, theirs, unfinished())
+    await connection.execute(sa.update(cards).where(theirs).values(has_news=has_news()))
+    await wake(connection, now, theirs, sa.or_(unfinished(), cards.c.unconfirmed_until.is_not(None)))

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+import bot.clock
 from bot.errors import StoreUnreachable
 from bot.store.connecting import Timeouts, is_about_data, open_engine
 from bot.store.file import DatabaseFile, file_of
@@ -38,9 +39,11 @@ _PREPARED_BEFORE = AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError
 class Database:
     """An engine with transactions for reading and for writing."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock | None = None) -> None:
-        """`clock` (epoch seconds) takes the place of PostgreSQL's own, or of this machine's for SQLite."""
+    def __init__(self, engine: AsyncEngine, clock: Clock | None = None, monotonic: Clock | None = None) -> None:
+        """`clock` (epoch seconds) takes the place of PostgreSQL's own, or of this machine's for SQLite; `monotonic`
+        that of this machine's monotonic time, and is `clock` where only that is given."""
         self.engine = engine
+        self.monotonic = monotonic or clock or bot.clock.monotonic
         self._clock = time.time if clock is None and is_sqlite(engine.url) else clock
         self._readers = engine.execution_options(**{_BEGIN: "BEGIN"})
         # Writers of one process queue here, in order; SQLite would let them knock again and again, in none.

@@ -31,7 +31,7 @@ class Duties:
             known = sa.select(is_due(duties.c.due_at, self._db.now())).where(duties.c.name == name)
             if await connection.scalar(known) is False:
                 return None
-        lease = new_lease(owner, lease_seconds)
+        lease = new_lease(owner, lease_seconds, self._db.monotonic())
         async with self._db.writing() as connection:
             now = self._db.now()
             new = insert(connection, duties).values(name=name, due_at=now)

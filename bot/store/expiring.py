@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.store.cards import is_latest, wake
 from bot.store.database import Database, insert
 from bot.store.meetings import lock, rest
-from bot.store.tables import FollowState, announcements, cards, follows, meetings
+from bot.store.tables import CURRENT, FollowState, announcements, cards, follows, meetings
 from bot.store.values import Follow, follow_from
 
 EXPIRED = "expired"
@@ -32,7 +32,7 @@ async def expire(db: Database, follow_seconds: float) -> list[Follow]:
     """
     async with db.writing() as connection:
         now = db.now()
-        over = sa.and_(follows.c.state != FollowState.EXPIRED, follows.c.expires_at <= now)
+        over = sa.and_(sa.text(CURRENT), follows.c.expires_at <= now)
         some = sa.select(follows.c.id, follows.c.meeting_id).where(over).order_by(follows.c.expires_at).limit(_AT_ONCE)
         rows = (await connection.execute(some)).all()
         meeting_ids = {row.meeting_id for row in rows}
@@ -55,8 +55,9 @@ async def expire(db: Database, follow_seconds: float) -> list[Follow]:
         ids = [follow.id for follow in expired]
         gone = sa.update(follows).where(follows.c.id.in_(ids)).values(state=FollowState.EXPIRED)
         await connection.execute(gone)
-        # Where the bot may not post, it can say nothing.
+        # Where the bot may not post, it can announce nothing.
         await _say(connection, now, [follow.id for follow in expired if follow.state is FollowState.ACTIVE])
+        await _take_menus_away(connection, now, ids)
         await rest(connection, meeting_ids)
         return expired
 
@@ -85,6 +86,14 @@ async def _say(connection: AsyncConnection, now: sa.ColumnElement[float], follow
     ).where(newest)
     columns = ["follow_id", "episode", "seq", "kind", "data", "changed_at", "created_at"]
     await connection.execute(insert(connection, announcements).from_select(columns, word))
-    # It shows it too: without a menu that would do nothing.
-    await connection.execute(sa.update(cards).where(newest).values(wanted_version=cards.c.wanted_version + 1))
-    await wake(connection, now, newest)
+    await wake(connection, now, newest, news=True)
+
+
+async def _take_menus_away(connection: AsyncConnection, now: sa.ColumnElement[float], follow_ids: list[UUID]) -> None:
+    """Have every card of these follows show that it is over, also those of earlier episodes: no menu works any longer.
+
+    A paused follow's are tried once: Slack may allow the edit of a message where it allows no new one.
+    """
+    posted = sa.and_(cards.c.follow_id.in_(follow_ids), cards.c.ts.is_not(None))
+    await connection.execute(sa.update(cards).where(posted).values(wanted_version=cards.c.wanted_version + 1))
+    await wake(connection, now, posted)

@@ -1,19 +1,21 @@
 """Which channel follows which meeting, and how loudly."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.announcing import DueCard, claimed_work
+from bot.store.announcing import LATE_SECONDS, DueCard, claimed_work, removal_of_ended
 from bot.store.cards import is_latest, wake_unfinished
 from bot.store.database import Database, insert, moment
 from bot.store.leases import Lease, after, new_lease
 from bot.store.meetings import last_checked, lock, looked_at_soon, rest
 from bot.store.outdated import drop_outdated
-from bot.store.tables import FollowState, Volume, cards, follows, meetings
+from bot.store.tables import CURRENT, FollowState, Volume, announcements, cards, follows, meetings
 from bot.store.values import Episode, Follow, follow_from
 
 
@@ -28,6 +30,8 @@ class Followed:
     """The newest card's, if it is posted."""
     card: DueCard | None = None
     """Of a new follow, for whoever asked for its lease."""
+    meeting_before: Mapping[str, Any] | None = None
+    """The meeting's row, if it was at rest: for `retract`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,10 @@ class Listed:
 class Follows:
     """What people do about follows."""
 
-    def __init__(self, db: Database, follow_seconds: float) -> None:
+    def __init__(self, db: Database, follow_seconds: float, late_seconds: float = LATE_SECONDS) -> None:
         self._db = db
         self._follow_seconds = follow_seconds
+        self._late_seconds = late_seconds
 
     async def follow(
         self,
@@ -67,15 +72,14 @@ class Follows:
         """Follow a meeting in a channel, and make its card due.
 
         `episode` is what was just seen of the meeting, and counts where nobody follows it yet. A paused follow becomes
-        active; an expired one is over, and a new one begins. Of a new one the `owner` may work at the card at once, and
-        alone: nobody sees it due until that lease ends.
+        active; an expired one is over, and a new one begins beside it. Of a new one the `owner` may work at the card at
+        once, and alone: nobody sees it due until that lease ends.
         """
-        lease = None if owner is None else new_lease(owner, lease_seconds)
+        lease = None if owner is None else new_lease(owner, lease_seconds, self._db.monotonic())
         async with self._db.writing() as connection:
             now = self._db.now()
-            await self._meet(connection, now, meeting_id, episode)
+            meeting_before = await self._meet(connection, now, meeting_id, episode)
             mine = _in(team_id, channel_id, meeting_id)
-            await connection.execute(sa.delete(follows).where(mine, follows.c.state == FollowState.EXPIRED))
             follow = await _find(connection, mine)
             new = follow is None
             if follow is None:
@@ -96,26 +100,77 @@ class Follows:
                 await _add_card(connection, now, follow_id, meeting_id, lease)
             elif follow.state is FollowState.PAUSED:
                 await activate(connection, now, [follow])
-            card = await _leased_card(connection, mine, lease) if new and lease else None
-            return Followed(await _get(connection, mine), new, await _card_ts(connection, mine), card)
+            card = await _leased_card(connection, now, mine, lease) if new and lease else None
+            ts = await _card_ts(connection, mine)
+            return Followed(await _get(connection, mine), new, ts, card, meeting_before)
 
-    async def unfollow(self, team_id: str, channel_id: str, meeting_id: UUID) -> Follow | None:
-        """Forget the follow and all that hangs on it; None if there is none."""
+    async def retract(self, followed: Followed) -> bool:
+        """Undo a new follow whose card Slack refuses: all is as it was before, also the meeting's row.
+
+        False, and nothing is changed, where the card's lease was lost.
+        """
+        card = followed.card
+        if card is None:
+            return False
+        meeting_id = followed.follow.meeting_id
+        held = sa.exists().where(cards.c.follow_id == follows.c.id, cards.c.lease == card.lease.token)
         async with self._db.writing() as connection:
             await lock(connection, [meeting_id])
-            mine = _in(team_id, channel_id, meeting_id)
-            follow = await _find(connection, mine)
+            retracted = sa.delete(follows).where(follows.c.id == followed.follow.id, held)
+            if (await connection.execute(retracted)).rowcount == 0:
+                return False
+            followed_by = sa.exists().where(follows.c.meeting_id == meetings.c.meeting_id)
+            this = meetings.c.meeting_id == meeting_id
+            if followed.meeting_before is None:
+                await connection.execute(sa.delete(meetings).where(this, ~followed_by))
+                await rest(connection, [meeting_id])
+            else:
+                by_others = followed_by.where(sa.text(CURRENT))
+                await connection.execute(sa.update(meetings).where(this, ~by_others).values(followed.meeting_before))
+            return True
+
+    async def unfollow(self, team_id: str, channel_id: str, meeting_id: UUID, *, user_id: str) -> Follow | None:
+        """End the follow, and have all its cards show that; None if there is none.
+
+        For people it is gone at once, and nothing more is announced. Its row goes when its cards are edited
+        (`Announcing.remove_ended`); one that Slack certainly does not have is not posted any more.
+        """
+        async with self._db.writing() as connection:
+            now = self._db.now()
+            await lock(connection, [meeting_id])
+            follow = await _find(connection, _in(team_id, channel_id, meeting_id))
             if follow is None:
                 return None
-            await connection.execute(sa.delete(follows).where(mine))
+            ended = {"state": FollowState.UNFOLLOWED, "unfollowed_by": user_id, "expires_at": now}
+            await connection.execute(sa.update(follows).where(follows.c.id == follow.id).values(ended))
+            await self._show_the_end(connection, now, follow.id)
+            await connection.execute(removal_of_ended(follow.id))
             await rest(connection, [meeting_id])
-            return follow if follow.state is not FollowState.EXPIRED else None
+            return follow
+
+    async def _show_the_end(self, connection: AsyncConnection, now: sa.ColumnElement[float], follow_id: UUID) -> None:
+        theirs, is_posted = cards.c.follow_id == follow_id, cards.c.ts.is_not(None)
+        is_claimed = cards.c.lease.is_not(None)
+        unsent = sa.delete(announcements).where(announcements.c.follow_id == follow_id)
+        await connection.execute(unsent.where(announcements.c.sent_at.is_(None)))
+        never_posted = sa.delete(cards).where(theirs, ~is_posted, ~is_claimed, cards.c.unconfirmed_until.is_(None))
+        await connection.execute(never_posted)
+        # Without the lease its holder does nothing more. What it has asked Slack for just now may come after the edit
+        # that is due now; and of a card that it is posting it may still report where it is.
+        last = {
+            "wanted_version": cards.c.wanted_version + 1,
+            "unconfirmed_until": sa.case((is_claimed, now + self._late_seconds), else_=cards.c.unconfirmed_until),
+            "due_at": sa.case((sa.and_(is_posted, is_claimed), now), else_=sa.func.coalesce(cards.c.due_at, now)),
+            "lease": None,
+            "has_news": ~is_posted,
+        }
+        await connection.execute(sa.update(cards).where(theirs).values(last))
 
     async def set_volume(self, team_id: str, channel_id: str, meeting_id: UUID, volume: Volume) -> Follow | None:
         """From the next change on; None if the channel does not follow the meeting. Its newest card is shown anew."""
         async with self._db.writing() as connection:
             await lock(connection, [meeting_id])
-            mine = sa.and_(_in(team_id, channel_id, meeting_id), follows.c.state != FollowState.EXPIRED)
+            mine = _in(team_id, channel_id, meeting_id)
             follow = await _find(connection, mine)
             if follow is None or follow.volume is volume:
                 return follow
@@ -134,7 +189,7 @@ class Follows:
             .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
             .outerjoin(cards, sa.and_(cards.c.follow_id == follows.c.id, is_latest()))
             .where(follows.c.team_id == team_id, follows.c.channel_id == channel_id)
-            .where(follows.c.state != FollowState.EXPIRED)
+            .where(sa.text(CURRENT))
             .order_by(follows.c.created_at, follows.c.id)
         )
         async with self._db.reading() as connection:
@@ -153,26 +208,32 @@ class Follows:
 
     async def _meet(
         self, connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, episode: Episode
-    ) -> None:
-        """Lock the meeting's row; where there is none that is looked at, make one."""
-        # What was known when the last follow went is no beginning for a new one: it would be told as news.
-        forgotten = sa.delete(meetings).where(meetings.c.meeting_id == meeting_id, meetings.c.look_at.is_(None))
-        await connection.execute(forgotten)
-        statement = insert(connection, meetings).values(
-            meeting_id=meeting_id,
-            name=episode.name,
-            number=episode.number,
-            phase=episode.phase,
-            episode=episode.to_dict(),
-            look_at=now,
-            hinted=True,
-            failures=0,
-            looked_at=now,
-            checked_at=now,
-        )
+    ) -> Mapping[str, Any] | None:
+        """Lock the meeting's row; where there is none that is looked at, make one. The row as it was, if it rested."""
+        this = meetings.c.meeting_id == meeting_id
+        before = (await connection.execute(sa.select(meetings).where(this).with_for_update())).mappings().one_or_none()
+        begun = {
+            "name": episode.name,
+            "number": episode.number,
+            "phase": episode.phase,
+            "episode": episode.to_dict(),
+            "look_at": now,
+            "hinted": True,
+            "failures": 0,
+            "looked_at": now,
+            "checked_at": now,
+            "idle": False,
+        }
+        if before is not None and before["look_at"] is None:
+            # What was known when the last follow went is no beginning for a new one: it would be announced as news.
+            # The row stays, since what other channels are still to be shown of their own follows hangs on it.
+            await connection.execute(sa.update(meetings).where(this).values(begun))
+            return dict(before)
+        statement = insert(connection, meetings).values(meeting_id=meeting_id, **begun)
         await connection.execute(
             statement.on_conflict_do_update(index_elements=[meetings.c.meeting_id], set_=looked_at_soon(now))
         )
+        return None
 
 
 async def activate(connection: AsyncConnection, now: sa.ColumnElement[float], paused: list[Follow]) -> None:
@@ -189,7 +250,13 @@ async def activate(connection: AsyncConnection, now: sa.ColumnElement[float], pa
 
 
 def _in(team_id: str, channel_id: str, meeting_id: UUID) -> sa.ColumnElement[bool]:
-    return sa.and_(follows.c.team_id == team_id, follows.c.channel_id == channel_id, follows.c.meeting_id == meeting_id)
+    """The channel's follow of the meeting, of which there is one at most that is not over."""
+    return sa.and_(
+        follows.c.team_id == team_id,
+        follows.c.channel_id == channel_id,
+        follows.c.meeting_id == meeting_id,
+        sa.text(CURRENT),
+    )
 
 
 async def _find(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> Follow | None:
@@ -208,10 +275,12 @@ async def _card_ts(connection: AsyncConnection, which: sa.ColumnElement[bool]) -
     return ts
 
 
-async def _leased_card(connection: AsyncConnection, which: sa.ColumnElement[bool], lease: Lease) -> DueCard:
+async def _leased_card(
+    connection: AsyncConnection, now: sa.ColumnElement[float], which: sa.ColumnElement[bool], lease: Lease
+) -> DueCard:
     query = sa.select(cards.c.follow_id, cards.c.episode).join(follows, follows.c.id == cards.c.follow_id)
     row = (await connection.execute(query.where(which))).one()
-    (card,) = await claimed_work(connection, [(row.follow_id, row.episode)], lease)
+    (card,) = await claimed_work(connection, now, [(row.follow_id, row.episode)], lease)
     return card
 
 
@@ -228,6 +297,8 @@ async def _add_card(
         after(now, lease.seconds) if lease else now,
         sa.literal(lease.token if lease else None, sa.Text),
         sa.literal(1 if lease else 0),
+        sa.true(),
     ).where(meetings.c.meeting_id == meeting_id)
     columns = ["follow_id", "episode", "wanted", "wanted_version", "shown_version", "due_at", "lease", "attempts"]
+    columns.append("has_news")
     await connection.execute(sa.insert(cards).from_select(columns, card))

@@ -15,6 +15,8 @@ from bot.store.tables import FollowState, announcements, budget, cards, follows,
 from bot.store.values import Follow
 
 _AT_ONCE = 500
+_COUNTED = (FollowState.ACTIVE, FollowState.PAUSED, FollowState.EXPIRED)
+"""Of one that somebody has ended nothing is left but cards that are to show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Housekeeping:
         return (
             await self._purge(cards, card, _finished_before(now - age_seconds))
             + await self._purge(follows, [follows.c.id], _expired_before(now - age_seconds))
+            + await self._purge(follows, [follows.c.id], _shown_to_be_over())
             + await self._purge(meetings, [meetings.c.meeting_id], _unfollowed())
             + await self._purge(budget, [budget.c.slot], budget.c.slot < now - 2 * WINDOW_SECONDS)
         )
@@ -64,7 +67,7 @@ class Housekeeping:
             counted = {FollowState(state): number for state, number in states}
             unsent, waited = await _unsent(connection, now)
             return Standing(
-                follows={state: counted.get(state, 0) for state in FollowState},
+                follows={state: counted.get(state, 0) for state in FollowState if state in _COUNTED},
                 meetings_due=await count_due(connection, now),
                 cards_due=await _count(connection, is_due(cards.c.due_at, now)),
                 unsent=unsent,
@@ -100,7 +103,14 @@ def _finished_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
 
 
 def _expired_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
-    return sa.and_(follows.c.state == FollowState.EXPIRED, follows.c.expires_at < then)
+    over = follows.c.state.in_([FollowState.EXPIRED, FollowState.UNFOLLOWED])
+    return sa.and_(over, follows.c.expires_at < then)
+
+
+def _shown_to_be_over() -> sa.ColumnElement[bool]:
+    """Whether a bot that died here has left the row of an ended follow behind."""
+    waiting = sa.exists().where(cards.c.follow_id == follows.c.id, cards.c.due_at.is_not(None))
+    return sa.and_(follows.c.state == FollowState.UNFOLLOWED, ~waiting)
 
 
 def _unfollowed() -> sa.ColumnElement[bool]:

@@ -21,11 +21,18 @@ class Lease:
 
     token: str
     seconds: float
+    deadline: float
+    """In monotonic time: past it the holder does nothing more, since another one may have claimed the row."""
 
 
-def new_lease(owner: str, seconds: float) -> Lease:
-    """A lease for one claim of this owner's."""
-    return Lease(f"{owner} {uuid4().hex}", seconds)
+def new_lease(owner: str, seconds: float, asked_at: float) -> Lease:
+    """Return a lease for one claim of this owner, asked for at this monotonic time: before the database is."""
+    return Lease(f"{owner} {uuid4().hex}", seconds, deadline(asked_at, seconds))
+
+
+def deadline(asked_at: float, seconds: float) -> float:
+    """Return when the holder stops, a tenth before the lease ends, since clocks do not run at quite the same pace."""
+    return asked_at + 0.9 * seconds
 
 
 def after(now: sa.ColumnElement[float], seconds: float) -> sa.ColumnElement[float]:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.leases import is_due
-from bot.store.tables import BUSY, FollowState, duties, follows, meetings
+from bot.store.tables import BUSY, CURRENT, duties, follows, meetings
 
 WHOLE_LIST = "whole list"
 """The duty that says when a list of all livestreams was read last: one row, instead of one for each idle meeting."""
@@ -60,7 +60,7 @@ def last_checked(now: sa.ColumnElement[float]) -> sa.ColumnElement[float | None]
 
 async def rest(connection: AsyncConnection, meeting_ids: Iterable[UUID]) -> None:
     """Stop looking at those of these locked meetings that nobody follows any more."""
-    followed = sa.exists().where(follows.c.meeting_id == meetings.c.meeting_id, follows.c.state != FollowState.EXPIRED)
+    followed = sa.exists().where(follows.c.meeting_id == meetings.c.meeting_id, sa.text(CURRENT))
     # Without the lease, whoever looks right now records nothing.
     nothing = {"look_at": None, "lease": None, "hinted": False}
     resting = sa.update(meetings).where(meetings.c.meeting_id.in_(list(meeting_ids)), ~followed)

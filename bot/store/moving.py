@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.store.cards import wake_unfinished
 from bot.store.database import Database
 from bot.store.meetings import lock, rest
-from bot.store.tables import FollowState, cards, follows
+from bot.store.tables import CURRENT, FollowState, cards, follows
 
 _AT_ONCE = 100
 
@@ -62,15 +62,19 @@ class Moving:
 
 
 async def _makes_room(connection: AsyncConnection, follow: dict[str, Any]) -> bool:
-    """Return whether the follow can go to its place: one that is over, or was paused, gives way to one that is not."""
+    """Return whether the follow can go to its place: a paused one gives way to one that is not. One that is over needs
+    none of its own: its cards are still to show that."""
+    rank = {FollowState.ACTIVE: 2, FollowState.PAUSED: 1}
+    if follow["state"] not in rank:
+        return True
     there = sa.select(follows).where(
         follows.c.team_id == follow["team_id"],
         follows.c.channel_id == follow["channel_id"],
         follows.c.meeting_id == follow["meeting_id"],
         follows.c.id != follow["id"],
+        sa.text(CURRENT),
     )
     found = (await connection.execute(there)).mappings().all()
-    rank = {FollowState.ACTIVE: 2, FollowState.PAUSED: 1}
     if any(rank.get(row["state"], 0) >= rank.get(follow["state"], 0) for row in found):
         return False
     await connection.execute(sa.delete(follows).where(follows.c.id.in_([row["id"] for row in found])))

@@ -12,14 +12,15 @@ async def open_store(
     url: str,
     *,
     clock: Clock | None = None,
+    monotonic: Clock | None = None,
     follow_seconds: float = FOLLOW_SECONDS,
     check_spacing: float = CHECK_SPACING_SECONDS,
 ) -> Store:
     """The store in the database at this URL, whose tables are then those of this version.
 
-    Several processes may do it at once. `clock` (epoch seconds) is for tests: by default time is PostgreSQL's, or
-    this machine's. Raises ConfigurationError with one sentence.
+    Several processes may do it at once. `clock` (epoch seconds) and `monotonic` are for tests: by default time is
+    PostgreSQL's, or this machine's. Raises ConfigurationError with one sentence.
     """
     parsed = parse(url)
     await migrate(parsed)
-    return Store(Database(connect(parsed), clock), follow_seconds, check_spacing)
+    return Store(Database(connect(parsed), clock, monotonic), follow_seconds, check_spacing)

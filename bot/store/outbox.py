@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.cards import wake
 from bot.store.database import insert
-from bot.store.tables import FollowState, Volume, announcements, cards, follows
+from bot.store.tables import CURRENT, FollowState, Volume, announcements, cards, follows
 from bot.store.values import Change, Episode
 
 
 def followers(meeting_id: UUID) -> sa.ColumnElement[bool]:
     """Whose cards are kept up to date."""
-    return sa.and_(follows.c.meeting_id == meeting_id, follows.c.state != FollowState.EXPIRED)
+    return sa.and_(follows.c.meeting_id == meeting_id, sa.text(CURRENT))
 
 
 def _listeners(meeting_id: UUID) -> sa.ColumnElement[bool]:
@@ -41,8 +41,9 @@ async def show(
         # A paused follow's card is kept up to date, for the day on which it can be posted.
         _due_if_active(now),
         sa.literal(0),
+        sa.true(),
     ).where(followers(meeting_id))
-    columns = ["follow_id", "episode", "wanted", "wanted_version", "shown_version", "due_at", "attempts"]
+    columns = ["follow_id", "episode", "wanted", "wanted_version", "shown_version", "due_at", "attempts", "has_news"]
     statement = insert(connection, cards).from_select(columns, card)
     key = [cards.c.follow_id, cards.c.episode]
     if not visible:
@@ -91,4 +92,4 @@ async def announce(connection: AsyncConnection, now: sa.ColumnElement[float], me
     await connection.execute(statement.on_conflict_do_nothing(index_elements=key))
     # After the rows, since it waits for whoever is at the card: who finishes it after that will see them.
     listeners = sa.select(follows.c.id).where(_listeners(meeting_id), follows.c.state == FollowState.ACTIVE)
-    await wake(connection, now, cards.c.episode == change.episode, cards.c.follow_id.in_(listeners))
+    await wake(connection, now, cards.c.episode == change.episode, cards.c.follow_id.in_(listeners), news=True)

@@ -12,7 +12,7 @@ from bot.store.database import Database
 from bot.store.follows import activate
 from bot.store.leases import after, is_due
 from bot.store.meetings import lock
-from bot.store.tables import FollowState, announcements, cards, follows, meetings
+from bot.store.tables import CURRENT, FollowState, announcements, cards, follows, meetings
 from bot.store.values import Follow, follow_from
 
 _PAUSED = follows.c.state == FollowState.PAUSED
@@ -79,9 +79,8 @@ class Pauses:
 
     async def resume(self, team_id: str, channel_id: str) -> list[Follow]:
         """Go on with what is paused in this channel; what was left to do there is due. Those that go on."""
-        paused = sa.select(follows).where(
-            follows.c.team_id == team_id, follows.c.channel_id == channel_id, follows.c.state == FollowState.PAUSED
-        )
+        here = sa.and_(follows.c.team_id == team_id, follows.c.channel_id == channel_id, sa.text(CURRENT))
+        paused = sa.select(follows).where(here, follows.c.state == FollowState.PAUSED)
         async with self._db.writing() as connection:
             rows = (await connection.execute(paused)).mappings().all()
             await lock(connection, [row["meeting_id"] for row in rows])
@@ -114,7 +113,7 @@ class Pauses:
                 sa.select(follows, meetings.c.name)
                 .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
                 .where(sa.tuple_(*pair).in_(list(attempts)))
-                .where(follows.c.state.in_([FollowState.ACTIVE, FollowState.PAUSED]))
+                .where(sa.text(CURRENT))
                 .order_by(follows.c.paused_at, follows.c.created_at, follows.c.id)
             )
             found = defaultdict(list)

@@ -5,7 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bot.errors import StoreUnreachable
-from bot.store.announcing import Announcing
+from bot.store.announcing import LATE_SECONDS, Announcing
 from bot.store.budget import Budget
 from bot.store.database import Database, moment
 from bot.store.duties import Duties
@@ -28,11 +28,12 @@ class Store:
         db: Database,
         follow_seconds: float = FOLLOW_SECONDS,
         check_spacing: float = CHECK_SPACING_SECONDS,
+        late_seconds: float = LATE_SECONDS,
     ) -> None:
         self._db = db
-        self.follows = Follows(db, follow_seconds)
+        self.follows = Follows(db, follow_seconds, late_seconds)
         self.tracking = Tracking(db, follow_seconds, check_spacing)
-        self.announcing = Announcing(db)
+        self.announcing = Announcing(db, late_seconds)
         self.pauses = Pauses(db)
         self.forgetting = Forgetting(db)
         self.moving = Moving(db)

@@ -44,6 +44,8 @@ class FollowState(StrEnum):
     """Slack does not let the bot post in the channel."""
     EXPIRED = "expired"
     """There was no livestream for so long that nobody seems to wait for one."""
+    UNFOLLOWED = "unfollowed"
+    """Somebody has ended it. It is gone for people; the row is there until all its cards show that."""
 
 
 def _one_of(column: str, words: type[StrEnum]) -> sa.CheckConstraint:
@@ -56,9 +58,9 @@ def _lease_ends(due: str) -> sa.CheckConstraint:
     return sa.CheckConstraint(f"lease IS NULL OR {due} IS NOT NULL", name="lease_ends")
 
 
-def _partial_index(name: str, *columns: sa.Column[Any], where: str) -> sa.Index:
+def _partial_index(name: str, *columns: sa.Column[Any], where: str, unique: bool = False) -> sa.Index:
     # Of the rows that matter alone: what waits for nothing costs nothing.
-    return sa.Index(name, *columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+    return sa.Index(name, *columns, unique=unique, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
 
 
 ON_AIR = "phase NOT IN ('waiting', 'ended')"
@@ -93,6 +95,9 @@ _partial_index("ix_meetings_busy", meetings.c.look_at, where=BUSY)
 # Serves: which meetings a list of all livestreams should have.
 _partial_index("ix_meetings_on_air", meetings.c.phase, where=ON_AIR)
 
+CURRENT = "state IN ('active', 'paused')"
+"""Of a follow: what people see and may change. Word for word as its indexes have it, or they are not used."""
+
 follows = sa.Table(
     "follows",
     metadata,
@@ -110,16 +115,21 @@ follows = sa.Table(
     sa.Column("notice_at", sa.Double),  # when to tell its creator; NULL: at once
     sa.Column("notice_attempts", sa.Integer, nullable=False, server_default="0"),  # how often that failed
     sa.Column("notice_error", sa.Text),  # Slack's code for why its creator could not be told
-    sa.Column("expires_at", sa.Double, nullable=False),
-    # Forbids to follow a meeting twice in one channel; serves what a channel follows.
-    sa.UniqueConstraint("team_id", "channel_id", "meeting_id"),
+    sa.Column("expires_at", sa.Double, nullable=False),  # of one that is over, when it ended
+    sa.Column("unfollowed_by", sa.Text),  # the user who has ended it
     _one_of("volume", Volume),
     _one_of("state", FollowState),
+)
+# Serves: what a channel follows, or has followed.
+sa.Index(None, follows.c.team_id, follows.c.channel_id, follows.c.meeting_id)
+# Forbids: following a meeting twice in one channel.
+_partial_index(
+    "ix_follows_current", follows.c.team_id, follows.c.channel_id, follows.c.meeting_id, where=CURRENT, unique=True
 )
 # Serves: to whom a change of a meeting is told.
 sa.Index(None, follows.c.meeting_id)
 # Serves: which follows expire.
-_partial_index("ix_follows_expires_at", follows.c.expires_at, where="state <> 'expired'")
+_partial_index("ix_follows_expires_at", follows.c.expires_at, where=CURRENT)
 # Serves: whose creators are still to be told.
 _partial_index("ix_follows_untold", follows.c.id, where="state = 'paused' AND NOT told")
 
@@ -136,13 +146,17 @@ cards = sa.Table(
     sa.Column("shown_at", sa.Double),
     sa.Column("due_at", sa.Double),  # when to work at it; while somebody does, when the lease ends; NULL: nothing to do
     sa.Column("lease", sa.Text),
-    sa.Column("attempts", sa.Integer, nullable=False),  # claims since anything succeeded
+    sa.Column("attempts", sa.Integer, nullable=False),  # failures since anything succeeded, and the claim that works
+    sa.Column("has_news", sa.Boolean, nullable=False),  # it has to be posted, or something is to be announced in it
+    # Until when Slack may do what it has not confirmed; after that the card is edited once more. NULL: nothing is
+    # unconfirmed. Of a card without a ts: it may have been posted.
+    sa.Column("unconfirmed_until", sa.Double),
     # Forbids two cards of one run in one thread's place.
     sa.PrimaryKeyConstraint("follow_id", "episode"),
     _lease_ends("due_at"),
 )
-# Serves: which cards are due, and when the next one is.
-_partial_index("ix_cards_due_at", cards.c.due_at, where="due_at IS NOT NULL")
+# Serves: which cards are due, those with news first, and when the next one is.
+_partial_index("ix_cards_due", cards.c.has_news, cards.c.due_at, where="due_at IS NOT NULL")
 
 announcements = sa.Table(
     "announcements",

@@ -53,7 +53,7 @@ class Tracking:
 
         Of a hint that comes meanwhile the meeting is due again at once when it is given back.
         """
-        lease = new_lease(owner, lease_seconds)
+        lease = new_lease(owner, lease_seconds, self._db.monotonic())
         async with self._db.writing() as connection:
             now = self._db.now()
             # Rows that another replica is claiming right now are passed over, not waited for.

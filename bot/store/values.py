@@ -65,6 +65,8 @@ class Follow:
     paused_at: datetime | None = None
     notice_error: str | None = None
     """Slack's code for why its creator could not be told that it is paused."""
+    unfollowed_by: str | None = None
+    """The user who has ended it."""
 
 
 def follow_from(row: Mapping[str, Any]) -> Follow:
@@ -82,4 +84,5 @@ def follow_from(row: Mapping[str, Any]) -> Follow:
         expires_at=moment(row["expires_at"]),
         paused_at=None if row["paused_at"] is None else moment(row["paused_at"]),
         notice_error=row["notice_error"],
+        unfollowed_by=row["unfollowed_by"],
     )

@@ -1,14 +1,16 @@
 """The announcer between a real store and a local Slack, by a clock that stands still until a test moves it."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import sqlalchemy as sa
+
 from bot.clock import utc
-from bot.following.announcer import LEASE_SECONDS, Announcer
+from bot.following.announcer import Announcer
 from bot.following.card_work import Delivered
 from bot.following.notices import Notices
 from bot.following.state import Change, ChangeKind, Episode, Phase
@@ -22,7 +24,7 @@ from bot.store.announcing import DueCard
 from bot.store.follows import Followed
 from bot.store.opening import open_store
 from bot.store.store import Store
-from bot.store.tables import Volume
+from bot.store.tables import Volume, follows
 
 TEAM = "T0SANDBOX01"
 MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")
@@ -85,11 +87,51 @@ class Stage:
         self.episode = replace(waiting, number=self.episode.number + 1, name=self.episode.name)
 
     async def claim(self) -> list[DueCard]:
-        return await self.store.announcing.claim("announcer", 100, LEASE_SECONDS)
+        return await self.store.announcing.claim("announcer", 100, 60.0)
 
     async def work(self) -> list[Delivered]:
         """Do what is due now, once."""
         return [await self.announcer.deliver(card) for card in await self.claim()]
+
+    def another_announcer(self, **how: Any) -> Announcer:
+        """One with other settings."""
+        store = self.store
+        return Announcer(store.announcing, store.pauses, self.delivery, self.clock, self.metrics, "announcer", **how)
+
+    async def settle(self) -> None:
+        """Do all that becomes due, as long as anything does."""
+        while (wait := await self.store.announcing.due_in()) is not None:
+            self.clock.advance(wait)
+            await self.work()
+
+    async def late_edit(self) -> Callable[[], None]:
+        """Let Slack not answer the next edit; what is returned lets it do then what it was asked for."""
+        taken: list[dict[str, Any]] = []
+        client = self.delivery._client
+        call = client._request
+
+        async def slow(**request: Any) -> Any:
+            if not str(request["api_url"]).endswith("chat.update"):
+                return await call(**request)
+            client._request = call  # type: ignore[method-assign]
+            taken.append(request["req_args"].get("json") or request["req_args"].get("params"))
+            raise TimeoutError
+
+        client._request = slow  # type: ignore[method-assign]
+
+        def apply() -> None:
+            (asked,) = taken
+            message = self.slack.workspace.find(asked["channel"], asked["ts"])
+            assert message is not None
+            edited = self.slack.workspace.next_ts(self.clock.now())
+            self.slack.workspace.edit(message, asked["text"], tuple(asked["blocks"]), edited)
+
+        return apply
+
+    async def is_empty(self) -> bool:
+        """Whether nothing is left of any follow."""
+        async with self.store._db.reading() as connection:
+            return await connection.scalar(sa.select(follows.c.id)) is None
 
     def cards(self, channel: str = EVENTS) -> list[Message]:
         """The bot's messages in a channel that begin a thread."""

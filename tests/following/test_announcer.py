@@ -12,13 +12,17 @@ from typing import Any
 import pytest
 
 from bot.errors import StoreUnreachable
-from bot.following import announcer
+from bot.following.announcer import DRAIN_SECONDS, EDITS_AT_ONCE, Timing
 from bot.following.state import ChangeKind, Phase
+from bot.sandbox.clock import Clock
 from bot.sandbox.slack import ANN, EVENTS, GENERAL, RANDOM, Fault
+from bot.sandbox.slack.log import Call
 from bot.sandbox.slack.watching import first
 from bot.sandbox.slack.workspace import Channel
+from bot.slack.client import FRESH_SECONDS
+from bot.slack.pacing import Pacing, Rate
 from bot.store.announcing import DueCard
-from tests.following.announced import Stage, staged
+from tests.following.announced import FREELY, NOON, Stage, staged
 
 PATIENCE = 30.0
 
@@ -66,9 +70,9 @@ async def test_more_than_hands(stage: Stage, monkeypatch: pytest.MonkeyPatch) ->
     limits = []
     claim = stage.store.announcing.claim
 
-    async def noted(owner: str, limit: int, lease_seconds: float) -> list[DueCard]:
+    async def noted(owner: str, limit: int, *args: Any, **kwargs: Any) -> list[DueCard]:
         limits.append(limit)
-        return await claim(owner, limit, lease_seconds)
+        return await claim(owner, limit, *args, **kwargs)
 
     monkeypatch.setattr(stage.store.announcing, "claim", noted)
     for number in range(50):
@@ -143,7 +147,7 @@ async def test_a_store_that_is_out_of_reach(stage: Stage, log: io.StringIO, erro
 async def test_a_store_that_goes_away_while_it_works(
     stage: Stage, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What could not be noted is said once more by the same ID when the lease ends."""
+    """What could not be noted is noted when it is back; until then nothing new is begun."""
     posted = stage.store.announcing.posted
 
     async def unreachable(*args: Any, **kwargs: Any) -> bool:
@@ -153,12 +157,11 @@ async def test_a_store_that_goes_away_while_it_works(
     monkeypatch.setattr(stage.store.announcing, "posted", unreachable)
     await stage.follow()
     async with running(stage):
-        await logged(log, "store_unreachable")
+        await logged(log, "result_not_written")
+        stage.clock.advance(1)
         await settled(stage)
-        for _ in range(13):
-            stage.clock.advance(5)
-            await settled(stage)
 
+    assert stage.count("post", "sent") == 1
     assert len(stage.cards()) == 1
     assert await stage.store.announcing.due_in() is None
 
@@ -187,9 +190,8 @@ async def test_standing_still(stage: Stage) -> None:
     assert stage.announcer.standing_still() == "The announcer stands still: nothing is told in Slack."
 
 
-async def test_what_is_being_said_is_finished(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_being_said_is_finished(stage: Stage) -> None:
     """An announcer that is stopped ends its sentence."""
-    monkeypatch.setattr(announcer, "DRAIN_SECONDS", PATIENCE)
     await stage.follow()
     async with running(stage):
         await first(stage.slack.events, lambda: stage.slack.calls or None, PATIENCE)
@@ -197,15 +199,121 @@ async def test_what_is_being_said_is_finished(stage: Stage, monkeypatch: pytest.
     assert await stage.store.announcing.due_in() is None
 
 
-async def test_what_takes_too_long_is_left(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_takes_longer_than_a_post() -> None:
+    """What Slack was asked for at the last moment is answered, and noted."""
+    assert DRAIN_SECONDS >= FRESH_SECONDS + 15
+    assert Timing().post >= FRESH_SECONDS
+
+
+async def test_nothing_is_begun_after_it_was_told_to_stop(stage: Stage) -> None:
+    """While the rest of the bot finishes what it has begun."""
+    async with running(stage):
+        await settled(stage)
+        stage.announcer.stop()
+        await stage.follow()
+        stage.announcer.wake()
+        await settled(stage)
+
+    assert stage.cards() == []
+
+
+async def test_news_go_before_edits(tmp_path: Path) -> None:
+    """A thousand cards that want an edit delay no announcement, and hold no hand that could announce."""
+    clock = Clock(NOON, speed=0)
+    pacing = Pacing(clock, per_channel=FREELY, posts=FREELY, edits=Rate(per_second=1, burst=3))
+    async with staged(tmp_path, clock, pacing) as stage:
+        for number in range(40):
+            channel = Channel(f"C{number:010}", f"room-{number}", frozenset({ANN}), has_bot=True)
+            stage.slack.workspace.put_channel(channel)
+            await stage.follow(channel.id)
+        await stage.work()
+        clock.advance(10)
+        await stage.see(Phase.INTERRUPTED)
+        clock.advance(10)
+        await stage.follow(EVENTS)
+        edits = stage.count("edit", "sent")
+        async with running(stage):
+            stage.announcer.wake()
+            await said(stage, 41)
+            await settled(stage)
+            assert stage.count("edit", "sent") - edits == 3
+            assert stage.count("edit", "waiting") == 0
+
+    assert len(stage.cards(EVENTS)) == 1
+
+
+async def test_a_hanging_edit_holds_no_hand_for_news(stage: Stage) -> None:
+    """Edits that Slack does not answer leave room for what is to be announced."""
+    for number in range(20):
+        channel = Channel(f"C{number:010}", f"room-{number}", frozenset({ANN}), has_bot=True)
+        stage.slack.workspace.put_channel(channel)
+        await stage.follow(channel.id)
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.INTERRUPTED)
+    stage.announcer = stage.another_announcer(drain_seconds=0.01)
+    stage.slack.fault = Fault.HANG
+    async with running(stage):
+        stage.announcer.wake()
+        await first(stage.slack.events, lambda: len(edits(stage)) >= EDITS_AT_ONCE or None, PATIENCE)
+        stage.slack.fault = Fault.NONE
+        await stage.follow(EVENTS)
+        stage.announcer.wake()
+        await stage.slack.wait_for_message(lambda message: message.channel == EVENTS, timeout=PATIENCE)
+        assert len(edits(stage)) == EDITS_AT_ONCE
+
+
+async def test_after_an_outage_nothing_is_taken_over_at_once(stage: Stage, log: io.StringIO) -> None:
+    """Those who lost their lease in it write first what Slack has answered: also another bot's, which was cut off."""
+    await stage.follow(EVENTS)
+    (card,) = await stage.claim()
+    stage.clock.advance(90)
+    with patched_claims(stage, [StoreUnreachable()]):
+        async with running(stage):
+            await logged(log, "store_unreachable")
+            await settled(stage)
+            await stage.follow(GENERAL)
+            stage.clock.advance(5)
+            await said(stage, 1)
+            await settled(stage)
+            assert stage.cards(EVENTS) == []
+            assert await stage.store.announcing.posted(card, "1.0", card.wanted_version, last=True)
+            for _ in range(25):
+                stage.clock.advance(1)
+                await settled(stage)
+
+    assert stage.cards(EVENTS) == []
+
+
+async def test_what_was_lost_in_an_outage_is_taken_over_later(stage: Stage, log: io.StringIO) -> None:
+    """A bot that was killed in it writes nothing any more."""
+    await stage.follow(EVENTS)
+    await stage.claim()
+    stage.clock.advance(90)
+    with patched_claims(stage, [StoreUnreachable()]):
+        async with running(stage):
+            await logged(log, "store_unreachable")
+            await settled(stage)
+            for _ in range(26):
+                stage.clock.advance(1)
+                await settled(stage)
+
+    assert len(stage.cards(EVENTS)) == 1
+
+
+async def test_what_takes_too_long_is_left(stage: Stage) -> None:
     """But it does not wait for ever: whoever has the lease next says it."""
-    monkeypatch.setattr(announcer, "DRAIN_SECONDS", 0.01)
+    stage.announcer = stage.another_announcer(drain_seconds=0.01)
     stage.slack.fault = Fault.HANG
     await stage.follow()
     async with running(stage):
         await first(stage.slack.events, lambda: stage.slack.calls or None, PATIENCE)
 
     assert await stage.store.announcing.due_in() == pytest.approx(60)
+
+
+def edits(stage: Stage) -> list[Call]:
+    return [call for call in stage.slack.calls if call.method == "chat.update"]
 
 
 async def settled(stage: Stage) -> None:
@@ -241,9 +349,9 @@ def patched_claims(stage: Stage, answers: list[list[DueCard] | Exception]) -> It
     """Let the store answer so to the first claims."""
     announcing, claim = stage.store.announcing, stage.store.announcing.claim
 
-    async def answering(*args: Any) -> list[DueCard]:
+    async def answering(*args: Any, **kwargs: Any) -> list[DueCard]:
         if not answers:
-            return await claim(*args)
+            return await claim(*args, **kwargs)
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer

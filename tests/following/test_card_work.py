@@ -2,19 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid5
 
+import aiohttp
 import pytest
 from pytest_mock import MockerFixture
 
 from bot.clock import utc
+from bot.errors import StoreUnreachable
 from bot.following.card_work import DONE, LATER, Delivered, back_off
 from bot.following.state import ChangeKind, Episode, Phase
 from bot.sandbox.clock import Clock
-from bot.sandbox.slack import EVENTS, GENERAL, RANDOM, Fault
+from bot.sandbox.slack import BEN, EVENTS, GENERAL, RANDOM, Fault
+from bot.sandbox.slack.watching import first
+from bot.slack.cards import FOLLOW_AGAIN, FOLLOW_MENU
 from bot.slack.follow_cards import follow_card
 from bot.slack.pacing import Pacing, Rate
 from bot.store.tables import FollowState, Volume
@@ -273,7 +278,9 @@ async def test_an_answer_that_was_lost(stage: Stage, step: str) -> None:
     assert await stage.work() == [LATER]
 
     stage.slack.fault = Fault.NONE
-    stage.clock.advance(2)
+    stage.clock.advance(59)
+    assert await stage.work() == []
+    stage.clock.advance(1)
     assert await stage.work() == [DONE]
     (card,) = stage.cards()
     assert len(stage.thread(card)) == 1
@@ -287,7 +294,7 @@ async def test_a_card_whose_first_answer_was_lost(stage: Stage) -> None:
     stage.slack.drop_after_accepting_next("chat.postMessage", 1)
     assert await stage.work() == [LATER]
     await stage.see(Phase.ENDED, ChangeKind.ENDED)
-    stage.clock.advance(2)
+    stage.clock.advance(60)
 
     assert await stage.work() == [DONE]
 
@@ -304,7 +311,7 @@ async def test_a_card_that_is_put_right_later(stage: Stage) -> None:
     assert await stage.work() == [LATER]
     await stage.see(Phase.LIVE)
     stage.slack.rate_limit_next("chat.update", retry_after=10)
-    stage.clock.advance(2)
+    stage.clock.advance(60)
     assert await stage.work() == [LATER]
     stage.clock.advance(10)
 
@@ -355,7 +362,7 @@ async def test_killed_before_it_was_known(stage: Stage) -> None:
 
 
 async def test_killed_before_it_was_given_back(stage: Stage) -> None:
-    """Then nothing is left to do but that."""
+    """Then nothing is left to do but that, and one edit, since it may have died in the middle of another."""
     await stage.follow()
     (card,) = await stage.claim()
     assert await stage.store.announcing.posted(card, "1.0", card.wanted_version)
@@ -364,7 +371,7 @@ async def test_killed_before_it_was_given_back(stage: Stage) -> None:
     assert await stage.work() == [DONE]
 
     assert stage.cards() == []
-    assert await stage.store.announcing.due_in() is None
+    assert await stage.store.announcing.due_in() == pytest.approx(60)
 
 
 async def test_a_lease_that_was_lost(stage: Stage) -> None:
@@ -508,7 +515,7 @@ async def test_who_asked_decides(stage: Stage) -> None:
     (listed,) = await stage.store.follows.in_channel(TEAM, RANDOM)
     assert listed.follow.state is FollowState.ACTIVE
     assert await stage.claim() == []
-    assert await stage.store.follows.unfollow(TEAM, RANDOM, MEETING) is not None
+    assert await stage.store.follows.unfollow(TEAM, RANDOM, MEETING, user_id="U2") is not None
 
 
 async def test_posted_in_the_same_breath(stage: Stage) -> None:
@@ -570,7 +577,7 @@ async def test_a_channel_of_many_follows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("first", [True, False])
 async def test_unfollowed_meanwhile(stage: Stage, mocker: MockerFixture, first: bool) -> None:
-    """What was on its way to Slack, a first card or an edit, does not stay as if somebody kept it up to date."""
+    """What was on its way to Slack, a first card or an edit, does not stay as if it was kept up to date."""
     await stage.follow()
     if not first:
         await stage.work()
@@ -580,23 +587,452 @@ async def test_unfollowed_meanwhile(stage: Stage, mocker: MockerFixture, first: 
     write = getattr(stage.store.announcing, name)
 
     async def too_late(*args: Any, **kwargs: Any) -> bool:
-        await stage.store.follows.unfollow(TEAM, EVENTS, MEETING)
+        mocker.stop(patched)
+        await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
         return bool(await write(*args, **kwargs))
 
-    mocker.patch.object(stage.store.announcing, name, too_late)
+    patched = mocker.patch.object(stage.store.announcing, name, too_late)
 
     assert await stage.work() == [LATER]
+    stage.clock.advance(3)
+    await stage.settle()
 
     (card,) = stage.slack.messages(EVENTS)
     assert "is no longer followed here" in card.text
+    assert await stage.is_empty()
 
 
-async def test_another_replica_took_over(stage: Stage, mocker: MockerFixture) -> None:
-    """A lease that is lost to somebody else says nothing about the follow."""
+async def test_unfollowed_while_edits_are_limited(stage: Stage) -> None:
+    """The card says so as soon as Slack takes it, and then nothing is left of the follow."""
     await stage.follow()
-    mocker.patch.object(stage.store.announcing, "posted", return_value=False)
-
     await stage.work()
+    stage.clock.advance(60)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.slack.rate_limit_next("chat.update", retry_after=40)
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
 
-    (card,) = stage.slack.messages(EVENTS)
-    assert "no longer followed" not in card.text
+    stage.clock.advance(3)
+    assert await stage.work() == [LATER]
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+    stage.clock.advance(40)
+    assert await stage.work() == [DONE]
+
+    assert "is no longer followed here" in stage.cards()[0].text
+    assert await stage.is_empty()
+
+
+async def test_unfollowed_after_several_runs(stage: Stage) -> None:
+    """Every card loses its menu; those of earlier runs stay the record of how they ended."""
+    await stage.follow()
+    for _ in range(2):
+        await stage.see(Phase.LIVE, ChangeKind.LIVE)
+        await stage.see(Phase.ENDED, ChangeKind.ENDED)
+        await stage.work()
+        stage.next_run()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+    stage.clock.advance(3)
+
+    assert await stage.work() == [DONE] * 3
+
+    first, second, last = stage.cards()
+    assert first.text.startswith("Launch keynote has ended")
+    assert second.text.startswith("Launch keynote has ended")
+    assert "is no longer followed here" in last.text
+    assert FOLLOW_MENU not in str([card.blocks for card in stage.cards()])
+    assert await stage.is_empty()
+
+
+@pytest.mark.parametrize("honoured", [True, False])
+async def test_unfollowed_while_its_first_post_is_unconfirmed(stage: Stage, honoured: bool) -> None:
+    """Slack has taken the card, and nobody knows where: it is found by the same ID, or the last words are posted."""
+    stage.slack.honours_client_msg_id = honoured
+    await stage.follow()
+    stage.slack.drop_after_accepting_next("chat.postMessage", 1)
+    assert await stage.work() == [LATER]
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+
+    stage.clock.advance(60)
+    await stage.settle()
+
+    assert "is no longer followed here" in stage.cards()[-1].text
+    assert len(stage.cards()) == (1 if honoured else 2)
+    assert await stage.is_empty()
+
+
+async def test_unfollowed_after_a_first_post_that_was_refused(stage: Stage) -> None:
+    """Slack certainly has nothing, and gets nothing."""
+    await stage.follow()
+    stage.slack.rate_limit_next("chat.postMessage", retry_after=40)
+    assert await stage.work() == [LATER]
+
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+
+    assert await stage.is_empty()
+    assert stage.cards() == []
+
+
+@pytest.mark.parametrize("how", ["deleted", "removed"])
+async def test_unfollowed_where_the_card_cannot_be_edited(stage: Stage, how: str) -> None:
+    """Then nothing is posted in its place, and nothing is left of the follow."""
+    await stage.follow()
+    await stage.work()
+    if how == "deleted":
+        stage.slack.delete_message(stage.cards()[0])
+    else:
+        stage.slack.refuse_next("chat.update", "channel_not_found")
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+    stage.clock.advance(3)
+
+    assert await stage.work() == [DONE]
+
+    assert await stage.is_empty()
+    assert len(stage.cards()) == (0 if how == "deleted" else 1)
+
+
+async def test_a_paused_follow_is_unfollowed(stage: Stage) -> None:
+    """Its card says so, where Slack lets the bot edit."""
+    await stage.follow()
+    await stage.work()
+    stage.slack.refuse_next("chat.postMessage", "restricted_action")
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    assert await stage.work() == [Delivered(refused="restricted_action")]
+
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+    stage.clock.advance(3)
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert "is no longer followed here" in card.text
+    assert stage.thread(card) == []
+
+
+async def test_unfollowed_and_followed_again(stage: Stage) -> None:
+    """At once: a card of its own, and the old one does not offer what is done already."""
+    await stage.follow()
+    await stage.work()
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+    assert (await stage.follow()).new
+    stage.clock.advance(3)
+
+    assert await stage.work() == [DONE] * 2
+
+    old, new = stage.cards()
+    assert "is no longer followed here" in old.text
+    assert FOLLOW_AGAIN not in str(old.blocks)
+    assert FOLLOW_MENU in str(new.blocks)
+
+
+async def test_an_expired_follow_of_several_runs(stage: Stage) -> None:
+    """No card keeps a menu that does nothing."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+    stage.next_run()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+    stage.clock.advance(30 * 24 * 3600)
+    await stage.store.housekeeping.expire()
+
+    assert await stage.work() == [DONE] * 2
+
+    assert FOLLOW_MENU not in str([card.blocks for card in stage.cards()])
+
+
+# What Slack has not confirmed
+
+
+async def test_an_edit_without_an_answer_is_followed_by_one_more(stage: Stage) -> None:
+    """Slack does it after the next one, for good unless the card is edited once more."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.LIVE)
+    live = await stage.late_edit()
+    assert await stage.work() == [LATER]
+    stage.clock.advance(10)
+    await stage.see(Phase.ENDED)
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+    live()
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+
+    stage.clock.advance(50)
+    assert await stage.work() == [DONE]
+
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+    assert await stage.store.announcing.due_in() is None
+
+
+async def test_that_is_not_forgotten_in_a_restart(stage: Stage) -> None:
+    """A bot that dies in the middle of an edit may have asked for it: whoever takes over edits, and once more later."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.LIVE)
+    await stage.claim()
+    stage.clock.advance(60)
+    await stage.see(Phase.ENDED)
+
+    assert await stage.work() == [DONE]
+
+    edits = stage.count("edit", "sent")
+    assert await stage.store.announcing.due_in() == pytest.approx(60)
+    stage.clock.advance(60)
+    assert await stage.work() == [DONE]
+    assert stage.count("edit", "sent") == edits + 1
+    assert await stage.store.announcing.due_in() is None
+
+
+async def test_past_the_deadline_nothing_is_asked_of_slack(stage: Stage) -> None:
+    """A process that has stood still for a minute leaves everything to whoever has claimed the card by then."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    (frozen,) = await stage.claim()
+    calls = len(stage.slack.calls)
+    stage.clock.advance(60)
+
+    assert await stage.announcer.deliver(frozen) == LATER
+
+    assert len(stage.slack.calls) == calls
+
+
+@pytest.mark.parametrize("what", ["post", "reply", "edit"])
+async def test_frozen_while_it_waits_for_a_token(tmp_path: Path, what: str) -> None:
+    """The deadline counts after the wait as well."""
+    clock = Clock(NOON, speed=0)
+    busy = Rate(per_second=1, burst=1)
+    pacing = Pacing(clock, per_channel=FREELY, posts=FREELY if what == "edit" else busy, edits=busy)
+    async with staged(tmp_path, clock, pacing) as stage:
+        await stage.follow()
+        if what != "post":
+            await stage.work()
+            clock.advance(5)
+            await stage.see(Phase.LIVE, *([ChangeKind.LIVE] if what == "reply" else []), visible=what == "edit")
+        assert (pacing.edit() if what == "edit" else pacing.post(EVENTS)) == 0
+        (card,) = await stage.claim()
+        calls = len(stage.slack.calls)
+
+        working = asyncio.create_task(stage.announcer.deliver(card))
+        async with asyncio.timeout(30):
+            while not clock._sleepers:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        clock.advance(60)
+
+        assert await working == LATER
+        assert len(stage.slack.calls) == calls
+
+
+async def test_an_edit_that_was_made_too_late_is_edited_over(stage: Stage, mocker: MockerFixture) -> None:
+    """Frozen between its last look at the deadline and the call: the card is edited again, by its holder."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.LIVE)
+    (frozen,) = await stage.claim()
+    edit = stage.delivery.edit
+
+    async def late(*args: Any, **kwargs: Any) -> None:
+        mocker.stop(patched)
+        stage.clock.advance(60)
+        await stage.see(Phase.ENDED)
+        assert await stage.work() == [DONE]
+        stage.clock.advance(60)
+        assert await stage.work() == [DONE]
+        kwargs.pop("time_left")
+        await edit(*args, **kwargs)
+
+    patched = mocker.patch.object(stage.delivery, "edit", late)
+    assert await stage.announcer.deliver(frozen) == LATER
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+
+    await stage.settle()
+
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+
+
+async def test_a_call_does_not_outlive_the_lease(stage: Stage) -> None:
+    """Whoever waits for Slack stops waiting before another one may claim the card."""
+    await stage.follow()
+    stage.slack.fault = Fault.HANG
+    (card,) = await stage.claim()
+    working = asyncio.create_task(stage.announcer.deliver(card))
+    await first(stage.slack.events, lambda: stage.slack.calls or None, 30)
+
+    stage.clock.advance(54)
+
+    assert await working == LATER
+    assert stage.count("post", "unconfirmed") == 1
+
+
+async def test_a_lease_is_renewed_before_a_call_that_could_outlive_it(stage: Stage, mocker: MockerFixture) -> None:
+    """So that the call has its full time."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    (card,) = await stage.claim()
+    renew = mocker.spy(stage.store.announcing, "renew")
+    stage.clock.advance(40)
+
+    assert await stage.announcer.deliver(card) == DONE
+
+    assert renew.call_count == 1
+
+
+# What Slack has confirmed
+
+
+@pytest.mark.parametrize("step", ["posted", "sent"])
+async def test_a_result_is_written_until_it_is_written(stage: Stage, mocker: MockerFixture, step: str) -> None:
+    """A database that is away for longer than the lease is no reason to post again, also where the ID is ignored."""
+    stage.slack.honours_client_msg_id = False
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    write = getattr(stage.store.announcing, step)
+    back_at = stage.clock.now() + 90
+
+    async def away(*args: Any, **kwargs: Any) -> bool:
+        if stage.clock.now() < back_at:
+            raise StoreUnreachable
+        return bool(await write(*args, **kwargs))
+
+    mocker.patch.object(stage.store.announcing, step, away)
+    working = asyncio.create_task(stage.work())
+    async with asyncio.timeout(30):
+        while not working.done():
+            await asyncio.sleep(0)
+            if stage.clock._sleepers:
+                stage.clock.advance(1)
+
+    assert await working == [DONE]
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 1
+    await stage.settle()
+    assert len(stage.thread(card)) == 1
+
+
+@pytest.mark.parametrize("step", ["posted", "sent"])
+async def test_a_result_that_comes_after_the_lease(stage: Stage, mocker: MockerFixture, step: str) -> None:
+    """The next holder has done it once more: one of the two messages goes."""
+    stage.slack.honours_client_msg_id = False
+    await stage.follow()
+    if step == "sent":
+        await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    (frozen,) = await stage.claim()
+    write = getattr(stage.store.announcing, step)
+
+    async def late(*args: Any, **kwargs: Any) -> bool:
+        mocker.stop(patched)
+        stage.clock.advance(60)
+        assert await stage.work() == [DONE]
+        return bool(await write(*args, **kwargs))
+
+    patched = mocker.patch.object(stage.store.announcing, step, late)
+    assert await stage.announcer.deliver(frozen) == LATER
+
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 1
+    await stage.settle()
+    assert len(stage.thread(card)) == 1
+    assert len(stage.cards()) == 1
+
+
+async def test_a_result_that_comes_before_the_next_holder(stage: Stage, mocker: MockerFixture) -> None:
+    """Reported in time, it is not repeated: a bot that was frozen for a minute tells what Slack has answered."""
+    stage.slack.honours_client_msg_id = False
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    (frozen,) = await stage.claim()
+    write = stage.store.announcing.posted
+
+    async def late(*args: Any, **kwargs: Any) -> bool:
+        mocker.stop(patched)
+        stage.clock.advance(60)
+        (card,) = await stage.claim()
+        await stage.store.announcing.postpone(card, 30)
+        return await write(*args, **kwargs)
+
+    patched = mocker.patch.object(stage.store.announcing, "posted", late)
+    assert await stage.announcer.deliver(frozen) == LATER
+    await stage.settle()
+
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 1
+
+
+async def test_ten_minutes_of_silence(stage: Stage) -> None:
+    """Slack takes everything, answers nothing and ignores the ID: it is asked ever more rarely."""
+    stage.slack.honours_client_msg_id = False
+    await stage.follow(volume=Volume.LOUD)
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE, visible=False)
+    stage.slack.fault = Fault.DROP
+    for _ in range(600):
+        await stage.work()
+        stage.clock.advance(1)
+
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 4
+
+
+async def test_a_post_that_was_not_sent_is_tried_again_soon(stage: Stage, mocker: MockerFixture) -> None:
+    """Where no connection could be opened, nothing can have happened."""
+    await stage.follow()
+    error = aiohttp.ClientConnectorError(mocker.Mock(), OSError("nobody there"))
+    patched = mocker.patch.object(stage.delivery._client._fresh, "_request", side_effect=error)
+    assert await stage.work() == [LATER]
+    mocker.stop(patched)
+
+    assert await stage.store.announcing.due_in() == pytest.approx(2)
+
+
+# What is no failure
+
+
+async def test_waiting_for_a_token_is_no_failure(tmp_path: Path) -> None:
+    """However often a card had to wait for its turn, the first error waits as a first one."""
+    clock = Clock(NOON, speed=0)
+    pacing = Pacing(clock, per_channel=Rate(per_second=0.1, burst=1), posts=FREELY, edits=Rate(per_second=0.1, burst=1))
+    async with staged(tmp_path, clock, pacing) as stage:
+        await stage.follow()
+        for _ in range(8):
+            assert pacing.post(EVENTS) == 0
+            assert await stage.work() == [LATER]
+            clock.advance(10)
+        stage.slack.refuse_next("chat.postMessage", "internal_error")
+        assert await stage.work() == [LATER]
+        assert await stage.store.announcing.due_in() == pytest.approx(60)
+        clock.advance(60)
+        assert await stage.work() == [DONE]
+        await stage.see(Phase.INTERRUPTED)
+        for _ in range(8):
+            assert pacing.edit() == 0
+            assert await stage.work() == [LATER]
+            clock.advance(10)
+        stage.slack.refuse_next("chat.update", "fatal_error")
+        assert await stage.work() == [LATER]
+        assert await stage.store.announcing.due_in() == pytest.approx(2)
+
+
+async def test_being_debounced_is_no_failure(stage: Stage) -> None:
+    """A card that changes all the time still waits two seconds after its first error."""
+    await stage.follow()
+    await stage.work()
+    await stage.see(Phase.INTERRUPTED)
+    for _ in range(5):
+        (card,) = await stage.claim()
+        assert card.attempts == 0
+        shown = replace(card, shown_at=utc(stage.clock))
+        assert await stage.announcer.deliver(shown) == LATER
+        stage.clock.advance(3)
+    stage.slack.refuse_next("chat.update", "fatal_error")
+
+    assert await stage.work() == [LATER]
+
+    assert await stage.store.announcing.due_in() == pytest.approx(2)

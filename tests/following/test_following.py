@@ -209,7 +209,7 @@ async def test_unfollow(world: World) -> None:
     """It is said what it was, with its card; nobody looks any more."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
 
-    listed = await world.following.unfollow(TEAM, CHANNEL, MEETING)
+    listed = await world.following.unfollow(TEAM, CHANNEL, BEN, MEETING)
 
     assert (listed.name, listed.ts) == ("All hands", "1800000000.000001")
     assert await world.phases() == []
@@ -222,7 +222,7 @@ async def test_what_is_not_followed(world: World) -> None:
     following = world.following
 
     for refused in (
-        following.unfollow(TEAM, CHANNEL, MEETING),
+        following.unfollow(TEAM, CHANNEL, BEN, MEETING),
         following.set_volume(TEAM, CHANNEL, MEETING, Volume.LOUD),
         following.refresh(TEAM, CHANNEL, MEETING),
     ):
@@ -236,11 +236,11 @@ async def test_two_who_unfollow_at_once(world: World) -> None:
     """The second is told that it is not followed."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
     listed = await world.following.in_channel(TEAM, CHANNEL)
-    await world.following.unfollow(TEAM, CHANNEL, MEETING)
+    await world.following.unfollow(TEAM, CHANNEL, BEN, MEETING)
     world.store.follows.in_channel = lambda *channel: answered(listed)  # type: ignore[method-assign]
 
     with pytest.raises(NotFollowed):
-        await world.following.unfollow(TEAM, CHANNEL, MEETING)
+        await world.following.unfollow(TEAM, CHANNEL, BEN, MEETING)
 
 
 async def answered(value: list[Listed]) -> list[Listed]:

@@ -133,7 +133,7 @@ async def test_clears_away(turns: Turns, mocker: MockerFixture) -> None:
     await turns.next()
     await follow(turns.store, meeting=MEETING)
     await follow(turns.store, meeting=OTHER_MEETING)
-    await turns.store.follows.unfollow("T1", "C1", MEETING)
+    await turns.store.follows.unfollow("T1", "C1", MEETING, user_id="U2")
 
     await turns.next()
 

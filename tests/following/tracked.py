@@ -46,6 +46,9 @@ class OtherClock:
     def now(self) -> float:
         return self.clock.now() + self.ahead
 
+    def monotonic(self) -> float:
+        return self.clock.monotonic()
+
     async def sleep(self, seconds: float) -> None:
         await self.clock.sleep(seconds)
 
@@ -219,7 +222,8 @@ class Tracked:
         async with self.store._db.reading() as connection:
             due = sa.select(cards.c.follow_id, cards.c.episode).where(cards.c.due_at.is_not(None))
             rows = await connection.execute(due.order_by(cards.c.due_at, cards.c.episode))
-            return await claimed_work(connection, [(row.follow_id, row.episode) for row in rows], new_lease("test", 1))
+            keys = [(row.follow_id, row.episode) for row in rows]
+            return await claimed_work(connection, self.store._db.now(), keys, new_lease("test", 1, 0))
 
     def count(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"livestream_bot_{name}", labels) or 0.0

@@ -257,5 +257,8 @@ class SetBack:
     def now(self) -> float:
         return self._clock.now() - self.behind
 
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
     async def sleep(self, seconds: float) -> None:
         await self._clock.sleep(seconds)

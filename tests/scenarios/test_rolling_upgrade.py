@@ -181,7 +181,7 @@ async def test_both_work_at_the_same(two: Two) -> None:
             assert await two.slack.work(seeing, "one") == []
         by_new = await follow(new, "C4")
         (listed,) = await two.old.follows.in_channel(TEAM, "C4")
-        left = await two.old.follows.unfollow(TEAM, "C4", MEETING)
+        left = await two.old.follows.unfollow(TEAM, "C4", MEETING, user_id="U2")
 
     assert list(two.slack.threads.values()) == [TOLD] * len(CHANNELS)
     assert listed.follow == left == by_new.follow

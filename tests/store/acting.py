@@ -11,7 +11,7 @@ from bot.store.store import Store
 from bot.store.tables import Volume
 from bot.store.tracking import DueMeeting
 
-TEAM, CHANNEL, ANN = "T1", "C1", "U1"
+TEAM, CHANNEL, ANN, BEN = "T1", "C1", "U1", "U2"
 MEETING = UUID(int=1)
 OTHER_MEETING = UUID(int=2)
 LEASE = 30.0
@@ -92,6 +92,7 @@ class Channel:
         for card in due:
             await self.work_at(store, card)
             assert await store.announcing.finish(card)
+            await store.announcing.remove_ended(card.follow)
         return due
 
     async def work_at(self, store: Store, card: DueCard) -> None:

@@ -337,7 +337,7 @@ async def test_unfollowed_while_somebody_works(store: Store) -> None:
     """Then nothing is left to write to."""
     followed = await follow(store)
     card = await claim(store)
-    await store.follows.unfollow("T1", "C1", followed.follow.meeting_id)
+    await store.follows.unfollow("T1", "C1", followed.follow.meeting_id, user_id="U2")
 
     assert not await store.announcing.posted(card, "1.0", 1)
     assert not await store.announcing.finish(card)

@@ -53,7 +53,7 @@ async def test_a_cancelled_transaction(store: Store, database: Database) -> None
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    await store.follows.unfollow(TEAM, CHANNEL, (await follow(store)).follow.meeting_id)
+    await store.follows.unfollow(TEAM, CHANNEL, (await follow(store)).follow.meeting_id, user_id="U2")
     assert await store.check() is None
 
 

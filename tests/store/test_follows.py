@@ -2,10 +2,27 @@
 
 from uuid import UUID
 
-from bot.store.database import moment
+import pytest
+import sqlalchemy as sa
+
+from bot.store.database import Database, moment
 from bot.store.store import Store
-from bot.store.tables import FollowState, Volume
-from tests.store.acting import ANN, CHANNEL, MEETING, OTHER_MEETING, TEAM, Change, Channel, Clock, Episode, follow, see
+from bot.store.tables import FollowState, Volume, announcements, cards, follows, meetings
+from tests.store.acting import (
+    ANN,
+    BEN,
+    CHANNEL,
+    LEASE,
+    MEETING,
+    OTHER_MEETING,
+    TEAM,
+    Change,
+    Channel,
+    Clock,
+    Episode,
+    follow,
+    see,
+)
 
 
 async def test_a_new_follow(store: Store, clock: Clock) -> None:
@@ -140,7 +157,7 @@ async def test_unfollow(store: Store) -> None:
     followed = await follow(store)
     await see(store, Episode(phase="live"), Change())
 
-    assert await store.follows.unfollow(TEAM, CHANNEL, MEETING) == followed.follow
+    assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN) == followed.follow
 
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
     assert await store.announcing.due_in() is None
@@ -150,7 +167,7 @@ async def test_unfollow(store: Store) -> None:
 
 async def test_unfollow_what_is_not_followed(store: Store) -> None:
     """It says so."""
-    assert await store.follows.unfollow(TEAM, CHANNEL, MEETING) is None
+    assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN) is None
 
 
 async def test_others_go_on(store: Store) -> None:
@@ -158,7 +175,7 @@ async def test_others_go_on(store: Store) -> None:
     await follow(store, "C1")
     await follow(store, "C2")
 
-    await store.follows.unfollow(TEAM, "C1", MEETING)
+    await store.follows.unfollow(TEAM, "C1", MEETING, user_id=BEN)
 
     assert await store.tracking.due_in() == 0
 
@@ -166,7 +183,7 @@ async def test_others_go_on(store: Store) -> None:
 async def test_a_meeting_is_begun_anew(store: Store) -> None:
     """What was last known when nobody followed any more is no news for who follows next."""
     await follow(store, episode=Episode(number=4, phase="live"))
-    await store.follows.unfollow(TEAM, CHANNEL, MEETING)
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
 
     await follow(store, "C2", episode=Episode(number=1, phase="waiting"))
 
@@ -210,3 +227,162 @@ async def test_volume_of_what_is_not_followed(store: Store) -> None:
 
     assert await store.follows.set_volume(TEAM, "C2", MEETING, Volume.LOUD) is None
     assert await store.follows.set_volume(TEAM, CHANNEL, UUID(int=9), Volume.LOUD) is None
+
+
+async def test_what_somebody_has_ended_is_shown_before_it_goes(store: Store, database: Database) -> None:
+    """People see nothing of it any longer; its cards, those of earlier episodes too, are due, and then its rows go."""
+    await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    await see(store, Episode(number=2, phase="live"), Change(1, episode=2))
+    await channel.work(store)
+    await see(store, Episode(number=2, phase="ended"), Change(2, "ended", episode=2))
+
+    ended = await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
+
+    assert ended is not None
+    assert await store.follows.in_channel(TEAM, CHANNEL) == []
+    assert (await store.housekeeping.standing()).follows[FollowState.ACTIVE] == 0
+    due = await channel.work(store)
+    assert [(card.episode, card.is_latest, card.announcements) for card in due] == [(1, False, ()), (2, True, ())]
+    assert {card.follow.state for card in due} == {FollowState.UNFOLLOWED}
+    assert {card.follow.unfollowed_by for card in due} == {BEN}
+    assert await rows(database, "follows") == 0
+
+
+async def test_followed_again_before_that_is_shown(store: Store, database: Database) -> None:
+    """Two rows, one of which is going: its card is told that the channel follows the meeting again."""
+    first = await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
+
+    again = await follow(store)
+
+    assert again.new
+    assert again.follow.id != first.follow.id
+    due = {card.follow.id: card for card in await channel.work(store)}
+    assert due[first.follow.id].is_followed_again
+    assert not due[again.follow.id].is_followed_again
+    assert await rows(database, "follows") == 1
+    assert len(await store.follows.in_channel(TEAM, CHANNEL)) == 1
+
+
+async def test_ended_while_its_first_card_is_unconfirmed(store: Store, clock: Clock, database: Database) -> None:
+    """Slack may have it, so it is posted once more, by the same ID, with its last words."""
+    await follow(store)
+    (card,) = await store.announcing.claim("a", 1, LEASE)
+    await store.announcing.postpone(card, 60, unconfirmed=True)
+
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
+
+    assert await store.announcing.due_in() == 60
+    clock.advance(60)
+    (card,) = await Channel().work(store)
+    assert (card.ts, card.lost, card.needs_edit, card.follow.state) == (None, 0, True, FollowState.UNFOLLOWED)
+    assert await rows(database, "follows") == 0
+
+
+async def test_ended_while_its_first_card_is_posted(store: Store, database: Database) -> None:
+    """Its holder has lost the lease, and reports where the card is, which then shows that it is over."""
+    await follow(store)
+    (card,) = await store.announcing.claim("a", 1, LEASE)
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
+
+    assert not await store.announcing.posted(card, "1.0", card.wanted_version)
+    assert await store.announcing.reported_post(card, "1.0")
+
+    (due,) = await Channel().work(store)
+    assert (due.ts, due.needs_edit) == ("1.0", True)
+    assert await rows(database, "follows") == 0
+
+
+async def test_ended_before_its_card_was_tried(store: Store, database: Database) -> None:
+    """Nothing is posted, and nothing is left."""
+    await follow(store)
+
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
+
+    assert await store.announcing.due_in() is None
+    assert await rows(database, "follows") == 0
+
+
+async def test_a_bot_that_dies_before_the_row_goes(store: Store, database: Database) -> None:
+    """It is cleared away; while a card is to show it, it is not."""
+    await follow(store)
+    await Channel().work(store)
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
+    await store.housekeeping.purge(1e6)
+    assert await rows(database, "follows") == 1
+    (card,) = await store.announcing.claim("a", 1, LEASE)
+    await store.announcing.shown(card, card.wanted_version, last=True)
+
+    await store.housekeeping.purge(1e6)
+
+    assert await rows(database, "follows") == 0
+    assert await rows(database, "meetings") == 0
+
+
+async def expired_with_an_unsent_word(store: Store, clock: Clock) -> None:
+    """A channel whose follow has expired while Slack took nothing."""
+    await follow(store, "C1")
+    await Channel().work(store)
+    clock.advance(30 * 24 * 3600.0)
+    await store.housekeeping.expire()
+
+
+async def test_following_elsewhere_keeps_what_is_unsent(store: Store, clock: Clock) -> None:
+    """Another channel's last word is its own, and so is the one of the same channel."""
+    await expired_with_an_unsent_word(store, clock)
+
+    await follow(store, "C2")
+    await follow(store, "C1")
+
+    due = await store.announcing.claim("a", 10, LEASE)
+    assert ["expired"] in [[each.kind for each in card.announcements] for card in due]
+    assert len(due) == 3
+
+
+@pytest.mark.parametrize("before", ["nothing", "at rest", "followed"])
+async def test_retract(store: Store, clock: Clock, database: Database, before: str) -> None:
+    """A follow whose card Slack refuses leaves no trace: not in the meeting's row, nor in other channels' follows."""
+    if before == "at rest":
+        await expired_with_an_unsent_word(store, clock)
+    if before == "followed":
+        await follow(store, "C1")
+        await see(store, Episode(number=4, phase="live"), look_in=60)
+        await store.tracking.hint(MEETING)
+    was = await contents(database)
+    followed = await store.follows.follow(
+        TEAM, "C2", MEETING, user_id=ANN, volume=Volume.NORMAL, episode=Episode(phase="live"), owner="somebody"
+    )
+
+    assert await store.follows.retract(followed)
+
+    assert await contents(database) == was
+    assert not await store.follows.retract(followed)
+
+
+async def test_retract_what_is_lost(store: Store, clock: Clock) -> None:
+    """Whose lease has ended and was claimed, that is another one's, who may have posted the card."""
+    followed = await store.follows.follow(
+        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Volume.NORMAL, episode=Episode(), owner="somebody"
+    )
+    clock.advance(60)
+    await store.announcing.claim("a", 1, LEASE)
+
+    assert not await store.follows.retract(followed)
+
+    assert len(await store.follows.in_channel(TEAM, CHANNEL)) == 1
+
+
+async def rows(database: Database, table: str) -> int:
+    async with database.reading() as connection:
+        return int(await connection.scalar(sa.text(f"SELECT count(*) FROM {table}")) or 0)
+
+
+async def contents(database: Database) -> list[list[tuple[object, ...]]]:
+    """Everything that is stored."""
+    async with database.reading() as connection:
+        found = [await connection.execute(sa.select(table)) for table in (meetings, follows, cards, announcements)]
+        return [sorted((tuple(row) for row in each), key=str) for each in found]

@@ -106,7 +106,7 @@ async def test_people(store: Store, asked: Asked) -> None:
     await store.pauses.resume(TEAM, CHANNEL)
     await follow(store, "C2")
     await store.follows.in_channel(TEAM, CHANNEL)
-    await store.follows.unfollow(TEAM, CHANNEL, MEETING)
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
     await store.budget.spend(10)
 
     assert len(asked.statements) > 20

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -24,12 +25,12 @@ from bot.store.address import parse
 from bot.store.announcing import DueCard
 from bot.store.database import Database, connect
 from bot.store.store import Store
-from bot.store.tables import Volume, meetings
+from bot.store.tables import FollowState, Volume, cards, follows, meetings
 from bot.store.tracking import DueMeeting
 from tests.store.acting import LEASE, MEETING, TEAM, Change, Clock, Episode, follow
 
 T = TypeVar("T")
-Thread = tuple[str, int]
+Thread = tuple[UUID, int]
 EXAMPLES = int(os.environ.get("INTERLEAVINGS", "25"))
 """Enough for most mistakes that were tried; ask for 300 after a change of what is stored."""
 CHANNELS = st.sampled_from(["C1", "C2"])
@@ -59,7 +60,11 @@ class Holder:
 
     @property
     def thread(self) -> Thread:
-        return self.card.follow.channel_id, self.card.episode
+        return self.card.follow.id, self.card.episode
+
+    @property
+    def is_over(self) -> bool:
+        return self.card.follow.state is FollowState.UNFOLLOWED
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -85,6 +90,12 @@ class Interleavings(RuleBasedStateMachine):
         self.to_show: dict[Thread, dict[str, Any]] = {}
         self.shown: dict[Thread, dict[str, Any]] = {}
         self.state = {"C1": "none", "C2": "none"}
+        self.follows: dict[str, UUID] = {}
+        # What the last edit of each card of an ended follow said of that.
+        self.over: dict[UUID, dict[Thread, FollowState]] = {}
+        self.ended_at: dict[UUID, float] = {}
+        self.states: dict[Thread, FollowState] = {}
+        self.messages = 0
 
     async def empty(self) -> None:
         async with self.database.writing() as connection:
@@ -104,18 +115,26 @@ class Interleavings(RuleBasedStateMachine):
         assert followed.new == (self.state[channel] == "none")
         if followed.new:
             self.state[channel] = "quiet" if quiet else "active"
-            self.to_show[channel, self.episode.number] = self.episode.to_dict()
+            self.follows[channel] = followed.follow.id
+            self.to_show[followed.follow.id, self.episode.number] = self.episode.to_dict()
         elif self.state[channel] == "paused":
             self.state[channel] = "quiet" if followed.follow.volume is Volume.QUIET else "active"
 
     @rule(channel=CHANNELS)
     def unfollow(self, channel: str) -> None:
-        assert (self.do(self.store.follows.unfollow(TEAM, channel, MEETING)) is None) == (self.state[channel] == "none")
+        assert (self.do(self.store.follows.unfollow(TEAM, channel, MEETING, user_id="U2")) is None) == (
+            self.state[channel] == "none"
+        )
+        if self.state[channel] == "none":
+            return
         self.state[channel] = "none"
-        for record in (self.expected, self.told, self.shown, self.to_show, self.leased):
-            for thread in [thread for thread in record if thread[0] == channel]:
+        ended = self.follows.pop(channel)
+        self.ended_at[ended] = self.clock.time
+        self.over[ended] = {thread: state for thread, state in self.states.items() if thread[0] == ended}
+        for record in (self.expected, self.told, self.shown, self.to_show, self.leased, self.states):
+            for thread in [thread for thread in record if thread[0] == ended]:
                 del record[thread]
-        self.known = {each for each in self.known if each[0][0] != channel}
+        self.known = {each for each in self.known if each[0][0] != ended}
 
     @initialize(quiet=st.booleans())
     def begin(self, quiet: bool) -> None:
@@ -158,14 +177,14 @@ class Interleavings(RuleBasedStateMachine):
             return
         assert newest, "recorded by somebody who had lost the lease"
         self.episode, self.seq = after, 1 if seen.following else self.seq + changes
-        for channel in (channel for channel, state in self.state.items() if state != "none"):
+        for follow_id in self.follows.values():
             if seen.visible or seen.following:
-                self.to_show[channel, number] = after.to_dict()
+                self.to_show[follow_id, number] = after.to_dict()
             if ended is not None:
-                self.to_show[channel, before.number] = ended.to_dict()
-        for channel in (channel for channel, state in self.state.items() if state == "active"):
-            self.expected[channel, before.number] += [change.seq for change in made]
-            self.expected[channel, number] += [change.seq for change in opening]
+                self.to_show[follow_id, before.number] = ended.to_dict()
+        for follow_id in (self.follows[channel] for channel, state in self.state.items() if state == "active"):
+            self.expected[follow_id, before.number] += [change.seq for change in made]
+            self.expected[follow_id, number] += [change.seq for change in opening]
 
     @rule()
     def work(self) -> None:
@@ -184,9 +203,14 @@ class Interleavings(RuleBasedStateMachine):
 
     def claim(self, limit: int) -> None:
         for card in self.do(self.store.announcing.claim("announcer", limit, LEASE)):
-            thread = (card.follow.channel_id, card.episode)
+            thread = (card.follow.id, card.episode)
             assert not [each for each in card.announcements if (thread, each.seq) in self.known], "told already"
-            assert self.state[thread[0]] != "paused"
+            if card.follow.id in self.over:
+                assert card.follow.state is FollowState.UNFOLLOWED
+                assert card.announcements == (), "announced after its end"
+            else:
+                assert self.follows[card.follow.channel_id] == card.follow.id
+                assert self.state[card.follow.channel_id] != "paused"
             assert self.leased.get(thread, 0) <= self.clock.time, "somebody else works at it"
             self.leased[thread] = self.clock.time + LEASE
             self.holders.append(Holder(card, card.ts, [each.seq for each in card.announcements]))
@@ -222,40 +246,54 @@ class Interleavings(RuleBasedStateMachine):
                 self.step_of(holder, killed=True)
             case "finish":
                 self.finish(holder)
+            case "lost" | "pause" if holder.is_over:
+                if self.do(self.store.announcing.give_up(holder.card)):
+                    self.leased.pop(holder.thread)
+                    self.over[holder.card.follow.id].pop(holder.thread, None)
+                self.do(self.store.announcing.remove_ended(holder.card.follow))
             case "postpone":
                 if self.do(self.store.announcing.postpone(holder.card, 10)):
                     self.leased[holder.thread] = self.clock.time + 10
             case "lost":
-                self.do(self.store.announcing.lost(holder.card))
+                if self.do(self.store.announcing.lost(holder.card)):
+                    self.states.pop(holder.thread, None)
                 self.finish(holder)
             case "pause":
                 if self.do(self.store.pauses.pause(holder.card, "is_archived")) is not None:
-                    self.state[holder.thread[0]] = "paused"
+                    self.state[holder.card.follow.channel_id] = "paused"
                     self.leased = {key: until for key, until in self.leased.items() if key[0] != holder.thread[0]}
 
     def finish(self, holder: Holder) -> bool:
         finished = self.do(self.store.announcing.finish(holder.card))
         if finished:
             self.leased.pop(holder.thread)
+            self.do(self.store.announcing.remove_ended(holder.card.follow))
         return finished
 
     def step_of(self, holder: Holder, killed: bool) -> None:
         card, thread = holder.card, holder.thread
-        followed = self.state[thread[0]] != "none"
-        if holder.ts is None or card.shown_version < card.wanted_version:
-            holder.ts = holder.ts or "1.0"
-            write = self.store.announcing.posted(card, holder.ts, card.wanted_version)
+        if holder.ts is None or card.needs_edit:
+            new, holder.ts = holder.ts is None, holder.ts or self.new_ts()
+            announcing = self.store.announcing
+            write = (
+                announcing.posted(card, holder.ts, card.wanted_version)
+                if new
+                else announcing.shown(card, card.wanted_version)
+            )
             if killed:
                 write.close()
             elif self.do(write):
-                self.shown[thread] = card.wanted
+                self.note_shown(holder)
                 self.leased[thread] = self.clock.time + LEASE
+            elif new and self.do(announcing.reported_post(card, holder.ts)):
+                self.note_shown(holder)
+                self.leased.pop(thread, None)
             object.__setattr__(card, "shown_version", card.wanted_version)
+            object.__setattr__(card, "unconfirmed_until", None)
         elif holder.to_tell:
             seq = holder.to_tell.pop(0)
-            write = self.store.announcing.sent(card, seq, "1.1")
-            same = followed and self.follow_id(thread[0]) == card.follow.id
-            if same and seq not in self.told[thread]:
+            write = self.store.announcing.sent(card, seq, self.new_ts())
+            if card.follow.id not in self.over and seq not in self.told[thread]:
                 self.told[thread].append(seq)
             if killed:
                 write.close()
@@ -263,9 +301,16 @@ class Interleavings(RuleBasedStateMachine):
                 self.known.add((thread, seq))
                 self.leased[thread] = self.clock.time + LEASE
 
-    def follow_id(self, channel: str) -> Any:
-        (listed,) = self.do(self.store.follows.in_channel(TEAM, channel))
-        return listed.follow.id
+    def note_shown(self, holder: Holder) -> None:
+        thread, follow = holder.thread, holder.card.follow
+        states = self.over.get(follow.id, self.states)
+        states[thread] = follow.state
+        if follow.id not in self.over:
+            self.shown[thread] = holder.card.wanted
+
+    def new_ts(self) -> str:
+        self.messages += 1
+        return f"1.{self.messages}"
 
     @rule(channel=CHANNELS)
     def resume(self, channel: str) -> None:
@@ -279,6 +324,18 @@ class Interleavings(RuleBasedStateMachine):
     @rule()
     def purge(self) -> None:
         self.do(self.store.housekeeping.purge(5))
+        kept = self.do(self.threads())
+        self.states = {thread: state for thread, state in self.states.items() if thread in kept}
+        for follow_id, since in self.ended_at.items():
+            if self.clock.time - since > 5:
+                # It had its time to be shown; Slack did not take it.
+                states = self.over[follow_id]
+                self.over[follow_id] = {thread: state for thread, state in states.items() if thread in kept}
+
+    async def threads(self) -> set[Thread]:
+        async with self.database.reading() as connection:
+            rows = await connection.execute(sa.select(cards.c.follow_id, cards.c.episode))
+            return {(row.follow_id, row.episode) for row in rows}
 
     @invariant()
     def only_what_should_be_told(self) -> None:
@@ -300,11 +357,16 @@ class Interleavings(RuleBasedStateMachine):
         self.only_what_should_be_told()
         for thread, expected in self.expected.items():
             assert self.told[thread] == expected, "lost"
-        for channel, state in self.state.items():
-            if state != "none":
-                assert self.shown[channel, self.episode.number] == self.to_show[channel, self.episode.number], (
-                    "outdated"
-                )
+        for follow_id in self.follows.values():
+            newest = (follow_id, self.episode.number)
+            assert self.shown[newest] == self.to_show[newest], "outdated"
+        for states in self.over.values():
+            assert set(states.values()) <= {FollowState.UNFOLLOWED}, "it does not say that it is over"
+        assert self.do(self.rows()) == len(self.follows), "a follow that is over is still there"
+
+    async def rows(self) -> int:
+        async with self.database.reading() as connection:
+            return int(await connection.scalar(sa.select(sa.func.count()).select_from(follows)) or 0)
 
 
 @pytest.fixture

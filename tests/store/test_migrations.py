@@ -129,7 +129,8 @@ async def test_the_next_migration(url: str, store: Store, database: Database, ne
     async with database.reading() as connection:
         assert await connection.scalar(sa.text("SELECT language FROM follows")) == "de"
         assert await connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == "0002"
-    await store.follows.unfollow(TEAM, CHANNEL, listed.follow.meeting_id)
+    await store.follows.unfollow(TEAM, CHANNEL, listed.follow.meeting_id, user_id="U2")
+    await channel.work(store)
     async with database.reading() as connection:
         assert await connection.scalar(sa.text("SELECT count(*) FROM announcements")) == 0
 

@@ -203,5 +203,5 @@ async def test_unfollowing_what_is_paused(store: Store) -> None:
     await follow(store)
     await refused(store)
 
-    assert await store.follows.unfollow(TEAM, CHANNEL, MEETING) is not None
+    assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2") is not None
     assert await store.pauses.untold(10) == []

@@ -144,7 +144,7 @@ async def test_everything_at_once(replicas: list[Store], clock: Clock) -> None:
             case 0 | 1:
                 await follow(store, channel, meeting=meeting)
             case 2:
-                await store.follows.unfollow(TEAM, channel, meeting)
+                await store.follows.unfollow(TEAM, channel, meeting, user_id="U2")
             case 3:
                 await store.pauses.resume(TEAM, channel)
             case 4:

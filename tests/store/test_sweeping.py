@@ -40,7 +40,7 @@ async def test_is_anything_followed(store: Store) -> None:
     await met(store)
     assert await store.sweeping.is_anything_followed()
 
-    await store.follows.unfollow(TEAM, CHANNEL, MEETING)
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
 
     assert not await store.sweeping.is_anything_followed()
 
@@ -50,7 +50,7 @@ async def test_phases(store: Store) -> None:
     for number, phase in enumerate(["waiting", "starting", "live", "interrupted", "errored", "ended"]):
         await met(store, UUID(int=number), phase)
     await met(store, UUID(int=10), "live")
-    await store.follows.unfollow(TEAM, CHANNEL, UUID(int=10))
+    await store.follows.unfollow(TEAM, CHANNEL, UUID(int=10), user_id="U2")
 
     on_air = {UUID(int=1): "starting", UUID(int=2): "live", UUID(int=3): "interrupted", UUID(int=4): "errored"}
     assert phases(await store.sweeping.on_air()) == on_air
@@ -119,7 +119,7 @@ async def test_what_is_not_at_rest(store: Store) -> None:
 async def test_nobody_follows(store: Store) -> None:
     """What nobody follows stays at rest."""
     await met(store)
-    await store.follows.unfollow(TEAM, CHANNEL, MEETING)
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
 
     assert await store.sweeping.look_first([MEETING]) == 0
     assert await settle(store) == 0

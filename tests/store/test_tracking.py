@@ -372,7 +372,7 @@ async def test_unfollowed_during_the_look(store: Store) -> None:
     """Then there is nothing to record it for."""
     await follow(store)
     meeting = await look(store)
-    await store.follows.unfollow(TEAM, CHANNEL, MEETING)
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
 
     assert not await store.tracking.record(meeting, Episode(phase="live"), [Change()], look_in=15)
 

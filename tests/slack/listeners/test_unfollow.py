@@ -65,13 +65,13 @@ async def test_not_followed(connected: World, elsewhere: bool) -> None:
 async def test_a_card_that_cannot_be_edited(connected: World) -> None:
     """Where Slack lets nobody edit the card it stays as it was, and the follow is over nevertheless."""
     _, card = await follow(connected)
-    connected.slack.refuse_next("chat.update", "message_not_found")
+    connected.slack.refuse_next("chat.update", "cant_update_message")
 
     answer = await connected.ask(f"unfollow {seeds.LIVE}")
     line = await connected.logged("card_left_as_it_was")
 
     assert answer.text == "Stopped following *Launch keynote* in this channel."
-    assert line["detail"] == "message_not_found"
+    assert line["code"] == "cant_update_message"
     assert card in connected.slack.messages(GENERAL)
     assert await following(connected) == follow_words.NOTHING_FOLLOWED
 

@@ -78,16 +78,19 @@ def _follows() -> None:
         sa.Column("notice_attempts", sa.Integer, nullable=False, server_default="0"),
         sa.Column("notice_error", sa.Text),
         sa.Column("expires_at", sa.Double, nullable=False),
+        sa.Column("unfollowed_by", sa.Text),
         sa.PrimaryKeyConstraint("id", name="pk_follows"),
-        sa.UniqueConstraint("team_id", "channel_id", "meeting_id", name="uq_follows_team_id_channel_id_meeting_id"),
         sa.CheckConstraint("volume IN ('quiet', 'normal', 'loud')", name=op.f("ck_follows_volume")),
-        sa.CheckConstraint("state IN ('active', 'paused', 'expired')", name=op.f("ck_follows_state")),
+        sa.CheckConstraint("state IN ('active', 'paused', 'expired', 'unfollowed')", name=op.f("ck_follows_state")),
         sa.ForeignKeyConstraint(
             ["meeting_id"], ["meetings.meeting_id"], name="fk_follows_meetings", ondelete="CASCADE"
         ),
     )
+    current = "state IN ('active', 'paused')"
+    _partial_index("ix_follows_current", "follows", ["team_id", "channel_id", "meeting_id"], where=current, unique=True)
+    op.create_index("ix_follows_team_id_channel_id_meeting_id", "follows", ["team_id", "channel_id", "meeting_id"])
     op.create_index("ix_follows_meeting_id", "follows", ["meeting_id"])
-    _partial_index("ix_follows_expires_at", "follows", ["expires_at"], where="state <> 'expired'")
+    _partial_index("ix_follows_expires_at", "follows", ["expires_at"], where=current)
     _partial_index("ix_follows_untold", "follows", ["id"], where="state = 'paused' AND NOT told")
 
 
@@ -105,11 +108,13 @@ def _cards() -> None:
         sa.Column("due_at", sa.Double),
         sa.Column("lease", sa.Text),
         sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("has_news", sa.Boolean, nullable=False),
+        sa.Column("unconfirmed_until", sa.Double),
         sa.PrimaryKeyConstraint("follow_id", "episode", name="pk_cards"),
         sa.CheckConstraint("lease IS NULL OR due_at IS NOT NULL", name=op.f("ck_cards_lease_ends")),
         sa.ForeignKeyConstraint(["follow_id"], ["follows.id"], name="fk_cards_follows", ondelete="CASCADE"),
     )
-    _partial_index("ix_cards_due_at", "cards", ["due_at"], where="due_at IS NOT NULL")
+    _partial_index("ix_cards_due", "cards", ["has_news", "due_at"], where="due_at IS NOT NULL")
 
 
 def _announcements() -> None:
@@ -138,5 +143,6 @@ def _announcements() -> None:
     _partial_index("ix_announcements_unsent", "announcements", columns, where="sent_at IS NULL")
 
 
-def _partial_index(name: str, table: str, columns: list[str], *, where: str) -> None:
-    op.create_index(name, table, columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+def _partial_index(name: str, table: str, columns: list[str], *, where: str, unique: bool = False) -> None:
+    condition = sa.text(where)
+    op.create_index(name, table, columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
