@@ -68,12 +68,18 @@ class Following:
     """In whose name a new card is leased: this process's."""
 
     async def follow(
-        self, team_id: str, channel_id: str, user_id: str, meeting_id: UUID, volume: Volume | None = None
+        self,
+        team_id: str,
+        channel_id: str,
+        user_id: str,
+        meeting_id: UUID,
+        volume: Volume | None = None,
+        default: Volume = Volume.NORMAL,
     ) -> Beginning:
         """Follow a meeting that Cloudflare knows, in a channel that the bot may post in; else nothing is followed.
 
-        `volume` None leaves a follow as loud as it is. Raises NotInDirectMessages, TooManyFollows, what a lookup
-        raises, what posting raises, and StoreUnreachable.
+        `volume` None leaves a follow as loud as it is, and `default` is how loud a new one is then. Raises
+        NotInDirectMessages, TooManyFollows, what a lookup raises, what posting raises, and StoreUnreachable.
         """
         if channel_id.startswith("D"):
             raise NotInDirectMessages
@@ -84,7 +90,7 @@ class Following:
             channel_id,
             meeting_id,
             user_id=user_id,
-            volume=volume or Volume.NORMAL,
+            volume=volume or default,
             episode=baseline(observation_of(lookup), await self.store.time()),
             owner=self.owner,
             lease_seconds=LEASE_SECONDS,

@@ -28,6 +28,10 @@ NO_REASON = "Cloudflare gave no reason."
 _STATUS_PAGE = "cloudflarestatus.com"
 
 
+Again = tuple[str, CardState]
+"""What a button does: its action and its state."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Words:
     """One status, as it is said in a card and in a sentence."""
@@ -38,8 +42,11 @@ class _Words:
     sentence: str
 
 
-def card(lookup: Lookup, *, posted_by: str | None = None) -> Message:
-    """The answer to one person, or, with the ID of who posted it, the card that a channel sees."""
+def card(lookup: Lookup, *, posted_by: str | None = None, is_direct: bool = False) -> Message:
+    """The answer to one person, or, with the ID of who posted it, the card that a channel sees.
+
+    In a direct message (`is_direct`) it offers nothing that works in channels only.
+    """
     state = CardState(m=str(lookup.meeting_id), by=posted_by)
     words = _words(lookup)
     name = escaped(lookup.name or "", NAME_LIMIT) or UNNAMED
@@ -48,19 +55,25 @@ def card(lookup: Lookup, *, posted_by: str | None = None) -> Message:
     blocks = [
         section(headline),
         *([playback_link(playback)] if playback else []),
-        _buttons(lookup, state),
+        _buttons(lookup, state, is_direct),
         context(_footer(lookup, posted_by)),
     ]
     return Message(_sentences(lookup, name, words, playback), tuple(blocks))
 
 
-def problem(error: BotError, meeting_id: UUID | None = None, wording: Wording = DEFAULT) -> Message:
-    """Why there is no answer and what to do; with a button to try again where that may help."""
+def problem(
+    error: BotError, meeting_id: UUID | None = None, wording: Wording = DEFAULT, again: Again | None = None
+) -> Message:
+    """Why there is no answer and what to do; with a button to try again where that may help.
+
+    `again` is what the button does; otherwise it looks the meeting up.
+    """
     sentence = wording.fill(error.template)
     blocks = [section(f":warning: {sentence.replace(_STATUS_PAGE, link(f'https://www.{_STATUS_PAGE}', _STATUS_PAGE))}")]
     if meeting_id is not None:
         if isinstance(error, CouldNotAsk):
-            blocks.append(actions(button("Try again", REFRESH, CardState(m=str(meeting_id)))))
+            action, state = again or (REFRESH, CardState(m=str(meeting_id)))
+            blocks.append(actions(button("Try again", action, state)))
         blocks.append(context([meeting(meeting_id)]))
     return Message(sentence, tuple(blocks))
 
@@ -113,12 +126,14 @@ def _sentences(lookup: Lookup, name: str, words: _Words, playback: str | None) -
     return f"{said}.{watch}"
 
 
-def _buttons(lookup: Lookup, state: CardState) -> Block:
+def _buttons(lookup: Lookup, state: CardState, is_direct: bool) -> Block:
     playback = lookup.playback_url
     watch = []
     if playback and lookup.status is Status.LIVE:
         watch = [watch_button(playback, state)]
-    private = [("Post here", POST_HERE), ("Follow here", FOLLOW_HERE)] if state.posted_by is None else []
+    private = (
+        [("Post here", POST_HERE), ("Follow here", FOLLOW_HERE)] if state.posted_by is None and not is_direct else []
+    )
     return actions(*watch, button("Refresh", REFRESH, state), *(button(*each, state) for each in private))
 
 

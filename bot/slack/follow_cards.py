@@ -6,6 +6,7 @@ Values in, messages out. Nobody is mentioned, so that nobody is pinged by name.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from bot.following.state import Change, ChangeKind, Episode, Phase
 from bot.slack.blocks import actions, bold, button, context, menu, section
@@ -108,7 +109,7 @@ def expired_reply(follow: Follow, name: str | None = None, wording: Wording = DE
     """The last word of a follow that nobody seems to wait for, with a way to begin anew."""
     days = round(FOLLOW_SECONDS / 86_400)
     sentence = f"{_name(name)} hasn't been live for {days} days, so I've stopped following it here."
-    again = button("Follow again", FOLLOW_AGAIN, _state(follow))
+    again = button("Follow again", FOLLOW_AGAIN, _state(follow, Choice(follow.volume.value)))
     return Message(
         f"{sentence} To follow it again, type {wording.command} follow {follow.meeting_id}.",
         (section(f":no_bell: {sentence}"), actions(again)),
@@ -122,9 +123,22 @@ def unfollowed_card(follow: Follow, name: str | None = None, *, can_follow_again
         f"{name} is no longer followed here.",
         (
             section(f"{bold(name)}\n:no_bell: *No longer followed here*"),
-            *([actions(button("Follow again", FOLLOW_AGAIN, _state(follow)))] if can_follow_again else []),
+            *(
+                [actions(button("Follow again", FOLLOW_AGAIN, _state(follow, Choice(follow.volume.value))))]
+                if can_follow_again
+                else []
+            ),
             context([meeting(follow.meeting_id)]),
         ),
+    )
+
+
+def followed_again(meeting_id: UUID, name: str | None = None) -> Message:
+    """Build what an old card shows once the channel follows the meeting again."""
+    name = _name(name)
+    return Message(
+        f"{name} is followed here again, on a newer card.",
+        (section(f"{bold(name)}\n:bell: *Followed here again*, on a newer card"), context([meeting(meeting_id)])),
     )
 
 

@@ -1,8 +1,9 @@
 """Get the bot's words to Slack."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -32,13 +33,19 @@ from bot.slack.errors import (
     retry_after,
 )
 from bot.slack.messages import Message
-from bot.slack.requests import Request
+from bot.slack.requests import COMMAND, Request
 
 LONGEST_WAIT = 5.0
+CHECKING_AFTER_SECONDS = 1.5
 BODY_LIMIT = 2_000
 RESPONSE_URL = "response_url"
 OK, UNCONFIRMED, NOT_SENT = "ok", "unconfirmed", "not_sent"
 _NO_WAY_IN = ("not_in_channel", "channel_not_found")
+
+_REFRESH = "refresh"
+_CHECKING = Message(
+    "Checking…", ({"type": "section", "text": {"type": "mrkdwn", "text": ":hourglass_flowing_sand: Checking…"}},)
+)
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +61,12 @@ class Replies:
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         seconds: float = SECONDS,
+        checking_after: float = CHECKING_AFTER_SECONDS,
     ) -> None:
-        """`seconds` is how long an answer through a response_url may take."""
+        """`seconds` is how long an answer through a response_url may take; `checking_after` so many, without one yet,
+        the person reads that there will be one."""
+        self._checking_after = checking_after
+        self._checking: set[str] = set()
         self._session = session
         self._client = client
         self._metrics = metrics
@@ -68,6 +79,8 @@ class Replies:
         A response_url lives for 30 minutes and 5 uses, so a plain ephemeral message is the second way. When that is
         barred too it is logged: there is nobody left who could be told.
         """
+        replace = replace or request.response_url in self._checking
+        self._checking.discard(request.response_url)
         payload = {"response_type": "ephemeral", "replace_original": replace, **_content(message)}
         outcome = await self._respond(request.response_url, payload)
         if kind_of(outcome) is ContentRefused:
@@ -79,6 +92,32 @@ class Replies:
         elif outcome != OK:
             log.warning("response_url_failed", outcome=outcome)
             await self._as_ephemeral(request, message)
+
+    @contextlib.asynccontextmanager
+    async def checking(self, request: Request) -> AsyncIterator[None]:
+        """Show "Checking…" where the block takes long, in the place where the next `answer` will be.
+
+        That is where a command is answered, and the private card that is refreshed: other messages are not replaced.
+        """
+        task = None
+        if request.action == COMMAND or (request.action == _REFRESH and request.on_private_card):
+            task = asyncio.create_task(self._show_checking(request))
+        try:
+            yield
+        finally:
+            if task is not None:
+                # What is on its way to Slack has to be there before it can be replaced.
+                if request.response_url not in self._checking:
+                    task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    async def _show_checking(self, request: Request) -> None:
+        await asyncio.sleep(self._checking_after)
+        self._checking.add(request.response_url)
+        replace = request.on_private_card
+        payload = {"response_type": "ephemeral", "replace_original": replace, **_content(_CHECKING)}
+        if await self._respond(request.response_url, payload) not in (OK, UNCONFIRMED):
+            self._checking.discard(request.response_url)
 
     async def remove_original(self, request: Request) -> None:
         """Take away the message whose button was pressed."""
@@ -210,7 +249,7 @@ def refusal(code: str, channel_id: str) -> SlackError:
 
 def _refusal(kind: type[Undelivered], code: str, channel_id: str) -> SlackError:
     if code in _NO_WAY_IN:
-        # Nobody can be invited to a direct message, whose ID begins with a D.
+        # Nobody can be invited to a direct message, whose ID begins with a D. Of a group's `post_here` knows.
         return NotInvitable(detail=code) if channel_id.startswith("D") else CannotPost(detail=code)
     if code in ("is_archived", "is_inactive"):
         return ChannelArchived(detail=code)

@@ -35,11 +35,18 @@ class Request:
     """The person's organisation, where Slack says it."""
     is_guest: bool = False
     """Whether the person belongs to another workspace, which shares the channel."""
+    channel_name: str = ""
+    """As Slack says it: `directmessage` and `mpdm-…` are direct messages."""
 
     def refuse_guests(self) -> None:
         """Raise OtherWorkspace where the person is a guest: what they ask for would change something here."""
         if self.is_guest:
             raise OtherWorkspace
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it comes from a direct message, of two people or of a group."""
+        return self.channel_id.startswith("D") or self.channel_name.startswith(("directmessage", "mpdm-"))
 
     @property
     def meeting_id(self) -> UUID | None:
@@ -59,6 +66,7 @@ class _Command(BaseModel):
     enterprise_id: str = ""
     user_id: SlackId
     channel_id: SlackId
+    channel_name: str = ""
     response_url: str
     text: str = ""
 
@@ -70,6 +78,10 @@ class _Id(BaseModel):
 class _User(_Id):
     team_id: str | None = None
     enterprise_id: str | None = None
+
+
+class _Channel(_Id):
+    name: str = ""
 
 
 class _Container(BaseModel):
@@ -90,7 +102,7 @@ class _Action(BaseModel):
 class _BlockActions(BaseModel):
     team: _Id | None = None
     user: _User
-    channel: _Id
+    channel: _Channel
     container: _Container = Field(default_factory=_Container)
     response_url: str
     actions: list[_Action] = Field(min_length=1)
@@ -112,6 +124,7 @@ def _command(body: dict[str, Any]) -> Request:
         team_id=command.team_id,
         user_id=command.user_id,
         channel_id=command.channel_id,
+        channel_name=command.channel_name,
         response_url=command.response_url,
         text=command.text,
         user_enterprise_id=command.enterprise_id,
@@ -125,6 +138,7 @@ def _click(body: _BlockActions) -> Request:
         team_id=body.team.id if body.team else "",
         user_id=body.user.id,
         channel_id=body.channel.id,
+        channel_name=body.channel.name,
         response_url=body.response_url,
         card=CardState.read(action.value or action.selected_option.value),
         message_ts=body.container.message_ts,

@@ -71,8 +71,10 @@ class ResponseUrls:
 
     def _take(self, token: str, body: bytes) -> Response:
         url = self._usable(token)
-        self._apply(url, _payload(body))
-        self._urls[token] = replace(url, uses_left=url.uses_left - 1)
+        posted = self._apply(url, _payload(body))
+        # A command's URL updates the message that it has posted itself.
+        original_ts = url.original_ts or (posted.ts if posted else url.original_ts)
+        self._urls[token] = replace(url, uses_left=url.uses_left - 1, original_ts=original_ts)
         return PlainTextResponse("ok")
 
     def _usable(self, token: str) -> ResponseUrl:
@@ -86,28 +88,28 @@ class ResponseUrls:
             raise Refusal("channel_not_found" if channel.is_deleted else "channel_is_archived")
         return url
 
-    def _apply(self, url: ResponseUrl, payload: dict[str, Any]) -> None:
+    def _apply(self, url: ResponseUrl, payload: dict[str, Any]) -> Message | None:
         original = self._original(url)
         if payload.get("delete_original") and original is not None:
             self._workspace.delete(original)
-            return
+            return None
         content = read_content(payload, self._unreachable)
         if payload.get("replace_original") and original is not None:
             edited = self._workspace.next_ts(self._front.clock.now())
             self._workspace.edit(original, content.text, content.blocks, edited)
-        else:
-            self._post(url, content, payload)
+            return None
+        return self._post(url, content, payload)
 
     def _original(self, url: ResponseUrl) -> Message | None:
         message = self._workspace.find(url.channel, url.original_ts) if url.original_ts else None
         return None if message is None or message.deleted else message
 
-    def _post(self, url: ResponseUrl, content: Content, payload: dict[str, Any]) -> None:
+    def _post(self, url: ResponseUrl, content: Content, payload: dict[str, Any]) -> Message:
         in_channel = payload.get("response_type") == "in_channel"
         thread_ts = payload.get("thread_ts")
         only_to = None if in_channel else url.user
         in_thread = thread_ts if isinstance(thread_ts, str) else None
-        self.say(url.trigger_id, url.channel, content, only_to, in_thread)
+        return self.say(url.trigger_id, url.channel, content, only_to, in_thread)
 
     def say(
         self, trigger_id: str, channel: str, content: Content, only_to: str | None, thread_ts: str | None = None

@@ -39,7 +39,9 @@ async def ask(services: Services, request: Request) -> None:
         case ListFollows():
             await followed(services, request)
         case LookUp(meeting_id):
-            await services.replies.answer(request, cards.card(await services.look_up(meeting_id)))
+            async with services.replies.checking(request):
+                lookup = await services.look_up(meeting_id)
+            await services.replies.answer(request, cards.card(lookup, is_direct=request.is_direct))
         case _:
             await services.replies.answer(request, _what_instead(command, services.wording()))
 

@@ -2,14 +2,17 @@
 
 from uuid import UUID
 
+import structlog
 from slack_bolt.async_app import AsyncApp
 
-from bot.errors import NotUnderstood
-from bot.slack import cards, follow_words
+from bot.errors import NotInDirectMessages, NotUnderstood, SlackError
+from bot.slack import cards, follow_cards, follow_words
 from bot.slack.requests import Request
 from bot.slack.serve import listener
 from bot.slack.services import Services
 from bot.store.tables import Volume
+
+log = structlog.get_logger(__name__)
 
 
 def register(app: AsyncApp, services: Services) -> None:
@@ -19,17 +22,41 @@ def register(app: AsyncApp, services: Services) -> None:
 
 
 async def follow_here(services: Services, request: Request) -> None:
-    """Follow the meeting of the message whose button was pressed."""
-    if request.meeting_id is None:
+    """Follow the meeting of the message whose button was pressed, at the level that the button carries."""
+    if request.meeting_id is None or request.card is None:
         raise NotUnderstood
-    await follow(services, request, request.meeting_id)
+    choice = request.card.choice
+    volume = Volume(choice.value) if choice is not None and choice.value in set(Volume) else None
+    if request.action != cards.FOLLOW_AGAIN:
+        await follow(services, request, request.meeting_id, volume)
+        return
+    # A channel that follows the meeting by now keeps its level, and the old card stops offering this.
+    name = await follow(services, request, request.meeting_id, default=volume or Volume.NORMAL)
+    try:
+        message = follow_cards.followed_again(request.meeting_id, name)
+        await services.replies.edit(request.channel_id, request.message_ts, message)
+    except SlackError as error:
+        log.info("old_card_kept", problem=type(error).__name__, detail=error.detail)
 
 
-async def follow(services: Services, request: Request, meeting_id: UUID, volume: Volume | None = None) -> None:
-    """Follow it in this channel; the card that all can read now takes the place of a private answer."""
+async def follow(
+    services: Services,
+    request: Request,
+    meeting_id: UUID,
+    volume: Volume | None = None,
+    default: Volume = Volume.NORMAL,
+) -> str | None:
+    """Follow it in this channel and return its name; the public card takes the place of a private answer.
+
+    `default` is the level of a new follow where `volume` is None.
+    """
     request.refuse_guests()
-    beginning = await services.following.follow(
-        request.team_id, request.channel_id, request.user_id, meeting_id, volume
-    )
+    if request.is_direct:
+        raise NotInDirectMessages
+    async with services.replies.checking(request):
+        beginning = await services.following.follow(
+            request.team_id, request.channel_id, request.user_id, meeting_id, volume, default
+        )
     message = follow_words.begun(beginning, services.permalink, services.wording(), services.access_problem())
     await services.replies.answer(request, message, replace=request.on_private_card)
+    return beginning.name

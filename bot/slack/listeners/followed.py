@@ -1,5 +1,6 @@
 """Someone asks what their channel follows."""
 
+from bot.errors import NotInDirectMessages
 from bot.slack import follow_words
 from bot.slack.requests import Request
 from bot.slack.services import Services
@@ -8,6 +9,8 @@ from bot.slack.services import Services
 async def followed(services: Services, request: Request) -> None:
     """List it, with how each follow is doing."""
     listed = await services.following.in_channel(request.team_id, request.channel_id)
+    if not listed and request.is_direct:
+        raise NotInDirectMessages
     access_problem, failing = services.access_problem(), services.failing(request.channel_id)
     for message in follow_words.listing(listed, services.permalink, services.wording(), access_problem, failing):
         await services.replies.answer(request, message)

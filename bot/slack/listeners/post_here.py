@@ -4,7 +4,7 @@ from uuid import UUID, uuid5
 
 from slack_bolt.async_app import AsyncApp
 
-from bot.errors import NotUnderstood
+from bot.errors import CannotPost, NotInvitable, NotUnderstood
 from bot.slack import cards
 from bot.slack.requests import Request
 from bot.slack.serve import listener
@@ -24,7 +24,12 @@ async def post_here(services: Services, request: Request) -> None:
         raise NotUnderstood
     request.refuse_guests()
     card = cards.card(await services.look_up(request.meeting_id), posted_by=request.user_id)
-    await services.replies.post(request.channel_id, card, client_msg_id=_id_of_post(request))
+    try:
+        await services.replies.post(request.channel_id, card, client_msg_id=_id_of_post(request))
+    except CannotPost as error:
+        if request.is_direct:
+            raise NotInvitable(detail=error.detail) from None
+        raise
     await services.replies.remove_original(request)
 
 
