@@ -39,6 +39,19 @@ async def test_an_id_that_has_follows_already(store: Store) -> None:
     assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 0
 
 
+async def test_what_is_over_still_shows_that_after_the_move(store: Store) -> None:
+    """The card of a follow that somebody has ended is edited under the new ID, also where another follow is there."""
+    await follow(store)
+    await Channel().work(store)
+    await follow(store, "C2")
+    assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=ANN)
+
+    await store.moving.move_channel(TEAM, CHANNEL, "C2")
+
+    due = await store.announcing.claim("announcer", 10, LEASE)
+    assert sorted(card.follow.state for card in due if card.follow.channel_id == "C2") == ["active", "unfollowed"]
+
+
 async def test_moved_while_a_card_is_on_its_way(store: Store) -> None:
     """That Slack does not know the old ID any longer pauses nothing."""
     await follow(store)
