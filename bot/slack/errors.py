@@ -15,6 +15,8 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 RETRY_AFTER_SECONDS = 30.0
 """How long to wait where Slack asks for that, and does not say how long."""
 MAX_RETRY_AFTER_SECONDS = 30 * 60.0
+PERMISSION_RETRY_SECONDS = 15 * 60.0
+"""A permission comes back when somebody grants it: asking more often only costs calls."""
 HOUR = 3600.0
 
 
@@ -230,6 +232,8 @@ def undelivered(error: SlackApiError) -> Undelivered:
     """Return what Slack's answer means."""
     code = error_code(error)
     kind = kind_of(code)
+    if kind is PermissionRefused:
+        return PermissionRefused(code, PERMISSION_RETRY_SECONDS)
     return SlackRateLimited(code, retry_after(error.response.headers)) if kind is SlackRateLimited else kind(code)
 
 
