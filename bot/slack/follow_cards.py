@@ -1,6 +1,6 @@
 """What a channel that follows a meeting sees: its card, the replies in its thread, and the words at the end.
 
-Values in, messages out. Nobody is mentioned, so that nobody is pinged by name.
+Values in, messages out. Only the small print names people: who followed a meeting, and who unfollowed it.
 """
 
 from collections.abc import Callable, Sequence
@@ -119,6 +119,7 @@ def expired_reply(follow: Follow, name: str | None = None, wording: Wording = DE
 def unfollowed_card(follow: Follow, name: str | None = None, *, can_follow_again: bool = True) -> Message:
     """What becomes of the card of a follow that somebody has ended: nothing on it can grow old."""
     name = _name(name)
+    by = [f"Unfollowed by <@{follow.unfollowed_by}>"] if follow.unfollowed_by else []
     return Message(
         f"{name} is no longer followed here.",
         (
@@ -128,7 +129,7 @@ def unfollowed_card(follow: Follow, name: str | None = None, *, can_follow_again
                 if can_follow_again
                 else []
             ),
-            context([meeting(follow.meeting_id)]),
+            context([*by, meeting(follow.meeting_id)]),
         ),
     )
 
@@ -263,7 +264,7 @@ def _footer(follow: Follow, episode: Episode) -> list[str]:
     checked = [f"Checked {moment(episode.checked_at)}"] if episode.checked_at else []
     stale = [f":warning: {note}" for note in _stale(episode, moment)]
     volume = "No longer followed here" if follow.state in _OVER else _VOLUMES[follow.volume]
-    return [*(stale or checked), volume, meeting(follow.meeting_id)]
+    return [*(stale or checked), volume, f"Followed by <@{follow.created_by}>", meeting(follow.meeting_id)]
 
 
 def _menu(follow: Follow) -> Block:

@@ -167,10 +167,19 @@ def test_a_link_that_no_message_holds() -> None:
 
 def test_checked() -> None:
     """The small print says when Cloudflare was asked, how loud it is here, and of which meeting."""
-    small_print = shown(follow_card(FOLLOW, an_episode())).splitlines()[-3:]
+    small_print = shown(follow_card(FOLLOW, an_episode())).splitlines()[-4:]
 
     assert small_print[0].startswith("Checked <!date^1780485000^")
-    assert small_print[1:] == ["Updates in thread", f"Meeting `{MEETING}`"]
+    assert small_print[1:] == ["Updates in thread", "Followed by <@U0ANN000001>", f"Meeting `{MEETING}`"]
+
+
+def test_an_ended_follow_says_who_has_ended_it() -> None:
+    """In the small print, while the text names nobody."""
+    message = unfollowed_card(replace(FOLLOW, unfollowed_by="U0BEN000001"), "Launch keynote")
+
+    assert "Unfollowed by <@U0BEN000001>" in shown(message)
+    assert "<@" not in message.text + follow_card(FOLLOW, an_episode()).text
+    assert "Unfollowed by" not in shown(unfollowed_card(FOLLOW))
 
 
 def test_never_checked() -> None:
@@ -376,7 +385,7 @@ CHANGES = st.builds(
     last_seen_live=st.none() | TIMES,
 )
 OUR_MARKUP = re.compile(
-    r"<!date\^\d+\^[A-Za-z ]*\{date_short_pretty\} at \{time\}\|[-A-Za-z0-9: ]+ UTC>|<#C0EVENTS001>|<https?://[^<>|\s]+\|[^<>|]+>"
+    r"<!date\^\d+\^[A-Za-z ]*\{date_short_pretty\} at \{time\}\|[-A-Za-z0-9: ]+ UTC>|<#C0EVENTS001>|(?<=ollowed by )<@U0(?:ANN|BEN)000001>|<https?://[^<>|\s]+\|[^<>|]+>"
 )
 
 

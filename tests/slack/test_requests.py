@@ -58,6 +58,7 @@ def test_click() -> None:
         card=CardState(m=ID, by=ANN),
         message_ts="1780480800.000100",
         on_private_card=True,
+        channel_name="general",
     )
 
 
