@@ -117,7 +117,8 @@ class _Ping:
             return
         try:
             connection.run_async(self._ping)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            # The last of these: whoever had it before was cancelled, and its statement is still under way.
             raise sa.exc.InvalidatePoolError from error
 
     async def _ping(self, driver: Any) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 import sqlalchemy as sa
 
@@ -80,6 +81,22 @@ async def test_an_error_that_is_not_the_statement_s_ends_the_connection(pooled: 
             await connection.execute(sa.text(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"))
 
     assert (await server_process(pooled) != before) == (state in BROKEN)
+
+
+async def test_a_connection_whose_last_statement_still_runs_is_replaced(
+    pooled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asyncpg has an error of its own for that, which is none of PostgreSQL's."""
+    before = await server_process(pooled)
+
+    async def busy(*_: object, **__: object) -> None:
+        patch.undo()
+        raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncpg.Connection, "execute", busy)
+
+        assert await server_process(pooled) != before
 
 
 async def test_data_errors_are_not_the_database_s(pooled: Database) -> None:
