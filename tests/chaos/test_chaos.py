@@ -12,7 +12,7 @@ from tests.chaos.weather import WEATHERS
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 async def test_some_chaos(tmp_path: Path) -> None:
     """Killed, with everything else going wrong, the bot tells the truth."""
-    weather = WEATHERS - {"unfollows"}
+    weather = WEATHERS
     plan = Plan(cycles=2, seed=7, meetings=2, cycle_seconds=1.5, calm_seconds=0.5, weather=weather)
 
     outcome = await run(plan, tmp_path)
