@@ -28,6 +28,7 @@ from bot.readiness import Check
 from bot.realtimekit.client import OnCall, RealtimeKit, open_http
 from bot.realtimekit.lookup import Lookup, look_up
 from bot.realtimekit.quota import Quota
+from bot.realtimekit.recent import RecentLookups
 from bot.realtimekit.turns import Turns
 from bot.realtimekit.webhook import WebhookKey, open_key_http
 from bot.serving import listen, serving
@@ -37,6 +38,7 @@ from bot.slack.delivery import Delivery
 from bot.slack.home import home_of
 from bot.slack.identity import Identity
 from bot.slack.pacing import Pacing
+from bot.slack.personal_limit import PersonalLimit
 from bot.slack.replies import Replies
 from bot.slack.services import Services
 from bot.slack.signature import Signatures
@@ -60,6 +62,7 @@ def open_realtimekit(
     on_call: OnCall = lambda *call: None,
     quota: Quota | None = None,
     timer: Callable[[], float] = time.monotonic,
+    spend: Callable[[], None] = lambda: None,
 ) -> RealtimeKit:
     """The client for the RealtimeKit app in the settings. Close it."""
     token = settings.cloudflare_api_token.get_secret_value()
@@ -71,6 +74,7 @@ def open_realtimekit(
         on_call=on_call,
         quota=quota,
         timer=timer,
+        spend=spend,
     )
 
 
@@ -115,8 +119,12 @@ async def running(
         client = open_slack(settings, session, metrics, fresh)
         allowance, quota = Allowance(store.budget, wall), Quota()
         timer = clock.now if clock else time.monotonic
-        kit = open_realtimekit(settings, _counted(metrics, allowance), quota, timer)
+        kit = open_realtimekit(settings, metrics.cloudflare_call, quota, timer, allowance.spent)
         stack.push_async_callback(kit.close)
+        people = open_realtimekit(settings, metrics.cloudflare_call, quota, timer, allowance.spend_for_people)
+        stack.push_async_callback(people.close)
+        recent = RecentLookups(_limited_look_up(people, wall), timer)
+        stack.push_async_callback(recent.close)
         identity = Identity(client, sleep=wall.sleep)
 
         def wording() -> Wording:
@@ -127,6 +135,7 @@ async def running(
             store,
             delivery,
             look_up=lambda meeting_id: look_up(kit, meeting_id, lambda: utc(wall)),
+            look_up_for_people=recent.look_up,
             lists=kit,
             allowance=allowance,
             quota_wait=quota.wait,
@@ -139,12 +148,13 @@ async def running(
         work = Work(metrics)
         stack.push_async_callback(work.drain, DRAIN_SECONDS)
         services = Services(
-            look_up=_measured_look_up(kit, metrics, wall),
+            look_up=_measured(recent.look_up, metrics),
             replies=Replies(session, client, metrics),
             work=work,
             following=engine.following,
             home=lambda: home_of(identity.authorization),
             permalink=identity.permalink,
+            limit=PersonalLimit(timer),
             wording=wording,
             failing=delivery.failing,
             access_problem=lambda: client.access.problem,
@@ -276,22 +286,21 @@ async def _adopt(identity: Identity, following: Following) -> None:
         await asyncio.sleep(_ADOPTION_SECONDS)
 
 
-def _counted(metrics: Metrics, allowance: Allowance) -> OnCall:
-    def on_call(endpoint: str, outcome: str, seconds: float) -> None:
-        metrics.cloudflare_call(endpoint, outcome, seconds)
-        allowance.spent()
-
-    return on_call
-
-
-def _measured_look_up(kit: RealtimeKit, metrics: Metrics, clock: Clock) -> Callable[[UUID], Awaitable[Lookup]]:
+def _limited_look_up(kit: RealtimeKit, clock: Clock) -> Callable[[UUID], Awaitable[Lookup]]:
     turns = Turns()
 
+    async def limited(meeting_id: UUID) -> Lookup:
+        async with turns:
+            return await look_up(kit, meeting_id, lambda: utc(clock))
+
+    return limited
+
+
+def _measured(ask: Callable[[UUID], Awaitable[Lookup]], metrics: Metrics) -> Callable[[UUID], Awaitable[Lookup]]:
     async def measured(meeting_id: UUID) -> Lookup:
         outcome = "failed"
         try:
-            async with turns:
-                lookup = await look_up(kit, meeting_id, lambda: utc(clock))
+            lookup = await ask(meeting_id)
             outcome = lookup.status.name.lower()
             return lookup
         except RealtimeKitError as error:

@@ -6,6 +6,7 @@
     │   ├── NotAuthorised      it refuses our token, account or app
     │   └── CouldNotAsk        it gave no answer that says anything about the meeting:
     │       ├── RateLimited    it told us to wait
+    │       │   └── LookupsLimited  people have used up their share of its rate limit
     │       ├── Unreachable    it is down, too slow, or the way to it is
     │       └── Malformed      it answered what we cannot understand
     ├── SlackError             Slack did not do what it was asked:
@@ -23,6 +24,7 @@
     │   ├── OtherWorkspace     the person belongs to another workspace
     │   ├── NotInDirectMessages  only channels follow
     │   └── TooManyFollows     it follows as many as it can
+    ├── TooFast                one person does too much at once
     ├── NotUnderstood          a click or a command came without what it needs
     └── ConfigurationError     the settings are wrong
 
@@ -101,6 +103,13 @@ class RateLimited(CouldNotAsk):
     @property
     def template(self) -> str:
         return f"{self.user_message} Try again in {_spoken(self.retry_after)}."
+
+
+class LookupsLimited(RateLimited):
+    """People have used up their share of the requests that Cloudflare accepts."""
+
+    code = "lookups_limited"
+    user_message = "Too many lookups at the moment, so I can't tell if this meeting is live."
 
 
 class Unreachable(CouldNotAsk):
@@ -234,6 +243,22 @@ class TooManyFollows(FollowError):
 
     code = "follow_limit_reached"
     user_message = "This channel already follows 100 meetings, the limit. Unfollow one first."
+
+
+class TooFast(BotError):
+    """One person uses the bot faster than a person needs to."""
+
+    code = "too_fast"
+    user_message = "That was a lot at once, so I skipped this one."
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+        """Seconds until the next command or click is accepted."""
+
+    @property
+    def template(self) -> str:
+        return f"{self.user_message} Try again in {_spoken(self.retry_after)}."
 
 
 class NotUnderstood(BotError):

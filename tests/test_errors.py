@@ -13,6 +13,7 @@ from bot.errors import (
     ChannelArchived,
     ConfigurationError,
     CouldNotAsk,
+    LookupsLimited,
     Malformed,
     NoSuchMeeting,
     NotAuthorised,
@@ -27,6 +28,7 @@ from bot.errors import (
     SlackRefuses,
     SlackSilent,
     SlackUnreachable,
+    TooFast,
     TooManyFollows,
     Unreachable,
 )
@@ -41,7 +43,7 @@ def below(error: type[BotError]) -> Iterator[type[BotError]]:
 def made(error: type[BotError]) -> BotError:
     if error is ConfigurationError:
         return ConfigurationError([])
-    return RateLimited(45) if error is RateLimited else error()
+    return error(45) if issubclass(error, RateLimited | TooFast) else error()
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,8 @@ def made(error: type[BotError]) -> BotError:
         (NotAuthorised(), "I can't access Cloudflare right now", "Whoever runs this bot can find out why"),
         (CouldNotAsk(), "I can't tell if this meeting is live", "Try again in a minute"),
         (RateLimited(45), "Cloudflare is rate-limiting this bot.", "Try again in 45 seconds."),
+        (LookupsLimited(30), "Too many lookups at the moment", "Try again in 30 seconds."),
+        (TooFast(2), "That was a lot at once", "Try again in 2 seconds."),
         (Unreachable(), "Cloudflare isn't responding", "Try again in a minute"),
         (Malformed(), "Cloudflare sent an unexpected answer", "Try again in a minute"),
         (CannotPost(), "I'm not in this channel yet", "Type `/invite @Livestream`"),

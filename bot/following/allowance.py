@@ -1,4 +1,4 @@
-"""How much of Cloudflare's budget is left for the tracker.
+"""How much of Cloudflare's rate limit is left, and for whom.
 
 Cloudflare takes 1,200 requests in five minutes from one token, and then none at all for five minutes. The token is
 shared by all replicas, and what each of them asks depends on which replica people happen to reach, so the count is kept
@@ -7,7 +7,10 @@ most of the budget unused on all others.
 
 A request is counted where it is made and told to the others within a second, or after twenty of them. So a replica that
 looks at the count knows all but the last twenty of each other one: with three replicas that begin all their looks at
-once the tracker exceeds its share by less than the two hundred that are kept for people. People are never refused.
+once the tracker exceeds its share by less than the two hundred that are kept for people.
+
+People and the bot's own work each have a floor, so that neither starves the other: the bot leaves 200 to people
+whatever it has to do, and a crowd leaves 400 to the bot, of which checks leave half to reading the list.
 """
 
 import asyncio
@@ -15,13 +18,21 @@ import asyncio
 import structlog
 
 from bot.clock import Clock, wait
-from bot.errors import StoreUnreachable
-from bot.store.budget import Budget
+from bot.errors import LookupsLimited, StoreUnreachable
+from bot.store.budget import Budget, Used
 
 CLOUDFLARE_LIMIT = 1_200
 TRACKER_LIMIT = 1_000
 SWEEP_SHARE = 200
 """What looks leave to the list, which tells of all meetings at once."""
+PEOPLE_LIMIT = 700
+"""For people's lookups in one window."""
+BOT_FLOOR = 400
+"""Requests that the bot's own work has in each window, whatever people spend."""
+_RESERVE = 20
+"""Left of the whole for what other replicas have not counted yet."""
+_PEOPLE_WAIT_SECONDS = 30.0
+"""How soon a part of the window is over."""
 ROUTINE_LIMIT = 600
 """Requests in the window from which on only what has changed is checked."""
 _ROUTINE_PARTS = 6
@@ -40,13 +51,22 @@ class Allowance:
         self._clock = clock
         self._limit = limit
         self._looks = limit - SWEEP_SHARE
-        self._shared = 0
+        self._floor = min(BOT_FLOOR, limit)
+        self._shared = Used()
         self._unflushed = 0
+        self._unflushed_people = 0
         self._begun = asyncio.Event()
         self._full = asyncio.Event()
 
+    def spend_for_people(self) -> None:
+        """Count a request that is about to be made for a person. Raises LookupsLimited, and then counts nothing."""
+        if self._people >= PEOPLE_LIMIT or self._used >= CLOUDFLARE_LIMIT - _RESERVE:
+            raise LookupsLimited(_PEOPLE_WAIT_SECONDS, detail="people have used up their share of the rate limit")
+        self._unflushed_people += 1
+        self.spent()
+
     def spent(self) -> None:
-        """A request was made, whoever wanted it."""
+        """Count a request that is about to be made."""
         self._unflushed += 1
         self._begun.set()
         if self._unflushed >= FLUSH_AT:
@@ -54,7 +74,7 @@ class Allowance:
 
     def room(self) -> bool:
         """Whether a meeting may be looked at, as far as what was spent here is known to the others."""
-        return self._unflushed < FLUSH_AT and self._used < self._looks
+        return self._unflushed < FLUSH_AT and self._left_for_checks > 0
 
     def spare(self) -> float:
         """Return how many requests may go into checks that nothing has asked for, each time a list was read.
@@ -66,7 +86,7 @@ class Allowance:
 
     def room_to_sweep(self) -> bool:
         """Whether the list may be asked for."""
-        return self._used < self._limit
+        return self._used < self._limit or self._used_by_bot < self._floor
 
     def pause(self) -> float:
         """Seconds to leave between two looks: none, until half is spent; from then on half a second, and ever more.
@@ -74,7 +94,7 @@ class Allowance:
         So there is always something left for what has just changed, and who is late with many meetings does not ask
         everything at once and then nothing for five minutes.
         """
-        half, left = self._looks / 2, self._looks - self._used
+        half, left = self._looks / 2, self._left_for_checks
         return 0.0 if left > half else half / max(left, 1) / 2
 
     @property
@@ -91,9 +111,9 @@ class Allowance:
                 await wait(self._full, _FLUSH_SECONDS, self._clock)
 
     async def _flush(self) -> None:
-        count = self._unflushed
+        count, people = self._unflushed, self._unflushed_people
         try:
-            self._shared = await (self._budget.spend(count) if count else self._budget.used())
+            self._shared = await (self._budget.spend(count, people) if count else self._budget.used())
         except StoreUnreachable as error:
             # What could not be told stays counted here.
             log.warning("budget_not_shared", why=error.detail)
@@ -103,7 +123,20 @@ class Allowance:
             log.exception("budget_broke")
             return
         self._unflushed -= count
+        self._unflushed_people -= people
 
     @property
     def _used(self) -> int:
-        return self._shared + self._unflushed
+        return self._shared.all + self._unflushed
+
+    @property
+    def _people(self) -> int:
+        return self._shared.people + self._unflushed_people
+
+    @property
+    def _used_by_bot(self) -> int:
+        return self._used - self._people
+
+    @property
+    def _left_for_checks(self) -> int:
+        return max(self._looks - self._used, self._floor - SWEEP_SHARE - self._used_by_bot)

@@ -38,6 +38,7 @@ class Engine:
         delivery: Delivery,
         *,
         look_up: Callable[[UUID], Awaitable[Lookup]],
+        look_up_for_people: Callable[[UUID], Awaitable[Lookup]],
         lists: Lists,
         allowance: Allowance,
         quota_wait: Callable[[], float],
@@ -89,7 +90,7 @@ class Engine:
             metrics=metrics,
         )
         self.following = Following(
-            store, look_up, self._announcer.deliver, self._announcer.wake, self._tracker.wake, owner
+            store, look_up_for_people, self._announcer.deliver, self._announcer.wake, self._tracker.wake, owner
         )
 
     def stop(self) -> None:

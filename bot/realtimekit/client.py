@@ -66,10 +66,13 @@ class RealtimeKit:
         timer: Callable[[], float] = time.monotonic,
         answer_seconds: float = ANSWER_SECONDS,
         quota: Quota | None = None,
+        spend: Callable[[], None] = lambda: None,
     ) -> None:
+        """`spend` is called before each request, and raises a child of RealtimeKitError if it must not be made."""
         self._http = http
         self._app = app_path(account_id, app_id)
         self._quota = quota or Quota()
+        self._spend = spend
         self._on_call = on_call
         self._answer_seconds = answer_seconds
         self._in_flight = SingleFlight()
@@ -165,6 +168,7 @@ class RealtimeKit:
         # A shorter wait is sat out, by asking again.
         if (refused_for := self._quota.refused_for()) > _SHORT_WAIT:
             raise RateLimited(refused_for, detail="not asked, since Cloudflare said when to come back")
+        self._spend()
         started, outcome = time.monotonic(), "timeout"
         try:
             said = await exchange(self._http, "GET", self._app + path)

@@ -52,6 +52,7 @@ def listener(services: Services, handler: Handler) -> Listener:
 async def _serve(services: Services, request: Request, handler: Handler) -> None:
     with services.work.on(request) as progress:
         try:
+            services.limit.take(request.user_id)
             await handler(services, request)
             progress.outcome = "ok"
         except BotError as error:

@@ -1,5 +1,6 @@
 """How many questions Cloudflare still takes of us, counted where all replicas see it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,14 @@ WINDOW_SECONDS = 300
 _SLOT_SECONDS = 30
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Requests in the window: all of them, and those for people."""
+
+    all: int = 0
+    people: int = 0
+
+
 class Budget:
     """A sliding window of five minutes, in slots of half a minute.
 
@@ -22,16 +31,19 @@ class Budget:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def spend(self, count: int) -> int:
-        """Count so many more questions; how many count now, these and everybody's."""
+    async def spend(self, count: int, people: int = 0) -> Used:
+        """Count so many more requests, some of them for people; return how many count now, of all replicas."""
         async with self._db.writing() as connection:
-            spent = insert(connection, budget).values(slot=self._slot(), used=count)
-            added = {"used": budget.c.used + spent.excluded.used}
+            spent = insert(connection, budget).values(slot=self._slot(), used=count, people=people)
+            added = {
+                "used": budget.c.used + spent.excluded.used,
+                "people": budget.c.people + spent.excluded.people,
+            }
             counted = spent.on_conflict_do_update(index_elements=[budget.c.slot], set_=added)
             return await _sum(connection, await connection.scalar(counted.returning(budget.c.slot)))
 
-    async def used(self) -> int:
-        """How many questions count now."""
+    async def used(self) -> Used:
+        """Return how many requests count now."""
         async with self._db.reading() as connection:
             return await _sum(connection, self._slot())
 
@@ -39,7 +51,9 @@ class Budget:
         return sa.cast(self._db.now(), sa.BigInteger) // _SLOT_SECONDS * _SLOT_SECONDS
 
 
-async def _sum(connection: AsyncConnection, current: Any) -> int:
+async def _sum(connection: AsyncConnection, current: Any) -> Used:
     # Not what lies ahead: a clock that was set back does not spend the budget of an hour.
     counting = budget.c.slot.between(current - WINDOW_SECONDS, current)
-    return int(await connection.scalar(sa.select(sa.func.coalesce(sa.func.sum(budget.c.used), 0)).where(counting)) or 0)
+    sums = [sa.func.coalesce(sa.func.sum(column), 0) for column in (budget.c.used, budget.c.people)]
+    row = (await connection.execute(sa.select(*sums).where(counting))).one()
+    return Used(int(row[0]), int(row[1]))

@@ -199,6 +199,7 @@ budget = sa.Table(
     metadata,
     sa.Column("slot", sa.BigInteger, primary_key=True, autoincrement=False),  # the second in which it begins
     sa.Column("used", sa.Integer, nullable=False),
+    sa.Column("people", sa.Integer, nullable=False, server_default="0"),  # of these, for people's lookups
 )
 
 # One row, written by whoever migrates and read by versions that know neither it nor the tables' newest shape: it stays

@@ -8,9 +8,18 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from bot.errors import StoreUnreachable
-from bot.following.allowance import CLOUDFLARE_LIMIT, FLUSH_AT, SWEEP_SHARE, TRACKER_LIMIT, Allowance
+from bot.errors import LookupsLimited, StoreUnreachable
+from bot.following.allowance import (
+    BOT_FLOOR,
+    CLOUDFLARE_LIMIT,
+    FLUSH_AT,
+    PEOPLE_LIMIT,
+    SWEEP_SHARE,
+    TRACKER_LIMIT,
+    Allowance,
+)
 from bot.sandbox.clock import Clock
+from bot.store.budget import Used
 from bot.store.opening import open_store
 from bot.store.store import Store
 
@@ -93,7 +102,7 @@ async def test_the_others_are_told(store: Store, clock: Clock) -> None:
         await until(lambda: not one.room_to_sweep() and not other.room_to_sweep(), clock, 1, running=2)
 
         assert clock.now() - EPOCH < 60
-        assert await store.budget.used() == TRACKER_LIMIT
+        assert (await store.budget.used()).all == TRACKER_LIMIT
         assert other.left == CLOUDFLARE_LIMIT - TRACKER_LIMIT
 
 
@@ -119,7 +128,7 @@ async def test_many_at_once(store: Store, clock: Clock) -> None:
         assert not allowance.room()
         await until(allowance.room, clock)
 
-        assert await store.budget.used() == FLUSH_AT
+        assert (await store.budget.used()).all == FLUSH_AT
 
 
 async def test_no_database(store: Store, clock: Clock, mocker: MockerFixture) -> None:
@@ -134,7 +143,7 @@ async def test_no_database(store: Store, clock: Clock, mocker: MockerFixture) ->
         mocker.stopall()
         await until(lambda: not allowance._unflushed, clock, 5)
 
-        assert await store.budget.used() == 10
+        assert (await store.budget.used()).all == 10
         assert not allowance.room()
 
 
@@ -143,15 +152,61 @@ async def test_spent_while_it_is_told(store: Store, clock: Clock, mocker: Mocker
     allowance = Allowance(store.budget, clock)
     spend = store.budget.spend
 
-    async def slowly(count: int) -> int:
+    async def slowly(count: int, people: int = 0) -> Used:
         if patched.call_count == 1:
             allowance.spent()
-        return await spend(count)
+        return await spend(count, people)
 
     patched = mocker.patch.object(store.budget, "spend", side_effect=slowly)
     allowance.spent()
     async with running(allowance):
         await until(lambda: patched.call_count == 2 and not allowance._unflushed, clock, 1)
 
-        assert await store.budget.used() == 2
+        assert (await store.budget.used()).all == 2
         assert allowance.left == CLOUDFLARE_LIMIT - 2
+
+
+def spend_all_of_peoples(allowance: Allowance) -> int:
+    """Look up until that is refused; how many requests that were."""
+    for number in range(2 * CLOUDFLARE_LIMIT):
+        try:
+            allowance.spend_for_people()
+        except LookupsLimited:
+            return number
+    raise AssertionError("people are never refused")
+
+
+async def test_a_crowd_leaves_the_list_and_the_checks_their_floor(store: Store, clock: Clock) -> None:
+    """However much people ask, and whoever comes first."""
+    allowance = Allowance(store.budget, clock)
+    async with running(allowance):
+        assert spend_all_of_peoples(allowance) == PEOPLE_LIMIT
+        await until(allowance.room, clock)
+        assert allowance.pause() <= 2
+        for _ in range(BOT_FLOOR - SWEEP_SHARE):
+            allowance.spent()
+        assert not allowance.room()
+        for _ in range(SWEEP_SHARE):
+            assert allowance.room_to_sweep()
+            allowance.spent()
+
+        assert not allowance.room_to_sweep()
+        assert allowance.left > 0
+
+
+async def test_the_bot_leaves_people_their_floor(store: Store, clock: Clock) -> None:
+    allowance = Allowance(store.budget, clock)
+    while allowance.room_to_sweep():
+        allowance.spent()
+
+    assert 150 <= spend_all_of_peoples(allowance) <= 200
+
+
+async def test_what_people_have_spent_elsewhere_counts(store: Store, clock: Clock) -> None:
+    """One crowd that reaches two replicas is one crowd."""
+    allowance = Allowance(store.budget, clock)
+    await store.budget.spend(PEOPLE_LIMIT - 3, people=PEOPLE_LIMIT - 3)
+    async with running(allowance):
+        await until(lambda: allowance.left < CLOUDFLARE_LIMIT, clock)
+
+        assert spend_all_of_peoples(allowance) == 3

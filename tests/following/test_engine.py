@@ -52,6 +52,7 @@ def engine(stage: Stage, cloudflare: Cloudflare, lists: Lists) -> Engine:
         stage.store,
         stage.delivery,
         look_up=cloudflare.look,
+        look_up_for_people=cloudflare.look,
         lists=lists,
         allowance=Allowance(stage.store.budget, stage.clock),
         quota_wait=lambda: 0.0,
@@ -69,9 +70,11 @@ async def test_the_first_sweep_comes_first(stage: Stage) -> None:
         await lists.asked.wait()
         assert cloudflare.asked == {}
         lists.open.set()
-        while not await stage.store.tracking.due_in():  # noqa: ASYNC110 - a database has no events
+        while await stage.store.tracking.due_in() == 0:  # noqa: ASYNC110 - a database has no events
             await asyncio.sleep(0.005)
         assert cloudflare.asked == {}
+        # Not so soon after the last check.
+        stage.clock.advance(2)
         await all_of_it.hint(UUID(int=7))
         while not cloudflare.asked:  # noqa: ASYNC110 - nor has Cloudflare
             await asyncio.sleep(0.005)

@@ -287,7 +287,7 @@ async def test_purge_spent_budgets(store: Store, clock: Clock, database: Databas
     assert await store.housekeeping.purge(7 * DAY) == 1
 
     assert await rows(database, budget) == 1
-    assert await store.budget.used() == 10
+    assert (await store.budget.used()).all == 10
 
 
 async def test_purge_goes_on(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,8 +53,8 @@ async def test_the_real_clock(new_url: str) -> None:
     assert wait is not None
     assert 500 < wait <= 600
     assert len(await Channel().work(store)) == 1
-    assert await store.budget.spend(1) == 1
-    assert await store.budget.spend(1) == 2
+    assert (await store.budget.spend(1)).all == 1
+    assert (await store.budget.spend(1)).all == 2
     await store.close()
 
 

@@ -38,7 +38,7 @@ async def test_two_bots(pooled_url: str) -> None:
         await asyncio.gather(*(channel.work(store) for channel, store in zip(channels, stores, strict=True)))
     counted = await asyncio.gather(*(store.budget.spend(1) for _ in range(10) for store in stores))
 
-    assert sorted(counted) == list(range(1, 21))
+    assert sorted(used.all for used in counted) == list(range(1, 21))
     assert await stores[1].announcing.claim("w", 100, LEASE) == []
     assert await stores[1].forgetting.forget(TEAM) == 40
     for store in stores:

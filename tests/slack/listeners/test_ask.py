@@ -46,14 +46,14 @@ async def test_private(connected: World) -> None:
     ("meeting_id", "sentence"),
     [
         (seeds.UNNAMED, "Monthly all-hands is live. Started"),
-        (seeds.STARTING, "design-review is starting. No video yet."),
+        (seeds.STARTING, "Design review is starting. No video yet."),
         (seeds.IDLE, "Office hours is not live."),
-        (seeds.OFFLINE, "getting-started is not live."),
+        (seeds.OFFLINE, "Customer webinar: getting started is not live."),
         (seeds.ERRORED, "Board update has an error: Ingest stopped"),
-        (seeds.UNKNOWN_STATUS, "hack-day has an unknown status. Cloudflare reports “PAUSED”"),
+        (seeds.UNKNOWN_STATUS, "Hack day demos has an unknown status. Cloudflare reports “PAUSED”"),
         (seeds.NEVER_LIVE, "Hiring committee is not live."),
-        (seeds.AS_LIST, "product-tour is live"),
-        (seeds.UNDER_RESULT, "quarterly-results is live"),
+        (seeds.AS_LIST, "Product tour is live"),
+        (seeds.UNDER_RESULT, "Quarterly results is live"),
         (seeds.NULL_DATA, "Support rota handover is not live."),
     ],
 )
@@ -167,6 +167,7 @@ async def test_try_again(connected: World) -> None:
     """Where asking again may help there is a button for it; where it cannot, there is none."""
     connected.kit.fault = Fault.SERVER_ERROR
     may_help = await connected.ask(seeds.LIVE)
+    connected.slack.clock.advance(3)
     connected.kit.fault = Fault.UNAUTHORISED
     cannot_help = await connected.ask(seeds.LIVE)
 

@@ -33,6 +33,7 @@ async def test_asked_again(connected: World) -> None:
     """What is posted is the state of now, not of when the private answer was given."""
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
     connected.kit.end(seeds.LIVE)
+    connected.slack.clock.advance(3)
 
     await connected.slack.click(answer, cards.POST_HERE)
     card = await connected.next_message(is_public)
@@ -117,6 +118,7 @@ async def test_outage(connected: World) -> None:
     """When Cloudflare cannot be asked, nothing is posted."""
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
     connected.kit.fault = Fault.UNAUTHORISED
+    connected.slack.clock.advance(3)
 
     await connected.slack.click(answer, cards.POST_HERE)
     await connected.logged("told")

@@ -8,6 +8,9 @@ from bot.sandbox.slack import ANN, BEN, BOT, GENERAL, RESPONSE_URL, Message, Sla
 from bot.slack import cards
 from tests.conftest import PATIENCE, World
 
+MEMORY = 3
+"""Seconds after which an answer is not kept any longer."""
+
 
 async def changed(slack: Slack, message: Message) -> Message:
     """The message, once it is another than it was."""
@@ -25,6 +28,7 @@ async def test_private_answer(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE)
     connected.kit.end(seeds.LIVE)
 
+    connected.slack.clock.advance(MEMORY)
     await connected.slack.click(answer, cards.REFRESH)
     now = await changed(connected.slack, answer)
 
@@ -38,6 +42,7 @@ async def test_no_stale_watch(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE)
     connected.kit.end(seeds.LIVE)
 
+    connected.slack.clock.advance(MEMORY)
     await connected.slack.click(answer, cards.REFRESH)
     now = await changed(connected.slack, answer)
 
@@ -49,6 +54,7 @@ async def test_public_card(connected: World) -> None:
     card = await post_card(connected, seeds.LIVE)
     connected.kit.end(seeds.LIVE)
 
+    connected.slack.clock.advance(MEMORY)
     await connected.slack.click(card, cards.REFRESH, user=BEN)
     now = await changed(connected.slack, card)
 
@@ -61,10 +67,12 @@ async def test_private_answer_in_an_outage(connected: World) -> None:
     """When Cloudflare cannot be asked the private answer says so, and can be tried again until it can."""
     answer = await connected.ask(seeds.LIVE)
     connected.kit.fault = Fault.SERVER_ERROR
+    connected.slack.clock.advance(MEMORY)
     await connected.slack.click(answer, cards.REFRESH)
     unknown = await changed(connected.slack, answer)
     connected.kit.fault = Fault.NONE
 
+    connected.slack.clock.advance(MEMORY)
     await connected.slack.click(unknown, cards.REFRESH)
     known = await changed(connected.slack, unknown)
 
@@ -77,6 +85,7 @@ async def test_public_card_in_an_outage(connected: World) -> None:
     card = await post_card(connected, seeds.LIVE)
     connected.kit.fault = Fault.SERVER_ERROR
 
+    connected.slack.clock.advance(MEMORY)
     told = await connected.answer(await connected.slack.click(card, cards.REFRESH, user=BEN))
 
     assert told.text == Unreachable().sentence
@@ -88,6 +97,7 @@ async def test_meeting_deleted_meanwhile(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE)
     connected.kit.remove_meeting(seeds.LIVE)
 
+    connected.slack.clock.advance(MEMORY)
     await connected.slack.click(answer, cards.REFRESH)
     now = await changed(connected.slack, answer)
 
@@ -99,6 +109,7 @@ async def test_used_up_response_url(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE)
     connected.slack.refuse_next(RESPONSE_URL, "expired_url")
 
+    connected.slack.clock.advance(MEMORY)
     await connected.slack.click(answer, cards.REFRESH)
     anew = await connected.told_beside(answer)
 
@@ -111,6 +122,7 @@ async def test_button_of_another_version(connected: World, log: io.StringIO) -> 
     [actions] = [block for block in answer.blocks if block["type"] == "actions"]
     actions["elements"][1]["value"] = '{"from": "long ago"}'
 
+    connected.slack.clock.advance(MEMORY)
     await connected.slack.click(answer, cards.REFRESH)
     told = await connected.told_beside(answer)
 

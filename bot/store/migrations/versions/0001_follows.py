@@ -28,6 +28,7 @@ def upgrade() -> None:
         "budget",
         sa.Column("slot", sa.BigInteger, autoincrement=False, nullable=False),
         sa.Column("used", sa.Integer, nullable=False),
+        sa.Column("people", sa.Integer, server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("slot", name="pk_budget"),
     )
     op.create_table(

@@ -1,0 +1,56 @@
+"""Keep the answer to a lookup for a moment, so that a crowd that asks about one meeting costs what one person costs."""
+
+import time
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from cachetools import TTLCache
+
+from bot.errors import NoSuchMeeting, RealtimeKitError
+from bot.realtimekit.lookup import Lookup
+from bot.realtimekit.single_flight import SingleFlight
+
+ANSWER_SECONDS = 2.5
+FAILURE_SECONDS = 1.0
+"""Of a failure that may be over at once. That there is no such meeting is an answer."""
+_MOST_KEPT = 1_000
+
+
+class RecentLookups:
+    """Lookups for people. Checks of followed meetings don't go through here: they want what is true now."""
+
+    def __init__(
+        self, look_up: Callable[[UUID], Awaitable[Lookup]], timer: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`timer` is in seconds and must never go back."""
+        self._look_up = look_up
+        self._in_flight = SingleFlight()
+        self._answers: TTLCache[UUID, Lookup | None] = TTLCache(_MOST_KEPT, ANSWER_SECONDS, timer)
+        self._failures: TTLCache[UUID, RealtimeKitError] = TTLCache(_MOST_KEPT, FAILURE_SECONDS, timer)
+
+    async def look_up(self, meeting_id: UUID) -> Lookup:
+        """Return an answer that is at most 2.5 seconds old. Raises a child of RealtimeKitError."""
+        if meeting_id in self._failures:
+            raise self._failures[meeting_id].with_traceback(None)
+        if meeting_id in self._answers:
+            answer = self._answers[meeting_id]
+            if answer is None:
+                raise NoSuchMeeting
+            return answer
+        return await self._in_flight.ask(meeting_id, lambda: self._ask(meeting_id))
+
+    async def close(self) -> None:
+        """Stop the lookups under way."""
+        await self._in_flight.cancel()
+
+    async def _ask(self, meeting_id: UUID) -> Lookup:
+        try:
+            answer = await self._look_up(meeting_id)
+        except NoSuchMeeting:
+            self._answers[meeting_id] = None
+            raise
+        except RealtimeKitError as error:
+            self._failures[meeting_id] = error
+            raise
+        self._answers[meeting_id] = answer
+        return answer
