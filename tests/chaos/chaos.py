@@ -18,6 +18,9 @@ _CALM_AFTER = 25
 """Cycles."""
 _ENOUGH = 20
 """What does not agree after a calm, in sentences, with which nobody needs to see more."""
+_DROP_SECONDS = 22.0
+_LATE_SECONDS = 60.0
+"""Sandbox seconds: of a drop that is seen and ends nothing, and until Slack makes an edit that shows it."""
 _ALL_CHANGES = (0.0, 0.3, 0.6, 0.9)
 """One roll for each thing that can change while a livestream is LIVE."""
 
@@ -99,6 +102,8 @@ class Chaos:
         yield lambda: self._all(director.live)
         if "changes" in weather:
             yield from (partial(self._all, partial(director.change, roll=roll)) for roll in _ALL_CHANGES)
+        if "late" in weather:
+            yield self._late_edits
         if "unfollows" in weather:
             yield self._unfollowed
         yield lambda: self._all(director.end)
@@ -112,6 +117,19 @@ class Chaos:
     def _ended_if_running(self, broadcast: Broadcast) -> None:
         if self._stage.kit.meetings[broadcast.meeting_id].running or broadcast.now.state is State.ERRORED:
             self._stage.director.end(broadcast)
+
+    async def _late_edits(self) -> list[str]:
+        """Every card shows in the end that its livestream is back, though Slack makes the edits before that last."""
+        stage, director = self._stage, self._stage.director
+        stage.slack.apply_late("chat.update", _LATE_SECONDS, times=None)
+        for each in director.broadcasts:
+            director.drop(each)
+        await stage.clock.sleep(_DROP_SECONDS)
+        stage.slack.accept()
+        for each in director.broadcasts:
+            director.live(each)
+        await stage.slack.all_applied()
+        return await self._agreed(forgiving=False)
 
     async def _unfollowed(self) -> list[str]:
         """What is unfollowed while edits are limited says so in the end; then it is followed again."""

@@ -5,11 +5,14 @@ twice; a bot may do that only where it could not know of the first: Slack's answ
 frozen or without its database before the answer was written down.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from tests.chaos.witness import LIVES_ON_SECONDS, Trouble
 
+MOST_COPIES = 4
+"""After each post without an answer the bot waits longer, so that more than this in one trouble is no patience."""
 UNCONFIRMED = "its answer did not arrive"
 LOST = "killed, frozen or without a database before it was written down"
 
@@ -46,6 +49,12 @@ def repetitions(
         if before is not each:
             found.append(Repetition(before, each, _reason(before, each, unconfirmed, troubles)))
     return found
+
+
+def copies(found: Iterable[Repetition]) -> Counter[str]:
+    """How often each message is there that is there more than once, by its ID."""
+    counted = Counter(each.first.message_id or "" for each in found)
+    return Counter({message_id: number + 1 for message_id, number in counted.items()})
 
 
 def _reason(first: Posted, again: Posted, unconfirmed: Collection[str], troubles: Sequence[Trouble]) -> str | None:

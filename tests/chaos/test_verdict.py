@@ -114,6 +114,19 @@ def test_a_repetition_has_a_reason() -> None:
     assert TWICE in {each.what for each in judged(of_a_repetition(140, Trouble(150, 160)))}
 
 
+@pytest.mark.parametrize(("copies", "whats"), [(4, set()), (5, {TWICE})])
+def test_too_many_copies(copies: int, whats: set[str]) -> None:
+    """A post without an answer is repeated, and not again and again."""
+    told = [replace(each, message_id=str(n)) for n, each in enumerate(RIGHT)]
+    asked = evidence(sorted([*told, *(replace(told[0], at=110.0 + n) for n in range(copies - 1))], key=_at))
+    asked.unconfirmed = ["0"]
+    assert {each.what for each in judged(asked)} == whats
+
+
+def _at(told: Told) -> float:
+    return told.at
+
+
 def card(ts: str, message_id: str | None = None) -> Message:
     return Message("C", ts, "bot", "Show 0.1 is starting", client_msg_id=message_id)
 

@@ -13,7 +13,7 @@ from tests.chaos.broadcasts import Broadcast, Move, State
 from tests.chaos.cards import card_violations
 from tests.chaos.evidence import LATE, MISSING, ORDER, TWICE, UNTRUE, Channel, Evidence, Violation
 from tests.chaos.knowledge import Knowledge
-from tests.chaos.repetitions import Posted, Repetition, repetitions
+from tests.chaos.repetitions import MOST_COPIES, Posted, Repetition, copies, repetitions
 from tests.chaos.silences import LATEST_SECONDS, TELLS, silence
 from tests.chaos.witness import Absence, Told, about_what
 
@@ -108,13 +108,17 @@ def _repeated_without_reason(evidence: Evidence) -> list[Violation]:
     about = {(each.at, each.message_id): each for each in evidence.told}
     cards = {card.ts: about_what(card) for card in evidence.cards}
     found = []
-    for each in all_repetitions(evidence):
-        if each.reason is not None:
+    repeated = all_repetitions(evidence)
+    number_of = copies(repeated)
+    for each in repeated:
+        number = number_of[each.first.message_id or ""]
+        if each.reason is not None and number <= MOST_COPIES:
             continue
         told, card = about.get((each.again.at, each.again.message_id)), cards.get(each.again.ts)
         what = f"{told.kind} of move {told.move}" if told else f"the card of move {card[1] if card else '?'}"
-        number = told.broadcast if told else card[0] if card else 0
-        found.append(Violation(TWICE, each.again.channel, number, f"{what} was posted again without need"))
+        broadcast = told.broadcast if told else card[0] if card else 0
+        why = f"{what} was posted again without need" if each.reason is None else f"{what} is there {number} times"
+        found.append(Violation(TWICE, each.again.channel, broadcast, why))
     return found
 
 
