@@ -24,7 +24,7 @@ from bot.store.announcing import DueCard
 from bot.store.follows import Followed
 from bot.store.opening import open_store
 from bot.store.store import Store
-from bot.store.tables import Volume, follows
+from bot.store.tables import Volume, follows, meetings
 
 TEAM = "T0SANDBOX01"
 MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")
@@ -62,9 +62,14 @@ class Stage:
         shown = {**live, **ended, **fields}
         self.episode = replace(self.episode, phase=phase, phase_since=now, checked_at=now, **shown)
         changes = [self._change(kind) for kind in kinds]
-        await self.store.tracking.hint(MEETING)
+        await self._make_due()
         (meeting,) = await self.store.tracking.claim("tracker", 1, 30)
         assert await self.store.tracking.record(meeting, self.episode, changes, look_in=60, visible=visible)
+
+    async def _make_due(self) -> None:
+        """Make the meeting due now; a requested check would keep its distance to the last one."""
+        async with self.store._db.writing() as connection:
+            await connection.execute(sa.update(meetings).values(look_at=self.clock.now()))
 
     def _change(self, kind: ChangeKind) -> Change:
         episode = self.episode = replace(self.episode, seq=self.episode.seq + 1, told=kind)
