@@ -15,6 +15,11 @@ def is_public(message: Message) -> bool:
     return message.ephemeral_to is None and message.author == BOT
 
 
+def buttons(message: Message) -> list[str]:
+    elements = (element for block in message.blocks for element in block.get("elements", ()))
+    return [element["action_id"] for element in elements if "action_id" in element]
+
+
 async def follow(
     world: World, meeting_id: str = seeds.LIVE, how: str = "", *, channel: str = GENERAL
 ) -> tuple[Message, Message]:

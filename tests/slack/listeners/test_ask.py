@@ -7,20 +7,12 @@ from pytest_mock import MockerFixture
 
 from bot.errors import NoSuchMeeting, NotAuthorised
 from bot.sandbox.realtimekit import Fault, seeds
-from bot.sandbox.slack import ANN, BEN, GENERAL, RESPONSE_URL, Message
+from bot.sandbox.slack import ANN, BEN, GENERAL, RESPONSE_URL
 from bot.slack import cards, follow_words
 from tests.conftest import World
+from tests.slack.listeners.acting import buttons
 
 NO_SUCH_MEETING = "00000000-0000-4000-8000-000000000000"
-
-
-def buttons(message: Message) -> list[str]:
-    return [
-        element["action_id"]
-        for block in message.blocks or []
-        if block["type"] == "actions"
-        for element in block["elements"]
-    ]
 
 
 NOTHING_CHANGED = "I didn't understand that, so nothing changed."

@@ -16,7 +16,7 @@ from bot.sandbox.realtimekit import Fault, seeds
 from bot.sandbox.slack import ANN, BACKSTAGE, BEN, EVENTS, GENERAL, RANDOM, Channel, Message
 from bot.slack import cards, commands, follow_words
 from tests.conftest import PATIENCE, World
-from tests.slack.listeners.acting import follow, following, is_public
+from tests.slack.listeners.acting import buttons, follow, following, is_public
 
 NO_SUCH_MEETING = "00000000-0000-4000-8000-000000000000"
 DIRECT = "D0ANNBOT001"
@@ -24,11 +24,6 @@ DIRECT = "D0ANNBOT001"
 
 def public(world: World, channel: str = GENERAL) -> list[Message]:
     return [message for message in world.slack.messages(channel, BEN) if is_public(message)]
-
-
-def buttons(message: Message) -> list[str]:
-    elements = (element for block in message.blocks for element in block.get("elements", ()))
-    return [element["action_id"] for element in elements if "action_id" in element]
 
 
 async def test_followed(connected: World) -> None:
@@ -120,7 +115,7 @@ async def test_outage(connected: World) -> None:
     connected.kit.fault = Fault.NONE
 
     assert answer.text == Unreachable().sentence
-    assert buttons(answer) == [cards.REFRESH]
+    assert buttons(answer) == [cards.FOLLOW_HERE]
     assert await following(connected) == follow_words.NOTHING_FOLLOWED
 
 
@@ -132,7 +127,7 @@ async def test_without_the_bot(connected: World, channel: str) -> None:
     connected.slack.invite_bot(channel)
     _, card = await follow(connected, channel=channel)
 
-    assert answer.text == CannotPost().sentence
+    assert answer.text == CannotPost().sentence.replace("@Livestream", "@livestream")
     assert nothing == follow_words.NOTHING_FOLLOWED
     assert card.text.startswith("Launch keynote is live")
 
@@ -148,18 +143,12 @@ async def test_archived_channel(connected: World) -> None:
     assert told["problem"] == ChannelArchived.code
 
 
-@pytest.mark.parametrize("by_button", [False, True])
-async def test_direct_message(connected: World, by_button: bool) -> None:
-    """In a direct message nothing can be followed, and nobody is asked."""
+async def test_direct_message(connected: World) -> None:
+    """In a direct message nothing can be followed, and Cloudflare is not asked."""
     connected.slack.workspace.put_channel(Channel(DIRECT, "ann", frozenset({ANN}), is_im=True, has_bot=True))
-    if by_button:
-        answer = await connected.ask(seeds.LIVE, channel=DIRECT)
-        await connected.slack.click(answer, cards.FOLLOW_HERE)
-        answer = await connected.told_beside(answer)
-    else:
-        answer = await connected.ask(f"follow {seeds.LIVE}", channel=DIRECT)
-        assert not connected.kit.calls
+    answer = await connected.ask(f"follow {seeds.LIVE}", channel=DIRECT)
 
+    assert not connected.kit.calls
     assert answer.text == NotInDirectMessages().sentence
 
 
