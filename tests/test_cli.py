@@ -202,7 +202,7 @@ async def test_lookup_of_a_link(ask: Ask, meant: str) -> None:
 
 async def test_lookup_of_a_nasty_name(ask: Ask, world: World) -> None:
     """No name from outside steers the terminal."""
-    world.kit.change_livestream(seeds.LIVE, name="\x1b]0;owned\x07\u202eevil\nStatus: live")
+    world.kit.change(seeds.LIVE, title="\x1b]0;owned\x07\u202eevil\nStatus: live")
 
     ended = await ask("lookup", seeds.LIVE)
 
@@ -344,7 +344,7 @@ async def test_doctor(ask: Ask) -> None:
     ended = await ask("doctor")
 
     assert (ended.status, ended.err) == (0, "")
-    assert len(ended.out.splitlines()) == 8
+    assert len(ended.out.splitlines()) == 9
     assert all(line.startswith("ok   ") for line in ended.out.splitlines())
 
 
@@ -413,8 +413,8 @@ async def test_webhook_by_its_id(ask: Ask, world: World) -> None:
         (("add",), "--url"),
         (("add", "--url", "bot.example.com"), "--url is not an http:// or https:// address"),
         (("add", "--url", "http://bot.example.com"), "--url must be https://"),
-        (("remove",), "Give the ID of a webhook or --url, one of the two."),
-        (("remove", NO_SUCH_MEETING, "--url", BOT), "Give the ID of a webhook or --url, one of the two."),
+        (("remove",), "Give either the ID of a webhook or --url."),
+        (("remove", NO_SUCH_MEETING, "--url", BOT), "Give either the ID of a webhook or --url."),
         (("remove", ".."), "Invalid value for 'webhook_id'"),
         (("remove", "--url", ".."), "--url is not an http:// or https:// address"),
     ],
@@ -498,4 +498,4 @@ async def test_manifest_of_no_mode() -> None:
     ended = await run("manifest", "smoke")
 
     assert ended.status == 2
-    assert "'socket', 'http'" in ended.err
+    assert "Give socket or http." in ended.err

@@ -87,7 +87,7 @@ async def test_http_mode(doctor: Doctor) -> None:
     assert bad(findings) == {}
     [connection] = [finding for finding in findings if finding.subject == "Slack connection"]
     assert "https://<your host>/slack/events" in connection.sentence
-    assert "type the command once" in connection.sentence
+    assert "type /livestream once" in connection.sentence
 
 
 async def test_nothing_is_set() -> None:

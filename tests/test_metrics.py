@@ -71,8 +71,8 @@ def test_call_to_cloudflare() -> None:
     assert read[f"{calls}_sum endpoint=meeting outcome=ok"] == 0.6
     assert read[f"{calls}_bucket endpoint=meeting le=0.25 outcome=ok"] == 0
     assert read[f"{calls}_bucket endpoint=meeting le=0.5 outcome=ok"] == 2
-    assert read[f"{calls}_bucket endpoint=meeting le=5.0 outcome=Unreachable"] == 0
-    assert read[f"{calls}_bucket endpoint=meeting le=10.0 outcome=Unreachable"] == 1
+    assert read[f"{calls}_bucket endpoint=meeting le=5.0 outcome=unreachable"] == 0
+    assert read[f"{calls}_bucket endpoint=meeting le=10.0 outcome=unreachable"] == 1
 
 
 def test_call_to_slack() -> None:

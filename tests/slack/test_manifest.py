@@ -97,10 +97,10 @@ def test_any_address(url: str) -> None:
     assert manifest == expected
 
 
-@pytest.mark.parametrize("mode", ["socket", "http"])
-def test_create_app_link(mode: Mode) -> None:
+@pytest.mark.parametrize(("mode", "url"), [("socket", None), ("http", URL)])
+def test_create_app_link(mode: Mode, url: str | None) -> None:
     """The link carries the very manifest, as Slack reads it."""
-    text = manifest_text(mode, URL)
+    text = manifest_text(mode, url)
 
     link = urlsplit(create_app_link(text))
 

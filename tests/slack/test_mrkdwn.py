@@ -77,7 +77,7 @@ def test_clock() -> None:
 
 def test_moment() -> None:
     """A time in a card is one that each reader sees in their own zone, with UTC for clients that cannot."""
-    assert moment(AT) == "<!date^1780480859^{date_short_pretty} {time}|2026-06-03 10:00 UTC>"
+    assert moment(AT) == "<!date^1780480859^{date_short_pretty} at {time}|2026-06-03 10:00 UTC>"
 
 
 @given(st.datetimes(datetime(1970, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
