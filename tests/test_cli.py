@@ -206,7 +206,7 @@ async def test_lookup_of_a_nasty_name(ask: Ask, world: World) -> None:
 
     ended = await ask("lookup", seeds.LIVE)
 
-    assert ended.out.splitlines()[0] == "]0;owned evil Status: live"
+    assert ended.out.splitlines()[0] == "]0;ownedevil Status: live"
     assert not set(ended.out) & set("\x1b\x07\u202e")
 
 
