@@ -24,7 +24,7 @@ from bot.realtimekit.webhook import SIGNATURE
 from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import seeds
 from bot.sandbox.realtimekit.signing import signing_key
-from bot.sandbox.slack import ANN, GENERAL, RANDOM, Outcome
+from bot.sandbox.slack import ANN, BEN, GENERAL, RANDOM, Outcome
 from bot.serving import listen, serving
 from bot.slack.cards import note
 from bot.slack.client import SlackClient, open_session
@@ -332,7 +332,7 @@ async def test_slack_s_answers_to_the_bot(world: World, status: int) -> None:
             world.kit.change_livestream(seeds.LIVE, playback_url=playback_url)
         await world.idle()
         lying = False
-        answered = await world.ask(seeds.LIVE)
+        answered = await world.ask(seeds.LIVE, user=BEN)  # Ann has reached her limit
 
     assert answered.text.startswith("Launch keynote")
     assert_harmless(world)
