@@ -365,9 +365,13 @@ class CardWork:
             log.info("card_left_as_it_was", channel=card.follow.channel_id, episode=card.episode, code=error.code)
 
     def _debounce(self) -> float:
+        """Return the seconds that the next edit has to wait, by the database's clock alone.
+
+        This process's clock may differ from it, and a card would stay as it is for as long as they differ.
+        """
         shown_at, between = self._card.shown_at, self._timing.between_edits
-        since = between if shown_at is None else (utc(self._clock) - shown_at).total_seconds()
-        return min(between, max(0.0, between - since))
+        since = between if shown_at is None else self._card.claimed_at - shown_at.timestamp()
+        return between - since if 0 <= since < between else 0.0
 
     def _check(self, written: bool) -> None:
         if not written:

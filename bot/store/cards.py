@@ -66,9 +66,17 @@ def waits_for_run_before() -> sa.ColumnElement[bool]:
 async def wake(
     connection: AsyncConnection, now: sa.ColumnElement[float], *which: sa.ColumnElement[bool], news: bool = False
 ) -> None:
-    """Make cards due now; `news`: there is something to announce. One that is claimed, or that has to wait, becomes due
-    when that is over."""
-    due = {"due_at": sa.func.coalesce(cards.c.due_at, now), **({"has_news": True} if news else {})}
+    """Make cards due now; `news`: there is something to announce.
+
+    A card that is claimed, or that has to wait, becomes due when that is over. News does not wait for what only an edit
+    has to wait for, such as Slack's limit of edits.
+    """
+    due_at = sa.func.coalesce(cards.c.due_at, now)
+    if not news:
+        await connection.execute(sa.update(cards).where(*which).values(due_at=due_at))
+        return
+    waits_for_edit = sa.and_(cards.c.lease.is_(None), cards.c.has_news == sa.false())
+    due = {"due_at": sa.case((waits_for_edit, now), else_=due_at), "has_news": True}
     await connection.execute(sa.update(cards).where(*which).values(due))
 
 

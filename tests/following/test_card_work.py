@@ -266,6 +266,39 @@ async def test_told_to_wait(stage: Stage) -> None:
     assert [text[15:25] for text in stage.thread(card)] == ["is live. W", "has ended."]
 
 
+async def test_news_does_not_wait_for_what_only_an_edit_has_to_wait_for(stage: Stage) -> None:
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(60)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.clock.advance(60)
+    stage.slack.rate_limit_next("chat.update", retry_after=1_800)
+    await stage.see(Phase.INTERRUPTED)
+    assert await stage.work() == [LATER]
+
+    stage.clock.advance(60)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+
+    (card,) = stage.cards()
+    assert [text[15:25] for text in stage.thread(card)] == ["is live. W", "has ended."]
+
+
+@pytest.mark.parametrize("ahead", [3_600, -3_600])
+async def test_an_edit_does_not_wait_for_clocks_to_agree(stage: Stage, ahead: float) -> None:
+    """The machine's clock may be an hour off the database's, by which the last edit is dated."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(60)
+    await stage.see(Phase.INTERRUPTED)
+    (due,) = await stage.claim()
+    assert due.shown_at is not None
+    here = replace(due, claimed_at=due.claimed_at + ahead, shown_at=due.shown_at + timedelta(seconds=ahead))
+
+    assert await stage.announcer.deliver(here) == DONE
+
+
 @pytest.mark.parametrize("step", ["card", "reply"])
 async def test_an_answer_that_was_lost(stage: Stage, step: str) -> None:
     """What Slack has taken is not said twice."""

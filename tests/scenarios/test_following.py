@@ -2,7 +2,7 @@
 
 from bot.clock import Clock
 from bot.sandbox.realtimekit import Fault, seeds
-from bot.sandbox.slack import EVENTS, GENERAL
+from bot.sandbox.slack import ANN, EVENTS, GENERAL
 from tests.scenarios.story import SLOWLY, SPEED, Story, cards, shows, told, until
 
 MEETING = seeds.NEVER_LIVE
@@ -90,15 +90,17 @@ async def test_quiet_and_loud(story: Story) -> None:
 
 
 async def test_nobody_is_mentioned(story: Story) -> None:
-    """Neither the card nor a reply has a mention, whatever the meeting is called."""
+    """Only the card names a person, the one who follows, whatever the meeting is called."""
     story.world.kit.add_meeting("<!channel> <@U0BEN000001> & co", meeting := "11111111-1111-4111-8111-111111111111")
     await story.follow(meeting)
     story.world.kit.go_live(meeting)
     card = await story.until_told(meeting, "live")
 
     for message in (card, *story.slack.replies(card)):
-        assert "<!channel>" not in message.text + labels(message)
-        assert "<@" not in message.text + labels(message)
+        shown = message.text + labels(message)
+        assert "<!channel>" not in shown
+        assert "<@" not in shown.replace(f"Followed by <@{ANN}>", "")
+    assert "<@" not in card.text + "".join(reply.text + labels(reply) for reply in story.slack.replies(card))
 
 
 async def test_an_end_while_slack_asks_to_wait(story: Story) -> None:
