@@ -40,7 +40,7 @@ async def test_own_settings(world: World, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("DATABASE_URL", "sqlite+aiosqlite:////real.db")
     async with bot_process(settings(world)) as bot:
         assert is_alive(bot.pid)
-        await logged(bot, '"socket_mode": false')
+        await logged(bot, '"mode": "HTTP"')
         assert os.getsid(bot.pid) != os.getsid(0), "Ctrl-C in the terminal would reach it"
 
     assert not is_alive(bot.pid)

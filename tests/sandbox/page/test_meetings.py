@@ -10,6 +10,8 @@ from bot.sandbox.realtimekit import Shape, seeds
 from tests.conftest import World
 from tests.sandbox.page.conftest import Browser
 
+ABOUT = "Live for 25 minutes; its livestream has a name of its own, which the title goes before"
+
 
 async def press(browser: Browser, step: str, meeting_id: str = seeds.LIVE) -> tuple[int, str | None]:
     """Status of the answer, and of the meeting; or the sentence that refuses."""
@@ -42,7 +44,7 @@ async def test_what_is_said_about_a_meeting(browser: Browser, world: World) -> N
     for step, as_seeded in [("drop", False), ("go_live", True), ("end", False), ("go_live", False)]:
         _, answer = await browser.ask("POST", f"/api/meetings/{seeds.LIVE}/{step}", {})
         assert answer["as_seeded"] is as_seeded
-        assert answer["about"] == "Live for 25 minutes, with a livestream name of its own"
+        assert answer["about"] == ABOUT
 
 
 async def test_error(browser: Browser, world: World) -> None:

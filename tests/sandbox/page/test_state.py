@@ -72,7 +72,7 @@ async def test_meetings(browser: Browser, world: World) -> None:
     assert state["meetings"][0] == {
         "id": seeds.LIVE,
         "title": "Launch keynote",
-        "about": "Live for 25 minutes, with a livestream name of its own",
+        "about": "Live for 25 minutes; its livestream has a name of its own, which the title goes before",
         "as_seeded": True,
         "status": "LIVE",
         "name": "launch-week-main-stage",

@@ -32,7 +32,7 @@ async def test_a_fault_of_cloudflare_is_told_in_a_sentence(
 
     answer = await tab.ask(LIVE)
 
-    await expect(answer).to_contain_text(sentence)
+    await expect(answer).to_contain_text(sentence, timeout=20_000)
     await banner.get_by_role("button", name="Let Cloudflare work again").click()
     await expect(banner).to_be_empty()
     if await answer.get_by_role("button", name="Try again").count():

@@ -48,7 +48,7 @@ async def test_post_here_in_a_channel_without_the_bot_says_to_invite_it(tab: Tab
 
     await tab.press(card, "Post here")
 
-    await expect(tab.latest).to_contain_text("Type /invite @Livestream here, then try again.")
+    await expect(tab.latest).to_contain_text("Type /invite @livestream, then try again.")
     await tab.say("/invite @Livestream")
     await expect(tab.page.locator("#channel-about")).to_contain_text("and Livestream")
     await tab.press(card, "Post here")
