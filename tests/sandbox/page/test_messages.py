@@ -64,7 +64,7 @@ async def test_command_that_looks_bare(browser: Browser, world: World) -> None:
     """The command alone asks for nothing; a blank before the slash makes it a message."""
     async with world.bot(), browser.stream() as changes:
         await send(browser, "/livestream")
-        assert (await changes.next("message_posted"))["text"].startswith("/livestream <meeting-id> checks if")
+        assert (await changes.next("message_posted"))["text"].startswith("/livestream &lt;meeting-id&gt; checks if")
     await send(browser, " /livestream")
     assert (await browser.texts(GENERAL, CHRIS)) == ["/livestream"]
 
