@@ -54,7 +54,8 @@ def _show_version(is_wanted: bool) -> None:
         raise typer.Exit
 
 
-def _port(text: str) -> int:
+def _port(value: str | int) -> int:
+    text = str(value)  # the default comes as a number
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= MAX_PORT):
         raise typer.BadParameter("Give a port from 0 to 65535.")
     return int(text)
