@@ -15,7 +15,7 @@ _EMOJI = {
     ":white_check_mark:": "✅",
     ":no_bell:": "🔕",
 }
-_DATE = re.compile(r"<!date\^(\d+)\^[^|>]*\|[^>]*>")
+_DATE = re.compile(r"<!date\^(\d+)\^([^{|>]*)[^|>]*\|[^>]*>")
 _LINK = re.compile(r"<(https?://[^|>]+)\|([^>]*)>")
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 
@@ -41,7 +41,7 @@ def _block(block: dict[str, Any]) -> list[str]:
 
 
 def _text(mrkdwn: str) -> str:
-    text = _DATE.sub(lambda date: f"{datetime.fromtimestamp(int(date[1]), UTC):%Y-%m-%d %H:%M} UTC", mrkdwn)
+    text = _DATE.sub(lambda date: f"{date[2]}{datetime.fromtimestamp(int(date[1]), UTC):%Y-%m-%d %H:%M} UTC", mrkdwn)
     text = _LINK.sub(lambda link: link[1], text)
     for code, emoji in _EMOJI.items():
         text = text.replace(code, emoji)

@@ -47,6 +47,7 @@ def test_menu() -> None:
     ("text", "shown"),
     [
         ("since <!date^1795500000^{date_short} {time}|2026>", "since 2026-11-24 06:00 UTC"),
+        ("<!date^1795500000^since {date_short} at {time}|since 2026>", "since 2026-11-24 06:00 UTC"),
         ("<https://example.com/a?b=1|a name>", "https://example.com/a?b=1"),
         ("&lt;script&gt; &amp;amp;", "<script> &amp;"),
         (":grey_question: :unknown:", "❔ :unknown:"),
