@@ -1,6 +1,7 @@
 """The statements about cards that more than one kind of work needs."""
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -63,15 +64,27 @@ def waits_for_run_before() -> sa.ColumnElement[bool]:
     )
 
 
+def due_to_show(now: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Return when a card whose content changes is due: `now`, or NULL for a card that is to stay as it is.
+
+    A card that is claimed, or that has to wait, becomes due when that is over. One that is at rest but for the edit
+    that confirms an earlier one waits for nothing.
+    """
+    only_confirms = sa.and_(
+        cards.c.lease.is_(None), cards.c.has_news == sa.false(), cards.c.due_at == cards.c.unconfirmed_until
+    )
+    return sa.case((only_confirms, sa.func.coalesce(now, cards.c.due_at)), else_=sa.func.coalesce(cards.c.due_at, now))
+
+
 async def wake(
     connection: AsyncConnection, now: sa.ColumnElement[float], *which: sa.ColumnElement[bool], news: bool = False
 ) -> None:
     """Make cards due now; `news`: there is something to announce.
 
-    A card that is claimed, or that has to wait, becomes due when that is over. News does not wait for what only an edit
-    has to wait for, such as Slack's limit of edits.
+    A card that is claimed, or that has to wait, becomes due when that is over (`due_to_show`). News does not wait for
+    what only an edit has to wait for, such as Slack's limit of edits.
     """
-    due_at = sa.func.coalesce(cards.c.due_at, now)
+    due_at = due_to_show(now)
     if not news:
         await connection.execute(sa.update(cards).where(*which).values(due_at=due_at))
         return

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.announcing import LATE_SECONDS, DueCard, claimed_work, removal_of_ended
-from bot.store.cards import is_latest, wake_unfinished
+from bot.store.cards import due_to_show, is_latest, wake_unfinished
 from bot.store.database import Database, insert, moment
 from bot.store.leases import Lease, after, new_lease
 from bot.store.meetings import last_checked, lock, looked_at_soon, rest
@@ -177,7 +177,7 @@ class Follows:
             await connection.execute(sa.update(follows).where(mine).values(volume=volume))
             anew = {"wanted_version": cards.c.wanted_version + 1}
             if follow.state is FollowState.ACTIVE:
-                anew["due_at"] = sa.func.coalesce(cards.c.due_at, self._db.now())
+                anew["due_at"] = due_to_show(self._db.now())
             await connection.execute(sa.update(cards).where(cards.c.follow_id == follow.id, is_latest()).values(anew))
             return await _get(connection, mine)
 

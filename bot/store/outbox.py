@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.cards import wake
+from bot.store.cards import due_to_show, wake
 from bot.store.database import insert
 from bot.store.tables import CURRENT, FollowState, Volume, announcements, cards, follows
 from bot.store.values import Change, Episode
@@ -52,8 +52,7 @@ async def show(
     newer = {
         "wanted": statement.excluded.wanted,
         "wanted_version": cards.c.wanted_version + 1,
-        # One that somebody works at, or that has to wait, becomes due when that is over.
-        "due_at": sa.func.coalesce(cards.c.due_at, statement.excluded.due_at),
+        "due_at": due_to_show(statement.excluded.due_at),
     }
     await connection.execute(statement.on_conflict_do_update(index_elements=key, set_=newer))
 

@@ -10,14 +10,24 @@ from bot.store.announcing import DueCard
 from bot.store.cards import PATIENT_ATTEMPTS
 from bot.store.database import Database, is_sqlite, moment
 from bot.store.store import Store
-from bot.store.tables import announcements, cards
-from tests.store.acting import LEASE, Change, Channel, Clock, Episode, follow, look, see
+from bot.store.tables import Volume, announcements, cards
+from tests.store.acting import CHANNEL, LEASE, MEETING, TEAM, Change, Channel, Clock, Episode, follow, look, see
 
 
 async def claim(store: Store, owner: str = "a") -> DueCard:
     """The one card that is due."""
     (card,) = await store.announcing.claim(owner, 10, LEASE)
     return card
+
+
+async def change(store: Store, what: str) -> None:
+    """Have the card show something else, with nothing to announce."""
+    if what == "volume":
+        assert await store.follows.set_volume(TEAM, CHANNEL, MEETING, Volume.QUIET)
+    elif what == "phase":
+        await see(store, Episode(phase="interrupted"))
+    else:
+        await see(store, Episode(number=2), ended=Episode(phase="ended"))
 
 
 async def test_a_claim_keeps_others_away(store: Store, clock: Clock) -> None:
@@ -331,6 +341,49 @@ async def test_steps_that_cannot_be_written(store: Store, database: Database, mo
 
     assert [type(error) for error in errors] == [StoreUnreachable] * 2
     assert await store.announcing.posted(due[0], "1.0", 1)
+
+
+@pytest.mark.parametrize("what", ["phase", "volume", "last"])
+async def test_a_change_does_not_wait_for_the_edit_that_confirms_an_earlier_one(store: Store, what: str) -> None:
+    await follow(store)
+    (card,) = await Channel().work(store)
+    assert await store.announcing.doubt(card, unconfirmed=True)
+    assert await store.announcing.due_in() == pytest.approx(60)
+
+    await change(store, what)
+
+    due = await store.announcing.claim("a", 10, LEASE)
+    assert 1 in [each.episode for each in due if each.needs_edit]
+
+
+@pytest.mark.parametrize("what", ["phase", "volume", "last"])
+@pytest.mark.parametrize("unconfirmed", [False, True])
+async def test_a_change_keeps_to_the_limit_of_edits(store: Store, clock: Clock, what: str, unconfirmed: bool) -> None:
+    await follow(store)
+    (card,) = await Channel().work(store)
+    if unconfirmed:
+        assert await store.announcing.doubt(card, unconfirmed=True)
+        clock.advance(60)
+    else:
+        await change(store, "phase")
+    assert await store.announcing.postpone(await claim(store), 1_800, failed=False)
+
+    await change(store, what)
+
+    due = await store.announcing.claim("b", 10, LEASE)
+    assert 1 not in [each.episode for each in due]
+
+
+async def test_a_change_keeps_a_paused_card_at_rest(store: Store) -> None:
+    await follow(store)
+    (card,) = await Channel().work(store)
+    assert await store.announcing.doubt(card, unconfirmed=True)
+    await see(store, Episode(phase="live"), Change())
+    assert await store.pauses.pause(await claim(store), "not_in_channel")
+
+    await change(store, "phase")
+
+    assert await store.announcing.due_in() is None
 
 
 async def test_unfollowed_while_somebody_works(store: Store) -> None:
