@@ -234,8 +234,11 @@ class CardWork:
 
     def _shown(self) -> Message:
         card, episode = self._card, Episode.from_dict(self._card.wanted)
-        if self._is_over and card.is_latest:
-            return unfollowed_card(card.follow, episode.name, can_follow_again=not card.is_followed_again)
+        # What nobody follows any longer is not waited for, and its card does not change when it starts.
+        is_waited_for = card.follow.state is not FollowState.EXPIRED or episode.phase is not Phase.WAITING
+        if (self._is_over and card.is_latest) or not is_waited_for:
+            can_follow_again = card.is_latest and not card.is_followed_again
+            return unfollowed_card(card.follow, episode.name, can_follow_again=can_follow_again)
         return follow_card(card.follow, episode)
 
     def _words(self, announcement: Announcement) -> Message:

@@ -310,7 +310,7 @@ async def claimed_work(
     """What there is to do for cards that are claimed, in the order of their keys."""
     to_tell = await _unsent(connection, keys)
     followed_again = sa.exists().where(
-        follows.c.state == FollowState.UNFOLLOWED,
+        follows.c.state.in_([FollowState.UNFOLLOWED, FollowState.EXPIRED]),
         _again.c.team_id == follows.c.team_id,
         _again.c.channel_id == follows.c.channel_id,
         _again.c.meeting_id == follows.c.meeting_id,

@@ -579,6 +579,23 @@ async def test_an_expired_follow(stage: Stage) -> None:
     assert "accessory" not in card.blocks[0]
 
 
+@pytest.mark.parametrize("again", [False, True])
+async def test_an_expired_follow_of_a_meeting_that_never_started(stage: Stage, again: bool) -> None:
+    """Its card no longer promises to change, and offers to follow again what is not followed."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(30 * 24 * 3600)
+    await stage.store.housekeeping.expire()
+    if again:
+        await stage.follow()
+
+    await stage.work()
+
+    card = stage.cards()[0]
+    assert card.text == "Launch keynote is no longer followed here."
+    assert (FOLLOW_AGAIN in str(card.blocks)) is not again
+
+
 async def test_how_long_it_took(stage: Stage) -> None:
     """From a change's being recorded to its reply is measured."""
     await stage.follow()
