@@ -130,13 +130,18 @@ class CardWork:
     def _is_over(self) -> bool:
         return self._card.follow.state is FollowState.UNFOLLOWED
 
+    @property
+    def _has_nothing_to_say(self) -> bool:
+        """Whether a card that is gone need not be posted again: its follow has expired, and its thread is told all."""
+        return self._card.follow.state is FollowState.EXPIRED and not self._card.announcements
+
     async def _try(self) -> Delivered:
         while True:
             try:
                 try:
                     return await self._work()
                 except MessageGone as gone:
-                    if self._is_over:
+                    if self._is_over or self._has_nothing_to_say:
                         return await self._give_up(gone)
                     await self._lose(gone)
             except Refused as refusal:

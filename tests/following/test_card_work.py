@@ -793,6 +793,30 @@ async def test_an_expired_follow_of_several_runs(stage: Stage) -> None:
     assert FOLLOW_MENU not in str([card.blocks for card in stage.cards()])
 
 
+@pytest.mark.parametrize("code", ["message_not_found", "edit_window_closed"])
+async def test_an_expired_follow_whose_old_card_is_gone(stage: Stage, code: str) -> None:
+    """A card of a past run is not posted again only to show that it is over; the newest one is, to say so."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+    stage.next_run()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+    stage.clock.advance(30 * 24 * 3600)
+    await stage.store.housekeeping.expire()
+    for _ in range(2):
+        stage.slack.refuse_next("chat.update", code)
+
+    assert await stage.work() == [DONE] * 2
+
+    _, _, new = stage.cards()
+    (reply,) = stage.thread(new)
+    assert reply.startswith("Launch keynote hasn't been live for 30 days")
+    assert await stage.store.announcing.due_in() is None
+
+
 # What Slack has not confirmed
 
 
