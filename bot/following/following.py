@@ -171,9 +171,10 @@ class Following:
     async def _post(self, followed: Followed, card: DueCard) -> Begun:
         delivered = await self.deliver(card, pause=False)
         if delivered.refused is not None:
-            await self.store.follows.retract(followed)
-            raise refusal(delivered.refused, card.follow.channel_id)
-        if delivered.done:
+            if await self.store.follows.retract(followed):
+                raise refusal(delivered.refused, card.follow.channel_id)
+            # The lease was lost, so the follow stays, and the announcer sees to its card.
+        elif delivered.done:
             return Begun.NOW
         self.wake_announcer()
         return Begun.SOON

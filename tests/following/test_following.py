@@ -1,7 +1,7 @@
 """What people do about follows, over a real store, with a Cloudflare and a Slack that say what a test wants."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -145,6 +145,25 @@ async def test_where_slack_refuses(world: World, code: str, error: type[SlackErr
     assert await world.phases() == []
     assert await world.store.pauses.untold(10) == []
     assert await world.store.tracking.due_in() is None
+
+
+async def test_where_slack_refuses_too_late(world: World) -> None:
+    """A follow whose card somebody else works at by then stays, so who asked is not told that there is none."""
+    world.delivered = Delivered(refused="not_in_channel")
+    deliver = world.deliver
+
+    async def slowly(card: DueCard, pause: bool = True) -> Delivered:
+        world.clock.advance(61)
+        assert await world.store.announcing.claim("another", 10, 60)
+        return await deliver(card, pause)
+
+    following = replace(world.following, deliver=slowly)
+
+    beginning = await following.follow(TEAM, CHANNEL, ANN, MEETING)
+
+    assert beginning.begun is Begun.SOON
+    assert await world.phases() == ["live"]
+    assert "announcer" in world.woken
 
 
 async def test_in_a_direct_message(world: World) -> None:
