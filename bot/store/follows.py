@@ -141,30 +141,9 @@ class Follows:
             follow = await _find(connection, _in(team_id, channel_id, meeting_id))
             if follow is None:
                 return None
-            ended = {"state": FollowState.UNFOLLOWED, "unfollowed_by": user_id, "expires_at": now}
-            await connection.execute(sa.update(follows).where(follows.c.id == follow.id).values(ended))
-            await self._show_the_end(connection, now, follow.id)
-            await connection.execute(removal_of_ended(follow.id))
+            await end(connection, now, self._late_seconds, follow.id, unfollowed_by=user_id)
             await rest(connection, [meeting_id])
             return follow
-
-    async def _show_the_end(self, connection: AsyncConnection, now: sa.ColumnElement[float], follow_id: UUID) -> None:
-        theirs, is_posted = cards.c.follow_id == follow_id, cards.c.ts.is_not(None)
-        is_claimed = cards.c.lease.is_not(None)
-        unsent = sa.delete(announcements).where(announcements.c.follow_id == follow_id)
-        await connection.execute(unsent.where(announcements.c.sent_at.is_(None)))
-        never_posted = sa.delete(cards).where(theirs, ~is_posted, ~is_claimed, cards.c.unconfirmed_until.is_(None))
-        await connection.execute(never_posted)
-        # Without the lease its holder does nothing more. What it has asked Slack for just now may come after the edit
-        # that is due now; and of a card that it is posting it may still report where it is.
-        last = {
-            "wanted_version": cards.c.wanted_version + 1,
-            "unconfirmed_until": sa.case((is_claimed, now + self._late_seconds), else_=cards.c.unconfirmed_until),
-            "due_at": sa.case((sa.and_(is_posted, is_claimed), now), else_=sa.func.coalesce(cards.c.due_at, now)),
-            "lease": None,
-            "has_news": ~is_posted,
-        }
-        await connection.execute(sa.update(cards).where(theirs).values(last))
 
     async def set_volume(self, team_id: str, channel_id: str, meeting_id: UUID, volume: Volume) -> Follow | None:
         """From the next change on; None if the channel does not follow the meeting. Its newest card is shown anew."""
@@ -247,6 +226,35 @@ async def activate(connection: AsyncConnection, now: sa.ColumnElement[float], pa
     await connection.execute(
         sa.update(meetings).where(meetings.c.meeting_id.in_(meeting_ids)).values(looked_at_soon(now))
     )
+
+
+async def end(
+    connection: AsyncConnection,
+    now: sa.ColumnElement[float],
+    late_seconds: float,
+    follow_id: UUID,
+    **how: Any,
+) -> None:
+    """End a follow whose meeting is locked, and have all its cards show that."""
+    ended = {"state": FollowState.UNFOLLOWED, "expires_at": now, **how}
+    await connection.execute(sa.update(follows).where(follows.c.id == follow_id).values(ended))
+    theirs, is_posted = cards.c.follow_id == follow_id, cards.c.ts.is_not(None)
+    is_claimed = cards.c.lease.is_not(None)
+    unsent = sa.delete(announcements).where(announcements.c.follow_id == follow_id)
+    await connection.execute(unsent.where(announcements.c.sent_at.is_(None)))
+    never_posted = sa.delete(cards).where(theirs, ~is_posted, ~is_claimed, cards.c.unconfirmed_until.is_(None))
+    await connection.execute(never_posted)
+    # Without the lease its holder does nothing more. What it has asked Slack for just now may come after the edit
+    # that is due now; and of a card that it is posting it may still report where it is.
+    last = {
+        "wanted_version": cards.c.wanted_version + 1,
+        "unconfirmed_until": sa.case((is_claimed, now + late_seconds), else_=cards.c.unconfirmed_until),
+        "due_at": sa.case((sa.and_(is_posted, is_claimed), now), else_=sa.func.coalesce(cards.c.due_at, now)),
+        "lease": None,
+        "has_news": ~is_posted,
+    }
+    await connection.execute(sa.update(cards).where(theirs).values(last))
+    await connection.execute(removal_of_ended(follow_id))
 
 
 def _in(team_id: str, channel_id: str, meeting_id: UUID) -> sa.ColumnElement[bool]:

@@ -36,7 +36,7 @@ class Store:
         self.announcing = Announcing(db, late_seconds)
         self.pauses = Pauses(db)
         self.forgetting = Forgetting(db)
-        self.moving = Moving(db)
+        self.moving = Moving(db, late_seconds)
         self.sweeping = Sweeping(db)
         self.duties = Duties(db)
         self.budget = Budget(db)

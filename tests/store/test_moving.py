@@ -3,8 +3,21 @@
 import pytest
 
 from bot.store.store import Store
-from bot.store.tables import Volume
-from tests.store.acting import ANN, CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Channel, Episode, follow, see
+from bot.store.tables import FollowState, Volume
+from tests.store.acting import (
+    ANN,
+    CHANNEL,
+    LEASE,
+    MEETING,
+    OTHER_MEETING,
+    TEAM,
+    Change,
+    Channel,
+    Clock,
+    Episode,
+    follow,
+    see,
+)
 
 
 async def test_a_channel_moves_with_its_cards(store: Store) -> None:
@@ -37,6 +50,53 @@ async def test_an_id_that_has_follows_already(store: Store) -> None:
         OTHER_MEETING: Volume.NORMAL,
     }
     assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 0
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_of_two_follows_the_one_that_ends_shows_that(store: Store, paused: bool) -> None:
+    """No card stays live for ever; a paused follow that is there gives way to the one that moves."""
+    there = await follow(store, "C2")
+    await Channel().work(store)
+    if paused:
+        await see(store, Episode(phase="live"), Change())
+        (card,) = await store.announcing.claim("announcer", 10, LEASE)
+        assert await store.pauses.pause(card, "not_in_channel")
+    here = await follow(store)
+    await Channel().work(store)
+
+    assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 1
+
+    ended, stays = (there, here) if paused else (here, there)
+    (listed,) = await store.follows.in_channel(TEAM, "C2")
+    assert listed.follow.id == stays.follow.id
+    due = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = [card for card in due if card.follow.id == ended.follow.id]
+    assert (card.follow.state, card.follow.channel_id) == (FollowState.UNFOLLOWED, "C2")
+    assert card.needs_edit
+    assert card.announcements == ()
+    assert card.is_followed_again
+    assert await store.announcing.shown(card, card.wanted_version, last=True)
+    assert await store.announcing.remove_ended(card.follow)
+
+
+@pytest.mark.parametrize("how", ["unfollowed", "expired"])
+async def test_moved_while_a_card_shows_that_it_is_over(store: Store, clock: Clock, how: str) -> None:
+    """Whoever edits it under the old ID has lost it, so that it is edited under the new one."""
+    await follow(store)
+    await Channel().work(store)
+    if how == "unfollowed":
+        assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=ANN)
+    else:
+        clock.advance(31 * 24 * 3600)
+        assert await store.housekeeping.expire()
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+
+    await store.moving.move_channel(TEAM, CHANNEL, "C2")
+
+    assert not await store.announcing.give_up(card)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert (card.follow.channel_id, card.follow.state) == ("C2", how)
+    assert card.needs_edit
 
 
 async def test_what_is_over_still_shows_that_after_the_move(store: Store) -> None:
