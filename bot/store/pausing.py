@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.announcing import DueCard
+from bot.store.announcing import LATE_SECONDS, DueCard
+from bot.store.cards import has_news
 from bot.store.database import Database
 from bot.store.follows import activate
 from bot.store.leases import after, is_due
@@ -41,8 +43,9 @@ class Untold:
 class Pauses:
     """What becomes of a follow when Slack refuses, and when it does not any more."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, late_seconds: float = LATE_SECONDS) -> None:
         self._db = db
+        self._late_seconds = late_seconds
 
     async def pause(self, card: DueCard, reason: str) -> Follow | None:
         """Set aside the follow of a card that cannot be posted; `reason` is Slack's word for why.
@@ -78,19 +81,32 @@ class Pauses:
             return None if row is None else follow_from(dict(row))
 
     async def resume(self, team_id: str, channel_id: str) -> list[Follow]:
-        """Go on with what is paused in this channel; what was left to do there is due. Those that go on."""
+        """Go on with what is paused in this channel; what was left to do there is due. Those that go on.
+
+        What is active there is not paused by an answer of Slack's to what it was asked before.
+        """
         here = sa.and_(follows.c.team_id == team_id, follows.c.channel_id == channel_id, sa.text(CURRENT))
-        paused = sa.select(follows).where(here, follows.c.state == FollowState.PAUSED)
+        followed = sa.select(follows).where(here)
         async with self._db.writing() as connection:
-            rows = (await connection.execute(paused)).mappings().all()
+            rows = (await connection.execute(followed)).mappings().all()
             await lock(connection, [row["meeting_id"] for row in rows])
             # Once more, since what was seen before the lock may have changed; no others, which are not locked.
-            still = paused.where(follows.c.id.in_([row["id"] for row in rows]))
+            locked = followed.where(follows.c.id.in_([row["id"] for row in rows]))
+            still = locked.where(follows.c.state == FollowState.PAUSED)
             rows = (await connection.execute(still)).mappings().all()
+            active = locked.where(follows.c.state == FollowState.ACTIVE).with_only_columns(follows.c.id)
+            await self._take_leases(connection, list(await connection.scalars(active)))
             await activate(connection, self._db.now(), [follow_from(dict(row)) for row in rows])
             now_active = sa.select(follows).where(follows.c.id.in_([row["id"] for row in rows]))
             resumed = await connection.execute(now_active.order_by(follows.c.created_at, follows.c.id))
             return [follow_from(dict(row)) for row in resumed.mappings()]
+
+    async def _take_leases(self, connection: AsyncConnection, follow_ids: list[UUID]) -> None:
+        """Take the leases of cards that are worked on. They are due when the leases would have ended, since what Slack
+        was asked for just now may be done, which their holders report."""
+        held = sa.update(cards).where(cards.c.follow_id.in_(follow_ids), cards.c.lease.is_not(None))
+        late = self._db.now() + self._late_seconds
+        await connection.execute(held.values(lease=None, unconfirmed_until=late, has_news=has_news()))
 
     async def untold(self, limit: int) -> list[Untold]:
         """Return whom to tell now that follows of theirs are paused, one for each person and channel."""

@@ -34,7 +34,7 @@ class Store:
         self.follows = Follows(db, follow_seconds, late_seconds)
         self.tracking = Tracking(db, follow_seconds, check_spacing)
         self.announcing = Announcing(db, late_seconds)
-        self.pauses = Pauses(db)
+        self.pauses = Pauses(db, late_seconds)
         self.forgetting = Forgetting(db)
         self.moving = Moving(db, late_seconds)
         self.sweeping = Sweeping(db)

@@ -168,6 +168,44 @@ async def test_resume_is_for_the_channel(store: Store, clock: Clock) -> None:
     assert len(await store.announcing.claim("announcer", 10, LEASE)) == 2
 
 
+async def test_invited_back_before_the_refusal_is_known(store: Store, clock: Clock) -> None:
+    """An answer to what was asked before pauses nothing, and the card is worked at when the lease would have ended."""
+    await follow(store)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+
+    assert await store.pauses.resume(TEAM, CHANNEL) == []
+
+    assert await store.pauses.pause(card, "not_in_channel") is None
+    assert await store.announcing.due_in() == LEASE
+    clock.advance(LEASE)
+    (again,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert again.follow.state is FollowState.ACTIVE
+    assert again.has_news
+
+
+async def test_invited_back_while_a_card_is_posted(store: Store, clock: Clock) -> None:
+    """What was done nevertheless is reported, and nothing is posted twice."""
+    await follow(store)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    await store.pauses.resume(TEAM, CHANNEL)
+
+    assert not await store.announcing.posted(card, "1800000000.000001", 1)
+    assert await store.announcing.reported_post(card, "1800000000.000001")
+
+    clock.advance(LEASE)
+    (again,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert again.ts == "1800000000.000001"
+
+
+async def test_invited_back_leaves_other_channels_alone(store: Store) -> None:
+    await follow(store, "C2")
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+
+    await store.pauses.resume(TEAM, CHANNEL)
+
+    assert await store.announcing.posted(card, "1800000000.000001", 1)
+
+
 async def test_following_again_resumes(store: Store) -> None:
     """Who asks for it in the channel wants it to go on."""
     await follow(store)
