@@ -279,10 +279,14 @@ async def test_news_does_not_wait_for_what_only_an_edit_has_to_wait_for(stage: S
 
     stage.clock.advance(60)
     await stage.see(Phase.ENDED, ChangeKind.ENDED)
-    await stage.work()
+    assert await stage.work() == [LATER]
 
     (card,) = stage.cards()
     assert [text[15:25] for text in stage.thread(card)] == ["is live. W", "has ended."]
+    assert await stage.store.announcing.due_in() == pytest.approx(1_740)
+    stage.clock.advance(1_740)
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
 
 
 @pytest.mark.parametrize("ahead", [3_600, -3_600])
