@@ -114,6 +114,7 @@ def _rows(each: Followed, now: float, number: int) -> dict[str, dict[str, Any]]:
         "wanted_version": 1,
         "shown_version": 1,
         "shown_at": now,
+        "has_news": False,
         "attempts": 0,
     }
     return {"meetings": meeting, "follows": follow, "cards": card | {"follow_id": follow_id}}

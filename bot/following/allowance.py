@@ -33,7 +33,7 @@ _RESERVE = 20
 """Left of the whole for what other replicas have not counted yet."""
 _PEOPLE_WAIT_SECONDS = 30.0
 """How soon a part of the window is over."""
-ROUTINE_LIMIT = 600
+ROUTINE_LIMIT = 450
 """Requests in the window from which on only what has changed is checked."""
 _ROUTINE_PARTS = 6
 FLUSH_AT = 20

@@ -24,7 +24,7 @@ from bot.metrics import Metrics
 from bot.store.budget import WINDOW_SECONDS
 from bot.store.duties import Duties, Duty
 from bot.store.meetings import WHOLE_LIST
-from bot.store.sweeping import Known, Sweeping
+from bot.store.sweeping import CHANGED, CONTRADICTED, UNSURE, Known, Sweeping
 
 SWEEP_SECONDS = 15.0
 _SLOWEST_SWEEP = 45.0
@@ -148,16 +148,19 @@ class Sweeper:
     async def _compare(self, listing: Listing, next_in: float, *, after_gap: bool) -> None:
         known = await self._sweeping.on_air() | await self._sweeping.known(list(listing.livestreams))
         now = self._clock.now()
-        to_check = self._doubts.worth_a_look(differing(known, listing), now)
-        to_check += self._changes.worth_a_look(changed(known, listing), now)
-        if after_gap:
+        to_check = {
+            CONTRADICTED: self._doubts.worth_a_look(differing(known, listing), now),
+            CHANGED: self._changes.worth_a_look(changed(known, listing), now),
             # They may be in another session by now.
-            to_check += self._confirmed(known, listing, Phase.LIVE)
+            UNSURE: self._confirmed(known, listing, Phase.LIVE) if after_gap else [],
+        }
+        being_checked = {meeting_id for meeting_ids in to_check.values() for meeting_id in meeting_ids}
         due = due_for_check(known, listing, utc(self._clock), next_in)
-        routine = [each for each in due if each not in set(to_check)][: self._spare_checks()]
-        if await self._sweeping.look_first(to_check) + await self._sweeping.look_soon(routine):
+        routine = [each for each in due if each not in being_checked][: self._spare_checks()]
+        due_now = [await self._sweeping.look_first(meeting_ids, rank) for rank, meeting_ids in to_check.items()]
+        if sum(due_now) + await self._sweeping.look_soon(routine):
             self._wake()
-        being_checked = {*to_check, *routine}
+        being_checked.update(routine)
         for phase in PHASE_OF.values():
             confirmed = self._confirmed(known, listing, phase)
             await self._settle(phase, [each for each in confirmed if each not in being_checked])

@@ -20,14 +20,15 @@ _SEEN_LIVE, _CHECKED = (meetings.c.episode[name].as_string() for name in ("last_
 _SURE = sa.or_(_SEEN_LIVE.is_(None), _SEEN_LIVE == _CHECKED, meetings.c.phase != "live")
 """What is live may be the next run, or in a state that is not known: then the last look has not seen it live."""
 _TOLD = meetings.c.episode["told"].as_string()
-_NOTHING_PENDING = sa.or_(
+NOTHING_PENDING = sa.or_(
     sa.and_(meetings.c.phase == "live", sa.or_(_TOLD.is_(None), _TOLD != "errored")),
     sa.and_(meetings.c.phase == "errored", _TOLD == "errored"),
     meetings.c.phase.not_in(["live", "errored"]),
 )
 """An error, or the return from one, is announced once it has lasted: the check that does so must not be put off."""
-_FIRST = 0.0
-"""Due since before all others. A hint would say that somebody outside had told of a change."""
+CONTRADICTED, CHANGED, UNSURE = 0.0, 1.0, 2.0
+"""Due since before all others, in this order: a list shows another phase, another livestream, perhaps another session.
+Requesting a check would say that somebody outside had reported a change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,13 @@ class Sweeping:
             found |= await self._known(meetings.c.meeting_id.in_(some))
         return found
 
-    async def look_first(self, meeting_ids: Sequence[UUID]) -> int:
-        """Have these looked at before all others; how many were at rest."""
-        return await self._make_due(meeting_ids, sa.literal(_FIRST, sa.Double))
+    async def look_first(self, meeting_ids: Sequence[UUID], rank: float = CONTRADICTED) -> int:
+        """Have these checked before all others of a later rank; return how many were not to be already."""
+        return await self._make_due(meeting_ids, sa.literal(rank, sa.Double), rank)
 
     async def look_soon(self, meeting_ids: Sequence[UUID]) -> int:
         """Make these due now, after all that is to be checked first; how many were at rest."""
-        return await self._make_due(meeting_ids, self._db.now())
+        return await self._make_due(meeting_ids, self._db.now(), UNSURE)
 
     async def settle(self, meeting_ids: Sequence[UUID], phase: str, *, failures: int, look_in: float) -> int:
         """These are seen to be in this phase: what is so, and at rest, need not be looked at for so long.
@@ -78,7 +79,7 @@ class Sweeping:
         last look has not made sure of, and those that wait to announce an error or the end of one. How many were
         settled.
         """
-        calm = (meetings.c.phase == phase, meetings.c.failures < failures, _SURE, _NOTHING_PENDING)
+        calm = (meetings.c.phase == phase, meetings.c.failures < failures, _SURE, NOTHING_PENDING)
         parts = _in_parts(meeting_ids)
         return sum([await self._settle(look_in, False, meetings.c.meeting_id.in_(some), *calm) for some in parts])
 
@@ -98,19 +99,18 @@ class Sweeping:
         async with self._db.reading() as connection:
             return {row[0]: Known(*row[1:]) for row in await connection.execute(query)}
 
-    async def _make_due(self, meeting_ids: Sequence[UUID], when: sa.ColumnElement[float]) -> int:
+    async def _make_due(self, meeting_ids: Sequence[UUID], when: sa.ColumnElement[float], rank: float) -> int:
+        due = {"look_at": when, "idle": False}
         parts = _in_parts(meeting_ids)
-        return sum(
-            [await self._update({"look_at": when, "idle": False}, meetings.c.meeting_id.in_(some)) for some in parts]
-        )
+        return sum([await self._update(due, rank, meetings.c.meeting_id.in_(some)) for some in parts])
 
     async def _settle(self, look_in: float, idle: bool, *which: sa.ColumnElement[bool] | sa.TextClause) -> int:
         now = self._db.now()
         seen = {"look_at": after(now, look_in), "looked_at": now, "failures": 0, "idle": idle}
-        return await self._update(seen, *which)
+        return await self._update(seen, UNSURE, *which)
 
-    async def _update(self, values: dict[str, Any], *which: sa.ColumnElement[bool] | sa.TextClause) -> int:
-        at_rest = (meetings.c.look_at > _FIRST, meetings.c.lease.is_(None), ~meetings.c.hinted)
+    async def _update(self, values: dict[str, Any], rank: float, *which: sa.ColumnElement[bool] | sa.TextClause) -> int:
+        at_rest = (meetings.c.look_at > rank, meetings.c.lease.is_(None), ~meetings.c.hinted)
         async with self._db.writing() as connection:
             # Rows that somebody is writing right now are passed over: no two who want many rows wait for each other.
             some = sa.select(meetings.c.meeting_id).where(*which, *at_rest).order_by(meetings.c.look_at)

@@ -13,10 +13,13 @@ from bot.store.database import Database, moment
 from bot.store.leases import Lease, after, due_in, is_due, new_lease
 from bot.store.meetings import CHECK_SPACING_SECONDS, is_list_fresh, last_checked, looked_at_soon, may_be_due
 from bot.store.outbox import announce, followers, show, show_last
+from bot.store.sweeping import CONTRADICTED, NOTHING_PENDING
 from bot.store.tables import RESTING, follows, meetings
 from bot.store.values import Change, Episode
 
 _RENEWAL_SECONDS = 24 * 3600.0
+_ABOUT_TO_CHANGE = sa.or_(meetings.c.look_at <= CONTRADICTED, meetings.c.phase == "interrupted", ~NOTHING_PENDING)
+_RANK = sa.case((_ABOUT_TO_CHANGE, 0), else_=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,10 @@ class Tracking:
         self._check_spacing = check_spacing
 
     async def claim(self, owner: str, limit: int, lease_seconds: float) -> list[DueMeeting]:
-        """Meetings that are due, hinted ones first, for this owner alone until `record`, `release` or the lease's end.
+        """Claim meetings that are due, for this owner alone until `record`, `release` or the lease's end.
+
+        Requested ones come first, then those that are about to change: contradicted by a list, or at the end of a grace
+        period.
 
         Of a hint that comes meanwhile the meeting is due again at once when it is given back.
         """
@@ -60,7 +66,7 @@ class Tracking:
             due = (
                 sa.select(meetings, now.label("claimed_at"), last_checked(now).label("last_checked"))
                 .where(may_be_due(await is_list_fresh(connection, now)), is_due(meetings.c.look_at, now))
-                .order_by(meetings.c.hinted.desc(), meetings.c.look_at)
+                .order_by(meetings.c.hinted.desc(), _RANK, meetings.c.look_at)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
             )

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from bot.store.database import Database, moment
 from bot.store.store import Store
-from bot.store.sweeping import Known
+from bot.store.sweeping import CHANGED, UNSURE, Known
 from bot.store.tables import follows, meetings
 from tests.store.acting import CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Clock, Episode, follow, look
 
@@ -81,6 +81,34 @@ async def test_checks_that_nothing_asked_for_come_last(store: Store, clock: Cloc
     first, second = await store.tracking.claim("t", 10, LEASE)
 
     assert [first.meeting_id, second.meeting_id] == [OTHER_MEETING, MEETING]
+
+
+async def test_what_a_list_contradicts_comes_before_what_it_leaves_unsure(store: Store, clock: Clock) -> None:
+    """Nothing that is due for a lesser reason is put off by a list that confirms it."""
+    for number in range(1, 4):
+        await met(store, UUID(int=number), "live", look_in=60)
+    clock.advance(5)
+    assert await store.sweeping.look_first([UUID(int=1), UUID(int=3)], UNSURE) == 2
+    assert await store.sweeping.look_first([UUID(int=2)], CHANGED) == 1
+    assert await settle(store, "live", *(UUID(int=number) for number in range(1, 4))) == 0
+    assert await store.sweeping.look_first([UUID(int=2)], UNSURE) == 0
+    assert await store.sweeping.look_soon([UUID(int=1)]) == 0
+    assert await store.sweeping.look_first([UUID(int=3)]) == 1
+
+    due = await store.tracking.claim("t", 10, LEASE)
+
+    assert [each.meeting_id.int for each in due] == [3, 2, 1]
+
+
+async def test_the_end_of_a_grace_period_comes_before_what_a_list_leaves_unsure(store: Store, clock: Clock) -> None:
+    await met(store, UUID(int=1), "live", look_in=60)
+    await met(store, UUID(int=2), "interrupted", look_in=60)
+    await store.sweeping.look_first([UUID(int=1)], UNSURE)
+    clock.advance(61)
+
+    due = await store.tracking.claim("t", 10, LEASE)
+
+    assert [each.meeting_id.int for each in due] == [2, 1]
 
 
 async def test_the_age_of_a_check_is_not_that_of_a_list(store: Store, clock: Clock) -> None:
