@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from bot.realtimekit.recent import ANSWER_SECONDS
 from bot.sandbox.realtimekit import seeds
 from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, Message
 from tests.conftest import World
@@ -39,6 +40,7 @@ async def test_story(browser: Browser, world: World) -> None:
 
         await browser.ask("POST", f"/api/meetings/{seeds.LIVE}/end")  # refused: no content type
         await browser.ask("POST", f"/api/meetings/{seeds.LIVE}/end", {})
+        world.slack.clock.advance(ANSWER_SECONDS)
         assert await click(browser, answer, "refresh") == (200, "ok")
         assert "is not live" in (await for_ann.next("message_changed"))["text"]
 

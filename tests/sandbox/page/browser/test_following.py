@@ -92,14 +92,15 @@ async def test_a_whole_run_shows_on_the_card_and_in_the_open_thread(tab: Tab, me
     replies = await open_thread(tab, card)
 
     await direct(tab, meeting, "Start")
-    await says(card, "Starting since")
+    await says(card, "No video yet.")
+    await says(card, "Starting")
     await says(replies.last, "Town hall is starting.")
     await direct(tab, meeting, "Go live")
-    await says(card, "Live since")
+    await says(card, "Live · started")
     await expect(card.get_by_role("link", name="Watch")).to_be_visible()
     await says(replies.last, "Town hall is live")
     await drop(tab, meeting, card, sandbox)
-    await says(card, "Live since")
+    await says(card, "Live · started")
     await expect(replies).to_have_count(2)
     await direct(tab, meeting, "End")
     await says(replies.last, "Town hall has ended. It was live for less than a minute.", AN_END_TAKES)
@@ -110,7 +111,7 @@ async def test_a_whole_run_shows_on_the_card_and_in_the_open_thread(tab: Tab, me
     await direct(tab, meeting, "Go live")
 
     await expect(cards(tab)).to_have_count(2, timeout=TAKES)
-    await says(cards(tab).last, "Live since")
+    await says(cards(tab).last, "Live · started")
     await says(cards(tab).last, "1 reply")
     await says(cards(tab).first, "Ended")
 
@@ -119,7 +120,7 @@ async def test_an_error_is_told_with_its_reason(tab: Tab, meeting: str) -> None:
     """No webhook tells of it: Refresh in the menu has the bot look. Mended, it is live again."""
     await direct(tab, meeting, "Go live")
     card = await follow(tab, meeting)
-    await says(card, "Live since")
+    await says(card, "Live · started")
     replies = await open_thread(tab, card)
 
     await direct(tab, meeting, "Error")
@@ -129,7 +130,7 @@ async def test_an_error_is_told_with_its_reason(tab: Tab, meeting: str) -> None:
     await direct(tab, meeting, "Go live")
 
     await says(replies.last, "Town hall is live again.")
-    await says(card, "Live since")
+    await says(card, "Live · started")
     await expect(replies).to_have_count(2)
 
 
@@ -187,7 +188,7 @@ async def test_a_card_that_was_deleted_comes_back(tab: Tab, meeting: str) -> Non
     await direct(tab, meeting, "Go live")
 
     await expect(cards(tab)).to_have_count(1, timeout=TAKES)
-    await says(card, "Live since")
+    await says(card, "Live · started")
     await says(card, "1 reply")
 
 
@@ -209,7 +210,7 @@ async def test_who_follows_is_told_that_the_bot_was_removed(tab: Tab, meeting: s
     await tab.say("/invite @Livestream")
 
     await says(card, "1 reply")
-    await says(card, "Live since")
+    await says(card, "Live · started")
 
 
 async def test_without_webhooks_a_change_comes_by_asking(tab: Tab, meeting: str, sandbox: Sandbox) -> None:
@@ -225,7 +226,7 @@ async def test_without_webhooks_a_change_comes_by_asking(tab: Tab, meeting: str,
 
     await choose(tab, card, "Refresh")
 
-    await says(card, "Live since")
+    await says(card, "Live · started")
     await hold.click()
     await expect(tab.page.locator("#webhooks-about")).not_to_contain_text("waiting")
     await drop(tab, meeting, card, sandbox)
