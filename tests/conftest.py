@@ -24,6 +24,7 @@ from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import RealtimeKit
 from bot.sandbox.slack import ANN, GENERAL, Delivery, Message, Outcome, Slack
 from bot.serving import listen, serving
+from bot.slack.replies import STILL_CHECKING
 
 # Machines are noisy, so no example has a deadline; in CI everybody gets the same examples.
 hypothesis.settings.register_profile("bot", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -110,10 +111,14 @@ class World:
         return await self.answer(await self.slack.command(text, user=user, channel=channel))
 
     async def answer(self, delivery: Delivery) -> Message:
-        """The private answer to a command or a click, through its response_url."""
+        """The private answer to a command or a click, through its response_url; the note that it is late is none."""
         assert delivery.outcome is Outcome.OK, delivery
         return await self.slack.wait_for_message(
-            lambda message: message.trigger_id == delivery.trigger_id and message.ephemeral_to is not None,
+            lambda message: (
+                message.trigger_id == delivery.trigger_id
+                and message.ephemeral_to is not None
+                and message.text != STILL_CHECKING
+            ),
             timeout=PATIENCE,
         )
 
@@ -130,7 +135,12 @@ class World:
     async def told_beside(self, answer: Message) -> Message:
         """What the person who got this private answer is told next, in a message of its own."""
         return await self.slack.wait_for_message(
-            lambda message: message.ephemeral_to == answer.ephemeral_to and message.ts > answer.ts, timeout=PATIENCE
+            lambda message: (
+                message.ephemeral_to == answer.ephemeral_to
+                and message.ts > answer.ts
+                and message.text != STILL_CHECKING
+            ),
+            timeout=PATIENCE,
         )
 
     async def idle(self) -> None:

@@ -33,19 +33,18 @@ from bot.slack.errors import (
     retry_after,
 )
 from bot.slack.messages import Message
-from bot.slack.requests import COMMAND, Request
+from bot.slack.requests import Request
 
 LONGEST_WAIT = 5.0
-CHECKING_AFTER_SECONDS = 1.5
+LONGEST_NOTE = 3.0
+SLOW_AFTER_SECONDS = 1.5
 BODY_LIMIT = 2_000
 RESPONSE_URL = "response_url"
 OK, UNCONFIRMED, NOT_SENT = "ok", "unconfirmed", "not_sent"
 _NO_WAY_IN = ("not_in_channel", "channel_not_found")
 
-_REFRESH = "refresh"
-_CHECKING = Message(
-    "Checking…", ({"type": "section", "text": {"type": "mrkdwn", "text": ":hourglass_flowing_sand: Checking…"}},)
-)
+STILL_CHECKING = "Cloudflare is slow to answer right now. Hang on, I'm still checking."
+_STILL_CHECKING = Message(STILL_CHECKING, ({"type": "section", "text": {"type": "mrkdwn", "text": STILL_CHECKING}},))
 
 log = structlog.get_logger(__name__)
 
@@ -61,12 +60,11 @@ class Replies:
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         seconds: float = SECONDS,
-        checking_after: float = CHECKING_AFTER_SECONDS,
+        slow_after: float = SLOW_AFTER_SECONDS,
     ) -> None:
-        """`seconds` is how long an answer through a response_url may take; `checking_after` so many, without one yet,
-        the person reads that there will be one."""
-        self._checking_after = checking_after
-        self._checking: set[str] = set()
+        """`seconds` limits an answer through a response_url; after `slow_after` seconds without an answer the person
+        reads that there will be one."""
+        self._slow_after = slow_after
         self._session = session
         self._client = client
         self._metrics = metrics
@@ -79,8 +77,6 @@ class Replies:
         A response_url lives for 30 minutes and 5 uses, so a plain ephemeral message is the second way. When that is
         barred too it is logged: there is nobody left who could be told.
         """
-        replace = replace or request.response_url in self._checking
-        self._checking.discard(request.response_url)
         payload = {"response_type": "ephemeral", "replace_original": replace, **_content(message)}
         outcome = await self._respond(request.response_url, payload)
         if kind_of(outcome) is ContentRefused:
@@ -94,30 +90,29 @@ class Replies:
             await self._as_ephemeral(request, message)
 
     @contextlib.asynccontextmanager
-    async def checking(self, request: Request) -> AsyncIterator[None]:
-        """Show "Checking…" where the block takes long, in the place where the next `answer` will be.
+    async def note_if_slow(self, request: Request) -> AsyncIterator[None]:
+        """Say that the bot is still checking if the block takes long.
 
-        That is where a command is answered, and the private card that is refreshed: other messages are not replaced.
+        The note is a message of its own and stays: Slack does not let a command's response_url replace what it posted
+        (slackapi/bolt-python#1268), and a card is not given up for it.
         """
-        task = None
-        if request.action == COMMAND or (request.action == _REFRESH and request.on_private_card):
-            task = asyncio.create_task(self._show_checking(request))
+        sending = asyncio.Event()
+        task = asyncio.create_task(self._note_later(request, sending))
         try:
             yield
         finally:
-            if task is not None:
-                # What is on its way to Slack has to be there before it can be replaced.
-                if request.response_url not in self._checking:
-                    task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            # The answer must not come before a note that is on its way to Slack.
+            if sending.is_set():
+                await asyncio.wait({task}, timeout=LONGEST_NOTE)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
-    async def _show_checking(self, request: Request) -> None:
-        await asyncio.sleep(self._checking_after)
-        self._checking.add(request.response_url)
-        replace = request.on_private_card
-        payload = {"response_type": "ephemeral", "replace_original": replace, **_content(_CHECKING)}
-        if await self._respond(request.response_url, payload) not in (OK, UNCONFIRMED):
-            self._checking.discard(request.response_url)
+    async def _note_later(self, request: Request, sending: asyncio.Event) -> None:
+        await asyncio.sleep(self._slow_after)
+        sending.set()
+        payload = {"response_type": "ephemeral", "replace_original": False, **_content(_STILL_CHECKING)}
+        outcome = await self._respond(request.response_url, payload)
+        log.info("slow_lookup_noted", outcome=outcome)
 
     async def remove_original(self, request: Request) -> None:
         """Take away the message whose button was pressed."""

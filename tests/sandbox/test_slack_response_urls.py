@@ -56,6 +56,14 @@ async def test_in_channel(slack: Slack, client: AsyncWebhookClient) -> None:
     assert message.author == BOT
 
 
+async def test_a_command_s_url_replaces_nothing(slack: Slack, client: AsyncWebhookClient) -> None:
+    """It has no original message, not even the one that it posted itself: slackapi/bolt-python#1268."""
+    await client.send(text="hang on")
+    await client.send(text="the answer", replace_original=True)
+
+    assert [message.text for message in slack.messages(GENERAL, ANN)] == ["hang on", "the answer"]
+
+
 async def test_five_uses(slack: Slack, client: AsyncWebhookClient) -> None:
     """The sixth use is refused; a refused body does not count as one."""
     assert (await client.send_dict({"text": ""})).status_code == 400

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.metrics import Metrics
+from bot.realtimekit.recent import ANSWER_SECONDS
 from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import seeds
 from bot.sandbox.slack import ANN, BOT, EVENTS, GENERAL, Message, Slack
@@ -55,6 +56,7 @@ async def test_a_public_card_is_refreshed(connected: World) -> None:
     card = await connected.next_message(is_public)
     await connected.idle()
     connected.kit.end(seeds.LIVE)
+    connected.slack.clock.advance(ANSWER_SECONDS)
     connected.slack.reset_idle_connections()
 
     await connected.slack.click(card, cards.REFRESH)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bot.errors import ConfigurationError
+from bot.realtimekit.recent import ANSWER_SECONDS
 from bot.sandbox.realtimekit import seeds
 from bot.sandbox.slack import Fault, Outcome
 from bot.slack import cards
@@ -21,6 +22,7 @@ async def test_command_and_click(world: World) -> None:
     async with world.bot("socket"):
         answer = await world.ask(seeds.LIVE)
         world.kit.end(seeds.LIVE)
+        world.slack.clock.advance(ANSWER_SECONDS)
         await world.slack.click(answer, cards.REFRESH)
         refreshed = await world.slack.wait_for_message(
             lambda now: now.ts == answer.ts and now != answer, timeout=PATIENCE

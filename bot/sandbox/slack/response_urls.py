@@ -71,10 +71,9 @@ class ResponseUrls:
 
     def _take(self, token: str, body: bytes) -> Response:
         url = self._usable(token)
-        posted = self._apply(url, _payload(body))
-        # A command's URL updates the message that it has posted itself.
-        original_ts = url.original_ts or (posted.ts if posted else url.original_ts)
-        self._urls[token] = replace(url, uses_left=url.uses_left - 1, original_ts=original_ts)
+        # A command's URL has no original message, also after it posted one: see slackapi/bolt-python#1268.
+        self._apply(url, _payload(body))
+        self._urls[token] = replace(url, uses_left=url.uses_left - 1)
         return PlainTextResponse("ok")
 
     def _usable(self, token: str) -> ResponseUrl:
@@ -88,17 +87,17 @@ class ResponseUrls:
             raise Refusal("channel_not_found" if channel.is_deleted else "channel_is_archived")
         return url
 
-    def _apply(self, url: ResponseUrl, payload: dict[str, Any]) -> Message | None:
+    def _apply(self, url: ResponseUrl, payload: dict[str, Any]) -> None:
         original = self._original(url)
         if payload.get("delete_original") and original is not None:
             self._workspace.delete(original)
-            return None
+            return
         content = read_content(payload, self._unreachable)
         if payload.get("replace_original") and original is not None:
             edited = self._workspace.next_ts(self._front.clock.now())
             self._workspace.edit(original, content.text, content.blocks, edited)
-            return None
-        return self._post(url, content, payload)
+            return
+        self._post(url, content, payload)
 
     def _original(self, url: ResponseUrl) -> Message | None:
         message = self._workspace.find(url.channel, url.original_ts) if url.original_ts else None

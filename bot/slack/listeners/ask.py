@@ -39,7 +39,7 @@ async def ask(services: Services, request: Request) -> None:
         case ListFollows():
             await followed(services, request)
         case LookUp(meeting_id):
-            async with services.replies.checking(request):
+            async with services.replies.note_if_slow(request):
                 lookup = await services.look_up(meeting_id)
             await services.replies.answer(request, cards.card(lookup, is_direct=request.is_direct))
         case _:

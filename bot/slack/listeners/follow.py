@@ -53,7 +53,7 @@ async def follow(
     request.refuse_guests()
     if request.is_direct:
         raise NotInDirectMessages
-    async with services.replies.checking(request):
+    async with services.replies.note_if_slow(request):
         beginning = await services.following.follow(
             request.team_id, request.channel_id, request.user_id, meeting_id, volume, default
         )

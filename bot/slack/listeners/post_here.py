@@ -23,7 +23,9 @@ async def post_here(services: Services, request: Request) -> None:
     if request.meeting_id is None:
         raise NotUnderstood
     request.refuse_guests()
-    card = cards.card(await services.look_up(request.meeting_id), posted_by=request.user_id)
+    async with services.replies.note_if_slow(request):
+        lookup = await services.look_up(request.meeting_id)
+    card = cards.card(lookup, posted_by=request.user_id)
     try:
         await services.replies.post(request.channel_id, card, client_msg_id=_id_of_post(request))
     except CannotPost as error:

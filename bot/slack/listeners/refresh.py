@@ -18,7 +18,7 @@ async def refresh(services: Services, request: Request) -> None:
     """Put the current state where the card is: for one person, or for all who see it."""
     if request.meeting_id is None or request.card is None:
         raise NotUnderstood
-    async with services.replies.checking(request):
+    async with services.replies.note_if_slow(request):
         lookup = await services.look_up(request.meeting_id)
     message = cards.card(lookup, posted_by=request.card.posted_by, is_direct=request.is_direct)
     if request.on_private_card:

@@ -3,11 +3,13 @@
 import pytest
 
 from bot.errors import NotInDirectMessages
+from bot.realtimekit.recent import FAILURE_SECONDS
 from bot.sandbox.realtimekit import Fault, seeds
-from bot.sandbox.slack import ANN, BEN, GENERAL
+from bot.sandbox.slack import ANN, BEN, EVENTS, GENERAL, Message
 from bot.sandbox.slack.workspace import Channel
 from bot.slack import cards
-from tests.conftest import PATIENCE, World
+from bot.slack.replies import STILL_CHECKING
+from tests.conftest import World
 from tests.slack.listeners.acting import changed, follow, following, is_public
 
 
@@ -22,6 +24,7 @@ async def test_try_again_follows_after_a_failed_follow(connected: World, how: st
     connected.kit.fault = Fault.SERVER_ERROR
     failed = await connected.ask(f"follow {seeds.LIVE} {how}")
     connected.kit.fault = Fault.NONE
+    connected.slack.clock.advance(FAILURE_SECONDS)
     [again] = [block["elements"][0] for block in failed.blocks if block["type"] == "actions"]
 
     await connected.slack.click(failed, again["action_id"], value=again["value"])
@@ -44,33 +47,49 @@ async def test_follow_again_keeps_the_level_and_is_offered_once(connected: World
     assert "; thread and channel;" in await following(connected)
 
 
-async def test_a_slow_answer_takes_the_place_of_checking(connected: World) -> None:
-    """One message is left, and it is the answer."""
-    connected.kit.latency = 1.9
-    delivery = await connected.slack.command(seeds.IDLE, user=ANN, channel=GENERAL)
-    checking = await connected.answer(delivery)
-    answer = await connected.slack.wait_for_message(
-        lambda message: message.ts == checking.ts and "Checking" not in message.text, timeout=PATIENCE
-    )
+SLOW_SECONDS = 1.9
+
+
+def notes(connected: World, channel: str = GENERAL) -> list[Message]:
+    """What Ann alone reads in the channel, in order."""
+    return [message for message in connected.slack.messages(channel, ANN) if message.ephemeral_to == ANN]
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"), [(Fault.NONE, "Office hours is not live."), (Fault.UNAUTHORISED, "I can't access Cloudflare")]
+)
+async def test_a_slow_lookup_is_noted_before_its_answer(connected: World, fault: Fault, text: str) -> None:
+    """Slack lets a command's response_url replace nothing, so the note makes sense above the answer."""
+    connected.kit.latency, connected.kit.fault = SLOW_SECONDS, fault
+    await connected.ask(seeds.IDLE)
     await connected.idle()
 
-    assert checking.text == "Checking…"
-    assert answer.text == "Office hours is not live."
-    mine = [message for message in connected.slack.messages(GENERAL, ANN) if message.ephemeral_to == ANN]
-    assert mine == [answer]
+    note, answer = notes(connected)
+    assert note.text == STILL_CHECKING
+    assert answer.text.startswith(text)
 
 
-async def test_a_slow_failure_takes_the_place_of_checking(connected: World) -> None:
-    """Nothing waits for ever."""
-    connected.kit.latency = 1.9
-    connected.kit.fault = Fault.UNAUTHORISED
-    checking = await connected.answer(await connected.slack.command(seeds.IDLE, user=ANN, channel=GENERAL))
-    await connected.slack.wait_for_message(
-        lambda message: message.ts == checking.ts and message.text.startswith("I can't access"), timeout=PATIENCE
-    )
+@pytest.mark.parametrize("button", [cards.REFRESH, cards.POST_HERE, cards.FOLLOW_HERE])
+async def test_a_slow_button_is_noted(connected: World, button: str) -> None:
+    """The private card stays until there is something better."""
+    private = await connected.ask(seeds.IDLE, channel=EVENTS)
+    connected.slack.clock.advance(10)
+    connected.kit.latency = SLOW_SECONDS
+    await connected.slack.click(private, button)
+    note = await connected.next_message(lambda message: message.text == STILL_CHECKING)
+    shown = {message.ts for message in notes(connected, EVENTS)}
     await connected.idle()
 
-    assert len([message for message in connected.slack.messages(GENERAL, ANN) if message.ephemeral_to == ANN]) == 1
+    assert note.ephemeral_to == ANN
+    assert private.ts in shown
+
+
+async def test_a_quick_lookup_is_not_noted(connected: World) -> None:
+    """One answer, and nothing beside it."""
+    answer = await connected.ask(seeds.IDLE)
+    await connected.idle()
+
+    assert notes(connected) == [answer]
 
 
 @pytest.mark.parametrize(
