@@ -7,7 +7,6 @@ from uuid import uuid5
 import structlog
 
 from bot.slack.delivery import Delivery, Later, Undelivered
-from bot.slack.errors import TokenRefused
 from bot.slack.follow_cards import paused_notice
 from bot.store.duties import Duties
 from bot.store.pausing import Pauses, Untold
@@ -68,11 +67,14 @@ class Notices:
         try:
             await self._delivery.post(follow.created_by, message, str(message_id))
         except Later as later:
-            if untold.attempts < MAX_ATTEMPTS or isinstance(later, TokenRefused):
-                seconds = FIRST_BACK_OFF * 2.0 ** min(untold.attempts, 10) if later.seconds is None else later.seconds
-                await self._pauses.postpone_notice(untold, seconds, later.code)
-                return
-            await self._give_up(untold, later)
+            if later.seconds is not None:
+                # To wait for a token bucket, or for the bot token, is no failure.
+                await self._pauses.postpone_notice(untold, later.seconds)
+            elif untold.attempts < MAX_ATTEMPTS:
+                seconds = FIRST_BACK_OFF * 2.0 ** min(untold.attempts, 10)
+                await self._pauses.postpone_notice(untold, seconds, error=later.code)
+            else:
+                await self._give_up(untold, later)
         except Undelivered as error:
             await self._give_up(untold, error)
         else:

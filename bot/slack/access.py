@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import structlog
 
-from bot.slack.errors import PermissionRefused, is_about_token, kind_of
+from bot.slack.errors import PermissionRefused, PlaceRefused, TokenRefused, kind_of
 
 FORGET_AFTER_SECONDS = 3600.0
 """A permission that was refused this long ago, and not since, is no longer reported: nothing may need it any longer."""
 
+_INSTALLATION = "auth.test"
+"""The method that concerns no team or channel, only the installation."""
 _COPY = "Copy the Bot User OAuth Token again from the app's page, OAuth & Permissions."
 _REINSTALL = "Install the app again on its page, OAuth & Permissions, and copy the Bot User OAuth Token."
 _REMEDIES = {
@@ -44,6 +46,8 @@ class Access:
         self._token: str | None = None
         self._permissions: dict[str, tuple[str, float]] = {}
         """By method: the code, and when Slack last answered with it."""
+        self.is_doubtful = False
+        """Whether Slack has refused a team or channel, which may mean the whole installation."""
 
     @property
     def refused_token(self) -> str | None:
@@ -61,16 +65,22 @@ class Access:
         """Note that Slack answered a call: it accepts the token, and the token may do this."""
         before = self.problem
         self._token = None
+        if method == _INSTALLATION:
+            self.is_doubtful = False
         self._permissions.pop(method, None)
         if before is not None and self.problem is None:
             log.info("slack_access_restored", code=before)
 
     def note_error(self, method: str, code: str) -> None:
         """Note that Slack answered a call with an error, which may be about the token."""
-        if not is_about_token(code):
+        kind = kind_of(code)
+        if issubclass(kind, PlaceRefused) and method != _INSTALLATION:
+            self.is_doubtful = True
+            return
+        if not issubclass(kind, TokenRefused | PlaceRefused):
             return
         before = self.problem
-        if issubclass(kind_of(code), PermissionRefused):
+        if issubclass(kind, PermissionRefused):
             self._permissions[method] = code, self._now()
         else:
             self._token = code

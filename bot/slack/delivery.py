@@ -29,8 +29,6 @@ __all__ = ["Deleted", "Delivery", "Later", "MessageGone", "Refused", "Undelivere
 
 PATIENCE_SECONDS = 2.0
 """A turn that comes so soon is waited for."""
-TOKEN_RECHECK_SECONDS = 60.0
-"""While Slack refuses the token nothing is sent; after so long it is looked at whether it accepts it again."""
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +113,7 @@ class Delivery:
     async def _turn(self, what: str, take: Callable[[], float], patience: float = PATIENCE_SECONDS) -> None:
         if code := self._client.access.refused_token:
             self._count(what, "waiting")
-            raise TokenRefused(code, TOKEN_RECHECK_SECONDS)
+            raise TokenRefused(code)
         waited = 0.0
         while wait := take():
             waited += wait

@@ -1,9 +1,11 @@
 """The one table of Slack's error codes: the code is an attribute of the exception class that says what to do.
 
-A code concerns the token (say so everywhere, and go on when it is accepted again), the channel (pause what goes there),
-the message (post another one, or the text alone), or nothing that lasts (try again later). Source: the errors that
-Slack's documentation lists for `chat.postMessage`, `chat.update`, `chat.postEphemeral`, `views.publish` and
-`auth.test`. A code that is not in the table is new, and taken for a transient one at first.
+A code concerns the token (say so everywhere, and go on when it is accepted again), a team or channel until an admin
+changes that (wait there), the channel (pause what goes there), the message (post another one, or the text alone), or
+nothing that lasts (try again later). Source: the errors that Slack's documentation lists for `chat.postMessage`,
+`chat.update`, `chat.postEphemeral`, `views.publish` and `auth.test`.
+
+A code that is not in the table is new, and taken for a transient one at first.
 """
 
 from collections.abc import Mapping
@@ -15,6 +17,8 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 RETRY_AFTER_SECONDS = 30.0
 """How long to wait where Slack asks for that, and does not say how long."""
 MAX_RETRY_AFTER_SECONDS = 30 * 60.0
+TOKEN_RECHECK_SECONDS = 60.0
+"""While Slack refuses the token nothing is sent; after so long it is looked at whether it accepts it again."""
 PERMISSION_RETRY_SECONDS = 15 * 60.0
 """A permission comes back when somebody grants it: asking more often only costs calls."""
 HOUR = 3600.0
@@ -125,11 +129,14 @@ class Later(Undelivered):
     )
     permanent_after: ClassVar[float | None] = 24 * HOUR
     """After so many seconds of nothing else the code counts as permanent; None: never."""
+    retry_seconds: ClassVar[float | None] = None
+    """How long to wait where Slack does not say."""
 
     def __init__(self, code: str, seconds: float | None = None) -> None:
         super().__init__(code)
-        self.seconds = seconds
-        """How long to wait; None where Slack does not say, and each wait is longer than the one before."""
+        self.seconds = self.retry_seconds if seconds is None else seconds
+        """How long to wait, which is no failed attempt: the bot waits its turn, or for its token. None: it is one, and
+        each wait is longer than the one before."""
 
 
 class Paced(Later):
@@ -173,30 +180,39 @@ class TokenRefused(Later):
             "invalid_auth",
             "not_allowed_token_type",
             "not_authed",
-            "org_login_required",
-            "team_added_to_org",
             "token_expired",
             "token_revoked",
             "two_factor_setup_required",
         }
     )
     permanent_after = None
+    retry_seconds = TOKEN_RECHECK_SECONDS
 
 
 class PermissionRefused(TokenRefused):
-    """Slack accepts the bot token, but not for this method, network or workspace."""
+    """Slack accepts the bot token, but not for this method or network."""
+
+    codes = frozenset({"accesslimited", "app_access_restricted", "enterprise_is_restricted", "missing_scope"})
+    retry_seconds = PERMISSION_RETRY_SECONDS
+
+
+class PlaceRefused(Later):
+    """Slack accepts the bot token, but not for this team or channel, until an admin changes that or the team has moved.
+
+    Where `auth.test` says so, which concerns no channel, it is the whole installation that is meant.
+    """
 
     codes = frozenset(
         {
             "access_denied",
-            "accesslimited",
-            "app_access_restricted",
             "ekm_access_denied",
-            "enterprise_is_restricted",
-            "missing_scope",
+            "org_login_required",
             "team_access_not_granted",
+            "team_added_to_org",
         }
     )
+    permanent_after = None
+    retry_seconds = PERMISSION_RETRY_SECONDS
 
 
 TRANSIENT_TOKEN_CODES = frozenset({"org_login_required", "team_added_to_org"})
@@ -212,6 +228,7 @@ _TABLE: tuple[type[Undelivered], ...] = (
     Unconfirmed,
     TokenRefused,
     PermissionRefused,
+    PlaceRefused,
 )
 
 
@@ -223,17 +240,16 @@ def kind_of(code: str) -> type[Undelivered]:
     return next((kind for kind in _TABLE if code.startswith(kind.prefixes)), Unrecognized)
 
 
-def is_about_token(code: str) -> bool:
-    """Return whether a code says that Slack refuses the bot token, or what the token may do."""
-    return issubclass(kind_of(code), TokenRefused)
+def is_about_installation(code: str) -> bool:
+    """Return whether a code, as the answer to a call that concerns no channel, says that Slack refuses the token, or
+    what the token may do."""
+    return issubclass(kind_of(code), TokenRefused | PlaceRefused)
 
 
 def undelivered(error: SlackApiError) -> Undelivered:
     """Return what Slack's answer means."""
     code = error_code(error)
     kind = kind_of(code)
-    if kind is PermissionRefused:
-        return PermissionRefused(code, PERMISSION_RETRY_SECONDS)
     return SlackRateLimited(code, retry_after(error.response.headers)) if kind is SlackRateLimited else kind(code)
 
 

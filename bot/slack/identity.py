@@ -12,7 +12,7 @@ from bot.errors import ConfigurationError
 from bot.network import describe
 from bot.slack.access import remedy
 from bot.slack.client import TRANSPORT_ERRORS, SlackClient
-from bot.slack.errors import TRANSIENT_TOKEN_CODES, error_code, is_about_token
+from bot.slack.errors import TRANSIENT_TOKEN_CODES, error_code, is_about_installation
 from bot.slack.mrkdwn import escaped
 
 CHECK_SECONDS = 300.0
@@ -109,7 +109,8 @@ class Identity:
         while True:
             await self._sleep(RECHECK_SECONDS)
             waited += RECHECK_SECONDS
-            if self._client.access.problem is None and waited < CHECK_SECONDS:
+            access = self._client.access
+            if access.problem is None and not access.is_doubtful and waited < CHECK_SECONDS:
                 continue
             waited = 0.0
             # What Slack says of the token the client has noted.
@@ -119,4 +120,4 @@ class Identity:
 
 def is_final(code: str) -> bool:
     """Return whether Slack says with this code that a token has to be replaced, or may not do enough."""
-    return is_about_token(code) and code not in TRANSIENT_TOKEN_CODES
+    return is_about_installation(code) and code not in TRANSIENT_TOKEN_CODES

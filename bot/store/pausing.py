@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -144,14 +145,12 @@ class Pauses:
             told = sa.update(follows).where(_of(untold.follow))
             await connection.execute(told.values(told=True, notice_error=error))
 
-    async def postpone_notice(self, untold: Untold, seconds: float, error: str) -> None:
-        """Note that the person could not be told, and try again in so many seconds, half an hour at most."""
+    async def postpone_notice(self, untold: Untold, seconds: float, *, error: str | None = None) -> None:
+        """Try to tell the person in so many seconds, half an hour at most; with `error`, an attempt has failed."""
         async with self._db.writing() as connection:
-            again = {
-                "notice_at": after(self._db.now(), seconds),
-                "notice_attempts": follows.c.notice_attempts + 1,
-                "notice_error": error,
-            }
+            again: dict[str, Any] = {"notice_at": after(self._db.now(), seconds)}
+            if error is not None:
+                again |= {"notice_attempts": follows.c.notice_attempts + 1, "notice_error": error}
             await connection.execute(sa.update(follows).where(_of(untold.follow)).values(again))
 
 

@@ -1114,3 +1114,22 @@ async def test_being_debounced_is_no_failure(stage: Stage) -> None:
     assert await stage.work() == [LATER]
 
     assert await stage.store.announcing.due_in() == pytest.approx(2)
+
+
+@pytest.mark.parametrize("code", ["token_revoked", "missing_scope", "team_access_not_granted"])
+async def test_waiting_for_the_token_is_no_failure(stage: Stage, code: str) -> None:
+    """However often Slack refuses it, once it is accepted a failure is waited for as shortly as the first one."""
+    await stage.follow()
+    for _ in range(10):
+        # Another process learns of the refusal by itself, from what Slack answers to its own call.
+        stage.slack.refuse_next("chat.postMessage", code)
+        assert await stage.work() == [LATER]
+        await stage.delivery._client.auth_test()
+        stage.clock.advance(30 * 60)
+    stage.slack.refuse_next("chat.postMessage", "update_failed")
+    assert await stage.work() == [LATER]
+    stage.clock.advance(back_off(0))
+
+    assert await stage.work() == [DONE]
+
+    assert len(stage.cards()) == 1

@@ -10,7 +10,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from bot.errors import StoreUnreachable
-from bot.following.notices import AT_ONCE, Notices
+from bot.following.notices import AT_ONCE, MAX_ATTEMPTS, Notices
 from bot.following.state import ChangeKind, Phase
 from bot.sandbox.slack import ANN, BEN, EVENTS, RANDOM, Fault, Message
 from bot.slack.follow_words import listing
@@ -170,3 +170,28 @@ async def test_messages_that_are_turned_off_are_said_in_the_list_of_follows(stag
     assert "Messages tab" in message.text
     assert '"code": "messages_tab_disabled"' in log.getvalue()
     assert notices(stage) == []
+
+
+@pytest.mark.parametrize("waits", ["paced", "token_revoked"])
+async def test_to_wait_is_no_failed_attempt(stage: Stage, waits: str) -> None:
+    """Whoever could not be told since the bot had to wait its turn, or for its token, is told as soon as it may."""
+    token_is_refused = waits == "token_revoked"
+    if token_is_refused:
+        stage.slack.refuse("chat.postMessage", waits, ANN)
+    for _ in range(MAX_ATTEMPTS + 10):
+        if not token_is_refused:
+            stage.delivery._pacing.post_refused(ANN, 5)
+        await stage.notices.tell()
+        stage.clock.advance(60)
+    assert notices(stage) == []
+    if token_is_refused:
+        stage.slack.accept("chat.postMessage", ANN)
+        await stage.delivery._client.auth_test()
+    stage.slack.fault = Fault.SERVER_ERROR
+    await stage.notices.tell()
+    stage.slack.fault = Fault.NONE
+    stage.clock.advance(30)
+
+    await stage.notices.tell()
+
+    assert len(notices(stage)) == 1

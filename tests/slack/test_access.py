@@ -5,9 +5,9 @@ import io
 import aiohttp
 import pytest
 
-from bot.errors import SlackNotAuthorised
+from bot.errors import SlackNotAuthorised, SlackRefuses
 from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import EVENTS
+from bot.sandbox.slack import EVENTS, GENERAL
 from bot.slack import cards
 from bot.slack.access import FORGET_AFTER_SECONDS, Access
 from tests.conftest import World
@@ -18,7 +18,14 @@ async def readiness(world: World) -> tuple[int, str]:
         return response.status, await response.text()
 
 
-@pytest.mark.parametrize("code", ["token_revoked", "missing_scope", "ekm_access_denied"])
+async def pass_time_until(world: World, event: str) -> None:
+    """Let half minutes pass until the bot logs this."""
+    while event not in world.log.getvalue():
+        world.slack.clock.advance(30)
+        await world.idle()
+
+
+@pytest.mark.parametrize("code", ["token_revoked", "missing_scope", "accesslimited"])
 async def test_refused_by_a_post_and_ready_again_after_the_next(connected: World, log: io.StringIO, code: str) -> None:
     """The person, the log and /readyz say it while it lasts; the next post that Slack accepts ends it."""
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
@@ -58,9 +65,7 @@ async def test_a_revoked_token_is_noticed_while_nothing_is_posted(connected: Wor
     """Within some minutes."""
     connected.slack.refuse_next("auth.test", "token_revoked", times=1_000)
 
-    while "slack_access_refused" not in connected.log.getvalue():
-        connected.slack.clock.advance(30)
-        await connected.idle()
+    await pass_time_until(connected, "slack_access_refused")
 
     status, text = await readiness(connected)
     assert status == 503
@@ -83,7 +88,7 @@ def test_a_refused_permission_that_nothing_needs_any_longer_is_forgotten() -> No
     """Else the bot would never be ready again."""
     time = [0.0]
     access = Access(lambda: time[0])
-    access.note_error("chat.postMessage", "ekm_access_denied")
+    access.note_error("chat.postMessage", "accesslimited")
 
     time[0] = FORGET_AFTER_SECONDS
 
@@ -98,6 +103,51 @@ def test_what_concerns_a_channel_is_not_the_tokens() -> None:
     access.note_error("chat.postMessage", "not_in_channel")
 
     assert access.problem is None
+
+
+PLACE_CODES = [
+    "access_denied",
+    "ekm_access_denied",
+    "org_login_required",
+    "team_access_not_granted",
+    "team_added_to_org",
+]
+
+
+@pytest.mark.parametrize("code", PLACE_CODES)
+async def test_what_concerns_one_team_leaves_the_bot_ready_for_all_others(connected: World, code: str) -> None:
+    """Of an organization-wide installation one team may be left out, or be moving."""
+    connected.slack.refuse("chat.postMessage", code, EVENTS)
+    answer = await connected.ask(seeds.LIVE, channel=EVENTS)
+    await connected.slack.click(answer, cards.POST_HERE)
+    told = await connected.told_beside(answer)
+    await connected.ask(f"follow {seeds.LIVE}", channel=EVENTS)
+
+    await connected.ask(f"follow {seeds.LIVE}")
+
+    assert told.text == SlackRefuses().sentence
+    assert [message.text for message in connected.slack.messages(GENERAL) if message.ephemeral_to is None]
+    assert (await readiness(connected))[0] == 200
+    assert "slack_access_refused" not in connected.log.getvalue()
+
+
+@pytest.mark.parametrize("code", PLACE_CODES)
+async def test_what_concerns_the_only_team_is_noticed_within_half_a_minute(connected: World, code: str) -> None:
+    """Slack is asked whether it means the whole installation."""
+    connected.slack.refuse("chat.postMessage", code, EVENTS)
+    connected.slack.refuse("auth.test", code)
+    answer = await connected.ask(seeds.LIVE, channel=EVENTS)
+    await connected.slack.click(answer, cards.POST_HERE)
+    await connected.told_beside(answer)
+
+    await pass_time_until(connected, "slack_access_refused")
+
+    status, text = await readiness(connected)
+    assert status == 503
+    assert f"({code})" in text
+    connected.slack.accept()
+    await pass_time_until(connected, "slack_access_restored")
+    await connected.ready()
 
 
 async def test_the_list_of_follows_says_that_slack_refuses_the_token(connected: World) -> None:

@@ -7,22 +7,23 @@ from bot.slack.errors import (
     Later,
     MessageGone,
     PermissionRefused,
+    PlaceRefused,
     Refused,
     SlackRateLimited,
     TokenRefused,
     Unconfirmed,
     Undelivered,
     Unrecognized,
-    is_about_token,
+    is_about_installation,
     kind_of,
     retry_after,
 )
 
 DOCUMENTED = {
-    TokenRefused: "invalid_auth not_authed account_inactive token_revoked token_expired org_login_required "
-    "team_added_to_org two_factor_setup_required not_allowed_token_type",
-    PermissionRefused: "missing_scope ekm_access_denied access_denied team_access_not_granted accesslimited "
-    "enterprise_is_restricted",
+    TokenRefused: "invalid_auth not_authed account_inactive token_revoked token_expired "
+    "two_factor_setup_required not_allowed_token_type",
+    PermissionRefused: "missing_scope accesslimited enterprise_is_restricted",
+    PlaceRefused: "ekm_access_denied access_denied team_access_not_granted org_login_required team_added_to_org",
     Refused: "channel_not_found not_in_channel is_archived is_inactive channel_is_limited_access restricted_action "
     "restricted_action_read_only_channel restricted_action_thread_only_channel restricted_action_thread_locked "
     "restricted_action_non_threadable_channel messages_tab_disabled user_not_found user_not_in_channel no_permission "
@@ -63,10 +64,11 @@ def test_no_code_has_two_kinds() -> None:
 
 
 def test_what_the_token_may_not_do_is_about_the_token() -> None:
-    """What concerns one channel is not."""
-    assert is_about_token("missing_scope")
-    assert is_about_token("invalid_auth")
-    assert not is_about_token("not_in_channel")
+    """And so is what a team may not do, where no team was meant. What concerns one channel is not."""
+    assert is_about_installation("missing_scope")
+    assert is_about_installation("invalid_auth")
+    assert is_about_installation("team_access_not_granted")
+    assert not is_about_installation("not_in_channel")
 
 
 @pytest.mark.parametrize(

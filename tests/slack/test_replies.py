@@ -419,7 +419,8 @@ async def test_archived(desk: Desk) -> None:
     [
         ("account_inactive", SlackNotAuthorised),
         ("missing_scope", SlackNotAuthorised),
-        ("ekm_access_denied", SlackNotAuthorised),
+        ("accesslimited", SlackNotAuthorised),
+        ("ekm_access_denied", SlackRefuses),
         ("restricted_action", SlackRefuses),
         ("rate_limited", SlackBusy),
         ("internal_error", SlackSilent),
