@@ -121,6 +121,7 @@ def _short(runs: list[scale.Scale]) -> list[str]:
     for run in runs:
         found = {
             f"{run.changes - run.told} changes not told": run.told < run.changes,
+            f"{run.extra} announcements of nothing": run.extra > 0,
             f"a change told after {run.slowest:.0f} s": run.slowest > 30,
             f"{run.calls:.0f} calls in 5 minutes": run.calls > 1_000,
             f"{run.core:.1%} of a core": run.core > 0.1,

@@ -30,7 +30,9 @@ class Followed:
     meeting_id: UUID
     channel: str
     ts: str
-    live_since: datetime | None = None
+    title: str = "A meeting"
+    episode: Episode | None = None
+    """What is recorded of one that is live; None if it waits for its first livestream."""
 
 
 @contextlib.contextmanager
@@ -83,7 +85,7 @@ async def fill(url: str, followed: Sequence[Followed], now: float) -> None:
 
 
 def _rows(each: Followed, now: float, number: int) -> dict[str, dict[str, Any]]:
-    episode, follow_id = _episode(each, now), uuid4()
+    episode, follow_id = each.episode or _waiting(each, now), uuid4()
     meeting = {
         "meeting_id": each.meeting_id,
         "name": episode.name,
@@ -94,6 +96,7 @@ def _rows(each: Followed, now: float, number: int) -> dict[str, dict[str, Any]]:
         "hinted": False,
         "failures": 0,
         "looked_at": now,
+        "checked_at": now,
     }
     follow = {
         "id": follow_id,
@@ -120,20 +123,9 @@ def _rows(each: Followed, now: float, number: int) -> dict[str, dict[str, Any]]:
     return {"meetings": meeting, "follows": follow, "cards": card | {"follow_id": follow_id}}
 
 
-def _episode(each: Followed, now: float) -> Episode:
-    began = each.live_since
-    if began is None:
-        return Episode(1, Phase.WAITING, moment(now) - timedelta(hours=6), checked_at=moment(now), name="A meeting")
-    return Episode(
-        1,
-        Phase.LIVE,
-        began,
-        live_since=began,
-        last_seen_live=moment(now),
-        run_started_at=began,
-        checked_at=moment(now),
-        name="A meeting",
-    )
+def _waiting(each: Followed, now: float) -> Episode:
+    hours_ago = moment(now) - timedelta(hours=6)
+    return Episode(1, Phase.WAITING, hours_ago, checked_at=moment(now), name=each.title)
 
 
 async def told(database: Database) -> list[tuple[str, str, float, float, float | None]]:

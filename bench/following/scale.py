@@ -10,11 +10,16 @@ from uuid import UUID
 
 from bench.following.databases import Followed, database, fill, looking_into, since, told
 from bench.usage import cpu_seconds, peak_mb
+from bot.following.episode import Episode, baseline, observation_of
+from bot.realtimekit.lookup import Lookup
+from bot.realtimekit.models import Livestream, Session
 from bot.sandbox.bot_process import bot_process, settings_for
 from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import RealtimeKit
+from bot.sandbox.realtimekit.envelopes import livestream_view, session_view
 from bot.sandbox.slack import GENERAL, Message, Slack
 from bot.serving import listen, serving
+from bot.store.database import Database
 
 SPEED = 15.0
 """Sandbox seconds in a real one."""
@@ -24,7 +29,11 @@ BURST = 300
 MINUTES = 10
 _SETTLING = 60.0
 _GRACE = 60.0
+_LATEST = 360.0
+"""How long the last change is waited for. By then all of Cloudflare's rate limit is free again that was used before it,
+so what is still not told is lost."""
 _AFTER_BURST = 180.0
+_POLL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,8 @@ class Scale:
     live: int
     changes: int
     told: int
+    extra: int
+    """Announcements that no change has caused, or that were made twice."""
     p50: float
     slowest: float
     calls: float
@@ -67,31 +78,43 @@ async def measure(
             environment = settings_for(slack, slack.base_url, kit, kit_url, "http") | {"DATABASE_URL": url}
             environment["PYTHONPATH"] = ":".join(sys.path)
             arguments = ["-m", "bench.following.fast_bot", str(clock.now()), str(time.time()), str(speed)]
-            async with bot_process(environment, arguments) as bot:
+            async with bot_process(environment, arguments) as bot, looking_into(url) as into:
                 run = _Run(kit, clock, bot.pid, change_every)
-                await run.steadily([each for each in followed if each.live_since is None][:changing], minutes)
-                await run.at_once([each for each in followed if each.live_since is None][changing : 2 * changing])
+                waiting = [each for each in followed if each.episode is None]
+                await run.steadily(waiting[:changing], minutes)
+                await run.until_told(into)
+                await run.at_once(waiting[changing : 2 * changing])
         async with looking_into(url) as into:
             return run.figures(kind, count, live, await told(into))
 
 
 def _meetings(kit: RealtimeKit, slack: Slack, count: int, live: int, shown: int) -> list[Followed]:
-    """All with a card in Slack; those that will change with a channel of their own, the others' are never touched."""
+    """All with a card; those that are live or will change with one in Slack, the others' are never touched."""
     now, numbers = kit.clock.now(), random.Random(7)
     members = slack.workspace.channels[GENERAL].members
     known = type(slack.workspace.channels[GENERAL])
     followed = []
     for n in range(count):
         meeting_id = str(UUID(int=numbers.getrandbits(128), version=4))
-        kit.add_meeting(f"Meeting {n}", meeting_id)
+        title = kit.add_meeting(f"Meeting {n}", meeting_id).title
         channel, ts = f"C{n:010}", f"{n}.000001"
-        if n < live:
-            kit.go_live(meeting_id)
-        elif n < live + shown:
+        if n < live + shown:
             slack.workspace.put_channel(known(channel, f"channel-{n}", members, has_bot=True))
             ts = slack.workspace.post(Message(channel, slack.workspace.next_ts(now), slack.app.user_id, "A card")).ts
-        followed.append(Followed(UUID(meeting_id), channel, ts, since(now) if n < live else None))
+        episode = _go_live(kit, meeting_id) if n < live else None
+        followed.append(Followed(UUID(meeting_id), channel, ts, title, episode))
     return followed
+
+
+def _go_live(kit: RealtimeKit, meeting_id: str) -> Episode:
+    """Let the meeting go live; return what is recorded when one that is live is followed."""
+    now, meeting = kit.clock.now(), kit.go_live(meeting_id)
+    assert meeting.livestream is not None
+    assert meeting.livestream.session is not None
+    livestream = Livestream.model_validate(livestream_view(meeting.livestream))
+    session = Session.model_validate(session_view(meeting.livestream, meeting.livestream.session, now))
+    lookup = Lookup(UUID(meeting_id), meeting.title, livestream, session, since(now))
+    return baseline(observation_of(lookup), since(now))
 
 
 class _Run:
@@ -115,9 +138,15 @@ class _Run:
             if len(running) > 180 / self._change_every:
                 self._end(running.pop(0))
             await self._clock.sleep(self._change_every)
-        await self._clock.sleep(_GRACE + 60)
+        await self._clock.sleep(_GRACE)
         self._core = (cpu_seconds(self._pid) - cpu) / (self._clock.now() - began)
         self._memory = peak_mb(self._pid)
+
+    async def until_told(self, into: Database) -> None:
+        """Wait for the last changes, so that what is not told then is lost, and not late."""
+        deadline = max(self._changed.values()) + _LATEST
+        while self._clock.now() < deadline and len(self._sent(await told(into))) < len(self._changed):
+            await self._clock.sleep(_POLL_SECONDS)
 
     async def at_once(self, changing: list[Followed]) -> None:
         """Let them all go live in one moment."""
@@ -139,11 +168,8 @@ class _Run:
         self, kind: str, count: int, live: int, rows: list[tuple[str, str, float, float, float | None]]
     ) -> Scale:
         """What the announcements in the database say."""
-        delays = [
-            sent - self._changed[meeting, what]
-            for meeting, what, _, _, sent in rows
-            if (meeting, what) in self._changed and sent is not None
-        ]
+        delays = [sent - self._changed[change] for change, sent in self._sent(rows).items()]
+        announced = [(meeting, what) for meeting, what, *_ in rows if meeting not in self._burst]
         never = [inf] * (len(self._changed) - len(delays))
         burst = [row for row in rows if row[0] in self._burst]
         return Scale(
@@ -153,6 +179,7 @@ class _Run:
             live=live,
             changes=len(self._changed),
             told=len(delays),
+            extra=len(announced) - len(self._changed.keys() & announced),
             p50=median(delays + never),
             slowest=max(delays + never),
             calls=max(sum(1 for at in self._calls if first <= at < first + 300) for first in self._calls),
@@ -161,3 +188,11 @@ class _Run:
             burst_seen=max(recorded - self._burst[meeting] for meeting, _, _, recorded, _ in burst),
             burst_told=sum(1 for row in burst if row[4] is not None),
         )
+
+    def _sent(self, rows: list[tuple[str, str, float, float, float | None]]) -> dict[tuple[str, str], float]:
+        """When each of the changes was told first."""
+        sent: dict[tuple[str, str], float] = {}
+        for meeting, what, _, _, sent_at in rows:
+            if (meeting, what) in self._changed and sent_at is not None:
+                sent.setdefault((meeting, what), sent_at)
+        return sent
