@@ -10,7 +10,8 @@ looks at the count knows all but the last twenty of each other one: with three r
 once the tracker exceeds its share by less than the two hundred that are kept for people.
 
 People and the bot's own work each have a floor, so that neither starves the other: the bot leaves 200 to people
-whatever it has to do, and a crowd leaves 400 to the bot, of which checks leave half to reading the list.
+whatever it has to do, and a crowd leaves 400 to the bot, of which checks leave half to reading the list. Of what there
+is for checks, a quarter is for news: meetings that are about to change, as far as a list, a webhook or a person says.
 """
 
 import asyncio
@@ -34,8 +35,10 @@ _RESERVE = 20
 _PEOPLE_WAIT_SECONDS = 30.0
 """How soon a part of the window is over."""
 ROUTINE_LIMIT = 450
-"""Requests in the window from which on only what has changed is checked."""
+"""Requests in the window from which on what a list confirms is not checked."""
 _ROUTINE_PARTS = 6
+_NEWS_SHARE = 0.25
+"""Of what there is for checks: only for news."""
 FLUSH_AT = 20
 _FLUSH_SECONDS = 1.0
 _REFRESH_SECONDS = 5.0
@@ -72,9 +75,9 @@ class Allowance:
         if self._unflushed >= FLUSH_AT:
             self._full.set()
 
-    def room(self) -> bool:
-        """Whether a meeting may be looked at, as far as what was spent here is known to the others."""
-        return self._unflushed < FLUSH_AT and self._left_for_checks > 0
+    def room(self, *, news: bool = False) -> bool:
+        """Return whether a meeting may be checked, as far as what was spent here is known to the others."""
+        return self._unflushed < FLUSH_AT and self._left_for_checks(0.0 if news else _NEWS_SHARE) > 0
 
     def spare(self) -> float:
         """Return how many requests may go into checks that nothing has asked for, each time a list was read.
@@ -88,14 +91,14 @@ class Allowance:
         """Whether the list may be asked for."""
         return self._used < self._limit or self._used_by_bot < self._floor
 
-    def pause(self) -> float:
-        """Seconds to leave between two looks: none, until half is spent; from then on half a second, and ever more.
+    def pause(self, *, news: bool = False) -> float:
+        """Return how many seconds to leave between two checks: none, until half is spent; then half a second and more.
 
-        So there is always something left for what has just changed, and who is late with many meetings does not ask
-        everything at once and then nothing for five minutes.
+        For news it is none until only the share of news is left. So there is always something left for what has just
+        changed, and who is late with many meetings does not ask everything at once and then nothing for five minutes.
         """
-        half, left = self._looks / 2, self._left_for_checks
-        return 0.0 if left > half else half / max(left, 1) / 2
+        enough, left = self._looks * (_NEWS_SHARE if news else 0.5), self._left_for_checks()
+        return 0.0 if left > enough else enough / max(left, 1) / 2
 
     @property
     def left(self) -> int:
@@ -137,6 +140,7 @@ class Allowance:
     def _used_by_bot(self) -> int:
         return self._used - self._people
 
-    @property
-    def _left_for_checks(self) -> int:
-        return max(self._looks - self._used, self._floor - SWEEP_SHARE - self._used_by_bot)
+    def _left_for_checks(self, kept: float = 0.0) -> float:
+        """Return what is left if that part of it all is kept."""
+        whole, floor = self._looks * (1 - kept), (self._floor - SWEEP_SHARE) * (1 - kept)
+        return max(whole - self._used, floor - self._used_by_bot)

@@ -146,7 +146,8 @@ class Sweeper:
         self._sweeps.note(ago is not None, self._clock.now() - (ago or 0.0))
 
     async def _compare(self, listing: Listing, next_in: float, *, after_gap: bool) -> None:
-        known = await self._sweeping.on_air() | await self._sweeping.known(list(listing.livestreams))
+        known = await self._sweeping.on_air()
+        known |= await self._sweeping.known([each for each in listing.livestreams if each not in known])
         now = self._clock.now()
         to_check = {
             CONTRADICTED: self._doubts.worth_a_look(differing(known, listing), now),

@@ -128,25 +128,29 @@ class Tracker:
         return [], POLL_SECONDS
 
     async def _turn(self) -> tuple[list[DueMeeting], float]:
-        held_back = self._held_back()
+        held_back = self._held_back(news=True)
         if held_back > 0:
             return [], held_back
+        # Everything but news waits longer where the rate limit is short.
+        routine_in = self._held_back(news=False)
+        only_news = routine_in > 0
         # A claim writes, so it is worth a question.
-        seconds = await self._tracking.due_in()
+        seconds = await self._tracking.due_in(only_news=only_news)
         if seconds is None or seconds > 0:
-            return [], POLL_SECONDS if seconds is None else seconds
-        free = 1 if self._allowance.pause() else LOOKS_AT_ONCE - self._looking
+            seconds = POLL_SECONDS if seconds is None else seconds
+            return [], min(seconds, routine_in) if only_news else seconds
+        free = 1 if self._allowance.pause(news=only_news) else LOOKS_AT_ONCE - self._looking
         self._claimed_at = self._clock.now()
-        return await self._tracking.claim(self._owner, free, LEASE_SECONDS), _NO_ROOM_SECONDS
+        return await self._tracking.claim(self._owner, free, LEASE_SECONDS, only_news=only_news), _NO_ROOM_SECONDS
 
-    def _held_back(self) -> float:
-        """Seconds for which no look may begin. When one ends, the tracker is woken."""
+    def _held_back(self, *, news: bool) -> float:
+        """Return the seconds for which no check may begin. When one ends, the tracker is woken."""
         if self._looking >= LOOKS_AT_ONCE:
             return POLL_SECONDS
-        pause, passed = self._allowance.pause(), self._clock.now() - self._claimed_at
+        pause, passed = self._allowance.pause(news=news), self._clock.now() - self._claimed_at
         # Of less than nothing, the clock was set back.
         left = pause - passed if 0 <= passed < pause else 0.0
-        return max(self._quota_wait(), left, 0.0 if self._allowance.room() else _NO_ROOM_SECONDS)
+        return max(self._quota_wait(), left, 0.0 if self._allowance.room(news=news) else _NO_ROOM_SECONDS)
 
     async def _look_at(self, meeting: DueMeeting) -> None:
         try:

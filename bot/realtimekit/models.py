@@ -26,6 +26,7 @@ _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _NOT_A_TEXT = frozenset({"null", "undefined", "nan", "<nil>", "<null>", "(null)", "[object object]"})
 _NOT_A_REASON = _NOT_A_TEXT | {"none", "nil", "n/a", "na", "-", "--"}
 _NIL_UUID = UUID(int=0)
+_DELIMITER = re.compile(r'[ <>|"]')
 _DROPPED = re.compile(r"[\u202a-\u202e\u2066-\u2069\ufeff]")
 """Marks that turn the direction of text; control characters besides, of which those for space become one."""
 _INGEST_ADDRESS = re.compile(r"\b(?:rtmps?|rtsps?|srt|whip)://\S+", re.IGNORECASE)
@@ -57,6 +58,9 @@ def without_secrets(text: str) -> str:
 
 def without_control_characters(text: str) -> str:
     """Return the text as one line, without characters that a terminal, a database or Slack would act on."""
+    # Nearly every text, and a list has thousands.
+    if text.isprintable():
+        return text
     spaced = "".join(" " if c.isspace() else c for c in _DROPPED.sub("", text))
     return "".join(c for c in spaced if unicodedata.category(c) != "Cc")
 
@@ -117,7 +121,7 @@ def _web_address(value: Any) -> str | None:
 
 
 def _is_plain(address: str) -> bool:
-    return address.isascii() and address.isprintable() and not any(c in ' <>|"' for c in address)
+    return address.isascii() and address.isprintable() and not _DELIMITER.search(address)
 
 
 Id = Annotated[str | None, BeforeValidator(_id)]

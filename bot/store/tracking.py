@@ -13,13 +13,14 @@ from bot.store.database import Database, moment
 from bot.store.leases import Lease, after, due_in, is_due, new_lease
 from bot.store.meetings import CHECK_SPACING_SECONDS, is_list_fresh, last_checked, looked_at_soon, may_be_due
 from bot.store.outbox import announce, followers, show, show_last
-from bot.store.sweeping import CONTRADICTED, NOTHING_PENDING
+from bot.store.sweeping import CHANGED, NOTHING_PENDING
 from bot.store.tables import RESTING, follows, meetings
 from bot.store.values import Change, Episode
 
 _RENEWAL_SECONDS = 24 * 3600.0
-_ABOUT_TO_CHANGE = sa.or_(meetings.c.look_at <= CONTRADICTED, meetings.c.phase == "interrupted", ~NOTHING_PENDING)
-_RANK = sa.case((_ABOUT_TO_CHANGE, 0), else_=1)
+_IS_NEWS = sa.or_(meetings.c.hinted, meetings.c.look_at <= CHANGED, meetings.c.phase == "interrupted", ~NOTHING_PENDING)
+"""Requested, listed otherwise than it is known, or waiting for the end of a grace period."""
+_RANK = sa.case((_IS_NEWS, 0), else_=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,11 @@ class Tracking:
         self._follow_seconds = follow_seconds
         self._check_spacing = check_spacing
 
-    async def claim(self, owner: str, limit: int, lease_seconds: float) -> list[DueMeeting]:
+    async def claim(self, owner: str, limit: int, lease_seconds: float, *, only_news: bool = False) -> list[DueMeeting]:
         """Claim meetings that are due, for this owner alone until `record`, `release` or the lease's end.
 
-        Requested ones come first, then those that are about to change: contradicted by a list, or at the end of a grace
-        period.
+        Requested ones come first, then the other news, those about to change: a list says something new of them, or a
+        grace period ends. Then all others, unless `only_news`.
 
         Of a hint that comes meanwhile the meeting is due again at once when it is given back.
         """
@@ -66,6 +67,7 @@ class Tracking:
             due = (
                 sa.select(meetings, now.label("claimed_at"), last_checked(now).label("last_checked"))
                 .where(may_be_due(await is_list_fresh(connection, now)), is_due(meetings.c.look_at, now))
+                .where(_IS_NEWS if only_news else sa.true())
                 .order_by(meetings.c.hinted.desc(), _RANK, meetings.c.look_at)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
@@ -151,11 +153,12 @@ class Tracking:
             requested = looked_at_soon(self._db.now(), self._check_spacing)
             return (await connection.execute(woken.values(requested))).rowcount == 1
 
-    async def due_in(self) -> float | None:
-        """Seconds until a meeting is due, 0 if one is; None if none is followed."""
+    async def due_in(self, *, only_news: bool = False) -> float | None:
+        """Return the seconds until a meeting is due, 0 if one is; None if none is followed, or is news."""
         async with self._db.reading() as connection:
             now = self._db.now()
-            return await due_in(connection, meetings.c.look_at, now, may_be_due(await is_list_fresh(connection, now)))
+            which = [may_be_due(await is_list_fresh(connection, now)), *([_IS_NEWS] if only_news else [])]
+            return await due_in(connection, meetings.c.look_at, now, *which)
 
     def _given_back(
         self, now: sa.ColumnElement[float], look_in: float, failures: int, rests: sa.ColumnElement[bool]

@@ -93,6 +93,32 @@ async def test_pause(store: Store, clock: Clock) -> None:
     assert pauses == [0, 0, 0, 0, 0.5, pytest.approx(2 / 3), 1, 2, 2, 2]
 
 
+async def test_news_has_a_quarter_of_the_checks_for_itself(store: Store, clock: Clock) -> None:
+    """There is no pause before it until only that quarter is left, and then more the less is left."""
+    allowance = Allowance(store.budget, clock, limit=SWEEP_SHARE + 8)
+    routine, news, pauses = [], [], []
+    for _ in range(9):
+        routine.append(allowance.room())
+        news.append(allowance.room(news=True))
+        pauses.append(allowance.pause(news=True))
+        allowance.spent()
+
+    assert routine == [True] * 6 + [False] * 3
+    assert news == [True] * 8 + [False]
+    assert pauses == [0] * 6 + [0.5, 1, 1]
+
+
+async def test_a_crowd_leaves_news_a_quarter_of_the_floor(store: Store, clock: Clock) -> None:
+    allowance = Allowance(store.budget, clock)
+    await store.budget.spend(PEOPLE_LIMIT, people=PEOPLE_LIMIT)
+    await store.budget.spend(150)
+    async with running(allowance):
+        await until(lambda: allowance.left < CLOUDFLARE_LIMIT, clock)
+
+        assert not allowance.room()
+        assert allowance.room(news=True)
+
+
 async def test_the_others_are_told(store: Store, clock: Clock) -> None:
     """What one replica spends another one knows some seconds later; people may spend more than the tracker."""
     one, other = Allowance(store.budget, clock), Allowance(store.budget, clock)

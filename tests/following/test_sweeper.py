@@ -273,6 +273,25 @@ async def test_checks_that_nothing_asked_for_take_what_is_spare(
     assert (await swept.shown()).livestream == swept.tracked.cloudflare.livestream(ONE, "LIVE").fingerprint
 
 
+async def test_what_begins_does_not_wait_for_what_a_gap_leaves_unsure(swept: Swept) -> None:
+    """Not where little of the rate limit is left, either: that is kept for news."""
+    await swept.follow()
+    swept.say("LIVE", *IDS[1:], began=0)
+    await swept.passes(60)
+    swept.tracked.quota_wait = 90
+    await swept.tracked.store.sweeping.settle(IDS[1:], "live", failures=3, look_in=900)
+    await swept.tracked.idles(90)
+    await swept.tracked.store.budget.spend(601)
+    await swept.tracked.idles(5)
+    swept.looks()
+    swept.say("LIVE", began=150)
+    swept.tracked.quota_wait = 0
+    await swept.tracked.idles(30)
+
+    assert swept.tracked.cloudflare.asked == {ONE: 1}
+    assert (await swept.shown()).phase == "live"
+
+
 async def test_after_a_gap(swept: Swept) -> None:
     """Where no list was read for longer than the grace time, what is live is looked at: it may be another run."""
     await live_until_a_gap(swept)

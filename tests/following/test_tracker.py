@@ -18,6 +18,7 @@ from bot.clock import utc
 from bot.errors import NoSuchMeeting, NotAuthorised, StoreUnreachable, Unreachable
 from bot.following.episode import Episode, Phase
 from bot.following.tracker import LEASE_SECONDS, LOOKS_AT_ONCE
+from bot.store.sweeping import CHANGED
 from bot.store.tables import meetings
 from tests.following.tracked import EPOCH, Tracked, at, tracking
 from tests.store.acting import CHANNEL, MEETING, OTHER_MEETING, TEAM
@@ -252,23 +253,65 @@ async def test_no_room(tracked: Tracked) -> None:
     assert tracked.cloudflare.asked[MEETING] >= 1
 
 
+async def due_in_a_minute(tracked: Tracked, number: int, *, spent: int) -> None:
+    """Let so many meetings have been checked for the first time, and so much of the rate limit be spent then."""
+    for each in range(number):
+        await tracked.follow(UUID(int=each))
+    await tracked.looked()
+    tracked.cloudflare.asked.clear()
+    tracked.cloudflare.asked_at.clear()
+    await tracked.store.budget.spend(spent)
+
+
 async def test_little_is_left(tracked: Tracked) -> None:
     """Then there is half a second between two looks."""
-    await tracked.store.budget.spend(400)
-    await tracked.idles(5)
+    await due_in_a_minute(tracked, 10, spent=400)
+    await tracked.idles(60)
     assert tracked.allowance.pause()
 
     def asked_of_all(number: int) -> bool:
         return sum(tracked.cloudflare.asked.values()) == number
 
     for number in range(10):
-        await tracked.follow(UUID(int=number))
-    for number in range(10):
         await tracked.until(partial(asked_of_all, number + 1))
         await tracked.asleep()
         tracked.clock.advance(0.5)
 
-    assert tracked.cloudflare.asked_at == [5 + 0.5 * number for number in range(10)]
+    assert tracked.cloudflare.asked_at == [60 + 0.5 * number for number in range(10)]
+
+
+async def test_news_does_not_wait_for_the_pause_between_other_checks(tracked: Tracked) -> None:
+    """Meetings of which a list or somebody says that they have changed are checked at once."""
+    await due_in_a_minute(tracked, 20, spent=500)
+    await tracked.idles(60)
+    assert sum(tracked.cloudflare.asked.values()) == 1
+    changed = [UUID(int=number) for number in range(20) if UUID(int=number) not in tracked.cloudflare.asked][:5]
+    assert await tracked.store.sweeping.look_first(changed[:2]) == 2
+    assert await tracked.store.sweeping.look_first(changed[2:4], CHANGED) == 2
+    assert await tracked.store.tracking.hint(changed[4])
+    tracked.tracker.wake()
+    await tracked.until(lambda: tracked.cloudflare.asked.keys() >= set(changed))
+    await tracked.asleep()
+
+    assert sum(tracked.cloudflare.asked.values()) == 6
+
+
+async def test_the_last_quarter_is_for_news(tracked: Tracked) -> None:
+    """Other checks wait until there is more again."""
+    await due_in_a_minute(tracked, 2, spent=601)
+    await tracked.idles(90)
+    assert tracked.cloudflare.asked == {}
+
+    one, other = UUID(int=0), UUID(int=1)
+    assert await tracked.store.sweeping.look_first([other]) == 1
+    tracked.tracker.wake()
+    await tracked.until(lambda: tracked.cloudflare.asked)
+    await tracked.asleep()
+    assert tracked.cloudflare.asked == {other: 1}
+
+    await tracked.idles(300)
+    await tracked.looked()
+    assert tracked.cloudflare.asked[one] >= 1
 
 
 async def test_cloudflare_wants_no_question(tracked: Tracked) -> None:

@@ -56,6 +56,7 @@ async def test_the_tracker(store: Store, asked: Asked) -> None:
     await follow(store)
     asked.statements.clear()
     await store.tracking.due_in()
+    await store.tracking.due_in(only_news=True)
     meeting = await look(store)
     await store.tracking.record(
         meeting, Episode(2), [Change(), Change(episode=2)], look_in=0, ended=Episode(1), renew=True

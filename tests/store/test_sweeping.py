@@ -111,6 +111,27 @@ async def test_the_end_of_a_grace_period_comes_before_what_a_list_leaves_unsure(
     assert [each.meeting_id.int for each in due] == [2, 1]
 
 
+async def test_news_alone_is_claimed_where_the_rest_has_to_wait(store: Store, clock: Clock) -> None:
+    """What is requested, what a list says something new of, and what waits for the end of a grace period."""
+    for number in range(1, 7):
+        await met(store, UUID(int=number), "interrupted" if number == 6 else "live", look_in=60)
+    assert await store.tracking.due_in(only_news=True) == 60
+    await store.sweeping.look_soon([UUID(int=1)])
+    await store.sweeping.look_first([UUID(int=2)], UNSURE)
+    assert await store.tracking.due_in(only_news=True) == 60
+    await store.sweeping.look_first([UUID(int=3)], CHANGED)
+    await store.sweeping.look_first([UUID(int=4)])
+    assert await store.tracking.due_in(only_news=True) == 0
+    await store.tracking.hint(UUID(int=5))
+    clock.advance(61)
+
+    due = await store.tracking.claim("t", 10, LEASE, only_news=True)
+
+    assert [each.meeting_id.int for each in due] == [5, 4, 3, 6]
+    assert await store.tracking.claim("t", 10, LEASE, only_news=True) == []
+    assert [each.meeting_id.int for each in await store.tracking.claim("t", 10, LEASE)] == [2, 1]
+
+
 async def test_the_age_of_a_check_is_not_that_of_a_list(store: Store, clock: Clock) -> None:
     """Nor of an answer: a check that failed was one, too."""
     await met(store, phase="live")
