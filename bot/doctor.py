@@ -21,7 +21,7 @@ from bot.config import (
     StoreSettings,
     load,
 )
-from bot.errors import ConfigurationError, NotAuthorised, RateLimited, RealtimeKitError
+from bot.errors import ConfigurationError, NotAuthorised, RateLimited, RealtimeKitError, ServerError
 from bot.metrics import Metrics
 from bot.realtimekit.webhook import KeyUnreachable, WebhookKey, open_key_http
 from bot.realtimekit.webhooks import Webhook
@@ -239,13 +239,20 @@ async def _realtimekit(settings: CloudflareSettings) -> Finding:
         )
     except RateLimited:
         return Finding(subject, False, "Cloudflare is rate-limiting this bot. Try again in five minutes.")
+    except ServerError as error:
+        said = plain(error.detail, _DETAIL_LIMIT)
+        return Finding(
+            subject,
+            False,
+            f"Cloudflare is having problems ({said}). Try again in a minute, or see cloudflarestatus.com.",
+        )
     except RealtimeKitError as error:
         if found := network.problem(error):
             return Finding(subject, False, f"Cloudflare is out of reach: {found.what}. {found.remedy}")
         return Finding(
             subject,
             False,
-            f"Cloudflare did not answer ({plain(error.detail, _DETAIL_LIMIT)}). Check the network and "
+            f"Cloudflare gave no usable answer ({plain(error.detail, _DETAIL_LIMIT)}). Check the network and "
             "CLOUDFLARE_BASE_URL; if they are right, see cloudflarestatus.com.",
         )
     finally:

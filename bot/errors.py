@@ -8,6 +8,7 @@
     │       ├── RateLimited    it told us to wait
     │       │   └── LookupsLimited  people have used up their share of its rate limit
     │       ├── Unreachable    it is down, too slow, or the way to it is
+    │       │   └── ServerError  it was reached, and failed
     │       └── Malformed      it answered what we cannot understand
     ├── SlackError             Slack did not do what it was asked:
     │   ├── CannotPost         the bot is not in the channel
@@ -120,6 +121,24 @@ class Unreachable(CouldNotAsk):
         "Cloudflare isn't responding, so I can't tell if this meeting is live. Try again in a minute, or see "
         "cloudflarestatus.com."
     )
+
+
+class ServerError(Unreachable):
+    """Cloudflare was reached, and answered that it has failed."""
+
+    code = "server_error"
+    user_message = (
+        "Cloudflare is having problems (HTTP {status}), so I can't tell if this meeting is live. Try again in a "
+        "minute, or see cloudflarestatus.com."
+    )
+
+    def __init__(self, status: int, *, detail: str = "") -> None:
+        super().__init__(detail=detail)
+        self.status = status
+
+    @property
+    def template(self) -> str:
+        return self.user_message.replace("{status}", str(self.status))
 
 
 class Malformed(CouldNotAsk):

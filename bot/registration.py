@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 
 from bot.config import CloudflareSettings, Url
-from bot.errors import ConfigurationError, NotAuthorised, RateLimited, RealtimeKitError
+from bot.errors import ConfigurationError, NotAuthorised, RateLimited, RealtimeKitError, ServerError
 from bot.realtimekit.client import open_http
 from bot.realtimekit.webhooks import Added, Webhook, Webhooks, same_address
 from bot.slack.mrkdwn import plain
@@ -69,7 +69,9 @@ def explain(error: RealtimeKitError) -> str:
     said = plain(error.detail, _DETAIL_LIMIT)
     if isinstance(error, NotAuthorised):
         return f"Cloudflare rejects the request ({said}). `livestream-bot doctor` says how to fix it."
-    return f"Cloudflare did not do it ({said}). Try again in a minute; `livestream-bot doctor` says more."
+    if isinstance(error, ServerError):
+        return f"Cloudflare is having problems ({said}). Try again in a minute, or see cloudflarestatus.com."
+    return f"Cloudflare didn't do that ({said}). Try again in a minute; `livestream-bot doctor` says more."
 
 
 async def _ids_to(webhooks: Webhooks, url: str) -> list[UUID]:

@@ -448,7 +448,7 @@ async def test_webhook_without_settings() -> None:
             "Cloudflare rejects the request (HTTP 401, 10000, Authentication error). `livestream-bot doctor`",
         ),
         (Fault.RATE_LIMITED, "Cloudflare is rate-limiting this bot. Try again in five minutes."),
-        (Fault.SERVER_ERROR, "Cloudflare did not do it (HTTP 500"),
+        (Fault.SERVER_ERROR, "Cloudflare is having problems (HTTP 500"),
     ],
 )
 async def test_webhook_fails(ask: Ask, world: World, fault: Fault, said: str) -> None:

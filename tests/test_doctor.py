@@ -250,8 +250,8 @@ async def test_no_access_to_cloudflare(doctor: Doctor, changes: dict[str, Any], 
     ("fault", "said"),
     [
         (CloudflareFault.RATE_LIMITED, "Cloudflare is rate-limiting this bot. Try again in five minutes."),
-        (CloudflareFault.SERVER_ERROR, "Cloudflare did not answer (HTTP 500"),
-        (CloudflareFault.HTML, "Cloudflare did not answer (HTTP 502)"),
+        (CloudflareFault.SERVER_ERROR, "Cloudflare is having problems (HTTP 500"),
+        (CloudflareFault.HTML, "Cloudflare is having problems (HTTP 502)"),
     ],
 )
 async def test_cloudflare_cannot_say(doctor: Doctor, world: World, fault: CloudflareFault, said: str) -> None:
@@ -263,6 +263,7 @@ async def test_cloudflare_cannot_say(doctor: Doctor, world: World, fault: Cloudf
     assert list(found) == ["Cloudflare RealtimeKit"]
     assert found["Cloudflare RealtimeKit"].startswith(said)
     assert "meeting" not in found["Cloudflare RealtimeKit"]
+    assert "network" not in found["Cloudflare RealtimeKit"]
 
 
 async def test_cloudflare_is_out_of_reach(doctor: Doctor) -> None:

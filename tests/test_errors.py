@@ -23,6 +23,7 @@ from bot.errors import (
     NotUnderstood,
     RateLimited,
     RealtimeKitError,
+    ServerError,
     SlackBusy,
     SlackNotAuthorised,
     SlackRefuses,
@@ -43,7 +44,7 @@ def below(error: type[BotError]) -> Iterator[type[BotError]]:
 def made(error: type[BotError]) -> BotError:
     if error is ConfigurationError:
         return ConfigurationError([])
-    return error(45) if issubclass(error, RateLimited | TooFast) else error()
+    return error(45) if issubclass(error, RateLimited | TooFast | ServerError) else error()
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,7 @@ def made(error: type[BotError]) -> BotError:
         (RateLimited(45), "Cloudflare is rate-limiting this bot.", "Try again in 45 seconds."),
         (LookupsLimited(30), "Too many lookups at the moment", "Try again in 30 seconds."),
         (TooFast(2), "That was a lot at once", "Try again in 2 seconds."),
+        (ServerError(502), "Cloudflare is having problems (HTTP 502)", "Try again in a minute"),
         (Unreachable(), "Cloudflare isn't responding", "Try again in a minute"),
         (Malformed(), "Cloudflare sent an unexpected answer", "Try again in a minute"),
         (CannotPost(), "I'm not in this channel yet", "Type `/invite @Livestream`"),

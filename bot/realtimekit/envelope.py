@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from bot.errors import Malformed, NotAuthorised, RateLimited, RealtimeKitError, Unreachable
+from bot.errors import Malformed, NotAuthorised, RateLimited, RealtimeKitError, ServerError
 from bot.realtimekit.models import without_secrets
 
 LONGEST_WAIT = 3600.0
@@ -21,7 +21,7 @@ _LONGEST_DETAIL = 200
 def data_of(status: int, headers: Mapping[str, str], body: bytes) -> Any:
     """The payload of an answer, or None when it says that what was asked for is not there.
 
-    Raises NotAuthorised, RateLimited, Unreachable or Malformed when it says nothing about what was asked for.
+    Raises NotAuthorised, RateLimited, ServerError or Malformed when it says nothing about what was asked for.
     """
     envelope = _envelope(status, headers, body)
     data = None if envelope is None else _payload(envelope)
@@ -117,5 +117,5 @@ def _refusal(code: int, headers: Mapping[str, str], envelope: dict[str, Any]) ->
     if (code in (401, 403) and envelope) or code >= 1000 or (code in (400, 404) and _is_the_gateways(envelope)):
         return NotAuthorised(detail=detail)
     if code >= 500:
-        return Unreachable(detail=detail)
+        return ServerError(code, detail=detail)
     return Malformed(detail=detail)

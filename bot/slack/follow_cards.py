@@ -231,7 +231,7 @@ def _ended(change: Change, when: When) -> str:
     if change.error_reason is not None:
         said += f". It had an error: {_reason(change.error_reason)}"
     if change.last_seen_live is not None and change.at - change.last_seen_live > UNSEEN_FOR:
-        unseen = f"Cloudflare couldn't be reached {when(change.last_seen_live, 'after')}, so it may have ended earlier"
+        unseen = f"I couldn't check {when(change.last_seen_live, 'after')}, so it may have ended earlier"
         said = f"{_ended_with_a_stop(said)} {unseen}"
     return said
 
@@ -257,7 +257,7 @@ def _stale(episode: Episode, when: When) -> list[str]:
     if not episode.stale:
         return []
     checked = f". {when(episode.checked_at, 'Last checked')}" if episode.checked_at else ""
-    return [f"Can't reach Cloudflare{checked}"]
+    return [f"Can't get updates from Cloudflare{checked}"]
 
 
 def _footer(follow: Follow, episode: Episode) -> list[str]:

@@ -170,7 +170,7 @@ def _title(listed: Listed, url: str | None) -> str:
 
 
 def _health(listed: Listed, when: Callable[[datetime, str], str], wording: Wording) -> list[str]:
-    """Say what is wrong with a follow: why it is paused, or that Cloudflare doesn't answer."""
+    """Say what is wrong with a follow: why it is paused, or that checks fail."""
     health = []
     if listed.follow.state is FollowState.PAUSED:
         health.append(f":warning: Paused: {_why_paused(listed.follow.reason, wording)}")
@@ -178,7 +178,7 @@ def _health(listed: Listed, when: Callable[[datetime, str], str], wording: Wordi
             health.append(_not_notified(listed.follow.created_by, listed.follow.notice_error))
     if listed.failures:
         checked = f". {when(listed.looked_at, 'Last checked')}" if listed.looked_at else ""
-        health.append(f":warning: Can't reach Cloudflare{checked}")
+        health.append(f":warning: Can't get updates from Cloudflare{checked}")
     return health
 
 

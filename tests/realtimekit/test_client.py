@@ -766,7 +766,7 @@ async def test_each_request_is_told(cloudflare: Cloudflare, url: str, mocker: Mo
         await kit.check_access()
 
     assert [call.args[:2] for call in on_call.call_args_list] == [
-        ("active_livestream", "unreachable"),
+        ("active_livestream", "server_error"),
         ("active_livestream", "ok"),
         ("meeting", "ok"),
         ("active_session", "ok"),
@@ -777,7 +777,7 @@ async def test_each_request_is_told(cloudflare: Cloudflare, url: str, mocker: Mo
 
 @pytest.mark.parametrize(
     ("fault", "outcome"),
-    [(Fault.UNAUTHORISED, "authentication_failed"), (Fault.RATE_LIMITED, "rate_limited"), (Fault.HTML, "unreachable")],
+    [(Fault.UNAUTHORISED, "authentication_failed"), (Fault.RATE_LIMITED, "rate_limited"), (Fault.HTML, "server_error")],
 )
 async def test_failed_requests_are_told(
     cloudflare: Cloudflare, url: str, mocker: MockerFixture, fault: Fault, outcome: str

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.errors import BotError, Malformed, NotAuthorised, RateLimited, RealtimeKitError, Unreachable
+from bot.errors import BotError, Malformed, NotAuthorised, RateLimited, RealtimeKitError, ServerError
 from bot.realtimekit.envelope import LONGEST_WAIT, data_of, seconds_to_wait
 
 NOW = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
@@ -86,12 +86,12 @@ def test_what_is_no_payload_is_not_taken_for_nothing(odd: Any) -> None:
         (429, refused(429), RateLimited),
         (429, b"<html>Too many requests</html>", RateLimited),
         (200, refused(429), RateLimited),
-        (500, refused(500), Unreachable),
-        (502, b"<html>Bad gateway</html>", Unreachable),
-        (503, b"", Unreachable),
-        (500, turned_away(10000), Unreachable),
-        (503, {"success": True, "data": {"id": "1"}}, Unreachable),
-        (200, refused(500), Unreachable),
+        (500, refused(500), ServerError),
+        (502, b"<html>Bad gateway</html>", ServerError),
+        (503, b"", ServerError),
+        (500, turned_away(10000), ServerError),
+        (503, {"success": True, "data": {"id": "1"}}, ServerError),
+        (200, refused(500), ServerError),
         (200, {"success": False}, Malformed),
         (200, {"success": False, "error": "broken"}, Malformed),
         (200, {"success": False, "errors": "broken"}, Malformed),
@@ -145,7 +145,7 @@ def test_detail_never_quotes_objects(place: str) -> None:
 
 def test_detail_never_quotes_an_ingest_address() -> None:
     """A message may name where the broadcaster sends to; the log does not."""
-    with pytest.raises(Unreachable) as raised:
+    with pytest.raises(ServerError) as raised:
         read(500, refused(500, f"cannot pull {INGEST}/{STREAM_KEY} now"))
 
     assert raised.value.detail == "HTTP 500, 500, cannot pull [ingest address] now"

@@ -126,7 +126,7 @@ async def test_an_outage_across_an_end(story: Story) -> None:
     card = await story.follow(MEETING)
     story.world.kit.fault = Fault.SERVER_ERROR
     story.world.kit.end(MEETING)
-    await until(lambda: "Can't reach Cloudflare" in (story.card(MEETING) or card).text)
+    await until(lambda: "Can't get updates from Cloudflare" in (story.card(MEETING) or card).text)
     await story.pass_time(600)
     assert told(story.slack, card) == []
     assert shows(story.card(MEETING) or card) == "live"
@@ -134,7 +134,7 @@ async def test_an_outage_across_an_end(story: Story) -> None:
     story.world.kit.fault = Fault.NONE
 
     await story.until_told(MEETING, "ended")
-    assert "Can't reach Cloudflare" not in (await story.until_shown(MEETING, "ended")).text
+    assert "Can't get updates from Cloudflare" not in (await story.until_shown(MEETING, "ended")).text
 
 
 async def test_fifty_channels(story: Story) -> None:

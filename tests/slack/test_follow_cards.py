@@ -192,8 +192,8 @@ def test_stale(checked_at: datetime | None, last: str) -> None:
     """While Cloudflare doesn't answer, the card says how old it is."""
     message = follow_card(FOLLOW, an_episode(Phase.WAITING, unanswered=3, checked_at=checked_at))
 
-    assert message.text == f"Launch keynote is not live yet. Can't reach Cloudflare{last}"
-    assert ":warning: Can't reach Cloudflare" in shown(message)
+    assert message.text == f"Launch keynote is not live yet. Can't get updates from Cloudflare{last}"
+    assert ":warning: Can't get updates from Cloudflare" in shown(message)
     assert "Checked" not in shown(message)
 
 
@@ -278,7 +278,7 @@ def test_an_expired_follow() -> None:
         (
             ChangeKind.ENDED,
             {"last_seen_live": BEGAN},
-            "Launch keynote has ended. It was live for 1 hour 5 minutes. Cloudflare couldn't be reached "
+            "Launch keynote has ended. It was live for 1 hour 5 minutes. I couldn't check "
             "after 2026-06-03 10:00 UTC, so it may have ended earlier.",
             [],
         ),

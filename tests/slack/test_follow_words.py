@@ -195,7 +195,7 @@ def test_paused(reason: str | None, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("failures", "said"),
-    [(0, ""), (1, "Can't reach Cloudflare. Last checked 2026-11-24 12:00 UTC;")],
+    [(0, ""), (1, "Can't get updates from Cloudflare. Last checked 2026-11-24 12:00 UTC;")],
 )
 def test_failures(failures: int, said: str) -> None:
     """Where Cloudflare doesn't answer, the line says so and when it last did."""
@@ -210,7 +210,7 @@ def test_never_checked() -> None:
     """A meeting that was never checked and has no card is listed without either."""
     message = only(follow_words.listing([listed(looked_at=None, ts=None, failures=2)], permalink))
 
-    assert "Can't reach Cloudflare; meeting" in message.text
+    assert "Can't get updates from Cloudflare; meeting" in message.text
     assert "card:" not in message.text
     assert ":red_circle: *All hands* live" in blocks(message)
 

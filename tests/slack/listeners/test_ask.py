@@ -137,8 +137,8 @@ async def test_no_such_meeting(connected: World) -> None:
 @pytest.mark.parametrize(
     ("fault", "beginning"),
     [
-        (Fault.SERVER_ERROR, "Cloudflare isn't responding"),
-        (Fault.HTML, "Cloudflare isn't responding"),
+        (Fault.SERVER_ERROR, "Cloudflare is having problems (HTTP 500), so I can't tell"),
+        (Fault.HTML, "Cloudflare is having problems (HTTP 502), so I can't tell"),
         (Fault.DROP, "Cloudflare isn't responding"),
         (Fault.HALF, "Cloudflare isn't responding"),
         (Fault.UNAUTHORISED, "I can't access Cloudflare right now"),

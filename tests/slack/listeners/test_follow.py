@@ -8,9 +8,9 @@ from bot.errors import (
     ChannelArchived,
     NoSuchMeeting,
     NotInDirectMessages,
+    ServerError,
     StoreUnreachable,
     TooManyFollows,
-    Unreachable,
 )
 from bot.sandbox.realtimekit import Fault, seeds
 from bot.sandbox.slack import ANN, BACKSTAGE, BEN, EVENTS, GENERAL, RANDOM, Channel, Message
@@ -114,7 +114,7 @@ async def test_outage(connected: World) -> None:
     answer = await connected.ask(f"follow {seeds.LIVE}")
     connected.kit.fault = Fault.NONE
 
-    assert answer.text == Unreachable().sentence
+    assert answer.text == ServerError(500).sentence
     assert buttons(answer) == [cards.FOLLOW_HERE]
     assert await following(connected) == follow_words.NOTHING_FOLLOWED
 

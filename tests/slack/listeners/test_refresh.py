@@ -2,7 +2,7 @@
 
 import io
 
-from bot.errors import NoSuchMeeting, Unreachable
+from bot.errors import NoSuchMeeting, ServerError
 from bot.sandbox.realtimekit import Fault, seeds
 from bot.sandbox.slack import ANN, BEN, BOT, GENERAL, RESPONSE_URL, Message, Slack
 from bot.slack import cards
@@ -76,7 +76,7 @@ async def test_private_answer_in_an_outage(connected: World) -> None:
     await connected.slack.click(unknown, cards.REFRESH)
     known = await changed(connected.slack, unknown)
 
-    assert unknown.text == Unreachable().sentence
+    assert unknown.text == ServerError(500).sentence
     assert known.text.startswith("Launch keynote is live")
 
 
@@ -88,7 +88,7 @@ async def test_public_card_in_an_outage(connected: World) -> None:
     connected.slack.clock.advance(MEMORY)
     told = await connected.answer(await connected.slack.click(card, cards.REFRESH, user=BEN))
 
-    assert told.text == Unreachable().sentence
+    assert told.text == ServerError(500).sentence
     assert card in connected.slack.messages(GENERAL, ANN)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.async_api import expect
 
-from bot.errors import Unreachable
+from bot.errors import ServerError, Unreachable
 from bot.realtimekit.recent import FAILURE_SECONDS
 from bot.sandbox.realtimekit.seeds import LIVE
 from bot.sandbox.running import Sandbox
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 CLOUDFLARE = [
     ("unauthorised", "I can't access Cloudflare right now"),
     ("rate_limited", "Cloudflare is rate-limiting this bot. Try again in 3 seconds."),
-    ("server_error", Unreachable().sentence),
-    ("html", Unreachable().sentence),
+    ("server_error", ServerError(500).sentence),
+    ("html", ServerError(502).sentence),
     ("drop", Unreachable().sentence),
     ("half", Unreachable().sentence),
     ("hang", Unreachable().sentence),
