@@ -13,7 +13,9 @@ from typing import Any
 from bot.errors import Malformed, NotAuthorised, RateLimited, RealtimeKitError, ServerError
 from bot.realtimekit.models import without_secrets
 
-LONGEST_WAIT = 3600.0
+LONGEST_WAIT = 300.0
+"""Cloudflare counts in windows of five minutes, and refuses for as long. So one answer, whatever it says, stops no
+request for longer: at worst the next one is refused again."""
 _USUAL_WAIT = 60.0
 _LONGEST_DETAIL = 200
 

@@ -23,6 +23,7 @@ from bot.errors import Malformed, NoSuchMeeting, NotAuthorised, RateLimited, Rea
 from bot.realtimekit import client as client_module
 from bot.realtimekit.client import RealtimeKit, open_http
 from bot.realtimekit.models import Livestream, NotLive, Session, Status
+from bot.realtimekit.quota import Quota
 from bot.realtimekit.transport import Http
 from bot.sandbox.clock import Clock
 from bot.sandbox.realtimekit import AfterEnd, Fault, Shape, seeds
@@ -548,11 +549,11 @@ async def test_rate_limit_that_stays(cloudflare: Cloudflare, kit: RealtimeKit) -
     assert len(cloudflare.calls) == ATTEMPTS
 
 
-@pytest.mark.parametrize(("retry_after", "seconds"), [(3, 3), (30, 30), (300, 300), (None, 60)])
+@pytest.mark.parametrize(("retry_after", "seconds"), [(3, 3), (30, 30), (300, 300), (3_600, 300), (None, 60)])
 async def test_rate_limit_that_is_long(
     cloudflare: Cloudflare, kit: RealtimeKit, retry_after: int | None, seconds: float
 ) -> None:
-    """A long wait is told at once; a minute where Cloudflare says nothing."""
+    """A long wait is told at once: five minutes at most, and a minute where Cloudflare says nothing."""
     cloudflare.fault, cloudflare.retry_after = Fault.RATE_LIMITED, retry_after
 
     with pytest.raises(RateLimited) as raised:
@@ -570,7 +571,25 @@ async def test_rate_limit_until_a_date() -> None:
         with pytest.raises(RateLimited) as raised:
             await kit.active_livestream(LIVE)
 
-    assert raised.value.retry_after == 3600
+    assert raised.value.retry_after == 300
+
+
+async def test_one_answer_stops_no_request_for_longer_than_cloudflare_counts(cloudflare: Cloudflare, url: str) -> None:
+    """Whatever a refusal says: after five minutes Cloudflare is asked again."""
+    now = 1_000.0
+    cloudflare.retry_after = 3_600
+    cloudflare.fail_next(Fault.RATE_LIMITED)
+
+    async with opened(cloudflare, url, quota=Quota(lambda: now)) as kit:
+        with pytest.raises(RateLimited):
+            await kit.active_livestream(LIVE)
+        now += 290
+        with pytest.raises(RateLimited):
+            await kit.active_livestream(LIVE)
+        now += 10
+        assert isinstance(await kit.active_livestream(LIVE), Livestream)
+
+    assert [call.status for call in cloudflare.calls] == [429, 200]
 
 
 async def test_no_answer_in_time(cloudflare: Cloudflare, url: str) -> None:
