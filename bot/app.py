@@ -156,7 +156,6 @@ async def running(
             permalink=identity.permalink,
             limit=PersonalLimit(timer),
             wording=wording,
-            failing=delivery.failing,
             access_problem=lambda: client.access.problem,
         )
         app = create_app(services, identity, session)

@@ -18,7 +18,8 @@ from bot.errors import StoreUnreachable
 from bot.following.state import Change, ChangeKind, Episode, Phase
 from bot.metrics import Metrics
 from bot.slack.delivery import PATIENCE_SECONDS, Delivery
-from bot.slack.errors import Deleted, Later, MessageGone, Refused, Unconfirmed, Undelivered
+from bot.slack.errors import Deleted, Later, MessageGone, Paced, Refused, Unconfirmed, Undelivered
+from bot.slack.failures import Failures
 from bot.slack.follow_cards import change_reply, expired_reply, follow_card, unfollowed_card
 from bot.slack.messages import Message
 from bot.store.announcing import Announcement, Announcing, DueCard
@@ -173,7 +174,9 @@ class CardWork:
         card, follow = self._card, self._card.follow
         message_id = uuid5(follow.id, f"{card.episode}/card/{card.lost}")
         await self._have_time_for(self._timing.post)
-        ts = await self._delivery.post(follow.channel_id, self._shown(), str(message_id), time_left=self._time_left)
+        post = self._delivery.post(follow.channel_id, self._shown(), str(message_id), time_left=self._time_left)
+        ts = await self._noting("post", post)
+        card = self._card
         last = not card.announcements and card.shown_version == card.wanted_version
         await self._record(
             lambda: self._announcing.posted(card, ts, card.shown_version, last=last),
@@ -188,10 +191,11 @@ class CardWork:
         # Edits have the narrowest limit, and the thread does not wait for it.
         patience = 0.0 if card.announcements else PATIENCE_SECONDS
         await self._have_time_for(self._timing.edit)
+        edit = self._delivery.edit(
+            card.follow.channel_id, card.ts or "", self._shown(), patience, time_left=self._time_left
+        )
         try:
-            await self._delivery.edit(
-                card.follow.channel_id, card.ts or "", self._shown(), patience, time_left=self._time_left
-            )
+            await self._noting("edit", edit)
         except Later as later:
             # A card that cannot be edited now keeps nothing from being announced.
             self._unconfirmed = isinstance(later, Unconfirmed)
@@ -199,11 +203,12 @@ class CardWork:
             self._edit_in = back_off(card.attempts) if later.seconds is None else later.seconds
             return
         self._edited = self._edited_again = True
-        self._card = replace(card, shown_version=card.wanted_version)
+        self._card = replace(self._card, shown_version=card.wanted_version)
 
     async def _announce(self) -> None:
         card, (first, *rest) = self._card, self._card.announcements
         ts = await self._reply(first)
+        card = self._card
         last = not rest and not self._needs_edit
         version = card.wanted_version if self._edited else None
         await self._record(
@@ -224,12 +229,30 @@ class CardWork:
         loud = follow.volume is Volume.LOUD and announcement.kind in _LOUD and self._is_worth_a_ping(announcement)
         words = self._words(announcement)
         await self._have_time_for(self._timing.post)
+        post = self._delivery.post(
+            follow.channel_id, words, str(message_id), card.ts, broadcast=loud, time_left=self._time_left
+        )
         try:
-            return await self._delivery.post(
-                follow.channel_id, words, str(message_id), card.ts, broadcast=loud, time_left=self._time_left
-            )
+            return await self._noting("post", post)
         except Deleted:
             return ""  # it was announced, and somebody has deleted it
+
+    async def _noting(self, call: str, outcome: Awaitable[T]) -> T:
+        """Keep with the card since when this kind of call fails. Raises Refused where its code counts as permanent."""
+        card, before = self._card, Failures.from_dict(self._card.failing)
+        failures = before.without(call)
+        try:
+            return await outcome
+        except Paced:
+            failures = before
+            raise
+        except Later as later:
+            failures = before.noted(call, later, card.claimed_at)
+            if failures.is_permanent(call, later, card.claimed_at):
+                raise Refused(later.code) from None
+            raise
+        finally:
+            self._card = replace(card, failing=failures.to_dict())
 
     def _is_worth_a_ping(self, announcement: Announcement) -> bool:
         """Whether the channel may hear of it too: not that something is live which has ended."""
@@ -258,7 +281,12 @@ class CardWork:
         await self._record(lambda: self._announcing.lost(card))
         self._edited = self._unconfirmed = False
         self._card = replace(
-            card, ts=None, shown_version=card.wanted_version, unconfirmed_until=None, lost=card.lost + 1
+            card,
+            ts=None,
+            shown_version=card.wanted_version,
+            unconfirmed_until=None,
+            lost=card.lost + 1,
+            failing=None,
         )
         if card.lost > 0:
             raise Later("lost", 2.0 ** min(card.lost + 2, 10))

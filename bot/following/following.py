@@ -10,6 +10,7 @@ from bot.errors import NotFollowed, NotInDirectMessages, TooManyFollows
 from bot.following.announcer import Delivered
 from bot.following.episode import baseline, observation_of
 from bot.realtimekit.lookup import Lookup
+from bot.slack.failures import Failure, Failures
 from bot.slack.replies import refusal
 from bot.store.announcing import DueCard
 from bot.store.follows import Followed, Listed
@@ -117,6 +118,15 @@ class Following:
     async def in_channel(self, team_id: str, channel_id: str) -> list[Listed]:
         """What a channel follows, the oldest first."""
         return await self.store.follows.in_channel(team_id, channel_id)
+
+    async def failing(self, listed: list[Listed]) -> Failure | None:
+        """Return what Slack has answered for longest, and for some minutes, instead of doing what these follows ask."""
+        failures = [Failures.from_dict(kept) for each in listed for kept in each.failing]
+        if not failures:
+            return None
+        now = (await self.store.time()).timestamp()
+        lasting = [failure for each in failures for failure in each.lasting(now)]
+        return min(lasting, key=lambda failure: failure.first_at, default=None)
 
     async def set_volume(self, team_id: str, channel_id: str, meeting_id: UUID, volume: Volume) -> Follow:
         """From the next change on. Raises NotFollowed."""

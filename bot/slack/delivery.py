@@ -21,7 +21,6 @@ from bot.slack.errors import (
     Undelivered,
     undelivered,
 )
-from bot.slack.failures import Failure, Failures
 from bot.slack.messages import Message
 from bot.slack.pacing import Pacing
 
@@ -45,7 +44,6 @@ class Delivery:
         self._pacing = pacing
         self._clock = clock
         self._metrics = metrics
-        self._failures = Failures(clock)
 
     async def post(
         self,
@@ -123,22 +121,14 @@ class Delivery:
             await self._clock.sleep(wait)
 
     async def _write(self, what: str, method: str, message: Message, arguments: dict[str, Any]) -> str:
-        where = arguments["channel"], arguments.get("ts", "")
         try:
             ts = await self._client.write(method, message, **arguments)
         except Undelivered as error:
             self._count(what, _outcome(error))
             self._note(what, error, arguments["channel"])
-            if self._failures.note(where, error):
-                raise Refused(error.code) from None
             raise
-        self._failures.forget(where)
         self._count(what, "sent")
         return ts
-
-    def failing(self, channel: str) -> Failure | None:
-        """Return what Slack has answered in a channel for some minutes, instead of doing what it was asked."""
-        return self._failures.lasting(channel)
 
     def _note(self, what: str, error: Undelivered, channel: str) -> None:
         match error:

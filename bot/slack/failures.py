@@ -1,23 +1,19 @@
-"""How long Slack has not done what this process asked of it, and when a code counts as permanent."""
+"""Since when Slack has not done what a card asks of it: values that survive JSON, since they are kept with the card."""
 
-from collections import OrderedDict
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
-from bot.clock import Clock
-from bot.slack.errors import Later, Paced, Undelivered
+from bot.slack.errors import Later
 
 LASTING_SECONDS = 180.0
 """What fails for so long is worth telling people."""
-MAX_PLACES = 10_000
-
-Place = tuple[str, str]
-"""A channel, and the ts of the message to edit; "" for posts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Calls in a row that failed."""
+    """Calls in a row that failed. Times are epoch seconds of the database."""
 
     code: str
     """The last one's."""
@@ -31,37 +27,38 @@ class Failure:
         return datetime.fromtimestamp(self.first_at, UTC)
 
 
+@dataclass(frozen=True, slots=True)
 class Failures:
-    """The latest places where calls fail. A restart forgets them, which only gives Slack more time."""
+    """The failing calls of one card, by kind: a post that works says nothing of an edit."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._places: OrderedDict[Place, Failure] = OrderedDict()
+    by_call: Mapping[str, Failure]
 
-    def note(self, place: Place, error: Undelivered) -> bool:
-        """Note a failed call; whether its code has come for so long that it counts as permanent."""
-        if not isinstance(error, Later) or isinstance(error, Paced):
-            self.forget(place)
-            return False
-        now, known = self._clock.now(), self._places.pop(place, None)
-        if known is None:
-            known = Failure(error.code, now, now)
-        elif known.code != error.code:
+    @staticmethod
+    def from_dict(kept: Mapping[str, Any] | None) -> "Failures":
+        """Return what `to_dict` made."""
+        return Failures({call: Failure(**fields) for call, fields in (kept or {}).items()})
+
+    def to_dict(self) -> dict[str, Any] | None:
+        """Return the failures as JSON; None if there are none."""
+        return {call: asdict(failure) for call, failure in self.by_call.items()} or None
+
+    def noted(self, call: str, error: Later, now: float) -> "Failures":
+        """Return them after one more call of this kind has failed."""
+        known = self.by_call.get(call) or Failure(error.code, now, now)
+        if known.code != error.code:
             known = replace(known, code=error.code, code_first_at=now)
-        self._places[place] = known
-        if len(self._places) > MAX_PLACES:
-            self._places.popitem(last=False)
-        is_permanent = error.permanent_after is not None and now - known.code_first_at >= error.permanent_after
-        if is_permanent:
-            self.forget(place)
-        return is_permanent
+        return Failures({**self.by_call, call: known})
 
-    def forget(self, place: Place) -> None:
-        """Note that Slack did what it was asked there, or never will."""
-        self._places.pop(place, None)
+    def without(self, call: str) -> "Failures":
+        """Return them after Slack did what it was asked, or never will."""
+        return Failures({each: failure for each, failure in self.by_call.items() if each != call})
 
-    def lasting(self, channel: str) -> Failure | None:
-        """Return the failure in a channel that lasts longest, if it has lasted for some minutes."""
-        before = self._clock.now() - LASTING_SECONDS
-        found = [failure for (where, _), failure in self._places.items() if where == channel]
-        return min((each for each in found if each.first_at <= before), key=lambda each: each.first_at, default=None)
+    def is_permanent(self, call: str, error: Later, now: float) -> bool:
+        """Return whether the code of the last failed call has come for so long that it counts as permanent."""
+        if error.permanent_after is None:
+            return False
+        return now - self.by_call[call].code_first_at >= error.permanent_after
+
+    def lasting(self, now: float) -> list[Failure]:
+        """Return what has failed for some minutes."""
+        return [failure for failure in self.by_call.values() if now - failure.first_at >= LASTING_SECONDS]

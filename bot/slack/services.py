@@ -6,7 +6,6 @@ from uuid import UUID
 
 from bot.following.following import Following
 from bot.realtimekit.lookup import Lookup
-from bot.slack.failures import Failure
 from bot.slack.home import Home
 from bot.slack.personal_limit import PersonalLimit
 from bot.slack.replies import Replies
@@ -29,7 +28,5 @@ class Services:
     limit: PersonalLimit = field(default_factory=PersonalLimit)
     wording: Callable[[], Wording] = Wording
     """What the command and the bot are called in this workspace."""
-    failing: Callable[[str], Failure | None] = lambda channel: None
-    """What Slack has answered in a channel for some minutes, instead of doing what it was asked."""
     access_problem: Callable[[], str | None] = lambda: None
     """Slack's code while it refuses the bot token, or a permission that the bot needs."""

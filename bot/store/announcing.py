@@ -66,6 +66,8 @@ class DueCard:
     """Whether it is the newest card of its follow."""
     is_followed_again: bool
     """Whether the channel follows the meeting, where this follow of it is over."""
+    failing: dict[str, Any] | None
+    """Failures.to_dict(): since when Slack has not done what the card asks of it. Each step writes it."""
     announcements: tuple[Announcement, ...]
     """What is still to be announced in its thread, in order."""
     lease: Lease
@@ -170,6 +172,7 @@ class Announcing:
             "lost": cards.c.lost + 1,
             "has_news": True,
             "unconfirmed_until": None,
+            "failing": None,
         }
         return await self._update(card, due_at=after(self._db.now(), card.lease.seconds), **values)
 
@@ -184,6 +187,7 @@ class Announcing:
         """
         now = self._db.now()
         values: dict[str, Any] = {"lease": None, "due_at": after(now, seconds), "has_news": has_news()}
+        values["failing"] = card.failing
         if not failed:
             values["attempts"] = sa.case((cards.c.attempts > 0, cards.c.attempts - 1), else_=0)
         if unconfirmed:
@@ -192,7 +196,7 @@ class Announcing:
 
     async def give_up(self, card: DueCard) -> bool:
         """Give the card back, and never come back to it: its follow is over, and Slack will not show that."""
-        return await self._update(card, lease=None, due_at=None)
+        return await self._update(card, lease=None, due_at=None, failing=None)
 
     async def reported_post(self, card: DueCard, ts: str) -> bool | None:
         """Report where the card was posted by a holder who has lost the lease.
@@ -271,6 +275,7 @@ class Announcing:
 
     async def _write(self, card: DueCard, **step: Any) -> bool:
         lease = card.lease
+        step |= {"failing": card.failing}
         return await self._progress.write(Progress(card.follow.id, card.episode, lease.token, lease.seconds, **step))
 
 
@@ -344,6 +349,7 @@ async def claimed_work(
             attempts=row["attempts"] - 1,
             is_latest=bool(row["is_latest"]),
             is_followed_again=bool(row["is_followed_again"]),
+            failing=row["failing"],
             announcements=tuple(to_tell[key]),
             lease=lease,
         )

@@ -36,6 +36,8 @@ class Progress:
     """An edit got no answer."""
     settled: float | None = None
     """The `unconfirmed_until` that this step has outlived, unless it was set anew meanwhile."""
+    failing: dict[str, Any] | None = None
+    """Since when Slack has not done what the card asks of it."""
     finished: bool = False
     """It is given back: due at once if anything is left to do, and else at rest."""
 
@@ -147,6 +149,7 @@ def _values(progress: Progress) -> dict[str, Any]:
         "lease_seconds": min(progress.lease_seconds, LONGEST_WAIT),
         "is_unconfirmed": progress.unconfirmed,
         "settled": progress.settled,
+        "now_failing": progress.failing,
         "told_seq": progress.seq,
         "told_ts": progress.sent_ts,
     }
@@ -170,6 +173,7 @@ def _progressed(now: sa.ColumnElement[float], late_seconds: float) -> sa.Update:
                 (cards.c.unconfirmed_until == sa.bindparam("settled", type_=sa.Double), sa.null()),
                 else_=cards.c.unconfirmed_until,
             ),
+            failing=sa.bindparam("now_failing", type_=sa.JSON(none_as_null=True)),
             attempts=0,
             # Who gets somewhere is not overtaken.
             due_at=now + sa.bindparam("lease_seconds", type_=sa.Double),

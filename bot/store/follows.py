@@ -1,5 +1,6 @@
 """Which channel follows which meeting, and how loudly."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,6 +48,8 @@ class Listed:
     """How often in a row it has not answered since."""
     ts: str | None
     """The newest card's, if it is posted."""
+    failing: tuple[dict[str, Any], ...] = ()
+    """Of each card that Slack does not post, edit or reply to: Failures.to_dict()."""
 
 
 class Follows:
@@ -173,6 +176,7 @@ class Follows:
         )
         async with self._db.reading() as connection:
             rows = (await connection.execute(query)).mappings().all()
+            failing = await _failing(connection, [row["id"] for row in rows])
         return [
             Listed(
                 follow=follow_from(dict(row)),
@@ -181,6 +185,7 @@ class Follows:
                 looked_at=None if row["looked_at"] is None else moment(row["looked_at"]),
                 failures=row["failures"],
                 ts=row["ts"],
+                failing=tuple(failing[row["id"]]),
             )
             for row in rows
         ]
@@ -281,6 +286,15 @@ async def _card_ts(connection: AsyncConnection, which: sa.ColumnElement[bool]) -
     query = sa.select(cards.c.ts).join(follows, follows.c.id == cards.c.follow_id).where(which, is_latest())
     ts: str | None = await connection.scalar(query)
     return ts
+
+
+async def _failing(connection: AsyncConnection, follow_ids: list[UUID]) -> dict[UUID, list[dict[str, Any]]]:
+    query = sa.select(cards.c.follow_id, cards.c.failing)
+    query = query.where(cards.c.follow_id.in_(follow_ids), cards.c.failing.is_not(None))
+    found = defaultdict(list)
+    for row in await connection.execute(query):
+        found[row.follow_id].append(row.failing)
+    return found
 
 
 async def _leased_card(

@@ -64,7 +64,11 @@ class Pauses:
             if await connection.scalar(held.with_for_update()) is None:
                 return None
             # All of its cards: whoever is at another one finds out by itself, or has lost it.
-            at_rest = sa.update(cards).where(cards.c.follow_id == card.follow.id).values(due_at=None, lease=None)
+            at_rest = (
+                sa.update(cards)
+                .where(cards.c.follow_id == card.follow.id)
+                .values(due_at=None, lease=None, failing=None)
+            )
             await connection.execute(at_rest)
             await connection.execute(_last_words(card.follow.id))
             active = sa.and_(follows.c.id == card.follow.id, follows.c.state == FollowState.ACTIVE)

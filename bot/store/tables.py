@@ -151,6 +151,8 @@ cards = sa.Table(
     # Until when Slack may do what it has not confirmed; after that the card is edited once more. NULL: nothing is
     # unconfirmed. Of a card without a ts: it may have been posted.
     sa.Column("unconfirmed_until", sa.Double),
+    # By kind of call, the code with which Slack has refused it since its last success, and since when. NULL: no call.
+    sa.Column("failing", sa.JSON(none_as_null=True)),
     # Forbids two cards of one run in one thread's place.
     sa.PrimaryKeyConstraint("follow_id", "episode"),
     _lease_ends("due_at"),

@@ -14,12 +14,15 @@ from pytest_mock import MockerFixture
 
 from bot.clock import utc
 from bot.errors import StoreUnreachable
+from bot.following.announcer import Announcer
 from bot.following.card_work import DONE, LATER, Delivered, back_off
+from bot.following.following import Following
 from bot.following.state import ChangeKind, Episode, Phase
 from bot.sandbox.clock import Clock
 from bot.sandbox.slack import BEN, EVENTS, GENERAL, RANDOM, Fault
 from bot.sandbox.slack.watching import first
 from bot.slack.cards import FOLLOW_AGAIN, FOLLOW_MENU
+from bot.slack.delivery import Delivery
 from bot.slack.follow_cards import follow_card
 from bot.slack.pacing import Pacing, Rate
 from bot.store.tables import FollowState, Volume
@@ -1133,3 +1136,85 @@ async def test_waiting_for_the_token_is_no_failure(stage: Stage, code: str) -> N
     assert await stage.work() == [DONE]
 
     assert len(stage.cards()) == 1
+
+
+def restart(stage: Stage) -> None:
+    """Have another process do what is due from now on."""
+    client, store = stage.delivery._client, stage.store
+    pacing = Pacing(stage.clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
+    stage.delivery = Delivery(client, pacing, stage.clock, stage.metrics)
+    stage.announcer = Announcer(store.announcing, store.pauses, stage.delivery, stage.clock, stage.metrics, "another")
+
+
+@pytest.mark.parametrize(("code", "hours"), [("a_word_of_tomorrow", 1), ("update_failed", 24)])
+@pytest.mark.parametrize("call", ["chat.postMessage", "chat.update"])
+async def test_a_code_that_lasts_pauses_though_the_bot_is_restarted(
+    stage: Stage, call: str, code: str, hours: int
+) -> None:
+    """Since when Slack refuses does not begin again with each process."""
+    await stage.follow()
+    if call == "chat.update":
+        await stage.work()
+        await stage.see(Phase.STARTING)
+    stage.slack.refuse(call, code, EVENTS)
+    since = stage.clock.now()
+    while stage.clock.now() < since + hours * 3600:
+        assert Delivered(refused=code) not in await stage.work()
+        restart(stage)
+        stage.clock.advance(300)
+
+    assert await stage.work() == [Delivered(refused=code)]
+
+    (listed,) = await stage.store.follows.in_channel(TEAM, EVENTS)
+    assert (listed.follow.state, listed.follow.reason) == (FollowState.PAUSED, code)
+
+
+async def test_a_success_ends_what_failed(stage: Stage) -> None:
+    """The hour begins again with the next failure, and one kind of call says nothing of the other."""
+    await stage.follow()
+    await stage.work()
+    stage.slack.refuse("chat.update", "a_word_of_tomorrow", EVENTS)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.clock.advance(1800)
+    stage.slack.accept()
+    assert await stage.work() == [DONE]
+    stage.slack.refuse("chat.update", "a_word_of_tomorrow", EVENTS)
+    await stage.see(Phase.ERRORED)
+    stage.clock.advance(1900)
+    assert await stage.work() == [LATER]
+    stage.clock.advance(1800)
+    await stage.see(Phase.LIVE, ChangeKind.BACK)
+    assert await stage.work() == [LATER]
+    assert stage.thread(stage.cards()[0])[-1].startswith("Launch keynote is live again.")
+    stage.clock.advance(1900)
+
+    assert await stage.work() == [Delivered(refused="a_word_of_tomorrow")]
+
+
+async def test_what_lasts_for_minutes_is_known_after_a_restart(stage: Stage) -> None:
+    """Whoever asks what the channel follows reads it, whichever process answers."""
+    following = Following(
+        stage.store, nothing, stage.announcer.deliver, stage.announcer.wake, stage.announcer.wake, "a"
+    )
+    await stage.follow()
+    stage.slack.refuse("chat.postMessage", "a_word_of_tomorrow", EVENTS)
+    await stage.work()
+    first = stage.clock.now()
+    assert await following.failing(await following.in_channel(TEAM, EVENTS)) is None
+    restart(stage)
+    stage.clock.advance(200)
+    await stage.work()
+
+    failing = await following.failing(await following.in_channel(TEAM, EVENTS))
+
+    assert failing is not None
+    assert (failing.code, failing.since.timestamp()) == ("a_word_of_tomorrow", first)
+    stage.slack.accept()
+    stage.clock.advance(300)
+    assert await stage.work() == [DONE]
+    assert await following.failing(await following.in_channel(TEAM, EVENTS)) is None
+
+
+async def nothing(_: object) -> Any:
+    raise NotImplementedError

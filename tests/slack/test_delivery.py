@@ -313,37 +313,3 @@ async def test_how_long_to_wait(
 
     assert later.value.seconds == seconds
     await runner.cleanup()
-
-
-async def test_a_new_code_counts_as_permanent_after_an_hour(slack: Slack, delivery: Delivery, clock: Clock) -> None:
-    """Nothing is retried for ever. Until then people can see it after some minutes."""
-    slack.refuse("chat.postMessage", "a_word_of_tomorrow", EVENTS)
-    with pytest.raises(Later):
-        await delivery.post(EVENTS, HELLO, ID)
-    assert delivery.failing(EVENTS) is None
-    clock.advance(200)
-
-    with pytest.raises(Later):
-        await delivery.post(EVENTS, HELLO, ID)
-    failing = delivery.failing(EVENTS)
-    assert failing is not None
-    assert failing.code == "a_word_of_tomorrow"
-    clock.advance(3_600)
-
-    with pytest.raises(Refused, match="a_word_of_tomorrow"):
-        await delivery.post(EVENTS, HELLO, ID)
-
-
-async def test_a_success_ends_what_failed(slack: Slack, delivery: Delivery, clock: Clock) -> None:
-    """The hour begins again with the next failure."""
-    slack.refuse_next("chat.postMessage", "a_word_of_tomorrow")
-    with pytest.raises(Later):
-        await delivery.post(EVENTS, HELLO, ID)
-    clock.advance(3_600)
-    await delivery.post(EVENTS, HELLO, ID)
-    slack.refuse_next("chat.postMessage", "a_word_of_tomorrow")
-
-    with pytest.raises(Later):
-        await delivery.post(EVENTS, HELLO, OTHER_ID)
-
-    assert delivery.failing(EVENTS) is None

@@ -1,14 +1,16 @@
 """Due cards are worked at by one replica each, and nothing in their threads is lost or repeated."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
 from bot.errors import StoreUnreachable
+from bot.store.address import parse
 from bot.store.announcing import DueCard
 from bot.store.cards import PATIENT_ATTEMPTS
-from bot.store.database import Database, is_sqlite, moment
+from bot.store.database import Database, connect, is_sqlite, moment
 from bot.store.store import Store
 from bot.store.tables import Volume, announcements, cards
 from tests.store.acting import CHANNEL, LEASE, MEETING, TEAM, Change, Channel, Clock, Episode, follow, look, see
@@ -459,3 +461,55 @@ async def test_looking_does_not_disturb_the_announcer(store: Store) -> None:
     await look(store)
 
     assert (await claim(store)).ts is None
+
+
+async def test_since_when_slack_refuses_survives_a_restart(store: Store, url: str, clock: Clock) -> None:
+    """Another process reads what the last one wrote, until a step of the work clears it."""
+    failing = {"post": {"code": "update_failed", "first_at": 1.0, "code_first_at": 2.0}}
+    await follow(store)
+    assert await store.announcing.postpone(replace(await claim(store), failing=failing), 60)
+    another = Store(Database(connect(parse(url)), clock), check_spacing=0)
+    clock.advance(60)
+
+    card = await claim(another, "b")
+    (listed,) = await another.follows.in_channel(TEAM, CHANNEL)
+
+    assert card.failing == failing
+    assert listed.failing == (failing,)
+    assert await another.announcing.posted(replace(card, failing=None), "1800000000.000001", 1, last=True)
+    (listed,) = await another.follows.in_channel(TEAM, CHANNEL)
+    assert listed.failing == ()
+    await another.close()
+
+
+@pytest.mark.parametrize("step", ["posted", "shown", "sent"])
+async def test_each_step_keeps_what_still_fails(store: Store, step: str) -> None:
+    """An edit that Slack refuses is not forgotten since a reply works."""
+    failing = {"edit": {"code": "update_failed", "first_at": 1.0, "code_first_at": 1.0}}
+    await follow(store)
+    await store.announcing.posted(await claim(store), "1800000000.000001", 1, last=True)
+    await see(store, Episode(phase="live"), Change())
+    card = replace(await claim(store), failing=failing)
+
+    match step:
+        case "posted":
+            assert await store.announcing.posted(card, "1800000000.000001", 1)
+        case "shown":
+            assert await store.announcing.shown(card, 1)
+        case "sent":
+            assert await store.announcing.sent(card, 1, "1800000000.000002")
+
+    (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
+    assert listed.failing == (failing,)
+
+
+async def test_a_pause_begins_anew_with_what_fails(store: Store) -> None:
+    """Whoever invites the bot back gives Slack all the time again."""
+    await follow(store)
+    card = replace(await claim(store), failing={"post": {"code": "x", "first_at": 1.0, "code_first_at": 1.0}})
+    await store.announcing.postpone(card, 0)
+
+    assert await store.pauses.pause(await claim(store), "x") is not None
+
+    (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
+    assert listed.failing == ()

@@ -11,6 +11,6 @@ async def followed(services: Services, request: Request) -> None:
     listed = await services.following.in_channel(request.team_id, request.channel_id)
     if not listed and request.is_direct:
         raise NotInDirectMessages
-    access_problem, failing = services.access_problem(), services.failing(request.channel_id)
+    access_problem, failing = services.access_problem(), await services.following.failing(listed)
     for message in follow_words.listing(listed, services.permalink, services.wording(), access_problem, failing):
         await services.replies.answer(request, message)

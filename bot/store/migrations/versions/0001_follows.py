@@ -111,6 +111,7 @@ def _cards() -> None:
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("has_news", sa.Boolean, nullable=False),
         sa.Column("unconfirmed_until", sa.Double),
+        sa.Column("failing", sa.JSON),
         sa.PrimaryKeyConstraint("follow_id", "episode", name="pk_cards"),
         sa.CheckConstraint("lease IS NULL OR due_at IS NOT NULL", name=op.f("ck_cards_lease_ends")),
         sa.ForeignKeyConstraint(["follow_id"], ["follows.id"], name="fk_cards_follows", ondelete="CASCADE"),
