@@ -30,6 +30,25 @@ from bot.slack.replies import STILL_CHECKING
 hypothesis.settings.register_profile("bot", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("bot")
 
+UNMEASURED = (
+    "bench",
+    "chaos",
+    "hostile",
+    "sandbox/page/browser",
+    "store/test_interleavings.py",
+    "scenarios/test_killed.py",
+)
+"""What runs long or in processes of its own. What it covers is covered by quicker tests, and it runs at full speed."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the slowest tests out of the measured coverage."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).as_posix().startswith(UNMEASURED):
+            item.add_marker("no_cover")
+
+
 PATIENCE = 15.0
 """Real seconds for what comes at once on a machine that has time."""
 
