@@ -3,14 +3,14 @@
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -24,8 +24,9 @@ from hypothesis.stateful import (
 from bot.store.address import parse
 from bot.store.announcing import DueCard
 from bot.store.database import Database, connect
+from bot.store.outdated import LATE_SECONDS
 from bot.store.store import Store
-from bot.store.tables import FollowState, Volume, cards, follows, meetings
+from bot.store.tables import FollowState, Volume, announcements, cards, follows, meetings
 from bot.store.tracking import DueMeeting
 from tests.store.acting import LEASE, MEETING, TEAM, Change, Clock, Episode, follow
 
@@ -33,6 +34,8 @@ T = TypeVar("T")
 Thread = tuple[UUID, int]
 EXAMPLES = int(os.environ.get("INTERLEAVINGS", "25"))
 """Enough for most mistakes that were tried; ask for 300 after a change of what is stored."""
+PHASES = set(Phase) if "SHRINK" in os.environ else set(Phase) - {Phase.shrink, Phase.explain}
+"""To shrink a failing example takes minutes, which is for who looks into it."""
 CHANNELS = st.sampled_from(["C1", "C2"])
 
 
@@ -48,6 +51,17 @@ class Seen:
 
 ENDS = st.sampled_from(["killed", "finish", "postpone", "lost", "pause", "slow"])
 SEEN = st.builds(Seen, changes=st.integers(0, 2), visible=st.booleans(), following=st.booleans())
+
+
+@dataclass(frozen=True)
+class Live(Episode):
+    """An episode on air, all of whose changes are recorded; `version` tells one card of it from another."""
+
+    phase: str = "live"
+    version: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "told": "live", "version": self.version}
 
 
 @dataclass
@@ -85,11 +99,17 @@ class Interleavings(RuleBasedStateMachine):
         self.expected: dict[Thread, list[int]] = defaultdict(list)
         self.told: dict[Thread, list[int]] = defaultdict(list)
         self.known: set[tuple[Thread, int]] = set()
-        # Until when nobody else may work at a card.
+        # Until when nobody else may work at a card; news does not wait where only an edit has to.
         self.leased: dict[Thread, float] = {}
+        self.wait_for_edit: set[Thread] = set()
+        # What may be dropped because the follow was paused meanwhile, and when each change was recorded.
+        self.before_resume: set[tuple[Thread, int]] = set()
+        self.recorded_at: dict[tuple[Thread, int], float] = {}
+        self.dropped: set[tuple[Thread, int]] = set()
         self.to_show: dict[Thread, dict[str, Any]] = {}
         self.shown: dict[Thread, dict[str, Any]] = {}
         self.state = {"C1": "none", "C2": "none"}
+        self.quiet: set[str] = set()
         self.follows: dict[str, UUID] = {}
         # What the last edit of each card of an ended follow said of that.
         self.over: dict[UUID, dict[Thread, FollowState]] = {}
@@ -114,11 +134,12 @@ class Interleavings(RuleBasedStateMachine):
         )
         assert followed.new == (self.state[channel] == "none")
         if followed.new:
-            self.state[channel] = "quiet" if quiet else "active"
+            self.state[channel] = "active"
+            self.quiet = self.quiet | {channel} if quiet else self.quiet - {channel}
             self.follows[channel] = followed.follow.id
             self.to_show[followed.follow.id, self.episode.number] = self.episode.to_dict()
         elif self.state[channel] == "paused":
-            self.state[channel] = "quiet" if followed.follow.volume is Volume.QUIET else "active"
+            self.note_resumed(channel, followed.follow.id)
 
     @rule(channel=CHANNELS)
     def unfollow(self, channel: str) -> None:
@@ -131,6 +152,8 @@ class Interleavings(RuleBasedStateMachine):
         ended = self.follows.pop(channel)
         self.ended_at[ended] = self.clock.time
         self.over[ended] = {thread: state for thread, state in self.states.items() if thread[0] == ended}
+        self.wait_for_edit = {thread for thread in self.wait_for_edit if thread[0] != ended}
+        self.dropped = {each for each in self.dropped if each[0][0] != ended}
         for record in (self.expected, self.told, self.shown, self.to_show, self.leased, self.states):
             for thread in [thread for thread in record if thread[0] == ended]:
                 del record[thread]
@@ -166,7 +189,7 @@ class Interleavings(RuleBasedStateMachine):
         before, changes, number = self.episode, seen.changes, self.episode.number + seen.following
         made = [Change(self.seq + n, "live", episode=before.number) for n in range(1, changes + 1)]
         opening = [Change(1, "live", episode=number)] if seen.following else []
-        after = Episode(number, f"{self.clock.time} {changes} {seen.visible}")
+        after = Live(number, version=f"{self.clock.time} {changes} {seen.visible}")
         ended = Episode(before.number, "ended") if seen.following else None
         newest = meeting is self.trackers[-1]
         self.trackers.remove(meeting)
@@ -182,9 +205,16 @@ class Interleavings(RuleBasedStateMachine):
                 self.to_show[follow_id, number] = after.to_dict()
             if ended is not None:
                 self.to_show[follow_id, before.number] = ended.to_dict()
-        for follow_id in (self.follows[channel] for channel, state in self.state.items() if state == "active"):
+        # What happens during a pause is announced after it, as far as it is still true then.
+        for follow_id in (self.follows[channel] for channel in self.follows if channel not in self.quiet):
             self.expected[follow_id, before.number] += [change.seq for change in made]
             self.expected[follow_id, number] += [change.seq for change in opening]
+        for follow_id in self.follows.values():
+            for change in [*made, *opening]:
+                thread = (follow_id, change.episode)
+                self.recorded_at[thread, change.seq] = self.clock.time
+                if thread in self.wait_for_edit and change.seq in self.expected[thread]:
+                    self.leased.pop(thread, None)
 
     @rule()
     def work(self) -> None:
@@ -202,7 +232,9 @@ class Interleavings(RuleBasedStateMachine):
         self.holders = []
 
     def claim(self, limit: int) -> None:
-        for card in self.do(self.store.announcing.claim("announcer", limit, LEASE)):
+        claimed = self.do(self.store.announcing.claim("announcer", limit, LEASE))
+        self.note_dropped()
+        for card in claimed:
             thread = (card.follow.id, card.episode)
             assert not [each for each in card.announcements if (thread, each.seq) in self.known], "told already"
             if card.follow.id in self.over:
@@ -213,6 +245,7 @@ class Interleavings(RuleBasedStateMachine):
                 assert self.state[card.follow.channel_id] != "paused"
             assert self.leased.get(thread, 0) <= self.clock.time, "somebody else works at it"
             self.leased[thread] = self.clock.time + LEASE
+            self.wait_for_edit.discard(thread)
             self.holders.append(Holder(card, card.ts, [each.seq for each in card.announcements]))
 
     @rule(limit=st.integers(1, 2), steps=st.integers(0, 3), seen=st.none() | SEEN, end=ENDS)
@@ -254,6 +287,8 @@ class Interleavings(RuleBasedStateMachine):
             case "postpone":
                 if self.do(self.store.announcing.postpone(holder.card, 10)):
                     self.leased[holder.thread] = self.clock.time + 10
+                    if self.do(self.has_nothing_but_edits(holder.thread)):
+                        self.wait_for_edit.add(holder.thread)
             case "lost":
                 if self.do(self.store.announcing.lost(holder.card)):
                     self.states.pop(holder.thread, None)
@@ -315,7 +350,52 @@ class Interleavings(RuleBasedStateMachine):
     @rule(channel=CHANNELS)
     def resume(self, channel: str) -> None:
         for resumed in self.do(self.store.pauses.resume(TEAM, channel)):
-            self.state[channel] = "quiet" if resumed.volume is Volume.QUIET else "active"
+            self.note_resumed(channel, resumed.id)
+        # Who works at a card there has lost its lease, and may still be editing it.
+        for thread in [thread for thread in self.leased if thread[0] == self.follows.get(channel)]:
+            if self.do(self.has_nothing_but_edits(thread)):
+                self.wait_for_edit.add(thread)
+
+    def note_resumed(self, channel: str, follow_id: UUID) -> None:
+        """Expect nothing of an earlier episode of which the channel had seen nothing when its follow was paused."""
+        self.state[channel] = "active"
+        self.before_resume |= {each for each in self.recorded_at if each[0][0] == follow_id}
+        there = self.do(self.threads())
+        for thread in [thread for thread in self.expected if thread[0] == follow_id and thread not in there]:
+            assert thread[1] < self.episode.number, "removed the current episode"
+            assert thread not in self.states, "removed a card that the channel has seen"
+            self.expected[thread] = list(self.told[thread])
+        self.note_dropped()
+
+    def note_dropped(self) -> None:
+        """Expect no longer what the store has dropped as outdated, and check that it had a reason.
+
+        Of a follow that was paused, or of what has waited for ten minutes, one "is live" is enough for an episode on
+        air, and none for one that is over.
+        """
+        threads: dict[Thread, list[tuple[int, bool, bool]]] = defaultdict(list)
+        for row in self.do(self.announced()):
+            threads[row.follow_id, row.episode].append((row.seq, row.sent_at is not None, row.sent_ts is not None))
+        for thread, lines in threads.items():
+            for seq in [seq for seq, is_done, is_sent in lines if is_done and not is_sent]:
+                if (thread, seq) in self.dropped:
+                    continue
+                waited = self.clock.time - min(self.recorded_at[thread, each] for each, _, _ in lines)
+                assert (thread, seq) in self.before_resume or waited > LATE_SECONDS, "dropped without a reason"
+                is_over = thread[1] < self.episode.number
+                assert is_over or any(is_sent or not is_done for _, is_done, is_sent in lines), "all is dropped"
+                self.dropped.add((thread, seq))
+                if seq not in self.told[thread]:
+                    self.expected[thread].remove(seq)
+
+    async def announced(self) -> Sequence[Any]:
+        async with self.database.reading() as connection:
+            return (await connection.execute(sa.select(announcements))).all()
+
+    async def has_nothing_but_edits(self, thread: Thread) -> bool:
+        this = sa.and_(cards.c.follow_id == thread[0], cards.c.episode == thread[1])
+        async with self.database.reading() as connection:
+            return not await connection.scalar(sa.select(cards.c.has_news).where(this))
 
     @rule(seconds=st.sampled_from([1.0, 10.0, LEASE]))
     def time_passes(self, seconds: float) -> None:
@@ -352,6 +432,8 @@ class Interleavings(RuleBasedStateMachine):
         self.holders.clear()
         self.clock.advance(LEASE)
         while self.do(self.store.announcing.due_in()) is not None:
+            # What has waited for long is announced only after a new check.
+            self.look(Seen(changes=0, visible=False, following=False))
             self.work()
             self.clock.advance(LEASE)
         self.only_what_should_be_told()
@@ -373,7 +455,7 @@ class Interleavings(RuleBasedStateMachine):
 def machine(sqlite_url: str) -> Iterator[type[Interleavings]]:
     loop, clock = asyncio.new_event_loop(), Clock()
     database = Database(connect(parse(sqlite_url)), clock)
-    parts = {"loop": loop, "clock": clock, "store": Store(database), "database": database}
+    parts = {"loop": loop, "clock": clock, "store": Store(database, check_spacing=0), "database": database}
     yield type("Machine", (Interleavings,), parts)
     loop.run_until_complete(database.close())
     loop.close()
@@ -386,5 +468,6 @@ def test_any_interleaving(machine: type[Interleavings]) -> None:
         stateful_step_count=40,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
+        phases=PHASES,
     )
     run_state_machine_as_test(machine, settings=thorough)
