@@ -43,6 +43,8 @@ class BotError(Exception):
 
     code = "error"
     user_message = "Something went wrong."
+    can_pass = False
+    """Whether trying again, once the person has done what the message says, may help."""
 
     def __init__(self, *, detail: str = "") -> None:
         super().__init__(detail or self.code)
@@ -87,6 +89,7 @@ class CouldNotAsk(RealtimeKitError):
     """Cloudflare's answer, or the lack of one, says nothing about the meeting."""
 
     code = "cloudflare_unavailable"
+    can_pass = True
     user_message = "Cloudflare didn't answer, so I can't tell if this meeting is live. Try again in a minute."
 
 
@@ -162,6 +165,7 @@ class CannotPost(SlackError):
     """The bot is not in the channel."""
 
     code = "not_in_channel"
+    can_pass = True
     user_message = "I'm not in this channel yet. Type `/invite @{bot}`, then try again."
 
 
@@ -183,6 +187,7 @@ class SlackBusy(SlackError):
     """Slack limits the rate of posts."""
 
     code = "slack_rate_limited"
+    can_pass = True
     user_message = "Slack is rate-limiting this bot, so nothing was posted. Try again in a minute."
 
 
@@ -197,6 +202,7 @@ class SlackUnreachable(SlackError):
     """No connection to Slack could be opened."""
 
     code = "slack_unreachable"
+    can_pass = True
     user_message = "I can't reach Slack to post here, so nothing was posted. Try again in a minute."
 
 
@@ -221,6 +227,7 @@ class StoreUnreachable(BotError):
     """The database did not do what it was asked."""
 
     code = "database_unavailable"
+    can_pass = True
     user_message = (
         "I can't reach my database right now, so I can't show or change what this channel follows. Try again in a "
         "minute."

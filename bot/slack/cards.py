@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from bot.errors import BotError, CouldNotAsk
+from bot.errors import BotError
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Status
 from bot.slack.blocks import actions, bold, button, context, section
@@ -71,7 +71,7 @@ def problem(
     sentence = wording.fill(error.template)
     blocks = [section(f":warning: {sentence.replace(_STATUS_PAGE, link(f'https://www.{_STATUS_PAGE}', _STATUS_PAGE))}")]
     if meeting_id is not None:
-        if isinstance(error, CouldNotAsk):
+        if error.can_pass:
             action, state = again or (REFRESH, CardState(m=str(meeting_id)))
             blocks.append(actions(button("Try again", action, state)))
         blocks.append(context([meeting(meeting_id)]))

@@ -11,7 +11,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 
 from bot.errors import BotError, NotUnderstood, RealtimeKitError
 from bot.slack import cards
-from bot.slack.commands import FollowMeeting, read_command
+from bot.slack.commands import FollowMeeting, LookUp, read_command
 from bot.slack.events import Event, read_event
 from bot.slack.messages import CardState, Choice, Message
 from bot.slack.requests import COMMAND, Request, read_request
@@ -61,18 +61,24 @@ async def _serve(services: Services, request: Request, handler: Handler) -> None
             # What is about the meeting takes its card's place; the card's buttons are needed after all the rest.
             about_meeting = isinstance(error, RealtimeKitError)
             wording = services.wording()
-            meeting_id = request.meeting_id if about_meeting else None
-            message = cards.problem(error, meeting_id, wording, _again(request, wording.command))
+            again = _again(request, wording.command)
+            meeting_id = request.meeting_id if about_meeting or (again and error.can_pass) else None
+            message = cards.problem(error, meeting_id, wording, again)
             await services.replies.answer(request, message, replace=request.on_private_card and about_meeting)
         except Exception:  # noqa: BLE001 - whatever it is, the person is told, and the log gets all of it
             await services.replies.answer(request, _broken())
 
 
 def _again(request: Request, command_name: str) -> cards.Again | None:
-    """Return what *Try again* does after a failed follow: it follows, at the same level."""
+    """Return what *Try again* does after a failed lookup or follow: the same, and a follow at the same level."""
     if request.action in (cards.FOLLOW_HERE, cards.FOLLOW_AGAIN) and request.card is not None:
-        return cards.FOLLOW_HERE, request.card
+        return request.action, request.card
+    if request.action == cards.REFRESH and request.card is not None:
+        # Its answer is private, whoever has posted the card.
+        return cards.REFRESH, CardState(m=request.card.meeting_id)
     command = read_command(request.text, command_name) if request.action == COMMAND else None
+    if isinstance(command, LookUp):
+        return cards.REFRESH, CardState(m=str(command.meeting_id))
     if not isinstance(command, FollowMeeting):
         return None
     level = Choice(command.volume.value) if command.volume else None

@@ -32,6 +32,8 @@ async def follow_here(services: Services, request: Request) -> None:
         return
     # A channel that follows the meeting by now keeps its level, and the old card stops offering this.
     name = await follow(services, request, request.meeting_id, default=volume or Volume.NORMAL)
+    if request.on_private_card:
+        return  # *Try again*, in an answer that only one person has
     try:
         message = follow_cards.followed_again(request.meeting_id, name)
         await services.replies.edit(request.channel_id, request.message_ts, message)

@@ -1,8 +1,17 @@
 """What is offered after a failure, while people wait, and where it cannot work."""
 
 import pytest
+from pytest_mock import MockerFixture
 
-from bot.errors import NotInDirectMessages
+from bot.errors import (
+    BotError,
+    CannotPost,
+    NotInDirectMessages,
+    ServerError,
+    SlackBusy,
+    SlackUnreachable,
+    StoreUnreachable,
+)
 from bot.realtimekit.recent import FAILURE_SECONDS
 from bot.sandbox.realtimekit import Fault, seeds
 from bot.sandbox.slack import ANN, BEN, EVENTS, GENERAL, Message
@@ -90,6 +99,69 @@ async def test_a_quick_lookup_is_not_noted(connected: World) -> None:
     await connected.idle()
 
     assert notes(connected) == [answer]
+
+
+async def test_an_old_follow_again_changes_no_level(connected: World) -> None:
+    """A channel that follows the meeting again, by command, keeps its level, and the old card loses its button."""
+    _, card = await follow(connected, how="loud")
+    await connected.ask(f"unfollow {seeds.LIVE}")
+    over = await changed(connected, card, lambda message: "no longer followed" in message.text)
+    await connected.ask(f"follow {seeds.LIVE} quiet")
+
+    answer = await connected.answer(await connected.slack.click(over, cards.FOLLOW_AGAIN, user=BEN))
+    now = await changed(connected, card, lambda message: "again" in message.text)
+
+    assert answer.text.startswith("This channel already follows *Launch keynote*.")
+    assert "Set to" not in answer.text
+    assert buttons(now) == []
+    assert "; card only;" in await following(connected)
+
+
+@pytest.mark.parametrize("error", [StoreUnreachable(), SlackBusy(), SlackUnreachable(), CannotPost(), ServerError(502)])
+async def test_try_again_follows_after_any_failure_that_passes(
+    connected: World, mocker: MockerFixture, error: BotError
+) -> None:
+    failing = mocker.patch("bot.following.following.Following.follow", side_effect=error)
+    failed = await connected.ask(f"follow {seeds.LIVE} loud")
+    mocker.stop(failing)
+    [again] = [block["elements"][0] for block in failed.blocks if block["type"] == "actions"]
+
+    await connected.slack.click(failed, again["action_id"], value=again["value"])
+    await connected.next_message(is_public)
+
+    assert again["text"]["text"] == "Try again"
+    assert "; thread and channel;" in await following(connected)
+
+
+async def test_try_again_after_a_failed_follow_again_changes_no_level(connected: World, mocker: MockerFixture) -> None:
+    _, card = await follow(connected, how="loud")
+    await connected.ask(f"unfollow {seeds.LIVE}")
+    over = await changed(connected, card, lambda message: "no longer followed" in message.text)
+    await connected.ask(f"follow {seeds.LIVE} quiet")
+    failing = mocker.patch("bot.following.following.Following.follow", side_effect=StoreUnreachable())
+    failed = await connected.answer(await connected.slack.click(over, cards.FOLLOW_AGAIN, user=ANN))
+    mocker.stop(failing)
+    [again] = [block["elements"][0] for block in failed.blocks if block["type"] == "actions"]
+
+    await connected.slack.click(failed, again["action_id"], user=ANN, value=again["value"])
+    answer = await changed(connected, failed, lambda message: "already" in message.text)
+
+    assert answer.text.startswith("This channel already follows *Launch keynote*.")
+    assert "; card only;" in await following(connected)
+
+
+async def test_try_again_looks_up_after_slack_failed(connected: World, mocker: MockerFixture) -> None:
+    """A public card that Slack doesn't change now can be read in private."""
+    await connected.slack.click(await connected.ask(seeds.LIVE), cards.POST_HERE)
+    card = await connected.next_message(is_public)
+    mocker.patch("bot.slack.replies.Replies.edit", side_effect=SlackBusy())
+
+    failed = await connected.answer(await connected.slack.click(card, cards.REFRESH))
+    [again] = [block["elements"][0] for block in failed.blocks if block["type"] == "actions"]
+    await connected.slack.click(failed, again["action_id"], value=again["value"])
+    shown = await changed(connected, failed, lambda message: "is live" in message.text)
+
+    assert buttons(shown) == ["Watch", "Refresh", "Post here", "Follow here"]
 
 
 @pytest.mark.parametrize(
