@@ -374,7 +374,7 @@ class Interleavings(RuleBasedStateMachine):
         air, and none for one that is over.
         """
         threads: dict[Thread, list[tuple[int, bool, bool]]] = defaultdict(list)
-        for row in self.do(self.announced()):
+        for row in (row for row in self.do(self.announced()) if row.follow_id not in self.over):
             threads[row.follow_id, row.episode].append((row.seq, row.sent_at is not None, row.sent_ts is not None))
         for thread, lines in threads.items():
             for seq in [seq for seq, is_done, is_sent in lines if is_done and not is_sent]:
