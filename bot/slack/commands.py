@@ -1,11 +1,19 @@
 """What a person means by what they typed after the command. Values in, values out."""
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from uuid import UUID
 
-from bot.slack.meeting_ids import OneMeeting, SeveralMeetings, read_meeting_id, readable, split, what_is_wrong
+from bot.slack.meeting_ids import (
+    LONGEST_TEXT,
+    OneMeeting,
+    SeveralMeetings,
+    read_meeting_id,
+    readable,
+    split,
+    what_is_wrong,
+)
 from bot.store.tables import Volume
 from bot.wording import DEFAULT_COMMAND
 
@@ -57,6 +65,8 @@ class Mistake:
     """
 
     sentence: str
+    is_for_channels: bool = field(default=False, compare=False)
+    """Whether it is about following, which works in channels only."""
 
 
 Command = LookUp | FollowMeeting | UnfollowMeeting | ListFollows | Help | WhichOne | Mistake
@@ -71,6 +81,9 @@ NO_SUCH_VOLUME = (
 )
 NOTHING_MORE = "I didn't understand that, so nothing changed. After `/livestream unfollow` type only the meeting ID."
 NO_ID = "I couldn't find a meeting ID in that. IDs look like `50c8940e-1b97-…`. `/livestream help` shows all commands."
+TOO_LONG = "That's too long for me to read. Send the command and the meeting ID alone."
+_NOT_FOLLOWED = "I changed nothing. To stop following this meeting, type `/livestream unfollow {meeting_id}`."
+_NOT_UNFOLLOWED = "I changed nothing. `/livestream following` lists the meetings that this channel follows."
 _BAD_ID = "That looks like a meeting ID, but {wrong}. Copy it again."
 _DID_YOU_MEAN = "I didn't understand that, so nothing changed. Did you mean `/livestream {nearest}`?"
 _NOT_UNDERSTOOD = (
@@ -81,6 +94,7 @@ _FOLLOW, _UNFOLLOW, _FOLLOWING, _HELP = "follow", "unfollow", "following", "help
 _VERBS = (_FOLLOW, _UNFOLLOW, _FOLLOWING, _HELP)
 _NOISE = ("is", "meeting", "id")
 """What may stand before an ID, since nobody means an act by it; the bot itself writes "Meeting" there."""
+_NEGATIONS = ("not", "never", "dont", "don't", "don’t")
 _OTHER_WORDS = {
     **dict.fromkeys(("start", "subscribe", "add", "track", "begin", "join"), _FOLLOW),
     **dict.fromkeys(
@@ -104,11 +118,13 @@ def read_command(text: str, name: str = DEFAULT_COMMAND) -> Command:
     """
     command = _read(text, name)
     if isinstance(command, Mistake):
-        return Mistake(command.sentence.replace(f"`{DEFAULT_COMMAND} ", f"`{name} "))
+        return replace(command, sentence=command.sentence.replace(f"`{DEFAULT_COMMAND} ", f"`{name} "))
     return command
 
 
 def _read(text: str, name: str) -> Command:
+    if len(text) > LONGEST_TEXT:
+        return Mistake(TOO_LONG)
     plain = readable(text)
     parts = split(plain)
     named = [*takewhile(lambda part: part in (name.strip("/"), DEFAULT_COMMAND.strip("/")), parts)]
@@ -125,7 +141,7 @@ def _read(text: str, name: str) -> Command:
         case ("follow", OneMeeting(meeting_id)):
             return _follow(meeting_id, set(words))
         case ("unfollow", OneMeeting(meeting_id)):
-            return Mistake(NOTHING_MORE) if words else UnfollowMeeting(meeting_id)
+            return _about_following(NOTHING_MORE) if words else UnfollowMeeting(meeting_id)
         case (_, OneMeeting(meeting_id)) if (verb in _NOISE or verb == meeting_id) and not _nearest(words):
             return LookUp(meeting_id)
         case (_, OneMeeting(meeting_id)):
@@ -136,18 +152,29 @@ def _read(text: str, name: str) -> Command:
 
 def _follow(meeting_id: UUID, words: set[str]) -> Command:
     if len(words) > 1 or not words <= set(Volume):
-        return Mistake(NO_SUCH_VOLUME)
+        return _about_following(NO_SUCH_VOLUME)
     return FollowMeeting(meeting_id, Volume(words.pop()) if words else None)
 
 
+def _about_following(sentence: str) -> Mistake:
+    return Mistake(sentence, is_for_channels=True)
+
+
 def _not_understood(meeting_id: UUID, words: list[str]) -> Command:
+    if negations := [word for word in words if word in _NEGATIONS]:
+        # What they don't want is not suggested.
+        unwanted = _nearest(words[words.index(negations[0]) + 1 :])
+        if unwanted == _UNFOLLOW:
+            return _about_following(_NOT_UNFOLLOWED)
+        if unwanted is not None and unwanted != _HELP:
+            return _about_following(_NOT_FOLLOWED.format(meeting_id=meeting_id))
     nearest = _nearest(words)
     if nearest is None or nearest == _HELP:
         return Mistake(_NOT_UNDERSTOOD.format(meeting_id=meeting_id))
     verb, *volume = ("follow" if nearest == _FOLLOWING else nearest).split()
     if verb == _FOLLOW and not volume:
         volume = [word for word in words if word in set(Volume)][:1]
-    return Mistake(_DID_YOU_MEAN.format(nearest=" ".join([verb, str(meeting_id), *volume])))
+    return _about_following(_DID_YOU_MEAN.format(nearest=" ".join([verb, str(meeting_id), *volume])))
 
 
 def _without_meeting(verb: str, words: list[str], text: str) -> Command:
@@ -156,9 +183,9 @@ def _without_meeting(verb: str, words: list[str], text: str) -> Command:
         return Mistake(_BAD_ID.format(wrong=wrong))
     match verb:
         case "follow":
-            return Mistake(FOLLOW_WHAT)
+            return _about_following(FOLLOW_WHAT)
         case "unfollow":
-            return Mistake(UNFOLLOW_WHAT)
+            return _about_following(UNFOLLOW_WHAT)
         case "following":
             return ListFollows()
     nearest = _nearest([verb])
@@ -166,7 +193,8 @@ def _without_meeting(verb: str, words: list[str], text: str) -> Command:
         return Mistake(NO_ID)
     verb, *volume = nearest.split()
     needs_meeting = ["&lt;meeting-id&gt;"] if verb in (_FOLLOW, _UNFOLLOW) else []
-    return Mistake(_DID_YOU_MEAN.format(nearest=" ".join([verb, *needs_meeting, *volume])))
+    sentence = _DID_YOU_MEAN.format(nearest=" ".join([verb, *needs_meeting, *volume]))
+    return Mistake(sentence, is_for_channels=verb != _HELP)
 
 
 def _nearest(words: list[str]) -> str | None:

@@ -40,6 +40,16 @@ HELP_TEXT = (
     "{command} unfollow &lt;meeting-id&gt; stops that. {command} following lists what this channel follows. "
     "Where is the ID? RealtimeKit dashboard → Meetings."
 )
+_HELP_IN_DIRECT = (
+    HELP[0],
+    "*Follow a meeting*\nType `{command} follow &lt;meeting-id&gt;` in a channel, not here.",
+    HELP[2],
+)
+_HELP_TEXT_IN_DIRECT = (
+    "{command} &lt;meeting-id&gt; checks if a meeting is live, and where to watch. "
+    "To follow a meeting, type {command} follow &lt;meeting-id&gt; in a channel, not here. "
+    "Where is the ID? RealtimeKit dashboard → Meetings."
+)
 REFRESHING = "Checking again. The card updates if something changed."
 _NOTHING_FOLLOWED = "This channel isn't following any meetings. Start with `{command} follow &lt;meeting-id&gt;`."
 NOTHING_FOLLOWED = DEFAULT.fill(_NOTHING_FOLLOWED)
@@ -71,9 +81,10 @@ _REMEDIES = {
 _NO_REMEDY = "Whoever runs this bot can see why with `livestream-bot doctor`. Then repeat the follow command."
 
 
-def usage(wording: Wording = DEFAULT) -> Message:
-    """Say how to use the command, in all its forms."""
-    return Message(wording.fill(HELP_TEXT), tuple(section(wording.fill(paragraph)) for paragraph in HELP))
+def usage(wording: Wording = DEFAULT, *, is_direct: bool = False) -> Message:
+    """Say how to use the command, in all the forms that work here: in a direct message (`is_direct`), only lookups."""
+    text, paragraphs = (_HELP_TEXT_IN_DIRECT, _HELP_IN_DIRECT) if is_direct else (HELP_TEXT, HELP)
+    return Message(wording.fill(text), tuple(section(wording.fill(paragraph)) for paragraph in paragraphs))
 
 
 def begun(

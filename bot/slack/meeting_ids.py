@@ -11,12 +11,14 @@ _SHORTEST, _LONGEST = 20, 44
 """How many digits and letters something has that was meant as an ID."""
 
 # Part of a longer word it is something else, but a link inside a link has %2F before it. Where it stands alone, its
-# hyphens may be missing or misplaced; in an address the same digits are rather a video's.
+# hyphens may be missing or misplaced, or spaces or underscores; in an address the same digits are rather a video's.
 _ID = re.compile(
     r"(?:(?<![0-9a-z])|(?<=%[0-9a-f]{2}))"
     r"[0-9a-f]{8}\s{0,2}-\s{0,2}[0-9a-f]{4}\s{0,2}-\s{0,2}[0-9a-f]{4}\s{0,2}-\s{0,2}[0-9a-f]{4}\s{0,2}-\s{0,2}"
     r"[0-9a-f]{12}(?![0-9a-z])"
-    r"|(?<![0-9a-z/.%=&?#-])(?:[0-9a-f]-{0,2}){31}[0-9a-f](?![0-9a-z/.-][0-9a-z]|[0-9a-z])",
+    r"|(?<![0-9a-z/.%=&?#-])(?:[0-9a-f]-{0,2}){31}[0-9a-f](?![0-9a-z/.-][0-9a-z]|[0-9a-z])"
+    r"|(?<![0-9a-z/.%=&?#-])(?<![0-9a-z]_)[0-9a-f]{8}(?:[\s_]{1,2}[0-9a-f]{4}){3}[\s_]{1,2}[0-9a-f]{12}"
+    r"(?![0-9a-z_/.-][0-9a-z]|[0-9a-z])",
     re.IGNORECASE,
 )
 _PASTED_LINK = re.compile(r"<(?:https?|mailto|tel):[^<>]*>", re.IGNORECASE)
@@ -49,7 +51,8 @@ class NoMeeting:
 def read_meeting_id(text: str) -> OneMeeting | SeveralMeetings | NoMeeting:
     """Read an ID in any case, in marks, in a link or in a sentence; the same ID twice counts once.
 
-    What typing and pasting do to an ID is repaired: other dashes, hyphens that are missing, invisible characters. Texts
+    What typing and pasting do to an ID is repaired: other dashes, spaces or underscores, hyphens that are missing,
+    invisible characters. Texts
     longer than 3,000 characters are not read.
     """
     found = _ids(readable(text))

@@ -1,5 +1,6 @@
 """What a person did in Slack, read from the payload that Slack sends of it."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from bot.slack.meeting_ids import OneMeeting, read_meeting_id
 from bot.slack.messages import CardState
 
 COMMAND = "command"
+_GROUP_NAME = re.compile(r"mpdm-.+--.+-\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Request:
     is_guest: bool = False
     """Whether the person belongs to another workspace, which shares the channel."""
     channel_name: str = ""
-    """As Slack says it: `directmessage` and `mpdm-…` are direct messages."""
+    """As Slack says it: `directmessage` and `mpdm-ann--ben-1` are direct messages."""
 
     def refuse_guests(self) -> None:
         """Raise OtherWorkspace where the person is a guest: what they ask for would change something here."""
@@ -46,7 +48,9 @@ class Request:
     @property
     def is_direct(self) -> bool:
         """Whether it comes from a direct message, of two people or of a group."""
-        return self.channel_id.startswith("D") or self.channel_name.startswith(("directmessage", "mpdm-"))
+        # A channel may be named almost like them.
+        is_of_two = self.channel_id.startswith("D") or self.channel_name == "directmessage"
+        return is_of_two or _GROUP_NAME.fullmatch(self.channel_name) is not None
 
     @property
     def meeting_id(self) -> UUID | None:

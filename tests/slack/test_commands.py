@@ -97,6 +97,8 @@ BOTH = WhichOne((MEETING, UUID(OTHER)))
         (f"follow {ID},loud", FollowMeeting(MEETING, Volume.LOUD)),
         (f"follow {ID.replace('-', '')}", FollowMeeting(MEETING, None)),
         (f"follow {ID.replace('-', chr(0x2013))} quiet", FollowMeeting(MEETING, Volume.QUIET)),
+        (f"follow {ID.replace('-', ' ')} quiet", FollowMeeting(MEETING, Volume.QUIET)),
+        (f"unfollow {ID.replace('-', '_')}", UnfollowMeeting(MEETING)),
         (f"follow {{{ID}}}", FollowMeeting(MEETING, None)),
         (f"follow urn:uuid:{ID}", FollowMeeting(MEETING, None)),
         (f"follow {ID[:8]} - {ID[9:]}", FollowMeeting(MEETING, None)),
@@ -134,6 +136,55 @@ def test_not_understood(text: str, command: Command) -> None:
     assert read_command(text) == command
 
 
+@pytest.mark.parametrize("no", ["do not", "don't", "don’t", "dont", "please do not", "never", "not"])
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        ("follow", f"I changed nothing. To stop following this meeting, type `/livestream unfollow {ID}`."),
+        ("FOLLOW", f"I changed nothing. To stop following this meeting, type `/livestream unfollow {ID}`."),
+        ("unfollow", "I changed nothing. `/livestream following` lists the meetings that this channel follows."),
+        ("stop following", "I changed nothing. `/livestream following` lists the meetings that this channel follows."),
+    ],
+)
+def test_what_not_to_do_is_not_done(no: str, verb: str, said: str) -> None:
+    """Nor is the opposite of what they say suggested."""
+    command = read_command(f"{no} {verb} {ID}")
+
+    assert isinstance(command, Mistake)
+    assert command.sentence == said
+
+
+@pytest.mark.parametrize("text", [f"follow {ID} " + "x" * 3_000, ID + " " * 3_000, "x" * 3_001])
+def test_a_text_that_is_too_long_is_said_to_be(text: str) -> None:
+    command = read_command(text)
+
+    assert isinstance(command, Mistake)
+    assert command.sentence == "That's too long for me to read. Send the command and the meeting ID alone."
+
+
+@pytest.mark.parametrize(
+    ("text", "is_for_channels"),
+    [
+        ("follow", True),
+        ("unfollow", True),
+        (f"follow {ID} louder", True),
+        (f"unfollow {ID} quiet", True),
+        (f"mute {ID}", True),
+        (f"folow {ID}", True),
+        ("list", True),
+        (f"do not follow {ID}", True),
+        ("hepl", False),
+        (f"check {ID}", False),
+        ("Launch week", False),
+    ],
+)
+def test_a_mistake_knows_whether_its_advice_works_in_channels_only(text: str, is_for_channels: bool) -> None:
+    command = read_command(text)
+
+    assert isinstance(command, Mistake)
+    assert command.is_for_channels is is_for_channels
+
+
 @pytest.mark.parametrize(
     ("text", "nearest"),
     [
@@ -147,7 +198,6 @@ def test_not_understood(text: str, command: Command) -> None:
         (f"followed {ID}", f"follow {ID}"),
         (f"please follow {ID}", f"follow {ID}"),
         (f"stop following {ID}", f"unfollow {ID}"),
-        (f"don't follow {ID}", f"unfollow {ID}"),
         (f"un follow {ID}", f"unfollow {ID}"),
         (f"quiet {ID}", f"follow {ID} quiet"),
         (f"{ID} unfollow", f"unfollow {ID}"),
@@ -200,11 +250,6 @@ def test_the_command_may_have_another_name() -> None:
     assert read_command(f"/broadcast unfollow {ID}", "/broadcast") == UnfollowMeeting(MEETING)
     assert isinstance(read_command(f"/broadcast unfollow {ID}"), Mistake)
     assert "`/broadcast unfollow" in str(read_command("unfollow", "/broadcast"))
-
-
-def test_too_long() -> None:
-    """A text that is too long to be read is answered with how the command is used."""
-    assert read_command(f"follow {ID} " + "x" * 3_000) == Help()
 
 
 @given(

@@ -130,3 +130,22 @@ def test_any_payload(changes: dict[str, Any]) -> None:
             assert isinstance(read_request(body).meeting_id, UUID | None)
         except NotUnderstood:
             continue
+
+
+@pytest.mark.parametrize(
+    ("channel_id", "name", "is_direct"),
+    [
+        ("D0ANNBOT001", "directmessage", True),
+        ("D0ANNBOT001", "", True),
+        ("G0GROUP0001", "mpdm-ann--ben--1", True),
+        ("C0GROUPDM01", "mpdm-ann--ben--chris-1", True),
+        ("C0GENERAL01", "general", False),
+        ("C0GENERAL01", "directmessages", False),
+        ("C0GENERAL01", "directmessage-archive", False),
+        ("C0GENERAL01", "mpdm-notes", False),
+    ],
+)
+def test_a_channel_is_no_direct_message_because_of_its_name(channel_id: str, name: str, is_direct: bool) -> None:
+    request = Request("command", "T0TEAM", "U0ANN", channel_id, "", channel_name=name)
+
+    assert request.is_direct is is_direct

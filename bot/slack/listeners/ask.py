@@ -2,6 +2,7 @@
 
 from slack_bolt.async_app import AsyncApp
 
+from bot.errors import NotInDirectMessages
 from bot.slack import cards, follow_words
 from bot.slack.commands import (
     FollowMeeting,
@@ -42,14 +43,17 @@ async def ask(services: Services, request: Request) -> None:
             async with services.replies.note_if_slow(request):
                 lookup = await services.look_up(meeting_id)
             await services.replies.answer(request, cards.card(lookup, is_direct=request.is_direct))
+        case Mistake(is_for_channels=True) if request.is_direct:
+            raise NotInDirectMessages
         case _:
-            await services.replies.answer(request, _what_instead(command, services.wording()))
+            message = _what_instead(command, services.wording(), is_direct=request.is_direct)
+            await services.replies.answer(request, message)
 
 
-def _what_instead(command: Help | WhichOne | Mistake, wording: Wording) -> Message:
+def _what_instead(command: Help | WhichOne | Mistake, wording: Wording, *, is_direct: bool) -> Message:
     match command:
         case Help():
-            return follow_words.usage(wording)
+            return follow_words.usage(wording, is_direct=is_direct)
         case WhichOne(meeting_ids):
             return cards.which_one(meeting_ids)
     return cards.note(command.sentence)

@@ -178,6 +178,13 @@ async def test_a_direct_message_offers_nothing_that_cannot_work(connected: World
     answer = await connected.ask(seeds.LIVE, channel=channel.id)
     followed = await connected.ask(f"follow {seeds.LIVE}", channel=channel.id)
     listed = await connected.ask("following", channel=channel.id)
+    texts = [f"unfollow {seeds.LIVE}", "unfollow", f"mute {seeds.LIVE}", f"follow {seeds.LIVE} shouting"]
+    others = [(await connected.ask(text, channel=channel.id)).text for text in texts]
+    help_text = await connected.ask("help", channel=channel.id)
 
     assert buttons(answer) == ["Watch", "Refresh"]
-    assert followed.text == listed.text == NotInDirectMessages().sentence
+    assert {followed.text, listed.text, *others} == {NotInDirectMessages().sentence}
+    for shown in (help_text.text, str(help_text.blocks)):
+        assert "unfollow" not in shown
+        assert "loud" not in shown
+        assert "in a channel" in shown
