@@ -134,8 +134,9 @@ def test_it_is_told_when_the_database_is_away() -> None:
 
 
 def test_what_wakes_somebody_is_documented() -> None:
-    """docs/company.md names those that are critical, and no others."""
-    paragraph = (ROOT / "docs/company.md").read_text(encoding="utf-8").partition("## Alerts")[2].partition("\n## ")[0]
+    """docs/production.md names those that are critical, and no others."""
+    guide = (ROOT / "docs/production.md").read_text(encoding="utf-8")
+    paragraph = guide.partition("## Alerts")[2].partition("\n## ")[0]
     critical = [rule["alert"] for rule in RULES if rule["labels"]["severity"] == "critical"]
 
     assert re.findall(r"`(LivestreamBot\w+)`", paragraph) == critical

@@ -103,8 +103,9 @@ def test_no_secret_in_the_file(compose: dict[str, Any]) -> None:
 
 
 def test_the_documented_env_is_complete() -> None:
-    """The .env that docs/company.md shows has the password, what the bot requires, and nothing unknown."""
-    documented = {line.partition("=")[0] for line in code_block("docs/company.md", "POSTGRES_PASSWORD=").splitlines()}
+    """The .env that docs/production.md shows has the password, what the bot requires, and nothing unknown."""
+    lines = code_block("docs/production.md", "POSTGRES_PASSWORD=").splitlines()
+    documented = {line.partition("=")[0] for line in lines}
 
     assert not REQUIRED - documented
     assert documented - SETTINGS == {"POSTGRES_PASSWORD"}

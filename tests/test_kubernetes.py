@@ -121,11 +121,11 @@ def test_kubectl_reads_it() -> None:
 
 @needs_kubectl
 def test_the_documented_overlay(tmp_path: Path) -> None:
-    """The kustomization of docs/company.md puts each value where it belongs, and leaves none of ours."""
+    """The kustomization of docs/production.md puts each value where it belongs, and leaves none of ours."""
     (tmp_path / "livestream-bot").symlink_to(ROOT)
     overlay = tmp_path / "ours"
     overlay.mkdir()
-    (overlay / "kustomization.yaml").write_text(code_block("docs/company.md", "apiVersion: kustomize"))
+    (overlay / "kustomization.yaml").write_text(code_block("docs/production.md", "apiVersion: kustomize"))
     found = rendered(overlay)
 
     (container,) = found["Deployment"]["spec"]["template"]["spec"]["containers"]
@@ -189,8 +189,8 @@ def test_secrets_come_from_the_secret(container: dict[str, Any]) -> None:
 
 
 def test_the_documented_secret_is_complete(container: dict[str, Any]) -> None:
-    """The file that docs/company.md shows has every key without which a pod does not start, and values of nobody's."""
-    lines = [line.partition("=") for line in code_block("docs/company.md", "DATABASE_URL=").splitlines()]
+    """The file that docs/production.md shows has every key that a pod needs to start, and only placeholder values."""
+    lines = [line.partition("=") for line in code_block("docs/production.md", "DATABASE_URL=").splitlines()]
     documented = {name: value for name, _, value in lines}
     references = dict(secret_references(container))
 
