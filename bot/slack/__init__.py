@@ -1,1 +1,1 @@
-"""Slack's side."""
+"""Everything that talks to Slack."""

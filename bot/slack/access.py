@@ -1,4 +1,4 @@
-"""Whether Slack accepts the bot token, learned from every call of this process."""
+"""The bot token's standing with Slack, learned from every call that this process makes."""
 
 import time
 from collections.abc import Callable
@@ -8,10 +8,10 @@ import structlog
 from bot.slack.errors import PermissionRefused, PlaceRefused, TokenRefused, kind_of
 
 FORGET_AFTER_SECONDS = 3600.0
-"""A permission that was refused this long ago, and not since, is no longer reported: nothing may need it any longer."""
+"""A permission refused this long ago, and not since, is no longer reported: the bot may not need it now."""
 
 _INSTALLATION = "auth.test"
-"""The method that concerns no team or channel, only the installation."""
+"""The only method here that concerns the installation as a whole, not a team or channel."""
 _COPY = "Copy the Bot User OAuth Token again from the app's page, OAuth & Permissions."
 _REINSTALL = "Install the app again on its page, OAuth & Permissions, and copy the Bot User OAuth Token."
 _REMEDIES = {
@@ -34,35 +34,35 @@ log = structlog.get_logger(__name__)
 
 
 def remedy(code: str) -> str:
-    """Return what to do where Slack refuses the bot token with this code."""
+    """Return what an operator should do when Slack refuses the bot token with this code."""
     return _REMEDIES.get(code, _COPY)
 
 
 class Access:
-    """What Slack last said about the bot token, and about what the token may do."""
+    """Slack's latest verdict on the bot token and on the token's permissions."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._token: str | None = None
         self._permissions: dict[str, tuple[str, float]] = {}
-        """By method: the code, and when Slack last answered with it."""
+        """By method: the error code, and when Slack last returned it."""
         self.is_doubtful = False
-        """Whether Slack has refused a team or channel, which may mean the whole installation."""
+        """Whether Slack has refused a team or channel, which may affect the whole installation."""
 
     @property
     def refused_token(self) -> str | None:
-        """Slack's code while it refuses the token in every call, so that no other call is worth making."""
+        """Slack's error code while it refuses the token for every call, so that further calls are pointless."""
         return self._token
 
     @property
     def problem(self) -> str | None:
-        """Slack's code while it refuses the token, or a permission that the bot needs."""
+        """Slack's error code while it refuses the token or a permission that the bot needs."""
         if self._token is not None:
             return self._token
         return next((code for code, at in self._permissions.values() if self._now() - at < FORGET_AFTER_SECONDS), None)
 
     def note_success(self, method: str) -> None:
-        """Note that Slack answered a call: it accepts the token, and the token may do this."""
+        """Record a successful call: Slack accepts the token, and the token may call this method."""
         before = self.problem
         self._token = None
         if method == _INSTALLATION:
@@ -72,7 +72,7 @@ class Access:
             log.info("slack_access_restored", code=before)
 
     def note_error(self, method: str, code: str) -> None:
-        """Note that Slack answered a call with an error, which may be about the token."""
+        """Record a failed call, whose error may be about the token."""
         kind = kind_of(code)
         if issubclass(kind, PlaceRefused) and method != _INSTALLATION:
             self.is_doubtful = True
@@ -88,7 +88,7 @@ class Access:
             log.error("slack_access_refused", code=code, method=method, remedy=remedy(code))
 
     def sentence(self) -> str | None:
-        """Return what is wrong and what to do, for whoever runs the bot; None if nothing is."""
+        """Return, for the operator, what is wrong and how to fix it; None if nothing is wrong."""
         code = self.problem
         if code is None:
             return None

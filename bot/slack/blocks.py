@@ -1,30 +1,30 @@
-"""The blocks that messages are made of."""
+"""Builders for the Block Kit blocks that the bot's messages use."""
 
 from bot.slack.messages import Block, CardState
 
 
 def section(text: str, accessory: Block | None = None) -> Block:
-    """A paragraph, with something to press beside it where there is an accessory."""
+    """Build a paragraph, with an optional button or menu beside it."""
     return {"type": "section", "text": _mrkdwn(text), **({"accessory": accessory} if accessory else {})}
 
 
 def context(texts: list[str]) -> Block:
-    """Small print."""
+    """Build a line of small print."""
     return {"type": "context", "elements": [_mrkdwn(text) for text in texts]}
 
 
 def actions(*buttons: Block) -> Block:
-    """A row of buttons."""
+    """Build a row of buttons."""
     return {"type": "actions", "elements": list(buttons)}
 
 
 def button(label: str, action_id: str, state: CardState) -> Block:
-    """A button; what it carries says what is meant."""
+    """Build a button whose value carries the card's state."""
     return {"type": "button", "action_id": action_id, "text": _plain(label), "value": state.value()}
 
 
 def menu(action_id: str, options: list[tuple[str, CardState]]) -> Block:
-    """A menu behind three dots, of at most five options."""
+    """Build an overflow menu (three dots); Slack allows at most five options."""
     return {
         "type": "overflow",
         "action_id": action_id,
@@ -33,7 +33,7 @@ def menu(action_id: str, options: list[tuple[str, CardState]]) -> Block:
 
 
 def bold(name: str) -> str:
-    """A name with asterisks of its own would be cut short by ours."""
+    """Make a name bold, unless it contains an asterisk, which would end the bold text early."""
     return name if "*" in name else f"*{name}*"
 
 

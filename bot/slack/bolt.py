@@ -1,4 +1,4 @@
-"""The Bolt app: what hands each request to its listener."""
+"""The Bolt app, which passes each request to its listener."""
 
 import logging
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ from bot.slack.services import Services
 
 
 def create_app(services: Services, identity: Identity, session: aiohttp.ClientSession) -> AsyncApp:
-    """A Bolt app that asks Slack nothing by itself.
+    """Create a Bolt app that makes no Slack calls of its own.
 
-    Signatures are checked before Bolt (it answers malformed ones with a 500, and logs the body of forged ones), and
-    `authorize` keeps it from calling auth.test before the first acknowledgement. With SLACK_CLIENT_ID in the
-    environment Bolt would drop a `token` in silence, so it gets none.
+    The bot verifies signatures before Bolt sees a request: Bolt answers malformed ones with a 500 and logs the body of
+    forged ones. `authorize` keeps Bolt from calling auth.test before the first acknowledgement. Bolt gets no `token`,
+    because it would silently ignore one if SLACK_CLIENT_ID is in the environment.
     """
 
-    # A function, not a method: Bolt would look for an argument named `self`.
+    # A function, not a method: Bolt would try to supply an argument named `self`.
     async def authorize() -> AuthorizeResult:
         return identity.authorization
 
@@ -37,8 +37,8 @@ def create_app(services: Services, identity: Identity, session: aiohttp.ClientSe
         signing_secret="",
         request_verification_enabled=False,
         authorize=authorize,
-        # Bolt makes one like it for each request. Nothing uses them, and with a proxy none is searched for in the
-        # environment each time.
+        # Bolt copies this client for each request, though nothing uses the copies. Setting a proxy stops slack_sdk
+        # from searching the environment for one each time.
         client=AsyncWebClient(session=session, retry_handlers=[], proxy="http://unused.invalid"),
         raise_error_for_unhandled_request=True,
     )
@@ -47,10 +47,10 @@ def create_app(services: Services, identity: Identity, session: aiohttp.ClientSe
 
 
 async def dispatch(app: AsyncApp, content: bytes | dict[str, Any], headers: Mapping[str, str]) -> BoltResponse:
-    """Have the app hear a body that came by HTTP, or a payload that came through Socket Mode.
+    """Dispatch a body received over HTTP (bytes) or a payload received through Socket Mode (dict).
 
-    What is not as Slack sends it is answered with a 400: Bolt takes every payload for one of Slack's, and trips over
-    others in many places, its error handling among them.
+    Malformed payloads get a 400: Bolt assumes that every payload comes from Slack, and others make it raise in many
+    places, even in its error handling.
     """
     body: object = None
     try:

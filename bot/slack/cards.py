@@ -1,4 +1,4 @@
-"""What the bot says: values in, messages out. No clock, no network."""
+"""Builders for lookup cards and error messages: values in, messages out. No clock, no network."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -15,9 +15,9 @@ from bot.wording import DEFAULT, Wording
 WATCH, REFRESH, POST_HERE = "watch", "refresh", "post_here"
 FOLLOW_HERE, FOLLOW_AGAIN, FOLLOW_MENU = "follow_here", "follow_again", "follow_menu"
 ACTIONS = (REFRESH, POST_HERE, FOLLOW_HERE, FOLLOW_AGAIN, FOLLOW_MENU)
-"""What the bot does something about. Who presses *Watch* is led away by Slack."""
+"""The actions that the bot handles. *Watch* is not among them: Slack opens its link by itself."""
 
-# Slack takes 3,000 characters in a section, and 4,000 in the text of an edit, in which an escaped "&" is five.
+# Slack accepts 3,000 characters in a section and 4,000 in the text of an edit, where an escaped "&" counts as five.
 NAME_LIMIT = 150
 REASON_LIMIT = 400
 WORD_LIMIT = 40
@@ -29,12 +29,12 @@ _STATUS_PAGE = "cloudflarestatus.com"
 
 
 Again = tuple[str, CardState]
-"""What a button does: its action and its state."""
+"""A button's action ID and state."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """One status, as it is said in a card and in a sentence."""
+    """The wording for one status, on a card and in a sentence."""
 
     emoji: str
     title: str
@@ -43,9 +43,9 @@ class _Words:
 
 
 def card(lookup: Lookup, *, posted_by: str | None = None, is_direct: bool = False) -> Message:
-    """The answer to one person, or, with the ID of who posted it, the card that a channel sees.
+    """Build the private answer to a lookup or, with the ID of the user who posted it, the card a channel sees.
 
-    In a direct message (`is_direct`) it offers nothing that works in channels only.
+    In a direct message (`is_direct`) the card leaves out the buttons that work only in channels.
     """
     state = CardState(m=str(lookup.meeting_id), by=posted_by)
     words = _words(lookup)
@@ -64,9 +64,9 @@ def card(lookup: Lookup, *, posted_by: str | None = None, is_direct: bool = Fals
 def problem(
     error: BotError, meeting_id: UUID | None = None, wording: Wording = DEFAULT, again: Again | None = None
 ) -> Message:
-    """Why there is no answer and what to do; with a button to try again where that may help.
+    """Build an error message: what went wrong, what to do, and a *Try again* button if the error may pass.
 
-    `again` is what the button does; otherwise it looks the meeting up.
+    `again` is what the button does; by default it looks the meeting up.
     """
     sentence = wording.fill(error.template)
     blocks = [section(f":warning: {sentence.replace(_STATUS_PAGE, link(f'https://www.{_STATUS_PAGE}', _STATUS_PAGE))}")]
@@ -79,7 +79,7 @@ def problem(
 
 
 def which_one(meeting_ids: tuple[UUID, ...]) -> Message:
-    """Several meetings were named where one is looked up at a time."""
+    """Build the message that asks for a single meeting ID after several were sent."""
     shown = ", ".join(f"`{meeting_id}`" for meeting_id in meeting_ids[:IDS_LIMIT])
     more = f" and {len(meeting_ids) - IDS_LIMIT} more" if len(meeting_ids) > IDS_LIMIT else ""
     sentence = f"I found {len(meeting_ids)} meeting IDs: {shown}{more}. Please send one at a time."
@@ -87,7 +87,7 @@ def which_one(meeting_ids: tuple[UUID, ...]) -> Message:
 
 
 def broken(reference: str) -> Message:
-    """Something failed that nobody foresaw; the reference is in the log too."""
+    """Build the message for an unexpected error; the log has the same reference."""
     sentence = (
         f"Something went wrong on my side. Try again; if it keeps happening, give whoever runs this bot the reference "
         f"{reference}."
@@ -96,7 +96,7 @@ def broken(reference: str) -> Message:
 
 
 def note(sentence: str) -> Message:
-    """One sentence of our own."""
+    """Build a message of one sentence, which is not escaped."""
     return Message(sentence, (section(sentence),))
 
 
@@ -148,7 +148,7 @@ def _footer(lookup: Lookup, posted_by: str | None) -> list[str]:
 
 
 def unknown_status(word: str) -> str:
-    """Say which status Cloudflare reports, if the bot doesn't know it; `word` is escaped."""
+    """Describe a status that the bot does not know; `word` is what Cloudflare reports, already escaped."""
     return (
         f"Cloudflare reports “{word}”, a status this bot doesn't recognize."
         if word
@@ -157,21 +157,21 @@ def unknown_status(word: str) -> str:
 
 
 def shown_link(playback_url: str | None) -> str | None:
-    """The playback URL, unless escaping makes it longer than a message can hold; the button takes it in any case."""
+    """Return the playback URL, or None if escaping makes it too long for a message; the button takes it anyway."""
     fits = playback_url and len(escaped(playback_url, len(playback_url))) <= LINK_LIMIT
     return playback_url if fits else None
 
 
 def playback_link(playback_url: str) -> Block:
-    """Build a paragraph with the link behind a short text."""
+    """Build a paragraph with a short label that links to the playback URL."""
     return section(link(playback_url, "Playback link"))
 
 
 def watch_button(playback_url: str, state: CardState) -> Block:
-    """A button that opens the player."""
+    """Build the button that opens the player."""
     return {**button("Watch", WATCH, state), "url": player_url(playback_url), "style": "primary"}
 
 
 def meeting(meeting_id: UUID) -> str:
-    """Which meeting it is, for the small print."""
+    """Return the meeting's ID as small print."""
     return f"Meeting `{meeting_id}`"

@@ -1,4 +1,4 @@
-"""The connections to Slack, and the Web API client on them."""
+"""HTTP sessions to Slack, and the Web API client that uses them."""
 
 import re
 import ssl
@@ -29,20 +29,21 @@ from bot.slack.messages import Message
 SECONDS = 10
 _CONNECT_SECONDS = 3
 FRESH_SECONDS = 30
-"""What must not happen twice is waited for longer."""
+"""Timeout of the fresh session. It is longer because calls that must not happen twice are not repeated."""
 KEEPALIVE_SECONDS = 15
-"""A connection that is idle for longer is not used again: what is on the way may have dropped it without a word."""
+"""A connection idle for longer is not reused: a firewall or proxy on the path may have dropped it silently."""
 MAX_PLAIN_TEXT = 3_000
-"""Of a text that Slack calls too long; it documents 4,000 characters for an edit, and counts them in its own way."""
+"""Length to which a text is cut if Slack calls it too long. Slack documents 4,000 characters for an edit, but counts
+them in its own way."""
 TRANSPORT_ERRORS = (aiohttp.ClientError, TimeoutError)
 NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-"""Of these, those where no connection was opened, so that nothing was sent."""
+"""The transport errors raised before a connection was open, so nothing was sent."""
 
 CONNECTION_LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
-"""The other side dropped the connection before it answered, as happens to those that were idle."""
+"""The other side dropped the connection before it answered, as happens to idle connections."""
 
 _ONCE_ONLY = frozenset({"chat.postMessage", "chat.postEphemeral"})
-"""Repeating these could show a message twice, so they never use a connection that may be dead."""
+"""Repeating these could post a message twice, so they never use a connection that may be dead."""
 _WITH_APP_TOKEN = frozenset({"apps.connections.open"})
 _TS = re.compile(r"\d{1,20}\.\d{1,20}", re.ASCII)
 
@@ -50,7 +51,7 @@ log = structlog.get_logger(__name__)
 
 
 def open_session(proxy: str | None = None, tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
-    """Open the HTTP session whose connections to Slack are kept and used again."""
+    """Open an HTTP session that keeps its connections to Slack and reuses them."""
     return aiohttp.ClientSession(
         proxy=proxy,
         timeout=aiohttp.ClientTimeout(total=SECONDS, connect=_CONNECT_SECONDS),
@@ -59,7 +60,7 @@ def open_session(proxy: str | None = None, tls: ssl.SSLContext | None = None) ->
 
 
 def open_fresh_session(proxy: str | None = None, tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
-    """Open the HTTP session that makes a new connection for each call, so that none of them is dead already."""
+    """Open an HTTP session that makes a new connection for each call, so no call meets a dead one."""
     return aiohttp.ClientSession(
         proxy=proxy,
         timeout=aiohttp.ClientTimeout(total=FRESH_SECONDS, connect=_CONNECT_SECONDS),
@@ -68,10 +69,10 @@ def open_fresh_session(proxy: str | None = None, tls: ssl.SSLContext | None = No
 
 
 class SlackClient(AsyncWebClient):
-    """Counts its calls, and repeats only what may happen twice, when a kept connection turns out to be dead.
+    """A Web API client that counts its calls and repeats only repeatable ones after a kept connection breaks.
 
-    slack_sdk's own handler sends any call once more when the connection broke after Slack had taken it, and so posts
-    twice.
+    slack_sdk's own retry handler repeats any call whose connection broke, even if Slack had already accepted it, and
+    so posts twice.
     """
 
     def __init__(
@@ -84,9 +85,9 @@ class SlackClient(AsyncWebClient):
         access: Access | None = None,
         fresh: aiohttp.ClientSession | None = None,
     ) -> None:
-        """`fresh` makes a new connection for each call; without it the session makes all of them."""
+        """Create the client; `fresh` is a session that opens a new connection per call, by default `session`."""
         super().__init__(token=token, base_url=base_url, session=session, timeout=SECONDS, retry_handlers=[])
-        # The session has the proxy. slack_sdk takes one out of the environment, for addresses of this machine, too.
+        # The session has the proxy. slack_sdk would take one from the environment, even for local addresses.
         self.proxy = None
         self.access = access or Access()
         self.fresh_session = fresh or session
@@ -97,8 +98,11 @@ class SlackClient(AsyncWebClient):
         self._metrics = metrics
 
     async def api_call(self, api_method: str, **kwargs: Any) -> AsyncSlackResponse:
-        """Call one method. Raises SlackApiError when Slack refuses, and a transport error when it is out of reach or
-        the answer is not Slack's."""
+        """Call a method, count the call, and note whether Slack accepts the token.
+
+        Raises SlackApiError if Slack refuses, and one of TRANSPORT_ERRORS if Slack is unreachable or the answer is
+        not Slack's.
+        """
         outcome = "unreachable"
         try:
             response = await self._understood(api_method, **kwargs)
@@ -116,9 +120,9 @@ class SlackClient(AsyncWebClient):
             self._metrics.slack_call(api_method, outcome)
 
     async def write(self, method: str, message: Message, **arguments: Any) -> str:
-        """Post or edit a message, by the method of that name; its ts.
+        """Post or edit a message with this method and return its ts.
 
-        Where Slack does not accept the blocks, the text is sent without them: it says everything. Raises Undelivered.
+        If Slack does not accept the blocks, send the text alone, which says everything. Raises Undelivered.
         """
         try:
             return await self._write(method, message, arguments)
@@ -150,7 +154,7 @@ class SlackClient(AsyncWebClient):
             if error_code(error) == "unreadable":
                 raise aiohttp.ClientPayloadError(f"{api_method}: an error page") from None
             raise
-        # slack_sdk trips over an answer that is not a JSON object.
+        # slack_sdk raises these on an answer that is not a JSON object.
         except (AttributeError, ValueError):
             raise aiohttp.ClientPayloadError(f"{api_method}: no JSON object") from None
 
@@ -167,8 +171,11 @@ class SlackClient(AsyncWebClient):
 
 
 class _Fresh(AsyncWebClient):
-    """Makes calls whose time is watched outside: a process that was stopped meanwhile still reads an answer that is
-    there, where aiohttp's own limit would throw it away."""
+    """A client whose calls have no total timeout of their own; the caller enforces one.
+
+    If the process was suspended during a call, it can still read an answer that has arrived; aiohttp's own timeout
+    would discard it.
+    """
 
     async def _request(self, *, http_verb: Any, api_url: Any, req_args: Any) -> dict[str, Any]:
         watched = {**req_args, "timeout": aiohttp.ClientTimeout(connect=_CONNECT_SECONDS)}
@@ -176,5 +183,5 @@ class _Fresh(AsyncWebClient):
 
 
 def lost(error: Exception) -> Undelivered:
-    """Return what a transport error says about the call."""
+    """Return NotSent if the transport error shows that nothing was sent, otherwise Unconfirmed."""
     return (NotSent if isinstance(error, NOT_CONNECTED) else Unconfirmed)(type(error).__name__)

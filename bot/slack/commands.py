@@ -1,4 +1,4 @@
-"""What a person means by what they typed after the command. Values in, values out."""
+"""Parser of the text after the slash command. Values in, values out."""
 
 import difflib
 from dataclasses import dataclass, field, replace
@@ -20,14 +20,14 @@ from bot.wording import DEFAULT_COMMAND
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """Is this meeting live, and where to watch it."""
+    """Look up whether this meeting is live and where to watch it."""
 
     meeting_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class FollowMeeting:
-    """Follow it in this channel; `volume` None where they did not say how loudly."""
+    """Follow the meeting in this channel; `volume` is None if the person named no level."""
 
     meeting_id: UUID
     volume: Volume | None
@@ -35,38 +35,38 @@ class FollowMeeting:
 
 @dataclass(frozen=True, slots=True)
 class UnfollowMeeting:
-    """Stop following it."""
+    """Stop following the meeting in this channel."""
 
     meeting_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class ListFollows:
-    """What does this channel follow."""
+    """List the meetings that this channel follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """How the command is used."""
+    """Show how to use the command."""
 
 
 @dataclass(frozen=True, slots=True)
 class WhichOne:
-    """They named several meetings where one is meant."""
+    """The text has several meeting IDs, but the command takes one."""
 
     meeting_ids: tuple[UUID, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """Something is missing, too much or unknown.
+    """A text with something missing, superfluous or unknown.
 
-    The sentence says what, and has nothing in it that they typed but a meeting's ID.
+    The sentence says what is wrong. It repeats nothing that the person typed except a meeting ID.
     """
 
     sentence: str
     is_for_channels: bool = field(default=False, compare=False)
-    """Whether it is about following, which works in channels only."""
+    """Whether the command is about following, which works only in channels."""
 
 
 Command = LookUp | FollowMeeting | UnfollowMeeting | ListFollows | Help | WhichOne | Mistake
@@ -93,7 +93,7 @@ _NOT_UNDERSTOOD = (
 _FOLLOW, _UNFOLLOW, _FOLLOWING, _HELP = "follow", "unfollow", "following", "help"
 _VERBS = (_FOLLOW, _UNFOLLOW, _FOLLOWING, _HELP)
 _NOISE = ("is", "meeting", "id")
-"""What may stand before an ID, since nobody means an act by it; the bot itself writes "Meeting" there."""
+"""Words that may precede an ID in a lookup, since they name no action; the bot's own messages write "Meeting" there."""
 _NEGATIONS = ("not", "never", "dont", "don't", "don’t")
 _OTHER_WORDS = {
     **dict.fromkeys(("start", "subscribe", "add", "track", "begin", "join"), _FOLLOW),
@@ -106,15 +106,15 @@ _OTHER_WORDS = {
     **dict.fromkeys(("list", "followed", "follows"), _FOLLOWING),
     **{volume.value: f"{_FOLLOW} {volume}" for volume in Volume},
 }
-"""What people may type instead."""
+"""Words that people may type instead of the command's own."""
 _ALIKE = 0.75
-"""How much of a word must agree with a command's."""
+"""How similar a word must be to one of the command's (difflib's ratio, 0 to 1)."""
 
 
 def read_command(text: str, name: str = DEFAULT_COMMAND) -> Command:
-    """Return the command in the text; `name` is what the slash command is called in this workspace.
+    """Return the command in the text; `name` is the slash command's name in this workspace.
 
-    A text is a lookup only where nobody can have meant an act by it, and a mistake changes nothing.
+    A text counts as a lookup only if it cannot be meant as another command. A mistake changes nothing.
     """
     command = _read(text, name)
     if isinstance(command, Mistake):
@@ -162,7 +162,7 @@ def _about_following(sentence: str) -> Mistake:
 
 def _not_understood(meeting_id: UUID, words: list[str]) -> Command:
     if negations := [word for word in words if word in _NEGATIONS]:
-        # What they don't want is not suggested.
+        # Don't suggest what the person says they don't want.
         unwanted = _nearest(words[words.index(negations[0]) + 1 :])
         if unwanted == _UNFOLLOW:
             return _about_following(_NOT_UNFOLLOWED)
@@ -198,7 +198,7 @@ def _without_meeting(verb: str, words: list[str], text: str) -> Command:
 
 
 def _nearest(words: list[str]) -> str | None:
-    """Return the command that the first word that resembles one may be meant for."""
+    """Return the command that the first similar word is probably meant as, or None."""
     for word in words:
         if word in _VERBS:
             return word

@@ -1,4 +1,4 @@
-"""One WebSocket of Socket Mode: what Slack sends through it, and the acknowledgements, which go back the same way."""
+"""One Socket Mode WebSocket: receives Slack's envelopes and sends the acknowledgements back the same way."""
 
 import asyncio
 import json
@@ -9,29 +9,29 @@ import aiohttp
 import structlog
 
 HEARTBEAT_SECONDS = 10.0
-"""After so much silence Slack is pinged; half as long after that the connection is given up."""
+"""Silence after which the bot pings Slack; without a reply in half that time the connection counts as dead."""
 CLOSE_SECONDS = 2.0
-"""How long the other side may take to confirm that a connection is closed; one that is dead never does."""
+"""How long to wait for the other side to confirm a close; a dead connection never does."""
 _WORD_LIMIT = 40
 
 Envelope = dict[str, Any]
 Take = Callable[[Envelope], Awaitable[Envelope | None]]
-"""What is done with an envelope: the acknowledgement, or None where it gets none."""
+"""Handles an envelope and returns the acknowledgement, or None to send none."""
 
 log = structlog.get_logger(__name__)
 
 
 class NotGreeted(Exception):
-    """Slack has closed a WebSocket that it had not greeted yet, or refused it; carries its reason."""
+    """Slack closed or refused a WebSocket before greeting it; the message is Slack's reason."""
 
 
 class Connection:
-    """Open, and greeted by Slack. `leaving` is set when Slack has announced the end, or when it has come."""
+    """An open WebSocket that Slack has greeted. `leaving` is set when Slack announces the end, or at the end itself."""
 
     def __init__(self, websocket: aiohttp.ClientWebSocketResponse, take: Take) -> None:
         self.leaving = asyncio.Event()
         self.reason = ""
-        """Slack's word for why it is leaving, where it gave one."""
+        """Slack's reason for the disconnect; "" if it gave none."""
         self.unacknowledged: set[asyncio.Task[None]] = set()
         self._websocket = websocket
         self._take = take
@@ -40,7 +40,7 @@ class Connection:
     async def open(
         cls, session: aiohttp.ClientSession, url: str, take: Take, *, heartbeat: float = HEARTBEAT_SECONDS
     ) -> "Connection":
-        """Connect. Raises aiohttp.ClientError and NotGreeted."""
+        """Connect and wait for Slack's greeting. Raises aiohttp.ClientError or NotGreeted."""
         patience = aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS)
         websocket = await session.ws_connect(url, heartbeat=heartbeat, timeout=patience)
         try:
@@ -52,11 +52,11 @@ class Connection:
 
     @property
     def is_open(self) -> bool:
-        """Whether Slack can send something through it."""
+        """Whether Slack can still send envelopes."""
         return not self._websocket.closed
 
     async def receive(self) -> None:
-        """Take all that comes, until either side closes the connection."""
+        """Handle incoming envelopes until either side closes the connection."""
         try:
             async for message in self._websocket:
                 self._hear(_read(message))
@@ -64,7 +64,7 @@ class Connection:
             self.leaving.set()
 
     async def close(self) -> None:
-        """Close it; what is not acknowledged by then will not be."""
+        """Close the connection; envelopes not yet acknowledged stay unacknowledged."""
         await self._websocket.close()
 
     def _hear(self, envelope: Envelope) -> None:
@@ -94,7 +94,7 @@ def _check_greeting(first: Envelope) -> None:
 
 
 def _read(message: aiohttp.WSMessage) -> Envelope:
-    """The JSON object in it; nothing where it is something else."""
+    """Return the message's JSON object, or an empty one if it has none."""
     if message.type is not aiohttp.WSMsgType.TEXT:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""Get what the bot says of its own accord to Slack, and say what came of it."""
+"""Delivery of the messages that the bot sends unprompted: paced, timed and counted."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -27,7 +27,7 @@ from bot.slack.pacing import Pacing
 __all__ = ["Deleted", "Delivery", "Later", "MessageGone", "Refused", "Undelivered"]
 
 PATIENCE_SECONDS = 2.0
-"""A turn that comes so soon is waited for."""
+"""Longest wait for the token bucket before a call gives up."""
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ def _unlimited() -> float:
 
 
 class Delivery:
-    """Posts and edits, no faster than Slack takes it."""
+    """Posts and edits messages, no faster than Slack accepts them."""
 
     def __init__(self, client: SlackClient, pacing: Pacing, clock: Clock, metrics: Metrics) -> None:
         self._client = client
@@ -54,10 +54,10 @@ class Delivery:
         broadcast: bool = False,
         time_left: Callable[[], float] = _unlimited,
     ) -> str:
-        """Post a message, or a reply in a thread, that `broadcast` shows in the channel too; its ts.
+        """Post a message, or a reply in a thread (`broadcast` shows it in the channel too), and return its ts.
 
-        `time_left` is asked right before Slack is called, and may raise what ends the work: how many seconds the call
-        may take. Raises Refused, MessageGone, Deleted or Later.
+        `time_left` returns how many seconds the call may take. It is called right before the call to Slack, and may
+        raise to abort. Raises Refused, MessageGone, Deleted or Later.
         """
         what = "post" if thread_ts is None else "reply"
         await self._turn(what, lambda: self._pacing.post(channel))
@@ -80,14 +80,16 @@ class Delivery:
         patience: float = PATIENCE_SECONDS,
         time_left: Callable[[], float] = _unlimited,
     ) -> None:
-        """Let a message show this instead; a turn that comes within `patience` seconds is waited for. Raises as `post`
-        does."""
+        """Replace a message's content, waiting at most `patience` seconds for the token bucket.
+
+        Raises the same errors as `post`.
+        """
         await self._turn("edit", lambda: self._pacing.edit(channel), patience)
         seconds, arguments = time_left(), {"channel": channel, "ts": ts}
         await self._in_time("edit", seconds, self._write("edit", "chat.update", message, arguments))
 
     async def delete(self, channel: str, ts: str) -> None:
-        """Delete a message of ours. Raises Undelivered."""
+        """Delete a message of the bot's. Raises Undelivered."""
         try:
             await self._client.chat_delete(channel=channel, ts=ts)
         except SlackApiError as error:
@@ -96,7 +98,7 @@ class Delivery:
             raise lost(error) from None
 
     def edits_ready(self) -> int:
-        """Return how many edits may be made at once."""
+        """Return how many edits the token bucket allows right now."""
         return self._pacing.edits_ready()
 
     async def _in_time(self, what: str, seconds: float, call: Coroutine[Any, Any, str]) -> str:

@@ -1,11 +1,16 @@
-"""The one table of Slack's error codes: the code is an attribute of the exception class that says what to do.
+"""The one table of Slack's error codes: each exception class lists the codes that call for the same reaction.
 
-A code concerns the token (say so everywhere, and go on when it is accepted again), a team or channel until an admin
-changes that (wait there), the channel (pause what goes there), the message (post another one, or the text alone), or
-nothing that lasts (try again later). Source: the errors that Slack's documentation lists for `chat.postMessage`,
-`chat.update`, `chat.postEphemeral`, `views.publish` and `auth.test`.
+A code may concern:
 
-A code that is not in the table is new, and taken for a transient one at first.
+- the token: report it everywhere, and continue when Slack accepts the token again;
+- a team or channel until an admin changes something: wait there;
+- the channel: pause its follows;
+- the message: post another one, or its text alone;
+- nothing that lasts: try again later.
+
+A code that is not in the table is new to the bot, which treats it as transient at first. Source: the errors that
+Slack's documentation lists for `chat.postMessage`, `chat.update`, `chat.postEphemeral`, `views.publish` and
+`auth.test`.
 """
 
 from collections.abc import Mapping
@@ -15,21 +20,21 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 RETRY_AFTER_SECONDS = 30.0
-"""How long to wait where Slack asks for that, and does not say how long."""
+"""How long to wait if Slack asks the bot to wait but does not say how long."""
 MAX_RETRY_AFTER_SECONDS = 30 * 60.0
 TOKEN_RECHECK_SECONDS = 60.0
-"""While Slack refuses the token nothing is sent; after so long it is looked at whether it accepts it again."""
+"""While Slack refuses the token the bot sends nothing; it retries the token at this interval."""
 PERMISSION_RETRY_SECONDS = 15 * 60.0
-"""A permission comes back when somebody grants it: asking more often only costs calls."""
+"""A permission returns only when an admin grants it, so retrying more often only costs calls."""
 HOUR = 3600.0
 
 
 class Undelivered(Exception):
-    """Slack did not do what it was asked. `code` is Slack's word for why."""
+    """A call that Slack did not carry out, as far as the bot knows. `code` is Slack's reason."""
 
     codes: ClassVar[frozenset[str]] = frozenset()
     prefixes: ClassVar[tuple[str, ...]] = ()
-    """Beginnings of codes, for families that grow."""
+    """Prefixes of codes, for families that grow."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -37,7 +42,7 @@ class Undelivered(Exception):
 
 
 class Refused(Undelivered):
-    """Slack will not do it in this channel, until somebody changes something in Slack."""
+    """Slack refuses this in this channel until someone changes something in Slack."""
 
     codes = frozenset(
         {
@@ -68,7 +73,7 @@ class Refused(Undelivered):
 
 
 class MessageGone(Undelivered):
-    """The message cannot be edited or replied to any longer, so another one takes its place."""
+    """The message can no longer be edited or replied to, so another one takes its place."""
 
     codes = frozenset(
         {
@@ -82,13 +87,13 @@ class MessageGone(Undelivered):
 
 
 class Deleted(MessageGone):
-    """This very message was posted before, and has been deleted since."""
+    """This very message was posted earlier and has since been deleted."""
 
     codes = frozenset({"duplicate_channel_not_found", "duplicate_message_not_found"})
 
 
 class ContentRefused(Undelivered):
-    """Slack does not accept what the message contains. Its text alone may be accepted."""
+    """Slack does not accept the message's content. It may accept the text alone."""
 
     codes = frozenset(
         {
@@ -115,7 +120,7 @@ class ContentRefused(Undelivered):
 
 
 class Later(Undelivered):
-    """Slack did not do it now; it may work later."""
+    """A call that failed now and may work later."""
 
     codes = frozenset(
         {
@@ -128,19 +133,19 @@ class Later(Undelivered):
         }
     )
     permanent_after: ClassVar[float | None] = 24 * HOUR
-    """After so many seconds of nothing else the code counts as permanent; None: never."""
+    """After this many seconds of nothing but this code it counts as permanent; None: never."""
     retry_seconds: ClassVar[float | None] = None
-    """How long to wait where Slack does not say."""
+    """How long to wait if Slack does not say."""
 
     def __init__(self, code: str, seconds: float | None = None) -> None:
         super().__init__(code)
         self.seconds = self.retry_seconds if seconds is None else seconds
-        """How long to wait, which is no failed attempt: the bot waits its turn, or for its token. None: it is one, and
-        each wait is longer than the one before."""
+        """How long to wait: the bot waits for its pace or its token, and the attempt does not count as failed. None:
+        it does count, and each wait is longer than the previous one."""
 
 
 class Paced(Later):
-    """The bot's own token bucket has nothing left; Slack was not called."""
+    """The bot's own token bucket is empty; Slack was not called."""
 
     permanent_after = None
 
@@ -153,14 +158,14 @@ class SlackRateLimited(Later):
 
 
 class Unconfirmed(Later):
-    """Slack may have done it. Its own outages are among these: it says so of each of them."""
+    """Slack may have carried out the call. Its outages belong here: Slack documents that possibility for each code."""
 
     codes = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable"})
     permanent_after = None
 
 
 class NotSent(Later):
-    """No connection to Slack could be opened, so it has certainly not done it."""
+    """The bot could not connect to Slack, so Slack certainly did not carry out the call."""
 
     permanent_after = None
 
@@ -172,7 +177,7 @@ class Unrecognized(Later):
 
 
 class TokenRefused(Later):
-    """Slack refuses the bot token, in all channels and for every method."""
+    """Slack refuses the bot token in all channels and for every method."""
 
     codes = frozenset(
         {
@@ -199,7 +204,7 @@ class PermissionRefused(TokenRefused):
 class PlaceRefused(Later):
     """Slack accepts the bot token, but not for this team or channel, until an admin changes that or the team has moved.
 
-    Where `auth.test` says so, which concerns no channel, it is the whole installation that is meant.
+    From `auth.test`, which concerns no channel, such a code means the whole installation.
     """
 
     codes = frozenset(
@@ -216,7 +221,7 @@ class PlaceRefused(Later):
 
 
 TRANSIENT_TOKEN_CODES = frozenset({"org_login_required", "team_added_to_org"})
-"""The workspace is moving to an organization, which ends by itself."""
+"""The workspace is moving to an organization; the code disappears once the move is over."""
 
 _TABLE: tuple[type[Undelivered], ...] = (
     Refused,
@@ -233,7 +238,7 @@ _TABLE: tuple[type[Undelivered], ...] = (
 
 
 def kind_of(code: str) -> type[Undelivered]:
-    """Return the class whose codes have this one, by its name or else by its beginning."""
+    """Return the class of this code, by exact match first and by prefix second; Unrecognized for a new code."""
     for kind in _TABLE:
         if code in kind.codes:
             return kind
@@ -241,22 +246,24 @@ def kind_of(code: str) -> type[Undelivered]:
 
 
 def is_about_installation(code: str) -> bool:
-    """Return whether a code, as the answer to a call that concerns no channel, says that Slack refuses the token, or
-    what the token may do."""
+    """Return whether a code means that Slack refuses the token or its permissions.
+
+    This holds for calls that concern no channel.
+    """
     return issubclass(kind_of(code), TokenRefused | PlaceRefused)
 
 
 def undelivered(error: SlackApiError) -> Undelivered:
-    """Return what Slack's answer means."""
+    """Convert slack_sdk's error into the exception that this table has for its code."""
     code = error_code(error)
     kind = kind_of(code)
     return SlackRateLimited(code, retry_after(error.response.headers)) if kind is SlackRateLimited else kind(code)
 
 
 def error_code(error: SlackApiError) -> str:
-    """Return Slack's word for what went wrong, such as `not_in_channel`."""
+    """Return Slack's error code, such as `not_in_channel`."""
     response = error.response
-    if not isinstance(response, AsyncSlackResponse):  # slack_sdk puts aiohttp's own there when the JSON is broken
+    if not isinstance(response, AsyncSlackResponse):  # slack_sdk puts aiohttp's response there if the JSON is broken
         return "unreadable"
     code = response.data.get("error") if isinstance(response.data, dict) else None
     if isinstance(code, str) and code.isascii() and code.isidentifier() and len(code) <= 80:
@@ -265,7 +272,7 @@ def error_code(error: SlackApiError) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """Return how many seconds Slack asks to wait: at least one, at most half an hour."""
+    """Return how many seconds Slack asks the bot to wait: at least one, at most half an hour."""
     value = str(headers.get("Retry-After", ""))
     seconds = float(value) if value.isascii() and value.isdigit() else RETRY_AFTER_SECONDS
     return min(max(seconds, 1.0), MAX_RETRY_AFTER_SECONDS)

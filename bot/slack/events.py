@@ -1,4 +1,4 @@
-"""What happened in the workspace, read from the payload of an event that Slack sends of it."""
+"""Events in the workspace, parsed from Slack's event payloads."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,22 +10,22 @@ from bot.errors import NotUnderstood
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened where; nobody waits for an answer."""
+    """An event in the workspace, which needs no reply."""
 
     kind: str
     team_id: str
-    """The workspace that the app is installed in, as Slack says; "" of a whole organisation."""
+    """The workspace that the app is installed in; "" if the installation is a whole organization's."""
     channel_id: str = ""
     user_id: str = ""
     is_about_bot: bool = False
-    """Whether that user is this bot."""
+    """Whether `user_id` is this bot."""
     enterprise_id: str = ""
     is_of_one_workspace: bool = False
-    """Whether Slack says that the installation is that of a workspace, not of an organisation."""
+    """Whether Slack says that the installation is one workspace's, not an organization's."""
     new_channel_id: str = ""
-    """What the channel is called from now on."""
+    """The channel's new ID, if it has changed."""
     revoked_bots: tuple[str, ...] = ()
-    """The bot users whose tokens are not valid any longer."""
+    """The bot users whose tokens have been revoked."""
 
 
 class _Tokens(BaseModel):
@@ -55,9 +55,10 @@ class _Callback(BaseModel):
 
 
 def read_event(body: dict[str, Any], bot_user_id: str | None) -> Event:
-    """Read an event. Raises NotUnderstood when the payload has not what it needs.
+    """Parse an event. Raises NotUnderstood if the payload lacks a required field.
 
-    In a channel that several workspaces share, the outer team is any of theirs: the authorization is the app's own.
+    In a channel shared by several workspaces the outer `team_id` may be any of theirs, so the app's own entry in
+    `authorizations` comes first.
     """
     try:
         callback = _Callback.model_validate(body)

@@ -1,4 +1,4 @@
-"""Since when Slack has not done what a card asks of it: values that survive JSON, since they are kept with the card."""
+"""A card's failing Slack calls, stored with the card as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -8,34 +8,34 @@ from typing import Any
 from bot.slack.errors import Later
 
 LASTING_SECONDS = 180.0
-"""What fails for so long is worth telling people."""
+"""A failure that lasts this long is shown to people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Calls in a row that failed. Times are epoch seconds of the database."""
+    """A run of failed calls in a row. Times are epoch seconds on the database's clock."""
 
     code: str
-    """The last one's."""
+    """The most recent call's error code."""
     first_at: float
     code_first_at: float
-    """When this code came first, after another one or a success."""
+    """When this code first came after a different code or a success."""
 
     @property
     def since(self) -> datetime:
-        """The time of the first."""
+        """When the first of these calls failed."""
         return datetime.fromtimestamp(self.first_at, UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """The failing calls of one card, by kind: a post that works says nothing of an edit."""
+    """A card's failing calls by kind: a post that works does not mean that edits do."""
 
     by_call: Mapping[str, Failure]
 
     @staticmethod
     def from_dict(kept: Mapping[str, Any] | None) -> "Failures":
-        """Return what `to_dict` made."""
+        """Restore what `to_dict` returned."""
         return Failures({call: Failure(**fields) for call, fields in (kept or {}).items()})
 
     def to_dict(self) -> dict[str, Any] | None:
@@ -43,22 +43,22 @@ class Failures:
         return {call: asdict(failure) for call, failure in self.by_call.items()} or None
 
     def noted(self, call: str, error: Later, now: float) -> "Failures":
-        """Return them after one more call of this kind has failed."""
+        """Return a copy with one more failed call of this kind."""
         known = self.by_call.get(call) or Failure(error.code, now, now)
         if known.code != error.code:
             known = replace(known, code=error.code, code_first_at=now)
         return Failures({**self.by_call, call: known})
 
     def without(self, call: str) -> "Failures":
-        """Return them after Slack did what it was asked, or never will."""
+        """Return a copy without this kind, because the call succeeded or will never succeed."""
         return Failures({each: failure for each, failure in self.by_call.items() if each != call})
 
     def is_permanent(self, call: str, error: Later, now: float) -> bool:
-        """Return whether the code of the last failed call has come for so long that it counts as permanent."""
+        """Return whether the last failed call's code has recurred for so long that it counts as permanent."""
         if error.permanent_after is None:
             return False
         return now - self.by_call[call].code_first_at >= error.permanent_after
 
     def lasting(self, now: float) -> list[Failure]:
-        """Return what has failed for some minutes."""
+        """Return the failures that have lasted at least LASTING_SECONDS."""
         return [failure for failure in self.by_call.values() if now - failure.first_at >= LASTING_SECONDS]

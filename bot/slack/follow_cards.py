@@ -1,6 +1,6 @@
-"""What a channel that follows a meeting sees: its card, the replies in its thread, and the words at the end.
+"""Builders for what a following channel sees: the meeting's card, the replies in its thread, and the closing message.
 
-Values in, messages out. Only the small print names people: who followed a meeting, and who unfollowed it.
+Values in, messages out. Only the small print names people: those who followed or unfollowed a meeting.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,10 +31,10 @@ from bot.store.values import FOLLOW_SECONDS, Follow
 from bot.wording import DEFAULT, Wording
 
 UNSEEN_FOR = timedelta(minutes=10)
-"""When nobody could look for so long before an end, it is said that it may have been earlier."""
+"""If no check succeeded for this long before an end, the reply says that the end may have been earlier."""
 
 FOUND_LATE = timedelta(minutes=2)
-"""A start found later than this is announced with its time."""
+"""A start discovered later than this is announced with its time."""
 
 _OVER = (FollowState.EXPIRED, FollowState.UNFOLLOWED)
 _VOLUMES = {
@@ -61,7 +61,7 @@ _SAME = {"is_inactive": "is_archived"}
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """One phase, as it is said on a card and in a sentence."""
+    """The wording for one phase, on a card and in a sentence."""
 
     emoji: str
     title: str
@@ -70,7 +70,10 @@ class _Words:
 
 
 def follow_card(follow: Follow, episode: Episode) -> Message:
-    """The card of one run of a followed meeting. The menu stays after its end: a channel can stop there too."""
+    """Build the card of one episode of a followed meeting.
+
+    The menu stays after the episode has ended, so that the channel can still unfollow there.
+    """
     words = _words(episode)
     name = _name(episode.name)
     notes = _notes(episode)
@@ -90,7 +93,7 @@ def follow_card(follow: Follow, episode: Episode) -> Message:
 
 
 def change_reply(follow: Follow, change: Change) -> Message:
-    """What is told of a change in the thread, and where it is loud, in the channel too."""
+    """Build the announcement of a change, for the thread and, if the follow is loud, for the channel."""
     name = _name(change.name)
     emoji, said, plain = _told(change)
     playback = change.playback_url if change.kind in (ChangeKind.LIVE, ChangeKind.BACK) else None
@@ -106,7 +109,7 @@ def change_reply(follow: Follow, change: Change) -> Message:
 
 
 def expired_reply(follow: Follow, name: str | None = None, wording: Wording = DEFAULT) -> Message:
-    """The last word of a follow that nobody seems to wait for, with a way to begin anew."""
+    """Build the reply that closes an expired follow, with a button to follow again."""
     days = round(FOLLOW_SECONDS / 86_400)
     sentence = f"{_name(name)} hasn't been live for {days} days, so I've stopped following it here."
     again = button("Follow again", FOLLOW_AGAIN, _state(follow, Choice(follow.volume.value)))
@@ -117,7 +120,7 @@ def expired_reply(follow: Follow, name: str | None = None, wording: Wording = DE
 
 
 def unfollowed_card(follow: Follow, name: str | None = None, *, can_follow_again: bool = True) -> Message:
-    """What becomes of the card of a follow that somebody has ended: nothing on it can grow old."""
+    """Build the final card of an unfollowed meeting; nothing on it can become outdated."""
     name = _name(name)
     by = [f"Unfollowed by <@{follow.unfollowed_by}>"] if follow.unfollowed_by else []
     return Message(
@@ -135,7 +138,7 @@ def unfollowed_card(follow: Follow, name: str | None = None, *, can_follow_again
 
 
 def followed_again(meeting_id: UUID, name: str | None = None) -> Message:
-    """Build what an old card shows once the channel follows the meeting again."""
+    """Build the content that an old card shows once the channel follows the meeting again."""
     name = _name(name)
     return Message(
         f"{name} is followed here again, on a newer card.",
@@ -147,9 +150,9 @@ NAMED_IN_NOTICE = 3
 
 
 def paused_notice(follow: Follow, reason: str, names: Sequence[str | None] = (), wording: Wording = DEFAULT) -> Message:
-    """Tell the person who follows meetings where the bot cannot post why not, and how to fix it.
+    """Build the notice to the person who followed meetings in a channel where the bot cannot post.
 
-    `names` are those of all meetings that they follow there.
+    It says why, and how to fix it. `names` are those of all meetings that the person follows there.
     """
     why = wording.fill(_WHY_PAUSED.get(_SAME.get(reason, reason), ""))
     why = why or f"because Slack doesn't allow it ({escaped(reason, WORD_LIMIT)}). An admin of this workspace can help"
@@ -163,7 +166,7 @@ def paused_notice(follow: Follow, reason: str, names: Sequence[str | None] = (),
 
 
 def _named(names: Sequence[str | None]) -> str:
-    """The first few meetings by name, and how many more there are."""
+    """Return the first few names, and how many more meetings there are."""
     shown = [bold(escaped(name, NAME_LIMIT)) for name in names if name][:NAMED_IN_NOTICE]
     more = max(1, len(names)) - len(shown)
     if not shown:
@@ -174,7 +177,7 @@ def _named(names: Sequence[str | None]) -> str:
 
 
 def spoken(duration: timedelta) -> str:
-    """How long something took, in words."""
+    """Return a duration in words, in whole minutes."""
     minutes = max(0, round(duration.total_seconds())) // 60
     if minutes == 0:
         return "less than a minute"
@@ -205,7 +208,7 @@ def _words(episode: Episode) -> _Words:
 
 
 def _told(change: Change) -> tuple[str, str, str]:
-    """The emoji, what is said of a change, and the same in plain text."""
+    """Return the emoji for a change, its wording in mrkdwn, and the same in plain text."""
     match change.kind:
         case ChangeKind.STARTING:
             return ":large_yellow_circle:", "is starting", "is starting"

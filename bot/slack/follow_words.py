@@ -1,4 +1,4 @@
-"""What people are told about follows: values in, messages out."""
+"""Builders for help and for replies about follows: values in, messages out."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -19,7 +19,7 @@ from bot.wording import DEFAULT, Wording
 Permalink = Callable[[str, str], str | None]
 
 LISTED_AT_ONCE = 25
-"""A response_url takes five messages, and a channel follows a hundred meetings at most."""
+"""Meetings per message: a response_url accepts five messages, and a channel follows at most a hundred meetings."""
 LISTED_NAME_LIMIT = 80
 REASON_LIMIT = 40
 
@@ -32,7 +32,7 @@ HELP = (
     "`{command} unfollow &lt;meeting-id&gt;` · `{command} following`",
     "*Where is the ID?* RealtimeKit dashboard → Meetings.",
 )
-"""A paragraph each."""
+"""The help's paragraphs, one section each."""
 HELP_TEXT = (
     "{command} &lt;meeting-id&gt; checks if a meeting is live, and where to watch. "
     "{command} follow &lt;meeting-id&gt; posts a status card here, with updates in its thread. "
@@ -82,7 +82,7 @@ _NO_REMEDY = "Whoever runs this bot can see why with `livestream-bot doctor`. Th
 
 
 def usage(wording: Wording = DEFAULT, *, is_direct: bool = False) -> Message:
-    """Say how to use the command, in all the forms that work here: in a direct message (`is_direct`), only lookups."""
+    """Build the help, with the forms of the command that work here: only lookups in a direct message (`is_direct`)."""
     text, paragraphs = (_HELP_TEXT_IN_DIRECT, _HELP_IN_DIRECT) if is_direct else (HELP_TEXT, HELP)
     return Message(wording.fill(text), tuple(section(wording.fill(paragraph)) for paragraph in paragraphs))
 
@@ -90,7 +90,7 @@ def usage(wording: Wording = DEFAULT, *, is_direct: bool = False) -> Message:
 def begun(
     beginning: Beginning, permalink: Permalink, wording: Wording = DEFAULT, access_problem: str | None = None
 ) -> Message:
-    """Say what came of a request to follow; `access_problem` is Slack's code while it refuses the bot's access."""
+    """Build the reply to a request to follow; `access_problem` is Slack's code while it refuses the bot's access."""
     if beginning.begun is Begun.SOON and access_problem:
         name = _named(beginning.name, beginning.follow.meeting_id)
         return cards.note(f"Following {name} here, but its card can't be posted yet.\n{_no_access(access_problem)}")
@@ -115,12 +115,12 @@ def _begun(beginning: Beginning, wording: Wording) -> str:
 
 
 def unfollowed(listed: Listed) -> Message:
-    """Confirm to the person who unfollowed a meeting."""
+    """Build the reply to the person who unfollowed a meeting."""
     return cards.note(f"Stopped following {_name(listed)} in this channel.")
 
 
 def as_loud(follow: Follow) -> Message:
-    """Confirm how loud a follow now is."""
+    """Build the reply that confirms a follow's new level."""
     return cards.note(f"Set to {follow.volume}: {_HEARD[follow.volume]}")
 
 
@@ -131,10 +131,10 @@ def listing(
     access_problem: str | None = None,
     failing: Failure | None = None,
 ) -> list[Message]:
-    """What a channel follows, in as many messages as that takes; at least one.
+    """Build the list of meetings that a channel follows, in one or more messages.
 
-    `access_problem` is Slack's code while it refuses the bot's access; `failing` is what it has answered in this
-    channel for some minutes.
+    `access_problem` is Slack's code while it refuses the bot's access; `failing` is a failure that has lasted some
+    minutes in this channel.
     """
     if not listed:
         return [cards.note(wording.fill(_NOTHING_FOLLOWED))]
@@ -173,7 +173,7 @@ def _part(heading: str, listed: Iterable[Listed], permalink: Permalink, wording:
 
 
 def _title(listed: Listed, url: str | None) -> str:
-    """The meeting's name, which leads to its card."""
+    """Return the meeting's name, linked to its card if there is one."""
     shown = escaped(listed.name or "", LISTED_NAME_LIMIT)
     if url is None or not shown:
         return _name(listed) if url is None else f"*{link(url, 'This meeting')}*"
@@ -181,7 +181,7 @@ def _title(listed: Listed, url: str | None) -> str:
 
 
 def _health(listed: Listed, when: Callable[[datetime, str], str], wording: Wording) -> list[str]:
-    """Say what is wrong with a follow: why it is paused, or that checks fail."""
+    """Return what is wrong with a follow: why it is paused, or that checks fail."""
     health = []
     if listed.follow.state is FollowState.PAUSED:
         health.append(f":warning: Paused: {_why_paused(listed.follow.reason, wording)}")

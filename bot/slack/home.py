@@ -1,4 +1,4 @@
-"""Where the bot is installed, and who and what belongs there. Values in, values out."""
+"""The bot's installation, and which requests and events belong to it. Values in, values out."""
 
 from dataclasses import dataclass, replace
 
@@ -10,35 +10,37 @@ from bot.slack.requests import Request
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The installation, as `auth.test` tells of it: one workspace, or a whole organisation."""
+    """The installation as `auth.test` reports it: one workspace or a whole organization."""
 
     team_id: str
-    """In whose name everything is stored; of an organisation, its ID."""
+    """The ID under which everything is stored: the workspace's or, if installed org-wide, the organization's."""
     enterprise_id: str = ""
-    """The organisation that has the app, or that its workspace belongs to."""
+    """The organization that has installed the app, or that its workspace belongs to."""
     bot_user_id: str = ""
 
     @property
     def is_org_wide(self) -> bool:
-        """Whether a whole organisation has the app."""
+        """Whether the app is installed for a whole organization."""
         return self.team_id == self.enterprise_id
 
     def placed(self, request: Request) -> Request:
-        """Return the request as one of this installation, by a member or a guest."""
+        """Return the request under this installation's ID, marked as a member's or a guest's."""
         return replace(request, team_id=self.team_id, is_guest=not self._has_member(request))
 
     def has(self, event: Event) -> bool:
-        """Return whether an event is one of this installation."""
+        """Return whether an event belongs to this installation."""
         if self.is_org_wide:
             return event.enterprise_id == self.enterprise_id or event.team_id == self.team_id
         if event.team_id:
             return event.team_id == self.team_id
-        # Of the whole organisation, and so of this workspace of it.
+        # An event of the whole organization concerns this workspace too.
         return bool(self.enterprise_id) and event.enterprise_id == self.enterprise_id
 
     def is_ended_by(self, event: Event) -> bool:
-        """Return whether the bot is installed here no longer: not where another installation ends, or the token of a
-        person is revoked."""
+        """Return whether the event ends this installation.
+
+        The end of another installation does not, nor does the revocation of a person's token.
+        """
         if not self.has(event):
             return False
         if self.is_org_wide and event.is_of_one_workspace:
@@ -49,13 +51,13 @@ class Home:
 
     def _has_member(self, request: Request) -> bool:
         if self.is_org_wide:
-            # Which workspaces an organisation has is not known; a person of another one says which.
+            # The bot does not know the organization's workspaces, but Slack names the organization of an outsider.
             return request.user_enterprise_id in ("", self.enterprise_id)
         return (request.user_team_id or request.team_id) in ("", self.team_id)
 
 
 def home_of(authorization: AuthorizeResult) -> Home | None:
-    """Return the installation, as far as Slack has told of it."""
+    """Return the installation, or None while Slack has not reported it."""
     team_id, enterprise_id = authorization.team_id, authorization.enterprise_id
     if not (team_id or enterprise_id):
         return None

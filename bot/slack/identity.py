@@ -1,4 +1,4 @@
-"""Who the bot is in its workspace."""
+"""The bot's identity in its workspace."""
 
 import asyncio
 import contextlib
@@ -16,9 +16,9 @@ from bot.slack.errors import TRANSIENT_TOKEN_CODES, error_code, is_about_install
 from bot.slack.mrkdwn import escaped
 
 CHECK_SECONDS = 300.0
-"""How often Slack is asked whether it still accepts the token, which may be revoked while nothing is posted."""
+"""How often the bot checks that Slack still accepts the token, which may be revoked while nothing is posted."""
 RECHECK_SECONDS = 30.0
-"""The same while it does not."""
+"""How often it checks while Slack refuses the token."""
 _NAME_LIMIT = 80
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class Identity:
-    """Learned from Slack once at the start, so that no request waits for it."""
+    """The bot's identity, learned from Slack once at startup so that no request waits for it."""
 
     def __init__(self, client: SlackClient, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._client = client
@@ -42,12 +42,12 @@ class Identity:
 
     @property
     def name(self) -> str | None:
-        """What the bot is called after an @; None while Slack has not said it."""
+        """The bot's name after an @; None until Slack has reported it."""
         return self._name or None
 
     @property
     def problem(self) -> str | None:
-        """A sentence while Slack refuses the bot token, or what it may do."""
+        """A sentence for the operator while Slack refuses the bot token or its permissions; None otherwise."""
         return self._client.access.sentence()
 
     def __str__(self) -> str:
@@ -55,16 +55,19 @@ class Identity:
 
     @property
     def authorization(self) -> AuthorizeResult:
-        """For Bolt: as whom a request is answered. Until Slack has said it, the token alone."""
+        """The identity under which Bolt answers requests; the token alone until Slack has reported it."""
         return self._result or AuthorizeResult(enterprise_id=None, team_id=None, bot_token=self._client.token)
 
     def permalink(self, channel_id: str, ts: str) -> str | None:
-        """Where a message opens in Slack; None while Slack has not said what the workspace's address is."""
+        """Return the link to a message, or None until Slack has reported the workspace's address."""
         url = self.authorization.url
         return f"{url.rstrip('/')}/archives/{channel_id}/p{ts.replace('.', '')}" if url else None
 
     async def learn(self) -> bool:
-        """Ask Slack; False when it cannot say now. Raises ConfigurationError when it refuses the token."""
+        """Ask Slack who the bot is; return False if Slack cannot say now.
+
+        Raises ConfigurationError if Slack refuses the token.
+        """
         try:
             response = await self._client.auth_test()
         except SlackApiError as error:
@@ -89,7 +92,7 @@ class Identity:
         return True
 
     async def learn_in_time(self) -> None:
-        """Ask until Slack says it. A refusal is logged, and the bot stays not ready until Slack accepts the token."""
+        """Retry until Slack reports the identity; log a refusal, and stay unready until Slack accepts the token."""
         wait, refusal = _FIRST_WAIT, ""
         while not self.known:
             try:
@@ -103,7 +106,7 @@ class Identity:
             wait = min(wait * 2, _LONGEST_WAIT)
 
     async def keep(self) -> None:
-        """Learn it, and then check now and then whether Slack still accepts the token, until it is cancelled."""
+        """Learn the identity, then regularly check that Slack still accepts the token, until cancelled."""
         await self.learn_in_time()
         waited = 0.0
         while True:
@@ -113,11 +116,11 @@ class Identity:
             if access.problem is None and not access.is_doubtful and waited < CHECK_SECONDS:
                 continue
             waited = 0.0
-            # What Slack says of the token the client has noted.
+            # The client has already recorded what Slack says about the token.
             with contextlib.suppress(ConfigurationError):
                 await self.learn()
 
 
 def is_final(code: str) -> bool:
-    """Return whether Slack says with this code that a token has to be replaced, or may not do enough."""
+    """Return whether this code means that a token must be replaced or lacks permissions."""
     return is_about_installation(code) and code not in TRANSIENT_TOKEN_CODES

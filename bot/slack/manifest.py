@@ -1,4 +1,4 @@
-"""The app manifests: what the app is called and may do in Slack."""
+"""The app manifests, which define the app's name, command and permissions in Slack."""
 
 import json
 import re
@@ -22,9 +22,9 @@ _CREATE_APP = "https://api.slack.com/apps?new_app=1&manifest_json="
 
 
 def manifest_text(mode: Mode, url: str | None = None, command: str = DEFAULT_COMMAND) -> str:
-    """The manifest as YAML, with `url` in the place of the example address, and the command's name.
+    """Return the manifest as YAML, with `url` in place of the example address, and with this command name.
 
-    Raises ConfigurationError when HTTP mode has no https address without a path, or Socket Mode has an address.
+    Raises ConfigurationError if HTTP mode lacks an https address without a path, or if Socket Mode has an address.
     """
     text = _folder().joinpath(f"{mode}.yaml").read_text(encoding="utf-8")
     text = text.replace(f"command: {DEFAULT_COMMAND}\n", f"command: {command}\n")
@@ -39,12 +39,15 @@ def manifest_text(mode: Mode, url: str | None = None, command: str = DEFAULT_COM
 
 
 def create_app_link(manifest: str) -> str:
-    """A link that opens Slack's "create an app" page with this manifest filled in (Slack: "App manifests")."""
+    """Return a link to Slack's "create an app" page with this manifest filled in.
+
+    Source: "App manifests" in Slack's documentation.
+    """
     return _CREATE_APP + quote(json.dumps(yaml.safe_load(manifest), separators=(",", ":")), safe="")
 
 
 def bot_scopes() -> frozenset[str]:
-    """The scopes that the bot needs, which are the same in both modes."""
+    """Return the scopes that the bot needs, which are the same in both modes."""
     manifest: Any = yaml.safe_load(manifest_text("socket"))
     return frozenset(manifest["oauth_config"]["scopes"]["bot"])
 
@@ -55,6 +58,6 @@ def _is_address(url: str) -> bool:
 
 
 def _folder() -> Traversable:
-    """Inside the package where it was installed from a wheel, and at the top of a checkout."""
+    """Return the manifests' folder: inside an installed package, or at the top of a checkout."""
     packaged = files("bot.slack").joinpath("manifests")
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "manifests" / "slack"

@@ -1,4 +1,4 @@
-"""Find the meeting that a person means in what they typed."""
+"""Parser of the meeting IDs in what people type or paste."""
 
 import re
 import unicodedata
@@ -8,10 +8,11 @@ from uuid import UUID
 LONGEST_TEXT = 3_000
 _HEX_DIGITS = 32
 _SHORTEST, _LONGEST = 20, 44
-"""How many digits and letters something has that was meant as an ID."""
+"""Bounds on the number of letters and digits in a word that was probably meant as an ID."""
 
-# Part of a longer word it is something else, but a link inside a link has %2F before it. Where it stands alone, its
-# hyphens may be missing or misplaced, or spaces or underscores; in an address the same digits are rather a video's.
+# Inside a longer word the digits are not an ID, except after %2F, as in a link inside a link. In an ID that stands
+# alone, hyphens may be missing, misplaced, or replaced by spaces or underscores. In a URL, digits without the right
+# hyphens are more likely a video's ID.
 _ID = re.compile(
     r"(?:(?<![0-9a-z])|(?<=%[0-9a-f]{2}))"
     r"[0-9a-f]{8}\s{0,2}-\s{0,2}[0-9a-f]{4}\s{0,2}-\s{0,2}[0-9a-f]{4}\s{0,2}-\s{0,2}[0-9a-f]{4}\s{0,2}-\s{0,2}"
@@ -45,15 +46,14 @@ class SeveralMeetings:
 
 @dataclass(frozen=True, slots=True)
 class NoMeeting:
-    """Nothing that is a meeting ID."""
+    """No meeting ID."""
 
 
 def read_meeting_id(text: str) -> OneMeeting | SeveralMeetings | NoMeeting:
-    """Read an ID in any case, in marks, in a link or in a sentence; the same ID twice counts once.
+    """Read a meeting ID in upper or lower case, in quotes, in a link or in a sentence; the same ID twice counts once.
 
-    What typing and pasting do to an ID is repaired: other dashes, spaces or underscores, hyphens that are missing,
-    invisible characters. Texts
-    longer than 3,000 characters are not read.
+    Typing and pasting may have damaged the ID; this accepts other dashes, spaces or underscores, missing hyphens and
+    invisible characters. Texts longer than 3,000 characters count as having no ID.
     """
     found = _ids(readable(text))
     if not found:
@@ -62,20 +62,20 @@ def read_meeting_id(text: str) -> OneMeeting | SeveralMeetings | NoMeeting:
 
 
 def readable(text: str) -> str:
-    """Return the text with plain spaces and hyphens, and without what cannot be seen; "" if it is too long."""
+    """Return the text with plain spaces and hyphens and without invisible characters; "" if it is too long."""
     if len(text) > LONGEST_TEXT:
         return ""
     if text.isascii() and "&" not in text:
         return text
     joined = _plain(text, "")
-    # Mostly an invisible character stands inside a word; where no ID is found so, between two.
+    # Invisible characters are mostly inside a word. If dropping them reveals no ID, treat them as spaces.
     return joined if _ID.search(joined) else _plain(text, " ")
 
 
 def split(text: str) -> list[str | UUID]:
-    """Return the words of a readable text, in lower case and without the marks around them, and its meeting IDs.
+    """Return a readable text's words, in lower case and without surrounding punctuation, and its meeting IDs.
 
-    A link that contains an ID is that ID, whatever else is in it.
+    A link that contains an ID counts as that ID alone.
     """
     parts: list[str | UUID] = []
     for piece in _without_breaks(text).split():
@@ -89,7 +89,7 @@ def split(text: str) -> list[str | UUID]:
 
 
 def what_is_wrong(text: str) -> str | None:
-    """Say what is wrong with a readable text's meeting ID, as in "it's one character short"; None without one."""
+    """Return what is wrong with a readable text's meeting ID, as in "it's one character short", or None."""
     for found in _CANDIDATE.finditer(text):
         word = found[0].strip("-")
         digits = word.replace("-", "")
@@ -126,7 +126,7 @@ def _as_typed(character: str, for_invisible: str) -> str:
 
 
 def _without_breaks(text: str) -> str:
-    """The text with each pasted link and each ID in one piece, without a space inside."""
+    """Return the text without whitespace inside pasted links and IDs."""
     whole = _PASTED_LINK.sub(lambda found: re.sub(r"\s+", "/", found[0]), text)
     return _ID.sub(lambda found: re.sub(r"\s+", "", found[0]), whole)
 

@@ -1,4 +1,4 @@
-"""The shape of what the bot says in Slack."""
+"""Types for the bot's messages in Slack."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,14 +11,14 @@ Block = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A Slack message. Screen readers and notifications use the text alone, so it says everything in sentences."""
+    """A Slack message. Screen readers and notifications use only the text, so it says everything in sentences."""
 
     text: str
     blocks: tuple[Block, ...] = ()
 
 
 class Choice(StrEnum):
-    """What the menu of a followed meeting's card offers."""
+    """The options in the menu of a followed meeting's card."""
 
     QUIET = "quiet"
     NORMAL = "normal"
@@ -28,7 +28,7 @@ class Choice(StrEnum):
 
 
 class CardState(BaseModel):
-    """What a card's buttons and the options of its menu carry, so that any replica can serve a click on them."""
+    """The state in a card's buttons and menu options, from which any replica can handle a click."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,12 +37,12 @@ class CardState(BaseModel):
     choice: Choice | None = Field(None, alias="do")
 
     def value(self) -> str:
-        """The button's value: at most 100 of the 2,000 characters that Slack allows."""
+        """Return the button's value: at most 100 of the 2,000 characters that Slack allows."""
         return self.model_dump_json(by_alias=True, exclude_none=True)
 
     @classmethod
     def read(cls, value: str) -> Self | None:
-        """The state in a button's value; None where it is not one of ours."""
+        """Return the state in a button's value, or None if the value is not the bot's."""
         try:
             return cls.model_validate_json(value)
         except ValidationError:

@@ -1,4 +1,4 @@
-"""Text from outside, made safe for Slack."""
+"""Formatting of external text, links and times for Slack."""
 
 from calendar import timegm
 from datetime import UTC, datetime
@@ -7,9 +7,10 @@ _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def plain(text: str, limit: int) -> str:
-    """One line of printable text of at most `limit` characters, with an ellipsis where it was cut.
+    """Return one line of printable text of at most `limit` characters, with an ellipsis if cut.
 
-    Control and direction-changing characters go: they would let a name rearrange the words around it.
+    Control characters, including those that change the text direction, are dropped: with them a name could rearrange
+    the words around it.
     """
     shown = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
     line = " ".join(shown.split())
@@ -17,29 +18,32 @@ def plain(text: str, limit: int) -> str:
 
 
 def escaped(text: str, limit: int) -> str:
-    """The same for mrkdwn: `<!channel>` is shown, not called. The limit is for the text as it is read."""
+    """Return the same, escaped for mrkdwn, so that `<!channel>` is shown and notifies no one.
+
+    The limit applies to the text as people read it, before escaping.
+    """
     return plain(text, limit).translate(_ENTITIES)
 
 
 def link(url: str, label: str) -> str:
-    """A link. The label is our own words; the URL is one that the parser let through."""
+    """Build a link. The label must already be safe, and the URL validated by the parser."""
     return f"<{url.translate(_ENTITIES)}|{label}>"
 
 
 def moment(at: datetime, lead: str = "") -> str:
-    """Write a time that each reader sees in their own zone, with UTC as the fallback.
+    """Format a time that each reader sees in their own time zone, with UTC as the fallback.
 
-    A word such as "since" goes in as `lead`: Slack capitalises "today" only where the date begins with it.
+    `lead` is a word such as "since". It belongs inside: Slack capitalizes "today" only at the start of a date.
     """
     before = f"{lead} " if lead else ""
     return f"<!date^{timegm(at.utctimetuple())}^{before}{{date_short_pretty}} at {{time}}|{before}{clock(at)}>"
 
 
 def plain_moment(at: datetime, lead: str) -> str:
-    """Write what `moment` writes, for plain text."""
+    """Format a time as `moment` does, for plain text."""
     return f"{lead} {clock(at)}"
 
 
 def clock(at: datetime) -> str:
-    """Write a time for plain text."""
+    """Format a time in UTC for plain text."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,7 +1,7 @@
-"""How fast the bot may write: a message a second in a channel, and so many a minute in the workspace.
+"""Token buckets for writing to Slack: a message a second per channel, and a limit per minute for the workspace.
 
-Source: "Rate limits" in Slack's documentation. It counts in this process alone; what several replicas say too much
-together, Slack answers with 429, and that is held to.
+Source: "Rate limits" in Slack's documentation. The buckets count this process's calls only. If several replicas
+together write too fast, Slack answers with 429, which the buckets obey.
 """
 
 from collections import OrderedDict
@@ -11,7 +11,7 @@ from bot.clock import Clock
 
 KEPT_CHANNELS = 10_000
 MAX_HOLD_FOR_OTHERS = 30.0
-"""However long Slack asks one call to wait, others wait no longer: if they have to, Slack says so again."""
+"""The longest wait that one call's 429 imposes on other channels; if they must wait longer, Slack answers 429 again."""
 _SILENT_SECONDS = 10.0
 _RESOLUTION = 1e-3
 _NEVER = float("-inf")
@@ -19,7 +19,7 @@ _NEVER = float("-inf")
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`per_second` in the long run, `burst` at once."""
+    """A rate limit: `per_second` in the long run, `burst` at once."""
 
     per_second: float
     burst: int
@@ -33,7 +33,7 @@ EDITS = Rate(per_second=50 / 60, burst=40)
 
 @dataclass(slots=True)
 class _Turns:
-    """One line of waiting: when its next turn would be if nobody ever had hurried, and until when it is held back."""
+    """Token bucket (GCRA): theoretical arrival time (`next_at`) plus an optional block set by Retry-After."""
 
     rate: Rate
     next_at: float = 0.0
@@ -41,19 +41,19 @@ class _Turns:
     held_at: float = _NEVER
     taken_at: float = _NEVER
     spoke_before: float = _NEVER
-    """When a turn was taken before the last one."""
+    """When the last token but one was taken."""
 
     def wait(self, now: float) -> float:
-        """Seconds until it may go on."""
+        """Return the seconds until a token is available."""
         interval = 1 / self.rate.per_second
-        # No line is longer than this, unless the clock was set back: then it does not wait for the hour to come again.
+        # Larger values mean that the clock was set back; do not wait for it to catch up.
         self.next_at = min(self.next_at, now + interval * self.rate.burst)
         self.held_at = min(self.held_at, now)
         wait = max(self.next_at - now - interval * (self.rate.burst - 1), self.held_at + self.held_for - now)
         return wait if wait > _RESOLUTION else 0.0
 
     def ready(self, now: float) -> int:
-        """Return how many turns may be taken at once."""
+        """Return how many tokens are available right now."""
         if self.wait(now) > 0:
             return 0
         interval = 1 / self.rate.per_second
@@ -69,7 +69,7 @@ class _Turns:
 
 
 class Pacing:
-    """Tells who has to wait for how long. Posts count in their channel and in the workspace, edits in the latter."""
+    """Token buckets for posts and edits. Posts count per channel and per workspace, edits per workspace only."""
 
     def __init__(
         self, clock: Clock, *, per_channel: Rate = PER_CHANNEL, posts: Rate = POSTS, edits: Rate = EDITS
@@ -81,7 +81,7 @@ class Pacing:
         self._channels: OrderedDict[str, _Turns] = OrderedDict()
 
     def post(self, channel: str) -> float:
-        """Take a turn to post: 0, or the seconds to wait before it is worth asking again."""
+        """Take a token for a post and return 0, or return the seconds until one may be available."""
         now, turns = self._clock.now(), self._channel(channel)
         wait = max(turns.wait(now), self._posts.wait(now))
         if wait == 0:
@@ -90,7 +90,7 @@ class Pacing:
         return wait
 
     def edit(self, channel: str = "") -> float:
-        """The same for an edit."""
+        """Take a token for an edit and return 0, or return the seconds until one may be available."""
         now, held = self._clock.now(), self._channels.get(_edits_of(channel))
         wait = max(self._edits.wait(now), held.wait(now) if held else 0.0)
         if wait == 0:
@@ -98,18 +98,18 @@ class Pacing:
         return wait
 
     def edits_ready(self) -> int:
-        """Return how many edits may be made at once."""
+        """Return how many edits the bucket allows right now."""
         return self._edits.ready(self._clock.now())
 
     def post_refused(self, channel: str, seconds: float) -> None:
-        """Slack has asked to wait: in this channel, or everywhere where the channel had been silent before."""
+        """Block posts in this channel after a 429, and everywhere if the bot had been silent in the channel."""
         now, turns = self._clock.now(), self._channel(channel)
         turns.hold(now, seconds)
         if now - turns.spoke_before > _SILENT_SECONDS:
             self._posts.hold(now, min(seconds, MAX_HOLD_FOR_OTHERS))
 
     def edit_refused(self, seconds: float, channel: str = "") -> None:
-        """The same for an edit, of which there is one limit for all channels."""
+        """Block edits after a 429, in all channels: they share one limit."""
         now = self._clock.now()
         self._channel(_edits_of(channel)).hold(now, seconds)
         self._edits.hold(now, min(seconds, MAX_HOLD_FOR_OTHERS))

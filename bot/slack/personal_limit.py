@@ -1,4 +1,4 @@
-"""Limit how fast one person may use the bot: what a person does costs requests that all share."""
+"""A rate limit per person: each command or click costs Cloudflare requests, which everyone shares."""
 
 import time
 from collections.abc import Callable
@@ -24,11 +24,11 @@ class PersonalLimit:
         self._timer = timer
         self._seconds_each = seconds_each
         self._slack = (at_once - 1) * seconds_each
-        # When each person's bucket would be full again. Whoever is dropped from here has a full one.
+        # When each person's bucket will be full again. A person dropped from here has a full bucket.
         self._full_at: LRUCache[str, float] = LRUCache(_MOST_KEPT)
 
     def take(self, user_id: str) -> None:
-        """Count one command or click of this person. Raises TooFast, and then counts nothing."""
+        """Count one command or click of this person. Raises TooFast if there are too many, and then counts nothing."""
         now = self._timer()
         full_at = max(self._full_at.get(user_id, now), now)
         if full_at - now > self._slack:

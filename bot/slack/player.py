@@ -1,4 +1,4 @@
-"""Where a playback URL plays in any browser."""
+"""Links to a player that works in any browser."""
 
 import re
 from urllib.parse import urlsplit
@@ -8,10 +8,10 @@ _HLS_PATH = re.compile(r"/([0-9a-f]{32}|[\w-]+\.[\w-]+\.[\w-]+)/manifest/video\.
 
 
 def player_url(playback_url: str) -> str:
-    """Cloudflare Stream's hosted player for its own HLS URLs, signed or not, and any other URL as it is.
+    """Return Cloudflare Stream's hosted player for its own HLS URLs, signed or not; return other URLs unchanged.
 
-    A bare .m3u8 opens in Safari and in recent desktop Chrome only; elsewhere it downloads a file. The player's
-    address is documented in Cloudflare Stream, "Use the Stream Player".
+    A bare .m3u8 plays only in Safari and recent desktop Chrome; other browsers download a file. Source of the player's
+    address: Cloudflare Stream, "Use the Stream Player".
     """
     parts = urlsplit(playback_url)
     match = _HLS_PATH.fullmatch(parts.path)

@@ -1,4 +1,4 @@
-"""Get the bot's words to Slack."""
+"""Delivery of replies to commands and clicks."""
 
 import asyncio
 import contextlib
@@ -50,7 +50,7 @@ log = structlog.get_logger(__name__)
 
 
 class Replies:
-    """Sends private answers and public cards, over one session."""
+    """Sends private answers and public cards."""
 
     def __init__(
         self,
@@ -62,8 +62,11 @@ class Replies:
         seconds: float = SECONDS,
         slow_after: float = SLOW_AFTER_SECONDS,
     ) -> None:
-        """`seconds` limits an answer through a response_url; after `slow_after` seconds without an answer the person
-        reads that there will be one."""
+        """Create the sender.
+
+        `seconds` is the timeout for a response_url; after `slow_after` seconds without an answer the person gets a
+        note that the bot is still checking.
+        """
         self._slow_after = slow_after
         self._session = session
         self._client = client
@@ -72,10 +75,10 @@ class Replies:
         self._seconds = seconds
 
     async def answer(self, request: Request, message: Message, *, replace: bool = False) -> None:
-        """Say this to the person who asked, and to nobody else; `replace` puts it where the pressed button was.
+        """Send a message that only the requester sees; `replace` puts it in place of the message with the button.
 
-        A response_url lives for 30 minutes and 5 uses, so a plain ephemeral message is the second way. When that is
-        barred too it is logged: there is nobody left who could be told.
+        A response_url is valid for 30 minutes and 5 uses, so an ephemeral message is the fallback. If that fails too,
+        log it: no way to reach the person is left.
         """
         payload = {"response_type": "ephemeral", "replace_original": replace, **_content(message)}
         outcome = await self._respond(request.response_url, payload)
@@ -83,7 +86,7 @@ class Replies:
             log.warning("blocks_refused", code=outcome, method=RESPONSE_URL, channel=request.channel_id)
             outcome = await self._respond(request.response_url, {**payload, "blocks": []})
         if outcome == UNCONFIRMED:
-            # Slack may show it already, and a second one that says the same would only confuse.
+            # Slack may already show the message; a duplicate would only confuse.
             log.info("reply_unconfirmed")
         elif outcome != OK:
             log.warning("response_url_failed", outcome=outcome)
@@ -91,17 +94,17 @@ class Replies:
 
     @contextlib.asynccontextmanager
     async def note_if_slow(self, request: Request) -> AsyncIterator[None]:
-        """Say that the bot is still checking if the block takes long.
+        """Send a note that the bot is still checking if the block takes long.
 
-        The note is a message of its own and stays: Slack does not let a command's response_url replace what it posted
-        (slackapi/bolt-python#1268), and a card is not given up for it.
+        The note is a separate message and stays: a command's response_url cannot replace what it posted
+        (slackapi/bolt-python#1268), and after a click the note must not replace the card.
         """
         sending = asyncio.Event()
         task = asyncio.create_task(self._note_later(request, sending))
         try:
             yield
         finally:
-            # The answer must not come before a note that is on its way to Slack.
+            # The answer must not overtake a note that is on its way to Slack.
             if sending.is_set():
                 await asyncio.wait({task}, timeout=LONGEST_NOTE)
             task.cancel()
@@ -115,24 +118,25 @@ class Replies:
         log.info("slow_lookup_noted", outcome=outcome)
 
     async def remove_original(self, request: Request) -> None:
-        """Take away the message whose button was pressed."""
+        """Remove the message whose button was pressed."""
         outcome = await self._respond(request.response_url, {"delete_original": True})
         if outcome != OK:
             log.warning("response_url_failed", outcome=outcome)
 
     async def replace_public(self, request: Request, message: Message) -> None:
-        """Change the public card whose button was pressed. Raises as `post` does."""
+        """Replace the public card whose button was pressed. Raises the same errors as `post`."""
         await self.edit(request.channel_id, request.message_ts, message)
 
     async def edit(self, channel_id: str, ts: str, message: Message) -> None:
-        """Change a message of ours that all in the channel see. Raises as `post` does."""
+        """Edit a public message of the bot's. Raises the same errors as `post`."""
         await self._write("chat.update", message, channel=channel_id, ts=ts)
 
     async def post(self, channel_id: str, message: Message, *, client_msg_id: str) -> None:
-        """Post for all in the channel to see.
+        """Post a message that everyone in the channel sees.
 
-        The id names this one post: where Slack honours it, the same post sent twice appears once. Raises CannotPost,
-        NotInvitable, ChannelArchived, SlackBusy, SlackSilent, SlackUnreachable, SlackNotAuthorised or SlackRefuses.
+        `client_msg_id` identifies this one post: where Slack honors it, a post sent twice appears once. Raises
+        CannotPost, NotInvitable, ChannelArchived, SlackBusy, SlackSilent, SlackUnreachable, SlackNotAuthorised or
+        SlackRefuses.
         """
         await self._write(
             "chat.postMessage", message, channel=channel_id, client_msg_id=client_msg_id, unfurl_links=False
@@ -153,14 +157,14 @@ class Replies:
                 raise
             await self._sleep(error.seconds)
         except NotSent:
-            pass  # nothing happened, so it may be tried once more
+            pass  # nothing was sent, so one more attempt is safe
         await self._client.write(method, message, **arguments)
 
     async def _respond(self, url: str, payload: dict[str, Any]) -> str:
-        """Use a response_url: OK, UNCONFIRMED, or what went wrong.
+        """Post to a response_url; return OK, UNCONFIRMED, or a code for what went wrong.
 
-        A message that replaces or deletes another one may be sent twice, so it is repeated where it got no answer. A
-        new one would appear twice: it goes over a new connection, and is repeated only where nothing was sent.
+        A payload that replaces or deletes a message is safe to send twice, so it is repeated if it got no answer. A
+        new message would appear twice: it uses a new connection, and is repeated only if nothing was sent.
         """
         is_repeatable = bool(payload.get("replace_original") or payload.get("delete_original"))
         outcome = await self._post_once(self._session if is_repeatable else self._client.fresh_session, url, payload)
@@ -171,7 +175,7 @@ class Replies:
         return _as_code(await self._post_once(self._client.fresh_session, url, payload))
 
     async def _post_once(self, session: aiohttp.ClientSession, url: str, payload: dict[str, Any]) -> str | float:
-        """Return OK, UNCONFIRMED, NOT_SENT, the seconds to wait, or what went wrong."""
+        """Post once; return OK, UNCONFIRMED, NOT_SENT, the seconds to wait, or a code for what went wrong."""
         try:
             async with (
                 asyncio.timeout(self._seconds),
@@ -205,7 +209,7 @@ def _response_url_outcome(status: int, body: str, headers: Any) -> str | float:
     code = _error_in(body)
     if status == 200 and not code and (not body.strip() or _is_ok(body)):
         return OK
-    # A word of Slack's own, such as expired_url; the "ok" of somebody else is none.
+    # A code of Slack's, such as expired_url; the "ok" of another server does not count.
     return code or f"http_{status}"
 
 
@@ -214,7 +218,7 @@ def _is_ok(body: str) -> bool:
 
 
 def _error_in(body: str) -> str:
-    """Return Slack's word for what went wrong, which is the whole body or in a JSON object; "" where there is none."""
+    """Return Slack's error code, which is the whole body or in a JSON object; "" if there is none."""
     answer = _json_object(body)
     code = str(answer.get("error", "not_ok")) if answer.get("ok") is False else body.strip()
     return code if code.isascii() and code.isidentifier() and 2 < len(code) <= 40 else ""
@@ -238,13 +242,13 @@ def _in_a_word(outcome: str | float) -> str:
 
 
 def refusal(code: str, channel_id: str) -> SlackError:
-    """Return what a person reads when Slack says `code` to a post in this channel."""
+    """Return the error whose message a person reads when Slack rejects a post in this channel with `code`."""
     return _refusal(kind_of(code), code, channel_id)
 
 
 def _refusal(kind: type[Undelivered], code: str, channel_id: str) -> SlackError:
     if code in _NO_WAY_IN:
-        # Nobody can be invited to a direct message, whose ID begins with a D. Of a group's `post_here` knows.
+        # The bot cannot be invited to a direct message, whose ID begins with D. `post_here` handles group messages.
         return NotInvitable(detail=code) if channel_id.startswith("D") else CannotPost(detail=code)
     if code in ("is_archived", "is_inactive"):
         return ChannelArchived(detail=code)

@@ -1,4 +1,4 @@
-"""What a person did in Slack, read from the payload that Slack sends of it."""
+"""Commands and clicks, parsed from Slack's payloads."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _GROUP_NAME = re.compile(r"mpdm-.+--.+-\d+")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who asks for what, where, and where to answer."""
+    """A command or click: the person, the place, the action, and where to answer."""
 
     action: str
     team_id: str
@@ -28,33 +28,33 @@ class Request:
     card: CardState | None = None
     """The state of the card whose button was pressed."""
     message_ts: str = ""
-    """The message whose button was pressed."""
+    """The ts of the message whose button was pressed."""
     on_private_card: bool = False
-    """Whether that message is seen by this person alone."""
+    """Whether only this person sees that message."""
     user_team_id: str = ""
-    """The person's workspace, where Slack says it; of a command, `team_id` is."""
+    """The person's workspace, if Slack names it; for a command, that is `team_id`."""
     user_enterprise_id: str = ""
-    """The person's organisation, where Slack says it."""
+    """The person's organization, if Slack names it."""
     is_guest: bool = False
-    """Whether the person belongs to another workspace, which shares the channel."""
+    """Whether the person belongs to another workspace that shares the channel."""
     channel_name: str = ""
-    """As Slack says it: `directmessage` and `mpdm-ann--ben-1` are direct messages."""
+    """The name as Slack sends it; `directmessage` and `mpdm-ann--ben-1` are direct messages."""
 
     def refuse_guests(self) -> None:
-        """Raise OtherWorkspace where the person is a guest: what they ask for would change something here."""
+        """Raise OtherWorkspace if the person is a guest, for requests that change something here."""
         if self.is_guest:
             raise OtherWorkspace
 
     @property
     def is_direct(self) -> bool:
-        """Whether it comes from a direct message, of two people or of a group."""
-        # A channel may be named almost like them.
+        """Whether the request comes from a direct message, between two people or in a group."""
+        # A channel's name may resemble a group message's, hence the full match.
         is_of_two = self.channel_id.startswith("D") or self.channel_name == "directmessage"
         return is_of_two or _GROUP_NAME.fullmatch(self.channel_name) is not None
 
     @property
     def meeting_id(self) -> UUID | None:
-        """The one meeting that this is about, if it is about one."""
+        """The meeting that the request concerns; None if there is none, or several."""
         if self.card is not None:
             return UUID(self.card.meeting_id)
         meant = read_meeting_id(self.text)
@@ -62,7 +62,7 @@ class Request:
 
 
 SlackId = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,32}$")]
-"""What Slack calls a person, a channel, a workspace."""
+"""Slack's ID for a person, channel or workspace."""
 
 
 class _Command(BaseModel):
@@ -113,7 +113,7 @@ class _BlockActions(BaseModel):
 
 
 def read_request(body: dict[str, Any]) -> Request:
-    """Read a slash command or a click. Raises NotUnderstood when the payload has not what either needs."""
+    """Parse a slash command or a click. Raises NotUnderstood if the payload lacks a required field."""
     try:
         return _click(_BlockActions.model_validate(body)) if "actions" in body else _command(body)
     except ValidationError as error:

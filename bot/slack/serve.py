@@ -1,5 +1,7 @@
-"""Serve one person: acknowledge, do what they ask, and tell them when it does not work out. Or take notice of an event,
-of which there is nobody to tell."""
+"""Wrappers that turn handlers into Bolt listeners.
+
+They acknowledge first, then turn errors into messages (for commands and clicks) or log entries (for events).
+"""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -26,10 +28,10 @@ log = structlog.get_logger(__name__)
 
 
 def listener(services: Services, handler: Handler) -> Listener:
-    """A Bolt listener that acknowledges before anything else, and then lets the handler do the work.
+    """Wrap a handler as a Bolt listener that acknowledges before it calls the handler.
 
-    No error gets past it: Bolt takes back an acknowledgement that it has not sent yet (it looks every 10 ms) when the
-    listener fails, so a quick failure would look like silence to the person.
+    The listener never raises: if it failed quickly, Bolt would drop an acknowledgement that it has not sent yet (it
+    polls every 10 ms), and the person would get no response.
     """
 
     async def listen(ack: AsyncAck, body: dict[str, Any]) -> None:
@@ -58,23 +60,23 @@ async def _serve(services: Services, request: Request, handler: Handler) -> None
         except BotError as error:
             progress.outcome = error.code
             log.warning("told", problem=progress.outcome, detail=error.detail)
-            # What is about the meeting takes its card's place; the card's buttons are needed after all the rest.
+            # An error about the meeting replaces its card. After any other error the person still needs the buttons.
             about_meeting = isinstance(error, RealtimeKitError)
             wording = services.wording()
             again = _again(request, wording.command)
             meeting_id = request.meeting_id if about_meeting or (again and error.can_pass) else None
             message = cards.problem(error, meeting_id, wording, again)
             await services.replies.answer(request, message, replace=request.on_private_card and about_meeting)
-        except Exception:  # noqa: BLE001 - whatever it is, the person is told, and the log gets all of it
+        except Exception:  # noqa: BLE001 - the person gets a reply to every error, and the log gets the traceback
             await services.replies.answer(request, _broken())
 
 
 def _again(request: Request, command_name: str) -> cards.Again | None:
-    """Return what *Try again* does after a failed lookup or follow: the same, and a follow at the same level."""
+    """Return the action that *Try again* repeats after a failed lookup or follow, with a follow's level."""
     if request.action in (cards.FOLLOW_HERE, cards.FOLLOW_AGAIN) and request.card is not None:
         return request.action, request.card
     if request.action == cards.REFRESH and request.card is not None:
-        # Its answer is private, whoever has posted the card.
+        # The retry's answer is private, even if the card was public.
         return cards.REFRESH, CardState(m=request.card.meeting_id)
     command = read_command(request.text, command_name) if request.action == COMMAND else None
     if isinstance(command, LookUp):
@@ -86,13 +88,13 @@ def _again(request: Request, command_name: str) -> cards.Again | None:
 
 
 def on_event(app: AsyncApp, services: Services, kind: str, handler: EventHandler) -> None:
-    """Call the handler for each event of this kind, and count those that fail from zero on."""
+    """Register the handler for events of this kind, and start its failure count at zero."""
     services.work.expect(kind)
     app.event(kind)(event_listener(services, handler))
 
 
 def event_listener(services: Services, handler: EventHandler) -> EventListener:
-    """A Bolt listener for an event, which Bolt acknowledges before it calls this. What goes wrong is logged."""
+    """Wrap a handler as a Bolt listener for an event, which Bolt has already acknowledged. Errors are logged."""
 
     async def listen(context: AsyncBoltContext, body: dict[str, Any]) -> None:
         try:

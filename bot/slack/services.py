@@ -1,4 +1,4 @@
-"""What a listener needs, built once."""
+"""The dependencies of listeners."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -15,18 +15,18 @@ from bot.wording import Wording
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that serves people in Slack."""
+    """The dependencies of listeners, built once at startup."""
 
     look_up: Callable[[UUID], Awaitable[Lookup]]
     replies: Replies
     work: Work
     following: Following
     home: Callable[[], Home | None]
-    """Where the bot is installed, as far as Slack has told of it."""
+    """Returns the bot's installation, or None until Slack has reported it."""
     permalink: Callable[[str, str], str | None]
-    """Where the message with this ts in this channel opens, if that is known."""
+    """Returns the link to a message, by channel ID and ts, or None until the workspace's address is known."""
     limit: PersonalLimit = field(default_factory=PersonalLimit)
     wording: Callable[[], Wording] = Wording
-    """What the command and the bot are called in this workspace."""
+    """Returns the command's and the bot's names in this workspace."""
     access_problem: Callable[[], str | None] = lambda: None
-    """Slack's code while it refuses the bot token, or a permission that the bot needs."""
+    """Returns Slack's error code while it refuses the bot token or a permission that the bot needs."""

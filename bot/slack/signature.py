@@ -1,4 +1,4 @@
-"""Believe a request only if Slack signed it, just now, and once."""
+"""Verification of Slack's request signatures, including their age and replays."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ REASONS = ("malformed", "stale", "forged", "replayed")
 
 
 class Disbelieved(Exception):
-    """A request that Slack did not just send. `reason` is one of REASONS."""
+    """The request failed verification. `reason` is one of REASONS."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -31,18 +31,18 @@ class _Now(Clock):
 
 
 class Signatures:
-    """Checks requests as Slack documents it in "Verifying requests from Slack", and remembers the believed ones."""
+    """A verifier of requests, as in Slack's "Verifying requests from Slack", that also rejects replays."""
 
     def __init__(self, signing_secret: str, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._verifier = SignatureVerifier(signing_secret, clock=_Now(now))
-        # A timestamp may be five minutes ahead of our clock as well as behind it.
+        # A timestamp may be up to five minutes ahead of the bot's clock or behind it.
         self._seen: TTLCache[str, None] = TTLCache(_REMEMBERED, 2 * MAX_AGE_SECONDS + 1, now)
 
     def check_headers(self, headers: Mapping[str, str]) -> tuple[str, str]:
-        """Return the timestamp and the signature, well-formed and fresh. Raises Disbelieved.
+        """Return the timestamp and the signature if they are well-formed and fresh. Raises Disbelieved.
 
-        What can be said before the body is read, so that unsigned bodies are not read at all.
+        This check comes before the body is read, so that the bot never reads unsigned bodies.
         """
         timestamp = headers.get("x-slack-request-timestamp", "")
         signature = headers.get("x-slack-signature", "")
@@ -55,11 +55,11 @@ class Signatures:
         return timestamp, signature
 
     def check(self, headers: Mapping[str, str], body: bytes) -> str:
-        """The signature of a request that is Slack's own. Raises Disbelieved."""
+        """Verify a request and return its signature. Raises Disbelieved."""
         timestamp, signature = self.check_headers(headers)
         try:
             genuine = self._verifier.is_valid(body, timestamp, signature)
-        except UnicodeDecodeError:  # slack_sdk signs text only, and Slack sends no other
+        except UnicodeDecodeError:  # slack_sdk verifies text only, and Slack sends nothing else
             raise Disbelieved("malformed") from None
         if not genuine:
             raise Disbelieved("forged")
@@ -69,5 +69,5 @@ class Signatures:
         return signature
 
     def forget(self, signature: str) -> None:
-        """Let a request come once more, since this one could not be served."""
+        """Accept this request again when Slack repeats it, because it could not be handled the first time."""
         self._seen.pop(signature, None)

@@ -1,9 +1,9 @@
 """Socket Mode: Slack's requests through a WebSocket that the bot opens.
 
-slack_sdk has a client for it, which closes the old WebSocket before it opens the next when Slack renews it, and sends
-acknowledgements through whichever is open: what people type in between is lost, some 3 commands at each renewal with
-200 a second. Here the next one is opened first, the old one is read until Slack closes it, and each envelope is
-acknowledged where it came from.
+When Slack renews the connection, slack_sdk's own client closes the old WebSocket before it opens the next, and sends
+acknowledgements through whichever is open. It loses the commands in between: about 3 per renewal at 200 a second. This
+client opens the next WebSocket first, reads the old one until Slack closes it, and acknowledges each envelope through
+the WebSocket it came from.
 """
 
 import asyncio
@@ -31,35 +31,35 @@ from bot.slack.errors import error_code
 from bot.slack.identity import is_final
 
 MAX_OPEN = 5
-"""Slack lets an app have 10 connections open, which all its replicas share. One bot has one, or two during a renewal;
-more only where Slack announces the end of each new one and closes none."""
+"""Slack allows an app 10 open connections, shared by all its replicas. A replica has one, or two during a renewal;
+it has more only if Slack announces the end of each new connection and closes none."""
 ACK_SECONDS = 3.0
 _REMEDY = "Make one with connections:write on the app's page, Basic Information, App-Level Tokens."
 _MEANINGS = {
     "link_disabled": "Socket Mode was switched off on the app's page",
     "too_many_websockets": "the app has as many connections open as Slack allows, 10",
 }
-"""What Slack's reasons for a disconnect mean, where the word does not say it."""
+"""Explanations of Slack's less obvious reasons for a disconnect."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How patient the bot is with Slack, in seconds."""
+    """Timeouts and intervals, in seconds."""
 
     connect: float = 10.0
     heartbeat: float = HEARTBEAT_SECONDS
     linger: float = 15.0
-    """How long an old connection is kept beside the next one; Slack closes it about ten seconds after the warning."""
+    """How long to keep an old connection beside the next one; Slack closes it about ten seconds after its warning."""
     first_pause: float = 1.0
     longest_pause: float = 60.0
-    """Attempts to connect begin this far apart: at first `first_pause`, doubled each time up to `longest_pause`, which
-    is also how long a connection must last for the next attempt to be a first one again."""
+    """The interval between connection attempts starts at `first_pause` and doubles up to `longest_pause`. A connection
+    that lasts at least `longest_pause` resets it."""
 
 
 class SocketMode:
-    """One Socket Mode connection, kept up; two for a while, when Slack renews it."""
+    """A permanent Socket Mode connection, briefly two while Slack renews it."""
 
     def __init__(
         self,
@@ -84,7 +84,10 @@ class SocketMode:
         self._why = ""
 
     async def start(self) -> None:
-        """Connect, in the background where Slack is out of reach. Raises ConfigurationError for a bad app token."""
+        """Start connecting in the background, even if Slack is unreachable now.
+
+        Raises ConfigurationError if Slack refuses the app token.
+        """
         url = None
         try:
             url = await self._address()
@@ -97,14 +100,14 @@ class SocketMode:
         self._run(self._keep(url), "socket-mode")
 
     async def problem(self) -> str | None:
-        """Return why no request reaches the bot now, in a sentence, or None."""
+        """Return a sentence that says why no request reaches the bot now, or None."""
         if any(connection.is_open for connection in self._connections):
             return None
         why = f": {self._why}" if self._why else ""
         return f"There is no Socket Mode connection to Slack{why}."
 
     async def stop(self) -> None:
-        """Send the acknowledgements that are due, then disconnect."""
+        """Send the outstanding acknowledgements, then disconnect."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ACK_SECONDS):
                 while due := [task for connection in self._connections for task in connection.unacknowledged]:
@@ -115,10 +118,10 @@ class SocketMode:
         await asyncio.gather(*(connection.close() for connection in self._connections))
 
     async def _keep(self, url: str | None) -> None:
-        """Have a connection at all times. An address is good for one attempt.
+        """Keep a connection open at all times. Each WebSocket URL is valid for one attempt.
 
-        A connection that lasted is replaced at once. Attempts after one that did not begin further and further apart,
-        whatever it was that ended it, and never in step with other replicas.
+        A long-lived connection is replaced at once. After a short-lived or failed one, whatever the cause, the
+        intervals between attempts grow, with jitter so that replicas do not reconnect in step.
         """
         pause = self._timing.first_pause
         while True:
@@ -131,7 +134,7 @@ class SocketMode:
             if connection is not None and lasted >= self._timing.longest_pause:
                 pause = self._timing.first_pause
                 continue
-            # Jitter does not need a secure source.
+            # Jitter needs no secure source.
             await self._sleep(max(0, pause * random.uniform(0.5, 1) - lasted))  # noqa: S311
             pause = min(pause * 2, self._timing.longest_pause)
 
@@ -158,7 +161,7 @@ class SocketMode:
         return None
 
     async def _make_room(self) -> None:
-        """Close the oldest connections, which Slack has announced to close, before they are too many."""
+        """Close the oldest connections, whose end Slack has announced, to stay below the maximum."""
         while len(self._connections) >= MAX_OPEN:
             oldest = self._connections[0]
             await oldest.close()
@@ -171,7 +174,7 @@ class SocketMode:
             self._connections.remove(connection)
 
     async def _let_go(self, connection: Connection) -> None:
-        """Slack may still send something through it, until it closes it."""
+        """Close an old connection after a while: Slack may still send through it until Slack closes it."""
         await asyncio.sleep(self._timing.linger)
         await connection.close()
 
@@ -193,7 +196,7 @@ class SocketMode:
 
 
 def _retry_headers(envelope: Envelope) -> dict[str, str]:
-    """As Slack sends them over HTTP."""
+    """Return the envelope's retry fields as the headers that Slack sends over HTTP."""
     names = {"x-slack-retry-num": "retry_attempt", "x-slack-retry-reason": "retry_reason"}
     return {header: str(envelope[name]) for header, name in names.items() if name in envelope}
 

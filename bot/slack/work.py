@@ -1,4 +1,4 @@
-"""What people asked for and have no reply to yet."""
+"""In-flight requests, tracked so that shutdown can drain them."""
 
 import asyncio
 import contextlib
@@ -15,21 +15,21 @@ from bot.slack.requests import COMMAND, Request
 
 BROKEN = "broken"
 UNREAD = "unread"
-"""The action of what could not be read."""
+"""The `action` label of payloads that the bot failed to parse."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class Progress:
-    """How serving someone went."""
+    """The progress of one request."""
 
     outcome: str = BROKEN
-    """`ok`, or the name of the error that they were told of."""
+    """`ok`, the code of the error reported to the person, or `broken`."""
 
 
 class Work:
-    """Knows each task that serves a person, so that none is cut off when the bot stops."""
+    """The tasks that handle requests, so that shutdown waits for them."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -38,16 +38,16 @@ class Work:
         self._tasks: set[asyncio.Task[object]] = set()
 
     def expect(self, action: str) -> None:
-        """Count what fails of this action from zero on: Prometheus sees no increase of a series that begins at 1."""
+        """Start this action's failure count at zero: Prometheus sees no increase in a series that begins at 1."""
         self._metrics.requests.labels(action, BROKEN)
 
     def failed(self) -> None:
-        """Count a payload that the bot failed to read."""
+        """Count a payload that the bot failed to parse."""
         self._metrics.requests.labels(UNREAD, BROKEN).inc()
 
     @contextlib.contextmanager
     def on(self, request: Request) -> Iterator[Progress]:
-        """Serve this request in the current task: its log lines carry who asked for what, and its end is counted."""
+        """Track this request in the current task: bind its context to the log, and count and time its outcome."""
         self._hold_current_task()
         _bind_to_log(request)
         started, progress = time.monotonic(), Progress()
@@ -60,7 +60,7 @@ class Work:
             log.info("served", outcome=progress.outcome, ms=round(seconds * 1000))
 
     async def drain(self, seconds: float) -> None:
-        """Wait for what is being served, at most this long; what takes longer is cancelled and logged."""
+        """Wait at most this long for in-flight requests; cancel the rest and log how many there were."""
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=seconds)
@@ -83,7 +83,7 @@ class Work:
 
 
 def _bind_to_log(request: Request) -> None:
-    """Bolt runs each listener in a task of its own, so this reaches no other request's lines."""
+    """Bind the request to the log context. Bolt runs each listener in its own task, so no other request sees it."""
     meeting_id = request.meeting_id
     structlog.contextvars.bind_contextvars(
         command_id=secrets.token_hex(4),

@@ -1,4 +1,4 @@
-"""One module for each thing that people do in Slack."""
+"""Bolt listeners: one module for each thing that people do in Slack."""
 
 from slack_bolt.async_app import AsyncApp
 
@@ -18,7 +18,7 @@ from bot.slack.services import Services
 
 
 def register(app: AsyncApp, services: Services) -> None:
-    """Let the app hear everything that people do."""
+    """Register all listeners with the app."""
     for listener in (ask, refresh, post_here, watch, follow, follow_menu, invited, renamed, uninstalled):
         listener.register(app, services)
     unheard.register(app)

@@ -1,4 +1,4 @@
-"""Someone types `/livestream ...`."""
+"""The slash command, `/livestream ...`."""
 
 from slack_bolt.async_app import AsyncApp
 
@@ -25,12 +25,12 @@ from bot.wording import Wording
 
 
 def register(app: AsyncApp, services: Services) -> None:
-    """Answer the command, to the person who typed it alone."""
+    """Register the command, whose answers only the person who typed it sees."""
     app.command(services.wording().command)(listener(services, ask))
 
 
 async def ask(services: Services, request: Request) -> None:
-    """Do what they ask for, or tell how to ask."""
+    """Carry out the command, or explain how to use it."""
     command = read_command(request.text, services.wording().command)
     match command:
         case FollowMeeting(meeting_id, volume):

@@ -1,4 +1,4 @@
-"""Someone has a meeting followed: by command, with *Follow here* on an answer, or with *Follow again*."""
+"""Following a meeting: by command, with *Follow here* on an answer, or with *Follow again*."""
 
 from uuid import UUID
 
@@ -16,13 +16,13 @@ log = structlog.get_logger(__name__)
 
 
 def register(app: AsyncApp, services: Services) -> None:
-    """Hear both buttons."""
+    """Register both buttons."""
     for button in (cards.FOLLOW_HERE, cards.FOLLOW_AGAIN):
         app.action(button)(listener(services, follow_here))
 
 
 async def follow_here(services: Services, request: Request) -> None:
-    """Follow the meeting of the message whose button was pressed, at the level that the button carries."""
+    """Follow the meeting of the message whose button was pressed, at the button's level."""
     if request.meeting_id is None or request.card is None:
         raise NotUnderstood
     choice = request.card.choice
@@ -30,10 +30,10 @@ async def follow_here(services: Services, request: Request) -> None:
     if request.action != cards.FOLLOW_AGAIN:
         await follow(services, request, request.meeting_id, volume)
         return
-    # A channel that follows the meeting by now keeps its level, and the old card stops offering this.
+    # A channel that already follows the meeting again keeps its level; the old card stops offering *Follow again*.
     name = await follow(services, request, request.meeting_id, default=volume or Volume.NORMAL)
     if request.on_private_card:
-        return  # *Try again*, in an answer that only one person has
+        return  # *Try again* in a private answer
     try:
         message = follow_cards.followed_again(request.meeting_id, name)
         await services.replies.edit(request.channel_id, request.message_ts, message)
@@ -48,9 +48,9 @@ async def follow(
     volume: Volume | None = None,
     default: Volume = Volume.NORMAL,
 ) -> str | None:
-    """Follow it in this channel and return its name; the public card takes the place of a private answer.
+    """Follow the meeting in this channel and return its name; the reply takes the place of a private card.
 
-    `default` is the level of a new follow where `volume` is None.
+    `default` is the level of a new follow if `volume` is None.
     """
     request.refuse_guests()
     if request.is_direct:

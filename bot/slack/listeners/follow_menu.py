@@ -1,4 +1,4 @@
-"""Someone chooses from the menu of a followed meeting's card."""
+"""The menu on a followed meeting's card."""
 
 from uuid import UUID
 
@@ -15,12 +15,12 @@ from bot.store.tables import Volume
 
 
 def register(app: AsyncApp, services: Services) -> None:
-    """Hear the menu."""
+    """Register the menu."""
     app.action(cards.FOLLOW_MENU)(listener(services, choose))
 
 
 async def choose(services: Services, request: Request) -> None:
-    """Do it, and tell who chose it; the card changes for all."""
+    """Carry out the choice and confirm it privately; the card changes for everyone."""
     meeting_id, choice = request.meeting_id, request.card.choice if request.card else None
     if meeting_id is None or choice is None:
         raise NotUnderstood

@@ -1,4 +1,4 @@
-"""Someone asks what their channel follows."""
+"""The list of what a channel follows."""
 
 from bot.errors import NotInDirectMessages
 from bot.slack import follow_words
@@ -7,7 +7,7 @@ from bot.slack.services import Services
 
 
 async def followed(services: Services, request: Request) -> None:
-    """List it, with how each follow is doing."""
+    """List the channel's follows, with the state and health of each."""
     listed = await services.following.in_channel(request.team_id, request.channel_id)
     if not listed and request.is_direct:
         raise NotInDirectMessages

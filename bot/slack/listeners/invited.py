@@ -1,4 +1,4 @@
-"""Someone invites the bot to a channel, or unarchives one: what was paused there goes on."""
+"""Invitations and unarchived channels, where paused follows resume."""
 
 import structlog
 from slack_bolt.async_app import AsyncApp
@@ -13,19 +13,22 @@ log = structlog.get_logger(__name__)
 
 
 def register(app: AsyncApp, services: Services) -> None:
-    """Hear of both. A channel that is open again may still be one that the bot is not in: that is found out then."""
+    """Register both kinds of events.
+
+    The bot may not be in an unarchived channel; it finds out when it next posts there.
+    """
     on_event(app, services, JOINED, invited)
     for unarchived in UNARCHIVED:
         on_event(app, services, unarchived, resume)
 
 
 async def invited(services: Services, event: Event) -> None:
-    """Go on if it is the bot who has joined, not somebody else."""
+    """Resume the channel's follows if it is the bot that has joined, not a person."""
     if event.is_about_bot:
         await resume(services, event)
 
 
 async def resume(services: Services, event: Event) -> None:
-    """Go on with what is paused in this channel."""
+    """Resume the paused follows of this channel."""
     resumed = await services.following.resume(event.team_id, event.channel_id)
     log.info("resumed", follows=len(resumed))

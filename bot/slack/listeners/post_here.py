@@ -1,4 +1,4 @@
-"""Someone presses *Post here* on their private answer."""
+"""The *Post here* button on a private answer."""
 
 from uuid import UUID, uuid5
 
@@ -14,12 +14,12 @@ _POSTS = UUID("5d0f2c0e-7a5c-4a39-8b0a-5b0c3f0f6d11")
 
 
 def register(app: AsyncApp, services: Services) -> None:
-    """Hear the button."""
+    """Register the button."""
     app.action(cards.POST_HERE)(listener(services, post_here))
 
 
 async def post_here(services: Services, request: Request) -> None:
-    """Post a public card in their name, and take the private answer away: all can read it now."""
+    """Post a public card that names the person, and remove the private answer, which is now redundant."""
     if request.meeting_id is None:
         raise NotUnderstood
     request.refuse_guests()
@@ -36,5 +36,5 @@ async def post_here(services: Services, request: Request) -> None:
 
 
 def _id_of_post(request: Request) -> str:
-    """One for each private answer, so that a double click is one post wherever Slack honours it."""
+    """Return one ID per private answer, so that a double click posts once where Slack honors the ID."""
     return str(uuid5(_POSTS, f"{request.channel_id}:{request.user_id}:{request.message_ts}"))

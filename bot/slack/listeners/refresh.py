@@ -1,4 +1,4 @@
-"""Someone presses *Refresh* on a card."""
+"""The *Refresh* button on a card."""
 
 from slack_bolt.async_app import AsyncApp
 
@@ -10,12 +10,12 @@ from bot.slack.services import Services
 
 
 def register(app: AsyncApp, services: Services) -> None:
-    """Hear the button."""
+    """Register the button."""
     app.action(cards.REFRESH)(listener(services, refresh))
 
 
 async def refresh(services: Services, request: Request) -> None:
-    """Put the current state where the card is: for one person, or for all who see it."""
+    """Update the card in place, whether it is private or public."""
     if request.meeting_id is None or request.card is None:
         raise NotUnderstood
     async with services.replies.note_if_slow(request):

@@ -1,4 +1,4 @@
-"""Someone has a meeting followed no longer."""
+"""Unfollowing a meeting."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from bot.slack.services import Services
 
 
 async def unfollow(services: Services, request: Request, meeting_id: UUID) -> None:
-    """End the follow, and answer them; the announcer has its cards say so as well."""
+    """End the follow and confirm it; the announcer updates the follow's cards."""
     request.refuse_guests()
     if request.is_direct:
         raise NotInDirectMessages

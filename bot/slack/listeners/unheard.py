@@ -1,4 +1,4 @@
-"""Slack sends something that no listener is for, or that Bolt cannot read."""
+"""Requests that no listener handles, or that Bolt cannot parse."""
 
 import traceback
 from pathlib import Path
@@ -13,21 +13,20 @@ log = structlog.get_logger(__name__)
 
 
 def register(app: AsyncApp) -> None:
-    """Refuse it, by `refusal`."""
+    """Register the error handler, which answers with `refusal`."""
 
     @app.error
     async def unheard(error: Exception, body: dict[str, Any], response: BoltResponse | None) -> BoltResponse | None:
         refused = refusal(error, body)
-        # Without one it is acknowledged already, and Bolt takes no other.
+        # Without a response the request is already acknowledged, and Bolt accepts no other.
         return None if response is None else refused
 
 
 def refusal(error: Exception, body: object) -> BoltResponse:
-    """A 404 where no listener is for it, else a 400, and a line in the log without its content.
+    """Return a 404 if no listener handles the request, otherwise a 400, and log it without its content.
 
-    An event is taken nevertheless: Slack would repeat it, and nobody waits for an answer. No error of a listener gets
-    past `serve`, so any other one is Bolt's: it has stumbled over the body, and its traceback would not tell more than
-    where.
+    Events get a 200 all the same: Slack would repeat them, and no person waits for a reply. No listener's error gets
+    past `serve`, so any other error is Bolt's own, raised on a malformed body; the log needs only its location.
     """
     fields = body if isinstance(body, dict) else {}
     status = 404 if isinstance(error, BoltUnhandledRequestError) else 400

@@ -1,4 +1,4 @@
-"""Someone removes the app from their workspace."""
+"""Removal of the app from its workspace."""
 
 import structlog
 from slack_bolt.async_app import AsyncApp
@@ -11,17 +11,17 @@ log = structlog.get_logger(__name__)
 
 
 def register(app: AsyncApp, services: Services) -> None:
-    """Hear of it."""
+    """Register both events."""
     for kind in ("app_uninstalled", "tokens_revoked"):
         on_event(app, services, kind, forget)
 
 
 async def forget(services: Services, event: Event) -> None:
-    """Forget what the workspace follows, if it is this installation that has ended."""
+    """Delete the workspace's follows if the event ends this installation."""
     home = services.home()
     if home is not None and not home.is_ended_by(event):
         return
     forgotten = await services.following.forget(event.team_id)
-    # Slack says it twice: of the app, and of its token.
+    # Slack sends two events: one for the app, one for its token.
     if forgotten:
         log.info("forgotten", follows=forgotten)

@@ -1,4 +1,4 @@
-"""Someone presses *Watch*."""
+"""The *Watch* button."""
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
@@ -7,8 +7,11 @@ from bot.slack.services import Services
 
 
 def register(app: AsyncApp, services: Services) -> None:
-    """Acknowledge it: the browser has opened the link already, but Slack tells the bot of it and warns the person
-    when nothing answers."""
+    """Register the button and only acknowledge clicks.
+
+    The browser opens the link by itself, but Slack also sends the click to the bot, and warns the person if nothing
+    acknowledges it.
+    """
 
     @app.action(cards.WATCH)
     async def watch(ack: AsyncAck) -> None:
