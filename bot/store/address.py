@@ -1,4 +1,4 @@
-"""Parse DATABASE_URL as people and hosting companies write it, and never print what is secret in it."""
+"""DATABASE_URL in the forms that people and hosting companies write it. No error message quotes a secret from it."""
 
 import re
 from typing import NoReturn
@@ -26,7 +26,7 @@ _AMBIGUOUS = "can be read in several ways; percent-encode the password in it (# 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _PARTS = re.compile(r"(?P<authority>[^/?]*)(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?", re.DOTALL)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-# A name, an IPv4 address, or an IPv6 address in brackets; then perhaps a port.
+# A name, an IPv4 address, or an IPv6 address in brackets; then optionally a port.
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<name>[\w.-]+))?(?::(?P<port>[0-9]{0,5}))?")
 _OPTION_NAME = re.compile(r"[A-Za-z_]{1,40}")
 _SECRET_OPTIONS = ("password", "sslpassword")
@@ -38,7 +38,7 @@ Server = tuple[str, int]
 def parse(text: str) -> URL:
     """Return the URL with this bot's drivers, its options checked. Raises ConfigurationError.
 
-    The sentence has nothing of the URL but the name of an option that is not known.
+    The error quotes nothing from the URL except the name of an unknown option.
     """
     scheme, separator, rest = text.strip().partition("://")
     if not separator or not _SCHEME.fullmatch(scheme):
@@ -50,7 +50,7 @@ def parse(text: str) -> URL:
 
 
 def place(url: URL) -> str:
-    """Say where the database is, for people: never with a password."""
+    """Describe where the database is, for people; the text never contains a password."""
     if url.get_backend_name() == "sqlite":
         return f"The database file {url.database}"
     listed = [f"{_bracketed(host)}:{port}" for host, port in servers(url)] or [f"localhost:{POSTGRESQL_PORT}"]
@@ -58,7 +58,7 @@ def place(url: URL) -> str:
 
 
 def servers(url: URL) -> list[Server]:
-    """Return the PostgreSQL servers that the URL names, in order; none where the driver's default counts."""
+    """Return the PostgreSQL servers that the URL names, in order; an empty list means the driver's default."""
     if url.host:
         return [(url.host, url.port or POSTGRESQL_PORT)]
     hosts = url.query.get("host", ())
@@ -69,14 +69,14 @@ def servers(url: URL) -> list[Server]:
 
 
 def secrets_in(text: str) -> list[str]:
-    """Return what must never be printed of a DATABASE_URL: passwords, as they are written and as they are meant."""
+    """Return the passwords in a DATABASE_URL, encoded and decoded, which must never be printed."""
     scheme, separator, rest = text.strip().partition("://")
     if not separator or _DRIVERS.get(scheme.lower(), "").startswith("sqlite"):
         return []
     try:
         url = parse(text)
     except ConfigurationError:
-        # Where the password ends is not known, so it may be anything of this.
+        # It is unclear where the password ends, so treat each of these as secret.
         _, _, password = rest.rpartition("@")[0].partition(":")
         return sorted({text, rest, password} - {""})
     meant = {url.password, url.query.get("sslpassword")}
@@ -104,7 +104,7 @@ def _postgresql(driver: str, rest: str) -> URL:
     if parts is None:
         _refuse(_NO_URL)
     authority, query = parts["authority"], parts["query"] or ""
-    # A password ends at the @ before the host: another @, and a # / or ? before it, are the password's own.
+    # A password ends at the @ before the host. Another @, or a #, / or ? before it, belongs to the password.
     if rest.count("@") > authority.count("@") or authority.count("@") > 1 or "#" in rest or _BAD_ESCAPE.search(rest):
         _refuse(_AMBIGUOUS)
     user_info, _, hosts = authority.rpartition("@")
@@ -133,12 +133,12 @@ def _postgresql(driver: str, rest: str) -> URL:
 
 
 def _pairs(query: str) -> list[tuple[str, str, str]]:
-    """Split a query, whose `+` is a plus, as in PostgreSQL's own clients."""
+    """Split a query string. As in PostgreSQL's own clients, `+` is a plus sign, not a space."""
     return [pair.partition("=") for pair in query.split("&") if pair]
 
 
 def _options(query: str) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Return the options by name, and apart from them those that may list several servers."""
+    """Return the options by name and, separately, those that may list several servers."""
     options: dict[str, str] = {}
     lists: dict[str, list[str]] = {"host": [], "port": []}
     pairs = _pairs(query)
@@ -146,7 +146,7 @@ def _options(query: str) -> tuple[dict[str, str], dict[str, list[str]]]:
     for written, separator, value in pairs:
         name = ALIASES.get(written, written)
         if not separator or (name not in KNOWN and (has_password or not _OPTION_NAME.fullmatch(name))):
-            # What looks like an option may be the rest of a password with a & in it.
+            # The apparent option may be the rest of a password that contains an &.
             _refuse("has something at its end that is no option; remove it, or percent-encode the password (& is %26)")
         if name not in KNOWN:
             _refuse(f"has an option that this bot does not know, {name}; remove it, or correct its name")

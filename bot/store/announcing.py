@@ -1,4 +1,4 @@
-"""Who works at which card next: posts it, edits it, announces in its thread what there is to announce."""
+"""The announcer's work: claim cards, and record what was posted, edited and announced."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ from bot.store.tables import CURRENT, FollowState, announcements, cards, follows
 from bot.store.values import Follow, follow_from
 
 LATE_SECONDS = 60.0
-"""How long after the bot has given up Slack may still do what it was asked."""
+"""How long after the bot stops waiting Slack may still carry out a request."""
 
 _again = follows.alias("again")
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """One change to announce in a thread. Unique by the follow, `episode` and `seq`."""
+    """One change to announce in a thread, unique by follow, `episode` and `seq`."""
 
     episode: int
     seq: int
-    """Negative where it is no Change, but a word of the store's own (kind EXPIRED)."""
+    """Negative for the store's own announcement (kind EXPIRED), which is not a Change."""
     kind: str
     data: dict[str, Any]
     """Change.to_dict()."""
@@ -40,62 +40,62 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class DueCard:
-    """A card that its holder alone may work at, until the lease ends."""
+    """A claimed card: only the lease's holder may work on it until the lease ends."""
 
     follow: Follow
     episode: int
-    """The number of the episode."""
+    """The episode's number."""
     ts: str | None
     """None until it is posted."""
     lost: int
-    """How often its message was deleted in Slack."""
+    """How many times its message was deleted in Slack."""
     wanted: dict[str, Any]
-    """Episode.to_dict(), what it should show."""
+    """Episode.to_dict() of what the card should show."""
     wanted_version: int
     shown_version: int
-    """Of one that is not posted yet, the first that was tried: if Slack has taken that, it shows it, whatever it is
-    sent by the same ID later."""
+    """Before the card is posted, the version of the first attempt: if Slack accepted that one, the message shows it,
+    even if a later attempt with the same ID sent a newer version."""
     shown_at: datetime | None
     unconfirmed_until: float | None
-    """Until when Slack may do what it has not confirmed, in epoch seconds of the database."""
+    """Until when Slack may still carry out an unconfirmed request, in epoch seconds by the database's clock."""
     claimed_at: float
-    """The same clock at the claim."""
+    """Time of the claim by the same clock."""
     attempts: int
-    """How many claims in a row have come to nothing, this one not counted."""
+    """Number of consecutive failed claims, not counting this one."""
     is_latest: bool
     """Whether it is the newest card of its follow."""
     is_followed_again: bool
-    """Whether the channel follows the meeting, where this follow of it is over."""
+    """Whether this follow is over but the channel has a newer, current one of the same meeting."""
     failing: dict[str, Any] | None
-    """Failures.to_dict(): since when Slack has not done what the card asks of it. Each step writes it."""
+    """Failures.to_dict(): since when Slack has refused the card's requests. Each step writes it."""
     announcements: tuple[Announcement, ...]
-    """What is still to be announced in its thread, in order."""
+    """Pending announcements for its thread, in order."""
     lease: Lease
 
     @property
     def has_news(self) -> bool:
-        """Whether it has to be posted, or something is to be announced in its thread."""
+        """Whether the card is unposted or has pending announcements."""
         return self.ts is None or bool(self.announcements)
 
     @property
     def needs_edit(self) -> bool:
-        """Whether what it shows is not, or may not be, what it should show."""
+        """Whether the card's message is out of date, or may be."""
         return self.shown_version < self.wanted_version or self.may_be_overwritten
 
     @property
     def may_be_overwritten(self) -> bool:
-        """Whether an earlier edit that got no answer may have come after the last one. By now it has come or never
-        will, so one more edit is the last word."""
+        """Whether an earlier, unanswered edit may have overtaken the last one. Slack has applied it by now or never
+        will, so one more edit settles it."""
         return self.unconfirmed_until is not None and self.unconfirmed_until <= self.claimed_at
 
 
 class Announcing:
-    """What the announcer does.
+    """The announcer's part of the store.
 
-    Most methods are fenced: they return False, and write nothing, where the lease was lost. `posted`, `shown`, `sent`,
-    `lost` and `renew` renew the lease; `finish`, `postpone` and `give_up` give the card back, and so does what is the
-    `last` step. What comes at the same time from several cards is written in one transaction. `reported_*` and `doubt`
-    are for those who have lost the lease, and know what Slack did nevertheless.
+    Most methods are fenced: if the lease was lost, they write nothing and return False. `posted`, `shown`, `sent`,
+    `lost` and `renew` renew the lease; `finish`, `postpone`, `give_up` and a step marked `last` release the card. Steps
+    of several cards that arrive together are written in one transaction. `reported_*` and `doubt` are for a holder that
+    lost the lease but knows what Slack did.
     """
 
     def __init__(self, db: Database, late_seconds: float = LATE_SECONDS) -> None:
@@ -106,11 +106,12 @@ class Announcing:
     async def claim(
         self, owner: str, limit: int, lease_seconds: float, *, edits: int | None = None, take_over: bool = True
     ) -> list[DueCard]:
-        """Claim due cards for this owner alone until the lease's end: up to `limit` that have news, those that have
-        waited longest first, and then up to `edits` (None: what is left of the limit) that only want an edit.
+        """Claim due cards for this owner until the lease ends.
 
-        Those of one follow come in order: the next run's when all of the run before is announced. A card whose lease
-        has run out may be on its way to Slack still; without `take_over` it is left alone.
+        Claims up to `limit` cards that have news, longest waiting first, then up to `edits` (None: the rest of the
+        limit) that only need an edit. Cards of one follow come in order: the next episode's only once the previous
+        one's announcements are sent. A request for a card whose lease has run out may still be on its way to Slack;
+        without `take_over` such cards are skipped.
         """
         lease = new_lease(owner, lease_seconds, self._db.monotonic())
         async with self._db.writing() as connection:
@@ -126,7 +127,7 @@ class Announcing:
                 "due_at": after(now, lease.seconds),
                 "attempts": cards.c.attempts + 1,
                 "shown_version": sa.case((never_tried(), cards.c.wanted_version), else_=cards.c.shown_version),
-                # Its last holder may have asked Slack for something, and never heard the answer.
+                # The last holder may have sent Slack a request and never received the answer.
                 "unconfirmed_until": sa.case(
                     (cards.c.lease.is_not(None), now + self._late_seconds), else_=cards.c.unconfirmed_until
                 ),
@@ -136,11 +137,11 @@ class Announcing:
             return await claimed_work(connection, now, await still_true(connection, now, keys), lease)
 
     async def posted(self, card: DueCard, ts: str, version: int, *, last: bool = False) -> bool:
-        """The card is in the channel, and shows this version. The `last` step of all gives the card back, too."""
+        """Record that the card was posted and shows this version. The `last` step also releases the card."""
         return await self._write(card, ts=ts, version=version, settled=card.unconfirmed_until, finished=last)
 
     async def shown(self, card: DueCard, version: int, *, last: bool = False) -> bool:
-        """The card was edited and shows this version."""
+        """Record that the card was edited and shows this version."""
         return await self._write(card, version=version, settled=_settled(card, version), finished=last)
 
     async def sent(
@@ -153,19 +154,21 @@ class Announcing:
         unconfirmed: bool = False,
         last: bool = False,
     ) -> bool:
-        """This announcement is in the thread; and the card shows this version, if one is given, or was edited before
-        that with no answer."""
+        """Record that this announcement is in the thread.
+
+        `version`: the card now shows it. `unconfirmed`: the edit that preceded the announcement got no answer.
+        """
         settled = _settled(card, version)
         return await self._write(
             card, seq=seq, sent_ts=ts, version=version, settled=settled, unconfirmed=unconfirmed, finished=last
         )
 
     async def finish(self, card: DueCard) -> bool:
-        """Give the card back: due at once if anything is left to do, also what came meanwhile, and else at rest."""
+        """Release the card: due now if anything is left to do, including what arrived meanwhile, otherwise idle."""
         return await self._write(card, finished=True)
 
     async def lost(self, card: DueCard) -> bool:
-        """The card's message is gone from the channel: another one is to be posted."""
+        """Record that the card's message was deleted, so that the card is posted again."""
         values = {
             "ts": None,
             "shown_version": card.wanted_version,
@@ -177,13 +180,13 @@ class Announcing:
         return await self._update(card, due_at=after(self._db.now(), card.lease.seconds), **values)
 
     async def renew(self, card: DueCard) -> bool:
-        """Let the lease end later, since the next call to Slack could outlive it."""
+        """Extend the lease, since the next call to Slack could outlive it."""
         return await self._update(card, due_at=after(self._db.now(), card.lease.seconds))
 
     async def postpone(self, card: DueCard, seconds: float, *, failed: bool = True, unconfirmed: bool = False) -> bool:
-        """Give the card back, due in so many seconds: nothing makes it due before that. Half an hour at most.
+        """Release the card and make it due in `seconds`, capped at half an hour; nothing makes it due earlier.
 
-        Unless something `failed`, the claim does not count as an attempt. `unconfirmed`: something got no answer.
+        Unless something `failed`, the claim does not count as an attempt. `unconfirmed`: a request got no answer.
         """
         now = self._db.now()
         values: dict[str, Any] = {"lease": None, "due_at": after(now, seconds), "has_news": has_news()}
@@ -195,14 +198,14 @@ class Announcing:
         return await self._update(card, **values)
 
     async def give_up(self, card: DueCard) -> bool:
-        """Give the card back, and never come back to it: its follow is over, and Slack will not show that."""
+        """Release the card for good: its follow is over, and Slack refuses the edit that would show it."""
         return await self._update(card, lease=None, due_at=None, failing=None)
 
     async def reported_post(self, card: DueCard, ts: str) -> bool | None:
-        """Report where the card was posted by a holder who has lost the lease.
+        """Report a message that was posted after the lease was lost.
 
-        True: this message is the card. False: another one is, or there is no card any longer. None: somebody is
-        posting it at this moment, and it is worth asking again.
+        True: this message is the card. False: another message is, or the card no longer exists. None: another worker
+        may be posting it right now; ask again later.
         """
         async with self._db.writing() as connection:
             now = self._db.now()
@@ -221,15 +224,15 @@ class Announcing:
                 "lease": None,
                 "has_news": has_news(),
                 "unconfirmed_until": None,
-                # At rest it is paused.
+                # NULL means that the follow is paused.
                 "due_at": sa.case((cards.c.due_at.is_(None), sa.null()), else_=now),
             }
             await connection.execute(sa.update(cards).where(_is(card)).values(known))
             return True
 
     async def reported_reply(self, card: DueCard, seq: int, ts: str) -> bool:
-        """Report an announcement that was sent by a holder who has lost the lease; False where another message has
-        announced the same."""
+        """Report an announcement that was sent after the lease was lost; return False if another message had already
+        announced the change."""
         this = sa.and_(
             announcements.c.follow_id == card.follow.id,
             announcements.c.episode == card.episode,
@@ -242,8 +245,10 @@ class Announcing:
             return known in (None, ts)
 
     async def doubt(self, card: DueCard, *, unconfirmed: bool) -> bool:
-        """Have the card edited once more, by its holder or the next one: somebody who had lost the lease has edited it,
-        or, `unconfirmed`, has asked for that. False where there is no such card any longer."""
+        """Have the card's current or next holder edit it once more, since a worker edited it after losing the lease.
+
+        `unconfirmed`: that edit got no answer. Return False if the card no longer exists.
+        """
         paused = sa.exists().where(follows.c.id == cards.c.follow_id, follows.c.state == FollowState.PAUSED)
         async with self._db.writing() as connection:
             until = self._db.now() + (self._late_seconds if unconfirmed else 0.0)
@@ -254,14 +259,14 @@ class Announcing:
             return (await connection.execute(sa.update(cards).where(_is(card)).values(doubtful))).rowcount == 1
 
     async def remove_ended(self, follow: Follow) -> bool:
-        """Remove a follow that somebody has ended, if all its cards show that or never will."""
+        """Delete an unfollowed follow if each of its cards shows the end or never will."""
         async with self._db.writing() as connection:
             await lock(connection, [follow.meeting_id])
             return (await connection.execute(removal_of_ended(follow.id))).rowcount == 1
 
     async def due_in(self, *, edits: bool = True) -> float | None:
-        """Seconds until a card is due, 0 if one is; None if nothing is to be done. Without `edits`, until one has
-        news."""
+        """Return the seconds until a card is due, 0 if one is, None if there is no work. Without `edits`, only cards
+        with news count."""
         async with self._db.reading() as connection:
             now = self._db.now()
             news = await due_in(connection, cards.c.due_at, now, cards.c.has_news == sa.true(), ~waits_for_run_before())
@@ -284,7 +289,7 @@ async def _due(
 ) -> list[tuple[UUID, int]]:
     if limit <= 0:
         return []
-    # Rows that another replica is claiming right now are passed over, not waited for.
+    # Skip rows that another replica is claiming right now instead of waiting for them.
     due = (
         sa.select(cards.c.follow_id, cards.c.episode)
         .where(cards.c.due_at.is_not(None), is_due(cards.c.due_at, now), *which)
@@ -296,7 +301,7 @@ async def _due(
 
 
 def removal_of_ended(follow_id: UUID) -> sa.Delete:
-    """Return what removes the row of a follow that somebody has ended, if none of its cards is due."""
+    """Return the statement that deletes an unfollowed follow if none of its cards is due."""
     waiting = sa.exists().where(cards.c.follow_id == follows.c.id, cards.c.due_at.is_not(None))
     return sa.delete(follows).where(follows.c.id == follow_id, follows.c.state == FollowState.UNFOLLOWED, ~waiting)
 
@@ -312,7 +317,7 @@ def _settled(card: DueCard, version: int | None) -> float | None:
 async def claimed_work(
     connection: AsyncConnection, now: sa.ColumnElement[float], keys: list[tuple[UUID, int]], lease: Lease
 ) -> list[DueCard]:
-    """What there is to do for cards that are claimed, in the order of their keys."""
+    """Load the work for claimed cards, in the order of their keys."""
     to_tell = await _unsent(connection, keys)
     followed_again = sa.exists().where(
         follows.c.state.in_([FollowState.UNFOLLOWED, FollowState.EXPIRED]),

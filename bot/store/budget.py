@@ -1,4 +1,4 @@
-"""How many questions Cloudflare still takes of us, counted where all replicas see it."""
+"""Requests sent to Cloudflare in the current window, counted across all replicas for its rate limit."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ _SLOT_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Requests in the window: all of them, and those for people."""
+    """Requests in the window: all of them, and those for people's lookups."""
 
     all: int = 0
     people: int = 0
@@ -24,15 +24,15 @@ class Used:
 class Budget:
     """A sliding window of five minutes, in slots of half a minute.
 
-    Nobody knows when Cloudflare's own window begins. So a slot counts until all of it is five minutes old: there are
-    never more questions in any five minutes than this says.
+    Cloudflare does not say when its own window begins. So a slot counts until all of it is five minutes old: no five
+    minutes contain more requests than this reports.
     """
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     async def spend(self, count: int, people: int = 0) -> Used:
-        """Count so many more requests, some of them for people; return how many count now, of all replicas."""
+        """Count `count` more requests, `people` of them for people; return the totals of all replicas in the window."""
         async with self._db.writing() as connection:
             spent = insert(connection, budget).values(slot=self._slot(), used=count, people=people)
             added = {
@@ -43,7 +43,7 @@ class Budget:
             return await _sum(connection, await connection.scalar(counted.returning(budget.c.slot)))
 
     async def used(self) -> Used:
-        """Return how many requests count now."""
+        """Return the totals of all replicas in the window."""
         async with self._db.reading() as connection:
             return await _sum(connection, self._slot())
 
@@ -52,7 +52,7 @@ class Budget:
 
 
 async def _sum(connection: AsyncConnection, current: Any) -> Used:
-    # Not what lies ahead: a clock that was set back does not spend the budget of an hour.
+    # Ignore future slots: otherwise a clock that was set back by an hour would use up the limit for that hour.
     counting = budget.c.slot.between(current - WINDOW_SECONDS, current)
     sums = [sa.func.coalesce(sa.func.sum(column), 0) for column in (budget.c.used, budget.c.people)]
     row = (await connection.execute(sa.select(*sums).where(counting))).one()

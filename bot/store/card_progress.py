@@ -1,4 +1,4 @@
-"""What was done for cards, written for several of them in one transaction, since a commit costs more than the rest."""
+"""Group commit of card updates: one transaction writes several, since the commit is the most expensive part."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,43 +19,43 @@ _MOST = 50
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One step of the work at a card whose lease is held."""
+    """One step of work on a card, by the holder of its lease."""
 
     follow_id: UUID
     episode: int
     lease: str
     lease_seconds: float
     ts: str | None = None
-    """Where the card was posted just now."""
+    """The card's message, if this step posted it."""
     version: int | None = None
-    """What it shows from now on."""
+    """The version that the card shows from now on."""
     seq: int | None = None
-    """What was told in its thread."""
+    """The announcement that was sent in its thread."""
     sent_ts: str | None = None
     unconfirmed: bool = False
     """An edit got no answer."""
     settled: float | None = None
-    """The `unconfirmed_until` that this step has outlived, unless it was set anew meanwhile."""
+    """The `unconfirmed_until` to clear, because this step came after it; kept if it was set again meanwhile."""
     failing: dict[str, Any] | None = None
-    """Since when Slack has not done what the card asks of it."""
+    """Since when Slack has refused the card's requests."""
     finished: bool = False
-    """It is given back: due at once if anything is left to do, and else at rest."""
+    """Release the card: due now if anything is left to do, otherwise idle."""
 
     @property
     def has_result(self) -> bool:
-        """Whether Slack has done something."""
+        """Whether Slack completed a request in this step."""
         return self.version is not None or self.seq is not None
 
     @property
     def key(self) -> tuple[UUID, int, str]:
-        """Whose card it is, by which lease."""
+        """The card and the lease it is held by."""
         return self.follow_id, self.episode, self.lease
 
 
 class CardProgress:
-    """Writes what comes while the commit before is under way in the next one, all together.
+    """Group commit: updates that arrive during a commit share the next one.
 
-    Each of them is fenced for itself: False where its lease was lost.
+    Each is fenced by its own lease: `write` returns False if that was lost.
     """
 
     def __init__(self, db: Database, late_seconds: float) -> None:
@@ -65,7 +65,7 @@ class CardProgress:
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, progress: Progress) -> bool:
-        """Whether it was written. Raises StoreUnreachable."""
+        """Write one step; return False if its lease was lost. Raises StoreUnreachable."""
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((progress, written))
         if self._writing is None:
@@ -95,9 +95,9 @@ class CardProgress:
                     future.set_exception(error)
 
     async def _together(self, batch: Sequence[Progress]) -> list[bool | None]:
-        """Whether each was written; None where somebody else is at the card's row, and it has to be waited for."""
+        """Return whether each was written; None if the card's row is locked and has to be waited for."""
         async with self._db.writing() as connection:
-            # Who holds some rows must not wait for others, or two could wait for each other for ever.
+            # Skip locked rows: waiting for some while holding others could deadlock.
             held = await _held(connection, batch, skip_locked=len(batch) > 1)
             steps = [progress for progress in batch if progress.key in held]
             await _apply(connection, self._db.now(), self._late_seconds, steps)
@@ -110,7 +110,7 @@ class CardProgress:
 
 
 def _resolve(future: "asyncio.Future[bool]", written: bool) -> None:
-    if not future.done():  # whoever waited may have been cancelled
+    if not future.done():  # the waiting task may have been cancelled
         future.set_result(written)
 
 
@@ -134,7 +134,7 @@ async def _apply(
     if told := [progress for progress in batch if progress.seq is not None]:
         await connection.execute(_told(now), [_values(progress) for progress in told])
     if finished := [(progress.follow_id, progress.episode) for progress in batch if progress.finished]:
-        # A statement of its own, which begins after whoever recorded something new has let go of the row, and sees it.
+        # A statement of its own: it begins after a concurrent writer releases the row, so it sees the writer's changes.
         due_at = sa.case((unfinished(), now), else_=cards.c.unconfirmed_until)
         these = sa.update(cards).where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(finished))
         await connection.execute(these.values(lease=None, due_at=due_at, has_news=has_news()))
@@ -175,7 +175,7 @@ def _progressed(now: sa.ColumnElement[float], late_seconds: float) -> sa.Update:
             ),
             failing=sa.bindparam("now_failing", type_=sa.JSON(none_as_null=True)),
             attempts=0,
-            # Who gets somewhere is not overtaken.
+            # Progress renews the lease.
             due_at=now + sa.bindparam("lease_seconds", type_=sa.Double),
         )
     )

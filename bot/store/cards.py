@@ -1,4 +1,4 @@
-"""The statements about cards that more than one kind of work needs."""
+"""SQL conditions and updates for cards that several parts of the store share."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,14 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.store.tables import announcements, cards
 
 PATIENT_ATTEMPTS = 10
-"""So often may a card fail in a row, which takes a quarter of an hour, until the next one goes before it."""
+"""Consecutive failures, about a quarter of an hour's worth, after which the next episode's card stops waiting."""
 
 _later = cards.alias("later")
 _before = cards.alias("before")
 
 
 def unsent() -> sa.ColumnElement[bool]:
-    """Whether anything is still to be told in the card's thread."""
+    """Return whether the card's thread has pending announcements."""
     return sa.exists().where(
         announcements.c.follow_id == cards.c.follow_id,
         announcements.c.episode == cards.c.episode,
@@ -26,28 +26,28 @@ def unsent() -> sa.ColumnElement[bool]:
 
 
 def unfinished() -> sa.ColumnElement[bool]:
-    """Whether anything is left to do for a card: to post it, to edit it, or to tell something in its thread."""
+    """Return whether the card still has to be posted or edited, or has pending announcements."""
     return sa.or_(cards.c.ts.is_(None), cards.c.shown_version < cards.c.wanted_version, unsent())
 
 
 def has_news() -> sa.ColumnElement[bool]:
-    """Whether the card has to be posted, or something is to be announced in its thread: that goes before edits."""
+    """Return whether the card is unposted or has pending announcements; such cards take precedence over edits."""
     return sa.or_(cards.c.ts.is_(None), unsent())
 
 
 def never_tried() -> sa.ColumnElement[bool]:
-    """Whether nobody has tried to post it."""
+    """Return whether no attempt to post the card was made."""
     return sa.and_(cards.c.ts.is_(None), cards.c.shown_version == 0)
 
 
 def is_latest() -> sa.ColumnElement[bool]:
-    """Whether it is the newest card of its follow."""
+    """Return whether the card is the newest of its follow."""
     return ~sa.exists().where(_later.c.follow_id == cards.c.follow_id, _later.c.episode > cards.c.episode)
 
 
 def waits_for_run_before() -> sa.ColumnElement[bool]:
-    """Whether the channel is still to be shown, or told of, the run before: its end is not to come after the next
-    beginning."""
+    """Return whether a previous episode's card is unposted or has pending announcements; its end must be announced
+    before the next start."""
     untold = sa.exists().where(
         announcements.c.follow_id == _before.c.follow_id,
         announcements.c.episode == _before.c.episode,
@@ -57,7 +57,7 @@ def waits_for_run_before() -> sa.ColumnElement[bool]:
     return sa.exists().where(
         _before.c.follow_id == cards.c.follow_id,
         _before.c.episode < cards.c.episode,
-        # Else it is paused.
+        # NULL means that the follow is paused.
         _before.c.due_at.is_not(None),
         _before.c.attempts < PATIENT_ATTEMPTS,
         sa.or_(never_posted, untold),
@@ -65,10 +65,10 @@ def waits_for_run_before() -> sa.ColumnElement[bool]:
 
 
 def due_to_show(now: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """Return when a card whose content changes is due: `now`, or NULL for a card that is to stay as it is.
+    """Return when a card whose content changes is due: at `now`, which is NULL where the change makes nothing due.
 
-    A card that is claimed, or that has to wait, becomes due when that is over. One that is at rest but for the edit
-    that confirms an earlier one waits for nothing.
+    A claimed or postponed card keeps its time. A card whose only remaining work is the edit that confirms an earlier
+    one does not have to wait for that time.
     """
     only_confirms = sa.and_(
         cards.c.lease.is_(None), cards.c.has_news == sa.false(), cards.c.due_at == cards.c.unconfirmed_until
@@ -81,8 +81,8 @@ async def wake(
 ) -> None:
     """Make cards due now; `news`: there is something to announce.
 
-    A card that is claimed, or that has to wait, becomes due when that is over (`due_to_show`). News does not wait for
-    what only an edit has to wait for, such as Slack's limit of edits.
+    A claimed or postponed card keeps its time (`due_to_show`), but news does not wait for a postponed edit, such as one
+    that Slack's rate limit delays.
     """
     due_at = due_to_show(now)
     if not news:
@@ -96,9 +96,9 @@ async def wake(
 async def wake_unfinished(
     connection: AsyncConnection, now: sa.ColumnElement[float], follow_ids: Iterable[UUID]
 ) -> None:
-    """Take up again what was left to do for these follows, except what nobody would understand any more."""
+    """Re-enable unfinished cards of these follows, dropping those of episodes the channel never saw."""
     theirs = cards.c.follow_id.in_(list(follow_ids))
-    # A run of which the channel saw nothing, and which another one has followed: a card of it would only puzzle.
+    # The channel saw nothing of this episode, and a newer one exists: its card would only confuse people.
     await connection.execute(sa.delete(cards).where(theirs, cards.c.ts.is_(None), ~is_latest(), ~unsent()))
     await connection.execute(sa.update(cards).where(theirs).values(has_news=has_news()))
     await wake(connection, now, theirs, sa.or_(unfinished(), cards.c.unconfirmed_until.is_not(None)))

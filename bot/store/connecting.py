@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL: how they are opened, checked before use, and given up when they are of no more use.
+"""Connections to PostgreSQL: opening them, checking them before use, and replacing broken ones.
 
-No connection keeps anything in the server's session, since between two transactions a pooler such as PgBouncer may put
-another session behind it: statements are prepared without a name, locks and settings last for a transaction.
+No connection keeps state in the server's session, since a pooler such as PgBouncer may assign another session after
+each transaction: statements are prepared without a name, and locks and settings last for one transaction.
 """
 
 import asyncio
@@ -23,25 +23,25 @@ from bot.store.options import connect_seconds, driver_arguments
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long to wait for PostgreSQL, in seconds. All together they end before a lease does."""
+    """Timeouts for PostgreSQL, in seconds. Their sum is shorter than a lease."""
 
     connect: float = 5.0
     """For one server."""
     ping: float = 3.0
-    """For a connection out of the pool to show that it is alive."""
+    """For the check of a pooled connection before use."""
     statement: float | None = 10.0
     pool: float = 10.0
     recycle: float = 300.0
-    """The age at which a pooled connection is replaced: name servers, roles and certificates change."""
+    """The age at which a pooled connection is replaced: DNS records, roles and certificates change."""
 
 
-# SQLSTATEs and classes of them (https://www.postgresql.org/docs/current/errcodes-appendix.html) that are about the
+# SQLSTATEs and their classes (https://www.postgresql.org/docs/current/errcodes-appendix.html) that are about the
 # statement or its data. After any other error the connection is replaced, because it may be the cause: the server has
-# become read-only (25006), stops (57P01), is out of memory (53200), a pooler has lost the session (08P01, 26000) ...
+# become read-only (25006), is stopping (57P01) or out of memory (53200), a pooler lost the session (08P01, 26000) ...
 _STATEMENT_CLASSES = ("0A", "20", "21", "22", "23", "27", "2B", "42", "44", "54", "P0")
 _STATEMENT_STATES = ("40001", "40002", "40P01", "53100", "55006", "55P03", "57014")
 _DATA_CLASSES = ("21", "22", "54")
-# With these the next server may do better.
+# After one of these errors the next server may accept the connection.
 _NEXT_SERVER = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
 
 
@@ -51,7 +51,7 @@ def open_engine(url: URL, timeouts: Timeouts, **pool: Any) -> AsyncEngine:
     engine = create_async_engine(
         # Without user, password and options: only the connector has them.
         URL.create(url.drivername, database=url.database),
-        # The store relies on it: a statement sees what was committed while it waited for the one before.
+        # The store relies on this: a statement sees what was committed while the previous one waited.
         isolation_level="READ COMMITTED",
         connect_args={"async_creator_fn": connector.connect, "prepared_statement_name_func": _no_name},
         **pool,
@@ -64,16 +64,16 @@ def open_engine(url: URL, timeouts: Timeouts, **pool: Any) -> AsyncEngine:
 
 
 def is_about_data(error: BaseException | None) -> bool:
-    """Return whether PostgreSQL or its driver does not take a value: a bug, and no trouble with the database."""
+    """Return whether PostgreSQL or its driver rejects a value: a bug in the bot, not a problem with the database."""
     state = getattr(error, "sqlstate", None)
     if state is not None:
         return str(state).startswith(_DATA_CLASSES)
-    # asyncpg's DataError, for what cannot be encoded.
+    # asyncpg's DataError, for a value that cannot be encoded.
     return isinstance(error, AsyncAdapt_asyncpg_dbapi.Error) and isinstance(error.__cause__, ValueError)
 
 
 class _Connector:
-    """Opens connections to the first server that takes one, and remembers which that was."""
+    """Connects to the first server that accepts, and remembers which one did."""
 
     def __init__(self, url: URL, timeouts: Timeouts) -> None:
         self._servers: list[Server | None] = [*servers(url)] or [None]
@@ -87,11 +87,11 @@ class _Connector:
             **driver_arguments(url.query),
         }
         if len(self._servers) > 1 and self._arguments.get("target_session_attrs") != "primary":
-            # A server that cannot be written to is of no use, and the next one may be.
+            # Skip read-only servers; the next one may be the primary.
             self._arguments["target_session_attrs"] = "read-write"
 
     async def connect(self, *_: Any, **__: Any) -> Any:
-        """Return an open connection. Raises what the last server answered."""
+        """Return an open connection. Raises the last server's error."""
         *others, last = self._servers
         for server in others:
             with contextlib.suppress(*_NEXT_SERVER):
@@ -101,13 +101,13 @@ class _Connector:
     async def _connect_to(self, server: Server | None) -> Any:
         where = {} if server is None else {"host": server[0], "port": server[1]}
         connection = await asyncpg.connect(**where, **self._arguments, timeout=self._seconds)
-        # The next connection begins with the one that has just worked.
+        # Try the server that just worked first next time.
         self._servers.sort(key=lambda each: each != server)
         return connection
 
 
 class _Ping:
-    """Checks a connection out of the pool before it is used; one that is dead is replaced, and all that are as old."""
+    """Checks a pooled connection before use. If it is dead, the pool replaces it and all that are at least as old."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -118,14 +118,14 @@ class _Ping:
         try:
             connection.run_async(self._ping)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            # The last of these: whoever had it before was cancelled, and its statement is still under way.
+            # InternalClientError: the previous user's task was cancelled, and its statement is still running.
             raise sa.exc.InvalidatePoolError from error
 
     async def _ping(self, driver: Any) -> None:
         try:
             await driver.execute("SELECT 1", timeout=self._seconds)
         except BaseException:
-            # To say goodbye to what does not answer would take seconds.
+            # Closing an unresponsive connection properly would take seconds.
             driver.terminate()
             raise
 
@@ -139,7 +139,7 @@ def _mark_new(_: object, record: Any) -> None:
 
 
 def _give_up(context: ExceptionContext) -> None:
-    """Replace the connection, and those that are as old, unless the error is about the statement."""
+    """Invalidate the connection, and all that are at least as old, unless the error is about the statement."""
     error = context.original_exception
     if context.connection is None or context.is_disconnect or not _is_about_the_connection(error):
         return
@@ -155,6 +155,6 @@ def _is_about_the_connection(error: BaseException) -> bool:
         return not (state.startswith(_STATEMENT_CLASSES) or state in _STATEMENT_STATES)
     if isinstance(error, AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError):
         return False
-    # BufferError: the driver cannot read a result, since the table has changed after the statement was prepared.
+    # BufferError: the driver cannot decode a result, since the table changed after the statement was prepared.
     broken = (AsyncAdapt_asyncpg_dbapi.Error, OSError, BufferError, asyncio.CancelledError)
     return isinstance(error, broken) and not is_about_data(error)

@@ -1,4 +1,4 @@
-"""One database: its connections, its transactions, its clock, and what its errors mean here."""
+"""One database: its connections, transactions, clock and errors."""
 
 import asyncio
 import contextlib
@@ -28,11 +28,12 @@ _CONNECTIONS = 5
 _DEFAULT_TIMEOUTS = Timeouts()
 _BEGIN = "sqlite_begin"
 _NO_SLOT = -1
-# Whose mistake these are: ours. They are no reason to try again.
+# Programming errors; do not retry.
 _BUGS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
-# insufficient_privilege: taken away while the bot runs. The driver has it among the programmer's mistakes.
+# insufficient_privilege: revoked while the bot runs. The driver classifies it as a programming error.
 _NO_RIGHTS = "42501"
-# And this one too: a newer version has changed a table, which a statement had been prepared for. It is prepared anew.
+# The driver classifies this as one, too: a newer version changed a table after a statement was prepared. The driver
+# prepares it again.
 _PREPARED_BEFORE = AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError
 
 
@@ -40,13 +41,15 @@ class Database:
     """An engine with transactions for reading and for writing."""
 
     def __init__(self, engine: AsyncEngine, clock: Clock | None = None, monotonic: Clock | None = None) -> None:
-        """`clock` (epoch seconds) takes the place of PostgreSQL's own, or of this machine's for SQLite; `monotonic`
-        that of this machine's monotonic time, and is `clock` where only that is given."""
+        """Wrap an engine. `clock` (epoch seconds) replaces PostgreSQL's clock, or this machine's for SQLite.
+
+        `monotonic` replaces this machine's monotonic clock; it defaults to `clock` if only that is given.
+        """
         self.engine = engine
         self.monotonic = monotonic or clock or bot.clock.monotonic
         self._clock = time.time if clock is None and is_sqlite(engine.url) else clock
         self._readers = engine.execution_options(**{_BEGIN: "BEGIN"})
-        # Writers of one process queue here, in order; SQLite would let them knock again and again, in none.
+        # Serialize this process's writers: SQLite's busy handler polls and is unfair.
         self._turn = asyncio.Lock() if is_sqlite(engine.url) else contextlib.nullcontext()
         path = file_of(engine.url) if is_sqlite(engine.url) else None
         self._file = None if path is None else _watch(engine, DatabaseFile(path))
@@ -54,15 +57,15 @@ class Database:
         self._trial: asyncio.Task[None] | None = None
 
     def now(self) -> sa.ColumnElement[float]:
-        """The time at which the statement begins, in epoch seconds. PostgreSQL's own, so that replicas agree."""
+        """Return the statement's start time in epoch seconds, by PostgreSQL's clock so that replicas agree."""
         if self._clock is not None:
             return sa.literal(self._clock(), sa.Double)
-        # Unlike clock_timestamp() it is the same for the whole statement, or no index could be searched for it.
+        # Unlike clock_timestamp() it is constant within the statement, so that an index can be used.
         return sa.cast(sa.extract("epoch", sa.func.statement_timestamp()), sa.Double)
 
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that may write: all of it happens, or nothing. Raises StoreUnreachable."""
+        """Open a transaction that may write. Raises StoreUnreachable."""
         self.file_problem()
         try:
             with _unreachable():
@@ -74,20 +77,20 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads, and on SQLite waits for no writer. Raises StoreUnreachable."""
+        """Open a read-only transaction; on SQLite it waits for no writer. Raises StoreUnreachable."""
         with _unreachable():
             async with self._readers.connect() as connection:
                 yield connection
 
     def file_problem(self) -> str | None:
-        """Return what has happened to SQLite's file under the bot, in a sentence; None if nothing has."""
+        """Describe in a sentence what happened to SQLite's file while the bot was running; None if it is unchanged."""
         return None if self._file is None else self._file.problem()
 
     def takes_changes(self) -> bool:
-        """Whether it does, as far as is known: from the first change that it did not take until a trial succeeds.
+        """Return whether the database accepts writes: False from the first failed one until a trial write succeeds.
 
-        Most transactions change nothing, and succeed on a full disk too. A trial is begun here and not waited for: it
-        may take as long as the lock of another program.
+        Most transactions change nothing, so they succeed even on a full disk. This starts a trial without waiting for
+        it: another program's lock may delay it.
         """
         if not self._takes_changes and (self._trial is None or self._trial.done()):
             self._trial = asyncio.create_task(self._try(), name="trial of the database")
@@ -109,7 +112,7 @@ class Database:
 
 
 def connect(url: URL, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -> AsyncEngine:
-    """Return an engine that has not connected yet; `timeouts` are for PostgreSQL."""
+    """Return an engine that has not connected yet; `timeouts` apply to PostgreSQL."""
     if is_sqlite(url):
         engine = create_async_engine(
             url,
@@ -142,25 +145,25 @@ def _watch(engine: AsyncEngine, file: DatabaseFile) -> DatabaseFile:
 
 
 def is_sqlite(url: URL) -> bool:
-    """Whether it is SQLite, and else PostgreSQL."""
+    """Return whether the URL is SQLite's; otherwise it is PostgreSQL's."""
     return url.get_backend_name() == "sqlite"
 
 
 def insert(connection: AsyncConnection, table: sa.Table) -> postgresql.Insert:
-    """An INSERT that knows ON CONFLICT, which the two engines spell alike and SQLAlchemy does not."""
+    """Return an INSERT with ON CONFLICT: the engines share the syntax, but SQLAlchemy has a class for each."""
     if connection.dialect.name == "postgresql":
         return postgresql.insert(table)
     return cast("postgresql.Insert", sqlite.insert(table))
 
 
 def moment(epoch: float) -> datetime:
-    """Epoch seconds as people's time, in UTC."""
+    """Return epoch seconds as an aware datetime in UTC."""
     return datetime.fromtimestamp(epoch, UTC)
 
 
 def set_up_sqlite(connection: Any, *pragmas: str) -> None:
-    """Prepare a driver's connection; transactions on it are begun by us."""
-    # Else the driver begins them by itself, where it finds it right and never with IMMEDIATE.
+    """Set up a driver's connection. The bot begins its transactions itself."""
+    # Otherwise the driver begins them implicitly, and never with IMMEDIATE.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in pragmas:
@@ -169,12 +172,12 @@ def set_up_sqlite(connection: Any, *pragmas: str) -> None:
 
 
 def _set_up_sqlite(connection: Any, record: object) -> None:
-    # What was sent stays known after a power cut too, or it would be sent again.
+    # FULL: records of sent messages must survive a power cut, or the messages would be sent again.
     set_up_sqlite(connection, "synchronous = FULL", "foreign_keys = ON")
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    # A transaction that begins by reading could not write after another one has.
+    # IMMEDIATE: a transaction that begins with a read cannot write once another one has written.
     connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE"))
 
 
@@ -190,5 +193,5 @@ def _unreachable() -> Iterator[None]:
 
 
 def _happens(error: BaseException) -> bool:
-    """Return whether it comes from what others do to the database, though it looks like a bug."""
+    """Return whether the error looks like a bug but comes from a change made to the database."""
     return isinstance(error, _PREPARED_BEFORE) or getattr(error, "sqlstate", None) == _NO_RIGHTS

@@ -1,4 +1,4 @@
-"""What one replica does for all of them, now and then: whoever claims it first when it is due."""
+"""Singleton jobs: periodic work that one replica does for all. The first to claim a due job runs it."""
 
 from dataclasses import dataclass
 
@@ -11,22 +11,22 @@ from bot.store.tables import duties
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Work that its holder alone does, until the lease ends."""
+    """A claimed singleton job: only the lease's holder runs it until the lease ends."""
 
     name: str
     done_ago: float | None
-    """Seconds since it was done last, by whomever; None where that is not known."""
+    """Seconds since any replica last did it; None if unknown."""
     lease: Lease
 
 
 class Duties:
-    """Work by its name. It is due at once the first time."""
+    """Singleton jobs by name. A job is due at once the first time."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     async def claim(self, name: str, owner: str, lease_seconds: float) -> Duty | None:
-        """The duty, for this owner alone until `done`, `give_back` or the lease's end; None where it is not due."""
+        """Claim the job for this owner until `done`, `give_back` or the lease's end; return None if it is not due."""
         async with self._db.reading() as connection:
             known = sa.select(is_due(duties.c.due_at, self._db.now())).where(duties.c.name == name)
             if await connection.scalar(known) is False:
@@ -44,11 +44,11 @@ class Duties:
         return Duty(name, _past(row[0]), lease)
 
     async def done(self, duty: Duty, *, again_in: float) -> bool:
-        """It was done, and is due again in so many seconds; False where the lease was lost."""
+        """Release the job as done, due again in `again_in` seconds; return False if the lease was lost."""
         return await self._return(duty, again_in, done_at=self._db.now())
 
     async def note(self, name: str, ago: float = 0.0) -> None:
-        """Note that it was done so many seconds ago, whichever replica did it: for `done_ago`."""
+        """Record for `done_ago` that the job was done `ago` seconds ago, by any replica."""
         async with self._db.writing() as connection:
             now = self._db.now()
             done_at = now - max(ago, 0.0)
@@ -57,13 +57,13 @@ class Duties:
             await connection.execute(noted.on_conflict_do_update(index_elements=[duties.c.name], set_=anew))
 
     async def done_ago(self, name: str) -> float | None:
-        """Seconds since it was done last, by whomever; None where that is not known."""
+        """Return the seconds since any replica last did the job; None if unknown."""
         async with self._db.reading() as connection:
             ago = await connection.scalar(sa.select(self._db.now() - duties.c.done_at).where(duties.c.name == name))
         return _past(ago)
 
     async def give_back(self, duty: Duty, *, again_in: float) -> bool:
-        """It could not be done, and is due in so many seconds; False where the lease was lost."""
+        """Release the job undone, due in `again_in` seconds; return False if the lease was lost."""
         return await self._return(duty, again_in)
 
     async def _return(self, duty: Duty, again_in: float, **values: sa.ColumnElement[float]) -> bool:
@@ -74,5 +74,5 @@ class Duties:
 
 
 def _past(ago: float | None) -> float | None:
-    """A time to come is that of a clock which has been set back."""
+    """Return None for a time in the future, which comes from a clock that was set back."""
     return None if ago is None or ago < 0 else ago

@@ -1,4 +1,4 @@
-"""Follows that nobody seems to wait for any more."""
+"""Expiry of follows whose meetings have had no livestream for a long time."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,20 +15,20 @@ from bot.store.tables import CURRENT, FollowState, announcements, cards, follows
 from bot.store.values import Follow, follow_from
 
 EXPIRED = "expired"
-"""The kind of the announcement that says so, in the thread of the newest card."""
+"""The kind of the announcement in the newest card's thread that the follow has expired."""
 EXPIRED_SEQ = -1
 
 _AT_ONCE = 100
 _AGAIN_SECONDS = 24 * 3600.0
-"""What is on air is looked at again after that."""
+"""How long a follow whose meeting is on air lasts until the next check of its expiry."""
 _SOON_SECONDS = 60.0
 
 
 async def expire(db: Database, follow_seconds: float) -> list[Follow]:
-    """Expire follows whose time is over, a hundred at most, and announce it in their threads, quiet ones too.
+    """Expire up to a hundred follows whose time is over, and announce it in their threads, also for level quiet.
 
-    Whatever has renewed a follow or has not: it is passed over while its meeting is on air, for `follow_seconds` after
-    that, and as long as Cloudflare does not say.
+    Regardless of `expires_at`, a follow is kept while its meeting is on air, for `follow_seconds` after that, and while
+    Cloudflare does not answer.
     """
     async with db.writing() as connection:
         now = db.now()
@@ -37,7 +37,7 @@ async def expire(db: Database, follow_seconds: float) -> list[Follow]:
         rows = (await connection.execute(some)).all()
         meeting_ids = {row.meeting_id for row in rows}
         await lock(connection, meeting_ids)
-        # Once more, since what was seen before the lock may have changed.
+        # Read again: the rows may have changed before they were locked.
         still = (
             sa.select(
                 follows, meetings.c.phase, meetings.c.episode, meetings.c.failures, meetings.c.look_at, now.label("now")
@@ -55,7 +55,7 @@ async def expire(db: Database, follow_seconds: float) -> list[Follow]:
         ids = [follow.id for follow in expired]
         gone = sa.update(follows).where(follows.c.id.in_(ids)).values(state=FollowState.EXPIRED)
         await connection.execute(gone)
-        # Where the bot may not post, it can announce nothing.
+        # Paused follows get no announcement: the bot may not post there.
         await _say(connection, now, [follow.id for follow in expired if follow.state is FollowState.ACTIVE])
         await _take_menus_away(connection, now, ids)
         await rest(connection, meeting_ids)
@@ -63,11 +63,11 @@ async def expire(db: Database, follow_seconds: float) -> list[Follow]:
 
 
 def _until(row: Mapping[str, Any], follow_seconds: float) -> float:
-    """Return until when a follow lasts, as far as its meeting is known."""
+    """Return until when the follow lasts, given its meeting's state."""
     if row["phase"] not in ("waiting", "ended"):
         return float(row["now"]) + _AGAIN_SECONDS
     if row["failures"] > 0 or row["look_at"] == 0.0:
-        # Cloudflare does not answer, or a list has just contradicted what is known: it may be on air.
+        # It may be on air: the last check failed, or a list just contradicted the stored state.
         return float(row["now"]) + _SOON_SECONDS
     times = [row["episode"].get(name) for name in ("ended_at", "previous_end", "last_seen_live")]
     return max((datetime.fromisoformat(time).timestamp() + follow_seconds for time in times if time), default=0.0)
@@ -90,9 +90,9 @@ async def _say(connection: AsyncConnection, now: sa.ColumnElement[float], follow
 
 
 async def _take_menus_away(connection: AsyncConnection, now: sa.ColumnElement[float], follow_ids: list[UUID]) -> None:
-    """Have every card of these follows show that it is over, also those of earlier episodes: no menu works any longer.
+    """Have every card of these follows, including past episodes', drop its menu and show that the follow is over.
 
-    A paused follow's are tried once: Slack may allow the edit of a message where it allows no new one.
+    A paused follow's cards are tried once: Slack may allow editing a message where it refuses a new one.
     """
     posted = sa.and_(cards.c.follow_id.in_(follow_ids), cards.c.ts.is_not(None))
     await connection.execute(sa.update(cards).where(posted).values(wanted_version=cards.c.wanted_version + 1))

@@ -1,4 +1,4 @@
-"""Why a database cannot be used, in a sentence that says what to do."""
+"""Database errors as sentences that say what is wrong and what to do."""
 
 import ssl
 
@@ -16,7 +16,7 @@ _SQLITE = {
     "SQLITE_CANTOPEN": "cannot be opened; its folder must exist and be writable for the user who runs the bot",
     "SQLITE_NOTADB": "is no SQLite database; name another file in DATABASE_URL",
     "SQLITE_CORRUPT": "is damaged; restore a copy of it, or name another file in DATABASE_URL",
-    # The file that SQLite keeps beside it while it is open does not fit.
+    # No room for the -shm file that SQLite keeps next to an open database.
     "SQLITE_IOERR_SHMSIZE": "cannot grow, because the disk is full; make room, then start again",
     "SQLITE_IOERR": "cannot be read or written, because the disk fails; look at the disk",
 }
@@ -34,7 +34,7 @@ _POSTGRESQL = {
     "57P03": "is starting or stopping; start again in a minute",
 }
 
-# What PgBouncer says for itself has the SQLSTATE 08P01, or 08003 from asyncpg, so its words count.
+# PgBouncer's own errors all have the SQLSTATE 08P01, or 08003 from asyncpg, so match their text.
 _PGBOUNCER = {
     "startup parameter": "is behind a pooler such as PgBouncer, which refuses an option in DATABASE_URL; remove "
     "`options` from it, or add it to the pooler's ignore_startup_parameters",
@@ -48,7 +48,7 @@ _PGBOUNCER = {
 
 
 def explain(error: Exception, url: URL) -> str:
-    """The sentence. Has neither a password nor what the driver says, which may have one."""
+    """Explain why the database cannot be used, without the driver's text, which may contain a password."""
     cause = getattr(error, "orig", None) or error
     return f"{place(url)} {_why(cause)}."
 
@@ -56,7 +56,7 @@ def explain(error: Exception, url: URL) -> str:
 def _why(cause: BaseException) -> str:
     name = getattr(cause, "sqlite_errorname", None)
     if name is not None:
-        # SQLITE_READONLY_DIRECTORY is a kind of SQLITE_READONLY.
+        # A prefix matches, too: SQLITE_READONLY_DIRECTORY is a kind of SQLITE_READONLY.
         known = [words for code, words in _SQLITE.items() if name == code or name.startswith(f"{code}_")]
         return known[0] if known else f"cannot be used ({name})"
     state = getattr(cause, "sqlstate", None)
@@ -74,7 +74,7 @@ def _why(cause: BaseException) -> str:
         )
     if isinstance(cause, ssl.SSLError):
         return "cannot be connected to by TLS; check sslmode, sslcert and sslkey in DATABASE_URL"
-    # asyncpg has no class for it.
+    # asyncpg has no class for this error.
     if isinstance(cause, ConnectionError) and "rejected SSL upgrade" in str(cause):
         return "does not speak TLS, which sslmode in DATABASE_URL asks for; turn TLS on there, or remove sslmode"
     if isinstance(cause, TimeoutError):

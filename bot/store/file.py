@@ -1,4 +1,4 @@
-"""The file of a SQLite database: private from the start, and watched, since SQLite itself goes on in a deleted one."""
+"""A SQLite database's file: created private, and watched, since SQLite keeps working in a deleted file."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 class DatabaseFile:
-    """Compares the file at its path with the one that the first connection opened."""
+    """The file at the database's path, compared with the one that the first connection opened."""
 
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
@@ -24,7 +24,7 @@ class DatabaseFile:
         self._problem: str | None = None
 
     def problem(self) -> str | None:
-        """Return what happened to the file, in a sentence, or None; log it when it changes."""
+        """Describe in a sentence what happened to the file, or return None; log each change."""
         problem = self._compare()
         if problem != self._problem:
             self._problem = problem
@@ -35,14 +35,14 @@ class DatabaseFile:
         return problem
 
     def before_connect(self, dialect: object, record: object, arguments: object, options: object) -> None:
-        """Refuse to open another file than before: SQLite would make an empty one, or mix up two files' journals."""
+        """Refuse to open a different file: SQLite would create an empty one, or mix up two files' journals."""
         if self.problem() is not None:
             raise sqlite3.OperationalError("the database file is another one than before")
         if self._opened is None:
             make_private(self._path)
 
     def after_connect(self, connection: Any, record: object) -> None:
-        """Remember which file the first connection has opened."""
+        """Remember which file the first connection opened."""
         if self._opened is None:
             self._opened = _identity(self._path)
 
@@ -62,20 +62,20 @@ class DatabaseFile:
 
 
 def file_of(url: URL) -> Path | None:
-    """Return the path of a SQLite database; None for one that is written as SQLite's own kind of URI."""
+    """Return the path of a SQLite database; None if the URL has one of SQLite's own `file:` URIs."""
     name = url.database or ""
     return None if name.startswith("file:") else Path(name)
 
 
 def make_private(path: Path) -> None:
-    """Make an empty file that only its owner can read. SQLite gives the files that it puts beside it the same mode."""
-    # Where it cannot be made, SQLite says why.
+    """Create an empty file that only its owner can read. SQLite gives the files next to it the same mode."""
+    # If this fails, SQLite's own error will say why.
     with contextlib.suppress(OSError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _PRIVATE))
 
 
 def is_readable_by_others(path: Path) -> bool:
-    """Return whether other users of this machine may read the file."""
+    """Return whether other users of this machine can read the file."""
     return os.name == "posix" and bool(path.stat().st_mode & _READABLE_BY_OTHERS)
 
 

@@ -1,4 +1,4 @@
-"""Which channel follows which meeting, and how loudly."""
+"""Follows: which channel follows which meeting, and at which level."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -22,22 +22,22 @@ from bot.store.values import Episode, Follow, follow_from
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What came of a wish to follow."""
+    """The result of following a meeting."""
 
     follow: Follow
     new: bool
-    """Else the channel followed the meeting already."""
+    """False if the channel already followed the meeting."""
     ts: str | None
     """The newest card's, if it is posted."""
     card: DueCard | None = None
-    """Of a new follow, for whoever asked for its lease."""
+    """A new follow's card, if the caller asked for its lease."""
     meeting_before: Mapping[str, Any] | None = None
-    """The meeting's row, if it was at rest: for `retract`."""
+    """For `retract`: the meeting's earlier row, if there was one that no current follow used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One line of what a channel follows."""
+    """One entry in the list of a channel's follows."""
 
     follow: Follow
     name: str | None
@@ -45,15 +45,15 @@ class Listed:
     looked_at: datetime | None
     """When Cloudflare last answered."""
     failures: int
-    """How often in a row it has not answered since."""
+    """Number of consecutive failed checks since."""
     ts: str | None
     """The newest card's, if it is posted."""
     failing: tuple[dict[str, Any], ...] = ()
-    """Of each card that Slack does not post, edit or reply to: Failures.to_dict()."""
+    """Failures.to_dict() of each card that Slack refuses to post, edit or reply to."""
 
 
 class Follows:
-    """What people do about follows."""
+    """People's actions on follows."""
 
     def __init__(self, db: Database, follow_seconds: float, late_seconds: float = LATE_SECONDS) -> None:
         self._db = db
@@ -74,9 +74,9 @@ class Follows:
     ) -> Followed:
         """Follow a meeting in a channel, and make its card due.
 
-        `episode` is what was just seen of the meeting, and counts where nobody follows it yet. A paused follow becomes
-        active; an expired one is over, and a new one begins beside it. Of a new one the `owner` may work at the card at
-        once, and alone: nobody sees it due until that lease ends.
+        `episode` is the meeting's state as just looked up; it is stored if no channel follows the meeting yet. A paused
+        follow becomes active; an expired one stays over, and a new follow begins beside it. If there is an `owner`, it
+        holds the lease of a new follow's card at once, so no other worker sees the card as due until that lease ends.
         """
         lease = None if owner is None else new_lease(owner, lease_seconds, self._db.monotonic())
         async with self._db.writing() as connection:
@@ -108,9 +108,9 @@ class Follows:
             return Followed(await _get(connection, mine), new, ts, card, meeting_before)
 
     async def retract(self, followed: Followed) -> bool:
-        """Undo a new follow whose card Slack refuses: all is as it was before, also the meeting's row.
+        """Undo a new follow whose card Slack refuses, and restore the meeting's earlier row.
 
-        False, and nothing is changed, where the card's lease was lost.
+        If the card's lease was lost, change nothing and return False.
         """
         card = followed.card
         if card is None:
@@ -133,10 +133,10 @@ class Follows:
             return True
 
     async def unfollow(self, team_id: str, channel_id: str, meeting_id: UUID, *, user_id: str) -> Follow | None:
-        """End the follow, and have all its cards show that; None if there is none.
+        """End the follow, and have all its cards show that; return None if there is none.
 
-        For people it is gone at once, and nothing more is announced. Its row goes when its cards are edited
-        (`Announcing.remove_ended`); one that Slack certainly does not have is not posted any more.
+        People no longer see it, and nothing more is announced. Its row is deleted once its cards are edited
+        (`Announcing.remove_ended`). A card that was certainly never posted is dropped.
         """
         async with self._db.writing() as connection:
             now = self._db.now()
@@ -149,7 +149,7 @@ class Follows:
             return follow
 
     async def set_volume(self, team_id: str, channel_id: str, meeting_id: UUID, volume: Volume) -> Follow | None:
-        """From the next change on; None if the channel does not follow the meeting. Its newest card is shown anew."""
+        """Set the level from the next change on, and have the newest card show it; None if there is no follow."""
         async with self._db.writing() as connection:
             await lock(connection, [meeting_id])
             mine = _in(team_id, channel_id, meeting_id)
@@ -164,7 +164,7 @@ class Follows:
             return await _get(connection, mine)
 
     async def in_channel(self, team_id: str, channel_id: str) -> list[Listed]:
-        """What a channel follows, paused ones too, the oldest first."""
+        """Return a channel's active and paused follows, oldest first."""
         looked_at = last_checked(self._db.now()).label("looked_at")
         query = (
             sa.select(follows, meetings.c.name, meetings.c.phase, looked_at, meetings.c.failures, cards.c.ts)
@@ -193,7 +193,10 @@ class Follows:
     async def _meet(
         self, connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, episode: Episode
     ) -> Mapping[str, Any] | None:
-        """Lock the meeting's row; where there is none that is looked at, make one. The row as it was, if it rested."""
+        """Lock the meeting's row, and start checks of it if there are none.
+
+        Return the earlier row if it existed but was not being checked.
+        """
         this = meetings.c.meeting_id == meeting_id
         before = (await connection.execute(sa.select(meetings).where(this).with_for_update())).mappings().one_or_none()
         begun = {
@@ -209,8 +212,8 @@ class Follows:
             "idle": False,
         }
         if before is not None and before["look_at"] is None:
-            # What was known when the last follow went is no beginning for a new one: it would be announced as news.
-            # The row stays, since what other channels are still to be shown of their own follows hangs on it.
+            # Replace the state left by the last follow: changes since then would be announced as news. Keep the row,
+            # since unfinished cards of other channels' past follows depend on it.
             await connection.execute(sa.update(meetings).where(this).values(begun))
             return dict(before)
         statement = insert(connection, meetings).values(meeting_id=meeting_id, **begun)
@@ -221,7 +224,7 @@ class Follows:
 
 
 async def activate(connection: AsyncConnection, now: sa.ColumnElement[float], paused: list[Follow]) -> None:
-    """Go on with paused follows, whose meetings are locked; what was to be announced there, if it is still true."""
+    """Reactivate paused follows, whose meetings are locked, and drop outdated announcements."""
     ids = [follow.id for follow in paused]
     values = {"state": FollowState.ACTIVE, "reason": None, "paused_at": None, "told": False, "notice_error": None}
     await connection.execute(sa.update(follows).where(follows.c.id.in_(ids)).values(values))
@@ -249,8 +252,8 @@ async def end(
     await connection.execute(unsent.where(announcements.c.sent_at.is_(None)))
     never_posted = sa.delete(cards).where(theirs, ~is_posted, ~is_claimed, cards.c.unconfirmed_until.is_(None))
     await connection.execute(never_posted)
-    # Without the lease its holder does nothing more. What it has asked Slack for just now may come after the edit
-    # that is due now; and of a card that it is posting it may still report where it is.
+    # Losing the lease stops the card's holder. A request that it has just sent to Slack may arrive after the edit that
+    # is due now; and if it is posting the card, it can still report the message.
     last = {
         "wanted_version": cards.c.wanted_version + 1,
         "unconfirmed_until": sa.case((is_claimed, now + late_seconds), else_=cards.c.unconfirmed_until),
@@ -263,7 +266,7 @@ async def end(
 
 
 def _in(team_id: str, channel_id: str, meeting_id: UUID) -> sa.ColumnElement[bool]:
-    """The channel's follow of the meeting, of which there is one at most that is not over."""
+    """Return the condition for the channel's current follow of the meeting; there is at most one."""
     return sa.and_(
         follows.c.team_id == team_id,
         follows.c.channel_id == channel_id,
@@ -309,7 +312,7 @@ async def _leased_card(
 async def _add_card(
     connection: AsyncConnection, now: sa.ColumnElement[float], follow_id: UUID, meeting_id: UUID, lease: Lease | None
 ) -> None:
-    # The card of what is known now, which is the meeting's own state where others follow it already.
+    # Show the state in the meeting's row, which other channels' follows may have kept up to date.
     card = sa.select(
         sa.literal(follow_id, sa.Uuid),
         meetings.c.number,

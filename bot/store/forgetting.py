@@ -1,4 +1,4 @@
-"""What is left of a workspace that has removed the app: nothing."""
+"""Deletion of a workspace's data after it removes the app."""
 
 import sqlalchemy as sa
 
@@ -10,15 +10,15 @@ _AT_ONCE = 100
 
 
 class Forgetting:
-    """What the end of an installation asks for."""
+    """Deletion of a workspace's follows when its installation ends."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     async def forget(self, team_id: str) -> int:
-        """Delete all follows of a workspace, and all that hangs on them; how many follows.
+        """Delete all follows of a workspace with their cards and announcements; return how many follows.
 
-        A hundred at a time, since others want to write too.
+        Each transaction deletes at most a hundred, so that other writers are not held up.
         """
         forgotten = 0
         while some := await self._forget_some(team_id):

@@ -1,4 +1,4 @@
-"""What is done now and then: letting go, clearing away, and counting what there is."""
+"""Periodic maintenance: expiring follows, purging old rows, and counting for metrics."""
 
 from dataclasses import dataclass
 
@@ -16,38 +16,38 @@ from bot.store.values import Follow
 
 _AT_ONCE = 500
 _COUNTED = (FollowState.ACTIVE, FollowState.PAUSED, FollowState.EXPIRED)
-"""Of one that somebody has ended nothing is left but cards that are to show it."""
+"""Unfollowed ones are not counted: they remain only until their cards show the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What there is, counted."""
+    """Counts of follows, due work and unsent announcements."""
 
     follows: dict[FollowState, int]
     meetings_due: int
     cards_due: int
     unsent: int
-    """Announcements still to be sent, those of paused follows not counted."""
+    """Unsent announcements, not counting those of paused follows."""
     oldest_unsent_seconds: float
-    """How long the oldest of them has waited; 0 if there is none."""
+    """How long the oldest unsent announcement has waited; 0 if there is none."""
 
 
 class Housekeeping:
-    """What a timer does; any number of replicas may do it at once."""
+    """Maintenance on a timer; any number of replicas may run it at once."""
 
     def __init__(self, db: Database, follow_seconds: float) -> None:
         self._db = db
         self._follow_seconds = follow_seconds
 
     async def expire(self) -> list[Follow]:
-        """Let go the follows whose time is over, a hundred at most, and have it said in their threads."""
+        """Expire up to a hundred follows whose time is over, and announce it in their threads."""
         return await expire(self._db, self._follow_seconds)
 
     async def purge(self, age_seconds: float) -> int:
-        """Clear away what has been over for so long; how many rows.
+        """Delete data that has been over for `age_seconds`; return the number of rows.
 
-        That is the finished cards of past episodes with their announcements, expired follows, meetings that nobody
-        follows, and spent budgets. In small transactions, since others want to write too.
+        That covers finished cards of past episodes with their announcements, expired follows, meetings without follows,
+        and old counts of requests. Transactions are small, so that other writers are not held up.
         """
         now = self._db.now()
         card = [cards.c.follow_id, cards.c.episode]
@@ -60,7 +60,7 @@ class Housekeeping:
         )
 
     async def standing(self) -> Standing:
-        """How many there are of what, for metrics."""
+        """Return the counts for metrics."""
         async with self._db.reading() as connection:
             now = self._db.now()
             states = await connection.execute(sa.select(follows.c.state, sa.func.count()).group_by(follows.c.state))
@@ -78,12 +78,12 @@ class Housekeeping:
         purged = 0
         while True:
             async with self._db.writing() as connection:
-                # What another replica purges, or anybody works at, is left for the next time.
+                # Skip locked rows: another replica is purging them, or a worker is using them.
                 some = sa.select(*key).where(condition).limit(_AT_ONCE).with_for_update(skip_locked=True, of=table)
                 rows = [tuple(row) for row in await connection.execute(some)]
                 if not rows:
                     return purged
-                # The condition again: of what was locked, since it may have changed just before.
+                # Check the condition again: a row may have changed before it was locked.
                 these = sa.delete(table).where(sa.tuple_(*key).in_(rows), condition)
                 deleted = (await connection.execute(these)).rowcount
             purged += deleted
@@ -98,7 +98,7 @@ def _finished_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
         .where(follows.c.id == cards.c.follow_id)
         .scalar_subquery()
     )
-    # Only of past episodes: the rows of this one are what forbids to tell it again.
+    # Only past episodes: the current one's rows prevent announcing its changes twice.
     return sa.and_(cards.c.shown_at < then, cards.c.due_at.is_(None), cards.c.episode < current, ~unfinished())
 
 
@@ -108,7 +108,7 @@ def _expired_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
 
 
 def _shown_to_be_over() -> sa.ColumnElement[bool]:
-    """Whether a bot that died here has left the row of an ended follow behind."""
+    """Return whether an unfollowed follow's row was left behind by a bot that crashed before removing it."""
     waiting = sa.exists().where(cards.c.follow_id == follows.c.id, cards.c.due_at.is_not(None))
     return sa.and_(follows.c.state == FollowState.UNFOLLOWED, ~waiting)
 

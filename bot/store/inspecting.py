@@ -1,4 +1,4 @@
-"""Look at a database without changing anything in it, not even making it."""
+"""Inspection of a database without changing or creating it."""
 
 import asyncio
 from pathlib import Path
@@ -19,7 +19,7 @@ _STATEMENT_SECONDS = 5.0
 
 
 async def inspect(text: str) -> str:
-    """What there is at this DATABASE_URL, in a sentence. Raises ConfigurationError where `run` could not use it."""
+    """Describe the database at this URL in a sentence. Raises ConfigurationError if `run` could not use it."""
     url = parse(text)
     try:
         if is_sqlite(url):
@@ -33,7 +33,7 @@ def _inspect_sqlite(url: URL) -> str:
     file = Path(url.database or "").absolute()
     if not file.exists() and file.parent.is_dir():
         return "is not there yet; `livestream-bot run` makes it"
-    # mode=rw makes no file. The lock is what a file or a folder that cannot be written to refuses.
+    # mode=rw does not create a file. Taking the write lock fails if the file or its folder is read-only.
     there = URL.create("sqlite", database=file.as_uri(), query={"mode": "rw", "uri": "true"})
     engine = sa.create_engine(there, poolclass=sa.NullPool, connect_args={"timeout": database.BUSY_SECONDS})
     with engine.connect() as connection:

@@ -1,8 +1,8 @@
-"""Work that several replicas share: a row is due, one of them claims it for a while, and it alone may write.
+"""Leases for work that replicas share: one of them claims a due row for a while, and only that one may write.
 
-One column says when a row is due. A claim moves it to the end of the lease: if nobody gives the row back by then, it is
-due again by itself. A lease is a word that no other claim has, so whoever lost it, even to a later claim of its own,
-finds that the row no longer bears it.
+One column says when a row is due. A claim moves it to the end of the lease, so a row that is not released by then
+becomes due again. Each claim writes a unique token into the row; a holder that lost its lease, even to a later claim of
+its own, no longer finds its token there.
 """
 
 from dataclasses import dataclass
@@ -12,36 +12,36 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 LONGEST_WAIT = 30 * 60.0
-"""Seconds. No wait is longer, so what seems to be due later than that was dated by a clock that has been set back."""
+"""Seconds. No wait is longer, so a row due later than that was dated before a clock was set back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to write, as long as the row bears this token."""
+    """The exclusive right to write to a row for as long as the row holds this token."""
 
     token: str
     seconds: float
     deadline: float
-    """In monotonic time: past it the holder does nothing more, since another one may have claimed the row."""
+    """In monotonic time. After it the holder stops, since another worker may have claimed the row."""
 
 
 def new_lease(owner: str, seconds: float, asked_at: float) -> Lease:
-    """Return a lease for one claim of this owner, asked for at this monotonic time: before the database is."""
+    """Return a lease for one claim by this owner; `asked_at` is monotonic time, read before the database is queried."""
     return Lease(f"{owner} {uuid4().hex}", seconds, deadline(asked_at, seconds))
 
 
 def deadline(asked_at: float, seconds: float) -> float:
-    """Return when the holder stops, a tenth before the lease ends, since clocks do not run at quite the same pace."""
+    """Return when the holder stops: after 90 % of the lease, since clocks run at slightly different speeds."""
     return asked_at + 0.9 * seconds
 
 
 def after(now: sa.ColumnElement[float], seconds: float) -> sa.ColumnElement[float]:
-    """The time so many seconds from now, half an hour at most."""
+    """Return the time `seconds` from now, capped at half an hour."""
     return now + min(max(seconds, 0.0), LONGEST_WAIT)
 
 
 def is_due(due_at: sa.ColumnElement[float], now: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
-    """Whether it is time. NULL is never due."""
+    """Return whether a row is due. NULL is never due."""
     return sa.or_(due_at <= now, due_at > now + LONGEST_WAIT)
 
 
@@ -51,8 +51,8 @@ async def due_in(
     now: sa.ColumnElement[float],
     *which: sa.ColumnElement[bool] | sa.TextClause,
 ) -> float | None:
-    """Seconds until the next row is due, 0 if one is; None if there is nothing to wait for. `which` leaves out some."""
-    # NOT NULL, so that the partial index answers it, as far as the first row that counts.
+    """Return the seconds until the next row that meets `which` is due, 0 if one is, None if no row has a due time."""
+    # NOT NULL matches the partial index, which is read only up to the first row that counts.
     first = sa.select(due_at - now).where(due_at.is_not(None), *which).order_by(due_at).limit(1)
     wait: float | None = await connection.scalar(first)
     if wait is None:

@@ -1,4 +1,4 @@
-"""A meeting's row, which whoever changes what hangs on it locks first."""
+"""Meeting rows. A transaction that changes a meeting's follows or cards locks its row first."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,37 +11,37 @@ from bot.store.leases import is_due
 from bot.store.tables import BUSY, CURRENT, duties, follows, meetings
 
 WHOLE_LIST = "whole list"
-"""The duty that says when a list of all livestreams was read last: one row, instead of one for each idle meeting."""
+"""The singleton job that records when the full list of livestreams was last read: one row for all idle meetings."""
 LIST_SECONDS = 90.0
-"""How long a list counts: twice as long as there is between two at most."""
+"""How long a list stays fresh: twice the longest interval between two lists."""
 CHECK_SPACING_SECONDS = 2.0
-"""A meeting is checked at most once in this time, however often a check is requested."""
+"""The minimum time between two checks of a meeting, however often a check is requested."""
 _LIST_READ_AT = sa.select(duties.c.done_at).where(duties.c.name == WHOLE_LIST).scalar_subquery()
 
 
 async def lock(connection: AsyncConnection, meeting_ids: Iterable[UUID]) -> None:
-    """Let nobody else change these meetings, their follows or who is told, until the transaction ends."""
-    # In one order for everybody, or two who want the same two meetings could wait for each other.
+    """Lock these meetings until the transaction ends, so that their follows and followers stay the same."""
+    # Always lock in the same order, to prevent deadlocks.
     ids = sa.select(meetings.c.meeting_id).where(meetings.c.meeting_id.in_(list(meeting_ids)))
     await connection.execute(ids.order_by(meetings.c.meeting_id).with_for_update())
 
 
 def looked_at_soon(now: sa.ColumnElement[float], spacing: float = 0.0) -> dict[str, Any]:
-    """Return what requesting a check writes; `spacing` is in seconds since the last check."""
+    """Return the values that request a check; `spacing` is the minimum number of seconds since the last check."""
     just_checked = meetings.c.checked_at.between(now - spacing, now)
     soon = sa.case((just_checked, meetings.c.checked_at + spacing), else_=now)
-    # During a check look_at is the end of the lease and stays; hinted makes the meeting due when it is given back.
+    # During a check look_at is the end of the lease and stays; hinted makes the meeting due on release.
     waits = sa.and_(meetings.c.lease.is_(None), meetings.c.look_at > soon)
     return {"hinted": True, "idle": False, "look_at": sa.case((waits, soon), else_=meetings.c.look_at)}
 
 
 async def is_list_fresh(connection: AsyncConnection, now: sa.ColumnElement[float]) -> bool:
-    """Return whether a whole list was read so recently that idle meetings need no check of their own."""
+    """Return whether the full list was read so recently that idle meetings need no check of their own."""
     return bool(await connection.scalar(sa.select(_LIST_READ_AT.between(now - LIST_SECONDS, now))))
 
 
 def may_be_due(list_is_fresh: bool) -> sa.ColumnElement[bool] | sa.TextClause:
-    """Return the condition for the meetings that can be due; none of its forms has to go through idle ones."""
+    """Return the condition for meetings that may be due; with a fresh list, idle meetings are not scanned."""
     return sa.text(BUSY) if list_is_fresh else meetings.c.look_at.is_not(None)
 
 
@@ -53,15 +53,15 @@ async def count_due(connection: AsyncConnection, now: sa.ColumnElement[float]) -
 
 
 def last_checked(now: sa.ColumnElement[float]) -> sa.ColumnElement[float | None]:
-    """Return when something was last heard of a meeting: of an idle one, when a whole list was read without it."""
+    """Return when a meeting was last confirmed: for an idle one, when the full list was last read."""
     confirmed = sa.and_(meetings.c.idle, _LIST_READ_AT.between(meetings.c.looked_at, now))
     return sa.case((confirmed, _LIST_READ_AT), else_=meetings.c.looked_at)
 
 
 async def rest(connection: AsyncConnection, meeting_ids: Iterable[UUID]) -> None:
-    """Stop looking at those of these locked meetings that nobody follows any more."""
+    """Stop checking those of these locked meetings that have no current follow."""
     followed = sa.exists().where(follows.c.meeting_id == meetings.c.meeting_id, sa.text(CURRENT))
-    # Without the lease, whoever looks right now records nothing.
+    # Without the lease, a check in progress records nothing.
     nothing = {"look_at": None, "lease": None, "hinted": False}
     resting = sa.update(meetings).where(meetings.c.meeting_id.in_(list(meeting_ids)), ~followed)
     await connection.execute(resting.values(nothing))

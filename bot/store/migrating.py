@@ -1,4 +1,4 @@
-"""Bring the tables up to date, by Alembic, whoever else does the same at the same moment."""
+"""Migration of the tables by Alembic. Several processes may start it at once."""
 
 import asyncio
 import sqlite3
@@ -20,21 +20,21 @@ from bot.store.file import file_of, make_private
 from bot.store.steps import MIGRATIONS, Steps
 
 LOCK_SECONDS = 2.0
-"""How long a step waits for a table, and everybody behind it, before it lets them pass."""
+"""How long a migration waits for a table lock before it gives way; statements queue behind it meanwhile."""
 PAUSE_SECONDS = 5.0
 LOCK_TRIES = 30
-"""Three and a half minutes in all: shorter than the time that Kubernetes gives a bot to start."""
+"""Three and a half minutes in total, which is less than Kubernetes gives the bot to start."""
 _SQLITE_PAUSE_SECONDS = 0.02
-# Any number that nobody else takes an advisory lock on in this database.
+# An arbitrary number for the advisory lock that no other program in this database uses.
 _LOCK = 0x11FE57BEA3
-# lock_not_available; deadlock_detected, where what was begun with the old tables wants them in another order.
+# lock_not_available; deadlock_detected, if a running transaction locks the old tables in a different order.
 _IN_THE_WAY = ("55P03", "40P01")
 
 log = structlog.get_logger(__name__)
 
 
 async def migrate(url: URL, migrations: Path = MIGRATIONS) -> None:
-    """Run the steps that are missing, under a lock, all of them or none. Raises ConfigurationError."""
+    """Run the pending migrations under a lock, all of them or none. Raises ConfigurationError."""
     try:
         if is_sqlite(url):
             # Alembic is not async, and neither is SQLite.
@@ -53,14 +53,14 @@ def _migrate_sqlite(url: URL, migrations: Path) -> None:
         make_private(path)
     steps = Steps(url, migrations)
     with engine.connect() as connection:
-        # The lock; the second one to come waits here.
+        # This is the lock: a second process waits here.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         steps.run(connection)
         connection.commit()
 
 
 async def _migrate_postgresql(url: URL, migrations: Path) -> None:
-    # A step may take longer than any other statement.
+    # A migration may take longer than any other statement.
     steps = Steps(url, migrations)
     engine = open_engine(url, Timeouts(statement=None), poolclass=sa.NullPool)
     try:
@@ -79,23 +79,23 @@ async def _migrate_postgresql(url: URL, migrations: Path) -> None:
 
 async def _try_postgresql(engine: AsyncEngine, steps: Steps) -> None:
     async with engine.begin() as connection:
-        # The second one to come waits here, until the transaction ends: for as long as that takes.
+        # A second process waits here until the transaction ends, without a time limit.
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        # From here on it may be in the way of everybody who comes after it.
+        # From here on a waiting lock request blocks all later statements on the table, so limit the wait.
         wait = sa.func.set_config("lock_timeout", f"{LOCK_SECONDS * 1000:.0f}", True)
         await connection.execute(sa.select(wait))
         await connection.run_sync(steps.run)
 
 
 def _set_up_sqlite(connection: Any, record: object) -> None:
-    # WAL is kept in the file: readers and the writer do not wait for each other. And a table is altered by replacing
-    # it: with foreign keys all that hangs on it would go with the old one.
+    # WAL is stored in the file: readers and the writer then do not wait for each other. Altering a table replaces it:
+    # with foreign keys enforced, dropping the old one would delete the rows that refer to it.
     deadline = time.monotonic() + database.BUSY_SECONDS
     while True:
         try:
             return set_up_sqlite(connection, "journal_mode = WAL", "foreign_keys = OFF")
         except sqlite3.OperationalError as error:
-            # Of all statements this one does not wait while somebody else writes, such as another bot that is starting.
+            # This statement ignores the busy timeout while another process writes, such as a second bot at its start.
             if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
                 raise
         time.sleep(_SQLITE_PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""Follows whose channel has another ID from now on, or that were stored under another team."""
+"""Moving follows to a channel's new ID, or to another team's ID."""
 
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ _AT_ONCE = 100
 
 
 class Moving:
-    """What becomes of follows when Slack calls their place by another name."""
+    """Moves of follows when Slack changes the ID of their channel or team."""
 
     def __init__(self, db: Database, late_seconds: float = LATE_SECONDS) -> None:
         self._db = db
@@ -26,8 +26,8 @@ class Moving:
     async def move_channel(self, team_id: str, old_id: str, new_id: str) -> int:
         """Move a channel's follows to its new ID; return how many.
 
-        What is followed there already stays as it is, and a second follow of the same meeting ends, which its cards
-        then show.
+        Where both IDs have a follow of the same meeting, one ends and its cards show that: the moved one, unless only
+        that one is active.
         """
         if old_id == new_id:
             return 0
@@ -35,7 +35,7 @@ class Moving:
         return await self._move_all(theirs, {"channel_id": new_id})
 
     async def adopt(self, team_id: str) -> int:
-        """Move all follows to this team, the only one that the bot is installed in; return how many."""
+        """Move all follows to this team, the only one where the bot is installed; return how many."""
         return await self._move_all(follows.c.team_id != team_id, {"team_id": team_id})
 
     async def _move_all(self, which: sa.ColumnElement[bool], place: dict[str, str]) -> int:
@@ -50,7 +50,7 @@ class Moving:
             rows = (await connection.execute(some)).mappings().all()
             meeting_ids = {row["meeting_id"] for row in rows}
             await lock(connection, meeting_ids)
-            # Once more, since what was seen before the lock may have changed.
+            # Read again: the rows may have changed before they were locked.
             still = sa.select(follows).where(which, follows.c.id.in_([row["id"] for row in rows]))
             now = self._db.now()
             moved: dict[UUID, FollowState] = {}
@@ -60,8 +60,8 @@ class Moving:
                     moved[row["id"]] = row["state"]
                 else:
                     await end(connection, now, self._late_seconds, row["id"], **place)
-            # Whoever works at a card may find that there is no such channel: without the lease that pauses nothing, and
-            # leaves no card of a follow that is over as it was.
+            # Slack may answer a card's holder that the old channel does not exist. Without the lease, that error does
+            # not pause a follow, nor give up the last edit of one that is over.
             held = sa.update(cards).where(cards.c.follow_id.in_(list(moved)), cards.c.lease.is_not(None))
             await connection.execute(held.values(lease=None, due_at=now))
             active = [follow_id for follow_id, state in moved.items() if state == FollowState.ACTIVE]
@@ -72,9 +72,9 @@ class Moving:
     async def _makes_room(
         self, connection: AsyncConnection, now: sa.ColumnElement[float], follow: dict[str, Any]
     ) -> bool:
-        """Return whether the follow can go to its place: a paused one that is there gives way to one that is active.
+        """Return whether the follow can move; end a paused follow at its destination in favor of an active one.
 
-        One that is over needs no place of its own: its cards are still to show that.
+        A follow that is over can always move: it moves only so that its cards can show the end.
         """
         rank = {FollowState.ACTIVE: 2, FollowState.PAUSED: 1}
         if follow["state"] not in rank:

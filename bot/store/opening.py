@@ -1,4 +1,4 @@
-"""Open the store."""
+"""The entry point of the store."""
 
 from bot.store.address import parse
 from bot.store.database import Clock, Database, connect
@@ -16,10 +16,10 @@ async def open_store(
     follow_seconds: float = FOLLOW_SECONDS,
     check_spacing: float = CHECK_SPACING_SECONDS,
 ) -> Store:
-    """The store in the database at this URL, whose tables are then those of this version.
+    """Open the store in the database at this URL, after migrating its tables to this version.
 
-    Several processes may do it at once. `clock` (epoch seconds) and `monotonic` are for tests: by default time is
-    PostgreSQL's, or this machine's. Raises ConfigurationError with one sentence.
+    Several processes may do this at once. `clock` (epoch seconds) and `monotonic` are for tests: by default the time is
+    PostgreSQL's, or this machine's for SQLite. Raises ConfigurationError with one sentence.
     """
     parsed = parse(url)
     await migrate(parsed)

@@ -1,4 +1,4 @@
-"""The options at the end of a PostgreSQL URL: those of its own clients, and those that hosting companies add.
+"""Options at the end of a PostgreSQL URL: those of PostgreSQL's own clients and those that hosting companies add.
 
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 """
@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from bot.errors import ConfigurationError
 
 ALIASES = {"ssl": "sslmode", "database": "dbname"}
-"""Other names of options: `ssl` is the one of SQLAlchemy and asyncpg."""
+"""Alternative names of options; `ssl` is SQLAlchemy's and asyncpg's."""
 
 _WHO_AND_WHERE = {"host", "port", "user", "password", "dbname", "passfile", "krbsrvname", "gsslib"}
 _TLS = {
@@ -22,8 +22,8 @@ _TLS = {
 }
 _SESSION = {"application_name", "fallback_application_name", "options"}
 _CONNECTING = {"connect_timeout", "target_session_attrs", "gssencmode"}
-# The bot has limits of its own for what does not answer; asyncpg does no channel binding; the rest is for poolers and
-# for other programs, such as Prisma and Node.
+# The bot has its own timeouts for unresponsive servers; asyncpg does no channel binding; the others are meant for
+# poolers and other programs, such as Prisma and Node.
 _WITHOUT_EFFECT = {
     *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
     *("channel_binding", "sslcompression", "sslsni", "client_encoding", "load_balance_hosts"),
@@ -38,7 +38,7 @@ _VALUES = {
     "sslnegotiation": ("postgres", "direct"),
     "ssl_min_protocol_version": ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"),
     "ssl_max_protocol_version": ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"),
-    # The others are for clients that only read.
+    # The remaining values are for read-only clients.
     "target_session_attrs": ("any", "read-write", "primary"),
     "gssencmode": ("disable", "prefer"),
     "gsslib": ("gssapi", "sspi"),
@@ -51,7 +51,7 @@ _MAX_CONNECT_SECONDS = 60
 
 
 def checked(options: Mapping[str, str]) -> dict[str, str]:
-    """Return the options that have an effect, with values that make sense. Raises ConfigurationError."""
+    """Return the options that have an effect, with valid values. Raises ConfigurationError."""
     found = {name: value for name, value in options.items() if value and name not in _WITHOUT_EFFECT}
     if "sslmode" in found:
         found["sslmode"] = _SWITCHES.get(found["sslmode"].lower(), found["sslmode"])
@@ -67,18 +67,18 @@ def checked(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def connect_seconds(options: Mapping[str, Any], default: float) -> float:
-    """Return how long to wait for one server; connect_timeout counts, up to a minute."""
+    """Return the seconds to wait for one server: connect_timeout if given, capped at a minute."""
     return min(int(options.get("connect_timeout", 0)), _MAX_CONNECT_SECONDS) or default
 
 
 def driver_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what asyncpg takes for these options. Raises ConfigurationError for a file that cannot be read."""
+    """Return these options as arguments for asyncpg. Raises ConfigurationError for a file that cannot be read."""
     for name in _FILES:
         if name in options and options[name] != _SYSTEM and not _is_readable(options[name]):
             _refuse(f"{name} in DATABASE_URL names a file that cannot be read")
     names = ("passfile", "krbsrvname", "gsslib", "target_session_attrs")
     arguments = {name: options[name] for name in names if name in options}
-    # asyncpg reads options about TLS from a URL only, and then does what PostgreSQL's own clients do.
+    # asyncpg reads TLS options only from a URL; it then behaves like PostgreSQL's own clients.
     tls = {name: options[name] for name in sorted(_TLS) if name in options}
     if _trusts_the_system(options):
         arguments["ssl"] = _system_context(options)
@@ -93,7 +93,7 @@ def driver_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _trusts_the_system(options: Mapping[str, Any]) -> bool:
-    """Return whether the operating system's certificate authorities are the ones to trust."""
+    """Return whether to trust the operating system's certificate authorities."""
     if options.get("sslrootcert") == _SYSTEM:
         return True
     given = "sslrootcert" in options or "PGSSLROOTCERT" in os.environ
@@ -108,7 +108,7 @@ def _has_own_authorities() -> bool:
 
 
 def _system_context(options: Mapping[str, Any]) -> ssl.SSLContext:
-    """Return a context that verifies the name as well: any certificate of a public authority would pass otherwise."""
+    """Return a context that also verifies the host name: otherwise any public authority's certificate would pass."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["postgresql"])
     if "sslcert" in options:

@@ -1,6 +1,6 @@
-"""What a look at a meeting causes in its channels: cards to show and changes to tell, each in one statement for all.
+"""The outbox: the cards and announcements that a check of a meeting creates, in one statement for all channels.
 
-The meeting is locked, so who follows it does not change meanwhile.
+The meeting is locked, so its follows do not change meanwhile.
 """
 
 from uuid import UUID
@@ -15,12 +15,12 @@ from bot.store.values import Change, Episode
 
 
 def followers(meeting_id: UUID) -> sa.ColumnElement[bool]:
-    """Whose cards are kept up to date."""
+    """Return the condition for follows whose cards are kept up to date."""
     return sa.and_(follows.c.meeting_id == meeting_id, sa.text(CURRENT))
 
 
 def _listeners(meeting_id: UUID) -> sa.ColumnElement[bool]:
-    """Return whose threads a change is announced in: of a paused follow when it goes on, if that is still true then."""
+    """Return the condition for follows that announce changes; paused ones do so on resuming, if still true then."""
     return sa.and_(followers(meeting_id), follows.c.volume != Volume.QUIET)
 
 
@@ -31,14 +31,14 @@ def _due_if_active(now: sa.ColumnElement[float]) -> sa.ColumnElement[float | Non
 async def show(
     connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, episode: Episode, visible: bool
 ) -> None:
-    """Have every card of the episode show it; make those that are missing. One statement, however many follow."""
+    """Have every card of the episode show it, and create the missing ones. One statement, however many follows."""
     card = sa.select(
         follows.c.id,
         sa.literal(episode.number),
         sa.literal(episode.to_dict(), sa.JSON),
         sa.literal(1),
         sa.literal(0),
-        # A paused follow's card is kept up to date, for the day on which it can be posted.
+        # A paused follow's card is kept up to date, in case it can be posted later.
         _due_if_active(now),
         sa.literal(0),
         sa.true(),
@@ -60,7 +60,7 @@ async def show(
 async def show_last(
     connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, episode: Episode
 ) -> None:
-    """Have the cards of an episode that is over show how it ended; who has none of it gets none."""
+    """Have the cards of an ended episode show how it ended; channels without one get none."""
     last = {"wanted": episode.to_dict(), "wanted_version": cards.c.wanted_version + 1}
     ids = sa.select(follows.c.id).where(followers(meeting_id))
     await connection.execute(
@@ -71,7 +71,7 @@ async def show_last(
 
 
 async def announce(connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, change: Change) -> None:
-    """Have a change told in every thread of its episode, once."""
+    """Record a change as an announcement in every thread of its episode, once."""
     row = (
         sa.select(
             cards.c.follow_id,
@@ -89,6 +89,6 @@ async def announce(connection: AsyncConnection, now: sa.ColumnElement[float], me
     statement = insert(connection, announcements).from_select(columns, row)
     key = [announcements.c.follow_id, announcements.c.episode, announcements.c.seq]
     await connection.execute(statement.on_conflict_do_nothing(index_elements=key))
-    # After the rows, since it waits for whoever is at the card: who finishes it after that will see them.
+    # After inserting the announcements, since this waits for a card's locked row: a holder that finishes sees them.
     listeners = sa.select(follows.c.id).where(_listeners(meeting_id), follows.c.state == FollowState.ACTIVE)
     await wake(connection, now, cards.c.episode == change.episode, cards.c.follow_id.in_(listeners), news=True)

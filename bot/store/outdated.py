@@ -1,4 +1,4 @@
-"""Announcements that are not true any longer: of a follow that was paused, or that have waited for long."""
+"""Announcements that are outdated, because their follow was paused or they waited for a long time."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.store.tables import announcements, cards, follows, meetings
 
 LATE_SECONDS = 600.0
-"""What has waited for so long is announced only if it is still true."""
+"""An announcement that has waited longer than this is sent only if it is still true."""
 IN_THREAD = "in_thread"
-"""In an announcement's data: it goes to the thread alone, however loud the follow is."""
+"""In an announcement's data: it goes to the thread only, even if the follow's level is loud."""
 _CHECK_SECONDS = 5.0
 _LIVE, _BACK, _ERRORED, _STARTING, _ENDED = "live", "back", "errored", "starting", "ended"
 _ON_AIR = (_LIVE, _BACK)
 _KNOWN_BEFORE = {_LIVE: _STARTING, _ERRORED: _LIVE, _BACK: _ERRORED, _ENDED: _LIVE}
-"""What a channel knew that began to follow just before the change."""
+"""The state that a channel's first card showed, if its follow began just before the change."""
 _SETTLED = {_LIVE: _ON_AIR, _ERRORED: (_ERRORED,), _STARTING: (_STARTING,)}
-"""In which phase what was announced last is true."""
+"""By phase, the last announcements that are true in it."""
 
 Key = tuple[UUID, int]
 
 
 class Sent(Enum):
-    """What became of an announcement."""
+    """Whether an announcement was sent."""
 
     NOT_YET = auto()
     YES = auto()
@@ -37,7 +37,7 @@ class Sent(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One announcement of a thread."""
+    """One announcement in a thread."""
 
     seq: int
     kind: str
@@ -46,18 +46,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to do about the announcements of one thread that were not sent."""
+    """What to do with the unsent announcements of one thread."""
 
     drop: frozenset[int] = frozenset()
     in_thread: frozenset[int] = frozenset()
-    """What the channel is not to be pinged about, since it never heard of the beginning."""
+    """Announcements to keep out of the channel itself, since it never learned of the start."""
 
 
 def outdated(lines: Sequence[Line], *, phase: str, is_posted: bool) -> Verdict:
-    """Decide what of a thread is still worth announcing, in the phase that its card should show.
+    """Decide which of a thread's announcements are still worth sending, given the phase that its card should show.
 
-    One announcement at most is: that it has ended, where the channel has its card; or how it is, where the thread does
-    not say so already. What came and went in between is dropped.
+    At most one is: the end, if the channel has the card; or the current state, if the thread does not say so already.
+    Changes that came and went in between are dropped.
     """
     changes = [line for line in lines if line.seq > 0]
     unsent = [line for line in changes if line.sent is Sent.NOT_YET]
@@ -80,7 +80,7 @@ def outdated(lines: Sequence[Line], *, phase: str, is_posted: bool) -> Verdict:
 
 
 def _known(changes: Sequence[Line]) -> str | None:
-    """The kind of the change that the channel knows of: from the thread, or since it began to follow after that."""
+    """Return the kind of the last change that the channel knows of, from the thread or from its first card."""
     sent = [line.kind for line in changes if line.sent is Sent.YES]
     if sent:
         return sent[-1]
@@ -88,17 +88,17 @@ def _known(changes: Sequence[Line]) -> str | None:
 
 
 async def drop_outdated(connection: AsyncConnection, now: sa.ColumnElement[float], follow_ids: Sequence[UUID]) -> None:
-    """Drop what is outdated of everything that waits in the threads of these follows."""
+    """Drop the outdated ones of all unsent announcements of these follows."""
     unsent = sa.select(announcements.c.follow_id, announcements.c.episode).distinct()
     unsent = unsent.where(announcements.c.follow_id.in_(follow_ids), announcements.c.sent_at.is_(None))
     await _drop(connection, now, [(row[0], row[1]) for row in await connection.execute(unsent)])
 
 
 async def still_true(connection: AsyncConnection, now: sa.ColumnElement[float], keys: list[Key]) -> list[Key]:
-    """Drop what has waited for long in the threads of these claimed cards, and is outdated; the cards to work at now.
+    """Drop outdated announcements that waited for long in these claimed cards; return the keys to work on now.
 
-    Whether it is true is known only of a livestream that was checked since, and is not just off air for a moment. Until
-    then the card is given back, for some seconds.
+    Whether an announcement is still true is known only if the livestream was checked recently and is in a settled
+    phase, not off air for a moment. Other cards are released and due again in some seconds.
     """
     late = await _late(connection, now, keys)
     if not late:
@@ -128,7 +128,7 @@ async def _late(connection: AsyncConnection, now: sa.ColumnElement[float], keys:
 
 
 async def _unsure(connection: AsyncConnection, now: sa.ColumnElement[float], keys: list[Key]) -> set[Key]:
-    """Those of which it is not known now how they are."""
+    """Return the cards whose livestream's current state is uncertain."""
     query = (
         sa.select(
             cards.c.follow_id,
@@ -139,7 +139,7 @@ async def _unsure(connection: AsyncConnection, now: sa.ColumnElement[float], key
         )
         .join(follows, follows.c.id == cards.c.follow_id)
         .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
-        # An earlier episode has ended.
+        # Past episodes are certain: they have ended.
         .where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(keys), cards.c.episode == meetings.c.number)
         .where(meetings.c.phase != _ENDED)
     )
@@ -170,7 +170,7 @@ async def _drop(connection: AsyncConnection, now: sa.ColumnElement[float], keys:
             if each["seq"] in verdict.in_thread:
                 quieter = sa.update(announcements).where(announcements.c.id == each["id"])
                 await connection.execute(quieter.values(data=each["data"] | {IN_THREAD: True}))
-    # Sent at some time and nowhere: that is how it is told from what was sent.
+    # A sent_at without a sent_ts marks an announcement as dropped.
     these = sa.update(announcements).where(announcements.c.id.in_(drop), announcements.c.sent_at.is_(None))
     await connection.execute(these.values(sent_at=now, sent_ts=None))
 

@@ -1,4 +1,4 @@
-"""Follows whose channels the bot may not post in: set aside, told of once, and taken up again."""
+"""Paused follows, in channels where the bot may not post: pausing, one notice to their creator, and resuming."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -22,37 +22,37 @@ _PAUSED = follows.c.state == FollowState.PAUSED
 
 
 def _last_words(follow_id: UUID) -> sa.Delete:
-    """What was still to be said of a follow that is over: nobody takes it up again."""
+    """Return the deletion of an expired follow's unsent announcements: it will not be resumed."""
     over = sa.select(follows.c.id).where(follows.c.id == follow_id, follows.c.state == FollowState.EXPIRED)
     return sa.delete(announcements).where(announcements.c.follow_id.in_(over), announcements.c.sent_at.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
 class Untold:
-    """One person who does not know yet that the bot cannot post in a channel where they follow meetings."""
+    """A pending notice to a person that the bot cannot post in a channel where they created follows."""
 
     follow: Follow
-    """The first one that is paused."""
+    """The first one that was paused without a notice."""
     names: tuple[str | None, ...]
-    """Of all meetings that they follow there, that one's first."""
+    """The names of all meetings that they follow there, that follow's first."""
     is_known: bool
-    """Whether they were told of another one in this channel, which is still paused."""
+    """Whether they already received a notice about another follow in this channel, which is still paused."""
     attempts: int
-    """How often it was tried to tell them."""
+    """Number of failed attempts to send the notice."""
 
 
 class Pauses:
-    """What becomes of a follow when Slack refuses, and when it does not any more."""
+    """Pausing follows when Slack refuses their cards, resuming them, and the notices about it."""
 
     def __init__(self, db: Database, late_seconds: float = LATE_SECONDS) -> None:
         self._db = db
         self._late_seconds = late_seconds
 
     async def pause(self, card: DueCard, reason: str) -> Follow | None:
-        """Set aside the follow of a card that cannot be posted; `reason` is Slack's word for why.
+        """Pause the follow of a card that cannot be posted; `reason` is Slack's code for why.
 
-        The follow, if it is paused from now on; None where the lease was lost, or the follow is over anyway. Nothing is
-        told there until it is active again; what was still to be told then is.
+        Return the follow, or None if the lease was lost or the follow is no longer active. Announcements wait until the
+        follow is active again, and are then sent if they are still true.
         """
         async with self._db.writing() as connection:
             await lock(connection, [card.follow.meeting_id])
@@ -63,7 +63,7 @@ class Pauses:
             )
             if await connection.scalar(held.with_for_update()) is None:
                 return None
-            # All of its cards: whoever is at another one finds out by itself, or has lost it.
+            # Release all of its cards; the holders of others find their leases lost.
             at_rest = (
                 sa.update(cards)
                 .where(cards.c.follow_id == card.follow.id)
@@ -86,16 +86,16 @@ class Pauses:
             return None if row is None else follow_from(dict(row))
 
     async def resume(self, team_id: str, channel_id: str) -> list[Follow]:
-        """Go on with what is paused in this channel; what was left to do there is due. Those that go on.
+        """Resume the paused follows in this channel, make their unfinished cards due, and return them.
 
-        What is active there is not paused by an answer of Slack's to what it was asked before.
+        Slack's answer to an earlier request cannot pause the channel's active follows afterwards.
         """
         here = sa.and_(follows.c.team_id == team_id, follows.c.channel_id == channel_id, sa.text(CURRENT))
         followed = sa.select(follows).where(here)
         async with self._db.writing() as connection:
             rows = (await connection.execute(followed)).mappings().all()
             await lock(connection, [row["meeting_id"] for row in rows])
-            # Once more, since what was seen before the lock may have changed; no others, which are not locked.
+            # Read again: the rows may have changed before they were locked. Leave out new rows, which are not locked.
             locked = followed.where(follows.c.id.in_([row["id"] for row in rows]))
             still = locked.where(follows.c.state == FollowState.PAUSED)
             rows = (await connection.execute(still)).mappings().all()
@@ -107,14 +107,17 @@ class Pauses:
             return [follow_from(dict(row)) for row in resumed.mappings()]
 
     async def _take_leases(self, connection: AsyncConnection, follow_ids: list[UUID]) -> None:
-        """Take the leases of cards that are worked on. They are due when the leases would have ended, since what Slack
-        was asked for just now may be done, which their holders report."""
+        """Take away the leases of cards in progress.
+
+        The cards are due when the leases would have ended: Slack may still carry out the holders' requests, which they
+        then report.
+        """
         held = sa.update(cards).where(cards.c.follow_id.in_(follow_ids), cards.c.lease.is_not(None))
         late = self._db.now() + self._late_seconds
         await connection.execute(held.values(lease=None, unconfirmed_until=late, has_news=has_news()))
 
     async def untold(self, limit: int) -> list[Untold]:
-        """Return whom to tell now that follows of theirs are paused, one for each person and channel."""
+        """Return the notices about paused follows that are due, one for each person and channel."""
         pair = (follows.c.team_id, follows.c.channel_id, follows.c.created_by)
         notice_at = sa.func.max(follows.c.notice_at)
         async with self._db.reading() as connection:
@@ -140,17 +143,17 @@ class Pauses:
             found = defaultdict(list)
             for row in (await connection.execute(theirs)).mappings():
                 found[row["team_id"], row["channel_id"], row["created_by"]].append(row)
-        # Of each person in the order in which the notices are due.
+        # In the order in which the notices are due.
         return [_untold(found[key], attempts[key]) for key in attempts if found[key]]
 
     async def mark_told(self, untold: Untold, error: str | None = None) -> None:
-        """Note that the person was told of what is paused in the channel, or with `error`, why that cannot be."""
+        """Record that the notice was sent, or, with `error`, why it cannot be."""
         async with self._db.writing() as connection:
             told = sa.update(follows).where(_of(untold.follow))
             await connection.execute(told.values(told=True, notice_error=error))
 
     async def postpone_notice(self, untold: Untold, seconds: float, *, error: str | None = None) -> None:
-        """Try to tell the person in so many seconds, half an hour at most; with `error`, an attempt has failed."""
+        """Make the notice due in `seconds`, capped at half an hour; with `error`, count a failed attempt."""
         async with self._db.writing() as connection:
             again: dict[str, Any] = {"notice_at": after(self._db.now(), seconds)}
             if error is not None:
@@ -159,7 +162,7 @@ class Pauses:
 
 
 def _of(follow: Follow) -> sa.ColumnElement[bool]:
-    """Return the condition for what is paused in the follow's channel and not told to its creator."""
+    """Return the condition for paused follows in this channel by this creator that need a notice."""
     return sa.and_(
         follows.c.team_id == follow.team_id,
         follows.c.channel_id == follow.channel_id,

@@ -1,4 +1,4 @@
-"""What brings the tables up to date, and whether this version can work with those that are there."""
+"""Migrations, and whether this version can work with a database's tables."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class Steps:
-    """What there is to run. Read before the lock is taken, which is then held for what is missing alone."""
+    """The known migrations. Load them before taking the lock, so that it is held only while pending ones run."""
 
     def __init__(self, url: URL, migrations: Path = MIGRATIONS) -> None:
         self._url = url
@@ -31,12 +31,12 @@ class Steps:
         steps = list(ScriptDirectory.from_config(self._config).walk_revisions())
         self._known = {step.revision for step in steps}
         self.newest = steps[0].revision
-        # Whoever forgets to say what a step is, has said that no older version can work with its tables.
+        # A migration that does not declare `additive` is treated as breaking.
         breaking = [step.revision for step in steps if not getattr(step.module, "additive", False)]
         self._oldest = breaking[0]
 
     def last_run(self, connection: sa.Connection) -> str | None:
-        """The last one that the database has seen. Raises ConfigurationError where this version cannot use it."""
+        """Return the database's newest migration. Raises ConfigurationError if this version cannot use the tables."""
         present = MigrationContext.configure(connection).get_current_revision()
         if present in self._known or present is None:
             return present
@@ -46,11 +46,11 @@ class Steps:
         return present
 
     def is_ahead(self, present: str | None) -> bool:
-        """Whether the database has seen more than there is here."""
+        """Return whether the database has migrations that this version does not know."""
         return present is not None and present not in self._known
 
     def run(self, connection: sa.Connection) -> None:
-        """Run those that the database has not seen; say so in the log where it has seen more than there is here."""
+        """Run the pending migrations; log a warning if the database has newer ones."""
         present = self.last_run(connection)
         if self.is_ahead(present):
             log.warning("tables_of_a_newer_version", tables=present, known=self.newest)
@@ -60,14 +60,14 @@ class Steps:
                 command.upgrade(self._config, "head")
             connection.execute(sa.delete(compatibility))
             connection.execute(sa.insert(compatibility).values(oldest=self._oldest))
-        # Changes nothing, and fails here and now where the bot could only read.
+        # Changes nothing, but fails at once if the database is read-only for the bot.
         connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
 
 
 def can_work(newest: str, present: str, oldest: str | None) -> bool:
-    """Whether a version whose newest step is this can work with tables that are ahead of it.
+    """Return whether a version whose newest migration is `newest` can work with tables that are ahead of it.
 
-    Steps are numbered, so they compare as words do; what is no number is of somebody else.
+    Revisions are four-digit numbers, so they compare as strings; any other revision is not this bot's.
     """
     if oldest is None or not all(_NUMBER.fullmatch(each) for each in (newest, present, oldest)):
         return False

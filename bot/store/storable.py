@@ -1,7 +1,6 @@
-"""What both databases can keep: text without NULs and halves of surrogate pairs, JSON without NaN and infinity.
+"""Values that both databases can store: text without NULs and lone surrogates, JSON without NaN and infinity.
 
-It applies to everything that is written and to everything that is searched for, at the one place where statements
-leave for the database.
+This applies to all values that are written or searched for, in one place: where statements are sent to the database.
 """
 
 import json
@@ -10,7 +9,7 @@ from typing import Any
 
 
 def clean(text: str) -> str:
-    """Return the text without the characters that PostgreSQL does not take."""
+    """Return the text without the characters that PostgreSQL rejects."""
     if text.isascii():
         return text.replace("\0", "") if "\0" in text else text
     return text.replace("\0", "").encode(errors="ignore").decode()
@@ -19,12 +18,12 @@ def clean(text: str) -> str:
 def clean_parameters(
     connection: object, cursor: object, statement: str, parameters: Any, context: object, executemany: bool
 ) -> tuple[str, Any]:
-    """Clean the texts in a statement's parameters: a listener for SQLAlchemy's before_cursor_execute."""
+    """Clean the strings in a statement's parameters; a listener for SQLAlchemy's before_cursor_execute."""
     return statement, _clean_all(parameters) if parameters else parameters
 
 
 def dumps(value: Any) -> str:
-    """Return the value as JSON that every database takes."""
+    """Return the value as JSON that both databases accept. Raises ValueError if it is nested too deeply."""
     try:
         return json.dumps(_clean_json(value), allow_nan=False)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""The store as a whole."""
+"""The store: one object for all its parts."""
 
 from datetime import datetime
 
@@ -21,7 +21,7 @@ from bot.store.values import FOLLOW_SECONDS
 
 
 class Store:
-    """What the bot remembers, by who needs it. Close it."""
+    """The bot's state, in one part for each kind of work. Close it after use."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Store:
         self.housekeeping = Housekeeping(db, follow_seconds)
 
     async def check(self) -> str | None:
-        """Return what is wrong with the database, in a sentence; None if it answers and takes changes."""
+        """Describe in a sentence what is wrong with the database; None if it answers and accepts writes."""
         if problem := self._db.file_problem():
             return problem
         try:
@@ -54,7 +54,7 @@ class Store:
         return None if self._db.takes_changes() else "The database takes no changes: it is locked, full or read-only."
 
     async def time(self) -> datetime:
-        """Return the database's time, by which everything in it is dated. Raises StoreUnreachable."""
+        """Return the database's time, which dates everything in it. Raises StoreUnreachable."""
         async with self._db.reading() as connection:
             return moment((await connection.execute(sa.select(self._db.now()))).scalar_one())
 

@@ -1,7 +1,7 @@
-"""What a list of all livestreams says of many meetings at once.
+"""The sweeper's work: apply a list of all livestreams to many meetings at once.
 
-Only what is at rest is touched, and in small transactions. What somebody looks at, or has just been hinted, is left to
-the look: it sees more.
+It changes only idle meetings, in small transactions. A meeting that is being checked, or whose check was requested, is
+left to that check, which sees more.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,22 +18,24 @@ from bot.store.tables import BUSY, ON_AIR, RESTING, meetings
 _AT_ONCE = 500
 _SEEN_LIVE, _CHECKED = (meetings.c.episode[name].as_string() for name in ("last_seen_live", "checked_at"))
 _SURE = sa.or_(_SEEN_LIVE.is_(None), _SEEN_LIVE == _CHECKED, meetings.c.phase != "live")
-"""What is live may be the next run, or in a state that is not known: then the last look has not seen it live."""
+"""A live meeting may be in its next episode, or in an unknown state; in both cases the last check did not see it
+live."""
 _TOLD = meetings.c.episode["told"].as_string()
 NOTHING_PENDING = sa.or_(
     sa.and_(meetings.c.phase == "live", sa.or_(_TOLD.is_(None), _TOLD != "errored")),
     sa.and_(meetings.c.phase == "errored", _TOLD == "errored"),
     meetings.c.phase.not_in(["live", "errored"]),
 )
-"""An error, or the return from one, is announced once it has lasted: the check that does so must not be put off."""
+"""An error, or the recovery from one, is announced once it has lasted; the check that does so must not be delayed."""
 CONTRADICTED, CHANGED, UNSURE = 0.0, 1.0, 2.0
-"""Due since before all others, in this order: a list shows another phase, another livestream, perhaps another session.
-Requesting a check would say that somebody outside had reported a change."""
+"""Times that make a meeting due before all others, in this order: the list shows another phase, another livestream,
+possibly another session. The sweeper does not request a check instead, because that means that a webhook or a person
+reported a change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is recorded of a meeting that a list may contradict."""
+    """A meeting's stored state, for comparison with a list."""
 
     phase: str
     episode: dict[str, Any]
@@ -42,52 +44,51 @@ class Known:
 
 
 class Sweeping:
-    """What the sweeper does. Phases are bot.following's."""
+    """The sweeper's part of the store. The phases are bot.following's."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     async def is_anything_followed(self) -> bool:
-        """Whether any meeting is."""
+        """Return whether any meeting is followed."""
         first = sa.select(meetings.c.meeting_id).where(meetings.c.look_at.is_not(None)).limit(1)
         async with self._db.reading() as connection:
             return await connection.scalar(first) is not None
 
     async def on_air(self) -> dict[UUID, Known]:
-        """Return the followed meetings that have begun something, and not ended it."""
+        """Return the followed meetings whose episode has begun and not ended."""
         return await self._known(sa.text(ON_AIR))
 
     async def known(self, meeting_ids: Sequence[UUID]) -> dict[UUID, Known]:
-        """Return those of these meetings that are followed."""
+        """Return the followed ones of these meetings."""
         found: dict[UUID, Known] = {}
         for some in _in_parts(meeting_ids):
             found |= await self._known(meetings.c.meeting_id.in_(some))
         return found
 
     async def look_first(self, meeting_ids: Sequence[UUID], rank: float = CONTRADICTED) -> int:
-        """Have these checked before all others of a later rank; return how many were not to be already."""
+        """Make these due before all meetings of a later rank; return how many were not yet."""
         return await self._make_due(meeting_ids, sa.literal(rank, sa.Double), rank)
 
     async def look_soon(self, meeting_ids: Sequence[UUID]) -> int:
-        """Make these due now, after all that is to be checked first; how many were at rest."""
+        """Make these due now, after the meetings to be checked first; return how many were not due yet."""
         return await self._make_due(meeting_ids, self._db.now(), UNSURE)
 
     async def settle(self, meeting_ids: Sequence[UUID], phase: str, *, failures: int, look_in: float) -> int:
-        """These are seen to be in this phase: what is so, and at rest, need not be looked at for so long.
+        """Postpone the checks of meetings that a list confirms to be in this phase; return how many were postponed.
 
-        Those with so many `failures` or more are left alone, since their cards show that; and so are those that the
-        last look has not made sure of, and those that wait to announce an error or the end of one. How many were
-        settled.
+        Skipped are meetings in another phase, those being checked, those with `failures` or more failed checks, since
+        their cards show that, those whose last check was not certain, and those with an error or recovery to announce.
         """
         calm = (meetings.c.phase == phase, meetings.c.failures < failures, _SURE, NOTHING_PENDING)
         parts = _in_parts(meeting_ids)
         return sum([await self._settle(look_in, False, meetings.c.meeting_id.in_(some), *calm) for some in parts])
 
     async def settle_resting(self, *, failures: int, look_in: float) -> int:
-        """Make five hundred idle of those that wait for a livestream; how many there were.
+        """Mark up to five hundred meetings that wait for a livestream as idle; return how many.
 
-        From then on the time of the list stands for them, and nothing is written until one is due by itself: since a
-        list contradicts it, or somebody requests a check.
+        From then on the time of the last list counts as their last check, and nothing is written for them until a list
+        contradicts one or a check is requested.
         """
         resting = meetings.c.phase.in_(RESTING)
         return await self._settle(look_in, True, sa.text(BUSY), resting, meetings.c.failures < failures)
@@ -112,7 +113,7 @@ class Sweeping:
     async def _update(self, values: dict[str, Any], rank: float, *which: sa.ColumnElement[bool] | sa.TextClause) -> int:
         at_rest = (meetings.c.look_at > rank, meetings.c.lease.is_(None), ~meetings.c.hinted)
         async with self._db.writing() as connection:
-            # Rows that somebody is writing right now are passed over: no two who want many rows wait for each other.
+            # Skip locked rows: two transactions that each lock many rows could deadlock.
             some = sa.select(meetings.c.meeting_id).where(*which, *at_rest).order_by(meetings.c.look_at)
             locked = some.limit(_AT_ONCE).with_for_update(skip_locked=True)
             ids = [row.meeting_id for row in await connection.execute(locked)]

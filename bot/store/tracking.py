@@ -1,4 +1,4 @@
-"""Who looks at which meeting next, and what comes of a look."""
+"""The poller's work: claim due meetings, and record what a check found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,33 +19,33 @@ from bot.store.values import Change, Episode
 
 _RENEWAL_SECONDS = 24 * 3600.0
 _IS_NEWS = sa.or_(meetings.c.hinted, meetings.c.look_at <= CHANGED, meetings.c.phase == "interrupted", ~NOTHING_PENDING)
-"""Requested, listed otherwise than it is known, or waiting for the end of a grace period."""
+"""Requested, contradicted by a list, or with a grace period or an announcement of an error or recovery pending."""
 _RANK = sa.case((_IS_NEWS, 0), else_=1)
 
 
 @dataclass(frozen=True, slots=True)
 class DueMeeting:
-    """A meeting that its holder alone may look at, until the lease ends."""
+    """A claimed meeting: only the lease's holder may check it until the lease ends."""
 
     meeting_id: UUID
     name: str | None
     episode: dict[str, Any]
-    """Episode.to_dict(), as it was recorded last."""
+    """Episode.to_dict(), as last recorded."""
     failures: int
-    """How many looks in a row have got no answer."""
+    """Number of consecutive failed checks."""
     hinted: bool
-    """Somebody said look again."""
+    """Whether a check was requested."""
     due_at: datetime
     """Since when it has been due."""
     looked_at: datetime | None
-    """When Cloudflare last said something of it, to a look or in a list."""
+    """When a check or a list last confirmed its state."""
     claimed_at: datetime
-    """The database's time of the claim: what is seen in this look is dated by it, whatever the machine's clock says."""
+    """The database's time of the claim. It dates this check's observations, whatever the machine's clock says."""
     lease: Lease
 
 
 class Tracking:
-    """What the tracker does."""
+    """The poller's part of the store."""
 
     def __init__(self, db: Database, follow_seconds: float, check_spacing: float = CHECK_SPACING_SECONDS) -> None:
         self._db = db
@@ -53,17 +53,17 @@ class Tracking:
         self._check_spacing = check_spacing
 
     async def claim(self, owner: str, limit: int, lease_seconds: float, *, only_news: bool = False) -> list[DueMeeting]:
-        """Claim meetings that are due, for this owner alone until `record`, `release` or the lease's end.
+        """Claim due meetings for this owner until `record`, `release` or the lease's end.
 
-        Requested ones come first, then the other news, those about to change: a list says something new of them, or a
-        grace period ends. Then all others, unless `only_news`.
+        Requested ones come first, then others that are about to change: a list contradicts them, or a grace period
+        ends. Then all others, unless `only_news`.
 
-        Of a hint that comes meanwhile the meeting is due again at once when it is given back.
+        If a check is requested meanwhile, the meeting is due again as soon as the check spacing allows.
         """
         lease = new_lease(owner, lease_seconds, self._db.monotonic())
         async with self._db.writing() as connection:
             now = self._db.now()
-            # Rows that another replica is claiming right now are passed over, not waited for.
+            # Skip rows that another replica is claiming right now instead of waiting for them.
             due = (
                 sa.select(meetings, now.label("claimed_at"), last_checked(now).label("last_checked"))
                 .where(may_be_due(await is_list_fresh(connection, now)), is_due(meetings.c.look_at, now))
@@ -105,16 +105,16 @@ class Tracking:
         failures: int = 0,
         renew: bool = False,
     ) -> bool:
-        """Give the meeting back with what was seen of it, and all that follows from that, or nothing of it.
+        """Record an observation with its cards and announcements, and release the meeting, in one transaction.
 
-        False, and nothing is written, where the lease was lost. The changes, in order, are to be told in every active
-        follow that is not quiet; the cards are to show the episode if that is `visible`, and are posted where it is a
-        new one. `ended` is the last of the episode before, if it ended in the same look. `look_in` is in seconds;
-        `renew` puts off the day on which the follows expire.
+        If the lease was lost, write nothing and return False. The changes are announced in order, in every follow whose
+        level is not quiet. A new episode's cards are posted; existing cards are edited only if the change is `visible`.
+        `ended` is the previous episode's final state, if it ended in the same check. `look_in` is the time to the next
+        check in seconds; `renew` postpones the expiry of the follows.
         """
         async with self._db.writing() as connection:
             now = self._db.now()
-            # First of all, since it locks the meeting: from here on nobody follows, pauses or leaves it.
+            # First of all, since this locks the meeting: from here on its follows stay the same.
             rests = episode.phase in RESTING
             seen = self._given_back(now, look_in, failures, sa.literal(rests)) | {
                 "name": sa.func.coalesce(episode.name, meetings.c.name),
@@ -135,15 +135,15 @@ class Tracking:
             return True
 
     async def release(self, meeting: DueMeeting, *, look_in: float, failures: int = 0) -> bool:
-        """Give the meeting back with nothing new to remember; False where the lease was lost."""
+        """Release the meeting with nothing new to record; return False if the lease was lost."""
         async with self._db.writing() as connection:
             back = self._given_back(self._db.now(), look_in, failures, meetings.c.phase.in_(RESTING))
             return (await connection.execute(sa.update(meetings).where(_holds(meeting)).values(back))).rowcount == 1
 
     async def hint(self, meeting_id: UUID) -> bool:
-        """Look at the meeting as soon as can be; False if nobody follows it."""
+        """Request a check of the meeting; return False if it is not followed."""
         known = sa.select(meetings.c.hinted).where(meetings.c.meeting_id == meeting_id, meetings.c.look_at.is_not(None))
-        # The thousandth copy of a webhook costs a read: the look that the first one asked for has not begun yet.
+        # A repeated webhook costs only a read: the check that the first one requested has not begun yet.
         async with self._db.reading() as connection:
             hinted = await connection.scalar(known)
         if hinted is not False:
@@ -154,7 +154,7 @@ class Tracking:
             return (await connection.execute(woken.values(requested))).rowcount == 1
 
     async def due_in(self, *, only_news: bool = False) -> float | None:
-        """Return the seconds until a meeting is due, 0 if one is; None if none is followed, or is news."""
+        """Return the seconds until a meeting is due, 0 if one is; None if none is waiting, or no news is."""
         async with self._db.reading() as connection:
             now = self._db.now()
             which = [may_be_due(await is_list_fresh(connection, now)), *([_IS_NEWS] if only_news else [])]
@@ -165,7 +165,7 @@ class Tracking:
     ) -> dict[str, Any]:
         return {
             "lease": None,
-            # A check that was requested during this one may be about what happened after it.
+            # A check that was requested during this one may concern a later change.
             "look_at": sa.case((meetings.c.hinted, now + self._check_spacing), else_=after(now, look_in)),
             "idle": sa.and_(~meetings.c.hinted, rests, sa.literal(failures == 0)),
             "failures": failures,
@@ -174,7 +174,7 @@ class Tracking:
         }
 
     async def _renew(self, connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID) -> None:
-        # Once a day is enough: not a thousand rows at every look.
+        # Once a day is enough; renewing at each check could write a thousand rows.
         late = follows.c.expires_at < now + (self._follow_seconds - _RENEWAL_SECONDS)
         theirs = sa.update(follows).where(followers(meeting_id), late)
         await connection.execute(theirs.values(expires_at=now + self._follow_seconds))

@@ -1,4 +1,4 @@
-"""What goes in and out of the store."""
+"""Values that the store's methods take and return."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ FOLLOW_SECONDS = 30 * 24 * 3600.0
 
 
 class Episode(Protocol):
-    """What the store needs to know of bot.following's Episode; it keeps `to_dict()` and does not look into it."""
+    """The part of bot.following's Episode that the store uses. It stores `to_dict()` as it is."""
 
     @property
     def number(self) -> int: ...
@@ -29,7 +29,7 @@ class Episode(Protocol):
 
 
 class Change(Protocol):
-    """The same of its Change, which is unique by meeting, episode and seq."""
+    """The part of bot.following's Change that the store uses. It is unique by meeting, episode and seq."""
 
     @property
     def episode(self) -> int: ...
@@ -59,18 +59,18 @@ class Follow:
     volume: Volume
     state: FollowState
     reason: str | None
-    """Slack's word for why it is paused."""
+    """Slack's code for why it is paused."""
     expires_at: datetime
-    """Later, if there is a livestream until then."""
+    """Postponed by a livestream before then."""
     paused_at: datetime | None = None
     notice_error: str | None = None
-    """Slack's code for why its creator could not be told that it is paused."""
+    """Slack's code for why its creator cannot be sent the notice that it is paused."""
     unfollowed_by: str | None = None
-    """The user who has ended it."""
+    """The user who ended it."""
 
 
 def follow_from(row: Mapping[str, Any]) -> Follow:
-    """The follow in a row that has all columns of `follows`."""
+    """Return the follow in a row that has all columns of `follows`."""
     return Follow(
         id=row["id"],
         team_id=row["team_id"],

@@ -1,10 +1,10 @@
-"""How the tables came to be, one file a step. `open_store` runs what is missing.
+"""Migrations, one file each. `open_store` runs the pending ones.
 
-A new step is a file in versions/ with the next number (0001, 0002, ...), written by hand; a test compares the outcome
-with tables.py. On SQLite foreign keys are not enforced while it runs, and everything is one transaction.
+A new migration is a handwritten file in versions/ with the next number (0001, 0002, ...); a test compares the result
+with tables.py. All pending migrations run in one transaction; on SQLite, foreign keys are not enforced meanwhile.
 
-`additive = True` in it says that versions without it can work with its tables: then they go on during an upgrade, and
-one can go back to them. That is so where it only adds, where a row that is written without what it adds is right, and
-where the version that comes with it writes no word into an old column that older ones do not know. A step that is not
-additive ends the way back: versions without it do not start on its tables.
+`additive = True` declares that versions without the migration can work with its tables. They then keep working during
+an upgrade, and a rollback to them is possible. A migration is additive if it only adds, if a row written without the
+additions is valid, and if its version writes no values into old columns that older versions do not know. Without
+`additive`, a rollback is not possible: older versions refuse to start on the tables.
 """

@@ -1,4 +1,4 @@
-"""What Alembic runs to migrate, on the connection and in the transaction of whoever called it."""
+"""The script that Alembic runs to migrate, on the caller's connection and in the caller's transaction."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Meetings, follows, cards, announcements, duties, the budget, and which versions can work with them."""
+"""Meetings, follows, cards, announcements, duties, the budget, and which versions can work with these tables."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,7 +11,7 @@ additive = False
 
 
 def upgrade() -> None:
-    """Make the first tables."""
+    """Create the first tables."""
     _meetings()
     _follows()
     _cards()
