@@ -1,1 +1,1 @@
-"""Cloudflare RealtimeKit's side. Knows no Slack and no database."""
+"""Everything that talks to Cloudflare RealtimeKit. Independent of Slack and the database."""

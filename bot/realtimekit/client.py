@@ -1,4 +1,4 @@
-"""Ask Cloudflare RealtimeKit. The questions here are all reads, so each may be asked again when it went wrong."""
+"""The client for Cloudflare RealtimeKit. All its requests are reads, so failed ones are safe to retry."""
 
 import asyncio
 import ssl
@@ -26,24 +26,26 @@ from bot.realtimekit.transport import Http, app_path, exchange, segment
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 8.0
 ATTEMPT_SECONDS = 3.5
-"""Silence for this long ends one attempt, so that a request that got lost leaves time for another."""
+"""Timeout of one attempt, short enough to leave time for another one if a request is lost."""
 _ATTEMPTS = 3
 _SHORT_WAIT = 2.0
 _MEETINGS_KEPT = 10_000
 _MEETING_SECONDS = 45.0
-"""Less than the minute within which a changed title should show."""
+"""Cache lifetime of a meeting: less than a minute, within which a changed title should show."""
 
 Model = TypeVar("Model", bound=BaseModel)
 T = TypeVar("T")
 Unwrap = Callable[[int, Mapping[str, str], bytes], Any]
 OnCall = Callable[[str, str, float], None]
-"""Told of each request: the endpoint, its outcome (`ok`, an error's name, or `timeout` where it was given up), and the
-seconds that it took."""
+"""Called after each request with the endpoint, the outcome (`ok`, an error's code, or `timeout` if the request was
+abandoned) and the duration in seconds."""
 
 
 def open_http(base_url: str, api_token: str, proxy: str | None = None, tls: ssl.SSLContext | None = None) -> Http:
-    """The one way to Cloudflare. The aiohttp transport is there for its connection pool, which stays cheap
-    with a thousand requests in flight."""
+    """Open the HTTP connection pool to Cloudflare, with the API token in each request.
+
+    It uses the aiohttp transport, whose pool stays cheap with a thousand requests in flight.
+    """
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=60)
     return Http(
         AiohttpTransport(verify=tls or True, limits=limits, proxy=httpx.Proxy(proxy) if proxy else None),
@@ -54,7 +56,7 @@ def open_http(base_url: str, api_token: str, proxy: str | None = None, tls: ssl.
 
 
 class RealtimeKit:
-    """One RealtimeKit app. Every method raises a child of RealtimeKitError, within 8 seconds, when it has no answer."""
+    """A client for one RealtimeKit app. If a method has no answer within 8 seconds, it raises a RealtimeKitError."""
 
     def __init__(
         self,
@@ -68,7 +70,7 @@ class RealtimeKit:
         quota: Quota | None = None,
         spend: Callable[[], None] = lambda: None,
     ) -> None:
-        """`spend` is called before each request, and raises a child of RealtimeKitError if it must not be made."""
+        """Create the client; `spend` is called before each request, and raises a RealtimeKitError to prevent it."""
         self._http = http
         self._app = app_path(account_id, app_id)
         self._quota = quota or Quota()
@@ -80,10 +82,10 @@ class RealtimeKit:
         self._titles: LRUCache[UUID, str | None] = LRUCache(_MEETINGS_KEPT)
 
     async def active_livestream(self, meeting_id: UUID) -> Livestream | NotLive:
-        """The meeting's active livestream.
+        """Fetch the meeting's active livestream, or the meeting itself if it has none. Raises NoSuchMeeting.
 
-        Cloudflare does not say what it answers when there is none: most likely the same 404 as for a meeting that does
-        not exist, so the meeting itself is asked for then. Raises NoSuchMeeting.
+        Cloudflare does not document its answer for a meeting without an active livestream. Most likely it is the same
+        404 as for a meeting that does not exist, so this method then fetches the meeting to distinguish the two.
         """
         deadline = time.monotonic() + self._answer_seconds
         path = f"/meetings/{meeting_id}/active-livestream"
@@ -93,35 +95,35 @@ class RealtimeKit:
         return NotLive(meeting=await _in_time(self._meeting_now(meeting_id), deadline - time.monotonic()))
 
     async def meeting(self, meeting_id: UUID) -> Meeting:
-        """The meeting, remembered for less than a minute. Raises NoSuchMeeting."""
+        """Return the meeting, cached for less than a minute. Raises NoSuchMeeting."""
         return self._meetings.get(meeting_id) or await self._meeting_now(meeting_id)
 
     def last_title(self, meeting_id: UUID) -> str | None:
-        """Return the title that the meeting had when it was last read, however long ago; None if it is not known."""
+        """Return the meeting's title when it was last fetched, however long ago; None if unknown."""
         return self._titles.get(meeting_id)
 
     async def active_session(self, livestream_id: str) -> Session | None:
-        """The livestream's run that is on air, or was last: since when, and why it failed if it did."""
-        if not livestream_id.strip("."):  # dots climb in a path, however they are quoted, and name no livestream
+        """Fetch the livestream's current or last session, with its start and the reason if it failed."""
+        if not livestream_id.strip("."):  # "." and ".." change the path even if quoted; no livestream has such an ID
             return None
         path = f"/livestreams/{segment(livestream_id)}/active-livestream-session"
         return await self._ask("active_session", path, _session)
 
     async def livestreams(self, status: str, page_no: int, per_page: int = 100) -> LivestreamPage:
-        """One page, counted from 1, of the app's livestreams in one of Cloudflare's statuses.
+        """Fetch one page, counted from 1, of the app's livestreams with one of Cloudflare's statuses.
 
-        Raises Malformed where the list is in no form that is known, or leaves some out.
+        Raises Malformed if the list has an unknown form or is incomplete.
         """
         query = urlencode({"status": status, "page_no": page_no, "per_page": per_page})
         read = partial(_page, per_page)
         return await self._ask("livestreams", f"/livestreams?{query}", read, list_of)
 
     async def check_access(self) -> None:
-        """Ask for the shortest list there is, to learn whether token, account and app are right."""
+        """Check that token, account and app are right, by fetching the shortest possible list."""
         await self._ask("meetings", "/meetings?per_page=1", lambda data: None)
 
     async def close(self) -> None:
-        """Stop what is under way and close the connections."""
+        """Cancel requests in flight and close the connections."""
         await self._in_flight.cancel()
         await self._http.close()
 
@@ -135,9 +137,9 @@ class RealtimeKit:
         return meeting
 
     async def _ask(self, endpoint: str, path: str, read: Callable[[Any], T], unwrap: Unwrap = data_of) -> T:
-        """What `read` makes of what `unwrap` finds in the answer, which for `data_of` is None where there is nothing.
+        """Send a GET, and return `read` applied to the payload that `unwrap` extracts (None if `data_of` finds none).
 
-        It is read before it goes anywhere, so that no task, whose repr shows its result, holds a stream key.
+        The payload is parsed inside the task: a task's repr shows its result, which must not contain a stream key.
         """
         question = partial(self._ask_once, endpoint, path, lambda *answer: read(unwrap(*answer)))
         return await self._in_flight.ask(path, lambda: self._ask_until_deadline(question))
@@ -152,8 +154,11 @@ class RealtimeKit:
             return await self._ask_again(question, error)
 
     async def _ask_again(self, question: Callable[[], Awaitable[T]], first: RealtimeKitError) -> T:
-        """Stamina hears of the first failure as if it had asked itself: to build it costs as much CPU time as a
-        question, and most questions need no second try."""
+        """Retry with stamina after a first failure, which counts as its first attempt.
+
+        The retrying caller is built only now, because constructing it costs as much CPU as a request, and most
+        requests need no retry.
+        """
         failed = [first]
 
         async def ask() -> T:
@@ -165,7 +170,7 @@ class RealtimeKit:
         return await retrying(_worth_another_try, ask)
 
     async def _ask_once(self, endpoint: str, path: str, read: Callable[[int, httpx.Headers, bytes], T]) -> T:
-        # A shorter wait is sat out, by asking again.
+        # Shorter waits are left to the retries.
         if (refused_for := self._quota.refused_for()) > _SHORT_WAIT:
             raise RateLimited(refused_for, detail="not asked, since Cloudflare said when to come back")
         self._spend()
@@ -229,7 +234,10 @@ def _page(per_page: int, answer: tuple[Any, Any]) -> LivestreamPage:
 
 
 def _livestreams_of(meeting_id: UUID, data: Any) -> list[Livestream]:
-    """Cloudflare's description says a list, its schema an object. A livestream of another meeting is no answer."""
+    """Read the meeting's livestreams, dropping those of other meetings; raise Malformed if none is left.
+
+    Cloudflare's description says that the payload is a list, its schema that it is an object.
+    """
     found = [_read(Livestream, item) for item in (data if isinstance(data, list) else [data])]
     own = [livestream for livestream in found if (livestream.meeting_id or str(meeting_id)).lower() == str(meeting_id)]
     if not own:

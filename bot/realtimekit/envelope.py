@@ -1,7 +1,7 @@
-"""Read the wrapping that every RealtimeKit answer comes in, of which there are two.
+"""Parser of the two envelopes in which RealtimeKit's answers come.
 
-The application says `{"success": ..., "data": ..., "error": {"code", "message"}}`; Cloudflare's gateway before it says
-`{"success": ..., "result": ..., "errors": [{"code", "message"}]}`. A proxy on the way may say HTML.
+The application sends `{"success": ..., "data": ..., "error": {"code", "message"}}`. Cloudflare's gateway in front of it
+sends `{"success": ..., "result": ..., "errors": [{"code", "message"}]}`. A proxy in between may send HTML.
 """
 
 import json
@@ -14,16 +14,16 @@ from bot.errors import Malformed, NotAuthorised, RateLimited, RealtimeKitError, 
 from bot.realtimekit.models import without_secrets
 
 LONGEST_WAIT = 300.0
-"""Cloudflare counts in windows of five minutes, and refuses for as long. So one answer, whatever it says, stops no
-request for longer: at worst the next one is refused again."""
+"""Cloudflare counts requests in windows of five minutes, and refuses them for as long. So no answer, whatever it
+demands, blocks requests for longer; at worst Cloudflare refuses the next one too."""
 _USUAL_WAIT = 60.0
 _LONGEST_DETAIL = 200
 
 
 def data_of(status: int, headers: Mapping[str, str], body: bytes) -> Any:
-    """The payload of an answer, or None when it says that what was asked for is not there.
+    """Return the payload of an answer, or None if the answer says that the object does not exist.
 
-    Raises NotAuthorised, RateLimited, ServerError or Malformed when it says nothing about what was asked for.
+    Raises NotAuthorised, RateLimited, ServerError or Malformed if the answer says nothing about the object.
     """
     envelope = _envelope(status, headers, body)
     data = None if envelope is None else _payload(envelope)
@@ -31,7 +31,10 @@ def data_of(status: int, headers: Mapping[str, str], body: bytes) -> Any:
 
 
 def list_of(status: int, headers: Mapping[str, str], body: bytes) -> tuple[Any, Any]:
-    """The payload of a list, empty or not, and the `paging` beside it. Raises as `data_of`, and Malformed for a 404."""
+    """Return the payload of a list, which may be empty, and the `paging` beside it.
+
+    Raises the same errors as `data_of`, and Malformed for a 404.
+    """
     envelope = _envelope(status, headers, body)
     if envelope is None:
         raise Malformed(detail="HTTP 404 for a list")
@@ -39,7 +42,7 @@ def list_of(status: int, headers: Mapping[str, str], body: bytes) -> tuple[Any, 
 
 
 def _envelope(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any] | None:
-    """The envelope of a success, or None for the application's 404."""
+    """Return the envelope of a success, or None for the application's 404."""
     envelope = _json_object(body)
     code = _error_code(envelope) if status < 400 and envelope.get("success") is False else status
     if 200 <= code < 300 and _is_success(envelope):
@@ -50,7 +53,7 @@ def _envelope(status: int, headers: Mapping[str, str], body: bytes) -> dict[str,
 
 
 def seconds_to_wait(headers: Mapping[str, str], now: datetime | None = None) -> float:
-    """What `retry-after` asks for, which is a number of seconds or a date; a minute where it says nothing clear."""
+    """Return the wait in seconds from `retry-after`, which is a number or a date; a minute if it is neither."""
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return min(float(value), LONGEST_WAIT)
@@ -91,7 +94,7 @@ def _first_error(envelope: dict[str, Any]) -> dict[str, Any]:
 
 
 def _error_code(envelope: dict[str, Any]) -> int:
-    """A status like 404 or a gateway code like 10000; 400 where there is none."""
+    """Return the error's code, a status like 404 or a gateway code like 10000; 400 if there is none."""
     code = _first_error(envelope).get("code")
     if isinstance(code, str) and code.isascii() and code.isdigit():
         code = int(code[:6])
@@ -99,7 +102,7 @@ def _error_code(envelope: dict[str, Any]) -> int:
 
 
 def _said(error: dict[str, Any]) -> list[str]:
-    """Code and message, if that is what they are: an object in their place could hold anything."""
+    """Return code and message if they are numbers or text; an object in their place could contain anything."""
     said = [error.get("code"), error.get("message")]
     return [without_secrets(str(value)) for value in said if isinstance(value, int | str)]
 
@@ -113,9 +116,9 @@ def _refusal(code: int, headers: Mapping[str, str], envelope: dict[str, Any]) ->
     detail = _one_line(", ".join([f"HTTP {code}", *_said(error)]))
     if code == 429:
         return RateLimited(seconds_to_wait(headers), detail=detail)
-    # The gateway's own codes start at 1000: 10000 is a bad token, 7003 a bad account or app. Whatever it is that the
-    # gateway does not route, what mends it is the same.
-    # A 403 in HTML is some firewall's on the way, and says nothing about the token.
+    # The gateway's own codes start at 1000: 10000 is a bad token, 7003 a bad account or app. All its routing errors
+    # have the same fix: token, account or app ID.
+    # A 403 in HTML comes from a firewall in between, and says nothing about the token.
     if (code in (401, 403) and envelope) or code >= 1000 or (code in (400, 404) and _is_the_gateways(envelope)):
         return NotAuthorised(detail=detail)
     if code >= 500:

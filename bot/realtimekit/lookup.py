@@ -1,4 +1,4 @@
-"""All that a person wants to know of one meeting, from as few questions as that takes."""
+"""The lookup of one meeting: all that a person wants to know, in as few requests as possible."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,17 +22,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What was known of a meeting's livestream at one moment."""
+    """The state of a meeting's livestream at one moment."""
 
     meeting_id: UUID
     name: str | None
-    """The meeting's title, or the livestream's name if it has none or it is not known."""
+    """The meeting's title, or the livestream's name if the title is missing or unknown."""
     livestream: Livestream | None
-    """None where the meeting has no active livestream."""
+    """None if the meeting has no active livestream."""
     session: Session | None
     checked_at: datetime
     name_is_certain: bool = True
-    """Whether the meeting itself was read, so that it is known whether it has a title."""
+    """Whether the bot knows the meeting's title, or that it has none."""
 
     @property
     def status(self) -> Status:
@@ -40,19 +40,19 @@ class Lookup:
 
     @property
     def live_since(self) -> datetime | None:
-        """When this run went on air. Known from its session only: a livestream is used again by the next run."""
+        """When the current session went on air. The livestream itself cannot say: later sessions reuse it."""
         session = self.believable_session
         on_air = session is not None and session.stopped_time is None and self.status is Status.LIVE
         return session.started_time if on_air and session else None
 
     @property
     def believable_session(self) -> Session | None:
-        """The session, without times that cannot be true."""
+        """The session without impossible times."""
         return self.session.as_of(self.checked_at) if self.session else None
 
     @property
     def playback_url(self) -> str | None:
-        """Where it plays. What is off the air keeps its URL in Cloudflare, where it plays nothing: then None."""
+        """The playback URL; None while off air, when Cloudflare keeps the URL but it plays nothing."""
         shown = self.livestream is not None and self.status in _STATUSES_WITH_PLAYBACK
         return self.livestream.playback_url if shown and self.livestream else None
 
@@ -62,10 +62,10 @@ class Lookup:
 
 
 async def look_up(kit: RealtimeKit, meeting_id: UUID, now: Callable[[], datetime]) -> Lookup:
-    """Whether the meeting is live, and where to watch. Raises a child of RealtimeKitError when that is not known.
+    """Look up whether the meeting is live and where to watch it. Raises a RealtimeKitError if Cloudflare cannot say.
 
-    Name, start and reason decorate the answer: one that does not come within two more seconds, and within eight in all,
-    is left out of it.
+    Title, start and error reason are optional details. They are left out unless they arrive within two more seconds,
+    and within eight seconds in total.
     """
     deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
     livestream = await kit.active_livestream(meeting_id)

@@ -1,8 +1,8 @@
-"""What RealtimeKit says, read from its JSON. Every field is optional there, and some come in two types.
+"""Models of RealtimeKit's JSON, in which every field is optional and some come in two types.
 
-`stream_key` and `ingest_server` let whoever has them broadcast in the host's name. They are not read at all, and
-a validation error never quotes its input. An ingest address in the middle of a text, as in the reason of an error,
-is taken out.
+With `stream_key` and `ingest_server` anyone could broadcast in the host's name. So the models never read them,
+validation errors never quote their input, and ingest addresses inside other texts, such as an error's reason, are
+removed.
 """
 
 import json
@@ -22,18 +22,18 @@ _LONGEST_TEXT = 1_000
 _LONGEST_ADDRESS = 2_000
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""Earlier times are absent values in disguise: year 1, the epoch, 1900."""
+"""Earlier times stand for missing values: year 1, the epoch, 1900."""
 _NOT_A_TEXT = frozenset({"null", "undefined", "nan", "<nil>", "<null>", "(null)", "[object object]"})
 _NOT_A_REASON = _NOT_A_TEXT | {"none", "nil", "n/a", "na", "-", "--"}
 _NIL_UUID = UUID(int=0)
 _DELIMITER = re.compile(r'[ <>|"]')
 _DROPPED = re.compile(r"[\u202a-\u202e\u2066-\u2069\ufeff]")
-"""Marks that turn the direction of text; control characters besides, of which those for space become one."""
+"""Marks that change the direction of text, and the byte order mark."""
 _INGEST_ADDRESS = re.compile(r"\b(?:rtmps?|rtsps?|srt|whip)://\S+", re.IGNORECASE)
 
 
 class Status(StrEnum):
-    """What a livestream does, in this program's words."""
+    """A livestream's status in the bot's terms."""
 
     LIVE = "live"
     STARTING = "starting"
@@ -52,13 +52,13 @@ _STATUS_OF = {
 
 
 def without_secrets(text: str) -> str:
-    """One text of Cloudflare's, without ingest addresses and without the half characters that no UTF-8 can hold."""
+    """Return the text without ingest addresses, and without lone surrogates, which UTF-8 cannot encode."""
     return _INGEST_ADDRESS.sub("[ingest address]", text.encode("utf-8", "replace").decode())
 
 
 def without_control_characters(text: str) -> str:
-    """Return the text as one line, without characters that a terminal, a database or Slack would act on."""
-    # Nearly every text, and a list has thousands.
+    """Return the text as one line, without control characters that a terminal, a database or Slack would act on."""
+    # Fast path: a list has thousands of texts, nearly all printable.
     if text.isprintable():
         return text
     spaced = "".join(" " if c.isspace() else c for c in _DROPPED.sub("", text))
@@ -66,7 +66,7 @@ def without_control_characters(text: str) -> str:
 
 
 def _text(value: Any) -> str | None:
-    """Read a text; None for what only stands for an absent one."""
+    """Read a text; None for placeholders of a missing one."""
     if not isinstance(value, str):
         return None
     text = without_control_characters(value).strip()
@@ -76,13 +76,13 @@ def _text(value: Any) -> str | None:
 
 
 def _reason(value: Any) -> str | None:
-    """Read the reason of an error, which is never just a word for "none"."""
+    """Read an error's reason; None for words that mean "none"."""
     text = _text(value)
     return None if text is None or text.lower() in _NOT_A_REASON else text
 
 
 def _id(value: Any) -> str | None:
-    """Read an ID; the nil UUID is none."""
+    """Read an ID; None for the nil UUID."""
     text = _text(value)
     try:
         return None if text is None or UUID(text) == _NIL_UUID else text
@@ -91,7 +91,7 @@ def _id(value: Any) -> str | None:
 
 
 def _moment(value: Any) -> datetime | None:
-    """Read a time. It only decorates an answer, so one that cannot be true is left out instead of failing the whole."""
+    """Read a time; None if it is impossible. Times are details, so a bad one must not invalidate the whole answer."""
     if not isinstance(value, str):
         return None
     try:
@@ -109,7 +109,7 @@ def _yes_or_no(value: Any) -> bool | None:
 
 
 def _web_address(value: Any) -> str | None:
-    """Only http(s) addresses become links; anything else is as good as none."""
+    """Read an http(s) URL; None for anything else, since only these become links."""
     if not isinstance(value, str) or len(value) > _LONGEST_ADDRESS or not _is_plain(value):
         return None
     try:
@@ -137,12 +137,12 @@ class _Answer(BaseModel):
 
 
 class Livestream(_Answer):
-    """A meeting's livestream. Its id and playback URL may be reused by the meeting's next run."""
+    """A meeting's livestream. The meeting's next session may reuse its ID and playback URL."""
 
     id: Id = None
     name: Text = None
     raw_status: Annotated[Text, Field(alias="status")] = None
-    """The word as Cloudflare sent it."""
+    """The status exactly as Cloudflare sent it."""
     meeting_id: Id = None
     playback_url: WebAddress = None
     disabled: YesOrNo = None
@@ -151,14 +151,14 @@ class Livestream(_Answer):
 
     @property
     def status(self) -> Status:
-        """What the raw word means; any word that is not known is UNKNOWN."""
+        """The meaning of the raw status; UNKNOWN if the bot does not know it."""
         return _STATUS_OF.get((self.raw_status or "").strip().upper(), Status.UNKNOWN)
 
     @property
     def fingerprint(self) -> str:
-        """A short text of what both a lookup and the list say, except the status: `<hash of the content> <updated_at>`.
+        """A digest of what both a lookup and the list contain, except the status: `<hash of the content> <updated_at>`.
 
-        The two parts are separate because a newer `updated_at` alone need not mean that anything visible has changed.
+        The parts are separate because a newer `updated_at` alone need not mean a visible change.
         """
         content = json.dumps([self.id, self.name, self.playback_url])
         updated = self.updated_at.isoformat() if self.updated_at else "-"
@@ -166,21 +166,21 @@ class Livestream(_Answer):
 
 
 class Meeting(_Answer):
-    """A meeting. Its own status says whether people can join, never whether it is live, so it is not read."""
+    """A meeting. Its status is not read: it says whether people can join, never whether the meeting is live."""
 
     id: UUID
     title: Text = None
 
 
 class Session(_Answer):
-    """One run of a livestream, from going on air to going off."""
+    """A livestream's session: one run on air."""
 
     err_message: Reason = None
     started_time: Moment = None
     stopped_time: Moment = None
 
     def as_of(self, checked_at: datetime) -> "Session":
-        """Return the session without times that cannot be true: a start or a stop to come, a stop before the start."""
+        """Return the session without impossible times: a start or stop in the future, or a stop before the start."""
         started = self.started_time if self.started_time and self.started_time <= checked_at else None
         stopped = self.stopped_time if self.stopped_time and self.stopped_time <= checked_at else None
         if started is not None and stopped is not None and stopped < started:
@@ -189,7 +189,7 @@ class Session(_Answer):
 
 
 class NotLive(_Answer):
-    """The meeting exists, and has no active livestream."""
+    """A meeting that exists but has no active livestream."""
 
     meeting: Meeting
 
@@ -198,9 +198,9 @@ _MOST_ACTIVE_FIRST = [Status.LIVE, Status.STARTING, Status.ERRORED, Status.UNKNO
 
 
 def most_active(livestreams: Iterable[Livestream]) -> Livestream:
-    """Choose the livestream that stands for its meeting, whatever order Cloudflare lists them in.
+    """Return the livestream that represents its meeting, independent of the order in which Cloudflare lists them.
 
-    The most active status wins, then the latest creation. The rest only makes the choice the same every time.
+    The most active status wins, then the latest creation. The other fields only make the choice deterministic.
     """
 
     def rank(livestream: Livestream) -> tuple[int, datetime, str, str, str]:

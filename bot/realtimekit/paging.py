@@ -1,7 +1,7 @@
-"""Read one page of a list, which comes in one of two forms.
+"""Parser for one page of a list, which comes in one of two forms.
 
-Cloudflare's examples show an array with its `paging` beside it, its schema one object with `paging` inside, which has
-room for one livestream. A list that is in neither form, or that leaves some out, says nothing about what is not in it.
+Cloudflare's examples show an array with `paging` beside it. Its schema shows an object with `paging` inside, which has
+room for one livestream only. If a list has neither form or is incomplete, a livestream's absence from it means nothing.
 """
 
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from bot.realtimekit.models import Livestream
 
 @dataclass(frozen=True, slots=True)
 class LivestreamPage:
-    """Some of the livestreams that were asked for."""
+    """One page of the requested livestreams."""
 
     livestreams: tuple[Livestream, ...]
     more: bool
-    """Whether there may be others on the next page."""
+    """Whether the next page may have more."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawPage:
-    """The items as they came, stream keys and all."""
+    """A page of unparsed items, which still contain stream keys."""
 
     items: list[Any]
     more: bool
 
 
 def raw_page(data: Any, beside: Any, per_page: int) -> RawPage:
-    """What a payload, and the `paging` beside it, say. Raises Malformed."""
+    """Read a page from a payload and the `paging` beside it. Raises Malformed."""
     if isinstance(data, list):
         return RawPage(data, _more(data, beside if isinstance(beside, dict) else {}))
     if isinstance(data, dict) and isinstance(data.get("paging"), dict):
@@ -46,7 +46,7 @@ def _page_of_one(item: dict[str, Any], paging: dict[str, Any], per_page: int) ->
 
 
 def _more(items: list[Any], paging: dict[str, Any]) -> bool:
-    """Where the offsets do not say that this is the last page, the one after it does: it is empty."""
+    """Return whether the next page may have items; without usable offsets, only an empty page marks the end."""
     total, end = _count(paging, "total_count"), _count(paging, "end_offset")
     return bool(items) and (total is None or end is None or end < total)
 

@@ -1,4 +1,4 @@
-"""RealtimeKit's public key. Imported with the first webhook: `cryptography` takes 7 MB that not every bot needs."""
+"""RealtimeKit's public key. Imported with the first webhook, because `cryptography` takes 7 MB of memory."""
 
 from dataclasses import dataclass
 
@@ -15,12 +15,12 @@ _BITS = range(2048, 8193)
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A key that signatures are checked with."""
+    """An RSA key that verifies signatures."""
 
     _rsa: RSAPublicKey
 
     def fits(self, signature: bytes, body: bytes) -> bool:
-        """Whether the signature over this body was made with the key's private half."""
+        """Return whether the signature over this body was made with the matching private key."""
         try:
             self._rsa.verify(signature, body, PKCS1v15(), SHA256())
         except InvalidSignature:
@@ -29,7 +29,7 @@ class PublicKey:
 
 
 def read_key(pem: str) -> PublicKey:
-    """The key in a PEM text. Raises CouldNotAsk where there is none."""
+    """Read the key in a PEM text. Raises CouldNotAsk if there is none, or if it is not RSA of 2,048 to 8,192 bits."""
     try:
         key = load_pem_public_key(pem.encode("utf-8", "replace"))
     except (ValueError, UnsupportedAlgorithm) as error:

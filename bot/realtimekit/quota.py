@@ -1,4 +1,4 @@
-"""What Cloudflare says about how many more questions it takes, remembered from one answer to the next."""
+"""Cloudflare's rate limit, as its answers report it."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,18 +9,18 @@ from bot.realtimekit.envelope import LONGEST_WAIT, seconds_to_wait
 
 @dataclass(frozen=True, slots=True)
 class _Pause:
-    """So many seconds from a moment on."""
+    """A pause of `seconds` from the time `since`."""
 
     since: float = 0.0
     seconds: float = 0.0
 
     def left(self, now: float) -> float:
-        # Before it began: the clock was set back, and nobody knows how much of the pause is over.
+        # Before `since` the clock was set back, and the rest of the pause is unknown.
         return max(0.0, self.since + self.seconds - now) if now >= self.since else 0.0
 
 
 class Quota:
-    """Cloudflare's own count. `timer` is in seconds and only ever compared with itself."""
+    """Cloudflare's own count of requests. `timer` returns seconds from any starting point."""
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
         self._timer = timer
@@ -28,26 +28,26 @@ class Quota:
         self._used_up = _Pause()
 
     def note(self, status: int, headers: Mapping[str, str]) -> None:
-        """Remember what an answer says of it: a 429's `retry-after`, and `Ratelimit: "default";r=50;t=30`."""
+        """Record the rate limit in an answer: a 429's `retry-after`, and `Ratelimit: "default";r=50;t=30`."""
         now = self._timer()
         if status == 429:
             asked = _Pause(now, seconds_to_wait(headers))
-            # An answer that was slow to come does not cut short what a later one asked for.
+            # A slow answer must not shorten the pause that a later one demanded.
             self._refused = max(self._refused, asked, key=lambda pause: pause.left(now))
         if "ratelimit" in headers:
             self._used_up = _Pause(now, _seconds_without_any(headers["ratelimit"]))
 
     def refused_for(self) -> float:
-        """Seconds for which every request would only be another 429."""
+        """Return the seconds for which every request would get another 429."""
         return self._refused.left(self._timer())
 
     def wait(self) -> float:
-        """Seconds until Cloudflare takes questions again: 0 when it takes them now."""
+        """Return the seconds until Cloudflare accepts requests again; 0 if it accepts them now."""
         return max(self.refused_for(), self._used_up.left(self._timer()))
 
 
 def _seconds_without_any(header: str) -> float:
-    """Until the last of the limits that are used up is filled again, where it says so in a form that is known."""
+    """Return the seconds until every exhausted limit in the header is refilled; ignore what cannot be parsed."""
     limits = [dict(_parameters(limit)) for limit in header.split(",")]
     return max((min(limit["t"], LONGEST_WAIT) for limit in limits if limit.get("r") == 0 and "t" in limit), default=0)
 

@@ -1,4 +1,4 @@
-"""Keep the answer to a lookup for a moment, so that a crowd that asks about one meeting costs what one person costs."""
+"""A short-lived cache of lookups, so that a crowd asking about one meeting costs no more than one person."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -12,24 +12,24 @@ from bot.realtimekit.single_flight import SingleFlight
 
 ANSWER_SECONDS = 2.5
 FAILURE_SECONDS = 1.0
-"""Of a failure that may be over at once. That there is no such meeting is an answer."""
+"""Lifetime of a failure, which may be over soon. NoSuchMeeting is cached like an answer."""
 _MOST_KEPT = 1_000
 
 
 class RecentLookups:
-    """Lookups for people. Checks of followed meetings don't go through here: they want what is true now."""
+    """Cached lookups for people. Checks of followed meetings bypass the cache: they need the current state."""
 
     def __init__(
         self, look_up: Callable[[UUID], Awaitable[Lookup]], timer: Callable[[], float] = time.monotonic
     ) -> None:
-        """`timer` is in seconds and must never go back."""
+        """Create the cache; `timer` returns seconds and must never go back."""
         self._look_up = look_up
         self._in_flight = SingleFlight()
         self._answers: TTLCache[UUID, Lookup | None] = TTLCache(_MOST_KEPT, ANSWER_SECONDS, timer)
         self._failures: TTLCache[UUID, RealtimeKitError] = TTLCache(_MOST_KEPT, FAILURE_SECONDS, timer)
 
     async def look_up(self, meeting_id: UUID) -> Lookup:
-        """Return an answer that is at most 2.5 seconds old. Raises a child of RealtimeKitError."""
+        """Return an answer that is at most 2.5 seconds old. Raises a RealtimeKitError."""
         if meeting_id in self._failures:
             raise self._failures[meeting_id].with_traceback(None)
         if meeting_id in self._answers:
@@ -40,7 +40,7 @@ class RecentLookups:
         return await self._in_flight.ask(meeting_id, lambda: self._ask(meeting_id))
 
     async def close(self) -> None:
-        """Stop the lookups under way."""
+        """Cancel the lookups in flight."""
         await self._in_flight.cancel()
 
     async def _ask(self, meeting_id: UUID) -> Lookup:

@@ -1,4 +1,4 @@
-"""Ask the same question once, however many wait for its answer."""
+"""Deduplication of concurrent identical requests."""
 
 import asyncio
 import contextvars
@@ -10,10 +10,9 @@ T = TypeVar("T")
 
 
 class SingleFlight:
-    """Runs one task for each question under way. One who stops waiting does not stop it for the others.
+    """Runs one task per key and shares it between callers. A caller that is cancelled does not cancel it for others.
 
-    A question that has been under way for `join_within` seconds is asked anew by who comes then: what little is left
-    of its time would not be theirs.
+    Callers join a request younger than `join_within` seconds; later callers start a new one, to get a full deadline.
     """
 
     def __init__(self, join_within: float = 2.0, timer: Callable[[], float] = time.monotonic) -> None:
@@ -23,21 +22,21 @@ class SingleFlight:
         self._running: set[asyncio.Task[Any]] = set()
 
     async def ask(self, key: Hashable, question: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The answer of the question under way for `key`, or else of a new one. All who wait share its error, too."""
+        """Return the result of the request in flight for `key`, or of a new one. All callers share its error, too."""
         task, begun = self._latest.get(key, (None, 0.0))
         if task is None or self._timer() - begun > self._join_within:
             task = self._begin(key, question)
         return await cast(Awaitable[T], asyncio.shield(task))
 
     async def cancel(self) -> None:
-        """Stop every question under way; those who wait get CancelledError."""
+        """Cancel every request in flight; its callers get CancelledError."""
         tasks = list(self._running)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin(self, key: Hashable, question: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
-        # In a context of its own: what it logs is not the doing of whoever happened to ask first.
+        # In an empty context, so that its log lines do not carry the first caller's.
         task = asyncio.create_task(question(), context=contextvars.Context())
         self._latest[key] = (task, self._timer())
         self._running.add(task)
@@ -49,4 +48,4 @@ class SingleFlight:
         if self._latest.get(key, (None, 0.0))[0] is done:
             del self._latest[key]
         if not done.cancelled():
-            done.exception()  # taken note of here, for when nobody waits any more
+            done.exception()  # marks it as retrieved, in case no caller is waiting

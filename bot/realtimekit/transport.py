@@ -1,4 +1,4 @@
-"""One HTTP request and the whole of its answer, or an error of ours."""
+"""HTTP exchanges with bounded answers, and with the bot's own errors."""
 
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ from bot.network import describe
 
 LONGEST_ANSWER = 4 * 1024 * 1024
 _ENCODINGS = "gzip, deflate"
-"""What httpx decodes; aiohttp, which sends it, would ask for more."""
+"""What httpx can decode; by default aiohttp, the transport, would offer more."""
 
 
 class Http:
-    """One HTTP API: where it is, what each request carries, how long its answer may take.
+    """An HTTP API: its base URL, the headers of each request, and the timeout.
 
-    Requests go to httpx's transport without httpx's client, whose cookies, redirects, hooks and authentication nobody
-    needs here: they take as much CPU time as the request itself.
+    Requests go straight to httpx's transport. httpx's client would add cookies, redirects, hooks and authentication,
+    which the bot does not need and which cost as much CPU time as the request itself.
     """
 
     def __init__(
@@ -39,13 +39,16 @@ class Http:
         self._extensions = {"timeout": self.timeout.as_dict()}
 
     async def send(self, method: str, path: str, json: Any = None) -> httpx.Response:
-        """The answer, whose body is still to be read; close it. Raises as the transport does."""
+        """Send a request and return the response with its body unread; the caller closes it.
+
+        Raises the transport's errors.
+        """
         url = self._base_url + path
         request = httpx.Request(method, url, headers=self._headers, json=json, extensions=self._extensions)
         return await self._transport.handle_async_request(request)
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
@@ -59,7 +62,7 @@ class Http:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. Its body is not shown: there may be a stream key in it."""
+    """A complete answer. Its repr omits the body, which may contain a stream key."""
 
     status: int
     headers: httpx.Headers
@@ -67,27 +70,27 @@ class Answer:
 
 
 async def exchange(http: Http, method: str, path: str, json: Any = None) -> Answer:
-    """Send it. Raises Unreachable when no answer comes, and Malformed when it does not end."""
+    """Send a request and read the answer. Raises Unreachable if none arrives, and Malformed if it is too long."""
     try:
         response = await http.send(method, path, json)
         try:
             return Answer(response.status_code, response.headers, await _bounded_body(response))
         finally:
             await response.aclose()
-    # What is no HTTP at all comes through the transport as aiohttp's own error, and a status line in another
-    # encoding as a UnicodeError.
+    # For an answer that is not HTTP the transport raises aiohttp's own errors, and for a status line in another
+    # encoding a UnicodeError.
     except (httpx.HTTPError, aiohttp.ClientError, UnicodeError) as error:
-        # httpx's own name for it is often a wrong one: a refused connection is a ConnectTimeout there.
+        # httpx's own error is often the wrong one: it reports a refused connection as a ConnectTimeout.
         raise Unreachable(detail=f"{describe(error.__cause__ or error)} for {path}") from None
 
 
 def app_path(account_id: str, app_id: str) -> str:
-    """Where everything of one RealtimeKit app is, behind the API's base."""
+    """Return the path of a RealtimeKit app below the API's base URL."""
     return f"/accounts/{segment(account_id)}/realtime/kit/{segment(app_id)}"
 
 
 def segment(text: str) -> str:
-    """The text as one segment of a path."""
+    """Quote a text as one segment of a path."""
     return quote(text, safe="", errors="replace")
 
 
@@ -103,5 +106,5 @@ async def _bounded_body(response: httpx.Response) -> bytes:
 def _chunks(response: httpx.Response) -> AsyncIterable[bytes]:
     if "content-encoding" in response.headers or not isinstance(response.stream, httpx.AsyncByteStream):
         return response.aiter_bytes()
-    # As they come: there is nothing to decode.
+    # Nothing to decode.
     return response.stream

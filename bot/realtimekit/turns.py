@@ -1,4 +1,4 @@
-"""So many lookups at once, and no more: each holds connections, and the memory that goes with them."""
+"""The concurrency limit for lookups, each of which holds connections and memory."""
 
 import asyncio
 
@@ -6,13 +6,13 @@ from bot.errors import Unreachable
 from bot.realtimekit.client import ANSWER_SECONDS
 
 AT_ONCE = 150
-"""Measured: in a burst as fast as any larger number, with 25 MB less; 100 are slower."""
+"""Measured: in a burst, as fast as any larger limit with 25 MB less memory; 100 is slower."""
 
 
 class Turns:
-    """`async with` it waits for a turn and has it until the block ends.
+    """A concurrency limit: `async with` acquires a slot and holds it until the block ends.
 
-    Who comes when all are taken waits as long as for an answer: a Cloudflare that hangs gives none back any sooner.
+    By default the wait for a slot is as long as for an answer: if Cloudflare hangs, no slot is free sooner.
     """
 
     def __init__(self, at_once: int = AT_ONCE, patience: float = ANSWER_SECONDS) -> None:
@@ -20,7 +20,7 @@ class Turns:
         self._patience = patience
 
     async def __aenter__(self) -> None:
-        """Raises Unreachable when no turn is free in time."""
+        """Acquire a slot. Raises Unreachable if none is free in time."""
         if self._free.locked():
             await self._wait()
         else:

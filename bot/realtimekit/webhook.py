@@ -1,6 +1,6 @@
-"""What RealtimeKit sends by itself: believed where it is signed, and then no more than a hint to look again.
+"""RealtimeKit's webhooks: signed requests, each of which only makes the bot check a meeting.
 
-Its body holds the stream key, so nothing of it goes any further than the name of its event and the meeting's ID.
+A webhook's body contains the stream key, so only the event's name and the meeting's ID leave this module.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ SIGNATURE = "rtk-signature"
 SIGNATURE_BYTES = range(64, 1025)
 """A signature has as many bytes as the RSA key: 256 for one of 2,048 bits."""
 HINTING = frozenset({"livestreaming.statusUpdate", "meeting.started", "meeting.ended"})
-"""The events after which a livestream may be another one than before."""
+"""The events after which a meeting's livestream may have changed."""
 KEY_SECONDS = 2.0
 _NEWER_KEY_SECONDS = 60.0
 _AGAIN_SECONDS = 5.0
@@ -38,24 +38,24 @@ class Forged(Exception):
 
 
 class NotJson(Exception):
-    """A webhook that is no JSON object."""
+    """A webhook whose body is not a JSON object."""
 
 
 class KeyUnreachable(Exception):
-    """Without the public key nobody knows whether a webhook is RealtimeKit's. The text says why it is not there."""
+    """The public key that verifies webhooks is missing; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What a webhook is good for."""
+    """The useful content of a webhook: a request to check a meeting."""
 
     event: str
     meeting_id: UUID | None
-    """The meeting to look at; None where the event has none, or tells nothing about livestreams."""
+    """The meeting to check; None if the event names none, or does not concern livestreams."""
 
 
 def read(body: bytes) -> Hint:
-    """What a webhook says. Raises NotJson."""
+    """Parse a webhook's body. Raises NotJson."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -69,22 +69,25 @@ def read(body: bytes) -> Hint:
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Raise Forged where there is no signature, so that the body of an unsigned webhook is not read."""
+    """Raise Forged if the signature is missing, so that the bot does not read the body of an unsigned webhook."""
     if len(_signature(headers)) not in SIGNATURE_BYTES:
         raise Forged
 
 
 def open_key_http(proxy: str | None = None, tls: ssl.SSLContext | None = None) -> Http:
-    """The way to the key. It has no token, since the key is not at the address that the token is for."""
+    """Open the HTTP connection for fetching the key.
+
+    It sends no API token, because the key is on another host than the API.
+    """
     transport = AiohttpTransport(verify=tls or True, proxy=httpx.Proxy(proxy) if proxy else None)
     return Http(transport, timeout=httpx.Timeout(KEY_SECONDS))
 
 
 class WebhookKey:
-    """RealtimeKit's public key: fetched when it is first needed, and again when a signature does not fit it.
+    """RealtimeKit's public key, fetched at first use, and again if a signature does not match.
 
-    Cloudflare names no way to tell its keys apart and no time at which they change. A newer one is looked for once a
-    minute at most, so that who sends forged webhooks makes no traffic.
+    Cloudflare documents neither a key ID nor when keys change. The bot fetches a newer key at most once a minute, so
+    that forged webhooks cause no traffic.
     """
 
     def __init__(
@@ -105,19 +108,19 @@ class WebhookKey:
         self._keep_until = float("-inf")
 
     async def verify(self, body: bytes, headers: Mapping[str, str]) -> None:
-        """Check the signature over the raw body. Raises Forged, and KeyUnreachable where that cannot be told."""
+        """Verify the signature over the raw body. Raises Forged, or KeyUnreachable if there is no key to verify it."""
         signature = _signature(headers)
         key = self._key or await self._newer()
         if not key.fits(signature, body) and not (await self._newer()).fits(signature, body):
             raise Forged
 
     async def fetch(self) -> None:
-        """Make sure that there is a key. Raises KeyUnreachable."""
+        """Fetch the key unless there is one. Raises KeyUnreachable."""
         if self._key is None:
             await self._newer()
 
     async def _newer(self) -> "PublicKey":
-        """The key as it is now, or as it was a moment ago. Raises KeyUnreachable."""
+        """Return a key that is at most a minute old, fetching it if necessary. Raises KeyUnreachable."""
         async with self._turn:
             if self._timer() >= self._keep_until:
                 await self._fetch()
@@ -152,7 +155,7 @@ def _signature(headers: Mapping[str, str]) -> bytes:
 
 
 def _key(data: Any) -> "PublicKey":
-    from bot.realtimekit.public_key import read_key  # noqa: PLC0415 - only here, so that who gets no webhooks is spared it
+    from bot.realtimekit.public_key import read_key  # noqa: PLC0415 - large, and not needed without webhooks
 
     pem = data.get("publicKey") if isinstance(data, dict) else None
     if not isinstance(pem, str):

@@ -1,4 +1,4 @@
-"""The webhooks that are registered with a RealtimeKit app: which there are, and one more or less of them."""
+"""The webhooks registered with a RealtimeKit app: list, add and remove."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -11,8 +11,8 @@ from bot.realtimekit.envelope import data_of, list_of
 from bot.realtimekit.transport import Answer, Http, app_path, exchange
 
 EVENTS = ("livestreaming.statusUpdate", "meeting.started", "meeting.ended")
-"""What the bot wants to hear. The first tells of LIVE, OFFLINE and IDLE alone; a livestream may begin with its meeting,
-as INVOKED, and cannot outlast it, so that the other two are worth a look as well."""
+"""The events that the bot subscribes to. The first reports only LIVE, OFFLINE and IDLE. A livestream may begin with its
+meeting, as INVOKED, and cannot outlast it, so the other two also make a check worthwhile."""
 _NAME = "livestream-bot"
 
 
@@ -29,8 +29,11 @@ def _is_enabled(value: Any) -> bool:
 
 
 class Webhook(BaseModel):
-    """A registered webhook. Everything but its id may be missing, null or of another type in an answer: one odd webhook
-    must not hide the others."""
+    """A registered webhook.
+
+    In an answer everything except its ID may be missing, null or of another type: one odd webhook must not hide the
+    others.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -39,32 +42,32 @@ class Webhook(BaseModel):
     url: Annotated[str, BeforeValidator(_text)] = ""
     events: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
     enabled: Annotated[bool, BeforeValidator(_is_enabled)] = True
-    """Also True where the answer doesn't say."""
+    """Also True if the answer does not say."""
 
     def tells_of_livestreams(self) -> bool:
-        """Whether a change of a livestream makes it send anything."""
+        """Return whether the webhook reports changes of livestreams."""
         return self.enabled and EVENTS[0] in self.events
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A webhook, and whether it had to be registered or mended."""
+    """A webhook, and whether it had to be registered or repaired."""
 
     webhook: Webhook
     changed: bool
 
 
 class Webhooks:
-    """Those of one app. Every method asks once, and raises a child of RealtimeKitError when it gets no answer."""
+    """One app's webhooks. Methods do not retry; they raise a RealtimeKitError if a request fails."""
 
     def __init__(self, http: Http, *, account_id: str, app_id: str) -> None:
         self._http = http
         self._path = f"{app_path(account_id, app_id)}/webhooks"
 
     async def all(self) -> list[Webhook]:
-        """Return every webhook of the app, also those that other programs have registered.
+        """Return all the app's webhooks, including those that other programs have registered.
 
-        Entries without an ID are left out: nothing could be done with them.
+        Entries without an ID are left out, because the bot could not change or remove them.
         """
         answer = await exchange(self._http, "GET", self._path)
         listed = list_of(answer.status, answer.headers, answer.body)[0] or []
@@ -75,12 +78,12 @@ class Webhooks:
         return readable
 
     async def add(self, url: str) -> Added:
-        """Have all of EVENTS sent there, by a new webhook or by the one that is there already."""
+        """Subscribe the URL to all of EVENTS, by a new webhook or by updating an existing one."""
         present = [webhook for webhook in await self.all() if same_address(webhook.url, url)]
         if not present:
             wanted = {"name": _NAME, "url": url, "events": EVENTS, "enabled": True}
             return Added(_webhook(await self._send("POST", "", wanted)), changed=True)
-        # The one that needs the least: two in one place would tell everything twice.
+        # Update the webhook that needs the least change; a second one for the same URL would send everything twice.
         best = max(present, key=lambda webhook: (webhook.enabled, len({*EVENTS} & {*webhook.events})))
         if best.enabled and {*EVENTS} <= {*best.events}:
             return Added(best, changed=False)
@@ -88,7 +91,7 @@ class Webhooks:
         return Added(_webhook(await self._send("PATCH", f"/{best.id}", mended)), changed=True)
 
     async def remove(self, webhook_id: UUID) -> bool:
-        """Take it away; False if there was none."""
+        """Remove a webhook; return False if it did not exist."""
         answer = await exchange(self._http, "DELETE", f"{self._path}/{webhook_id}")
         _data(answer)
         return answer.status != 404
@@ -98,7 +101,7 @@ class Webhooks:
 
 
 def same_address(one: str, other: str) -> bool:
-    """Whether two addresses are one place."""
+    """Return whether two URLs are the same except for trailing slashes."""
     return one.rstrip("/") == other.rstrip("/")
 
 

@@ -57,7 +57,7 @@ class Home:
 
 
 def home_of(authorization: AuthorizeResult) -> Home | None:
-    """Return the installation, or None while Slack has not reported it."""
+    """Return the installation, or None until Slack reports it."""
     team_id, enterprise_id = authorization.team_id, authorization.enterprise_id
     if not (team_id or enterprise_id):
         return None
