@@ -4,6 +4,7 @@ import random
 import sys
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf
 from statistics import median
 from uuid import UUID
@@ -15,14 +16,14 @@ from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream, Session
 from bot.sandbox.bot_process import bot_process, settings_for
 from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import RealtimeKit
+from bot.sandbox.realtimekit import Call, RealtimeKit
 from bot.sandbox.realtimekit.envelopes import livestream_view, session_view
 from bot.sandbox.slack import GENERAL, Message, Slack
 from bot.serving import listen, serving
 from bot.store.database import Database
 
-SPEED = 15.0
-"""Sandbox seconds in a real one."""
+SPEED = 6.0
+"""Sandbox seconds in a real one. Faster is quicker, until the machine doesn't keep up: see `without_list`."""
 CHANGE_EVERY = 15.0
 """As often as 200 livestreams of fifty minutes each begin, and end."""
 BURST = 300
@@ -52,6 +53,9 @@ class Scale:
     """Announcements that no change has caused, or that were made twice."""
     p50: float
     slowest: float
+    without_list: float
+    """The longest time between two reads of the list, which a bot that keeps up reads every 15 seconds. Of a livestream
+    that begins and ends in between, nothing can be told."""
     calls: float
     """To Cloudflare, in the fullest five minutes."""
     core: float
@@ -121,10 +125,16 @@ class _Run:
     def __init__(self, kit: RealtimeKit, clock: Clock, pid: int, change_every: float) -> None:
         self._kit, self._clock, self._pid, self._change_every = kit, clock, pid, change_every
         self._calls: list[float] = []
+        self._lists: list[float] = []
         self._changed: dict[tuple[str, str], float] = {}
         self._burst: dict[str, float] = {}
         self._core = self._memory = 0.0
-        kit.on_call.append(lambda call: self._calls.append(call.at))
+        kit.on_call.append(self._note)
+
+    def _note(self, call: Call) -> None:
+        self._calls.append(call.at)
+        if "/livestreams?status=LIVE&page_no=1&" in call.path:
+            self._lists.append(call.at)
 
     async def steadily(self, changing: list[Followed], minutes: float) -> None:
         """Let them go live one after another, and end three minutes later."""
@@ -182,6 +192,7 @@ class _Run:
             extra=len(announced) - len(self._changed.keys() & announced),
             p50=median(delays + never),
             slowest=max(delays + never),
+            without_list=max(later - earlier for earlier, later in pairwise(self._lists)),
             calls=max(sum(1 for at in self._calls if first <= at < first + 300) for first in self._calls),
             core=self._core,
             memory=self._memory,
