@@ -6,7 +6,9 @@ A command imports what it alone needs: `--help` should not wait for Slack's and 
 import asyncio
 import json
 import sys
+import traceback
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
 
@@ -21,8 +23,12 @@ if TYPE_CHECKING:
     from bot.realtimekit.lookup import Lookup
 
 LIVE, NOT_LIVE, MISUSED, NO_SUCH_MEETING, COULD_NOT_ASK = range(5)
-"""The exit statuses of `lookup`. Wrong usage and wrong settings are 2 for every command."""
+"""The exit statuses of `lookup`; 4 is also an unknown status, and a bug. Wrong usage and settings are 2 everywhere.
+
+The others exit with 0, and with FAILED where they could not do what was asked, or `doctor` found something wrong.
+"""
 FAILED = 1
+INTERNAL_ERROR = "internal_error"
 MAX_PORT = 65_535
 
 T = TypeVar("T")
@@ -103,8 +109,8 @@ def lookup(
 ) -> None:
     """Show whether a meeting is live.
 
-    Exit status: 0 live, 1 not live, 2 wrong usage or settings, 3 no such meeting, 4 Cloudflare could not be asked or
-    reports a status that the bot does not know.
+    Exit status: 0 live, 1 not live, 2 wrong usage or settings, 3 no such meeting, 4 unknown: the check failed, or
+    Cloudflare reports a status that the bot does not know.
     """
     from bot import logs, report
     from bot.app import look_up_once
@@ -124,13 +130,17 @@ def lookup(
         settings = load(LookupSettings)
         logs.configure(level="ERROR", style=settings.log_format, secrets=settings.secrets())
         found = _run(lambda: look_up_once(settings, meant.meeting_id))
+        answer = json.dumps(report.fields(found)) if as_json else "\n".join(report.lines(found))
+        status = _exit_status(found)
     except ConfigurationError as error:
         fail(MISUSED, error.code, error.mistakes, meant.meeting_id)
     except RealtimeKitError as error:
         status = NO_SUCH_MEETING if isinstance(error, NoSuchMeeting) else COULD_NOT_ASK
         fail(status, error.code, [error.sentence], meant.meeting_id)
-    typer.echo(json.dumps(report.fields(found)) if as_json else "\n".join(report.lines(found)))
-    raise typer.Exit(_exit_status(found))
+    except Exception as error:  # noqa: BLE001 - a script gets an answer to everything
+        fail(COULD_NOT_ASK, INTERNAL_ERROR, [_bug(error)], meant.meeting_id)
+    typer.echo(answer)
+    raise typer.Exit(status)
 
 
 @cli.command()
@@ -188,12 +198,17 @@ def demo(
 ) -> None:
     """Try the bot here, without accounts, between a local Slack and a local RealtimeKit."""
     from bot import logs
+    from bot.config import CommandSettings, load
     from bot.sandbox import demo as sandbox
     from bot.sandbox.bot_process import BotDidNotStart
 
     # Faults are switched on in it at will, and each would have a line of its own from the HTTP server.
     logs.configure(level="CRITICAL", style="console")
-    lines = sandbox.script(mode) if script else sandbox.show(mode, port, None if no_open else sandbox.browser())
+    command = load(CommandSettings).slack_command
+    if script:
+        lines = sandbox.script(mode, command)
+    else:
+        lines = sandbox.show(mode, port, None if no_open else sandbox.browser(), command)
     try:
         _run(lambda: sandbox.tell(lines, typer.echo))
     except BotDidNotStart as error:
@@ -255,6 +270,13 @@ def _registering(work: "Callable[[LookupSettings], Coroutine[Any, Any, T]]") -> 
     except RealtimeKitError as error:
         typer.echo(registration.explain(error), err=True)
         raise typer.Exit(FAILED) from None
+
+
+def _bug(error: Exception) -> str:
+    """Say where it happened. The error's own words may have a secret in them."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    where = f"{Path(last.filename).name}:{last.lineno}"
+    return f"livestream-bot has a bug: {type(error).__name__} at {where}. Please report it."
 
 
 def _exit_status(lookup: "Lookup") -> int:

@@ -250,6 +250,42 @@ async def test_lookup_json_of_a_missing_meeting_names_the_error_by_its_code(ask:
     assert (ended.status, json.loads(ended.out)["error"]) == (3, "meeting_not_found")
 
 
+_BROKEN = """
+import sys
+del sys.argv[1:3]
+import bot.app, bot.cli, bot.report
+
+def broken(*arguments):
+    return {}["sk-1234"]
+
+{place} = broken
+bot.cli.main()
+"""
+
+
+@pytest.mark.parametrize("place", ["bot.app.look_up", "bot.report.fields", "bot.app.open_realtimekit"])
+async def test_lookup_json_is_json_even_after_a_crash(ask: Ask, world: World, place: str) -> None:
+    environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "socket")
+    code = _BROKEN.replace("{place}", place)
+
+    ended = await run("lookup", seeds.LIVE, "--json", environment=environment, python=("-c", code))
+
+    found = json.loads(ended.out)
+    assert (ended.status, found.pop("message")) == (4, ended.err.rstrip())
+    assert found == {"meeting_id": seeds.LIVE, "live": None, "error": "internal_error"}
+
+
+async def test_a_crashed_lookup_is_one_sentence(world: World) -> None:
+    """It says where, without what is in the variables there."""
+    environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "socket")
+    code = _BROKEN.replace("{place}", "bot.app.look_up")
+
+    ended = await run("lookup", seeds.LIVE, environment=environment, python=("-c", code))
+
+    assert (ended.status, ended.out) == (4, "")
+    assert ended.err == "livestream-bot has a bug: KeyError at <string>:7. Please report it.\n"
+
+
 @pytest.mark.parametrize("arguments", [("-h",), ("lookup", "-h"), ("webhook", "add", "-h")])
 async def test_short_help_option_works_for_every_command(arguments: tuple[str, ...]) -> None:
     ended = await run(*arguments)

@@ -14,6 +14,7 @@ from bot.sandbox import walk_through
 from bot.sandbox.bot_process import Mode
 from bot.sandbox.running import running_sandbox
 from bot.serving import listen
+from bot.wording import DEFAULT_COMMAND
 
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -21,7 +22,10 @@ OpenBrowser = Callable[[str], object]
 
 
 async def show(
-    mode: Mode = "http", port: int = 0, open_browser: OpenBrowser | None = None
+    mode: Mode = "http",
+    port: int = 0,
+    open_browser: OpenBrowser | None = None,
+    command: str = DEFAULT_COMMAND,
 ) -> AsyncGenerator[str, None]:
     """Run the sandbox and its page, tell where that is, and go on until it is closed.
 
@@ -29,7 +33,7 @@ async def show(
     """
     with _listen(port) as sock:
         yield "Starting a local Slack, a local RealtimeKit and the bot ..."
-        async with running_sandbox(mode, sock) as sandbox:
+        async with running_sandbox(mode, sock, command=command) as sandbox:
             yield f"The demo is at {sandbox.url} (Ctrl-C ends it)"
             if open_browser is not None:
                 open_browser(sandbox.url)
@@ -39,10 +43,10 @@ async def show(
             await asyncio.Event().wait()
 
 
-async def script(mode: Mode = "http") -> AsyncGenerator[str, None]:
+async def script(mode: Mode = "http", command: str = DEFAULT_COMMAND) -> AsyncGenerator[str, None]:
     """Run the sandbox, and tell line by line what Ann asks and reads; then what a channel sees of a meeting that it
     follows, unless the bot has stopped by then."""
-    async with running_sandbox(mode, grace_seconds=walk_through.GRACE_SECONDS) as sandbox:
+    async with running_sandbox(mode, grace_seconds=walk_through.GRACE_SECONDS, command=command) as sandbox:
         bot = f"livestream-bot {sandbox.bot.url} (process {sandbox.bot.pid})"
         yield f"Slack {sandbox.slack.base_url}, RealtimeKit {sandbox.kit_url}, {bot}"
         async for line in walk_through.questions(sandbox.slack):

@@ -12,6 +12,7 @@ from bot.sandbox.page import BotView, Page
 from bot.sandbox.realtimekit import RealtimeKit
 from bot.sandbox.slack import Slack
 from bot.serving import listen, serving
+from bot.wording import DEFAULT_COMMAND
 
 GRACE_SECONDS = 10
 """The bot's grace time here: longer than the panel's drop, and short enough for who waits to be told of an end."""
@@ -32,22 +33,25 @@ class Sandbox:
 
 @contextlib.asynccontextmanager
 async def running_sandbox(
-    mode: Mode = "http", sock: socket.socket | None = None, grace_seconds: int = GRACE_SECONDS
+    mode: Mode = "http",
+    sock: socket.socket | None = None,
+    grace_seconds: int = GRACE_SECONDS,
+    command: str = DEFAULT_COMMAND,
 ) -> AsyncIterator[Sandbox]:
     """Run everything until the block ends; `sock` is where the page listens (default: a free port), `grace_seconds`
-    how long a livestream may be off the air before the bot takes that for its end.
+    how long a livestream may be off air before the bot takes that for its end; `command` is the slash command's name.
 
     Raises BotDidNotStart.
     """
     clock = Clock()
-    kit, slack = RealtimeKit(clock), Slack(clock)
+    kit, slack = RealtimeKit(clock), Slack(clock, command=command)
     kit.seed()
     async with contextlib.AsyncExitStack() as stack:
         place = stack.enter_context(sock or listen())
         await stack.enter_async_context(slack.running())
         kit_url = await stack.enter_async_context(serving(kit.asgi, listen(), drain_seconds=1))
         settings = settings_for(slack, slack.base_url, kit, kit_url, mode)
-        settings |= {"FOLLOW_GRACE_SECONDS": str(grace_seconds)}
+        settings |= {"FOLLOW_GRACE_SECONDS": str(grace_seconds), "SLACK_COMMAND": command}
         bot = await stack.enter_async_context(bot_process(settings))
         kit.add_webhook(f"{bot.url}/realtimekit/webhooks")
         await stack.enter_async_context(kit.delivering())

@@ -39,7 +39,7 @@ async def following(slack: Slack, kit: RealtimeKit) -> AsyncIterator[str]:
     yield ""
     yield "# Follow a meeting: its card always shows how it is, and each change is a reply in the card's thread"
     text = f"follow {NEVER_LIVE}"
-    yield f"Ann: /livestream {text}"
+    yield f"Ann: {slack.command_name} {text}"
     await slack.command(text, user=ANN, channel=GENERAL)
     card = await _public(slack, lambda message: "is not live yet" in message.text)
     for line in terminal.lines(card):
@@ -85,7 +85,7 @@ def _questions() -> list[tuple[str, str]]:
 
 async def _ask(slack: Slack, text: str) -> AsyncIterator[str]:
     known = {message.ts for message in slack.messages(GENERAL, ANN)}
-    yield f"Ann: /livestream {text}".rstrip()
+    yield f"Ann: {slack.command_name} {text}".rstrip()
     delivery = await slack.command(text, user=ANN, channel=GENERAL)
     if delivery.outcome is not Outcome.OK:
         yield f"    ({delivery.outcome})"

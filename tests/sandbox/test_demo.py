@@ -135,6 +135,36 @@ async def test_end(number: signal.Signals) -> None:
     assert await process.stderr.read() == b""
 
 
+async def test_the_command_may_have_another_name() -> None:
+    """The sandbox's Slack has registered what SLACK_COMMAND names, the page offers it, and the bot calls itself so."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bot", "demo", "--no-open"),
+        env={**os.environ, "SLACK_COMMAND": "/broadcast"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    [url] = re.findall(r"http://\S+", (await process.stdout.readline()).decode())
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            session = await stack.enter_async_context(aiohttp.ClientSession(url))
+            stream = await stack.enter_async_context(session.get("/api/stream"))
+            async with session.get("/api/state") as response:
+                offered = (await response.json())["command"]["name"]
+            outcomes = []
+            for text in ("/broadcast help", "/livestream help"):
+                body = {"user": ANN, "channel": GENERAL, "text": text}
+                async with session.post("/api/messages", json=body) as response:
+                    outcomes.append((await response.json())["outcome"])
+            await _line_with(stream, "/broadcast follow")
+    finally:
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+
+    assert offered == "/broadcast"
+    assert outcomes == ["ok", "unknown_command"]
+
+
 async def test_tell() -> None:
     """Lines are said until there are no more; what goes wrong on the way is not hidden."""
 

@@ -47,7 +47,7 @@ class Page:
         self._slack = slack
         self._kit = kit
         self._bot = bot
-        self._command = _command()
+        self._command = _command(slack.command_name)
         self._unsubscribe = (slack.events.subscribe(self._on_slack), kit.changes.subscribe(self._on_meeting))
         kit.on_call.append(self._on_call)
         kit.on_delivery.append(self._on_delivery)
@@ -182,9 +182,9 @@ class Page:
         return wanted if wanted in known else known[0]
 
 
-def _command() -> dict[str, str]:
+def _command(name: str) -> dict[str, str]:
     """The slash command as the app's manifest tells it to Slack."""
-    [command] = yaml.safe_load(manifest_text("socket"))["features"]["slash_commands"]
+    [command] = yaml.safe_load(manifest_text("socket", None, name))["features"]["slash_commands"]
     return {"name": command["command"], "usage_hint": command["usage_hint"], "description": command["description"]}
 
 

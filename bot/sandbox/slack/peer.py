@@ -35,6 +35,7 @@ from bot.sandbox.slack.watching import first
 from bot.sandbox.slack.web_api import WebApi
 from bot.sandbox.slack.workspace import Channel, Enterprise, Message, User
 from bot.serving import listen, serving
+from bot.wording import DEFAULT_COMMAND
 
 BOT_TOKEN = "xoxb-sandbox-bot-token"
 APP_TOKEN = "xapp-sandbox-app-token"
@@ -54,7 +55,10 @@ class Slack:
         bot_token: str = BOT_TOKEN,
         app_token: str = APP_TOKEN,
         signing_secret: str = SIGNING_SECRET,
+        command: str = DEFAULT_COMMAND,
     ) -> None:
+        """`command` is the slash command that the app has registered."""
+        self.command_name = command
         self.clock = clock or Clock()
         self.credentials = Credentials(bot_token, app_token, signing_secret)
         self.app = AppIdentity()
@@ -68,7 +72,7 @@ class Slack:
         self._sockets = SocketMode(self.app.app_id, self.clock, self.events)
         self._courier = Courier(self.credentials, self._sockets, self._log, self.clock)
         self.response_urls = ResponseUrls(self.workspace, self.app.user_id, self._front, self.unreachable_images)
-        self._people = People(self.workspace, self.app, self._courier, self.response_urls, self.clock.now)
+        self._people = People(self.workspace, self.app, self._courier, self.response_urls, self.clock.now, {command})
         self._subscriptions = Subscriptions(self.workspace, self.app, self.credentials, self._courier, self.clock)
         self._admin = Administration(self.workspace, self.app, self.credentials, self._subscriptions)
         self._chat = Chat(self.workspace, self.app, self.credentials, self.clock, self.unreachable_images)
@@ -157,10 +161,11 @@ class Slack:
     # What people do
 
     async def command(
-        self, text: str = "", *, user: str = ANN, channel: str = GENERAL, command: str = "/livestream"
+        self, text: str = "", *, user: str = ANN, channel: str = GENERAL, command: str | None = None
     ) -> Delivery:
-        """Type a slash command, and wait until the bot has acknowledged it or the time for that is over."""
-        return await self._people.command(text, user, channel, command)
+        """Type a slash command, the app's by default, and wait until the bot has acknowledged it or the time for that
+        is over."""
+        return await self._people.command(text, user, channel, command or self.command_name)
 
     async def click(self, message: Message, action_id: str, *, user: str = ANN, value: str | None = None) -> Delivery:
         """Click a button, or the option `value` of a menu. Raises LookupError when it is not there (any more)."""

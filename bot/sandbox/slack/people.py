@@ -19,10 +19,16 @@ class People:
     """Acts for the people of the workspace. `commands` are those that the app has registered."""
 
     def __init__(
-        self, workspace: Workspace, app: AppIdentity, courier: Courier, response_urls: ResponseUrls, now: Now
+        self,
+        workspace: Workspace,
+        app: AppIdentity,
+        courier: Courier,
+        response_urls: ResponseUrls,
+        now: Now,
+        commands: set[str],
     ) -> None:
         self.base_url = ""
-        self.commands = {"/livestream"}
+        self.commands = commands
         self._workspace = workspace
         self._app = app
         self._courier = courier

@@ -35,7 +35,7 @@ export function showCallLog(store) {
     byId("call-empty").hidden = shown.length > 0;
     fill(
       byId("call-empty"),
-      calls.length > 0 ? "No call fits the filter." : "No calls yet: type /livestream, or press a button.",
+      calls.length > 0 ? "No call fits the filter." : "No calls yet: type a slash command, or press a button.",
     );
     fill(byId("call-count"), `${calls.length}`);
     drawLatest(calls.at(-1));
