@@ -266,8 +266,8 @@ class CardWork:
         is_waited_for = card.follow.state is not FollowState.EXPIRED or episode.phase is not Phase.WAITING
         if (self._is_over and card.is_latest) or not is_waited_for:
             can_follow_again = card.is_latest and not card.is_followed_again
-            return unfollowed_card(card.follow, episode.name, can_follow_again=can_follow_again)
-        return follow_card(card.follow, episode)
+            return unfollowed_card(card.follow, episode.name, can_follow_again=can_follow_again, is_new=card.ts is None)
+        return follow_card(card.follow, episode, is_new=card.ts is None)
 
     def _words(self, announcement: Announcement) -> Message:
         if announcement.kind == EXPIRED:

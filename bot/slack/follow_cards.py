@@ -69,10 +69,11 @@ class _Words:
     sentence: str
 
 
-def follow_card(follow: Follow, episode: Episode) -> Message:
+def follow_card(follow: Follow, episode: Episode, *, is_new: bool = False) -> Message:
     """Build the card of one episode of a followed meeting.
 
-    The menu stays after the episode has ended, so that the channel can still unfollow there.
+    The menu stays after the episode has ended, so that the channel can still unfollow there. Slack notifies the people
+    that a new message mentions, so a card that `is_new` names nobody; its first edit does.
     """
     words = _words(episode)
     name = _name(episode.name)
@@ -85,7 +86,7 @@ def follow_card(follow: Follow, episode: Episode) -> Message:
         *(section(note) for note in notes),
         *([playback_link(shown)] if shown else []),
         *([actions(watch_button(playback, _state(follow)))] if playback else []),
-        context(_footer(follow, episode)),
+        context(_footer(follow, episode, is_new)),
     ]
     sentences = [f"{name} {words.sentence}", *notes, *_stale(episode, plain_moment)]
     watch = f" Watch: {escaped(shown, len(shown))}" if shown else ""
@@ -119,10 +120,15 @@ def expired_reply(follow: Follow, name: str | None = None, wording: Wording = DE
     )
 
 
-def unfollowed_card(follow: Follow, name: str | None = None, *, can_follow_again: bool = True) -> Message:
-    """Build the final card of an unfollowed meeting; nothing on it can become outdated."""
+def unfollowed_card(
+    follow: Follow, name: str | None = None, *, can_follow_again: bool = True, is_new: bool = False
+) -> Message:
+    """Build the final card of an unfollowed meeting; nothing on it can become outdated.
+
+    A card that `is_new` names nobody, as in `follow_card`.
+    """
     name = _name(name)
-    by = [f"Unfollowed by <@{follow.unfollowed_by}>"] if follow.unfollowed_by else []
+    by = [f"Unfollowed by <@{follow.unfollowed_by}>"] if follow.unfollowed_by and not is_new else []
     return Message(
         f"{name} is no longer followed here.",
         (
@@ -263,11 +269,12 @@ def _stale(episode: Episode, when: When) -> list[str]:
     return [f"Can't get updates from Cloudflare{checked}"]
 
 
-def _footer(follow: Follow, episode: Episode) -> list[str]:
+def _footer(follow: Follow, episode: Episode, is_new: bool) -> list[str]:
     checked = [f"Checked {moment(episode.checked_at)}"] if episode.checked_at else []
     stale = [f":warning: {note}" for note in _stale(episode, moment)]
     volume = "No longer followed here" if follow.state in _OVER else _VOLUMES[follow.volume]
-    return [*(stale or checked), volume, f"Followed by <@{follow.created_by}>", meeting(follow.meeting_id)]
+    by = [] if is_new else [f"Followed by <@{follow.created_by}>"]
+    return [*(stale or checked), volume, *by, meeting(follow.meeting_id)]
 
 
 def _menu(follow: Follow) -> Block:

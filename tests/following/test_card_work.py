@@ -1,6 +1,7 @@
 """A card is posted once and shows the present, its thread is told in order, and what Slack says to it is heeded."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +20,7 @@ from bot.following.card_work import DONE, LATER, Delivered, back_off
 from bot.following.following import Following
 from bot.following.state import ChangeKind, Episode, Phase
 from bot.sandbox.clock import Clock
-from bot.sandbox.slack import BEN, EVENTS, GENERAL, RANDOM, Fault
+from bot.sandbox.slack import ANN, BEN, EVENTS, GENERAL, RANDOM, Fault
 from bot.sandbox.slack.watching import first
 from bot.slack.cards import FOLLOW_AGAIN, FOLLOW_MENU
 from bot.slack.delivery import Delivery
@@ -1155,9 +1156,11 @@ async def test_a_code_that_lasts_pauses_though_the_bot_is_restarted(
     await stage.follow()
     if call == "chat.update":
         await stage.work()
+        stage.clock.advance(30)
         await stage.see(Phase.STARTING)
     stage.slack.refuse(call, code, EVENTS)
     since = stage.clock.now()
+    assert await stage.work() == [LATER]
     while stage.clock.now() < since + hours * 3600:
         assert Delivered(refused=code) not in await stage.work()
         restart(stage)
@@ -1218,3 +1221,44 @@ async def test_what_lasts_for_minutes_is_known_after_a_restart(stage: Stage) -> 
 
 async def nothing(_: object) -> Any:
     raise NotImplementedError
+
+
+async def test_no_message_that_is_new_mentions_anybody(stage: Stage) -> None:
+    """Slack notifies whoever a new message mentions. The names of those who follow and unfollow come with an edit."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.settle()
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.settle()
+    stage.next_run()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.settle()
+    stage.slack.delete_message(stage.cards()[-1])
+    await stage.see(Phase.ERRORED, ChangeKind.ERRORED)
+    await stage.settle()
+    stage.clock.advance(30)
+    await stage.see(Phase.LIVE, ChangeKind.BACK)
+    await stage.settle()
+    assert f"Followed by <@{ANN}>" in str(stage.cards()[-1].blocks)
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+    await stage.settle()
+
+    posts = [json.loads(sent.body) for sent in stage.slack.sent if sent.method == "chat.postMessage"]
+    assert len(posts) >= 6
+    assert "<@" not in json.dumps(posts)
+    assert f"Unfollowed by <@{BEN}>" in str(stage.cards()[-1].blocks)
+
+
+async def test_a_card_that_is_posted_after_its_follow_is_over_mentions_nobody(stage: Stage) -> None:
+    """As where its first post was not confirmed."""
+    await stage.follow()
+    stage.slack.fault = Fault.SERVER_ERROR
+    await stage.work()
+    stage.slack.fault = Fault.NONE
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+
+    await stage.settle()
+
+    posts = [json.loads(sent.body) for sent in stage.slack.sent if sent.method == "chat.postMessage"]
+    assert len(posts) >= 2
+    assert "<@" not in json.dumps(posts)
