@@ -1,1 +1,1 @@
-"""Following a meeting: what became of its livestream, and telling it."""
+"""Following meetings: checking their livestreams and announcing the changes in Slack."""

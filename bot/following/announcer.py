@@ -1,4 +1,4 @@
-"""Says in Slack what the store has for it: claims due cards, works at several at a time, and gives them back."""
+"""The announcer: claims due cards, posts, edits and announces several at a time, and releases them."""
 
 import asyncio
 import contextlib
@@ -18,26 +18,26 @@ from bot.wording import Wording
 __all__ = ["Announcer", "Delivered", "Timing"]
 
 AT_ONCE = 16
-"""Cards with news that are worked at."""
+"""Concurrency limit for cards with news."""
 EDITS_AT_ONCE = 4
-"""Cards that only want an edit. They have hands of their own, so that neither kind waits for the other."""
+"""Concurrency limit for cards that only need an edit; separate, so that neither kind waits for the other."""
 IDLE_SECONDS = 5.0
-"""How often to look for what other replicas have recorded."""
+"""How often to check for changes that other replicas have recorded."""
 SHORTEST_WAIT = 0.05
-"""What is due and cannot be claimed is being claimed by another replica."""
+"""The wait if a card is due but cannot be claimed, because another replica is claiming it."""
 PACED_SECONDS = 1.0
-"""What is due may have to wait for the token bucket, or for those who have lost a lease."""
+"""The wait if due cards may have to wait for a token bucket, or for workers that lost a lease."""
 STILL_SECONDS = 60.0
 DRAIN_SECONDS = 45.0
-"""Longer than Slack may take to post, and the database to note it."""
+"""Longer than Slack may take to post plus the database to record it."""
 AFTER_OUTAGE_SECONDS = 20.0
-"""When the database is back, those who have lost a lease meanwhile have so long to write what Slack has answered."""
+"""After a database outage, the time that workers with expired leases have to write Slack's answers."""
 
 log = structlog.get_logger(__name__)
 
 
 class Announcer:
-    """One in each process; any number of them share the work."""
+    """The announcer of one process; any number of them share the work."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Announcer:
         timing: Timing | None = None,
         drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
-        """`owner` is this process's name in leases; `paused` is called after a follow was set aside."""
+        """Prepare an announcer. `owner` is this process's name in leases; `paused` is called after pausing a follow."""
         self._wording = wording
         self._announcing = announcing
         self._pauses = pauses
@@ -69,12 +69,12 @@ class Announcer:
         self._works: set[CardWork] = set()
         self._outage = False
         self._taking_over_at = 0.0
-        """In monotonic time: cards whose lease has run out are left alone until then."""
+        """In monotonic time: until then, cards with an expired lease are skipped."""
         self._stopping = False
         self._turned_at = clock.now()
 
     async def run(self) -> None:
-        """Until it is cancelled; what it is saying then it finishes, in `drain_seconds` at most."""
+        """Announce until cancelled, then finish the cards in progress within `drain_seconds`."""
         try:
             while True:
                 await wait(self._something, await self._turn(), self._clock)
@@ -82,23 +82,23 @@ class Announcer:
             await self._drain()
 
     def wake(self) -> None:
-        """Something is due now."""
+        """Check for due cards now."""
         self._something.set()
 
     def stop(self) -> None:
-        """Begin nothing more; `run` goes on with what is begun until it is cancelled."""
+        """Begin no more cards; `run` continues those in progress until it is cancelled."""
         self._stopping = True
 
     def standing_still(self) -> str | None:
-        """A sentence where it has not looked for work for a minute."""
+        """Return a sentence if the loop has not run for a minute, otherwise None."""
         idle = self._clock.now() - self._turned_at
         return None if idle < STILL_SECONDS else "The announcer stands still: nothing is told in Slack."
 
     async def deliver(self, card: DueCard, pause: bool = True) -> Delivered:
-        """Do what there is to do for a card whose lease is held, and give it back.
+        """Do the pending work for a claimed card, and release it.
 
-        With `pause` False a refusal changes nothing: the card stays leased, for whoever asked to decide about its
-        follow. Raises StoreUnreachable.
+        If Slack refuses, the follow is paused. With `pause` False, nothing changes and the card stays claimed, so that
+        the caller can decide about its follow. Raises StoreUnreachable.
         """
         work = CardWork(
             card, self._announcing, self._delivery, self._clock, self._metrics, self._wording(), self._timing
@@ -118,14 +118,14 @@ class Announcer:
             self._paused()
 
     async def _turn(self) -> float:
-        """Begin what is due; how long to wait for more, unless something happens."""
+        """Begin the due cards; return the seconds to wait for more, unless woken."""
         try:
             return await self._begin_what_is_due()
         except StoreUnreachable as error:
             self._outage = True
             log.warning("store_unreachable", detail=error.detail)
         except Exception:
-            # What fails now may work in a moment; until then `standing_still` says so.
+            # The failure may be transient; `standing_still` reports it if it lasts.
             log.exception("announcer_broke")
         return IDLE_SECONDS
 
@@ -135,18 +135,18 @@ class Announcer:
         if self._stopping:
             pass
         elif any(work.unwritten for work in self._works):
-            # What Slack has answered goes first: until it is written, its card may seem to be due.
+            # Unwritten results go first: until they are written, their cards may seem to be due.
             wait_for = self._timing.rewrite
-        # Not for each hand that is free: many cards are claimed in one transaction.
+        # Claim in batches: wait until at least half the slots are free.
         elif free >= AT_ONCE // 2:
             wait_for = await self._claim(free, EDITS_AT_ONCE - len(self._edits))
         self._turned_at = self._clock.now()
         return wait_for
 
     async def _claim(self, news: int, edits: int) -> float:
-        """Begin what is due, with so many hands free for each kind; how long to wait for more."""
+        """Begin due cards, up to `news` and `edits` of each kind; return the seconds to wait for more."""
         if self._outage:
-            await self._announcing.due_in()  # raises where the database is not back
+            await self._announcing.due_in()  # raises StoreUnreachable during the outage
             self._outage, self._taking_over_at = False, self._clock.monotonic() + AFTER_OUTAGE_SECONDS
         takes_over = self._clock.monotonic() >= self._taking_over_at
         ready = self._delivery.edits_ready()
@@ -177,10 +177,10 @@ class Announcer:
         try:
             await self.deliver(card)
         except StoreUnreachable as error:
-            # The lease ends by itself.
+            # The lease ends on its own, and the card is due again.
             log.warning("store_unreachable", detail=error.detail)
         except Exception:
-            # Nothing that is wrong with one card may stop the others.
+            # A failure with one card must not stop the others.
             log.exception("card_broke", follow=str(card.follow.id), episode=card.episode)
             with contextlib.suppress(StoreUnreachable):
                 await self._announcing.postpone(card, back_off(card.attempts))

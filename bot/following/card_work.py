@@ -1,9 +1,8 @@
-"""One card that is due: it is posted or edited, and then its changes are announced in its thread, in order.
+"""The work on one due card: post or edit it, then announce its changes in its thread, in order.
 
-What holds without any help from Slack: nothing is asked of Slack past the lease's deadline, and no call outlives it;
-what Slack has answered is written until it is written, or reported where the lease was lost; an edit without an answer
-is followed by one more. Each message has an ID made of what it says: where Slack honours it, the same one sent twice
-appears once.
+These guarantees do not depend on Slack: no request begins after the lease's deadline or outlives it; Slack's answers
+are written, with retries, or reported if the lease was lost; an edit without an answer is followed by one more. Each
+message has an ID derived from what it announces: if Slack honors it, a message that is sent twice appears once.
 """
 
 from collections.abc import Awaitable, Callable
@@ -30,7 +29,7 @@ from bot.store.tables import FollowState, Volume
 from bot.wording import DEFAULT, Wording
 
 EDIT_SECONDS = 3.0
-"""A card is edited no more often than that, unless there is something to announce in its thread."""
+"""The minimum time between two edits of a card, unless there is something to announce in its thread."""
 LONGEST_BACK_OFF = 300.0
 _REPORTS = 30
 _LOUD = (ChangeKind.LIVE, ChangeKind.ERRORED, ChangeKind.ENDED)
@@ -42,47 +41,47 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long what takes, in seconds."""
+    """Timeouts and intervals, in seconds."""
 
     lease: float = 60.0
-    """Longer than a call to Slack. Where a step needs more, the lease is renewed before it."""
+    """Longer than a call to Slack. If a step needs more, the lease is renewed first."""
     post: float = 30.0
-    """How long Slack may take to post: what the client waits."""
+    """How long Slack may take to post: the client's timeout."""
     edit: float = 10.0
     """The same for an edit."""
     between_edits: float = EDIT_SECONDS
     unconfirmed: float = 60.0
-    """A post that got no answer is repeated after so long, and later still each further time."""
+    """The wait before repeating a post that got no answer; it doubles each time."""
     rewrite: float = 1.0
-    """After so long a result that the database did not take is written again."""
+    """The wait before writing a result again after the database failed."""
     report: float = 2.0
-    """After so long it is reported again where a card was posted, while the next holder of its lease posts it too."""
+    """The wait before reporting a posted card again, while the next holder of its lease may be posting it, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What came of the work at a card."""
+    """The result of the work on a card."""
 
     done: bool = False
-    """Everything is said; otherwise it is said later."""
+    """Whether everything is posted and announced; if not, the card is due again later."""
     refused: str | None = None
-    """Slack's word for why it never will be."""
+    """Slack's code for a permanent refusal."""
 
 
 DONE, LATER = Delivered(done=True), Delivered()
 
 
 class _LeaseLost(Exception):
-    """Another worker works at the card now, or may do so, or there is nothing left to work at."""
+    """Another worker owns the card, or may own it, or the card no longer exists."""
 
 
 def back_off(attempts: int) -> float:
-    """Seconds to wait after so many failures in a row and one more."""
+    """Return the seconds to wait after a failure that follows `attempts` others in a row."""
     return min(LONGEST_BACK_OFF, 2.0 * 2.0 ** min(attempts, 10))
 
 
 class CardWork:
-    """The work at one card whose lease is held."""
+    """The work on one claimed card."""
 
     def __init__(
         self,
@@ -96,7 +95,7 @@ class CardWork:
     ) -> None:
         self._wording = wording
         self._card = card
-        """As it is after what was done."""
+        """The card's state after the steps done so far."""
         self._announcing = announcing
         self._delivery = delivery
         self._clock = clock
@@ -104,20 +103,20 @@ class CardWork:
         self._timing = timing or Timing()
         self._deadline = card.lease.deadline
         self._edited = False
-        """It was edited, and that is not written yet: an edit that is repeated does no harm."""
+        """An edit succeeded and is not written yet; repeating an edit does no harm."""
         self._unconfirmed = False
-        """An edit got no answer, and that is not written yet."""
+        """An edit got no answer, which is not written yet."""
         self._edited_again = False
-        """It was edited once more, after an earlier edit had got no answer."""
+        """The card was edited once more after an earlier edit without an answer."""
         self._edit_in = 0.0
-        """How long the next edit has to wait."""
+        """Seconds that the next edit has to wait."""
         self._edit_failed = False
         self._given_back = False
         self.unwritten = False
-        """Whether the database has not taken yet what Slack has answered."""
+        """Whether an answer from Slack still has to be written to the database."""
 
     async def run(self) -> Delivered:
-        """Do it and give the card back, unless Slack refuses. Raises StoreUnreachable."""
+        """Do the work and release the card, unless Slack refuses. Raises StoreUnreachable."""
         try:
             delivered = await self._try()
         except _LeaseLost:
@@ -133,7 +132,7 @@ class CardWork:
 
     @property
     def _has_nothing_to_say(self) -> bool:
-        """Whether a card that is gone need not be posted again: its follow has expired, and its thread is told all."""
+        """Whether a deleted card need not be posted again: its follow has expired, and no announcement is pending."""
         return self._card.follow.state is FollowState.EXPIRED and not self._card.announcements
 
     async def _try(self) -> Delivered:
@@ -186,9 +185,9 @@ class CardWork:
         self._card = replace(card, ts=ts, attempts=0, unconfirmed_until=None)
 
     async def _edit(self) -> None:
-        """Before anything is announced, so that no card is behind its thread, and one that is gone is noticed."""
+        """Edit the card, before any announcement: no card lags behind its thread, and a deleted one is noticed."""
         card = self._card
-        # Edits have the narrowest limit, and the thread does not wait for it.
+        # Edits have Slack's lowest rate limit; announcements must not wait for it.
         patience = 0.0 if card.announcements else PATIENCE_SECONDS
         await self._have_time_for(self._timing.edit)
         edit = self._delivery.edit(
@@ -197,7 +196,7 @@ class CardWork:
         try:
             await self._noting("edit", edit)
         except Later as later:
-            # A card that cannot be edited now keeps nothing from being announced.
+            # A deferred edit must not delay announcements.
             self._unconfirmed = isinstance(later, Unconfirmed)
             self._edit_failed = later.seconds is None
             self._edit_in = back_off(card.attempts) if later.seconds is None else later.seconds
@@ -235,10 +234,10 @@ class CardWork:
         try:
             return await self._noting("post", post)
         except Deleted:
-            return ""  # it was announced, and somebody has deleted it
+            return ""  # it was announced, and then deleted in Slack
 
     async def _noting(self, call: str, outcome: Awaitable[T]) -> T:
-        """Keep with the card since when this kind of call fails. Raises Refused where its code counts as permanent."""
+        """Note in the card since when this kind of call fails. Raises Refused if the failure counts as permanent."""
         card, before = self._card, Failures.from_dict(self._card.failing)
         failures = before.without(call)
         try:
@@ -255,14 +254,14 @@ class CardWork:
             self._card = replace(card, failing=failures.to_dict())
 
     def _is_worth_a_ping(self, announcement: Announcement) -> bool:
-        """Whether the channel may hear of it too: not that something is live which has ended."""
+        """Return whether to broadcast the announcement to the channel; not "live" if the livestream has ended."""
         is_over = Episode.from_dict(self._card.wanted).phase is Phase.ENDED
         outdated = is_over and announcement.kind != ChangeKind.ENDED
         return not outdated and not announcement.data.get(IN_THREAD)
 
     def _shown(self) -> Message:
         card, episode = self._card, Episode.from_dict(self._card.wanted)
-        # What nobody follows any longer is not waited for, and its card does not change when it starts.
+        # A waiting card of an expired follow must not say that it waits: it will not change when a livestream starts.
         is_waited_for = card.follow.state is not FollowState.EXPIRED or episode.phase is not Phase.WAITING
         if (self._is_over and card.is_latest) or not is_waited_for:
             can_follow_again = card.is_latest and not card.is_followed_again
@@ -275,7 +274,10 @@ class CardWork:
         return change_reply(self._card.follow, Change.from_dict(announcement.data))
 
     async def _lose(self, gone: MessageGone) -> None:
-        """Somebody has deleted the card. Another one is posted: at once the first time, and then ever later (Later)."""
+        """Record that the card was deleted in Slack. It is posted again: at once the first time, then later and later.
+
+        Raises Later for a wait before the next post.
+        """
         card = self._card
         log.info("card_gone", follow=str(card.follow.id), episode=card.episode, code=gone.code)
         await self._record(lambda: self._announcing.lost(card))
@@ -292,7 +294,7 @@ class CardWork:
             raise Later("lost", 2.0 ** min(card.lost + 2, 10))
 
     async def _give_up(self, error: Undelivered) -> Delivered:
-        """Leave the card of an ended follow as it is: Slack does not have it, or does not let it be edited."""
+        """Leave the card of an ended follow as it is: it was deleted in Slack, or Slack refuses the edit."""
         card = self._card
         log.info("card_left_as_it_was", channel=card.follow.channel_id, episode=card.episode, code=error.code)
         self._check(await self._announcing.give_up(card))
@@ -305,7 +307,7 @@ class CardWork:
             return await self._postpone(seconds, unconfirmed=self._card.ts is None)
         if later.seconds is None:
             return await self._postpone(back_off(attempts))
-        # To wait for a token bucket, ours or Slack's, is no failure.
+        # Waiting for a token bucket, the bot's or Slack's, is not a failure.
         return await self._postpone(later.seconds, failed=False)
 
     async def _postpone(self, seconds: float, *, failed: bool = True, unconfirmed: bool = False) -> Delivered:
@@ -317,14 +319,14 @@ class CardWork:
         return LATER
 
     def _time_left(self) -> float:
-        """How long the holder may go on. Raises _LeaseLost past the deadline, also if the process has stood still."""
+        """Return the seconds until the deadline. Raises _LeaseLost after it, as when the process was suspended."""
         left = self._deadline - self._clock.monotonic()
         if left <= 0:
             raise _LeaseLost
         return left
 
     async def _have_time_for(self, seconds: float) -> None:
-        """Renew the lease where the next call could outlive it. Raises _LeaseLost."""
+        """Renew the lease if the next call could outlive it. Raises _LeaseLost."""
         if self._time_left() < PATIENCE_SECONDS + seconds:
             asked_at = self._clock.monotonic()
             self._check(await self._announcing.renew(self._card))
@@ -333,8 +335,7 @@ class CardWork:
     async def _record(
         self, write: Callable[[], Awaitable[bool]], report: Callable[[], Awaitable[None]] | None = None
     ) -> None:
-        """Write what Slack has answered, which renews the lease. Where that is lost, `report` it and raise
-        _LeaseLost."""
+        """Write Slack's answer, which also renews the lease. If that was lost, `report` it and raise _LeaseLost."""
 
         async def renewing() -> bool:
             asked_at = self._clock.monotonic()
@@ -348,7 +349,7 @@ class CardWork:
             raise _LeaseLost
 
     async def _insist(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Repeat a write until the database has taken it: nobody else knows what it says."""
+        """Repeat a write until the database accepts it: the answer is known only here."""
         try:
             while True:
                 try:
@@ -362,8 +363,10 @@ class CardWork:
             self.unwritten = False
 
     async def _report_post(self, ts: str) -> None:
-        """Report a card that was posted by somebody who has lost the lease since. Where another one has taken its place
-        it goes: nothing would keep it up to date."""
+        """Report a card that was posted before the lease was lost.
+
+        If another message has taken its place, delete this one: nothing would keep it up to date.
+        """
         known: bool | None = None
         for _ in range(_REPORTS):
             known = await self._insist(lambda: self._announcing.reported_post(self._card, ts))
@@ -386,14 +389,14 @@ class CardWork:
             log.warning("duplicate_left", channel=channel, code=error.code)
 
     async def _correct(self) -> None:
-        """Have the card edited once more where an edit made without the lease may have overtaken another one."""
+        """Have the card edited once more if an edit made without the lease may have overtaken another one."""
         card = self._card
         if not (self._edited or self._unconfirmed):
             return
         doubtful = await self._insist(lambda: self._announcing.doubt(card, unconfirmed=self._unconfirmed))
         if doubtful or self._is_over:
             return
-        # The follow is over, and nobody edits its cards any longer.
+        # The row is gone, so the follow is over and no worker will edit the card again.
         over = unfollowed_card(card.follow, Episode.from_dict(card.wanted).name)
         try:
             await self._delivery.edit(card.follow.channel_id, card.ts or "", over)
@@ -401,9 +404,9 @@ class CardWork:
             log.info("card_left_as_it_was", channel=card.follow.channel_id, episode=card.episode, code=error.code)
 
     def _debounce(self) -> float:
-        """Return the seconds that the next edit has to wait, by the database's clock alone.
+        """Return the seconds that the next edit has to wait, using only the database's clock.
 
-        This process's clock may differ from it, and a card would stay as it is for as long as they differ.
+        This process's clock may differ from it, which would delay edits by the difference.
         """
         shown_at, between = self._card.shown_at, self._timing.between_edits
         since = between if shown_at is None else self._card.claimed_at - shown_at.timestamp()

@@ -1,4 +1,4 @@
-"""All that follows meetings in one process, put together: it looks, it tells, it tidies up."""
+"""The workers of one process, wired together: poller, sweeper, announcer and maintenance."""
 
 import asyncio
 import contextlib
@@ -26,11 +26,11 @@ from bot.store.store import Store
 from bot.wording import Wording
 
 FIRST_SWEEP_SECONDS = 30.0
-"""How long looks wait for it at most."""
+"""How long checks wait for the first list at most."""
 
 
 class Engine:
-    """Built once. `running` has it work."""
+    """All workers of one process. They work inside `running`."""
 
     def __init__(
         self,
@@ -94,15 +94,15 @@ class Engine:
         )
 
     def stop(self) -> None:
-        """Begin to announce nothing more; what is begun goes on until `running` ends."""
+        """Begin no more cards; those in progress continue until `running` ends."""
         self._announcer.stop()
 
     def _notice(self) -> None:
-        """A follow was set aside: its creator is told now, not at the housekeeper's next turn."""
+        """Send the creator of a paused follow a notice now, not at the next maintenance run."""
         self._housekeeper.wake()
 
     async def hint(self, meeting_id: UUID) -> bool:
-        """Have the meeting looked at now; False if nobody follows it. Raises StoreUnreachable."""
+        """Request a check of the meeting; return False if it is not followed. Raises StoreUnreachable."""
         followed = await self._store.tracking.hint(meeting_id)
         if followed:
             self._tracker.heard(meeting_id)
@@ -110,7 +110,7 @@ class Engine:
 
     @property
     def checks(self) -> Mapping[str, Callable[[], Awaitable[str | None]]]:
-        """What has to be right for it to be ready."""
+        """The checks for readiness, by name; each returns a sentence about a problem, or None."""
 
         async def announcer() -> str | None:
             return self._announcer.standing_still()
@@ -122,7 +122,7 @@ class Engine:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Work until the block ends; what is being said then is finished."""
+        """Run the workers until the block ends, then finish the cards in progress."""
         parts = (self._allowance, self._sweeper, self._announcer)
         tasks = [asyncio.create_task(part.run(), name=type(part).__name__) for part in parts]
         later = (self._tracker, self._housekeeper)
@@ -135,7 +135,10 @@ class Engine:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _after_first_sweep(self, run: Callable[[], Awaitable[None]]) -> None:
-        """Where the bot was down for a while all meetings are due at once, and one list tells of most that nothing is
-        new; and what is on air must not expire before that is seen."""
+        """Run a worker after the first list was read.
+
+        After an outage all meetings are due at once, and one list shows that most have not changed. Also, the follows
+        of a meeting on air must not expire before the bot sees that it is.
+        """
         await wait(self._sweeper.begun, FIRST_SWEEP_SECONDS, self._clock)
         await run()

@@ -1,16 +1,17 @@
-"""How an episode moves: `advance` compares what was seen with what is known. No clock, no network, no database.
+"""The state machine of an episode: `advance` applies an observation to it. No clock, no network, no database.
 
     waiting ──> starting ──> live ──> interrupted ──> ended
                                └─> errored ─┘
 
-A sign of life begins an episode in whichever of these it shows. What has begun is interrupted once it is seen off the
-air, goes on if it comes back, and is ended if it is still off the air a grace time later; the next sign of life begins
-the next episode. What is told follows from what was told before, not from the phase before, so nothing is told twice.
+A sign of life begins an episode, in the phase that it shows. The episode is interrupted when it is seen off air,
+continues if it comes back, and ends if it is still off air a grace period later; the next sign of life begins the next
+episode. What is announced depends on what was announced before, not on the previous phase, so nothing is announced
+twice.
 
-Errors have a grace period as well, a shorter one: the card shows an error at once, and it is announced when it has
-lasted. *Back* is announced when the livestream has then been live for the whole grace period, and for twice as long
-after each error that follows soon, so that a livestream that flaps does not fill a thread. An episode of which nothing
-was announced, such as a short error, is waited for again.
+Errors have a grace period as well, a shorter one: the card shows an error at once, and it is announced once it has
+lasted. *Back* is announced when the livestream has been live for the whole grace period again, and for twice as long
+after each error that follows soon, so that a flapping livestream does not fill a thread. An episode that ends before
+anything was announced, such as a short error, returns to waiting.
 """
 
 from dataclasses import replace
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 ERROR_GRACE = timedelta(seconds=15)
-"""How long an error lasts before it is announced, where the grace period is not shorter."""
+"""How long an error lasts before it is announced, unless the grace period is shorter."""
 _MOST_DOUBLINGS = 10
 _ON_AIR = (ChangeKind.LIVE, ChangeKind.BACK)
 
@@ -53,9 +54,10 @@ Step = tuple[Episode, tuple[Change, ...]]
 
 
 def advance(episode: Episode, observation: Observation, now: datetime, grace: timedelta) -> Step:
-    """The episode after this observation, and what there is to tell, in order; of two episodes if one follows another.
+    """Return the episode after this observation, and the changes to announce, in order.
 
-    `grace` is how long a livestream may be off the air before that is its end.
+    The changes belong to two episodes if one ends and the next begins. `grace`: how long a livestream may be off air
+    before the episode counts as ended.
     """
     if isinstance(observation, CouldNotAsk):
         return replace(episode, unanswered=episode.unanswered + 1), ()
@@ -72,13 +74,13 @@ def advance(episode: Episode, observation: Observation, now: datetime, grace: ti
 
 
 def baseline(observation: Observation, now: datetime) -> Episode:
-    """The episode when a meeting is first followed: what is under way already is known, and not told."""
+    """Return the episode when a meeting is first followed; a livestream already under way is not announced."""
     episode, _ = advance(Episode.waiting(now), observation, now, timedelta())
     return episode
 
 
 def pending_until(episode: Episode, grace: timedelta) -> datetime | None:
-    """Return when the next change is announced if the episode stays as it is, or None where that announces nothing."""
+    """Return when a pending change is announced if the phase stays the same; None if no change is pending."""
     match episode.phase:
         case Phase.INTERRUPTED:
             return episode.phase_since + grace
@@ -94,13 +96,13 @@ def _error_grace(grace: timedelta) -> timedelta:
 
 
 def _back_grace(episode: Episode, grace: timedelta) -> timedelta:
-    """How long it is live after an error before it is back."""
+    """Return how long the livestream must be live after an error before *back* is announced."""
     doublings: int = 1 << min(episode.relapses, _MOST_DOUBLINGS)
     return min(grace * doublings, max(grace, REPAIR_TIME))
 
 
 def _begun(ended: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> Step:
-    """The episode after one that has ended, at its first sign of life."""
+    """Begin the episode after one that has ended, at its first sign of life."""
     fresh = Episode(
         number=ended.number + 1,
         phase=Phase.WAITING,
@@ -133,7 +135,7 @@ def _continued(episode: Episode, sighting: Sighting, now: datetime, grace: timed
             return _errored(episode, sighting, now, grace)
         case Status.NOT_BROADCASTING:
             return _gone(episode, now, grace)
-        case _:  # neither life nor death
+        case _:  # an unknown status changes nothing
             return episode, ()
 
 
@@ -165,7 +167,7 @@ def _live(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta)
 
 
 def _starting(episode: Episode, now: datetime) -> Step:
-    """After it was on air, STARTING only says that it is not there; after an error, that the error is being mended."""
+    """Apply STARTING: after being on air it only means off air; after an error, that a recovery is under way."""
     if episode.told is None:
         return _telling(ChangeKind.STARTING, _in(Phase.STARTING, episode, now), now, now)
     if episode.told is ChangeKind.STARTING:
@@ -197,7 +199,7 @@ def _gone(episode: Episode, now: datetime, grace: timedelta) -> Step:
 
 
 def _interrupted(episode: Episode, now: datetime) -> Episode:
-    """Off the air, since it was first seen so. A clock that was set back costs one more grace time, not an hour."""
+    """Mark as off air since it was first seen so. A clock set back by an hour costs one grace period, not an hour."""
     episode = _in(Phase.INTERRUPTED, episode, now)
     return replace(episode, phase_since=min(episode.phase_since, now))
 
@@ -212,7 +214,7 @@ def _ended(episode: Episode, now: datetime) -> Step:
 
 
 def _waiting_again(episode: Episode, now: datetime) -> Episode:
-    """The episode as if it had not begun: nothing of it was announced, so nothing of it can end."""
+    """Return the episode to waiting: nothing was announced, so there is no end to announce."""
     return Episode(
         number=episode.number,
         phase=Phase.WAITING,

@@ -1,4 +1,4 @@
-"""What people do about follows: begin one, end it, make it louder or quieter, and see what there is."""
+"""People's actions on follows: follow, unfollow, change the level, list."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,46 +19,46 @@ from bot.store.tables import FollowState, Volume
 from bot.store.values import Follow
 
 MOST_FOLLOWS = 100
-"""How many meetings one channel follows at most."""
+"""The maximum number of meetings that one channel can follow."""
 LEASE_SECONDS = 60.0
-"""Longer than it takes to post a card, or to learn that Slack does not answer."""
+"""Longer than posting a card takes, including the timeout if Slack does not answer."""
 
 
 class Deliver(Protocol):
-    """The announcer's way of posting one card now. A refusal pauses its follow only where `pause` says so."""
+    """The announcer's method that posts one card now. A refusal pauses the follow, unless `pause` is False."""
 
     def __call__(self, card: DueCard, pause: bool = True) -> Awaitable[Delivered]: ...
 
 
 class Begun(Enum):
-    """What came of a wish to follow."""
+    """The result of following a meeting."""
 
     NOW = auto()
     SOON = auto()
-    """The follow is there; its card waits for Slack."""
+    """The follow exists; its card waits for Slack."""
     AGAIN = auto()
-    """It was paused, and goes on."""
+    """The follow was paused and resumes."""
     BEFORE = auto()
     """The channel followed the meeting already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """A follow as somebody wished for it."""
+    """A requested follow and its state."""
 
     begun: Begun
     follow: Follow
     name: str | None
     """The meeting's."""
     ts: str | None
-    """Where its card was before, if there was one."""
+    """The newest card's message, if the follow already had one."""
     volume_changed: bool = False
-    """Whether an existing follow is louder or quieter than before."""
+    """Whether an existing follow's level changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """Serves people. What it changes in the store the announcer and the tracker are told of, in this process."""
+    """Carries out people's actions, and wakes this process's announcer and poller for the changes."""
 
     store: Store
     look_up: Callable[[UUID], Awaitable[Lookup]]
@@ -66,7 +66,7 @@ class Following:
     wake_announcer: Callable[[], None]
     wake_tracker: Callable[[], None]
     owner: str
-    """In whose name a new card is leased: this process's."""
+    """This process's name in the leases of new cards."""
 
     async def follow(
         self,
@@ -77,10 +77,10 @@ class Following:
         volume: Volume | None = None,
         default: Volume = Volume.NORMAL,
     ) -> Beginning:
-        """Follow a meeting that Cloudflare knows, in a channel that the bot may post in; else nothing is followed.
+        """Follow a meeting that Cloudflare knows, in a channel where the bot may post.
 
-        `volume` None leaves a follow as loud as it is, and `default` is how loud a new one is then. Raises
-        NotInDirectMessages, TooManyFollows, what a lookup raises, what posting raises, and StoreUnreachable.
+        With `volume` None an existing follow keeps its level and a new one gets `default`. Raises NotInDirectMessages,
+        TooManyFollows, a lookup's and a post's errors, and StoreUnreachable; after an error nothing new is followed.
         """
         if channel_id.startswith("D"):
             raise NotInDirectMessages
@@ -107,7 +107,7 @@ class Following:
         return Beginning(Begun.AGAIN if paused else Begun.BEFORE, follow, lookup.name, followed.ts, changed)
 
     async def unfollow(self, team_id: str, channel_id: str, user_id: str, meeting_id: UUID) -> Listed:
-        """End the follow, which its cards then show; what it was. Raises NotFollowed."""
+        """End the follow, and have its cards show that; return its last state. Raises NotFollowed."""
         listed = await self._listed(team_id, channel_id, meeting_id)
         ended = await self.store.follows.unfollow(team_id, channel_id, meeting_id, user_id=user_id)
         if listed is None or ended is None:
@@ -116,11 +116,11 @@ class Following:
         return listed
 
     async def in_channel(self, team_id: str, channel_id: str) -> list[Listed]:
-        """What a channel follows, the oldest first."""
+        """Return a channel's follows, oldest first."""
         return await self.store.follows.in_channel(team_id, channel_id)
 
     async def failing(self, listed: list[Listed]) -> Failure | None:
-        """Return what Slack has answered for longest, and for some minutes, instead of doing what these follows ask."""
+        """Return the failure that has held up these follows' cards for longest, if any has lasted for some minutes."""
         failures = [Failures.from_dict(kept) for each in listed for kept in each.failing]
         if not failures:
             return None
@@ -129,7 +129,7 @@ class Following:
         return min(lasting, key=lambda failure: failure.first_at, default=None)
 
     async def set_volume(self, team_id: str, channel_id: str, meeting_id: UUID, volume: Volume) -> Follow:
-        """From the next change on. Raises NotFollowed."""
+        """Set the level from the next change on. Raises NotFollowed."""
         follow = await self.store.follows.set_volume(team_id, channel_id, meeting_id, volume)
         if follow is None:
             raise NotFollowed
@@ -137,14 +137,14 @@ class Following:
         return follow
 
     async def refresh(self, team_id: str, channel_id: str, meeting_id: UUID) -> None:
-        """Have Cloudflare asked again now; the card changes if anything has. Raises NotFollowed."""
+        """Request a check now; the card is edited if anything has changed. Raises NotFollowed."""
         if await self._listed(team_id, channel_id, meeting_id) is None:
             raise NotFollowed
         await self.store.tracking.hint(meeting_id)
         self.wake_tracker()
 
     async def resume(self, team_id: str, channel_id: str) -> list[Follow]:
-        """Go on with what is paused in a channel that the bot may post in again."""
+        """Resume the paused follows of a channel where the bot may post again."""
         resumed = await self.store.pauses.resume(team_id, channel_id)
         if resumed:
             self.wake_announcer()
@@ -152,7 +152,7 @@ class Following:
         return resumed
 
     async def move_channel(self, team_id: str, old_id: str, new_id: str) -> int:
-        """Move what a channel follows to its new ID, and go on with what is paused there; return how many follows."""
+        """Move a channel's follows to its new ID, and resume the paused ones there; return how many were moved."""
         moved = await self.store.moving.move_channel(team_id, old_id, new_id)
         if moved:
             await self.resume(team_id, new_id)
@@ -160,15 +160,15 @@ class Following:
         return moved
 
     async def adopt(self, team_id: str) -> int:
-        """Move all follows to the team that the bot is installed in; return how many that were."""
+        """Move all follows to the team where the bot is installed; return how many."""
         return await self.store.moving.adopt(team_id)
 
     async def forget(self, team_id: str) -> int:
-        """Forget all that a workspace follows, since it has removed the app; how many follows that were."""
+        """Delete the follows of a workspace that has removed the app; return how many."""
         return await self.store.forgetting.forget(team_id)
 
     async def _room_for(self, team_id: str, channel_id: str, meeting_id: UUID) -> Listed | None:
-        """The channel's follow of this meeting, if there is one already. Raises TooManyFollows."""
+        """Return the channel's existing follow of this meeting. Raises TooManyFollows if a new one is one too many."""
         followed = {listed.follow.meeting_id: listed for listed in await self.in_channel(team_id, channel_id)}
         if meeting_id not in followed and len(followed) >= MOST_FOLLOWS:
             raise TooManyFollows
@@ -183,14 +183,14 @@ class Following:
         if delivered.refused is not None:
             if await self.store.follows.retract(followed):
                 raise refusal(delivered.refused, card.follow.channel_id)
-            # The lease was lost, so the follow stays, and the announcer sees to its card.
+            # The lease was lost, so the follow stays, and the announcer handles its card.
         elif delivered.done:
             return Begun.NOW
         self.wake_announcer()
         return Begun.SOON
 
     async def _as_loud(self, follow: Follow, volume: Volume | None) -> Follow:
-        """The follow, as loud as is now wished for."""
+        """Set the level if a different one is requested; return the follow."""
         if volume is None or volume is follow.volume:
             return follow
         changed = await self.store.follows.set_volume(follow.team_id, follow.channel_id, follow.meeting_id, volume)

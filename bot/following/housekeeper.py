@@ -1,4 +1,4 @@
-"""Does now and then what nobody asks for: lets follows expire, clears away what is old, and counts."""
+"""The maintenance worker: expires follows, purges old rows, sends notices and updates gauges."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,13 +14,13 @@ TURN_SECONDS = 15.0
 PURGE_TURNS = 240
 """An hour."""
 KEPT_SECONDS = 30 * 24 * 3600.0
-"""How long the record of a past episode is kept. Its messages stay in Slack."""
+"""How long a past episode's rows are kept. Its messages stay in Slack."""
 
 log = structlog.get_logger(__name__)
 
 
 class Housekeeper:
-    """One turn every 15 seconds. Any number of replicas may do it at once."""
+    """The maintenance loop, which runs every 15 seconds. Any number of replicas may run it at once."""
 
     def __init__(
         self,
@@ -32,7 +32,10 @@ class Housekeeper:
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        """`tell_creators` of paused follows; `something_is_due` wakes who says in Slack what has expired."""
+        """Prepare the worker.
+
+        `tell_creators` sends the notices about paused follows; `something_is_due` wakes the announcer for expired ones.
+        """
         self._housekeeping = housekeeping
         self._tell_creators = tell_creators
         self._budget_left = budget_left
@@ -43,13 +46,13 @@ class Housekeeper:
         self._woken = asyncio.Event()
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Run maintenance until cancelled."""
         while True:
             await self._turn()
             await wait(self._woken, TURN_SECONDS, self._clock)
 
     def wake(self) -> None:
-        """Somebody is to be told something now."""
+        """Run maintenance now, for a notice that is due."""
         self._woken.set()
 
     async def _turn(self) -> None:
@@ -61,7 +64,7 @@ class Housekeeper:
         except StoreUnreachable as error:
             log.warning("store_unreachable", detail=error.detail)
         except Exception:
-            # What fails now may work in a quarter of a minute; nothing here may end the rest.
+            # The failure may be transient; the loop must go on.
             log.exception("housekeeping_broke")
 
     async def _expire(self) -> None:

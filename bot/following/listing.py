@@ -1,4 +1,4 @@
-"""Read the list of all livestreams that do anything, and compare it with what is known of the meetings followed."""
+"""The list of all active livestreams, and its comparison with the stored state of followed meetings."""
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from bot.store.sweeping import Known
 
 PAGE = 100
 MOST_PAGES = 100
-"""Of one listing. Ten thousand livestreams, and half of what is kept of the budget for people."""
+"""The limit for one listing: ten thousand livestreams, and half of the requests that are kept for people."""
 PHASE_OF = {Status.LIVE: Phase.LIVE, Status.STARTING: Phase.STARTING, Status.ERRORED: Phase.ERRORED}
 _LISTED = ("LIVE", "INVOKED", "ERRORED")
 _NOT_LISTED = (Phase.WAITING, Phase.INTERRUPTED, Phase.ENDED)
@@ -24,48 +24,48 @@ _OLD_ERROR_CHECK_SECONDS = 300.0
 _TOUCHED_CHECK_SECONDS, _TOUCHED_BONUS_SECONDS = 30.0, 120.0
 
 Difference = tuple[Hashable, Hashable]
-"""What is known of a meeting, and what the list says instead."""
+"""A meeting's stored state, and what the list shows instead."""
 
 
 class Lists(Protocol):
-    """Whoever can list livestreams."""
+    """A source of lists of livestreams."""
 
     async def livestreams(self, status: str, page_no: int, per_page: int = PAGE) -> LivestreamPage:
-        """One page, counted from 1. Raises RealtimeKitError."""
+        """Return one page, counted from 1. Raises RealtimeKitError."""
         ...
 
 
 @dataclass(slots=True)
 class Listing:
-    """The meetings whose livestreams do something."""
+    """The meetings with active livestreams."""
 
     livestreams: dict[UUID, Livestream] = field(default_factory=dict)
-    """Of a meeting with several livestreams, the one that a lookup would choose."""
+    """By meeting; if it has several livestreams, the one that a lookup would choose."""
     whole: bool = True
-    """Whether a meeting that is not in it has no such livestream."""
+    """Whether the list is complete: a meeting that is not in it has no active livestream."""
     pages: int = 0
 
     def add(self, livestream: Livestream) -> None:
-        """Take in one livestream, whatever list it came in: Cloudflare need not heed the status that was asked for."""
+        """Add a livestream by its own status: Cloudflare may ignore the status that was requested."""
         if livestream.status not in PHASE_OF:
             return
         try:
             meeting_id = UUID(livestream.meeting_id or "")
         except ValueError:
-            # It may be that of any meeting.
+            # It may belong to any meeting.
             self.whole = False
             return
         known = self.livestreams.get(meeting_id)
         self.livestreams[meeting_id] = most_active([known, livestream] if known else [livestream])
 
     def status(self, meeting_id: UUID) -> Status | None:
-        """Return how the meeting is listed; None if it is not."""
+        """Return the meeting's status in the list; None if it is not listed."""
         livestream = self.livestreams.get(meeting_id)
         return livestream.status if livestream else None
 
 
 async def read_listing(lists: Lists) -> Listing:
-    """Ask for all pages, those of what is live first. Raises RealtimeKitError."""
+    """Read all pages, live livestreams first. Raises RealtimeKitError."""
     listing = Listing()
     for status in _LISTED:
         page_no, more = 1, True
@@ -82,12 +82,12 @@ async def read_listing(lists: Lists) -> Listing:
 
 
 def agree(phase: str, listed: Status | None) -> bool:
-    """Whether a meeting in this phase is to be expected in the list like this, None being not at all."""
+    """Return whether the listed status fits the phase; None means not listed."""
     return phase in _NOT_LISTED if listed is None else phase == PHASE_OF[listed]
 
 
 def differing(known: Mapping[UUID, Known], listing: Listing) -> dict[UUID, Difference]:
-    """Return the meetings that the list shows in another phase, and how."""
+    """Return the meetings that the list shows in another phase, with both phases."""
     found = {meeting_id: (each.phase, listing.status(meeting_id)) for meeting_id, each in known.items()}
     return {
         meeting_id: (phase, listed)
@@ -97,7 +97,7 @@ def differing(known: Mapping[UUID, Known], listing: Listing) -> dict[UUID, Diffe
 
 
 def changed(known: Mapping[UUID, Known], listing: Listing) -> dict[UUID, Difference]:
-    """Return the meetings in the same phase whose livestream has another id, name or playback URL in the list."""
+    """Return the meetings in the same phase whose livestream has a new ID, name or playback URL in the list."""
     found: dict[UUID, Difference] = {}
     for meeting_id, each, livestream in _in_both(known, listing):
         before, now = _content(each.episode.get("livestream")), _content(livestream.fingerprint)
@@ -107,11 +107,11 @@ def changed(known: Mapping[UUID, Known], listing: Listing) -> dict[UUID, Differe
 
 
 def due_for_check(known: Mapping[UUID, Known], listing: Listing, now: datetime, next_in: float) -> list[UUID]:
-    """Return the meetings on air to check although the list confirms them, the most urgent first.
+    """Return the meetings on air to check although the list confirms them, most urgent first.
 
-    A title, a session and the reason of an error are in no list. So each meeting is due a minute after its last check,
-    earlier if its livestream was updated since, and later if it has been ERRORED for an hour. `next_in` is in how many
-    seconds the list will be read again.
+    Lists do not contain titles, sessions or the reasons of errors. So each meeting is due a minute after its last
+    check, earlier if its livestream was updated since, later if it has been ERRORED for an hour. `next_in`: seconds
+    until the list is read again.
     """
     urgency: dict[UUID, float] = {}
     for meeting_id, each, livestream in _in_both(known, listing):
@@ -126,7 +126,7 @@ def due_for_check(known: Mapping[UUID, Known], listing: Listing, now: datetime, 
 
 
 def _in_both(known: Mapping[UUID, Known], listing: Listing) -> Iterator[tuple[UUID, Known, Livestream]]:
-    """Go through the meetings whose phase the list confirms."""
+    """Yield the meetings whose phase the list confirms."""
     for meeting_id, livestream in listing.livestreams.items():
         each = known.get(meeting_id)
         if each is not None and agree(each.phase, livestream.status):
@@ -138,7 +138,7 @@ def _content(fingerprint: str | None) -> str:
 
 
 def _updated(fingerprint: str | None) -> str:
-    """Return when the livestream was updated last, in a form that sorts; "" where that is not known."""
+    """Return when the livestream was last updated, as text that sorts by time; "" if unknown."""
     updated = (fingerprint or "").partition(" ")[2]
     return "" if updated == "-" else updated
 
@@ -149,10 +149,10 @@ def _is_old_error(known: Known, now: datetime) -> bool:
 
 
 class Doubts:
-    """Which differences are worth a check now.
+    """Differences between lists and stored states, with the times of their next checks.
 
-    Some stay: Cloudflare goes on listing as ERRORED what has long ended. So one that stays the same after a check is
-    checked again after ever longer, up to five minutes, and at most `most_checks` times in all.
+    Some differences persist: Cloudflare keeps listing long-ended livestreams as ERRORED. So an unchanged difference is
+    checked at growing intervals, up to five minutes, and at most `most_checks` times.
     """
 
     def __init__(self, most_checks: int | None = None) -> None:
@@ -160,14 +160,14 @@ class Doubts:
         self._known: dict[UUID, tuple[Difference, int, float]] = {}
 
     def worth_a_look(self, differences: Mapping[UUID, Difference], now: float) -> list[UUID]:
-        """Those that are new, or have not been looked at for long. What is not among them any more is forgotten."""
+        """Return the meetings whose difference is new or due for another check; forget differences that are gone."""
         known, self._known = self._known, {}
         worth = []
         for meeting_id, difference in differences.items():
             before, times, again_at = known.get(meeting_id, (difference, 0, now))
             if before != difference:
                 times, again_at = 0, now
-            # Later than that was dated by a clock that has been set back.
+            # A later time means that the clock was set back.
             if times != self._most_checks and not now < again_at <= now + _LONGEST_DOUBT:
                 worth.append(meeting_id)
                 again_at = now + min(_FIRST_DOUBT * 2**times, _LONGEST_DOUBT)

@@ -1,4 +1,4 @@
-"""Tell the people who follow meetings that the bot cannot post about them, in one direct message for each channel."""
+"""Notices to people that the bot cannot post about meetings they follow: one direct message for each channel."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,20 +14,23 @@ from bot.wording import Wording
 
 AT_ONCE = 20
 MAX_ROUNDS = 4
-"""How many times as many are told in one go; the others at the next."""
+"""How many batches of AT_ONCE notices are sent in one run; the rest follow in the next."""
 FIRST_BACK_OFF = 30.0
 MAX_ATTEMPTS = 50
-"""Which takes a day, since no wait is longer than half an hour."""
+"""About a day, since no wait is longer than half an hour."""
 _DUTY = "notices"
 _LEASE_SECONDS = 300.0
-"""Longer than all rounds take where no call gets an answer."""
+"""Longer than all batches take if no call gets an answer."""
 
 log = structlog.get_logger(__name__)
 
 
 class Notices:
-    """One replica at a time tells. What is told is marked after that: a bot that dies in between tells it again, under
-    the same ID, so that it appears once wherever Slack honours that."""
+    """The sender of notices, a singleton job.
+
+    A notice is marked after it is sent: a bot that crashes in between sends it again with the same ID, so that it
+    appears once if Slack honors the ID.
+    """
 
     def __init__(
         self, pauses: Pauses, duties: Duties, delivery: Delivery, owner: str, wording: Callable[[], Wording] = Wording
@@ -39,7 +42,7 @@ class Notices:
         self._owner = owner
 
     async def tell(self) -> None:
-        """Tell the people who are due, all of one round at once, so that nobody waits for those who cannot be told.
+        """Send the notices that are due, a whole batch at once, so that a failing one does not delay the others.
 
         Raises StoreUnreachable.
         """
@@ -48,7 +51,7 @@ class Notices:
         if duty is None:
             return
         for _ in range(MAX_ROUNDS):
-            # Read after the claim, since another replica may have told those of before.
+            # Read again after the claim: another replica may have sent the earlier ones.
             due = await self._pauses.untold(AT_ONCE)
             for outcome in await asyncio.gather(*map(self._tell, due), return_exceptions=True):
                 if isinstance(outcome, BaseException):
@@ -68,7 +71,7 @@ class Notices:
             await self._delivery.post(follow.created_by, message, str(message_id))
         except Later as later:
             if later.seconds is not None:
-                # To wait for a token bucket, or for the bot token, is no failure.
+                # Waiting for a token bucket, or for the bot token, is not a failure.
                 await self._pauses.postpone_notice(untold, later.seconds)
             elif untold.attempts < MAX_ATTEMPTS:
                 seconds = FIRST_BACK_OFF * 2.0 ** min(untold.attempts, 10)
@@ -81,7 +84,7 @@ class Notices:
             await self._pauses.mark_told(untold)
 
     async def _give_up(self, untold: Untold, error: Undelivered) -> None:
-        """Leave it to `/livestream following`, which says why the follow is paused, and that nobody was told."""
+        """Give up the notice; `/livestream following` shows why the follow is paused and that no notice was sent."""
         follow = untold.follow
         log.warning("notice_refused", user=follow.created_by, channel=follow.channel_id, code=error.code)
         await self._pauses.mark_told(untold, error.code)

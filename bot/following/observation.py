@@ -1,4 +1,4 @@
-"""What one look at a meeting's livestream showed. No clock, no network."""
+"""Observations: what a check of a meeting found. No clock, no network."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,26 +9,26 @@ from bot.realtimekit.models import Session, Status
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """Cloudflare answered. A meeting without any livestream is NOT_BROADCASTING, like one whose livestream is off."""
+    """Cloudflare's answer. A meeting without a livestream is NOT_BROADCASTING, like one whose livestream is off."""
 
     status: Status
     raw_status: str | None = None
-    """The word as Cloudflare sent it."""
+    """The status as Cloudflare sent it."""
     name: str | None = None
     playback_url: str | None = None
     run_started_at: datetime | None = None
-    """When the run went on air. It alone tells runs apart: livestream ids and playback URLs are used again."""
+    """When the session went on air. Only this tells sessions apart: livestream IDs and playback URLs are reused."""
     run_stopped_at: datetime | None = None
     error_reason: str | None = None
     livestream: str | None = None
-    """The livestream's fingerprint, which a list is compared with."""
+    """The livestream's fingerprint, for comparison with lists."""
     name_is_certain: bool = True
-    """Whether the meeting itself was read; if not, a name that is known already stays."""
+    """Whether the name comes from the meeting itself; if not, it does not replace a known name."""
 
 
 @dataclass(frozen=True, slots=True)
 class CouldNotAsk:
-    """Cloudflare gave no answer that says anything about the meeting."""
+    """A failed check: Cloudflare gave no usable answer about the meeting."""
 
     why: str
 
@@ -37,7 +37,7 @@ Observation = Sighting | CouldNotAsk
 
 
 def observation_of(lookup: Lookup) -> Sighting:
-    """What a lookup showed. One that failed raised instead: that is CouldNotAsk."""
+    """Return a lookup's observation. A failed lookup raises an error instead, which becomes CouldNotAsk."""
     session = _session_of_this_run(lookup)
     return Sighting(
         status=lookup.status,
@@ -53,7 +53,7 @@ def observation_of(lookup: Lookup) -> Sighting:
 
 
 def _session_of_this_run(lookup: Lookup) -> Session | None:
-    """A session that has stopped, of a livestream that is live, is still that of the run before."""
+    """Return the current session; a stopped one, while the livestream is live, is still the previous session."""
     session = lookup.believable_session
     stopped = session is not None and session.stopped_time is not None
     return None if stopped and lookup.status is Status.LIVE else session

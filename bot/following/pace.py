@@ -1,4 +1,4 @@
-"""How soon to look at a meeting again. Pure."""
+"""The intervals between checks of a meeting. Pure functions, and what this process knows of webhooks and lists."""
 
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ ACTIVE_SECONDS = 15.0
 QUIET_SECONDS = 60.0
 SLOWEST_SECONDS = 300.0
 _SLOWING = 60.0
-"""What stays as it is for so many times the wait, is looked at that much less often."""
+"""The longer a phase lasts, the longer the interval: the time since it began divided by this, within limits."""
 _LONGEST_DOUBLING = 6
 
 
@@ -23,11 +23,10 @@ def look_in(
     failures: int = 0,
     jitter: float = 0.0,
 ) -> float:
-    """Seconds until the next look.
+    """Return the seconds until the next check.
 
-    `webhooks` is whether changes are told without asking, `sweeps` whether lists show them, `failures` how many looks
-    in a row got no answer. `jitter`, between 0 and 1, takes off up to a tenth, so that what began together does not
-    stay together.
+    `webhooks`: whether webhooks report changes. `sweeps`: whether lists show them. `failures`: consecutive failed
+    checks. `jitter`, between 0 and 1, shortens the interval by up to 10 % to spread checks.
     """
     if failures:
         patience = min(ACTIVE_SECONDS * 2 ** (min(failures, _LONGEST_DOUBLING) - 1), SLOWEST_SECONDS)
@@ -39,8 +38,8 @@ def look_in(
     left = (pending - now).total_seconds()
     if episode.phase is Phase.LIVE:
         return min(left, usual) if left > 0 else usual
-    # Not shortened: a check before the grace period is over would not see what is announced then. Should it be live
-    # again, lists tell. More than the grace period is left where the clock was set back.
+    # Not shortened: a check before the end of the grace period would have nothing to announce. Lists show whether the
+    # livestream is live again. If more than the grace period is left, the clock was set back.
     if 0 < left < ACTIVE_SECONDS or (sweeps and 0 < left <= grace.total_seconds()):
         return min(left, SLOWEST_SECONDS)
     return _shortened(ACTIVE_SECONDS, jitter)
@@ -55,10 +54,10 @@ def _usual(episode: Episode, now: datetime, webhooks: bool, sweeps: bool) -> flo
         case Phase.WAITING | Phase.ENDED:
             return SLOWEST_SECONDS if webhooks else min(max(age / _SLOWING, QUIET_SECONDS), SLOWEST_SECONDS)
         case Phase.LIVE:
-            # Webhooks tell of its end, and never of an error.
+            # Webhooks report its end, but never an error.
             return 2 * ACTIVE_SECONDS if webhooks else ACTIVE_SECONDS
         case Phase.STARTING | Phase.ERRORED:
-            # Of either, webhooks tell nothing, and Cloudflare may go on saying it for days.
+            # Webhooks report neither, and Cloudflare may keep reporting either for days.
             return min(max(age / _SLOWING, ACTIVE_SECONDS), QUIET_SECONDS)
     return ACTIVE_SECONDS
 
@@ -68,13 +67,13 @@ def _shortened(seconds: float, jitter: float) -> float:
 
 
 class Webhooks:
-    """Whether webhooks are believed to come: as long as the last change that they tell of did not come without one."""
+    """Whether webhooks are trusted to arrive: true if the last change that they report came with one."""
 
     def __init__(self) -> None:
         self.trusted = False
 
     def note(self, before: Phase, after: Phase, *, hinted: bool) -> None:
-        """What a look found, and whether a webhook had come. They tell of LIVE and off the air only."""
+        """Note a check's result and whether a webhook had arrived. Webhooks report only LIVE and off air."""
         came = after is Phase.LIVE and before is not Phase.LIVE
         went = before is Phase.LIVE and after in (Phase.INTERRUPTED, Phase.ENDED)
         if came or went:
@@ -82,15 +81,15 @@ class Webhooks:
 
 
 class Sweeps:
-    """Whether what becomes of any meeting shows in a list that is read every few seconds, by whichever replica."""
+    """Whether some replica regularly reads a complete list, so that it shows every meeting's changes."""
 
     def __init__(self) -> None:
         self._until = 0.0
 
     def note(self, whole: bool, now: float) -> None:
-        """A list was read at this time, of all meetings or not; or could not be read, which says as little."""
+        """Note that a list was read at this time. `whole` is False if it was incomplete or could not be read."""
         self._until = now + LIST_SECONDS if whole else 0.0
 
     def tell(self, now: float) -> bool:
-        """Whether they tell of changes; not what was noted by a clock that has been set back since."""
+        """Return whether lists currently show changes; False if the clock was set back since the last note."""
         return 0 < self._until - now <= LIST_SECONDS

@@ -1,7 +1,7 @@
-"""Which run a sighting belongs to, and when that run was on air.
+"""Which session an observation belongs to, and when that session was on air.
 
-Only the start of its session tells one run from another, and it does not come with every answer. Our clock and
-Cloudflare's may disagree, and ours may jump: so no run is believed to begin in our future.
+Only its start time distinguishes one session from another, and not every answer contains it. The bot's clock and
+Cloudflare's may disagree, and the bot's may jump: so no session is taken to begin in the future.
 """
 
 from datetime import datetime, timedelta
@@ -11,16 +11,16 @@ from bot.following.state import ChangeKind, Episode, Phase
 from bot.realtimekit.models import Status
 
 REPAIR_TIME = timedelta(minutes=15)
-"""A new run this soon after an error is its repair; a later one is the meeting's next livestream, with its own card."""
+"""A new session this soon after an error continues the episode; a later one begins the next, with its own card."""
 
 
 def is_life_after(ended: Episode, sighting: Sighting) -> bool:
-    """Whether this begins the episode after one that has ended.
+    """Return whether the observation begins a new episode after one that has ended.
 
-    LIVE always does, even of the very run that has ended. The end was seen twice, a grace time apart, so an old answer
-    out of some cache is unlikely, while an encoder that comes back to its open session is not; and a false "live" is
-    put right a grace time later, while a livestream that is taken for an old answer would never be told. ERRORED of
-    that run tells nothing new: Cloudflare may go on saying it of a run that is over.
+    LIVE always does, even in the session that just ended: two checks a grace period apart confirmed the end, so a stale
+    cache is less likely than an encoder reconnecting. A false "live" is corrected a grace period later, while a
+    livestream mistaken for a stale answer would never be announced. ERRORED in that session does not: Cloudflare may
+    keep reporting it after the session is over.
     """
     run = sighting.run_started_at
     match sighting.status:
@@ -33,16 +33,16 @@ def is_life_after(ended: Episode, sighting: Sighting) -> bool:
 
 
 def is_error_of_before(waiting: Episode, sighting: Sighting) -> bool:
-    """Return whether this is an error of the episode before the one that is waited for."""
+    """Return whether this is an error of the previous episode, not of the one that the bot waits for."""
     run = sighting.run_started_at
     return sighting.status is Status.ERRORED and run is not None and _is_before(waiting.previous_end, run)
 
 
 def is_next_run(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> bool:
-    """Whether this is the run after the episode's, whose end nobody saw.
+    """Return whether this is a new episode's session, and no check saw the end of the current episode.
 
-    A run that is not known, or is the known one, is not, however long nobody could look. Nor is one that began within
-    the patience: to those who watch it is the same broadcast.
+    An unknown session, or the known one, is not, however long ago the last successful check was. Nor is one that began
+    within the grace period (after an error, the repair time): viewers see it as the same broadcast.
     """
     if episode.told is None or episode.phase not in (Phase.LIVE, Phase.INTERRUPTED, Phase.ERRORED):
         return False
@@ -59,16 +59,16 @@ def is_next_run(episode: Episode, sighting: Sighting, now: datetime, grace: time
 
 
 def _off_air_from(episode: Episode) -> datetime:
-    """From when on nobody can say that it was on air."""
+    """Return the earliest time at which the livestream may have been off air."""
     seen_live = episode.last_seen_live if episode.phase is Phase.LIVE else None
     return seen_live or episode.phase_since
 
 
 def seen_live_at(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> datetime:
-    """When the episode's run was on air for certain, as far as this sighting of something live says.
+    """Return when the episode's session was last certainly on air, given an observation of LIVE.
 
-    What is live without saying in which run may be the next one, where nobody could look for longer than the grace
-    time: then that is decided when the run is known, by when the known one was seen last.
+    If checks failed for longer than the grace period and the answer does not contain the session, it may be the next
+    one. Then the earlier time stays: once the session is known, that time decides.
     """
     last = episode.last_seen_live
     unknown = sighting.run_started_at is None and episode.run_started_at is not None
@@ -77,10 +77,10 @@ def seen_live_at(episode: Episode, sighting: Sighting, now: datetime, grace: tim
 
 
 def live_since(episode: Episode, sighting: Sighting, now: datetime) -> datetime:
-    """When the episode went on air: its run's start, or else when it was first seen there.
+    """Return when the episode went on air: its session's start, or when it was first seen live.
 
-    A start that is read only later is taken over. One before the end of the episode before is not: that much of the
-    run has been told already.
+    A session's start that is known only later is adopted, unless it is before the previous episode's end: that part of
+    the session belongs to the previous episode.
     """
     seen, run = episode.live_since or now, sighting.run_started_at
     if run is None or _is_before(episode.previous_end, run):
@@ -89,10 +89,10 @@ def live_since(episode: Episode, sighting: Sighting, now: datetime) -> datetime:
 
 
 def off_air_at(episode: Episode, now: datetime) -> datetime:
-    """When the episode went off the air: as Cloudflare says, where that fits what was seen, or when it was seen gone.
+    """Return when the episode went off air: Cloudflare's time if it fits the observations, or when it was seen off air.
 
-    An error has taken it off the air before that, and an end that nobody saw has no such time: then it is when it was
-    last seen live.
+    After an error it was off air earlier than that, and for an end that no check saw there is no such time: in both
+    cases it is when the livestream was last seen live.
     """
     interrupted = episode.phase is Phase.INTERRUPTED
     seen_gone = episode.phase_since if interrupted else now
@@ -105,5 +105,5 @@ def off_air_at(episode: Episode, now: datetime) -> datetime:
 
 
 def _is_before(end: datetime | None, run: datetime) -> bool:
-    """Whether a run began before that end, if there was one."""
+    """Return whether the session began before the end, if there was one."""
     return end is not None and run <= end

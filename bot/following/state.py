@@ -1,4 +1,4 @@
-"""What is known of an episode, and what is told of it: values that survive JSON."""
+"""An episode's state and its changes, as values that can be stored as JSON."""
 
 import json
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, PlainSerializer, TypeAdapter
 
 STALE_AFTER = 3
-"""When this many answers in a row have failed to come, the card says as of when it speaks."""
+"""After this many consecutive failed checks, the card shows the time of its information."""
 
 
 class Phase(StrEnum):
@@ -18,7 +18,7 @@ class Phase(StrEnum):
     STARTING = "starting"
     LIVE = "live"
     INTERRUPTED = "interrupted"
-    """Seen off the air, and not yet for the grace time."""
+    """Off air for less than the grace period."""
     ERRORED = "errored"
     ENDED = "ended"
 
@@ -28,9 +28,9 @@ class ChangeKind(StrEnum):
     LIVE = "live"
     """On air, for the first time in the episode."""
     ERRORED = "errored"
-    """In error for the error grace period."""
+    """In error for the whole error grace period."""
     BACK = "back"
-    """On air again after an error, for a grace period."""
+    """On air again after an error, for the whole grace period."""
     ENDED = "ended"
 
 
@@ -39,125 +39,125 @@ Time = Annotated[AwareDatetime, PlainSerializer(lambda time: time.astimezone(UTC
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing to tell in the threads, with what its sentence needs. Unique by `episode` and `seq`."""
+    """One change to announce in the threads, with the facts for its sentence. Unique by `episode` and `seq`."""
 
     episode: int
     seq: int
-    """1, 2, 3... within the episode, in the order of telling."""
+    """1, 2, 3... within the episode, in the order of announcing."""
     kind: ChangeKind
     at: Time
-    """When it happened, where Cloudflare says so; else when it was seen."""
+    """When it happened according to Cloudflare; otherwise when it was seen."""
     seen_at: Time
     name: str | None = None
     playback_url: str | None = None
     """None once ended."""
     error_reason: str | None = None
-    """Why there is an error; of an end, why there was one just before it."""
+    """The reason of the error; for an end, of the error just before it."""
     live_since: Time | None = None
     last_seen_live: Time | None = None
-    """Of an end: long before `at` where nobody could look meanwhile, and then it ended anywhen in between."""
+    """For an end: long before `at` if checks failed in between; the livestream then ended at some time between them."""
 
     @property
     def duration(self) -> timedelta | None:
-        """From going on air to the end; None before the end, and of an episode that was never seen live."""
+        """Time from going on air to the end; None before the end, or if the episode was never seen live."""
         if self.kind is not ChangeKind.ENDED or self.live_since is None:
             return None
         return self.at - self.live_since
 
     def to_dict(self) -> dict[str, Any]:
-        """The change as JSON; times are ISO 8601 in UTC."""
+        """Return the change as JSON; times are ISO 8601 in UTC."""
         fields: dict[str, Any] = _CHANGE.dump_python(self, mode="json")
         return fields
 
     @staticmethod
     def from_dict(fields: dict[str, Any]) -> "Change":
-        """What `to_dict` made. Ignores fields that it does not know; raises pydantic.ValidationError."""
+        """Return the change from `to_dict`'s result. Ignores unknown fields; raises pydantic.ValidationError."""
         return _CHANGE.validate_python(fields)
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One run of a meeting's livestream, from its first sign of life to its end, as far as it was seen."""
+    """One broadcast of a meeting, from its first sign of life to its end, as far as checks saw it."""
 
     number: int
-    """1, 2, 3... of a meeting. The one that is waited for has its number already."""
+    """1, 2, 3... within the meeting. The first has its number while the bot waits for it."""
     phase: Phase
     phase_since: Time
     live_since: Time | None = None
-    """When it went on air: as Cloudflare says, else when it was first seen there."""
+    """When it went on air according to Cloudflare; otherwise when it was first seen live."""
     last_seen_live: Time | None = None
     ended_at: Time | None = None
     name: str | None = None
-    """The last name that was heard: one that does not come with an answer is no change."""
+    """The last known name: an answer without a name does not clear it."""
     playback_url: str | None = None
-    """The last URL that was heard, until the end; it plays something in LIVE only."""
+    """The last known URL, until the end; it plays only in LIVE."""
     error_reason: str | None = None
-    """Of the error that stands, or stood when the episode ended."""
+    """The reason of the current error, or of the one at the episode's end."""
     error_since: Time | None = None
-    """When the error that stands was first seen; None once it is live again."""
+    """When the current error was first seen; None once the livestream is live again."""
     unstable_since: Time | None = None
-    """When the first of the errors was seen that it has not been live between for the error grace period."""
+    """When the first error of the current series was seen; being live for the error grace period ends a series."""
     relapses: int = 0
-    """How many errors have been announced in a row soon after *back* was."""
+    """Number of consecutive errors that were announced soon after a *back*."""
     raw_status: str | None = None
-    """What Cloudflare said last, where that is no status we know ("" where it said none); else None."""
+    """Cloudflare's last status, if the bot does not know it ("" if there was none); otherwise None."""
     run_started_at: Time | None = None
     run_stopped_at: Time | None = None
-    """Of the run that is not on air any more, where Cloudflare says so."""
+    """When the session stopped, according to Cloudflare; None while it is live."""
     previous_end: Time | None = None
-    """When the episode before this one ended."""
+    """When the previous episode ended."""
     checked_at: Time | None = None
     """When Cloudflare last answered."""
     unanswered: int = 0
-    """How often in a row it has not answered since."""
+    """Number of consecutive failed checks since."""
     told: ChangeKind | None = None
-    """The last change of this episode."""
+    """The kind of this episode's last change."""
     told_at: Time | None = None
-    """When that was."""
+    """When that change was seen."""
     seq: int = 0
-    """How many changes this episode has had."""
+    """Number of this episode's changes."""
     livestream: str | None = None
     """The fingerprint of the livestream that the last check saw; None if it saw none."""
 
     @staticmethod
     def waiting(now: datetime) -> "Episode":
-        """What a meeting's first episode is before any sign of life."""
+        """Return a meeting's first episode, before any sign of life."""
         return Episode(number=1, phase=Phase.WAITING, phase_since=now)
 
     @property
     def since(self) -> datetime:
-        """Since when it is as the phase says, for people; of an ended episode, when it ended."""
+        """The start of the current phase, for people; for an ended episode, its end."""
         known = {Phase.LIVE: self.live_since, Phase.ENDED: self.ended_at}.get(self.phase)
         return known or self.phase_since
 
     @property
     def duration(self) -> timedelta | None:
-        """From going on air to the end; None before the end, and of an episode that was never seen live."""
+        """Time from going on air to the end; None before the end, or if the episode was never seen live."""
         return self.ended_at - self.live_since if self.ended_at and self.live_since else None
 
     @property
     def run_is_certain(self) -> bool:
-        """Whether it is known which run is on air, in LIVE: not before its start is, nor where it may be another."""
+        """Whether the session on air is known, in LIVE: its start is known, and it cannot be a later session."""
         return self.run_started_at is not None and self.last_seen_live == self.checked_at
 
     @property
     def stale(self) -> bool:
-        """Whether it is to be shown "as of" `checked_at`. An ended episode is a record, and stays true."""
+        """Whether to show the state "as of" `checked_at`. An ended episode does not become stale."""
         return self.phase is not Phase.ENDED and self.unanswered >= STALE_AFTER
 
     def to_dict(self) -> dict[str, Any]:
-        """The episode as JSON; times are ISO 8601 in UTC."""
+        """Return the episode as JSON; times are ISO 8601 in UTC."""
         fields: dict[str, Any] = _EPISODE.dump_python(self, mode="json")
         return fields
 
     @staticmethod
     def from_dict(fields: dict[str, Any]) -> "Episode":
-        """What `to_dict` made. Ignores fields that it does not know; raises pydantic.ValidationError."""
+        """Return the episode from `to_dict`'s result. Ignores unknown fields; raises pydantic.ValidationError."""
         return _EPISODE.validate_python(fields)
 
 
 def ended_by(episode: Episode, change: Change) -> Episode:
-    """The episode as this ENDED change of it left it."""
+    """Return the episode as it was after its ENDED change."""
     return replace(
         episode,
         phase=Phase.ENDED,
@@ -181,7 +181,7 @@ _EPISODE = TypeAdapter(Episode)
 
 
 def card_key(episode: Episode) -> str:
-    """A short word that differs when what a card shows differs. A newer `checked_at` alone is no reason for an edit."""
+    """Return a hash of what the card shows. A newer `checked_at` alone does not change it, as it needs no edit."""
     shown = (
         episode.number,
         episode.phase,

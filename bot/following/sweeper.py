@@ -1,9 +1,9 @@
-"""Asks for the list of all livestreams, instead of for each meeting that is followed.
+"""The sweeper: reads the list of all livestreams, which replaces most checks of single meetings.
 
-What the list contradicts is looked at at once, by whichever replica gets to it; what it confirms is not looked at for a
-while. So the cost follows the number of livestreams that do something, not of meetings that are followed, and one that
-begins is seen as soon where one meeting is followed as where thousands are. Where the list cannot be had, or does not
-say all, each meeting comes due by itself, and they are looked at one by one as far as the budget goes.
+A meeting that the list contradicts is due for a check at once, by any replica; the check of one that it confirms is
+postponed. So the cost depends on the number of active livestreams, not of followed meetings, and a start is noticed
+equally soon with one followed meeting as with thousands. If the list cannot be read or is incomplete, meetings become
+due on their own, and are checked one by one as the rate limit allows.
 """
 
 import asyncio
@@ -28,25 +28,25 @@ from bot.store.sweeping import CHANGED, CONTRADICTED, UNSURE, Known, Sweeping
 
 SWEEP_SECONDS = 15.0
 _SLOWEST_SWEEP = 45.0
-"""Sooner than what a sweep has confirmed, and what it would still confirm, comes due by itself."""
+"""Shorter than the time after which a meeting that a list confirmed is due for a check of its own."""
 _SHARE = TRACKER_LIMIT / 2
-"""Of the budget: the other half is for looking at what the list tells."""
+"""The sweeper's share of the rate limit; the other half is for checking what the list contradicts."""
 _LEASE_SECONDS = 60.0
 _POLL_SECONDS = 5.0
 _LONGEST_PAUSE = 300.0
 _DUTY = "sweep"
 _OUTCOME = "listed"
 _REQUESTS_PER_CHECK = 3
-"""Livestream, session and meeting."""
+"""One each for the livestream, the session and the meeting."""
 _CHECKS_OF_A_CHANGE = 3
-"""After these a list that says something other than a lookup is taken to do so for good."""
+"""After this many checks, a difference between list and lookup is taken to be permanent."""
 _SPREAD, _RESTING_SPREAD = 0.1, 0.6
 
 log = structlog.get_logger(__name__)
 
 
 class Sweeper:
-    """Sweeps when it is time and no other replica does. `run` does it until cancelled."""
+    """The sweeper of one process; one replica at a time reads the list."""
 
     def __init__(
         self,
@@ -64,15 +64,19 @@ class Sweeper:
         sweeps: Sweeps,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`wake` says to this process's tracker that something is due, `sweeps` is where it learns how the last sweep
-        went; the rest is as the tracker's."""
+        """Prepare a sweeper.
+
+        `wake` wakes this process's poller; `sweeps` passes it the result of the last list. The other arguments are like
+        the poller's.
+        """
         self._sweeping = sweeping
         self._duties = duties
         self._lists = lists
         self._allowance = allowance
         self._quota_wait = quota_wait
         self._clock = clock
-        # A livestream that was gone for less is the same to those who watch, and the list does not tell runs apart.
+        # After a longer gap between lists, a live meeting may be in another session, which the list does not show.
+        # Viewers see a shorter absence as the same broadcast.
         self._gap = max(grace.total_seconds(), QUIET_SECONDS)
         self._metrics = metrics
         self._owner = owner
@@ -83,10 +87,10 @@ class Sweeper:
         self._changes = Doubts(_CHECKS_OF_A_CHANGE)
         self._failures = 0
         self.begun = asyncio.Event()
-        """Set when the first turn is over, whatever came of it."""
+        """Set after the first pass, whatever its result."""
 
     async def run(self) -> None:
-        """Sweep, until cancelled."""
+        """Read lists until cancelled."""
         while True:
             try:
                 seconds = await self._turn()
@@ -100,7 +104,7 @@ class Sweeper:
             await self._clock.sleep(seconds)
 
     async def _turn(self) -> float:
-        """Sweep if it is time; seconds until the next turn."""
+        """Read the list if it is due; return the seconds until the next pass."""
         if self._quota_wait() > 0 or not self._allowance.room_to_sweep():
             return _POLL_SECONDS
         if not await self._sweeping.is_anything_followed():
@@ -125,7 +129,7 @@ class Sweeper:
         self._failures = 0
         pause = min(max(SWEEP_SECONDS, listing.pages * WINDOW_SECONDS / _SHARE), _SLOWEST_SWEEP)
         await self._compare(listing, pause, after_gap=duty.done_ago is None or duty.done_ago > self._gap)
-        # Not before what it contradicts is due: it stands for all the others.
+        # Only after the contradicted meetings are due: the list counts as a check of all the others.
         await self._note(listing.whole, began)
         await self._duties.done(duty, again_in=pause)
         if listing.whole:
@@ -137,11 +141,11 @@ class Sweeper:
         self._sweeps.note(whole, now)
         if whole:
             await self._duties.note(WHOLE_LIST, now - began)
-            # One for all that are idle.
+            # Count one observation for all idle meetings.
             self._metrics.observations.labels(_OUTCOME).inc()
 
     async def _learn(self) -> None:
-        """What the replica that reads the list has noted."""
+        """Read the time that the replica with the job recorded for the last full list."""
         ago = await self._duties.done_ago(WHOLE_LIST)
         self._sweeps.note(ago is not None, self._clock.now() - (ago or 0.0))
 
@@ -152,7 +156,7 @@ class Sweeper:
         to_check = {
             CONTRADICTED: self._doubts.worth_a_look(differing(known, listing), now),
             CHANGED: self._changes.worth_a_look(changed(known, listing), now),
-            # They may be in another session by now.
+            # After a gap, a confirmed live meeting may be in another session.
             UNSURE: self._confirmed(known, listing, Phase.LIVE) if after_gap else [],
         }
         being_checked = {meeting_id for meeting_ids in to_check.values() for meeting_id in meeting_ids}
@@ -183,7 +187,7 @@ class Sweeper:
     async def _settle_resting(self) -> None:
         settled = 1
         while settled:
-            # Each part for another while, so that they do not come due together when lists stop coming.
+            # A different interval for each batch, so that they do not all become due together if lists stop.
             look_in = SLOWEST_SECONDS * (1 - _RESTING_SPREAD * self._jitter())
             settled = await self._sweeping.settle_resting(failures=STALE_AFTER, look_in=look_in)
             self._metrics.observations.labels(_OUTCOME).inc(settled)

@@ -1,7 +1,7 @@
-"""Looks at followed meetings when it is time, and records what became of them.
+"""The poller: checks followed meetings when they are due, and records the observations.
 
-Any number of replicas may track at once: a meeting that is due is claimed with a lease, and only who holds the lease
-may record. Hints, from webhooks or people, make a meeting due at once and say nothing else.
+Any number of replicas may poll at once: each claims due meetings with a lease, and only the lease's holder may record.
+A webhook or a person can request a check, which makes the meeting due and says nothing about its state.
 """
 
 import asyncio
@@ -38,9 +38,9 @@ from bot.store.tracking import DueMeeting, Tracking
 
 LOOKS_AT_ONCE = 16
 LEASE_SECONDS = 30.0
-"""Three times what a look may take."""
+"""Three times the maximum duration of a check."""
 POLL_SECONDS = 5.0
-"""How long what became due in another replica may go unnoticed."""
+"""The longest time that a meeting made due by another replica may go unnoticed."""
 STILL_SECONDS = 60.0
 _NO_ROOM_SECONDS = 1.0
 _SHORTEST_WAIT = 0.01
@@ -51,7 +51,7 @@ log = structlog.get_logger(__name__)
 
 
 class Tracker:
-    """Looks at what is due. `run` does it until cancelled."""
+    """The poller of one process."""
 
     def __init__(
         self,
@@ -68,9 +68,12 @@ class Tracker:
         sweeps: Sweeps,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`look` raises RealtimeKitError; `quota_wait` says for how many seconds Cloudflare wants no question;
-        `changed` is called when there is something to show or to tell; `owner` names this process in leases; `sweeps`
-        is what this process's sweeper knows."""
+        """Prepare a poller.
+
+        `look` raises RealtimeKitError; `quota_wait` returns for how many seconds Cloudflare accepts no requests;
+        `changed` is called when cards or announcements are due; `owner` names this process in leases; `sweeps` is set
+        by this process's sweeper.
+        """
         self._tracking = tracking
         self._look = look
         self._allowance = allowance
@@ -90,20 +93,20 @@ class Tracker:
         self._turned_at = clock.now()
 
     def wake(self) -> None:
-        """Something may be due now."""
+        """Check for due meetings now."""
         self._woken.set()
 
     def heard(self, meeting_id: UUID) -> None:
-        """A webhook told of this meeting, in this process. People who ask for a look say nothing about webhooks."""
+        """Note that this process received a webhook for the meeting; a check requested by a person does not count."""
         self._heard[meeting_id] = True
         self._woken.set()
 
     def standing_still(self) -> str | None:
-        """What is wrong, in a sentence, where it has not got around for a minute."""
+        """Return a sentence if the loop has not run for a minute, otherwise None."""
         return "The tracker stands still." if self._clock.now() - self._turned_at > STILL_SECONDS else None
 
     async def run(self) -> None:
-        """Look at what is due, until cancelled."""
+        """Check due meetings until cancelled."""
         async with asyncio.TaskGroup() as looks:
             while True:
                 due, seconds = await self._due_now()
@@ -114,13 +117,13 @@ class Tracker:
                     await wait(self._woken, min(max(seconds, _SHORTEST_WAIT), POLL_SECONDS), self._clock)
 
     async def _due_now(self) -> tuple[list[DueMeeting], float]:
-        """What to look at, or else how long to wait for that."""
+        """Return the meetings to check now; if there are none, also the seconds to wait."""
         try:
             turn = await self._turn()
         except StoreUnreachable as error:
             log.warning("tracker_waits_for_database", why=error.detail)
         except Exception:
-            # What fails now may work in a moment; until then `standing_still` says so.
+            # The failure may be transient; `standing_still` reports it if it lasts.
             log.exception("tracker_failed")
         else:
             self._turned_at = self._clock.now()
@@ -131,10 +134,10 @@ class Tracker:
         held_back = self._held_back(news=True)
         if held_back > 0:
             return [], held_back
-        # Everything but news waits longer where the rate limit is short.
+        # When few requests are left, everything but news waits longer.
         routine_in = self._held_back(news=False)
         only_news = routine_in > 0
-        # A claim writes, so it is worth a question.
+        # Claiming writes; check first with a cheap read.
         seconds = await self._tracking.due_in(only_news=only_news)
         if seconds is None or seconds > 0:
             seconds = POLL_SECONDS if seconds is None else seconds
@@ -144,18 +147,18 @@ class Tracker:
         return await self._tracking.claim(self._owner, free, LEASE_SECONDS, only_news=only_news), _NO_ROOM_SECONDS
 
     def _held_back(self, *, news: bool) -> float:
-        """Return the seconds for which no check may begin. When one ends, the tracker is woken."""
+        """Return the seconds for which no check may begin. The end of a running check wakes the poller."""
         if self._looking >= LOOKS_AT_ONCE:
             return POLL_SECONDS
         pause, passed = self._allowance.pause(news=news), self._clock.now() - self._claimed_at
-        # Of less than nothing, the clock was set back.
+        # Negative if the clock was set back.
         left = pause - passed if 0 <= passed < pause else 0.0
         return max(self._quota_wait(), left, 0.0 if self._allowance.room(news=news) else _NO_ROOM_SECONDS)
 
     async def _look_at(self, meeting: DueMeeting) -> None:
         try:
             await self._track(meeting)
-        # Nothing is lost: the lease ends, and the meeting is looked at once more.
+        # Nothing is lost: the lease ends, and the meeting is checked again.
         except StoreUnreachable as error:
             log.warning("look_not_recorded", meeting_id=str(meeting.meeting_id), why=error.detail)
         except Exception:
@@ -168,7 +171,7 @@ class Tracker:
         before = _as_known(meeting)
         observation, outcome = await self._observe(meeting.meeting_id)
         self._metrics.observations.labels(outcome).inc()
-        # The replicas' clocks may differ from each other; the database has one.
+        # Use the database's clock: the replicas' clocks may differ.
         now = meeting.claimed_at
         after, changes = advance(before, observation, now, self._grace)
         heard = self._heard.pop(meeting.meeting_id, False)
@@ -200,11 +203,11 @@ class Tracker:
                 self._changed()
 
     async def _observe(self, meeting_id: UUID) -> tuple[Observation, str]:
-        """What there is to see, and a word for it."""
+        """Check the meeting; return the observation and its label for metrics."""
         try:
             sighting = observation_of(await self._look(meeting_id))
         except NoSuchMeeting:
-            # Deleted since it was followed: certainly not on air, and that for a grace time before it counts.
+            # Deleted since it was followed: certainly not on air. The grace period applies as usual.
             return Sighting(Status.NOT_BROADCASTING), NoSuchMeeting.code
         except RealtimeKitError as error:
             return CouldNotAsk(error.sentence), error.code
@@ -219,22 +222,22 @@ class Tracker:
 
 
 def _is_older(episode: Episode, now: datetime) -> bool:
-    """Whether who asked for a look sees by another time on the card that it was done."""
+    """Return whether the card's time of the last check would visibly change for a person who requested one."""
     return episode.checked_at is not None and now - episode.checked_at >= _OLDER
 
 
 def _as_known(meeting: DueMeeting) -> Episode:
-    """The episode as it was recorded, with what a sweep has seen since: that it still is so."""
+    """Return the recorded episode, with the time of a later list that confirmed it."""
     episode, seen = Episode.from_dict(meeting.episode), meeting.looked_at
     episode = replace(episode, unanswered=meeting.failures)
     if seen is None or (episode.checked_at is not None and seen <= episode.checked_at):
         return episode
-    # A list does not say in which run.
+    # A list does not show the session, so it confirms only a certain one.
     certain = episode.phase is Phase.LIVE and episode.last_seen_live == episode.checked_at
     return replace(episode, checked_at=seen, last_seen_live=seen if certain else episode.last_seen_live)
 
 
 def _ended_before(before: Episode, after: Episode, changes: tuple[Change, ...]) -> Episode | None:
-    """How the episode before ended, where the same look began the next one."""
+    """Return the previous episode as it ended, if the same check began the next one."""
     last = [change for change in changes if change.kind is ChangeKind.ENDED and change.episode != after.number]
     return ended_by(before, last[0]) if last else None
