@@ -1,4 +1,4 @@
-"""`python -m bot` is `livestream-bot`."""
+"""The entry point of `python -m bot`, which is the same as `livestream-bot`."""
 
 from bot.cli import main
 

@@ -1,4 +1,4 @@
-"""The composition root: builds everything once from the settings, and takes it down in order."""
+"""The composition root: builds everything once from the settings, and shuts it down in order."""
 
 import asyncio
 import contextlib
@@ -50,7 +50,7 @@ from bot.web import Webhooks, create_web
 from bot.wording import DEFAULT, Wording
 
 DRAIN_SECONDS = 45.0
-"""Longer than Slack may take to post: what it was asked for at the last moment is noted, and not posted again."""
+"""Longer than Slack may take to post, so that the last posts are recorded and not sent again."""
 _MANY = 65_536
 _ADOPTION_SECONDS = 5.0
 
@@ -64,7 +64,7 @@ def open_realtimekit(
     timer: Callable[[], float] = time.monotonic,
     spend: Callable[[], None] = lambda: None,
 ) -> RealtimeKit:
-    """The client for the RealtimeKit app in the settings. Close it."""
+    """Open a client for the RealtimeKit app in the settings. The caller closes it."""
     token = settings.cloudflare_api_token.get_secret_value()
     http = open_http(settings.cloudflare_base_url, token, settings.proxy, settings.tls)
     return RealtimeKit(
@@ -84,7 +84,7 @@ def open_slack(
     metrics: Metrics,
     fresh: aiohttp.ClientSession | None = None,
 ) -> SlackClient:
-    """The client for the workspace in the settings, on sessions that somebody else closes."""
+    """Return a client for the workspace in the settings. The caller closes the sessions."""
     return SlackClient(
         token=settings.slack_bot_token.get_secret_value(),
         base_url=settings.slack_api_url.rstrip("/") + "/",
@@ -98,10 +98,10 @@ def open_slack(
 async def running(
     settings: Settings, sock: sockets.socket | None = None, clock: Clock | None = None
 ) -> AsyncIterator[str]:
-    """Run the bot until the block ends, yielding its base URL; `sock` is where it listens, else HOST and PORT.
+    """Run the bot until the block ends, yielding its base URL. It listens on `sock`, or by default on HOST and PORT.
 
-    At the end it takes no new work, finishes what runs within 45 seconds, and closes its connections. `clock` takes the
-    place of this machine's and the database's. Raises ConfigurationError when the address cannot be bound, the database
+    At the end it accepts no new work, finishes running work within 45 seconds, and closes its connections. `clock`
+    replaces this machine's and the database's. Raises ConfigurationError if the address cannot be bound, the database
     cannot be used, or Slack refuses a token.
     """
     metrics, wall = Metrics(), clock or WallClock()
@@ -180,7 +180,7 @@ async def running(
 
 
 async def look_up_once(settings: CloudflareSettings, meeting_id: UUID) -> Lookup:
-    """One lookup with a client of its own. Raises as `look_up` does."""
+    """Look up a meeting once, with a client of its own. Raises the same errors as `look_up`."""
     kit = open_realtimekit(settings)
     try:
         return await look_up(kit, meeting_id, lambda: utc(WallClock()))
@@ -189,9 +189,9 @@ async def look_up_once(settings: CloudflareSettings, meeting_id: UUID) -> Lookup
 
 
 async def run(settings: Settings) -> None:
-    """Run the bot until SIGTERM, SIGINT or SIGHUP. Raises ConfigurationError as `running` does.
+    """Run the bot until SIGTERM, SIGINT or SIGHUP. Raises ConfigurationError like `running`.
 
-    Repeated SIGTERMs and SIGHUPs change nothing, since supervisors send both; a second Ctrl-C ends the bot at once.
+    Further SIGTERMs and SIGHUPs have no effect, since supervisors send both; a second Ctrl-C ends the bot at once.
     """
     _allow_many_connections()
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -211,7 +211,7 @@ async def run(settings: Settings) -> None:
 
 
 def _allow_many_connections() -> None:
-    """Many systems let a process open 1,024 files and sockets, and more only if it asks for more."""
+    """Raise the limit of open files and sockets, which many systems set to 1,024 by default."""
     if sys.platform == "win32":
         return
     import resource  # noqa: PLC0415 - there is none on Windows
@@ -223,9 +223,10 @@ def _allow_many_connections() -> None:
 
 
 def collect_less_often() -> None:
-    """Spare the garbage collector what stays for good, and let it come for every 10,000 new objects.
+    """Exempt permanent objects from garbage collection, and collect after 10,000 new objects instead of 700.
 
-    By default it comes for every 700, which a few commands under way keep alive: in a burst a third of the CPU time.
+    A few running commands keep more than 700 objects alive, so that in a burst the default costs a third of the CPU
+    time.
     """
     gc.collect()
     gc.freeze()
@@ -262,7 +263,7 @@ def _socket_mode(
 
 
 async def _introduce(identity: Identity, following: Following, stack: contextlib.AsyncExitStack) -> None:
-    """Learn who the bot is, at once or, where Slack is out of reach, in the background; then keep checking."""
+    """Identify the bot to itself: at once or, if Slack is unreachable, in the background. Then keep checking."""
     await identity.learn()
     for name, work in (("identity", identity.keep()), ("adoption", _adopt(identity, following))):
         task = asyncio.create_task(work, name=name)
@@ -270,7 +271,7 @@ async def _introduce(identity: Identity, following: Following, stack: contextlib
 
 
 async def _adopt(identity: Identity, following: Following) -> None:
-    """Move what an earlier version has stored under the team of who asked for it to the bot's own."""
+    """Move follows that an earlier version stored under their creator's team to the bot's own team."""
     while True:
         home = home_of(identity.authorization)
         if home is not None:

@@ -1,4 +1,4 @@
-"""Read request bodies within bounds, so that unsigned ones take little memory and keep no signed one waiting."""
+"""Reading of request bodies within limits, so that unsigned ones take little memory and do not delay signed ones."""
 
 import asyncio
 import contextlib
@@ -9,29 +9,29 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect, Request
 
 MAX_BODY_BYTES = 256 * 1024
-"""Slack's and RealtimeKit's own requests have a few kilobytes."""
+"""Requests from Slack and RealtimeKit have a few kilobytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """What one body may take, and what all of them may take together."""
+    """Limits for one body, and for all bodies together."""
 
     max_bytes: int = MAX_BODY_BYTES
     seconds: float = 5.0
     """How long one body may take to arrive."""
     free_bytes: int = 16 * 1024
-    """The beginning of a body that needs no reader. Nearly every genuine request ends within it, so it is served even
-    when all readers are busy with others."""
+    """The part at the start of a body that needs no reader. Nearly every genuine request fits in it, so it is served
+    even when all readers are busy."""
     readers: int = 32
-    """How many longer bodies are read at a time."""
+    """Concurrency limit for reading longer bodies."""
     waiting: int = 64
-    """How many more wait for a reader."""
+    """How many more may wait for a reader."""
     reader_seconds: float = 1.0
-    """How long a body keeps its reader while others wait. A proxy sends a body at once, a slow client does not."""
+    """How long a body keeps its reader while others wait. A proxy sends a body at once; a slow client does not."""
 
 
 class BodyRefused(Exception):
-    """A request whose body was not read to its end: the HTTP status to answer with, and the reason as a code."""
+    """A request whose body was not read completely, with the HTTP status for the response and a code for the reason."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -40,7 +40,7 @@ class BodyRefused(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of the answer."""
+        """The headers of the response."""
         return {"Retry-After": "1"} if self.status == 503 else {}
 
 
@@ -49,7 +49,7 @@ REFUSALS = ("too_long", "too_slow", "gone", "busy")
 
 
 class BodyReader:
-    """Reads the bodies of all requests of one server."""
+    """The reader of all request bodies of one server."""
 
     def __init__(self, limits: BodyLimits | None = None) -> None:
         self._limits = limits or BodyLimits()
@@ -58,7 +58,7 @@ class BodyReader:
         self._waiting = 0
 
     def check_length(self, headers: Mapping[str, str]) -> None:
-        """Raise BodyRefused where the declared length is over the limit. Do so before anything is read."""
+        """Raise BodyRefused if the declared length exceeds the limit. Call it before reading."""
         declared = headers.get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > self._limits.max_bytes:
             raise BodyRefused(413, "too_long")
@@ -87,7 +87,7 @@ class BodyReader:
 
     @contextlib.asynccontextmanager
     async def _reader(self, deadline: asyncio.Timeout) -> AsyncIterator[None]:
-        """Hold one of the readers; `deadline` is moved forward when others wait too long for it."""
+        """Hold one of the readers. `deadline` becomes earlier if other bodies wait too long for a reader."""
         if self._waiting >= self._limits.waiting:
             raise BodyRefused(503, "busy")
         self._waiting += 1
@@ -108,7 +108,7 @@ class BodyReader:
             self._readers.release()
 
     def _hurry(self) -> None:
-        """Give those that have read for longest no more than `reader_seconds`, one for each that waits."""
+        """Limit the oldest bodies being read to `reader_seconds`, as many as bodies are waiting."""
         if len(self._reading) < self._limits.readers:
             return
         loop = asyncio.get_running_loop()

@@ -1,6 +1,6 @@
-"""The command line: the only place that prints.
+"""The command line, the only module that prints.
 
-A command imports what it alone needs: `--help` should not wait for Slack's and Cloudflare's libraries.
+Commands import what only they need, so that `--help` does not load Slack's and Cloudflare's libraries.
 """
 
 import asyncio
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from bot.realtimekit.lookup import Lookup
 
 LIVE, NOT_LIVE, MISUSED, NO_SUCH_MEETING, COULD_NOT_ASK = range(5)
-"""The exit statuses of `lookup`; 4 is also an unknown status, and a bug. Wrong usage and settings are 2 everywhere.
+"""The exit statuses of `lookup`; 4 also stands for an unknown status and for a bug. Every command exits with 2 for
+wrong usage or settings.
 
-The others exit with 0, and with FAILED where they could not do what was asked, or `doctor` found something wrong.
+Other commands exit with 0, or with FAILED if they did not succeed or `doctor` found a problem.
 """
 FAILED = 1
 INTERNAL_ERROR = "internal_error"
@@ -47,7 +48,7 @@ cli.add_typer(webhook, name="webhook")
 
 
 def main() -> None:
-    """The `livestream-bot` program."""
+    """Run the `livestream-bot` program."""
     try:
         cli()
     except ConfigurationError as error:
@@ -61,7 +62,7 @@ def _show_version(is_wanted: bool) -> None:
 
 
 def _port(value: str | int) -> int:
-    text = str(value)  # the default comes as a number
+    text = str(value)  # the default is a number
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= MAX_PORT):
         raise typer.BadParameter("Give a port from 0 to 65535.")
     return int(text)
@@ -137,7 +138,7 @@ def lookup(
     except RealtimeKitError as error:
         status = NO_SUCH_MEETING if isinstance(error, NoSuchMeeting) else COULD_NOT_ASK
         fail(status, error.code, [error.sentence], meant.meeting_id)
-    except Exception as error:  # noqa: BLE001 - a script gets an answer to everything
+    except Exception as error:  # noqa: BLE001 - a script always gets an answer
         fail(COULD_NOT_ASK, INTERNAL_ERROR, [_bug(error)], meant.meeting_id)
     typer.echo(answer)
     raise typer.Exit(status)
@@ -202,7 +203,7 @@ def demo(
     from bot.sandbox import demo as sandbox
     from bot.sandbox.bot_process import BotDidNotStart
 
-    # Faults are switched on in it at will, and each would have a line of its own from the HTTP server.
+    # People switch faults on in the demo, and the HTTP server would log each one.
     logs.configure(level="CRITICAL", style="console")
     command = load(CommandSettings).slack_command
     if script:
@@ -273,7 +274,7 @@ def _registering(work: "Callable[[LookupSettings], Coroutine[Any, Any, T]]") -> 
 
 
 def _bug(error: Exception) -> str:
-    """Say where it happened. The error's own words may have a secret in them."""
+    """Describe where the bug occurred, without the error's own text, which may contain a secret."""
     *_, last = traceback.extract_tb(error.__traceback__)
     where = f"{Path(last.filename).name}:{last.lineno}"
     return f"livestream-bot has a bug: {type(error).__name__} at {where}. Please report it."
@@ -293,7 +294,7 @@ def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:
-    if sys.platform == "win32":  # there is no uvloop for it
+    if sys.platform == "win32":  # uvloop does not support Windows
         return asyncio.new_event_loop()
     from uvloop import new_event_loop
 

@@ -1,4 +1,4 @@
-"""Time, as whoever waits or dates something gets it: the real one, or another one in tests."""
+"""Clocks: the real one, and the protocol that tests replace."""
 
 import asyncio
 import sys
@@ -9,18 +9,18 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 _A_MOMENT = 0.5
-"""Real seconds, in which an answer that has arrived already is read."""
+"""Real seconds to read an answer that has already arrived."""
 
 
 class Clock(Protocol):
-    """Tells the time and lets it pass."""
+    """A source of time that can also wait."""
 
     def now(self) -> float:
         """Epoch seconds."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds since some moment. It never jumps, and goes on while the process or the machine is stopped."""
+        """Return the seconds since an arbitrary moment, without jumps, also while the process or machine is stopped."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -29,14 +29,14 @@ class Clock(Protocol):
 
 
 class WallClock:
-    """The time of this machine."""
+    """This machine's clock."""
 
     def now(self) -> float:
         """Epoch seconds."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds since some moment, those included in which the process or the machine was stopped."""
+        """Return the seconds since an arbitrary moment, including those while the process or machine was stopped."""
         return monotonic()
 
     async def sleep(self, seconds: float) -> None:
@@ -45,15 +45,15 @@ class WallClock:
 
 
 def monotonic() -> float:
-    """Return this machine's monotonic time. Linux's usual one does not count the seconds of a suspended machine."""
+    """Return this machine's monotonic time. Linux's usual monotonic clock stops while the machine is suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
 async def within(clock: Clock, seconds: float, work: Awaitable[T]) -> T:
-    """Return the result of the work if it comes within so many seconds by the clock. Raises TimeoutError, and cancels
-    the work, where it does not.
+    """Return the work's result if it arrives within `seconds` by the clock; otherwise cancel it and raise TimeoutError.
 
-    A process that was stopped finds that its time is over and, a moment later, that what it waited for is there.
+    After a pause of the process the timer may end just before a result that has already arrived is read, so the work
+    gets another moment.
     """
     task, timer = asyncio.ensure_future(work), asyncio.ensure_future(clock.sleep(seconds))
     try:
@@ -71,12 +71,12 @@ async def within(clock: Clock, seconds: float, work: Awaitable[T]) -> T:
 
 
 def utc(clock: Clock) -> datetime:
-    """What the clock says, in UTC."""
+    """Return the clock's time in UTC."""
     return datetime.fromtimestamp(clock.now(), UTC)
 
 
 async def wait(event: asyncio.Event, seconds: float, clock: Clock) -> None:
-    """Until the event is set, at most for so long by the clock; the event is then clear again."""
+    """Wait until the event is set, for at most `seconds` by the clock; then clear the event."""
     waking, sleeping = asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds))
     try:
         await asyncio.wait({waking, sleeping}, return_when=asyncio.FIRST_COMPLETED)

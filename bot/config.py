@@ -1,4 +1,4 @@
-"""Every environment variable that the bot reads: its meaning, its default, and what a good value looks like."""
+"""Every environment variable that the bot reads: its meaning, default and valid values."""
 
 import ipaddress
 import os
@@ -34,7 +34,7 @@ from bot.wording import DEFAULT_COMMAND
 _INVISIBLE = " \t\r\n\f\v\u00a0\u200b\u200c\u200d\u2060\ufeff"
 _QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019"}
 _LEVELS = {"WARN": "WARNING", "CRITICAL": "ERROR", "FATAL": "ERROR", "TRACE": "DEBUG"}
-"""Other programs' names for log levels, and ours."""
+"""Other programs' names for log levels, mapped to the bot's."""
 _COMMAND = re.compile(r"/[a-z0-9_-]{1,31}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -64,7 +64,7 @@ def _http_url(value: str) -> str:
 
 
 def _is_base_url(value: str) -> bool:
-    """Whether paths can be appended to it, and nobody's password is in it."""
+    """Return whether it is a URL to which paths can be appended, without a user name or password."""
     if not value.isascii() or not value.isprintable() or any(c in ' ?#@\\"<>' for c in value):
         return False
     try:
@@ -82,7 +82,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _proxy(value: SecretStr) -> SecretStr:
-    """Name and password may be in it, as in http://name:password@proxy.example.com:3128."""
+    """Validate a proxy's address; it may contain a name and password (http://name:password@proxy.example.com:3128)."""
     address = re.sub(r"//[^/@\s]*@", "//", value.get_secret_value(), count=1)
     if not _is_base_url(address):
         raise ValueError("is not the address of a proxy (http://proxy.example.com:3128)")
@@ -103,7 +103,7 @@ def _certificate_file(value: str) -> str:
 
 def _certificate_folders(value: str) -> str:
     for folder in value.split(os.pathsep):
-        if not os.path.isdir(folder):  # noqa: PTH112 - of Path's, `Path("")` is the working directory
+        if not os.path.isdir(folder):  # noqa: PTH112 - `Path("")` is the working directory
             raise ValueError(f"names a folder that does not exist: {folder}")
     return value
 
@@ -135,7 +135,7 @@ class _DotEnv(DotEnvSettingsSource):
 
 
 def _cleaned(values: dict[str, Any]) -> dict[str, Any]:
-    """Take off what is around a value: spaces, and quotes, as `docker run --env-file` keeps. Leave out empty ones."""
+    """Strip spaces and quotes around values, which `docker run --env-file` keeps, and drop empty values."""
     cleaned = {name: _bare(value) if isinstance(value, str) else value for name, value in values.items()}
     return {name: value for name, value in cleaned.items() if value != ""}
 
@@ -169,7 +169,7 @@ class SettingsSection(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Have what is read cleaned."""
+        """Clean the values from the environment and `.env`."""
         file = getattr(dotenv_settings, "env_file", None)
         return init_settings, _Environment(settings_cls), _DotEnv(settings_cls, env_file=file)
 
@@ -179,13 +179,13 @@ class SettingsSection(BaseSettings):
         return _cleaned(values)
 
     def secrets(self) -> list[str]:
-        """Every value that must never be printed."""
+        """Return the values that must never be printed."""
         values = (getattr(self, name) for name in type(self).model_fields)
         return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
 
 
 class NetworkSettings(SettingsSection):
-    """The way out."""
+    """The proxy and the trusted certificates for outgoing connections."""
 
     https_proxy: Annotated[SecretStr, AfterValidator(_proxy)] | None = Field(
         None, description="Proxy for all requests to Slack and Cloudflare (http://proxy.example.com:3128)"
@@ -200,17 +200,17 @@ class NetworkSettings(SettingsSection):
 
     @cached_property
     def tls(self) -> ssl.SSLContext:
-        """Whose certificates are trusted, for every connection to Slack and Cloudflare."""
+        """The TLS context for all connections to Slack and Cloudflare."""
         return tls_context(self.ssl_cert_file, self.ssl_cert_dir)
 
     @property
     def proxy(self) -> str | None:
-        """The proxy's address with what is secret in it."""
+        """The proxy's address, including any password."""
         return self.https_proxy.get_secret_value() if self.https_proxy else None
 
 
 class CommandSettings(SettingsSection):
-    """What the bot is called by."""
+    """The slash command's name."""
 
     slack_command: Annotated[str, AfterValidator(_command)] = Field(
         DEFAULT_COMMAND, description="Name of the slash command, as in the app's manifest"
@@ -218,7 +218,7 @@ class CommandSettings(SettingsSection):
 
 
 class SlackSettings(CommandSettings, NetworkSettings):
-    """How the bot is connected to one Slack workspace."""
+    """The connection to one Slack workspace."""
 
     slack_bot_token: Annotated[SecretStr, _token("xoxb-")] = Field(description="Bot token of the workspace (xoxb-...)")
     slack_app_token: Annotated[SecretStr, _token("xapp-")] | None = Field(
@@ -239,7 +239,7 @@ class SlackSettings(CommandSettings, NetworkSettings):
 
 
 class CloudflareSettings(NetworkSettings):
-    """Which RealtimeKit app the bot asks, and as whom."""
+    """The RealtimeKit app and the access to it."""
 
     cloudflare_api_token: Annotated[SecretStr, _token()] = Field(description="API token with the permission Realtime")
     cloudflare_account_id: Identifier = Field(description="The account that the app belongs to")
@@ -248,14 +248,14 @@ class CloudflareSettings(NetworkSettings):
 
 
 class ServerSettings(SettingsSection):
-    """Where the bot's own HTTP server listens."""
+    """The address of the bot's own HTTP server."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container")
     port: int = Field(3000, ge=1, le=65535, description="Port to listen on")
 
 
 class StoreSettings(SettingsSection):
-    """Where the bot remembers what is followed."""
+    """The database for follows."""
 
     database_url: SecretStr = Field(
         SecretStr("sqlite+aiosqlite:///livestream-bot.db"),
@@ -263,8 +263,8 @@ class StoreSettings(SettingsSection):
     )
 
     def secrets(self) -> list[str]:
-        """Return of the database's address only the passwords: a file's name would be missing everywhere."""
-        # It needs SQLAlchemy, and `lookup` does not.
+        """Return only the passwords of the database's address: masking a file's name would hide it in all logs."""
+        # This needs SQLAlchemy, which `lookup` does not.
         from bot.store.address import secrets_in  # noqa: PLC0415
 
         address = self.database_url.get_secret_value()
@@ -272,7 +272,7 @@ class StoreSettings(SettingsSection):
 
 
 class FollowSettings(SettingsSection):
-    """How meetings are followed."""
+    """Settings for following meetings."""
 
     follow_grace_seconds: int = Field(
         60, ge=0, le=3600, description="How long a livestream may be off the air before that is its end, in seconds"
@@ -284,7 +284,7 @@ class FollowSettings(SettingsSection):
 
 
 class LogSettings(SettingsSection):
-    """What the bot writes to standard error."""
+    """The logs on standard error."""
 
     log_format: Literal["console", "json"] | None = Field(
         None, description="console or json; by default console on a terminal and json elsewhere"
@@ -302,17 +302,17 @@ class LogSettings(SettingsSection):
 
 
 class Settings(LogSettings, ServerSettings, FollowSettings, StoreSettings, CloudflareSettings, SlackSettings):
-    """All that `run` needs."""
+    """All settings that `run` needs."""
 
 
 class LookupSettings(CloudflareSettings, LogSettings):
-    """All that `lookup` needs."""
+    """All settings that `lookup` needs."""
 
 
 def load(section: type[Section], **overrides: Any) -> Section:
     """Read a section from the environment and `.env`.
 
-    Raises ConfigurationError with one sentence for each mistake, all of them at once.
+    Raises ConfigurationError with one sentence for each mistake.
     """
     try:
         if "_env_file" not in overrides and Path(".env").is_dir():
@@ -334,7 +334,7 @@ def _sentence(section: type[SettingsSection], mistake: ErrorDetails) -> str:
         return f"{variable} is not set. {field.description}."
     if kind == "value_error":
         return f"{variable} {mistake['msg'].removeprefix('Value error, ')}."
-    # pydantic's own words are for programmers.
+    # pydantic's own messages are written for programmers.
     if kind == "literal_error":
         return f"{variable} must be {mistake['ctx']['expected'].replace(chr(39), '')}."
     ends = {end: getattr(each, end) for each in field.metadata for end in ("ge", "le") if hasattr(each, end)}

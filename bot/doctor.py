@@ -1,4 +1,4 @@
-"""Look at everything that the bot needs to run, and say how to mend what is wrong."""
+"""Checks of all that the bot needs to run, with a fix for each problem."""
 
 import errno
 from collections.abc import AsyncIterator
@@ -41,7 +41,7 @@ ADDRESS, DATABASE, BOT_TOKEN, CONNECTION = "Address", "Database", "Slack bot tok
 REALTIMEKIT, WEBHOOK, PUBLIC_KEY = "Cloudflare RealtimeKit", "RealtimeKit webhook", "RealtimeKit's public key"
 _BAD_SETTINGS = "its settings are missing or invalid"
 _WRONG_IDS = "7003"
-"""Cloudflare's code where the account or the app does not exist."""
+"""Cloudflare's code for an account or app that does not exist."""
 
 
 class Outcome(StrEnum):
@@ -54,16 +54,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check; `ok` None means that it was skipped."""
+    """The result of one check; `ok` is None if it was skipped."""
 
     subject: str
     ok: bool | None
     sentence: str
-    """What was found, and how to fix it if it is wrong."""
+    """The result, and how to fix a problem."""
 
     @property
     def outcome(self) -> Outcome:
-        """The result in a word."""
+        """The result as one word."""
         return Outcome.SKIP if self.ok is None else Outcome.OK if self.ok else Outcome.FAIL
 
 
@@ -72,7 +72,7 @@ def _skipped(subject: str, because: str) -> Finding:
 
 
 async def examine() -> AsyncIterator[Finding]:
-    """Run each check and yield its finding: the settings first, then what each valid part of them leads to."""
+    """Run each check and yield its finding: first the settings, then whatever each valid section configures."""
     slack, slack_findings = _read(SlackSettings)
     cloudflare, cloudflare_findings = _read(CloudflareSettings)
     server, server_findings = _read(ServerSettings)
@@ -261,14 +261,14 @@ async def _realtimekit(settings: CloudflareSettings) -> Finding:
 
 
 async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator[Finding]:
-    """None is no fault: changes are then found by asking, only later."""
+    """Check webhooks and their key. Without a webhook the bot works: polling finds changes, only later."""
     subject = WEBHOOK
     try:
         present = await registration.every(settings)
     except RealtimeKitError as error:
         yield Finding(subject, False, registration.explain(error))
         return
-    # Not urlsplit: another program may have registered anything, and that raises for some of it.
+    # Not urlsplit, which raises for some invalid URLs: another program may have registered anything.
     ours = [webhook for webhook in present if webhook.url.partition("?")[0].rstrip("/").endswith(WEBHOOK_PATH)]
     yield _registered(subject, ours)
     yield await _key(settings, key_url, needed=bool(ours))

@@ -1,50 +1,50 @@
-"""Every way in which the bot fails on purpose.
+"""The errors that the bot foresees and explains.
 
     BotError
-    ├── RealtimeKitError       Cloudflare was asked, and:
-    │   ├── NoSuchMeeting      it knows no meeting of this id
-    │   ├── NotAuthorised      it refuses our token, account or app
-    │   └── CouldNotAsk        it gave no answer that says anything about the meeting:
-    │       ├── RateLimited    it told us to wait
-    │       │   └── LookupsLimited  people have used up their share of its rate limit
-    │       ├── Unreachable    it is down, too slow, or the way to it is
-    │       │   └── ServerError  it was reached, and failed
-    │       └── Malformed      it answered what we cannot understand
-    ├── SlackError             Slack did not do what it was asked:
+    ├── RealtimeKitError       a request to Cloudflare failed:
+    │   ├── NoSuchMeeting      the app has no meeting with this ID
+    │   ├── NotAuthorised      Cloudflare refuses the token, the account or the app
+    │   └── CouldNotAsk        the answer says nothing about the meeting:
+    │       ├── RateLimited    Cloudflare limits the rate of requests
+    │       │   └── LookupsLimited  people have used up their share of the rate limit
+    │       ├── Unreachable    Cloudflare, or the network to it, is down or too slow
+    │       │   └── ServerError  Cloudflare answered with a server error
+    │       └── Malformed      the answer has an unexpected form
+    ├── SlackError             a request to Slack failed:
     │   ├── CannotPost         the bot is not in the channel
-    │   ├── NotInvitable       it cannot be, since this is a direct message between others
-    │   ├── ChannelArchived    nobody can post in it
-    │   ├── SlackBusy          it told us to wait
-    │   ├── SlackSilent        it did not say whether it did
-    │   ├── SlackUnreachable   it could not be connected to
-    │   ├── SlackNotAuthorised it refuses our token, or what the token may do
-    │   └── SlackRefuses       it will not, for another reason
-    ├── StoreUnreachable       the database did not do what it was asked
-    ├── FollowError            what a channel follows stays as it is:
-    │   ├── NotFollowed        it does not follow this meeting
+    │   ├── NotInvitable       the bot cannot join a direct message between other people
+    │   ├── ChannelArchived    the channel is archived
+    │   ├── SlackBusy          Slack limits the rate of requests
+    │   ├── SlackSilent        Slack did not confirm the request
+    │   ├── SlackUnreachable   no connection to Slack could be opened
+    │   ├── SlackNotAuthorised Slack refuses the token, or the token lacks a permission
+    │   └── SlackRefuses       Slack refuses for another reason
+    ├── StoreUnreachable       the database failed
+    ├── FollowError            an action on a follow failed and changed nothing:
+    │   ├── NotFollowed        the channel does not follow this meeting
     │   ├── OtherWorkspace     the person belongs to another workspace
-    │   ├── NotInDirectMessages  only channels follow
-    │   └── TooManyFollows     it follows as many as it can
-    ├── TooFast                one person does too much at once
-    ├── NotUnderstood          a click or a command came without what it needs
+    │   ├── NotInDirectMessages  only channels can follow meetings
+    │   └── TooManyFollows     the channel follows the maximum number of meetings
+    ├── TooFast                one person sends too many requests
+    ├── NotUnderstood          a click or command lacks its data
     └── ConfigurationError     the settings are wrong
 
-`user_message` is the sentence that people read. `detail` is for the log only.
+`user_message` is the sentence that people read. `detail` is only for the log.
 """
 
 from bot.wording import DEFAULT
 
 
 class BotError(Exception):
-    """A failure that the bot foresees and can explain.
+    """An error that the bot foresees and can explain.
 
-    `code` names its kind in metrics, logs and JSON. It stays the same when a class is renamed.
+    `code` names it in metrics, logs and JSON, and stays the same when the class is renamed.
     """
 
     code = "error"
     user_message = "Something went wrong."
     can_pass = False
-    """Whether trying again, once the person has done what the message says, may help."""
+    """Whether trying again may help, after following the message's advice."""
 
     def __init__(self, *, detail: str = "") -> None:
         super().__init__(detail or self.code)
@@ -52,17 +52,17 @@ class BotError(Exception):
 
     @property
     def template(self) -> str:
-        """What happened and what to do next, in mrkdwn of this program only, for `Wording.fill`."""
+        """What happened and what to do next, as mrkdwn for `Wording.fill`; it contains only the bot's own text."""
         return self.user_message
 
     @property
     def sentence(self) -> str:
-        """The template with the names that the bot and its command have by default."""
+        """The template with the default names of the bot and its command."""
         return DEFAULT.fill(self.template)
 
 
 class RealtimeKitError(BotError):
-    """Cloudflare RealtimeKit gave no answer about the meeting."""
+    """A request to Cloudflare RealtimeKit failed."""
 
     code = "cloudflare_error"
     user_message = "Cloudflare didn't answer."
@@ -117,7 +117,7 @@ class LookupsLimited(RateLimited):
 
 
 class Unreachable(CouldNotAsk):
-    """Cloudflare is down, too slow, or the network to it is."""
+    """Cloudflare, or the network to it, is down or too slow."""
 
     code = "unreachable"
     user_message = (
@@ -127,7 +127,7 @@ class Unreachable(CouldNotAsk):
 
 
 class ServerError(Unreachable):
-    """Cloudflare was reached, and answered that it has failed."""
+    """Cloudflare answered with a server error."""
 
     code = "server_error"
     user_message = (
@@ -145,7 +145,7 @@ class ServerError(Unreachable):
 
 
 class Malformed(CouldNotAsk):
-    """Cloudflare's answer has not the expected form."""
+    """Cloudflare's answer has an unexpected form."""
 
     code = "invalid_response"
     user_message = (
@@ -155,7 +155,7 @@ class Malformed(CouldNotAsk):
 
 
 class SlackError(BotError):
-    """Slack did not do what it was asked."""
+    """A request to Slack failed."""
 
     code = "slack_error"
     user_message = "Slack didn't do that."
@@ -170,7 +170,7 @@ class CannotPost(SlackError):
 
 
 class NotInvitable(SlackError):
-    """The bot cannot be invited: this is a direct message between other people."""
+    """The bot cannot join a direct message between other people."""
 
     code = "direct_message_not_supported"
     user_message = "I can't post in this direct message. Try it in a channel."
@@ -192,7 +192,7 @@ class SlackBusy(SlackError):
 
 
 class SlackSilent(SlackError):
-    """Slack did not say whether it did what it was asked."""
+    """Slack did not confirm whether a request succeeded."""
 
     code = "slack_unconfirmed"
     user_message = "Slack didn't confirm that this worked. Check the channel before you try again."
@@ -207,7 +207,7 @@ class SlackUnreachable(SlackError):
 
 
 class SlackNotAuthorised(SlackError):
-    """Slack refuses the bot token, or what the token may do."""
+    """Slack refuses the bot token, or the token lacks a permission."""
 
     code = "slack_token_rejected"
     user_message = (
@@ -224,7 +224,7 @@ class SlackRefuses(SlackError):
 
 
 class StoreUnreachable(BotError):
-    """The database did not do what it was asked."""
+    """The database cannot be reached, or refuses writes."""
 
     code = "database_unavailable"
     can_pass = True
@@ -235,7 +235,7 @@ class StoreUnreachable(BotError):
 
 
 class FollowError(BotError):
-    """What the channel follows stays unchanged."""
+    """An action on a follow failed and changed nothing."""
 
     code = "follow_failed"
     user_message = "Nothing changed in what this channel follows."
@@ -249,7 +249,7 @@ class NotFollowed(FollowError):
 
 
 class OtherWorkspace(FollowError):
-    """A person of another workspace, which shares the channel, wants to change something."""
+    """The person belongs to another workspace that shares the channel, and may not change follows."""
 
     code = "other_workspace"
     user_message = (
@@ -265,14 +265,14 @@ class NotInDirectMessages(FollowError):
 
 
 class TooManyFollows(FollowError):
-    """The channel follows as many meetings as it can."""
+    """The channel already follows the maximum number of meetings."""
 
     code = "follow_limit_reached"
     user_message = "This channel already follows 100 meetings, the limit. Unfollow one first."
 
 
 class TooFast(BotError):
-    """One person uses the bot faster than a person needs to."""
+    """One person sends requests faster than anyone needs to."""
 
     code = "too_fast"
     user_message = "That was a lot at once, so I skipped this one."
@@ -288,7 +288,7 @@ class TooFast(BotError):
 
 
 class NotUnderstood(BotError):
-    """A click or a command came without what it needs."""
+    """A click or command lacks the data it needs."""
 
     code = "invalid_interaction"
     user_message = "This message is too old to use. Type `{command}` and the meeting ID for a new one."
@@ -303,7 +303,7 @@ class ConfigurationError(BotError):
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__(detail=" ".join(mistakes))
         self.mistakes = mistakes
-        """One sentence for each."""
+        """One sentence for each mistake."""
 
 
 def _spoken(seconds: float) -> str:

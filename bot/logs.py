@@ -1,4 +1,4 @@
-"""One form for every log line, ours and our libraries', with no secret in any of them."""
+"""Logging: one format for the bot's and its libraries' lines, with secrets masked."""
 
 import contextlib
 import json
@@ -17,16 +17,16 @@ _NOISY = (
     *("aiosqlite", "alembic", "sqlalchemy"),
 )
 
-# Slack's tokens, the ticket in a Socket Mode address, and bearer tokens: somebody else's, or made while the bot runs.
+# Slack tokens, tickets in Socket Mode addresses, and bearer tokens that are not in the settings, or were issued later.
 _SECRET_LOOKING = re.compile(r"(xox[a-z](?:\.xox[a-z])?-|xapp-|ticket=|bearer\s+)[^\s\"'<>&,;)\\\x1b]+", re.IGNORECASE)
 
 
 def configure(
     *, level: str = "INFO", style: str | None = None, secrets: Iterable[str] = (), stream: TextIO | None = None
 ) -> None:
-    """Send all logs to `stream` (standard error), as `console` lines or as one `json` object a line.
+    """Send all logs to `stream` (default: standard error), as `console` lines or as one `json` object per line.
 
-    Without a style it is console on a terminal, and json elsewhere.
+    The default style is console on a terminal and json elsewhere. `secrets` are masked.
     """
     stream = stream or sys.stderr
     style = style or ("console" if stream.isatty() else "json")
@@ -60,7 +60,7 @@ def configure(
 def _renderers(style: str, colors: bool) -> list[Processor]:
     if style == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    # The usual console traceback prints local variables, and with them whatever secret they hold.
+    # The default console traceback prints local variables, which may hold secrets.
     return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
 
 
@@ -69,7 +69,7 @@ def _without_internals(logger: object, name: str, event: EventDict) -> EventDict
 
 
 class _SecretFree(structlog.stdlib.ProcessorFormatter):
-    """The last thing that touches a line: what is still in it of our secrets, or looks like one, is masked."""
+    """The last formatter: masks known secrets, and text that looks like one, in the finished line."""
 
     def __init__(self, secrets: Iterable[str], *, foreign_pre_chain: list[Processor], processors: list[Processor]):
         super().__init__(foreign_pre_chain=foreign_pre_chain, processors=processors)
@@ -86,7 +86,7 @@ class _SecretFree(structlog.stdlib.ProcessorFormatter):
 
 class _Handler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Say where a line was lost that could not be written. Python's own way prints what was in it, unmasked."""
+        """Log where a line that could not be written came from. Python's default prints its content, unmasked."""
         why = sys.exc_info()[0]
         lost = logging.LogRecord(
             record.name,
@@ -97,6 +97,6 @@ class _Handler(logging.StreamHandler[TextIO]):
             (record.pathname, record.lineno, why.__name__ if why else None),
             None,
         )
-        # If it is the stream that is broken, there is nowhere to say so.
+        # If the stream itself is broken, there is nowhere to report it.
         with contextlib.suppress(OSError, ValueError):
             self.stream.write(self.format(lost) + self.terminator)

@@ -1,4 +1,4 @@
-"""What the bot counts of itself, for Prometheus. No label ever holds what came from outside."""
+"""The bot's metrics for Prometheus. Labels never contain values from outside."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10)
 
 
 class Metrics:
-    """One registry of its own, so that two bots in one process do not share their counts."""
+    """All metrics, in a registry of their own, so that two bots in one process do not share counts."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
@@ -60,7 +60,7 @@ class Metrics:
         self._of_the_process()
 
     def _of_the_process(self) -> None:
-        """How it is, and what leaks. Where there is no /proc, what `process_*` would say is left out."""
+        """Add the process's metrics, which show its health and leaks. `process_*` exist only where there is /proc."""
         self.ready = Gauge(
             "livestream_bot_ready",
             "Whether this is right, 1 or 0, as /readyz says it; checked when this is read.",
@@ -127,12 +127,12 @@ class Metrics:
         self.slack_calls.labels(method, outcome).inc()
 
     def text(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 def _tasks() -> float:
     try:
         return len(asyncio.all_tasks())
-    except RuntimeError:  # no event loop runs here
+    except RuntimeError:  # no event loop is running
         return 0

@@ -1,4 +1,4 @@
-"""The way out: whose certificates the bot trusts, and what is wrong where a connection fails."""
+"""Outgoing connections: trusted certificates, and explanations of failures."""
 
 import os
 import ssl
@@ -10,24 +10,24 @@ import aiohttp
 import httpx
 
 _EXPIRED, _NOT_YET_VALID, _OTHER_HOST = (10,), (9,), (62, 64)
-"""OpenSSL's numbers for what it finds (`X509_V_ERR_…`)."""
+"""OpenSSL's error numbers (`X509_V_ERR_…`)."""
 _UNKNOWN_ISSUER = (2, 18, 19, 20, 21, 27)
 _CLOCK = "Check this machine's clock; if it is right, the server, or a proxy on the way, needs a new certificate."
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a connection failed, in words, and what to do."""
+    """Why a connection failed, and what to do about it."""
 
     what: str
     remedy: str
 
 
 def tls_context(cert_file: str | None = None, cert_dir: str | None = None) -> ssl.SSLContext:
-    """Return what all connections to Slack and Cloudflare use: the system's trust store, and these certificates too.
+    """Return the context for all connections to Slack and Cloudflare: the system's trust store plus these certificates.
 
-    A Python without a system's store, as from python.org on macOS, takes the one that comes with httpx. Raises OSError
-    where a file cannot be read or has no certificate in it.
+    If Python has no system store, as when installed from python.org on macOS, use the one that comes with httpx. Raises
+    OSError if a file cannot be read or contains no certificate.
     """
     context = ssl.create_default_context()
     if cert_file:
@@ -40,10 +40,10 @@ def tls_context(cert_file: str | None = None, cert_dir: str | None = None) -> ss
 
 
 def problem(error: BaseException) -> Problem | None:
-    """Return what is wrong with certificates, TLS or the proxy, if that is what made this error."""
+    """Return the problem with certificates, TLS or the proxy that caused this error; None for other causes."""
     for each in _chain(error):
         if isinstance(each, aiohttp.ClientConnectorCertificateError):
-            continue  # it comes with the one from `ssl`, which has the reason
+            continue  # the error from `ssl` in the same chain has the reason
         if isinstance(each, ssl.SSLCertVerificationError):
             return _certificate_problem(each)
         if isinstance(each, aiohttp.ClientConnectorSSLError | ssl.SSLError):
@@ -61,7 +61,7 @@ def problem(error: BaseException) -> Problem | None:
 
 
 def describe(error: BaseException) -> str:
-    """Return what went wrong, for a log: in words where `problem` has some, and the error's name elsewhere."""
+    """Describe what went wrong, for a log: as `problem` explains it, or by the error's name."""
     found = problem(error)
     return found.what if found else type(error).__name__
 
@@ -83,7 +83,7 @@ def _certificate_problem(error: ssl.SSLCertVerificationError) -> Problem:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that it came from, the suppressed ones too."""
+    """Yield the error and all its causes, including suppressed ones."""
     seen: list[BaseException] = []
     waiting = [error]
     while waiting and len(seen) < 20:

@@ -1,4 +1,4 @@
-"""Whether the bot is ready: what it depends on is checked, each part in bounded time, and measured."""
+"""Readiness: time-limited checks of the bot's dependencies, and their metric."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -8,19 +8,19 @@ import structlog
 from bot.metrics import Metrics
 
 CHECK_SECONDS = 3.0
-"""Less than Kubernetes' probe and Prometheus wait for an answer."""
+"""Shorter than the timeouts of Kubernetes' probe and of Prometheus."""
 
 OPTIONAL_CHECKS = ("socket_mode",)
-"""Made in one of the modes only. Their names are known in every mode, so that one probe fits all."""
+"""Checks of only one mode. Every mode accepts their names, so that one probe fits all modes."""
 
 Check = Callable[[], Awaitable[str | None]]
-"""What is not ready, in a sentence, or None."""
+"""A check: returns a sentence about the problem, or None if there is none."""
 
 log = structlog.get_logger(__name__)
 
 
 class Readiness:
-    """Makes all checks at once, waits for each no longer than CHECK_SECONDS, and sets the metric."""
+    """Runs all checks concurrently, waits at most CHECK_SECONDS for each, and sets the metric."""
 
     def __init__(self, checks: Mapping[str, Check], metrics: Metrics) -> None:
         self._checks = checks
@@ -29,25 +29,25 @@ class Readiness:
 
     @property
     def names(self) -> list[str]:
-        """The names of all checks, also of those that this bot's mode leaves out."""
+        """The names of all checks, including those of other modes."""
         return sorted({*self._checks, *OPTIONAL_CHECKS})
 
     async def problems(self, without: Collection[str] = ()) -> dict[str, str]:
-        """Return what is not ready, by the check's name. Checks in `without` are left out."""
+        """Return the problems by the checks' names, leaving out the checks in `without`."""
         names = [name for name in self._checks if name not in without]
         found = await asyncio.gather(*map(self._problem, names))
         return {name: problem for name, problem in zip(names, found, strict=True) if problem}
 
     async def _problem(self, name: str) -> str | None:
         task, deadline = self._begun(name)
-        # It goes on when it is late: to cancel it would take until a locked database lets go.
+        # A late check continues: cancelling it would block until a locked database releases the lock.
         await asyncio.wait([task], timeout=max(0, deadline - asyncio.get_running_loop().time()))
         problem = task.result() if task.done() else f"It did not answer within {CHECK_SECONDS:g} seconds."
         self._metrics.ready.labels(name).set(not problem)
         return problem
 
     def _begun(self, name: str) -> tuple[asyncio.Task[str | None], float]:
-        """The check, and when it is late. One that hangs is shared by all who ask, so that it hangs once."""
+        """Return the running check and its deadline, starting it if necessary. All callers share one that hangs."""
         if name not in self._under_way:
             task = asyncio.create_task(self._made(name), name=f"check of {name}")
             self._under_way[name] = task, asyncio.get_running_loop().time() + CHECK_SECONDS

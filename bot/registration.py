@@ -1,4 +1,4 @@
-"""What `livestream-bot webhook` does: has RealtimeKit tell the bot of changes, or no longer."""
+"""The work of `livestream-bot webhook`: registering, listing and removing RealtimeKit's webhooks."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ _DETAIL_LIMIT = 200
 
 @contextlib.asynccontextmanager
 async def opened(settings: CloudflareSettings) -> AsyncIterator[Webhooks]:
-    """The webhooks of the RealtimeKit app in the settings."""
+    """Open a client for the webhooks of the RealtimeKit app in the settings."""
     token = settings.cloudflare_api_token.get_secret_value()
     http = open_http(settings.cloudflare_base_url, token, settings.proxy, settings.tls)
     async with http:
@@ -26,7 +26,7 @@ async def opened(settings: CloudflareSettings) -> AsyncIterator[Webhooks]:
 
 
 def address(url: str) -> str:
-    """Where RealtimeKit reaches the bot that is at this base URL. Raises ConfigurationError."""
+    """Return the webhook's URL for a bot at this base URL. Raises ConfigurationError."""
     try:
         base = TypeAdapter(Url).validate_python(url).rstrip("/")
     except ValidationError as error:
@@ -44,26 +44,26 @@ async def add(settings: CloudflareSettings, url: str) -> Added:
 
 
 async def every(settings: CloudflareSettings) -> list[Webhook]:
-    """All that are registered with the app. Raises RealtimeKitError."""
+    """Return all webhooks of the app. Raises RealtimeKitError."""
     async with opened(settings) as webhooks:
         return await webhooks.all()
 
 
 async def remove(settings: CloudflareSettings, which: UUID | str) -> list[UUID]:
-    """Take away the webhook of this ID, or those to this address; which ones it were. Raises RealtimeKitError."""
+    """Remove the webhook with this ID, or those with this address; return their IDs. Raises RealtimeKitError."""
     async with opened(settings) as webhooks:
         wanted = [which] if isinstance(which, UUID) else await _ids_to(webhooks, which)
         return [webhook_id for webhook_id in wanted if await webhooks.remove(webhook_id)]
 
 
 def line(webhook: Webhook) -> str:
-    """For people."""
+    """Format a webhook as one line for people."""
     state = "enabled" if webhook.enabled else "disabled"
     return "  ".join([str(webhook.id), state, plain(webhook.url, 500), plain(", ".join(webhook.events), 500)])
 
 
 def explain(error: RealtimeKitError) -> str:
-    """What went wrong, in a sentence for whoever runs the bot."""
+    """Explain the error in a sentence for the bot's operator."""
     if isinstance(error, RateLimited):
         return "Cloudflare is rate-limiting this bot. Try again in five minutes."
     said = plain(error.detail, _DETAIL_LIMIT)

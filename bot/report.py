@@ -1,4 +1,4 @@
-"""A lookup as the terminal shows it, and as scripts read it."""
+"""A lookup's result for the terminal and as JSON."""
 
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ _REASON_LIMIT = 500
 
 
 def fields(lookup: Lookup) -> dict[str, Any]:
-    """For JSON. Times are ISO 8601 in UTC; what is not known is null."""
+    """Return the lookup as JSON. Times are ISO 8601 in UTC; unknown values are null."""
     playback = lookup.playback_url
     return {
         "meeting_id": str(lookup.meeting_id),
@@ -31,12 +31,12 @@ def fields(lookup: Lookup) -> dict[str, Any]:
 
 
 def failure(meeting_id: UUID | None, code: str, message: str) -> dict[str, Any]:
-    """Return the JSON of a lookup that failed: `live` is null, since it is unknown; `error` is a stable code."""
+    """Return a failed lookup as JSON: `live` is null, since it is unknown; `error` is a stable code."""
     return {"meeting_id": str(meeting_id) if meeting_id else None, "live": None, "error": code, "message": message}
 
 
 def lines(lookup: Lookup) -> list[str]:
-    """For people: one fact a line."""
+    """Return the lookup for people, one fact per line."""
     since = f" since {clock(lookup.live_since)}" if lookup.live_since else ""
     said = lookup.livestream.raw_status if lookup.livestream and lookup.status is Status.UNKNOWN else None
     playback = lookup.playback_url

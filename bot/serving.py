@@ -1,4 +1,4 @@
-"""Serve an ASGI app over a real socket for as long as a `with` block lasts."""
+"""The HTTP server: serves an ASGI app over a socket for the duration of a `with` block."""
 
 import asyncio
 import contextlib
@@ -18,19 +18,19 @@ _READ_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What one connection may take before the app asks for more of it."""
+    """Limits for one connection, outside what the app reads."""
 
     head_bytes: int = 64 * 1024
     head_seconds: float = 10.0
-    """How long the head of a request may take, counted from the connection's beginning for the first one."""
+    """How long a request's head may take; the first one's time starts with the connection."""
     discarded_bytes: int = 1024 * 1024
     discarded_seconds: float = 5.0
-    """How much of a body, and for how long, is read and dropped after the answer. A client that still sends when the
-    connection closes loses the answer."""
+    """How much of a body, and for how long, is read and discarded after the response. If the connection closes while
+    the client is still sending, the client loses the response."""
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the program: uvicorn would re-raise them on its way out, and exit non-zero."""
+    """A server that leaves signals to the program: uvicorn re-raises them at its end, and exits non-zero."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -40,8 +40,8 @@ class _Server(uvicorn.Server):
 class _HttpProtocol(HttpToolsProtocol):
     """uvicorn's protocol, with limits on heads and on bodies that the app does not read.
 
-    uvicorn reads up to 320 KB of a body before the app looks at its head, keeps them until the next request on the
-    connection, and waits for heads without end in size and time.
+    uvicorn reads up to 320 KB of a body before the app sees its head, keeps them until the next request on the
+    connection, and limits neither the size of a head nor the time it takes.
     """
 
     def __init__(self, limits: ConnectionLimits, **arguments: Any) -> None:
@@ -73,7 +73,7 @@ class _HttpProtocol(HttpToolsProtocol):
             if self._discarded_bytes > self._limits.discarded_bytes:
                 self.transport.close()
         else:
-            # One read each time that the app asks for more.
+            # Read once each time the app requests more.
             self.flow.pause_reading()
 
     def on_message_begin(self) -> None:
@@ -100,7 +100,7 @@ class _HttpProtocol(HttpToolsProtocol):
                 self._close_after(self._limits.discarded_seconds)
 
     def _close_after(self, seconds: float | None) -> None:
-        """Close the connection after so many seconds, unless this is called again."""
+        """Close the connection after `seconds`, replacing the previous deadline; None means no deadline."""
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -115,9 +115,10 @@ class _HttpProtocol(HttpToolsProtocol):
 
 
 class _SmallReads(asyncio.BufferedProtocol):
-    """Hands what comes to uvicorn's protocol in small pieces: event loops read 256 KB at a time by themselves."""
+    """Passes data to uvicorn's protocol in small pieces: by default event loops read 256 KB at a time."""
 
-    # One for all connections: it is filled and emptied in one go. Windows fills it in the background.
+    # Shared by all connections, since it is filled and emptied in one step; not on Windows, which fills it in the
+    # background.
     _shared = bytearray(_READ_BYTES)
 
     def __init__(self, limits: ConnectionLimits, **arguments: Any) -> None:
@@ -148,18 +149,18 @@ class _SmallReads(asyncio.BufferedProtocol):
 
 
 def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
-    """Bind a listening TCP socket; port 0 asks the system for a free one.
+    """Bind a listening TCP socket; with port 0 the system chooses a free port.
 
-    Raises OSError when the address cannot be bound.
+    Raises OSError if the address cannot be bound.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named, since asyncio turns Nagle's algorithm off for IPPROTO_TCP only; left on, it holds an answer back for 40 ms.
+    # IPPROTO_TCP is explicit since asyncio disables Nagle's algorithm only then; otherwise it delays answers by 40 ms.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
         sock.listen(1024)
-    except TypeError:  # a host that no encoding takes
+    except TypeError:  # a host name that cannot be encoded
         sock.close()
         raise OSError(f"not the name of a host: {host!r}") from None
     except BaseException:
@@ -169,7 +170,7 @@ def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
 
 
 def url_of(sock: socket.socket) -> str:
-    """The `http://host:port` under which a socket of `listen` is reached."""
+    """Return the `http://host:port` of a socket from `listen`."""
     host, port = sock.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -180,7 +181,7 @@ async def serving(
 ) -> AsyncIterator[str]:
     """Serve `app` on `sock` until the block ends, yielding its base URL.
 
-    At the end no new connection is taken and requests under way get `drain_seconds` to finish.
+    At the end no new connections are accepted, and running requests have `drain_seconds` to finish.
     """
     protocol: Any = partial(_SmallReads, limits or ConnectionLimits())
     server = _Server(

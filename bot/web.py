@@ -25,7 +25,7 @@ from bot.slack.bolt import dispatch
 from bot.slack.signature import REASONS, Disbelieved, Signatures
 
 ALIVE = b"ok\n"
-"""What /healthz says."""
+"""The body of /healthz."""
 SLACK_PATH = "/slack/events"
 WEBHOOK_PATH = "/realtimekit/webhooks"
 WEBHOOK_SECONDS = 2.7
@@ -36,11 +36,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """What RealtimeKit's webhooks need."""
+    """The dependencies of RealtimeKit's webhooks."""
 
     key: WebhookKey
     hint: Callable[[UUID], Awaitable[bool]]
-    """Have the meeting looked at soon; False if nobody follows it. May raise StoreUnreachable."""
+    """Requests a check of the meeting; returns False if it is not followed. May raise StoreUnreachable."""
 
 
 def create_web(
@@ -52,8 +52,8 @@ def create_web(
 ) -> Starlette:
     """Return the ASGI app.
 
-    Without `slack` there is no /slack/events, since requests come through Socket Mode only; without `webhooks` there is
-    no /realtimekit/webhooks.
+    Without `slack` there is no /slack/events, since requests arrive only through Socket Mode; without `webhooks` there
+    is no /realtimekit/webhooks.
     """
 
     async def healthz(request: Request) -> Response:
@@ -70,7 +70,7 @@ def create_web(
         return JSONResponse({"ready": not problems, "problems": problems}, 503 if problems else 200)
 
     async def measured(request: Request) -> Response:
-        # Whoever has no probe is told by an alert.
+        # Run the checks here, too, so that alerts work where no probe calls /readyz.
         await readiness.problems()
         return Response(metrics.text(), media_type=metrics_format.CONTENT_TYPE)
 
@@ -84,9 +84,9 @@ def create_web(
 
 
 class _AnySlashes(Starlette):
-    """Takes /slack/events/ and //slack/events for /slack/events, as base URLs that end with a slash make them.
+    """An app that accepts /slack/events/ and //slack/events as /slack/events: base URLs may end with a slash.
 
-    Starlette redirects, and neither Slack nor RealtimeKit follows a redirect with its body.
+    Starlette would redirect, and neither Slack nor RealtimeKit follows a redirect with its body.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,7 +98,7 @@ class _AnySlashes(Starlette):
 
 
 class _Endpoint:
-    """An ASGI app of its own: a function would be wrapped by Starlette once more, for errors that it never raises."""
+    """A handler as an ASGI app: Starlette would wrap a function in handling of errors that it never raises."""
 
     def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
         self._answer = answer
@@ -113,7 +113,7 @@ def _slack_events(
     app: AsyncApp, signatures: Signatures, bodies: BodyReader, metrics: Metrics
 ) -> Callable[[Request], Awaitable[Response]]:
     for reason in (*REASONS, *REFUSALS, "not_readable"):
-        metrics.rejected.labels(reason)  # at zero: Prometheus sees no increase of what was not there before
+        metrics.rejected.labels(reason)  # start at zero: Prometheus misses the first increase of a new series
 
     def refuse(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
         metrics.rejected.labels(reason).inc()
@@ -145,10 +145,10 @@ def _realtimekit_webhooks(
 ) -> Callable[[Request], Awaitable[Response]]:
     under_way: set[asyncio.Future[bool]] = set()
     for refused in ("forged", "not_json", "key_unreachable", "store_unreachable", "late", *REFUSALS):
-        metrics.webhooks.labels(refused)  # at zero, as above
+        metrics.webhooks.labels(refused)  # start at zero, as above
 
     async def hint(meeting_id: UUID) -> bool:
-        """Goes on when nobody waits any longer: to cancel it would take until a locked database lets go."""
+        """Continue after a timeout: cancelling would block until a locked database releases the lock."""
         hinting = asyncio.ensure_future(webhooks.hint(meeting_id))
         under_way.add(hinting)
         hinting.add_done_callback(under_way.discard)
@@ -163,7 +163,7 @@ def _realtimekit_webhooks(
 
 
 async def _heard(webhooks: Webhooks, request: Request, bodies: BodyReader) -> tuple[int, str]:
-    """The status and the outcome in a word. RealtimeKit sends again what was answered with a 5xx, and nothing else."""
+    """Return the status and outcome. RealtimeKit repeats a webhook only after a 5xx response."""
 
     def refuse(status: int, outcome: str, why: str = "") -> tuple[int, str]:
         log.warning("webhook_refused", outcome=outcome, status=status, **({"why": why} if why else {}))

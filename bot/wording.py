@@ -1,4 +1,4 @@
-"""The names that messages use: the slash command's and the bot's own, which differ from workspace to workspace."""
+"""The slash command's and the bot's names in messages, which differ between workspaces."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ DEFAULT_BOT = "Livestream"
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What this workspace calls the command and the bot."""
+    """The names of the command and the bot in this workspace."""
 
     command: str = DEFAULT_COMMAND
     bot: str = DEFAULT_BOT
 
     def fill(self, template: str) -> str:
-        """Put the names into a sentence of this program that has `{command}` or `{bot}` in it."""
+        """Replace `{command}` and `{bot}` in one of the bot's own sentences."""
         return template.replace("{command}", self.command).replace("{bot}", self.bot)
 
 
