@@ -16,7 +16,7 @@ class Clock(Protocol):
     """A source of time that can also wait."""
 
     def now(self) -> float:
-        """Epoch seconds."""
+        """Return the time in epoch seconds."""
         ...
 
     def monotonic(self) -> float:
@@ -24,7 +24,7 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for so long."""
+        """Wait for `seconds`."""
         ...
 
 
@@ -32,7 +32,7 @@ class WallClock:
     """This machine's clock."""
 
     def now(self) -> float:
-        """Epoch seconds."""
+        """Return the time in epoch seconds."""
         return time.time()
 
     def monotonic(self) -> float:
@@ -40,7 +40,7 @@ class WallClock:
         return monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for so long."""
+        """Wait for `seconds`."""
         await asyncio.sleep(seconds)
 
 

@@ -224,7 +224,7 @@ class SlackRefuses(SlackError):
 
 
 class StoreUnreachable(BotError):
-    """The database cannot be reached, or refuses writes."""
+    """The database cannot be reached, or failed."""
 
     code = "database_unavailable"
     can_pass = True
@@ -258,7 +258,7 @@ class OtherWorkspace(FollowError):
 
 
 class NotInDirectMessages(FollowError):
-    """Only channels follow meetings."""
+    """Only channels can follow meetings."""
 
     code = "channel_required"
     user_message = "I can only follow meetings in channels. Run this in a channel."

@@ -39,7 +39,7 @@ class Begun(Enum):
     AGAIN = auto()
     """The follow was paused and resumes."""
     BEFORE = auto()
-    """The channel followed the meeting already."""
+    """The channel already followed the meeting."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,7 @@ class Announcing:
         return await self._update(card, lease=None, due_at=None, failing=None)
 
     async def reported_post(self, card: DueCard, ts: str) -> bool | None:
-        """Report a message that was posted after the lease was lost.
+        """Report a card's message that was posted by a holder that has since lost the lease.
 
         True: this message is the card. False: another message is, or the card no longer exists. None: another worker
         may be posting it right now; ask again later.
@@ -231,8 +231,8 @@ class Announcing:
             return True
 
     async def reported_reply(self, card: DueCard, seq: int, ts: str) -> bool:
-        """Report an announcement that was sent after the lease was lost; return False if another message had already
-        announced the change."""
+        """Report an announcement that was sent by a holder that has since lost the lease; return False if another
+        message had already announced the change."""
         this = sa.and_(
             announcements.c.follow_id == card.follow.id,
             announcements.c.episode == card.episode,

@@ -89,7 +89,7 @@ class CardProgress:
             for (progress, future), done in zip(batch, written, strict=True):
                 if done is None:
                     _resolve(future, await self._alone(progress))
-        except Exception as error:  # noqa: BLE001 - it is raised where each of them is waited for
+        except Exception as error:  # noqa: BLE001 - raised again to each waiting caller
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
