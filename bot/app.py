@@ -35,7 +35,7 @@ from bot.serving import listen, serving
 from bot.slack.bolt import create_app
 from bot.slack.client import SlackClient, open_fresh_session, open_session
 from bot.slack.delivery import Delivery
-from bot.slack.home import home_of
+from bot.slack.home import Home, home_of
 from bot.slack.identity import Identity
 from bot.slack.pacing import Pacing
 from bot.slack.personal_limit import PersonalLimit
@@ -130,6 +130,9 @@ async def running(
         def wording() -> Wording:
             return Wording(settings.slack_command, identity.name or DEFAULT.bot)
 
+        async def home(seconds: float) -> Home | None:
+            return home_of(await identity.known_within(seconds))
+
         delivery = Delivery(client, Pacing(wall), wall, metrics)
         engine = Engine(
             store,
@@ -152,7 +155,7 @@ async def running(
             replies=Replies(session, client, metrics),
             work=work,
             following=engine.following,
-            home=lambda: home_of(identity.authorization),
+            home=home,
             permalink=identity.permalink,
             limit=PersonalLimit(timer),
             wording=wording,

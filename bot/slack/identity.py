@@ -34,6 +34,7 @@ class Identity:
         self._result: AuthorizeResult | None = None
         self._name = ""
         self._where = ""
+        self._learned = asyncio.Event()
 
     @property
     def known(self) -> bool:
@@ -89,7 +90,15 @@ class Identity:
             bot_token=self._client.token,
         )
         self._where = f"{response.get('team')} as @{response.get('user')}"
+        self._learned.set()
         return True
+
+    async def known_within(self, seconds: float) -> AuthorizeResult:
+        """Return as whom a request is answered, after waiting for Slack to say it; the token alone if it does not."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._learned.wait()
+        return self.authorization
 
     async def learn_in_time(self) -> None:
         """Retry until Slack reports the identity; log a refusal, and stay unready until Slack accepts the token."""

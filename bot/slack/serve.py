@@ -24,6 +24,11 @@ Listener = Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]
 EventHandler = Callable[[Services, Event], Awaitable[None]]
 EventListener = Callable[[AsyncBoltContext, dict[str, Any]], Awaitable[None]]
 
+REQUEST_SECONDS = 5.0
+"""How long a request waits for Slack to say where the bot is installed, so that guests are known as such."""
+EVENT_SECONDS = 60.0
+"""The same for an event, which nobody waits for: whether it ends this installation depends on it."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -45,7 +50,7 @@ def listener(services: Services, handler: Handler) -> Listener:
             log.exception("broken")
             services.work.failed()
             return
-        home = services.home()
+        home = await services.home(REQUEST_SECONDS)
         await _serve(services, request if home is None else home.placed(request), handler)
 
     return listen
@@ -106,7 +111,7 @@ def event_listener(services: Services, handler: EventHandler) -> EventListener:
             log.exception("broken")
             services.work.failed()
             return
-        home = services.home()
+        home = await services.home(EVENT_SECONDS)
         if home is not None:
             if not home.has(event):
                 log.info("event_left_alone", kind=event.kind)

@@ -21,7 +21,7 @@ class Services:
     replies: Replies
     work: Work
     following: Following
-    home: Callable[[], Home | None]
+    home: Callable[[float], Awaitable[Home | None]]
     """Returns the bot's installation, or None until Slack has reported it."""
     permalink: Callable[[str, str], str | None]
     """Returns the link to a message, by channel ID and ts, or None until the workspace's address is known."""

@@ -18,8 +18,10 @@ def register(app: AsyncApp, services: Services) -> None:
 
 async def forget(services: Services, event: Event) -> None:
     """Delete the workspace's follows if the event ends this installation."""
-    home = services.home()
+    home = await services.home(0.0)  # the listener has waited
     if home is not None and not home.is_ended_by(event):
+        return
+    if home is None and event.kind == "tokens_revoked" and not event.revoked_bots:
         return
     forgotten = await services.following.forget(event.team_id)
     # Slack sends two events: one for the app, one for its token.

@@ -1,8 +1,10 @@
 """People of other workspaces in a shared channel, an app of a whole organisation, and channels whose ID changes."""
 
+from pathlib import Path
+
 from bot.errors import OtherWorkspace
 from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import GENERAL, User
+from bot.sandbox.slack import ANN, GENERAL, User
 from bot.slack import cards, follow_words
 from bot.slack.messages import Choice
 from tests.conftest import World
@@ -60,3 +62,35 @@ async def test_the_token_of_a_person_is_revoked(connected: World) -> None:
 
     connected.slack.uninstall()
     await connected.logged("forgotten")
+
+
+async def test_a_guest_who_comes_before_slack_has_said_where_the_bot_is_changes_nothing(world: World) -> None:
+    """The request waits for that."""
+    world.slack.add_person(DANA, GENERAL)
+    world.slack.refuse("auth.test", "internal_error")
+    async with world.bot("http"):
+        delivery = await world.slack.command(f"follow {seeds.LIVE}", user=DANA.id)
+        world.slack.accept()
+        world.slack.clock.advance(2)
+
+        assert (await world.answer(delivery)).text == OtherWorkspace.user_message
+        assert await following(world) == follow_words.NOTHING_FOLLOWED
+
+
+async def test_a_person_s_token_that_is_revoked_before_slack_has_said_who_the_bot_is_forgets_nothing(
+    world: World, tmp_path: Path
+) -> None:
+    """The event waits for that."""
+    world.database_url = f"sqlite:///{tmp_path / 'livestream.db'}"
+    async with world.bot("http"):
+        await follow(world)
+    world.slack.refuse("auth.test", "internal_error")
+    async with world.bot("http"):
+        revoked = {"type": "tokens_revoked", "tokens": {"oauth": [ANN], "bot": ["U0ANOTHER01"]}}
+        await world.slack.event(revoked)
+        world.slack.accept()
+        world.slack.clock.advance(2)
+        await world.ready()
+        await world.idle()
+
+        assert seeds.LIVE in await following(world)
