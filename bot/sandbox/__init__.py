@@ -1,4 +1,4 @@
-"""A local Slack and a local Cloudflare RealtimeKit over real sockets: try-out, test bench and fault injector.
+"""The sandbox: a local Slack and a local Cloudflare RealtimeKit over real sockets, for demos, tests and fault injection.
 
-The bot does not know it is there; only base URLs differ.
+The bot cannot see the difference, except for the base URLs in its settings.
 """

@@ -1,4 +1,4 @@
-"""The real bot in a process of its own, connected to the sandbox by nothing but its settings."""
+"""The real bot in its own process, connected to the sandbox only by its settings."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ _TRIES = 50
 
 
 class BotDidNotStart(Exception):
-    """The bot stopped, or was not ready in time; carries what it logged."""
+    """The bot stopped, or was not ready in time; the message is the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +54,20 @@ class BotProcess:
 
     @property
     def pid(self) -> int:
-        """The number of its process."""
+        """The process ID."""
         return self.process.pid
 
     async def ended(self) -> int:
-        """Wait until the process is no more; its exit status."""
+        """Wait until the process has ended, and return its exit status."""
         return await self.process.wait()
 
     def last_words(self) -> str:
-        """The end of its log."""
+        """Return the end of the bot's log."""
         return _end_of(self.log)
 
 
 def settings_for(slack: Slack, slack_url: str, kit: RealtimeKit, kit_url: str, mode: Mode) -> dict[str, str]:
-    """The environment that connects a bot to these two, by HTTP or by Socket Mode."""
+    """Return the environment variables that connect a bot to these two, by HTTP or Socket Mode."""
     way_in = (
         {"SLACK_APP_TOKEN": slack.credentials.app_token}
         if mode == "socket"
@@ -89,9 +89,9 @@ def settings_for(slack: Slack, slack_url: str, kit: RealtimeKit, kit_url: str, m
 async def bot_process(
     settings: Mapping[str, str], arguments: Sequence[str] = ("-m", "bot", "run")
 ) -> AsyncIterator[BotProcess]:
-    """Run `livestream-bot run` until the block ends, yielding once it is ready. Raises BotDidNotStart.
+    """Run `livestream-bot run` until the block ends; the block starts once the bot is ready. Raises BotDidNotStart.
 
-    It runs in an empty folder and without this process's own settings, so that no `.env` of a real workspace reaches
+    The bot runs in an empty folder and without this process's settings, so that no `.env` of a real workspace reaches
     it.
     """
     with below_the_usual() as sock:
@@ -109,7 +109,7 @@ async def bot_process(
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # Ctrl-C is for whoever started it, who then stops it in order.
+                start_new_session=True,  # Ctrl-C should reach only the parent, which then stops the bot cleanly.
             )
         try:
             await _ready(process, url, log)
@@ -119,7 +119,7 @@ async def bot_process(
 
 
 def below_the_usual() -> socket.socket:
-    """A port that no connection takes by chance before the bot listens there: systems choose theirs from 32,768 on."""
+    """Listen on a free port that no outgoing connection takes before the bot does: systems use 32,768 and above."""
     for port in random.sample(range(10_000, 32_000), _TRIES):
         with contextlib.suppress(OSError):
             return listen(port=port)
@@ -163,10 +163,10 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    """Send it, unless the process has ended by itself in this moment.
+    """Send a signal, unless the process has just ended by itself.
 
-    Not by `process.send_signal`, which looks for that end, finds it before asyncio does, and leaves asyncio without an
-    exit status (in Python 3.11).
+    `process.send_signal` would first poll for that end. In Python 3.11 it may reap the process before asyncio does,
+    which leaves asyncio without an exit status.
     """
     with contextlib.suppress(ProcessLookupError):
         if process.returncode is None:

@@ -1,17 +1,17 @@
-"""The sandbox's time: real by default, faster for a demo, standing still for a test."""
+"""The sandbox's clock: real time by default, faster for a demo, frozen for a test."""
 
 import asyncio
 import time
 from collections.abc import Callable
 
-# Epoch seconds as floats are exact to about 0.2 microseconds; what is closer than this is now.
+# Epoch seconds as floats are exact to about 0.2 microseconds; shorter waits count as over.
 _RESOLUTION = 1e-6
 
 
 class Clock:
-    """Time that can be sped up, frozen and pushed forward, and that never jumps back.
+    """A clock that can be sped up, frozen and advanced, and that never goes back.
 
-    `start` is in epoch seconds (default: the real time); `speed` is sandbox seconds per real second, 0 stands still.
+    `start` is in epoch seconds (default: now); `speed` is sandbox seconds per real second, where 0 freezes the clock.
     """
 
     def __init__(
@@ -24,16 +24,16 @@ class Clock:
         self._sleepers: set[asyncio.Event] = set()
 
     def now(self) -> float:
-        """Epoch seconds in sandbox time."""
+        """Return the sandbox time in epoch seconds."""
         return self._anchor + (self._monotonic() - self._since) * self._speed
 
     def monotonic(self) -> float:
-        """The same, since it never jumps back."""
+        """Return the same as `now`, which never goes back."""
         return self.now()
 
     @property
     def speed(self) -> float:
-        """Sandbox seconds per real second. Setting it changes the pace from now on, never the time."""
+        """Sandbox seconds per real second. Setting it changes the future pace, not the current time."""
         return self._speed
 
     @speed.setter
@@ -44,16 +44,16 @@ class Clock:
         self._wake()
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` of sandbox time pass at once, and wake who has slept long enough."""
+        """Advance the sandbox time by `seconds` at once, and wake the sleepers that are due."""
         self._restart_from(self.now() + _checked(seconds, "seconds"))
         self._wake()
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep for `seconds` of sandbox time; changes of speed and advances on the way count."""
+        """Sleep for `seconds` of sandbox time, following changes of speed and advances."""
         await self.sleep_until(self.now() + seconds)
 
     async def sleep_until(self, deadline: float) -> None:
-        """Sleep until a moment of sandbox time, in epoch seconds."""
+        """Sleep until a sandbox time in epoch seconds."""
         changed = asyncio.Event()
         self._sleepers.add(changed)
         try:

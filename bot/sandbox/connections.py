@@ -1,4 +1,4 @@
-"""The keep-alive connections to a sandbox server, and how they break: cut without an answer, or reset at next use."""
+"""Keep-alive connections to a sandbox server, which can be cut without an answer or reset at their next use."""
 
 import asyncio
 import socket
@@ -12,23 +12,23 @@ ABORT = "sandbox.abort"
 
 
 class Connections:
-    """ASGI middleware, the outermost one: gives requests a way to cut their connection, as `scope[ABORT]`.
+    """The outermost ASGI middleware, which lets a request cut its own connection through `scope[ABORT]`.
 
-    ASGI has no such thing, so it reaches for uvicorn's transport, which is behind the outermost `send`; without
-    uvicorn there is nothing to cut.
+    ASGI has no such feature, so the middleware takes uvicorn's transport from behind the outermost `send`. Without
+    uvicorn there is no transport to cut.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.resets = 0
-        """How many connections were reset at their next use."""
+        """The number of connections reset so far."""
         self._open: WeakSet[Any] = WeakSet()
         self._doomed: WeakSet[Any] = WeakSet()
 
     def reset_idle(self) -> int:
-        """Reset every connection that has been used so far when its next request arrives; how many those are.
+        """Reset every connection used so far when its next request arrives; return how many there are.
 
-        The request is not processed. A connection that is opened from now on is not concerned.
+        That request is not processed. Connections opened later are not affected.
         """
         for transport in tuple(self._open):
             if not transport.is_closing():
@@ -43,7 +43,7 @@ class Connections:
         if transport in self._doomed:
             self.resets += 1
             _reset(transport)
-            await asyncio.sleep(0)  # so that uvicorn knows of it before it misses an answer
+            await asyncio.sleep(0)  # lets uvicorn notice before it misses the response
             return
         self._open.add(transport)
         scope[ABORT] = transport.abort
@@ -51,7 +51,7 @@ class Connections:
 
 
 def _reset(transport: Any) -> None:
-    """Close a connection with a TCP reset, not in order."""
+    """Close a connection with a TCP reset instead of an orderly close."""
     sock = transport.get_extra_info("socket")
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,4 +1,4 @@
-"""The demo, line by line as a terminal shows it: the page in a browser, or a walk-through in the terminal itself."""
+"""The demo as lines for a terminal: either the page in a browser, or a walk-through in the terminal itself."""
 
 import asyncio
 import os
@@ -27,9 +27,9 @@ async def show(
     open_browser: OpenBrowser | None = None,
     command: str = DEFAULT_COMMAND,
 ) -> AsyncGenerator[str, None]:
-    """Run the sandbox and its page, tell where that is, and go on until it is closed.
+    """Run the sandbox and its page, yield the page's address, and keep running until the generator is closed.
 
-    Raises ConfigurationError when the port cannot be listened on, and BotDidNotStart.
+    Raises ConfigurationError if the port cannot be used, and BotDidNotStart.
     """
     with _listen(port) as sock:
         yield "Starting a local Slack, a local RealtimeKit and the bot ..."
@@ -44,8 +44,10 @@ async def show(
 
 
 async def script(mode: Mode = "http", command: str = DEFAULT_COMMAND) -> AsyncGenerator[str, None]:
-    """Run the sandbox, and tell line by line what Ann asks and reads; then what a channel sees of a meeting that it
-    follows, unless the bot has stopped by then."""
+    """Run the sandbox, and yield line by line the commands that Ann types and the replies that she reads.
+
+    Then yield what a channel sees of a meeting that it follows, unless the bot has stopped.
+    """
     async with running_sandbox(mode, grace_seconds=walk_through.GRACE_SECONDS, command=command) as sandbox:
         bot = f"livestream-bot {sandbox.bot.url} (process {sandbox.bot.pid})"
         yield f"Slack {sandbox.slack.base_url}, RealtimeKit {sandbox.kit_url}, {bot}"
@@ -57,8 +59,10 @@ async def script(mode: Mode = "http", command: str = DEFAULT_COMMAND) -> AsyncGe
 
 
 async def tell(lines: AsyncIterator[str], say: Callable[[str], None]) -> None:
-    """Say each line until there are no more, or until Ctrl-C, SIGTERM or the closing of the terminal: all is then
-    taken down in order. A second one does not wait for that."""
+    """Pass each line to `say` until the end, or until Ctrl-C, SIGTERM or the terminal closes.
+
+    A signal shuts the demo down cleanly. If it arrives a second time, it interrupts that.
+    """
 
     async def telling() -> None:
         async for line in lines:
@@ -77,7 +81,7 @@ async def tell(lines: AsyncIterator[str], say: Callable[[str], None]) -> None:
 
 
 def browser(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> OpenBrowser | None:
-    """What opens an address in this person's browser; None where there is no display to show it on."""
+    """Return a function that opens a URL in the person's browser, or None if there is no display."""
     has_display = platform in ("darwin", "win32") or bool(
         environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")
     )
@@ -85,7 +89,7 @@ def browser(environment: Mapping[str, str] = os.environ, platform: str = sys.pla
 
 
 def _open(url: str) -> None:
-    # Some browsers keep whoever opens them waiting; the demo waits for nobody, not even at its end.
+    # Some browsers block the caller until they close; a daemon thread keeps the demo from waiting, even at its end.
     threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""The whole sandbox in one block: a local Slack, a local RealtimeKit, the real bot between them, and the page."""
+"""The whole sandbox in one context manager: a local Slack, a local RealtimeKit, the real bot, and the page."""
 
 import asyncio
 import contextlib
@@ -15,12 +15,12 @@ from bot.serving import listen, serving
 from bot.wording import DEFAULT_COMMAND
 
 GRACE_SECONDS = 10
-"""The bot's grace time here: longer than the panel's drop, and short enough for who waits to be told of an end."""
+"""The bot's grace period here: longer than the panel's drop, but short for a person waiting for the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """A running sandbox. `url` is where its page is."""
+    """A running sandbox. `url` is its page's address."""
 
     slack: Slack
     kit: RealtimeKit
@@ -38,10 +38,10 @@ async def running_sandbox(
     grace_seconds: int = GRACE_SECONDS,
     command: str = DEFAULT_COMMAND,
 ) -> AsyncIterator[Sandbox]:
-    """Run everything until the block ends; `sock` is where the page listens (default: a free port), `grace_seconds`
-    how long a livestream may be off air before the bot takes that for its end; `command` is the slash command's name.
+    """Run everything until the block ends. Raises BotDidNotStart.
 
-    Raises BotDidNotStart.
+    The page listens on `sock` (default: a free port). `grace_seconds` is how long a livestream may be off air before
+    the episode ends; `command` is the slash command's name.
     """
     clock = Clock()
     kit, slack = RealtimeKit(clock), Slack(clock, command=command)
@@ -65,7 +65,7 @@ async def running_sandbox(
 
 @contextlib.asynccontextmanager
 async def _watched(bot: BotProcess, page: Page) -> AsyncIterator[None]:
-    """Let the page know when the bot's process ends."""
+    """Notify the page when the bot's process ends."""
 
     async def watch() -> None:
         await bot.ended()

@@ -1,4 +1,4 @@
-"""A Slack message as a person would read it, in a terminal."""
+"""Slack messages rendered as a person would read them, for a terminal."""
 
 import re
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 
 
 def lines(message: Message) -> list[str]:
-    """One line for each line of the message, buttons and menus in brackets; a message without blocks is its text."""
+    """Render a message as lines, with buttons and menus in brackets; without blocks, its text."""
     if not message.blocks:
         return _text(message.text).splitlines()
     return [line for block in message.blocks for line in _block(block)]

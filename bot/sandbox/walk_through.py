@@ -1,4 +1,4 @@
-"""What Ann asks and reads in the terminal's walk-through, line by line."""
+"""The terminal's walk-through: the commands that Ann types and the replies that she reads, line by line."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from bot.sandbox.realtimekit.seeds import NEVER_LIVE
 from bot.sandbox.slack import ANN, GENERAL, Message, Outcome, Slack
 
 GRACE_SECONDS = 5
-"""Longer than a card waits between two edits, so that a drop shows; and short."""
+"""Longer than the interval between a card's edits, so that a drop shows, but short."""
 
 _NO_SUCH_MEETING = "00000000-0000-4000-8000-000000000000"
 _PATIENCE = 15.0
@@ -17,7 +17,7 @@ _PATIENCE = 15.0
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What is done to a meeting, and what a channel that follows it sees then: a reply, the card, or both."""
+    """A change to a meeting, and what a following channel then sees: a reply, the card, or both."""
 
     about: str
     act: Callable[[str], Meeting]
@@ -26,7 +26,7 @@ class _Step:
 
 
 async def questions(slack: Slack) -> AsyncIterator[str]:
-    """Ann asks for each of the meetings, for one that is not there, and for two."""
+    """Have Ann look up each meeting, a meeting that does not exist, and two at once."""
     for text, why in _questions():
         yield ""
         yield f"# {why}"
@@ -35,7 +35,7 @@ async def questions(slack: Slack) -> AsyncIterator[str]:
 
 
 async def following(slack: Slack, kit: RealtimeKit) -> AsyncIterator[str]:
-    """Ann has the channel follow a meeting, and its livestream starts, drops, is back, and ends."""
+    """Have Ann follow a meeting whose livestream then starts, drops, comes back and ends."""
     yield ""
     yield "# Follow a meeting: its card always shows how it is, and each change is a reply in the card's thread"
     text = f"follow {NEVER_LIVE}"

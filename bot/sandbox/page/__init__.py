@@ -1,6 +1,6 @@
-"""The sandbox page: a Slack to look at, the hands of a broadcaster, and the log of who asked whom.
+"""The sandbox page: a Slack client, controls for the broadcaster, and the log of calls.
 
-It drives the sandbox's Slack and RealtimeKit for whoever sits at this machine, and only for them.
+It drives the sandbox's Slack and RealtimeKit, and only for people at this machine.
 """
 
 from bot.sandbox.page.server import Page

@@ -1,4 +1,4 @@
-"""The files of the page: which there are, and what a browser is told that they are."""
+"""The page's static files and their media types."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from bot.sandbox.page.refused import Refused
 
 FOLDER = Path(__file__).parent / "static"
 
-# Not the machine's table of types: on some machines that says text/plain for a script, which no browser then runs.
+# Not the system's table of media types: on some machines it maps scripts to text/plain, and browsers won't run them.
 _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -19,12 +19,12 @@ _TYPES = {
     ".svg": "image/svg+xml; charset=utf-8",
     ".woff2": "font/woff2",
 }
-# No part begins with a dot, so none leads out of the folder or to a hidden file.
+# No part may begin with a dot, so that no name leads out of the folder or to a hidden file.
 _NAME = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 
 def asset(name: str, folder: Path = FOLDER) -> Response:
-    """The file of that name in the folder. Raises Refused 404 for anything else."""
+    """Return the file of that name in the folder. Raises Refused 404 for anything else."""
     path = folder / name
     media_type = _TYPES.get(path.suffix)
     if media_type is None or not _NAME.fullmatch(name) or not path.is_file():

@@ -1,4 +1,4 @@
-"""What the page sends: the bodies of its requests, of a bounded size."""
+"""The bodies of the page's requests, with a size limit."""
 
 from typing import Annotated, TypeVar
 
@@ -14,17 +14,17 @@ Value = Annotated[str, StringConstraints(max_length=2_000)]
 
 
 class Body(BaseModel):
-    """Every body: exactly its fields, of exactly their types."""
+    """The base of all bodies: no other fields, and no type conversions."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Nothing(Body):
-    """A press of a button that needs no more to be said; may be left out altogether."""
+    """The body for a button that needs no data; may be missing."""
 
 
 class Typed(Body):
-    """What a person typed into a channel, or into a thread of it."""
+    """A text that a person typed into a channel or a thread."""
 
     user: Id
     channel: Id
@@ -33,7 +33,7 @@ class Typed(Body):
 
 
 class Click(Body):
-    """A click in a message; `value` is that of the button, or the option that was chosen from a menu."""
+    """A click in a message; `value` is the button's value, or the chosen option's."""
 
     user: Id
     channel: Id
@@ -44,7 +44,7 @@ class Click(Body):
 
 
 class Deletion(Body):
-    """A message that is to be deleted, and by whom."""
+    """A request by a person to delete a message."""
 
     user: Id
     channel: Id
@@ -52,19 +52,19 @@ class Deletion(Body):
 
 
 class By(Body):
-    """A press of a button by somebody."""
+    """The person who pressed a button."""
 
     user: Id
 
 
 class Held(Body):
-    """Whether webhooks are to be held back."""
+    """Whether to hold webhooks back."""
 
     held: bool
 
 
 class Turned(Body):
-    """The dials that were turned."""
+    """The changed dials; None leaves a dial as is."""
 
     cloudflare_fault: str | None = None
     slack_fault: str | None = None
@@ -75,7 +75,7 @@ AnyBody = TypeVar("AnyBody", bound=Body)
 
 
 async def read_body(request: Request, model: type[AnyBody]) -> AnyBody:
-    """Read a body. Raises Refused: 413 for one that is too large, 400 for one that is not what was expected."""
+    """Read a body. Raises Refused: 413 if it is too large, 400 if it does not fit the model."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -1,4 +1,4 @@
-"""What a person types or clicks: a message, a command of the app, or one of Slack's own."""
+"""A person's typing and clicking: messages, the app's commands, and Slack's own."""
 
 from bot.sandbox.page.bodies import Click, Typed
 from bot.sandbox.page.lookups import channel_of, message_of, person_of
@@ -11,14 +11,14 @@ LONGEST_COMMAND = 12_000
 
 
 class Composer:
-    """Acts for the people at the page. Raises Refused for what they cannot see, or could not have typed."""
+    """Acts for the people at the page. Raises Refused for things that they cannot see or could not have typed."""
 
     def __init__(self, slack: Slack, moderator: Moderator) -> None:
         self._slack = slack
         self._moderator = moderator
 
     async def type(self, typed: Typed) -> Outcome:
-        """Send what was typed; as in Slack it is a command if it begins with a slash."""
+        """Send a text that was typed; as in Slack, a leading slash makes it a command."""
         person, channel = person_of(self._slack, typed.user), channel_of(self._slack, typed.channel, typed.user)
         is_command = typed.text.startswith("/")
         _check_length(typed.text, LONGEST_COMMAND if is_command else LONGEST_MESSAGE)
@@ -31,7 +31,7 @@ class Composer:
         return Outcome.OK
 
     async def click(self, click: Click) -> Outcome:
-        """Click in a message. Raises Refused 409 when it is gone, or what was to be clicked in it."""
+        """Click in a message. Raises Refused 409 if the message or its element is gone."""
         person, channel = person_of(self._slack, click.user), channel_of(self._slack, click.channel, click.user)
         message = message_of(self._slack, channel, click.ts, person.id)
         try:
@@ -51,7 +51,7 @@ class Composer:
         return (await self._slack.command(rest.strip(), user=person.id, channel=channel.id, command=command)).outcome
 
     def _membership(self, command: str, channel: Channel, person: User, name: str) -> None:
-        """Slack's own `/invite` and `/remove`, for the bot: everybody else is where they are."""
+        """Run Slack's own `/invite` or `/remove`, which here work only for the bot."""
         bot = self._slack.workspace.users[self._slack.app.user_id]
         if name.lower() not in (f"@{bot.name.lower()}", f"@{bot.real_name.lower()}", f"<@{bot.id.lower()}>"):
             self._slackbot(channel, person, f"Only @{bot.real_name} can be invited and removed in this sandbox.")
@@ -64,7 +64,7 @@ class Composer:
                 self._slackbot(channel, person, refused.sentence)
 
     def _thread(self, channel: Channel, typed: Typed) -> str | None:
-        """The first message of the thread that is meant; who replies to a reply joins its thread."""
+        """Return the ts of the thread's first message; a reply to a reply joins its thread."""
         if typed.thread_ts is None:
             return None
         parent = self._slack.workspace.find(channel.id, typed.thread_ts)
@@ -90,7 +90,7 @@ class Composer:
 
 
 def escaped(text: str) -> str:
-    """A text as Slack's composer stores it: its three control characters are none when a person types them."""
+    """Escape a typed text as Slack's composer does: Slack's three control characters lose their meaning."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -1,4 +1,4 @@
-"""The dials of the page: how fast time goes, and what goes wrong."""
+"""The page's dials: the speed of time, and the faults of Slack and Cloudflare."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -37,7 +37,7 @@ _SLACK = {
 
 
 class Dials:
-    """Turns the dials, and tells `on_turn` of it."""
+    """Turns the dials, and calls `on_turn` with the new settings."""
 
     def __init__(self, slack: Slack, kit: RealtimeKit, on_turn: Callable[[dict[str, Any]], None]) -> None:
         self._slack = slack
@@ -45,7 +45,7 @@ class Dials:
         self._on_turn = on_turn
 
     def turn(self, turned: Turned) -> dict[str, Any]:
-        """Turn some dials, or none when one of them cannot be turned there: Refused 400."""
+        """Turn some dials; if one of the values is invalid, turn none and raise Refused 400."""
         cloudflare = _fault(_CLOUDFLARE, turned.cloudflare_fault, self._kit.fault)
         slack = _fault(_SLACK, turned.slack_fault, self._slack.fault)
         speed = self._slack.clock.speed if turned.speed is None else turned.speed
@@ -53,14 +53,14 @@ class Dials:
             raise Refused(400, f"The speed must be one of {', '.join(map(str, SPEEDS))}.")
         self._kit.fault, self._slack.fault = cloudflare, slack
         self._slack.clock.speed = speed
-        # The bot lives in real time, and so does the patience of Slack with it.
+        # The bot runs in real time, so its time to acknowledge must be real time too.
         self._slack.ack_seconds = ACK_SECONDS * max(1, speed)
         conditions = self.to_dict()
         self._on_turn(conditions)
         return conditions
 
     def to_dict(self) -> dict[str, Any]:
-        """Where the dials are, and where they could be, as JSON-compatible values."""
+        """Return the dials' settings and choices as JSON-compatible values."""
         slow = f"{_CLOUDFLARE[CloudflareFault.SLOW]} ({self._kit.slow_seconds:g} s)"
         return {
             "cloudflare_fault": _name(self._kit.fault),

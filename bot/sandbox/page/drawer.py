@@ -1,4 +1,4 @@
-"""The drawer of calls between the bot, Slack and Cloudflare: the last ones, numbered."""
+"""The page's log of recent calls between the bot, Slack and Cloudflare, numbered."""
 
 import itertools
 from collections import deque
@@ -9,7 +9,7 @@ KEPT_CALLS = 200
 
 
 class Drawer:
-    """Keeps the last calls in the order in which they ended, and tells `on_call` of each."""
+    """The last calls in the order in which they ended; `on_call` is called with each."""
 
     def __init__(self, on_call: Callable[[dict[str, Any]], None]) -> None:
         self.calls: deque[dict[str, Any]] = deque(maxlen=KEPT_CALLS)
@@ -17,7 +17,7 @@ class Drawer:
         self._on_call = on_call
 
     def put(self, call: dict[str, Any]) -> None:
-        """Put a call in."""
+        """Add a call."""
         call = call | {"id": next(self._numbers)}
         self.calls.append(call)
         self._on_call(call)

@@ -1,4 +1,4 @@
-"""Keeps other web pages out: only the page itself, opened on this machine, may drive the sandbox."""
+"""Protection from other web pages: only the page itself, opened on this machine, may drive the sandbox."""
 
 import re
 from urllib.parse import urlsplit
@@ -25,11 +25,11 @@ SECURITY_HEADERS = {
 
 
 def check(method: str, path: str, headers: Headers) -> None:
-    """Let a request pass, or raise Refused.
+    """Raise Refused unless the request comes from the page itself.
 
-    The Host must be this machine, whatever name a foreign page gave to 127.0.0.1 (DNS rebinding). A foreign Origin,
-    or a browser's word that a request comes from another site, is another web page. A body that is not declared as
-    JSON could come from a form of one, which sends no preflight.
+    The Host must be this machine's, because a foreign page can give 127.0.0.1 any name (DNS rebinding). A foreign
+    Origin, or Sec-Fetch-Site naming another site, means another web page. A body that is not declared as JSON could
+    come from another page's form, for which browsers send no preflight.
     """
     host = headers.get("host", "")
     if not _LOOPBACK.fullmatch(host):
@@ -49,7 +49,7 @@ def _same(origin: str, host: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware: checks each request, and gives each answer the security headers."""
+    """ASGI middleware that checks each request and adds the security headers to each response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What an admin may do in a channel: delete messages, bring the bot in or out, archive it and take it back."""
+"""An admin's actions in a channel: delete messages, invite or remove the bot, archive and unarchive the channel."""
 
 from bot.sandbox.page.bodies import Deletion
 from bot.sandbox.page.lookups import channel_of, message_of, person_of
@@ -7,9 +7,9 @@ from bot.sandbox.slack import Channel, Message, Slack, User
 
 
 class Moderator:
-    """Acts for the people at the page, who are all admins, and says in the channel what was done there.
+    """Acts for the people at the page, who are all admins, and posts each action in the channel.
 
-    Raises Refused: 404 for what they do not see, 409 for what cannot be done.
+    Raises Refused: 404 for things that the person cannot see, 409 for impossible actions.
     """
 
     def __init__(self, slack: Slack) -> None:
@@ -22,7 +22,7 @@ class Moderator:
         self._slack = slack
 
     def delete(self, deletion: Deletion) -> None:
-        """Delete a message, whoever wrote it; what one person alone sees is nothing that Slack could delete."""
+        """Delete a message by any author; Slack cannot delete ephemeral messages."""
         person = person_of(self._slack, deletion.user)
         channel = channel_of(self._slack, deletion.channel, person.id)
         message = message_of(self._slack, channel, deletion.ts, person.id)
@@ -31,7 +31,7 @@ class Moderator:
         self._slack.delete_message(message)
 
     def press(self, step: str, channel_id: str, user: str) -> None:
-        """Do one step of `steps`."""
+        """Carry out one of `steps`."""
         person = person_of(self._slack, user)
         channel = channel_of(self._slack, channel_id, person.id)
         act = self.steps.get(step)
@@ -42,26 +42,26 @@ class Moderator:
         act(channel, person)
 
     def invite(self, channel: Channel, person: User) -> None:
-        """Bring the bot in."""
+        """Invite the bot."""
         if channel.has_bot:
             raise Refused(409, f"@{self._bot.real_name} is already in this channel.")
         self._slack.invite_bot(channel.id, by=person.id)
         self._say(channel, self._bot, f"was added to #{channel.name} by <@{person.id}>.")
 
     def remove(self, channel: Channel, person: User) -> None:
-        """Bring the bot out."""
+        """Remove the bot."""
         if not channel.has_bot:
             raise Refused(409, f"@{self._bot.real_name} is not in this channel.")
         self._slack.remove_bot(channel.id)
         self._say(channel, self._bot, f"was removed from #{channel.name} by <@{person.id}>.")
 
     def archive(self, channel: Channel, person: User) -> None:
-        """Put the channel into the archive."""
+        """Archive the channel."""
         self._say(channel, person, f"archived #{channel.name}.")
         self._slack.archive(channel.id, by=person.id)
 
     def unarchive(self, channel: Channel, person: User) -> None:
-        """Take the channel out of the archive."""
+        """Unarchive the channel."""
         self._slack.unarchive(channel.id, by=person.id)
         self._say(channel, person, f"took #{channel.name} out of the archive.")
 

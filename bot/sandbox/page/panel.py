@@ -1,4 +1,4 @@
-"""The hands at the RealtimeKit panel: what a broadcaster does to a meeting."""
+"""The RealtimeKit panel: a broadcaster's actions on a meeting."""
 
 import asyncio
 
@@ -12,9 +12,9 @@ _SAYS_NOTHING = (Shape.NULL, Shape.EMPTY_OBJECT, Shape.EMPTY_LIST, Shape.UNSUCCE
 
 
 class Panel:
-    """Starts, goes live, drops, fails and ends. A drop comes back by itself, unless something else is done before.
+    """Starts, drops, fails and ends livestreams. A dropped one comes back by itself unless another step comes first.
 
-    Raises Refused: 404 for a meeting that is not there, 409 for a step that it cannot make.
+    Raises Refused: 404 for an unknown meeting, 409 for an impossible step.
     """
 
     def __init__(self, kit: RealtimeKit) -> None:
@@ -30,11 +30,11 @@ class Panel:
 
     @property
     def returning(self) -> frozenset[str]:
-        """The meetings that have dropped and will come back."""
+        """The meetings whose livestreams have dropped and will come back."""
         return frozenset(self._returns)
 
     def press(self, step: str, meeting_id: str) -> Meeting:
-        """Do one step of `steps`."""
+        """Carry out one of `steps`."""
         act = self.steps.get(step)
         if act is None or meeting_id not in self._kit.meetings:
             raise Refused(404, "There is no such meeting, or no such button for it.")
@@ -47,14 +47,14 @@ class Panel:
         return meeting
 
     def start(self, meeting_id: str) -> Meeting:
-        """INVOKED: a new run, which is not on air yet."""
+        """Start a new session, which is not on air yet (INVOKED)."""
         if self._kit.meetings[meeting_id].running:
             raise ImpossibleError("The meeting has started already")
         self._let_it_speak(meeting_id)
         return self._kit.start(meeting_id)
 
     def go_live(self, meeting_id: str) -> Meeting:
-        """LIVE, in a new run if none is under way."""
+        """Go on air (LIVE), in a new session if none is open."""
         meeting = self._kit.meetings[meeting_id]
         if meeting.running and _status(meeting) == Status.LIVE:
             raise ImpossibleError("The meeting is live already")
@@ -62,7 +62,7 @@ class Panel:
         return self._kit.go_live(meeting_id)
 
     def drop(self, meeting_id: str) -> Meeting:
-        """OFFLINE, and LIVE again after five seconds of the sandbox's time."""
+        """Drop the livestream (OFFLINE); it is LIVE again after five seconds of sandbox time."""
         meeting = self._kit.meetings[meeting_id]
         if not meeting.running or _status(meeting) in (Status.INVOKED, Status.OFFLINE):
             raise ImpossibleError("Nothing is on air that could drop")
@@ -73,15 +73,15 @@ class Panel:
         return meeting
 
     def fail(self, meeting_id: str) -> Meeting:
-        """ERRORED; the session tells why."""
+        """Let the session fail (ERRORED) with a reason."""
         return self._kit.fail(meeting_id, FAILURE)
 
     def end(self, meeting_id: str) -> Meeting:
-        """The host stops the run, or clears one that failed."""
+        """End the session, or clear one that failed, as the host does."""
         return self._kit.end(meeting_id)
 
     async def close(self) -> None:
-        """Forget what was to come back."""
+        """Cancel the pending returns of dropped livestreams."""
         tasks = tuple(self._returns.values())
         for task in tasks:
             task.cancel()
@@ -96,7 +96,7 @@ class Panel:
             self._kit.go_live(meeting_id)
 
     def _let_it_speak(self, meeting_id: str) -> None:
-        """Seeded to say nothing while not live; who makes it live wants to see that the bot sees it."""
+        """Switch a meeting seeded to answer with nothing to proper answers, so that the bot can see it go live."""
         if self._kit.meetings[meeting_id].shape in _SAYS_NOTHING:
             self._kit.change(meeting_id, shape=Shape.OBJECT)
 

@@ -1,8 +1,8 @@
-"""How the page's server says no."""
+"""The error with which the page's server refuses a request."""
 
 
 class Refused(Exception):
-    """An HTTP status of 4xx or 5xx, and the sentence that a person reads."""
+    """A refused request: an HTTP status of 4xx or 5xx, and a sentence for the person."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)

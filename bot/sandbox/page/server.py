@@ -1,4 +1,4 @@
-"""The server of the sandbox page: its routes, and what they are wired to."""
+"""The sandbox page's server: its routes and their handlers."""
 
 from dataclasses import replace
 from functools import partial
@@ -34,7 +34,7 @@ from bot.slack.manifest import manifest_text
 
 
 class Page:
-    """What is behind the page, for as long as it is not closed. Serve `asgi`; close before the server stops."""
+    """The page's back end. Serve `asgi`; call `close` before the server stops."""
 
     def __init__(self, slack: Slack, kit: RealtimeKit, bot: BotView, streams: Streams | None = None) -> None:
         self.streams = streams or Streams()
@@ -57,12 +57,12 @@ class Page:
         self.asgi = Connections(Guard(self._starlette()))
 
     def bot_runs(self, running: bool) -> None:
-        """Tell the pages whether the bot's process runs."""
+        """Notify the open pages whether the bot's process is running."""
         self._bot = replace(self._bot, running=running)
         self.streams.publish("bot_changed", self._bot.to_dict())
 
     async def close(self) -> None:
-        """End the streams and what was to happen later, and listen to the sandbox no more."""
+        """End the streams, cancel pending steps, and unsubscribe from the sandbox."""
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         if self._on_call in self._kit.on_call:
@@ -72,7 +72,7 @@ class Page:
         await self.panel.close()
         await self.streams.close()
 
-    # What happens in the sandbox
+    # Changes in the sandbox
 
     def _on_slack(self, event: Event) -> None:
         subject, channels = event.subject, self._slack.workspace.channels
@@ -96,7 +96,7 @@ class Page:
     def _on_delivery(self, delivery: Delivery) -> None:
         self.drawer.put(views.webhook_call(delivery))
 
-    # What the browser asks
+    # Requests from the browser
 
     def _starlette(self) -> Starlette:
         return Starlette(
@@ -176,14 +176,14 @@ class Page:
         return _json(self.dials.turn(await read_body(request, Turned)))
 
     def _person(self, request: Request) -> str:
-        """Who sits there: the one that is asked for, else the first one."""
+        """Return the requested person, or the first one if the request names no known person."""
         known = [person.id for person in views.people(self._slack.workspace)]
         wanted = request.query_params.get("user")
         return wanted if wanted in known else known[0]
 
 
 def _command(name: str) -> dict[str, str]:
-    """The slash command as the app's manifest tells it to Slack."""
+    """Return the slash command as the app's manifest defines it."""
     [command] = yaml.safe_load(manifest_text("socket", None, name))["features"]["slash_commands"]
     return {"name": command["command"], "usage_hint": command["usage_hint"], "description": command["description"]}
 

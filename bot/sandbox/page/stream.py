@@ -1,4 +1,4 @@
-"""Tells the open pages what changes, as server-sent events."""
+"""Server-sent events that notify the open pages of changes."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ _HEARTBEAT = ": still here\n\n"
 
 
 class Reader:
-    """One open page. Changes wait in a bounded queue; whoever is too slow for it is cut off, and comes again."""
+    """An open page. Changes wait in a bounded queue; a page that is too slow is cut off, and reconnects."""
 
     def __init__(self, person: str, cut_off: Callable[[], None], heartbeat_seconds: float) -> None:
         self.person = person
@@ -32,14 +32,14 @@ class Reader:
         self._waiting: asyncio.Queue[str | None] = asyncio.Queue(MOST_WAITING)
 
     def tell(self, text: str | None) -> None:
-        """Queue one event; None ends the stream."""
+        """Queue an event; None ends the stream."""
         try:
             self._waiting.put_nowait(text)
         except asyncio.QueueFull:
             self.cut_off()
 
     async def events(self) -> AsyncIterator[str]:
-        """What to write, until the end; a comment whenever there was nothing to tell for a while."""
+        """Yield the text to write until the stream ends, with a comment as heartbeat after a silence."""
         yield _OPENED
         while True:
             try:
@@ -66,7 +66,7 @@ class Streams:
         return len(self._readers)
 
     def publish(self, kind: str, subject: dict[str, Any], is_for: Callable[[str], bool] = lambda person: True) -> None:
-        """Tell those people whom it is for."""
+        """Send a change to the pages of the people for which `is_for` is true."""
         text = f"event: change\ndata: {json.dumps({'kind': kind, 'subject': subject})}\n\n"
         for reader in tuple(self._readers):
             if is_for(reader.person):
@@ -74,7 +74,7 @@ class Streams:
 
     @contextlib.contextmanager
     def reading(self, person: str, cut_off: Callable[[], None]) -> Iterator[Reader]:
-        """A reader for as long as the block lasts."""
+        """Register a reader until the block ends."""
         reader = Reader(person, cut_off, self._heartbeat)
         self._readers.add(reader)
         try:
@@ -84,13 +84,13 @@ class Streams:
             reader.gone.set()
 
     def response(self, person: str) -> "EventStream":
-        """The answer that stays open. Raises Refused 503 when there is no room for one more."""
+        """Return a streaming response. Raises Refused 503 if too many are open or the sandbox is stopping."""
         if self._closed or len(self._readers) >= MOST_READERS:
             raise Refused(503, "Too many pages are open." if not self._closed else "The sandbox is stopping.")
         return EventStream(self, person)
 
     async def close(self) -> None:
-        """End all streams, so that the server can stop; who does not read to the end is cut off."""
+        """End all streams so that the server can stop; readers that do not finish in time are cut off."""
         self._closed = True
         readers = tuple(self._readers)
         for reader in readers:
@@ -104,7 +104,7 @@ class Streams:
 
 
 class EventStream(StreamingResponse):
-    """A reader lives as long as its response is being sent, and hears of all that happens after the first byte."""
+    """A response that registers a reader while it is being sent; the reader gets all changes after the first byte."""
 
     def __init__(self, streams: Streams, person: str) -> None:
         super().__init__(iter(()), media_type="text/event-stream", headers={"cache-control": "no-store"})

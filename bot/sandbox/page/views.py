@@ -1,4 +1,4 @@
-"""What a person at the page sees, as JSON. Pure."""
+"""JSON views of what a person at the page sees. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -23,34 +23,34 @@ _BOT_TO_SLACK, _SLACK_TO_BOT = {"from": "bot", "to": "slack"}, {"from": "slack",
 
 @dataclass(frozen=True, slots=True)
 class BotView:
-    """The bot's process: how Slack reaches it, where its own server is, and whether it runs."""
+    """The bot's process: how Slack reaches it, its server's URL, and whether it is running."""
 
     mode: Literal["http", "socket"]
     url: str
     running: bool = True
 
     def to_dict(self) -> Json:
-        """The bot as JSON-compatible values."""
+        """Return the bot as JSON-compatible values."""
         return asdict(self)
 
 
 def sees_channel(person: str, channel: Channel) -> bool:
-    """Whether a person finds a channel: a public one, or one that they are a member of."""
+    """Return whether a person can see a channel: a public one, or one that they are a member of."""
     return not channel.is_deleted and (not channel.is_private or person in channel.members)
 
 
 def sees_message(person: str, message: Message, channel: Channel) -> bool:
-    """Whether a message, be it deleted by now, is one that the person saw."""
+    """Return whether a person can see a message, or could before it was deleted."""
     return sees_channel(person, channel) and message.ephemeral_to in (None, person)
 
 
 def people(workspace: Workspace) -> list[User]:
-    """Those whom somebody at the page can be."""
+    """Return the people as whom the page can be used."""
     return [user for user in workspace.users.values() if not user.is_bot]
 
 
 def conversations(workspace: Workspace, person: str) -> Json:
-    """The channels that a person sees, and all that they see in them, oldest first, replies included."""
+    """Return the channels that a person sees, with the messages they see there, oldest first, including replies."""
     channels = [channel for channel in workspace.channels.values() if sees_channel(person, channel)]
     messages: dict[str, list[Json]] = {channel.id: [] for channel in channels}
     for message in workspace.every_message():
@@ -60,8 +60,10 @@ def conversations(workspace: Workspace, person: str) -> Json:
 
 
 def meeting_view(meeting: Meeting) -> Json:
-    """A meeting for the RealtimeKit panel, without the secrets of its broadcaster. What is said about it is so until
-    somebody changes it."""
+    """Return a meeting for the RealtimeKit panel, without the broadcaster's secrets.
+
+    The seed's description in `about` holds only while `as_seeded` is true.
+    """
     livestream, seed = meeting.livestream, _SEEDS.get(meeting.id)
     status = str(livestream.status) if livestream else None
     return {
@@ -76,7 +78,7 @@ def meeting_view(meeting: Meeting) -> Json:
 
 
 def slack_call(call: SlackCall, speed: float) -> Json:
-    """A call between the bot and Slack. The sandbox measures it in its own time; the page shows real milliseconds."""
+    """Return a call between the bot and Slack, with its duration converted from sandbox time to real milliseconds."""
     outward = call.direction is Direction.BOT_TO_SLACK
     method = f"slash command {call.method}" if not outward and call.method.startswith("/") else call.method
     ms = call.ms / speed if speed else call.ms
@@ -84,7 +86,7 @@ def slack_call(call: SlackCall, speed: float) -> Json:
 
 
 def cloudflare_call(call: CloudflareCall) -> Json:
-    """A call of the bot to Cloudflare, the account and the app masked."""
+    """Return a call from the bot to Cloudflare, with account and app masked."""
     path = _OWNER.sub(f"/accounts/{MASK}/realtime/kit/{MASK}", call.path)
     answered = call.status != 0
     status, error = (call.status, None) if answered else (None, "no answer")
@@ -92,7 +94,7 @@ def cloudflare_call(call: CloudflareCall) -> Json:
 
 
 def webhook_call(delivery: Delivery) -> Json:
-    """A webhook that is over: told to the bot, or given up. How long it took is not known."""
+    """Return a finished webhook delivery, successful or given up. Its duration is unknown."""
     again = f" ({delivery.attempts} attempts)" if delivery.attempts > 1 else ""
     error = None if delivery.status is not None else "no answer" if delivery.attempts else "not sent"
     call = _call(f"webhook {delivery.event}{again}", delivery.status, error, 0, delivery.at)
@@ -104,7 +106,10 @@ def _call(method: str, status: int | None, error: str | None, ms: float, at: flo
 
 
 def is_for(person: str, subject: Message | Channel, channels: Mapping[str, Channel]) -> bool:
-    """Whether a person sees a change of a message or a channel. Of a deleted channel those hear who saw it."""
+    """Return whether a change of a message or channel concerns a person.
+
+    The deletion of a channel concerns the people who could see it.
+    """
     if isinstance(subject, Channel):
         return not subject.is_private or person in subject.members
     return sees_message(person, subject, channels[subject.channel])

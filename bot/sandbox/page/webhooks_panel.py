@@ -1,4 +1,4 @@
-"""The hands at RealtimeKit's webhooks: hold them back, send the last one again, sign with another key."""
+"""The panel for RealtimeKit's webhooks: hold them back, repeat the last one, rotate the signing key."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from bot.sandbox.page.refused import Refused
 from bot.sandbox.realtimekit import RealtimeKit
 from bot.sandbox.realtimekit.postman import Delivery
 
-# Deliveries come in swarms.
+# Deliveries come in bursts, so their changes are published together.
 SOON_SECONDS = 0.05
 
 
 class WebhooksPanel:
-    """Drives the webhooks, and counts what came of them. Tells `on_change` whenever there is something new to show."""
+    """Controls the webhooks and counts their outcomes. Calls `on_change` whenever the view changes."""
 
     def __init__(self, kit: RealtimeKit, on_change: Callable[[dict[str, Any]], None]) -> None:
         self.presses = {"repeat": self.repeat, "rotate": self.rotate}
@@ -28,7 +28,7 @@ class WebhooksPanel:
         self._look: asyncio.TimerHandle | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The webhooks as JSON-compatible values: `addresses` are those that are told of something."""
+        """Return the webhooks as JSON-compatible values; `addresses` is the number of enabled ones."""
         return {
             "addresses": sum(webhook.enabled for webhook in self._kit.webhooks.values()),
             "held": self._kit.webhooks_held,
@@ -39,12 +39,12 @@ class WebhooksPanel:
         }
 
     def hold(self, held: Held) -> dict[str, Any]:
-        """Hold all deliveries back, or let them go."""
+        """Hold all deliveries back, or release them."""
         self._kit.webhooks_held = held.held
         return self.look()
 
     def press(self, name: str) -> dict[str, Any]:
-        """Press one of `presses`. Raises Refused: 404 for another one, 409 for what cannot be done."""
+        """Press one of `presses`. Raises Refused: 404 for an unknown button, 409 for an impossible action."""
         act = self.presses.get(name)
         if act is None:
             raise Refused(404, "There is no such button for webhooks.")
@@ -52,17 +52,17 @@ class WebhooksPanel:
         return self.look()
 
     def repeat(self) -> None:
-        """Send the last delivery once more."""
+        """Repeat the last delivery."""
         if not self._kit.repeat_last_delivery():
             raise Refused(409, "No webhook was sent yet.")
 
     def rotate(self) -> None:
-        """Sign with another key from now on."""
+        """Rotate the signing key."""
         self._kit.rotate_key()
         self._rotations += 1
 
     def look(self) -> dict[str, Any]:
-        """How it is now; told to `on_change` unless it was told before."""
+        """Return the current view, and call `on_change` if it has changed."""
         now = self.to_dict()
         if now != self._told:
             self._told = now
@@ -70,7 +70,7 @@ class WebhooksPanel:
         return now
 
     def close(self) -> None:
-        """Count no more."""
+        """Stop counting deliveries."""
         self._kit.on_delivery.remove(self._on_delivery)
         if self._look is not None:
             self._look.cancel()
