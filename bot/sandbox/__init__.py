@@ -1,4 +1,4 @@
-"""The sandbox: a local Slack and a local Cloudflare RealtimeKit over real sockets, for demos, tests and fault injection.
+"""The sandbox: a local Slack and a local RealtimeKit over real sockets, for demos, tests and fault injection.
 
 The bot cannot see the difference, except for the base URLs in its settings.
 """

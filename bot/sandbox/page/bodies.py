@@ -64,7 +64,7 @@ class Held(Body):
 
 
 class Turned(Body):
-    """The changed dials; None leaves a dial as is."""
+    """The dials to turn; None leaves a dial unchanged."""
 
     cloudflare_fault: str | None = None
     slack_fault: str | None = None

@@ -66,7 +66,7 @@ class Streams:
         return len(self._readers)
 
     def publish(self, kind: str, subject: dict[str, Any], is_for: Callable[[str], bool] = lambda person: True) -> None:
-        """Send a change to the pages of the people for which `is_for` is true."""
+        """Send a change to the open pages of the people that it concerns."""
         text = f"event: change\ndata: {json.dumps({'kind': kind, 'subject': subject})}\n\n"
         for reader in tuple(self._readers):
             if is_for(reader.person):

@@ -45,7 +45,7 @@ def sees_message(person: str, message: Message, channel: Channel) -> bool:
 
 
 def people(workspace: Workspace) -> list[User]:
-    """Return the people as whom the page can be used."""
+    """Return the people that the page's user can act as."""
     return [user for user in workspace.users.values() if not user.is_bot]
 
 

@@ -1,4 +1,4 @@
-"""A local Cloudflare RealtimeKit: a peer over HTTP, not a mock."""
+"""A local Cloudflare RealtimeKit: a fake over real HTTP, not a mock."""
 
 from bot.sandbox.realtimekit.conditions import Call
 from bot.sandbox.realtimekit.envelopes import ListShape

@@ -1,4 +1,4 @@
-"""RealtimeKit's own part of the API: the routes behind the gateway, each a line or two around the pure parts."""
+"""RealtimeKit's own part of the API: the routes behind the gateway, as thin wrappers around the pure modules."""
 
 import itertools
 import re
@@ -23,21 +23,21 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class VideoConfig(BaseModel):
-    """The picture that a livestream is composed in, in pixels."""
+    """The size of a livestream's picture, in pixels."""
 
     width: int = Field(1280, ge=1, le=1920)
     height: int = Field(720, ge=1, le=1920)
 
 
 class StartLivestream(BaseModel):
-    """The body of the start of a livestream."""
+    """The body of a request to start a livestream."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9-_]*$")] | None = None
     video_config: VideoConfig | None = None
 
 
 class RefusedError(Exception):
-    """RealtimeKit does not do what it was asked; carries what it answers."""
+    """RealtimeKit refuses a request; carries the answer."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ class RefusedError(Exception):
 
 
 class Api:
-    """The endpoints, over the meetings of a studio."""
+    """The endpoints for a studio's meetings."""
 
     def __init__(self, studio: Studio, conditions: Conditions) -> None:
         self._studio = studio
@@ -53,7 +53,7 @@ class Api:
         self._turns = itertools.count()
 
     def routes(self) -> list[Route]:
-        """Where each endpoint is found."""
+        """Return the routes of the endpoints."""
         return [
             Route(f"{PREFIX}/meetings", self.meetings, methods=["GET"]),
             Route(f"{PREFIX}/meetings/{{meeting_id}}", self.meeting, methods=["GET"]),
@@ -65,21 +65,21 @@ class Api:
         ]
 
     async def active_livestream(self, request: Request) -> Response:
-        """The livestream of a meeting, if there is one now."""
+        """Answer with a meeting's active livestream, if it has one."""
         return json_response(envelopes.active_livestream(self._meeting(request), next(self._turns)))
 
     async def meeting(self, request: Request) -> Response:
-        """One meeting."""
+        """Answer with one meeting."""
         return json_response(ok(envelopes.meeting_view(self._meeting(request))))
 
     async def meetings(self, request: Request) -> Response:
-        """Meetings, a page at a time."""
+        """Answer with a page of meetings."""
         query = MeetingsQuery.model_validate(dict(request.query_params))
         found = listing.meetings_of(self._studio.meetings.values(), query)
         return json_response(envelopes.meetings_page(*listing.page_of(found, query)))
 
     async def livestreams(self, request: Request) -> Response:
-        """Livestreams of all meetings, a page at a time."""
+        """Answer with a page of all meetings' livestreams."""
         query = LivestreamsQuery.model_validate(dict(request.query_params))
         found = listing.livestreams_of(self._studio.listed, query, next(self._turns))
         return json_response(
@@ -87,7 +87,7 @@ class Api:
         )
 
     async def session(self, request: Request) -> Response:
-        """The latest session of a livestream, over or not, with the livestream itself."""
+        """Answer with a livestream and its latest session, open or not."""
         livestream = self._livestream(request)
         if livestream.session is None:
             raise RefusedError(404, "No session found for this livestream")
@@ -95,14 +95,14 @@ class Api:
         return json_response(ok({"livestream": envelopes.livestream_view(livestream), "session": session}))
 
     async def start(self, request: Request) -> Response:
-        """Invoke a run. It goes live when somebody says so in the sandbox, not by itself."""
+        """Start a session. It goes live when a person or test makes it do so in the sandbox, not by itself."""
         meeting = self._meeting(request)
         body = StartLivestream.model_validate_json(await request.body() or b"{}")
         started = self._studio.start(meeting.id, body.name)
         return json_response(envelopes.started(livestream_of(started)))
 
     async def stop(self, request: Request) -> Response:
-        """End the run under way."""
+        """End the active session."""
         meeting = self._meeting(request)
         if meeting.livestream is None or not meeting.livestream.active:
             raise RefusedError(404, "No active livestream found for this meeting")
@@ -123,7 +123,7 @@ class Api:
 
 
 async def refuse(_: Request, error: Exception) -> Response:
-    """Answer what an endpoint raised: what it refused, a step the meeting cannot make, or an unreadable question."""
+    """Answer an endpoint's error: a refusal, an impossible step, or an invalid request."""
     if isinstance(error, RefusedError):
         return json_response(error.answer)
     message = _what_is_wrong(error) if isinstance(error, ValidationError) else str(error)
@@ -131,7 +131,7 @@ async def refuse(_: Request, error: Exception) -> Response:
 
 
 async def not_routed(_: Request, error: Exception) -> Response:
-    """Answer a path or a method that there is no endpoint for, as the gateway does."""
+    """Answer a path or method without an endpoint, as the gateway does."""
     if isinstance(error, HTTPException) and error.status_code == 405:
         return json_response(turned_away(405, 7001, "Method not available for that URI"))
     return json_response(NO_ROUTE)
@@ -141,7 +141,7 @@ ERRORS = {RefusedError: refuse, ImpossibleError: refuse, ValidationError: refuse
 
 
 def uuid_in(request: Request, name: str) -> str:
-    """The UUID in a part of the path, in lower case. Raises RefusedError."""
+    """Return the UUID in a path parameter, in lower case. Raises RefusedError."""
     text = str(request.path_params[name])
     if not _UUID.fullmatch(text):
         raise RefusedError(400, f"{name} must be a valid UUID")

@@ -1,4 +1,4 @@
-"""The request budget: so many requests in five minutes, then nothing at all for five minutes. Pure."""
+"""The rate limit: a number of requests in five minutes; once exceeded, none for five minutes. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ WINDOW_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Spent:
-    """How much of the budget is gone since `since`, and until when everything is refused. Times are epoch seconds."""
+    """The requests counted since `since`, and until when all are refused. Times are epoch seconds."""
 
     since: float = float("-inf")
     used: int = 0
@@ -16,7 +16,7 @@ class Spent:
 
 
 def spend(spent: Spent, limit: int, now: float) -> Spent:
-    """Count one request. The one that goes over the limit blocks it and all others for a whole window."""
+    """Count one request. If it exceeds the limit, it and all others are blocked for a whole window."""
     if now < spent.blocked_until:
         return spent
     if now - spent.since >= WINDOW_SECONDS:
@@ -26,12 +26,12 @@ def spend(spent: Spent, limit: int, now: float) -> Spent:
 
 
 def retry_after(spent: Spent, now: float) -> int | None:
-    """Whole seconds until requests are answered again, or None if they are."""
+    """Return the whole seconds until requests are accepted again, or None if they are now."""
     return math.ceil(spent.blocked_until - now) if now < spent.blocked_until else None
 
 
 def headers(spent: Spent, limit: int, now: float) -> dict[str, str]:
-    """The headers in which Cloudflare tells what is left, and `retry-after` if nothing is."""
+    """Return the headers in which Cloudflare reports the remaining requests, with `retry-after` while blocked."""
     wait = retry_after(spent, now)
     until = wait if wait is not None else math.ceil(spent.since + WINDOW_SECONDS - now)
     told = {

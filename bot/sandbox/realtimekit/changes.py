@@ -1,4 +1,4 @@
-"""Tells whoever watches the studio which meeting has just changed."""
+"""Notification of changes to the studio's meetings."""
 
 from collections.abc import Callable
 
@@ -8,13 +8,13 @@ Callback = Callable[[Meeting], None]
 
 
 class Changes:
-    """The subscribers to changes of meetings; they are called at once, in the order in which they subscribed."""
+    """The subscribers to changes of meetings, called synchronously in the order in which they subscribed."""
 
     def __init__(self) -> None:
         self._callbacks: list[Callback] = []
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
-        """Call `callback` with each meeting that changes from now on; the returned function ends that."""
+        """Call `callback` with each meeting that changes from now on; return a function that unsubscribes it."""
         self._callbacks.append(callback)
 
         def unsubscribe() -> None:
@@ -24,6 +24,6 @@ class Changes:
         return unsubscribe
 
     def publish(self, meeting: Meeting) -> None:
-        """Tell all subscribers of one meeting as it is now."""
+        """Notify all subscribers of a meeting's new state."""
         for callback in tuple(self._callbacks):
             callback(meeting)

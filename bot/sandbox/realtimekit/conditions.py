@@ -1,4 +1,4 @@
-"""The weather a client meets, changeable at any time, and the log of what it asked."""
+"""The conditions under which clients are answered, changeable at any time, and the log of their requests."""
 
 from collections import deque
 from collections.abc import Callable
@@ -12,9 +12,9 @@ _CALLS_KEPT = 500
 
 @dataclass(frozen=True)
 class Call:
-    """A request as the log shows it: its path with the query, and 0 as `status` if no answer was begun.
+    """A request in the log: `path` includes the query, and `status` is 0 if no answer was started.
 
-    `ms` is real time, `at` is epoch seconds of the sandbox.
+    `ms` is real time; `at` is in epoch seconds of sandbox time.
     """
 
     method: str
@@ -25,7 +25,7 @@ class Call:
 
 
 class Conditions:
-    """What is switchable about every answer. Delays are real seconds: they test the deadlines of a client."""
+    """Switches that affect every answer. Delays are in real seconds, because they test a client's deadlines."""
 
     def __init__(self) -> None:
         self.fault = Fault.NONE
@@ -39,15 +39,15 @@ class Conditions:
         self._next_faults: deque[Fault] = deque()
 
     def fail_next(self, fault: Fault, times: int = 1) -> None:
-        """Let the next `times` requests meet `fault`, after those already planned; then `self.fault` again."""
+        """Answer `times` requests with `fault`, after the faults already planned and before `self.fault` again."""
         self._next_faults.extend([fault] * times)
 
     def take_fault(self) -> Fault:
-        """The fault that the request at hand meets."""
+        """Return the fault for the current request."""
         return self._next_faults.popleft() if self._next_faults else self.fault
 
     def record(self, call: Call) -> None:
-        """Keep a call in the log and tell those who listen."""
+        """Add a call to the log and notify the listeners."""
         self.calls.append(call)
         for listener in self.on_call:
             listener(call)

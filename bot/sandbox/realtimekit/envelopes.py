@@ -1,4 +1,4 @@
-"""What Cloudflare says, as JSON: its two error envelopes, and livestreams, sessions and meetings as it writes them."""
+"""Cloudflare's answers as JSON: its two error envelopes, and its livestreams, sessions and meetings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 class ListShape(Enum):
-    """The forms of the list of livestreams: as the examples show it, as the schema says, and as nobody expects."""
+    """The forms of the list of livestreams: the documentation's example, its schema, and an unexpected one."""
 
     ARRAY = "data is an array, paging beside it"
     OBJECT = "data is one livestream, paging inside it"
@@ -29,17 +29,20 @@ class Answer:
 
 
 def ok(data: Any, status: int = 200) -> Answer:
-    """A success of RealtimeKit's application."""
+    """Build a success of RealtimeKit's application."""
     return Answer(status, {"success": True, "data": data})
 
 
 def refused(status: int, message: str) -> Answer:
-    """An error of RealtimeKit's application: one `error`, whose code repeats the HTTP status."""
+    """Build an error of RealtimeKit's application: a single `error`, whose code repeats the HTTP status."""
     return Answer(status, {"success": False, "error": {"code": status, "message": message}})
 
 
 def turned_away(status: int, code: int, message: str) -> Answer:
-    """An error of Cloudflare's API gateway, which RealtimeKit never saw: a list of `errors` with codes of their own."""
+    """Build an error of Cloudflare's API gateway: a list of `errors` with the gateway's own codes.
+
+    Such a request never reaches RealtimeKit.
+    """
     errors = [{"code": code, "message": message}]
     return Answer(status, {"success": False, "errors": errors, "messages": [], "result": None})
 
@@ -48,9 +51,9 @@ NO_ROUTE = turned_away(404, 7000, "No route for that URI")
 
 
 def active_livestream(meeting: Meeting, turn: int = 0) -> Answer:
-    """The answer of the active-livestream endpoint, in the meeting's shape.
+    """Build the answer of the active-livestream endpoint, in the meeting's shape.
 
-    Of several livestreams another one comes first each `turn`; all of them are told in the shape of a list only.
+    Each `turn` starts with another one of several livestreams; only the list shape contains all of them.
     """
     nothing: dict[Shape, Any] = {Shape.NULL: None, Shape.EMPTY_OBJECT: {}, Shape.EMPTY_LIST: []}
     if meeting.shape in nothing:
@@ -67,13 +70,13 @@ def active_livestream(meeting: Meeting, turn: int = 0) -> Answer:
 
 
 def started(livestream: Livestream) -> Answer:
-    """The answer to the start of a run: less than a livestream, but its secrets are in it."""
+    """Build the answer to the start of a session: not the whole livestream, but including its secrets."""
     view = livestream_view(livestream)
     return ok({name: view[name] for name in ("id", "status", "playback_url", "ingest_server", "stream_key")}, 201)
 
 
 def livestreams_page(page: Sequence[Livestream], paging: Mapping[str, int], shape: ListShape) -> Answer:
-    """The answer of the list of livestreams. The schema's form has room for the first of the page only."""
+    """Build the answer of the list of livestreams. The schema's form has room for the page's first one only."""
     views = [livestream_view(livestream) for livestream in page]
     match shape:
         case ListShape.ARRAY:
@@ -85,13 +88,13 @@ def livestreams_page(page: Sequence[Livestream], paging: Mapping[str, int], shap
 
 
 def meetings_page(page: Sequence[Meeting], paging: Mapping[str, int]) -> Answer:
-    """The answer of the list of meetings."""
+    """Build the answer of the list of meetings."""
     views = [meeting_view(meeting) for meeting in page]
     return Answer(200, {**ok(views).body, "paging": dict(paging)})
 
 
 def livestream_view(livestream: Livestream) -> Body:
-    """A livestream with everything Cloudflare tells of it, the broadcaster's secrets too."""
+    """Return a livestream as Cloudflare sends it, including the broadcaster's secrets."""
     return {
         "id": livestream.id,
         "name": livestream.name,
@@ -107,7 +110,7 @@ def livestream_view(livestream: Livestream) -> Body:
 
 
 def session_view(livestream: Livestream, session: Session, now: float) -> Body:
-    """A session. The schema calls its seconds strings here and integers elsewhere; integers are what is sent."""
+    """Return a session. The schema types its seconds as strings here and as integers elsewhere; this sends integers."""
     return {
         "id": session.id,
         "livestream_id": livestream.id,
@@ -123,7 +126,7 @@ def session_view(livestream: Livestream, session: Session, now: float) -> Body:
 
 
 def meeting_view(meeting: Meeting) -> Body:
-    """A meeting. ACTIVE means that it can be joined, not that it is live."""
+    """Return a meeting. ACTIVE means that people can join, not that the meeting is live."""
     return {
         "id": meeting.id,
         "title": meeting.title,
@@ -138,14 +141,14 @@ def meeting_view(meeting: Meeting) -> Body:
 
 
 def iso(moment: float) -> str:
-    """Epoch seconds as Cloudflare writes a time: UTC, milliseconds, Z; ZERO_TIME without milliseconds."""
+    """Format epoch seconds as Cloudflare does: UTC, milliseconds, Z; ZERO_TIME without milliseconds."""
     if moment == ZERO_TIME:
         return "0001-01-01T00:00:00Z"
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def rotated(items: Sequence[Item], turn: int) -> list[Item]:
-    """The same items, beginning with another one each turn."""
+    """Return the items rotated, so that each turn starts with another one."""
     first = turn % len(items) if items else 0
     return [*items[first:], *items[:first]]
 
@@ -155,7 +158,7 @@ def _iso_or_none(moment: float | None) -> str | None:
 
 
 def _ingest_seconds(session: Session, now: float) -> int:
-    """Cloudflare's count reads 60 until 40-50 seconds have passed."""
+    """Return the seconds on air. Cloudflare's count reads 60 until 40-50 seconds have passed."""
     if session.started_time is None:
         return 0
     passed = (now if session.stopped_time is None else session.stopped_time) - session.started_time

@@ -1,4 +1,4 @@
-"""What RealtimeKit tells webhooks when a meeting changes. Pure."""
+"""The webhook events that RealtimeKit sends when a meeting changes. Pure."""
 
 import json
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ _ORGANISATION = {"id": "c94c437b-592a-4a39-b9e2-47ef1451e43b", "name": "Example 
 
 
 class Event(StrEnum):
-    """The events that a webhook can ask for. What the sandbox never sends is here to be asked for all the same."""
+    """The events that a webhook can subscribe to, including those that the sandbox never sends."""
 
     MEETING_STARTED = "meeting.started"
     MEETING_ENDED = "meeting.ended"
@@ -32,7 +32,7 @@ SENT = (Event.LIVESTREAM_STATUS, Event.MEETING_STARTED, Event.MEETING_ENDED)
 
 @dataclass(frozen=True)
 class Notice:
-    """An event of one meeting. The body has the broadcaster's secrets in it, as Cloudflare's has: no repr shows it."""
+    """A meeting's event. Its repr omits the body, which contains the broadcaster's secrets, as Cloudflare's does."""
 
     event: Event
     meeting_id: str
@@ -40,9 +40,9 @@ class Notice:
 
 
 def notices_of(before: Meeting | None, after: Meeting) -> list[Notice]:
-    """What is told of the step from `before` to `after`: nothing of a meeting that was not there before.
+    """Return the events for the step from `before` to `after`; none if the meeting is new.
 
-    A meeting is on from the start of a run until the host ends it, be the run failed meanwhile.
+    A meeting counts as on from the start of a session until the host ends it, even if the session has failed.
     """
     livestream = after.livestream
     if before is None or livestream is None:
@@ -58,7 +58,7 @@ def notices_of(before: Meeting | None, after: Meeting) -> list[Notice]:
 
 
 def invented(meeting_id: str) -> Notice:
-    """What somebody writes who wants it believed that a meeting is live."""
+    """Return a forged event that claims that a meeting is live."""
     body = {"event": Event.LIVESTREAM_STATUS, "status": Status.LIVE, "meeting": {"id": meeting_id, "status": "LIVE"}}
     return Notice(Event.LIVESTREAM_STATUS, meeting_id, _encoded(body))
 
@@ -75,7 +75,7 @@ def _status(meeting: Meeting) -> str | None:
 
 
 def _status_update(meeting: Meeting, livestream: Livestream) -> Notice:
-    """No time and no run is in it: LIVE, OFFLINE, LIVE is the same bytes twice."""
+    """Build a status event. It names no time and no session, so in LIVE, OFFLINE, LIVE the same bytes come twice."""
     return _notice(
         meeting,
         {
@@ -103,7 +103,7 @@ def _ended(meeting: Meeting, livestream: Livestream) -> Notice:
 
 
 def _meeting(meeting: Meeting) -> dict[str, Any]:
-    """The `status` is LIVE whatever happens to the livestream, and in `meeting.ended` too."""
+    """Return the event's meeting. Its `status` is always LIVE, even in `meeting.ended`."""
     return {
         "id": meeting.id,
         "title": meeting.title,
@@ -122,5 +122,5 @@ def _notice(meeting: Meeting, body: dict[str, Any]) -> Notice:
 
 
 def _encoded(body: dict[str, Any]) -> bytes:
-    """JSON as JavaScript writes it, which Python would not write again by itself."""
+    """Encode JSON as JavaScript does, so that parsing and re-encoding it in Python yields other bytes."""
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

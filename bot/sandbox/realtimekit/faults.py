@@ -1,4 +1,4 @@
-"""What can go wrong between a client and Cloudflare, and how each looks on the wire."""
+"""Faults between a client and Cloudflare, as they appear on the wire."""
 
 import contextlib
 from enum import Enum
@@ -10,7 +10,7 @@ from bot.sandbox.realtimekit.envelopes import Answer, refused, turned_away
 
 
 class Fault(Enum):
-    """What a request meets instead of a prompt answer."""
+    """A fault that a request gets instead of a prompt answer."""
 
     NONE = "none"
     SLOW = "slow"
@@ -31,7 +31,7 @@ _HALF_A_BODY = b'{"success": true, "data": {"id": "'
 
 
 async def inflict(fault: Fault, retry_after: int | None, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request with a fault other than NONE and SLOW, which only delay."""
+    """Answer a request with a fault other than NONE and SLOW, which still get a normal answer."""
     match fault:
         case Fault.HANG:
             await _wait_for_disconnect(receive)
@@ -44,17 +44,17 @@ async def inflict(fault: Fault, retry_after: int | None, scope: Scope, receive: 
 
 
 def rate_limited(headers: dict[str, str]) -> Response:
-    """The gateway's answer to a client that has asked too often."""
+    """Build the gateway's answer to a client that has exceeded the rate limit."""
     return json_response(turned_away(429, 971, "Please wait and consider throttling your request speed"), headers)
 
 
 def unauthorised() -> Response:
-    """The gateway's answer to a token that it does not know."""
+    """Build the gateway's answer to an unknown token."""
     return json_response(turned_away(401, 10000, "Authentication error"))
 
 
 def json_response(answer: Answer, headers: dict[str, str] | None = None) -> Response:
-    """An answer as a Starlette response."""
+    """Convert an answer to a Starlette response."""
     return JSONResponse(answer.body, answer.status, headers)
 
 
@@ -76,9 +76,9 @@ async def _wait_for_disconnect(receive: Receive) -> None:
 
 
 async def _drop(send: Send) -> None:
-    """Start an answer that uvicorn refuses to write: it then takes it for started, and closes the connection.
+    """Start a response that uvicorn refuses to write, so that it assumes a started response and closes the connection.
 
-    ASGI has no word for this; without a start uvicorn would answer 500 itself.
+    ASGI has no way to request this. Without a start uvicorn would answer with a 500.
     """
     unwritable = {"type": "http.response.start", "status": 200, "headers": [(b"x-dropped", b"\n")]}
     with contextlib.suppress(RuntimeError):

@@ -1,4 +1,4 @@
-"""Cloudflare's API gateway: what every request passes before RealtimeKit sees it."""
+"""Cloudflare's API gateway, which every request passes before it reaches RealtimeKit."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from bot.sandbox.realtimekit.faults import Fault
 
 PREFIX = "/client/v4/accounts/{account_id}/realtime/kit/{app_id}"
 KEY_PATH = "/.well-known/webhooks.json"
-"""Where the public key of webhooks is: at Cloudflare on a host of its own, open to everybody."""
+"""The path of the public key for webhooks; Cloudflare has it on a separate host, without authentication."""
 _PREFIX = re.compile(r"/client/v4/accounts/(?P<account_id>[^/]*)/realtime/kit/(?P<app_id>[^/]*)/")
 
 
@@ -32,9 +32,9 @@ class Tenant:
 
 
 class Gateway:
-    """ASGI middleware: latency, faults, token, budget, account and app, in this order; and the call log.
+    """ASGI middleware: latency, faults, token, rate limit, account and app, in this order, and the call log.
 
-    Of these, the public key of webhooks knows latency and faults only.
+    For the public key of webhooks only latency and faults apply.
     """
 
     def __init__(self, app: ASGIApp, *, tenant: Tenant, conditions: Conditions, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""The sandbox's RealtimeKit, put together."""
+"""The sandbox's RealtimeKit, assembled from its parts."""
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -18,10 +18,10 @@ API_TOKEN = "cf-sandbox-api-token-of-the-livestream-bot"
 
 
 class RealtimeKit(Studio, Conditions, Webhooks):
-    """Cloudflare RealtimeKit as a peer on this machine: meetings, conditions, webhooks, and the ASGI app that answers.
+    """A local Cloudflare RealtimeKit: meetings, conditions, webhooks, and the ASGI app that answers requests.
 
-    `asgi` holds no connection and needs no lifespan: serve it with `bot.serving.serving`. Webhooks are told of changes
-    inside `async with kit.delivering():`.
+    Serve `asgi` with `bot.serving.serving`; it needs no lifespan. Webhooks are sent only inside
+    `async with kit.delivering():`.
     """
 
     def __init__(
@@ -45,20 +45,20 @@ class RealtimeKit(Studio, Conditions, Webhooks):
         self.asgi: ASGIApp = self.connections_in
 
     def reset_idle_connections(self) -> int:
-        """Reset (TCP RST) each HTTP connection that a client keeps open at its next use; how many those are."""
+        """Reset (TCP RST) each HTTP connection that a client keeps open at its next use; return how many there are."""
         return self.connections_in.reset_idle()
 
     @property
     def account_id(self) -> str:
-        """The only account there is."""
+        """The ID of the only account."""
         return self.tenant.account_id
 
     @property
     def app_id(self) -> str:
-        """The only RealtimeKit app there is."""
+        """The ID of the only RealtimeKit app."""
         return self.tenant.app_id
 
     @property
     def api_token(self) -> str:
-        """The only API token that is good."""
+        """The only valid API token."""
         return self.tenant.api_token

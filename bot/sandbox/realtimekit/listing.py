@@ -1,4 +1,4 @@
-"""Filtering, ordering and cutting lists into pages. Pure."""
+"""Filtering, sorting and paging of lists. Pure."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -21,14 +21,14 @@ Moment = Annotated[datetime, AfterValidator(_with_zone)]
 
 
 class SortOrder(StrEnum):
-    """The two words of `sort_order`; Cloudflare writes DSC, not DESC."""
+    """The values of `sort_order`; Cloudflare writes DSC, not DESC."""
 
     ASC = "ASC"
     DSC = "DSC"
 
 
 class PageQuery(BaseModel):
-    """Which page of a list is asked for. Cloudflare documents no page size; 100 is what clients use."""
+    """The requested page of a list. Cloudflare documents no maximum page size; clients use 100."""
 
     page_no: int = Field(1, ge=1)
     per_page: int = Field(20, ge=1, le=100)
@@ -36,7 +36,7 @@ class PageQuery(BaseModel):
     end_time: Moment | None = None
 
     def spans(self, moment: float) -> bool:
-        """Whether epoch seconds lie between the times asked for."""
+        """Return whether a time in epoch seconds lies between the requested times."""
         after = self.start_time is None or self.start_time.timestamp() <= moment
         return after and (self.end_time is None or moment <= self.end_time.timestamp())
 
@@ -57,7 +57,11 @@ class MeetingsQuery(PageQuery):
 
 
 def livestreams_of(meetings: Iterable[Meeting], query: LivestreamsQuery, turn: int = 0) -> list[Livestream]:
-    """The livestreams asked for, by time of creation. All belong to meetings, so excluding meetings leaves none."""
+    """Return the requested livestreams by time of creation.
+
+    All livestreams belong to meetings, so `exclude_meetings` leaves none. Each `turn` starts with another one of a
+    meeting's livestreams.
+    """
     found = [
         livestream
         for meeting in meetings
@@ -71,7 +75,7 @@ def livestreams_of(meetings: Iterable[Meeting], query: LivestreamsQuery, turn: i
 
 
 def _turned(found: list[Livestream], turn: int) -> list[Livestream]:
-    """Let the livestreams of one meeting change places with each other each turn, and no others."""
+    """Rotate each meeting's livestreams among their own places in the list."""
     of_meeting: dict[str, list[int]] = {}
     for place, livestream in enumerate(found):
         of_meeting.setdefault(livestream.meeting_id, []).append(place)
@@ -83,7 +87,7 @@ def _turned(found: list[Livestream], turn: int) -> list[Livestream]:
 
 
 def meetings_of(meetings: Iterable[Meeting], query: MeetingsQuery) -> list[Meeting]:
-    """The meetings asked for, newest first. `search` looks inside ids and titles, whatever the case."""
+    """Return the requested meetings, newest first. `search` matches parts of IDs and titles, ignoring case."""
     word = query.search.casefold()
     found = [
         meeting
@@ -96,7 +100,7 @@ def meetings_of(meetings: Iterable[Meeting], query: MeetingsQuery) -> list[Meeti
 
 
 def page_of(items: Sequence[Item], query: PageQuery) -> tuple[Sequence[Item], dict[str, int]]:
-    """One page, and the `paging` that describes it: offsets count from 1, and are 0 for an empty page."""
+    """Return one page and its `paging`, whose offsets count from 1 and are 0 for an empty page."""
     skipped = (query.page_no - 1) * query.per_page
     page = items[skipped : skipped + query.per_page]
     first, last = (skipped + 1, skipped + len(page)) if page else (0, 0)

@@ -1,6 +1,6 @@
-"""New ids, addresses and keys.
+"""Generators of IDs, URLs and keys.
 
-What a viewer sees follows from the meeting's id, so that documentation and tests can name it; what is secret is random.
+Public values are derived from the meeting's ID, so that documentation and tests can name them. Secrets are random.
 """
 
 import dataclasses
@@ -13,38 +13,38 @@ _CUSTOMER = "s4ndb0xr3altim3k"
 
 
 def meeting_id() -> str:
-    """A new meeting's id, a UUID."""
+    """Return a new meeting's ID, a UUID."""
     return str(uuid.uuid4())
 
 
 def session_id() -> str:
-    """A new session's id, a UUID."""
+    """Return a new session's ID, a UUID."""
     return str(uuid.uuid4())
 
 
 def webhook_id() -> str:
-    """A new webhook's id, a UUID."""
+    """Return a new webhook's ID, a UUID."""
     return str(uuid.uuid4())
 
 
 def delivery_id() -> str:
-    """A new `rtk-uuid`."""
+    """Return a new `rtk-uuid`, the ID of a delivery attempt."""
     return str(uuid.uuid4())
 
 
 def playback_url(meeting: str) -> str:
-    """The HLS manifest of a meeting's livestream, as Cloudflare Stream addresses it today."""
+    """Return the URL of a meeting's HLS manifest, in Cloudflare Stream's current form."""
     return f"https://customer-{_CUSTOMER}.cloudflarestream.com/{_derived(meeting, 'video').hex}/manifest/video.m3u8"
 
 
 def old_playback_url(meeting: str) -> str:
-    """The same on the playback host of older livestreams."""
+    """Return the URL of a meeting's HLS manifest on the playback host of older livestreams."""
     channel = _derived(meeting, "channel").hex[:12]
     return f"https://{channel}.us-east-1.playback.live-video.net/api/video/v1/us-east-1.channel.{channel}.m3u8"
 
 
 def livestream(meeting: str, now: float) -> Livestream:
-    """A livestream that was just provisioned for the meeting with this id: OFFLINE, without a run."""
+    """Return a newly provisioned livestream for the meeting with this ID: OFFLINE, without a session."""
     return Livestream(
         id=str(_derived(meeting, "livestream")),
         meeting_id=meeting,
@@ -57,7 +57,7 @@ def livestream(meeting: str, now: float) -> Livestream:
 
 
 def another_livestream(meeting: str, now: float) -> Livestream:
-    """One more livestream for the meeting with this id: its id and playback URL are random."""
+    """Return another livestream for the meeting with this ID, with a random ID and playback URL."""
     video = secrets.token_hex(16)
     return dataclasses.replace(
         livestream(meeting, now),

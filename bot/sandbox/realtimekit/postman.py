@@ -1,4 +1,4 @@
-"""Brings signed events to the addresses of webhooks, over HTTP, as often as RealtimeKit tries."""
+"""Delivery of signed events to webhooks over HTTP, with RealtimeKit's retries."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ import aiohttp
 from bot.sandbox.clock import Clock
 
 RETRY_WAITS = (1.0, 5.0, 30.0, 120.0, 600.0)
-"""Seconds of the sandbox before each further attempt. Dyte documented five; their waits are made up."""
+"""Seconds of sandbox time before each retry. Dyte documented five retries; the intervals are invented."""
 WAITING_MAX = 5_000
 _AT_ONCE = 16
 _KEPT = 500
@@ -23,9 +23,9 @@ Headers = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Parcel:
-    """What is to be brought to a webhook. `headers` are asked for anew at each attempt. No repr shows a secret.
+    """A request to a webhook. `headers` is called for each attempt. The repr shows no secret.
 
-    What is not `genuine` goes the same way, and is forgotten.
+    Only `genuine` parcels can be repeated later as the last delivery.
     """
 
     webhook_id: str
@@ -38,8 +38,11 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How it went: the last HTTP status (None without an answer), the number of attempts (0: it was never tried),
-    and when it was over, in epoch seconds of the sandbox."""
+    """The outcome of a delivery.
+
+    `status` is the last HTTP status (None without an answer), `attempts` their number (0: never tried), and `at` the
+    end in epoch seconds of sandbox time.
+    """
 
     webhook_id: str
     event: str
@@ -50,14 +53,14 @@ class Delivery:
 
     @property
     def delivered(self) -> bool:
-        """Whether the receiver took it."""
+        """Whether the receiver accepted it."""
         return self.status is not None and 200 <= self.status < 300
 
 
 class Postman:
-    """Delivers inside `delivering()`; what is posted outside of it waits there. No order is promised.
+    """Delivers parcels inside `delivering()`, in no guaranteed order. Those posted outside wait for it.
 
-    `seconds` is the deadline of an attempt, in real time: it tests how fast a receiver is.
+    `seconds` is the deadline of an attempt, in real time, because it tests the receiver's speed.
     """
 
     def __init__(self, clock: Clock, address_of: AddressOf) -> None:
@@ -76,7 +79,7 @@ class Postman:
 
     @property
     def held(self) -> bool:
-        """Whether nothing leaves, repetitions included, until this is False again."""
+        """Whether all deliveries, including retries, are held back."""
         return not self._released.is_set()
 
     @held.setter
@@ -88,11 +91,11 @@ class Postman:
 
     @property
     def waiting(self) -> int:
-        """How many parcels are not over: not tried yet, under way, or waiting for another attempt."""
+        """The number of unfinished parcels: not tried yet, in flight, or waiting for a retry."""
         return len(self._backlog) + len(self._tasks)
 
     def post(self, parcel: Parcel) -> None:
-        """Take a parcel. Where too many wait already it is over at once, without an attempt."""
+        """Accept a parcel. If too many are waiting, it counts as finished at once, without an attempt."""
         if self.waiting >= WAITING_MAX:
             self._note(parcel, None, 0)
         elif self._session is None:
@@ -102,7 +105,7 @@ class Postman:
 
     @contextlib.asynccontextmanager
     async def delivering(self) -> AsyncIterator[None]:
-        """Deliver until the block ends; what is under way then is given up."""
+        """Deliver until the block ends; give up deliveries still in flight then."""
         async with aiohttp.ClientSession() as session:
             self._session = session
             try:
@@ -116,7 +119,7 @@ class Postman:
                 await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def settled(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until no delivery is in flight or waiting for a retry."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -126,7 +129,7 @@ class Postman:
         task.add_done_callback(self._tasks.discard)
 
     async def _deliver(self, parcel: Parcel, session: aiohttp.ClientSession) -> None:
-        """Only 5xx and network errors are tried again. A webhook that is gone or disabled meanwhile gets nothing."""
+        """Deliver a parcel, retrying after a 5xx or a network error, until the webhook is removed or disabled."""
         status, attempts = None, 0
         for wait in (0.0, *RETRY_WAITS):
             await self._clock.sleep(wait)
@@ -137,7 +140,7 @@ class Postman:
                 status, attempts = await self._attempt(parcel, url, session), attempts + 1
             if status is not None and status < 500:
                 break
-        # Whoever hears that it has ended may count what is waiting.
+        # Before notifying the listeners, which may read `waiting`.
         self._tasks.discard(asyncio.current_task())
         self._note(parcel, status, attempts)
 

@@ -1,4 +1,4 @@
-"""The meetings that a fresh sandbox has: one for each thing that Cloudflare is known, or feared, to answer."""
+"""The meetings of a fresh sandbox: one for each answer that Cloudflare is known, or feared, to give."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _PAST_RUN_SECONDS = 52 * 60.0
 
 
 class Playback(Enum):
-    """Where a seeded livestream can be watched."""
+    """The host on which a seeded livestream can be watched."""
 
     TODAY = "cloudflarestream.com"
     OLD = "playback.live-video.net"
@@ -36,7 +36,7 @@ class Playback(Enum):
 
 @dataclass(frozen=True)
 class Seed:
-    """A seeded meeting. `about` is a line for people; `minutes` is how long ago its latest run began."""
+    """A seeded meeting. `about` describes it for people; `minutes` is how long ago its latest session began."""
 
     id: str
     title: str
@@ -147,7 +147,7 @@ SEEDS = (
 
 
 def meeting_of(seed: Seed, now: float) -> Meeting:
-    """The meeting that a seed describes, as it is at `now`."""
+    """Build the meeting that a seed describes, with its times relative to `now`."""
     meeting = Meeting(seed.id, seed.title, created_at=now - 14 * _DAY, shape=seed.shape)
     if seed.status is None:
         return meeting

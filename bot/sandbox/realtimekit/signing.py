@@ -1,4 +1,4 @@
-"""The keys that deliveries to webhooks are signed with."""
+"""The keys that sign webhook deliveries."""
 
 import base64
 import functools
@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 STRANGER = -1
-"""The number of a key that is nobody's: what it signs is forged."""
+"""The number of a key that is not RealtimeKit's, for forged signatures."""
 
 
 class SigningKey:
@@ -22,11 +22,11 @@ class SigningKey:
         )
 
     def sign(self, body: bytes) -> str:
-        """The signature of a raw body as `rtk-signature` carries it: RSA-SHA256 (PKCS #1 v1.5) in base64."""
+        """Return a raw body's signature for `rtk-signature`: RSA-SHA256 (PKCS #1 v1.5) in base64."""
         return base64.b64encode(self._private.sign(body, padding.PKCS1v15(), hashes.SHA256())).decode()
 
 
 @functools.cache
 def signing_key(number: int) -> SigningKey:
-    """The key of this number, made when it is first asked for: that takes a tenth of a second, so once a process."""
+    """Return the key with this number, generated once per process because that takes a tenth of a second."""
     return SigningKey()

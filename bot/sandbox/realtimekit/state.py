@@ -1,6 +1,6 @@
-"""Meetings, their livestreams and the sessions of those, and how one becomes the next. Pure: time comes in as `now`.
+"""Meetings, their livestreams and sessions, and the transitions between their states. Pure: time comes in as `now`.
 
-One livestream belongs to a meeting for good: its id and its playback URL are reused by every run. A run is a session.
+A livestream belongs to its meeting permanently: every session reuses its ID and playback URL.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Status(StrEnum):
-    """The status words that Cloudflare is known to use. A livestream may carry any other string too."""
+    """The statuses that Cloudflare is known to use. A livestream may have any other string, too."""
 
     INVOKED = "INVOKED"
     LIVE = "LIVE"
@@ -20,7 +20,7 @@ class Status(StrEnum):
 
 
 class AfterEnd(Enum):
-    """What the active-livestream endpoint says once a run has ended. Cloudflare does not document it."""
+    """The active-livestream endpoint's answer once a session has ended, which Cloudflare does not document."""
 
     NOT_FOUND = "404"
     OFFLINE = "OFFLINE"
@@ -28,9 +28,9 @@ class AfterEnd(Enum):
 
 
 class Shape(Enum):
-    """The forms in which the active-livestream endpoint answers for a meeting.
+    """The forms of the active-livestream endpoint's answer for a meeting.
 
-    The forms from NULL on say nothing about the livestream, whatever its state.
+    From NULL on, the forms say nothing about the livestream, in any state.
     """
 
     OBJECT = "data is an object"
@@ -43,16 +43,16 @@ class Shape(Enum):
 
 
 ZERO_TIME = -62_135_596_800.0
-"""What Go writes for a time that was never set: 0001-01-01T00:00:00Z."""
+"""Go's value for a time that was never set: 0001-01-01T00:00:00Z."""
 
 
 class ImpossibleError(ValueError):
-    """A meeting cannot make this step from where it is; the message says why."""
+    """A step that is impossible in the meeting's current state; the message says why."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """One run of a livestream. Times are epoch seconds."""
+    """A livestream's session: one run on air. Times are epoch seconds."""
 
     id: str
     invoked_time: float
@@ -63,13 +63,13 @@ class Session:
 
     @property
     def open(self) -> bool:
-        """Whether the run is still under way, be it interrupted."""
+        """Whether the session has not stopped; it may be interrupted."""
         return self.stopped_time is None
 
 
 @dataclass(frozen=True)
 class Livestream:
-    """A meeting's livestream. `stream_key` and `ingest_server` are the broadcaster's secrets: no repr shows them."""
+    """A meeting's livestream. Its repr omits the broadcaster's secrets, `stream_key` and `ingest_server`."""
 
     id: str
     meeting_id: str
@@ -82,7 +82,7 @@ class Livestream:
     status: str = Status.OFFLINE
     disabled: str | bool | None = False
     active: bool = False
-    """Whether the active-livestream endpoint finds it."""
+    """Whether the active-livestream endpoint returns it."""
     sessions: tuple[Session, ...] = ()
 
     @property
@@ -98,7 +98,7 @@ class Livestream:
 
 @dataclass(frozen=True)
 class Meeting:
-    """A meeting, with what is switchable about how it is answered for."""
+    """A meeting, with the switches for its answers."""
 
     id: str
     title: str
@@ -108,7 +108,7 @@ class Meeting:
     after_end: AfterEnd = AfterEnd.NOT_FOUND
     joinable: bool = True
     others: tuple[Livestream, ...] = ()
-    """Further livestreams of the meeting, which Cloudflare answers with beside the first, in changing order."""
+    """Further livestreams of the meeting, which Cloudflare returns besides the first, in changing order."""
 
     @property
     def livestreams(self) -> tuple[Livestream, ...]:
@@ -117,17 +117,17 @@ class Meeting:
 
     @property
     def sessions(self) -> tuple[Session, ...]:
-        """Every run of the meeting's livestream, oldest first."""
+        """All sessions of the meeting's livestream, oldest first."""
         return self.livestream.sessions if self.livestream else ()
 
     @property
     def running(self) -> bool:
-        """Whether a run is under way."""
+        """Whether a session is open."""
         return self.livestream is not None and self.livestream.running
 
 
 def start(meeting: Meeting, session_id: str, now: float) -> Meeting:
-    """Invoke a new run of the meeting's livestream."""
+    """Start a new session of the meeting's livestream (INVOKED)."""
     livestream = livestream_of(meeting)
     if livestream.running:
         raise ImpossibleError("The meeting is already being livestreamed")
@@ -136,7 +136,7 @@ def start(meeting: Meeting, session_id: str, now: float) -> Meeting:
 
 
 def go_live(meeting: Meeting, now: float) -> Meeting:
-    """Media arrives: for the first time in this run, or again after a drop."""
+    """Let media arrive, for the first time in this session or again after a drop (LIVE)."""
     session = _running_session(meeting)
     started = now if session.started_time is None else session.started_time
     session = dataclasses.replace(session, started_time=started)
@@ -144,19 +144,19 @@ def go_live(meeting: Meeting, now: float) -> Meeting:
 
 
 def drop(meeting: Meeting, now: float) -> Meeting:
-    """Media stops arriving; the session stays open for the broadcaster to come back."""
+    """Let media stop arriving (OFFLINE); the session stays open so that the broadcaster can come back."""
     _running_session(meeting)
     return _moved(meeting, now, status=Status.OFFLINE)
 
 
 def fail(meeting: Meeting, reason: str, now: float) -> Meeting:
-    """The run breaks for good, for a reason that only its session tells."""
+    """Let the session fail for good (ERRORED); only the session carries the reason."""
     session = dataclasses.replace(_running_session(meeting), stopped_time=now, err_message=reason)
     return _moved(meeting, now, status=Status.ERRORED, sessions=_with_latest(meeting, session))
 
 
 def end(meeting: Meeting, now: float) -> Meeting:
-    """The host stops the run, or clears one that failed; what is answered afterwards is the meeting's `after_end`."""
+    """End the session, or clear a failed one, as the host does; later answers follow the meeting's `after_end`."""
     if not livestream_of(meeting).active:
         raise ImpossibleError("The meeting is not being livestreamed")
     sessions = meeting.sessions
@@ -168,14 +168,14 @@ def end(meeting: Meeting, now: float) -> Meeting:
 
 
 def restart(meeting: Meeting, session_id: str, now: float) -> Meeting:
-    """Another session in place of the one under way, without a word in between: the status stays as it is."""
+    """Replace the open session by a new one without changing the status in between."""
     stopped = dataclasses.replace(_running_session(meeting), stopped_time=now)
     begun = Session(session_id, invoked_time=now, started_time=None if stopped.started_time is None else now)
     return _moved(meeting, now, sessions=(*_with_latest(meeting, stopped), begun))
 
 
 def livestream_of(meeting: Meeting) -> Livestream:
-    """The meeting's livestream; raises ImpossibleError if it never had one."""
+    """Return the meeting's livestream. Raises ImpossibleError if it never had one."""
     if meeting.livestream is None:
         raise ImpossibleError("The meeting was never livestreamed")
     return meeting.livestream

@@ -1,4 +1,4 @@
-"""The meetings of the sandbox, and the hands that start, drop, fail and end their livestreams."""
+"""The sandbox's meetings, and the controls that start, drop, fail and end their livestreams."""
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -13,10 +13,10 @@ from bot.sandbox.realtimekit.state import AfterEnd, Livestream, Meeting, Session
 
 
 class Studio:
-    """Holds the meetings. A meeting is a value: every step replaces it in `meetings`, and returns the new one.
+    """The meetings. A meeting is an immutable value: every step replaces it in `meetings` and returns the new one.
 
-    A step that a meeting cannot make raises `ImpossibleError`; a meeting that is not there raises KeyError.
-    `changes` tells each new one.
+    Raises ImpossibleError for a step that is impossible in the meeting's state, and KeyError for an unknown meeting.
+    `changes` publishes each new value.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -29,40 +29,40 @@ class Studio:
 
     @property
     def meetings(self) -> Mapping[str, Meeting]:
-        """Every meeting by its id, as it is now."""
+        """All current meetings by ID."""
         return MappingProxyType(self._meetings)
 
     @property
     def secrets(self) -> frozenset[str]:
-        """Every stream key and ingest server there ever was: what must never be seen outside."""
+        """All stream keys and ingest servers ever created, which must never leak."""
         return frozenset(self._secrets)
 
     def livestream(self, livestream_id: str) -> Livestream | None:
-        """The livestream with this id, if any meeting has it."""
+        """Return the livestream with this ID, if any meeting has it."""
         owner = self._meetings.get(self._owners.get(livestream_id, ""))
         return next((each for each in owner.livestreams if each.id == livestream_id), None) if owner else None
 
     @property
     def listed(self) -> Collection[Meeting]:
-        """The meetings whose livestreams the list tells: all as they are, or as they were at `freeze_list`."""
+        """The meetings whose livestreams the list contains: the current ones, or those at `freeze_list`."""
         return self._meetings.values() if self._frozen is None else self._frozen
 
     def freeze_list(self) -> None:
-        """Let the list of livestreams stay as it is now, whatever happens: stale entries, and new ones missing."""
+        """Freeze the list of livestreams, so that it has stale entries and lacks new ones."""
         self._frozen = tuple(self._meetings.values())
 
     def thaw_list(self) -> None:
-        """Let the list of livestreams be right again."""
+        """Unfreeze the list of livestreams, so that it is current again."""
         self._frozen = None
 
     def seed(self) -> None:
-        """Put the seeded meetings in, as new."""
+        """Add the seeded meetings, or reset them."""
         now = self.clock.now()
         for each in seeds.SEEDS:
             self._keep(seeds.meeting_of(each, now))
 
     def add_meeting(self, title: str, meeting_id: str | None = None) -> Meeting:
-        """A new meeting that was never livestreamed. Replaces one of the same id, which must be a UUID."""
+        """Add a meeting that was never livestreamed, replacing one with the same ID, which must be a UUID."""
         known_as = minting.meeting_id() if meeting_id is None else str(UUID(meeting_id))
         return self._keep(Meeting(known_as, title, created_at=self.clock.now()))
 
@@ -71,7 +71,7 @@ class Studio:
         del self._meetings[meeting_id]
 
     def start(self, meeting_id: str, name: str | None = None) -> Meeting:
-        """Invoke a new run of the meeting's livestream, provisioning the livestream if it is the first; INVOKED."""
+        """Start a new session (INVOKED), provisioning the livestream if it is the meeting's first."""
         meeting = self._meetings[meeting_id]
         livestream = self._provisioned(meeting)
         livestream = dataclasses.replace(livestream, name=livestream.name if name is None else name)
@@ -79,48 +79,54 @@ class Studio:
         return self._keep(state.start(meeting, minting.session_id(), self.clock.now()))
 
     def go_live(self, meeting_id: str) -> Meeting:
-        """LIVE: the run under way, be it interrupted, or else a new one."""
+        """Go on air (LIVE) in the open session, which may be interrupted, or in a new one."""
         if not self._meetings[meeting_id].running:
             self.start(meeting_id)
         return self._keep(state.go_live(self._meetings[meeting_id], self.clock.now()))
 
     def drop(self, meeting_id: str) -> Meeting:
-        """OFFLINE with the session open, as when the encoder loses its connection."""
+        """Go OFFLINE with the session still open, as when the encoder loses its connection."""
         return self._keep(state.drop(self._meetings[meeting_id], self.clock.now()))
 
     def fail(self, meeting_id: str, reason: str) -> Meeting:
-        """ERRORED, for a reason that the session tells."""
+        """Let the session fail (ERRORED) with a reason."""
         return self._keep(state.fail(self._meetings[meeting_id], reason, self.clock.now()))
 
     def end(self, meeting_id: str, after_end: AfterEnd | None = None) -> Meeting:
-        """The host stops the run. `after_end` stays the meeting's way of answering from then on, if given."""
+        """End the session, as the host does. `after_end`, if given, remains the meeting's setting."""
         meeting = self._meetings[meeting_id]
         meeting = dataclasses.replace(meeting, after_end=after_end or meeting.after_end)
         return self._keep(state.end(meeting, self.clock.now()))
 
     def restart(self, meeting_id: str) -> Meeting:
-        """Another session of the same livestream in place of the one under way; the status stays, LIVE for example."""
+        """Replace the open session by a new one of the same livestream, with the same status, LIVE for example."""
         return self._keep(state.restart(self._meetings[meeting_id], minting.session_id(), self.clock.now()))
 
     def replace_livestream(self, meeting_id: str) -> Meeting:
-        """Another livestream in place of the one under way: its id, playback URL and session are new, and the status
-        stays, LIVE for example. The old one is gone."""
+        """Replace the livestream by one with the same status, LIVE for example, and a new ID, playback URL and session.
+
+        The old livestream is gone.
+        """
         meeting = self._meetings[meeting_id]
         old = state.livestream_of(meeting)
         new = dataclasses.replace(self._another(meeting_id, old.status), name=old.name)
         return self._keep(dataclasses.replace(meeting, livestream=new))
 
     def add_livestream(self, meeting_id: str, **fields: Any) -> Livestream:
-        """A further livestream of the meeting, LIVE from now on unless `fields` say otherwise. Answers begin with
-        another one of the meeting's livestreams each time."""
+        """Add another livestream to the meeting, LIVE unless `fields` say otherwise.
+
+        Each answer then begins with another one of the meeting's livestreams.
+        """
         meeting = self._meetings[meeting_id]
         livestream = dataclasses.replace(self._another(meeting_id, Status.LIVE), **fields)
         self._keep(dataclasses.replace(meeting, others=(*meeting.others, livestream)))
         return livestream
 
     def change_session(self, meeting_id: str, **fields: Any) -> Meeting:
-        """Set fields of the latest session by name: `err_message`, `started_time` (ZERO_TIME, ...), ... The status and
-        the time of the last change stay as they are."""
+        """Set fields of the latest session by name: `err_message`, `started_time` (ZERO_TIME, ...), ...
+
+        The livestream's status and `updated_at` do not change.
+        """
         livestream = state.livestream_of(self._meetings[meeting_id])
         latest = dataclasses.replace(livestream.sessions[-1], **fields)
         return self.change_livestream(meeting_id, sessions=(*livestream.sessions[:-1], latest))
@@ -137,9 +143,9 @@ class Studio:
         return self._keep(dataclasses.replace(self._meetings[meeting_id], **fields))
 
     def change_livestream(self, meeting_id: str, **fields: Any) -> Meeting:
-        """Set fields of a meeting's livestream by name: `name`, `status` (any word), `disabled`, `playback_url`, ...
+        """Set fields of a meeting's livestream by name: `name`, `status` (any string), `disabled`, `playback_url`, ...
 
-        A meeting without a livestream gets one, which Cloudflare answers with only if `active=True` is given too.
+        A meeting without a livestream gets one, which Cloudflare returns only if `active=True` is given too.
         """
         livestream = self._provisioned(self._meetings[meeting_id])
         return self.change(meeting_id, livestream=dataclasses.replace(livestream, **fields))

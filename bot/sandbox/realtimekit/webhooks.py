@@ -1,4 +1,4 @@
-"""The webhooks of the sandbox's RealtimeKit app: who is told of what, signed with which key, and what may go wrong."""
+"""The webhooks of the sandbox's RealtimeKit app: registration, signing keys, delivery and faults."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,7 @@ from bot.sandbox.realtimekit.state import Meeting
 
 @dataclass(frozen=True)
 class Webhook:
-    """An address that is told of the events it asked for. Times are epoch seconds."""
+    """A URL that receives the events it is subscribed to. Times are epoch seconds."""
 
     id: str
     name: str
@@ -32,9 +32,9 @@ class Webhook:
 
 
 class Webhooks:
-    """Holds the webhooks, and tells them of each change. Nothing leaves outside of `delivering()`.
+    """The webhooks, which report each change of a meeting. Nothing is sent outside `delivering()`.
 
-    A webhook that is not there raises KeyError.
+    Raises KeyError for an unknown webhook.
     """
 
     def __init__(self, clock: Clock, changes: Changes) -> None:
@@ -47,13 +47,13 @@ class Webhooks:
 
     @property
     def webhooks(self) -> Mapping[str, Webhook]:
-        """Every webhook by its id."""
+        """All webhooks by ID."""
         return MappingProxyType(self._webhooks)
 
     def add_webhook(
         self, url: str, events: Iterable[str] = SENT, name: str = "Livestream bot", enabled: bool = True
     ) -> Webhook:
-        """Have `url` told of these events from now on."""
+        """Send these events to `url` from now on."""
         now = self._time.now()
         asked = tuple(dict.fromkeys(Event(each) for each in events))
         webhook = Webhook(minting.webhook_id(), name, url, asked, enabled, created_at=now, updated_at=now)
@@ -69,35 +69,35 @@ class Webhooks:
         return webhook
 
     def remove_webhook(self, webhook_id: str) -> Webhook:
-        """Tell a webhook nothing any more, not even what waits for another attempt."""
+        """Remove a webhook; even deliveries that wait for a retry are dropped."""
         return self._webhooks.pop(webhook_id)
 
     def delivering(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """Deliver until the block ends; what has waited for that goes first."""
+        """Deliver until the block ends, starting with deliveries that have waited for it."""
         return self._postman.delivering()
 
     async def deliveries_settled(self) -> None:
-        """Wait until no delivery is under way: none held, and none waiting for another attempt."""
+        """Wait until no delivery is in flight, held back, or waiting for a retry."""
         await self._postman.settled()
 
     @property
     def deliveries(self) -> deque[Delivery]:
-        """The deliveries that are over, oldest first."""
+        """The finished deliveries, oldest first."""
         return self._postman.deliveries
 
     @property
     def on_delivery(self) -> list[Callable[[Delivery], None]]:
-        """Who is told of each delivery that is over."""
+        """The listeners to finished deliveries."""
         return self._postman.on_delivery
 
     @property
     def deliveries_waiting(self) -> int:
-        """How many deliveries are not over."""
+        """The number of unfinished deliveries."""
         return self._postman.waiting
 
     @property
     def webhooks_held(self) -> bool:
-        """Whether deliveries are held back. They leave when this is set to False."""
+        """Whether deliveries are held back; setting it to False releases them."""
         return self._postman.held
 
     @webhooks_held.setter
@@ -106,7 +106,7 @@ class Webhooks:
 
     @property
     def webhook_seconds(self) -> float:
-        """How long a receiver may take to answer, in real seconds."""
+        """A receiver's deadline for its answer, in real seconds."""
         return self._postman.seconds
 
     @webhook_seconds.setter
@@ -115,15 +115,15 @@ class Webhooks:
 
     @property
     def public_key(self) -> str:
-        """What the receivers verify with, in PEM."""
+        """The key with which receivers verify signatures, in PEM."""
         return self._key.public_pem
 
     def rotate_key(self) -> None:
-        """Sign with another key from now on, and publish that one only."""
+        """Sign with a new key from now on, and publish only that one."""
         self._key_number += 1
 
     def repeat_last_delivery(self, times: int = 1) -> bool:
-        """Send the last request that was not forged `times` more, to the last bit. False if there was none yet."""
+        """Repeat the last genuine request `times` times, byte for byte; return False if there was none yet."""
         last = self._postman.last
         if last is None:
             return False
@@ -132,7 +132,7 @@ class Webhooks:
         return True
 
     def forge_delivery(self, meeting_id: str) -> None:
-        """Tell every webhook for livestreams that the meeting is live, signed with a key that is not RealtimeKit's."""
+        """Send every webhook for livestreams a claim that the meeting is live, signed with another key."""
         self._announce(events.invented(meeting_id), lambda: signing_key(STRANGER), genuine=False)
 
     @property
@@ -157,7 +157,7 @@ class Webhooks:
 
 
 def _headers(webhook_id: str, body: bytes, key: Callable[[], SigningKey]) -> Headers:
-    """The headers of one attempt. A receiver has reported that `rtk-uuid` changes with it, so here it does."""
+    """Return the headers of one attempt. A user has reported that `rtk-uuid` changes with each, so it does here."""
     return {
         "content-type": "application/json",
         "rtk-signature": key().sign(body),

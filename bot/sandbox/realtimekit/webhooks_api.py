@@ -1,4 +1,4 @@
-"""The endpoints of webhooks, and the public key of their signatures."""
+"""The endpoints for webhooks and for the public key of their signatures."""
 
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -36,7 +36,7 @@ class WholeWebhook(BaseModel):
 
 
 class SomeOfAWebhook(WholeWebhook):
-    """The body of PATCH: what is left out stays."""
+    """The body of PATCH: omitted fields keep their values."""
 
     name: str = Field("", min_length=1)
     url: Address = ""
@@ -44,13 +44,13 @@ class SomeOfAWebhook(WholeWebhook):
 
 
 class WebhooksApi:
-    """The endpoints, over the webhooks of a kit."""
+    """The endpoints for a kit's webhooks."""
 
     def __init__(self, webhooks: Webhooks) -> None:
         self._webhooks = webhooks
 
     def routes(self) -> list[Route]:
-        """Where each endpoint is found."""
+        """Return the routes of the endpoints."""
         all_of_them, one = f"{PREFIX}/webhooks", f"{PREFIX}/webhooks/{{webhook_id}}"
         return [
             Route(all_of_them, self.every, methods=["GET"]),
@@ -63,38 +63,38 @@ class WebhooksApi:
         ]
 
     async def every(self, _: Request) -> Response:
-        """Every webhook."""
+        """Answer with all webhooks."""
         return json_response(ok([view(webhook) for webhook in self._webhooks.webhooks.values()]))
 
     async def add(self, request: Request) -> Response:
-        """A new webhook."""
+        """Add a webhook."""
         body = WholeWebhook.model_validate_json(await request.body())
         webhook = self._webhooks.add_webhook(body.url, body.events, body.name, body.enabled)
         return json_response(ok(view(webhook), 201))
 
     async def get(self, request: Request) -> Response:
-        """One webhook."""
+        """Answer with one webhook."""
         return json_response(ok(view(self._webhook(request))))
 
     async def edit(self, request: Request) -> Response:
-        """Change what is given of a webhook."""
+        """Change the given fields of a webhook."""
         webhook = self._webhook(request)
         body = SomeOfAWebhook.model_validate_json(await request.body())
         return self._changed(webhook, body.model_dump(exclude_unset=True))
 
     async def replace(self, request: Request) -> Response:
-        """Change all of a webhook but its id."""
+        """Replace all fields of a webhook except its ID."""
         webhook = self._webhook(request)
         body = WholeWebhook.model_validate_json(await request.body())
         return self._changed(webhook, body.model_dump())
 
     async def remove(self, request: Request) -> Response:
-        """Delete a webhook; the answer shows it once more."""
+        """Delete a webhook, and answer with it."""
         webhook = self._webhooks.remove_webhook(self._webhook(request).id)
         return json_response(ok(view(webhook)))
 
     async def key(self, _: Request) -> Response:
-        """The key that a receiver verifies signatures with."""
+        """Answer with the key with which receivers verify signatures."""
         answer = ok({"publicKey": self._webhooks.public_key})
         answer.body["message"] = ""
         return json_response(answer)
@@ -110,7 +110,7 @@ class WebhooksApi:
 
 
 def view(webhook: Webhook) -> dict[str, Any]:
-    """A webhook as Cloudflare tells it."""
+    """Return a webhook as Cloudflare sends it."""
     return {
         "id": webhook.id,
         "name": webhook.name,

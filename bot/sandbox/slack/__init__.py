@@ -1,6 +1,6 @@
-"""A local Slack: a peer of the bot over real HTTP and WebSocket.
+"""A local Slack: a fake over real HTTP and WebSockets.
 
-It signs, verifies, limits and forgets as Slack does; only the base URL tells the bot that it is another one.
+It signs, verifies, limits and forgets as Slack does; the bot can recognize it only by its base URL.
 """
 
 from bot.sandbox.slack.delivery import Delivery, Outcome

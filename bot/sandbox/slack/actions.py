@@ -1,4 +1,4 @@
-"""What can be clicked in a message, and what Slack tells the app about a click."""
+"""A message's clickable elements, and the action that Slack sends for a click."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +9,10 @@ Element = dict[str, Any]
 
 
 def action_of(message: Message, action_id: str, value: str | None, action_ts: str) -> dict[str, Any]:
-    """The action of a click on the first element with that `action_id`.
+    """Build the action of a click on the first element with this `action_id`.
 
-    `value` picks the option of a menu, or one of several buttons that share an action_id.
-    Raises LookupError when there is no such element or option.
+    `value` selects a menu's option, or one of several buttons that share an action_id. Raises LookupError if there is
+    no such element or option.
     """
     candidates = [found for found in _elements(message) if found[1].get("action_id") == action_id]
     for block_id, element in candidates:
@@ -32,7 +32,7 @@ def _elements(message: Message) -> Iterator[tuple[str, Element]]:
 
 
 def _chosen(element: Element, value: str | None) -> dict[str, Any] | None:
-    """The fields that differ by type; None when `value` does not belong to this element."""
+    """Return the fields that depend on the element's type, or None if `value` does not belong to this element."""
     if "options" in element:
         option = next((option for option in element["options"] if option["value"] == value), None)
         return None if option is None else {"selected_option": option}

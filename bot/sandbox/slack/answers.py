@@ -1,4 +1,4 @@
-"""The answers that are no plain JSON: refusals to serve, silence, and a connection that breaks."""
+"""Answers other than plain JSON: errors, silence, delays and broken connections."""
 
 import asyncio
 
@@ -10,17 +10,17 @@ from bot.sandbox.connections import ABORT
 
 
 def rate_limited(error: str, retry_after: int) -> Response:
-    """HTTP 429 with `Retry-After` in seconds."""
+    """Return an HTTP 429 with `Retry-After` in seconds."""
     return JSONResponse({"ok": False, "error": error}, 429, headers={"Retry-After": str(retry_after)})
 
 
 def server_error() -> Response:
-    """HTTP 503 as a proxy in front of Slack gives it: a page, not JSON."""
+    """Return an HTTP 503 as from a proxy in front of Slack: an HTML page, not JSON."""
     return Response("<html><body>Service Unavailable</body></html>", 503, media_type="text/html")
 
 
 class Hanging(Response):
-    """Never answers; ends when the client gives up."""
+    """A response that never comes; it ends when the client gives up."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -28,7 +28,7 @@ class Hanging(Response):
 
 
 class Dropped(Response):
-    """Cuts the TCP connection without a byte of an answer."""
+    """A response that cuts the TCP connection without sending a byte."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[ABORT]()
@@ -36,7 +36,7 @@ class Dropped(Response):
 
 
 class Delayed(Response):
-    """Answers `seconds` of sandbox time after it was made, unless the client has given up by then."""
+    """A response sent `seconds` of sandbox time after its creation, unless the client gives up first."""
 
     def __init__(self, answer: Response, seconds: float, clock: Clock) -> None:
         super().__init__(status_code=answer.status_code)

@@ -1,4 +1,4 @@
-"""Reads the arguments of a Web API call: JSON or form, in the body or the query, the token apart from the rest."""
+"""Parser of a Web API call's arguments: JSON or form, in body or query, with the token kept apart."""
 
 import json
 from collections.abc import Mapping
@@ -22,24 +22,25 @@ class Arguments:
     flaw: str | None = None
 
     def text(self, name: str) -> str:
-        """A string argument; empty when it was left out."""
+        """Return a string argument, or "" if it is missing."""
         value = self.values.get(name)
         return "" if value is None else str(value)
 
     def flag(self, name: str) -> bool:
-        """A boolean argument; forms carry them as `1`, `0`, `true` or `false`."""
+        """Return a boolean argument, which forms send as `1`, `0`, `true` or `false`."""
         value = self.values.get(name)
         return value is True or (isinstance(value, str | int) and str(value) in _TRUE)
 
     def as_json(self) -> str:
-        """The values as text, for the record of what the bot sent."""
+        """Return the values as JSON text for the log; "" if there are none."""
         return json.dumps(dict(self.values), ensure_ascii=False) if self.values else ""
 
 
 async def read_arguments(request: Request) -> Arguments:
-    """Read a request; the token of the header wins over that of a form, and a JSON body cannot carry one.
+    """Read a request. The header's token takes precedence over a form's; a JSON body cannot contain one.
 
-    What cannot be read leaves no values and a `flaw`: `invalid_json`, `json_not_object`, `invalid_form_data`.
+    If the body cannot be parsed, only the query's values remain, and `flaw` says why: `invalid_json`,
+    `json_not_object` or `invalid_form_data`.
     """
     body = await request.body()
     query = dict(request.query_params)

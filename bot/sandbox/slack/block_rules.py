@@ -1,6 +1,6 @@
-"""Slack's limits on the base blocks, as complaints in Slack's own words.
+"""Slack's limits on the basic blocks, with violations reported in Slack's own words.
 
-Source: Slack's reference of blocks and block elements. Blocks and elements that are not here are left to slack_sdk.
+Source: Slack's reference of blocks and block elements. slack_sdk checks the blocks and elements that are not here.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -95,7 +95,7 @@ def _element(element: Any, at: str, allowed: Callable[[str], bool]) -> Complaint
 
 
 def is_interactive(kind: str) -> bool:
-    """Whether elements of this type can be clicked or filled in."""
+    """Return whether people can click or fill in elements of this type."""
     return kind in INTERACTIVE or kind.endswith(("_select", "_picker")) or kind == "datetimepicker"
 
 
@@ -152,7 +152,7 @@ BLOCKS: dict[str, Rule] = {
 
 
 def complaints_about(block: dict[str, Any], at: str) -> Complaints:
-    """What Slack would say about one base block at the JSON pointer `at`; nothing for a good one."""
+    """Yield Slack's complaints about a basic block at the JSON pointer `at`; none for a valid block."""
     yield from _optional_length(block, "block_id", at, 255)
     rule = BLOCKS.get(str(block.get("type")))
     if rule is not None:

@@ -1,6 +1,6 @@
-"""Checks the blocks of a message as Slack does, and gives names to what came without.
+"""Validation of a message's blocks as in Slack, which also adds missing IDs.
 
-Two checks are put together: the limits of `block_rules`, and slack_sdk's own models, which are not ours.
+It combines the limits of `block_rules` with slack_sdk's models, as an independent second check.
 """
 
 import json
@@ -21,11 +21,10 @@ KNOWN_TYPES = frozenset(
 
 
 def read_blocks(value: Any, unreachable_images: Collection[str] = ()) -> tuple[Block, ...]:
-    """The blocks of an argument, a JSON string or a list, with ids for blocks and elements that had none.
+    """Parse the blocks in an argument, a JSON string or a list, and add IDs to blocks and elements without one.
 
-    An image whose URL is among `unreachable_images` is one that Slack cannot download.
-
-    Raises Refusal: `invalid_blocks_format` for what is no list, else `invalid_blocks` with Slack's `errors`.
+    `unreachable_images` are URLs of images that Slack cannot download. Raises Refusal: `invalid_blocks_format` if the
+    argument is not a list, otherwise `invalid_blocks` with Slack's `errors`.
     """
     blocks = _decoded(value)
     errors = complaints(blocks, unreachable_images)
@@ -49,7 +48,7 @@ def _decoded(value: Any) -> list[Any]:
 
 
 def complaints(blocks: list[Any], unreachable_images: Collection[str] = ()) -> list[str]:
-    """All that is wrong with the blocks, in Slack's words, with JSON pointers; empty for good ones."""
+    """Return everything wrong with the blocks, in Slack's words and with JSON pointers; empty for valid blocks."""
     if len(blocks) > MOST_BLOCKS:
         return [f"no more than {MOST_BLOCKS} items allowed [json-pointer:/blocks]"]
     errors = [error for index, block in enumerate(blocks) for error in _block_complaints(block, f"/blocks/{index}")]
@@ -72,7 +71,7 @@ def _sdk_complaints(block: dict[str, Any], at: str) -> list[str]:
     except SlackObjectFormationError as error:
         return [f"{error} [json-pointer:{at}]"]
     except (TypeError, KeyError, AttributeError, ValueError) as error:
-        # slack_sdk's models take keyword arguments: a missing or unknown key of a nested object surfaces as these.
+        # slack_sdk's models take keyword arguments: missing or unknown keys of nested objects raise these errors.
         return [f"failed to match the block's schema: {error} [json-pointer:{at}]"]
     return [f"invalid additional property: {key} [json-pointer:{at}]" for key in sorted(set(block) - parsed.attributes)]
 

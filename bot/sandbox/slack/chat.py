@@ -19,11 +19,11 @@ MOST_CHARACTERS_OF_UPDATE = 4_000
 
 
 class Chat:
-    """Posts, edits and deletes on behalf of the bot.
+    """Posts, edits and deletes messages on behalf of the bot.
 
-    `honours_client_msg_id`: of a repeated `client_msg_id` Slack documents two errors only, for a first message and for
-    a channel that are gone. Assumed here: else the repeat posts nothing and is answered with the first message.
-    Switched off, the id is ignored.
+    `honours_client_msg_id`: for a repeated `client_msg_id` Slack documents only two errors, for when the first message
+    or its channel is gone. Otherwise, by assumption, the repeat posts nothing and returns the first message. If False,
+    the ID is ignored.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Chat:
         self._unreachable = unreachable
 
     def post_message(self, arguments: Arguments) -> Answer:
-        """`chat.postMessage`."""
+        """Run `chat.postMessage`."""
         channel = writable(self._workspace, arguments.text("channel"), self._credentials.bot_scopes)
         content = read_content(arguments.values, self._unreachable)
         client_msg_id = arguments.text("client_msg_id") or None
@@ -60,7 +60,7 @@ class Chat:
         }
 
     def post_ephemeral(self, arguments: Arguments) -> Answer:
-        """`chat.postEphemeral`."""
+        """Run `chat.postEphemeral`."""
         channel = writable(self._workspace, arguments.text("channel"), self._credentials.bot_scopes)
         user = arguments.text("user")
         if user not in channel.members:
@@ -70,7 +70,7 @@ class Chat:
         return {"message_ts": self._post(channel.id, content, ephemeral_to=user, thread_ts=thread_ts).ts}
 
     def update(self, arguments: Arguments) -> Answer:
-        """`chat.update`; without blocks the message loses those that it had."""
+        """Run `chat.update`; without blocks in the call, the message loses its blocks."""
         message = self._own(arguments, refusal="cant_update_message")
         if self._workspace.channels[message.channel].is_archived:
             raise Refusal("is_inactive")
@@ -83,7 +83,7 @@ class Chat:
         return {"channel": message.channel, "ts": message.ts, "text": message.text, "message": payload}
 
     def delete(self, arguments: Arguments) -> Answer:
-        """`chat.delete`."""
+        """Run `chat.delete`."""
         message = self._workspace.delete(self._own(arguments, refusal="cant_delete_message"))
         return {"channel": message.channel, "ts": message.ts}
 
@@ -92,7 +92,7 @@ class Chat:
         return self._workspace.post(Message(channel, ts, self._app.user_id, content.text, content.blocks, **fields))
 
     def _already_posted(self, client_msg_id: str | None) -> Message | None:
-        """The message that was posted under that id. Raises Refusal when it, or its channel, is gone."""
+        """Return the message posted with this ID, if any. Raises Refusal if it or its channel is gone."""
         if client_msg_id is None or not self.honours_client_msg_id:
             return None
         message = self._workspace.find_client_msg_id(client_msg_id)
@@ -103,7 +103,7 @@ class Chat:
         return message
 
     def _thread(self, channel: str, thread_ts: str) -> str | None:
-        """The first message of the thread that a reply goes to; a reply to a reply joins the same thread."""
+        """Return the ts of the thread's first message; a reply to a reply joins the same thread."""
         if not thread_ts:
             return None
         parent = self._workspace.find(channel, thread_ts)

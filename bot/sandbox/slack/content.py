@@ -1,4 +1,4 @@
-"""What a message says, read from the arguments of a call, checked as Slack checks it."""
+"""A message's content, parsed from a call's arguments and validated as in Slack."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class Content:
 
 
 def read_content(arguments: Mapping[str, Any], unreachable_images: Collection[str] = ()) -> Content:
-    """The text and blocks of a message.
+    """Parse a message's text and blocks.
 
-    Raises Refusal: `no_text`, `msg_too_long`, `invalid_blocks`, `invalid_blocks_format`.
+    Raises Refusal: `invalid_arguments`, `no_text`, `msg_too_long`, `invalid_blocks`, `invalid_blocks_format`.
     """
     text = arguments.get("text") or ""
     if not isinstance(text, str):

@@ -1,4 +1,4 @@
-"""Which conversation a call means, and whether the bot may write there."""
+"""Resolution of a call's conversation, and the bot's permission to write there."""
 
 from collections.abc import Set
 
@@ -9,9 +9,9 @@ PUBLIC_SCOPE = "chat:write.public"
 
 
 def reachable(workspace: Workspace, target: str) -> Channel:
-    """The conversation of an id, a `#name`, or a user id (which opens the direct message with that person).
+    """Return the conversation for an ID, a `#name`, or a user ID (which opens a direct message with that person).
 
-    Raises Refusal `channel_not_found`, also for a private channel without the bot: Slack hides those.
+    Raises Refusal `channel_not_found`, also for a private channel without the bot, which Slack hides.
     """
     if target in workspace.users:
         return direct_message(workspace, target)
@@ -24,17 +24,14 @@ def reachable(workspace: Workspace, target: str) -> Channel:
 
 
 def existing(workspace: Workspace, target: str) -> Channel:
-    """The conversation of an id or a `#name` that a message is in; a user id is none.
-
-    Raises Refusal `channel_not_found`.
-    """
+    """Return the conversation for an ID or a `#name`, but not for a user ID. Raises Refusal `channel_not_found`."""
     if target in workspace.users:
         raise Refusal("channel_not_found")
     return reachable(workspace, target)
 
 
 def writable(workspace: Workspace, target: str, scopes: Set[str]) -> Channel:
-    """The conversation, if the bot may post there.
+    """Return the conversation if the bot may post there.
 
     Raises Refusal: `channel_not_found`, `is_archived`, `not_in_channel`.
     """
@@ -47,7 +44,7 @@ def writable(workspace: Workspace, target: str, scopes: Set[str]) -> Channel:
 
 
 def direct_message(workspace: Workspace, user: str) -> Channel:
-    """The conversation between the bot and a person, opened when there is none yet.
+    """Return the direct message between the bot and a person, opening it if necessary.
 
     Raises Refusal: `user_not_found`, `cannot_dm_bot`.
     """

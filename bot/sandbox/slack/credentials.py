@@ -1,4 +1,4 @@
-"""Tokens, what they may do, and the secret that Slack signs with."""
+"""The app's tokens with their scopes, and its signing secret."""
 
 import time
 from collections.abc import Callable
@@ -19,10 +19,10 @@ class TokenKind(Enum):
 
 @dataclass(slots=True)
 class Credentials:
-    """The app's tokens with the scopes that they hold; scopes may be changed at any time.
+    """The app's tokens and their scopes, which may change at any time.
 
-    `revoked`: the bot token is worth nothing any more, since the app was uninstalled or the token revoked; `revoked_as`
-    is the error that says so.
+    `revoked`: the bot token is no longer valid, because the app was uninstalled or the token revoked; `revoked_as` is
+    the error for that.
     """
 
     bot_token: str = field(repr=False)
@@ -34,7 +34,7 @@ class Credentials:
     revoked_as: str = "account_inactive"
 
     def check(self, token: str | None, kind: TokenKind, scope: str | None) -> None:
-        """Let the call pass, or raise a Refusal: who is it, is it the right kind of token, does it hold the scope."""
+        """Raise a Refusal unless the token is valid, of the right kind, and has the scope."""
         held = self.kind_of(token)
         if held is TokenKind.BOT and self.revoked:
             raise Refusal(self.revoked_as)
@@ -44,7 +44,7 @@ class Credentials:
             raise Refusal("missing_scope", needed=scope, provided=",".join(sorted(self.scopes(kind))))
 
     def kind_of(self, token: str | None) -> TokenKind:
-        """Whose token it is. Raises Refusal: `not_authed` without one, `invalid_auth` for an unknown one."""
+        """Return the token's kind. Raises Refusal: `not_authed` without a token, `invalid_auth` for an unknown one."""
         if not token:
             raise Refusal("not_authed")
         if token not in (self.bot_token, self.app_token):
@@ -52,13 +52,13 @@ class Credentials:
         return TokenKind.BOT if token == self.bot_token else TokenKind.APP
 
     def scopes(self, kind: TokenKind) -> set[str]:
-        """The scopes that a token of this kind holds."""
+        """Return the scopes of the token of this kind."""
         return self.bot_scopes if kind is TokenKind.BOT else self.app_scopes
 
     def sign(self, body: bytes, timestamp: int | None = None, clock: Callable[[], float] = time.time) -> dict[str, str]:
-        """The two signature headers for a request body.
+        """Return the two signature headers for a request body.
 
-        The timestamp is the machine's time, not the sandbox's: the bot compares it with its own.
+        The timestamp is in real time, not sandbox time, because the bot compares it with its own clock.
         """
         stamp = str(int(clock() if timestamp is None else timestamp))
         signature = SignatureVerifier(self.signing_secret).generate_signature(timestamp=stamp, body=body)

@@ -1,4 +1,4 @@
-"""Brings a payload to the bot, over HTTP or Socket Mode, and waits for its acknowledgement as long as Slack does."""
+"""Delivery of payloads to the bot over HTTP or Socket Mode, with Slack's deadline for acknowledgements."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ class Outcome(StrEnum):
 
 
 class Envelope(StrEnum):
-    """The kinds of payloads, by the names that Socket Mode gives them."""
+    """The kinds of payloads, by their names in Socket Mode."""
 
     SLASH_COMMANDS = "slash_commands"
     INTERACTIVE = "interactive"
@@ -38,9 +38,10 @@ class Envelope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a payload was received: HTTP status (none without an answer, or over a WebSocket), milliseconds, outcome.
+    """The outcome of a delivery, the time until its acknowledgement in milliseconds, and the HTTP status.
 
-    `body` is what the acknowledgement carried; `trigger_id` is that of the command or click.
+    `status` is None without an answer or over a WebSocket; `body` is the acknowledgement's payload; `trigger_id` is
+    that of the command or click.
     """
 
     outcome: Outcome
@@ -57,14 +58,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """That an event is sent once more: for the how many-th time, and why."""
+    """A repeated delivery of an event: the number of the retry, and the reason for it."""
 
     number: int
     reason: str
 
 
 class Courier:
-    """Delivers to `request_url`, or over Socket Mode when there is none. `ack_seconds` are of the sandbox's time."""
+    """Delivers to `request_url`, or over Socket Mode if that is None. `ack_seconds` is in sandbox time."""
 
     def __init__(self, credentials: Credentials, sockets: SocketMode, log: Log, clock: Clock) -> None:
         self.request_url: str | None = None
@@ -77,11 +78,11 @@ class Courier:
 
     @property
     def reaches_somebody(self) -> bool:
-        """Whether there is a way to the bot: an address, or an open WebSocket."""
+        """Whether the bot is reachable: by a request URL or an open WebSocket."""
         return self.request_url is not None or self._sockets.open > 0
 
     async def deliver(self, envelope: Envelope, name: str, payload: Payload, retry: Retry | None = None) -> Delivery:
-        """Deliver once, and note it in the log as a call of `name`."""
+        """Deliver once, and log it as a call named `name`."""
         started = self._clock.now()
         status, body, outcome = await self._attempt(envelope, payload, retry)
         ms = round((self._clock.now() - started) * 1000, 1)
@@ -126,7 +127,7 @@ def _retry_headers(retry: Retry | None) -> dict[str, str]:
 
 
 def _socket_fields(envelope: Envelope, retry: Retry | None) -> Payload:
-    """What an envelope of this kind carries beside its payload; events count their repeats, from zero."""
+    """Return the other fields of an envelope of this kind; events have a retry counter, from zero."""
     if envelope is not Envelope.EVENTS_API:
         return {"accepts_response_payload": True}
     number, reason = (0, "") if retry is None else (retry.number, retry.reason)
@@ -141,7 +142,7 @@ def _encoded(envelope: Envelope, payload: Payload) -> tuple[bytes, str]:
 
 
 def _decoded(body: str, content_type: str) -> Payload:
-    """The fields of an acknowledgement; plain text is the text of a message."""
+    """Return the fields of an acknowledgement; plain text counts as a message's text."""
     if content_type != "application/json":
         return {"text": body} if body else {}
     try:
@@ -152,7 +153,7 @@ def _decoded(body: str, content_type: str) -> Payload:
 
 
 async def within(work: Coroutine[Any, Any, T], seconds: float, clock: Clock) -> T:
-    """The result of `work`, if it comes within `seconds` of sandbox time; else it is cancelled. Raises TimeoutError."""
+    """Return the result of `work`. Cancel it and raise TimeoutError if it takes more than `seconds` of sandbox time."""
     task, timer = asyncio.ensure_future(work), asyncio.ensure_future(clock.sleep(seconds))
     try:
         await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)

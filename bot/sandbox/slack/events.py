@@ -1,4 +1,4 @@
-"""Tells whoever watches the sandbox what has just changed."""
+"""Notification of changes in the sandbox's Slack."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ class EventKind(StrEnum):
 
 
 class Subject(Protocol):
-    """Whatever an event is about."""
+    """The subject of an event."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The subject as JSON-compatible values."""
+        """Return the subject as JSON-compatible values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change: what happened, and the message, channel, call or number of connections as it is now."""
+    """A change: its kind, and the new state of the message, channel, call or number of connections."""
 
     kind: EventKind
     subject: Subject
 
     def to_dict(self) -> dict[str, Any]:
-        """The event as JSON-compatible values."""
+        """Return the event as JSON-compatible values."""
         return {"kind": self.kind.value, "subject": self.subject.to_dict()}
 
 
@@ -38,13 +38,13 @@ Callback = Callable[[Event], None]
 
 
 class Events:
-    """The subscribers to changes; they are called at once, in the order in which they subscribed."""
+    """The subscribers to changes, called synchronously in the order in which they subscribed."""
 
     def __init__(self) -> None:
         self._callbacks: list[Callback] = []
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
-        """Call `callback` with each event from now on; the returned function ends that."""
+        """Call `callback` with each event from now on; return a function that unsubscribes it."""
         self._callbacks.append(callback)
 
         def unsubscribe() -> None:
@@ -54,6 +54,6 @@ class Events:
         return unsubscribe
 
     def publish(self, kind: EventKind, subject: Subject) -> None:
-        """Tell all subscribers of one change."""
+        """Notify all subscribers of a change."""
         for callback in tuple(self._callbacks):
             callback(Event(kind, subject))

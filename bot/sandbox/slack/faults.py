@@ -1,4 +1,4 @@
-"""What the sandbox was told to do wrong: to everybody from now on, or to the next calls of one method."""
+"""The faults that the sandbox injects: for all calls, or for the next calls of one method."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -16,10 +16,10 @@ What = TypeVar("What")
 
 
 class Fault(StrEnum):
-    """How calls of the Web API and of response_urls end.
+    """The standing fault of Web API calls and response_urls.
 
-    RATE_LIMITED and SERVER_ERROR refuse; HANG takes the request, does nothing and never answers; DROP does the
-    work and cuts the connection instead of answering, so that the bot cannot know.
+    RATE_LIMITED and SERVER_ERROR refuse. HANG accepts the request, does nothing and never answers. DROP does the work
+    and cuts the connection instead of answering, so that the bot cannot know the outcome.
     """
 
     NONE = "none"
@@ -31,10 +31,10 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """A call whose work, or whose answer, is late by `seconds` of sandbox time.
+    """A fault that delays a call's work or its answer by `seconds` of sandbox time.
 
-    Without `answers` the client gets no answer at all: it waits until it gives up, or, with `closes`, its connection
-    is cut at once. The work is done `seconds` later in either case. With `answers` the work is done at once.
+    With `answers` the work is done at once and the answer is late. Without it the work is late and the client gets no
+    answer: it waits until it gives up or, with `closes`, its connection is cut at once.
     """
 
     seconds: float
@@ -44,7 +44,7 @@ class Late:
 
 @dataclass(slots=True)
 class _Plan(Generic[What]):
-    """What happens to calls of a method about a channel or person (None: any); `left` is None without an end."""
+    """A fault planned for calls of a method about a channel or person (None: any); `left` is None if unlimited."""
 
     method: str
     about: str | None
@@ -61,7 +61,7 @@ class _Plan(Generic[What]):
 
 
 class Faults:
-    """The standing fault, and what is planned for calls of a method, about one channel or person if wanted."""
+    """The standing fault, and the faults planned for calls of a method, optionally about one channel or person."""
 
     def __init__(self) -> None:
         self.standing = Fault.NONE
@@ -70,11 +70,11 @@ class Faults:
         self._drops: Counter[str] = Counter()
 
     def plan(self, method: str, refusal: Refusal, times: int | None, about: str | None = None) -> None:
-        """Refuse the next `times` calls of `method`; None: all of them until `clear`."""
+        """Refuse the next `times` calls of `method`; None: all until `clear`."""
         self._refusals.append(_Plan(method, about, refusal, times))
 
     def plan_late(self, method: str, late: Late, times: int | None, about: str | None = None) -> None:
-        """Let the next `times` calls of `method` be late; None: all of them until `clear`."""
+        """Delay the next `times` calls of `method`; None: all until `clear`."""
         self._late.append(_Plan(method, about, late, times))
 
     def plan_drop(self, method: str, times: int) -> None:
@@ -82,7 +82,7 @@ class Faults:
         self._drops[method] += times
 
     def clear(self, method: str = ANY_METHOD, about: str | None = None) -> None:
-        """Take back what is planned for a method, about a channel or person; by default, everything."""
+        """Cancel the faults planned for a method, or for a channel or person; by default, all."""
 
         def stays(plan: _Plan[What]) -> bool:
             return (method not in (ANY_METHOD, plan.method)) or (about not in (None, plan.about))
@@ -93,7 +93,7 @@ class Faults:
             self._drops = Counter({} if method == ANY_METHOD else {**self._drops, method: 0})
 
     def drops(self, method: str, done: bool) -> bool:
-        """Whether the answer of a call of `method` gets lost; a planned drop waits for a call that was `done`."""
+        """Return whether to drop the answer to a call of `method`; planned drops need a call whose work was `done`."""
         if self.standing is Fault.DROP:
             return True
         planned = done and self._drops[method] > 0
@@ -101,7 +101,7 @@ class Faults:
         return planned
 
     def check(self, method: str, about: Collection[str] = ()) -> None:
-        """Let a call of `method` pass, or raise the Refusal that is planned for it."""
+        """Raise the Refusal that is planned for a call of `method`, if any."""
         if self.standing is Fault.RATE_LIMITED:
             raise RateLimited(STANDING_RETRY_AFTER)
         refusal = _taken(self._refusals, method, about)
@@ -109,12 +109,12 @@ class Faults:
             raise refusal
 
     def late(self, method: str, about: Collection[str] = ()) -> Late | None:
-        """How a call of `method` is late, if that is planned."""
+        """Return the delay that is planned for a call of `method`, if any."""
         return _taken(self._late, method, about)
 
 
 def _taken(plans: list[_Plan[What]], method: str, about: Collection[str]) -> What | None:
-    """The first plan that fits a call; what is used up is removed."""
+    """Return the first fault that fits a call, and remove used-up plans."""
     found = next((plan for plan in plans if plan.takes(method, about)), None)
     plans[:] = [plan for plan in plans if plan.left is None or plan.left > 0]
     return None if found is None else found.what

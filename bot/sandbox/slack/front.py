@@ -1,4 +1,4 @@
-"""The front of Slack's HTTP services: applies faults to each call, answers it and notes it in the log."""
+"""The front of Slack's HTTP services, which applies faults to each call, answers it and logs it."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ LATE = "late"
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """`late_work` is what was accepted and has not been done yet."""
+    """Applies faults and logs calls. `late_work` contains accepted work that is not done yet."""
 
     faults: Faults
     log: Log
@@ -30,9 +30,9 @@ class Front:
     def answer(
         self, method: str, work: Work, refuse: Callable[[Refusal], Response], about: Collection[str] = ()
     ) -> Response:
-        """Do the work of a call unless a fault forbids it; `refuse` makes the answer of a Refusal.
+        """Do a call's work unless a fault prevents it; `refuse` turns a Refusal into a response.
 
-        `about` are the channel and the person that the call is about, by which faults are chosen.
+        `about` contains the channel and person that the call concerns, which select the faults.
         """
         started = self.clock.now()
         error: str | None = None
@@ -54,7 +54,7 @@ class Front:
         return response
 
     async def close(self) -> None:
-        """Give up the work that is late."""
+        """Cancel late work."""
         tasks = tuple(self.late_work)
         for task in tasks:
             task.cancel()
@@ -70,7 +70,7 @@ class Front:
         return Dropped() if late.closes else Hanging()
 
     async def _do_later(self, work: Work, due: float) -> None:
-        """Do it, or refuse it: the client will not know."""
+        """Do the work later; the client gets no answer, not even a refusal."""
         await self.clock.sleep_until(due)
         with contextlib.suppress(Refusal):
             work()
@@ -88,7 +88,7 @@ class Front:
 
 
 def _failure(response: Response) -> str | None:
-    """The fault that shows in an answer, or in its absence."""
+    """Return the fault that a response shows, if any."""
     if isinstance(response, Dropped):
         return Fault.DROP.value
     if isinstance(response, Hanging):

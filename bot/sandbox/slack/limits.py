@@ -9,7 +9,7 @@ KEPT_BUCKETS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`per_second` calls in the long run, `burst` at once."""
+    """A rate limit: `per_second` calls in the long run, `burst` at once."""
 
     per_second: float
     burst: int
@@ -22,9 +22,9 @@ class _Bucket:
 
 
 class Limits:
-    """Counts calls; `enabled` switches all of it off, `rates` holds the rate of each limited method.
+    """The rate limits by method in `rates`; `enabled` False switches them off.
 
-    Source: "Rate limits" in Slack's documentation; how large a burst passes is not documented, these are ours.
+    Source of the rates: "Rate limits" in Slack's documentation. It does not document the bursts, which are assumptions.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Limits:
         self._buckets: OrderedDict[tuple[str, str], _Bucket] = OrderedDict()
 
     def retry_after(self, method: str, scope: str, now: float) -> int | None:
-        """Count one call of `method` within `scope` (a channel); seconds to wait when it is one too many."""
+        """Count a call of `method` within `scope` (a channel); return the seconds to wait if it exceeds the rate."""
         rate = self.rates.get(method)
         if not self.enabled or rate is None:
             return None

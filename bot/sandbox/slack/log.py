@@ -1,4 +1,4 @@
-"""The drawer of calls between the bot and Slack, and all that the bot ever sent. Bounded, and free of tokens."""
+"""The log of calls between the bot and Slack, and of the bodies that the bot sent. Bounded, and without tokens."""
 
 from collections import deque
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: HTTP status (none without an answer, or over a WebSocket), Slack's error, epoch seconds."""
+    """A call. `status` is None without an answer or over a WebSocket; `at` is in epoch seconds."""
 
     direction: Direction
     method: str
@@ -28,20 +28,20 @@ class Call:
     at: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The call as JSON-compatible values."""
+        """Return the call as JSON-compatible values."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A body that the bot sent, to which method; tokens that it carried are taken out."""
+    """A body that the bot sent, without tokens, and the method."""
 
     method: str
     body: str
 
 
 class Log:
-    """Remembers the last calls and bodies, and publishes each call."""
+    """The last calls and bodies; each call is published as an event."""
 
     def __init__(self, events: Events) -> None:
         self.calls: deque[Call] = deque(maxlen=KEPT_CALLS)
@@ -49,11 +49,11 @@ class Log:
         self._events = events
 
     def call(self, call: Call) -> None:
-        """Note a call that has ended."""
+        """Log a finished call."""
         self.calls.append(call)
         self._events.publish(EventKind.CALL_LOGGED, call)
 
     def body(self, method: str, body: str) -> None:
-        """Note what the bot sent; acknowledgements count too. An empty body says nothing and is not kept."""
+        """Log a body that the bot sent, acknowledgements included, unless it is empty."""
         if body:
             self.sent.append(Sent(method, body))

@@ -1,4 +1,4 @@
-"""The Web API's methods: what each needs to be called, and what it does."""
+"""The Web API's methods, with the token and scope that each requires."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Run = Callable[[Arguments], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method: its action, and the token and scope without which it is refused. No kind: anybody may call."""
+    """A method: its implementation, and the token and scope that it requires. `kind` None requires no token."""
 
     run: Run
     kind: TokenKind | None = TokenKind.BOT
@@ -24,7 +24,7 @@ class Method:
 
 
 def methods_of(workspace: Workspace, app: AppIdentity, chat: Chat, open_connection: Run) -> dict[str, Method]:
-    """All methods that the sandbox knows, by name; others are `unknown_method`."""
+    """Return the sandbox's methods by name; all others are `unknown_method`."""
 
     def auth_test(arguments: Arguments) -> Answer:
         return _auth_test(workspace, app)
@@ -51,7 +51,7 @@ def _api_test(arguments: Arguments) -> Answer:
 
 
 def _auth_test(workspace: Workspace, app: AppIdentity) -> Answer:
-    """To the token of a whole organisation, that is the team."""
+    """Run `auth.test`, which names the organization as the team if the app is installed org-wide."""
     enterprise = workspace.enterprise
     team = enterprise if enterprise and workspace.is_org_wide else workspace.team
     return {

@@ -1,5 +1,7 @@
-"""What Slack sends to an app and answers about messages. Shapes as in Slack's reference of slash commands, interaction
-payloads and Socket Mode."""
+"""The payloads that Slack sends to an app, and its description of messages.
+
+Source: Slack's reference of slash commands, interaction payloads and Socket Mode.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +14,7 @@ Payload = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """Who does something where; the URL and trigger that Slack hands out for it."""
+    """A person's action in a channel, with the response_url and trigger ID that Slack issues for it."""
 
     user: User
     channel: Channel
@@ -23,7 +25,7 @@ class Occasion:
 def slash_command(
     workspace: Workspace, app: AppIdentity, occasion: Occasion, command: str, text: str
 ) -> dict[str, str]:
-    """The form fields of a slash command."""
+    """Build the form fields of a slash command."""
     return {
         "token": app.verification_token,
         "team_id": occasion.user.team_id or workspace.team.id,
@@ -54,7 +56,7 @@ def _hidden_name(channel: Channel) -> bool:
 def block_actions(
     workspace: Workspace, app: AppIdentity, occasion: Occasion, message: Message, action: Payload
 ) -> Payload:
-    """The payload of a click in a message; an ephemeral message is not in it."""
+    """Build the payload of a click in a message, without the message itself if it is ephemeral."""
     payload = _interaction("block_actions", workspace, app, occasion) | {
         "container": _container(message),
         "channel": {"id": occasion.channel.id, "name": occasion.channel.name},
@@ -70,7 +72,7 @@ def block_actions(
 def message_shortcut(
     workspace: Workspace, app: AppIdentity, occasion: Occasion, message: Message, callback_id: str, action_ts: str
 ) -> Payload:
-    """The payload of a shortcut from a message's menu."""
+    """Build the payload of a shortcut from a message's menu."""
     return _interaction("message_action", workspace, app, occasion) | {
         "callback_id": callback_id,
         "action_ts": action_ts,
@@ -82,8 +84,10 @@ def message_shortcut(
 
 
 def _interaction(kind: str, workspace: Workspace, app: AppIdentity, occasion: Occasion) -> Payload:
-    """What interactions have in common. `team` is where the app is installed, and null where that is a whole
-    organisation; of a person from another workspace, only `user.team_id` tells.
+    """Build the fields that all interactions share.
+
+    `team` is the workspace where the app is installed, and null if that is a whole organization. Only `user.team_id`
+    shows that a person is from another workspace.
     """
     enterprise = workspace.enterprise
     user = {"id": occasion.user.id, "username": occasion.user.name, "name": occasion.user.name}
@@ -110,7 +114,7 @@ def _container(message: Message) -> Payload:
 
 
 def event_callback(workspace: Workspace, app: AppIdentity, event: Payload, event_id: str, event_time: int) -> Payload:
-    """The payload of an event of the Events API."""
+    """Build the payload of an Events API event."""
     enterprise_id = workspace.enterprise.id if workspace.enterprise else None
     authorization = {
         "enterprise_id": enterprise_id,
@@ -137,7 +141,7 @@ def event_callback(workspace: Workspace, app: AppIdentity, event: Payload, event
 
 
 def message_payload(message: Message, workspace: Workspace, app: AppIdentity) -> Payload:
-    """A message as Slack describes it to an app."""
+    """Build a message as Slack describes it to an app."""
     payload: Payload = {
         "type": "message",
         "user": message.author,

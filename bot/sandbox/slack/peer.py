@@ -1,4 +1,4 @@
-"""The local Slack as a whole: builds its parts, and is what tests and the demo hold in their hands."""
+"""The local Slack as a whole, assembled from its parts: the interface for tests and the demo."""
 
 import asyncio
 import contextlib
@@ -43,10 +43,10 @@ SIGNING_SECRET = "sandbox-signing-secret"
 
 
 class Slack:
-    """A Slack with one workspace and one app, to be served at `base_url`.
+    """A local Slack with one workspace and one app, served at `base_url`.
 
-    `events` tells each change, `limits` holds the rate limits, `response_urls` what was handed out;
-    `unreachable_images` are URLs that Slack cannot download.
+    `events` publishes each change, `limits` has the rate limits, `response_urls` has those issued so far, and
+    `unreachable_images` contains URLs that Slack cannot download.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Slack:
 
     @contextlib.asynccontextmanager
     async def running(self, sock: socket.socket | None = None) -> AsyncIterator["Slack"]:
-        """Serve it on a socket (default: a free port) until the block ends."""
+        """Serve this Slack on a socket (default: a free port) until the block ends."""
         async with serving(self.asgi, sock or listen(), drain_seconds=1) as self.base_url:
             try:
                 yield self
@@ -104,16 +104,16 @@ class Slack:
                 await self.close()
 
     async def close(self) -> None:
-        """Forget what was still to be told to the bot, and close the connections to it."""
+        """Drop pending work and events, and close the connections to the bot."""
         await self._front.close()
         await self._subscriptions.close()
         await self._courier.close()
 
-    # Where things are
+    # Addresses and settings
 
     @property
     def base_url(self) -> str:
-        """Where this Slack is served; response_urls and WebSocket URLs begin with it."""
+        """The URL of this Slack, with which response_urls and WebSocket URLs begin."""
         return self._people.base_url
 
     @base_url.setter
@@ -122,12 +122,12 @@ class Slack:
 
     @property
     def api_url(self) -> str:
-        """The base URL for a Web API client, with the slash at its end."""
+        """The base URL for a Web API client, with a trailing slash."""
         return f"{self.base_url}/api/"
 
     @property
     def request_url(self) -> str | None:
-        """Where the bot takes signed requests; None delivers over Socket Mode."""
+        """The bot's URL for signed requests; None means Socket Mode."""
         return self._courier.request_url
 
     @request_url.setter
@@ -136,7 +136,7 @@ class Slack:
 
     @property
     def ack_seconds(self) -> float:
-        """How long the bot has to acknowledge, in sandbox time: with a fast clock that is soon over."""
+        """The bot's time to acknowledge, in sandbox time, which passes quickly if the clock is fast."""
         return self._courier.ack_seconds
 
     @ack_seconds.setter
@@ -150,7 +150,7 @@ class Slack:
 
     @property
     def subscribed_events(self) -> set[str]:
-        """The types of events that the app has subscribed to; those of nobody's interest are not sent."""
+        """The types of events that the app has subscribed to; others are not sent."""
         return self._subscriptions.types
 
     @property
@@ -158,17 +158,16 @@ class Slack:
         """The number of open Socket Mode connections."""
         return self._sockets.open
 
-    # What people do
+    # People's actions
 
     async def command(
         self, text: str = "", *, user: str = ANN, channel: str = GENERAL, command: str | None = None
     ) -> Delivery:
-        """Type a slash command, the app's by default, and wait until the bot has acknowledged it or the time for that
-        is over."""
+        """Type a slash command, by default the app's, and wait until the bot acknowledges it or its time is over."""
         return await self._people.command(text, user, channel, command or self.command_name)
 
     async def click(self, message: Message, action_id: str, *, user: str = ANN, value: str | None = None) -> Delivery:
-        """Click a button, or the option `value` of a menu. Raises LookupError when it is not there (any more)."""
+        """Click a button, or a menu's option `value`. Raises LookupError if it does not exist, or no longer."""
         return await self._people.click(message, action_id, user, value)
 
     async def shortcut(self, message: Message, callback_id: str, *, user: str = ANN) -> Delivery:
@@ -176,14 +175,14 @@ class Slack:
         return await self._people.shortcut(message, callback_id, user)
 
     async def event(self, event: dict[str, Any], **outer: Any) -> Delivery:
-        """Deliver an event of the Events API, subscribed or not; how the last of up to four attempts went.
+        """Deliver an Events API event, subscribed or not, and return the last of up to four attempts.
 
         `outer` replaces fields around the event, such as `team_id` or `authorizations`.
         """
         return await self._subscriptions.deliver(event, **outer)
 
     def invite_bot(self, channel: str, by: str = ANN) -> Channel:
-        """Invite the bot to a channel: `member_joined_channel`."""
+        """Invite the bot to a channel, with the event `member_joined_channel`."""
         return self._admin.invite_bot(channel, by)
 
     def remove_bot(self, channel: str) -> Channel:
@@ -191,39 +190,39 @@ class Slack:
         return self._admin.remove_bot(channel)
 
     def archive(self, channel: str, by: str = ANN) -> Channel:
-        """Archive a channel: `channel_archive` or `group_archive`."""
+        """Archive a channel, with the event `channel_archive` or `group_archive`."""
         return self._admin.archive(channel, by)
 
     def unarchive(self, channel: str, by: str = ANN) -> Channel:
-        """Take a channel out of the archive: `channel_unarchive` or `group_unarchive`."""
+        """Unarchive a channel, with the event `channel_unarchive` or `group_unarchive`."""
         return self._admin.unarchive(channel, by)
 
     def delete_channel(self, channel: str) -> Channel:
-        """Delete a channel with all that is in it."""
+        """Delete a channel and its messages."""
         return self._admin.delete_channel(channel)
 
     def uninstall(self) -> None:
-        """Uninstall the app: `app_uninstalled` and `tokens_revoked`, and then `account_inactive` for its bot token."""
+        """Uninstall the app: send `app_uninstalled` and `tokens_revoked`, then refuse calls with `account_inactive`."""
         self._admin.uninstall()
 
     def revoke_token(self) -> None:
-        """Revoke the bot token alone: `tokens_revoked`, and then `token_revoked` for every call."""
+        """Revoke only the bot token: send `tokens_revoked`, then refuse calls with `token_revoked`."""
         self._admin.revoke_token()
 
     def change_channel_id(self, old: str, new: str) -> Channel:
-        """Give a channel another id, as when a private channel is shared: `channel_id_changed`."""
+        """Give a channel another ID, as when a private channel is shared, with the event `channel_id_changed`."""
         return self._admin.change_channel_id(old, new)
 
     def open_group_dm(self, members: Sequence[str]) -> Channel:
-        """Open the direct message of a group, to which the bot cannot be invited."""
+        """Open a group direct message, to which the bot cannot be invited."""
         return self._admin.open_group_dm(members)
 
     def open_dm(self, one: str, other: str) -> Channel:
-        """Open the direct message between two people, in which the bot is not."""
+        """Open a direct message between two people, without the bot."""
         return self._admin.open_dm(one, other)
 
     def add_person(self, user: User, *channels: str) -> User:
-        """Add a person, of another workspace if `user.team_id` says so (Slack Connect), as a member of channels."""
+        """Add a person to channels; with `user.team_id`, a person of another workspace (Slack Connect)."""
         self.workspace.users[user.id] = user
         for channel in channels:
             place = self.workspace.channels[channel]
@@ -232,28 +231,30 @@ class Slack:
         return user
 
     def install_org_wide(self, enterprise: Enterprise | None = None) -> Enterprise:
-        """Install the app in a whole organisation: `team` is null in payloads from now on, and `auth.test` names the
-        organisation as the team."""
+        """Install the app for a whole organization.
+
+        From now on `team` is null in payloads, and `auth.test` names the organization as the team.
+        """
         self.workspace.enterprise = enterprise or Enterprise("E0SANDBOX01", "Sandbox organisation")
         self.workspace.is_org_wide = True
         return self.workspace.enterprise
 
     def delete_message(self, message: Message) -> Message:
-        """Delete a message, as an admin may."""
+        """Delete any message, as an admin can."""
         return self.workspace.delete(message)
 
-    # What people see
+    # People's view
 
     def messages(self, channel: str, viewer: str | None = None) -> list[Message]:
-        """What `viewer` (None: somebody who sees everything) sees in a channel, oldest first, threads left out."""
+        """Return the messages that `viewer` (None: one who sees all) sees in a channel, oldest first, no threads."""
         return self.workspace.messages(channel, viewer)
 
     def replies(self, message: Message, viewer: str | None = None) -> list[Message]:
-        """What `viewer` sees in the thread of a message, oldest first, without that message."""
+        """Return the replies that `viewer` sees in a message's thread, oldest first."""
         return self.workspace.replies(message.channel, message.ts, viewer)
 
     async def wait_for_message(self, predicate: Callable[[Message], bool], timeout: float = 15) -> Message:  # noqa: ASYNC109
-        """The first message that fits, already there or still to come. Raises TimeoutError after real seconds."""
+        """Wait for the first matching message, existing or new. Raises TimeoutError after `timeout` real seconds."""
 
         def find() -> Message | None:
             return next((message for message in self.workspace.every_message() if predicate(message)), None)
@@ -261,10 +262,10 @@ class Slack:
         return await first(self.events, find, timeout)
 
     async def wait_for_connections(self, count: int = 1, timeout: float = 15) -> None:  # noqa: ASYNC109
-        """Wait until at least `count` WebSockets take payloads. Raises TimeoutError after real seconds."""
+        """Wait until at least `count` WebSockets take payloads. Raises TimeoutError after `timeout` real seconds."""
         await first(self.events, lambda: self._sockets.ready >= count or None, timeout)
 
-    # What went over the wire
+    # Traffic
 
     @property
     def calls(self) -> deque[Call]:
@@ -273,14 +274,14 @@ class Slack:
 
     @property
     def sent(self) -> deque[Sent]:
-        """The last bodies that the bot sent, oldest first, tokens taken out."""
+        """The last bodies that the bot sent, oldest first, without tokens."""
         return self._log.sent
 
     def sign(self, body: bytes, timestamp: int | None = None) -> dict[str, str]:
-        """The signature headers of a request body; `timestamp` in epoch seconds, by default now in real time."""
+        """Return the signature headers for a request body; `timestamp` is in real epoch seconds (default: now)."""
         return self.credentials.sign(body, timestamp)
 
-    # What goes wrong
+    # Faults
 
     @property
     def scopes(self) -> set[str]:
@@ -302,7 +303,7 @@ class Slack:
 
     @property
     def honours_client_msg_id(self) -> bool:
-        """Whether a repeated `client_msg_id` posts nothing and answers with the first message; our assumption."""
+        """Whether a repeated `client_msg_id` posts nothing and returns the first message, which is an assumption."""
         return self._chat.honours_client_msg_id
 
     @honours_client_msg_id.setter
@@ -311,7 +312,7 @@ class Slack:
 
     @property
     def fault(self) -> Fault:
-        """How all calls end until it is set to NONE again."""
+        """The fault of all calls until it is set to NONE again."""
         return self._faults.standing
 
     @fault.setter
@@ -323,27 +324,26 @@ class Slack:
         self._faults.plan(method, RateLimited(retry_after), times)
 
     def refuse_next(self, method: str, error: str, times: int = 1, *, soft: bool = False) -> None:
-        """Answer the next calls of a method with an error of Slack, such as `account_inactive`.
+        """Answer the next calls of a method with one of Slack's errors, such as `account_inactive`.
 
-        `soft` is for RESPONSE_URL: HTTP 200 with `"ok": false`, in place of a status that says so.
+        `soft` is for RESPONSE_URL: HTTP 200 with `"ok": false` instead of an error status.
         """
         self._faults.plan(method, SoftRefusal(error) if soft else Refusal(error), times)
 
     def refuse(self, method: str, error: str, about: str | None = None, *, soft: bool = False) -> None:
-        """Answer all calls of a method (ANY_METHOD: of every method) with an error, until `accept`.
+        """Answer all calls of a method (ANY_METHOD: of every method) with an error until `accept`.
 
-        `about` is a channel or a person: only calls about that one are refused.
+        With `about`, a channel or a person, only calls about that one are refused.
         """
         self._faults.plan(method, SoftRefusal(error) if soft else Refusal(error), None, about)
 
     def refuse_direct_messages(self, user: str, error: str = "messages_tab_disabled") -> None:
-        """Refuse every direct message to a person, until `accept`."""
+        """Refuse every direct message to a person until `accept`."""
         for method in ("conversations.open", "chat.postMessage"):
             self._faults.plan(method, Refusal(error), None, user)
 
     def accept(self, method: str = ANY_METHOD, about: str | None = None) -> None:
-        """Take back what was planned by `refuse`, `apply_late` and the like: of a method, about one channel or person,
-        or by default all of it."""
+        """Cancel the faults planned by `refuse`, `apply_late` and so on: for a method, a channel or person, or all."""
         self._faults.clear(method, about)
 
     def apply_late(
@@ -355,31 +355,35 @@ class Slack:
         about: str | None = None,
         closes: bool = False,
     ) -> None:
-        """Accept the next calls of a method (or of RESPONSE_URL), never answer them, and do what they ask `seconds` of
-        sandbox time later, whatever has happened by then.
+        """Accept the next calls of a method (or of RESPONSE_URL) without answering, and do their work later.
 
-        The client waits until it gives up; with `closes` its connection is cut at once. `times` None: until `accept`.
+        The work is done `seconds` of sandbox time later, even if the client has gone. The client waits until it gives
+        up; with `closes` its connection is cut at once. `times` None: until `accept`.
         """
         self._faults.plan_late(method, Late(seconds, answers=False, closes=closes), times, about)
 
     def answer_late(self, method: str, seconds: float, *, times: int | None = 1, about: str | None = None) -> None:
-        """Do what the next calls of a method (or of RESPONSE_URL) ask at once, and answer `seconds` of sandbox time
-        later. `times` None: until `accept`."""
+        """Do the work of the next calls of a method (or of RESPONSE_URL) at once, but answer late.
+
+        The answer comes `seconds` of sandbox time later. `times` None: until `accept`.
+        """
         self._faults.plan_late(method, Late(seconds, answers=True), times, about)
 
     @property
     def late_work(self) -> int:
-        """How many calls were accepted by `apply_late` and have not been applied yet."""
+        """The number of calls that `apply_late` has accepted and that are not applied yet."""
         return len(self._front.late_work)
 
     async def all_applied(self) -> None:
-        """Wait until everything that was accepted has been applied."""
+        """Wait until all accepted calls have been applied."""
         while self._front.late_work:
             await asyncio.wait(tuple(self._front.late_work))
 
     def reset_idle_connections(self) -> int:
-        """Reset (TCP RST) each HTTP connection that the bot keeps open at its next use, without doing what is asked
-        there; how many those are."""
+        """Reset (TCP RST) each HTTP connection that the bot keeps open at its next use; return how many there are.
+
+        The request that meets the reset is not processed.
+        """
         return self.connections_in.reset_idle()
 
     def drop_after_accepting_next(self, method: str, times: int = 1) -> None:
@@ -387,7 +391,7 @@ class Slack:
         self._faults.plan_drop(method, times)
 
     def expire_response_urls(self) -> None:
-        """Expire all response_urls that were handed out so far."""
+        """Expire all response_urls issued so far."""
         self.response_urls.expire_all()
 
     async def disconnect(self, reason: str = "refresh_requested") -> None:

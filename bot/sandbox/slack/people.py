@@ -1,4 +1,4 @@
-"""What people do in the workspace that reaches the bot, and what they see when the bot does not answer."""
+"""People's commands, clicks and shortcuts, and what they see if the bot does not answer."""
 
 import secrets
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Now = Callable[[], float]
 
 
 class People:
-    """Acts for the people of the workspace. `commands` are those that the app has registered."""
+    """Acts for the people of the workspace. `commands` contains the app's registered slash commands."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class People:
         return delivery
 
     async def click(self, message: Message, action_id: str, user: str, value: str | None) -> Delivery:
-        """Click an element of a message as it is now. Raises LookupError when it has no such element."""
+        """Click an element of the message's current version. Raises LookupError if it has no such element."""
         message = self._current(message)
         action = action_of(message, action_id, value, self._ts())
         occasion = self._occasion(user, message.channel, "actions", message)
@@ -77,7 +77,7 @@ class People:
         return current
 
     def _show_answer(self, delivery: Delivery, occasion: Occasion) -> None:
-        """Show the message that an acknowledgement carries; one that Slack cannot read shows nothing."""
+        """Show the message in an acknowledgement, if there is a valid one."""
         body = delivery.body or {}
         try:
             content = read_content(body)

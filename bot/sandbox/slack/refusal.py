@@ -1,10 +1,10 @@
-"""How Slack says no."""
+"""Slack's error answers, as exceptions."""
 
 from typing import Any
 
 
 class Refusal(Exception):
-    """Slack's answer `{"ok": false, "error": ...}`; `details` are further fields of that answer."""
+    """Slack's answer `{"ok": false, "error": ...}`; `details` are further fields of it."""
 
     def __init__(self, error: str, **details: Any) -> None:
         super().__init__(error)
@@ -13,11 +13,11 @@ class Refusal(Exception):
 
 
 class SoftRefusal(Refusal):
-    """The same with HTTP 200, where another status is usual: at a response_url."""
+    """The same with HTTP 200 at a response_url, where an error status is usual."""
 
 
 class RateLimited(Refusal):
-    """HTTP 429; the next call passes after `retry_after` seconds."""
+    """An HTTP 429; the next call passes after `retry_after` seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__("ratelimited")

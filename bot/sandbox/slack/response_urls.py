@@ -1,4 +1,4 @@
-"""The response_urls that commands and clicks come with: five uses in thirty minutes, then nothing."""
+"""The response_urls of commands and clicks, valid for five uses within thirty minutes."""
 
 import json
 import secrets
@@ -26,7 +26,7 @@ _STATUS = {"expired_url": 404, "used_url": 404, "channel_not_found": 404, "chann
 
 @dataclass(frozen=True, slots=True)
 class ResponseUrl:
-    """What one URL stands for: who did something, where, and the message that it was done in, if any."""
+    """A response_url: the person, the channel, and the message that was clicked, if any."""
 
     trigger_id: str
     channel: str
@@ -37,7 +37,7 @@ class ResponseUrl:
 
 
 class ResponseUrls:
-    """Hands out response_urls and takes what the bot sends to them."""
+    """Issues response_urls and handles the bot's requests to them."""
 
     def __init__(self, workspace: Workspace, author: str, front: Front, unreachable: Collection[str]) -> None:
         self._workspace = workspace
@@ -47,7 +47,7 @@ class ResponseUrls:
         self._urls: OrderedDict[str, ResponseUrl] = OrderedDict()
 
     def issue(self, trigger_id: str, kind: str, channel: str, user: str, original: Message | None = None) -> str:
-        """The path of a new URL; `kind` is `commands` or `actions`."""
+        """Issue a new URL and return its path; `kind` is `commands` or `actions`."""
         token = secrets.token_urlsafe(18)
         expires_at = self._front.clock.now() + LIFETIME
         original_ts = original.ts if original else None
@@ -57,12 +57,12 @@ class ResponseUrls:
         return f"/{kind}/{token}"
 
     def expire_all(self) -> None:
-        """Let every URL that was handed out so far be expired."""
+        """Expire every URL issued so far."""
         for token, url in self._urls.items():
             self._urls[token] = replace(url, expires_at=self._front.clock.now())
 
     async def endpoint(self, request: Request) -> Response:
-        """Take one response."""
+        """Handle one request to a response_url."""
         token, body = request.path_params["token"], await request.body()
         self._front.log.body(RESPONSE_URL, body.decode(errors="replace"))
         url = self._urls.get(token)
@@ -71,7 +71,7 @@ class ResponseUrls:
 
     def _take(self, token: str, body: bytes) -> Response:
         url = self._usable(token)
-        # A command's URL has no original message, also after it posted one: see slackapi/bolt-python#1268.
+        # A command's URL has no original message, even after it has posted one: see slackapi/bolt-python#1268.
         self._apply(url, _payload(body))
         self._urls[token] = replace(url, uses_left=url.uses_left - 1)
         return PlainTextResponse("ok")
@@ -113,7 +113,7 @@ class ResponseUrls:
     def say(
         self, trigger_id: str, channel: str, content: Content, only_to: str | None, thread_ts: str | None = None
     ) -> Message:
-        """Post for the app into any channel: responses need no membership."""
+        """Post for the app in any channel, because responses need no membership."""
         message = Message(
             channel,
             self._workspace.next_ts(self._front.clock.now()),

@@ -1,4 +1,4 @@
-"""The workspace that the sandbox starts with: three people, four channels, one app."""
+"""The sandbox's initial workspace: three people, four channels and one app."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ EVENTS = "C0EVENTS001"
 RANDOM = "C0RANDOM001"
 BACKSTAGE = "C0BACKSTAGE"
 
-# What the app's manifest subscribes to, and what comes with an uninstallation.
+# The events that the app's manifest subscribes to, and those of an uninstallation.
 BOT_EVENTS = frozenset(
     {
         "member_joined_channel",
@@ -32,7 +32,7 @@ PEOPLE = frozenset({ANN, BEN, CHRIS})
 
 @dataclass(frozen=True, slots=True)
 class AppIdentity:
-    """What Slack calls the bot: its app, its bot user, and the deprecated verification token in payloads."""
+    """The IDs of the app and its bot user, and the deprecated verification token in payloads."""
 
     app_id: str = "A0LIVESTREAM"
     bot_id: str = "B0LIVEBOT01"
@@ -41,7 +41,7 @@ class AppIdentity:
 
 
 def seeded(events: Events) -> Workspace:
-    """A new workspace with `#general` and `#events` (the bot is in), `#random` (it is not) and private `#backstage`."""
+    """Create a workspace: `#general` and `#events` with the bot, `#random` and private `#backstage` without it."""
     users = (
         User(ANN, "ann", "Ann"),
         User(BEN, "ben", "Ben"),

@@ -1,4 +1,4 @@
-"""Socket Mode: the bot's WebSockets, and the envelopes that go through them."""
+"""Socket Mode: the bot's WebSockets and their envelopes."""
 
 import asyncio
 import itertools
@@ -22,25 +22,25 @@ HOST = "applink-sandbox"
 
 
 class NoConnection(Exception):
-    """The app has no WebSocket open, or the one that was chosen broke before it acknowledged."""
+    """The app has no WebSocket open, or the chosen one broke before the acknowledgement."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionCount:
-    """How many WebSockets are open."""
+    """The number of open WebSockets."""
 
     open: int
 
     def to_dict(self) -> Payload:
-        """The count as JSON-compatible values."""
+        """Return the count as JSON-compatible values."""
         return {"open": self.open}
 
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One WebSocket with the envelopes that wait for their acknowledgement.
+    """A WebSocket, with the envelopes that await acknowledgement.
 
-    A draining one gets no more of them once there is another.
+    A draining connection gets no further envelopes once there is another.
     """
 
     websocket: WebSocket
@@ -59,7 +59,7 @@ class Connection:
             self.waiting.pop(envelope_id, None)
 
     async def disconnect(self, reason: str) -> None:
-        """Tell the bot that this connection will close; it is expected to open another."""
+        """Announce that this connection will close, so that the bot opens another."""
         self.draining = True
         await self._send_json({"type": "disconnect", "reason": reason, "debug_info": {"host": HOST}})
 
@@ -70,7 +70,7 @@ class Connection:
         await self._send_json({**hello, "connection_info": {"app_id": app_id}})
 
     def acknowledge(self, message: Any) -> None:
-        """Take a message of the bot; what acknowledges nothing that waits is ignored, as Slack does."""
+        """Handle a message from the bot; ignore one that acknowledges no waiting envelope, as Slack does."""
         envelope_id = message.get("envelope_id") if isinstance(message, dict) else None
         waiting = self.waiting.get(envelope_id) if isinstance(envelope_id, str) else None
         if waiting is not None and not waiting.done():
@@ -78,7 +78,7 @@ class Connection:
             waiting.set_result(payload if isinstance(payload, dict) else {})
 
     def lost(self) -> None:
-        """Give up what waits: the connection is gone."""
+        """Fail the waiting envelopes, because the connection is gone."""
         self.draining = True
         for waiting in self.waiting.values():
             if not waiting.done():
@@ -92,7 +92,7 @@ class Connection:
 
 
 class SocketMode:
-    """Tickets for WebSockets, the open ones, and whose turn it is: a payload goes to one of them."""
+    """The tickets for WebSockets, and the open connections, which take payloads in turn."""
 
     def __init__(self, app_id: str, clock: Clock, events: Events) -> None:
         self._app_id = app_id
@@ -109,11 +109,11 @@ class SocketMode:
 
     @property
     def ready(self) -> int:
-        """The number of connections that payloads are sent to."""
+        """The number of connections that are not draining."""
         return sum(not connection.draining for connection in self._connections)
 
     def issue_ticket(self) -> str:
-        """The path of a WebSocket that may be opened once, soon."""
+        """Return the path of a WebSocket that the bot may open once, within the ticket's lifetime."""
         ticket = secrets.token_urlsafe(18)
         self._tickets[ticket] = self._clock.now() + TICKET_LIFETIME
         if len(self._tickets) > KEPT_TICKETS:
@@ -121,7 +121,7 @@ class SocketMode:
         return f"/socket/{ticket}"
 
     async def endpoint(self, websocket: WebSocket) -> None:
-        """Hold one connection for as long as the bot keeps it."""
+        """Serve one connection until the bot closes it."""
         if self._clock.now() >= self._tickets.pop(websocket.path_params["ticket"], 0):
             await websocket.close()
             return
@@ -130,7 +130,7 @@ class SocketMode:
         try:
             await self._hold(connection)
         except (WebSocketDisconnect, NoConnection):
-            pass  # The bot has gone: the end of every connection.
+            pass  # The bot has closed the connection.
         finally:
             self._remove(connection)
 
@@ -155,11 +155,10 @@ class SocketMode:
         self._events.publish(EventKind.CONNECTIONS_CHANGED, ConnectionCount(self.open))
 
     async def deliver(self, kind: str, payload: Payload, fields: Payload) -> Payload:
-        """Send a payload, with further `fields` of its envelope, to the next connection.
+        """Send a payload, with further envelope `fields`, to the next connection, and return the acknowledgement's.
 
-        One that is draining counts as long as there is no other: Slack says some seconds before that it will close
-        a connection, so that there is time to open the next one. The result is the payload of its acknowledgement.
-        Raises NoConnection.
+        A draining connection is used only if there is no other: Slack announces the end of a connection some seconds
+        ahead, to leave time for opening the next one. Raises NoConnection.
         """
         ready = [connection for connection in self._connections if not connection.draining] or self._connections
         if not ready:
@@ -167,7 +166,7 @@ class SocketMode:
         return await ready[next(self._turn) % len(ready)].send(kind, payload, fields)
 
     async def disconnect(self, reason: str) -> None:
-        """Ask for all connections to be opened anew; with `link_disabled` Slack closes them at once."""
+        """Ask the bot to replace all connections; with `link_disabled` Slack closes them at once."""
         for connection in tuple(self._connections):
             await connection.disconnect(reason)
             if reason == "link_disabled":

@@ -1,4 +1,4 @@
-"""The Events API: which events the app has subscribed to, and how long Slack tries to tell them."""
+"""The Events API: the app's subscriptions, and Slack's retries."""
 
 import asyncio
 import secrets
@@ -11,15 +11,15 @@ from bot.sandbox.slack.payloads import event_callback
 from bot.sandbox.slack.seed import BOT_EVENTS, AppIdentity
 from bot.sandbox.slack.workspace import Workspace
 
-# "Nearly immediately", a minute later, five minutes later. Source: "Error handling" of Slack's page on the Events API.
+# "Nearly immediately", after a minute, after five minutes. Source: "Error handling" on Slack's Events API page.
 RETRIES_AFTER = (0.0, 60.0, 300.0)
 
 
 class Subscriptions:
-    """Tells the app what happens. `types` are the events that it has subscribed to.
+    """Sends events to the app. `types` contains those that the app has subscribed to.
 
-    A delivery that fails is repeated three times, with the same `event_id`. As long as the app cannot be reached at
-    all, nothing is sent and nothing is logged, but the time for the repeats runs.
+    A failed delivery is retried three times, with the same `event_id`. While the app has no request URL and no
+    WebSocket, nothing is sent or logged, but the retries' time passes.
     """
 
     def __init__(
@@ -34,9 +34,9 @@ class Subscriptions:
         self._running: set[asyncio.Task[Delivery]] = set()
 
     def tell(self, event: dict[str, Any], scope: str | None = None) -> None:
-        """Let an event happen; the app hears of it soon if it is subscribed and holds the scope.
+        """Send an event soon, if the app is subscribed to it and has the scope.
 
-        Where no event loop runs there is nobody to hear of it.
+        Without a running event loop the event is dropped: no bot can be listening.
         """
         if event["type"] not in self.types or (scope and scope not in self._credentials.bot_scopes):
             return
@@ -49,7 +49,7 @@ class Subscriptions:
         task.add_done_callback(self._running.discard)
 
     async def deliver(self, event: dict[str, Any], **outer: Any) -> Delivery:
-        """Deliver an event, subscribed or not, until it is acknowledged or there are no repeats left.
+        """Deliver an event, subscribed or not, until it is acknowledged or no retries are left.
 
         `outer` replaces fields around the event, such as `team_id` or `authorizations`.
         """
@@ -66,7 +66,7 @@ class Subscriptions:
         return delivery
 
     async def close(self) -> None:
-        """Give up what is still to be told."""
+        """Cancel pending deliveries."""
         tasks = tuple(self._running)
         for task in tasks:
             task.cancel()
@@ -80,7 +80,7 @@ class Subscriptions:
 
 
 def _reason(failed: Delivery) -> str:
-    """Why Slack tries again, in its words."""
+    """Return Slack's reason for a retry."""
     if failed.outcome is Outcome.OPERATION_TIMEOUT:
         return "http_timeout"
     return "connection_failed" if failed.status is None else "http_error"

@@ -1,4 +1,4 @@
-"""Waits for something to happen in the sandbox, driven by its events: nothing is polled."""
+"""Waiting for something to happen in the sandbox, driven by its events instead of polling."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,10 @@ T = TypeVar("T")
 
 
 async def first(events: Events, find: Callable[[], T | None], seconds: float) -> T:
-    """What `find` finds, now or after one of the next events. `seconds` are real ones; raises TimeoutError."""
+    """Return the first result of `find` other than None, now or after an event.
+
+    Raises TimeoutError after `seconds` of real time.
+    """
     found = find()
     if found is not None:
         return found

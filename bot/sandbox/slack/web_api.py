@@ -18,7 +18,7 @@ from bot.sandbox.slack.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class WebApi:
-    """Authenticates, limits and runs the calls of the bot."""
+    """Authenticates, rate-limits and runs the bot's calls."""
 
     methods: Mapping[str, Method]
     credentials: Credentials
@@ -34,7 +34,7 @@ class WebApi:
         return self.front.answer(name, lambda: self._run(name, arguments), _refused, self._about(arguments))
 
     def _about(self, arguments: Arguments) -> set[str]:
-        """The channel that a call is about; of a direct message, the person as well."""
+        """Return the channel and the people that a call names, and a direct message's person."""
         named = {arguments.text("channel"), *arguments.text("users").split(",")} - {""}
         places = [self.workspace.channels[name] for name in named if name in self.workspace.channels]
         return named.union(*(place.members for place in places if place.is_im))
@@ -50,7 +50,10 @@ class WebApi:
         return JSONResponse({"ok": True, **method.run(arguments)}, headers=headers)
 
     def _authenticate(self, method: Method, arguments: Arguments) -> dict[str, str]:
-        """The headers that tell the scopes; what Slack calls accepted are the scopes that the method asks for."""
+        """Check the token, and return the headers with its scopes and with the scope that the method requires.
+
+        Slack calls the latter "accepted".
+        """
         if method.kind is None:
             return {}
         self.credentials.check(arguments.token, method.kind, method.scope)

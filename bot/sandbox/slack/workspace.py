@@ -1,6 +1,6 @@
-"""A Slack workspace as plain state: its people, channels and messages, and who sees what.
+"""A Slack workspace as plain state: its people, channels and messages, and their visibility.
 
-Knows no HTTP, no clock and no bot. Values are frozen: a change replaces them and publishes an event.
+Independent of HTTP, clock and bot. Values are frozen: a change replaces them and publishes an event.
 """
 
 from collections import OrderedDict
@@ -25,7 +25,7 @@ class Team:
 
 @dataclass(frozen=True, slots=True)
 class Enterprise:
-    """An organisation of several workspaces."""
+    """An organization of several workspaces."""
 
     id: str
     name: str
@@ -33,7 +33,7 @@ class Enterprise:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person or a bot. `team_id` is that of another workspace (Slack Connect), or None for one of this workspace."""
+    """A person or bot. `team_id` is another workspace's (Slack Connect), or None for a member of this workspace."""
 
     id: str
     name: str
@@ -42,15 +42,16 @@ class User:
     team_id: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The user as JSON-compatible values."""
+        """Return the user as JSON-compatible values."""
         return {"id": self.id, "name": self.name, "real_name": self.real_name, "is_bot": self.is_bot}
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A conversation. `members` are people; whether the bot is in it is `has_bot`.
+    """A conversation. `members` contains people only; `has_bot` says whether the bot is a member.
 
-    `is_im` is a direct message of two, `is_mpim` one of a group; `is_shared` with another workspace (Slack Connect).
+    `is_im`: a direct message between two; `is_mpim`: a group direct message; `is_shared`: shared with another
+    workspace (Slack Connect).
     """
 
     id: str
@@ -65,7 +66,7 @@ class Channel:
     is_shared: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """The channel as JSON-compatible values."""
+        """Return the channel as JSON-compatible values."""
         flags = ("is_private", "is_im", "is_archived", "has_bot", "is_deleted", "is_mpim", "is_shared")
         return {"id": self.id, "name": self.name, "members": sorted(self.members)} | {
             f: getattr(self, f) for f in flags
@@ -74,8 +75,11 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as it is now. `ephemeral_to` is the only person who sees it; `edited` is the ts of the last edit;
-    `trigger_id` is that of the command or click that it was posted in answer to, through its response_url."""
+    """A message in its current version.
+
+    `ephemeral_to` is the only person who sees it; `edited` is the ts of the last edit; `trigger_id` is that of the
+    command or click whose response_url posted it.
+    """
 
     channel: str
     ts: str
@@ -92,22 +96,22 @@ class Message:
 
     @property
     def in_channel(self) -> bool:
-        """Whether it shows in the channel itself, not only in a thread."""
+        """Whether the message shows in the channel itself, not only in a thread."""
         return self.thread_ts is None or self.is_broadcast
 
     def seen_by(self, viewer: str | None) -> bool:
-        """Whether a member of the channel sees it; no viewer means somebody who sees everything."""
+        """Return whether a member of the channel sees the message; without `viewer`, only deletion hides it."""
         return not self.deleted and (viewer is None or self.ephemeral_to in (None, viewer))
 
     def to_dict(self) -> dict[str, Any]:
-        """The message as JSON-compatible values."""
+        """Return the message as JSON-compatible values."""
         return {name: getattr(self, name) for name in self.__slots__} | {"blocks": list(self.blocks)}
 
 
 class Workspace:
-    """The state of one workspace. The oldest messages of a channel are forgotten beyond `messages_per_channel`.
+    """The state of one workspace, with at most `messages_per_channel` messages per channel, the newest.
 
-    `enterprise` is the organisation that it belongs to, if any; `is_org_wide`: the app is installed in all of that.
+    `enterprise` is its organization, if any; `is_org_wide`: the app is installed for the whole organization.
     """
 
     def __init__(
@@ -130,7 +134,7 @@ class Workspace:
         self._last_ts = 0
 
     def next_ts(self, now: float) -> str:
-        """A message ts for the time `now`, larger than every one before it."""
+        """Return a message ts for the time `now`, larger than all earlier ones."""
         self._last_ts = max(self._last_ts + 1, round(now * 1_000_000))
         return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
@@ -151,7 +155,7 @@ class Workspace:
         return self._change(replace(message, text=text, blocks=blocks, edited=edited), EventKind.MESSAGE_CHANGED)
 
     def delete(self, message: Message) -> Message:
-        """Delete a message; an empty one stays in its place, so that its thread goes on."""
+        """Delete a message; an empty one stays in its place, so that its thread can continue."""
         return self._change(replace(message, text="", blocks=(), deleted=True), EventKind.MESSAGE_DELETED)
 
     def _change(self, message: Message, kind: EventKind) -> Message:
@@ -160,14 +164,14 @@ class Workspace:
         return message
 
     def put_channel(self, channel: Channel) -> Channel:
-        """Add a channel, or replace it by its changed self."""
+        """Add a channel, or replace it by its changed version."""
         self.channels[channel.id] = channel
         self._messages.setdefault(channel.id, OrderedDict())
         self.events.publish(EventKind.CHANNEL_CHANGED, channel)
         return channel
 
     def change_channel_id(self, old: str, new: str) -> Channel:
-        """Give a channel another id; its messages go with it. The old id is unknown from now on."""
+        """Give a channel and its messages another ID; the old ID becomes unknown."""
         messages = self._messages.pop(old)
         self._messages[new] = OrderedDict((ts, replace(each, channel=new)) for ts, each in messages.items())
         for client_msg_id, (channel, ts) in tuple(self._posted_under.items()):
@@ -176,25 +180,25 @@ class Workspace:
         return self.put_channel(replace(self.channels.pop(old), id=new))
 
     def find(self, channel: str, ts: str) -> Message | None:
-        """The message of that ts, deleted ones included."""
+        """Return the message with this ts, even if deleted."""
         return self._messages[channel].get(ts) if channel in self._messages else None
 
     def find_client_msg_id(self, client_msg_id: str) -> Message | None:
-        """The message that was posted under that id, deleted ones included, unless it is forgotten."""
+        """Return the message posted with this ID, even if deleted, unless it has been forgotten."""
         place = self._posted_under.get(client_msg_id)
         return None if place is None else self.find(*place)
 
     def every_message(self) -> Iterator[Message]:
-        """All messages that are not deleted, channel by channel."""
+        """Yield all messages that are not deleted, channel by channel."""
         for messages in tuple(self._messages.values()):
             yield from [message for message in messages.values() if not message.deleted]
 
     def messages(self, channel: str, viewer: str | None = None) -> list[Message]:
-        """What `viewer` sees in the channel itself, oldest first."""
+        """Return the messages that `viewer` sees in the channel itself, oldest first."""
         return [message for message in self._visible(channel, viewer) if message.in_channel]
 
     def replies(self, channel: str, thread_ts: str, viewer: str | None = None) -> list[Message]:
-        """What `viewer` sees in a thread below its first message, oldest first."""
+        """Return the replies that `viewer` sees in a thread, oldest first."""
         return [message for message in self._visible(channel, viewer) if message.thread_ts == thread_ts]
 
     def _visible(self, channel: str, viewer: str | None) -> list[Message]:
