@@ -250,7 +250,9 @@ def _listen(settings: Settings) -> sockets.socket:
         return listen(settings.host, settings.port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            sentence = f"Port {settings.port} is already in use. Stop what uses it, or set PORT to another one."
+            sentence = (
+                f"Port {settings.port} is already in use. Stop the program that uses it, or set PORT to another one."
+            )
         elif error.errno == errno.EACCES:
             sentence = f"Port {settings.port} is only for privileged programs. Set PORT to 1024 or above."
         else:

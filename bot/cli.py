@@ -213,7 +213,7 @@ def demo(
     try:
         _run(lambda: sandbox.tell(lines, typer.echo))
     except BotDidNotStart as error:
-        typer.echo(f"The bot did not start. Its last words:\n{error}", err=True)
+        typer.echo(f"The bot did not start. The end of its log:\n{error}", err=True)
         raise typer.Exit(FAILED) from None
 
 

@@ -45,7 +45,7 @@ def _token(*prefixes: str) -> AfterValidator:
     def check(value: SecretStr) -> SecretStr:
         text = value.get_secret_value()
         if not text.isascii() or not text.isprintable() or any(character in text for character in " \"'`<>"):
-            raise ValueError("has a space or a character that no token has; copy it once more")
+            raise ValueError("contains a space or a character that tokens never have; copy it again")
         if text in prefixes:
             raise ValueError("is only the beginning of a token; copy all of it")
         if prefixes and not text.startswith(prefixes):
@@ -110,7 +110,9 @@ def _certificate_folders(value: str) -> str:
 
 def _command(value: str) -> str:
     if not _COMMAND.fullmatch(value):
-        raise ValueError(f"is not a slash command as Slack takes it: {DEFAULT_COMMAND}, at most 32 lower-case letters")
+        raise ValueError(
+            f"is not a valid slash command: use a slash and up to 31 lower-case letters, as in {DEFAULT_COMMAND}"
+        )
     return value
 
 
@@ -340,4 +342,4 @@ def _sentence(section: type[SettingsSection], mistake: ErrorDetails) -> str:
     ends = {end: getattr(each, end) for each in field.metadata for end in ("ge", "le") if hasattr(each, end)}
     if len(ends) == 2:
         return f"{variable} must be a whole number from {ends['ge']} to {ends['le']}."
-    return f"{variable} is not right. It is: {field.description}."
+    return f"{variable} is invalid. Expected: {field.description}."

@@ -103,7 +103,7 @@ async def examine() -> AsyncIterator[Finding]:
         async for finding in _webhooks(cloudflare, follow.realtimekit_webhook_key_url):
             yield finding
     else:
-        why = "Cloudflare did not accept the access above" if cloudflare and follow else _BAD_SETTINGS
+        why = "Cloudflare refused the access above" if cloudflare and follow else _BAD_SETTINGS
         yield _skipped(WEBHOOK, why)
         yield _skipped(PUBLIC_KEY, why)
 
@@ -121,7 +121,7 @@ async def _address(settings: ServerSettings) -> Finding:
         listen(settings.host, settings.port).close()
     except OSError as error:
         if error.errno == errno.EADDRINUSE and await _a_bot_answers(settings):
-            return Finding(ADDRESS, True, f"A bot is already running at {where}; its /readyz says how it is.")
+            return Finding(ADDRESS, True, f"A bot is already running at {where}; see its /readyz.")
         why = error.strerror or error
         return Finding(
             ADDRESS,
@@ -158,8 +158,8 @@ async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
             yield Finding(
                 "Slack direct messages",
                 True,
-                "Only Slack can show whether people get them: on the app's page, App Home, the Messages Tab must be "
-                "on, as the manifest has it.",
+                "Whether they arrive can only be seen when one does. On the app's page, App Home, the Messages Tab "
+                "must be on; the manifest turns it on.",
             )
         if settings.slack_app_token:
             yield await _app_token(client, settings.slack_app_token.get_secret_value())
@@ -221,9 +221,9 @@ def _refused(subject: str, code: str, remedy: str) -> Finding:
 
 def _out_of_reach(subject: str, error: Exception) -> Finding:
     if found := network.problem(error):
-        return Finding(subject, False, f"Slack is out of reach: {found.what}. {found.remedy}")
+        return Finding(subject, False, f"Can't reach Slack: {found.what}. {found.remedy}")
     why = type(error).__name__
-    return Finding(subject, False, f"Slack is out of reach ({why}). Check the network, the proxy and SLACK_API_URL.")
+    return Finding(subject, False, f"Can't reach Slack ({why}). Check the network, the proxy and SLACK_API_URL.")
 
 
 async def _realtimekit(settings: CloudflareSettings) -> Finding:
@@ -248,7 +248,7 @@ async def _realtimekit(settings: CloudflareSettings) -> Finding:
         )
     except RealtimeKitError as error:
         if found := network.problem(error):
-            return Finding(subject, False, f"Cloudflare is out of reach: {found.what}. {found.remedy}")
+            return Finding(subject, False, f"Can't reach Cloudflare: {found.what}. {found.remedy}")
         return Finding(
             subject,
             False,

@@ -56,7 +56,7 @@ def problem(error: BaseException) -> Problem | None:
                 )
             return Problem(f"the proxy refuses ({each.status})", "Have the proxy allow this address.")
         if isinstance(each, aiohttp.ClientProxyConnectionError):
-            return Problem("the proxy cannot be reached", "Check HTTPS_PROXY.")
+            return Problem("the proxy can't be reached", "Check HTTPS_PROXY.")
     return None
 
 

@@ -42,7 +42,7 @@ class Readiness:
         task, deadline = self._begun(name)
         # A late check continues: cancelling it would block until a locked database releases the lock.
         await asyncio.wait([task], timeout=max(0, deadline - asyncio.get_running_loop().time()))
-        problem = task.result() if task.done() else f"It did not answer within {CHECK_SECONDS:g} seconds."
+        problem = task.result() if task.done() else f"No answer within {CHECK_SECONDS:g} seconds."
         self._metrics.ready.labels(name).set(not problem)
         return problem
 
@@ -59,4 +59,4 @@ class Readiness:
             return await self._checks[name]()
         except Exception:
             log.exception("check_broke", check=name)
-            return "The check itself broke: see the log."
+            return "The check itself failed. See the log."

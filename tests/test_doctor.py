@@ -145,7 +145,7 @@ async def test_a_bot_is_running(doctor: Doctor, world: World) -> None:
         (found,) = [finding for finding in await doctor(HOST=host, PORT=port) if finding.subject == "Address"]
 
     assert found.ok
-    assert found.sentence == f"A bot is already running at {host}:{port}; its /readyz says how it is."
+    assert found.sentence == f"A bot is already running at {host}:{port}; see its /readyz."
 
 
 async def test_something_else_is_running(doctor: Doctor) -> None:
@@ -224,7 +224,7 @@ async def test_slack_is_out_of_reach(doctor: Doctor, world: World, fault: SlackF
 
     assert list(found) == ["Slack bot token", "Slack app token"]
     for sentence in found.values():
-        assert sentence.startswith("Slack is out of reach (")
+        assert sentence.startswith("Can't reach Slack (")
         assert sentence.endswith("Check the network, the proxy and SLACK_API_URL.")
 
 

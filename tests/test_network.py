@@ -151,14 +151,14 @@ async def test_a_proxy_that_refuses(world: World, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_proxy_that_is_not_there(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Doctor says that the proxy cannot be reached."""
+    """Doctor says that the proxy can't be reached."""
     with listen() as sock:
         nowhere = f"http://127.0.0.1:{sock.getsockname()[1]}"
     environment = settings_for(world.slack, "https://slack.invalid", world.kit, "https://api.invalid", "http")
     found = await problems(monkeypatch, {**environment, "HTTPS_PROXY": nowhere})
 
-    assert "the proxy cannot be reached" in found["Slack bot token"]
-    assert "the proxy cannot be reached" in found["Cloudflare RealtimeKit"]
+    assert "the proxy can't be reached" in found["Slack bot token"]
+    assert "the proxy can't be reached" in found["Cloudflare RealtimeKit"]
 
 
 @pytest.mark.parametrize(

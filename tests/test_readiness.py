@@ -148,7 +148,7 @@ async def test_check_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async with checking({"slack_token": fine, "database": hang}) as bot:
         for _ in range(3):
-            assert await bot.problems() == {"database": "It did not answer within 0.05 seconds."}
+            assert await bot.problems() == {"database": "No answer within 0.05 seconds."}
             assert await bot.ready() == {"slack_token": 1, "database": 0}
         assert len(begun) == 1
 
@@ -195,7 +195,7 @@ async def test_check_that_breaks(log: io.StringIO) -> None:
         raise LookupError("no such table")
 
     async with checking({"slack_token": fine, "database": broken}) as bot:
-        assert await bot.problems() == {"database": "The check itself broke: see the log."}
+        assert await bot.problems() == {"database": "The check itself failed. See the log."}
         assert await bot.ready() == {"slack_token": 1, "database": 0}
 
     [line, _] = [json.loads(line) for line in log.getvalue().splitlines() if "check_broke" in line]

@@ -92,7 +92,7 @@ class Announcer:
     def standing_still(self) -> str | None:
         """Return a sentence if the loop has not run for a minute, otherwise None."""
         idle = self._clock.now() - self._turned_at
-        return None if idle < STILL_SECONDS else "The announcer stands still: nothing is told in Slack."
+        return None if idle < STILL_SECONDS else "The announcer is stuck, so nothing is posted in Slack."
 
     async def deliver(self, card: DueCard, pause: bool = True) -> Delivered:
         """Do the pending work for a claimed card, and release it.

@@ -38,7 +38,7 @@ async def show(
             if open_browser is not None:
                 open_browser(sandbox.url)
             status = await sandbox.bot.ended()
-            yield f"The bot has stopped with exit status {status}; the page stays open. Its last words:"
+            yield f"The bot has stopped with exit status {status}; the page stays open. The end of its log:"
             yield sandbox.bot.last_words()
             await asyncio.Event().wait()
 

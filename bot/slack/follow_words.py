@@ -105,7 +105,9 @@ def _begun(beginning: Beginning, wording: Wording) -> str:
         case Begun.NOW:
             return f"Now following {name} here. {heard}"
         case Begun.SOON:
-            return f"Now following {name} here. {heard} Slack hasn't accepted the card yet, so it comes a bit later."
+            return (
+                f"Now following {name} here. {heard} Slack hasn't accepted the card yet, so it will appear a bit later."
+            )
         case Begun.AGAIN:
             invite = f"If I'm not in this channel yet, type `/invite @{wording.bot}`."
             return f"Following {name} here again. {heard} {invite}"
@@ -145,8 +147,8 @@ def listing(
     elif failing:
         code = escaped(failing.code, REASON_LIMIT)
         heading = (
-            f"{heading}\n:warning: Slack hasn't accepted my updates here ({code}). {moment(failing.since, 'Since')}. "
-            "I keep trying."
+            f"{heading}\n:warning: Slack hasn't accepted my updates here {moment(failing.since, 'since')} ({code}). "
+            "I'll keep trying."
         )
     return [_part(heading if part is parts[0] else "", part, permalink, wording) for part in parts]
 

@@ -45,7 +45,7 @@ def parse(text: str) -> URL:
         _refuse(_NO_URL)
     driver = _DRIVERS.get(scheme.lower())
     if driver is None:
-        _refuse(f"is of a kind that this bot does not know; {_LIKE}")
+        _refuse(f"is for a kind of database that this bot doesn't support; {_LIKE}")
     return _sqlite(f"{driver}://{rest}") if driver.startswith("sqlite") else _postgresql(driver, rest)
 
 
@@ -95,7 +95,7 @@ def _sqlite(text: str) -> URL:
     except (sa.exc.ArgumentError, ValueError):
         _refuse(_NO_URL)
     if url.host or not url.database or url.database == ":memory:":
-        _refuse(f"names no file that lasts; {_LIKE}")
+        _refuse(f"names no permanent file; {_LIKE}")
     return url
 
 
@@ -147,9 +147,9 @@ def _options(query: str) -> tuple[dict[str, str], dict[str, list[str]]]:
         name = ALIASES.get(written, written)
         if not separator or (name not in KNOWN and (has_password or not _OPTION_NAME.fullmatch(name))):
             # The apparent option may be the rest of a password that contains an &.
-            _refuse("has something at its end that is no option; remove it, or percent-encode the password (& is %26)")
+            _refuse("ends with something that isn't an option; remove it, or percent-encode the password (& is %26)")
         if name not in KNOWN:
-            _refuse(f"has an option that this bot does not know, {name}; remove it, or correct its name")
+            _refuse(f"has an unknown option, {name}; remove it, or correct its name")
         if name in lists:
             lists[name] += _decoded(value).split(",")
         else:

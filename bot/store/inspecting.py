@@ -32,7 +32,7 @@ async def inspect(text: str) -> str:
 def _inspect_sqlite(url: URL) -> str:
     file = Path(url.database or "").absolute()
     if not file.exists() and file.parent.is_dir():
-        return "is not there yet; `livestream-bot run` makes it"
+        return "doesn't exist yet; `livestream-bot run` creates it"
     # mode=rw does not create a file. Taking the write lock fails if the file or its folder is read-only.
     there = URL.create("sqlite", database=file.as_uri(), query={"mode": "rw", "uri": "true"})
     engine = sa.create_engine(there, poolclass=sa.NullPool, connect_args={"timeout": database.BUSY_SECONDS})
@@ -65,11 +65,11 @@ def _state(connection: sa.Connection, url: URL) -> str:
     steps = Steps(url)
     present = steps.last_run(connection)
     if steps.is_ahead(present):
-        return "can be used, and has the tables of a newer version, with which this one can work"
+        return "works; its tables are from a newer version, which this one can use"
     match present:
         case None:
-            return "has no tables yet; `livestream-bot run` makes them"
+            return "has no tables yet; `livestream-bot run` creates them"
         case steps.newest:
-            return "can be used, and its tables are those of this version"
+            return "works, and its tables are up to date"
         case _:
             return "has the tables of an older version; `livestream-bot run` brings them up to date"

@@ -50,8 +50,8 @@ class Store:
             async with self._db.reading() as connection:
                 await connection.execute(sa.text("SELECT version_num FROM alembic_version"))
         except StoreUnreachable:
-            return "The database cannot be reached."
-        return None if self._db.takes_changes() else "The database takes no changes: it is locked, full or read-only."
+            return "Can't reach the database."
+        return None if self._db.takes_changes() else "Can't write to the database: it's locked, full or read-only."
 
     async def time(self) -> datetime:
         """Return the database's time, which dates everything in it. Raises StoreUnreachable."""

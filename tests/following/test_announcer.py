@@ -187,7 +187,7 @@ async def test_standing_still(stage: Stage) -> None:
         assert stage.announcer.standing_still() is None
     stage.clock.advance(60)
 
-    assert stage.announcer.standing_still() == "The announcer stands still: nothing is told in Slack."
+    assert stage.announcer.standing_still() == "The announcer is stuck, so nothing is posted in Slack."
 
 
 async def test_what_is_being_said_is_finished(stage: Stage) -> None:

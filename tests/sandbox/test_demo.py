@@ -83,7 +83,7 @@ async def test_show(started: list[Sandbox]) -> None:
 
     os.kill(sandbox.bot.pid, signal.SIGKILL)
 
-    assert await anext(lines) == "The bot has stopped with exit status -9; the page stays open. Its last words:"
+    assert await anext(lines) == "The bot has stopped with exit status -9; the page stays open. The end of its log:"
     assert opened == [sandbox.url]
     assert '"event": "started"' in await anext(lines)
     more = asyncio.ensure_future(anext(lines))

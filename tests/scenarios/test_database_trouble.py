@@ -165,7 +165,7 @@ async def test_no_database(start: Start, tmp_path: Path) -> None:
     """The file is something else."""
     (tmp_path / "notes.txt").write_text("Buy milk. " * 1000)
 
-    assert "is no SQLite database" in await start.refusal(f"sqlite:///{tmp_path}/notes.txt")
+    assert "is not a SQLite database" in await start.refusal(f"sqlite:///{tmp_path}/notes.txt")
 
 
 async def test_newer(start: Start, file: Path) -> None:
@@ -212,7 +212,7 @@ async def test_no_rights(start: Start, postgres: Postgres, database_url: str) ->
 async def test_unknown_host(start: Start) -> None:
     """There is no such name."""
     sentence = await start.refusal("postgresql://bot:hunter2@no-such-host.invalid/livestream")
-    assert "The database livestream at no-such-host.invalid:5432 cannot be reached" in sentence
+    assert "The database livestream at no-such-host.invalid:5432 can't be reached" in sentence
     assert "hunter2" not in sentence
 
 

@@ -66,7 +66,7 @@ def only(messages: list[Message]) -> Message:
         (Begun.NOW, "Now following *All hands* here. Updates go to the card's thread."),
         (
             Begun.SOON,
-            "Updates go to the card's thread. Slack hasn't accepted the card yet, so it comes a bit later.",
+            "Updates go to the card's thread. Slack hasn't accepted the card yet, so it will appear a bit later.",
         ),
         (
             Begun.AGAIN,

@@ -113,7 +113,7 @@ async def test_nobody_listens() -> None:
     """The health check says so in a sentence."""
     store = Store(Database(connect(parse("postgresql://u:hunter2@127.0.0.1:1/livestream"))))
 
-    assert await store.check() == "The database cannot be reached."
+    assert await store.check() == "Can't reach the database."
     with pytest.raises(StoreUnreachable) as caught:
         await follow(store)
 
@@ -131,7 +131,7 @@ async def test_a_locked_file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(StoreUnreachable):
         await follow(store)
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
-    assert await store.check() == "The database takes no changes: it is locked, full or read-only."
+    assert await store.check() == "Can't write to the database: it's locked, full or read-only."
 
     other.close()
     assert (await follow(store)).new
@@ -149,7 +149,7 @@ async def test_rights_are_taken_away(postgres: Postgres, postgres_database: str)
     url = postgres.url(postgres_database, user=f"{GUARDED}:{PASSWORD}")
     store = Store(Database(connect(parse(url))))
 
-    assert await store.check() == "The database cannot be reached."
+    assert await store.check() == "Can't reach the database."
     with pytest.raises(StoreUnreachable):
         await follow(store)
 

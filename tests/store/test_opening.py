@@ -108,11 +108,11 @@ def test_processes_at_once(new_url: str) -> None:
         ("", "is not the URL"),
         ("livestream.db", "is not the URL"),
         ("postgresql://u:hunter2@host:port/db", "is not the URL"),
-        ("mysql://u:hunter2@host/db", "of a kind"),
-        ("postgresql+psycopg://u:hunter2@host/db", "of a kind"),
-        ("sqlite://", "no file that lasts"),
-        ("sqlite:///:memory:", "no file that lasts"),
-        ("sqlite://host/file", "no file that lasts"),
+        ("mysql://u:hunter2@host/db", "for a kind of database"),
+        ("postgresql+psycopg://u:hunter2@host/db", "for a kind of database"),
+        ("sqlite://", "no permanent file"),
+        ("sqlite:///:memory:", "no permanent file"),
+        ("sqlite://host/file", "no permanent file"),
         ("postgresql://u:hunter2@host", "names no database"),
         ("postgresql://u:hunter2@/db?host=a&port=x", "is not the URL"),
     ],
@@ -138,7 +138,7 @@ def test_sslmode() -> None:
 
 async def test_an_unknown_option(postgres_url: str) -> None:
     """It says that an option is not known."""
-    assert "an option that this bot does not know, colour" in await refusal(f"{postgres_url}&colour=blue")
+    assert "an unknown option, colour" in await refusal(f"{postgres_url}&colour=blue")
 
 
 async def test_no_folder(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ async def test_not_a_database(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("Buy milk, and do not overwrite this. " * 100)
 
-    assert "is no SQLite database" in await refusal(f"sqlite:///{path}")
+    assert "is not a SQLite database" in await refusal(f"sqlite:///{path}")
 
     assert path.read_text().startswith("Buy milk")
 
@@ -246,7 +246,7 @@ async def test_nobody_listens() -> None:
     """It says where it looked."""
     sentence = await refusal("postgresql://u:hunter2@127.0.0.1:1/livestream")
 
-    assert sentence.startswith("The database livestream at 127.0.0.1:1 cannot be reached")
+    assert sentence.startswith("The database livestream at 127.0.0.1:1 can't be reached")
     assert "hunter2" not in sentence
 
 

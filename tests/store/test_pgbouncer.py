@@ -28,7 +28,7 @@ async def test_two_bots(pooled_url: str) -> None:
     """Both bring the tables up to date at once, and share the work at forty follows; nothing is announced twice."""
     assert "has no tables yet" in await inspect(pooled_url)
     stores = await asyncio.gather(open_store(pooled_url), open_store(pooled_url))
-    assert "can be used" in await inspect(pooled_url)
+    assert "works, and" in await inspect(pooled_url)
 
     await asyncio.gather(*(follow(stores[number % 2], f"C{number}") for number in range(40)))
     meeting = await look(stores[0])
@@ -87,7 +87,7 @@ class _Refusal(Exception):
     [
         ("SASL authentication failed", "refuses the user or the password"),
         ("no such database: bot", "does not exist"),
-        ("no more connections allowed (max_client_conn)", "takes no more connections"),
+        ("no more connections allowed (max_client_conn)", "has no free connections"),
         ("query_wait_timeout", "has no connection left for it"),
         ("hunter2", "and the pooler"),
     ],
