@@ -73,7 +73,7 @@ def follow_card(follow: Follow, episode: Episode, *, is_new: bool = False) -> Me
     """Build the card of one episode of a followed meeting.
 
     The menu stays after the episode has ended, so that the channel can still unfollow there. Slack notifies the people
-    that a new message mentions, so a card that `is_new` names nobody; its first edit does.
+    mentioned in a new message, so a card that `is_new` mentions no one; its first edit adds the mention.
     """
     words = _words(episode)
     name = _name(episode.name)
@@ -125,7 +125,7 @@ def unfollowed_card(
 ) -> Message:
     """Build the final card of an unfollowed meeting; nothing on it can become outdated.
 
-    A card that `is_new` names nobody, as in `follow_card`.
+    A card that `is_new` mentions no one, as in `follow_card`.
     """
     name = _name(name)
     by = [f"Unfollowed by <@{follow.unfollowed_by}>"] if follow.unfollowed_by and not is_new else []

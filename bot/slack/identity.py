@@ -94,7 +94,7 @@ class Identity:
         return True
 
     async def known_within(self, seconds: float) -> AuthorizeResult:
-        """Return as whom a request is answered, after waiting for Slack to say it; the token alone if it does not."""
+        """Return the `authorization`, waiting at most this long for Slack to report it."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._learned.wait()

@@ -25,9 +25,9 @@ EventHandler = Callable[[Services, Event], Awaitable[None]]
 EventListener = Callable[[AsyncBoltContext, dict[str, Any]], Awaitable[None]]
 
 REQUEST_SECONDS = 5.0
-"""How long a request waits for Slack to say where the bot is installed, so that guests are known as such."""
+"""How long a request waits for Slack to report the bot's installation, which is needed to recognize guests."""
 EVENT_SECONDS = 60.0
-"""The same for an event, which nobody waits for: whether it ends this installation depends on it."""
+"""The same for an event, which may end this installation. It can wait longer, because it needs no reply."""
 
 log = structlog.get_logger(__name__)
 

@@ -22,7 +22,7 @@ class Services:
     work: Work
     following: Following
     home: Callable[[float], Awaitable[Home | None]]
-    """Returns the bot's installation, or None until Slack has reported it."""
+    """Returns the bot's installation, or None if Slack does not report it within this many seconds."""
     permalink: Callable[[str, str], str | None]
     """Returns the link to a message, by channel ID and ts, or None until the workspace's address is known."""
     limit: PersonalLimit = field(default_factory=PersonalLimit)

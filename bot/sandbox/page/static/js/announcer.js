@@ -1,11 +1,11 @@
-/** Tells a screen reader of new messages. The blocks are ignored: a message's text says everything. */
+/** Announces new messages to a screen reader, without their blocks: a message's text says everything. */
 
 import { byId, h } from "./dom.js";
 import { mrkdwnAsText } from "./mrkdwn.js";
 
 const LINES = 5;
 
-/** Announces every message that arrives in the channel at hand from somebody else. */
+/** Announces every message by another author that arrives in the current channel. */
 export function announceMessages(store, place, context) {
   const log = byId("announcer");
   store.subscribe(["arrival"], (message) => {

@@ -1,10 +1,10 @@
-/** Small pictures of people: initials on a colour of their own; the bot's is its mark. */
+/** Small pictures of people: initials on a color of their own; the bot has its logo. */
 
 import { h } from "./dom.js";
 
 const HUES = 6;
 
-/** The picture of a user; says nothing to a screen reader, their name is beside it. */
+/** Returns a user's picture, hidden from screen readers because the name is beside it. */
 export function avatar(user, botUser, size = "") {
   const className = `avatar ${size}`.trim();
   if (user?.id === botUser) return h("img", { class: className, src: "/static/favicon.svg", alt: "" });

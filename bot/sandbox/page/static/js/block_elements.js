@@ -1,4 +1,4 @@
-/** What can be pressed or chosen in a message. Source: docs.slack.dev, reference of block elements. */
+/** The interactive elements of a message. Source: docs.slack.dev, reference of block elements. */
 
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
@@ -10,13 +10,13 @@ import { unsupported } from "./unsupported.js";
 const STYLES = new Set(["primary", "danger"]);
 const ELEMENTS = { button, overflow, static_select: staticSelect, image };
 
-/** One element of a block. */
+/** Draws an element of a block. */
 export function elementOf(element, block, context) {
   const kind = element?.type;
   return Object.hasOwn(ELEMENTS, kind) ? ELEMENTS[kind](element, block, context) : unsupported("element", kind);
 }
 
-/** A button; one with a url is a link, and tells the app of the click like any other. */
+/** Draws a button. One with a URL is a link, but also sends its click to the app. */
 function button(element, block, context) {
   const style = STYLES.has(element.style) ? `button-${element.style}` : "";
   const look = {
@@ -35,7 +35,7 @@ function button(element, block, context) {
   const open = async (event) => {
     const link = event.currentTarget;
     if (element.confirm) {
-      event.preventDefault(); // the link opens once they are sure
+      event.preventDefault(); // the link opens after confirmation
       if (await press(link)) window.open(href, "_blank", "noopener,noreferrer");
     } else {
       await press(link);
@@ -101,13 +101,13 @@ function optionsOf(element) {
   return [element.options, ...groups].filter(Array.isArray).flat();
 }
 
-/** An image takes nothing from the network: its description stands for it. */
+/** Shows an image as its description, since the page loads nothing from the network. */
 function image(element) {
   const words = String(element.alt_text ?? "Image");
   return h("span", { class: "image-thumbnail", role: "img", "aria-label": words, title: words }, icon("image"));
 }
 
-/** Asks first where the element says so, then tells the app; true if it was done. */
+/** Asks for confirmation if the element requires it, then sends the action; resolves to whether it succeeded. */
 async function perform(pressed, element, block, context, value) {
   if (pressed.getAttribute("aria-busy") === "true") return false;
   if (element.confirm && !(await context.confirm(element.confirm))) return false;

@@ -1,9 +1,9 @@
 /**
  * Draws Block Kit as Slack does: JSON in, elements out.
  *
- * `context` is what mrkdwn needs ({users, channels, me, now()}) and what people do with it:
- * `act({action_id, block_id, value})` and `confirm(dialog)`, both promises.
- * Source: docs.slack.dev, reference of blocks. What is not drawn here is shown as unsupported, never left out.
+ * `context` has what mrkdwn needs, {users, channels, me, now()}, and the handlers `act({action_id, block_id, value})`
+ * and `confirm(dialog)`, which both return promises.
+ * Source: docs.slack.dev, reference of blocks. Other blocks are shown as unsupported, never left out.
  */
 
 import { elementOf } from "./block_elements.js";
@@ -23,7 +23,7 @@ const BLOCKS = {
   actions,
 };
 
-/** The elements of a message's blocks, in order. */
+/** Returns the elements of a message's blocks, in order. */
 export function renderBlocks(blocks, context) {
   return listed(blocks).map((block) => renderBlock(block, context));
 }
@@ -71,7 +71,7 @@ function actions(block, context) {
   return h("div", { class: "block-actions" }, elements);
 }
 
-/** The page takes nothing from the network, so an image is its description and its address. */
+/** Shows an image as its description and URL, since the page loads nothing from the network. */
 function image(block) {
   const url = safeUrl(block.image_url ?? block.slack_file?.url);
   const words = String(block.alt_text ?? "Image");

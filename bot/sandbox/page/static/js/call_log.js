@@ -16,7 +16,7 @@ const FILTERS = {
 };
 const NEAR = 40;
 
-/** Shows the log. The store keeps the latest 200 calls, and so does the page. */
+/** Shows the log. The store and the page both keep the latest 200 calls. */
 export function showCallLog(store) {
   const rows = new Map();
   const scroller = byId("call-scroller");

@@ -1,4 +1,4 @@
-/** The menu of the channel at hand: the bot in or out, into the archive or out of it. */
+/** The current channel's menu: invite or remove the bot, archive or unarchive the channel. */
 
 import { byId } from "./dom.js";
 import { openMenu } from "./menu.js";
@@ -19,7 +19,7 @@ export function showChannelMenu(desk) {
   place.subscribe(draw);
 }
 
-/** What can be done to a channel as it is now. */
+/** Returns the steps that are possible in the channel's current state. */
 function optionsOf(channel, bot) {
   if (channel.is_archived) return [option("unarchive", "Take out of the archive", "People can write here again")];
   return [

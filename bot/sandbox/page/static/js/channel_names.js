@@ -1,13 +1,13 @@
-/** What a channel is called. */
+/** Names of channels. */
 
-/** Its name; a direct message is called after whom it is with. */
+/** Returns a channel's name; for a direct message, the other person's. */
 export function channelLabel(channel, store) {
   if (!channel.is_im) return channel.name;
   const other = channel.members.find((member) => member !== store.me);
   return store.users.get(other ?? store.botUser)?.real_name ?? "Direct message";
 }
 
-/** Its name as people write it: a channel's with the sign before it. */
+/** Returns a channel's name as people write it, with the sign in front. */
 export function channelSign(channel, store) {
   return `${channel.is_im ? "" : "#"}${channelLabel(channel, store)}`;
 }

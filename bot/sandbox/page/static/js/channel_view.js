@@ -14,7 +14,7 @@ const WELCOME =
   "Everything here is local: this Slack, this RealtimeKit, and the real bot between them. " +
   "Type / to ask, or try a meeting of the RealtimeKit panel.";
 
-/** Shows the channel at hand, and returns {followLatest()}; `desk` is what main.js wires. */
+/** Shows the current channel, and returns {followLatest()}; main.js builds `desk`. */
 export function showChannel(desk) {
   const { store, place } = desk;
   const list = new MessageList(byId("messages"), byId("message-list"));
@@ -84,7 +84,7 @@ function messageRow(item, before, list, desk, now) {
   return { key: item.ts, signature, draw: () => messageView({ ...item, continued }, desk) };
 }
 
-/** Whether a message follows so closely on one of the same person that the name is not said again. */
+/** Returns whether a message follows another one by the same author closely enough to omit the name. */
 function continues(before, item) {
   if (!before?.message || before.message.author !== item.message.author) return false;
   if (before.message.ephemeral_to || item.message.ephemeral_to || item.message.is_broadcast) return false;

@@ -1,4 +1,4 @@
-/** Offers slash commands while one is typed, and then tells how to use it. */
+/** Offers slash commands during typing, and then shows how to use the one typed. */
 
 import { fill, h } from "./dom.js";
 import { icon } from "./icons.js";
@@ -6,7 +6,7 @@ import { icon } from "./icons.js";
 let number = 0;
 
 export class CommandMenu {
-  /** `commands()` are {name, usage_hint, description, by}; `complete(text)` puts the chosen one into the field. */
+  /** `commands()` returns {name, usage_hint, description, by}; `complete(text)` puts the chosen one into the field. */
   constructor(field, list, commands, complete) {
     this.field = field;
     this.list = list;
@@ -29,7 +29,7 @@ export class CommandMenu {
     field.addEventListener("focus", () => this.update());
   }
 
-  /** Offers what fits to what is typed by now. */
+  /** Offers the commands that match the text typed so far. */
   update() {
     if (!this.list) return;
     const typed = this.field.value;
@@ -40,7 +40,7 @@ export class CommandMenu {
     else this.hint(typed);
   }
 
-  /** Takes a key if it is for the menu; true if it was. */
+  /** Handles a key if it is for the menu, and returns whether it was. */
   onKey(event) {
     if (!this.list || this.list.hidden) return false;
     if (event.key === "Escape") {
@@ -63,7 +63,7 @@ export class CommandMenu {
     return true;
   }
 
-  /** Whether the command is typed to its end: Enter then sends it. */
+  /** Returns whether the command is typed completely, so that Enter sends it. */
   isComplete() {
     return this.field.value === this.offered[this.chosen].name;
   }
@@ -113,7 +113,7 @@ export class CommandMenu {
     );
   }
 
-  /** Once the command is there and nothing behind it, what belongs there. */
+  /** Shows the usage once a command is typed with nothing behind it. */
   hint(typed) {
     const command = this.commands().find((each) => typed === `${each.name} `);
     this.close();

@@ -1,4 +1,4 @@
-/** Where people type: Enter sends, Shift+Enter breaks the line, `/` offers the commands; drafts stay. */
+/** The message field: Enter sends, Shift+Enter breaks the line, `/` offers the commands, and drafts are kept. */
 
 import { keepDraft, readDraft } from "./drafts.js";
 import { CommandMenu } from "./command_menu.js";
@@ -7,8 +7,8 @@ const MOST_ROWS = 8;
 
 export class Composer {
   /**
-   * `form` holds a textarea, a send button and, where commands are offered, an element of the class command-menu.
-   * `send(text)` is a promise; a refused text comes back into the field.
+   * `form` contains a textarea, a send button and, to offer commands, an element with the class command-menu.
+   * `send(text)` returns a promise; a refused text is put back into the field.
    */
   constructor(form, { send, commands }) {
     this.form = form;
@@ -25,7 +25,7 @@ export class Composer {
     });
   }
 
-  /** Goes to the draft of that name; `placeholder` says where a message would go. */
+  /** Switches to the draft with this name; `placeholder` says where a message would go. */
   goTo(key, placeholder) {
     this.field.placeholder = placeholder;
     this.field.setAttribute("aria-label", placeholder);
@@ -36,7 +36,7 @@ export class Composer {
     this.fit();
   }
 
-  /** Puts a text in and the cursor behind it. */
+  /** Sets the text and puts the cursor behind it. */
   put(text) {
     this.field.value = text;
     this.focus();

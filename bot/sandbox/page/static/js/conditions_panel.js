@@ -1,4 +1,4 @@
-/** The clock's speed, the faults that are switched on, and how the bot is doing. */
+/** The clock's speed, the active faults, and the bot's state. */
 
 import { changeConditions, Refused } from "./api.js";
 import { byId, fill, h } from "./dom.js";
@@ -31,7 +31,7 @@ export function showConditions(desk) {
   store.subscribe(["conditions", "bot"], later);
 }
 
-/** What the server refuses stays as it was. */
+/** Sends a change; if the server refuses it, redraws the unchanged controls. */
 async function change(changes, redraw) {
   try {
     await changeConditions(changes);

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { plainText, textOf } from "./text_objects.js";
 
-/** Shows the dialog; resolves to whether they agreed. The browser gives the focus back to what had it. */
+/** Shows the dialog; resolves to whether the person agreed. The browser restores the focus. */
 export function confirmDialog(confirm, context) {
   let agreed = false;
   const leave = (answer) => () => {

@@ -1,4 +1,4 @@
-/** Says when the page has lost the sandbox. */
+/** A banner that shows when the page has lost its connection to the sandbox. */
 
 import { byId } from "./dom.js";
 

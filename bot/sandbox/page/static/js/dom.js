@@ -1,8 +1,8 @@
-/** Builds elements. Text only ever becomes text nodes: there is no way from here to HTML. */
+/** Builds elements. Text always becomes text nodes, never HTML. */
 
 /**
- * An element with attributes and children.
- * `class`, `dataset` and `on` are special; null, undefined and false attributes are left out, true ones are empty.
+ * Creates an element with attributes and children.
+ * `class`, `dataset` and `on` are special; null, undefined and false attributes are omitted, true ones are empty.
  */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -26,25 +26,25 @@ function nodes(children) {
     .filter((child) => child !== null && child !== undefined && child !== false && child !== "");
 }
 
-/** Replaces what is inside an element. */
+/** Replaces an element's content. */
 export function fill(element, ...children) {
   element.replaceChildren(...nodes(children));
   return element;
 }
 
-/** Joins class names, without those that are not. */
+/** Joins class names, skipping falsy ones. */
 export function classes(...names) {
   return names.filter(Boolean).join(" ");
 }
 
-/** The element of that id; every one is in index.html. */
+/** Returns the element with this ID, which must be in index.html. */
 export function byId(id) {
   return document.getElementById(id);
 }
 
 /**
- * Makes the children of `parent` the given nodes in that order, and moves nothing that is in its place already:
- * what has the focus keeps it.
+ * Makes the given nodes the children of `parent`, in that order, without moving those already in place, so that a
+ * focused element keeps the focus.
  */
 export function arrange(parent, wanted) {
   const keep = new Set(wanted);

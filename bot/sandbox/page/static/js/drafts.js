@@ -1,8 +1,8 @@
-/** What was typed and not sent, by person, channel and thread; kept while the tab is open. */
+/** Unsent texts by person, channel and thread, kept while the tab is open. */
 
 const PREFIX = "livestream-sandbox-draft ";
 
-/** The name of a draft. */
+/** Returns the name of a draft. */
 export function draftKey(place) {
   return [place.user, place.channel, place.thread].filter(Boolean).join("/");
 }

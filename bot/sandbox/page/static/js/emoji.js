@@ -1,4 +1,4 @@
-/** Emoji shortcodes. The bot's own are drawings, so that a machine without an emoji font shows them. */
+/** Emoji shortcodes. Those that the bot uses are drawings, so that a machine without an emoji font shows them. */
 
 import { h } from "./dom.js";
 
@@ -97,12 +97,12 @@ const CHARACTERS = {
   black_square_for_stop: "⏹️",
 };
 
-/** Whether there is an emoji of this name. */
+/** Returns whether there is an emoji with this name. */
 export function isEmoji(name) {
   return DRAWN.has(name) || Object.hasOwn(CHARACTERS, name);
 }
 
-/** The emoji as an element that a screen reader calls by its name. */
+/** Returns the emoji as an element that a screen reader reads as its name. */
 export function emojiElement(name) {
   const label = name.replaceAll("_", " ");
   if (DRAWN.has(name)) {

@@ -34,7 +34,7 @@ const PATHS = {
   slash: ["M15 4 9 20"],
 };
 
-/** An icon that says nothing to a screen reader: the words are beside it. */
+/** Returns an icon hidden from screen readers, because its label is beside it. */
 export function icon(name, className = "") {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");

@@ -1,11 +1,11 @@
-/** Which parts of the page are to be seen: all on a wide screen, one at a time on a phone. */
+/** The visible parts of the page: all on a wide screen, one at a time on a phone. */
 
 import { byId } from "./dom.js";
 
 const WIDE = window.matchMedia("(min-width: 1100px)");
 const PLACES = ["channels", "chat", "studio", "log"];
 
-/** Wires the tabs of a phone and the panel's button; returns {showChat()}. */
+/** Wires the phone's tabs and the panel's button; returns {showChat()}. */
 export function layOut() {
   const show = (where) => {
     document.body.dataset.place = where;

@@ -1,4 +1,4 @@
-/** Puts the page together: the store, the stream, and what shows them. */
+/** Assembles the page: the store, the stream and the views. */
 
 import { announceMessages } from "./announcer.js";
 import { changeChannel, click, deleteMessage, Refused, sendMessage } from "./api.js";
@@ -99,7 +99,7 @@ place.subscribe((changed) => {
 stream.follow(place.user);
 restWhileHidden(stream);
 
-/** Once the server has told who and what there is: be somebody, somewhere. */
+/** Chooses the current person and channel once the server has sent the state. */
 function settle() {
   const channel = store.channels.has(place.channel) ? place.channel : [...store.channels.keys()][0];
   place.go({ user: store.me, channel: channel ?? null });
@@ -118,13 +118,13 @@ function offeredCommands() {
   return store.command ? [{ ...store.command, by: bot }, invite] : [];
 }
 
-/** Whoever says something wants to see the answer. */
+/** Sends a text and scrolls to the end, where the answer will appear. */
 function sendHere(text) {
   followLatest();
   return send(text);
 }
 
-/** True if the server took it. */
+/** Sends a text; resolves to whether the server accepted it. */
 function send(text, threadTs) {
   return done(sendMessage(place.user, place.channel, text, threadTs));
 }
@@ -134,7 +134,7 @@ async function act(message, action) {
   return done(click(place.user, message, action), (outcome) => NOT_OK[outcome] && `${name} ${NOT_OK[outcome]}`);
 }
 
-/** Waits for the server, and tells what it refuses. */
+/** Waits for the server and shows any problem; resolves to whether there was none. */
 async function done(answer, problemOf = () => null) {
   try {
     const problem = problemOf((await answer).outcome);

@@ -1,4 +1,4 @@
-/** The meetings of the local RealtimeKit, and the hands that start, drop, fail and end them. */
+/** The meetings of the local RealtimeKit, with buttons that start, drop, fail and end their livestreams. */
 
 import { moveMeeting, Refused } from "./api.js";
 import { arrange, byId, fill, h } from "./dom.js";
@@ -27,7 +27,7 @@ const PILLS = new Map([
   [null, "off"],
 ]);
 
-/** Shows the meetings; a card stays the same element, so that what has the focus keeps it. */
+/** Shows the meetings. A card remains the same element, so that a focused button keeps the focus. */
 export function showMeetings(desk) {
   const cards = new Map();
   const draw = () => {
@@ -79,7 +79,7 @@ class MeetingCard {
     for (const { button, possible } of this.steps) this.allow(button, possible(meeting));
   }
 
-  /** A disabled button would lose the focus to nowhere, so it goes to the next one that can be pressed. */
+  /** Enables or disables a button. A disabled one would lose the focus, so it passes to the first enabled one. */
   allow(button, possible) {
     const had = document.activeElement === button;
     button.disabled = !possible;

@@ -1,6 +1,6 @@
 /**
- * A menu of options under a button: arrow keys, first letters, Home and End, Escape; the focus goes back where it
- * came from. It stays with its button when the list behind it scrolls, or when the button is drawn anew.
+ * A menu of options under a button. It handles arrow keys, first letters, Home, End and Escape, and restores the focus
+ * when it closes. It stays at its button when the list behind it scrolls or the button is redrawn.
  */
 
 import { h } from "./dom.js";
@@ -9,8 +9,8 @@ import { plainText } from "./text_objects.js";
 let opened = null;
 
 /**
- * Opens a menu; `choose(option)` is called with the one that is picked. Only one is open at a time.
- * An option is {text, description, danger}: two of Block Kit's plain texts, and whether it destroys something.
+ * Opens a menu; `choose(option)` is called with the chosen option. Only one menu is open at a time.
+ * An option is {text, description, danger}: two Block Kit plain texts, and whether it destroys something.
  */
 export function openMenu(opener, options, choose) {
   const wasOpen = opened?.opener === opener;
@@ -31,7 +31,7 @@ export function openMenu(opener, options, choose) {
   menu.firstElementChild?.focus();
 }
 
-/** Tells the menu that `before` was replaced; `successor(opener)` is the new button, if there is one. */
+/** Moves the menu after `before` was replaced; `successor(opener)` returns the new button, if there is one. */
 export function moveMenu(before, successor) {
   if (!opened || !before.contains(opened.opener)) return;
   const opener = successor(opened.opener);
@@ -39,7 +39,7 @@ export function moveMenu(before, successor) {
   else close();
 }
 
-/** Closes the menu if the button under which it opened is not in the page any more. */
+/** Closes the menu if its button is no longer in the page. */
 export function closeLostMenu() {
   if (opened && !opened.opener.isConnected) close();
 }
@@ -110,7 +110,7 @@ function onKey(event, menu) {
   }
 }
 
-/** Which item a key leads to: a neighbour, an end, or the next one that begins with that letter. */
+/** Returns the item that a key leads to: a neighbor, the first or last, or the next one with that first letter. */
 function next(key, items, at) {
   const count = items.length;
   const places = { ArrowDown: (at + 1) % count, ArrowUp: (at - 1 + count) % count, Home: 0, End: count - 1 };
@@ -121,7 +121,7 @@ function next(key, items, at) {
   return found === undefined ? -1 : found % count;
 }
 
-/** Under the opener if there is room, else above it; never beyond the edge of the screen. */
+/** Places the menu under the opener if there is room, otherwise above it, and never beyond the screen's edge. */
 function place(menu, opener) {
   const at = opener.getBoundingClientRect();
   const { width, height } = menu.getBoundingClientRect();

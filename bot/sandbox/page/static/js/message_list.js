@@ -1,8 +1,8 @@
 /**
- * Keeps a list of messages in the page in step with the messages there are.
+ * Keeps a list of messages in the page up to date.
  *
- * What did not change is not touched; what changed is drawn anew in its place, and a button that had the focus gets
- * it back. The list stays at its end if it was there.
+ * Unchanged messages are not touched. Changed ones are redrawn in place, and a button that had the focus keeps it. The
+ * list stays scrolled to its end if it was there.
  */
 
 import { arrange } from "./dom.js";
@@ -11,7 +11,7 @@ import { closeLostMenu, moveMenu } from "./menu.js";
 const NEAR = 60;
 
 export class MessageList {
-  /** `scroller` is what scrolls; `list` holds the items. */
+  /** `scroller` is the scrolling element; `list` contains the items. */
   constructor(scroller, list) {
     this.scroller = scroller;
     this.list = list;
@@ -25,7 +25,7 @@ export class MessageList {
     new ResizeObserver(() => this.following && this.scrollToEnd()).observe(scroller);
   }
 
-  /** `items` are {key, signature, draw()}: drawn anew when the signature differs. */
+  /** Shows `items` of the form {key, signature, draw()}, redrawing those whose signature has changed. */
   show(items, { jump = false } = {}) {
     this.following = jump || this.following;
     const drawn = new Map(items.map((item) => [item.key, this.nodeFor(item)]));
@@ -56,7 +56,7 @@ export class MessageList {
     return { signature: item.signature, node };
   }
 
-  /** A message as text, made once for each version of it. */
+  /** Returns a message as text, computed once per version. */
   signatureOf(message) {
     if (!this.kept.has(message)) this.kept.set(message, JSON.stringify(message));
     return this.kept.get(message);
@@ -70,7 +70,7 @@ function replaceKeepingFocus(before, after) {
   if (focused) (counterpart(focused, after) ?? buttonsOf(after)[0])?.focus({ preventScroll: true });
 }
 
-/** The button that does the same in the message as it is drawn now. */
+/** Returns the corresponding button in the redrawn message. */
 function counterpart(button, after) {
   const { actionId, focus } = button.dataset;
   return buttonsOf(after).find((each) =>

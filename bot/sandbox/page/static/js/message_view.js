@@ -1,4 +1,4 @@
-/** Draws one message: who, when, what, and the way into its thread. */
+/** Draws a message: author, time, content, and the link to its thread. */
 
 import { avatar } from "./avatar.js";
 import { renderBlocks } from "./block_kit.js";
@@ -12,8 +12,8 @@ const PREVIEW = 80;
 const FACES = 3;
 
 /**
- * A list item. `item` is {message, replies, continued} of conversation(); `desk` is {store, contextOf, openThread}.
- * `inThread` leaves out what leads into the thread.
+ * Returns a list item. `item` is {message, replies, continued} from conversation(); `desk` is
+ * {store, contextOf, openThread}. `inThread` omits the link to the thread.
  */
 export function messageView(item, desk, { inThread = false } = {}) {
   const { message, replies = [], continued = false } = item;
@@ -46,7 +46,7 @@ export function messageView(item, desk, { inThread = false } = {}) {
   );
 }
 
-/** What stands where the first message of a thread was. */
+/** Returns the placeholder for a thread's deleted first message. */
 export function goneView(item, desk, { inThread = false } = {}) {
   return h(
     "li",
@@ -154,7 +154,7 @@ function tool(label, picture, focus, attributes, press) {
   );
 }
 
-/** "1 reply", "2 replies". */
+/** Returns "1 reply", "2 replies" and so on. */
 export function count(replies) {
   return `${replies} ${replies === 1 ? "reply" : "replies"}`;
 }

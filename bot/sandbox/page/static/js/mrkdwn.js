@@ -1,4 +1,4 @@
-/** Draws Slack's mrkdwn. Every character that came from outside ends in a text node. */
+/** Draws Slack's mrkdwn. All external text ends up in text nodes. */
 
 import { h } from "./dom.js";
 import { emojiElement, isEmoji } from "./emoji.js";
@@ -7,18 +7,18 @@ import { LEAVING, safeUrl } from "./safe_url.js";
 import { formatDate } from "./slack_dates.js";
 
 const EVERYBODY = new Set(["here", "channel", "everyone"]);
-const LONG = 60; // characters of a link that may be broken anywhere, not after its first hyphen
+const LONG = 60; // length in characters from which a link may break anywhere, not only after its first hyphen
 const STYLE_TAGS = { bold: "strong", italic: "em", strike: "s" };
 
 /**
- * The nodes of a mrkdwn text.
+ * Returns the nodes of a mrkdwn text.
  * `context` is {users: Map, channels: Map, me, now()}; `verbatim` leaves bare URLs and #names alone.
  */
 export function renderMrkdwn(text, context, { verbatim = false } = {}) {
   return parse(String(text ?? ""), { links: !verbatim }).map((block) => blockElement(block, context));
 }
 
-/** The same as one line of plain text, for announcements and previews. */
+/** Returns the same as one line of plain text, for announcements and previews. */
 export function mrkdwnAsText(text, context) {
   const holder = h("div", {}, renderMrkdwn(text, context));
   for (const image of holder.querySelectorAll("img")) image.remove();
@@ -58,13 +58,13 @@ function inlineNode(node, context) {
   }
 }
 
-/** In code a link or a mention is its words. */
+/** Returns the text of code, in which links and mentions appear as plain words. */
 function codeText(text, context) {
   const parts = text.split(/<([^<>\n]+)>/);
   return parts.map((part, index) => (index % 2 ? angle(part, context).textContent : unescape(part))).join("");
 }
 
-/** What `<...>` means: a mention, a date, a link, or just that. */
+/** Resolves `<...>`: a mention, a date, a link, or literal text. */
 function angle(body, context) {
   const [target, label] = halves(body);
   if (target.startsWith("@")) return userMention(target.slice(1), label, context);
@@ -105,7 +105,7 @@ function special(command, label, context) {
   return literally(label ? `!${command}|${label}` : `!${command}`);
 }
 
-/** <!date^seconds^format^link|fallback> */
+/** Draws <!date^seconds^format^link|fallback>. */
 function dateElement(command, fallback, context) {
   const [, seconds, format = "", ...link] = command.split("^");
   const said = /^\d{1,12}$/.test(seconds) ? formatDate(Number(seconds), unescape(format), context.now()) : null;

@@ -1,25 +1,25 @@
 /**
- * Slack's mrkdwn as a tree of plain values; knows nothing of the page.
+ * Parses Slack's mrkdwn into a tree of plain values, independent of the page.
  *
  * Blocks: {type: "paragraph" | "quote", children} and {type: "preformatted", text}.
  * Inline: {type: "text", text} | {type: "break"} | {type: "bold" | "italic" | "strike", children}
- *       | {type: "code", text} | {type: "emoji", name} | {type: "angle", body}: what stood in <...>, to be resolved.
+ *       | {type: "code", text} | {type: "emoji", name} | {type: "angle", body}: the unresolved content of <...>.
  * Source: docs.slack.dev, "Formatting message text".
  */
 
 const FENCE = "```";
 const STYLES = { "*": "bold", _: "italic", "~": "strike" };
-const DEEPEST = 8; // deeper nesting is shown as it was written
+const DEEPEST = 8; // deeper nesting is shown as written
 const EMOJI = /:([a-z0-9_+-]{1,60}):/y;
 const BARE_URL = /https?:\/\/[^\s<>"`]+/y;
 const ENTITIES = { "&lt;": "<", "&gt;": ">", "&amp;": "&" };
 
-/** The three entities of Slack as characters, and no others: `&quot;` is shown as it is. */
+/** Replaces Slack's three entities by characters, but no others: `&quot;` is shown as written. */
 export function unescape(text) {
   return text.replace(/&(?:lt|gt|amp);/g, (entity) => ENTITIES[entity]);
 }
 
-/** The blocks of a text. `links` finds bare URLs too, which `verbatim` texts ask not to do. */
+/** Returns the blocks of a text. `links` also finds bare URLs, which must not happen in `verbatim` texts. */
 export function parse(text, { links = true } = {}) {
   return text.split(FENCE).flatMap((part, index, parts) => {
     const closed = index < parts.length - 1;
@@ -29,7 +29,7 @@ export function parse(text, { links = true } = {}) {
   });
 }
 
-/** The line breaks next to a code block belong to it: it stands on lines of its own anyway. */
+/** Drops the line breaks next to a code block, which is on lines of its own anyway. */
 function withoutFenceBreaks(text, afterFence, beforeFence) {
   const from = afterFence && text.startsWith("\n") ? 1 : 0;
   const to = beforeFence && text.endsWith("\n") && text.length > from ? text.length - 1 : text.length;
@@ -58,7 +58,7 @@ function append(blocks, type, children) {
 
 function inline(text, links, depth = 0) {
   const out = [];
-  const unclosed = new Set(); // markers that nothing closes from here on: looked for once
+  const unclosed = new Set(); // markers that nothing closes from here on, so that each is searched for once
   let plain = "";
   const flush = () => {
     if (plain) out.push({ type: "text", text: unescape(plain) });
@@ -130,7 +130,7 @@ function styledAt(text, at, links, depth, unclosed) {
   return { node: { type: STYLES[marker], children }, end: end + 1 };
 }
 
-/** Where the marker at `at` is closed; what stands in code or angle brackets closes nothing. */
+/** Returns where the marker at `at` is closed; markers in code or angle brackets do not count. */
 function closing(text, at, marker) {
   for (let index = at + 1; index < text.length; index += 1) {
     const character = text[index];

@@ -1,4 +1,4 @@
-/** Short sentences that come and go in a corner: what could not be done, and that something was copied. */
+/** Short notices that appear in a corner for a while: failed actions, and that something was copied. */
 
 import { byId, h } from "./dom.js";
 

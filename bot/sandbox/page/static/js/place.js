@@ -1,8 +1,8 @@
 /**
- * Where this tab is: who they are, which channel, which thread.
+ * The tab's place: its person, channel and thread.
  *
- * Who and which channel are in the URL's hash, so that a link opens them, and in sessionStorage, so that a tab stays
- * who it is; two tabs are two people.
+ * Person and channel are in the URL's hash, so that a link opens them, and in sessionStorage, so that a tab keeps its
+ * person; two tabs can be two people.
  */
 
 const KEPT = "livestream-sandbox-place";
@@ -21,7 +21,7 @@ export class Place {
     this.listeners.add(listener);
   }
 
-  /** Changes where we are; `changes` are of user, channel and thread. Another channel or person closes the thread. */
+  /** Changes the place; `changes` may have user, channel and thread. A new channel or person closes the thread. */
   go(changes) {
     const before = { user: this.user, channel: this.channel, thread: this.thread };
     const moved = ["user", "channel"].some((name) => name in changes && changes[name] !== this[name]);
@@ -47,7 +47,7 @@ function fromStorage() {
   try {
     return chosen(JSON.parse(sessionStorage.getItem(KEPT) ?? "{}"));
   } catch {
-    return {}; // somebody else's words under our key
+    return {}; // another page's data under this key
   }
 }
 

@@ -1,8 +1,8 @@
-/** The sandbox's clock, ticking in the panel; it may run faster than ours. */
+/** The sandbox's clock in the panel, which may run faster than real time. */
 
 import { byId } from "./dom.js";
 
-/** Shows the time; the returned function registers who wants to know of a new day. */
+/** Shows the time; the returned function registers a listener for the start of a new day. */
 export function showClock(store) {
   const listeners = new Set();
   let day = null;

@@ -1,4 +1,4 @@
-/** The left side: the team, its channels, and who you are. */
+/** The left side: the team, its channels, and the current person. */
 
 import { avatar } from "./avatar.js";
 import { channelLabel } from "./channel_names.js";
@@ -6,7 +6,7 @@ import { byId, classes, fill, h } from "./dom.js";
 import { icon } from "./icons.js";
 import { soon } from "./soon.js";
 
-/** Shows the sidebar. Channels with messages that arrived while one was elsewhere are bold. */
+/** Shows the sidebar. Channels with unread messages are bold. */
 export function showSidebar(desk) {
   const { store, place } = desk;
   const unread = new Map();
@@ -77,7 +77,7 @@ function channelButton(channel, unread, { store, place, showChat }) {
   );
 }
 
-/** The list is drawn anew, so the channel that had the focus gets it back. */
+/** Redraws the list, and restores the focus to the channel that had it. */
 function keepingFocus(draw) {
   const channel = document.activeElement?.dataset?.channel;
   draw();

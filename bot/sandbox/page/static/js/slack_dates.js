@@ -1,12 +1,12 @@
 /**
- * Slack's date tokens, in the reader's zone and with the reader's 12 or 24 hours.
+ * Slack's date tokens, in the reader's time zone and 12- or 24-hour format.
  * Source: docs.slack.dev, "Formatting message text" (date formatting) and "Date element".
  */
 
 const DAY = 86_400_000;
 const TOKEN = /\{([a-z_]+)\}/g;
 
-/** `format` with its tokens replaced; an unknown token stays as it is. `seconds` and `now` are epoch seconds. */
+/** Replaces the tokens in `format`, except unknown ones. `seconds` and `now` are epoch seconds. */
 export function formatDate(seconds, format, now) {
   const at = new Date(seconds * 1000);
   const today = new Date(now * 1000);
@@ -18,18 +18,18 @@ export function formatDate(seconds, format, now) {
   });
 }
 
-/** The time of day, as in "2:02 PM". */
+/** Returns the time of day, as in "2:02 PM". */
 export function timeOfDay(at) {
   return clock(at, { minute: "2-digit" });
 }
 
-/** What stands over the messages of a day: "Today", "Yesterday", "Monday, June 1st". */
+/** Returns the heading for a day's messages: "Today", "Yesterday", "Monday, June 1st". */
 export function dayDivider(at, now) {
   const text = TOKENS.day_divider_pretty(at, now);
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** Whether two moments are on the same day of the reader. */
+/** Returns whether two moments are on the same day in the reader's time zone. */
 export function sameDay(one, other) {
   return startOfDay(one) === startOfDay(other);
 }
@@ -75,7 +75,7 @@ function ago(seconds) {
   return seconds < 0 ? `in ${text}` : `${text} ago`;
 }
 
-/** "2:02 PM" for those who count to 12, "02:02" for those who count to 24. */
+/** Returns "2:02 PM" in 12-hour format, "02:02" in 24-hour format. */
 function clock(at, fields) {
   const { hour12 } = new Intl.DateTimeFormat(undefined, { hour: "numeric" }).resolvedOptions();
   return at

@@ -1,6 +1,6 @@
-/** Draws once for many changes. */
+/** Combines several changes into one drawing. */
 
-/** A function that calls `draw` once, a moment after it was last needed. */
+/** Returns a function that schedules `draw`; several calls in a row draw once. */
 export function soon(draw) {
   let due = false;
   return () => {

@@ -1,4 +1,4 @@
-/** What this person sees of the sandbox, as the server last told it. Views subscribe; only the stream writes. */
+/** This person's view of the sandbox, as last reported by the server. Views subscribe; only the stream writes. */
 
 export const MESSAGES_PER_CHANNEL = 500;
 export const CALLS = 200;
@@ -40,7 +40,7 @@ export class Store {
     for (const topic of topics) this.listeners.get(topic).add(listener);
   }
 
-  /** Takes a whole new state: the first one, or the one after a reconnect. */
+  /** Replaces the whole state, at the start or after a reconnect. */
   replace(state) {
     this.me = state.me;
     this.team = state.team;
@@ -57,7 +57,7 @@ export class Store {
     for (const topic of TOPICS) if (topic !== "arrival" && topic !== "connection") this.tell(topic);
   }
 
-  /** Takes one change. The same change twice is one; an unknown kind is none. */
+  /** Applies a change. Repeated changes have no effect; unknown kinds are ignored. */
   apply({ kind, subject }) {
     if (Object.hasOwn(CHANGES, kind)) CHANGES[kind](this, subject);
   }
@@ -128,7 +128,7 @@ function putMessage(store, message) {
   if (message.ephemeral_to && message.ephemeral_to !== store.me) return;
   const messages = store.messages.get(message.channel) ?? new Map();
   const isNew = !messages.has(message.ts) && !message.deleted;
-  if (!messages.has(message.ts) && message.deleted) return; // deleted before we ever saw it
+  if (!messages.has(message.ts) && message.deleted) return; // deleted before the page saw it
   store.messages.set(message.channel, messages);
   messages.set(message.ts, message);
   forget(messages, MESSAGES_PER_CHANNEL);

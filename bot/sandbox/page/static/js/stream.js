@@ -1,8 +1,9 @@
 /**
  * Keeps the store up to date by server-sent events.
  *
- * The stream is opened first and the state fetched then, so that nothing falls between; what arrives meanwhile waits
- * and is applied on top, which is harmless where the state had it already. After every reconnect all is fetched anew.
+ * It opens the stream before it fetches the state, so that no change is missed. Changes that arrive in between wait
+ * and are applied on top, which is harmless if the state already includes them. After every reconnect the whole state
+ * is fetched again.
  */
 
 import { fetchState, streamUrl } from "./api.js";
@@ -18,7 +19,7 @@ export class Stream {
     this.wait = SHORTEST_WAIT;
   }
 
-  /** Follows the sandbox through the eyes of `user` from now on. */
+  /** Follows the sandbox as `user` from now on. */
   follow(user) {
     this.rest();
     this.user = user;
@@ -44,7 +45,7 @@ export class Stream {
     });
   }
 
-  /** Fetches the state; false if that failed or somebody else is followed by now. */
+  /** Fetches the state; returns false if that failed or another stream has replaced this one. */
   async load(source, user) {
     try {
       const state = await fetchState(user);
@@ -54,20 +55,20 @@ export class Stream {
       this.wait = SHORTEST_WAIT;
       return true;
     } catch {
-      // The banner tells it, and it is tried again.
+      // The banner shows the failure, and the page retries.
       if (this.source === source) this.again(user);
       return false;
     }
   }
 
-  /** Follows nobody. */
+  /** Closes the stream. */
   rest() {
     this.source?.close();
     this.source = null;
     clearTimeout(this.retry);
   }
 
-  /** Opens the stream anew after a while, a longer one each time. */
+  /** Reopens the stream after a wait that doubles each time. */
   again(user) {
     this.rest();
     this.store.setConnection("reconnecting");
@@ -76,7 +77,7 @@ export class Stream {
   }
 }
 
-/** A browser keeps six connections to one server: a tab that nobody looks at gives its one back. */
+/** Closes the stream of a hidden tab after a while, since a browser allows only six connections to a server. */
 export function restWhileHidden(stream) {
   let timer = null;
   document.addEventListener("visibilitychange", () => {

@@ -5,21 +5,21 @@ import { emojiElement, isEmoji } from "./emoji.js";
 import { renderMrkdwn } from "./mrkdwn.js";
 import { unsupported } from "./unsupported.js";
 
-/** The nodes of a text object of either kind. */
+/** Returns the nodes of a text object of either kind. */
 export function textOf(text, context) {
   if (text?.type === "mrkdwn") return renderMrkdwn(text.text, context, { verbatim: text.verbatim === true });
   if (text?.type === "plain_text") return plainText(text);
   return unsupported("text", text?.type);
 }
 
-/** The nodes of a plain text: line breaks and, unless it asks for none, emoji. */
+/** Returns the nodes of a plain text, with line breaks and, unless switched off, emoji. */
 export function plainText(text) {
   return String(text?.text ?? "")
     .split("\n")
     .flatMap((line, index) => [index > 0 && h("br"), text?.emoji === false ? line : withEmoji(line)]);
 }
 
-/** The characters alone, for labels. */
+/** Returns only the characters, for labels. */
 export function plainString(text) {
   return String(text?.text ?? "");
 }

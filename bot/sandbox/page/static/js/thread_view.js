@@ -7,7 +7,7 @@ import { count, goneView, messageView } from "./message_view.js";
 import { soon } from "./soon.js";
 import { threadOf } from "./threads.js";
 
-/** Shows the thread at hand, if there is one, and gives the focus back when it is closed. */
+/** Shows the open thread, if there is one, and restores the focus when it is closed. */
 export function showThread(desk, composer) {
   const { store, place } = desk;
   const panel = byId("thread");

@@ -1,10 +1,10 @@
-/** Which messages belong together. Pure: messages in, values out. */
+/** Grouping of messages into threads. Pure: messages in, values out. */
 
 import { MESSAGES_PER_CHANNEL } from "./store.js";
 
 /**
- * What a channel shows: its own messages, oldest first, each with its replies.
- * A first message that is gone but has replies stays as {gone: true, ts}.
+ * Returns what a channel shows: its own messages, oldest first, each with its replies.
+ * A deleted first message that has replies stays as {gone: true, ts}.
  */
 export function conversation(messages) {
   const replies = repliesByThread(messages);
@@ -12,7 +12,7 @@ export function conversation(messages) {
     .filter((message) => !message.deleted && (!message.thread_ts || message.is_broadcast))
     .map((message) => ({ ts: message.ts, message, replies: message.thread_ts ? [] : (replies.get(message.ts) ?? []) }));
   const known = new Set(shown.map((item) => item.ts));
-  // A first message that is older than all that is kept was forgotten, not deleted.
+  // A first message older than all kept messages was dropped, not deleted.
   const oldest = messages.length < MESSAGES_PER_CHANNEL ? "" : messages[0].ts;
   const gone = [...replies]
     .filter(([ts]) => !known.has(ts) && ts >= oldest)
@@ -20,7 +20,7 @@ export function conversation(messages) {
   return [...shown, ...gone].sort((a, b) => (a.ts < b.ts ? -1 : 1));
 }
 
-/** A thread: its first message, or null if that is gone, and the replies. */
+/** Returns a thread: its first message, or null if that is gone, and the replies. */
 export function threadOf(messages, ts) {
   const first = messages.find((message) => message.ts === ts && !message.deleted) ?? null;
   return { first, replies: repliesByThread(messages).get(ts) ?? [] };

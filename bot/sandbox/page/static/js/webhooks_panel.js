@@ -1,4 +1,4 @@
-/** RealtimeKit's webhooks: what came of them, and how to disturb them. */
+/** RealtimeKit's webhooks: their outcomes, and the controls that disturb them. */
 
 import { holdWebhooks, pressWebhooks, Refused } from "./api.js";
 import { byId, fill } from "./dom.js";
@@ -27,7 +27,7 @@ function about({ addresses, delivered, failed, waiting }) {
     .join(" · ");
 }
 
-/** Waits for the server, says what was done, or why it was refused. */
+/** Waits for the server, and shows either what was done or why it was refused. */
 async function done(answer, words) {
   try {
     await answer;
