@@ -40,7 +40,7 @@ class Command:
     peer_url: str
 
     def fields(self) -> dict[str, str]:
-        """The form, or the payload of an envelope."""
+        """Return the form, or the payload of an envelope."""
         # Thousands of people, since the bot limits how fast one of them asks.
         user = {"user_id": f"U0ANN{self.number:04d}"}
         return {**_FIELDS, **user, "text": self.text, "response_url": f"{self.peer_url}/commands/{self.number}"}
@@ -120,7 +120,7 @@ class _Line(asyncio.Protocol):
         return self._transport is None or self._transport.is_closing()
 
     async def ask(self, request: bytes) -> int:
-        """The status of the answer."""
+        """Return the status of the answer."""
         assert self._transport is not None
         self._status = asyncio.get_running_loop().create_future()
         self._transport.write(request)
@@ -173,7 +173,7 @@ class Socket:
         return True
 
     def close(self) -> None:
-        """The contender closes its own connection."""
+        """Let the contender close its own connection."""
 
     async def _hold(self, connection: ServerConnection) -> None:
         hello = {"type": "hello", "num_connections": 1, "connection_info": {"app_id": "A0BENCH01"}}

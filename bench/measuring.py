@@ -73,7 +73,7 @@ class _Timing:
 
 
 def median(runs: list[Figures]) -> Figures:
-    """The median of each figure."""
+    """Return the median of each figure."""
     names = [one.name for one in fields(Figures)]
     return Figures(**{name: statistics.median(getattr(run, name) for run in runs) for name in names})
 

@@ -31,7 +31,7 @@ _HEADERS = (
 
 
 def meeting_id(number: int) -> str:
-    """The ID of one of the peer's meetings, of which there are as many as are asked for."""
+    """Return the ID of the peer's meeting of this number; there is one for any number."""
     return str(uuid5(_MEETINGS, str(number)))
 
 
@@ -67,7 +67,7 @@ class Peer:
         await asyncio.sleep(0)  # closed at the loop's next turn
 
     def answer(self, path: str, body: bytes) -> tuple[bytes, float]:
-        """The whole response, and the seconds until it is sent."""
+        """Return the whole response, and the seconds until it is sent."""
         kind, *rest = path.partition("?")[0].removeprefix("/").split("/")
         if kind == "client":
             return self._cloudflare(rest), self.cloudflare_seconds

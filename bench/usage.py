@@ -7,7 +7,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def tree(pid: int) -> list[int]:
-    """The process and its children, theirs too."""
+    """Return the process and all its descendants."""
     pids = [pid]
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in children.read_text().split():
@@ -21,7 +21,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def peak_mb(pid: int) -> float:
-    """The peak resident set of each process of the tree, summed: pages that they share count once for each."""
+    """Return the summed peak resident sets of the tree's processes: pages that they share count once for each."""
     return sum(_peak_kb(one) for one in tree(pid)) / 1024
 
 

@@ -23,7 +23,7 @@ from bot.serving import listen, serving
 
 
 def create_app(settings: Settings) -> AsyncApp:
-    """The Bolt app, with its one command."""
+    """Return the Bolt app, with its one command."""
     app = AsyncApp(
         signing_secret=settings.signing_secret,
         client=AsyncWebClient(settings.bot_token, base_url=settings.slack_api_url),

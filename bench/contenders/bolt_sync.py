@@ -19,7 +19,7 @@ THREADS = 64
 
 
 def create_app(settings: Settings) -> App:
-    """The Bolt app, with its one command."""
+    """Return the Bolt app, with its one command."""
     app = App(
         signing_secret=settings.signing_secret,
         client=WebClient(settings.bot_token, base_url=settings.slack_api_url),

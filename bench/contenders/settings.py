@@ -24,7 +24,7 @@ class Settings:
 
 
 def from_environment() -> Settings:
-    """Raises KeyError where one is missing."""
+    """Read the settings. Raises KeyError if one is missing."""
     return Settings(
         port=int(os.environ["PORT"]),
         signing_secret=os.environ["SLACK_SIGNING_SECRET"],

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def answer(name: str | None, status: str | None, playback_url: str | None, since: str | None = None) -> dict[str, Any]:
-    """The status of a livestream and where to watch it, as `response_url` takes it."""
+    """Return the status of a livestream and where to watch it, as a `response_url` takes it."""
     more = f" since {since}" if since else ""
     text = f"{name or 'This meeting'}: {status}{more}\n{playback_url}"
     block = {"type": "section", "text": {"type": "mrkdwn", "text": text}}

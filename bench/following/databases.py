@@ -37,7 +37,7 @@ class Followed:
 
 @contextlib.contextmanager
 def database(kind: str) -> Iterator[str]:
-    """The URL of a new database, SQLite or PostgreSQL, until the block ends."""
+    """Yield the URL of a new database, SQLite or PostgreSQL, that lives until the block ends."""
     with tempfile.TemporaryDirectory(prefix="livestream-bench-") as folder:
         if kind == "sqlite":
             yield f"sqlite+aiosqlite:///{folder}/livestream-bot.db"
@@ -61,7 +61,7 @@ def _postgresql(folder: Path) -> Iterator[str]:
 
 @contextlib.asynccontextmanager
 async def looking_into(url: str) -> AsyncIterator[Database]:
-    """A way into the database beside the bot's."""
+    """Open an engine on the database beside the bot's."""
     database = Database(connect(parse(url)))
     try:
         yield database

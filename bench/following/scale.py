@@ -177,7 +177,7 @@ class _Run:
     def figures(
         self, kind: str, count: int, live: int, rows: list[tuple[str, str, float, float, float | None]]
     ) -> Scale:
-        """What the announcements in the database say."""
+        """Read the announcements in the database."""
         delays = [sent - self._changed[change] for change, sent in self._sent(rows).items()]
         announced = [(meeting, what) for meeting, what, *_ in rows if meeting not in self._burst]
         never = [inf] * (len(self._changed) - len(delays))

@@ -26,7 +26,7 @@ class Answers:
             unsubscribe()
 
     def expect(self, user: str) -> asyncio.Future[Message]:
-        """The next message to this person that is new, changed or taken away, or that is posted in their name."""
+        """Wait for the next message that is sent, changed or deleted for this person, or posted in their name."""
         self._waiting[user] = asyncio.get_running_loop().create_future()
         return self._waiting[user]
 

@@ -48,7 +48,7 @@ class Broadcasts:
         ]
 
     def _forget_old_sessions(self, meeting_id: str) -> None:
-        """The sandbox keeps every run, and is not to be what grows."""
+        """Remove ended sessions: the sandbox keeps every one, and must not be what grows."""
         sessions = self._kit.meetings[meeting_id].sessions
         if len(sessions) > _KEPT_SESSIONS:
             self._kit.change_livestream(meeting_id, sessions=sessions[-_KEPT_SESSIONS:])

@@ -57,7 +57,7 @@ class Person:
         await self._do(what, next(self._names), self._dice.choice(self._scenery.channels), text)
 
     def _command(self) -> tuple[str, str]:
-        """What kind of command, and its text."""
+        """Return what kind of command it is, and its text."""
         dice = self._dice
         followed = dice.choice(BROADCAST)
         return dice.choice(

@@ -44,12 +44,12 @@ itself. lost: not acknowledged within Slack's 3 s, or acknowledged and not answe
 
 
 def table(outcome: Outcome) -> Table:
-    """A row for each figure."""
+    """Return a row for each figure."""
     return Table(_HEAD, tuple(_row(figure, outcome) for figure in FIGURES))
 
 
 def problems(outcome: Outcome) -> list[str]:
-    """What is not as it should be."""
+    """Return what is not as it should be."""
     growing = [f"{figure.label} growing" for figure in FIGURES if _grows(figure, outcome)]
     lost = [f"{count} lost: {what}" for what, count in outcome.tally.lost.items()]
     before, after = outcome.sessions
@@ -59,7 +59,7 @@ def problems(outcome: Outcome) -> list[str]:
 
 
 def story(plan: Plan, outcome: Outcome) -> str:
-    """What was done, in a few lines."""
+    """Summarize what was done, in a few lines."""
     tally = outcome.tally
     lines = [
         f"{tally.asked} commands and clicks, {tally.acknowledged} acknowledged (the slowest in "

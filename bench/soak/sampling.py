@@ -40,12 +40,12 @@ class Sampler:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def look(self) -> Held:
-        """What it holds now."""
+        """Return what it holds now."""
         tasks = await self.metric("livestream_bot_tasks")
         return Held(**_of_process(Path("/proc") / str(self.pid)), tasks=tasks)
 
     async def metric(self, name: str) -> float:
-        """A metric without labels."""
+        """Return the value of a metric without labels."""
         async with self.http.get(f"{self.url}/metrics") as response:
             text = await response.text()
         families = text_string_to_metric_families(text)
@@ -65,12 +65,12 @@ def _of_process(proc: Path) -> dict[str, float]:
 
 
 def own_mb() -> float:
-    """The private memory of this process, in MB."""
+    """Return the private memory of this process, in MB."""
     return _of_process(Path("/proc/self"))["uss"]
 
 
 def _fields(file: Path) -> dict[str, float]:
-    """The numbers of lines such as `Rss:  123 kB`."""
+    """Return the numbers of lines such as `Rss:  123 kB`."""
     lines = (line.split() for line in file.read_text().splitlines())
     return {words[0].rstrip(":"): float(words[1]) for words in lines if len(words) > 1 and words[1].isdigit()}
 

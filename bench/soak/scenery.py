@@ -24,7 +24,7 @@ class Scenery:
     names: list[list[str]]
 
     def a_card(self, dice: random.Random) -> tuple[Message, str] | None:
-        """Some card that can be chosen from, and what is chosen; none where there is none yet."""
+        """Return a card with a menu, and the option to choose; None if there is none yet."""
         messages = self.slack.messages(dice.choice(self.channels))[-40:]
         menus = [(message, menu) for message in messages if (menu := _menu(message))]
         if not menus:
@@ -48,7 +48,7 @@ def build(slack: Slack, kit: RealtimeKit) -> Scenery:
 
 
 def _menu(message: Message) -> list[str]:
-    """The values of the options of a card's menu."""
+    """Return the values of the options of a card's menu."""
     if message.author != BOT or message.ephemeral_to is not None:
         return []
     accessories = [block["accessory"] for block in message.blocks if "accessory" in block]

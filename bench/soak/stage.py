@@ -153,7 +153,7 @@ class _Run:
 
 @contextlib.asynccontextmanager
 async def _database(kind: str) -> AsyncIterator[dict[str, str]]:
-    """The setting that says where it is; SQLite is in the bot's own folder."""
+    """Return the setting that says where it is; SQLite is in the bot's own folder."""
     if kind == "sqlite":
         yield {}
         return

@@ -43,7 +43,7 @@ class _Tracer:
 
 
 async def traces_of(bot: BotProcess) -> str:
-    """What it holds more of than when it was asked before; nothing at the first time."""
+    """Return what it holds more of than at the last call; nothing at the first call."""
     os.kill(bot.pid, REPORT_SIGNAL)
     await asyncio.sleep(10)
     report = bot.log.parent / _REPORT

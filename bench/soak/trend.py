@@ -27,7 +27,7 @@ class Trend:
 
 
 def trend(points: Sequence[Point]) -> Trend:
-    """The trend of at least two points, oldest first."""
+    """Return the trend of at least two points, oldest first."""
     began, ended = points[0][0], points[-1][0]
     warm = began + (ended - began) * WARM_UP
     after = [point for point in points if point[0] >= warm]
