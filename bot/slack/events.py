@@ -18,7 +18,7 @@ class Event:
     channel_id: str = ""
     user_id: str = ""
     is_about_bot: bool = False
-    """Whether `user_id` is this bot."""
+    """Whether `user_id` is this bot; False while Slack has not said who the bot is."""
     enterprise_id: str = ""
     is_of_one_workspace: bool = False
     """Whether Slack says that the installation is one workspace's, not an organization's."""
@@ -54,7 +54,7 @@ class _Callback(BaseModel):
     event: _Event
 
 
-def read_event(body: dict[str, Any], bot_user_id: str | None) -> Event:
+def read_event(body: dict[str, Any]) -> Event:
     """Parse an event. Raises NotUnderstood if the payload lacks a required field.
 
     In a channel shared by several workspaces the outer `team_id` may be any of theirs, so the app's own entry in
@@ -77,7 +77,6 @@ def read_event(body: dict[str, Any], bot_user_id: str | None) -> Event:
         team_id,
         event.channel or event.old_channel_id,
         event.user,
-        is_about_bot=event.user == bot_user_id,
         enterprise_id=enterprise_id,
         is_of_one_workspace=ours is not outer and not ours.is_enterprise_install and ours.team_id is not None,
         new_channel_id=event.new_channel_id,

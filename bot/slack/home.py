@@ -27,6 +27,11 @@ class Home:
         """Return the request under this installation's ID, marked as a member's or a guest's."""
         return replace(request, team_id=self.team_id, is_guest=not self._has_member(request))
 
+    def placed_event(self, event: Event) -> Event:
+        """Return the event under this installation's ID, and say whether it is about the bot."""
+        is_about_bot = bool(self.bot_user_id) and event.user_id == self.bot_user_id
+        return replace(event, team_id=self.team_id, is_about_bot=is_about_bot)
+
     def has(self, event: Event) -> bool:
         """Return whether an event belongs to this installation."""
         if self.is_org_wide:

@@ -5,11 +5,10 @@ They acknowledge first, then turn errors into messages (for commands and clicks)
 
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import structlog
-from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
+from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.errors import BotError, NotUnderstood, RealtimeKitError
 from bot.slack import cards
@@ -22,7 +21,7 @@ from bot.slack.services import Services
 Handler = Callable[[Services, Request], Awaitable[None]]
 Listener = Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]
 EventHandler = Callable[[Services, Event], Awaitable[None]]
-EventListener = Callable[[AsyncBoltContext, dict[str, Any]], Awaitable[None]]
+EventListener = Callable[[dict[str, Any]], Awaitable[None]]
 
 REQUEST_SECONDS = 5.0
 """How long a request waits for Slack to report the bot's installation, which is needed to recognize guests."""
@@ -50,6 +49,7 @@ def listener(services: Services, handler: Handler) -> Listener:
             log.exception("broken")
             services.work.failed()
             return
+        services.work.hold()
         home = await services.home(REQUEST_SECONDS)
         await _serve(services, request if home is None else home.placed(request), handler)
 
@@ -101,9 +101,9 @@ def on_event(app: AsyncApp, services: Services, kind: str, handler: EventHandler
 def event_listener(services: Services, handler: EventHandler) -> EventListener:
     """Wrap a handler as a Bolt listener for an event, which Bolt has already acknowledged. Errors are logged."""
 
-    async def listen(context: AsyncBoltContext, body: dict[str, Any]) -> None:
+    async def listen(body: dict[str, Any]) -> None:
         try:
-            event = read_event(body, context.bot_user_id)
+            event = read_event(body)
         except NotUnderstood as error:
             log.warning("not_understood", detail=error.detail)
             return
@@ -111,12 +111,14 @@ def event_listener(services: Services, handler: EventHandler) -> EventListener:
             log.exception("broken")
             services.work.failed()
             return
+        # Until the event is handled, shutdown waits for it.
+        services.work.hold()
         home = await services.home(EVENT_SECONDS)
         if home is not None:
             if not home.has(event):
                 log.info("event_left_alone", kind=event.kind)
                 return
-            event = replace(event, team_id=home.team_id)
+            event = home.placed_event(event)
         await _take_notice(services, event, handler)
 
     return listen

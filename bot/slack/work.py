@@ -48,7 +48,7 @@ class Work:
     @contextlib.contextmanager
     def on(self, request: Request) -> Iterator[Progress]:
         """Track this request in the current task: bind its context to the log, and count and time its outcome."""
-        self._hold_current_task()
+        self.hold()
         _bind_to_log(request)
         started, progress = time.monotonic(), Progress()
         try:
@@ -70,7 +70,8 @@ class Work:
             log.warning("cut_off", requests=len(late))
             await asyncio.wait(late)
 
-    def _hold_current_task(self) -> None:
+    def hold(self) -> None:
+        """Count the current task as in flight until it ends."""
         task = asyncio.current_task()
         if task is not None and task not in self._tasks:
             self._tasks.add(task)

@@ -6,6 +6,7 @@ import pytest
 
 from bot.errors import NotUnderstood
 from bot.slack.events import Event, read_event
+from bot.slack.home import Home
 
 BOT = "UBOT"
 
@@ -17,15 +18,18 @@ def body(**event: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(("user", "about_bot"), [("UBOT", True), ("UANN", False)])
 def test_joined(user: str, about_bot: bool) -> None:
     """Who has joined which channel, and whether that is the bot."""
-    event = read_event(body(type="member_joined_channel", user=user, channel="C1", inviter="U2"), BOT)
+    event = read_event(body(type="member_joined_channel", user=user, channel="C1", inviter="U2"))
 
-    assert event == Event("member_joined_channel", "T1", "C1", user, about_bot)
+    assert event == Event("member_joined_channel", "T1", "C1", user)
+    assert Home("T1", bot_user_id=BOT).placed_event(event).is_about_bot is about_bot
 
 
-@pytest.mark.parametrize("bot_user_id", [None, BOT])
-def test_about_nobody(bot_user_id: str | None) -> None:
+@pytest.mark.parametrize("bot_user_id", ["", BOT])
+def test_about_nobody(bot_user_id: str) -> None:
     """An event without a channel and a user is about neither, also while nobody knows who the bot is."""
-    assert read_event(body(type="app_uninstalled"), bot_user_id) == Event("app_uninstalled", "T1")
+    event = Home("T1", bot_user_id=bot_user_id).placed_event(read_event(body(type="app_uninstalled")))
+
+    assert event == Event("app_uninstalled", "T1")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +44,6 @@ def test_about_nobody(bot_user_id: str | None) -> None:
 def test_not_understood(wrong: dict[str, Any], missing: str) -> None:
     """What has not what it needs is told by the name of that, without its content."""
     with pytest.raises(NotUnderstood) as raised:
-        read_event(wrong, BOT)
+        read_event(wrong)
 
     assert raised.value.detail == f"payload without {missing}"

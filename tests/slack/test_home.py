@@ -77,7 +77,7 @@ OUR_ORGANISATION = [{"team_id": None, "enterprise_id": "E1", "is_enterprise_inst
 )
 def test_events_are_of_the_authorization(home: Home, body: dict[str, Any], ours: bool) -> None:
     """In a channel that several workspaces share, the outer team is any of theirs."""
-    assert home.has(read_event(body, "UBOT")) is ours
+    assert home.has(read_event(body)) is ours
 
 
 @pytest.mark.parametrize(
@@ -102,4 +102,4 @@ def test_events_are_of_the_authorization(home: Home, body: dict[str, Any], ours:
 )
 def test_the_end_of_the_installation(home: Home, body: dict[str, Any], ended: bool) -> None:
     """In each form that Slack has for it; not of another installation, nor of the token of a person."""
-    assert home.is_ended_by(read_event(body, "UBOT")) is ended
+    assert home.is_ended_by(read_event(body)) is ended

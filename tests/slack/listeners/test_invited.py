@@ -1,12 +1,14 @@
 """The bot is invited again, or its channel unarchived."""
 
 import io
+from pathlib import Path
 
 import aiohttp
 import pytest
 from pytest_mock import MockerFixture
 
 from bot.errors import StoreUnreachable
+from bot.sandbox.bot_process import Mode
 from bot.sandbox.slack import ANN, BACKSTAGE, BOT, GENERAL, Message
 from bot.slack.messages import Choice
 from tests.conftest import World
@@ -44,6 +46,22 @@ async def test_invited_again(connected: World, channel: str) -> None:
 
     assert "Loud" in str(now.blocks)
     assert "Paused" not in await following(connected, channel)
+
+
+async def test_invited_before_slack_has_said_who_the_bot_is(world: World, mode: Mode, tmp_path: Path) -> None:
+    """The event waits for that, and then what was paused goes on."""
+    world.database_url = f"sqlite:///{tmp_path / 'livestream.db'}"
+    async with world.bot(mode):
+        await paused(world)
+    world.slack.refuse("auth.test", "internal_error")
+    async with world.bot(mode):
+        await world.slack.event({"type": "member_joined_channel", "user": BOT, "channel": GENERAL})
+        world.slack.accept("auth.test")
+        world.slack.clock.advance(2)
+        await world.ready()
+        await world.idle()
+
+        assert "Paused" not in await following(world)
 
 
 async def test_somebody_else_joins(connected: World) -> None:
