@@ -2,7 +2,8 @@
 
 These guarantees do not depend on Slack: no request begins after the lease's deadline or outlives it; Slack's answers
 are written, with retries, or reported if the lease was lost; an edit without an answer is followed by one more. Each
-message has an ID derived from what it announces: if Slack honors it, a message that is sent twice appears once.
+message has an ID derived from what it announces: if Slack honors it, a message that is sent twice appears once. The ID
+includes a stored time, since a restored backup counts on from older episode and sequence numbers.
 """
 
 from collections.abc import Awaitable, Callable
@@ -171,7 +172,7 @@ class CardWork:
 
     async def _post(self) -> None:
         card, follow = self._card, self._card.follow
-        message_id = uuid5(follow.id, f"{card.episode}/card/{card.lost}")
+        message_id = uuid5(follow.id, f"{card.episode}/card/{card.lost}/{card.ordered_at}")
         await self._have_time_for(self._timing.post)
         post = self._delivery.post(follow.channel_id, self._shown(), str(message_id), time_left=self._time_left)
         ts = await self._noting("post", post)
@@ -224,7 +225,8 @@ class CardWork:
 
     async def _reply(self, announcement: Announcement) -> str:
         card, follow = self._card, self._card.follow
-        message_id = uuid5(follow.id, f"{card.episode}/{announcement.seq}")
+        what = f"{card.episode}/{announcement.seq}/{announcement.kind}/{announcement.changed_at.timestamp()}"
+        message_id = uuid5(follow.id, what)
         loud = follow.volume is Volume.LOUD and announcement.kind in _LOUD and self._is_worth_a_ping(announcement)
         words = self._words(announcement)
         await self._have_time_for(self._timing.post)
@@ -288,6 +290,7 @@ class CardWork:
             shown_version=card.wanted_version,
             unconfirmed_until=None,
             lost=card.lost + 1,
+            ordered_at=card.claimed_at,
             failing=None,
         )
         if card.lost > 0:

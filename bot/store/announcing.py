@@ -49,6 +49,8 @@ class DueCard:
     """None until it is posted."""
     lost: int
     """How many times its message was deleted in Slack."""
+    ordered_at: float
+    """Since when it is to be posted, or posted again, in epoch seconds by the database's clock."""
     wanted: dict[str, Any]
     """Episode.to_dict() of what the card should show."""
     wanted_version: int
@@ -173,6 +175,7 @@ class Announcing:
             "ts": None,
             "shown_version": card.wanted_version,
             "lost": cards.c.lost + 1,
+            "ordered_at": card.claimed_at,
             "has_news": True,
             "unconfirmed_until": None,
             "failing": None,
@@ -345,6 +348,7 @@ async def claimed_work(
             episode=row["episode"],
             ts=row["ts"],
             lost=row["lost"],
+            ordered_at=row["ordered_at"],
             wanted=row["wanted"],
             wanted_version=row["wanted_version"],
             shown_version=row["shown_version"],

@@ -319,11 +319,12 @@ async def _add_card(
         meetings.c.episode,
         sa.literal(1),
         sa.literal(1 if lease else 0),
+        now,
         after(now, lease.seconds) if lease else now,
         sa.literal(lease.token if lease else None, sa.Text),
         sa.literal(1 if lease else 0),
         sa.true(),
     ).where(meetings.c.meeting_id == meeting_id)
-    columns = ["follow_id", "episode", "wanted", "wanted_version", "shown_version", "due_at", "lease", "attempts"]
-    columns.append("has_news")
+    columns = ["follow_id", "episode", "wanted", "wanted_version", "shown_version", "ordered_at", "due_at", "lease"]
+    columns += ["attempts", "has_news"]
     await connection.execute(sa.insert(cards).from_select(columns, card))

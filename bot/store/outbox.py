@@ -38,12 +38,14 @@ async def show(
         sa.literal(episode.to_dict(), sa.JSON),
         sa.literal(1),
         sa.literal(0),
+        now,
         # A paused follow's card is kept up to date, in case it can be posted later.
         _due_if_active(now),
         sa.literal(0),
         sa.true(),
     ).where(followers(meeting_id))
-    columns = ["follow_id", "episode", "wanted", "wanted_version", "shown_version", "due_at", "attempts", "has_news"]
+    columns = ["follow_id", "episode", "wanted", "wanted_version", "shown_version", "ordered_at", "due_at"]
+    columns += ["attempts", "has_news"]
     statement = insert(connection, cards).from_select(columns, card)
     key = [cards.c.follow_id, cards.c.episode]
     if not visible:

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid5
 
 import aiohttp
 import pytest
@@ -18,14 +19,14 @@ from bot.errors import StoreUnreachable
 from bot.following.announcer import Announcer
 from bot.following.card_work import DONE, LATER, Delivered, back_off
 from bot.following.following import Following
-from bot.following.state import ChangeKind, Episode, Phase
+from bot.following.state import ChangeKind, Phase
 from bot.sandbox.clock import Clock
 from bot.sandbox.slack import ANN, BEN, EVENTS, GENERAL, RANDOM, Fault
 from bot.sandbox.slack.watching import first
 from bot.slack.cards import FOLLOW_AGAIN, FOLLOW_MENU
 from bot.slack.delivery import Delivery
-from bot.slack.follow_cards import follow_card
 from bot.slack.pacing import Pacing, Rate
+from bot.store.opening import open_store
 from bot.store.tables import FollowState, Volume
 from tests.following.announced import FREELY, MEETING, NOON, TEAM, Stage, staged
 
@@ -387,19 +388,23 @@ async def test_a_card_that_was_refused_at_first(stage: Stage) -> None:
     assert [call.method for call in stage.slack.calls] == ["chat.postMessage"] * 2
 
 
-async def test_killed_before_it_was_known(stage: Stage) -> None:
-    """Whoever goes on after the lease says it by the same ID."""
-    followed = await stage.follow()
+@pytest.mark.parametrize("step", ["posted", "sent"])
+async def test_killed_before_it_was_known(stage: Stage, step: str, mocker: MockerFixture) -> None:
+    """Whoever goes on after the lease says it by the same ID, also in another process."""
+    await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
-    (card,) = await stage.claim()
-    message_id = str(uuid5(followed.follow.id, "1/card/0"))
-    shown = follow_card(card.follow, Episode.from_dict(card.wanted))
-    ts = await stage.delivery.post(EVENTS, shown, message_id)
+    dying = mocker.patch.object(stage.store.announcing, step, side_effect=asyncio.CancelledError)
+    with pytest.raises(asyncio.CancelledError):
+        await stage.work()
+    mocker.stop(dying)
 
     stage.clock.advance(60)
+    restart(stage)
     assert await stage.work() == [DONE]
 
-    assert [message.ts for message in stage.cards()] == [ts]
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 1
+    assert [sent.method for sent in stage.slack.sent].count("chat.postMessage") == 3
 
 
 async def test_killed_before_it_was_given_back(stage: Stage) -> None:
@@ -1262,3 +1267,93 @@ async def test_a_card_that_is_posted_after_its_follow_is_over_mentions_nobody(st
     posts = [json.loads(sent.body) for sent in stage.slack.sent if sent.method == "chat.postMessage"]
     assert len(posts) >= 2
     assert "<@" not in json.dumps(posts)
+
+
+# A backup that is restored
+
+
+def back_up(tmp_path: Path) -> Path:
+    """Copy the database as the guides say."""
+    path = tmp_path / "backup.db"
+    with closing(sqlite3.connect(tmp_path / "livestream.db")) as database, closing(sqlite3.connect(path)) as backup:
+        database.backup(backup)
+    return path
+
+
+def put_back(backup: Path) -> Path:
+    for old in backup.parent.glob("livestream.db*"):
+        old.unlink()
+    return backup.rename(backup.parent / "livestream.db")
+
+
+@asynccontextmanager
+async def restored(stage: Stage, backup: Path) -> AsyncIterator[None]:
+    """Have the bot go on with what was in the backup."""
+    await stage.store.close()
+    stage.store = await open_store(f"sqlite:///{put_back(backup)}", clock=stage.clock.now)
+    restart(stage)
+    yield
+    await stage.store.close()
+
+
+async def test_after_a_backup_is_restored_the_next_livestream_is_announced(stage: Stage, tmp_path: Path) -> None:
+    """Its episode has the number of one that the database no longer knows, whose messages Slack still has."""
+    await stage.follow()
+    await stage.work()
+    backup, before = back_up(tmp_path), stage.episode
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+
+    async with restored(stage, backup):
+        stage.episode = before
+        stage.clock.advance(24 * 3600)
+        await stage.see(Phase.LIVE, ChangeKind.LIVE)
+        await stage.work()
+        await stage.see(Phase.ENDED, ChangeKind.ENDED)
+        await stage.work()
+
+    (card,) = stage.cards()
+    assert [text[15:25] for text in stage.thread(card)] == ["is live. W", "has ended."] * 2
+
+
+async def test_after_a_backup_is_restored_the_next_episode_has_a_card(stage: Stage, tmp_path: Path) -> None:
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+    backup, before = back_up(tmp_path), stage.episode
+    stage.next_run()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+
+    async with restored(stage, backup):
+        stage.episode = before
+        stage.clock.advance(24 * 3600)
+        stage.next_run()
+        await stage.see(Phase.LIVE, ChangeKind.LIVE)
+        await stage.work()
+
+    *_, card = cards = stage.cards()
+    assert len(cards) == 3
+    assert [text[15:25] for text in stage.thread(card)] == ["is live. W"]
+
+
+async def test_after_a_backup_is_restored_a_deleted_card_is_posted_again(stage: Stage, tmp_path: Path) -> None:
+    """As of now, though one was posted for it before, which shows another time's state."""
+    await stage.follow()
+    await stage.work()
+    backup, before = back_up(tmp_path), stage.episode
+    stage.slack.delete_message(stage.cards()[0])
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+
+    async with restored(stage, backup):
+        stage.episode = before
+        stage.clock.advance(24 * 3600)
+        await stage.see(Phase.STARTING, ChangeKind.STARTING)
+        await stage.settle()
+
+    card = stage.cards()[-1]
+    assert card.text.startswith("Launch keynote is starting")
+    assert stage.thread(card) == ["Launch keynote is starting."]

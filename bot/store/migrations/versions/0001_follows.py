@@ -102,6 +102,7 @@ def _cards() -> None:
         sa.Column("episode", sa.Integer, nullable=False),
         sa.Column("ts", sa.Text),
         sa.Column("lost", sa.Integer, server_default="0", nullable=False),
+        sa.Column("ordered_at", sa.Double, nullable=False),
         sa.Column("wanted", sa.JSON, nullable=False),
         sa.Column("wanted_version", sa.Integer, nullable=False),
         sa.Column("shown_version", sa.Integer, nullable=False),
