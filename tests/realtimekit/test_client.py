@@ -19,7 +19,15 @@ from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
 from bot.app import open_realtimekit
-from bot.errors import Malformed, NoSuchMeeting, NotAuthorised, RateLimited, RealtimeKitError, Unreachable
+from bot.errors import (
+    Malformed,
+    NoSuchMeeting,
+    NotAuthorised,
+    RateLimited,
+    RealtimeKitError,
+    ServerError,
+    Unreachable,
+)
 from bot.realtimekit import client as client_module
 from bot.realtimekit.client import RealtimeKit, open_http
 from bot.realtimekit.models import Livestream, NotLive, Session, Status
@@ -652,7 +660,7 @@ async def test_two_questions_share_one_deadline(
         (http_answer(status="204 No Content"), Malformed),
         (http_answer(status="302 Found"), Malformed),
         (http_answer(b"", "location: http://[::1", status="302 Found"), Malformed),
-        (http_answer(status="999 Beyond"), Unreachable),
+        (http_answer(status="999 Beyond"), ServerError),
     ],
 )
 async def test_garbage(said: bytes, error: type[RealtimeKitError]) -> None:

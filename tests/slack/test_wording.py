@@ -44,7 +44,7 @@ def test_a_name_that_slack_does_not_take_is_refused(name: str, monkeypatch: pyte
     """Slack takes a slash and at most 31 lower-case letters, digits, hyphens and underscores."""
     monkeypatch.setenv("SLACK_COMMAND", name)
 
-    with pytest.raises(ConfigurationError, match="SLACK_COMMAND is not a slash command"):
+    with pytest.raises(ConfigurationError, match="SLACK_COMMAND is not a valid slash command"):
         load(CommandSettings)
 
 

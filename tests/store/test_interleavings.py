@@ -32,7 +32,7 @@ from tests.store.acting import LEASE, MEETING, TEAM, Change, Clock, Episode, fol
 
 T = TypeVar("T")
 Thread = tuple[UUID, int]
-EXAMPLES = int(os.environ.get("INTERLEAVINGS", "25"))
+EXAMPLES = int(os.environ.get("INTERLEAVINGS", "15"))
 """Enough for most mistakes that were tried; ask for 300 after a change of what is stored."""
 PHASES = set(Phase) if "SHRINK" in os.environ else set(Phase) - {Phase.shrink, Phase.explain}
 """To shrink a failing example takes minutes, which is for who looks into it."""

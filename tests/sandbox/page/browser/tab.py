@@ -5,6 +5,8 @@ from urllib.parse import urlencode
 
 from playwright.async_api import ConsoleMessage, Locator, Page, expect
 
+from bot.slack.replies import STILL_CHECKING
+
 TAKES = 30_000  # ms: the bot may need its whole patience with Cloudflare, on a machine that is slow and busy
 
 
@@ -62,8 +64,8 @@ class Tab:
         await self.composer.press("Enter")
 
     async def ask(self, text: str) -> Locator:
-        """Type `/livestream ...`; the private answer, whatever else arrives meanwhile."""
-        private = self.page.locator("#message-list > .message.is-ephemeral")
+        """Type `/livestream ...`; the private answer, whatever else arrives meanwhile, also a note that it is late."""
+        private = self.page.locator("#message-list > .message.is-ephemeral").filter(has_not_text=STILL_CHECKING)
         known = await private.count()
         await self.say(f"/livestream {text}".rstrip())
         ts = await private.nth(known).get_attribute("data-ts")
