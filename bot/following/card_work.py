@@ -256,9 +256,10 @@ class CardWork:
             self._card = replace(card, failing=failures.to_dict())
 
     def _is_worth_a_ping(self, announcement: Announcement) -> bool:
-        """Return whether to broadcast the announcement to the channel; not "live" if the livestream has ended."""
-        is_over = Episode.from_dict(self._card.wanted).phase is Phase.ENDED
-        outdated = is_over and announcement.kind != ChangeKind.ENDED
+        """Return whether to broadcast the announcement to the channel; not if it is no longer true."""
+        phase = Episode.from_dict(self._card.wanted).phase
+        over = {Phase.ENDED} if announcement.kind == ChangeKind.LIVE else {Phase.ENDED, Phase.LIVE}
+        outdated = announcement.kind != ChangeKind.ENDED and phase in over
         return not outdated and not announcement.data.get(IN_THREAD)
 
     def _shown(self) -> Message:

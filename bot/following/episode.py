@@ -4,9 +4,9 @@
                                └─> errored ─┘
 
 A sign of life begins an episode, in the phase that it shows. The episode is interrupted when it is seen off air,
-continues if it comes back, and ends if it is still off air a grace period later; the next sign of life begins the next
-episode. What is announced depends on what was announced before, not on the previous phase, so nothing is announced
-twice.
+continues if it comes back, and ends if it is still off air a grace period later (after a gap between checks, one more
+has to confirm that); the next sign of life begins the next episode. What is announced depends on what was announced
+before, not on the previous phase, so nothing is announced twice.
 
 Errors have a grace period as well, a shorter one: the card shows an error at once, and it is announced once it has
 lasted. *Back* is announced when the livestream has been live for the whole grace period again, and for twice as long
@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 
 from bot.following.observation import CouldNotAsk, Observation, Sighting, observation_of
 from bot.following.runs import (
+    ERROR_GRACE,
     REPAIR_TIME,
     is_error_of_before,
     is_life_after,
@@ -26,6 +27,8 @@ from bot.following.runs import (
     live_since,
     off_air_at,
     seen_live_at,
+    seen_off_air,
+    was_watched_off_air,
 )
 from bot.following.state import Change, ChangeKind, Episode, Phase, card_key
 from bot.realtimekit.models import Status
@@ -45,8 +48,6 @@ __all__ = [
     "pending_until",
 ]
 
-ERROR_GRACE = timedelta(seconds=15)
-"""How long an error lasts before it is announced, unless the grace period is shorter."""
 _MOST_DOUBLINGS = 10
 _ON_AIR = (ChangeKind.LIVE, ChangeKind.BACK)
 
@@ -64,8 +65,8 @@ def advance(episode: Episode, observation: Observation, now: datetime, grace: ti
     episode = replace(episode, checked_at=now, unanswered=0)
     if episode.phase is Phase.ENDED:
         return _begun(episode, observation, now, grace) if is_life_after(episode, observation) else (episode, ())
-    if episode.phase is Phase.WAITING and is_error_of_before(episode, observation):
-        return episode, ()
+    if is_error_of_before(episode, observation):
+        return (episode if episode.phase is Phase.WAITING else _waiting_again(episode, now)), ()
     if is_next_run(episode, observation, now, grace):
         ended, last = _ended(episode, now)
         begun, first = _begun(ended, observation, now, grace)
@@ -83,7 +84,9 @@ def pending_until(episode: Episode, grace: timedelta) -> datetime | None:
     """Return when a pending change is announced if the phase stays the same; None if no change is pending."""
     match episode.phase:
         case Phase.INTERRUPTED:
-            return episode.phase_since + grace
+            end = episode.phase_since + grace
+            again = episode.off_air_again_at
+            return end if again is None else max(end, again + _error_grace(grace))
         case Phase.ERRORED if episode.told is not ChangeKind.ERRORED:
             return (episode.unstable_since or episode.phase_since) + _error_grace(grace)
         case Phase.LIVE if episode.told not in _ON_AIR:
@@ -109,6 +112,7 @@ def _begun(ended: Episode, sighting: Sighting, now: datetime, grace: timedelta) 
         phase_since=now,
         name=ended.name,
         previous_end=ended.ended_at,
+        previous_run_started_at=ended.run_started_at,
         checked_at=now,
     )
     return _continued(_noted(fresh, sighting), sighting, now, grace)
@@ -130,7 +134,7 @@ def _continued(episode: Episode, sighting: Sighting, now: datetime, grace: timed
         case Status.LIVE:
             return _live(episode, sighting, now, grace)
         case Status.STARTING:
-            return _starting(episode, now)
+            return _starting(episode, now, grace)
         case Status.ERRORED:
             return _errored(episode, sighting, now, grace)
         case Status.NOT_BROADCASTING:
@@ -166,13 +170,13 @@ def _live(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta)
     return _telling(ChangeKind.BACK, episode, since, now)
 
 
-def _starting(episode: Episode, now: datetime) -> Step:
+def _starting(episode: Episode, now: datetime, grace: timedelta) -> Step:
     """Apply STARTING: after being on air it only means off air; after an error, that a recovery is under way."""
     if episode.told is None:
         return _telling(ChangeKind.STARTING, _in(Phase.STARTING, episode, now), now, now)
     if episode.told is ChangeKind.STARTING:
         return _in(Phase.STARTING, episode, now), ()
-    return (episode if episode.phase is Phase.ERRORED else _interrupted(episode, now)), ()
+    return (episode if episode.phase is Phase.ERRORED else _interrupted(episode, now, grace)), ()
 
 
 def _errored(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> Step:
@@ -193,15 +197,15 @@ def _errored(episode: Episode, sighting: Sighting, now: datetime, grace: timedel
 def _gone(episode: Episode, now: datetime, grace: timedelta) -> Step:
     if episode.phase is Phase.WAITING:
         return episode, ()
-    if episode.phase is Phase.INTERRUPTED and now - episode.phase_since >= grace:
+    is_over = episode.phase is Phase.INTERRUPTED and now - episode.phase_since >= grace
+    if is_over and was_watched_off_air(episode, now, grace):
         return _ended(episode, now)
-    return _interrupted(episode, now), ()
+    return _interrupted(episode, now, grace), ()
 
 
-def _interrupted(episode: Episode, now: datetime) -> Episode:
-    """Mark as off air since it was first seen so. A clock set back by an hour costs one grace period, not an hour."""
-    episode = _in(Phase.INTERRUPTED, episode, now)
-    return replace(episode, phase_since=min(episode.phase_since, now))
+def _interrupted(episode: Episode, now: datetime, grace: timedelta) -> Episode:
+    """Mark as off air since it was first seen so."""
+    return seen_off_air(_in(Phase.INTERRUPTED, episode, now), now, grace)
 
 
 def _ended(episode: Episode, now: datetime) -> Step:
@@ -221,12 +225,15 @@ def _waiting_again(episode: Episode, now: datetime) -> Episode:
         phase_since=now,
         name=episode.name,
         previous_end=episode.previous_end,
+        previous_run_started_at=episode.previous_run_started_at,
         checked_at=episode.checked_at,
     )
 
 
 def _in(phase: Phase, episode: Episode, now: datetime) -> Episode:
-    return episode if episode.phase is phase else replace(episode, phase=phase, phase_since=now)
+    if episode.phase is phase:
+        return episode
+    return replace(episode, phase=phase, phase_since=now, off_air_seen_at=None, off_air_again_at=None)
 
 
 def _telling(kind: ChangeKind, episode: Episode, at: datetime, now: datetime) -> Step:

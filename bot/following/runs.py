@@ -4,6 +4,7 @@ Only its start time distinguishes one session from another, and not every answer
 Cloudflare's may disagree, and the bot's may jump: so no session is taken to begin in the future.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.following.observation import Sighting
@@ -12,6 +13,10 @@ from bot.realtimekit.models import Status
 
 REPAIR_TIME = timedelta(minutes=15)
 """A new session this soon after an error continues the episode; a later one begins the next, with its own card."""
+ERROR_GRACE = timedelta(seconds=15)
+"""How long an error lasts before it is announced, unless the grace period is shorter."""
+_LATE = timedelta(seconds=5)
+"""How late the check at the end of the grace period may be."""
 
 
 def is_life_after(ended: Episode, sighting: Sighting) -> bool:
@@ -19,23 +24,30 @@ def is_life_after(ended: Episode, sighting: Sighting) -> bool:
 
     LIVE always does, even in the session that just ended: two checks a grace period apart confirmed the end, so a stale
     cache is less likely than an encoder reconnecting. A false "live" is corrected a grace period later, while a
-    livestream mistaken for a stale answer would never be announced. ERRORED in that session does not: Cloudflare may
-    keep reporting it after the session is over.
+    livestream mistaken for a stale answer would never be announced. ERRORED in that session does not, nor does it
+    without a session, which Cloudflare may fail to return: it may keep reporting the error after the session is over.
     """
     run = sighting.run_started_at
     match sighting.status:
         case Status.LIVE | Status.STARTING:
             return True
         case Status.ERRORED:
-            return run is None or not (run == ended.run_started_at or _is_before(ended.ended_at, run))
+            return not _is_of_before(run, ended.run_started_at, ended.ended_at)
         case _:
             return False
 
 
-def is_error_of_before(waiting: Episode, sighting: Sighting) -> bool:
-    """Return whether this is an error of the previous episode, not of the one that the bot waits for."""
-    run = sighting.run_started_at
-    return sighting.status is Status.ERRORED and run is not None and _is_before(waiting.previous_end, run)
+def is_error_of_before(episode: Episode, sighting: Sighting) -> bool:
+    """Return whether this is an error of the previous episode, and the current one has announced nothing yet."""
+    if sighting.status is not Status.ERRORED or episode.told is not None:
+        return False
+    run = sighting.run_started_at or episode.run_started_at
+    return _is_of_before(run, episode.previous_run_started_at, episode.previous_end)
+
+
+def _is_of_before(run: datetime | None, last_run: datetime | None, end: datetime | None) -> bool:
+    """Return whether an error's session is the one that ended. An unknown one is, unless that one was unknown, too."""
+    return last_run is not None if run is None else run == last_run or _is_before(end, run)
 
 
 def is_next_run(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> bool:
@@ -51,11 +63,44 @@ def is_next_run(episode: Episode, sighting: Sighting, now: datetime, grace: time
     match sighting.status:
         case Status.STARTING:
             seen_off_air = episode.phase is not Phase.LIVE and episode.told is not ChangeKind.STARTING
-            return seen_off_air and now - off_air >= patience
+            is_watched = episode.phase is not Phase.INTERRUPTED or was_watched_off_air(episode, now, grace)
+            return seen_off_air and now - off_air >= patience and is_watched
         case Status.LIVE | Status.ERRORED:
             return run is not None and run != episode.run_started_at and min(run, now) - off_air > patience
         case _:
             return False
+
+
+def seen_off_air(episode: Episode, now: datetime, grace: timedelta) -> Episode:
+    """Note in an interrupted episode that it was seen off air.
+
+    A clock set back by an hour costs one grace period, not an hour.
+    """
+    again = episode.off_air_again_at
+    if again is None and _is_after_gap(episode, now, grace):
+        again = now
+    return replace(
+        episode,
+        phase_since=min(episode.phase_since, now),
+        off_air_seen_at=now,
+        off_air_again_at=again and min(again, now),
+    )
+
+
+def was_watched_off_air(episode: Episode, now: datetime, grace: timedelta) -> bool:
+    """Return whether the checks before this one suffice for an end.
+
+    After a gap longer than the grace period, as when no check succeeded or the clock jumped, the livestream may have
+    been on air in between, so another check some seconds later has to see it off air as well.
+    """
+    again = episode.off_air_again_at
+    if again is None:
+        return not _is_after_gap(episode, now, grace)
+    return now - again >= min(grace, ERROR_GRACE)
+
+
+def _is_after_gap(episode: Episode, now: datetime, grace: timedelta) -> bool:
+    return episode.off_air_seen_at is not None and now - episode.off_air_seen_at > grace + _LATE
 
 
 def _off_air_from(episode: Episode) -> datetime:

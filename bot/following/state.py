@@ -106,6 +106,12 @@ class Episode:
     """When the session stopped, according to Cloudflare; None while it is live."""
     previous_end: Time | None = None
     """When the previous episode ended."""
+    previous_run_started_at: Time | None = None
+    """The start of the previous episode's last session."""
+    off_air_seen_at: Time | None = None
+    """When the last check saw it off air, in INTERRUPTED."""
+    off_air_again_at: Time | None = None
+    """In INTERRUPTED, when it was seen off air again after a gap between checks in which it may have been on air."""
     checked_at: Time | None = None
     """When Cloudflare last answered."""
     unanswered: int = 0

@@ -31,20 +31,24 @@ class Knowledge:
         return self._sure(self._looks)
 
     def states(self) -> list[Move]:
-        """Seen, and confirmed by another look or by a list; off air, and twice a grace time apart; in error, twice an
-        error's grace period apart."""
+        """Seen, and confirmed by another look or by a list; off air, and twice a grace time apart, and once more if
+        nobody looked for that long; in error, twice an error's grace period apart."""
         looks, confirmed = self._by_state(self.looks()), self._by_state(self._sure(self._listed))
         seen = []
         for first, times in looks.items():
             move, last = self._moves[first], max([*times, *confirmed[first]])
             if move.state is State.OFF:
-                lasted = self._lasted(times, last, self._grace)
-                seen += [self._moves[self._lasts(first)]] if lasted else []
+                seen += [self._moves[self._lasts(first)]] if self._is_over(times, last) else []
             elif move.state is State.ERRORED:
                 seen += [move] if self._lasted(times, last, min(self._grace, _ERROR_GRACE)) else []
             else:
                 seen += [move] if last > times[0] else []
         return seen
+
+    def _is_over(self, times: Sequence[float], last: float) -> bool:
+        again = [at for at, before in zip(times[1:], times, strict=False) if at - before > self._grace]
+        since = max(self._grace, again[0] - times[0] + _ERROR_GRACE) if again else self._grace
+        return self._lasted(times, last, since)
 
     @staticmethod
     def _lasted(times: Sequence[float], last: float, grace: float) -> bool:

@@ -140,6 +140,24 @@ async def test_a_loud_follow_is_not_pinged_about_what_is_over(stage: Stage) -> N
     assert [reply.is_broadcast for reply in stage.slack.replies(card)] == [False, True]
 
 
+@pytest.mark.parametrize(("recovered", "loud"), [(Phase.LIVE, False), (Phase.INTERRUPTED, True)])
+async def test_a_loud_follow_is_not_pinged_about_a_past_error(stage: Stage, recovered: Phase, loud: bool) -> None:
+    """An error that was over before it could be announced goes to the thread alone."""
+    await stage.follow(volume=Volume.LOUD)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.slack.refuse_next("chat.postMessage", "ratelimited")
+    await stage.see(Phase.ERRORED, ChangeKind.ERRORED)
+    await stage.work()
+    stage.clock.advance(60)
+    await stage.see(recovered)
+    await stage.work()
+
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 2
+    assert [reply.is_broadcast for reply in stage.slack.replies(card)] == [True, loud]
+
+
 @pytest.mark.parametrize("how", ["paused", "slack is down"])
 async def test_a_loud_follow_after_hours(stage: Stage, how: str) -> None:
     """A channel that never heard that it was live is not pinged hours later; its thread has the end."""

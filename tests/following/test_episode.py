@@ -323,10 +323,10 @@ def test_short_error_of_what_never_began() -> None:
 
 def test_error_of_before_while_waiting() -> None:
     """After a short error that was forgotten, an error of the episode before tells nothing new either."""
-    over = story((0, live(0)), (100, GONE), (160, GONE), (200, errored()), (210, GONE), (270, GONE))
+    over = story((0, live(0)), (100, GONE), (160, GONE), (200, errored(190)), (210, GONE), (270, GONE))
     assert over.phase == (2, Phase.WAITING)
 
-    over.see((300, errored(0)), (400, errored(0)))
+    over.see((300, errored(0)), (400, errored()), (500, errored(0)))
 
     assert over.phase == (2, Phase.WAITING)
     assert len(over.changes) == 2
@@ -532,7 +532,6 @@ def test_start_in_the_middle_of_a_drop() -> None:
         (live(500), ChangeKind.LIVE),
         (live(), ChangeKind.LIVE),
         (errored(500), ChangeKind.ERRORED),
-        (errored(), ChangeKind.ERRORED),
     ],
 )
 def test_sign_of_life_after_the_end(sign: Sighting, kind: ChangeKind) -> None:
@@ -558,6 +557,31 @@ def test_same_run_errored_after_its_end(run: float) -> None:
     over = story((0, live(0)), (100, GONE), (160, GONE))
 
     assert over.see((200, errored(run))).phase == (1, Phase.ENDED)
+
+
+def test_error_without_a_session_after_the_end() -> None:
+    """An error that one check cannot tell the session of is no new episode where the session that ended is known."""
+    over = story((0, live(0)), (100, GONE), (160, GONE), (200, errored(0)), (500, errored()), (515, errored()))
+    assert over.phase == (1, Phase.ENDED)
+
+    assert over.see((600, errored(590)), (615, errored())).told[2:] == [(2, ChangeKind.ERRORED)]
+
+
+def test_error_without_a_session_after_the_end_of_an_unknown_session() -> None:
+    """It may be a new one where the session that ended was never known."""
+    again = story((0, live()), (100, GONE), (160, GONE), (500, errored()), (515, errored()))
+
+    assert again.told[2:] == [(2, ChangeKind.ERRORED)]
+
+
+@pytest.mark.parametrize("between", [(), ((505, GONE),)])
+def test_error_that_turns_out_to_be_of_before(between: tuple[tuple[float, Observation], ...]) -> None:
+    """An error that is not announced yet is forgotten once its session turns out to be that of the previous episode."""
+    over = story((0, live()), (100, GONE), (160, GONE), (500, errored()), *between, (515, errored(0)))
+
+    assert over.phase == (2, Phase.WAITING)
+    assert over.see((530, errored(0)), (700, errored(0))).told == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED)]
+    assert over.see((800, live(790))).told[2:] == [(2, ChangeKind.LIVE)]
 
 
 def test_same_run_errored_after_its_end_on_a_slow_clock() -> None:
@@ -604,10 +628,13 @@ def test_no_status_at_all() -> None:
 
 def test_unknown_status_while_gone() -> None:
     """A word that is not known neither ends what is gone nor gives it more time."""
-    gone = story((0, live(0)), (100, GONE), (300, UNKNOWN))
-
+    gone = story((0, live(0)), (100, GONE), (159, UNKNOWN))
     assert gone.phase == (1, Phase.INTERRUPTED)
-    assert gone.see((301, GONE)).changes[-1].at == at(100)
+    assert gone.see((160, GONE)).changes[-1].at == at(100)
+
+    for_long = story((0, live(0)), (100, GONE), *[(100 + 15 * n, UNKNOWN) for n in range(1, 15)], (325, GONE))
+    assert for_long.phase == (1, Phase.INTERRUPTED)
+    assert for_long.see((340, GONE)).changes[-1].at == at(100)
 
 
 def test_could_not_ask() -> None:
@@ -626,7 +653,37 @@ def test_gone_before_and_after_an_outage() -> None:
     over = story((0, live(0)), (100, GONE), (115, SILENCE), (900, SILENCE))
 
     assert over.phase == (1, Phase.INTERRUPTED)
-    assert over.see((915, GONE)).changes[-1].at == at(100)
+    assert over.see((915, GONE), (929, GONE)).told == [(1, ChangeKind.LIVE)]
+    assert over.see((930, GONE)).changes[-1].at == at(100)
+
+
+@pytest.mark.parametrize("off_air", [GONE, STARTING])
+def test_second_drop_after_an_outage(off_air: Sighting) -> None:
+    """Two drops with an hour between them that nobody could check are no end."""
+    back = story((0, live(0)), (15, GONE), (30, SILENCE), (3_600, off_air), (3_615, live(0)))
+
+    assert back.told == [(1, ChangeKind.LIVE)]
+
+
+def test_start_before_and_after_an_outage() -> None:
+    """A start that is still seen some seconds after an outage is the next episode's."""
+    restarted = story((0, live(0)), (15, GONE), (30, SILENCE), (3_600, STARTING), (3_615, STARTING))
+
+    assert restarted.told[1:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
+
+
+def test_clock_set_forward_while_gone() -> None:
+    """A clock that is set forward by more than the grace period ends nothing at once."""
+    assert story((0, live(0)), (15, GONE), (136, GONE), (150, live(0))).told == [(1, ChangeKind.LIVE)]
+    assert story((0, live(0)), (15, GONE), (136, GONE), (151, GONE)).told[-1] == (1, ChangeKind.ENDED)
+
+
+def test_outages_do_not_put_off_the_end_for_ever() -> None:
+    """One more check is enough, also after another outage, or if the clock is set back."""
+    gone = (0, live(0)), (15, GONE), (600, GONE)
+
+    assert story(*gone, (1_200, GONE)).told[-1] == (1, ChangeKind.ENDED)
+    assert story(*gone, (300, GONE), (315, GONE)).told[-1] == (1, ChangeKind.ENDED)
 
 
 def test_gone_only_after_an_outage() -> None:

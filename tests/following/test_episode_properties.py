@@ -324,9 +324,11 @@ def test_what_is_pending_is_told_when_its_time_comes(history: list[Look]) -> Non
 def test_gone_for_the_grace_time_is_the_end(
     history: list[Look], step: timedelta, between: list[int], later: int
 ) -> None:
-    """Whatever was before, a clock set back included: seen gone for the grace time, however often, it is over."""
+    """Whatever was before, a clock set back included: gone for the grace time, and at one more check, it is over."""
     now = (history[-1][0] if history else T0) + step
-    gone: list[Look] = [(now + timedelta(seconds=seconds), GONE) for seconds in [0, *sorted(between), later]]
+    gone: list[Look] = [
+        (now + timedelta(seconds=seconds), GONE) for seconds in [0, *sorted(between), later, later + 15]
+    ]
 
     episodes, told = run([*history, *gone])
 
@@ -347,6 +349,10 @@ def test_an_end_is_seen(history: list[Look]) -> None:
             assert observation.status is Status.NOT_BROADCASTING
             assert before.phase is Phase.INTERRUPTED
             assert now - before.phase_since >= GRACE
+            seen, again = before.off_air_seen_at, before.off_air_again_at
+            assert seen is not None
+            watched = now - seen <= GRACE + timedelta(seconds=5)
+            assert watched if again is None else now - again >= timedelta(seconds=15)
         elif ended:
             assert isinstance(observation, Sighting)
             assert observation.status in (Status.STARTING, Status.LIVE, Status.ERRORED)
