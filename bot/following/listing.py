@@ -75,6 +75,7 @@ async def read_listing(lists: Lists) -> Listing:
                 return listing
             page = await lists.livestreams(status, page_no, PAGE)
             listing.pages += 1
+            listing.whole = listing.whole and page.whole
             for livestream in page.livestreams:
                 listing.add(livestream)
             page_no, more = page_no + 1, page.more

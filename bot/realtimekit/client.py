@@ -11,6 +11,7 @@ from uuid import UUID
 
 import httpx
 import stamina
+import structlog
 from cachetools import LRUCache, TTLCache
 from httpx_aiohttp import AiohttpTransport
 from pydantic import BaseModel, ValidationError
@@ -32,6 +33,8 @@ _SHORT_WAIT = 2.0
 _MEETINGS_KEPT = 10_000
 _MEETING_SECONDS = 45.0
 """Cache lifetime of a meeting: less than a minute, within which a changed title should show."""
+
+log = structlog.get_logger(__name__)
 
 Model = TypeVar("Model", bound=BaseModel)
 T = TypeVar("T")
@@ -112,7 +115,7 @@ class RealtimeKit:
     async def livestreams(self, status: str, page_no: int, per_page: int = 100) -> LivestreamPage:
         """Fetch one page, counted from 1, of the app's livestreams with one of Cloudflare's statuses.
 
-        Raises Malformed if the list has an unknown form or is incomplete.
+        Raises Malformed if the list has an unknown form, is incomplete, or has entries of which none is a livestream.
         """
         query = urlencode({"status": status, "page_no": page_no, "per_page": per_page})
         read = partial(_page, per_page)
@@ -230,7 +233,23 @@ def _session(data: Any) -> Session | None:
 
 def _page(per_page: int, answer: tuple[Any, Any]) -> LivestreamPage:
     page = raw_page(*answer, per_page)
-    return LivestreamPage(tuple(_read(Livestream, item) for item in page.items), page.more)
+    found = _readable_livestreams(page.items)
+    return LivestreamPage(tuple(found), page.more, whole=len(found) == len(page.items))
+
+
+def _readable_livestreams(items: list[Any]) -> list[Livestream]:
+    """Read the livestreams, leaving out and logging what is none. Raises Malformed if none of several is one."""
+    found, errors = [], []
+    for item in items:
+        try:
+            found.append(_read(Livestream, item))
+        except Malformed as error:
+            errors.append(error)
+    if errors and not found:
+        raise errors[0]
+    if errors:
+        log.warning("livestreams_left_out", unreadable=len(errors), of=len(items), error=errors[0].detail)
+    return found
 
 
 def _livestreams_of(meeting_id: UUID, data: Any) -> list[Livestream]:
@@ -238,7 +257,7 @@ def _livestreams_of(meeting_id: UUID, data: Any) -> list[Livestream]:
 
     Cloudflare's description says that the payload is a list, its schema that it is an object.
     """
-    found = [_read(Livestream, item) for item in (data if isinstance(data, list) else [data])]
+    found = _readable_livestreams(data if isinstance(data, list) else [data])
     own = [livestream for livestream in found if (livestream.meeting_id or str(meeting_id)).lower() == str(meeting_id)]
     if not own:
         raise Malformed(detail="a livestream of another meeting")

@@ -18,6 +18,8 @@ class LivestreamPage:
     livestreams: tuple[Livestream, ...]
     more: bool
     """Whether the next page may have more."""
+    whole: bool = True
+    """Whether all entries of the page could be read; if not, a livestream's absence from it means nothing."""
 
 
 @dataclass(frozen=True, slots=True)

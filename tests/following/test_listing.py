@@ -1,6 +1,6 @@
 """The list of all livestreams, and what it says of meetings that are followed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import pytest
@@ -83,6 +83,19 @@ async def test_a_livestream_of_nobody_knows_which_meeting(meeting: str | None) -
     listing = await read_listing(Lists({"LIVE": [livestream("LIVE", ONE), livestream("LIVE", meeting)]}))
 
     assert statuses(listing) == {ONE: Status.LIVE}
+    assert not listing.whole
+
+
+async def test_a_page_that_is_not_whole() -> None:
+    """Then no meeting is known to have none either, and what can be read counts."""
+
+    class Partly(Lists):
+        async def livestreams(self, status: str, page_no: int, per_page: int = PAGE) -> LivestreamPage:
+            return replace(await super().livestreams(status, page_no, per_page), whole=status != "LIVE")
+
+    listing = await read_listing(Partly({"LIVE": [livestream("LIVE", ONE)], "ERRORED": [livestream("ERRORED", TWO)]}))
+
+    assert statuses(listing) == {ONE: Status.LIVE, TWO: Status.ERRORED}
     assert not listing.whole
 
 

@@ -1,14 +1,16 @@
 """The list of livestreams, asked over real sockets, and what Cloudflare's own count does to every question."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from bot.errors import Malformed, NotAuthorised, RateLimited, Unreachable
 from bot.realtimekit.client import RealtimeKit, open_http
-from bot.realtimekit.models import Status
+from bot.realtimekit.models import Livestream, Status
 from bot.realtimekit.paging import LivestreamPage
 from bot.realtimekit.quota import Quota
 from bot.realtimekit.transport import Http
@@ -105,15 +107,50 @@ async def test_no_list_there() -> None:
     await kit.close()
 
 
-async def test_item_that_is_none() -> None:
-    """An item that is no livestream spoils the page."""
-    body = {"success": True, "data": [{"id": "1"}, "2"]}
-    answers = httpx.MockTransport(lambda request: httpx.Response(200, json=body))
-    kit = RealtimeKit(Http(answers, "http://peer"), account_id="a", app_id="b")
+@pytest.fixture
+async def answering() -> AsyncIterator[Callable[[Any], RealtimeKit]]:
+    """Make a client for a RealtimeKit whose every answer has this payload."""
+    kits: list[RealtimeKit] = []
 
+    def make(data: Any) -> RealtimeKit:
+        answers = httpx.MockTransport(lambda request: httpx.Response(200, json={"success": True, "data": data}))
+        kits.append(RealtimeKit(Http(answers, "http://peer"), account_id="a", app_id="b"))
+        return kits[-1]
+
+    yield make
+    for kit in kits:
+        await kit.close()
+
+
+@pytest.mark.parametrize("junk", [None, "2", [], 7])
+async def test_item_that_is_no_livestream(answering: Callable[[Any], RealtimeKit], junk: Any) -> None:
+    """It is left out, and logged once; the page is not complete, so that an absence from it means nothing."""
+    with capture_logs() as logs:
+        page = await answering([junk, {"id": "1"}, junk, {"id": "3"}]).livestreams("LIVE", 1)
+
+    assert [each.id for each in page.livestreams] == ["1", "3"]
+    assert not page.whole
+    assert [(each["event"], each["unreadable"]) for each in logs] == [("livestreams_left_out", 2)]
+
+
+async def test_a_page_that_can_be_read_is_whole(answering: Callable[[Any], RealtimeKit]) -> None:
+    assert (await answering([{"id": "1"}]).livestreams("LIVE", 1)).whole
+    assert (await answering([]).livestreams("LIVE", 1)).whole
+
+
+async def test_a_page_of_which_nothing_can_be_read(answering: Callable[[Any], RealtimeKit]) -> None:
     with pytest.raises(Malformed, match="not an object"):
-        await kit.livestreams("LIVE", 1)
-    await kit.close()
+        await answering([None, "2"]).livestreams("LIVE", 1)
+
+
+async def test_a_meeting_s_livestreams_without_what_is_none(answering: Callable[[Any], RealtimeKit]) -> None:
+    """The same goes for a meeting's own livestreams: who is live is not hidden by an entry that nobody can read."""
+    found = await answering([None, {"id": "1", "status": "LIVE", "meeting_id": str(LIVE)}]).active_livestream(LIVE)
+
+    assert isinstance(found, Livestream)
+    assert (found.id, found.status) == ("1", Status.LIVE)
+    with pytest.raises(Malformed, match="not an object"):
+        await answering([None]).active_livestream(LIVE)
 
 
 async def test_refused(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
