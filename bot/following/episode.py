@@ -119,6 +119,11 @@ def _begun(ended: Episode, sighting: Sighting, now: datetime, grace: timedelta) 
 
 
 def _noted(episode: Episode, sighting: Sighting) -> Episode:
+    if _is_another_livestream(episode, sighting):
+        # What the livestream before had does not stand in for what this one lacks. An end keeps the reason of the error
+        # before it.
+        is_off_air = sighting.status is Status.NOT_BROADCASTING
+        episode = replace(episode, playback_url=None, error_reason=episode.error_reason if is_off_air else None)
     return replace(
         episode,
         name=(sighting.name if sighting.name_is_certain else None) or episode.name or sighting.name,
@@ -126,6 +131,13 @@ def _noted(episode: Episode, sighting: Sighting) -> Episode:
         raw_status=(sighting.raw_status or "") if sighting.status is Status.UNKNOWN else None,
         run_stopped_at=sighting.run_stopped_at or episode.run_stopped_at,
         livestream=sighting.livestream,
+        livestream_id=sighting.livestream_id or episode.livestream_id,
+    )
+
+
+def _is_another_livestream(episode: Episode, sighting: Sighting) -> bool:
+    return None not in (episode.livestream_id, sighting.livestream_id) and (
+        episode.livestream_id != sighting.livestream_id
     )
 
 

@@ -24,6 +24,7 @@ class Sighting:
     """The livestream's fingerprint, for comparison with lists."""
     name_is_certain: bool = True
     """Whether the name comes from the meeting itself; if not, it does not replace a known name."""
+    livestream_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ def observation_of(lookup: Lookup) -> Sighting:
         run_stopped_at=session.stopped_time if session else None,
         error_reason=lookup.error_reason,
         livestream=lookup.livestream.fingerprint if lookup.livestream else None,
+        livestream_id=lookup.livestream.id if lookup.livestream else None,
     )
 
 

@@ -90,7 +90,7 @@ class Episode:
     name: str | None = None
     """The last known name: an answer without a name does not clear it."""
     playback_url: str | None = None
-    """The last known URL, until the end; it plays only in LIVE."""
+    """The livestream's last known URL, until the end; it plays only in LIVE."""
     error_reason: str | None = None
     """The reason of the current error, or of the one at the episode's end."""
     error_since: Time | None = None
@@ -124,6 +124,8 @@ class Episode:
     """Number of this episode's changes."""
     livestream: str | None = None
     """The fingerprint of the livestream that the last check saw; None if it saw none."""
+    livestream_id: str | None = None
+    """The last known ID of the meeting's livestream."""
 
     @staticmethod
     def waiting(now: datetime) -> "Episode":

@@ -911,6 +911,40 @@ def test_json_is_in_utc() -> None:
     assert Episode.waiting(noon).to_dict()["phase_since"] == "2026-06-03T10:00:00+00:00"
 
 
+OTHER_STREAM = "https://customer-s4ndb0x.cloudflarestream.com/fedcba9876543210fedcba9876543210/manifest/video.m3u8"
+
+
+@pytest.mark.parametrize("off_air", [False, True])
+def test_another_livestream_does_not_keep_the_playback_url(off_air: bool) -> None:
+    """The old URL plays nothing any more; an answer about the same livestream, or about none, does not clear it."""
+    first = live(0, playback_url=STREAM, livestream_id="l1")
+    without = [(10, live(0, livestream_id="l1")), (15, GONE), (20, live(0, livestream_id="l1"))]
+    between = [(25, dataclasses.replace(GONE, livestream_id="l2"))] if off_air else []
+
+    same = story((0, first), *without)
+    other = story((0, first), *without, *between, (30, live(livestream_id="l2")))
+    known = story((0, first), (30, live(livestream_id="l2")), (40, live(livestream_id="l2", playback_url=OTHER_STREAM)))
+
+    assert same.episode.playback_url == STREAM
+    assert (other.phase, other.episode.playback_url) == ((1, Phase.LIVE), None)
+    assert known.episode.playback_url == OTHER_STREAM
+
+
+def test_another_livestream_does_not_keep_the_error() -> None:
+    """The reason is the failed livestream's; an end after it still has it."""
+    first = dataclasses.replace(errored(0, reason="No ingest"), livestream_id="l1")
+    again, other = (dataclasses.replace(errored(0), livestream_id=each) for each in ("l1", "l2"))
+    gone = dataclasses.replace(GONE, livestream_id="l2")
+
+    same = story((0, first), (10, again))
+    changed = story((0, first), (10, other))
+    ended = story((0, first), (20, first), (30, gone), (95, gone))
+
+    assert same.episode.error_reason == "No ingest"
+    assert changed.episode.error_reason is None
+    assert (ended.episode.phase, ended.changes[-1].error_reason) == (Phase.ENDED, "No ingest")
+
+
 def test_the_livestreams_name_does_not_replace_a_title_that_could_not_be_read() -> None:
     """It stands in only until the meeting has been read once."""
     first = baseline(Sighting(Status.LIVE, name="all-hands-42", name_is_certain=False), T0)

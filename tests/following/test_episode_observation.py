@@ -1,5 +1,6 @@
 """What one look at a meeting's livestream showed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -46,6 +47,15 @@ def test_errored() -> None:
     assert observation_of(lookup) == Sighting(
         Status.ERRORED, "ERRORED", "Keynote", None, STARTED, STOPPED, "No ingest", livestream=fingerprint(lookup)
     )
+
+
+def test_livestream_id() -> None:
+    """A livestream is told apart from another one of the same meeting."""
+    lookup = a_lookup("LIVE")
+    assert lookup.livestream is not None
+    named = replace(lookup, livestream=lookup.livestream.model_copy(update={"id": "l1"}))
+
+    assert (observation_of(lookup).livestream_id, observation_of(named).livestream_id) == (None, "l1")
 
 
 def test_no_livestream() -> None:
