@@ -102,3 +102,15 @@ async def wake_unfinished(
     await connection.execute(sa.delete(cards).where(theirs, cards.c.ts.is_(None), ~is_latest(), ~unsent()))
     await connection.execute(sa.update(cards).where(theirs).values(has_news=has_news()))
     await wake(connection, now, theirs, sa.or_(unfinished(), cards.c.unconfirmed_until.is_not(None)))
+
+
+async def take_leases(
+    connection: AsyncConnection, now: sa.ColumnElement[float], late_seconds: float, follow_ids: Iterable[UUID]
+) -> None:
+    """Take away the leases of these follows' cards in progress.
+
+    The cards are due when the leases would have ended: Slack may still carry out the holders' requests, which they then
+    report.
+    """
+    held = sa.update(cards).where(cards.c.follow_id.in_(list(follow_ids)), cards.c.lease.is_not(None))
+    await connection.execute(held.values(lease=None, unconfirmed_until=now + late_seconds, has_news=has_news()))

@@ -7,11 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.announcing import LATE_SECONDS
-from bot.store.cards import wake_unfinished
+from bot.store.cards import take_leases, wake_unfinished
 from bot.store.database import Database
 from bot.store.follows import end
 from bot.store.meetings import lock, rest
-from bot.store.tables import CURRENT, FollowState, cards, follows
+from bot.store.tables import CURRENT, FollowState, follows
 
 _AT_ONCE = 100
 
@@ -62,8 +62,7 @@ class Moving:
                     await end(connection, now, self._late_seconds, row["id"], **place)
             # Slack may answer a card's holder that the old channel does not exist. Without the lease, that error does
             # not pause a follow, nor give up the last edit of one that is over.
-            held = sa.update(cards).where(cards.c.follow_id.in_(list(moved)), cards.c.lease.is_not(None))
-            await connection.execute(held.values(lease=None, due_at=now))
+            await take_leases(connection, now, self._late_seconds, moved)
             active = [follow_id for follow_id, state in moved.items() if state == FollowState.ACTIVE]
             await wake_unfinished(connection, now, active)
             await rest(connection, meeting_ids)

@@ -7,10 +7,9 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.announcing import LATE_SECONDS, DueCard
-from bot.store.cards import has_news
+from bot.store.cards import take_leases
 from bot.store.database import Database
 from bot.store.follows import activate
 from bot.store.leases import after, is_due
@@ -100,21 +99,11 @@ class Pauses:
             still = locked.where(follows.c.state == FollowState.PAUSED)
             rows = (await connection.execute(still)).mappings().all()
             active = locked.where(follows.c.state == FollowState.ACTIVE).with_only_columns(follows.c.id)
-            await self._take_leases(connection, list(await connection.scalars(active)))
+            await take_leases(connection, self._db.now(), self._late_seconds, list(await connection.scalars(active)))
             await activate(connection, self._db.now(), [follow_from(dict(row)) for row in rows])
             now_active = sa.select(follows).where(follows.c.id.in_([row["id"] for row in rows]))
             resumed = await connection.execute(now_active.order_by(follows.c.created_at, follows.c.id))
             return [follow_from(dict(row)) for row in resumed.mappings()]
-
-    async def _take_leases(self, connection: AsyncConnection, follow_ids: list[UUID]) -> None:
-        """Take away the leases of cards in progress.
-
-        The cards are due when the leases would have ended: Slack may still carry out the holders' requests, which they
-        then report.
-        """
-        held = sa.update(cards).where(cards.c.follow_id.in_(follow_ids), cards.c.lease.is_not(None))
-        late = self._db.now() + self._late_seconds
-        await connection.execute(held.values(lease=None, unconfirmed_until=late, has_news=has_news()))
 
     async def untold(self, limit: int) -> list[Untold]:
         """Return the notices about paused follows that are due, one for each person and channel."""

@@ -94,6 +94,7 @@ async def test_moved_while_a_card_shows_that_it_is_over(store: Store, clock: Clo
     await store.moving.move_channel(TEAM, CHANNEL, "C2")
 
     assert not await store.announcing.give_up(card)
+    clock.advance(LEASE)
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
     assert (card.follow.channel_id, card.follow.state) == ("C2", how)
     assert card.needs_edit
@@ -112,7 +113,7 @@ async def test_what_is_over_still_shows_that_after_the_move(store: Store) -> Non
     assert sorted(card.follow.state for card in due if card.follow.channel_id == "C2") == ["active", "unfollowed"]
 
 
-async def test_moved_while_a_card_is_on_its_way(store: Store) -> None:
+async def test_moved_while_a_card_is_on_its_way(store: Store, clock: Clock) -> None:
     """That Slack does not know the old ID any longer pauses nothing."""
     await follow(store)
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
@@ -120,8 +121,47 @@ async def test_moved_while_a_card_is_on_its_way(store: Store) -> None:
     await store.moving.move_channel(TEAM, CHANNEL, "C2")
 
     assert await store.pauses.pause(card, "channel_not_found") is None
+    clock.advance(LEASE)
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
     assert card.follow.channel_id == "C2"
+
+
+async def test_moved_while_a_card_is_edited(store: Store, clock: Clock) -> None:
+    """Slack may carry out the holder's edit after the next one, so that one more follows."""
+    await follow(store)
+    await Channel().work(store)
+    await see(store, Episode(phase="live"))
+    assert await store.announcing.claim("announcer", 10, LEASE)
+
+    await store.moving.move_channel(TEAM, CHANNEL, "C2")
+
+    assert await store.announcing.due_in() == LEASE
+    clock.advance(LEASE)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert await store.announcing.shown(card, card.wanted_version, last=True)
+    wait = await store.announcing.due_in()
+    assert wait is not None
+    clock.advance(wait)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert card.may_be_overwritten
+
+
+async def test_moved_while_a_change_is_announced(store: Store, clock: Clock) -> None:
+    """Nobody announces it again until the holder's call has ended and is reported."""
+    await follow(store)
+    await Channel().work(store)
+    await see(store, Episode(phase="live"), Change())
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+
+    await store.moving.move_channel(TEAM, CHANNEL, "C2")
+
+    assert await store.announcing.claim("announcer", 10, LEASE) == []
+    assert not await store.announcing.sent(card, 1, "1800000000.000009")
+    assert await store.announcing.reported_reply(card, 1, "1800000000.000009")
+    clock.advance(LEASE)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert card.announcements == ()
+    assert card.needs_edit
 
 
 @pytest.mark.parametrize("team", ["T0OTHER", ""])
