@@ -211,12 +211,19 @@ class CardWork:
         card = self._card
         last = not rest and not self._needs_edit
         version = card.wanted_version if self._edited else None
-        await self._record(
-            lambda: self._announcing.sent(
+        is_repeated = False
+
+        async def write() -> bool:
+            nonlocal is_repeated
+            written = await self._announcing.sent(
                 card, first.seq, ts, version=version, unconfirmed=self._unconfirmed, last=last
-            ),
-            lambda: self._report_reply(first.seq, ts),
-        )
+            )
+            is_repeated = written is None
+            return written is not False
+
+        await self._record(write, lambda: self._report_reply(first.seq, ts))
+        if is_repeated and ts:
+            await self._delete(ts)
         self._given_back = last
         self._edited = self._unconfirmed = False
         waited = utc(self._clock) - first.recorded_at

@@ -1,7 +1,7 @@
 """The announcer's work: claim cards, and record what was posted, edited and announced."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.card_progress import CardProgress, Progress
+from bot.store.card_progress import CardProgress, Progress, Written
 from bot.store.cards import has_news, is_latest, never_tried, waits_for_run_before
 from bot.store.database import Database, moment
 from bot.store.leases import Lease, after, due_in, is_due, new_lease
@@ -136,15 +136,18 @@ class Announcing:
             }
             these = sa.tuple_(cards.c.follow_id, cards.c.episode).in_(keys)
             await connection.execute(sa.update(cards).where(these).values(claimed))
-            return await claimed_work(connection, now, await still_true(connection, now, keys), lease)
+            due = await claimed_work(connection, now, await still_true(connection, now, keys), lease)
+            return await _without_last_words(connection, now, due)
 
     async def posted(self, card: DueCard, ts: str, version: int, *, last: bool = False) -> bool:
         """Record that the card was posted and shows this version. The `last` step also releases the card."""
-        return await self._write(card, ts=ts, version=version, settled=card.unconfirmed_until, finished=last)
+        written = await self._write(card, ts=ts, version=version, settled=card.unconfirmed_until, finished=last)
+        return written is not Written.LOST
 
     async def shown(self, card: DueCard, version: int, *, last: bool = False) -> bool:
         """Record that the card was edited and shows this version."""
-        return await self._write(card, version=version, settled=_settled(card, version), finished=last)
+        written = await self._write(card, version=version, settled=_settled(card, version), finished=last)
+        return written is not Written.LOST
 
     async def sent(
         self,
@@ -155,19 +158,22 @@ class Announcing:
         version: int | None = None,
         unconfirmed: bool = False,
         last: bool = False,
-    ) -> bool:
+    ) -> bool | None:
         """Record that this announcement is in the thread.
 
-        `version`: the card now shows it. `unconfirmed`: the edit that preceded the announcement got no answer.
+        Return None if that is recorded, but an earlier holder has reported that another message announces the change:
+        one of the two has to go. `version`: the card now shows it. `unconfirmed`: the edit that preceded the
+        announcement got no answer.
         """
         settled = _settled(card, version)
-        return await self._write(
+        written = await self._write(
             card, seq=seq, sent_ts=ts, version=version, settled=settled, unconfirmed=unconfirmed, finished=last
         )
+        return None if written is Written.REPEATED else written is Written.DONE
 
     async def finish(self, card: DueCard) -> bool:
         """Release the card: due now if anything is left to do, including what arrived meanwhile, otherwise idle."""
-        return await self._write(card, finished=True)
+        return await self._write(card, finished=True) is not Written.LOST
 
     async def lost(self, card: DueCard) -> bool:
         """Record that the card's message was deleted, so that the card is posted again."""
@@ -234,8 +240,11 @@ class Announcing:
             return True
 
     async def reported_reply(self, card: DueCard, seq: int, ts: str) -> bool:
-        """Report an announcement that was sent by a holder that has since lost the lease; return False if another
-        message had already announced the change."""
+        """Report an announcement that was sent by a holder that has since lost the lease.
+
+        Return False if another message had already announced the change. If the next holder is announcing it right now,
+        `sent` tells that holder.
+        """
         this = sa.and_(
             announcements.c.follow_id == card.follow.id,
             announcements.c.episode == card.episode,
@@ -281,7 +290,7 @@ class Announcing:
             held = sa.update(cards).where(_is(card), cards.c.lease == card.lease.token)
             return (await connection.execute(held.values(values))).rowcount == 1
 
-    async def _write(self, card: DueCard, **step: Any) -> bool:
+    async def _write(self, card: DueCard, **step: Any) -> Written:
         lease = card.lease
         step |= {"failing": card.failing}
         return await self._progress.write(Progress(card.follow.id, card.episode, lease.token, lease.seconds, **step))
@@ -363,6 +372,25 @@ async def claimed_work(
             lease=lease,
         )
     return [found[key] for key in keys]
+
+
+async def _without_last_words(
+    connection: AsyncConnection, now: sa.ColumnElement[float], due: list[DueCard]
+) -> list[DueCard]:
+    """Drop the announcements that a follow has expired where the channel follows the meeting again."""
+    again = {card.follow.id for card in due if card.is_followed_again and card.announcements}
+    if not again:
+        return due
+    own = sa.and_(announcements.c.seq < 0, announcements.c.sent_at.is_(None))
+    dropped = sa.update(announcements).where(announcements.c.follow_id.in_(again), own)
+    # A sent_at without a sent_ts marks an announcement as dropped.
+    await connection.execute(dropped.values(sent_at=now, sent_ts=None))
+    return [
+        replace(card, announcements=tuple(each for each in card.announcements if each.seq > 0))
+        if card.follow.id in again
+        else card
+        for card in due
+    ]
 
 
 async def _unsent(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.store.cards import has_news, unfinished
 from bot.store.database import Database, is_sqlite
 from bot.store.leases import LONGEST_WAIT
+from bot.store.storable import clean
 from bot.store.tables import announcements, cards
 
 _MOST = 50
@@ -52,21 +54,28 @@ class Progress:
         return self.follow_id, self.episode, self.lease
 
 
-class CardProgress:
-    """Group commit: updates that arrive during a commit share the next one.
+class Written(Enum):
+    """What became of a step."""
 
-    Each is fenced by its own lease: `write` returns False if that was lost.
-    """
+    LOST = auto()
+    """Nothing was written: the lease was lost."""
+    DONE = auto()
+    REPEATED = auto()
+    """It was written, but another message had already announced the change."""
+
+
+class CardProgress:
+    """Group commit: updates that arrive during a commit share the next one. Each is fenced by its own lease."""
 
     def __init__(self, db: Database, late_seconds: float) -> None:
         self._db = db
         self._late_seconds = late_seconds
-        self._waiting: list[tuple[Progress, asyncio.Future[bool]]] = []
+        self._waiting: list[tuple[Progress, asyncio.Future[Written]]] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def write(self, progress: Progress) -> bool:
-        """Write one step; return False if its lease was lost. Raises StoreUnreachable."""
-        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    async def write(self, progress: Progress) -> Written:
+        """Write one step. Raises StoreUnreachable."""
+        written: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
         self._waiting.append((progress, written))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_all(), name="card progress")
@@ -80,7 +89,7 @@ class CardProgress:
         finally:
             self._writing = None
 
-    async def _write(self, batch: list[tuple[Progress, "asyncio.Future[bool]"]]) -> None:
+    async def _write(self, batch: list[tuple[Progress, "asyncio.Future[Written]"]]) -> None:
         try:
             written = await self._together([progress for progress, _ in batch])
             for (_, future), done in zip(batch, written, strict=True):
@@ -94,22 +103,24 @@ class CardProgress:
                 if not future.done():
                     future.set_exception(error)
 
-    async def _together(self, batch: Sequence[Progress]) -> list[bool | None]:
-        """Return whether each was written; None if the card's row is locked and has to be waited for."""
+    async def _together(self, batch: Sequence[Progress]) -> list[Written | None]:
+        """Write these steps; return None for those whose card's row is locked and has to be waited for."""
         async with self._db.writing() as connection:
             # Skip locked rows: waiting for some while holding others could deadlock.
             held = await _held(connection, batch, skip_locked=len(batch) > 1)
             steps = [progress for progress in batch if progress.key in held]
             await _apply(connection, self._db.now(), self._late_seconds, steps)
+            written = dict.fromkeys(held, Written.DONE)
+            written |= dict.fromkeys(await _repeated(connection, steps), Written.REPEATED)
         certain = len(batch) == 1 or is_sqlite(self._db.engine.url)
-        return [progress.key in held or (False if certain else None) for progress in batch]
+        return [written.get(progress.key, Written.LOST if certain else None) for progress in batch]
 
-    async def _alone(self, progress: Progress) -> bool:
+    async def _alone(self, progress: Progress) -> Written:
         (written,) = await self._together([progress])
-        return bool(written)
+        return written or Written.LOST
 
 
-def _resolve(future: "asyncio.Future[bool]", written: bool) -> None:
+def _resolve(future: "asyncio.Future[Written]", written: Written) -> None:
     if not future.done():  # the waiting task may have been cancelled
         future.set_result(written)
 
@@ -138,6 +149,20 @@ async def _apply(
         due_at = sa.case((unfinished(), now), else_=cards.c.unconfirmed_until)
         these = sa.update(cards).where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(finished))
         await connection.execute(these.values(lease=None, due_at=due_at, has_news=has_news()))
+
+
+async def _repeated(connection: AsyncConnection, batch: Sequence[Progress]) -> set[tuple[UUID, int, str]]:
+    """Return the keys of the steps whose change is known to be announced by another message.
+
+    A holder that lost its lease may have reported that message; so this reads what was just written.
+    """
+    told = {(each.follow_id, each.episode, each.seq): each for each in batch if each.seq is not None}
+    if not told:
+        return set()
+    line = (announcements.c.follow_id, announcements.c.episode, announcements.c.seq)
+    query = sa.select(*line, announcements.c.sent_ts).where(sa.tuple_(*line).in_(list(told)))
+    known = {tuple(row[:3]): row.sent_ts for row in await connection.execute(query)}
+    return {each.key for line, each in told.items() if known.get(line) not in (None, clean(each.sent_ts or ""))}
 
 
 def _values(progress: Progress) -> dict[str, Any]:

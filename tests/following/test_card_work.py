@@ -26,6 +26,7 @@ from bot.sandbox.slack.watching import first
 from bot.slack.cards import FOLLOW_AGAIN, FOLLOW_MENU
 from bot.slack.delivery import Delivery
 from bot.slack.pacing import Pacing, Rate
+from bot.store.announcing import DueCard
 from bot.store.opening import open_store
 from bot.store.tables import FollowState, Volume
 from tests.following.announced import FREELY, MEETING, NOON, TEAM, Stage, staged
@@ -610,6 +611,23 @@ async def test_an_expired_follow(stage: Stage) -> None:
     assert "accessory" not in card.blocks[0]
 
 
+async def test_an_expiry_is_not_announced_where_the_meeting_is_followed_again(stage: Stage) -> None:
+    """It would say that the bot has stopped, and offer what is done already."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(30 * 24 * 3600)
+    await stage.see(Phase.WAITING)
+    await stage.store.housekeeping.expire()
+    await stage.follow()
+
+    await stage.settle()
+
+    old, new = stage.cards()
+    assert (stage.thread(old), stage.thread(new)) == ([], [])
+    assert old.text == "Launch keynote is no longer followed here."
+    assert await stage.store.announcing.due_in() is None
+
+
 @pytest.mark.parametrize("again", [False, True])
 async def test_an_expired_follow_of_a_meeting_that_never_started(stage: Stage, again: bool) -> None:
     """Its card no longer promises to change, and offers to follow again what is not followed."""
@@ -1046,6 +1064,39 @@ async def test_a_result_that_comes_after_the_lease(stage: Stage, mocker: MockerF
     await stage.settle()
     assert len(stage.thread(card)) == 1
     assert len(stage.cards()) == 1
+
+
+async def test_a_reply_that_is_reported_while_the_next_holder_repeats_it(stage: Stage, mocker: MockerFixture) -> None:
+    """One of the two messages goes, in the thread and in the channel."""
+    stage.slack.honours_client_msg_id = False
+    await stage.follow(volume=Volume.LOUD)
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    (frozen,) = await stage.claim()
+    write = stage.store.announcing.sent
+    repeated, reported = asyncio.Event(), asyncio.Event()
+    holders: list[asyncio.Task[Delivered]] = []
+
+    async def late(card: DueCard, *args: Any, **kwargs: Any) -> bool | None:
+        if card.lease == frozen.lease:
+            stage.clock.advance(60)
+            (again,) = await stage.claim()
+            holders.append(asyncio.create_task(stage.announcer.deliver(again)))
+            await repeated.wait()
+        else:
+            repeated.set()
+            await reported.wait()
+        return await write(card, *args, **kwargs)
+
+    mocker.patch.object(stage.store.announcing, "sent", late)
+    async with asyncio.timeout(30):
+        assert await stage.announcer.deliver(frozen) == LATER
+        reported.set()
+        assert await holders[0] == DONE
+
+    (card,) = stage.cards()
+    await stage.settle()
+    assert len(stage.thread(card)) == 1
 
 
 async def test_a_result_that_comes_before_the_next_holder(stage: Stage, mocker: MockerFixture) -> None:

@@ -243,12 +243,35 @@ async def test_sent_twice(store: Store, database: Database) -> None:
     await store.announcing.posted(card, "1.0", 2)
 
     assert await store.announcing.sent(card, 1, "1.1")
-    assert await store.announcing.sent(card, 1, "1.2")
+    assert await store.announcing.sent(card, 1, "1.1")
+    assert await store.announcing.sent(card, 1, "1.2") is None
 
     await store.announcing.finish(card)
     assert await store.announcing.due_in() is None
     async with database.reading() as connection:
         assert await connection.scalar(sa.select(announcements.c.sent_ts)) == "1.1"
+
+
+@pytest.mark.parametrize("first", ["the one before", "the holder", "both are one message"])
+async def test_one_of_two_replies_is_known_to_be_one_too_many(store: Store, clock: Clock, first: str) -> None:
+    """A holder that was frozen and the next one have both announced a change: whoever records it later learns that."""
+    await follow(store)
+    await Channel().work(store)
+    await see(store, Episode(phase="live"), Change(), visible=False)
+    frozen = await claim(store)
+    clock.advance(LEASE)
+    card = await claim(store, "b")
+    report = ("1.1", "1.1" if first == "both are one message" else "1.2")
+
+    if first == "the holder":
+        assert await store.announcing.sent(card, 1, report[1], last=True) is True
+        assert not await store.announcing.reported_reply(frozen, 1, report[0])
+    else:
+        assert await store.announcing.reported_reply(frozen, 1, report[0])
+        expected = True if first == "both are one message" else None
+        assert await store.announcing.sent(card, 1, report[1], last=True) is expected
+
+    assert not await store.announcing.finish(card)
 
 
 async def test_the_last_step(store: Store) -> None:

@@ -331,16 +331,20 @@ async def expired_with_an_unsent_word(store: Store, clock: Clock) -> None:
     await store.housekeeping.expire()
 
 
-async def test_following_elsewhere_keeps_what_is_unsent(store: Store, clock: Clock) -> None:
-    """Another channel's last word is its own, and so is the one of the same channel."""
+@pytest.mark.parametrize("channel", ["C1", "C2"])
+async def test_following_elsewhere_keeps_what_is_unsent(store: Store, clock: Clock, channel: str) -> None:
+    """Another channel's last word is its own; in the same channel it is no longer true, and dropped."""
     await expired_with_an_unsent_word(store, clock)
 
-    await follow(store, "C2")
-    await follow(store, "C1")
+    await follow(store, channel)
 
     due = await store.announcing.claim("a", 10, LEASE)
-    assert ["expired"] in [[each.kind for each in card.announcements] for card in due]
-    assert len(due) == 3
+    words = [each.kind for card in due for each in card.announcements]
+    assert words == ([] if channel == "C1" else ["expired"])
+    assert len(due) == 2
+    (old,) = [card for card in due if card.follow.state is FollowState.EXPIRED]
+    assert await store.announcing.shown(old, old.wanted_version, last=True)
+    assert await store.announcing.due_in() == (LEASE if channel == "C1" else 0)
 
 
 @pytest.mark.parametrize("before", ["nothing", "at rest", "followed"])

@@ -327,12 +327,12 @@ class Interleavings(RuleBasedStateMachine):
             object.__setattr__(card, "unconfirmed_until", None)
         elif holder.to_tell:
             seq = holder.to_tell.pop(0)
-            write = self.store.announcing.sent(card, seq, self.new_ts())
+            saying = self.store.announcing.sent(card, seq, self.new_ts())
             if card.follow.id not in self.over and seq not in self.told[thread]:
                 self.told[thread].append(seq)
             if killed:
-                write.close()
-            elif self.do(write):
+                saying.close()
+            elif self.do(saying):
                 self.known.add((thread, seq))
                 self.leased[thread] = self.clock.time + LEASE
 
