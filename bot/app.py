@@ -156,9 +156,11 @@ async def running(
             work=work,
             following=engine.following,
             home=home,
+            is_token_refused=identity.is_token_refused,
             permalink=identity.permalink,
             limit=PersonalLimit(timer),
             wording=wording,
+            sleep=wall.sleep,
             access_problem=lambda: client.access.problem,
         )
         app = create_app(services, identity, session)

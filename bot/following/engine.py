@@ -14,6 +14,7 @@ from bot.following.allowance import Allowance
 from bot.following.announcer import Announcer
 from bot.following.following import Following
 from bot.following.housekeeper import Housekeeper
+from bot.following.invitations import Invitations
 from bot.following.listing import Lists
 from bot.following.notices import Notices
 from bot.following.pace import Sweeps
@@ -81,16 +82,18 @@ class Engine:
             wake=self._tracker.wake,
             sweeps=sweeps,
         )
+        self.following = Following(
+            store, look_up_for_people, self._announcer.deliver, self._announcer.wake, self._tracker.wake, owner
+        )
+        invitations = Invitations(store.pauses, store.duties, delivery, self.following.resume, owner, clock)
         self._housekeeper = Housekeeper(
             store.housekeeping,
+            catch_up=invitations.catch_up,
             tell_creators=notices.tell,
             budget_left=lambda: allowance.left,
             something_is_due=self._announcer.wake,
             clock=clock,
             metrics=metrics,
-        )
-        self.following = Following(
-            store, look_up_for_people, self._announcer.deliver, self._announcer.wake, self._tracker.wake, owner
         )
 
     def stop(self) -> None:

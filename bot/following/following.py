@@ -1,6 +1,6 @@
 """People's actions on follows: follow, unfollow, change the level, list."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
@@ -136,16 +136,24 @@ class Following:
         self.wake_announcer()
         return follow
 
-    async def refresh(self, team_id: str, channel_id: str, meeting_id: UUID) -> None:
-        """Request a check now; the card is edited if anything has changed. Raises NotFollowed."""
-        if await self._listed(team_id, channel_id, meeting_id) is None:
+    async def refresh(self, team_id: str, channel_id: str, meeting_id: UUID) -> Follow:
+        """Request a check now, and return the follow; its card is edited if anything has changed. Raises NotFollowed.
+
+        The card of a paused follow stays as it is.
+        """
+        listed = await self._listed(team_id, channel_id, meeting_id)
+        if listed is None:
             raise NotFollowed
         await self.store.tracking.hint(meeting_id)
         self.wake_tracker()
+        return listed.follow
 
-    async def resume(self, team_id: str, channel_id: str) -> list[Follow]:
-        """Resume the paused follows of a channel where the bot may post again."""
-        resumed = await self.store.pauses.resume(team_id, channel_id)
+    async def resume(self, team_id: str, channel_id: str, reasons: Collection[str] | None = None) -> list[Follow]:
+        """Resume the paused follows of a channel where the bot may post again.
+
+        With `reasons`, only those that are paused for one of these are resumed.
+        """
+        resumed = await self.store.pauses.resume(team_id, channel_id, reasons)
         if resumed:
             self.wake_announcer()
             self.wake_tracker()

@@ -1,4 +1,4 @@
-"""The maintenance worker: expires follows, purges old rows, sends notices and updates gauges."""
+"""The maintenance worker: expires follows, purges old rows, resumes, sends notices and updates gauges."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -26,6 +26,7 @@ class Housekeeper:
         self,
         housekeeping: Housekeeping,
         *,
+        catch_up: Callable[[], Awaitable[None]],
         tell_creators: Callable[[], Awaitable[None]],
         budget_left: Callable[[], int],
         something_is_due: Callable[[], None],
@@ -34,9 +35,11 @@ class Housekeeper:
     ) -> None:
         """Prepare the worker.
 
+        `catch_up` resumes paused follows whose invitation was missed.
         `tell_creators` sends the notices about paused follows; `something_is_due` wakes the announcer for expired ones.
         """
         self._housekeeping = housekeeping
+        self._catch_up = catch_up
         self._tell_creators = tell_creators
         self._budget_left = budget_left
         self._something_is_due = something_is_due
@@ -59,6 +62,7 @@ class Housekeeper:
         try:
             await self._expire()
             await self._purge()
+            await self._catch_up()
             await self._tell_creators()
             self._count(await self._housekeeping.standing())
         except StoreUnreachable as error:

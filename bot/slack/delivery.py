@@ -1,10 +1,11 @@
 """Delivery of the messages that the bot sends unprompted: paced, timed and counted."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Set
 from typing import Any
 
 import structlog
 from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.clock import Clock, within
 from bot.metrics import Metrics
@@ -26,6 +27,11 @@ from bot.slack.pacing import Pacing
 
 __all__ = ["Deleted", "Delivery", "Later", "MessageGone", "Refused", "Undelivered"]
 
+PAGE = 200
+"""Channels per page. Slack recommends no more."""
+PAGE_SECONDS = 1.5
+"""Slack allows about 50 pages a minute."""
+MAX_PAGES = 100
 PATIENCE_SECONDS = 2.0
 """Longest wait for the token bucket before a call gives up."""
 
@@ -92,6 +98,33 @@ class Delivery:
         """Delete a message of the bot's. Raises Undelivered."""
         try:
             await self._client.chat_delete(channel=channel, ts=ts)
+        except SlackApiError as error:
+            raise undelivered(error) from None
+        except TRANSPORT_ERRORS as error:
+            raise lost(error) from None
+
+    async def joined(self, channel_ids: Set[str]) -> set[str]:
+        """Return those of these channels that the bot is a member of and that are not archived. Raises Undelivered."""
+        found: set[str] = set()
+        cursor: str | None = None
+        for page in range(MAX_PAGES):
+            if channel_ids <= found or (page and not cursor):
+                break
+            if page:
+                await self._clock.sleep(PAGE_SECONDS)
+            response = await self._channels(cursor)
+            found |= {str(channel.get("id")) for channel in response.get("channels") or ()}
+            cursor = (response.get("response_metadata") or {}).get("next_cursor")
+        return found & channel_ids
+
+    async def _channels(self, cursor: str | None) -> AsyncSlackResponse:
+        if code := self._client.access.refused_token:
+            raise TokenRefused(code)
+        which = {"types": "public_channel,private_channel", "exclude_archived": True, "limit": PAGE}
+        if cursor:
+            which["cursor"] = cursor
+        try:
+            return await self._client.api_call("users.conversations", params=which)
         except SlackApiError as error:
             raise undelivered(error) from None
         except TRANSPORT_ERRORS as error:

@@ -220,6 +220,12 @@ class PlaceRefused(Later):
     retry_seconds = PERMISSION_RETRY_SECONDS
 
 
+ENDED_BY_INVITATION = frozenset({"channel_not_found", "is_archived", "is_inactive", "not_in_channel"})
+"""The codes that end when someone invites the bot to the channel, or unarchives it."""
+
+UNINSTALLED_CODES = frozenset({"account_inactive", "invalid_auth", "token_expired", "token_revoked"})
+"""The codes with which Slack refuses the token of an app that has been removed."""
+
 TRANSIENT_TOKEN_CODES = frozenset({"org_login_required", "team_added_to_org"})
 """The workspace is moving to an organization; the code disappears once the move is over."""
 

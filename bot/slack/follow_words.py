@@ -121,8 +121,17 @@ def unfollowed(listed: Listed) -> Message:
     return cards.note(f"Stopped following {_name(listed)} in this channel.")
 
 
-def as_loud(follow: Follow) -> Message:
-    """Build the reply that confirms a follow's new level."""
+def refreshing(follow: Follow, wording: Wording = DEFAULT) -> Message:
+    """Build the reply to a request to check again; the card of a paused follow is not updated."""
+    if follow.state is FollowState.PAUSED:
+        return cards.note(f"This card is paused: {_why_paused(follow.reason, wording)}")
+    return cards.note(REFRESHING)
+
+
+def as_loud(follow: Follow, wording: Wording = DEFAULT) -> Message:
+    """Build the reply that confirms a follow's new level, and says so if the follow is paused."""
+    if follow.state is FollowState.PAUSED:
+        return cards.note(f"Set to {follow.volume}, but paused: {_why_paused(follow.reason, wording)}")
     return cards.note(f"Set to {follow.volume}: {_HEARD[follow.volume]}")
 
 

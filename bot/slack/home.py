@@ -24,8 +24,8 @@ class Home:
         return self.team_id == self.enterprise_id
 
     def placed(self, request: Request) -> Request:
-        """Return the request under this installation's ID, marked as a member's or a guest's."""
-        return replace(request, team_id=self.team_id, is_guest=not self._has_member(request))
+        """Return the request under this installation's ID, marked if it is from a person of another workspace."""
+        return replace(request, team_id=self.team_id, is_outsider=not self._has_member(request))
 
     def placed_event(self, event: Event) -> Event:
         """Return the event under this installation's ID, and say whether it is about the bot."""

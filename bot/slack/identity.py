@@ -8,11 +8,11 @@ import structlog
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 
-from bot.errors import ConfigurationError
+from bot.errors import ConfigurationError, SlackUnreachable
 from bot.network import describe
 from bot.slack.access import remedy
 from bot.slack.client import TRANSPORT_ERRORS, SlackClient
-from bot.slack.errors import TRANSIENT_TOKEN_CODES, error_code, is_about_installation
+from bot.slack.errors import TRANSIENT_TOKEN_CODES, UNINSTALLED_CODES, error_code, is_about_installation
 from bot.slack.mrkdwn import escaped
 
 CHECK_SECONDS = 300.0
@@ -92,6 +92,22 @@ class Identity:
         self._where = f"{response.get('team')} as @{response.get('user')}"
         self._learned.set()
         return True
+
+    async def is_token_refused(self) -> bool:
+        """Ask Slack whether it refuses the bot token as it does after the app was removed.
+
+        Raises SlackUnreachable if Slack does not say.
+        """
+        try:
+            await self._client.auth_test()
+        except SlackApiError as error:
+            code = error_code(error)
+            if code in UNINSTALLED_CODES:
+                return True
+            raise SlackUnreachable(detail=code) from None
+        except TRANSPORT_ERRORS as error:
+            raise SlackUnreachable(detail=describe(error)) from None
+        return False
 
     async def known_within(self, seconds: float) -> AuthorizeResult:
         """Return the `authorization`, waiting at most this long for Slack to report it."""

@@ -35,14 +35,14 @@ class Request:
     """The person's workspace, if Slack names it; for a command, that is `team_id`."""
     user_enterprise_id: str = ""
     """The person's organization, if Slack names it."""
-    is_guest: bool = False
+    is_outsider: bool = False
     """Whether the person belongs to another workspace that shares the channel."""
     channel_name: str = ""
     """The name as Slack sends it; `directmessage` and `mpdm-ann--ben-1` are direct messages."""
 
-    def refuse_guests(self) -> None:
-        """Raise OtherWorkspace if the person is a guest, for requests that change something here."""
-        if self.is_guest:
+    def refuse_outsiders(self) -> None:
+        """Raise OtherWorkspace if the person belongs to another workspace, for requests that change something here."""
+        if self.is_outsider:
             raise OtherWorkspace
 
     @property

@@ -10,13 +10,14 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.errors import BotError, NotUnderstood, RealtimeKitError
+from bot.errors import BotError, NotUnderstood, RealtimeKitError, SlackUnreachable, StoreUnreachable
 from bot.slack import cards
 from bot.slack.commands import FollowMeeting, LookUp, read_command
 from bot.slack.events import Event, read_event
 from bot.slack.messages import CardState, Choice, Message
 from bot.slack.requests import COMMAND, Request, read_request
 from bot.slack.services import Services
+from bot.slack.work import Progress
 
 Handler = Callable[[Services, Request], Awaitable[None]]
 Listener = Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]
@@ -24,9 +25,12 @@ EventHandler = Callable[[Services, Event], Awaitable[None]]
 EventListener = Callable[[dict[str, Any]], Awaitable[None]]
 
 REQUEST_SECONDS = 5.0
-"""How long a request waits for Slack to report the bot's installation, which is needed to recognize guests."""
+"""How long a request waits for Slack to report the bot's installation, which says who is of another workspace."""
 EVENT_SECONDS = 60.0
 """The same for an event, which may end this installation. It can wait longer, because it needs no reply."""
+
+EVENT_RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
+"""Waits before an event is tried again. Slack sends an event only once that has been acknowledged."""
 
 log = structlog.get_logger(__name__)
 
@@ -127,13 +131,26 @@ def event_listener(services: Services, handler: EventHandler) -> EventListener:
 async def _take_notice(services: Services, event: Event, handler: EventHandler) -> None:
     with services.work.on(_as_request(event)) as progress:
         try:
-            await handler(services, event)
+            await _handle(services, event, handler, progress)
             progress.outcome = "ok"
         except BotError as error:
             progress.outcome = error.code
             log.warning("missed", problem=progress.outcome, detail=error.detail)
         except Exception:
             log.exception("broken")
+
+
+async def _handle(services: Services, event: Event, handler: EventHandler, progress: Progress) -> None:
+    """Handle an event, again and again for some minutes while the database or Slack is unreachable."""
+    for seconds in EVENT_RETRY_SECONDS:
+        try:
+            await handler(services, event)
+            return
+        except (StoreUnreachable, SlackUnreachable) as error:
+            progress.outcome = error.code
+            log.warning("event_postponed", problem=error.code, detail=error.detail, retry_in=seconds)
+        await services.sleep(seconds)
+    await handler(services, event)
 
 
 def _as_request(event: Event) -> Request:

@@ -1,5 +1,6 @@
 """The dependencies of listeners."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -23,10 +24,13 @@ class Services:
     following: Following
     home: Callable[[float], Awaitable[Home | None]]
     """Returns the bot's installation, or None if Slack does not report it within this many seconds."""
+    is_token_refused: Callable[[], Awaitable[bool]]
+    """Asks Slack whether it refuses the bot token as it does after a removal. Raises SlackUnreachable."""
     permalink: Callable[[str, str], str | None]
     """Returns the link to a message, by channel ID and ts, or None until the workspace's address is known."""
     limit: PersonalLimit = field(default_factory=PersonalLimit)
     wording: Callable[[], Wording] = Wording
     """Returns the command's and the bot's names in this workspace."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     access_problem: Callable[[], str | None] = lambda: None
     """Returns Slack's error code while it refuses the bot token or a permission that the bot needs."""

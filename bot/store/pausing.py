@@ -1,7 +1,7 @@
 """Paused follows, in channels where the bot may not post: pausing, one notice to their creator, and resuming."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -84,9 +84,17 @@ class Pauses:
             row = (await connection.execute(paused.returning(*follows.c))).mappings().one_or_none()
             return None if row is None else follow_from(dict(row))
 
-    async def resume(self, team_id: str, channel_id: str) -> list[Follow]:
+    async def channels_paused(self, reasons: Collection[str]) -> list[tuple[str, str]]:
+        """Return the team and channel IDs of the channels with follows that are paused for one of these reasons."""
+        place = (follows.c.team_id, follows.c.channel_id)
+        paused = sa.select(*place).distinct().where(_PAUSED, follows.c.reason.in_(reasons)).order_by(*place)
+        async with self._db.reading() as connection:
+            return [(row.team_id, row.channel_id) for row in await connection.execute(paused)]
+
+    async def resume(self, team_id: str, channel_id: str, reasons: Collection[str] | None = None) -> list[Follow]:
         """Resume the paused follows in this channel, make their unfinished cards due, and return them.
 
+        With `reasons`, only those that are paused for one of these are resumed.
         Slack's answer to an earlier request cannot pause the channel's active follows afterwards.
         """
         here = sa.and_(follows.c.team_id == team_id, follows.c.channel_id == channel_id, sa.text(CURRENT))
@@ -96,7 +104,9 @@ class Pauses:
             await lock(connection, [row["meeting_id"] for row in rows])
             # Read again: the rows may have changed before they were locked. Leave out new rows, which are not locked.
             locked = followed.where(follows.c.id.in_([row["id"] for row in rows]))
-            still = locked.where(follows.c.state == FollowState.PAUSED)
+            still = locked.where(_PAUSED)
+            if reasons is not None:
+                still = still.where(follows.c.reason.in_(reasons))
             rows = (await connection.execute(still)).mappings().all()
             active = locked.where(follows.c.state == FollowState.ACTIVE).with_only_columns(follows.c.id)
             await take_leases(connection, self._db.now(), self._late_seconds, list(await connection.scalars(active)))

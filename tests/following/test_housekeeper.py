@@ -34,12 +34,16 @@ class Turns:
     def __post_init__(self) -> None:
         self.housekeeper = Housekeeper(
             self.store.housekeeping,
+            catch_up=self._catch_up,
             tell_creators=self._tell,
             budget_left=lambda: 900,
             something_is_due=self._wake,
             clock=self.clock,
             metrics=self.metrics,
         )
+
+    async def _catch_up(self) -> None:
+        pass
 
     async def _tell(self) -> None:
         self.turned.set()

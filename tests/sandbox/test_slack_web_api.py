@@ -289,3 +289,38 @@ async def test_text_is_text(client: AsyncWebClient) -> None:
     call = client.api_call("chat.postMessage", json={"channel": GENERAL, "text": 7})
 
     assert (await error_of(call))["error"] == "invalid_arguments"
+
+
+async def test_conversations_of_the_bot(slack: Slack, client: AsyncWebClient) -> None:
+    """Page by page, of the types asked for, with or without archived ones."""
+    both = {"types": "public_channel,private_channel"}
+    slack.remove_bot(RANDOM)
+    slack.archive(EVENTS)
+    found, cursor = [], ""
+    for _ in range(10):
+        page = await client.api_call("users.conversations", params={**both, "limit": 1, "cursor": cursor})
+        found += [channel["id"] for channel in page["channels"]]
+        cursor = page["response_metadata"]["next_cursor"]
+        if not cursor:
+            break
+    joined = {channel.id for channel in slack.workspace.channels.values() if channel.has_bot}
+
+    assert set(found) == joined >= {GENERAL, EVENTS}
+    assert len(found) == len(joined)
+    open_ones = await client.api_call("users.conversations", params={**both, "exclude_archived": True})
+    assert {channel["id"] for channel in open_ones["channels"]} == joined - {EVENTS}
+    private = await client.api_call("users.conversations", params={"types": "private_channel"})
+    assert all(channel["is_private"] for channel in private["channels"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"types": "channel"}, "invalid_types"),
+        ({"types": "im"}, "missing_scope"),
+        ({"limit": 1000}, "invalid_limit"),
+        ({"cursor": "x"}, "invalid_cursor"),
+    ],
+)
+async def test_conversations_that_are_refused(client: AsyncWebClient, arguments: dict[str, Any], error: str) -> None:
+    assert (await error_of(client.api_call("users.conversations", params=arguments)))["error"] == error

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from pytest_mock import MockerFixture
 
 from bot.metrics import Metrics
 from bot.sandbox.clock import Clock
@@ -313,3 +314,32 @@ async def test_how_long_to_wait(
 
     assert later.value.seconds == seconds
     await runner.cleanup()
+
+
+async def test_channels_that_the_bot_is_in(
+    slack: Slack, client: SlackClient, clock: Clock, metrics: Metrics, mocker: MockerFixture
+) -> None:
+    """Page by page, at Slack's pace, until all that are asked for have been found."""
+    mocker.patch("bot.slack.delivery.PAGE", 1)
+    mocker.patch("bot.slack.delivery.PAGE_SECONDS", 0)
+    delivery = Delivery(client, Pacing(clock), clock, metrics)
+    slack.remove_bot(RANDOM)
+    joined = [channel.id for channel in slack.workspace.channels.values() if channel.has_bot and not channel.is_im]
+
+    assert await delivery.joined({joined[0], RANDOM}) == {joined[0]}
+    everything = len(slack.calls)
+    assert everything == len(joined) > 1
+    assert await delivery.joined({joined[0]}) == {joined[0]}
+    assert len(slack.calls) == everything + 1
+    assert await delivery.joined(set()) == set()
+    assert len(slack.calls) == everything + 1
+
+
+@pytest.mark.parametrize(("code", "kind"), [("internal_error", Later), ("token_revoked", TokenRefused)])
+async def test_channels_that_slack_does_not_say(delivery: Delivery, slack: Slack, code: str, kind: type) -> None:
+    """No channel counts as one that the bot is in."""
+    slack.refuse("users.conversations", code)
+
+    for _ in range(2):
+        with pytest.raises(kind):
+            await delivery.joined({EVENTS})

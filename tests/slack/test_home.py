@@ -35,7 +35,7 @@ def test_home_of(team_id: str | None, enterprise_id: str | None, home: Home | No
 
 
 @pytest.mark.parametrize(
-    ("home", "body", "guest"),
+    ("home", "body", "outsider"),
     [
         (WORKSPACE, a_command(team_id="T1"), False),
         (WORKSPACE, a_command(team_id="T2"), True),
@@ -49,11 +49,11 @@ def test_home_of(team_id: str | None, enterprise_id: str | None, home: Home | No
         (ORGANISATION, a_click(team=None, user={"id": "U1", "team_id": "T2", "enterprise_id": "E2"}), True),
     ],
 )
-def test_guests(home: Home, body: dict[str, Any], guest: bool) -> None:
-    """Who belongs to another workspace or organisation is a guest; all is stored under the installation."""
+def test_outsiders(home: Home, body: dict[str, Any], outsider: bool) -> None:
+    """Who belongs to another workspace or organisation is an outsider; all is stored under the installation."""
     request = home.placed(read_request(body))
 
-    assert (request.is_guest, request.team_id) == (guest, home.team_id)
+    assert (request.is_outsider, request.team_id) == (outsider, home.team_id)
 
 
 def event(kind: str = "channel_unarchive", tokens: dict[str, Any] | None = None, **outer: Any) -> dict[str, Any]:

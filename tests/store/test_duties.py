@@ -89,3 +89,16 @@ async def test_note(store: Store, clock: Clock) -> None:
     clock.advance(-3600)
 
     assert await store.duties.done_ago("list") is None
+
+
+async def test_hasten(store: Store) -> None:
+    """What was done a moment ago is due again; what a replica is doing stays its own."""
+    duty = await store.duties.claim("sweep", "one", LEASE)
+    assert duty is not None
+    await store.duties.hasten("sweep")
+    assert await store.duties.claim("sweep", "other", LEASE) is None
+    await store.duties.done(duty, again_in=15)
+
+    await store.duties.hasten("sweep")
+
+    assert await store.duties.claim("sweep", "other", LEASE)

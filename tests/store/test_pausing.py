@@ -243,3 +243,24 @@ async def test_unfollowing_what_is_paused(store: Store) -> None:
 
     assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2") is not None
     assert await store.pauses.untold(10) == []
+
+
+async def test_resume_what_was_paused_for_some_reasons(store: Store) -> None:
+    """Only that goes on, and only its channel is listed."""
+    for channel in ("C1", "C2"):
+        await follow(store, channel)
+    reasons = {}
+    for card, reason in zip(
+        await store.announcing.claim("announcer", 10, LEASE), ("not_in_channel", "restricted_action"), strict=True
+    ):
+        assert await store.pauses.pause(card, reason) is not None
+        reasons[reason] = card.follow.channel_id
+    here, there = reasons["not_in_channel"], reasons["restricted_action"]
+
+    assert await store.pauses.channels_paused(["not_in_channel", "is_archived"]) == [(TEAM, here)]
+    assert await store.pauses.resume(TEAM, there, ["not_in_channel"]) == []
+    (resumed,) = await store.pauses.resume(TEAM, here, ["not_in_channel"])
+
+    assert (resumed.channel_id, resumed.state) == (here, FollowState.ACTIVE)
+    assert await store.pauses.channels_paused(["not_in_channel"]) == []
+    assert await store.pauses.channels_paused(["restricted_action"]) == [(TEAM, there)]

@@ -6,10 +6,18 @@ from dataclasses import dataclass
 from bot.sandbox.slack.arguments import Arguments
 from bot.sandbox.slack.chat import Answer, Chat
 from bot.sandbox.slack.conversations import direct_message
-from bot.sandbox.slack.credentials import TokenKind
+from bot.sandbox.slack.credentials import Credentials, TokenKind
 from bot.sandbox.slack.refusal import Refusal
 from bot.sandbox.slack.seed import AppIdentity
-from bot.sandbox.slack.workspace import Workspace
+from bot.sandbox.slack.workspace import Channel, Workspace
+
+_SCOPES_BY_TYPE = {
+    "public_channel": "channels:read",
+    "private_channel": "groups:read",
+    "mpim": "mpim:read",
+    "im": "im:read",
+}
+_MAX_PAGE = 1_000
 
 Run = Callable[[Arguments], Answer]
 
@@ -23,7 +31,9 @@ class Method:
     scope: str | None = None
 
 
-def methods_of(workspace: Workspace, app: AppIdentity, chat: Chat, open_connection: Run) -> dict[str, Method]:
+def methods_of(
+    workspace: Workspace, app: AppIdentity, chat: Chat, credentials: Credentials, open_connection: Run
+) -> dict[str, Method]:
     """Return the sandbox's methods by name; all others are `unknown_method`."""
 
     def auth_test(arguments: Arguments) -> Answer:
@@ -31,6 +41,9 @@ def methods_of(workspace: Workspace, app: AppIdentity, chat: Chat, open_connecti
 
     def conversations_open(arguments: Arguments) -> Answer:
         return _conversations_open(workspace, arguments)
+
+    def users_conversations(arguments: Arguments) -> Answer:
+        return _users_conversations(workspace, app, arguments, credentials)
 
     return {
         "api.test": Method(_api_test, kind=None),
@@ -40,6 +53,7 @@ def methods_of(workspace: Workspace, app: AppIdentity, chat: Chat, open_connecti
         "chat.postEphemeral": Method(chat.post_ephemeral, scope="chat:write"),
         "chat.update": Method(chat.update, scope="chat:write"),
         "chat.delete": Method(chat.delete, scope="chat:write"),
+        "users.conversations": Method(users_conversations),
         "conversations.open": Method(conversations_open, scope="im:write"),
     }
 
@@ -73,3 +87,43 @@ def _conversations_open(workspace: Workspace, arguments: Arguments) -> Answer:
     already_open = f"D{users[0][1:]}" in workspace.channels
     channel = direct_message(workspace, users[0])
     return {"channel": {"id": channel.id}} | ({"no_op": True, "already_open": True} if already_open else {})
+
+
+def _users_conversations(
+    workspace: Workspace, app: AppIdentity, arguments: Arguments, credentials: Credentials
+) -> Answer:
+    """Run `users.conversations` for the bot itself: the conversations that it is a member of, by pages."""
+    types = [kind.strip() for kind in (arguments.text("types") or "public_channel").split(",")]
+    if not set(types) <= _SCOPES_BY_TYPE.keys():
+        raise Refusal("invalid_types")
+    for kind in types:
+        credentials.check(arguments.token, TokenKind.BOT, _SCOPES_BY_TYPE[kind])
+    if arguments.text("user") not in ("", app.user_id):
+        raise Refusal("method_not_supported_for_channel_type")
+    limit, start = arguments.text("limit") or "100", arguments.text("cursor") or "0"
+    if not limit.isdecimal() or not 0 < int(limit) < _MAX_PAGE:
+        raise Refusal("invalid_limit")
+    if not start.isdecimal():
+        raise Refusal("invalid_cursor")
+    joined = [
+        channel
+        for channel in workspace.channels.values()
+        if channel.has_bot and not channel.is_deleted and _type_of(channel) in types
+        if not (channel.is_archived and arguments.flag("exclude_archived"))
+    ]
+    end = int(start) + int(limit)
+    return {
+        "channels": [_conversation(channel) for channel in joined[int(start) : end]],
+        "response_metadata": {"next_cursor": str(end) if end < len(joined) else ""},
+    }
+
+
+def _type_of(channel: Channel) -> str:
+    if channel.is_im or channel.is_mpim:
+        return "im" if channel.is_im else "mpim"
+    return "private_channel" if channel.is_private else "public_channel"
+
+
+def _conversation(channel: Channel) -> Answer:
+    flags = ("is_private", "is_im", "is_mpim", "is_archived")
+    return {"id": channel.id, "name": channel.name} | {flag: getattr(channel, flag) for flag in flags}

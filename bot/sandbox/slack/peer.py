@@ -80,7 +80,7 @@ class Slack:
         self.asgi: ASGIApp = self.connections_in
 
     def _starlette(self) -> Starlette:
-        methods = methods_of(self.workspace, self.app, self._chat, self._open_connection)
+        methods = methods_of(self.workspace, self.app, self._chat, self.credentials, self._open_connection)
         web_api = WebApi(methods, self.credentials, self.limits, self._front, self.workspace)
         return Starlette(
             routes=[

@@ -52,7 +52,7 @@ async def follow(
 
     `default` is the level of a new follow if `volume` is None.
     """
-    request.refuse_guests()
+    request.refuse_outsiders()
     if request.is_direct:
         raise NotInDirectMessages
     async with services.replies.note_if_slow(request):

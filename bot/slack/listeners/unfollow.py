@@ -10,7 +10,7 @@ from bot.slack.services import Services
 
 async def unfollow(services: Services, request: Request, meeting_id: UUID) -> None:
     """End the follow and confirm it; the announcer updates the follow's cards."""
-    request.refuse_guests()
+    request.refuse_outsiders()
     if request.is_direct:
         raise NotInDirectMessages
     listed = await services.following.unfollow(request.team_id, request.channel_id, request.user_id, meeting_id)

@@ -7,6 +7,9 @@ from bot.slack.events import Event
 from bot.slack.serve import on_event
 from bot.slack.services import Services
 
+RECHECK_SECONDS = 30.0
+"""How long after the event Slack may still accept the token of a removed app."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -17,12 +20,21 @@ def register(app: AsyncApp, services: Services) -> None:
 
 
 async def forget(services: Services, event: Event) -> None:
-    """Delete the workspace's follows if the event ends this installation."""
+    """Delete the workspace's follows if the event ends this installation and Slack refuses the bot token.
+
+    A token that works means that the event is late, and the app installed again.
+    """
     home = await services.home(0.0)  # the listener has waited
     if home is not None and not home.is_ended_by(event):
         return
     if home is None and event.kind == "tokens_revoked" and not event.revoked_bots:
         return
+    if not await services.is_token_refused():
+        log.info("removal_doubted", retry_in=RECHECK_SECONDS)
+        await services.sleep(RECHECK_SECONDS)
+        if not await services.is_token_refused():
+            log.warning("removal_outdated")
+            return
     forgotten = await services.following.forget(event.team_id)
     # Slack sends two events: one for the app, one for its token.
     if forgotten:

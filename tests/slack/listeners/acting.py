@@ -49,3 +49,17 @@ async def told(world: World, card: Message, choice: Choice, *, user: str = ANN) 
 async def changed(world: World, card: Message, fits: Callable[[Message], bool]) -> Message:
     """The card, once it fits."""
     return await world.slack.wait_for_message(lambda now: now.ts == card.ts and fits(now), timeout=PATIENCE)
+
+
+async def paused(world: World, reason: str = "not_in_channel", channel: str = GENERAL) -> Message:
+    """A card whose follow was set aside when it was to be edited, in a channel that the bot is in."""
+    await world.logged("channels_checked")  # the first check would end the pause
+    if not world.slack.workspace.channels[channel].has_bot:
+        world.slack.invite_bot(channel)
+        await world.logged("resumed")  # heard of later, it would end the pause
+    _, card = await follow(world, channel=channel)
+    world.slack.refuse_next("chat.update", reason)
+    await choose(world, card, Choice.LOUD)
+    while "Paused" not in await following(world, channel):
+        pass  # the announcer is at it
+    return card

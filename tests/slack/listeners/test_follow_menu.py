@@ -8,7 +8,7 @@ from bot.sandbox.slack import BEN, Message
 from bot.slack import cards, follow_words
 from bot.slack.messages import Choice
 from tests.conftest import World
-from tests.slack.listeners.acting import changed, follow, following, told
+from tests.slack.listeners.acting import changed, follow, following, paused, told
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,22 @@ async def test_refresh(connected: World) -> None:
 
     assert answer == follow_words.REFRESHING
     assert now.ts == card.ts
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        (Choice.REFRESH, "This card is paused: I'm not in this channel."),
+        (Choice.QUIET, "Set to quiet, but paused: I'm not in this channel."),
+    ],
+)
+async def test_paused(connected: World, choice: Choice, said: str) -> None:
+    """A card that is paused promises nothing, and says why and how to go on."""
+    card = await paused(connected)
+
+    answer = await told(connected, card, choice)
+
+    assert answer.startswith(f"{said} Type `/invite @livestream`")
 
 
 @pytest.mark.parametrize("choice", [Choice.QUIET, Choice.REFRESH, Choice.UNFOLLOW])

@@ -1,31 +1,22 @@
 """The bot is invited again, or its channel unarchived."""
 
+import asyncio
 import io
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import aiohttp
 import pytest
 from pytest_mock import MockerFixture
 
 from bot.errors import StoreUnreachable
+from bot.following.housekeeper import TURN_SECONDS
+from bot.following.invitations import CHECK_SECONDS
 from bot.sandbox.bot_process import Mode
-from bot.sandbox.slack import ANN, BACKSTAGE, BOT, GENERAL, Message
-from bot.slack.messages import Choice
-from tests.conftest import World
-from tests.slack.listeners.acting import changed, choose, follow, following
-
-
-async def paused(world: World, reason: str = "not_in_channel", channel: str = GENERAL) -> Message:
-    """A card whose follow was set aside when it was to be edited, in a channel that the bot is in."""
-    if not world.slack.workspace.channels[channel].has_bot:
-        world.slack.invite_bot(channel)
-        await world.logged("resumed")  # heard of later, it would end the pause
-    _, card = await follow(world, channel=channel)
-    world.slack.refuse_next("chat.update", reason)
-    await choose(world, card, Choice.LOUD)
-    while "Paused" not in await following(world, channel):
-        pass  # the announcer is at it
-    return card
+from bot.sandbox.slack import ANN, BACKSTAGE, BOT, EVENTS, GENERAL
+from bot.slack.serve import EVENT_RETRY_SECONDS
+from tests.conftest import PATIENCE, World
+from tests.slack.listeners.acting import changed, following, paused
 
 
 async def test_paused(connected: World) -> None:
@@ -106,14 +97,89 @@ async def test_nothing_to_resume(connected: World) -> None:
 
 
 async def test_database_out_of_reach(connected: World, mocker: MockerFixture) -> None:
-    """The event is acknowledged, and that it came to nothing is logged."""
-    mocker.patch("bot.store.pausing.Pauses.resume", side_effect=StoreUnreachable)
+    """The event is acknowledged, and carried out once the database answers."""
+    await paused(connected)
+    away = mocker.patch("bot.store.pausing.Pauses.resume", side_effect=StoreUnreachable)
 
     delivery = await connected.slack.event({"type": "channel_unarchive", "channel": GENERAL, "user": ANN})
-    line = await connected.logged("missed")
+    line = await connected.logged("event_postponed")
+    mocker.stop(away)
+    connected.slack.clock.advance(EVENT_RETRY_SECONDS[0])
+    await connected.idle()
 
     assert delivery.acked
     assert line["problem"] == "database_unavailable"
+    assert "Paused" not in await following(connected)
+
+
+async def test_database_stays_out_of_reach(connected: World, mocker: MockerFixture) -> None:
+    """The event is not tried for ever, and that it came to nothing is logged."""
+    resume = mocker.patch("bot.store.pausing.Pauses.resume", side_effect=StoreUnreachable)
+
+    await connected.slack.event({"type": "channel_unarchive", "channel": GENERAL, "user": ANN})
+    for tries, seconds in enumerate(EVENT_RETRY_SECONDS, start=1):
+        await called(resume, tries)
+        connected.slack.clock.advance(seconds + 1)
+    line = await connected.logged("missed")
+
+    assert line["problem"] == "database_unavailable"
+    assert resume.call_count == len(EVENT_RETRY_SECONDS) + 1
+
+
+async def called(mock: MagicMock, times: int) -> None:
+    """Wait until it has been called so often, and whoever called it sleeps again."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            await asyncio.sleep(0.01)
+            if mock.call_count >= times:
+                return
+
+
+@pytest.mark.parametrize(("reason", "goes_on"), [("not_in_channel", True), ("restricted_action", False)])
+async def test_invited_while_the_bot_was_away(
+    world: World, mode: Mode, tmp_path: Path, reason: str, goes_on: bool
+) -> None:
+    """After the start what an invitation ends goes on where the bot is again; anything else stays paused."""
+    world.database_url = f"sqlite:///{tmp_path / 'livestream.db'}"
+    async with world.bot(mode):
+        await paused(world, reason)
+    before = checks(world)
+    async with world.bot(mode):
+        await checked(world, before + 1)
+
+        assert ("Paused" not in await following(world)) is goes_on
+
+
+async def test_invitation_that_never_arrives(connected: World) -> None:
+    """The bot finds out within half an hour; where it is not in the channel, the follow stays paused."""
+    await paused(connected)
+    await paused(connected, channel=EVENTS)
+    connected.slack.remove_bot(EVENTS)
+    connected.slack.refuse_next("users.conversations", "internal_error")
+    before = checks(connected)
+
+    connected.slack.clock.advance(CHECK_SECONDS)
+    await connected.logged("channels_not_checked")
+    assert "Paused" in await following(connected)
+    await checked(connected, before + 1)
+
+    assert "Paused" not in await following(connected)
+    assert "Paused" in await following(connected, EVENTS)
+
+
+def checks(world: World) -> int:
+    """How often the bot has checked in which channels it is again."""
+    return world.log.getvalue().count('"channels_checked"')
+
+
+async def checked(world: World, times: int) -> None:
+    """Let time pass until it has checked so often."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if checks(world) >= times:
+                return
+            world.slack.clock.advance(TURN_SECONDS)
+            await asyncio.sleep(0.05)
 
 
 async def test_unforeseen_failure(connected: World, log: io.StringIO, mocker: MockerFixture) -> None:

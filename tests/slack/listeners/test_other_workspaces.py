@@ -13,7 +13,7 @@ from tests.slack.listeners.acting import choose, follow, following, told
 DANA = User("U0DANA00001", "dana", "Dana", team_id="T0OTHER0001")
 
 
-async def test_a_guest_changes_nothing_and_is_told_why(connected: World) -> None:
+async def test_an_outsider_changes_nothing_and_is_told_why(connected: World) -> None:
     """Neither by command nor by the card's menu; to look a meeting up changes nothing."""
     connected.slack.add_person(DANA, GENERAL)
     _, card = await follow(connected)
@@ -64,7 +64,7 @@ async def test_the_token_of_a_person_is_revoked(connected: World) -> None:
     await connected.logged("forgotten")
 
 
-async def test_a_guest_who_comes_before_slack_has_said_where_the_bot_is_changes_nothing(world: World) -> None:
+async def test_an_outsider_who_comes_before_slack_has_said_where_the_bot_is_changes_nothing(world: World) -> None:
     """The request waits for that."""
     world.slack.add_person(DANA, GENERAL)
     world.slack.refuse("auth.test", "internal_error")
