@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.cards import is_latest, wake
 from bot.store.database import Database, insert
-from bot.store.meetings import lock, rest
+from bot.store.meetings import last_checked, lock, rest
 from bot.store.tables import CURRENT, FollowState, announcements, cards, follows, meetings
 from bot.store.values import Follow, follow_from
 
@@ -22,13 +22,16 @@ _AT_ONCE = 100
 _AGAIN_SECONDS = 24 * 3600.0
 """How long a follow whose meeting is on air lasts until the next check of its expiry."""
 _SOON_SECONDS = 60.0
+_KNOWN_SECONDS = 3600.0
+"""How long ago a meeting was last checked at most, if its follows are to expire. Checks are at most half an hour apart,
+so one that is longer ago has failed since, or is due."""
 
 
 async def expire(db: Database, follow_seconds: float) -> list[Follow]:
     """Expire up to a hundred follows whose time is over, and announce it in their threads, also for level quiet.
 
-    Regardless of `expires_at`, a follow is kept while its meeting is on air, for `follow_seconds` after that, and while
-    Cloudflare does not answer.
+    Regardless of `expires_at`, a follow is kept while its meeting is on air, for `follow_seconds` after that, and until
+    Cloudflare has answered about the meeting within the last hour.
     """
     async with db.writing() as connection:
         now = db.now()
@@ -40,7 +43,13 @@ async def expire(db: Database, follow_seconds: float) -> list[Follow]:
         # Read again: the rows may have changed before they were locked.
         still = (
             sa.select(
-                follows, meetings.c.phase, meetings.c.episode, meetings.c.failures, meetings.c.look_at, now.label("now")
+                follows,
+                meetings.c.phase,
+                meetings.c.episode,
+                meetings.c.failures,
+                meetings.c.look_at,
+                last_checked(now).label("last_checked"),
+                now.label("now"),
             )
             .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
             .where(over, follows.c.id.in_([row.id for row in rows]))
@@ -66,8 +75,10 @@ def _until(row: Mapping[str, Any], follow_seconds: float) -> float:
     """Return until when the follow lasts, given its meeting's state."""
     if row["phase"] not in ("waiting", "ended"):
         return float(row["now"]) + _AGAIN_SECONDS
-    if row["failures"] > 0 or row["look_at"] == 0.0:
-        # It may be on air: the last check failed, or a list just contradicted the stored state.
+    is_known = row["last_checked"] is not None and row["now"] - row["last_checked"] <= _KNOWN_SECONDS
+    if row["failures"] > 0 or row["look_at"] == 0.0 or not is_known:
+        # It may be on air: the last check failed, a list just contradicted the stored state, or nobody has checked it
+        # for long, as after a downtime.
         return float(row["now"]) + _SOON_SECONDS
     times = [row["episode"].get(name) for name in ("ended_at", "previous_end", "last_seen_live")]
     return max((datetime.fromisoformat(time).timestamp() + follow_seconds for time in times if time), default=0.0)

@@ -30,6 +30,7 @@ from bot.store.announcing import DueCard
 from bot.store.opening import open_store
 from bot.store.tables import FollowState, Volume
 from tests.following.announced import FREELY, MEETING, NOON, TEAM, Stage, staged
+from tests.store.acting import expire
 
 
 @pytest.fixture
@@ -602,7 +603,7 @@ async def test_an_expired_follow(stage: Stage) -> None:
     await stage.follow(volume=Volume.QUIET)
     await stage.work()
     stage.clock.advance(30 * 24 * 3600)
-    await stage.store.housekeeping.expire()
+    await expire(stage.store)
 
     assert await stage.work() == [DONE]
 
@@ -617,7 +618,7 @@ async def test_an_expiry_is_not_announced_where_the_meeting_is_followed_again(st
     await stage.work()
     stage.clock.advance(30 * 24 * 3600)
     await stage.see(Phase.WAITING)
-    await stage.store.housekeeping.expire()
+    await expire(stage.store)
     await stage.follow()
 
     await stage.settle()
@@ -634,7 +635,7 @@ async def test_an_expired_follow_of_a_meeting_that_never_started(stage: Stage, a
     await stage.follow()
     await stage.work()
     stage.clock.advance(30 * 24 * 3600)
-    await stage.store.housekeeping.expire()
+    await expire(stage.store)
     if again:
         await stage.follow()
 
@@ -835,7 +836,7 @@ async def test_an_expired_follow_of_several_runs(stage: Stage) -> None:
     await stage.see(Phase.ENDED, ChangeKind.ENDED)
     await stage.work()
     stage.clock.advance(30 * 24 * 3600)
-    await stage.store.housekeeping.expire()
+    await expire(stage.store)
 
     assert await stage.work() == [DONE] * 2
 
@@ -854,7 +855,7 @@ async def test_an_expired_follow_whose_old_card_is_gone(stage: Stage, code: str)
     await stage.see(Phase.ENDED, ChangeKind.ENDED)
     await stage.work()
     stage.clock.advance(30 * 24 * 3600)
-    await stage.store.housekeeping.expire()
+    await expire(stage.store)
     for _ in range(2):
         stage.slack.refuse_next("chat.update", code)
 

@@ -16,7 +16,7 @@ from bot.store.opening import open_store
 from bot.store.store import Store
 from bot.store.tables import FollowState
 from bot.store.values import FOLLOW_SECONDS
-from tests.store.acting import MEETING, OTHER_MEETING, follow
+from tests.store.acting import MEETING, OTHER_MEETING, check, follow
 
 EPOCH = 1_800_000_000.0
 
@@ -114,6 +114,9 @@ async def test_expires(turns: Turns) -> None:
     assert turns.woken == 0
 
     await turns.next(FOLLOW_SECONDS)
+    assert turns.woken == 0
+    await check(turns.store)
+    await turns.next(60)
 
     assert turns.woken == 1
     assert turns.gauge("follows", state=FollowState.EXPIRED) == 1

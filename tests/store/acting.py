@@ -10,6 +10,7 @@ from bot.store.follows import Followed
 from bot.store.store import Store
 from bot.store.tables import Volume
 from bot.store.tracking import DueMeeting
+from bot.store.values import Follow
 
 TEAM, CHANNEL, ANN, BEN = "T1", "C1", "U1", "U2"
 MEETING = UUID(int=1)
@@ -64,6 +65,18 @@ async def look(store: Store, owner: str = "tracker") -> DueMeeting:
     """Claim the one meeting that is due."""
     (meeting,) = await store.tracking.claim(owner, 10, LEASE)
     return meeting
+
+
+async def check(store: Store) -> None:
+    """Check all meetings that are due, and find nothing new."""
+    for meeting in await store.tracking.claim("tracker", 1_000, LEASE):
+        assert await store.tracking.release(meeting, look_in=60)
+
+
+async def expire(store: Store) -> list[Follow]:
+    """Expire follows after a check that has found nothing new."""
+    await check(store)
+    return await store.housekeeping.expire()
 
 
 async def see(store: Store, episode: Episode, *changes: Change, **how: Any) -> None:

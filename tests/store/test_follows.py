@@ -20,6 +20,7 @@ from tests.store.acting import (
     Channel,
     Clock,
     Episode,
+    expire,
     follow,
     see,
 )
@@ -328,7 +329,7 @@ async def expired_with_an_unsent_word(store: Store, clock: Clock) -> None:
     await follow(store, "C1")
     await Channel().work(store)
     clock.advance(30 * 24 * 3600.0)
-    await store.housekeeping.expire()
+    await expire(store)
 
 
 @pytest.mark.parametrize("channel", ["C1", "C2"])

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from bot.store import housekeeping
 from bot.store.database import Database, moment
+from bot.store.meetings import WHOLE_LIST
 from bot.store.store import Store
 from bot.store.tables import FollowState, Volume, announcements, budget, cards, follows, meetings
 from tests.store.acting import (
@@ -21,6 +22,8 @@ from tests.store.acting import (
     Channel,
     Clock,
     Episode,
+    check,
+    expire,
     follow,
     look,
     see,
@@ -43,13 +46,13 @@ async def test_expire(store: Store, clock: Clock) -> None:
     await see(store, Episode(number=2))
     await channel.work(store)
     clock.advance(MONTH - 1)
-    assert await store.housekeeping.expire() == []
+    assert await expire(store) == []
     clock.advance(1)
 
-    (expired,) = await store.housekeeping.expire()
+    (expired,) = await expire(store)
 
     assert expired.id == followed.follow.id
-    assert await store.housekeeping.expire() == []
+    assert await expire(store) == []
     older, card = sorted(await channel.work(store), key=lambda card: card.episode)
     assert card.follow.state is FollowState.EXPIRED
     assert card.needs_edit
@@ -95,12 +98,12 @@ async def test_what_was_on_air_does_not_expire_for_a_month(store: Store, clock: 
     await see(store, Dated(phase="ended", ended_at=end))
     if again:
         await see(store, Dated(number=2, phase="waiting", previous_end=end))
-    assert await store.housekeeping.expire() == []
+    assert await expire(store) == []
     clock.advance(MONTH - 1)
-    assert await store.housekeeping.expire() == []
+    assert await expire(store) == []
     clock.advance(1)
 
-    assert len(await store.housekeeping.expire()) == 1
+    assert len(await expire(store)) == 1
 
 
 async def test_what_may_be_on_air_does_not_expire(store: Store, clock: Clock) -> None:
@@ -121,13 +124,35 @@ async def test_what_may_be_on_air_does_not_expire(store: Store, clock: Clock) ->
     assert len(await store.housekeeping.expire()) == 1
 
 
+@pytest.mark.parametrize("by", ["a check", "a list"])
+async def test_what_was_not_checked_for_long_does_not_expire(store: Store, clock: Clock, by: str) -> None:
+    """After a long downtime nobody can say that there was no livestream, whether or not a check has failed already."""
+    await follow(store)
+    await check(store)
+    clock.advance(MONTH)
+    assert await store.housekeeping.expire() == []
+    clock.advance(60)
+    await store.tracking.release(await look(store), look_in=60, failures=1)
+    assert await store.housekeeping.expire() == []
+    clock.advance(60)
+
+    if by == "a check":
+        await check(store)
+    else:
+        assert await store.sweeping.settle_resting(failures=3, look_in=60) == 1
+        clock.advance(7_200)
+        await store.duties.note(WHOLE_LIST)
+
+    assert len(await store.housekeeping.expire()) == 1
+
+
 async def test_quiet_follows_do_not_vanish_silently(store: Store, clock: Clock) -> None:
     """They are told that too."""
     await follow(store, volume=Volume.QUIET)
     channel = Channel()
     clock.advance(MONTH)
 
-    await store.housekeeping.expire()
+    await expire(store)
 
     await channel.work(store)
     assert list(channel.threads.values()) == [["expired"]]
@@ -140,7 +165,7 @@ async def test_a_paused_follow_expires_in_silence(store: Store, clock: Clock) ->
     await store.pauses.pause(card, "is_archived")
     clock.advance(MONTH)
 
-    assert len(await store.housekeeping.expire()) == 1
+    assert len(await expire(store)) == 1
 
     assert await store.announcing.due_in() is None
 
@@ -149,7 +174,7 @@ async def test_an_expired_follow_cannot_be_told(store: Store, clock: Clock) -> N
     """Where the bot may not post the word either, it is over all the same, and nobody is bothered."""
     await follow(store)
     clock.advance(MONTH)
-    await store.housekeeping.expire()
+    await expire(store)
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
 
     assert await store.pauses.pause(card, "not_in_channel") is None
@@ -162,8 +187,10 @@ async def test_recording_for_the_expired(store: Store, clock: Clock) -> None:
     """Whoever looks while the last follow expires records nothing, and wakes nothing."""
     await follow(store)
     clock.advance(MONTH)
+    await check(store)
+    clock.advance(60)
     meeting = await look(store)
-    await store.housekeeping.expire()
+    assert await store.housekeeping.expire()
 
     assert not await store.tracking.record(meeting, Episode(phase="live"), [Change()], look_in=15)
 
@@ -175,7 +202,7 @@ async def test_others_follow_on(store: Store, clock: Clock) -> None:
     await follow(store, "C1")
     clock.advance(MONTH)
     await follow(store, "C2")
-    await store.housekeeping.expire()
+    await expire(store)
     channel = Channel()
     await channel.work(store)
 
@@ -191,11 +218,11 @@ async def test_follow_again(store: Store, clock: Clock) -> None:
     channel = Channel()
     await channel.work(store)
     clock.advance(MONTH)
-    await store.housekeeping.expire()
+    await expire(store)
     assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2") is None
     await follow(store)
     clock.advance(MONTH)
-    await store.housekeeping.expire()
+    await expire(store)
 
     again = await follow(store)
 
@@ -212,7 +239,7 @@ async def test_expire_is_bounded(store: Store, clock: Clock, monkeypatch: pytest
         await follow(store, channel)
     clock.advance(MONTH)
 
-    assert [len(await store.housekeeping.expire()) for _ in range(3)] == [2, 1, 0]
+    assert [len(await expire(store)) for _ in range(3)] == [2, 1, 0]
 
 
 async def test_purge_past_episodes(store: Store, clock: Clock, database: Database) -> None:
@@ -257,7 +284,7 @@ async def test_purge_the_expired(store: Store, clock: Clock, database: Database)
     await follow(store)
     await follow(store, meeting=OTHER_MEETING)
     clock.advance(MONTH)
-    await store.housekeeping.expire()
+    await expire(store)
     await follow(store, "C2")
     assert await store.housekeeping.purge(7 * DAY) == 0
     clock.advance(7 * DAY + 1)
@@ -296,7 +323,7 @@ async def test_purge_goes_on(store: Store, clock: Clock, monkeypatch: pytest.Mon
     for channel in ("C1", "C2", "C3", "C4", "C5"):
         await follow(store, channel)
     clock.advance(MONTH)
-    await store.housekeeping.expire()
+    await expire(store)
     clock.advance(8 * DAY)
 
     assert await store.housekeeping.purge(7 * DAY) == 6

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from bot.store.database import Database
 from bot.store.store import Store
-from tests.store.acting import CHANNEL, LEASE, MEETING, TEAM, Change, Channel, Clock, Episode, follow, look, see
+from tests.store.acting import CHANNEL, LEASE, MEETING, TEAM, Change, Channel, Clock, Episode, expire, follow, look, see
 
 SCAN = {"sqlite": r"SCAN (?!CONSTANT ROW)\w+\b(?! USING)", "postgresql": r"Seq Scan on \w+"}
 
@@ -119,6 +119,6 @@ async def test_expiry(store: Store, asked: Asked, clock: Clock) -> None:
     await follow(store, meeting=UUID(int=5))
     clock.advance(1e7)
     asked.statements.clear()
-    assert await store.housekeeping.expire()
+    assert await expire(store)
 
     assert await asked.scans() == set()

@@ -15,6 +15,7 @@ from tests.store.acting import (
     Channel,
     Clock,
     Episode,
+    expire,
     follow,
     see,
 )
@@ -88,7 +89,7 @@ async def test_moved_while_a_card_shows_that_it_is_over(store: Store, clock: Clo
         assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=ANN)
     else:
         clock.advance(31 * 24 * 3600)
-        assert await store.housekeeping.expire()
+        assert await expire(store)
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
 
     await store.moving.move_channel(TEAM, CHANNEL, "C2")
