@@ -123,7 +123,11 @@ async def running(
         stack.push_async_callback(kit.close)
         people = open_realtimekit(settings, metrics.cloudflare_call, quota, timer, allowance.spend_for_people)
         stack.push_async_callback(people.close)
-        recent = RecentLookups(_limited_look_up(people, wall), timer)
+
+        def compare(lookup: Lookup) -> None:
+            engine.compare(lookup)
+
+        recent = RecentLookups(_limited_look_up(people, wall), timer, compare)
         stack.push_async_callback(recent.close)
         identity = Identity(client, sleep=wall.sleep)
 

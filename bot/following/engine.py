@@ -5,11 +5,14 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from uuid import UUID
 
+import structlog
+
 from bot.clock import Clock, wait
+from bot.errors import StoreUnreachable
 from bot.following.allowance import Allowance
 from bot.following.announcer import Announcer
 from bot.following.following import Following
@@ -18,16 +21,28 @@ from bot.following.invitations import Invitations
 from bot.following.listing import Lists
 from bot.following.notices import Notices
 from bot.following.pace import Sweeps
+from bot.following.state import Phase
 from bot.following.sweeper import Sweeper
 from bot.following.tracker import Tracker
 from bot.metrics import Metrics
 from bot.realtimekit.lookup import Lookup
+from bot.realtimekit.models import Status
 from bot.slack.delivery import Delivery
 from bot.store.store import Store
 from bot.wording import Wording
 
 FIRST_SWEEP_SECONDS = 30.0
 """How long checks wait for the first list at most."""
+CONTRADICTED_PHASES = {
+    Status.LIVE: frozenset(Phase) - {Phase.LIVE},
+    Status.STARTING: frozenset({Phase.WAITING, Phase.LIVE, Phase.ENDED}),
+    Status.ERRORED: frozenset({Phase.STARTING, Phase.LIVE}),
+    Status.NOT_BROADCASTING: frozenset({Phase.STARTING, Phase.LIVE, Phase.ERRORED}),
+}
+"""By a lookup's status, the phases in which a check is worth a request. Cloudflare may report an error long after the
+end, so an error contradicts only what is on air."""
+
+log = structlog.get_logger(__name__)
 
 
 class Engine:
@@ -52,6 +67,7 @@ class Engine:
         sweeps = Sweeps()
         notices = Notices(store.pauses, store.duties, delivery, owner, wording)
         self._store = store
+        self._comparing: dict[UUID, asyncio.Task[None]] = {}
         self._clock = clock
         self._allowance = allowance
         self._announcer = Announcer(
@@ -111,6 +127,27 @@ class Engine:
             self._tracker.heard(meeting_id)
         return followed
 
+    def compare(self, lookup: Lookup) -> None:
+        """Request a check if a person's lookup contradicts a followed meeting's phase, without delaying the person.
+
+        A list that omits a livestream, or lists one that is over, would otherwise hide the change for a long time.
+        """
+        phases = CONTRADICTED_PHASES.get(lookup.status)
+        if phases is None or lookup.meeting_id in self._comparing:
+            return
+        self._comparing[lookup.meeting_id] = asyncio.create_task(self._hint_in(phases, lookup.meeting_id))
+
+    async def _hint_in(self, phases: Collection[Phase], meeting_id: UUID) -> None:
+        try:
+            if await self._store.tracking.hint(meeting_id, phases):
+                self._tracker.wake()
+        except StoreUnreachable as error:
+            log.info("lookup_not_compared", meeting_id=str(meeting_id), why=error.detail)
+        except Exception:
+            log.exception("lookup_not_compared", meeting_id=str(meeting_id))
+        finally:
+            del self._comparing[meeting_id]
+
     @property
     def checks(self) -> Mapping[str, Callable[[], Awaitable[str | None]]]:
         """The checks for readiness, by name; each returns a sentence about a problem, or None."""
@@ -133,6 +170,7 @@ class Engine:
         try:
             yield
         finally:
+            tasks += self._comparing.values()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

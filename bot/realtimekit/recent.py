@@ -20,10 +20,17 @@ class RecentLookups:
     """Cached lookups for people. Checks of followed meetings bypass the cache: they need the current state."""
 
     def __init__(
-        self, look_up: Callable[[UUID], Awaitable[Lookup]], timer: Callable[[], float] = time.monotonic
+        self,
+        look_up: Callable[[UUID], Awaitable[Lookup]],
+        timer: Callable[[], float] = time.monotonic,
+        answered: Callable[[Lookup], None] = lambda lookup: None,
     ) -> None:
-        """Create the cache; `timer` returns seconds and must never go back."""
+        """Create the cache.
+
+        `timer` returns seconds and must never go back; `answered` is called with each new answer.
+        """
         self._look_up = look_up
+        self._answered = answered
         self._in_flight = SingleFlight()
         self._answers: TTLCache[UUID, Lookup | None] = TTLCache(_MOST_KEPT, ANSWER_SECONDS, timer)
         self._failures: TTLCache[UUID, RealtimeKitError] = TTLCache(_MOST_KEPT, FAILURE_SECONDS, timer)
@@ -53,4 +60,5 @@ class RecentLookups:
             self._failures[meeting_id] = error
             raise
         self._answers[meeting_id] = answer
+        self._answered(answer)
         return answer

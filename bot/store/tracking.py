@@ -1,6 +1,6 @@
 """The poller's work: claim due meetings, and record what a check found."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -140,9 +140,11 @@ class Tracking:
             back = self._given_back(self._db.now(), look_in, failures, meetings.c.phase.in_(RESTING))
             return (await connection.execute(sa.update(meetings).where(_holds(meeting)).values(back))).rowcount == 1
 
-    async def hint(self, meeting_id: UUID) -> bool:
-        """Request a check of the meeting; return False if it is not followed."""
+    async def hint(self, meeting_id: UUID, phases: Collection[str] | None = None) -> bool:
+        """Request a check of the meeting; return False if it is not followed, or not in one of these phases."""
         known = sa.select(meetings.c.hinted).where(meetings.c.meeting_id == meeting_id, meetings.c.look_at.is_not(None))
+        if phases is not None:
+            known = known.where(meetings.c.phase.in_(phases))
         # A repeated webhook costs only a read: the check that the first one requested has not begun yet.
         async with self._db.reading() as connection:
             hinted = await connection.scalar(known)
