@@ -174,6 +174,16 @@ async def test_hinted_ones_first(store: Store, clock: Clock) -> None:
     assert [meeting.meeting_id for meeting in await store.tracking.claim("t", 10, LEASE)] == [OTHER_MEETING, MEETING]
 
 
+@pytest.mark.parametrize(("phases", "due"), [({"live", "starting"}, False), ({"waiting", "ended"}, True)])
+async def test_a_hint_in_some_phases(store: Store, phases: set[str], due: bool) -> None:
+    """A check is requested only if the meeting is in one of these phases."""
+    await follow(store)
+    await store.tracking.record(await look(store), Episode(), look_in=60)
+
+    assert await store.tracking.hint(MEETING, phases) is due
+    assert bool(await store.tracking.claim("t", 10, LEASE)) is due
+
+
 @pytest.mark.parametrize("how", ["record", "release"])
 async def test_a_hint_during_the_look(store: Store, how: str) -> None:
     """It may tell of what happened after the look, so the meeting is looked at once more, at once and once."""
