@@ -168,7 +168,7 @@ async def running(
             access_problem=lambda: client.access.problem,
         )
         app = create_app(services, identity, session)
-        socket_mode = _socket_mode(settings, app, client, session)
+        socket_mode = _socket_mode(settings, app, client, session, work)
         checks: dict[str, Check] = {"slack_token": lambda: _unknown(identity), **engine.checks}
         if socket_mode is not None:
             stack.push_async_callback(socket_mode.stop)
@@ -267,10 +267,10 @@ def _listen(settings: Settings) -> sockets.socket:
 
 
 def _socket_mode(
-    settings: Settings, app: AsyncApp, client: SlackClient, session: aiohttp.ClientSession
+    settings: Settings, app: AsyncApp, client: SlackClient, session: aiohttp.ClientSession, work: Work
 ) -> SocketMode | None:
     token = settings.slack_app_token
-    return SocketMode(app, token.get_secret_value(), client, session) if token else None
+    return SocketMode(app, token.get_secret_value(), client, session, unread=work.failed) if token else None
 
 
 async def _introduce(identity: Identity, following: Following, stack: contextlib.AsyncExitStack) -> None:

@@ -38,6 +38,7 @@ from bot.web import ALIVE, WEBHOOK_PATH
 _DETAIL_LIMIT = 200
 _LOCAL_SECONDS = 2.0
 ADDRESS, DATABASE, BOT_TOKEN, CONNECTION = "Address", "Database", "Slack bot token", "Slack connection"
+DIRECT_MESSAGES = "Slack direct messages"
 REALTIMEKIT, WEBHOOK, PUBLIC_KEY = "Cloudflare RealtimeKit", "RealtimeKit webhook", "RealtimeKit's public key"
 _BAD_SETTINGS = "its settings are missing or invalid"
 _WRONG_IDS = "7003"
@@ -96,6 +97,7 @@ async def examine() -> AsyncIterator[Finding]:
             yield finding
     else:
         yield _skipped(BOT_TOKEN, _BAD_SETTINGS)
+        yield _skipped(DIRECT_MESSAGES, _BAD_SETTINGS)
         yield _skipped(CONNECTION, _BAD_SETTINGS)
     reached = await _realtimekit(cloudflare) if cloudflare else _skipped(REALTIMEKIT, _BAD_SETTINGS)
     yield reached
@@ -156,11 +158,13 @@ async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
         yield token
         if token.ok:
             yield Finding(
-                "Slack direct messages",
+                DIRECT_MESSAGES,
                 True,
                 "Whether they arrive can only be seen when one does. On the app's page, App Home, the Messages Tab "
                 "must be on; the manifest turns it on.",
             )
+        else:
+            yield _skipped(DIRECT_MESSAGES, "the bot token above isn't usable")
         if settings.slack_app_token:
             yield await _app_token(client, settings.slack_app_token.get_secret_value())
         else:
@@ -267,6 +271,7 @@ async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator
         present = await registration.every(settings)
     except RealtimeKitError as error:
         yield Finding(subject, False, registration.explain(error))
+        yield _skipped(PUBLIC_KEY, "the webhooks couldn't be listed (see above)")
         return
     # Not urlsplit, which raises for some invalid URLs: another program may have registered anything.
     ours = [webhook for webhook in present if webhook.url.partition("?")[0].rstrip("/").endswith(WEBHOOK_PATH)]

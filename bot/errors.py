@@ -25,6 +25,7 @@
     │   ├── OtherWorkspace     the person belongs to another workspace
     │   ├── NotInDirectMessages  only channels can follow meetings
     │   └── TooManyFollows     the channel follows the maximum number of meetings
+    ├── StillConnecting        Slack has not yet reported where the bot is installed
     ├── TooFast                one person sends too many requests
     ├── NotUnderstood          a click or command lacks its data
     └── ConfigurationError     the settings are wrong
@@ -269,6 +270,14 @@ class TooManyFollows(FollowError):
 
     code = "follow_limit_reached"
     user_message = "This channel already follows 100 meetings, the limit. Unfollow one first."
+
+
+class StillConnecting(BotError):
+    """Slack has not yet reported where the bot is installed, so nobody can be recognized as a member."""
+
+    code = "still_connecting"
+    can_pass = True
+    user_message = "I'm still connecting to Slack. Try again in a minute."
 
 
 class TooFast(BotError):

@@ -23,6 +23,7 @@ from bot.realtimekit import webhook
 from bot.realtimekit.webhook import Forged, KeyUnreachable, NotJson, WebhookKey
 from bot.slack.bolt import dispatch
 from bot.slack.signature import REASONS, Disbelieved, Signatures
+from bot.slack.work import BROKEN, UNREAD
 
 ALIVE = b"ok\n"
 """The body of /healthz."""
@@ -115,6 +116,8 @@ def _slack_events(
     for reason in (*REASONS, *REFUSALS, "not_readable"):
         metrics.rejected.labels(reason)  # start at zero: Prometheus misses the first increase of a new series
 
+    unread = metrics.requests.labels(UNREAD, BROKEN).inc
+
     def refuse(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
         metrics.rejected.labels(reason).inc()
         log.warning("rejected", reason=reason, status=status)
@@ -130,7 +133,7 @@ def _slack_events(
             return refuse(why.status, why.reason, why.headers)
         except Disbelieved as why:
             return refuse(401, why.reason)
-        response = await dispatch(app, body, request.headers)
+        response = await dispatch(app, body, request.headers, unread)
         if response.status >= 500:
             signatures.forget(signature)
         if response.status == 400:

@@ -336,6 +336,7 @@ async def test_doctor_lists_the_checks_that_it_skips(ask: Ask) -> None:
     assert ended.status == 1
     assert skipped == [
         "Slack bot token",
+        "Slack direct messages",
         "Slack connection",
         "Cloudflare RealtimeKit",
         "RealtimeKit webhook",

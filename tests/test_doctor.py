@@ -61,6 +61,11 @@ def bad(findings: list[Finding]) -> dict[str, str]:
     return {finding.subject: finding.sentence for finding in findings if finding.ok is False}
 
 
+def skipped(findings: list[Finding]) -> dict[str, str]:
+    """What was not checked: why, by the subject."""
+    return {finding.subject: finding.sentence for finding in findings if finding.ok is None}
+
+
 async def test_all_well(doctor: Doctor) -> None:
     """Where nothing is wrong, each thing that was looked at is told."""
     findings = await doctor()
@@ -373,6 +378,36 @@ async def test_webhooks_cannot_be_asked_for(doctor: Doctor, world: World) -> Non
     found = bad(await doctor())
 
     assert found == {"RealtimeKit webhook": "Cloudflare is rate-limiting this bot. Try again in five minutes."}
+
+
+async def test_the_key_is_skipped_if_the_webhooks_cannot_be_listed(doctor: Doctor, world: World) -> None:
+    """It depends on them whether it is needed."""
+    world.kit.fail_next(CloudflareFault.NONE)
+    world.kit.fail_next(CloudflareFault.RATE_LIMITED)
+
+    findings = await doctor()
+
+    assert skipped(findings) == {
+        "RealtimeKit's public key": "Not checked, because the webhooks couldn't be listed (see above)."
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"SLACK_BOT_TOKEN": "xoxb-another"}, "the bot token above isn't usable"),
+        ({"SLACK_BOT_TOKEN": "another"}, "its settings are missing or invalid"),
+    ],
+)
+async def test_direct_messages_are_skipped_without_a_valid_token(
+    doctor: Doctor, changes: dict[str, Any], why: str
+) -> None:
+    """Nothing that is usually checked is missing from the list."""
+    usual = {finding.subject for finding in await doctor()} - {"Settings", "Slack app token"}
+    findings = await doctor(**changes)
+
+    assert skipped(findings)["Slack direct messages"] == f"Not checked, because {why}."
+    assert usual <= {finding.subject for finding in findings}
 
 
 async def test_everything_is_wrong(doctor: Doctor, world: World) -> None:

@@ -18,7 +18,7 @@ from bot.errors import StoreUnreachable
 from bot.following.state import Change, ChangeKind, Episode, Phase
 from bot.metrics import Metrics
 from bot.slack.delivery import PATIENCE_SECONDS, Delivery
-from bot.slack.errors import Deleted, Later, MessageGone, Paced, Refused, Unconfirmed, Undelivered
+from bot.slack.errors import RARE_SECONDS, Deleted, Later, MessageGone, Paced, Refused, Unconfirmed, Undelivered
 from bot.slack.failures import Failures
 from bot.slack.follow_cards import change_reply, expired_reply, follow_card, unfollowed_card
 from bot.slack.messages import Message
@@ -200,7 +200,8 @@ class CardWork:
             # A deferred edit must not delay announcements.
             self._unconfirmed = isinstance(later, Unconfirmed)
             self._edit_failed = later.seconds is None
-            self._edit_in = back_off(card.attempts) if later.seconds is None else later.seconds
+            wait = back_off(card.attempts) if later.seconds is None else later.seconds
+            self._edit_in = max(wait, self._rare_wait("edit", later))
             return
         self._edited = self._edited_again = True
         self._card = replace(self._card, shown_version=card.wanted_version)
@@ -262,6 +263,11 @@ class CardWork:
         finally:
             self._card = replace(card, failing=failures.to_dict())
 
+    def _rare_wait(self, call: str, later: Later) -> float:
+        """Return the wait for a kind of call that has failed with one and the same code for a day, otherwise 0."""
+        is_rare = Failures.from_dict(self._card.failing).is_rare(call, later, self._card.claimed_at)
+        return RARE_SECONDS if is_rare else 0.0
+
     def _is_worth_a_ping(self, announcement: Announcement) -> bool:
         """Return whether to broadcast the announcement to the channel; not if it is no longer true."""
         phase = Episode.from_dict(self._card.wanted).phase
@@ -315,6 +321,7 @@ class CardWork:
         attempts = self._card.attempts
         if isinstance(later, Unconfirmed):
             seconds = min(LONGEST_BACK_OFF, self._timing.unconfirmed * 2.0 ** min(attempts, 10))
+            seconds = max(seconds, self._rare_wait("post", later))
             return await self._postpone(seconds, unconfirmed=self._card.ts is None)
         if later.seconds is None:
             return await self._postpone(back_off(attempts))

@@ -1,7 +1,7 @@
 """The Bolt app, which passes each request to its listener."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -46,11 +46,16 @@ def create_app(services: Services, identity: Identity, session: aiohttp.ClientSe
     return app
 
 
-async def dispatch(app: AsyncApp, content: bytes | dict[str, Any], headers: Mapping[str, str]) -> BoltResponse:
+async def dispatch(
+    app: AsyncApp,
+    content: bytes | dict[str, Any],
+    headers: Mapping[str, str],
+    unread: Callable[[], None] = lambda: None,
+) -> BoltResponse:
     """Dispatch a body received over HTTP (bytes) or a payload received through Socket Mode (dict).
 
     Malformed payloads get a 400: Bolt assumes that every payload comes from Slack, and others make it raise in many
-    places, even in its error handling.
+    places, even in its error handling. `unread` counts those that do not get as far as the app's own error handler.
     """
     body: object = None
     try:
@@ -61,4 +66,4 @@ async def dispatch(app: AsyncApp, content: bytes | dict[str, Any], headers: Mapp
         body = request.body
         return await app.async_dispatch(request)
     except Exception as error:  # noqa: BLE001 - see above
-        return refusal(error, body)
+        return refusal(error, body, unread)

@@ -163,6 +163,7 @@ class Delivery:
             self._note(what, error, arguments["channel"])
             raise
         self._count(what, "sent")
+        (self._pacing.edit_accepted if what == "edit" else self._pacing.post_accepted)(arguments["channel"])
         return ts
 
     def _note(self, what: str, error: Undelivered, channel: str) -> None:

@@ -26,6 +26,8 @@ TOKEN_RECHECK_SECONDS = 60.0
 """While Slack refuses the token the bot sends nothing; it retries the token at this interval."""
 PERMISSION_RETRY_SECONDS = 15 * 60.0
 """A permission returns only when an admin grants it, so retrying more often only costs calls."""
+RARE_SECONDS = 30 * 60.0
+"""How often a call is repeated to which Slack has answered with a code of its own outages for a day."""
 HOUR = 3600.0
 
 
@@ -134,6 +136,8 @@ class Later(Undelivered):
     )
     permanent_after: ClassVar[float | None] = 24 * HOUR
     """After this many seconds of nothing but this code it counts as permanent; None: never."""
+    rare_after: ClassVar[float | None] = None
+    """After this many seconds of nothing but this code the call is repeated every RARE_SECONDS only; None: never."""
     retry_seconds: ClassVar[float | None] = None
     """How long to wait if Slack does not say."""
 
@@ -158,10 +162,14 @@ class SlackRateLimited(Later):
 
 
 class Unconfirmed(Later):
-    """Slack may have carried out the call. Its outages belong here: Slack documents that possibility for each code."""
+    """Slack may have carried out the call. Its outages belong here: Slack documents that possibility for each code.
+
+    It is never permanent, because an outage of Slack's must not pause every follow.
+    """
 
     codes = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable"})
     permanent_after = None
+    rare_after = 24 * HOUR
 
 
 class NotSent(Later):

@@ -59,6 +59,15 @@ class Failures:
             return False
         return now - self.by_call[call].code_first_at >= error.permanent_after
 
+    def is_rare(self, call: str, error: Later, now: float) -> bool:
+        """Return whether to repeat the failed call only rarely: Slack has answered with this code for so long.
+
+        A connection that fails is no answer of Slack's, and may work again at any moment.
+        """
+        if error.rare_after is None or error.code not in error.codes:
+            return False
+        return now - self.by_call[call].code_first_at >= error.rare_after
+
     def lasting(self, now: float) -> list[Failure]:
         """Return the failures that have lasted at least LASTING_SECONDS."""
         return [failure for failure in self.by_call.values() if now - failure.first_at >= LASTING_SECONDS]

@@ -55,10 +55,10 @@ class Home:
         return self.bot_user_id in event.revoked_bots if self.bot_user_id else bool(event.revoked_bots)
 
     def _has_member(self, request: Request) -> bool:
-        if self.is_org_wide:
-            # The bot does not know the organization's workspaces, but Slack names the organization of an outsider.
-            return request.user_enterprise_id in ("", self.enterprise_id)
-        return (request.user_team_id or request.team_id) in ("", self.team_id)
+        """Return whether an ID in the request shows that the person belongs here; without one, nothing may change."""
+        if self.is_org_wide and request.user_enterprise_id == self.enterprise_id:
+            return True
+        return request.user_team_id == self.team_id
 
 
 def home_of(authorization: AuthorizeResult) -> Home | None:

@@ -111,9 +111,13 @@ class Identity:
 
     async def known_within(self, seconds: float) -> AuthorizeResult:
         """Return the `authorization`, waiting at most this long for Slack to report it."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._learned.wait()
+        if not self.known and seconds > 0:
+            learned, timer = asyncio.ensure_future(self._learned.wait()), asyncio.ensure_future(self._sleep(seconds))
+            try:
+                await asyncio.wait({learned, timer}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                learned.cancel()
+                timer.cancel()
         return self.authorization
 
     async def learn_in_time(self) -> None:

@@ -12,6 +12,8 @@ from bot.clock import Clock
 KEPT_CHANNELS = 10_000
 MAX_HOLD_FOR_OTHERS = 30.0
 """The longest wait that one call's 429 imposes on other channels; if they must wait longer, Slack answers 429 again."""
+HOLD_FOR_OTHERS_AGAIN_SECONDS = 300.0
+"""A channel that keeps getting 429 makes others wait at most once in this time, unless Slack accepts a call there."""
 _SILENT_SECONDS = 10.0
 _RESOLUTION = 1e-3
 _NEVER = float("-inf")
@@ -42,6 +44,8 @@ class _Turns:
     taken_at: float = _NEVER
     spoke_before: float = _NEVER
     """When the last token but one was taken."""
+    held_others_at: float = _NEVER
+    """When a 429 here last made the other channels wait, with no success since."""
 
     def wait(self, now: float) -> float:
         """Return the seconds until a token is available."""
@@ -66,6 +70,13 @@ class _Turns:
 
     def hold(self, now: float, seconds: float) -> None:
         self.held_at, self.held_for = now, seconds
+
+    def may_hold_others(self, now: float) -> bool:
+        """Return whether a 429 here makes the other channels wait, and remember that it does."""
+        if 0 <= now - self.held_others_at < HOLD_FOR_OTHERS_AGAIN_SECONDS:
+            return False
+        self.held_others_at = now
+        return True
 
 
 class Pacing:
@@ -105,14 +116,30 @@ class Pacing:
         """Block posts in this channel after a 429, and everywhere if the bot had been silent in the channel."""
         now, turns = self._clock.now(), self._channel(channel)
         turns.hold(now, seconds)
-        if now - turns.spoke_before > _SILENT_SECONDS:
+        if now - turns.spoke_before > _SILENT_SECONDS and turns.may_hold_others(now):
             self._posts.hold(now, min(seconds, MAX_HOLD_FOR_OTHERS))
 
     def edit_refused(self, seconds: float, channel: str = "") -> None:
-        """Block edits after a 429, in all channels: they share one limit."""
-        now = self._clock.now()
-        self._channel(_edits_of(channel)).hold(now, seconds)
-        self._edits.hold(now, min(seconds, MAX_HOLD_FOR_OTHERS))
+        """Block edits in this channel after a 429, and everywhere: all edits share one limit.
+
+        If only this channel keeps getting 429, it makes the others wait once.
+        """
+        now, turns = self._clock.now(), self._channel(_edits_of(channel))
+        turns.hold(now, seconds)
+        if turns.may_hold_others(now):
+            self._edits.hold(now, min(seconds, MAX_HOLD_FOR_OTHERS))
+
+    def post_accepted(self, channel: str) -> None:
+        """Record that Slack has accepted a post in this channel."""
+        self._accepted(channel)
+
+    def edit_accepted(self, channel: str) -> None:
+        """Record that Slack has accepted an edit in this channel."""
+        self._accepted(_edits_of(channel))
+
+    def _accepted(self, key: str) -> None:
+        if key in self._channels:
+            self._channels[key].held_others_at = _NEVER
 
     def _channel(self, channel: str) -> _Turns:
         turns = self._channels.pop(channel, None) or _Turns(self._per_channel)

@@ -209,6 +209,8 @@ def _response_url_outcome(status: int, body: str, headers: Any) -> str | float:
     code = _error_in(body)
     if status == 200 and not code and (not body.strip() or _is_ok(body)):
         return OK
+    if status >= 500 or kind_of(code) is Unconfirmed:
+        return UNCONFIRMED
     # A code of Slack's, such as expired_url; the "ok" of another server does not count.
     return code or f"http_{status}"
 

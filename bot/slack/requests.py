@@ -32,11 +32,11 @@ class Request:
     on_private_card: bool = False
     """Whether only this person sees that message."""
     user_team_id: str = ""
-    """The person's workspace, if Slack names it; for a command, that is `team_id`."""
+    """The person's workspace, if Slack names it, otherwise the one that the payload is about."""
     user_enterprise_id: str = ""
     """The person's organization, if Slack names it."""
     is_outsider: bool = False
-    """Whether the person belongs to another workspace that shares the channel."""
+    """Whether the person belongs to another workspace that shares the channel, as far as Slack says."""
     channel_name: str = ""
     """The name as Slack sends it; `directmessage` and `mpdm-ann--ben-1` are direct messages."""
 
@@ -131,6 +131,7 @@ def _command(body: dict[str, Any]) -> Request:
         channel_name=command.channel_name,
         response_url=command.response_url,
         text=command.text,
+        user_team_id=command.team_id,
         user_enterprise_id=command.enterprise_id,
     )
 
@@ -147,6 +148,6 @@ def _click(body: _BlockActions) -> Request:
         card=CardState.read(action.value or action.selected_option.value),
         message_ts=body.container.message_ts,
         on_private_card=body.container.is_ephemeral,
-        user_team_id=body.user.team_id or "",
+        user_team_id=body.user.team_id or (body.team.id if body.team else ""),
         user_enterprise_id=body.user.enterprise_id or "",
     )

@@ -24,10 +24,8 @@ Listener = Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]
 EventHandler = Callable[[Services, Event], Awaitable[None]]
 EventListener = Callable[[dict[str, Any]], Awaitable[None]]
 
-REQUEST_SECONDS = 5.0
-"""How long a request waits for Slack to report the bot's installation, which says who is of another workspace."""
 EVENT_SECONDS = 60.0
-"""The same for an event, which may end this installation. It can wait longer, because it needs no reply."""
+"""How long an event waits for Slack to report the bot's installation, which the event may end. It needs no reply."""
 
 EVENT_RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 """Waits before an event is tried again. Slack sends an event only once that has been acknowledged."""
@@ -54,7 +52,8 @@ def listener(services: Services, handler: Handler) -> Listener:
             services.work.failed()
             return
         services.work.hold()
-        home = await services.home(REQUEST_SECONDS)
+        # A lookup does not wait for it; whatever needs it calls `Services.placed`.
+        home = await services.home(0.0)
         await _serve(services, request if home is None else home.placed(request), handler)
 
     return listen

@@ -5,13 +5,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from bot.errors import StillConnecting
 from bot.following.following import Following
 from bot.realtimekit.lookup import Lookup
 from bot.slack.home import Home
 from bot.slack.personal_limit import PersonalLimit
 from bot.slack.replies import Replies
+from bot.slack.requests import Request
 from bot.slack.work import Work
 from bot.wording import Wording
+
+REQUEST_SECONDS = 5.0
+"""How long a request waits for Slack to report the bot's installation, which says who is of another workspace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +39,14 @@ class Services:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     access_problem: Callable[[], str | None] = lambda: None
     """Returns Slack's error code while it refuses the bot token or a permission that the bot needs."""
+
+    async def placed(self, request: Request) -> Request:
+        """Return the request under the installation's ID, marked as a member's or an outsider's.
+
+        All that concerns follows, or posts, needs this. Raises StillConnecting if Slack does not report the
+        installation in time.
+        """
+        home = await self.home(REQUEST_SECONDS)
+        if home is None:
+            raise StillConnecting
+        return home.placed(request)

@@ -68,14 +68,17 @@ class SocketMode:
         client: AsyncWebClient,
         session: aiohttp.ClientSession,
         *,
+        unread: Callable[[], None] = lambda: None,
         timing: Timing | None = None,
         timer: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """Prepare a connection; `unread` counts payloads that Bolt cannot parse."""
         self._app = app
         self._app_token = app_token
         self._client = client
         self._session = session
+        self._unread = unread
         self._timing = timing or Timing()
         self._timer = timer
         self._sleep = sleep
@@ -187,7 +190,7 @@ class SocketMode:
         if not isinstance(payload, dict):
             log.warning("not_understood", detail="envelope without a payload")
             return None
-        return _acknowledgement(await dispatch(self._app, payload, _retry_headers(envelope)))
+        return _acknowledgement(await dispatch(self._app, payload, _retry_headers(envelope), self._unread))
 
     def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

@@ -268,6 +268,64 @@ async def test_an_edit_that_fails_alone(stage: Stage) -> None:
     assert await stage.work() == [DONE]
 
 
+@pytest.mark.parametrize("code", ["internal_error", "request_timeout"])
+async def test_an_edit_that_slack_fails_at_all_day_is_tried_twice_an_hour_and_shown(stage: Stage, code: str) -> None:
+    """A message that Slack itself cannot edit costs little; the follow goes on, and its news are announced."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.INTERRUPTED)
+    stage.slack.refuse("chat.update", code)
+    for _ in range(2):
+        assert await stage.work() == [LATER]
+        stage.clock.advance(12 * 3600)
+    assert (await stage.store.announcing.due_in() or 0) <= 0
+    assert await stage.work() == [LATER]
+    assert await stage.store.announcing.due_in() == pytest.approx(1800)
+    (listed,) = await stage.store.follows.in_channel(TEAM, EVENTS)
+    assert [failure["code"] for failing in listed.failing for failure in failing.values()] == [code]
+    assert listed.follow.state is FollowState.ACTIVE
+
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    assert await stage.work() == [LATER]
+    assert len(stage.thread(stage.cards()[0])) == 1
+    stage.slack.accept()
+    stage.clock.advance(3600)
+
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+
+
+async def test_a_post_that_slack_fails_at_all_day_is_tried_twice_an_hour(stage: Stage) -> None:
+    await stage.follow()
+    stage.slack.refuse("chat.postMessage", "internal_error")
+    for _ in range(2):
+        assert await stage.work() == [LATER]
+        stage.clock.advance(12 * 3600)
+    assert await stage.work() == [LATER]
+    assert await stage.store.announcing.due_in() == pytest.approx(1800)
+    stage.slack.accept()
+    stage.clock.advance(3600)
+
+    assert await stage.work() == [DONE]
+
+
+async def test_after_a_day_without_a_network_the_card_is_still_tried_every_five_minutes(stage: Stage) -> None:
+    """That is no answer of Slack's; when the network is back, the card is soon right."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.INTERRUPTED)
+    stage.slack.fault = Fault.SERVER_ERROR
+    for _ in range(10):
+        assert await stage.work() == [LATER]
+        stage.clock.advance(3 * 3600)
+
+    assert await stage.work() == [LATER]
+
+    assert await stage.store.announcing.due_in() == pytest.approx(300)
+
+
 @pytest.mark.parametrize(("attempts", "seconds"), [(0, 2), (1, 4), (7, 256), (8, 300), (10_000, 300)])
 def test_waits_grow(attempts: int, seconds: float) -> None:
     """Twice as long each time, five minutes at most."""

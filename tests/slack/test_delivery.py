@@ -221,6 +221,28 @@ async def test_unconfirmed(slack: Slack, delivery: Delivery, metrics: Metrics) -
     assert counted(metrics) == {("post", "unconfirmed"): 1, ("post", "sent"): 1}
 
 
+async def test_a_channel_that_refuses_every_edit_does_not_hold_the_others_each_time(
+    delivery: Delivery, slack: Slack, clock: Clock
+) -> None:
+    """Not before Slack has accepted one there."""
+    slack.invite_bot(RANDOM)
+    here, there = await delivery.post(EVENTS, HELLO, ID), await delivery.post(RANDOM, HELLO, OTHER_ID)
+    for held in (30.0, 0.0):
+        slack.rate_limit_next("chat.update", retry_after=30)
+        with pytest.raises(Later):
+            await delivery.edit(EVENTS, here, HELLO)
+        assert delivery._pacing.edit(RANDOM) == pytest.approx(held)
+        clock.advance(30)
+        await delivery.edit(RANDOM, there, HELLO)
+
+    await delivery.edit(EVENTS, here, HELLO)
+    slack.rate_limit_next("chat.update", retry_after=30)
+    with pytest.raises(Later):
+        await delivery.edit(EVENTS, here, HELLO)
+
+    assert delivery._pacing.edit(RANDOM) == pytest.approx(30)
+
+
 @pytest.mark.parametrize("code", ["internal_error", "missing_scope", "update_failed", "a_word_of_tomorrow"])
 async def test_a_code_that_may_pass_is_tried_again(slack: Slack, delivery: Delivery, code: str) -> None:
     """Nothing is given up for a word that is not known to be final."""

@@ -45,15 +45,23 @@ def test_home_of(team_id: str | None, enterprise_id: str | None, home: Home | No
         (WORKSPACE, a_click(team={"id": "T1"}), False),
         (ORGANISATION, a_command(team_id="T2", enterprise_id="E1"), False),
         (ORGANISATION, a_command(team_id="T2", enterprise_id="E2"), True),
-        (ORGANISATION, a_click(team=None, user={"id": "U1", "team_id": "T2"}), False),
+        (WORKSPACE, a_command(team_id=""), True),
+        (WORKSPACE, a_click(team=None), True),
+        (ORGANISATION, a_command(team_id="T2"), True),
+        (ORGANISATION, a_command(team_id="E1"), False),
+        (ORGANISATION, a_click(team=None), True),
+        (ORGANISATION, a_click(team=None, user={"id": "U1", "team_id": "T2"}), True),
+        (ORGANISATION, a_click(team=None, user={"id": "U1", "team_id": "E1"}), False),
+        (ORGANISATION, a_click(team=None, user={"id": "U1", "team_id": "T2", "enterprise_id": "E1"}), False),
         (ORGANISATION, a_click(team=None, user={"id": "U1", "team_id": "T2", "enterprise_id": "E2"}), True),
     ],
 )
 def test_outsiders(home: Home, body: dict[str, Any], outsider: bool) -> None:
-    """Who belongs to another workspace or organisation is an outsider; all is stored under the installation."""
+    """Who does not belong to the installation for certain is an outsider; all is stored under the installation."""
     request = home.placed(read_request(body))
 
     assert (request.is_outsider, request.team_id) == (outsider, home.team_id)
+    assert home.placed(request) == request
 
 
 def event(kind: str = "channel_unarchive", tokens: dict[str, Any] | None = None, **outer: Any) -> dict[str, Any]:

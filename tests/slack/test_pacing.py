@@ -131,6 +131,79 @@ def test_edits_of_other_channels_wait_half_a_minute_at_most(clock: Clock) -> Non
     assert pacing.edit("C1") == pytest.approx(570)
 
 
+def refuse_edit(pacing: Pacing, seconds: float = 30) -> None:
+    pacing.edit_refused(seconds, "C1")
+
+
+def refuse_post(pacing: Pacing, seconds: float = 30) -> None:
+    pacing.post_refused("C1", seconds)
+
+
+def edit_elsewhere(pacing: Pacing) -> float:
+    return pacing.edit("C2")
+
+
+def post_elsewhere(pacing: Pacing) -> float:
+    return pacing.post("C2")
+
+
+KINDS = pytest.mark.parametrize(
+    ("refuse", "elsewhere"), [(refuse_edit, edit_elsewhere), (refuse_post, post_elsewhere)], ids=["edits", "posts"]
+)
+
+
+@KINDS
+def test_a_channel_that_is_told_to_wait_again_and_again_holds_the_others_once(
+    clock: Clock, refuse: Callable[[Pacing], None], elsewhere: Callable[[Pacing], float]
+) -> None:
+    """Else every retry there would hold all other channels for another half minute."""
+    pacing = Pacing(clock)
+    refuse(pacing)
+    assert elsewhere(pacing) == pytest.approx(30)
+
+    for _ in range(9):
+        clock.time += 30
+        assert elsewhere(pacing) == 0
+        refuse(pacing)
+        assert elsewhere(pacing) == 0
+
+    clock.time += 30
+    refuse(pacing)
+    assert elsewhere(pacing) == pytest.approx(30)
+
+
+@KINDS
+def test_a_channel_holds_the_others_again_after_a_success(
+    clock: Clock, refuse: Callable[[Pacing], None], elsewhere: Callable[[Pacing], float]
+) -> None:
+    """Then the rate limit that it meets is a new one."""
+    pacing = Pacing(clock)
+    refuse(pacing)
+    clock.time += 30
+
+    (pacing.edit_accepted if refuse is refuse_edit else pacing.post_accepted)("C1")
+    refuse(pacing)
+
+    assert elsewhere(pacing) == pytest.approx(30)
+
+
+@KINDS
+def test_another_channel_that_is_told_to_wait_holds_all_of_them_as_well(
+    clock: Clock, refuse: Callable[[Pacing], None], elsewhere: Callable[[Pacing], float]
+) -> None:
+    """If many channels are refused it is the workspace that is too fast."""
+    pacing = Pacing(clock)
+    refuse(pacing)
+    clock.time += 30
+
+    if refuse is refuse_edit:
+        pacing.edit_refused(30, "C3")
+    else:
+        pacing.post_refused("C3", 30)
+
+    assert elsewhere(pacing) == pytest.approx(30)
+
+
 def test_edits_that_are_told_to_wait(clock: Clock) -> None:
     """They wait all together, and nothing else does."""
     pacing = Pacing(clock)

@@ -244,7 +244,6 @@ async def test_both_asked_to_wait(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("response", "outcome"),
     [
-        (web.Response(status=500, text="ok"), '"http_500"'),
         (web.Response(status=404, text="<html>not found</html>"), '"http_404"'),
         (web.Response(status=404, text="używany"), '"http_404"'),
         (web.Response(status=404, text="no_such_url_" * 20), '"http_404"'),
@@ -301,6 +300,31 @@ async def test_unconfirmed_answer_is_not_said_twice(hasty: Desk, log: io.StringI
     assert '"event": "reply_unconfirmed"' in log.getvalue()
 
 
+@pytest.mark.parametrize(
+    "response",
+    [
+        web.Response(status=500, text="ok"),
+        web.Response(status=502, text="<html>Bad gateway</html>"),
+        web.Response(status=503, text="no_service"),
+        web.Response(status=500, text='{"ok": false, "error": "internal_error"}'),
+        web.Response(text='{"ok": false, "error": "fatal_error"}'),
+        web.Response(text="internal_error"),
+        web.Response(status=400, text="service_unavailable"),
+    ],
+    ids=lambda response: f"{response.status} {response.text[:20]}",
+)
+async def test_answer_that_slack_failed_to_confirm_is_not_said_twice(
+    desk: Desk, log: io.StringIO, response: web.Response
+) -> None:
+    """A server error does not mean that nothing was shown."""
+    async with answering(response) as url:
+        await desk.replies.answer(replace(desk.request(), response_url=url), MESSAGE)
+
+    assert desk.calls() == []
+    assert desk.texts(ANN) == []
+    assert '"event": "reply_unconfirmed"' in log.getvalue()
+
+
 async def test_unconfirmed_replacement_is_repeated(desk: Desk) -> None:
     """It only says the same in the same place."""
     await desk.replies.answer(desk.request(), MESSAGE)
@@ -310,6 +334,18 @@ async def test_unconfirmed_replacement_is_repeated(desk: Desk) -> None:
     await desk.replies.answer(desk.request(original=original), cards.note("Newer."), replace=True)
 
     assert desk.calls()[1:] == ["response_url drop", "response_url"]
+    assert desk.texts(ANN) == ["Newer."]
+
+
+async def test_replacement_after_a_server_error_is_repeated(desk: Desk) -> None:
+    """As after no answer at all: it only says the same in the same place."""
+    await desk.replies.answer(desk.request(), MESSAGE)
+    [original] = desk.slack.messages(GENERAL)
+    desk.slack.refuse_next(RESPONSE_URL, "internal_error")
+
+    await desk.replies.answer(desk.request(original=original), cards.note("Newer."), replace=True)
+
+    assert desk.calls()[1:] == ["response_url internal_error", "response_url"]
     assert desk.texts(ANN) == ["Newer."]
 
 
@@ -334,10 +370,9 @@ async def test_public_blocks_that_slack_refuses(desk: Desk, code: str) -> None:
     assert desk.texts(channel=EVENTS) == ["Newer."]
 
 
-@pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.RATE_LIMITED])
-async def test_slack_is_out_of_order(desk: Desk, log: io.StringIO, fault: Fault) -> None:
+async def test_slack_is_out_of_order(desk: Desk, log: io.StringIO) -> None:
     """When both ways are barred that is logged once, without the answer, and nothing is raised."""
-    desk.slack.fault = fault
+    desk.slack.fault = Fault.RATE_LIMITED
 
     await desk.replies.answer(desk.request(), MESSAGE)
 

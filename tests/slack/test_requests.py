@@ -36,7 +36,7 @@ def a_click(**changes: Any) -> dict[str, Any]:
 
 def test_command() -> None:
     """A command says who typed what, where, and where to answer."""
-    assert read_request(a_command()) == Request(COMMAND, TEAM, ANN, GENERAL, URL, text=ID)
+    assert read_request(a_command()) == Request(COMMAND, TEAM, ANN, GENERAL, URL, text=ID, user_team_id=TEAM)
 
 
 def test_command_without_text() -> None:
@@ -58,6 +58,7 @@ def test_click() -> None:
         card=CardState(m=ID, by=ANN),
         message_ts="1780480800.000100",
         on_private_card=True,
+        user_team_id=TEAM,
         channel_name="general",
     )
 

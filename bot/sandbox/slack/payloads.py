@@ -30,7 +30,7 @@ def slash_command(
         "token": app.verification_token,
         "team_id": occasion.user.team_id or workspace.team.id,
         "team_domain": workspace.team.domain,
-        **_enterprise_fields(workspace),
+        **({} if occasion.user.team_id else _enterprise_fields(workspace)),
         "channel_id": occasion.channel.id,
         "channel_name": occasion.channel.name if not _hidden_name(occasion.channel) else "privategroup",
         "user_id": occasion.user.id,

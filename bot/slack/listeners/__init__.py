@@ -21,4 +21,4 @@ def register(app: AsyncApp, services: Services) -> None:
     """Register all listeners with the app."""
     for listener in (ask, refresh, post_here, watch, follow, follow_menu, invited, renamed, uninstalled):
         listener.register(app, services)
-    unheard.register(app)
+    unheard.register(app, services)

@@ -52,6 +52,7 @@ async def follow(
 
     `default` is the level of a new follow if `volume` is None.
     """
+    request = await services.placed(request)
     request.refuse_outsiders()
     if request.is_direct:
         raise NotInDirectMessages

@@ -34,11 +34,13 @@ async def choose(services: Services, request: Request) -> None:
 
 
 async def _refresh(services: Services, request: Request, meeting_id: UUID) -> None:
+    request = await services.placed(request)
     follow = await services.following.refresh(request.team_id, request.channel_id, meeting_id)
     await services.replies.answer(request, follow_words.refreshing(follow, services.wording()))
 
 
 async def _set_volume(services: Services, request: Request, meeting_id: UUID, volume: Volume) -> None:
+    request = await services.placed(request)
     request.refuse_outsiders()
     follow = await services.following.set_volume(request.team_id, request.channel_id, meeting_id, volume)
     await services.replies.answer(request, follow_words.as_loud(follow, services.wording()))

@@ -8,6 +8,7 @@ from bot.slack.services import Services
 
 async def followed(services: Services, request: Request) -> None:
     """List the channel's follows, with the state and health of each."""
+    request = await services.placed(request)
     listed = await services.following.in_channel(request.team_id, request.channel_id)
     if not listed and request.is_direct:
         raise NotInDirectMessages

@@ -10,6 +10,7 @@ from bot.slack.services import Services
 
 async def unfollow(services: Services, request: Request, meeting_id: UUID) -> None:
     """End the follow and confirm it; the announcer updates the follow's cards."""
+    request = await services.placed(request)
     request.refuse_outsiders()
     if request.is_direct:
         raise NotInDirectMessages

@@ -1,14 +1,15 @@
 """People of other workspaces in a shared channel, an app of a whole organisation, and channels whose ID changes."""
 
+import asyncio
 from pathlib import Path
 
-from bot.errors import OtherWorkspace
+from bot.errors import OtherWorkspace, StillConnecting
 from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import ANN, GENERAL, User
+from bot.sandbox.slack import ANN, GENERAL, Delivery, User
 from bot.slack import cards, follow_words
 from bot.slack.messages import Choice
 from tests.conftest import World
-from tests.slack.listeners.acting import choose, follow, following, told
+from tests.slack.listeners.acting import follow, following, told
 
 DANA = User("U0DANA00001", "dana", "Dana", team_id="T0OTHER0001")
 
@@ -32,14 +33,50 @@ async def test_an_outsider_changes_nothing_and_is_told_why(connected: World) -> 
 
 
 async def test_an_organisation(world: World) -> None:
-    """Commands have a team, clicks have none: it is one installation."""
+    """Commands name the organisation; a click that does not changes nothing, since anyone could have pressed."""
     world.slack.install_org_wide()
+    world.slack.add_person(DANA, GENERAL)
     async with world.bot("http"):
         _, card = await follow(world)
+        for user in (ANN, DANA.id):
+            assert await told(world, card, Choice.UNFOLLOW, user=user) == OtherWorkspace.user_message
+        assert (await world.ask(f"unfollow {seeds.LIVE}", user=DANA.id)).text == OtherWorkspace.user_message
         assert seeds.LIVE in await following(world)
-        await choose(world, card, Choice.UNFOLLOW)
-        await world.idle()
+
+        await world.ask(f"unfollow {seeds.LIVE}")
+
         assert await following(world) == follow_words.NOTHING_FOLLOWED
+
+
+async def test_until_slack_has_said_where_the_bot_is_only_lookups_are_served(world: World) -> None:
+    """Anyone could be a guest, so what changes something is refused; a lookup does not even wait."""
+    world.slack.clock.speed = 0
+    world.slack.refuse("auth.test", "internal_error")
+    async with world.bot("http"):
+        answer = await world.ask(seeds.LIVE)
+        assert "is live" in answer.text
+        assert "/livestream follow" in (await world.ask("help")).text
+
+        for text in (f"follow {seeds.LIVE}", f"unfollow {seeds.LIVE}", "following"):
+            delivery = await world.slack.command(text)
+            assert await answer_in_time(world, delivery) == StillConnecting.user_message
+        for action in (cards.POST_HERE, cards.FOLLOW_HERE):
+            delivery = await world.slack.click(answer, action)
+            assert await answer_in_time(world, delivery) == StillConnecting.user_message
+
+        world.slack.accept()
+        world.slack.clock.advance(60)
+        await world.ready()
+        assert await following(world) == follow_words.NOTHING_FOLLOWED
+
+
+async def answer_in_time(world: World, delivery: Delivery) -> str:
+    """Read the answer, while the time passes that the bot waits for Slack."""
+    answer = asyncio.create_task(world.answer(delivery))
+    while not answer.done():
+        world.slack.clock.advance(1)
+        await asyncio.sleep(0.01)
+    return (await answer).text
 
 
 async def test_a_channel_that_gets_another_id(connected: World) -> None:

@@ -58,6 +58,44 @@ async def test_event_that_bolt_cannot_read(world: World) -> None:
         await world.logged("not_readable")
 
 
+async def unread(world: World) -> str:
+    """How often a payload could not be read, as the alert for unhandled errors sees it."""
+    async with aiohttp.ClientSession() as session, session.get(f"{world.bot_url}/metrics") as response:
+        lines = (await response.text()).splitlines()
+    (line,) = [line for line in lines if line.startswith('livestream_bot_requests_total{action="unread",outcome="bro')]
+    return line.rpartition(" ")[2]
+
+
+async def test_what_bolt_cannot_read_is_counted_in_both_modes(connected: World) -> None:
+    """An event is taken, so nobody would learn of it but for the log and the alert."""
+    assert await unread(connected) == "0.0"
+
+    delivery = await connected.slack.event({"type": "message"}, type="block_actions", actions=[])
+    await connected.logged("not_readable")
+
+    assert delivery.acked
+    assert await unread(connected) == "1.0"
+
+
+@pytest.mark.parametrize("body", [b"payload=%ff", b"payload={", b"payload=[]"])
+async def test_a_body_that_no_payload_can_be_made_of_is_counted(world: World, body: bytes) -> None:
+    """It is refused before any listener, or Bolt's own error handling, has it."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded", **world.slack.sign(body)}
+    async with world.bot(), aiohttp.ClientSession() as session:
+        async with session.post(f"{world.bot_url}/slack/events", data=body, headers=headers) as response:
+            assert response.status == 400
+
+        assert await unread(world) == "1.0"
+
+
+async def test_what_nobody_listens_to_is_not_counted_as_broken(connected: World) -> None:
+    """The app may be subscribed to more than the bot needs."""
+    await connected.slack.event({"type": "message", "text": "hello", "channel": GENERAL})
+    await connected.logged("unheard")
+
+    assert await unread(connected) == "0.0"
+
+
 async def test_a_mistake_of_ours(world: World, mocker: MockerFixture) -> None:
     """It has its traceback in the log."""
     mocker.patch("bot.slack.serve.read_event", side_effect=broken_here)
