@@ -20,9 +20,9 @@ def register(app: AsyncApp, services: Services) -> None:
 
 async def post_here(services: Services, request: Request) -> None:
     """Post a public card that names the person, and remove the private answer, which is now redundant."""
+    request = await services.placed(request)
     if request.meeting_id is None:
         raise NotUnderstood
-    request = await services.placed(request)
     request.refuse_outsiders()
     async with services.replies.note_if_slow(request):
         lookup = await services.look_up(request.meeting_id)
