@@ -128,7 +128,7 @@ def event_listener(services: Services, handler: EventHandler) -> EventListener:
 
 
 async def _take_notice(services: Services, event: Event, handler: EventHandler) -> None:
-    with services.work.on(_as_request(event)) as progress:
+    with services.work.on(_as_request(event), needs_reply=False) as progress:
         try:
             await _handle(services, event, handler, progress)
             progress.outcome = "ok"
@@ -140,7 +140,10 @@ async def _take_notice(services: Services, event: Event, handler: EventHandler) 
 
 
 async def _handle(services: Services, event: Event, handler: EventHandler, progress: Progress) -> None:
-    """Handle an event, again and again for some minutes while the database or Slack is unreachable."""
+    """Handle an event, again and again for some minutes while the database or Slack is unreachable.
+
+    Shutdown ends the waiting, with a last attempt.
+    """
     for seconds in EVENT_RETRY_SECONDS:
         try:
             await handler(services, event)
@@ -148,7 +151,8 @@ async def _handle(services: Services, event: Event, handler: EventHandler, progr
         except (StoreUnreachable, SlackUnreachable) as error:
             progress.outcome = error.code
             log.warning("event_postponed", problem=error.code, detail=error.detail, retry_in=seconds)
-        await services.sleep(seconds)
+        if not await services.work.pause(services.sleep(seconds)):
+            break
     await handler(services, event)
 
 

@@ -1,8 +1,9 @@
 """The dependencies of listeners."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from bot.errors import StillConnecting
@@ -36,7 +37,7 @@ class Services:
     limit: PersonalLimit = field(default_factory=PersonalLimit)
     wording: Callable[[], Wording] = Wording
     """Returns the command's and the bot's names in this workspace."""
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep
     access_problem: Callable[[], str | None] = lambda: None
     """Returns Slack's error code while it refuses the bot token or a permission that the bot needs."""
 

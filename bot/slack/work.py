@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -35,6 +36,7 @@ class Work:
         self._metrics = metrics
         for action in (COMMAND, UNREAD, *ACTIONS):
             self.expect(action)
+        self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[object]] = set()
 
     def expect(self, action: str) -> None:
@@ -46,8 +48,11 @@ class Work:
         self._metrics.requests.labels(UNREAD, BROKEN).inc()
 
     @contextlib.contextmanager
-    def on(self, request: Request) -> Iterator[Progress]:
-        """Track this request in the current task: bind its context to the log, and count and time its outcome."""
+    def on(self, request: Request, *, needs_reply: bool = True) -> Iterator[Progress]:
+        """Track this request in the current task: bind its context to the log, and count its outcome.
+
+        The time until the reply is measured only if the request `needs_reply`.
+        """
         self.hold()
         _bind_to_log(request)
         started, progress = time.monotonic(), Progress()
@@ -56,11 +61,23 @@ class Work:
         finally:
             seconds = time.monotonic() - started
             self._metrics.requests.labels(request.action, progress.outcome).inc()
-            self._metrics.reply_seconds.labels(request.action).observe(seconds)
+            if needs_reply:
+                self._metrics.reply_seconds.labels(request.action).observe(seconds)
             log.info("served", outcome=progress.outcome, ms=round(seconds * 1000))
+
+    async def pause(self, sleep: Coroutine[Any, Any, None]) -> bool:
+        """Wait until `sleep` is over, or until shutdown begins; return False in the latter case."""
+        sleeping, stopping = asyncio.ensure_future(sleep), asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({sleeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            stopping.cancel()
+        return not self._stopping.is_set()
 
     async def drain(self, seconds: float) -> None:
         """Wait at most this long for in-flight requests; cancel the rest and log how many there were."""
+        self._stopping.set()
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=seconds)

@@ -126,6 +126,17 @@ async def test_database_stays_out_of_reach(connected: World, mocker: MockerFixtu
     assert resume.call_count == len(EVENT_RETRY_SECONDS) + 1
 
 
+async def test_stopped_while_the_database_is_out_of_reach(world: World, mode: Mode, mocker: MockerFixture) -> None:
+    """The event is tried once more, and does not keep the bot from stopping."""
+    async with world.bot(mode):
+        resume = mocker.patch("bot.store.pausing.Pauses.resume", side_effect=StoreUnreachable)
+        await world.slack.event({"type": "channel_unarchive", "channel": GENERAL, "user": ANN})
+        await called(resume, 1)
+
+    assert (await world.logged("missed"))["problem"] == "database_unavailable"
+    assert '"cut_off"' not in world.log.getvalue()
+
+
 async def called(mock: MagicMock, times: int) -> None:
     """Wait until it has been called so often, and whoever called it sleeps again."""
     async with asyncio.timeout(PATIENCE):
@@ -180,6 +191,19 @@ async def checked(world: World, times: int) -> None:
                 return
             world.slack.clock.advance(TURN_SECONDS)
             await asyncio.sleep(0.05)
+
+
+async def test_event_has_no_reply_whose_time_counts(connected: World) -> None:
+    """However long it is tried again, replies do not seem slow for it."""
+    await connected.slack.event({"type": "channel_unarchive", "channel": GENERAL, "user": ANN})
+    await connected.logged("resumed")
+    await following(connected)
+    await connected.idle()
+
+    async with aiohttp.ClientSession() as session, session.get(f"{connected.bot_url}/metrics") as response:
+        metrics = await response.text()
+    assert 'reply_seconds_count{action="command"}' in metrics
+    assert 'reply_seconds_count{action="channel_unarchive"}' not in metrics
 
 
 async def test_unforeseen_failure(connected: World, log: io.StringIO, mocker: MockerFixture) -> None:
