@@ -173,6 +173,7 @@ def ended_by(episode: Episode, change: Change) -> Episode:
         live_since=change.live_since,
         last_seen_live=change.last_seen_live,
         ended_at=change.at,
+        off_air_seen_at=None,
         name=change.name,
         playback_url=None,
         error_reason=change.error_reason,
