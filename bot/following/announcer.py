@@ -13,6 +13,7 @@ from bot.metrics import Metrics
 from bot.slack.delivery import Delivery
 from bot.store.announcing import Announcing, DueCard
 from bot.store.pausing import Pauses
+from bot.store.tables import FollowState
 from bot.wording import Wording
 
 __all__ = ["Announcer", "Delivered", "Timing"]
@@ -113,8 +114,10 @@ class Announcer:
         return delivered
 
     async def _pause(self, card: DueCard, code: str) -> None:
-        if await self._pauses.pause(card, code) is not None:
-            log.warning("paused", follow=str(card.follow.id), channel=card.follow.channel_id, code=code)
+        follow = await self._pauses.pause(card, code)
+        if follow is not None:
+            event = "paused" if follow.state is FollowState.PAUSED else "expiry_refused"
+            log.warning(event, follow=str(card.follow.id), channel=card.follow.channel_id, code=code)
             self._paused()
 
     async def _turn(self) -> float:

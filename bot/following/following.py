@@ -149,13 +149,13 @@ class Following:
         return listed.follow
 
     async def resume(self, team_id: str, channel_id: str, reasons: Collection[str] | None = None) -> list[Follow]:
-        """Resume the paused follows of a channel where the bot may post again.
+        """Resume the paused follows of a channel where the bot may post again, and have expired ones show their end.
 
-        With `reasons`, only those that are paused for one of these are resumed.
+        With `reasons`, that concerns only those that Slack refused for one of these.
         """
         resumed = await self.store.pauses.resume(team_id, channel_id, reasons)
+        self.wake_announcer()
         if resumed:
-            self.wake_announcer()
             self.wake_tracker()
         return resumed
 

@@ -7,9 +7,10 @@ from uuid import uuid5
 import structlog
 
 from bot.slack.delivery import Delivery, Later, Undelivered
-from bot.slack.follow_cards import paused_notice
+from bot.slack.follow_cards import expired_notice, paused_notice
 from bot.store.duties import Duties
 from bot.store.pausing import Pauses, Untold
+from bot.store.tables import FollowState
 from bot.wording import Wording
 
 AT_ONCE = 20
@@ -65,8 +66,9 @@ class Notices:
         if untold.is_known:
             await self._pauses.mark_told(untold)
             return
-        message = paused_notice(follow, follow.reason or "", untold.names, self._wording())
-        message_id = uuid5(follow.id, f"paused/{follow.paused_at}")
+        notice = expired_notice if follow.state is FollowState.EXPIRED else paused_notice
+        message = notice(follow, follow.reason or "", untold.names, self._wording())
+        message_id = uuid5(follow.id, f"{follow.state}/{follow.paused_at}")
         try:
             await self._delivery.post(follow.created_by, message, str(message_id))
         except Later as later:

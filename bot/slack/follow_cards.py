@@ -49,13 +49,12 @@ _CHOICES = {
 }
 When = Callable[[datetime, str], str]
 
-_INVITE = "Invite me back (`/invite @{bot}`) and I'll pick up where I left off"
-_WHY_PAUSED = {
-    "not_in_channel": "because I'm not in it. " + _INVITE,
-    "channel_not_found": f"because I can't see it. {_INVITE}",
-    "is_archived": "because it's archived. Unarchive it and invite me back (`/invite @{bot}`), and I'll pick up "
-    "where I left off",
+_WHY_REFUSED = {
+    "not_in_channel": ("because I'm not in it", "invite me back (`/invite @{bot}`)"),
+    "channel_not_found": ("because I can't see it", "invite me back (`/invite @{bot}`)"),
+    "is_archived": ("because it's archived", "unarchive the channel and invite me back (`/invite @{bot}`)"),
 }
+"""By Slack's code, why the bot can't post in a channel, and what to do."""
 _SAME = {"is_inactive": "is_archived"}
 
 
@@ -160,9 +159,41 @@ def paused_notice(follow: Follow, reason: str, names: Sequence[str | None] = (),
 
     It says why, and how to fix it. `names` are those of all meetings that the person follows there.
     """
-    why = wording.fill(_WHY_PAUSED.get(_SAME.get(reason, reason), ""))
-    why = why or f"because Slack doesn't allow it ({escaped(reason, WORD_LIMIT)}). An admin of this workspace can help"
-    said = f"I can't post updates about {_named(names)} in <#{follow.channel_id}> {why}."
+    why, fix = _why_refused(reason, wording)
+    fix = (
+        f"{fix[0].upper()}{fix[1:]} and I'll pick up where I left off" if fix else "An admin of this workspace can help"
+    )
+    said = f"I can't post updates about {_named(names)} in <#{follow.channel_id}> {why}. {fix}."
+    return _notice(follow, said, names)
+
+
+def expired_notice(
+    follow: Follow, reason: str, names: Sequence[str | None] = (), wording: Wording = DEFAULT
+) -> Message:
+    """Build the notice to the person whose follows expired in a channel where the bot cannot say so.
+
+    `names` are those of all these meetings.
+    """
+    why, fix = _why_refused(reason, wording)
+    days = round(FOLLOW_SECONDS / 86_400)
+    if len(names) > 1:
+        because, it = f"they haven't been live for {days} days", "them"
+        command = f"`{wording.command} follow` and each meeting's ID"
+    else:
+        because, it = f"it hasn't been live for {days} days", "it"
+        command = f"`{wording.command} follow {follow.meeting_id}`"
+    how = f"{fix}, then type {command} there" if fix else f"type {command} there"
+    said = f"I've stopped following {_named(names)} in <#{follow.channel_id}>: {because}. "
+    return _notice(follow, f"{said}I couldn't post this there {why}. To follow {it} again, {how}.", names)
+
+
+def _why_refused(reason: str, wording: Wording) -> tuple[str, str]:
+    """Return why Slack refuses posts in a channel, and what to do about it, empty if unknown."""
+    why, fix = _WHY_REFUSED.get(_SAME.get(reason, reason), ("", ""))
+    return why or f"because Slack doesn't allow it ({escaped(reason, WORD_LIMIT)})", wording.fill(fix)
+
+
+def _notice(follow: Follow, said: str, names: Sequence[str | None]) -> Message:
     if len(names) > 1:
         return Message(said, (section(f":warning: {said}"),))
     return Message(

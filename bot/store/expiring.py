@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.cards import is_latest, wake
 from bot.store.database import Database, insert
+from bot.store.follows import NOT_REFUSED
 from bot.store.meetings import last_checked, lock, rest
 from bot.store.tables import CURRENT, FollowState, announcements, cards, follows, meetings
 from bot.store.values import Follow, follow_from
@@ -62,10 +63,11 @@ async def expire(db: Database, follow_seconds: float) -> list[Follow]:
             else:
                 await connection.execute(sa.update(follows).where(follows.c.id == row["id"]).values(expires_at=until))
         ids = [follow.id for follow in expired]
-        gone = sa.update(follows).where(follows.c.id.in_(ids)).values(state=FollowState.EXPIRED)
-        await connection.execute(gone)
-        # Paused follows get no announcement: the bot may not post there.
-        await _say(connection, now, [follow.id for follow in expired if follow.state is FollowState.ACTIVE])
+        gone = sa.update(follows).where(follows.c.id.in_(ids))
+        await connection.execute(gone.values(state=FollowState.EXPIRED, **NOT_REFUSED))
+        await _drop_changes(connection, [follow.id for follow in expired if follow.state is FollowState.PAUSED])
+        # Also for paused follows: if Slack still refuses, their creators get a notice (`Pauses.pause`).
+        await _say(connection, now, ids)
         await _take_menus_away(connection, now, ids)
         await rest(connection, meeting_ids)
         return expired
@@ -82,6 +84,12 @@ def _until(row: Mapping[str, Any], follow_seconds: float) -> float:
         return float(row["now"]) + _SOON_SECONDS
     times = [row["episode"].get(name) for name in ("ended_at", "previous_end", "last_seen_live")]
     return max((datetime.fromisoformat(time).timestamp() + follow_seconds for time in times if time), default=0.0)
+
+
+async def _drop_changes(connection: AsyncConnection, follow_ids: list[UUID]) -> None:
+    """Delete the unsent announcements of paused follows: they are from before a month without a livestream."""
+    theirs = sa.delete(announcements).where(announcements.c.follow_id.in_(follow_ids))
+    await connection.execute(theirs.where(announcements.c.sent_at.is_(None)))
 
 
 async def _say(connection: AsyncConnection, now: sa.ColumnElement[float], follow_ids: list[UUID]) -> None:
@@ -101,10 +109,7 @@ async def _say(connection: AsyncConnection, now: sa.ColumnElement[float], follow
 
 
 async def _take_menus_away(connection: AsyncConnection, now: sa.ColumnElement[float], follow_ids: list[UUID]) -> None:
-    """Have every card of these follows, including past episodes', drop its menu and show that the follow is over.
-
-    A paused follow's cards are tried once: Slack may allow editing a message where it refuses a new one.
-    """
+    """Have every card of these follows, including past episodes', drop its menu and show that the follow is over."""
     posted = sa.and_(cards.c.follow_id.in_(follow_ids), cards.c.ts.is_not(None))
     await connection.execute(sa.update(cards).where(posted).values(wanted_version=cards.c.wanted_version + 1))
     await wake(connection, now, posted)

@@ -19,6 +19,16 @@ from bot.store.outdated import drop_outdated
 from bot.store.tables import CURRENT, FollowState, Volume, announcements, cards, follows, meetings
 from bot.store.values import Episode, Follow, follow_from
 
+NOT_REFUSED = {
+    "reason": None,
+    "paused_at": None,
+    "told": False,
+    "notice_at": None,
+    "notice_attempts": 0,
+    "notice_error": None,
+}
+"""The values of a follow in a channel where Slack does not refuse the bot's posts, as far as known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Followed:
@@ -226,8 +236,8 @@ class Follows:
 async def activate(connection: AsyncConnection, now: sa.ColumnElement[float], paused: list[Follow]) -> None:
     """Reactivate paused follows, whose meetings are locked, and drop outdated announcements."""
     ids = [follow.id for follow in paused]
-    values = {"state": FollowState.ACTIVE, "reason": None, "paused_at": None, "told": False, "notice_error": None}
-    await connection.execute(sa.update(follows).where(follows.c.id.in_(ids)).values(values))
+    active = sa.update(follows).where(follows.c.id.in_(ids)).values(state=FollowState.ACTIVE, **NOT_REFUSED)
+    await connection.execute(active)
     await drop_outdated(connection, now, ids)
     await wake_unfinished(connection, now, ids)
     meeting_ids = {follow.meeting_id for follow in paused}

@@ -27,7 +27,7 @@ class Standing:
     meetings_due: int
     cards_due: int
     unsent: int
-    """Unsent announcements, not counting those of paused follows."""
+    """Unsent announcements, not counting those of channels where Slack refuses posts."""
     oldest_unsent_seconds: float
     """How long the oldest unsent announcement has waited; 0 if there is none."""
 
@@ -122,7 +122,7 @@ async def _unsent(connection: AsyncConnection, now: sa.ColumnElement[float]) -> 
     waiting = (
         sa.select(sa.func.count(), sa.func.coalesce(now - sa.func.min(announcements.c.created_at), 0.0))
         .join(follows, follows.c.id == announcements.c.follow_id)
-        .where(announcements.c.sent_at.is_(None), follows.c.state != FollowState.PAUSED)
+        .where(announcements.c.sent_at.is_(None), follows.c.reason.is_(None))
     )
     number, waited = (await connection.execute(waiting)).one()
     return number, max(0.0, float(waited))

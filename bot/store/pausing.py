@@ -1,4 +1,4 @@
-"""Paused follows, in channels where the bot may not post: pausing, one notice to their creator, and resuming."""
+"""Follows in channels where the bot may not post: pausing, one notice to their creator, and resuming."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -7,37 +7,41 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.announcing import LATE_SECONDS, DueCard
-from bot.store.cards import take_leases
+from bot.store.cards import take_leases, wake_unfinished
 from bot.store.database import Database
-from bot.store.follows import activate
+from bot.store.follows import NOT_REFUSED, activate
 from bot.store.leases import after, is_due
 from bot.store.meetings import lock
-from bot.store.tables import CURRENT, FollowState, announcements, cards, follows, meetings
+from bot.store.tables import CURRENT, UNTOLD, FollowState, announcements, cards, follows, meetings
 from bot.store.values import Follow, follow_from
 
-_PAUSED = follows.c.state == FollowState.PAUSED
-
-
-def _last_words(follow_id: UUID) -> sa.Delete:
-    """Return the deletion of an expired follow's unsent announcements: it will not be resumed."""
-    over = sa.select(follows.c.id).where(follows.c.id == follow_id, follows.c.state == FollowState.EXPIRED)
-    return sa.delete(announcements).where(announcements.c.follow_id.in_(over), announcements.c.sent_at.is_(None))
+TOGETHER_SECONDS = 60.0
+"""How long a notice about an expired follow waits for others that expire in the same channel."""
+_UNTOLD = sa.text(UNTOLD)
+_PAUSED, _EXPIRED = follows.c.state == FollowState.PAUSED, follows.c.state == FollowState.EXPIRED
+_REFUSED = sa.or_(_PAUSED, _EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
 class Untold:
-    """A pending notice to a person that the bot cannot post in a channel where they created follows."""
+    """A pending notice to a person that the bot cannot post in a channel where they created follows.
+
+    There is one about the paused follows, and one about those that expired while Slack refused to say so there.
+    """
 
     follow: Follow
-    """The first one that was paused without a notice."""
+    """The first of them; its state says which kind of notice it is."""
     names: tuple[str | None, ...]
-    """The names of all meetings that they follow there, that follow's first."""
+    """The names of the expired follows' meetings, or of all meetings that they follow there; that follow's first."""
     is_known: bool
     """Whether they already received a notice about another follow in this channel, which is still paused."""
     attempts: int
     """Number of failed attempts to send the notice."""
+    follow_ids: tuple[UUID, ...]
+    """The follows that the notice is about."""
 
 
 class Pauses:
@@ -52,6 +56,9 @@ class Pauses:
 
         Return the follow, or None if the lease was lost or the follow is no longer active. Announcements wait until the
         follow is active again, and are then sent if they are still true.
+
+        An expired follow stays expired. If its last announcement is unsent, return the follow: that waits, too, and its
+        creator is to get a notice.
         """
         async with self._db.writing() as connection:
             await lock(connection, [card.follow.meeting_id])
@@ -69,36 +76,42 @@ class Pauses:
                 .values(due_at=None, lease=None, failing=None)
             )
             await connection.execute(at_rest)
-            await connection.execute(_last_words(card.follow.id))
-            active = sa.and_(follows.c.id == card.follow.id, follows.c.state == FollowState.ACTIVE)
-            paused = sa.update(follows).where(active)
-            paused = paused.values(
-                state=FollowState.PAUSED,
-                reason=reason,
-                paused_at=self._db.now(),
-                told=False,
-                notice_at=None,
-                notice_attempts=0,
-                notice_error=None,
+            now = self._db.now()
+            is_active = follows.c.state == FollowState.ACTIVE
+            unsaid = sa.exists().where(announcements.c.follow_id == follows.c.id, announcements.c.sent_at.is_(None))
+            paused = sa.update(follows).where(
+                follows.c.id == card.follow.id,
+                sa.or_(is_active, sa.and_(_EXPIRED, follows.c.reason.is_(None), unsaid)),
             )
+            refused: dict[str, Any] = NOT_REFUSED | {
+                "state": sa.case((is_active, FollowState.PAUSED), else_=follows.c.state),
+                "reason": reason,
+                "paused_at": now,
+                "notice_at": sa.case((_EXPIRED, now + TOGETHER_SECONDS), else_=sa.null()),
+            }
+            paused = paused.values(refused)
             row = (await connection.execute(paused.returning(*follows.c))).mappings().one_or_none()
             return None if row is None else follow_from(dict(row))
 
     async def channels_paused(self, reasons: Collection[str]) -> list[tuple[str, str]]:
-        """Return the team and channel IDs of the channels with follows that are paused for one of these reasons."""
+        """Return the team and channel IDs of the channels with follows that are paused for one of these reasons.
+
+        That includes expired follows whose end could not be shown.
+        """
         place = (follows.c.team_id, follows.c.channel_id)
-        paused = sa.select(*place).distinct().where(_PAUSED, follows.c.reason.in_(reasons)).order_by(*place)
+        paused = sa.select(*place).distinct().where(_REFUSED, follows.c.reason.in_(reasons)).order_by(*place)
         async with self._db.reading() as connection:
             return [(row.team_id, row.channel_id) for row in await connection.execute(paused)]
 
     async def resume(self, team_id: str, channel_id: str, reasons: Collection[str] | None = None) -> list[Follow]:
         """Resume the paused follows in this channel, make their unfinished cards due, and return them.
 
-        With `reasons`, only those that are paused for one of these are resumed.
-        Slack's answer to an earlier request cannot pause the channel's active follows afterwards.
+        Unfinished cards of expired follows are due, too, so that they show the end. With `reasons`, this concerns only
+        follows that Slack refused for one of these. Slack's answer to an earlier request cannot pause the channel's
+        active follows afterwards, nor stop the last announcement of expired ones.
         """
-        here = sa.and_(follows.c.team_id == team_id, follows.c.channel_id == channel_id, sa.text(CURRENT))
-        followed = sa.select(follows).where(here)
+        here = sa.and_(follows.c.team_id == team_id, follows.c.channel_id == channel_id)
+        followed = sa.select(follows).where(here, sa.or_(sa.text(CURRENT), _EXPIRED))
         async with self._db.writing() as connection:
             rows = (await connection.execute(followed)).mappings().all()
             await lock(connection, [row["meeting_id"] for row in rows])
@@ -108,47 +121,61 @@ class Pauses:
             if reasons is not None:
                 still = still.where(follows.c.reason.in_(reasons))
             rows = (await connection.execute(still)).mappings().all()
-            active = locked.where(follows.c.state == FollowState.ACTIVE).with_only_columns(follows.c.id)
-            await take_leases(connection, self._db.now(), self._late_seconds, list(await connection.scalars(active)))
+            unpaused = list(await connection.scalars(locked.where(~_PAUSED).with_only_columns(follows.c.id)))
+            await take_leases(connection, self._db.now(), self._late_seconds, unpaused)
+            await self._wake_expired(connection, locked, reasons)
             await activate(connection, self._db.now(), [follow_from(dict(row)) for row in rows])
             now_active = sa.select(follows).where(follows.c.id.in_([row["id"] for row in rows]))
             resumed = await connection.execute(now_active.order_by(follows.c.created_at, follows.c.id))
             return [follow_from(dict(row)) for row in resumed.mappings()]
 
+    async def _wake_expired(
+        self, connection: AsyncConnection, locked: sa.Select[Any], reasons: Collection[str] | None
+    ) -> None:
+        """Try again to show and announce that these follows expired, where Slack refused it."""
+        refused = locked.where(
+            _EXPIRED, follows.c.reason.is_not(None) if reasons is None else follows.c.reason.in_(reasons)
+        )
+        ids = list(await connection.scalars(refused.with_only_columns(follows.c.id)))
+        await connection.execute(sa.update(follows).where(follows.c.id.in_(ids)).values(NOT_REFUSED))
+        await wake_unfinished(connection, self._db.now(), ids)
+
     async def untold(self, limit: int) -> list[Untold]:
-        """Return the notices about paused follows that are due, one for each person and channel."""
+        """Return the notices that are due, one of each kind for each person and channel."""
         pair = (follows.c.team_id, follows.c.channel_id, follows.c.created_by)
+        kind = (*pair, follows.c.state)
         notice_at = sa.func.max(follows.c.notice_at)
         async with self._db.reading() as connection:
             now = self._db.now()
             due = (
-                sa.select(*pair, sa.func.max(follows.c.notice_attempts).label("attempts"))
-                .where(_PAUSED, ~follows.c.told)
-                .group_by(*pair)
+                sa.select(*kind, sa.func.max(follows.c.notice_attempts).label("attempts"))
+                .where(_UNTOLD)
+                .group_by(*kind)
                 .having(sa.or_(notice_at.is_(None), is_due(notice_at, now)))
-                .order_by(sa.func.min(follows.c.paused_at), *pair)
+                .order_by(sa.func.min(follows.c.paused_at), *kind)
                 .limit(limit)
             )
-            attempts = {tuple(row[:3]): row.attempts for row in await connection.execute(due)}
+            attempts = {tuple(row[:4]): row.attempts for row in await connection.execute(due)}
             if not attempts:
                 return []
             theirs = (
                 sa.select(follows, meetings.c.name)
                 .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
-                .where(sa.tuple_(*pair).in_(list(attempts)))
-                .where(sa.text(CURRENT))
+                .where(sa.tuple_(*pair).in_({key[:3] for key in attempts}))
+                .where(sa.or_(sa.text(CURRENT), sa.and_(_EXPIRED, _UNTOLD)))
                 .order_by(follows.c.paused_at, follows.c.created_at, follows.c.id)
             )
             found = defaultdict(list)
             for row in (await connection.execute(theirs)).mappings():
-                found[row["team_id"], row["channel_id"], row["created_by"]].append(row)
+                state = FollowState.EXPIRED if row["state"] == FollowState.EXPIRED else FollowState.PAUSED
+                found[row["team_id"], row["channel_id"], row["created_by"], state].append(row)
         # In the order in which the notices are due.
         return [_untold(found[key], attempts[key]) for key in attempts if found[key]]
 
     async def mark_told(self, untold: Untold, error: str | None = None) -> None:
         """Record that the notice was sent, or, with `error`, why it cannot be."""
         async with self._db.writing() as connection:
-            told = sa.update(follows).where(_of(untold.follow))
+            told = sa.update(follows).where(_UNTOLD, follows.c.id.in_(untold.follow_ids))
             await connection.execute(told.values(told=True, notice_error=error))
 
     async def postpone_notice(self, untold: Untold, seconds: float, *, error: str | None = None) -> None:
@@ -157,27 +184,18 @@ class Pauses:
             again: dict[str, Any] = {"notice_at": after(self._db.now(), seconds)}
             if error is not None:
                 again |= {"notice_attempts": follows.c.notice_attempts + 1, "notice_error": error}
-            await connection.execute(sa.update(follows).where(_of(untold.follow)).values(again))
-
-
-def _of(follow: Follow) -> sa.ColumnElement[bool]:
-    """Return the condition for paused follows in this channel by this creator that need a notice."""
-    return sa.and_(
-        follows.c.team_id == follow.team_id,
-        follows.c.channel_id == follow.channel_id,
-        follows.c.created_by == follow.created_by,
-        _PAUSED,
-        ~follows.c.told,
-    )
+            theirs = sa.update(follows).where(_UNTOLD, follows.c.id.in_(untold.follow_ids))
+            await connection.execute(theirs.values(again))
 
 
 def _untold(rows: Sequence[sa.RowMapping], attempts: int) -> Untold:
-    paused = [row for row in rows if row["state"] == FollowState.PAUSED]
-    new = [row for row in paused if not row["told"]]
+    refused = [row for row in rows if row["state"] != FollowState.ACTIVE]
+    new = [row for row in refused if not row["told"]]
     others = [row for row in rows if row["id"] != new[0]["id"]]
     return Untold(
         follow=follow_from(dict(new[0])),
         names=tuple(row["name"] for row in [new[0], *others]),
-        is_known=len(new) < len(paused),
+        is_known=len(new) < len(refused),
         attempts=attempts,
+        follow_ids=tuple(row["id"] for row in new),
     )

@@ -99,6 +99,9 @@ CURRENT = "state IN ('active', 'paused')"
 """The condition for follows that people see and can change. It must match the indexes' word for word, or they are not
 used."""
 
+UNTOLD = "reason IS NOT NULL AND NOT told AND state IN ('paused', 'expired')"
+"""The condition for follows whose creators need a notice that Slack refuses the bot's posts, as in the index."""
+
 follows = sa.Table(
     "follows",
     metadata,
@@ -110,9 +113,9 @@ follows = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("volume", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text),  # Slack's code for why it is paused
-    sa.Column("paused_at", sa.Double),
-    sa.Column("told", sa.Boolean, nullable=False),  # its creator received a notice that it is paused
+    sa.Column("reason", sa.Text),  # Slack's code for why it is paused, or for why its expiry could not be posted
+    sa.Column("paused_at", sa.Double),  # when Slack refused
+    sa.Column("told", sa.Boolean, nullable=False),  # its creator received a notice about that
     sa.Column("notice_at", sa.Double),  # when to send its creator a notice; NULL: at once
     sa.Column("notice_attempts", sa.Integer, nullable=False, server_default="0"),  # failed attempts to send it
     sa.Column("notice_error", sa.Text),  # Slack's code for why the notice cannot be sent
@@ -131,8 +134,8 @@ _partial_index(
 sa.Index(None, follows.c.meeting_id)
 # Serves: follows that expire.
 _partial_index("ix_follows_expires_at", follows.c.expires_at, where=CURRENT)
-# Serves: paused follows whose creators need a notice.
-_partial_index("ix_follows_untold", follows.c.id, where="state = 'paused' AND NOT told")
+# Serves: follows whose creators need a notice.
+_partial_index("ix_follows_untold", follows.c.id, where=UNTOLD)
 
 cards = sa.Table(
     "cards",

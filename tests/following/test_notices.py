@@ -13,6 +13,7 @@ from bot.errors import StoreUnreachable
 from bot.following.notices import AT_ONCE, MAX_ATTEMPTS, Notices
 from bot.following.state import ChangeKind, Phase
 from bot.sandbox.slack import ANN, BEN, EVENTS, RANDOM, Fault, Message
+from bot.slack.cards import FOLLOW_MENU
 from bot.slack.follow_words import listing
 from bot.store.tables import Volume
 from tests.following.announced import TEAM, Stage, staged
@@ -195,3 +196,54 @@ async def test_to_wait_is_no_failed_attempt(stage: Stage, waits: str) -> None:
     await stage.notices.tell()
 
     assert len(notices(stage)) == 1
+
+
+async def expire(stage: Stage) -> None:
+    """A month without a livestream, and a try to say so."""
+    stage.clock.advance(31 * 24 * 3600)
+    await stage.see(Phase.WAITING)
+    assert await stage.store.housekeeping.expire()
+    await stage.work()
+    stage.clock.advance(60)
+    await stage.notices.tell()
+
+
+async def test_a_follow_that_expires_while_the_bot_is_away_does_not_vanish(tmp_path: Path) -> None:
+    """Its creator is told, by the first refusal; once the bot is back, the card no longer promises anything."""
+    async with staged(tmp_path) as stage:
+        await stage.follow()
+        await stage.work()
+        stage.slack.remove_bot(EVENTS)
+        await expire(stage)
+        await stage.notices.tell()
+
+        (notice,) = notices(stage)
+        assert notice.text.startswith(f"I've stopped following *Launch keynote* in <#{EVENTS}>")
+        assert "I couldn't post this there because I'm not in it." in notice.text
+        assert "pick up where I left off" not in notice.text
+
+        stage.slack.invite_bot(EVENTS)
+        await stage.store.pauses.resume(TEAM, EVENTS)
+        await stage.settle()
+        (card,) = stage.cards()
+        assert card.text == "Launch keynote is no longer followed here."
+        assert FOLLOW_MENU not in str(card.blocks)
+        assert "hasn't been live for 30 days" in stage.thread(card)[0]
+        await stage.notices.tell()
+        assert len(notices(stage)) == 1
+
+
+async def test_a_paused_follow_that_expires_does_not_vanish(stage: Stage) -> None:
+    """Who was told to invite the bot back learns that it no longer goes on by itself."""
+    await stage.notices.tell()
+    await expire(stage)
+
+    _, notice = notices(stage)
+    assert notice.text.startswith(f"I've stopped following *Launch keynote* in <#{EVENTS}>")
+
+    stage.slack.invite_bot(EVENTS)
+    await stage.store.pauses.resume(TEAM, EVENTS)
+    await stage.settle()
+    (card,) = stage.cards()
+    assert FOLLOW_MENU not in str(card.blocks)
+    assert "hasn't been live for 30 days" in stage.thread(card)[-1]

@@ -16,6 +16,7 @@ from bot.sandbox.slack.blocks import complaints
 from bot.slack.cards import FOLLOW_AGAIN, FOLLOW_MENU, LINK_LIMIT, WATCH
 from bot.slack.follow_cards import (
     change_reply,
+    expired_notice,
     expired_reply,
     follow_card,
     paused_notice,
@@ -341,8 +342,8 @@ def test_an_ended_follow() -> None:
     [
         ("not_in_channel", "because I'm not in it. Invite me back (`/invite @Livestream`)"),
         ("channel_not_found", "Invite me back"),
-        ("is_archived", "Unarchive it"),
-        ("is_inactive", "Unarchive it"),
+        ("is_archived", "Unarchive the channel"),
+        ("is_inactive", "Unarchive the channel"),
         ("restricted_action", "because Slack doesn't allow it (restricted_action)"),
     ],
 )
@@ -353,6 +354,28 @@ def test_a_paused_follow(reason: str, remedy: str) -> None:
     assert remedy in message.text
     assert message.text.startswith("I can't post updates about *Launch keynote* in <#C0EVENTS001> because ")
     assert str(MEETING) in message.text
+
+
+def test_a_follow_that_expired_where_it_could_not_be_said() -> None:
+    """Whoever followed there learns that it is over, why they read it here, and how to follow again."""
+    message = expired_notice(FOLLOW, "not_in_channel", ["Launch keynote"])
+
+    assert message.text == (
+        "I've stopped following *Launch keynote* in <#C0EVENTS001>: it hasn't been live for 30 days. I couldn't post "
+        "this there because I'm not in it. To follow it again, invite me back (`/invite @Livestream`), then type "
+        f"`/livestream follow {MEETING}` there. Meeting ID: {MEETING}."
+    )
+
+
+def test_several_follows_that_expired_where_it_could_not_be_said() -> None:
+    """One message names them, also for a code that nobody knows."""
+    message = expired_notice(FOLLOW, "restricted_action", ["Launch keynote", None, "All hands"])
+
+    assert message.text == (
+        "I've stopped following *Launch keynote*, *All hands* and another one in <#C0EVENTS001>: they haven't been "
+        "live for 30 days. I couldn't post this there because Slack doesn't allow it (restricted_action). To follow "
+        "them again, type `/livestream follow` and each meeting's ID there."
+    )
 
 
 HOSTILE = st.lists(
@@ -417,6 +440,7 @@ def test_whatever_is_told(change: Change) -> None:
 def test_whatever_a_meeting_is_called(name: str | None) -> None:
     """The words at the end call nobody either."""
     assert_harmless(expired_reply(FOLLOW, name))
+    assert_harmless(expired_notice(FOLLOW, "not_in_channel", [name]))
     assert_harmless(unfollowed_card(FOLLOW, name))
     assert_harmless(paused_notice(FOLLOW, name or "not_in_channel", [name]))
 

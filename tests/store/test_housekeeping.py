@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -158,29 +159,120 @@ async def test_quiet_follows_do_not_vanish_silently(store: Store, clock: Clock) 
     assert list(channel.threads.values()) == [["expired"]]
 
 
-async def test_a_paused_follow_expires_in_silence(store: Store, clock: Clock) -> None:
-    """There is no way to tell."""
+async def test_a_paused_follow_that_expires_says_so(store: Store, clock: Clock) -> None:
+    """Slack may take the words by now; announcements from before the pause are too old for them."""
     await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    await see(store, Episode(phase="live"), Change())
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
     await store.pauses.pause(card, "is_archived")
     clock.advance(MONTH)
+    await see(store, Episode())
 
     assert len(await expire(store)) == 1
 
-    assert await store.announcing.due_in() is None
+    await channel.work(store)
+    assert list(channel.threads.values()) == [["expired"]]
+    assert await store.pauses.untold(10) == []
 
 
-async def test_an_expired_follow_cannot_be_told(store: Store, clock: Clock) -> None:
-    """Where the bot may not post the word either, it is over all the same, and nobody is bothered."""
+@pytest.mark.parametrize("paused", [False, True])
+async def test_where_an_expiry_cannot_be_posted_the_creator_is_to_be_told(
+    store: Store, clock: Clock, paused: bool
+) -> None:
+    """Once, after a minute, also if they were told of a pause before; nothing is due in the channel."""
     await follow(store)
+    if paused:
+        (card,) = await store.announcing.claim("announcer", 10, LEASE)
+        await store.pauses.pause(card, "is_archived")
+        (untold,) = await store.pauses.untold(10)
+        await store.pauses.mark_told(untold)
     clock.advance(MONTH)
     await expire(store)
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
 
+    refused = await store.pauses.pause(card, "not_in_channel")
+
+    assert refused is not None
+    assert (refused.state, refused.reason) == (FollowState.EXPIRED, "not_in_channel")
+    assert await store.announcing.due_in() is None
+    assert (await store.housekeeping.standing()).unsent == 0
+    clock.advance(60)
+    (untold,) = await store.pauses.untold(10)
+    assert (untold.follow, untold.names, untold.is_known) == (refused, ("All hands",), False)
+    await store.pauses.mark_told(untold)
+    assert await store.pauses.untold(10) == []
+
+
+async def test_expiries_of_one_person_in_a_channel_are_one_notice(store: Store, clock: Clock) -> None:
+    """Apart from what is paused there."""
+    await follow(store)
+    await follow(store, meeting=OTHER_MEETING)
+    clock.advance(MONTH)
+    await follow(store, meeting=UUID(int=3))
+    for meeting in await store.tracking.claim("tracker", 10, LEASE):
+        assert await store.tracking.record(meeting, Episode(), look_in=60)
+    assert len(await store.housekeeping.expire()) == 2
+    for card in await store.announcing.claim("announcer", 10, LEASE):
+        assert await store.pauses.pause(card, "not_in_channel") is not None
+    clock.advance(60)
+
+    notices = {untold.follow.state: untold for untold in await store.pauses.untold(10)}
+
+    assert {state: len(untold.names) for state, untold in notices.items()} == {
+        FollowState.PAUSED: 1,
+        FollowState.EXPIRED: 2,
+    }
+    await store.pauses.postpone_notice(notices[FollowState.EXPIRED], 60, error="fatal_error")
+    await store.pauses.mark_told(notices[FollowState.PAUSED])
+    assert await store.pauses.untold(10) == []
+    clock.advance(60)
+    (again,) = await store.pauses.untold(10)
+    assert (again.follow.state, again.attempts, len(again.names)) == (FollowState.EXPIRED, 1, 2)
+
+
+@pytest.mark.parametrize("told", [False, True])
+async def test_an_expiry_that_could_not_be_posted_is_posted_when_the_bot_is_back(
+    store: Store, clock: Clock, told: bool
+) -> None:
+    """Its card shows that it is over, and its thread says so. Who has not been told yet need not be."""
+    await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    clock.advance(MONTH)
+    await expire(store)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    await store.pauses.pause(card, "not_in_channel")
+    clock.advance(60)
+    if told:
+        (untold,) = await store.pauses.untold(10)
+        await store.pauses.mark_told(untold)
+
+    assert await store.pauses.resume(TEAM, CHANNEL) == []
+
+    assert await store.pauses.untold(10) == []
+    (card,) = await channel.work(store)
+    assert (card.follow.state, card.needs_edit) == (FollowState.EXPIRED, True)
+    assert list(channel.threads.values()) == [["expired"]]
+    assert await store.follows.in_channel(TEAM, CHANNEL) == []
+    assert await store.tracking.due_in() is None
+
+
+async def test_a_refusal_from_before_the_bot_came_back_does_not_end_the_last_words(store: Store, clock: Clock) -> None:
+    await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    clock.advance(MONTH)
+    await expire(store)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    await store.pauses.resume(TEAM, CHANNEL)
+
     assert await store.pauses.pause(card, "not_in_channel") is None
 
-    assert await store.announcing.due_in() is None
-    assert await store.pauses.untold(10) == []
+    clock.advance(LEASE)
+    await channel.work(store)
+    assert list(channel.threads.values()) == [["expired"]]
 
 
 async def test_recording_for_the_expired(store: Store, clock: Clock) -> None:

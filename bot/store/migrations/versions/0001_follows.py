@@ -92,7 +92,8 @@ def _follows() -> None:
     op.create_index("ix_follows_team_id_channel_id_meeting_id", "follows", ["team_id", "channel_id", "meeting_id"])
     op.create_index("ix_follows_meeting_id", "follows", ["meeting_id"])
     _partial_index("ix_follows_expires_at", "follows", ["expires_at"], where=current)
-    _partial_index("ix_follows_untold", "follows", ["id"], where="state = 'paused' AND NOT told")
+    untold = "reason IS NOT NULL AND NOT told AND state IN ('paused', 'expired')"
+    _partial_index("ix_follows_untold", "follows", ["id"], where=untold)
 
 
 def _cards() -> None:
