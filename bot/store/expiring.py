@@ -49,6 +49,7 @@ async def expire(db: Database, follow_seconds: float) -> list[Follow]:
                 meetings.c.episode,
                 meetings.c.failures,
                 meetings.c.look_at,
+                sa.or_(meetings.c.hinted, meetings.c.lease.is_not(None)).label("is_checked"),
                 last_checked(now).label("last_checked"),
                 now.label("now"),
             )
@@ -78,9 +79,9 @@ def _until(row: Mapping[str, Any], follow_seconds: float) -> float:
     if row["phase"] not in ("waiting", "ended"):
         return float(row["now"]) + _AGAIN_SECONDS
     is_known = row["last_checked"] is not None and row["now"] - row["last_checked"] <= _KNOWN_SECONDS
-    if row["failures"] > 0 or row["look_at"] == 0.0 or not is_known:
-        # It may be on air: the last check failed, a list just contradicted the stored state, or nobody has checked it
-        # for long, as after a downtime.
+    if row["failures"] > 0 or row["look_at"] == 0.0 or row["is_checked"] or not is_known:
+        # It may be on air: the last check failed, a list just contradicted the stored state, a check is requested or in
+        # progress, or nobody has checked it for long, as after a downtime.
         return float(row["now"]) + _SOON_SECONDS
     times = [row["episode"].get(name) for name in ("ended_at", "previous_end", "last_seen_live")]
     return max((datetime.fromisoformat(time).timestamp() + follow_seconds for time in times if time), default=0.0)

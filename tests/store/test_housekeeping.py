@@ -275,18 +275,23 @@ async def test_a_refusal_from_before_the_bot_came_back_does_not_end_the_last_wor
     assert list(channel.threads.values()) == [["expired"]]
 
 
-async def test_recording_for_the_expired(store: Store, clock: Clock) -> None:
-    """Whoever looks while the last follow expires records nothing, and wakes nothing."""
+async def test_what_is_being_checked_does_not_expire(store: Store, clock: Clock) -> None:
+    """A check that is requested or in progress may find that it is live: it keeps its lease, and that is announced."""
     await follow(store)
+    channel = Channel()
+    await channel.work(store)
     clock.advance(MONTH)
     await check(store)
-    clock.advance(60)
+    assert await store.tracking.hint(MEETING)
+    assert await store.housekeeping.expire() == []
     meeting = await look(store)
-    assert await store.housekeeping.expire()
+    clock.advance(60)
+    assert await store.housekeeping.expire() == []
 
-    assert not await store.tracking.record(meeting, Episode(phase="live"), [Change()], look_in=15)
+    assert await store.tracking.record(meeting, Episode(phase="live"), [Change()], look_in=15)
 
-    assert await store.tracking.due_in() is None
+    await channel.work(store)
+    assert list(channel.threads.values()) == [["live"]]
 
 
 async def test_others_follow_on(store: Store, clock: Clock) -> None:
