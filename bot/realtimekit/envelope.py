@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from bot.errors import Malformed, NotAuthorised, RateLimited, RealtimeKitError, ServerError
-from bot.realtimekit.models import without_secrets
+from bot.realtimekit.models import without_secret_values, without_secrets
 
 LONGEST_WAIT = 300.0
 """Cloudflare counts requests in windows of five minutes, and refuses them for as long. So no answer, whatever it
@@ -68,7 +68,7 @@ def seconds_to_wait(headers: Mapping[str, str], now: datetime | None = None) -> 
 
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(body)
+        value = without_secret_values(json.loads(body))
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -1,19 +1,19 @@
 """Models of RealtimeKit's JSON, in which every field is optional and some come in two types.
 
 With `stream_key` and `ingest_server` anyone could broadcast in the host's name. So the models never read them,
-validation errors never quote their input, and ingest addresses inside other texts, such as an error's reason, are
-removed.
+validation errors never quote their input, and both values, as well as ingest addresses, are removed from other texts,
+such as an error's reason.
 """
 
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -29,7 +29,17 @@ _NIL_UUID = UUID(int=0)
 _DELIMITER = re.compile(r'[ <>|"]')
 _DROPPED = re.compile(r"[\u202a-\u202e\u2066-\u2069\ufeff]")
 """Marks that change the direction of text, and the byte order mark."""
-_INGEST_ADDRESS = re.compile(r"\b(?:rtmps?|rtsps?|srt|whip)://\S+", re.IGNORECASE)
+_COLON, _SLASH = r"(?::|%(?:25)*3A)", r"(?:\\*/|%(?:25)*2F)"
+_INGEST_ADDRESS = re.compile(
+    rf"\b(?:rtmps?|rtsps?|srt|whip){_COLON}{_SLASH}{{2}}(?:\S*{_SLASH}\s+\S+|\S+)"
+    rf"|\bhttps?{_COLON}{_SLASH}{{2}}\S{{0,2000}}?{_SLASH}webrtc{_SLASH}publish\S*"
+    r"|\b(?:stream[ _-]?key|streamid|passphrase)\b[^\w=:]{0,5}[=:]\s*\S+",
+    re.IGNORECASE,
+)
+"""An address to broadcast to, plain, percent-encoded or JSON-escaped. After a slash and a space the key may follow."""
+_SECRET_FIELDS = frozenset({"streamkey", "ingestserver"})
+_SHORTEST_SECRET = 8
+"""Shorter values are no keys, and may occur in any text."""
 
 
 class Status(StrEnum):
@@ -54,6 +64,48 @@ _STATUS_OF = {
 def without_secrets(text: str) -> str:
     """Return the text without ingest addresses, and without lone surrogates, which UTF-8 cannot encode."""
     return _INGEST_ADDRESS.sub("[ingest address]", text.encode("utf-8", "replace").decode())
+
+
+def without_secret_values(answer: Any) -> Any:
+    """Return Cloudflare's parsed JSON without the values of its secret fields in all other fields.
+
+    Playback URLs keep the ingest server's name, which they may share.
+    """
+    secrets = set(_secrets_in(answer))
+    if not secrets:
+        return answer
+    forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), secret.replace("/", r"\/"))}
+    return _without(re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True))), re.IGNORECASE), answer)
+
+
+def _is_secret(name: str) -> bool:
+    return name.replace("_", "").lower() in _SECRET_FIELDS
+
+
+def _secrets_in(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, each in value.items():
+            if not _is_secret(name):
+                yield from _secrets_in(each)
+            elif isinstance(each, str) and len(each.strip()) >= _SHORTEST_SECRET:
+                yield each.strip()
+    elif isinstance(value, list):
+        for each in value:
+            yield from _secrets_in(each)
+
+
+def _without(secret: re.Pattern[str], value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: each if _is_secret(name) or name == "playback_url" else _without(secret, each)
+            for name, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_without(secret, each) for each in value]
+    if not isinstance(value, str):
+        return value
+    # Whole addresses first: what follows the ingest server's name in them may be a key.
+    return secret.sub("[stream key]", without_secrets(without_control_characters(value)))
 
 
 def without_control_characters(text: str) -> str:

@@ -5,6 +5,7 @@ import traceback
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -130,6 +131,23 @@ def test_detail_for_the_log() -> None:
     assert raised.value.detail.startswith("HTTP 403, 10000, Authentication  [31merror!!!")
     assert raised.value.detail.isprintable()
     assert len(raised.value.detail) == 200
+
+
+@pytest.mark.parametrize("secret", ["sk/f1e2 d3c4+b5a6", "live.ingest.example.com"])
+@pytest.mark.parametrize("field", ["stream_key", "streamKey", "ingest_server"])
+def test_the_livestreams_own_secrets_are_in_no_other_text(field: str, secret: str) -> None:
+    """Neither plain, nor percent-encoded, nor JSON-escaped, wherever in the answer they are said."""
+    forms = [secret, quote(secret, safe=""), quote(secret, safe="").lower(), secret.replace("/", r"\/"), f"{secret}\0x"]
+    playback = "https://live.ingest.example.com/video.m3u8"
+    livestream = {field: secret, "name": f"with {secret}", "playback_url": playback}
+    data = {"livestream": livestream, "session": [{"err_message": f"no ({form})!"} for form in forms]}
+
+    answer = read(200, {"success": True, "data": data})
+
+    assert answer["livestream"]["name"] == "with [stream key]"
+    assert answer["livestream"]["playback_url"] == playback
+    assert [each["err_message"] for each in answer["session"][:4]] == ["no ([stream key])!"] * 4
+    assert secret not in answer["session"][4]["err_message"]
 
 
 @pytest.mark.parametrize("place", ["code", "message"])

@@ -176,6 +176,29 @@ def test_an_ingest_address_is_taken_out_whatever_is_hidden_in_it() -> None:
     assert without_secrets(livestream(name="rtm\0ps://ingest.example.com/live/key").name or "") == "[ingest address]"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "rtmps://ingest.example.com:443/live/ KEY-0123456789 failed",
+        r"{\"url\": \"rtmps:\/\/ingest.example.com:443\/live\/KEY-0123456789\"}",
+        "rtmps%3A%2F%2Fingest.example.com%2Flive%2FKEY-0123456789",
+        "rtmps%253a%252f%252fingest.example.com%252flive%252fKEY-0123456789",
+        "https://live.example.com/KEY-0123456789/webRTC/publish",
+        "srt://live.example.com:778?passphrase=KEY-0123456789&streamid=x",
+        "stream_key=KEY-0123456789 is invalid",
+        'streamKey": "KEY-0123456789"',
+    ],
+)
+def test_no_ingest_address_in_a_reason(said: str) -> None:
+    """However it is written: whoever has it can broadcast."""
+    assert "KEY-0123456789" not in (Session.model_validate({"err_message": said}).err_message or "")
+
+
+@pytest.mark.parametrize("title", ["How to reset a stream key", "https://example.com/webrtc/play", "SRT: a history"])
+def test_words_are_no_secret(title: str) -> None:
+    assert livestream(name=title).name == title
+
+
 NOON = datetime(2026, 6, 3, 12, tzinfo=UTC)
 BEFORE, AFTER = "2026-06-03T11:00:00Z", "2026-06-03T12:00:01Z"
 
