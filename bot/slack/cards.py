@@ -42,9 +42,11 @@ class _Words:
     sentence: str
 
 
-def card(lookup: Lookup, *, posted_by: str | None = None, is_direct: bool = False) -> Message:
+def card(lookup: Lookup, *, posted_by: str | None = None, posted_as: str = "", is_direct: bool = False) -> Message:
     """Build the private answer to a lookup or, with the ID of the user who posted it, the card a channel sees.
 
+    Slack notifies the people mentioned in a new message, so a new card shows the user's name (`posted_as`) instead of a
+    mention; its first edit mentions the user.
     In a direct message (`is_direct`) the card leaves out the buttons that work only in channels.
     """
     state = CardState(m=str(lookup.meeting_id), by=posted_by)
@@ -56,7 +58,7 @@ def card(lookup: Lookup, *, posted_by: str | None = None, is_direct: bool = Fals
         section(headline),
         *([playback_link(playback)] if playback else []),
         _buttons(lookup, state, is_direct),
-        context(_footer(lookup, posted_by)),
+        context(_footer(lookup, posted_by, posted_as)),
     ]
     return Message(_sentences(lookup, name, words, playback), tuple(blocks))
 
@@ -137,11 +139,11 @@ def _buttons(lookup: Lookup, state: CardState, is_direct: bool) -> Block:
     return actions(*watch, button("Refresh", REFRESH, state), *(button(*each, state) for each in private))
 
 
-def _footer(lookup: Lookup, posted_by: str | None) -> list[str]:
+def _footer(lookup: Lookup, posted_by: str | None, posted_as: str) -> list[str]:
     disabled = lookup.livestream is not None and lookup.livestream.disabled
     return [
         f"Checked {moment(lookup.checked_at)}",
-        *([f"Posted by <@{posted_by}>"] if posted_by else []),
+        *([f"Posted by {escaped(posted_as, NAME_LIMIT) or f'<@{posted_by}>'}"] if posted_by else []),
         *(["Disabled in RealtimeKit"] if disabled else []),
         meeting(lookup.meeting_id),
     ]

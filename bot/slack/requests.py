@@ -37,6 +37,8 @@ class Request:
     """The person's organization, if Slack names it."""
     is_outsider: bool = False
     """Whether the person belongs to another workspace that shares the channel, as far as Slack says."""
+    user_name: str = ""
+    """The person's name in Slack, for a click; empty if Slack doesn't send it."""
     channel_name: str = ""
     """The name as Slack sends it; `directmessage` and `mpdm-ann--ben-1` are direct messages."""
 
@@ -80,6 +82,7 @@ class _Id(BaseModel):
 
 
 class _User(_Id):
+    username: str | None = None
     team_id: str | None = None
     enterprise_id: str | None = None
 
@@ -150,4 +153,5 @@ def _click(body: _BlockActions) -> Request:
         on_private_card=body.container.is_ephemeral,
         user_team_id=body.user.team_id or (body.team.id if body.team else ""),
         user_enterprise_id=body.user.enterprise_id or "",
+        user_name=body.user.username or "",
     )

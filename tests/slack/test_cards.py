@@ -185,6 +185,7 @@ def test_posted() -> None:
 
     assert "Posted by <@U0ANN000001>" in shown(message)
     assert list(buttons(message)) == ["Refresh"]
+    assert "Posted by ann" in shown(cards.card(a_lookup(), posted_by="U0ANN000001", posted_as="ann"))
 
 
 def test_refresh_keeps_the_attribution() -> None:

@@ -59,6 +59,7 @@ def test_click() -> None:
         message_ts="1780480800.000100",
         on_private_card=True,
         user_team_id=TEAM,
+        user_name="ann",
         channel_name="general",
     )
 

@@ -26,7 +26,7 @@ async def post_here(services: Services, request: Request) -> None:
     request.refuse_outsiders()
     async with services.replies.note_if_slow(request):
         lookup = await services.look_up(request.meeting_id)
-    card = cards.card(lookup, posted_by=request.user_id)
+    card = cards.card(lookup, posted_by=request.user_id, posted_as=request.user_name)
     try:
         await services.replies.post(request.channel_id, card, client_msg_id=_id_of_post(request))
     except CannotPost as error:

@@ -76,9 +76,9 @@ async def test_post_here_shows_the_card_to_all_and_takes_the_private_one_away(ta
 
     await tab.press(card, "Post here")
 
-    await expect(tab.latest).to_contain_text("Posted by @Ann")
+    await expect(tab.latest).to_contain_text("Posted by ann")
     await expect(tab.messages).to_have_count(1)
-    await expect(ben.latest).to_contain_text("Posted by @Ann")
+    await expect(ben.latest).to_contain_text("Posted by ann")
     await ben.press(ben.latest, "Refresh")
     await expect(tab.latest).to_contain_text("(edited)")
 

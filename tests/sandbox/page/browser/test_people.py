@@ -52,7 +52,7 @@ async def test_post_here_in_a_channel_without_the_bot_says_to_invite_it(tab: Tab
     await tab.say("/invite @Livestream")
     await expect(tab.page.locator("#channel-about")).to_contain_text("and Livestream")
     await tab.press(card, "Post here")
-    await expect(tab.latest).to_contain_text("Posted by @Ann")
+    await expect(tab.latest).to_contain_text("Posted by ann")
 
 
 async def test_a_private_channel_is_not_shown_to_others(open_tab: OpenTab) -> None:
