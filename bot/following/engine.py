@@ -67,7 +67,7 @@ class Engine:
         sweeps = Sweeps()
         notices = Notices(store.pauses, store.duties, delivery, owner, wording)
         self._store = store
-        self._comparing: dict[UUID, asyncio.Task[None]] = {}
+        self._comparing: set[asyncio.Task[None]] = set()
         self._clock = clock
         self._allowance = allowance
         self._announcer = Announcer(
@@ -133,9 +133,10 @@ class Engine:
         A list that omits a livestream, or lists one that is over, would otherwise hide the change for a long time.
         """
         phases = CONTRADICTED_PHASES.get(lookup.status)
-        if phases is None or lookup.meeting_id in self._comparing:
-            return
-        self._comparing[lookup.meeting_id] = asyncio.create_task(self._hint_in(phases, lookup.meeting_id))
+        if phases is not None:
+            task = asyncio.create_task(self._hint_in(phases, lookup.meeting_id))
+            self._comparing.add(task)
+            task.add_done_callback(self._comparing.discard)
 
     async def _hint_in(self, phases: Collection[Phase], meeting_id: UUID) -> None:
         try:
@@ -145,8 +146,6 @@ class Engine:
             log.info("lookup_not_compared", meeting_id=str(meeting_id), why=error.detail)
         except Exception:
             log.exception("lookup_not_compared", meeting_id=str(meeting_id))
-        finally:
-            del self._comparing[meeting_id]
 
     @property
     def checks(self) -> Mapping[str, Callable[[], Awaitable[str | None]]]:
@@ -170,7 +169,7 @@ class Engine:
         try:
             yield
         finally:
-            tasks += self._comparing.values()
+            tasks += self._comparing
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
