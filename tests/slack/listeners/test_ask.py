@@ -9,6 +9,7 @@ from bot.errors import NoSuchMeeting, NotAuthorised
 from bot.sandbox.realtimekit import Fault, seeds
 from bot.sandbox.slack import ANN, BEN, GENERAL, RESPONSE_URL
 from bot.slack import cards, follow_words
+from bot.slack.commands import TOO_LONG
 from tests.conftest import World
 from tests.slack.listeners.acting import buttons
 
@@ -72,9 +73,17 @@ async def test_pasted(connected: World, text: str) -> None:
     assert answer.text.startswith("Launch keynote is live")
 
 
-@pytest.mark.parametrize("text", ["", "help", "x" * 10_000, "\u202e"])
+async def test_text_that_is_too_long(connected: World) -> None:
+    """It isn't read, and the answer says so."""
+    answer = await connected.ask("x" * 10_000)
+
+    assert answer.text == TOO_LONG
+    assert not connected.kit.calls
+
+
+@pytest.mark.parametrize("text", ["", "help", "\u202e"])
 async def test_usage(connected: World, text: str) -> None:
-    """Nothing, and what is too long to be read, is answered with how to use the command."""
+    """No text is answered with how to use the command."""
     answer = await connected.ask(text)
 
     assert answer.text == follow_words.usage().text
