@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # The tests wait for sockets more than they compute.
-JOBS ?= 5
+JOBS ?= 4
 # The lock files name all that is needed, so nothing is to be resolved; older pips trip over that where hashes are
 # required and an extra is asked for by another package. Twice quiet: errors are shown, the rest is not.
 INSTALL_LOCKED = $(PIP) install --require-hashes --no-deps

@@ -392,7 +392,7 @@ async def test_doctor_finds_something(ask: Ask, world: World) -> None:
     ended = await ask("doctor")
 
     assert (ended.status, ended.err) == (1, "")
-    [line] = [line for line in ended.out.splitlines() if not line.startswith("ok   ")]
+    [line] = [line for line in ended.out.splitlines() if line.startswith("FAIL ")]
     assert line.startswith("FAIL Slack bot token: It lacks chat:write.")
 
 

@@ -74,8 +74,9 @@ async def answer_in_time(world: World, delivery: Delivery) -> str:
     """Read the answer, while the time passes that the bot waits for Slack."""
     answer = asyncio.create_task(world.answer(delivery))
     while not answer.done():
-        world.slack.clock.advance(1)
-        await asyncio.sleep(0.01)
+        # Slowly: a response_url lasts for half an hour only.
+        world.slack.clock.advance(0.5)
+        await asyncio.sleep(0.05)
     return (await answer).text
 
 
