@@ -33,10 +33,12 @@ hypothesis.settings.load_profile("bot")
 UNMEASURED = (
     "bench",
     "chaos",
+    "following/test_sweeper.py",
     "hostile",
     "sandbox/page/browser",
+    "scenarios",
     "store/test_interleavings.py",
-    "scenarios/test_killed.py",
+    "store/test_racing.py",
 )
 """What runs long or in processes of its own. What it covers is covered by quicker tests, and it runs at full speed."""
 
