@@ -70,6 +70,30 @@ def test_untrue(kind: str) -> None:
     assert UNTRUE in whats([*RIGHT[:2], Told(305, "C", "1.0", kind, 0, 3), *RIGHT[2:]])
 
 
+LOUD = [replace(each, loud=each.kind in ("live", "errored", "ended")) for each in RIGHT]
+
+
+def whats_in_loud_channel(told: list[Told]) -> set[str]:
+    heard = evidence(told)
+    heard.channels = [Channel("C", loud=True)]
+    return {each.what for each in judged(heard)}
+
+
+@pytest.mark.parametrize("number", range(len(LOUD)))
+def test_where_it_is_posted(number: int) -> None:
+    """In a loud channel each of the three loud kinds is in the channel too, and nothing else is."""
+    assert whats_in_loud_channel(LOUD) == set()
+
+    wrong = replace(LOUD[number], loud=not LOUD[number].loud)
+    assert UNTRUE in whats_in_loud_channel([*LOUD[:number], wrong, *LOUD[number + 1 :]])
+
+
+def test_an_end_without_a_beginning_pings_no_channel() -> None:
+    """Where the beginning was dropped as too late, the channel does not hear of the end; the thread does."""
+    assert UNTRUE not in whats_in_loud_channel([replace(LOUD[-1], loud=False)])
+    assert UNTRUE in whats_in_loud_channel([LOUD[-1]])
+
+
 def test_told_before_it_was_so() -> None:
     """The end within the grace time is untrue."""
     assert UNTRUE in whats([*RIGHT[:4], replace(RIGHT[4], at=615.0)])

@@ -166,7 +166,7 @@ class _Judge:
         for each in self._told:
             if not self._was_so(each, before):
                 yield UNTRUE, f"{each.kind} of move {each.move}"
-            if each.loud != (self._channel.loud and each.kind in ("live", "errored", "ended")):
+            if each.loud != (self._channel.loud and self._is_for_the_channel(each)):
                 yield UNTRUE, f"{each.kind} of move {each.move}: to the channel, or not"
             before = each
 
@@ -273,6 +273,11 @@ class _Judge:
 
     def _lost(self, thread: str) -> bool:
         return thread in self._evidence.deleted
+
+    def _is_for_the_channel(self, each: Told) -> bool:
+        """Return whether a loud follow posts this in the channel too; not an end whose beginning was not announced."""
+        is_known = any(other.thread == each.thread and other.at < each.at for other in self._told)
+        return each.kind in ("live", "errored") or (each.kind == "ended" and is_known)
 
     def _missing(self) -> Iterable[tuple[str, str]]:
         for move in self._known.states():
