@@ -87,8 +87,8 @@ class Webhooks:
         best = max(present, key=lambda webhook: (webhook.enabled, len({*EVENTS} & {*webhook.events})))
         if best.enabled and {*EVENTS} <= {*best.events}:
             return Added(best, changed=False)
-        mended = {"enabled": True, "events": list(dict.fromkeys([*best.events, *EVENTS]))}
-        return Added(_webhook(await self._send("PATCH", f"/{best.id}", mended)), changed=True)
+        repaired = {"enabled": True, "events": list(dict.fromkeys([*best.events, *EVENTS]))}
+        return Added(_webhook(await self._send("PATCH", f"/{best.id}", repaired)), changed=True)
 
     async def remove(self, webhook_id: UUID) -> bool:
         """Remove a webhook; return False if it did not exist."""

@@ -1,6 +1,7 @@
 """Slack messages rendered as a person would read them, for a terminal."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,15 +17,18 @@ _EMOJI = {
     ":no_bell:": "🔕",
 }
 _DATE = re.compile(r"<!date\^(\d+)\^([^{|>]*)[^|>]*\|[^>]*>")
+_MENTION = re.compile(r"<@(\w+)>")
 _LINK = re.compile(r"<(https?://[^|>]+)\|([^>]*)>")
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 
 
-def lines(message: Message) -> list[str]:
-    """Render a message as lines, with buttons and menus in brackets; without blocks, its text."""
-    if not message.blocks:
-        return _text(message.text).splitlines()
-    return [line for block in message.blocks for line in _block(block)]
+def lines(message: Message, names: Mapping[str, str]) -> list[str]:
+    """Render a message as lines, with buttons and menus in brackets; without blocks, its text.
+
+    `names` are people's names by ID, for mentions.
+    """
+    rendered = [line for block in message.blocks for line in _block(block)] or _text(message.text).splitlines()
+    return [_MENTION.sub(lambda mention: f"@{names.get(mention[1], mention[1])}", line) for line in rendered]
 
 
 def _block(block: dict[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from bot.sandbox import terminal
 from bot.sandbox.realtimekit import SEEDS, Meeting, RealtimeKit
 from bot.sandbox.realtimekit.seeds import NEVER_LIVE
 from bot.sandbox.slack import ANN, GENERAL, Message, Outcome, Slack
+from bot.slack.replies import STILL_CHECKING
 
 GRACE_SECONDS = 5
 """Longer than the interval between a card's edits, so that a drop shows, but short."""
@@ -37,12 +38,12 @@ async def questions(slack: Slack) -> AsyncIterator[str]:
 async def following(slack: Slack, kit: RealtimeKit) -> AsyncIterator[str]:
     """Have Ann follow a meeting whose livestream then starts, drops, comes back and ends."""
     yield ""
-    yield "# Follow a meeting: its card always shows how it is, and each change is a reply in the card's thread"
+    yield "# Follow a meeting: its card stays up to date, and each change is a reply in its thread"
     text = f"follow {NEVER_LIVE}"
     yield f"Ann: {slack.command_name} {text}"
     await slack.command(text, user=ANN, channel=GENERAL)
     card = await _public(slack, lambda message: "is not live yet" in message.text)
-    for line in terminal.lines(card):
+    for line in terminal.lines(card, _names(slack)):
         yield f"    {line}"
     for step in _steps(kit):
         yield ""
@@ -55,22 +56,22 @@ async def following(slack: Slack, kit: RealtimeKit) -> AsyncIterator[str]:
 async def _seen(slack: Slack, card: Message, step: _Step) -> AsyncIterator[str]:
     if step.reply:
         reply = await _public(slack, lambda message: message.thread_ts == card.ts and step.reply in message.text)
-        for number, line in enumerate(terminal.lines(reply)):
+        for number, line in enumerate(terminal.lines(reply, _names(slack))):
             yield f"      {'↳' if number == 0 else ' '} {line}"
     if step.card:
         edited = await _public(slack, lambda message: message.ts == card.ts and step.card in message.text)
-        for line in terminal.lines(edited):
+        for line in terminal.lines(edited, _names(slack)):
             yield f"    {line}"
 
 
 def _steps(kit: RealtimeKit) -> list[_Step]:
-    grace = f"within the grace time, which is {GRACE_SECONDS} seconds here and a minute elsewhere"
+    grace = f"within the grace period: {GRACE_SECONDS} seconds here, normally a minute"
     return [
-        _Step("The livestream is asked for", kit.start, reply="is starting"),
-        _Step("It goes on air", kit.go_live, reply="is live", card="is live"),
-        _Step("It drops: the card says so, and nobody is pinged", kit.drop, card="has been reconnecting"),
+        _Step("The livestream is requested", kit.start, reply="is starting"),
+        _Step("It goes live", kit.go_live, reply="is live", card="is live"),
+        _Step("It drops: the card says so, without a ping", kit.drop, card="has been reconnecting"),
         _Step(f"It is back {grace}", kit.go_live, card="is live"),
-        _Step("It ends, and is not back in time", kit.end, reply="has ended", card="has ended"),
+        _Step("It ends, and doesn't come back in time", kit.end, reply="has ended", card="has ended"),
     ]
 
 
@@ -92,11 +93,15 @@ async def _ask(slack: Slack, text: str) -> AsyncIterator[str]:
         return
 
     def is_new(message: Message) -> bool:
-        return message.ephemeral_to == ANN and message.ts not in known
+        return message.ephemeral_to == ANN and message.ts not in known and message.text != STILL_CHECKING
 
     answer = await slack.wait_for_message(is_new, timeout=_PATIENCE)
-    for line in terminal.lines(answer):
+    for line in terminal.lines(answer, _names(slack)):
         yield f"    {line}"
+
+
+def _names(slack: Slack) -> dict[str, str]:
+    return {user.id: user.real_name for user in slack.workspace.users.values()}
 
 
 async def _public(slack: Slack, predicate: Callable[[Message], bool]) -> Message:

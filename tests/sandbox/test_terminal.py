@@ -18,7 +18,7 @@ def mrkdwn(text: str) -> dict[str, Any]:
 
 def test_plain() -> None:
     """A message without blocks is its text."""
-    assert lines(message("one\ntwo")) == ["one", "two"]
+    assert lines(message("one\ntwo"), {}) == ["one", "two"]
 
 
 def test_blocks() -> None:
@@ -32,7 +32,8 @@ def test_blocks() -> None:
             {"type": "actions", "elements": buttons},
             {"type": "context", "elements": [mrkdwn("Checked"), mrkdwn("Meeting `1`")]},
             {"type": "divider"},
-        )
+        ),
+        {},
     ) == ["Keynote", "🔴 Live", "[ Watch ]  [ Refresh ]", "Checked  ·  Meeting 1", "(divider)"]
 
 
@@ -40,7 +41,7 @@ def test_menu() -> None:
     """A menu beside a text stands in brackets, too."""
     section = {"type": "section", "text": mrkdwn("*Keynote*\n:white_check_mark: *Ended*"), "accessory": {}}
 
-    assert lines(message("not shown", section)) == ["Keynote  [ ⋮ ]", "✅ Ended"]
+    assert lines(message("not shown", section), {}) == ["Keynote  [ ⋮ ]", "✅ Ended"]
 
 
 @pytest.mark.parametrize(
@@ -55,4 +56,11 @@ def test_menu() -> None:
 )
 def test_text(text: str, shown: str) -> None:
     """Dates, links, emoji and escaped characters are shown as a person reads them."""
-    assert lines(message(text)) == [shown]
+    assert lines(message(text), {}) == [shown]
+
+
+def test_mentioned_people_are_named() -> None:
+    """An ID that is not known stays."""
+    section = {"type": "section", "text": mrkdwn("Followed by <@U1>, unfollowed by <@U2>")}
+
+    assert lines(message("", section), {"U1": "Ann"}) == ["Followed by @Ann, unfollowed by @U2"]
