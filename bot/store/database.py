@@ -12,6 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 import bot.clock
@@ -124,6 +125,7 @@ def connect(url: URL, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -> AsyncEngine:
         )
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        event.listen(engine.sync_engine, "handle_error", _keep_cancelled)
     else:
         engine = open_engine(
             url,
@@ -179,6 +181,13 @@ def _set_up_sqlite(connection: Any, record: object) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     # IMMEDIATE: a transaction that begins with a read cannot write once another one has written.
     connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE"))
+
+
+def _keep_cancelled(context: ExceptionContext) -> None:
+    # SQLAlchemy closes the connection of a cancelled task. SQLite puts that off while a cursor is open, and the lock
+    # stays with it. Kept, the connection is rolled back as soon as its thread has finished the statement.
+    if isinstance(context.original_exception, asyncio.CancelledError):
+        context.is_disconnect = False
 
 
 @contextlib.contextmanager

@@ -1,7 +1,9 @@
 """Transactions that happen or do not, a clock, and a database that goes away and comes back."""
 
 import asyncio
+import contextlib
 import sqlite3
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -55,6 +57,38 @@ async def test_a_cancelled_transaction(store: Store, database: Database) -> None
 
     await store.follows.unfollow(TEAM, CHANNEL, (await follow(store)).follow.meeting_id, user_id="U2")
     assert await store.check() is None
+
+
+@pytest.mark.parametrize("cancellations", [1, 2])
+async def test_cancelled_query_in_a_transaction(tmp_path: Path, cancellations: int) -> None:
+    """A transaction that is cancelled while SQLite works on a query keeps no lock, however long its error is kept."""
+    url = parse(f"sqlite:///{tmp_path / 'livestream.db'}")
+    await migrate(url)
+    database = Database(connect(url))
+    first_row_takes_long = sa.text(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) "
+        "SELECT count(*) FROM n UNION ALL SELECT 1 UNION ALL SELECT 2"
+    )
+
+    async def query() -> list[BaseException]:
+        try:
+            async with database.writing() as connection:
+                await connection.execute(first_row_takes_long)
+        except asyncio.CancelledError as error:
+            return [error]
+        return []
+
+    task = asyncio.create_task(query())
+    await asyncio.sleep(0.05)
+    for _ in range(cancellations):
+        task.cancel()
+        await asyncio.sleep(0)
+    errors = await task
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "livestream.db", timeout=2, check_same_thread=False)) as other:
+        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
+    await database.close()
+    assert errors
 
 
 async def test_our_mistakes_are_not_the_database_s(database: Database) -> None:
