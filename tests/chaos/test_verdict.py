@@ -94,6 +94,68 @@ def test_an_end_without_a_beginning_pings_no_channel() -> None:
     assert UNTRUE in whats_in_loud_channel([LOUD[-1]])
 
 
+def test_an_end_in_the_thread_of_another_card() -> None:
+    """The channel that knew of the beginning hears of the end, also where the card of that was deleted since."""
+    told = [*LOUD[:-1], replace(LOUD[-1], thread="2.0")]
+    asked, unasked = (
+        loud_where_deleted("1.0", told),
+        loud_where_deleted("1.0", [*told[:-1], replace(told[-1], loud=False)]),
+    )
+    assert judged(asked) == []
+    assert whats_of(unasked) == {UNTRUE}
+    assert UNTRUE in whats_of(loud_where_deleted("2.0", told))
+    ended_before = replace(LOUD[-1], at=640.0)
+    assert UNTRUE in whats_of(loud_where_deleted("1.0", [*LOUD[:-1], ended_before, told[-1]]))
+
+
+def loud_where_deleted(card: str, told: list[Told]) -> Evidence:
+    asked = evidence(told)
+    asked.channels, asked.deleted = [Channel("C", loud=True)], {card}
+    return asked
+
+
+def after_an_outage(
+    *looks: float, ended_at: float = 820.0, others: float | None = None, killed_at: float = 115.0
+) -> Evidence:
+    """Live from 100 on; the bot sees it at these times, and is then killed. It is well again from 800 on, when the
+    next run is live, and tells the end of the first, of which it had told nothing."""
+    moves = [Move(0, State.OFF, 0), Move(1, State.LIVE, 100, run=1), Move(2, State.OFF, 300, run=1)]
+    moves.append(Move(3, State.LIVE, 500, run=2))
+    seen = [(at, 1) for at in looks] + [(at, 3) for at in (800.0, 815.0, 830.0)]
+    told = [Told(ended_at, "C", "50.0", "ended", 0, 1), Told(ended_at + 5, "C", "815.0", "live", 0, 3)]
+    asked = Evidence(
+        [Broadcast(0, "m", moves, seen)], [Channel("C")], told, [Trouble(killed_at, killed_at + 1)], grace=30
+    )
+    if others is not None:
+        asked.broadcasts = [*asked.broadcasts, Broadcast(1, "n", MOVES[:1], [(others, 0)])]
+    return asked
+
+
+def whats_of(asked: Evidence) -> set[str]:
+    return {each.what for each in judged(asked)}
+
+
+def test_an_end_whose_beginning_was_too_late() -> None:
+    """Where the bot was down for more than ten minutes, "is live" of what has ended is not told; the end is."""
+    assert whats_of(after_an_outage(105.0)) == set()
+    assert whats_of(after_an_outage(105.0, others=790.0)) == set()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param(after_an_outage(105.0, 290.0), id="well in between"),
+        pytest.param(after_an_outage(105.0, others=400.0), id="well in between, with another broadcast"),
+        pytest.param(after_an_outage(105.0, killed_at=130.0), id="lived on after it saw it"),
+        pytest.param(after_an_outage(), id="seen by nobody"),
+        pytest.param(after_an_outage(105.0, ended_at=700.0), id="within ten minutes"),
+    ],
+)
+def test_an_end_whose_beginning_was_not_too_late(asked: Evidence) -> None:
+    """An end without its beginning is found, where the bot was well in the ten minutes from when it saw that."""
+    assert ORDER in whats_of(asked)
+
+
 def test_told_before_it_was_so() -> None:
     """The end within the grace time is untrue."""
     assert UNTRUE in whats([*RIGHT[:4], replace(RIGHT[4], at=615.0)])
@@ -262,6 +324,34 @@ def test_what_was_over_on_the_return_is_not_missed() -> None:
     rest = [replace(each, at=each.at) for each in RIGHT[2:]]
     assert MISSING not in came_back([RIGHT[0], *rest], (206, 450))
     assert MISSING in came_back([RIGHT[0], *rest])
+
+
+def of_a_kill(*looks: float, kinds: tuple[tuple[str, int, float], ...], killed_at: float = 215.0) -> list[str]:
+    """What is wrong in B, where these were told; elsewhere "is live" was told at 207, just before the bot was killed.
+
+    It was live from 200 to 400, and the bot saw that at 205; from 830 on it is well.
+    """
+    moves = [Move(0, State.OFF, 0), Move(1, State.LIVE, 200, run=1), Move(2, State.OFF, 400, run=1)]
+    seen = [(205.0, 1), *((at, 1) for at in looks), *((at, 2) for at in (830.0, 845.0, 865.0, 880.0))]
+    elsewhere = [Told(207, "C", "1.0", "live", 0, 1), Told(866, "C", "1.0", "ended", 0, 2)]
+    here = [Told(at, "B", "1.0", kind, 0, move) for kind, move, at in kinds]
+    asked = Evidence([Broadcast(0, "m", moves, seen)], [], [*elsewhere, *here], [], grace=30)
+    asked.troubles = [Trouble(killed_at, killed_at + 1)]
+    asked.channels = [Channel("C"), Channel("B", closes=True)]
+    return [each.what for each in judged(asked) if each.channel == "B"]
+
+
+def test_what_was_told_elsewhere_and_was_too_late_here() -> None:
+    """Killed before it had told all channels, the bot owes the others the end only, if that was over ten minutes ago.
+
+    Without that end, or if it was well again before, it owes the beginning.
+    """
+    ended = ("ended", 2, 866.0)
+    assert of_a_kill(kinds=(ended,)) == []
+    assert of_a_kill(kinds=()) == [MISSING, MISSING]
+    assert of_a_kill(390.0, kinds=(ended,)) == [MISSING]
+    assert of_a_kill(kinds=(ended,), killed_at=240.0) == [MISSING]
+    assert of_a_kill(kinds=(("live", 1, 850.0),)) == [MISSING]
 
 
 def test_silent_at_a_calm() -> None:

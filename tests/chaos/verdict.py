@@ -5,7 +5,7 @@ that is possible, and once.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from tests.chaos.absences import AFTERMATH_SECONDS, attendance, owed
@@ -23,6 +23,8 @@ SLACKNESS = 5.0
 _CALM_SECONDS = 300.0
 _MOST_PATIENCE = 15 * 60.0
 """After errors that keep coming back."""
+_TOO_LATE_SECONDS = 600.0
+"""What has waited longer than this to be told is told only if it is still so."""
 _QUEUE_SECONDS = 80.0
 """How long after it was told elsewhere something may wait where many channels are told of much."""
 
@@ -215,7 +217,7 @@ class _Judge:
     def _left_out(self) -> Iterable[tuple[str, str]]:
         told = {(each.kind, each.move) for each in self._told}
         for each in owed_in(self._channel, self._broadcast, self._evidence):
-            if (each.kind, each.move) not in told:
+            if (each.kind, each.move) not in told and not self._was_too_late_here(each):
                 yield MISSING, f"{each.kind} of move {each.move} was told in {each.channel}, and the bot was here, too"
 
     def _outdated(self) -> Iterable[tuple[str, str]]:
@@ -263,7 +265,7 @@ class _Judge:
         thread = ""
         for each in self._told:
             allowed = _AFTER.get(before, frozenset({"back" if been_live else "live", "ended"}))
-            if each.kind not in allowed:
+            if each.kind not in allowed and not self._is_without_its_beginning(each):
                 yield ORDER, f"{each.kind} of move {each.move} after {before}"
             new = before == "ended"
             if thread and new is (each.thread == thread) and not self._lost(thread):
@@ -271,13 +273,47 @@ class _Judge:
             been_live = (been_live and not new) or each.kind in ("live", "back")
             before, thread = each.kind, each.thread
 
+    def _is_without_its_beginning(self, end: Told) -> bool:
+        """Whether this is the end of something whose beginning could not be told before it was over, and too late."""
+        before = self._before(end)
+        if end.kind != "ended" or (before and before.kind != "ended"):
+            return False
+        return self._was_too_late(range(before.move + 1 if before else 0, end.move + 1), end.at)
+
+    def _was_too_late_here(self, told: Told) -> bool:
+        """Whether what was told elsewhere could not be told here before it was over, and too late."""
+        after = min((each for each in self._told if each.at > told.at), key=lambda each: each.at, default=None)
+        if told.kind == "ended" or after is None or after.move < told.move or not _contradicts(told, after):
+            return False
+        return self._was_too_late([told.move], after.at)
+
+    def _was_too_late(self, moves: Collection[int], told_at: float) -> bool:
+        """Whether no bot was well for ten minutes from the first look on that saw one of these moves, and saw it begin
+        something; and what came of it was told after that."""
+        begun = {number for number in moves if self._moves[number].state is not State.OFF}
+        seen = min((at for at, number in self._broadcast.looks if number in begun), default=None)
+        if seen is None or told_at - seen <= _TOO_LATE_SECONDS:
+            return False
+        looks = (at for each in self._evidence.broadcasts for at, _ in known_of(each, self._evidence).looks())
+        return not any(seen <= at < seen + _TOO_LATE_SECONDS for at in looks)
+
     def _lost(self, thread: str) -> bool:
         return thread in self._evidence.deleted
 
     def _is_for_the_channel(self, each: Told) -> bool:
         """Return whether a loud follow posts this in the channel too; not an end whose beginning was not announced."""
-        is_known = any(other.thread == each.thread and other.at < each.at for other in self._told)
-        return each.kind in ("live", "errored") or (each.kind == "ended" and is_known)
+        if each.kind == "ended":
+            before = self._before(each)
+            return before is not None and (before.thread == each.thread or self._goes_on(before))
+        return each.kind in ("live", "errored")
+
+    def _goes_on(self, before: Told) -> bool:
+        """Return whether what is next may be of the same run, in the thread of a card that replaces a deleted one."""
+        return before.kind != "ended" and self._lost(before.thread)
+
+    def _before(self, told: Told) -> Told | None:
+        earlier = [each for each in self._told if each.at < told.at]
+        return max(earlier, key=lambda each: each.at, default=None)
 
     def _missing(self) -> Iterable[tuple[str, str]]:
         for move in self._known.states():
