@@ -16,6 +16,10 @@ SETTLE_SECONDS = 90.0
 """In real time, at most: the longest back-off, and then some."""
 _CALM_AFTER = 25
 """Cycles."""
+_AWAKE_EVERY = 3
+"""Cycles. On a busy machine one may be too short for a bot to start in, and then nothing would ever be told."""
+_AWAKE_SECONDS = 8.0
+"""In real time, at most: longer than a bot is frozen."""
 _ENOUGH = 20
 """What does not agree after a calm, in sentences, with which nobody needs to see more."""
 _DROP_SECONDS = 22.0
@@ -40,6 +44,8 @@ class Chaos:
         await self._agreed(forgiving=False)
         left: list[str] = []
         for number in range(1, self._stage.plan.cycles + 1):
+            if number % _AWAKE_EVERY == 0:
+                await self._somebody_awake()
             await self._cycle()
             if number % _CALM_AFTER == 0:
                 left += await self._calm()
@@ -54,6 +60,14 @@ class Chaos:
             await asyncio.sleep(began + due.at * seconds - asyncio.get_running_loop().time())
             self._begin(due.act())
         await asyncio.sleep(began + seconds - asyncio.get_running_loop().time())
+
+    async def _somebody_awake(self) -> None:
+        """Wait until any of the bots works, and does not just start; not for long."""
+        waiting = [asyncio.create_task(bot.awake()) for bot in self._stage.bots]
+        await asyncio.wait(waiting, timeout=_AWAKE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
     def _begin(self, act: Awaitable[None]) -> None:
         """Beside everything else."""

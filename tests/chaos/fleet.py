@@ -99,6 +99,21 @@ class Bot:
                             return
                 await asyncio.sleep(0.05)
 
+    async def awake(self) -> None:
+        """Wait until it is there and has begun to work, whoever starts it."""
+        async with aiohttp.ClientSession() as session:
+            while True:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with session.get(f"{self.url}/healthz") as answer:
+                        if answer.status == 200:
+                            return
+                await asyncio.sleep(0.05)
+
+    @property
+    def starts(self) -> int:
+        """How often it has begun to work; a process that is killed before that has not."""
+        return self.log.read_text(errors="replace").count('"event": "started"')
+
     def failures(self) -> Counter[str]:
         """What it has logged as its own failures: an event's name, and how often."""
         found: Counter[str] = Counter()

@@ -120,9 +120,10 @@ def _outcome(everything: Stage, chaos: Chaos, stale: list[str]) -> Outcome:
     for bot in everything.bots:
         failures += bot.failures()
     faults = {f"faults of {peer}": number for peer, number in everything.weather.faults.items()}
+    starts, gave_up = sum(bot.starts for bot in everything.bots), sum(bot.gave_up for bot in everything.bots)
     return Outcome(
         plan=everything.plan,
-        counts=Counter({**chaos.counts, **faults, "gave up": sum(bot.gave_up for bot in everything.bots)}),
+        counts=Counter({**chaos.counts, **faults, "began to work": starts, "gave up": gave_up}),
         violations=judged(everything.evidence()),
         stale=stale,
         broadcasts=everything.director.broadcasts,
