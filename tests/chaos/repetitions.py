@@ -47,7 +47,7 @@ def repetitions(
             continue
         before = first.setdefault(each.message_id, each)
         if before is not each:
-            found.append(Repetition(before, each, _reason(before, each, unconfirmed, troubles)))
+            found.append(Repetition(before, each, reason_not_to_know(before, each, unconfirmed, troubles)))
     return found
 
 
@@ -57,7 +57,10 @@ def copies(found: Iterable[Repetition]) -> Counter[str]:
     return Counter({message_id: number + 1 for message_id, number in counted.items()})
 
 
-def _reason(first: Posted, again: Posted, unconfirmed: Collection[str], troubles: Sequence[Trouble]) -> str | None:
+def reason_not_to_know(
+    first: Posted, again: Posted, unconfirmed: Collection[str], troubles: Sequence[Trouble]
+) -> str | None:
+    """Why the bot may not have known of the first when it posted the other, if there is a reason."""
     if first.message_id in unconfirmed:
         return UNCONFIRMED
     lost = any(each.began - LIVES_ON_SECONDS < first.at < each.ended and each.began < again.at for each in troubles)

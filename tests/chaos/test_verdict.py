@@ -156,6 +156,28 @@ def test_an_end_whose_beginning_was_not_too_late(asked: Evidence) -> None:
     assert ORDER in whats_of(asked)
 
 
+def told_unawares(*, live_at: float = 108.0, loud: bool = False, killed_at: float = 115.0, **how: float) -> set[str]:
+    """What is wrong in a loud channel where "is live" was told just before the kill, and the end after the outage."""
+    asked = after_an_outage(105.0, killed_at=killed_at, **how)
+    ended, live_again = asked.told
+    asked.told = [Told(live_at, "C", "50.0", "live", 0, 1, loud=True), replace(ended, loud=loud)]
+    asked.told = [*asked.told, replace(live_again, loud=True)]
+    asked.channels = [Channel("C", loud=True)]
+    return whats_of(asked)
+
+
+def test_the_end_of_what_was_told_unawares() -> None:
+    """The bot that died before it wrote down that "is live" was told may not know, and then pings nobody of the end.
+
+    It knows where it lived on, or was well within ten minutes, and so could have told it again.
+    """
+    assert told_unawares() == told_unawares(loud=True) == set()
+    assert told_unawares(killed_at=130.0) == {UNTRUE}
+    assert told_unawares(others=400.0) == {UNTRUE}
+    assert told_unawares(ended_at=700.0) == {UNTRUE}
+    assert told_unawares(live_at=750.0) == {UNTRUE}
+
+
 def test_told_before_it_was_so() -> None:
     """The end within the grace time is untrue."""
     assert UNTRUE in whats([*RIGHT[:4], replace(RIGHT[4], at=615.0)])

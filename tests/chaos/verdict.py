@@ -13,7 +13,7 @@ from tests.chaos.broadcasts import Broadcast, Move, State
 from tests.chaos.cards import card_violations
 from tests.chaos.evidence import LATE, MISSING, ORDER, TWICE, UNTRUE, Channel, Evidence, Violation
 from tests.chaos.knowledge import Knowledge
-from tests.chaos.repetitions import MOST_COPIES, Posted, Repetition, copies, repetitions
+from tests.chaos.repetitions import MOST_COPIES, Posted, Repetition, copies, reason_not_to_know, repetitions
 from tests.chaos.silences import LATEST_SECONDS, TELLS, silence
 from tests.chaos.witness import Absence, Told, about_what
 
@@ -168,7 +168,8 @@ class _Judge:
         for each in self._told:
             if not self._was_so(each, before):
                 yield UNTRUE, f"{each.kind} of move {each.move}"
-            if each.loud != (self._channel.loud and self._is_for_the_channel(each)):
+            is_loud = self._channel.loud and self._is_for_the_channel(each)
+            if each.loud != is_loud and not (is_loud and self._was_told_unawares(each)):
                 yield UNTRUE, f"{each.kind} of move {each.move}: to the channel, or not"
             before = each
 
@@ -306,6 +307,23 @@ class _Judge:
             before = self._before(each)
             return before is not None and (before.thread == each.thread or self._goes_on(before))
         return each.kind in ("live", "errored")
+
+    def _was_told_unawares(self, end: Told) -> bool:
+        """Return whether this is the end of something of which all was told by a bot that could not write that down,
+        and was too late to be told again."""
+        run: list[Told] = []
+        before = self._before(end)
+        while before is not None and before.kind != "ended":
+            run.append(before)
+            before = self._before(before)
+        if end.kind != "ended" or not all(self._is_unknown(each, end) for each in run):
+            return False
+        return self._was_too_late(range(before.move + 1 if before else 0, end.move + 1), end.at)
+
+    def _is_unknown(self, told: Told, later: Told) -> bool:
+        first, again = (Posted(each.at, each.channel, str(each.at), each.message_id) for each in (told, later))
+        reason = reason_not_to_know(first, again, self._evidence.unconfirmed, self._evidence.troubles)
+        return reason is not None
 
     def _goes_on(self, before: Told) -> bool:
         """Return whether what is next may be of the same run, in the thread of a card that replaces a deleted one."""
