@@ -108,6 +108,20 @@ def test_an_end_in_the_thread_of_another_card() -> None:
     assert UNTRUE in whats_of(loud_where_deleted("1.0", [*LOUD[:-1], ended_before, told[-1]]))
 
 
+def by_the_name_of_the_next_run(asked: Evidence) -> Evidence:
+    ended, live = asked.told
+    asked.told = [replace(ended, move=live.move), live]
+    return asked
+
+
+def test_an_end_that_the_next_run_brought_to_light() -> None:
+    """It bears the name that the next run has, also where its beginning was too late to be told; else it is untrue."""
+    assert whats_of(by_the_name_of_the_next_run(after_an_outage(105.0))) == set()
+    assert UNTRUE in whats_of(by_the_name_of_the_next_run(after_an_outage(105.0, others=400.0)))
+    assert UNTRUE in whats_of(by_the_name_of_the_next_run(after_an_outage(105.0, ended_at=700.0)))
+    assert UNTRUE in whats_of(by_the_name_of_the_next_run(after_an_outage()))
+
+
 def loud_where_deleted(card: str, told: list[Told]) -> Evidence:
     asked = evidence(told)
     asked.channels, asked.deleted = [Channel("C", loud=True)], {card}

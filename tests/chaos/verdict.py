@@ -190,6 +190,11 @@ class _Judge:
         # The end of a run that the next one has brought to light bears the name that it has by then.
         if before is not None and self._moves[before.move].run < move.run:
             return True
+        # The same where the beginning of that run was too late to be told.
+        if before is None or before.kind == "ended":
+            since = before.move + 1 if before else 0
+            if self._was_too_late([n for n in range(since, move.number) if self._moves[n].run < move.run], told.at):
+                return True
         if move.state is not State.OFF:
             return False
         live = {number for _, number in self._known.looks() if self._moves[number].state is State.LIVE}
