@@ -51,12 +51,17 @@ class Server:
         self._postgres = postgres
         self._name = name
         self._proxy = proxy
+        self._restarting = asyncio.Lock()
 
     async def restart(self, *, brutally: bool, seconds: float) -> None:
-        """Stop it, in order or in the middle of everything; start it again so many real seconds later."""
-        await asyncio.to_thread(self._stop, "immediate" if brutally else "fast")
-        await asyncio.sleep(seconds)
-        await asyncio.to_thread(self._server.ensure_postgres_running)
+        """Stop it, in order or in the middle of everything; start it again so many real seconds later.
+
+        One that is stopped while it starts does not start: one restart comes after the other.
+        """
+        async with self._restarting:
+            await asyncio.to_thread(self._stop, "immediate" if brutally else "fast")
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(self._server.ensure_postgres_running)
 
     async def die_silently(self, seconds: float) -> None:
         """The host is gone for so many real seconds; connections from before stay dead, and nobody closes them."""

@@ -192,8 +192,8 @@ class _Judge:
             return True
         # The same where the beginning of that run was too late to be told.
         if before is None or before.kind == "ended":
-            since = before.move + 1 if before else 0
-            if self._was_too_late([n for n in range(since, move.number) if self._moves[n].run < move.run], told.at):
+            news = range(before.move + 1 if before else 0, move.number)
+            if self._was_too_late([number for number in news if self._moves[number].run < move.run], told.at):
                 return True
         if move.state is not State.OFF:
             return False
