@@ -13,6 +13,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 # Two steps into one .venv, since whoever tries the demo should not wait for the developer's tools:
 # to run takes 15 MB and about 10 s, to develop 115 MB and about 23 s (measured; most of it is playwright, mypy, hadolint and ruff).
+# Where this is set, each process that a test starts would compile the bot anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 TO_RUN := $(VENV)/.ready-to-run
 TO_DEVELOP := $(VENV)/.ready-to-develop
 

@@ -47,10 +47,10 @@ webhook = typer.Typer(
 cli.add_typer(webhook, name="webhook")
 
 
-def main() -> None:
-    """Run the `livestream-bot` program."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run the `livestream-bot` program, with this process's arguments by default."""
     try:
-        cli()
+        cli(arguments)
     except ConfigurationError as error:
         _refuse(error)
 

@@ -22,7 +22,7 @@ from bot.realtimekit.models import Livestream
 from bot.realtimekit.paging import LivestreamPage
 from tests.following.tracked import GRACE, PLAYBACK, Cloudflare, Tracked, tracking
 
-MANY = 20
+MANY = 12
 IDS = [UUID(int=number) for number in range(1, MANY + 1)]
 ONE = IDS[0]
 
@@ -203,9 +203,9 @@ async def test_live_ones_are_checked_once_a_minute(swept: Swept) -> None:
 OTHER_URL = "https://customer-s4ndb0x.cloudflarestream.com/fedcba9876543210fedcba9876543210/manifest/video.m3u8"
 
 
-async def on_air_for_long(swept: Swept, status: str = "LIVE") -> None:
+async def on_air_for_long(swept: Swept, status: str = "LIVE", followed: int = 2) -> None:
     """A livestream that the list has confirmed for ten minutes."""
-    await swept.follow()
+    await swept.follow(followed)
     swept.say(status, began=0)
     await swept.passes(600, step=15)
 
@@ -261,7 +261,7 @@ async def test_checks_that_nothing_asked_for_take_what_is_spare(
     swept: Swept, mocker: MockerFixture, left: int, checks: int
 ) -> None:
     """The longest unchecked go first; where nothing is spare they wait, and what has changed does not."""
-    await on_air_for_long(swept)
+    await on_air_for_long(swept, followed=MANY)
     mocker.patch.object(swept.tracked.allowance, "spare", return_value=left / 6)
     look_soon = mocker.patch.object(swept.tracked.store.sweeping, "look_soon", return_value=0)
     swept.say("LIVE", *IDS, began=0)

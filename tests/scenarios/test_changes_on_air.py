@@ -1,5 +1,6 @@
 """What a card shows of a livestream that changes while its status stays the same."""
 
+import itertools
 import re
 
 import pytest
@@ -77,15 +78,17 @@ async def test_two_livestreams_that_take_turns(story: Story) -> None:
     card = await on_air_for_long(story)
     story.world.kit.change(MEETING, shape=Shape.LIST)
     story.world.kit.add_livestream(MEETING, name="the-other")
-    shown: set[str] = set()
+    shown: list[str] = []
     began = story.slack.clock.now()
     while story.slack.clock.now() < began + 900:
         await story.pass_time(15)
         current = story.card(MEETING)
         assert current is not None
-        shown.add(str(re.findall(r"https://[^\s\"'|>]+m3u8", str(current.blocks))))
+        # None, where a machine that stands still kept the bot from Cloudflare for minutes of this clock.
+        shown += re.findall(r"https://[^\s\"'|>]+m3u8", str(current.blocks))[:1]
 
-    assert len(shown) <= 2
+    changes = [new for old, new in itertools.pairwise(shown) if old != new]
+    assert len(changes) <= 1
     assert told(story.slack, card) == []
 
 
