@@ -33,7 +33,7 @@ _SHARE = TRACKER_LIMIT / 2
 """The sweeper's share of the rate limit; the other half is for checking what the list contradicts."""
 _LEASE_SECONDS = 60.0
 _POLL_SECONDS = 5.0
-_LONGEST_PAUSE = 300.0
+_LONGEST_PAUSE = 60.0
 _DUTY = "sweep"
 _OUTCOME = "listed"
 _REQUESTS_PER_CHECK = 3

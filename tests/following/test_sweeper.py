@@ -386,13 +386,16 @@ async def test_a_list_that_says_nothing(swept: Swept, broken: str) -> None:
 
 
 async def test_a_list_that_cannot_be_had(swept: Swept) -> None:
-    """It is asked for ever less often, and at once like before when it comes."""
-    await swept.follow()
+    """It is asked for less often, yet once a minute at least: what begins after the failure must not wait for long."""
+    await swept.follow(2)
     swept.lists.error = Malformed()
     await swept.passes(900, step=15)
-    assert 5 <= swept.lists.pages <= 8
+    assert 14 <= swept.lists.pages <= 17
     swept.lists.error = None
-    await swept.passes(300, step=15)
+    swept.say("LIVE", began=900)
+    await swept.passes(60, step=15)
+    assert await swept.tracked.told() == [(1, "live")]
+    await swept.passes(240, step=15)
     before = swept.lists.listings
     await swept.passes(300, step=15)
 
