@@ -18,7 +18,7 @@ from bot.store.outdated import still_true
 from bot.store.tables import CURRENT, FollowState, announcements, cards, follows
 from bot.store.values import Follow, follow_from
 
-LATE_SECONDS = 60.0
+LATE_SECONDS = 120.0
 """How long after the bot stops waiting Slack may still carry out a request."""
 
 _again = follows.alias("again")

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from bot.errors import StoreUnreachable
 from bot.store.address import parse
-from bot.store.announcing import DueCard
+from bot.store.announcing import LATE_SECONDS, DueCard
 from bot.store.cards import PATIENT_ATTEMPTS
 from bot.store.database import Database, connect, is_sqlite, moment
 from bot.store.store import Store
@@ -373,7 +373,7 @@ async def test_a_change_does_not_wait_for_the_edit_that_confirms_an_earlier_one(
     await follow(store)
     (card,) = await Channel().work(store)
     assert await store.announcing.doubt(card, unconfirmed=True)
-    assert await store.announcing.due_in() == pytest.approx(60)
+    assert await store.announcing.due_in() == pytest.approx(LATE_SECONDS)
 
     await change(store, what)
 
@@ -388,7 +388,7 @@ async def test_a_change_keeps_to_the_limit_of_edits(store: Store, clock: Clock, 
     (card,) = await Channel().work(store)
     if unconfirmed:
         assert await store.announcing.doubt(card, unconfirmed=True)
-        clock.advance(60)
+        clock.advance(LATE_SECONDS)
     else:
         await change(store, "phase")
     assert await store.announcing.postpone(await claim(store), 1_800, failed=False)
