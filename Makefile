@@ -20,7 +20,7 @@ TO_RUN := $(VENV)/.ready-to-run
 TO_DEVELOP := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test coverage check lint format-check types manifests dockerfile fmt bench bench-following chaos fuzz soak screenshots monkey audit licences lock clean
+.PHONY: help install demo run test coverage check lint format-check types spelling manifests dockerfile fmt bench bench-following chaos fuzz soak screenshots monkey audit licences lock clean
 
 help: ## Say what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ coverage check: COVERAGE := 1
 coverage: test ## Run the tests, measure their coverage and demand enough of it
 
 # The tests come last, so that their closing line is the last one.
-check: lint format-check types dockerfile test ## Run all that CI runs
+check: lint format-check types spelling dockerfile test ## Run all that CI runs
 
 lint: $(TO_DEVELOP) ## Look for mistakes
 	$(BIN)/ruff check
@@ -51,6 +51,9 @@ format-check: $(TO_DEVELOP) ## Look for what `make fmt` would change
 
 types: $(TO_DEVELOP) ## Check the types
 	$(BIN)/mypy
+
+spelling: $(TO_DEVELOP) ## Check the spelling of all files that git tracks
+	git ls-files -z | xargs -0 $(BIN)/codespell
 
 manifests: $(TO_DEVELOP) ## Check the Slack manifests alone (`make test` does it too)
 	$(BIN)/pytest tests/test_manifests.py

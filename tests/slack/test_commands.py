@@ -170,10 +170,10 @@ def test_a_text_that_is_too_long_is_said_to_be(text: str) -> None:
         (f"follow {ID} louder", True),
         (f"unfollow {ID} quiet", True),
         (f"mute {ID}", True),
-        (f"folow {ID}", True),
+        (f"folow {ID}", True),  # codespell:ignore folow
         ("list", True),
         (f"do not follow {ID}", True),
-        ("hepl", False),
+        ("hepl", False),  # codespell:ignore hepl
         (f"check {ID}", False),
         ("Launch week", False),
     ],
@@ -191,8 +191,8 @@ def test_a_mistake_knows_whether_its_advice_works_in_channels_only(text: str, is
         (f"stop {ID}", f"unfollow {ID}"),
         (f"start {ID}", f"follow {ID}"),
         (f"mute {ID}", f"follow {ID} quiet"),
-        (f"folow {ID}", f"follow {ID}"),
-        (f"folow {ID} loud", f"follow {ID} loud"),
+        (f"folow {ID}", f"follow {ID}"),  # codespell:ignore folow
+        (f"folow {ID} loud", f"follow {ID} loud"),  # codespell:ignore folow
         (f"unfolow {ID}", f"unfollow {ID}"),
         (f"following {ID}", f"follow {ID}"),
         (f"followed {ID}", f"follow {ID}"),
@@ -202,13 +202,13 @@ def test_a_mistake_knows_whether_its_advice_works_in_channels_only(text: str, is
         (f"quiet {ID}", f"follow {ID} quiet"),
         (f"{ID} unfollow", f"unfollow {ID}"),
         (f"{ID} loud", f"follow {ID} loud"),
-        (f"is {ID} folowed?", f"follow {ID}"),
+        (f"is {ID} folowed?", f"follow {ID}"),  # codespell:ignore folowed
         (f"unfollow={ID} now", None),
-        ("folow", "follow &lt;meeting-id&gt;"),
+        ("folow", "follow &lt;meeting-id&gt;"),  # codespell:ignore folow
         ("stop", "unfollow &lt;meeting-id&gt;"),
         ("mute", "follow &lt;meeting-id&gt; quiet"),
         ("list", "following"),
-        ("hepl", "help"),
+        ("hepl", "help"),  # codespell:ignore hepl
     ],
 )
 def test_the_nearest_command_is_offered(text: str, nearest: str | None) -> None:
