@@ -5,10 +5,10 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 
 # First what changes seldom, so that a change of the code does not download it all again.
 WORKDIR /build
-COPY requirements.txt requirements-build.txt ./
+COPY requirements/runtime.txt requirements/build.txt requirements/
 RUN python -m venv --without-pip /opt/livestream-bot \
-    && pip --python /opt/livestream-bot/bin/python install --require-hashes --no-deps -r requirements.txt \
-    && pip install --require-hashes --no-deps -r requirements-build.txt
+    && pip --python /opt/livestream-bot/bin/python install --require-hashes --no-deps -r requirements/runtime.txt \
+    && pip install --require-hashes --no-deps -r requirements/build.txt
 
 COPY LICENSE pyproject.toml ./
 COPY manifests/slack manifests/slack

@@ -98,17 +98,17 @@ licences: $(TO_DEVELOP) ## List what the bot needs, with its licences
 lock: ## Write the lock files anew; ARGS=--upgrade takes newer versions
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && set -e && \
 	$(PYTHON) -m venv "$$tmp" && "$$tmp/bin/pip" --disable-pip-version-check -qq install uv && \
-	$(LOCK) pyproject.toml --output-file requirements.txt && \
-	$(LOCK) --group build --output-file requirements-build.txt && \
-	$(LOCK) pyproject.toml --extra dev --group build --constraint requirements.txt \
-		--constraint requirements-build.txt --output-file requirements-dev.txt
+	$(LOCK) pyproject.toml --output-file requirements/runtime.txt && \
+	$(LOCK) --group build --output-file requirements/build.txt && \
+	$(LOCK) pyproject.toml --extra dev --group build --constraint requirements/runtime.txt \
+		--constraint requirements/build.txt --output-file requirements/dev.txt
 
 clean: ## Remove what the other targets made, .venv included
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An existing .venv is used if it works, and made anew if it does not (its Python was removed, or the folder was moved).
-$(TO_RUN): requirements.txt requirements-build.txt pyproject.toml
+$(TO_RUN): requirements/runtime.txt requirements/build.txt pyproject.toml
 	@$(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		command -v '$(PYTHON)' >/dev/null || { \
 			echo "'$(PYTHON)' was not found. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }; \
@@ -119,11 +119,11 @@ $(TO_RUN): requirements.txt requirements-build.txt pyproject.toml
 		'$(PYTHON)' -m venv --clear $(VENV); \
 	}
 	@echo "Installing what the bot needs into $(VENV) ..."
-	@$(INSTALL_LOCKED) -r requirements.txt -r requirements-build.txt
+	@$(INSTALL_LOCKED) -r requirements/runtime.txt -r requirements/build.txt
 	@$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
-$(TO_DEVELOP): requirements-dev.txt $(TO_RUN)
+$(TO_DEVELOP): requirements/dev.txt $(TO_RUN)
 	@echo "Installing what its developers need into $(VENV) ..."
-	@$(INSTALL_LOCKED) -r requirements-dev.txt
+	@$(INSTALL_LOCKED) -r requirements/dev.txt
 	@touch $@

@@ -13,7 +13,7 @@ import typer
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCK = ROOT / "requirements.txt"
+LOCK = ROOT / "requirements" / "runtime.txt"
 
 # Words of before there was License-Expression, as the classifiers and the field License have them.
 _SPDX = {

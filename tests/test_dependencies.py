@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.dependencies import ROOT, licence, licences, locked, verdict
+from tests.dependencies import LOCK, ROOT, licence, licences, locked, verdict
 
 # Each may be used in, and shipped with, a program under the MIT licence. MPL-2.0 asks for the changed files of that
 # package alone.
@@ -26,10 +26,10 @@ def test_licences(name: str, version: str, words: str) -> None:
     assert named(words) <= ALLOWED, f"{name} {version}: {words}"
 
 
-@pytest.mark.parametrize("path", ["requirements.txt", "requirements-dev.txt", "requirements-build.txt"])
+@pytest.mark.parametrize("path", ["runtime.txt", "dev.txt", "build.txt"])
 def test_pinned(path: str) -> None:
     """Each package is pinned to one version, with the hash of each file that it may be."""
-    packages = list(locked(ROOT / path))
+    packages = list(locked(LOCK.parent / path))
 
     assert packages
     assert [package.name for package in packages if not package.hashes] == []
