@@ -27,10 +27,10 @@ LOADS = {
 _FLOORS = (contenders.FLOOR.name, contenders.SAME_QUESTIONS.name)
 _LONGEST_ACK_MS = 1000
 _LEGEND = """\
-at a time: not acknowledged yet. late: not acknowledged within Slack's 3 s, or never. CPU: for each command.
-memory: peak. Both are of all processes; x floors: how many times that of the two floors, in their order.
-asks: questions to Cloudflare for each command. load: of one core, what the load and the peers themselves took.
-The first floor and both Bolts ask Cloudflare one question, the second floor all that the bot asks for its card."""
+at a time: commands not yet acknowledged. late: not acknowledged within Slack's 3 s, or never. CPU: per command.
+memory: peak. Both cover all processes of the program. x floors: the ratio to each of the two floors, in their order.
+requests: requests to Cloudflare per command. load: the share of one core that the load generator and the peers used.
+The first floor and both Bolts send Cloudflare one request, the second floor all that the bot's card needs."""
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ _GUNICORN = (
 )
 
 FLOOR = Contender("floor", ("-m", "bench.contenders.floor"))
-SAME_QUESTIONS = Contender("floor, bot's questions", ("-m", "bench.contenders.floor", "--same-questions"))
+SAME_QUESTIONS = Contender("floor, bot's requests", ("-m", "bench.contenders.floor", "--same-questions"))
 BOT = Contender("bot", ("-m", "bot", "run"))
 BOT_SOCKET = Contender("bot, Socket Mode", ("-m", "bot", "run"), socket_mode=True)
 BOLT_ASYNC = Contender("async Bolt", ("-m", "bench.contenders.bolt_async"), needs=("cloudflare",))

@@ -35,7 +35,7 @@ class Load:
     def description(self) -> str:
         """What is sent."""
         whose = "for one meeting" if self.one_meeting else "for as many meetings"
-        pace = f"{self.at_once} at a time" if self.at_once else f"{self.per_second:g} a second"
+        pace = f"{self.at_once} at a time" if self.at_once else f"{self.per_second:g} per second"
         return f"{self.commands:,} commands {whose}, {pace}"
 
     @property

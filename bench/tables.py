@@ -8,7 +8,7 @@ from bench.measuring import Figures
 
 _HEAD = (
     *("", "answered", "late", "ack p50", "ack p99", "reply p50", "reply p99"),
-    *("CPU", "x floors", "memory", "x floors", "asks", "load"),
+    *("CPU", "x floors", "memory", "x floors", "requests", "load"),
 )
 
 

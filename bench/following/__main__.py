@@ -34,7 +34,7 @@ def _arguments() -> argparse.Namespace:
         "--change-every",
         type=float,
         default=scale.CHANGE_EVERY,
-        help="seconds until one more begins, and one ends",
+        help="seconds until another one starts, and one ends",
     )
     parser.add_argument("--speed", type=float, help=f"sandbox seconds in a real one ({scale.SPEED:g}; {_SPEED})")
     parser.add_argument("--markdown", action="store_true")
@@ -58,7 +58,7 @@ async def _measure(arguments: argparse.Namespace) -> list[str]:
                 lines = [await pipeline.measure(kind) for kind in arguments.databases]
                 _show(arguments, "The announcer alone, Slack answering at once", _of_pipelines(lines))
             case "webhook":
-                title = f"From going live to the reply, by webhook, everybody {webhook.AWAY * 1000:.0f} ms away"
+                title = f"From going live to the reply, with a webhook and {webhook.AWAY * 1000:.0f} ms for each answer"
                 _show(arguments, title, _of_webhook(await webhook.measure()))
     return short
 
@@ -71,7 +71,7 @@ async def _scales(arguments: argparse.Namespace) -> list[scale.Scale]:
             live, every = _LIVE.get(size, size // 50), arguments.change_every
             runs.append(await scale.measure(kind, size, live, arguments.minutes, speed, every))
             print(f"  {kind}, {size:,} followed: measured", file=sys.stderr)
-    _show(arguments, "Faster than real; delays in seconds of that time", _of_scales(runs))
+    _show(arguments, "Faster than real time; delays in seconds of that clock", _of_scales(runs))
     return runs
 
 
@@ -82,15 +82,15 @@ def _of_scales(runs: list[scale.Scale]) -> Table:
             "speed",
             "live",
             "changes",
-            "told",
+            "announced",
             "p50",
             "slowest",
             "without a list",
-            "calls in 5 min",
-            "of a core",
+            "requests in 5 min",
+            "CPU",
             "memory",
         ),
-        *("300 at once: the last seen after", "told in 3 min"),
+        *("300 at once: last seen after", "announced in 3 min"),
     )
     rows = tuple(
         (
@@ -114,18 +114,18 @@ def _of_scales(runs: list[scale.Scale]) -> Table:
 
 
 def _of_fan_out(one: fan_out.FanOut) -> Table:
-    head = ("channels", "told", "first", "last", "429", "CPU a channel")
+    head = ("channels", "announced", "first", "last", "429", "CPU per channel")
     row = (str(one.channels), str(one.told), f"{one.first:.1f} s", f"{one.last:.0f} s", str(one.refused))
     return Table(head, ((*row, f"{one.cpu:.1f} ms"),))
 
 
 def _of_pipelines(runs: list[pipeline.Pipeline]) -> Table:
     rows = ((run.database, str(run.told), f"{run.a_second:.0f}", f"{run.a_second_of_cpu:.0f}") for run in runs)
-    return Table(("database", "told", "a second", "a CPU second"), tuple(rows))
+    return Table(("database", "announced", "per second", "per CPU second"), tuple(rows))
 
 
 def _of_webhook(one: webhook.Webhook) -> Table:
-    head = ("times", "p50", "slowest", f"of the {webhook.NEEDED} round trips")
+    head = ("runs", "p50", "slowest", f"x {webhook.NEEDED} round trips")
     return Table(head, ((str(one.times), f"{one.p50:.0f} ms", f"{one.slowest:.0f} ms", f"{one.of_needed:.2f}"),))
 
 
@@ -137,10 +137,10 @@ def _short(runs: list[scale.Scale]) -> list[str]:
                 f"{run.database}: no list for {run.without_list:.0f} s; is the machine too slow for this speed?"
             )
         found = {
-            f"{run.changes - run.told} changes not told": run.told < run.changes,
+            f"{run.changes - run.told} changes not announced": run.told < run.changes,
             f"{run.extra} announcements of nothing": run.extra > 0,
-            f"a change told after {run.slowest:.0f} s": run.slowest > 30,
-            f"{run.calls:.0f} calls in 5 minutes": run.calls > 1_000,
+            f"a change announced after {run.slowest:.0f} s": run.slowest > 30,
+            f"{run.calls:.0f} requests in 5 minutes": run.calls > 1_000,
             f"{run.core:.1%} of a core": run.core > 0.1,
             f"{run.memory:.0f} MB": run.memory > 250,
         }

@@ -48,7 +48,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _print(plan: Plan, outcome: Outcome, markdown: bool) -> None:
-    way = "over HTTP" if plan.mode == "http" else "by Socket Mode, with disconnects"
+    way = "over HTTP" if plan.mode == "http" else "over Socket Mode, with disconnects"
     figures = report.table(outcome)
     print(f"\n{plan.minutes:g} minutes {way}, on {plan.database}\n")
     print(figures.markdown() if markdown else figures.text())

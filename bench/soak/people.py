@@ -62,9 +62,9 @@ class Person:
         followed = dice.choice(BROADCAST)
         return dice.choice(
             [
-                ("look up", dice.choice([*BROADCAST, *LOOKED_UP])),
-                ("look up", dice.choice(LOOKED_UP)),
-                ("look up, missing", str(uuid.UUID(int=dice.getrandbits(128), version=4))),
+                ("lookup", dice.choice([*BROADCAST, *LOOKED_UP])),
+                ("lookup", dice.choice(LOOKED_UP)),
+                ("lookup of a missing meeting", str(uuid.UUID(int=dice.getrandbits(128), version=4))),
                 ("follow", f"follow {followed} {dice.choice(['', 'quiet', 'loud'])}"),
                 ("unfollow", f"unfollow {followed}"),
                 ("following", "following"),
@@ -72,7 +72,7 @@ class Person:
                 ("help", "help"),
                 ("nonsense", _nonsense(dice)),
                 ("nonsense", f"follow {_nonsense(dice)}"),
-                ("several", " ".join(dice.sample(BROADCAST, 3))),
+                ("several IDs", " ".join(dice.sample(BROADCAST, 3))),
             ]
         )
 

@@ -35,12 +35,12 @@ FIGURES = (
     _Figure("threads", "threads", "", 2),
     _Figure("tasks", "asyncio tasks", "", 5),
 )
-_HEAD = ("", "at rest", "start", "middle", "end", "at rest after", "per hour", "rise", "tolerated")
+_HEAD = ("", "idle before", "start", "middle", "end", "idle after", "per hour", "rise", "tolerance")
 LEGEND = """\
-start, middle and end: medians of a tenth of the time under load. per hour and rise: of the straight line that fits best
-what came after the first fifth of the time, the latter from its beginning to its end. A figure is growing when both
-that rise and what is left at rest are more than is tolerated. memory: resident, and of that what the process has for
-itself. lost: not acknowledged within Slack's 3 s, or acknowledged and not answered within 30 s."""
+start, middle and end: medians of a tenth of the time under load. per hour and rise: the slope of the straight line that
+fits best after the first fifth of the time, and how much the line rises in all. A figure counts as growing when both
+its rise and the difference between idle after and idle before exceed the tolerance. memory: resident, and the part of
+it that is private to the process. lost: not acknowledged within Slack's 3 s, or not answered within 30 s."""
 
 
 def table(outcome: Outcome) -> Table:
@@ -67,8 +67,8 @@ def story(plan: Plan, outcome: Outcome) -> str:
         f"Meanwhile: {_listed(outcome.events)}.",
     ]
     if plan.mode == "socket":
-        lines.append(f"Socket Mode connections at rest: {outcome.sessions[0]} before, {outcome.sessions[1]} after.")
-    lines.append(f"The load and its peers hold {outcome.own[0]:.0f} MB before, {outcome.own[1]:.0f} MB after.")
+        lines.append(f"Socket Mode connections while idle: {outcome.sessions[0]} before, {outcome.sessions[1]} after.")
+    lines.append(f"Load generator and peers used {outcome.own[0]:.0f} MB before, {outcome.own[1]:.0f} MB after.")
     return "\n".join(lines)
 
 

@@ -44,11 +44,11 @@ class Weather:
             self.faults["Slack 429"] += times
         else:
             self._slack.drop_after_accepting_next(method, times)
-            self.faults["Slack's answer lost"] += times
+            self.faults["lost answers of Slack"] += times
 
     async def _strike_cloudflare(self) -> None:
         self._kit.fault = self._dice.choice(_CLOUDFLARE)
-        self.faults["Cloudflare ill"] += 1
+        self.faults["Cloudflare faults"] += 1
         await asyncio.sleep(self._dice.uniform(*_ILL_SECONDS))
         self._kit.fault = Fault.NONE
 
@@ -58,4 +58,4 @@ class Weather:
             await asyncio.sleep(self._dice.uniform(0.5, 1.5) * every)
             with contextlib.suppress(NoConnection):
                 await self._slack.disconnect(self._dice.choice(["warning", "refresh_requested"]))
-            self.faults["disconnect"] += 1
+            self.faults["disconnects"] += 1

@@ -132,5 +132,5 @@ async def test_a_short_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert seen.tally.asked > 20
     assert seen.tally.answered == seen.tally.asked
-    assert seen.events["disconnect"] > 0
+    assert seen.events["disconnects"] > 0
     assert len(seen.samples) >= 2
