@@ -1,1 +1,1 @@
-"""Measurements, run by `make bench`: never part of the tests, for machines are noisy."""
+"""Measurements, run by `make bench`. They are not part of the tests, because machines are noisy."""

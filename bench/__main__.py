@@ -1,4 +1,4 @@
-"""`make bench`: the bot beside three others, under the same loads. Needs Linux, for what is used is read from /proc."""
+"""`make bench`: the bot and three contenders under the same loads. Needs Linux: resource use is read from /proc."""
 
 import argparse
 import dataclasses
@@ -34,29 +34,29 @@ The first floor and both Bolts send Cloudflare one request, the second floor all
 
 
 def main() -> None:
-    """Measure and print; exit 1 when the bot left someone without an answer or was slow to acknowledge."""
+    """Measure and print; exit 1 if the bot left a command unanswered or was slow to acknowledge."""
     arguments = _arguments()
     try:
         short = uvloop.run(_bench(arguments))
     except DidNotStart as error:
-        sys.exit(f"A contender did not start. Its last words:\n{error}")
+        sys.exit(f"A contender did not start. The end of its log:\n{error}")
     if short:
-        sys.exit(f"Some were not answered, or the acknowledgements' p99 is 1 s or more: {'; '.join(short)}")
+        sys.exit(f"Some commands were not answered, or the acknowledgements' p99 is 1 s or more: {'; '.join(short)}")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=contenders.ALL, default=list(contenders.ALL), help="contenders")
     parser.add_argument("--loads", nargs="+", choices=LOADS, default=list(LOADS))
-    parser.add_argument("--commands", type=int, help="for each load, instead of 1,500")
-    parser.add_argument("--repeat", type=int, default=1, help="rounds, of which each figure's median is shown")
-    parser.add_argument("--against", type=Path, help="another checkout of this repository, whose bot is measured too")
-    parser.add_argument("--markdown", action="store_true", help="tables for docs/measurements.md")
+    parser.add_argument("--commands", type=int, help="commands per load, instead of 1,500")
+    parser.add_argument("--repeat", type=int, default=1, help="rounds; each figure is their median")
+    parser.add_argument("--against", type=Path, help="another checkout of this repository, to measure its bot too")
+    parser.add_argument("--markdown", action="store_true", help="print tables for docs/measurements.md")
     return parser.parse_args()
 
 
 async def _bench(arguments: argparse.Namespace) -> list[str]:
-    """Who fell short under which load."""
+    """Return the contenders that fell short, and under which load."""
     starts: dict[str, list[float]] = defaultdict(list)
     chosen = _chosen(arguments)
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}. ", end="")
@@ -86,7 +86,7 @@ def _chosen(arguments: argparse.Namespace) -> list[Contender]:
 async def _rounds(
     chosen: Sequence[Contender], load: Load, rounds: int, starts: dict[str, list[float]]
 ) -> dict[str, Figures]:
-    """One after another, round by round, so that what else the machine does hits all alike."""
+    """Measure one contender after another, round by round, so that the machine's other work affects all alike."""
     runs: dict[str, list[Figures]] = defaultdict(list)
     for _ in range(rounds):
         for contender in chosen:

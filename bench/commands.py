@@ -1,4 +1,4 @@
-"""Slash commands as Slack sends them, signed, and the ways that they reach a contender."""
+"""Slash commands, signed as Slack signs them, and the ways they reach a contender."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command; its number is in the address where the reply goes."""
+    """One command; its response_url contains its number."""
 
     number: int
     text: str
@@ -41,7 +41,7 @@ class Command:
 
     def fields(self) -> dict[str, str]:
         """Return the form, or the payload of an envelope."""
-        # Thousands of people, since the bot limits how fast one of them asks.
+        # Thousands of people, because the bot limits each person's rate.
         user = {"user_id": f"U0ANN{self.number:04d}"}
         return {**_FIELDS, **user, "text": self.text, "response_url": f"{self.peer_url}/commands/{self.number}"}
 
@@ -50,7 +50,7 @@ class Way(Protocol):
     """How commands reach a contender."""
 
     async def deliver(self, command: Command) -> bool:
-        """Whether it was acknowledged. Raises OSError where the connection broke."""
+        """Send a command and return whether it was acknowledged. Raises OSError if the connection broke."""
         ...
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class Way(Protocol):
 
 
 class Http:
-    """Over kept-alive connections, as many as are needed at once."""
+    """Commands over kept-alive HTTP connections, as many as are in use at a time."""
 
     def __init__(self, url: str) -> None:
         self._address = urlsplit(url)
@@ -67,12 +67,12 @@ class Http:
         self._idle: list[_Line] = []
 
     async def deliver(self, command: Command) -> bool:
-        """Post it, signed now."""
+        """Sign the command now and post it."""
         line = await self._line()
         try:
             status = await line.ask(self._request(command))
         except ConnectionResetError:
-            # It had been idle, and the server closed it in this moment.
+            # It was idle, and the server closed it just now.
             line = await self._new_line()
             status = await line.ask(self._request(command))
         if not line.closed:
@@ -131,7 +131,7 @@ class _Line(asyncio.Protocol):
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's has the methods, not the base
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -149,7 +149,7 @@ class _Line(asyncio.Protocol):
 
 
 class Socket:
-    """Over the Socket Mode connection that the contender opens."""
+    """Commands over the Socket Mode connection that the contender opens."""
 
     def __init__(self) -> None:
         self._connections: list[ServerConnection] = []
@@ -157,12 +157,12 @@ class Socket:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
-        """Listen until the block ends, yielding the address for `apps.connections.open`."""
+        """Listen until the block ends; yield the URL that `apps.connections.open` returns."""
         async with serve(self._hold, "127.0.0.1", 0, compression=None) as server:
             yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/"
 
     async def deliver(self, command: Command) -> bool:
-        """Send its envelope."""
+        """Send the command in an envelope."""
         if not self._connections:
             raise ConnectionResetError("no connection")
         envelope_id = f"envelope-{command.number}"
@@ -173,7 +173,7 @@ class Socket:
         return True
 
     def close(self) -> None:
-        """Let the contender close its own connection."""
+        """Leave closing the connection to the contender."""
 
     async def _hold(self, connection: ServerConnection) -> None:
         hello = {"type": "hello", "num_connections": 1, "connection_info": {"app_id": "A0BENCH01"}}

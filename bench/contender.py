@@ -1,4 +1,4 @@
-"""The contenders as processes: what is started, and how long it takes until it is ready."""
+"""The contenders as processes: how each is started, and how long it takes to become ready."""
 
 import asyncio
 import contextlib
@@ -27,19 +27,19 @@ _THEIRS = ("SLACK_", "CLOUDFLARE_", "REALTIMEKIT_", "DATABASE_", "FOLLOW_", "LOG
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A program, as the arguments of Python; `{port}` in them is where it shall listen."""
+    """A program, as arguments to Python; `{port}` in them is the port to listen on."""
 
     name: str
     arguments: tuple[str, ...]
     needs: tuple[str, ...] = ()
-    """Packages that the bot itself does not need."""
+    """Packages that the contender needs and the bot does not."""
     socket_mode: bool = False
     checkout: Path = HERE
-    """Where its code is."""
+    """The checkout whose code runs."""
 
     @property
     def missing(self) -> list[str]:
-        """The packages that it needs and that are not installed."""
+        """The required packages that are not installed."""
         return [package for package in self.needs if find_spec(package) is None]
 
 
@@ -76,22 +76,22 @@ ALL = {
 
 
 class DidNotStart(Exception):
-    """A contender ended, or was not ready in time; carries the end of what it logged."""
+    """A contender ended, or was not ready in time; the message is the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A contender that is ready."""
+    """A contender that is ready for commands."""
 
     url: str
     pid: int
     start_seconds: float
-    """From exec to ready."""
+    """Seconds from exec to ready."""
 
 
 @contextlib.asynccontextmanager
 async def running(contender: Contender, peer_url: str) -> AsyncIterator[Running]:
-    """Run it in an empty folder until the block ends. Raises DidNotStart."""
+    """Run the contender in an empty folder until the block ends. Raises DidNotStart."""
     with listen() as sock:
         url, port = url_of(sock), sock.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="livestream-bench-") as folder:
@@ -136,7 +136,7 @@ def _environment(contender: Contender, peer_url: str, port: int) -> dict[str, st
 
 
 async def _ready(process: asyncio.subprocess.Process, url: str, log: Path) -> None:
-    """Ready is what answers /readyz, with whatever status but one of a server's fault: sync Bolt knows no such path."""
+    """Wait until /readyz answers with a status below 500 (sync Bolt doesn't have it). Raises DidNotStart."""
     try:
         async with asyncio.timeout(_READY_SECONDS), aiohttp.ClientSession() as session:
             while process.returncode is None:
@@ -151,7 +151,7 @@ async def _ready(process: asyncio.subprocess.Process, url: str, log: Path) -> No
 
 
 def _last_words(log: Path) -> str:
-    return log.read_text(errors="replace")[-_LAST_WORDS:] or "It logged nothing."
+    return log.read_text(errors="replace")[-_LAST_WORDS:] or "Its log is empty."
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

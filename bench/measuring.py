@@ -1,4 +1,4 @@
-"""One contender under one load: what it answered, how soon, and what that cost."""
+"""One contender under one load: what it answered, how fast, and at what cost."""
 
 import asyncio
 import contextlib
@@ -14,16 +14,16 @@ from bench.peer import Peer, meeting_id, playback_url
 
 CLOUDFLARE_SECONDS = 0.1
 ACK_SECONDS = 3.0
-"""What Slack waits for an acknowledgement."""
+"""How long Slack waits for an acknowledgement, in seconds."""
 _SILENCE = 10.0
-"""Without a reply for so long there will be no more."""
+"""Seconds without a reply after which no more are expected."""
 LONGEST_SECONDS = 30.0
-"""How long a load may go on after its last command was due; in a burst that is from the start."""
+"""How long a load may last after its last command was due (in a burst: from the start), in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`commands` commands: `at_once` of them not acknowledged yet, or else `per_second` however many that are."""
+    """A number of commands: either `at_once` unacknowledged at a time, or `per_second` regardless of how many are."""
 
     name: str
     commands: int
@@ -33,14 +33,14 @@ class Load:
 
     @property
     def description(self) -> str:
-        """What is sent."""
+        """A short description for people."""
         whose = "for one meeting" if self.one_meeting else "for as many meetings"
         pace = f"{self.at_once} at a time" if self.at_once else f"{self.per_second:g} per second"
         return f"{self.commands:,} commands {whose}, {pace}"
 
     @property
     def longest_seconds(self) -> float:
-        """When it is over, whoever has no answer yet."""
+        """Seconds after which the load ends, even if replies are missing."""
         return LONGEST_SECONDS + (self.commands / self.per_second if self.per_second else 0)
 
 
@@ -51,18 +51,18 @@ class Figures:
     asked: float
     answered: float
     late: float
-    """How many were not acknowledged within Slack's 3 seconds."""
+    """Commands not acknowledged within Slack's 3 seconds."""
     ack_p50: float
     ack_p99: float
     reply_p50: float
     reply_p99: float
     cpu: float
-    """For each command, of all processes."""
+    """CPU time per command, of all processes."""
     memory: float
     questions: float
-    """Requests to Cloudflare for each command."""
+    """Requests to Cloudflare per command."""
     load: float
-    """The share of one core that the load itself took, while it ran."""
+    """The share of one core that the load itself used while it ran."""
     start: float
 
 
@@ -79,7 +79,7 @@ def median(runs: list[Figures]) -> Figures:
 
 
 async def measure(contender: Contender, load: Load) -> Figures:
-    """Start it, ask it, stop it."""
+    """Start the contender, run the load, and stop the contender."""
     peer = Peer(CLOUDFLARE_SECONDS)
     socket = Socket()
     async with peer.running() as url, socket.running() as peer.socket_url, running(contender, url) as one:
@@ -131,7 +131,7 @@ async def _burst(load: Load, commands: list[Command], way: Way, timing: _Timing)
 
 
 async def _steady(load: Load, commands: list[Command], way: Way, timing: _Timing) -> None:
-    """Each is asked when it is due, and its time counts from then, whatever became of those before."""
+    """Send each command when it is due and time it from then, regardless of the commands before it."""
     begun = time.perf_counter()
     asking = []
     for number, command in enumerate(commands):

@@ -1,7 +1,7 @@
-"""A lean Cloudflare and Slack in one: fixed answers, so that the load costs less than what is measured.
+"""A lean Cloudflare and Slack in one, with fixed answers, so that the load costs less than what is measured.
 
-The sandbox's own peers check everything and cost more CPU per command than the floor does. Here a request is parsed,
-counted, and answered with bytes that were made before.
+The sandbox checks everything and uses more CPU time per command than the floor does. Here a request is parsed, counted,
+and answered with prepared bytes.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ BOT_TOKEN, APP_TOKEN, SIGNING_SECRET, API_TOKEN = "xoxb-bench", "xapp-bench", "b
 
 _MEETINGS = UUID("0b5e2d4e-91f3-4d0e-8d55-6f3a4f6d2a10")
 _TIME = "2026-11-24T08:03:14.629Z"
-# What Cloudflare sends with each answer, for whoever has to read it.
+# The headers that Cloudflare sends with each answer, so that parsing them costs what it does in production.
 _HEADERS = (
     b"date: Tue, 24 Nov 2026 08:03:14 GMT\r\nserver: cloudflare\r\ncf-ray: 8e7a1b2c3d4e5f60-FRA\r\n"
     b'ratelimit: "default";r=1000;t=300\r\ncontent-type: application/json\r\n'
@@ -31,32 +31,32 @@ _HEADERS = (
 
 
 def meeting_id(number: int) -> str:
-    """Return the ID of the peer's meeting of this number; there is one for any number."""
+    """Return the ID of the peer's meeting with this number; every number has one."""
     return str(uuid5(_MEETINGS, str(number)))
 
 
 def playback_url(meeting: str) -> str:
-    """Where a meeting's livestream plays; an answer without it is none."""
+    """Return the meeting's playback URL; a reply without it doesn't count as an answer."""
     return f"https://customer-s4ndb0xr3altim3k.cloudflarestream.com/{meeting}/manifest/video.m3u8"
 
 
 @dataclass(slots=True)
 class Peer:
-    """Answers everything that a contender asks; notes when each command got its reply."""
+    """An API that answers a contender's requests and records when each command got its reply."""
 
     cloudflare_seconds: float
     url: str = ""
     socket_url: str = ""
     asked: Counter[str] = field(default_factory=Counter)
     expected: dict[int, bytes] = field(default_factory=dict)
-    """What the reply to a command, by its number, has to hold."""
+    """The text that the reply to each command must contain, by the command's number."""
     replied: dict[int, float] = field(default_factory=dict)
-    """When the reply to a command came."""
+    """The time of each command's reply."""
     on_reply: Callable[[], None] = lambda: None
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
-        """Listen until the block ends, yielding the base URL."""
+        """Listen until the block ends; yield the base URL."""
         sock, connections = listen(), set[_Connection]()
         server = await asyncio.get_running_loop().create_server(lambda: _Connection(self, connections), sock=sock)
         self.url = url_of(sock)
@@ -64,10 +64,10 @@ class Peer:
             yield self.url
             for connection in tuple(connections):
                 connection.close()
-        await asyncio.sleep(0)  # closed at the loop's next turn
+        await asyncio.sleep(0)  # closed in the loop's next iteration
 
     def answer(self, path: str, body: bytes) -> tuple[bytes, float]:
-        """Return the whole response, and the seconds until it is sent."""
+        """Return the whole response, and how many seconds to wait before sending it."""
         kind, *rest = path.partition("?")[0].removeprefix("/").split("/")
         if kind == "client":
             return self._cloudflare(rest), self.cloudflare_seconds
@@ -76,7 +76,7 @@ class Peer:
         return _json(self._web_api(rest[0])), 0
 
     def _cloudflare(self, path: list[str]) -> bytes:
-        """`path` is v4, accounts, the account, realtime, kit, the app, and then what is asked for."""
+        """Answer a request to Cloudflare. `path`: v4, accounts, the account, realtime, kit, the app, the resource."""
         match path[6:]:
             case ["meetings", meeting, "active-livestream" as question]:
                 data = _livestream(meeting)
@@ -120,7 +120,7 @@ class _Connection(asyncio.Protocol):
         self._url = self._body = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's has the methods, not the base
 
         self._open_ones.add(self)
 
@@ -159,7 +159,7 @@ def _json(value: object, status: bytes = b"200 OK") -> bytes:
 
 
 def _livestream(meeting: str) -> dict[str, object]:
-    """Live, and without a name, as is common. It has its meeting's ID."""
+    """Return a live livestream without a name, as is common; its ID is the meeting's."""
     return {
         "id": meeting,
         "name": None,

@@ -1,4 +1,4 @@
-"""The figures as small tables, for a terminal or in Markdown."""
+"""The figures as small tables, in plain text or Markdown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,30 +14,30 @@ _HEAD = (
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of cells below a head; the first column is of names."""
+    """A header and rows of cells; the first column has the names."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def text(self) -> str:
-        """For a terminal."""
+        """Format the table for a terminal."""
         widths = [max(map(len, column)) for column in zip(self.head, *self.rows, strict=True)]
         return "\n".join(_line(row, widths) for row in (self.head, *self.rows))
 
     def markdown(self) -> str:
-        """For a document."""
+        """Format the table as Markdown."""
         rule = ("---", *("---:" for _ in self.head[1:]))
         return "\n".join(f"| {' | '.join(row)} |" for row in (self.head, rule, *self.rows))
 
 
 def of_load(figures: Mapping[str, Figures], floors: Sequence[str]) -> Table:
-    """One load: a row for each contender, with how many times the CPU time and the memory of the floors it took."""
+    """Build the table of one load: a row per contender, with its CPU time and memory as multiples of the floors'."""
     lowest = [figures[name] for name in floors if name in figures]
     return Table(_HEAD, tuple((name, *_cells(one, lowest)) for name, one in figures.items()))
 
 
 def of_starts(seconds: Mapping[str, Sequence[float]]) -> Table:
-    """From exec to ready: the best and the worst start of each contender."""
+    """Build the table of starts, from exec to ready: the best and the worst of each contender."""
     rows = tuple((name, f"{min(starts):.2f} s", f"{max(starts):.2f} s") for name, starts in seconds.items())
     return Table(("from exec to ready", "fastest", "slowest"), rows)
 

@@ -1,4 +1,4 @@
-"""What a process and all its children have used, from Linux's /proc."""
+"""The resource use of a process and its descendants, from Linux's /proc."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def tree(pid: int) -> list[int]:
-    """Return the process and all its descendants."""
+    """Return the IDs of the process and all its descendants."""
     pids = [pid]
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in children.read_text().split():
@@ -16,12 +16,12 @@ def tree(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of the whole tree so far, in user and kernel mode."""
+    """Return the seconds of CPU time that the tree has used so far, in user and kernel mode."""
     return sum(_ticks(one) for one in tree(pid)) / _TICKS
 
 
 def peak_mb(pid: int) -> float:
-    """Return the summed peak resident sets of the tree's processes: pages that they share count once for each."""
+    """Return the sum of the processes' peak resident sets; shared pages count once per process."""
     return sum(_peak_kb(one) for one in tree(pid)) / 1024
 
 

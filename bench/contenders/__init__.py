@@ -1,1 +1,1 @@
-"""What the bot is compared with: programs that do the same for people, each in a module and a process of its own."""
+"""The programs that the bot is compared with: each does the same job, in its own module and process."""

@@ -1,7 +1,7 @@
 """Async Bolt with Cloudflare's official SDK, as both projects' documentation shows it.
 
-One `AsyncApp` and one `AsyncCloudflare` for the whole life of the process, behind the server and the event loop of the
-bot. It asks one question of the bot's three.
+One `AsyncApp` and one `AsyncCloudflare` live as long as the process, on the same server and event loop as the bot. It
+sends Cloudflare one request per command where the bot sends three.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from bot.serving import listen, serving
 
 
 def create_app(settings: Settings) -> AsyncApp:
-    """Return the Bolt app, with its one command."""
+    """Build the Bolt app with its one command."""
     app = AsyncApp(
         signing_secret=settings.signing_secret,
         client=AsyncWebClient(settings.bot_token, base_url=settings.slack_api_url),
@@ -44,7 +44,7 @@ def create_app(settings: Settings) -> AsyncApp:
 
 
 async def main() -> None:
-    """Serve until killed."""
+    """Serve until the process is killed."""
     settings = from_environment()
     handler = AsyncSlackRequestHandler(create_app(settings))
 

@@ -1,7 +1,7 @@
 """Sync Bolt with Cloudflare's official SDK, for gunicorn's threads: one worker, 64 threads.
 
-Bolt's own pool of 5 threads for listeners is made as large as gunicorn's: with it, 64 commands at a time would wait for
-one another. It asks one question of the bot's three.
+Bolt's own pool of 5 threads for listeners is made as large as gunicorn's, because with five threads 64 simultaneous
+commands would wait for each other. It sends Cloudflare one request per command where the bot sends three.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ THREADS = 64
 
 
 def create_app(settings: Settings) -> App:
-    """Return the Bolt app, with its one command."""
+    """Build the Bolt app with its one command."""
     app = App(
         signing_secret=settings.signing_secret,
         client=WebClient(settings.bot_token, base_url=settings.slack_api_url),
@@ -41,5 +41,5 @@ def create_app(settings: Settings) -> App:
 
 
 def wsgi() -> SlackRequestHandler:
-    """For `gunicorn 'bench.contenders.bolt_sync:wsgi()'`."""
+    """Return the WSGI app for `gunicorn 'bench.contenders.bolt_sync:wsgi()'`."""
     return SlackRequestHandler(create_app(from_environment()))

@@ -1,9 +1,9 @@
-"""The floor: a bare ASGI function that does what has to be done and nothing else.
+"""The floor: a bare ASGI function that does the minimum and nothing else.
 
-It verifies the signature, acknowledges, asks Cloudflare whether the meeting is live, and answers: two calls. With
-`--same-questions` it asks all that the bot asks of a live meeting whose livestream has no name (start and title, too):
-four calls. It has no deadlines, no retries, no metrics, no logs, no limits, and believes what Cloudflare says. Server,
-event loop and HTTP parser are the bot's own.
+It verifies the signature, acknowledges, requests the meeting's livestream from Cloudflare, and answers: two calls. With
+`--same-questions` it sends every request that the bot sends for a live meeting whose livestream has no name (start and
+title, too): four calls. It has no deadlines, retries, metrics, logs or limits, and doesn't check Cloudflare's answers.
+The server, event loop and HTTP parser are the same as the bot's.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Floor:
-    """The whole program, as an ASGI app."""
+    """The whole program as an ASGI app."""
 
     def __init__(self, settings: Settings, session: aiohttp.ClientSession, *, same_questions: bool) -> None:
         self._settings = settings
@@ -39,7 +39,7 @@ class Floor:
         self._serving: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Acknowledge a command, and serve it in a task of its own."""
+        """Acknowledge a command, then answer it in a task of its own."""
         if scope["path"] != "/slack/events":
             await _respond(send, 200)
             return
@@ -93,7 +93,7 @@ async def _respond(send: Send, status: int) -> None:
 
 
 async def main() -> None:
-    """Serve until killed."""
+    """Serve until the process is killed."""
     settings = from_environment()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=300)) as session:
         floor = Floor(settings, session, same_questions="--same-questions" in sys.argv)

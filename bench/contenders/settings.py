@@ -1,4 +1,4 @@
-"""What every contender is told: the same environment variables as the bot."""
+"""The settings of every contender: the same environment variables as the bot's."""
 
 import os
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where to listen, whom to ask, whom to believe."""
+    """The port, the APIs' addresses and the secrets."""
 
     port: int
     signing_secret: str
@@ -19,12 +19,12 @@ class Settings:
 
     @property
     def app_url(self) -> str:
-        """The RealtimeKit app's part of Cloudflare's API."""
+        """The base URL of the RealtimeKit app in Cloudflare's API."""
         return f"{self.cloudflare_base_url}/accounts/{self.account_id}/realtime/kit/{self.app_id}"
 
 
 def from_environment() -> Settings:
-    """Read the settings. Raises KeyError if one is missing."""
+    """Read the settings from the environment. Raises KeyError if one is missing."""
     return Settings(
         port=int(os.environ["PORT"]),
         signing_secret=os.environ["SLACK_SIGNING_SECRET"],

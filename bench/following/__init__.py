@@ -1,1 +1,1 @@
-"""What it costs to follow many meetings, and how soon changes are told."""
+"""Measurements of following: what many meetings cost, and how soon changes are announced."""

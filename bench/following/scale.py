@@ -1,4 +1,4 @@
-"""Thousands of followed meetings, some of them live, without webhooks: what it costs, and how late changes are told."""
+"""Thousands of followed meetings, some live, without webhooks: what they cost, and how late changes are announced."""
 
 import random
 import sys
@@ -23,54 +23,54 @@ from bot.serving import listen, serving
 from bot.store.database import Database
 
 SPEED = 6.0
-"""Sandbox seconds in a real one. Faster is quicker, until the machine doesn't keep up: see `without_list`."""
+"""Sandbox seconds per real second. More saves time until the machine can't keep up: see `without_list`."""
 CHANGE_EVERY = 15.0
-"""As often as 200 livestreams of fifty minutes each begin, and end."""
+"""Seconds between changes if 200 livestreams of fifty minutes each start and end."""
 BURST = 300
 MINUTES = 10
 _SETTLING = 60.0
 _GRACE = 60.0
 _LATEST = 360.0
-"""How long the last change is waited for. By then all of Cloudflare's rate limit is free again that was used before it,
-so what is still not told is lost."""
+"""How long to wait for the last change, in seconds. By then the request window that it fell into is over, so a change
+that is still not announced is lost."""
 _AFTER_BURST = 180.0
 _POLL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What came of one run. Delays are in sandbox seconds, of an end counted from the grace time on; what was not told
-    is infinitely late."""
+    """The results of one measurement. Delays are in sandbox seconds, and of an end from the end of the grace period; a
+    change that was not announced counts as infinitely late."""
 
     database: str
     followed: int
     speed: float
-    """Sandbox seconds in a real one."""
+    """Sandbox seconds per real second."""
     live: int
     changes: int
     told: int
     extra: int
-    """Announcements that no change has caused, or that were made twice."""
+    """Announcements without a change, or sent twice."""
     p50: float
     slowest: float
     without_list: float
-    """The longest time between two reads of the list, which a bot that keeps up reads every 15 seconds. Of a livestream
-    that begins and ends in between, nothing can be told."""
+    """The longest time between two reads of the list, which a bot that keeps up reads every 15 seconds. A livestream
+    that starts and ends in between goes unnoticed."""
     calls: float
-    """To Cloudflare, in the fullest five minutes."""
+    """Requests to Cloudflare in the busiest five minutes."""
     core: float
-    """The share of a core that it takes: CPU seconds for each second."""
+    """The share of one core that the bot uses: CPU seconds per second."""
     memory: float
     burst_seen: float
-    """How long until the last of 300 changes at once was recorded."""
+    """Seconds until the last of 300 simultaneous changes was recorded."""
     burst_told: int
-    """How many of them were told three minutes later."""
+    """How many of the 300 were announced within three minutes."""
 
 
 async def measure(
     kind: str, count: int, live: int, minutes: float = MINUTES, speed: float = SPEED, change_every: float = CHANGE_EVERY
 ) -> Scale:
-    """One run with so many followed meetings, so many times as fast as real; one begins, and one ends, so often."""
+    """Measure `count` followed meetings at `speed` times real time. Every `change_every` s, one starts or ends."""
     clock = Clock(speed=speed)
     kit, slack = RealtimeKit(clock), Slack(clock)
     slack.ack_seconds *= speed
@@ -93,7 +93,7 @@ async def measure(
 
 
 def _meetings(kit: RealtimeKit, slack: Slack, count: int, live: int, shown: int) -> list[Followed]:
-    """All with a card; those that are live or will change with one in Slack, the others' are never touched."""
+    """Build the followed meetings, all with a card. Only the cards of live or changing ones also exist in Slack."""
     now, numbers = kit.clock.now(), random.Random(7)
     members = slack.workspace.channels[GENERAL].members
     known = type(slack.workspace.channels[GENERAL])
@@ -111,7 +111,7 @@ def _meetings(kit: RealtimeKit, slack: Slack, count: int, live: int, shown: int)
 
 
 def _go_live(kit: RealtimeKit, meeting_id: str) -> Episode:
-    """Let the meeting go live; return what is recorded when one that is live is followed."""
+    """Let the meeting go live; return the episode that following it would store."""
     now, meeting = kit.clock.now(), kit.go_live(meeting_id)
     assert meeting.livestream is not None
     assert meeting.livestream.session is not None
@@ -137,7 +137,7 @@ class _Run:
             self._lists.append(call.at)
 
     async def steadily(self, changing: list[Followed], minutes: float) -> None:
-        """Let them go live one after another, and end three minutes later."""
+        """Let the meetings go live one after another, and end each three minutes later."""
         await self._clock.sleep(_SETTLING)
         began, cpu = self._clock.now(), cpu_seconds(self._pid)
         running: list[str] = []
@@ -153,13 +153,13 @@ class _Run:
         self._memory = peak_mb(self._pid)
 
     async def until_told(self, into: Database) -> None:
-        """Wait for the last changes, so that what is not told then is lost, and not late."""
+        """Wait for the last changes, so that one that is then not announced is lost rather than late."""
         deadline = max(self._changed.values()) + _LATEST
         while self._clock.now() < deadline and len(self._sent(await told(into))) < len(self._changed):
             await self._clock.sleep(_POLL_SECONDS)
 
     async def at_once(self, changing: list[Followed]) -> None:
-        """Let them all go live in one moment."""
+        """Let all the meetings go live at the same moment."""
         for each in changing:
             self._kit.go_live(str(each.meeting_id))
             self._burst[str(each.meeting_id)] = self._clock.now()
@@ -201,7 +201,7 @@ class _Run:
         )
 
     def _sent(self, rows: list[tuple[str, str, float, float, float | None]]) -> dict[tuple[str, str], float]:
-        """When each of the changes was told first."""
+        """Return when each change was first announced."""
         sent: dict[tuple[str, str], float] = {}
         for meeting, what, _, _, sent_at in rows:
             if (meeting, what) in self._changed and sent_at is not None:

@@ -1,4 +1,4 @@
-"""From a livestream's going live to the reply in the thread, by webhook, with everybody a tenth of a second away."""
+"""The time from a livestream going live to the reply in the thread, by webhook, when each answer takes 0.1 s."""
 
 import asyncio
 import contextlib
@@ -15,16 +15,16 @@ from bot.sandbox.slack import Message, Slack
 from bot.serving import listen, serving
 
 AWAY = 0.1
-"""Seconds that each answer of Cloudflare and of Slack takes."""
+"""Seconds that each answer from Cloudflare or Slack takes."""
 NEEDED = 4
-"""Round trips, one after another: the livestream, its run (which needs the livestream's id), the new run's card, and
-the reply (which needs the card's ts)."""
+"""Round trips, one after another: the livestream, its session (which needs the livestream's ID), the new episode's
+card, and the reply (which needs the card's ts)."""
 _SETTLED = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Of several times, in milliseconds."""
+    """Several measured times, in milliseconds."""
 
     times: int
     p50: float
@@ -32,12 +32,12 @@ class Webhook:
 
     @property
     def of_needed(self) -> float:
-        """How many times the round trips that it needs."""
+        """The time as a multiple of the required round trips."""
         return self.p50 / (NEEDED * AWAY * 1000)
 
 
 async def measure(times: int = 5) -> Webhook:
-    """Let the meeting go live, error, and go live again, so often."""
+    """Let the meeting go live, fail, and go live again, `times` times."""
     kit, slack = RealtimeKit(), Slack()
     kit.seed()
     with database("sqlite") as url:
@@ -68,13 +68,13 @@ async def _once(kit: RealtimeKit, slack: Slack) -> float:
 
 
 def _tells(message: Message, what: str) -> bool:
-    """Whether it is a reply in a thread, and not the card, that says so."""
+    """Return whether the message is a reply in a thread that contains these words."""
     return message.thread_ts is not None and what in message.text
 
 
 @contextlib.asynccontextmanager
 async def _away(slack: Slack) -> AsyncIterator[None]:
-    """Serve it so that each answer takes its time."""
+    """Serve the app with a delay before each answer."""
 
     async def asgi(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":

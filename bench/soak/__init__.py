@@ -1,1 +1,1 @@
-"""`make soak`: the bot for a long time under mixed load, to see that nothing grows and nothing is lost."""
+"""`make soak`: the bot under mixed load for a long time, to check that nothing grows and nothing is lost."""

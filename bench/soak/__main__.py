@@ -1,6 +1,6 @@
 """`make soak`: the bot under mixed load for a long time, over HTTP and over Socket Mode. Needs Linux, for /proc.
 
-Exit status 1 when something grows or was lost.
+Exits with 1 if something grows or was lost.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from bot.sandbox.bot_process import BotDidNotStart
 
 
 def main() -> int:
-    """Run it, print, and say by the exit status how it went."""
+    """Run the soak, print the report, and exit with 1 if it failed."""
     arguments = _arguments()
-    # uvicorn complains of answers that are cut on purpose, asyncio of connections that are.
+    # uvicorn warns about responses cut on purpose, asyncio about connections.
     for name in ("uvicorn.error", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     good = True
@@ -26,7 +26,7 @@ def main() -> int:
         try:
             outcome = uvloop.run(run(plan))
         except BotDidNotStart as error:
-            sys.exit(f"The bot did not start. Its last words:\n{error}")
+            sys.exit(f"The bot did not start. The end of its log:\n{error}")
         _print(plan, outcome, arguments.markdown)
         good = good and not report.problems(outcome)
     print(f"\n{report.LEGEND}")
@@ -35,15 +35,15 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=20, help="for each mode")
+    parser.add_argument("--minutes", type=float, default=20, help="minutes per mode")
     parser.add_argument("--modes", nargs="+", choices=("http", "socket"), default=("http", "socket"))
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument(
         "--trace",
         action="store_true",
-        help="say what is held more of at the end than half-way; memory is not judged then",
+        help="list what the bot holds more of at the end than half-way; memory is not judged then",
     )
-    parser.add_argument("--markdown", action="store_true", help="tables for docs/measurements.md")
+    parser.add_argument("--markdown", action="store_true", help="print tables for docs/measurements.md")
     return parser.parse_args()
 
 
@@ -54,7 +54,7 @@ def _print(plan: Plan, outcome: Outcome, markdown: bool) -> None:
     print(figures.markdown() if markdown else figures.text())
     print(f"\n{report.story(plan, outcome)}\n{report.verdict(outcome)}", flush=True)
     if outcome.traces:
-        print(f"\nHeld more of at the end than half-way:\n{outcome.traces}")
+        print(f"\nWhat the bot holds more of at the end than half-way:\n{outcome.traces}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Waits for what people are told, person by person."""
+"""Waiting for the bot's answers, person by person."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ _TOLD = (EventKind.MESSAGE_POSTED, EventKind.MESSAGE_CHANGED, EventKind.MESSAGE_
 
 
 class Answers:
-    """Knows who waits for the bot's word. One subscription for all, so that many people cost little."""
+    """The people who wait for an answer. All share one listener, so that many people cost little."""
 
     def __init__(self, slack: Slack) -> None:
         self._slack = slack
@@ -18,7 +18,7 @@ class Answers:
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
-        """Listen until the block ends."""
+        """Listen for messages until the block ends."""
         unsubscribe = self._slack.events.subscribe(self._hear)
         try:
             yield
@@ -26,12 +26,12 @@ class Answers:
             unsubscribe()
 
     def expect(self, user: str) -> asyncio.Future[Message]:
-        """Wait for the next message that is sent, changed or deleted for this person, or posted in their name."""
+        """Wait for the next message sent to, changed for, deleted for, or posted in the name of this person."""
         self._waiting[user] = asyncio.get_running_loop().create_future()
         return self._waiting[user]
 
     def forget(self, user: str) -> None:
-        """Nobody waits for it any more."""
+        """Stop waiting for this person's answer."""
         self._waiting.pop(user, None)
 
     def _hear(self, event: Event) -> None:

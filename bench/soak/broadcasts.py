@@ -13,7 +13,7 @@ _KEPT_SESSIONS = 3
 
 
 class Broadcasts:
-    """Moves the meetings' livestreams on, and counts the steps."""
+    """A driver that moves the meetings' livestreams from state to state, and counts the steps."""
 
     def __init__(self, kit: RealtimeKit) -> None:
         self.steps: Counter[str] = Counter()
@@ -21,7 +21,7 @@ class Broadcasts:
         self._dice = random.Random(7)
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Run until cancelled."""
         await asyncio.gather(*(self._of(meeting_id) for meeting_id in BROADCAST))
 
     async def _of(self, meeting_id: str) -> None:
@@ -48,7 +48,7 @@ class Broadcasts:
         ]
 
     def _forget_old_sessions(self, meeting_id: str) -> None:
-        """Remove ended sessions: the sandbox keeps every one, and must not be what grows."""
+        """Remove ended sessions: the sandbox keeps every one, and its memory must not grow."""
         sessions = self._kit.meetings[meeting_id].sessions
         if len(sessions) > _KEPT_SESSIONS:
             self._kit.change_livestream(meeting_id, sessions=sessions[-_KEPT_SESSIONS:])

@@ -1,4 +1,4 @@
-"""People who type commands and press buttons, one thing after another, and count what they are answered."""
+"""People who type commands and press buttons, one at a time, and count the answers."""
 
 import asyncio
 import itertools
@@ -20,7 +20,7 @@ _ANSWERED_BUTTONS = (cards.REFRESH, cards.FOLLOW_HERE, cards.POST_HERE)
 
 @dataclass(slots=True)
 class Tally:
-    """What people did and what became of it. Lost is what was not acknowledged, or acknowledged and not answered."""
+    """Counts of what people did, and of the answers. Lost: not acknowledged, or acknowledged but not answered."""
 
     done: Counter[str] = field(default_factory=Counter)
     acknowledged: int = 0
@@ -30,12 +30,12 @@ class Tally:
 
     @property
     def asked(self) -> int:
-        """How much they did."""
+        """The number of commands and clicks."""
         return self.done.total()
 
 
 class Person:
-    """Does one thing at a time, each under another name, so that a late second message is nobody else's answer."""
+    """A worker that does one thing at a time, each as another user, so that a late message can't pass for an answer."""
 
     def __init__(self, slack: Slack, answers: Answers, scenery: Scenery, names: list[str], tally: Tally) -> None:
         self._slack = slack
@@ -47,7 +47,7 @@ class Person:
         self._last: Message | None = None
 
     async def live(self, until: asyncio.Event) -> None:
-        """Go on until it is time, and finish what is begun."""
+        """Work until the given time, and finish the last action."""
         while not until.is_set():
             await asyncio.sleep(self._dice.expovariate(1 / THINK_SECONDS))
             await (self._click() if self._dice.random() < 0.25 else self._type())
@@ -57,7 +57,7 @@ class Person:
         await self._do(what, next(self._names), self._dice.choice(self._scenery.channels), text)
 
     def _command(self) -> tuple[str, str]:
-        """Return what kind of command it is, and its text."""
+        """Return a command's kind and its text."""
         dice = self._dice
         followed = dice.choice(BROADCAST)
         return dice.choice(
@@ -82,7 +82,7 @@ class Person:
         await self._count(what, delivery.outcome, delivery.ack_ms, name, answer)
 
     async def _click(self) -> None:
-        """Press a button of the last answer, or choose from the menu of some card."""
+        """Press a button of the last answer, or choose an option from a card's menu."""
         if self._dice.random() < 0.3:
             await self._choose()
         elif self._last is not None and self._last.ephemeral_to is not None:
@@ -113,7 +113,7 @@ class Person:
         action = cards.FOLLOW_MENU if what == "menu" else what
         try:
             delivery = await self._slack.click(message, action, user=name, value=value)
-        except LookupError:  # somebody was faster
+        except LookupError:  # another person was faster
             self._answers.forget(name)
             return
         await self._count(f"click {what}", delivery.outcome, delivery.ack_ms, name, answer)

@@ -1,4 +1,4 @@
-"""What a long run has shown: a table, a verdict, and what was done."""
+"""The report on a soak: a table, a verdict, and what was done."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from bench.tables import Table
 
 @dataclass(frozen=True, slots=True)
 class _Figure:
-    """A field of what is held. It is growing when its line rises by more than `tolerance` after the warm-up, and as
-    much is left at rest: a load that happens to be higher at the end is no leak."""
+    """A resource that the bot holds. It is growing if its line rises by more than `tolerance` after the warm-up and
+    as much is left when the bot is idle: a load that happens to be higher at the end is no leak."""
 
     name: str
     label: str
@@ -44,12 +44,12 @@ it that is private to the process. lost: not acknowledged within Slack's 3 s, or
 
 
 def table(outcome: Outcome) -> Table:
-    """Return a row for each figure."""
+    """Build the table, a row per figure."""
     return Table(_HEAD, tuple(_row(figure, outcome) for figure in FIGURES))
 
 
 def problems(outcome: Outcome) -> list[str]:
-    """Return what is not as it should be."""
+    """Return a sentence for each failure."""
     growing = [f"{figure.label} growing" for figure in FIGURES if _grows(figure, outcome)]
     lost = [f"{count} lost: {what}" for what, count in outcome.tally.lost.items()]
     before, after = outcome.sessions
@@ -59,7 +59,7 @@ def problems(outcome: Outcome) -> list[str]:
 
 
 def story(plan: Plan, outcome: Outcome) -> str:
-    """Summarize what was done, in a few lines."""
+    """Summarize what was done in a few lines."""
     tally = outcome.tally
     lines = [
         f"{tally.asked} commands and clicks, {tally.acknowledged} acknowledged (the slowest in "
@@ -73,7 +73,7 @@ def story(plan: Plan, outcome: Outcome) -> str:
 
 
 def verdict(outcome: Outcome) -> str:
-    """One line."""
+    """Return the verdict in one line."""
     found = problems(outcome)
     return f"NOT GOOD: {'; '.join(found)}." if found else "Level: nothing grows, nothing was lost."
 
@@ -84,12 +84,12 @@ def _trend(figure: _Figure, outcome: Outcome) -> Trend:
 
 def _grows(figure: _Figure, outcome: Outcome) -> bool:
     if outcome.traces and figure.unit == "MB":
-        return False  # what grows is what the tracing holds
+        return False  # the tracing itself makes memory grow
     return min(_left(figure, outcome), _trend(figure, outcome).rise) > figure.tolerance
 
 
 def _left(figure: _Figure, outcome: Outcome) -> float:
-    """How much more there is at rest after the load than before it."""
+    """Return how much more the idle bot holds after the load than before it."""
     return figure.of(outcome.rest_after) - figure.of(outcome.rest_before)
 
 

@@ -1,4 +1,4 @@
-"""What the bot holds at a moment: memory, files, sockets and threads as Linux's /proc knows them, tasks by /metrics."""
+"""What the bot holds at one moment: memory, files, sockets and threads from Linux's /proc, tasks from /metrics."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ _MB = 1024.0
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Memory in MB: resident (RSS), and of that what the process has for itself (USS)."""
+    """Memory in MB: resident (RSS), and the private part of it (USS); and numbers of files, sockets, threads, tasks."""
 
     rss: float
     uss: float
@@ -26,7 +26,7 @@ class Held:
 
 @dataclass(slots=True)
 class Sampler:
-    """Looks at one process, again and again."""
+    """A sampler of one process."""
 
     pid: int
     url: str
@@ -40,7 +40,7 @@ class Sampler:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def look(self) -> Held:
-        """Return what it holds now."""
+        """Return what the process holds now."""
         tasks = await self.metric("livestream_bot_tasks")
         return Held(**_of_process(Path("/proc") / str(self.pid)), tasks=tasks)
 
@@ -76,7 +76,7 @@ def _fields(file: Path) -> dict[str, float]:
 
 
 def _links(folder: Path) -> list[str]:
-    """Where the open files lead; one that is closed meanwhile is left out."""
+    """Return the targets of the open files; one that is closed meanwhile is left out."""
     links = []
     for file in folder.iterdir():
         try:

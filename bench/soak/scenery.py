@@ -1,4 +1,4 @@
-"""Who and what there is: meetings, channels, people."""
+"""The meetings, channels and people of a soak."""
 
 import random
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ CHANNELS = 8
 PEOPLE = 12
 NAMES_EACH = 20
 BROADCAST = [f"50a40000-0000-4000-8000-{number:012d}" for number in range(6)]
-"""The meetings that are followed, and whose livestreams come and go."""
+"""The meetings that are followed, whose livestreams start and end."""
 LOOKED_UP = [seeds.LIVE, seeds.IDLE, seeds.NEVER_LIVE, seeds.ERRORED, seeds.AS_LIST, seeds.UNDER_RESULT]
 
 
 @dataclass(frozen=True, slots=True)
 class Scenery:
-    """A workspace with channels that the bot is in, and people with many names each."""
+    """A workspace with channels that the bot is in, and several users per person."""
 
     slack: Slack
     channels: list[str]
     names: list[list[str]]
 
     def a_card(self, dice: random.Random) -> tuple[Message, str] | None:
-        """Return a card with a menu, and the option to choose; None if there is none yet."""
+        """Return a card with a menu, and an option to choose; None if there is no card yet."""
         messages = self.slack.messages(dice.choice(self.channels))[-40:]
         menus = [(message, menu) for message in messages if (menu := _menu(message))]
         if not menus:
@@ -34,7 +34,7 @@ class Scenery:
 
 
 def build(slack: Slack, kit: RealtimeKit) -> Scenery:
-    """Put all of it there."""
+    """Create the meetings, channels and people."""
     kit.seed()
     for number, meeting_id in enumerate(BROADCAST):
         kit.add_meeting(f"Town hall {number}", meeting_id)

@@ -1,4 +1,4 @@
-"""One long run: the real bot in its process, a Slack and a RealtimeKit, people, livestreams and faults."""
+"""One soak: the real bot in its own process, a Slack and a RealtimeKit, people, livestreams and faults."""
 
 import asyncio
 import contextlib
@@ -26,13 +26,13 @@ from bot.serving import listen, serving
 DISCONNECT_SECONDS = 4.0
 _SETTLE_SECONDS = 120.0
 _REST_SECONDS = 75.0
-"""By then kept-alive connections, and the WebSockets that linger after a renewal, are closed."""
+"""Seconds after which kept-alive connections, and WebSockets left over from a renewal, are closed."""
 REPOSITORY = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is run."""
+    """The options of one soak."""
 
     mode: Mode
     minutes: float
@@ -42,7 +42,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was seen. `rest_before` and `rest_after` are of the bot with nothing to do."""
+    """The results. `rest_before` and `rest_after` are samples of the idle bot."""
 
     tally: Tally
     events: Counter[str]
@@ -50,15 +50,15 @@ class Outcome:
     rest_before: Held
     rest_after: Held
     sessions: tuple[int, int]
-    """Socket Mode connections at rest: before and after."""
+    """Socket Mode connections of the idle bot, before and after."""
     unsent: float
     own: tuple[float, float]
-    """This process's private memory in MB, before and after."""
+    """The private memory of this process in MB, before and after."""
     traces: str = ""
 
 
 async def run(plan: Plan) -> Outcome:
-    """Run it. Raises BotDidNotStart."""
+    """Run the soak. Raises BotDidNotStart."""
     async with contextlib.AsyncExitStack() as stack:
         slack = Slack()
         kit = RealtimeKit(slack.clock)
@@ -127,7 +127,7 @@ class _Run:
         return tally, weather.faults + broadcasts.steps
 
     async def _time_passes(self, working: list[asyncio.Future[Any]]) -> None:
-        """All work all the time; what ends before is broken, and raises."""
+        """Run all of these until the time is up; one that ends early is broken, and raises."""
         done, _ = await asyncio.wait(working, timeout=self.plan.minutes * 60, return_when=asyncio.FIRST_COMPLETED)
         for broken in done:
             broken.result()
@@ -138,10 +138,10 @@ class _Run:
         await asyncio.Event().wait()
 
     async def _settled(self) -> float:
-        """Wait until nothing is under way; how many announcements are still unsent then."""
+        """Wait until the bot is idle, and return how many announcements are still unsent."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_SECONDS):
-                while await self._under_way():  # noqa: ASYNC110 - another process knows it
+                while await self._under_way():  # noqa: ASYNC110 - the state is in another process
                     await asyncio.sleep(1)
         await asyncio.sleep(_REST_SECONDS)
         return await self.sampler.metric("livestream_bot_unsent_announcements")
@@ -153,13 +153,13 @@ class _Run:
 
 @contextlib.asynccontextmanager
 async def _database(kind: str) -> AsyncIterator[dict[str, str]]:
-    """Return the setting that says where it is; SQLite is in the bot's own folder."""
+    """Yield the setting that names the database; SQLite's file is in the bot's own folder."""
     if kind == "sqlite":
         yield {}
         return
-    from tests.postgres import Postgres, start_server  # noqa: PLC0415 - it comes with what developers need
+    from tests.postgres import Postgres, start_server  # noqa: PLC0415 - a developer's dependency
 
-    # A place of its own: root starts the server as another user, who has to get there.
+    # Its own folder: root starts the server as another user, who needs access to it.
     folder = Path(tempfile.mkdtemp(prefix="livestream-bot-soak-"))
     server = start_server(folder / "data")
     try:

@@ -1,8 +1,8 @@
-"""The bot as `livestream-bot run` starts it, watched from inside: at SIGUSR1 it writes what it holds more of.
+"""The bot as `livestream-bot run` starts it, with memory tracing: on SIGUSR1 it writes what it holds more of.
 
     python -m bench.soak.traced_bot
 
-Costs several times the memory and the CPU time, so its figures are not those of the bot.
+Tracing multiplies memory and CPU time, so its figures are not the bot's.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ _SHOWN = 15
 
 
 class _Tracer:
-    """Compares with the signal before."""
+    """The difference between two signals."""
 
     def __init__(self) -> None:
         self._objects: collections.Counter[str] = collections.Counter()
         self._snapshot: tracemalloc.Snapshot | None = None
 
     def compare(self) -> None:
-        """Write what is more than at the last signal: allocations by place, objects by type."""
+        """Write what has grown since the last signal: allocations by place, objects by type."""
         gc.collect()
         counts = collections.Counter(type(each).__qualname__ for each in gc.get_objects())
         snapshot = tracemalloc.take_snapshot()
@@ -43,7 +43,7 @@ class _Tracer:
 
 
 async def traces_of(bot: BotProcess) -> str:
-    """Return what it holds more of than at the last call; nothing at the first call."""
+    """Return what has grown since the last call; nothing on the first call."""
     os.kill(bot.pid, REPORT_SIGNAL)
     await asyncio.sleep(10)
     report = bot.log.parent / _REPORT
@@ -51,7 +51,7 @@ async def traces_of(bot: BotProcess) -> str:
 
 
 def main() -> None:
-    """Run the bot."""
+    """Start tracing and run the bot."""
     from bot.cli import main as run  # noqa: PLC0415 - traced from its first import on
 
     tracer = _Tracer()

@@ -1,29 +1,29 @@
-"""Whether a figure is level or growing, from samples of it. Pure."""
+"""Trends: whether a figure is level or growing, from samples of it. Pure."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 WARM_UP = 0.2
-"""The share of the time at the beginning in which caches fill, pools open and code is loaded: it tells no trend."""
+"""The share of the time at the start in which caches fill, pools open and code is loaded. It shows no trend."""
 _WINDOW = 0.1
 _HOUR = 3600.0
 
 Point = tuple[float, float]
-"""Seconds, and what was measured then."""
+"""A time in seconds, and the value measured then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """How a figure went: the medians of the first, the middle and the last tenth of the time, and the line that fits
-    best what came after the warm-up."""
+    """A figure's course: the medians of the first, middle and last tenth of the time, and the line that best fits the
+    time after the warm-up."""
 
     start: float
     middle: float
     end: float
     per_hour: float
     rise: float
-    """By how much that line rises from its beginning to its end."""
+    """How much that line rises from start to end."""
 
 
 def trend(points: Sequence[Point]) -> Trend:
@@ -42,7 +42,7 @@ def trend(points: Sequence[Point]) -> Trend:
 
 
 def _slope(points: Sequence[Point]) -> float:
-    """Per second, by least squares."""
+    """Return the slope per second, by least squares."""
     if len(points) < 2:
         return 0.0
     times, values = zip(*points, strict=True)
@@ -50,7 +50,7 @@ def _slope(points: Sequence[Point]) -> float:
 
 
 def _median_around(points: Sequence[Point], where: float) -> float:
-    """Of the tenth of the time that begins, surrounds or ends there."""
+    """Return the median of the tenth of the time that starts, surrounds or ends there."""
     began, ended = points[0][0], points[-1][0]
     at = _WINDOW / 2 + where * (1 - _WINDOW)
     low, high = (began + (ended - began) * (at + half) for half in (-_WINDOW / 2, _WINDOW / 2))

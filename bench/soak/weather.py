@@ -1,4 +1,4 @@
-"""What goes wrong now and then: Slack's limits, lost answers, Cloudflare's faults, and Socket Mode's disconnects."""
+"""Occasional faults: Slack's limits, lost answers, Cloudflare's errors, and Socket Mode disconnects."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ _CLOUDFLARE = [fault for fault in Fault if fault is not Fault.NONE]
 
 
 class Weather:
-    """Throws faults, and counts them."""
+    """A source of faults, which counts them."""
 
     def __init__(self, slack: Slack, kit: RealtimeKit) -> None:
         self.faults: Counter[str] = Counter()
@@ -26,7 +26,7 @@ class Weather:
         kit.retry_after, kit.slow_seconds = 2, 1.0
 
     async def run(self) -> None:
-        """Go on until cancelled; then all is well again."""
+        """Switch faults on and off until cancelled, then switch them off."""
         try:
             while True:
                 await asyncio.sleep(self._dice.uniform(*_CALM_SECONDS))
@@ -53,7 +53,7 @@ class Weather:
         self._kit.fault = Fault.NONE
 
     async def disconnect(self, every: float) -> None:
-        """Have Slack send `disconnect` to all connections about so often, until cancelled."""
+        """Let Slack send `disconnect` to all connections about this often, until cancelled."""
         while True:
             await asyncio.sleep(self._dice.uniform(0.5, 1.5) * every)
             with contextlib.suppress(NoConnection):

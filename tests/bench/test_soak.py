@@ -1,4 +1,4 @@
-"""What `make soak` judges by: trends, what was lost, what is left at rest; and that a short run works."""
+"""What `make soak` judges by: trends, what was lost, what the idle bot still holds; and that a short run works."""
 
 import asyncio
 from collections import Counter
@@ -33,7 +33,7 @@ def outcome(**changes: object) -> Outcome:
 
 
 def leaking(name: str, per_sample: float) -> Outcome:
-    """One more figure that rises all the time, and stays where it is at rest."""
+    """One more figure that rises all the time, and stays when the bot is idle."""
     samples = [(2.0 * n, replace(REST, **{name: getattr(REST, name) + n * per_sample})) for n in range(100)]
     return outcome(samples=samples, rest_after=samples[-1][1])
 
@@ -76,7 +76,7 @@ def test_growing(name: str, per_sample: float) -> None:
 
 
 def test_higher_load_is_no_leak() -> None:
-    """What rises under load and is gone at rest does not grow."""
+    """What rises under load and is gone when the bot is idle does not grow."""
     assert report.problems(replace(leaking("sockets", 0.1), rest_after=REST)) == []
 
 
