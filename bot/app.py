@@ -137,7 +137,8 @@ async def running(
         async def home(seconds: float) -> Home | None:
             return home_of(await identity.known_within(seconds))
 
-        delivery = Delivery(client, Pacing(wall), wall, metrics)
+        pacing = Pacing(wall)
+        delivery = Delivery(client, pacing, wall, metrics)
         engine = Engine(
             store,
             delivery,
@@ -156,7 +157,7 @@ async def running(
         stack.push_async_callback(work.drain, DRAIN_SECONDS)
         services = Services(
             look_up=_measured(recent.look_up, metrics),
-            replies=Replies(session, client, metrics),
+            replies=Replies(session, client, metrics, pacing, timer=timer),
             work=work,
             following=engine.following,
             home=home,

@@ -47,13 +47,13 @@ class _Turns:
     held_others_at: float = _NEVER
     """When a 429 here last made the other channels wait, with no success since."""
 
-    def wait(self, now: float) -> float:
-        """Return the seconds until a token is available."""
+    def wait(self, now: float, left: int = 0) -> float:
+        """Return the seconds until a token is available and `left` others remain."""
         interval = 1 / self.rate.per_second
         # Larger values mean that the clock was set back; do not wait for it to catch up.
         self.next_at = min(self.next_at, now + interval * self.rate.burst)
         self.held_at = min(self.held_at, now)
-        wait = max(self.next_at - now - interval * (self.rate.burst - 1), self.held_at + self.held_for - now)
+        wait = max(self.next_at - now - interval * (self.rate.burst - 1 - left), self.held_at + self.held_for - now)
         return wait if wait > _RESOLUTION else 0.0
 
     def ready(self, now: float) -> int:
@@ -91,19 +91,25 @@ class Pacing:
         self._edits = _Turns(edits)
         self._channels: OrderedDict[str, _Turns] = OrderedDict()
 
-    def post(self, channel: str) -> float:
-        """Take a token for a post and return 0, or return the seconds until one may be available."""
+    def post(self, channel: str, *, spare: bool = False) -> float:
+        """Take a token for a post and return 0, or return the seconds until one may be available.
+
+        `spare` takes it only while more than half of the workspace's bucket is left.
+        """
         now, turns = self._clock.now(), self._channel(channel)
-        wait = max(turns.wait(now), self._posts.wait(now))
+        wait = max(turns.wait(now), self._posts.wait(now, self._posts.rate.burst // 2 if spare else 0))
         if wait == 0:
             turns.take(now)
             self._posts.take(now)
         return wait
 
-    def edit(self, channel: str = "") -> float:
-        """Take a token for an edit and return 0, or return the seconds until one may be available."""
+    def edit(self, channel: str = "", *, spare: bool = False) -> float:
+        """Take a token for an edit and return 0, or return the seconds until one may be available.
+
+        `spare` takes it only while more than half of the bucket is left.
+        """
         now, held = self._clock.now(), self._channels.get(_edits_of(channel))
-        wait = max(self._edits.wait(now), held.wait(now) if held else 0.0)
+        wait = max(self._edits.wait(now, self._edits.rate.burst // 2 if spare else 0), held.wait(now) if held else 0.0)
         if wait == 0:
             self._edits.take(now)
         return wait

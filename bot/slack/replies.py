@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from weakref import WeakValueDictionary
 
 import aiohttp
 import structlog
+from cachetools import TTLCache
 
 from bot.errors import (
     CannotPost,
@@ -21,6 +24,7 @@ from bot.errors import (
     SlackUnreachable,
 )
 from bot.metrics import Metrics
+from bot.realtimekit.recent import ANSWER_SECONDS
 from bot.slack.client import NOT_CONNECTED, SECONDS, TRANSPORT_ERRORS, SlackClient
 from bot.slack.errors import (
     ContentRefused,
@@ -33,12 +37,14 @@ from bot.slack.errors import (
     retry_after,
 )
 from bot.slack.messages import Message
+from bot.slack.pacing import Pacing
 from bot.slack.requests import Request
 
 LONGEST_WAIT = 5.0
 LONGEST_NOTE = 3.0
 SLOW_AFTER_SECONDS = 1.5
 BODY_LIMIT = 2_000
+_EDITS_KEPT = 1_000
 RESPONSE_URL = "response_url"
 OK, UNCONFIRMED, NOT_SENT = "ok", "unconfirmed", "not_sent"
 _NO_WAY_IN = ("not_in_channel", "channel_not_found")
@@ -57,21 +63,27 @@ class Replies:
         session: aiohttp.ClientSession,
         client: SlackClient,
         metrics: Metrics,
+        pacing: Pacing,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        timer: Callable[[], float] = time.monotonic,
         seconds: float = SECONDS,
         slow_after: float = SLOW_AFTER_SECONDS,
     ) -> None:
         """Create the sender.
 
-        `seconds` is the timeout for a response_url; after `slow_after` seconds without an answer the person gets a
-        note that the bot is still checking.
+        `pacing` is shared with what the bot posts unprompted, which has half of each bucket to itself. `seconds` is the
+        timeout for a response_url; after `slow_after` seconds without an answer the person gets a note that the bot is
+        still checking.
         """
         self._slow_after = slow_after
         self._session = session
         self._client = client
         self._metrics = metrics
+        self._pacing = pacing
         self._sleep = sleep
+        self._editing: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._edited: TTLCache[tuple[str, str], Message] = TTLCache(_EDITS_KEPT, ANSWER_SECONDS, timer)
         self._seconds = seconds
 
     async def answer(self, request: Request, message: Message, *, replace: bool = False) -> None:
@@ -128,8 +140,17 @@ class Replies:
         await self.edit(request.channel_id, request.message_ts, message)
 
     async def edit(self, channel_id: str, ts: str, message: Message) -> None:
-        """Edit a public message of the bot's. Raises the same errors as `post`."""
-        await self._write("chat.update", message, channel=channel_id, ts=ts)
+        """Edit a public message of the bot's, unless it was just given this content. Raises the same errors as `post`.
+
+        A crowd that presses one card's *Refresh* gets one answer of Cloudflare's, so it needs one edit.
+        """
+        card = (channel_id, ts)
+        async with self._editing.setdefault(card, asyncio.Lock()):
+            if self._edited.get(card) == message:
+                return
+            await self._turn(lambda: self._pacing.edit(channel_id, spare=True))
+            await self._write("chat.update", message, channel=channel_id, ts=ts)
+            self._edited[card] = message
 
     async def post(self, channel_id: str, message: Message, *, client_msg_id: str) -> None:
         """Post a message that everyone in the channel sees.
@@ -138,15 +159,32 @@ class Replies:
         CannotPost, NotInvitable, ChannelArchived, SlackBusy, SlackSilent, SlackUnreachable, SlackNotAuthorised or
         SlackRefuses.
         """
+        await self._turn(lambda: self._pacing.post(channel_id, spare=True))
         await self._write(
             "chat.postMessage", message, channel=channel_id, client_msg_id=client_msg_id, unfurl_links=False
         )
 
+    async def _turn(self, take: Callable[[], float]) -> None:
+        """Wait for a token. Raises SlackBusy if that would take longer than a person waits."""
+        waited = 0.0
+        while wait := take():
+            waited += wait
+            if waited > LONGEST_WAIT:
+                raise SlackBusy(detail="paced")
+            await self._sleep(wait)
+
     async def _write(self, method: str, message: Message, **arguments: Any) -> None:
+        channel, is_edit = arguments["channel"], method == "chat.update"
         try:
             await self._with_patience(method, message, **arguments)
         except Undelivered as error:
-            raise _refusal(type(error), error.code, arguments["channel"]) from None
+            if isinstance(error, SlackRateLimited) and error.seconds is not None:
+                if is_edit:
+                    self._pacing.edit_refused(error.seconds, channel)
+                else:
+                    self._pacing.post_refused(channel, error.seconds)
+            raise _refusal(type(error), error.code, channel) from None
+        (self._pacing.edit_accepted if is_edit else self._pacing.post_accepted)(channel)
 
     async def _with_patience(self, method: str, message: Message, **arguments: Any) -> None:
         try:

@@ -74,6 +74,18 @@ def test_edits(clock: Clock) -> None:
     assert count(pacing.edit) == 5
 
 
+def test_what_people_cause_leaves_half_of_each_bucket(clock: Clock) -> None:
+    pacing = Pacing(clock)
+    channels = iter(range(1_000))
+
+    assert count(lambda: pacing.edit(spare=True)) == 20
+    assert count(pacing.edit) == 20
+    assert count(lambda: pacing.post(f"C{next(channels)}", spare=True)) == 25
+    assert count(lambda: pacing.post(f"C{next(channels)}")) == 25
+    clock.time += pacing.edit(spare=True)
+    assert count(lambda: pacing.edit(spare=True)) == 1
+
+
 def test_a_turn_that_is_not_taken(clock: Clock) -> None:
     """Who has to wait has used up nothing."""
     pacing = Pacing(clock, posts=Rate(per_second=1, burst=1))

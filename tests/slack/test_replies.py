@@ -3,7 +3,7 @@
 import contextlib
 import io
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import aiohttp
 import pytest
@@ -11,6 +11,7 @@ from aiohttp import web
 
 from bot.errors import CannotPost, ChannelArchived, SlackBusy, SlackError, SlackNotAuthorised, SlackRefuses, SlackSilent
 from bot.metrics import Metrics
+from bot.realtimekit.recent import ANSWER_SECONDS
 from bot.sandbox.clock import Clock
 from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, GENERAL, RANDOM, RESPONSE_URL, Fault, Slack
 from bot.sandbox.slack import Message as Shown
@@ -19,6 +20,7 @@ from bot.slack import cards
 from bot.slack.blocks import section
 from bot.slack.client import SlackClient, open_session
 from bot.slack.messages import Message
+from bot.slack.pacing import Pacing
 from bot.slack.replies import LONGEST_WAIT, Replies
 from bot.slack.requests import Request
 
@@ -33,7 +35,8 @@ class Desk:
     slack: Slack
     replies: Replies
     metrics: Metrics
-    slept: list[float] = field(default_factory=list)
+    slept: list[float]
+    pacing: Pacing
 
     def request(self, channel: str = GENERAL, original: Shown | None = None) -> Request:
         """What Ann typed, or pressed on the original."""
@@ -61,7 +64,7 @@ class Desk:
 
 @contextlib.asynccontextmanager
 async def at_desk(clock: Clock, session: aiohttp.ClientSession) -> AsyncIterator[Desk]:
-    metrics, slept = Metrics(), list[float]()
+    metrics, slept, pacing = Metrics(), list[float](), Pacing(clock)
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
@@ -71,7 +74,9 @@ async def at_desk(clock: Clock, session: aiohttp.ClientSession) -> AsyncIterator
         client = SlackClient(
             token=slack.credentials.bot_token, base_url=slack.api_url, session=session, metrics=metrics
         )
-        yield Desk(slack, Replies(session, client, metrics, sleep=sleep), metrics, slept)
+        yield Desk(
+            slack, Replies(session, client, metrics, pacing, sleep=sleep, timer=clock.now), metrics, slept, pacing
+        )
 
 
 @pytest.fixture
@@ -483,6 +488,58 @@ async def test_post_after_a_little(desk: Desk) -> None:
 
     assert desk.slept == [2.0]
     assert desk.texts(channel=EVENTS) == [MESSAGE.text]
+
+
+async def test_what_people_cause_waits_for_what_the_bot_posts_by_itself(desk: Desk) -> None:
+    """A short wait is waited; a long one is for the person to decide, and Slack is not asked."""
+    ts = (await posted(desk)).ts
+    for _ in range(21):
+        assert desk.pacing.edit() == 0
+
+    await desk.replies.edit(EVENTS, ts, Message("one"))
+    assert len(desk.slept) == 1
+    for _ in range(15):
+        assert desk.pacing.edit() == 0
+    calls = desk.calls()
+    with pytest.raises(SlackBusy):
+        await desk.replies.edit(EVENTS, ts, Message("two"))
+
+    assert desk.calls() == calls
+
+
+async def test_a_rate_limit_that_a_person_meets_holds_for_what_the_bot_posts_by_itself(desk: Desk) -> None:
+    desk.slack.rate_limit_next("chat.postMessage", retry_after=20)
+
+    with pytest.raises(SlackBusy):
+        await desk.replies.post(EVENTS, MESSAGE, client_msg_id="one")
+
+    assert desk.pacing.post(EVENTS) == pytest.approx(20, abs=0.1)
+
+
+async def test_the_same_content_within_a_moment_is_one_edit(desk: Desk) -> None:
+    ts = (await posted(desk)).ts
+    before = len(desk.calls())
+
+    for _ in range(30):
+        await desk.replies.edit(EVENTS, ts, Message("now"))
+    assert desk.calls()[before:] == ["chat.update"]
+    await desk.replies.edit(EVENTS, ts, Message("later"))
+    await desk.replies.edit(EVENTS, ts, Message("now"))
+    assert desk.calls()[before:] == ["chat.update"] * 3
+
+
+async def test_the_same_content_is_written_again_after_a_failure_and_after_a_while(desk: Desk, clock: Clock) -> None:
+    ts = (await posted(desk)).ts
+    before = len(desk.calls())
+    desk.slack.refuse_next("chat.update", "not_in_channel")
+    with pytest.raises(CannotPost):
+        await desk.replies.edit(EVENTS, ts, Message("now"))
+
+    await desk.replies.edit(EVENTS, ts, Message("now"))
+    clock.advance(ANSWER_SECONDS + 0.1)
+    await desk.replies.edit(EVENTS, ts, Message("now"))
+
+    assert desk.calls()[before:] == ["chat.update not_in_channel", "chat.update", "chat.update"]
 
 
 @pytest.mark.parametrize(("retry_after", "times", "slept"), [(6, 1, []), (600, 1, []), (1, 2, [1.0])])

@@ -63,6 +63,21 @@ async def test_public_card(connected: World) -> None:
     assert now.ephemeral_to is None
 
 
+async def test_a_crowd_that_presses_one_card_costs_one_edit(connected: World) -> None:
+    card = await post_card(connected, seeds.LIVE)
+    connected.kit.end(seeds.LIVE)
+    connected.slack.clock.advance(MEMORY)
+    connected.slack.clock.speed = 0
+
+    for user in (ANN, BEN) * 10:
+        await connected.slack.click(card, cards.REFRESH, user=user)
+    await connected.idle()
+
+    assert [call.method for call in connected.slack.calls].count("chat.update") == 1
+    (now,) = [message for message in connected.slack.messages(GENERAL) if message.ts == card.ts]
+    assert now.text == "Launch keynote is not live."
+
+
 async def test_private_answer_in_an_outage(connected: World) -> None:
     """When Cloudflare cannot be asked the private answer says so, and can be tried again until it can."""
     answer = await connected.ask(seeds.LIVE)
