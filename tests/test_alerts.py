@@ -1,60 +1,20 @@
 """The Prometheus alerts: each can be read by Prometheus, and asks for what the bot counts."""
 
-import ast
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
 import promql_parser
 import pytest
-from prometheus_client.metrics import MetricWrapperBase
 
-from bot.metrics import Metrics
 from bot.slack.cards import ACTIONS
 from bot.slack.requests import COMMAND
 from bot.slack.work import UNREAD
 from tests.conftest import World
 from tests.deploying import ROOT, documents
+from tests.promql import selectors, series, words
 
 RULES = [rule for group in documents("manifests/prometheus/alerts.yaml")[0]["groups"] for rule in group["rules"]]
-SERIES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
-
-
-def series() -> dict[str, set[str]]:
-    """Each name under which Prometheus knows something of the bot, with its labels."""
-    found: dict[str, set[str]] = {}
-    for metric in vars(Metrics()).values():
-        if isinstance(metric, MetricWrapperBase):
-            (family,) = metric.describe()
-            for suffix in SERIES[family.type]:
-                own = {"le"} if suffix == "_bucket" else set()
-                found[family.name + suffix] = set(metric._labelnames) | own
-    return found
-
-
-def words() -> set[str]:
-    """What a label's value can be: each string in the bot's code, and the name of each class."""
-    found = set()
-    for path in (ROOT / "bot").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.add(node.value)
-            elif isinstance(node, ast.ClassDef):
-                found.add(node.name)
-    return found
-
-
-def selectors(expression: Any) -> Iterator[tuple[str, dict[str, set[str]]]]:
-    """The name, and the labels with the values asked for, of each series in an expression that is parsed already."""
-    if isinstance(expression, promql_parser.VectorSelector):
-        matchers = expression.matchers.matchers
-        yield str(expression.name), {matcher.name: set(matcher.value.split("|")) for matcher in matchers}
-    for part in ("lhs", "rhs", "expr", "vector_selector"):
-        if hasattr(expression, part):
-            yield from selectors(getattr(expression, part))
-    for argument in getattr(expression, "args", []):
-        yield from selectors(argument)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
