@@ -106,7 +106,7 @@ class CardWork:
         self._edited = False
         """An edit succeeded and is not written yet; repeating an edit does no harm."""
         self._unconfirmed = False
-        """An edit got no answer, which is not written yet."""
+        """An edit got no answer, or was repeated after one that got none; which is not written yet."""
         self._edited_again = False
         """The card was edited once more after an earlier edit without an answer."""
         self._edit_in = 0.0
@@ -160,7 +160,10 @@ class CardWork:
         if self._needs_edit:
             return await self._postpone(max(self._edit_in, self._debounce()), failed=self._edit_failed)
         if self._edited:
-            await self._record(lambda: self._announcing.shown(self._card, self._card.wanted_version, last=True))
+            card, unconfirmed = self._card, self._unconfirmed
+            await self._record(
+                lambda: self._announcing.shown(card, card.wanted_version, unconfirmed=unconfirmed, last=True)
+            )
         elif not self._given_back:
             self._check(await self._announcing.finish(self._card))
         return DONE
@@ -192,19 +195,27 @@ class CardWork:
         patience = 0.0 if card.announcements else PATIENCE_SECONDS
         await self._have_time_for(self._timing.edit)
         edit = self._delivery.edit(
-            card.follow.channel_id, card.ts or "", self._shown(), patience, time_left=self._time_left
+            card.follow.channel_id,
+            card.ts or "",
+            self._shown(),
+            patience,
+            time_left=self._time_left,
+            on_repeat=self._note_repeat,
         )
         try:
             await self._noting("edit", edit)
         except Later as later:
             # A deferred edit must not delay announcements.
-            self._unconfirmed = isinstance(later, Unconfirmed)
+            self._unconfirmed = self._unconfirmed or isinstance(later, Unconfirmed)
             self._edit_failed = later.seconds is None
             wait = back_off(card.attempts) if later.seconds is None else later.seconds
             self._edit_in = max(wait, self._rare_wait("edit", later))
             return
         self._edited = self._edited_again = True
         self._card = replace(self._card, shown_version=card.wanted_version)
+
+    def _note_repeat(self) -> None:
+        self._unconfirmed = True
 
     async def _announce(self) -> None:
         card, (first, *rest) = self._card, self._card.announcements

@@ -2,6 +2,7 @@
 
 import re
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -97,15 +98,19 @@ class SlackClient(AsyncWebClient):
         self._fresh.proxy = None
         self._metrics = metrics
 
-    async def api_call(self, api_method: str, **kwargs: Any) -> AsyncSlackResponse:
+    async def api_call(
+        self, api_method: str, *, on_repeat: Callable[[], None] | None = None, **kwargs: Any
+    ) -> AsyncSlackResponse:
         """Call a method, count the call, and note whether Slack accepts the token.
+
+        `on_repeat` is called before the call is repeated: Slack may carry out the first attempt, too, even later.
 
         Raises SlackApiError if Slack refuses, and one of TRANSPORT_ERRORS if Slack is unreachable or the answer is
         not Slack's.
         """
         outcome = "unreachable"
         try:
-            response = await self._understood(api_method, **kwargs)
+            response = await self._understood(api_method, on_repeat, **kwargs)
             outcome = "ok"
             if api_method not in _WITH_APP_TOKEN:
                 self.access.note_success(api_method)
@@ -119,25 +124,29 @@ class SlackClient(AsyncWebClient):
         finally:
             self._metrics.slack_call(api_method, outcome)
 
-    async def write(self, method: str, message: Message, **arguments: Any) -> str:
-        """Post or edit a message with this method and return its ts.
+    async def write(
+        self, method: str, message: Message, *, on_repeat: Callable[[], None] | None = None, **arguments: Any
+    ) -> str:
+        """Post or edit a message with this method and return its ts; `on_repeat` as for `api_call`.
 
         If Slack does not accept the blocks, send the text alone, which says everything. Raises Undelivered.
         """
         try:
-            return await self._write(method, message, arguments)
+            return await self._write(method, message, on_repeat, arguments)
         except ContentRefused as error:
             log.warning("blocks_refused", code=error.code, method=method, channel=arguments.get("channel"))
             text = message.text if error.code != "msg_too_long" else message.text[:MAX_PLAIN_TEXT]
         try:
-            return await self._write(method, Message(text), arguments)
+            return await self._write(method, Message(text), on_repeat, arguments)
         except ContentRefused as error:
             raise Refused(error.code) from None
 
-    async def _write(self, method: str, message: Message, arguments: dict[str, Any]) -> str:
+    async def _write(
+        self, method: str, message: Message, on_repeat: Callable[[], None] | None, arguments: dict[str, Any]
+    ) -> str:
         content = {"text": message.text, "blocks": list(message.blocks)}
         try:
-            response = await self.api_call(method, json={**arguments, **content})
+            response = await self.api_call(method, on_repeat=on_repeat, json={**arguments, **content})
         except SlackApiError as error:
             raise undelivered(error) from None
         except TRANSPORT_ERRORS as error:
@@ -147,9 +156,11 @@ class SlackClient(AsyncWebClient):
             raise Unconfirmed("answer_without_ts")
         return ts
 
-    async def _understood(self, api_method: str, **kwargs: Any) -> AsyncSlackResponse:
+    async def _understood(
+        self, api_method: str, on_repeat: Callable[[], None] | None, **kwargs: Any
+    ) -> AsyncSlackResponse:
         try:
-            return await self._sent(api_method, **kwargs)
+            return await self._sent(api_method, on_repeat, **kwargs)
         except SlackApiError as error:
             if error_code(error) == "unreadable":
                 raise aiohttp.ClientPayloadError(f"{api_method}: an error page") from None
@@ -158,7 +169,7 @@ class SlackClient(AsyncWebClient):
         except (AttributeError, ValueError):
             raise aiohttp.ClientPayloadError(f"{api_method}: no JSON object") from None
 
-    async def _sent(self, api_method: str, **kwargs: Any) -> AsyncSlackResponse:
+    async def _sent(self, api_method: str, on_repeat: Callable[[], None] | None, **kwargs: Any) -> AsyncSlackResponse:
         if api_method in _ONCE_ONLY:
             seconds = self.fresh_session.timeout.total or FRESH_SECONDS
             return await within(WallClock(), seconds, self._fresh.api_call(api_method, **kwargs))
@@ -167,6 +178,8 @@ class SlackClient(AsyncWebClient):
         except CONNECTION_LOST as error:
             if isinstance(error, NOT_CONNECTED):
                 raise
+        if on_repeat is not None:
+            on_repeat()
         return await within(WallClock(), SECONDS, self._fresh.api_call(api_method, **kwargs))
 
 

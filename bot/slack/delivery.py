@@ -85,14 +85,17 @@ class Delivery:
         message: Message,
         patience: float = PATIENCE_SECONDS,
         time_left: Callable[[], float] = _unlimited,
+        on_repeat: Callable[[], None] | None = None,
     ) -> None:
         """Replace a message's content, waiting at most `patience` seconds for the token bucket.
 
-        Raises the same errors as `post`.
+        `on_repeat` is called if the connection broke, before the edit is sent again: Slack may carry out the first
+        attempt, too, even later. Raises the same errors as `post`.
         """
         await self._turn("edit", lambda: self._pacing.edit(channel), patience)
         seconds, arguments = time_left(), {"channel": channel, "ts": ts}
-        await self._in_time("edit", seconds, self._write("edit", "chat.update", message, arguments))
+        write = self._write("edit", "chat.update", message, arguments, on_repeat)
+        await self._in_time("edit", seconds, write)
 
     async def delete(self, channel: str, ts: str) -> None:
         """Delete a message of the bot's. Raises Undelivered."""
@@ -155,9 +158,16 @@ class Delivery:
                 raise Paced("paced", wait)
             await self._clock.sleep(wait)
 
-    async def _write(self, what: str, method: str, message: Message, arguments: dict[str, Any]) -> str:
+    async def _write(
+        self,
+        what: str,
+        method: str,
+        message: Message,
+        arguments: dict[str, Any],
+        on_repeat: Callable[[], None] | None = None,
+    ) -> str:
         try:
-            ts = await self._client.write(method, message, **arguments)
+            ts = await self._client.write(method, message, on_repeat=on_repeat, **arguments)
         except Undelivered as error:
             self._count(what, _outcome(error))
             self._note(what, error, arguments["channel"])

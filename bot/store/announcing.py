@@ -144,9 +144,10 @@ class Announcing:
         written = await self._write(card, ts=ts, version=version, settled=card.unconfirmed_until, finished=last)
         return written is not Written.LOST
 
-    async def shown(self, card: DueCard, version: int, *, last: bool = False) -> bool:
-        """Record that the card was edited and shows this version."""
-        written = await self._write(card, version=version, settled=_settled(card, version), finished=last)
+    async def shown(self, card: DueCard, version: int, *, unconfirmed: bool = False, last: bool = False) -> bool:
+        """Record that the card was edited and shows this version; `unconfirmed`: an earlier attempt got no answer."""
+        settled = _settled(card, version)
+        written = await self._write(card, version=version, settled=settled, unconfirmed=unconfirmed, finished=last)
         return written is not Written.LOST
 
     async def sent(
@@ -162,7 +163,7 @@ class Announcing:
         """Record that this announcement is in the thread.
 
         Return None if that is recorded, but an earlier holder has reported that another message announces the change:
-        one of the two has to go. `version`: the card now shows it. `unconfirmed`: the edit that preceded the
+        one of the two has to go. `version`: the card now shows it. `unconfirmed`: an edit that preceded the
         announcement got no answer.
         """
         settled = _settled(card, version)

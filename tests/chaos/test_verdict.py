@@ -170,6 +170,54 @@ def test_an_end_whose_beginning_was_not_too_late(asked: Evidence) -> None:
     assert ORDER in whats_of(asked)
 
 
+def told_when_it_was_over(
+    *told: Told, shown: tuple[tuple[float, int], ...], elsewhere: float | None = None
+) -> set[str]:
+    """What is wrong in a loud channel where the error of move 5 and the end were told late, and all before in time;
+    its card showed these moves at these times, and the end was told elsewhere then."""
+    asked = evidence([*LOUD[:2], *told])
+    asked.channels = [Channel("C", loud=True)]
+    asked.edits = [Edit(at, "C", "1.0", 0, move, None) for at, move in shown]
+    if elsewhere is not None:
+        asked.told = [*asked.told, Told(elsewhere, "B", "1.0", "ended", 0, 7)]
+    return {each.what for each in judged(asked)} - {MISSING}
+
+
+def test_what_was_over_when_it_was_told_pings_no_channel() -> None:
+    """An error of what has ended, or is live again, as its card shows by then, is in the thread only."""
+    error, ended = replace(LOUD[2], at=750.0), replace(LOUD[4], at=760.0)
+    quiet, the_end = replace(error, loud=False), ((650.0, 7),)
+    assert told_when_it_was_over(quiet, ended, shown=the_end) == set()
+    assert told_when_it_was_over(error, ended, shown=the_end) == set(), "the bot need not have known it yet"
+    assert told_when_it_was_over(error, ended, shown=the_end, elsewhere=740.0) == set()
+    assert told_when_it_was_over(error, ended, shown=the_end, elsewhere=660.0) == {UNTRUE}
+    assert told_when_it_was_over(quiet, ended, shown=the_end, elsewhere=660.0) == set()
+    assert told_when_it_was_over(quiet, ended, shown=((750.5, 7),)) == {UNTRUE}, "the card showed it afterwards"
+    assert told_when_it_was_over(quiet, shown=the_end) == {UNTRUE}, "it was never told to have ended"
+    assert told_when_it_was_over(replace(quiet, at=520.0), ended, shown=((510.0, 6),)) == set()
+    assert told_when_it_was_over(replace(quiet, at=520.0), ended, shown=((410.0, 5),)) == {UNTRUE}
+    assert told_when_it_was_over(replace(quiet, at=520.0), ended, shown=((510.0, 6), (515.0, 5))) == {UNTRUE}
+    assert told_when_it_was_over(quiet, replace(ended, loud=False), shown=the_end) == {UNTRUE}
+
+
+@pytest.mark.parametrize(
+    ("told", "shown", "whats"),
+    [
+        pytest.param(Told(750.0, "C", "1.0", "live", 0, 6), 650.0, set(), id="over"),
+        pytest.param(Told(620.0, "C", "1.0", "live", 0, 6), 615.0, {UNTRUE}, id="off the air, and not over"),
+        pytest.param(Told(640.0, "C", "1.0", "live", 0, 6), 650.0, {UNTRUE}, id="over, and not shown"),
+        pytest.param(Told(590.0, "C", "1.0", "live", 0, 2), 650.0, {UNTRUE}, id="live again"),
+        pytest.param(Told(590.0, "C", "1.0", "live", 0, 2, loud=True), 650.0, set(), id="live again, and told so"),
+    ],
+)
+def test_what_is_live_pings_the_channel_until_it_has_ended(told: Told, shown: float, whats: set[str]) -> None:
+    """Neither an error in between nor a pause takes the ping away; the end does, once a card shows it."""
+    asked = evidence([LOUD[0], told, replace(LOUD[4], at=760.0)])
+    asked.channels = [Channel("C", loud=True)]
+    asked.edits = [Edit(510.0, "C", "1.0", 0, 6, None), Edit(shown, "C", "1.0", 0, 7, None)]
+    assert {each.what for each in judged(asked)} - {MISSING} == whats
+
+
 def told_unawares(*, live_at: float = 108.0, loud: bool = False, killed_at: float = 115.0, **how: float) -> set[str]:
     """What is wrong in a loud channel where "is live" was told just before the kill, and the end after the outage."""
     asked = after_an_outage(105.0, killed_at=killed_at, **how)
@@ -360,6 +408,33 @@ def test_what_was_over_on_the_return_is_not_missed() -> None:
     rest = [replace(each, at=each.at) for each in RIGHT[2:]]
     assert MISSING not in came_back([RIGHT[0], *rest], (206, 450))
     assert MISSING in came_back([RIGHT[0], *rest])
+
+
+def never_live(*kinds: tuple[str, int], away: float = 391.0, unconfirmed: tuple[str, ...] = ("x",)) -> list[str]:
+    """What is wrong in B, where "is starting" was told in time under the ID x, and the end of it was not told.
+
+    Elsewhere these were told after "is starting", and the end at 300. The bot was sent away at `away`.
+    """
+    states = {"live": State.LIVE, "errored": State.ERRORED}
+    moves = [Move(0, State.OFF, 0), Move(1, State.STARTING, 100, run=1)]
+    moves += [Move(number, states[kind], 110.0 * number, run=1) for kind, number in kinds]
+    moves.append(Move(len(moves), State.OFF, 250, run=1))
+    starting = Told(105, "C", "1.0", "starting", 0, 1)
+    told = [starting, *(Told(110.0 * number + 5, "C", "1.0", kind, 0, number) for kind, number in kinds)]
+    told.append(Told(300, "C", "1.0", "ended", 0, moves[-1].number))
+    told.append(replace(starting, channel="B", message_id="x"))
+    asked = Evidence([Broadcast(0, "m", moves, [])], [Channel("C"), Channel("B", closes=True)], told, [], grace=30)
+    asked.absences, asked.unconfirmed = [Absence("B", away, away + 150)], unconfirmed
+    return [each.why for each in judged(asked) if (each.channel, each.what) == ("B", MISSING)]
+
+
+def test_the_end_of_what_the_bot_does_not_know_to_be_told() -> None:
+    """It waited behind a beginning without an answer when the bot was sent away, which then knows of no beginning."""
+    assert never_live() == []
+    assert never_live(unconfirmed=()) != []
+    assert never_live(away=555.0) == []
+    assert never_live(away=565.0) != []
+    assert any("ended" in why for why in never_live(("live", 2)))
 
 
 def of_a_kill(*looks: float, kinds: tuple[tuple[str, int, float], ...], killed_at: float = 215.0) -> list[str]:

@@ -27,6 +27,8 @@ _TOO_LATE_SECONDS = 600.0
 """What has waited longer than this to be told is told only if it is still so."""
 _QUEUE_SECONDS = 80.0
 """How long after it was told elsewhere something may wait where many channels are told of much."""
+_REPEAT_SECONDS = 60.0 + 120.0 + _QUEUE_SECONDS
+"""The same behind a reply that got no answer, twice: it is repeated after a minute, then after two."""
 
 _SAYS = {kind: state for state, kinds in TELLS.items() if state is not State.OFF for kind in kinds}
 _FIRST = frozenset({"starting", "live", "errored"})
@@ -168,10 +170,17 @@ class _Judge:
         for each in self._told:
             if not self._was_so(each, before):
                 yield UNTRUE, f"{each.kind} of move {each.move}"
-            is_loud = self._channel.loud and self._is_for_the_channel(each)
-            if each.loud != is_loud and not (is_loud and self._was_told_unawares(each)):
+            if not self._is_where_it_belongs(each):
                 yield UNTRUE, f"{each.kind} of move {each.move}: to the channel, or not"
             before = each
+
+    def _is_where_it_belongs(self, told: Told) -> bool:
+        """Whether it was posted to the channel if it had to be, and not if it must not be."""
+        if not (self._channel.loud and self._is_for_the_channel(told)):
+            return not told.loud
+        if told.loud:
+            return not self._was_known_to_be_over(told)
+        return self._was_told_unawares(told) or self._was_over_by_then(told)
 
     def _was_so(self, told: Told, before: Told | None) -> bool:
         if told.move >= len(self._moves):
@@ -223,8 +232,12 @@ class _Judge:
     def _left_out(self) -> Iterable[tuple[str, str]]:
         told = {(each.kind, each.move) for each in self._told}
         for each in owed_in(self._channel, self._broadcast, self._evidence):
-            if (each.kind, each.move) not in told and not self._was_too_late_here(each):
-                yield MISSING, f"{each.kind} of move {each.move} was told in {each.channel}, and the bot was here, too"
+            if (each.kind, each.move) in told or self._was_too_late_here(each) or self._was_dropped_unawares(each):
+                continue
+            yield (
+                MISSING,
+                f"{each.kind} of move {each.move} was told in {each.channel}, and the bot was here, too",
+            )
 
     def _outdated(self) -> Iterable[tuple[str, str]]:
         """What is told after the bot has come back is still true: not what was over, and told so elsewhere, before."""
@@ -286,6 +299,21 @@ class _Judge:
             return False
         return self._was_too_late(range(before.move + 1 if before else 0, end.move + 1), end.at)
 
+    def _was_dropped_unawares(self, end: Told) -> bool:
+        """Whether this end of what was never live waited here, when the bot was sent away, for a beginning whose answer
+        may have been lost. On its return the bot knows of nothing here that has ended."""
+        elsewhere = [each for each in told_elsewhere(self._broadcast, self._evidence) if each.channel == end.channel]
+        before = max((each.move for each in elsewhere if each.kind == "ended" and each.at < end.at), default=0)
+        run = [each for each in elsewhere if before < each.move <= end.move and each.at < end.at]
+        here = [each for each in self._told if before < each.move <= end.move and each.kind != "ended"]
+        if end.kind != "ended" or not here or any(each.kind == "live" for each in run):
+            return False
+        return any(
+            0 <= absence.began - end.at < _REPEAT_SECONDS
+            and all(self._is_unknown(each, replace(end, at=absence.began)) for each in here)
+            for absence in self._absences()
+        )
+
     def _was_too_late_here(self, told: Told) -> bool:
         """Whether what was told elsewhere could not be told here before it was over, and too late."""
         after = min((each for each in self._told if each.at > told.at), key=lambda each: each.at, default=None)
@@ -312,6 +340,36 @@ class _Judge:
             before = self._before(each)
             return before is not None and (before.thread == each.thread or self._goes_on(before))
         return each.kind in ("live", "errored")
+
+    def _was_over_by_then(self, told: Told) -> bool:
+        """Whether it was no longer so when it was told, and a card had shown that: then it pings nobody."""
+        if told.kind == "errored" and self._shows_live_again(told):
+            return True
+        end = self._end_of(told)
+        if end is None or not self._was_so(replace(end, at=told.at), told):
+            return False
+        shown = (each for each in self._evidence.edits if each.broadcast == told.broadcast)
+        return any(each.move >= end.move and each.at <= told.at for each in shown)
+
+    def _shows_live_again(self, error: Told) -> bool:
+        """Whether the card of an error showed by then that what came after it is live."""
+        its = (each for each in self._evidence.edits if (each.channel, each.card) == (error.channel, error.thread))
+        last = max((each for each in its if each.at <= error.at), key=lambda each: each.at, default=None)
+        return last is not None and last.move > error.move and self._moves[last.move].state is State.LIVE
+
+    def _was_known_to_be_over(self, told: Told) -> bool:
+        """Whether the end of it was told anywhere before it was told here, and not just before."""
+        end = self._end_of(told)
+        return end is not None and any(
+            (each.kind, each.broadcast, each.move) == ("ended", told.broadcast, end.move)
+            and each.at < told.at - _QUEUE_SECONDS
+            for each in self._evidence.told
+        )
+
+    def _end_of(self, told: Told) -> Told | None:
+        """The end that was told after it in its thread; none of an end itself."""
+        after = (each for each in self._told if each.thread == told.thread and each.at > told.at)
+        return None if told.kind == "ended" else next((each for each in after if each.kind == "ended"), None)
 
     def _was_told_unawares(self, end: Told) -> bool:
         """Return whether this is the end of something of which all was told by a bot that could not write that down,

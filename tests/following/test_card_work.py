@@ -952,6 +952,55 @@ async def test_an_edit_without_an_answer_is_followed_by_one_more(stage: Stage) -
     assert await stage.store.announcing.due_in() is None
 
 
+@pytest.mark.parametrize("kinds", [(), (ChangeKind.LIVE,)])
+async def test_an_edit_that_had_to_be_repeated_is_followed_by_one_more(
+    stage: Stage, kinds: tuple[ChangeKind, ...]
+) -> None:
+    """Slack cuts the connection, answers the second attempt, and does the first after the next edit."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.LIVE, *kinds)
+    stage.slack.apply_late("chat.update", 80, closes=True)
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+    stage.clock.advance(10)
+    await stage.see(Phase.ENDED)
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+    stage.clock.advance(70)
+    await stage.slack.all_applied()
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+
+    await stage.settle()
+
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+
+
+async def test_a_repeated_edit_that_is_refused_is_followed_by_one_more(stage: Stage) -> None:
+    """Slack does the first attempt after all, and refuses the second for now."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.LIVE)
+    stage.slack.apply_late("chat.update", 100, closes=True)
+    unsubscribe = stage.slack.events.subscribe(lambda _: stage.slack.rate_limit_next("chat.update", 60, 1))
+    assert await stage.work() == [LATER]
+    unsubscribe()
+    stage.slack.accept()
+    await stage.see(Phase.ENDED)
+    stage.clock.advance(60)
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+    stage.clock.advance(40)
+    await stage.slack.all_applied()
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+
+    await stage.settle()
+
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+
+
 async def test_that_is_not_forgotten_in_a_restart(stage: Stage) -> None:
     """A bot that dies in the middle of an edit may have asked for it: whoever takes over edits, and once more later."""
     await stage.follow()

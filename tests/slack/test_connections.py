@@ -2,6 +2,8 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -73,7 +75,7 @@ async def test_a_post_never_uses_a_connection_that_may_be_dead(clock: Clock, met
         for _ in range(3):
             await client.auth_test()
             slack.reset_idle_connections()
-            extra = {"user": ANN} if method == "chat.postEphemeral" else {"client_msg_id": ID}
+            extra: dict[str, Any] = {"user": ANN} if method == "chat.postEphemeral" else {"client_msg_id": ID}
             await client.write(method, messages.Message("Hello"), channel=EVENTS, **extra)
 
         assert [call.method for call in slack.calls].count(method) == 3
@@ -84,10 +86,15 @@ async def test_an_edit_is_repeated_on_a_new_connection(clock: Clock) -> None:
     async with Slack(clock).running() as slack, client_of(slack) as client:
         ts = await client.write("chat.postMessage", messages.Message("Hello"), channel=EVENTS)
         await client.auth_test()
+        repeats: list[int] = []
         slack.reset_idle_connections()
 
-        await client.write("chat.update", messages.Message("Bye"), channel=EVENTS, ts=ts)
+        for number in range(2):
+            bye = messages.Message("Bye")
+            note = partial(repeats.append, number)
+            await client.write("chat.update", bye, on_repeat=note, channel=EVENTS, ts=ts)
 
+        assert repeats == [0]
         [shown] = slack.messages(EVENTS)
         assert shown.text == "Bye"
         assert slack.connections_in.resets == 1
