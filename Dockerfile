@@ -3,7 +3,7 @@ FROM python:3.11-slim AS builder
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 
-# First what changes seldom, so that a change of the code does not download it all again.
+# First what rarely changes, so that a change of the code doesn't download everything again.
 WORKDIR /build
 COPY requirements/runtime.txt requirements/build.txt requirements/
 RUN python -m venv --without-pip /opt/livestream-bot \
@@ -22,7 +22,7 @@ FROM python:3.11-slim
 LABEL org.opencontainers.image.title="livestream-bot" \
       org.opencontainers.image.licenses="MIT"
 
-# A number, so that Kubernetes can see that it is not root (runAsNonRoot).
+# A number, so that Kubernetes can verify that it isn't root (runAsNonRoot).
 RUN groupadd --gid 10001 bot \
     && useradd --uid 10001 --gid bot --create-home --home-dir /var/lib/livestream-bot --shell /usr/sbin/nologin bot
 
@@ -40,7 +40,7 @@ USER 10001:10001
 WORKDIR /var/lib/livestream-bot
 EXPOSE 3000
 
-# Past any proxy that HTTP_PROXY names: this asks the container itself.
+# Bypass any proxy in HTTP_PROXY: this request is for the container itself.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=15s --retries=3 \
     CMD ["python", "-c", "import os; from urllib.request import ProxyHandler, build_opener; build_opener(ProxyHandler({})).open(f'http://127.0.0.1:{os.environ[\"PORT\"]}/healthz', timeout=4)"]
 

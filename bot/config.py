@@ -277,7 +277,7 @@ class FollowSettings(SettingsSection):
     """Settings for following meetings."""
 
     follow_grace_seconds: int = Field(
-        60, ge=0, le=3600, description="How long a livestream may be off the air before that is its end, in seconds"
+        60, ge=0, le=3600, description="How long a livestream may be off air before it counts as ended, in seconds"
     )
     realtimekit_webhook_key_url: Url = Field(
         "https://api.realtime.cloudflare.com/.well-known/webhooks.json",

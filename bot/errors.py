@@ -273,7 +273,7 @@ class TooManyFollows(FollowError):
 
 
 class StillConnecting(BotError):
-    """Slack has not yet reported where the bot is installed, so nobody can be recognized as a member."""
+    """Slack has not yet reported where the bot is installed, so the bot cannot recognize its members."""
 
     code = "still_connecting"
     can_pass = True

@@ -24,23 +24,21 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=True)
         self.requests = Counter(
             "livestream_bot_requests",
-            "What people asked for: command, refresh, post_here.",
+            "Commands, clicks and events, by action and outcome.",
             ["action", "outcome"],
             registry=self.registry,
         )
         self.reply_seconds = Histogram(
             "livestream_bot_reply_seconds",
-            "From the acknowledgement to the end of the reply.",
+            "Time from the acknowledgement to the end of the reply.",
             ["action"],
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.in_flight = Gauge(
-            "livestream_bot_in_flight", "What people asked for and have no reply to yet.", registry=self.registry
-        )
+        self.in_flight = Gauge("livestream_bot_in_flight", "Requests without a reply yet.", registry=self.registry)
         self.rejected = Counter(
             "livestream_bot_rejected_requests",
-            "Requests to /slack/events that were not believed.",
+            "Requests to /slack/events that failed verification.",
             ["reason"],
             registry=self.registry,
         )
@@ -63,7 +61,7 @@ class Metrics:
         """Add the process's metrics, which show its health and leaks. `process_*` exist only where there is /proc."""
         self.ready = Gauge(
             "livestream_bot_ready",
-            "Whether this is right, 1 or 0, as /readyz says it; checked when this is read.",
+            "1 or 0 for each check of /readyz, evaluated at each scrape.",
             ["check"],
             registry=self.registry,
         )
@@ -76,16 +74,14 @@ class Metrics:
         self.follows = Gauge("livestream_bot_follows", "Follows by state.", ["state"], registry=self.registry)
         self.observations = Counter(
             "livestream_bot_observations",
-            "Looks at followed meetings, by what was seen or why nothing was.",
+            "Checks of followed meetings, by outcome.",
             ["outcome"],
             registry=self.registry,
         )
-        self.changes = Counter(
-            "livestream_bot_changes", "Changes that were recorded, by kind.", ["kind"], registry=self.registry
-        )
+        self.changes = Counter("livestream_bot_changes", "Changes recorded, by kind.", ["kind"], registry=self.registry)
         self.detection_seconds = Histogram(
             "livestream_bot_detection_delay_seconds",
-            "From a change, where Cloudflare says when it was, to its being seen.",
+            "Time from a change at Cloudflare, if Cloudflare reports it, until the bot noticed it.",
             buckets=_LONG_SECONDS,
             registry=self.registry,
         )
@@ -94,27 +90,29 @@ class Metrics:
         )
         self.announcements = Counter(
             "livestream_bot_announcements",
-            "What was to be said in Slack: posts, edits, replies; sent, waiting, refused or unconfirmed.",
+            "Posts, edits and replies in Slack: sent, waiting, refused or unconfirmed.",
             ["what", "outcome"],
             registry=self.registry,
         )
         self.announcement_seconds = Histogram(
             "livestream_bot_announcement_seconds",
-            "From a change's being recorded to its reply in a thread.",
+            "Time from recording a change to its reply in a thread.",
             buckets=_LONG_SECONDS,
             registry=self.registry,
         )
-        self.unsent = Gauge("livestream_bot_unsent_announcements", "Replies still to be sent.", registry=self.registry)
+        self.unsent = Gauge(
+            "livestream_bot_unsent_announcements", "Replies waiting to be sent.", registry=self.registry
+        )
         self.oldest_unsent_seconds = Gauge(
             "livestream_bot_oldest_unsent_announcement_seconds",
-            "How long the oldest of them has waited.",
+            "How long the oldest unsent reply has waited.",
             registry=self.registry,
         )
-        self.meetings_due = Gauge("livestream_bot_meetings_due", "Meetings to look at now.", registry=self.registry)
-        self.cards_due = Gauge("livestream_bot_cards_due", "Cards to work at now.", registry=self.registry)
+        self.meetings_due = Gauge("livestream_bot_meetings_due", "Meetings due for a check.", registry=self.registry)
+        self.cards_due = Gauge("livestream_bot_cards_due", "Cards due for a post or an edit.", registry=self.registry)
         self.budget_left = Gauge(
             "livestream_bot_cloudflare_budget_left",
-            "Requests that Cloudflare still takes in these five minutes, of 1,200.",
+            "Requests left of Cloudflare's 1,200 in five minutes.",
             registry=self.registry,
         )
 

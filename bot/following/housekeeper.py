@@ -68,7 +68,7 @@ class Housekeeper:
         except StoreUnreachable as error:
             log.warning("store_unreachable", detail=error.detail)
         except Exception:
-            # The failure may be transient; the loop must go on.
+            # The failure may be transient; the loop must continue.
             log.exception("housekeeping_broke")
 
     async def _expire(self) -> None:

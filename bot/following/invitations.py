@@ -15,8 +15,8 @@ CHECK_SECONDS = 30 * 60.0
 RETRY_SECONDS = 60.0
 """How long to wait after a check that failed, if Slack does not say."""
 RESUME_AGAIN_SECONDS = 24 * 3600.0
-"""Once resumed here, a channel is left alone for this long. Where Slack contradicts itself, nobody is told every half
-hour that the follow is paused."""
+"""How long a channel is skipped after it was resumed here. Otherwise, if Slack contradicts itself, people would get a
+notice every half hour that the follow is paused."""
 _DUTY = "invitations"
 _LEASE_SECONDS = 600.0
 """Longer than it takes to list the channels of a bot that is in very many."""

@@ -17,7 +17,7 @@ class Sighting:
     name: str | None = None
     playback_url: str | None = None
     run_started_at: datetime | None = None
-    """When the session went on air. Only this tells sessions apart: livestream IDs and playback URLs are reused."""
+    """When the session went on air. Only this distinguishes sessions: livestream IDs and playback URLs are reused."""
     run_stopped_at: datetime | None = None
     error_reason: str | None = None
     livestream: str | None = None

@@ -104,7 +104,7 @@ class Tracker:
     def standing_still(self) -> str | None:
         """Return a sentence if the loop has not run for a minute, otherwise None."""
         is_stuck = self._clock.now() - self._turned_at > STILL_SECONDS
-        return "The tracker is stuck, so changes go unnoticed." if is_stuck else None
+        return "The poller is stuck, so changes go unnoticed." if is_stuck else None
 
     async def run(self) -> None:
         """Check due meetings until cancelled."""

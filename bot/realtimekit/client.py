@@ -175,7 +175,7 @@ class RealtimeKit:
     async def _ask_once(self, endpoint: str, path: str, read: Callable[[int, httpx.Headers, bytes], T]) -> T:
         # Shorter waits are left to the retries.
         if (refused_for := self._quota.refused_for()) > _SHORT_WAIT:
-            raise RateLimited(refused_for, detail="not asked, since Cloudflare said when to come back")
+            raise RateLimited(refused_for, detail="not sent, since Cloudflare has said how long to wait")
         self._spend()
         started, outcome = time.monotonic(), "timeout"
         try:
@@ -238,7 +238,7 @@ def _page(per_page: int, answer: tuple[Any, Any]) -> LivestreamPage:
 
 
 def _readable_livestreams(items: list[Any]) -> list[Livestream]:
-    """Read the livestreams, leaving out and logging what is none. Raises Malformed if none of several is one."""
+    """Read the livestreams, skipping and logging invalid ones. Raises Malformed if all are invalid."""
     found, errors = [], []
     for item in items:
         try:

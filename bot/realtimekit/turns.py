@@ -34,4 +34,4 @@ class Turns:
             async with asyncio.timeout(self._patience):
                 await self._free.acquire()
         except TimeoutError:
-            raise Unreachable(detail=f"no turn within {self._patience:g} s") from None
+            raise Unreachable(detail=f"no free slot within {self._patience:g} s") from None

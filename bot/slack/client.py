@@ -129,7 +129,7 @@ class SlackClient(AsyncWebClient):
     ) -> str:
         """Post or edit a message with this method and return its ts; `on_repeat` as for `api_call`.
 
-        If Slack does not accept the blocks, send the text alone, which says everything. Raises Undelivered.
+        If Slack does not accept the blocks, send only the text, which says everything. Raises Undelivered.
         """
         try:
             return await self._write(method, message, on_repeat, arguments)

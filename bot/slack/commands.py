@@ -81,7 +81,7 @@ NO_SUCH_VOLUME = (
 )
 NOTHING_MORE = "I didn't understand that, so nothing changed. After `/livestream unfollow` type only the meeting ID."
 NO_ID = "I couldn't find a meeting ID in that. IDs look like `50c8940e-1b97-…`. `/livestream help` shows all commands."
-TOO_LONG = "That's too long for me to read. Send the command and the meeting ID alone."
+TOO_LONG = "That's too long for me to read. Send only the command and the meeting ID."
 _NOT_FOLLOWED = "I changed nothing. To stop following this meeting, type `/livestream unfollow {meeting_id}`."
 _NOT_UNFOLLOWED = "I changed nothing. `/livestream following` lists the meetings that this channel follows."
 _BAD_ID = "That looks like a meeting ID, but {wrong}. Copy it again."

@@ -5,7 +5,7 @@ A code may concern:
 - the token: report it everywhere, and continue when Slack accepts the token again;
 - a team or channel until an admin changes something: wait there;
 - the channel: pause its follows;
-- the message: post another one, or its text alone;
+- the message: post another one, or only its text;
 - nothing that lasts: try again later.
 
 A code that is not in the table is new to the bot, which treats it as transient at first. Source: the errors that
@@ -95,7 +95,7 @@ class Deleted(MessageGone):
 
 
 class ContentRefused(Undelivered):
-    """Slack does not accept the message's content. It may accept the text alone."""
+    """Slack does not accept the message's content. It may accept the text without it."""
 
     codes = frozenset(
         {

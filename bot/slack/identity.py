@@ -56,7 +56,7 @@ class Identity:
 
     @property
     def authorization(self) -> AuthorizeResult:
-        """The identity under which Bolt answers requests; the token alone until Slack has reported it."""
+        """The identity under which Bolt answers requests; only the token until Slack has reported it."""
         return self._result or AuthorizeResult(enterprise_id=None, team_id=None, bot_token=self._client.token)
 
     def permalink(self, channel_id: str, ts: str) -> str | None:
@@ -65,7 +65,7 @@ class Identity:
         return f"{url.rstrip('/')}/archives/{channel_id}/p{ts.replace('.', '')}" if url else None
 
     async def learn(self) -> bool:
-        """Ask Slack who the bot is; return False if Slack cannot say now.
+        """Learn from Slack who the bot is; return False if Slack cannot say now.
 
         Raises ConfigurationError if Slack refuses the token.
         """
@@ -94,7 +94,7 @@ class Identity:
         return True
 
     async def is_token_refused(self) -> bool:
-        """Ask Slack whether it refuses the bot token as it does after the app was removed.
+        """Return whether Slack refuses the bot token as it does after the app was removed.
 
         Raises SlackUnreachable if Slack does not say.
         """

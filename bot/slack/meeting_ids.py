@@ -75,7 +75,7 @@ def readable(text: str) -> str:
 def split(text: str) -> list[str | UUID]:
     """Return a readable text's words, in lower case and without surrounding punctuation, and its meeting IDs.
 
-    A link that contains an ID counts as that ID alone.
+    A link that contains an ID counts as only that ID.
     """
     parts: list[str | UUID] = []
     for piece in _without_breaks(text).split():

@@ -31,7 +31,7 @@ class Services:
     home: Callable[[float], Awaitable[Home | None]]
     """Returns the bot's installation, or None if Slack does not report it within this many seconds."""
     is_token_refused: Callable[[], Awaitable[bool]]
-    """Asks Slack whether it refuses the bot token as it does after a removal. Raises SlackUnreachable."""
+    """Returns whether Slack refuses the bot token as it does after a removal. Raises SlackUnreachable."""
     permalink: Callable[[str, str], str | None]
     """Returns the link to a message, by channel ID and ts, or None until the workspace's address is known."""
     limit: PersonalLimit = field(default_factory=PersonalLimit)

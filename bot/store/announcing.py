@@ -50,7 +50,7 @@ class DueCard:
     lost: int
     """How many times its message was deleted in Slack."""
     ordered_at: float
-    """Since when it is to be posted, or posted again, in epoch seconds by the database's clock."""
+    """When it first became due for posting, or for posting again, in epoch seconds by the database's clock."""
     wanted: dict[str, Any]
     """Episode.to_dict() of what the card should show."""
     wanted_version: int
@@ -215,7 +215,7 @@ class Announcing:
         """Report a card's message that was posted by a holder that has since lost the lease.
 
         True: this message is the card. False: another message is, or the card no longer exists. None: another worker
-        may be posting it right now; ask again later.
+        may be posting it right now; report again later.
         """
         async with self._db.writing() as connection:
             now = self._db.now()
@@ -244,7 +244,7 @@ class Announcing:
         """Report an announcement that was sent by a holder that has since lost the lease.
 
         Return False if another message had already announced the change. If the next holder is announcing it right now,
-        `sent` tells that holder.
+        `sent` returns None to that holder.
         """
         this = sa.and_(
             announcements.c.follow_id == card.follow.id,

@@ -55,7 +55,7 @@ class Progress:
 
 
 class Written(Enum):
-    """What became of a step."""
+    """The outcome of a step."""
 
     LOST = auto()
     """Nothing was written: the lease was lost."""

@@ -81,7 +81,7 @@ def _until(row: Mapping[str, Any], follow_seconds: float) -> float:
     is_known = row["last_checked"] is not None and row["now"] - row["last_checked"] <= _KNOWN_SECONDS
     if row["failures"] > 0 or row["look_at"] == 0.0 or row["is_checked"] or not is_known:
         # It may be on air: the last check failed, a list just contradicted the stored state, a check is requested or in
-        # progress, or nobody has checked it for long, as after a downtime.
+        # progress, or it was not checked for long, as after a downtime.
         return float(row["now"]) + _SOON_SECONDS
     times = [row["episode"].get(name) for name in ("ended_at", "previous_end", "last_seen_live")]
     return max((datetime.fromisoformat(time).timestamp() + follow_seconds for time in times if time), default=0.0)

@@ -144,7 +144,7 @@ cards = sa.Table(
     sa.Column("episode", sa.Integer),
     sa.Column("ts", sa.Text),  # the message's timestamp in Slack; NULL until it is posted
     sa.Column("lost", sa.Integer, nullable=False, server_default="0"),  # times its message was deleted in Slack
-    sa.Column("ordered_at", sa.Double, nullable=False),  # since when it is to be posted; part of its message's ID
+    sa.Column("ordered_at", sa.Double, nullable=False),  # when posting became due; part of its message's ID
     sa.Column("wanted", sa.JSON, nullable=False),  # the Episode to show, to_dict()
     sa.Column("wanted_version", sa.Integer, nullable=False),
     sa.Column("shown_version", sa.Integer, nullable=False),  # before it is posted, the first version tried, or 0

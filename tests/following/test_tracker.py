@@ -434,7 +434,7 @@ async def test_standing_still(tmp_path: Path) -> None:
         assert tracked.tracker.standing_still() is None
         tracked.clock.advance(1)
 
-        assert tracked.tracker.standing_still() == "The tracker is stuck, so changes go unnoticed."
+        assert tracked.tracker.standing_still() == "The poller is stuck, so changes go unnoticed."
 
 
 async def test_not_standing_still(tracked: Tracked) -> None:

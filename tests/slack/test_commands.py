@@ -159,7 +159,7 @@ def test_a_text_that_is_too_long_is_said_to_be(text: str) -> None:
     command = read_command(text)
 
     assert isinstance(command, Mistake)
-    assert command.sentence == "That's too long for me to read. Send the command and the meeting ID alone."
+    assert command.sentence == "That's too long for me to read. Send only the command and the meeting ID."
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ def person_of(slack: Slack, user: str) -> User:
     """Return the person with this ID. Raises Refused 404."""
     found = next((person for person in people(slack.workspace) if person.id == user), None)
     if found is None:
-        raise Refused(404, "There is nobody with this id here.")
+        raise Refused(404, "There is no person with this ID here.")
     return found
 
 

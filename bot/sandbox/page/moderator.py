@@ -27,7 +27,7 @@ class Moderator:
         channel = channel_of(self._slack, deletion.channel, person.id)
         message = message_of(self._slack, channel, deletion.ts, person.id)
         if message.ephemeral_to is not None:
-            raise Refused(409, "Only messages that everybody sees can be deleted.")
+            raise Refused(409, "Only messages that everyone sees can be deleted.")
         self._slack.delete_message(message)
 
     def press(self, step: str, channel_id: str, user: str) -> None:
@@ -36,7 +36,7 @@ class Moderator:
         channel = channel_of(self._slack, channel_id, person.id)
         act = self.steps.get(step)
         if act is None or channel.is_im:
-            raise Refused(404, "There is no such thing to be done in this channel.")
+            raise Refused(404, "There is no such action in this channel.")
         if channel.is_archived is not (step == "unarchive"):
             raise Refused(409, f"This channel is {'archived' if channel.is_archived else 'not archived'}.")
         act(channel, person)

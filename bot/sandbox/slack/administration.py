@@ -25,7 +25,7 @@ class Administration:
         """Invite the bot to a channel, with an event that it has joined. Raises ValueError for a group DM."""
         place = self._workspace.channels[channel]
         if place.is_mpim:
-            raise ValueError("nobody can be invited to a group direct message: Slack opens another one")
+            raise ValueError("no one can be invited to a group direct message: Slack opens another one")
         joined = {
             "type": "member_joined_channel",
             "user": self._app.user_id,

@@ -88,7 +88,7 @@ async def test_gone(browser: Browser, world: World) -> None:
     assert await click(browser, deleted, "more", value="1") == (409, "This message is gone.")
     assert await click(browser, here | {"ts": "9.000000"}, "more") == (409, "This message is gone.")
     assert await click(browser, private, "more", user=CHRIS) == (404, "There is no such channel here.")
-    assert await click(browser, here, "more", user=BOT) == (404, "There is nobody with this id here.")
+    assert await click(browser, here, "more", user=BOT) == (404, "There is no person with this ID here.")
     assert not world.slack.calls
 
 

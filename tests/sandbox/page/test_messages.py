@@ -143,8 +143,8 @@ async def test_membership_refused(browser: Browser, world: World, text: str, cha
 @pytest.mark.parametrize(
     ("change", "status", "sentence"),
     [
-        ({"user": "U0NOBODY"}, 404, "There is nobody with this id here."),
-        ({"user": BOT}, 404, "There is nobody with this id here."),
+        ({"user": "U0NOBODY"}, 404, "There is no person with this ID here."),
+        ({"user": BOT}, 404, "There is no person with this ID here."),
         ({"channel": "C0NOWHERE"}, 404, "There is no such channel here."),
         ({"channel": BACKSTAGE, "user": CHRIS}, 404, "There is no such channel here."),
         ({"text": " \n"}, 400, "Nothing was typed."),

@@ -35,10 +35,10 @@ async def test_deleting(browser: Browser, world: World) -> None:
 @pytest.mark.parametrize(
     ("message", "user", "refusal"),
     [
-        (Message(GENERAL, "1.000000", BOT, "for Ann", ephemeral_to=ANN), ANN, "Only messages that everybody sees"),
+        (Message(GENERAL, "1.000000", BOT, "for Ann", ephemeral_to=ANN), ANN, "Only messages that everyone sees"),
         (Message(GENERAL, "1.000000", BOT, "for Ann", ephemeral_to=ANN), BEN, "This message is gone."),
         (Message(BACKSTAGE, "1.000000", BEN, "psst"), CHRIS, "There is no such channel here."),
-        (Message(GENERAL, "1.000000", BEN, "hi"), "U0NOBODY", "There is nobody with this id here."),
+        (Message(GENERAL, "1.000000", BEN, "hi"), "U0NOBODY", "There is no person with this ID here."),
     ],
 )
 async def test_deleting_refused(browser: Browser, world: World, message: Message, user: str, refusal: str) -> None:
@@ -84,8 +84,8 @@ async def test_archive(browser: Browser, world: World) -> None:
         ("invite", GENERAL, (409, "@Livestream is already in this channel.")),
         ("remove", RANDOM, (409, "@Livestream is not in this channel.")),
         ("unarchive", GENERAL, (409, "This channel is not archived.")),
-        ("shred", GENERAL, (404, "There is no such thing to be done in this channel.")),
-        ("archive", "D0ANN000001", (404, "There is no such thing to be done in this channel.")),
+        ("shred", GENERAL, (404, "There is no such action in this channel.")),
+        ("archive", "D0ANN000001", (404, "There is no such action in this channel.")),
         ("archive", "C0NOWHERE", (404, "There is no such channel here.")),
     ],
 )
@@ -108,5 +108,5 @@ async def test_archived_for_good(browser: Browser, world: World, name: str) -> N
 
 async def test_stranger(browser: Browser) -> None:
     """Somebody who does not exist does nothing, and nobody does what another person does not see."""
-    assert await step(browser, "archive", user=BOT) == (404, "There is nobody with this id here.")
+    assert await step(browser, "archive", user=BOT) == (404, "There is no person with this ID here.")
     assert await step(browser, "archive", BACKSTAGE, CHRIS) == (404, "There is no such channel here.")

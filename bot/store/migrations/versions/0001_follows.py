@@ -1,4 +1,4 @@
-"""Meetings, follows, cards, announcements, duties, the budget, and which versions can work with these tables."""
+"""Meetings, follows, cards, announcements, singleton jobs, counted requests, and compatible versions."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -10,7 +10,7 @@ export function announceMessages(store, place, context) {
   const log = byId("announcer");
   store.subscribe(["arrival"], (message) => {
     if (message.channel !== place.channel || message.author === store.me) return;
-    const author = store.users.get(message.author)?.real_name ?? "Somebody";
+    const author = store.users.get(message.author)?.real_name ?? "Someone";
     const whom = message.ephemeral_to ? ", only visible to you" : "";
     log.append(h("p", {}, `${author}${whom}: ${mrkdwnAsText(message.text, context)}`));
     while (log.childElementCount > LINES) log.firstElementChild.remove();

@@ -12,7 +12,7 @@ import { channelLabel, channelSign } from "./channel_names.js";
 const TOGETHER_SECONDS = 300;
 const WELCOME =
   "Everything here is local: this Slack, this RealtimeKit, and the real bot between them. " +
-  "Type / to ask, or try a meeting of the RealtimeKit panel.";
+  "Type / for commands, or try a meeting in the RealtimeKit panel.";
 
 /** Shows the current channel, and returns {followLatest()}; main.js builds `desk`. */
 export function showChannel(desk) {
@@ -139,5 +139,5 @@ function markOf(channel) {
 function suggestion(meeting, desk) {
   const ask = () => desk.tryCommand(meeting.id);
   const look = { class: "button button-primary", type: "button", on: { click: ask } };
-  return h("p", {}, h("button", look, `Ask whether “${meeting.title}” is live`));
+  return h("p", {}, h("button", look, `Check whether “${meeting.title}” is live`));
 }

@@ -29,7 +29,7 @@ const NOT_OK = {
 };
 const DELETE = {
   title: { text: "Delete this message?" },
-  text: { type: "plain_text", text: "It is gone for everybody. Replies in its thread stay." },
+  text: { type: "plain_text", text: "It disappears for everyone. Replies in its thread stay." },
   confirm: { text: "Delete" },
   style: "danger",
 };

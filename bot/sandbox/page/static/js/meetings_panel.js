@@ -14,7 +14,7 @@ const STEPS = [
     step: "fail",
     label: "Error",
     possible: (meeting) => meeting.running,
-    hint: "No webhook tells of an error: the bot finds it the next time it looks, or with Refresh in a card's menu",
+    hint: "No webhook reports an error: the bot finds it with its next check, or with Refresh in a card's menu",
   },
   { step: "end", label: "End", possible: (meeting) => meeting.running || meeting.status === "ERRORED" },
 ];

@@ -86,7 +86,7 @@ function byline(author, at, desk) {
   return h(
     "div",
     { class: "byline" },
-    h("span", { class: "author" }, author?.real_name ?? "Somebody"),
+    h("span", { class: "author" }, author?.real_name ?? "Someone"),
     author?.id === desk.store.botUser && h("span", { class: "badge" }, "APP"),
     h(
       "time",
