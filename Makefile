@@ -20,7 +20,7 @@ TO_RUN := $(VENV)/.ready-to-run
 TO_DEVELOP := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test coverage check lint format-check types spelling manifests dockerfile fmt bench bench-following chaos fuzz soak screenshots monkey audit licences lock clean
+.PHONY: help install demo run test coverage check lint format-check types spelling manifests dockerfile fmt bench bench-following chaos fuzz soak screenshots monkey audit licences lock release clean
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ lock: ## Rewrite the lock files; ARGS=--upgrade takes newer versions
 	$(LOCK) --group build --output-file requirements/build.txt && \
 	$(LOCK) pyproject.toml --extra dev --group build --constraint requirements/runtime.txt \
 		--constraint requirements/build.txt --output-file requirements/dev.txt
+
+release: $(TO_RUN) ## Build, commit and tag a release; VERSION=1.2.3 is required, and nothing is pushed
+	@$(BIN)/python scripts/release.py '$(VERSION)'
 
 clean: ## Remove everything that the other targets made, including .venv
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov build dist
