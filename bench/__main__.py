@@ -65,9 +65,9 @@ async def _bench(arguments: argparse.Namespace) -> list[str]:
     for name in arguments.loads:
         load = dataclasses.replace(LOADS[name], commands=arguments.commands or LOADS[name].commands)
         figures = await _rounds(chosen, load, arguments.repeat, starts)
-        _print(load.description, tables.of_load(figures, _FLOORS), arguments.markdown)
+        _print(load.description, tables.of_load(figures, _FLOORS), markdown=arguments.markdown)
         short += [f"{who}, {load.description}" for who, one in figures.items() if _falls_short(who, one)]
-    _print("Start", tables.of_starts(starts), arguments.markdown)
+    _print("Start", tables.of_starts(starts), markdown=arguments.markdown)
     print(f"\n{_LEGEND}")
     return short
 
@@ -101,7 +101,7 @@ def _falls_short(who: str, figures: Figures) -> bool:
     return who in bots and (figures.answered < figures.asked or figures.ack_p99 >= _LONGEST_ACK_MS)
 
 
-def _print(title: str, table: tables.Table, markdown: bool) -> None:
+def _print(title: str, table: tables.Table, *, markdown: bool) -> None:
     print(f"\n{title}\n\n{table.markdown() if markdown else table.text()}", flush=True)
 
 

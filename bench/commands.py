@@ -142,7 +142,7 @@ class _Line(asyncio.Protocol):
         if not self._parser.should_keep_alive():
             self.close()
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
         if self._status is not None and not self._status.done():
             self._status.set_exception(ConnectionResetError("closed without an answer"))

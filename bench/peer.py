@@ -124,7 +124,7 @@ class _Connection(asyncio.Protocol):
 
         self._open_ones.add(self)
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         self._open_ones.discard(self)
 
     def close(self) -> None:

@@ -59,7 +59,7 @@ log = structlog.get_logger(__name__)
 
 def open_realtimekit(
     settings: CloudflareSettings,
-    on_call: OnCall = lambda *call: None,
+    on_call: OnCall = lambda *_: None,
     quota: Quota | None = None,
     timer: Callable[[], float] = time.monotonic,
     spend: Callable[[], None] = lambda: None,

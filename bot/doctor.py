@@ -68,6 +68,14 @@ class Finding:
         return Outcome.SKIP if self.ok is None else Outcome.OK if self.ok else Outcome.FAIL
 
 
+def _passed(subject: str, sentence: str) -> Finding:
+    return Finding(subject, ok=True, sentence=sentence)
+
+
+def _failed(subject: str, sentence: str) -> Finding:
+    return Finding(subject, ok=False, sentence=sentence)
+
+
 def _skipped(subject: str, because: str) -> Finding:
     return Finding(subject, None, f"Not checked, because {because}.")
 
@@ -88,7 +96,7 @@ async def examine() -> AsyncIterator[Finding]:
         *follow_findings,
         *log_findings,
     ]
-    for finding in dict.fromkeys(mistakes) or [Finding("Settings", True, "All present and well-formed.")]:
+    for finding in dict.fromkeys(mistakes) or [_passed("Settings", "All present and well-formed.")]:
         yield finding
     yield await _address(server) if server else _skipped(ADDRESS, _BAD_SETTINGS)
     yield await _database(store) if store else _skipped(DATABASE, _BAD_SETTINGS)
@@ -114,7 +122,7 @@ def _read(section: type[Section]) -> tuple[Section | None, list[Finding]]:
     try:
         return load(section), []
     except ConfigurationError as error:
-        return None, [Finding("Settings", False, mistake) for mistake in error.mistakes]
+        return None, [_failed("Settings", mistake) for mistake in error.mistakes]
 
 
 async def _address(settings: ServerSettings) -> Finding:
@@ -123,15 +131,14 @@ async def _address(settings: ServerSettings) -> Finding:
         listen(settings.host, settings.port).close()
     except OSError as error:
         if error.errno == errno.EADDRINUSE and await _a_bot_answers(settings):
-            return Finding(ADDRESS, True, f"A bot is already running at {where}; see its /readyz.")
+            return _passed(ADDRESS, f"A bot is already running at {where}; see its /readyz.")
         why = error.strerror or error
-        return Finding(
+        return _failed(
             ADDRESS,
-            False,
             f"Can't listen on {where} ({why}). Stop the program that does, which may be this bot, or set HOST and PORT "
             "to another address.",
         )
-    return Finding(ADDRESS, True, f"{where} is free.")
+    return _passed(ADDRESS, f"{where} is free.")
 
 
 async def _a_bot_answers(settings: ServerSettings) -> bool:
@@ -146,9 +153,9 @@ async def _a_bot_answers(settings: ServerSettings) -> bool:
 
 async def _database(settings: StoreSettings) -> Finding:
     try:
-        return Finding(DATABASE, True, await inspect(settings.database_url.get_secret_value()))
+        return _passed(DATABASE, await inspect(settings.database_url.get_secret_value()))
     except ConfigurationError as error:
-        return Finding(DATABASE, False, " ".join(error.mistakes))
+        return _failed(DATABASE, " ".join(error.mistakes))
 
 
 async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
@@ -157,9 +164,8 @@ async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
         token = await _bot_token(client)
         yield token
         if token.ok:
-            yield Finding(
+            yield _passed(
                 DIRECT_MESSAGES,
-                True,
                 "Whether they arrive can only be seen when one does. On the app's page, App Home, the Messages Tab "
                 "must be on; the manifest turns it on.",
             )
@@ -168,9 +174,8 @@ async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
         if settings.slack_app_token:
             yield await _app_token(client, settings.slack_app_token.get_secret_value())
         else:
-            yield Finding(
+            yield _passed(
                 CONNECTION,
-                True,
                 "HTTP: Slack must reach this bot at https://<your host>/slack/events. Only Slack can show whether the "
                 f"signing secret is right: type {settings.slack_command} once.",
             )
@@ -187,13 +192,12 @@ async def _bot_token(client: AsyncWebClient) -> Finding:
         return _out_of_reach(subject, error)
     missing = sorted(bot_scopes() - _scopes(response.headers))
     if missing:
-        return Finding(
+        return _failed(
             subject,
-            False,
             f"It lacks {', '.join(missing)}. Add that on the app's page, OAuth & Permissions, or paste the manifest "
             "again, and then reinstall the app.",
         )
-    return Finding(subject, True, f"Valid: @{response.get('user')} in {response.get('team')}, all scopes present.")
+    return _passed(subject, f"Valid: @{response.get('user')} in {response.get('team')}, all scopes present.")
 
 
 def _scopes(headers: dict[str, str]) -> frozenset[str]:
@@ -214,20 +218,20 @@ async def _app_token(client: AsyncWebClient, app_token: str) -> Finding:
         )
     except TRANSPORT_ERRORS as error:
         return _out_of_reach(subject, error)
-    return Finding(subject, True, "Valid: it can open Socket Mode connections.")
+    return _passed(subject, "Valid: it can open Socket Mode connections.")
 
 
 def _refused(subject: str, code: str, remedy: str) -> Finding:
     if not is_final(code):
-        return Finding(subject, False, f"Slack can't check it right now ({code}). Try again in a minute.")
-    return Finding(subject, False, f"Slack rejects it ({code}). {remedy}")
+        return _failed(subject, f"Slack can't check it right now ({code}). Try again in a minute.")
+    return _failed(subject, f"Slack rejects it ({code}). {remedy}")
 
 
 def _out_of_reach(subject: str, error: Exception) -> Finding:
     if found := network.problem(error):
-        return Finding(subject, False, f"Can't reach Slack: {found.what}. {found.remedy}")
+        return _failed(subject, f"Can't reach Slack: {found.what}. {found.remedy}")
     why = type(error).__name__
-    return Finding(subject, False, f"Can't reach Slack ({why}). Check the network, the proxy and SLACK_API_URL.")
+    return _failed(subject, f"Can't reach Slack ({why}). Check the network, the proxy and SLACK_API_URL.")
 
 
 async def _realtimekit(settings: CloudflareSettings) -> Finding:
@@ -236,32 +240,29 @@ async def _realtimekit(settings: CloudflareSettings) -> Finding:
     try:
         await kit.check_access()
     except NotAuthorised as error:
-        return Finding(
+        return _failed(
             subject,
-            False,
             f"Cloudflare rejects the request ({plain(error.detail, _DETAIL_LIMIT)}). {_remedy(error.detail)}",
         )
     except RateLimited:
-        return Finding(subject, False, "Cloudflare is rate-limiting this bot. Try again in five minutes.")
+        return _failed(subject, "Cloudflare is rate-limiting this bot. Try again in five minutes.")
     except ServerError as error:
         said = plain(error.detail, _DETAIL_LIMIT)
-        return Finding(
+        return _failed(
             subject,
-            False,
             f"Cloudflare is having problems ({said}). Try again in a minute, or see cloudflarestatus.com.",
         )
     except RealtimeKitError as error:
         if found := network.problem(error):
-            return Finding(subject, False, f"Can't reach Cloudflare: {found.what}. {found.remedy}")
-        return Finding(
+            return _failed(subject, f"Can't reach Cloudflare: {found.what}. {found.remedy}")
+        return _failed(
             subject,
-            False,
             f"Cloudflare gave no usable answer ({plain(error.detail, _DETAIL_LIMIT)}). Check the network and "
             "CLOUDFLARE_BASE_URL; if they are right, see cloudflarestatus.com.",
         )
     finally:
         await kit.close()
-    return Finding(subject, True, "Valid: the token can read this account's app.")
+    return _passed(subject, "Valid: the token can read this account's app.")
 
 
 async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator[Finding]:
@@ -270,7 +271,7 @@ async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator
     try:
         present = await registration.every(settings)
     except RealtimeKitError as error:
-        yield Finding(subject, False, registration.explain(error))
+        yield _failed(subject, registration.explain(error))
         yield _skipped(PUBLIC_KEY, "the webhooks couldn't be listed (see above)")
         return
     # Not urlsplit, which raises for some invalid URLs: another program may have registered anything.
@@ -283,15 +284,14 @@ def _registered(subject: str, ours: list[Webhook]) -> Finding:
     telling = [webhook.url for webhook in ours if webhook.tells_of_livestreams()]
     if telling:
         where = plain(", ".join(telling), _DETAIL_LIMIT)
-        return Finding(subject, True, f"Registered: {where}. Whether deliveries arrive can only be seen when one does.")
+        return _passed(subject, f"Registered: {where}. Whether deliveries arrive can only be seen when one does.")
     if ours:
-        return Finding(
+        return _failed(
             subject,
-            False,
             "One is registered, but it is disabled or does not report livestreams. Fix it with "
             "`livestream-bot webhook add --url https://<your host>`.",
         )
-    return Finding(subject, True, "None registered, so changes are found by polling. See `livestream-bot webhook add`.")
+    return _passed(subject, "None registered, so changes are found by polling. See `livestream-bot webhook add`.")
 
 
 async def _key(settings: CloudflareSettings, url: str, *, needed: bool) -> Finding:
@@ -302,14 +302,13 @@ async def _key(settings: CloudflareSettings, url: str, *, needed: bool) -> Findi
         except KeyUnreachable as error:
             why = f"Can't fetch it ({plain(str(error), _DETAIL_LIMIT)})"
             if needed:
-                return Finding(
+                return _failed(
                     subject,
-                    False,
                     f"{why}, so webhooks can't be verified. Check the network, the proxy and "
                     "REALTIMEKIT_WEBHOOK_KEY_URL.",
                 )
-            return Finding(subject, True, f"{why}. Only webhooks need it.")
-    return Finding(subject, True, "Found and readable.")
+            return _passed(subject, f"{why}. Only webhooks need it.")
+    return _passed(subject, "Found and readable.")
 
 
 def _remedy(detail: str) -> str:

@@ -39,7 +39,9 @@ def configure(
     handler = _Handler(stream)
     handler.setFormatter(
         _SecretFree(
-            secrets, foreign_pre_chain=shared, processors=[_without_internals, *_renderers(style, stream.isatty())]
+            secrets,
+            foreign_pre_chain=shared,
+            processors=[_without_internals, *_renderers(style, colors=stream.isatty())],
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
@@ -57,7 +59,7 @@ def configure(
     )
 
 
-def _renderers(style: str, colors: bool) -> list[Processor]:
+def _renderers(style: str, *, colors: bool) -> list[Processor]:
     if style == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     # The default console traceback prints local variables, which may hold secrets.

@@ -57,7 +57,7 @@ def create_web(
     is no /realtimekit/webhooks.
     """
 
-    async def healthz(request: Request) -> Response:
+    async def healthz(_request: Request) -> Response:
         return PlainTextResponse(ALIVE)
 
     readiness, bodies = Readiness(checks, metrics), BodyReader(body_limits)
@@ -70,7 +70,7 @@ def create_web(
         problems = await readiness.problems(without=excluded)
         return JSONResponse({"ready": not problems, "problems": problems}, 503 if problems else 200)
 
-    async def measured(request: Request) -> Response:
+    async def measured(_request: Request) -> Response:
         # Run the checks here, too, so that alerts work where no probe calls /readyz.
         await readiness.problems()
         return Response(metrics.text(), media_type=metrics_format.CONTENT_TYPE)

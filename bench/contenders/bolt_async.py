@@ -51,7 +51,7 @@ async def main() -> None:
     async def events(request: Request) -> Response:
         return await handler.handle(request)
 
-    async def ready(request: Request) -> Response:
+    async def ready(_request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     web = Starlette(routes=[Route("/slack/events", events, methods=["POST"]), Route("/readyz", ready)])

@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from bench.following.databases import Followed, database, fill
 from bench.peer import BOT_TOKEN, Peer
@@ -47,7 +47,7 @@ async def measure(kind: str, channels: int = 2_000) -> Pipeline:
             pacing = Pacing(clock, per_channel=_NO_LIMIT, posts=_NO_LIMIT, edits=_NO_LIMIT)
             delivery = Delivery(client, pacing, clock, metrics)
             announcer = Announcer(store.announcing, store.pauses, delivery, clock, metrics, "bench")
-            await _go_live(store, meeting_id)
+            await _go_live(store)
             wall, cpu = time.perf_counter(), time.process_time()
             running = asyncio.create_task(announcer.run())
             await _told(store)
@@ -65,7 +65,7 @@ async def _told(store: Store) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _go_live(store: Store, meeting_id: UUID) -> None:
+async def _go_live(store: Store) -> None:
     [due] = await store.tracking.claim("bench", 1, _LEASE_SECONDS)
     now = utc(WallClock())
     before = Episode.from_dict(due.episode)

@@ -27,7 +27,7 @@ def main() -> int:
             outcome = uvloop.run(run(plan))
         except BotDidNotStart as error:
             sys.exit(f"The bot did not start. The end of its log:\n{error}")
-        _print(plan, outcome, arguments.markdown)
+        _print(plan, outcome, markdown=arguments.markdown)
         good = good and not report.problems(outcome)
     print(f"\n{report.LEGEND}")
     return 0 if good else 1
@@ -47,7 +47,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _print(plan: Plan, outcome: Outcome, markdown: bool) -> None:
+def _print(plan: Plan, outcome: Outcome, *, markdown: bool) -> None:
     way = "over HTTP" if plan.mode == "http" else "over Socket Mode, with disconnects"
     figures = report.table(outcome)
     print(f"\n{plan.minutes:g} minutes {way}, on {plan.database}\n")

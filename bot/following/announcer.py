@@ -95,7 +95,7 @@ class Announcer:
         idle = self._clock.now() - self._turned_at
         return None if idle < STILL_SECONDS else "The announcer is stuck, so nothing is posted in Slack."
 
-    async def deliver(self, card: DueCard, pause: bool = True) -> Delivered:
+    async def deliver(self, card: DueCard, *, pause: bool = True) -> Delivered:
         """Do the pending work for a claimed card, and release it.
 
         If Slack refuses, the follow is paused. With `pause` False, nothing changes and the card stays claimed, so that

@@ -165,7 +165,7 @@ class CardWork:
                 lambda: self._announcing.shown(card, card.wanted_version, unconfirmed=unconfirmed, last=True)
             )
         elif not self._given_back:
-            self._check(await self._announcing.finish(self._card))
+            self._check(written=await self._announcing.finish(self._card))
         return DONE
 
     @property
@@ -325,7 +325,7 @@ class CardWork:
         """Leave the card of an ended follow as it is: it was deleted in Slack, or Slack refuses the edit."""
         card = self._card
         log.info("card_left_as_it_was", channel=card.follow.channel_id, episode=card.episode, code=error.code)
-        self._check(await self._announcing.give_up(card))
+        self._check(written=await self._announcing.give_up(card))
         return DONE
 
     async def _postpone_for(self, later: Later) -> Delivered:
@@ -344,7 +344,7 @@ class CardWork:
         if self._edited:
             await self._record(lambda: self._announcing.shown(card, card.wanted_version))
             self._edited = False
-        self._check(await self._announcing.postpone(card, seconds, failed=failed, unconfirmed=unconfirmed))
+        self._check(written=await self._announcing.postpone(card, seconds, failed=failed, unconfirmed=unconfirmed))
         return LATER
 
     def _time_left(self) -> float:
@@ -358,7 +358,7 @@ class CardWork:
         """Renew the lease if the next call could outlive it. Raises _LeaseLost."""
         if self._time_left() < PATIENCE_SECONDS + seconds:
             asked_at = self._clock.monotonic()
-            self._check(await self._announcing.renew(self._card))
+            self._check(written=await self._announcing.renew(self._card))
             self._deadline = deadline(asked_at, self._card.lease.seconds)
 
     async def _record(
@@ -441,6 +441,6 @@ class CardWork:
         since = between if shown_at is None else self._card.claimed_at - shown_at.timestamp()
         return between - since if 0 <= since < between else 0.0
 
-    def _check(self, written: bool) -> None:
+    def _check(self, *, written: bool) -> None:
         if not written:
             raise _LeaseLost

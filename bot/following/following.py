@@ -27,7 +27,7 @@ LEASE_SECONDS = 60.0
 class Deliver(Protocol):
     """The announcer's method that posts one card now. A refusal pauses the follow, unless `pause` is False."""
 
-    def __call__(self, card: DueCard, pause: bool = True) -> Awaitable[Delivered]: ...
+    def __call__(self, card: DueCard, *, pause: bool = True) -> Awaitable[Delivered]: ...
 
 
 class Begun(Enum):

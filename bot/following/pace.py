@@ -30,8 +30,8 @@ def look_in(
     """
     if failures:
         patience = min(ACTIVE_SECONDS * 2 ** (min(failures, _LONGEST_DOUBLING) - 1), SLOWEST_SECONDS)
-        return _shortened(max(patience, _usual(episode, now, webhooks, sweeps)), jitter)
-    usual = _shortened(_usual(episode, now, webhooks, sweeps), jitter)
+        return _shortened(max(patience, _usual(episode, now, webhooks=webhooks, sweeps=sweeps)), jitter)
+    usual = _shortened(_usual(episode, now, webhooks=webhooks, sweeps=sweeps), jitter)
     pending = pending_until(episode, grace)
     if pending is None:
         return usual
@@ -45,7 +45,7 @@ def look_in(
     return _shortened(ACTIVE_SECONDS, jitter)
 
 
-def _usual(episode: Episode, now: datetime, webhooks: bool, sweeps: bool) -> float:
+def _usual(episode: Episode, now: datetime, *, webhooks: bool, sweeps: bool) -> float:
     age = (now - episode.phase_since).total_seconds()
     certain = episode.phase is not Phase.LIVE or episode.run_is_certain
     if sweeps and certain and episode.phase in (Phase.STARTING, Phase.LIVE, Phase.ERRORED):
@@ -86,7 +86,7 @@ class Sweeps:
     def __init__(self) -> None:
         self._until = 0.0
 
-    def note(self, whole: bool, now: float) -> None:
+    def note(self, now: float, *, whole: bool) -> None:
         """Note that a list was read at this time. `whole` is False if it was incomplete or could not be read."""
         self._until = now + LIST_SECONDS if whole else 0.0
 

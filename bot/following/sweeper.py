@@ -121,7 +121,7 @@ class Sweeper:
             listing = await read_listing(self._lists)
         except RealtimeKitError as error:
             self._failures += 1
-            self._sweeps.note(False, self._clock.now())
+            self._sweeps.note(self._clock.now(), whole=False)
             pause: float = min(SWEEP_SECONDS * 2 ** min(self._failures - 1, 5), _LONGEST_PAUSE)
             log.warning("list_not_read", why=str(error), again_in=pause)
             await self._duties.give_back(duty, again_in=pause)
@@ -130,15 +130,15 @@ class Sweeper:
         pause = min(max(SWEEP_SECONDS, listing.pages * WINDOW_SECONDS / _SHARE), _SLOWEST_SWEEP)
         await self._compare(listing, pause, after_gap=duty.done_ago is None or duty.done_ago > self._gap)
         # Only after the contradicted meetings are due: the list counts as a check of all the others.
-        await self._note(listing.whole, began)
+        await self._note(began, whole=listing.whole)
         await self._duties.done(duty, again_in=pause)
         if listing.whole:
             await self._settle_resting()
         return pause
 
-    async def _note(self, whole: bool, began: float) -> None:
+    async def _note(self, began: float, *, whole: bool) -> None:
         now = self._clock.now()
-        self._sweeps.note(whole, now)
+        self._sweeps.note(now, whole=whole)
         if whole:
             await self._duties.note(WHOLE_LIST, now - began)
             # Count one observation for all idle meetings.
@@ -147,7 +147,7 @@ class Sweeper:
     async def _learn(self) -> None:
         """Read the time that the replica with the job recorded for the last full list."""
         ago = await self._duties.done_ago(WHOLE_LIST)
-        self._sweeps.note(ago is not None, self._clock.now() - (ago or 0.0))
+        self._sweeps.note(self._clock.now() - (ago or 0.0), whole=ago is not None)
 
     async def _compare(self, listing: Listing, next_in: float, *, after_gap: bool) -> None:
         known = await self._sweeping.on_air()

@@ -67,7 +67,7 @@ class RealtimeKit:
         *,
         account_id: str,
         app_id: str,
-        on_call: OnCall = lambda endpoint, outcome, seconds: None,
+        on_call: OnCall = lambda *_: None,
         timer: Callable[[], float] = time.monotonic,
         answer_seconds: float = ANSWER_SECONDS,
         quota: Quota | None = None,
@@ -123,7 +123,7 @@ class RealtimeKit:
 
     async def check_access(self) -> None:
         """Check that token, account and app are right, by fetching the shortest possible list."""
-        await self._ask("meetings", "/meetings?per_page=1", lambda data: None)
+        await self._ask("meetings", "/meetings?per_page=1", lambda _: None)
 
     async def close(self) -> None:
         """Cancel requests in flight and close the connections."""

@@ -23,7 +23,7 @@ class RecentLookups:
         self,
         look_up: Callable[[UUID], Awaitable[Lookup]],
         timer: Callable[[], float] = time.monotonic,
-        answered: Callable[[Lookup], None] = lambda lookup: None,
+        answered: Callable[[Lookup], None] = lambda _: None,
     ) -> None:
         """Create the cache.
 

@@ -69,7 +69,7 @@ async def _watched(bot: BotProcess, page: Page) -> AsyncIterator[None]:
 
     async def watch() -> None:
         await bot.ended()
-        page.bot_runs(False)
+        page.bot_runs(running=False)
 
     watching = asyncio.create_task(watch(), name="watching the bot")
     try:

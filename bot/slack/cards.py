@@ -57,10 +57,10 @@ def card(lookup: Lookup, *, posted_by: str | None = None, posted_as: str = "", i
     blocks = [
         section(headline),
         *([playback_link(playback)] if playback else []),
-        _buttons(lookup, state, is_direct),
+        _buttons(lookup, state, is_direct=is_direct),
         context(_footer(lookup, posted_by, posted_as)),
     ]
-    return Message(_sentences(lookup, name, words, playback), tuple(blocks))
+    return Message(_sentences(name, words, playback), tuple(blocks))
 
 
 def problem(
@@ -122,13 +122,13 @@ def _words(lookup: Lookup) -> _Words:
             return _Words(":grey_question:", "Unknown status", f"\n{said}", f"has an unknown status. {said}")
 
 
-def _sentences(lookup: Lookup, name: str, words: _Words, playback: str | None) -> str:
+def _sentences(name: str, words: _Words, playback: str | None) -> str:
     said = f"{name} {words.sentence}".rstrip(".")
     watch = f" Watch: {escaped(playback, len(playback))}" if playback else ""
     return f"{said}.{watch}"
 
 
-def _buttons(lookup: Lookup, state: CardState, is_direct: bool) -> Block:
+def _buttons(lookup: Lookup, state: CardState, *, is_direct: bool) -> Block:
     playback = lookup.playback_url
     watch = []
     if playback and lookup.status is Status.LIVE:

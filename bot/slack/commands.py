@@ -147,7 +147,7 @@ def _read(text: str, name: str) -> Command:
         case (_, OneMeeting(meeting_id)):
             return _not_understood(meeting_id, [part for part in parts if isinstance(part, str)])
         case _:
-            return _without_meeting(str(verb), words, plain)
+            return _without_meeting(str(verb), plain)
 
 
 def _follow(meeting_id: UUID, words: set[str]) -> Command:
@@ -177,7 +177,7 @@ def _not_understood(meeting_id: UUID, words: list[str]) -> Command:
     return _about_following(_DID_YOU_MEAN.format(nearest=" ".join([verb, str(meeting_id), *volume])))
 
 
-def _without_meeting(verb: str, words: list[str], text: str) -> Command:
+def _without_meeting(verb: str, text: str) -> Command:
     wrong = what_is_wrong(text)
     if wrong is not None:
         return Mistake(_BAD_ID.format(wrong=wrong))

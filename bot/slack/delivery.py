@@ -57,6 +57,7 @@ class Delivery:
         message: Message,
         client_msg_id: str,
         thread_ts: str | None = None,
+        *,
         broadcast: bool = False,
         time_left: Callable[[], float] = _unlimited,
     ) -> str:

@@ -85,7 +85,7 @@ def follow_card(follow: Follow, episode: Episode, *, is_new: bool = False) -> Me
         *(section(note) for note in notes),
         *([playback_link(shown)] if shown else []),
         *([actions(watch_button(playback, _state(follow)))] if playback else []),
-        context(_footer(follow, episode, is_new)),
+        context(_footer(follow, episode, is_new=is_new)),
     ]
     sentences = [f"{name} {words.sentence}", *notes, *_stale(episode, plain_moment)]
     watch = f" Watch: {escaped(shown, len(shown))}" if shown else ""
@@ -300,7 +300,7 @@ def _stale(episode: Episode, when: When) -> list[str]:
     return [f"Can't get updates from Cloudflare{checked}"]
 
 
-def _footer(follow: Follow, episode: Episode, is_new: bool) -> list[str]:
+def _footer(follow: Follow, episode: Episode, *, is_new: bool) -> list[str]:
     checked = [f"Checked {moment(episode.checked_at)}"] if episode.checked_at else []
     stale = [f":warning: {note}" for note in _stale(episode, moment)]
     volume = "No longer followed here" if follow.state in _OVER else _VOLUMES[follow.volume]

@@ -173,7 +173,7 @@ def set_up_sqlite(connection: Any, *pragmas: str) -> None:
     cursor.close()
 
 
-def _set_up_sqlite(connection: Any, record: object) -> None:
+def _set_up_sqlite(connection: Any, _record: object) -> None:
     # FULL: records of sent messages must survive a power cut, or the messages would be sent again.
     set_up_sqlite(connection, "synchronous = FULL", "foreign_keys = ON")
 

@@ -34,14 +34,14 @@ class DatabaseFile:
                 log.error("database_file_lost", file=str(self._path), problem=problem)
         return problem
 
-    def before_connect(self, dialect: object, record: object, arguments: object, options: object) -> None:
+    def before_connect(self, _dialect: object, _record: object, _arguments: object, _options: object) -> None:
         """Refuse to open a different file: SQLite would create an empty one, or mix up two files' journals."""
         if self.problem() is not None:
             raise sqlite3.OperationalError("the database file is another one than before")
         if self._opened is None:
             make_private(self._path)
 
-    def after_connect(self, connection: Any, record: object) -> None:
+    def after_connect(self, _connection: Any, _record: object) -> None:
         """Remember which file the first connection opened."""
         if self._opened is None:
             self._opened = _identity(self._path)

@@ -40,14 +40,14 @@ async def is_list_fresh(connection: AsyncConnection, now: sa.ColumnElement[float
     return bool(await connection.scalar(sa.select(_LIST_READ_AT.between(now - LIST_SECONDS, now))))
 
 
-def may_be_due(list_is_fresh: bool) -> sa.ColumnElement[bool] | sa.TextClause:
+def may_be_due(*, list_is_fresh: bool) -> sa.ColumnElement[bool] | sa.TextClause:
     """Return the condition for meetings that may be due; with a fresh list, idle meetings are not scanned."""
     return sa.text(BUSY) if list_is_fresh else meetings.c.look_at.is_not(None)
 
 
 async def count_due(connection: AsyncConnection, now: sa.ColumnElement[float]) -> int:
     """Return how many meetings are due."""
-    which = may_be_due(await is_list_fresh(connection, now))
+    which = may_be_due(list_is_fresh=await is_list_fresh(connection, now))
     query = sa.select(sa.func.count()).select_from(meetings).where(which, is_due(meetings.c.look_at, now))
     return int(await connection.scalar(query) or 0)
 

@@ -82,12 +82,12 @@ async def _try_postgresql(engine: AsyncEngine, steps: Steps) -> None:
         # A second process waits here until the transaction ends, without a time limit.
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         # From here on a waiting lock request blocks all later statements on the table, so limit the wait.
-        wait = sa.func.set_config("lock_timeout", f"{LOCK_SECONDS * 1000:.0f}", True)
+        wait = sa.func.set_config("lock_timeout", f"{LOCK_SECONDS * 1000:.0f}", sa.true())
         await connection.execute(sa.select(wait))
         await connection.run_sync(steps.run)
 
 
-def _set_up_sqlite(connection: Any, record: object) -> None:
+def _set_up_sqlite(connection: Any, _record: object) -> None:
     # WAL is stored in the file: readers and the writer then do not wait for each other. Altering a table replaces it:
     # with foreign keys enforced, dropping the old one would delete the rows that refer to it.
     deadline = time.monotonic() + database.BUSY_SECONDS

@@ -29,7 +29,7 @@ def _due_if_active(now: sa.ColumnElement[float]) -> sa.ColumnElement[float | Non
 
 
 async def show(
-    connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, episode: Episode, visible: bool
+    connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, episode: Episode, *, visible: bool
 ) -> None:
     """Have every card of the episode show it, and create the missing ones. One statement, however many follows."""
     card = sa.select(

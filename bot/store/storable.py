@@ -16,7 +16,7 @@ def clean(text: str) -> str:
 
 
 def clean_parameters(
-    connection: object, cursor: object, statement: str, parameters: Any, context: object, executemany: bool
+    _connection: object, _cursor: object, statement: str, parameters: Any, _context: object, _executemany: object
 ) -> tuple[str, Any]:
     """Clean the strings in a statement's parameters; a listener for SQLAlchemy's before_cursor_execute."""
     return statement, _clean_all(parameters) if parameters else parameters

@@ -82,7 +82,7 @@ class Sweeping:
         """
         calm = (meetings.c.phase == phase, meetings.c.failures < failures, _SURE, NOTHING_PENDING)
         parts = _in_parts(meeting_ids)
-        return sum([await self._settle(look_in, False, meetings.c.meeting_id.in_(some), *calm) for some in parts])
+        return sum([await self._settle(look_in, meetings.c.meeting_id.in_(some), *calm, idle=False) for some in parts])
 
     async def settle_resting(self, *, failures: int, look_in: float) -> int:
         """Mark up to five hundred meetings that wait for a livestream as idle; return how many.
@@ -91,7 +91,7 @@ class Sweeping:
         contradicts one or a check is requested.
         """
         resting = meetings.c.phase.in_(RESTING)
-        return await self._settle(look_in, True, sa.text(BUSY), resting, meetings.c.failures < failures)
+        return await self._settle(look_in, sa.text(BUSY), resting, meetings.c.failures < failures, idle=True)
 
     async def _known(self, which: sa.ColumnElement[bool] | sa.TextClause) -> dict[UUID, Known]:
         checked_at = sa.func.coalesce(meetings.c.checked_at, 0.0)
@@ -105,7 +105,7 @@ class Sweeping:
         parts = _in_parts(meeting_ids)
         return sum([await self._update(due, rank, meetings.c.meeting_id.in_(some)) for some in parts])
 
-    async def _settle(self, look_in: float, idle: bool, *which: sa.ColumnElement[bool] | sa.TextClause) -> int:
+    async def _settle(self, look_in: float, *which: sa.ColumnElement[bool] | sa.TextClause, idle: bool) -> int:
         now = self._db.now()
         seen = {"look_at": after(now, look_in), "looked_at": now, "failures": 0, "idle": idle}
         return await self._update(seen, UNSURE, *which)

@@ -66,7 +66,7 @@ class Tracking:
             # Skip rows that another replica is claiming right now instead of waiting for them.
             due = (
                 sa.select(meetings, now.label("claimed_at"), last_checked(now).label("last_checked"))
-                .where(may_be_due(await is_list_fresh(connection, now)), is_due(meetings.c.look_at, now))
+                .where(may_be_due(list_is_fresh=await is_list_fresh(connection, now)), is_due(meetings.c.look_at, now))
                 .where(_IS_NEWS if only_news else sa.true())
                 .order_by(meetings.c.hinted.desc(), _RANK, meetings.c.look_at)
                 .limit(limit)
@@ -127,7 +127,7 @@ class Tracking:
                 return False
             if ended is not None:
                 await show_last(connection, now, meeting.meeting_id, ended)
-            await show(connection, now, meeting.meeting_id, episode, visible)
+            await show(connection, now, meeting.meeting_id, episode, visible=visible)
             for change in changes:
                 await announce(connection, now, meeting.meeting_id, change)
             if renew:
@@ -159,7 +159,7 @@ class Tracking:
         """Return the seconds until a meeting is due, 0 if one is; None if none is waiting, or no news is."""
         async with self._db.reading() as connection:
             now = self._db.now()
-            which = [may_be_due(await is_list_fresh(connection, now)), *([_IS_NEWS] if only_news else [])]
+            which = [may_be_due(list_is_fresh=await is_list_fresh(connection, now)), *([_IS_NEWS] if only_news else [])]
             return await due_in(connection, meetings.c.look_at, now, *which)
 
     def _given_back(

@@ -182,7 +182,7 @@ def test_sweeps_are_believed_for_a_while() -> None:
     sweeps = Sweeps()
     assert not sweeps.tell(1000)
 
-    sweeps.note(True, 1000)
+    sweeps.note(1000, whole=True)
     assert [sweeps.tell(now) for now in (1000, 1089, 1090, 900)] == [True, True, False, False]
-    sweeps.note(False, 1010)
+    sweeps.note(1010, whole=False)
     assert not sweeps.tell(1010)

@@ -56,7 +56,7 @@ class Page:
             self._on_call(call)
         self.asgi = Connections(Guard(self._starlette()))
 
-    def bot_runs(self, running: bool) -> None:
+    def bot_runs(self, *, running: bool) -> None:
         """Notify the open pages whether the bot's process is running."""
         self._bot = replace(self._bot, running=running)
         self.streams.publish("bot_changed", self._bot.to_dict())

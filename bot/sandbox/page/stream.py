@@ -65,7 +65,7 @@ class Streams:
         """The number of open pages."""
         return len(self._readers)
 
-    def publish(self, kind: str, subject: dict[str, Any], is_for: Callable[[str], bool] = lambda person: True) -> None:
+    def publish(self, kind: str, subject: dict[str, Any], is_for: Callable[[str], bool] = lambda _: True) -> None:
         """Send a change to the open pages of the people that it concerns."""
         text = f"event: change\ndata: {json.dumps({'kind': kind, 'subject': subject})}\n\n"
         for reader in tuple(self._readers):

@@ -27,6 +27,6 @@ class SigningKey:
 
 
 @functools.cache
-def signing_key(number: int) -> SigningKey:
+def signing_key(number: int) -> SigningKey:  # noqa: ARG001 - the cache's key
     """Return the key with this number, generated once per process because that takes a tenth of a second."""
     return SigningKey()

@@ -51,7 +51,7 @@ class Webhooks:
         return MappingProxyType(self._webhooks)
 
     def add_webhook(
-        self, url: str, events: Iterable[str] = SENT, name: str = "Livestream bot", enabled: bool = True
+        self, url: str, events: Iterable[str] = SENT, name: str = "Livestream bot", *, enabled: bool = True
     ) -> Webhook:
         """Send these events to `url` from now on."""
         now = self._time.now()

@@ -69,7 +69,7 @@ class WebhooksApi:
     async def add(self, request: Request) -> Response:
         """Add a webhook."""
         body = WholeWebhook.model_validate_json(await request.body())
-        webhook = self._webhooks.add_webhook(body.url, body.events, body.name, body.enabled)
+        webhook = self._webhooks.add_webhook(body.url, body.events, body.name, enabled=body.enabled)
         return json_response(ok(view(webhook), 201))
 
     async def get(self, request: Request) -> Response:

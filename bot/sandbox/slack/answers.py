@@ -22,7 +22,7 @@ def server_error() -> Response:
 class Hanging(Response):
     """A response that never comes; it ends when the client gives up."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, receive: Receive, _send: Send) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
 
@@ -30,7 +30,7 @@ class Hanging(Response):
 class Dropped(Response):
     """A response that cuts the TCP connection without sending a byte."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> None:
         scope[ABORT]()
         await asyncio.sleep(0)
 

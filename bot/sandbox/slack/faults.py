@@ -92,7 +92,7 @@ class Faults:
         if about is None:
             self._drops = Counter({} if method == ANY_METHOD else {**self._drops, method: 0})
 
-    def drops(self, method: str, done: bool) -> bool:
+    def drops(self, method: str, *, done: bool) -> bool:
         """Return whether to drop the answer to a call of `method`; planned drops need a call whose work was `done`."""
         if self.standing is Fault.DROP:
             return True

@@ -36,7 +36,7 @@ def methods_of(
 ) -> dict[str, Method]:
     """Return the sandbox's methods by name; all others are `unknown_method`."""
 
-    def auth_test(arguments: Arguments) -> Answer:
+    def auth_test(_arguments: Arguments) -> Answer:
         return _auth_test(workspace, app)
 
     def conversations_open(arguments: Arguments) -> Answer:

@@ -91,7 +91,7 @@ class Slack:
             ]
         )
 
-    def _open_connection(self, arguments: Arguments) -> dict[str, Any]:
+    def _open_connection(self, _arguments: Arguments) -> dict[str, Any]:
         return {"url": self.base_url.replace("http", "ws", 1) + self._sockets.issue_ticket()}
 
     @contextlib.asynccontextmanager

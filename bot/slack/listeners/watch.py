@@ -6,7 +6,7 @@ from bot.slack import cards
 from bot.slack.services import Services
 
 
-def register(app: AsyncApp, services: Services) -> None:
+def register(app: AsyncApp, _services: Services) -> None:
     """Register the button and only acknowledge clicks.
 
     The browser opens the link by itself, but Slack also sends the click to the bot, and warns the person if nothing

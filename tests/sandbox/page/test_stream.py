@@ -68,7 +68,7 @@ async def test_channels(browser: Browser, world: World) -> None:
 async def test_bot(browser: Browser, page: Page) -> None:
     """The end of the bot's process is told, and is in the state from then on."""
     async with browser.stream() as changes:
-        page.bot_runs(False)
+        page.bot_runs(running=False)
         told = await changes.next("bot_changed")
 
     assert told == {"mode": "http", "url": "http://127.0.0.1:1", "running": False}
@@ -97,7 +97,7 @@ async def test_nothing_missed(browser: Browser, page: Page) -> None:
     """Whatever happens once the stream has answered is told."""
     async with browser.stream() as changes:
         assert page.streams.open == 1
-        page.bot_runs(False)
+        page.bot_runs(running=False)
         assert (await changes.next())["running"] is False
 
 
@@ -134,7 +134,7 @@ async def test_slow_reader(browser: Browser, page: Page) -> None:
 
     await until(lambda: page.streams.open == 0)
     async with browser.stream(BEN) as again:
-        page.bot_runs(True)
+        page.bot_runs(running=True)
         assert await again.next("bot_changed")
 
 

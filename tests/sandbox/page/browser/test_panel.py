@@ -90,10 +90,10 @@ async def test_the_bots_state_is_shown(tab: Tab, sandbox: Sandbox) -> None:
     state = tab.page.locator("#bot-state")
     await expect(state).to_contain_text("Bot is running · HTTP")
 
-    sandbox.page.bot_runs(False)
+    sandbox.page.bot_runs(running=False)
 
     await expect(state).to_contain_text("Bot is not running")
-    sandbox.page.bot_runs(True)
+    sandbox.page.bot_runs(running=True)
     await expect(state).to_contain_text("Bot is running")
 
 
