@@ -16,11 +16,14 @@ DOCUMENTS = (
     *sorted(path for path in (ROOT / "docs").rglob("*.md") if path != GLOSSARY),
     *sorted(ROOT.glob("*.md")),
 )
-SOURCES = tuple(sorted(path for folder in ("bot", "bench") for path in (ROOT / folder).rglob("*.py")))
+PAGE = ROOT / "bot" / "sandbox" / "page" / "static"
+SOURCES = tuple(sorted(path for folder in ("bot", "bench", "scripts") for path in (ROOT / folder).rglob("*.py")))
+SCRIPTS = tuple(sorted(PAGE.rglob("*.js")))
 # Searched as a whole: their code has none of the phrases either.
 OTHERS = (
-    *(ROOT / name for name in (".env.example", "Makefile", "Dockerfile", "compose.yaml")),
+    *(ROOT / name for name in (".ci/run", ".env.example", "Makefile", "Dockerfile", "compose.yaml")),
     *sorted((ROOT / "manifests").rglob("*.yaml")),
+    PAGE / "index.html",
 )
 
 Text = tuple[int, str]
@@ -80,6 +83,13 @@ def _comments(source: str) -> Iterator[Text]:
             yield token.start[0], token.string
 
 
+def _script(source: str) -> Iterator[Text]:
+    """Yield JavaScript's strings in double quotes that contain a space, and its comments."""
+    for number, line in enumerate(source.splitlines(), start=1):
+        for found in re.finditer(r'"[^"]* [^"]*"|(?:^|\s)(?:/?\*|//)\s.*', line):
+            yield number, found[0]
+
+
 def _prose(markdown: str) -> Text:
     """Return the Markdown with its code blocks emptied, so that line numbers stay."""
     return 1, re.sub(
@@ -91,6 +101,8 @@ def _texts(path: Path) -> list[Text]:
     content = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         return [*_strings(content), *_comments(content)]
+    if path.suffix == ".js":
+        return list(_script(content))
     return [_prose(content) if path.suffix == ".md" else (1, content)]
 
 
@@ -105,7 +117,7 @@ def complaints(name: str, texts: list[Text]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("paths", [DOCUMENTS, SOURCES, OTHERS], ids=["documents", "sources", "others"])
+@pytest.mark.parametrize("paths", [DOCUMENTS, SOURCES, SCRIPTS, OTHERS], ids=["documents", "sources", "page", "others"])
 def test_no_phrase_appears_that_the_glossary_replaces(paths: tuple[Path, ...]) -> None:
     assert paths
     found = [line for path in paths for line in complaints(str(path.relative_to(ROOT)), _texts(path))]
@@ -120,6 +132,7 @@ def test_no_phrase_appears_that_the_glossary_replaces(paths: tuple[Path, ...]) -
         ("code.py", 'def f() -> None:\n    """Return.\n\n    The quota is used up.\n    """\n', 4, "The quota"),
         ("code.py", 'x = f"{1} changes for {2}, at rest after"\n', 1, "at rest"),
         ("code.py", "x = 1  # the loop must go on\n", 1, "go on"),
+        ("page.js", 'const whom = "";\nsay("It is gone for everybody.");\n', 2, "everybody"),
         ("Makefile", "fmt: ## Mend the code\n", 1, "Mend"),
     ],
 )
