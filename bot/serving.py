@@ -23,6 +23,10 @@ class ConnectionLimits:
     head_bytes: int = 64 * 1024
     head_seconds: float = 10.0
     """How long a request's head may take; the first one's time starts with the connection."""
+    idle_seconds: int = 75
+    """How long a connection stays open between requests: longer than the proxy in front keeps it (nginx and AWS's load
+    balancers: 60 s), since a request that meets the closing connection is lost, and the person gets no answer.
+    """
     discarded_bytes: int = 1024 * 1024
     discarded_seconds: float = 5.0
     """How much of a body, and for how long, is read and discarded after the response. If the connection closes while
@@ -183,7 +187,8 @@ async def serving(
 
     At the end no new connections are accepted, and running requests have `drain_seconds` to finish.
     """
-    protocol: Any = partial(_SmallReads, limits or ConnectionLimits())
+    limits = limits or ConnectionLimits()
+    protocol: Any = partial(_SmallReads, limits)
     server = _Server(
         uvicorn.Config(
             app,
@@ -192,6 +197,7 @@ async def serving(
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=limits.idle_seconds,
             timeout_graceful_shutdown=max(1, round(drain_seconds)),
         )
     )

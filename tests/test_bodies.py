@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
+from pytest_mock import MockerFixture
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from bot.bodies import BodyLimits
@@ -265,6 +266,29 @@ async def test_slow_second_head() -> None:
         await client.head("/healthz", {"Content-Length": "0"})
         assert (await client.answer())[0] == 405
         await client.send(b"GET /healthz HTTP/1.1\r\nHost: ")
+
+        await client.closed()
+        await client.close()
+
+
+async def test_an_idle_connection_outlasts_the_proxy_in_front(mocker: MockerFixture) -> None:
+    """Usual proxies and load balancers keep theirs for 60 s: they must be the ones to close it."""
+    async with server() as url:
+        later = mocker.spy(asyncio.get_running_loop(), "call_later")
+        client = await Client.connect(url)
+        await client.head("/healthz", {"Content-Length": "0"})
+        assert (await client.answer())[0] == 405
+
+        idle = [call.args[0] for call in later.call_args_list if "keep_alive" in getattr(call.args[1], "__name__", "")]
+        assert [seconds > 60 for seconds in idle] == [True]
+        await client.close()
+
+
+async def test_a_connection_that_stays_idle_is_closed() -> None:
+    async with server(connection_limits=ConnectionLimits(idle_seconds=1)) as url:
+        client = await Client.connect(url)
+        await client.head("/healthz", {"Content-Length": "0"})
+        assert (await client.answer())[0] == 405
 
         await client.closed()
         await client.close()

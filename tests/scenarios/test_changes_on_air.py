@@ -7,7 +7,7 @@ import pytest
 
 from bot.sandbox.realtimekit import ZERO_TIME, Shape, seeds
 from bot.sandbox.slack import Message
-from tests.scenarios.story import Story, told, until
+from tests.scenarios.story import SLOWLY, Story, told, until
 
 MEETING = seeds.LIVE
 OTHER_URL = "https://customer-s4ndb0x.cloudflarestream.com/fedcba9876543210fedcba9876543210/manifest/video.m3u8"
@@ -63,6 +63,7 @@ async def test_a_reason_that_comes_late(story: Story) -> None:
 async def test_another_livestream(story: Story) -> None:
     """With an id, a start and a playback URL of its own, live before any list shows that the first one is gone."""
     card = await on_air_for_long(story)
+    story.slack.clock.speed = SLOWLY  # a machine that stands still for a second must not be a gap between checks
     story.world.kit.replace_livestream(MEETING)
     livestream = story.world.kit.meetings[MEETING].livestream
     assert livestream is not None
@@ -76,11 +77,12 @@ async def test_another_livestream(story: Story) -> None:
 async def test_two_livestreams_that_take_turns(story: Story) -> None:
     """The newer one stays on the card, whichever Cloudflare lists first."""
     card = await on_air_for_long(story)
+    story.slack.clock.speed = 2 * SLOWLY  # a machine that stands still for a second must not be a gap between checks
     story.world.kit.change(MEETING, shape=Shape.LIST)
     story.world.kit.add_livestream(MEETING, name="the-other")
     shown: list[str] = []
     began = story.slack.clock.now()
-    while story.slack.clock.now() < began + 900:
+    while story.slack.clock.now() < began + 240:
         await story.pass_time(15)
         current = story.card(MEETING)
         assert current is not None
