@@ -62,7 +62,7 @@ def advance(episode: Episode, observation: Observation, now: datetime, grace: ti
     """
     if isinstance(observation, CouldNotAsk):
         return replace(episode, unanswered=episode.unanswered + 1), ()
-    episode = replace(episode, checked_at=now, unanswered=0)
+    episode = replace(episode, checked_at=now, unanswered=0, is_missing=observation.is_missing)
     if episode.phase is Phase.ENDED:
         return _begun(episode, observation, now, grace) if is_life_after(episode, observation) else (episode, ())
     if is_error_of_before(episode, observation):

@@ -25,6 +25,8 @@ class Sighting:
     name_is_certain: bool = True
     """Whether the name comes from the meeting itself; if not, it does not replace a known name."""
     livestream_id: str | None = None
+    is_missing: bool = False
+    """Cloudflare has no meeting with this ID."""
 
 
 @dataclass(frozen=True, slots=True)

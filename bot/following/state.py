@@ -126,6 +126,8 @@ class Episode:
     """The fingerprint of the livestream that the last check saw; None if it saw none."""
     livestream_id: str | None = None
     """The last known ID of the meeting's livestream."""
+    is_missing: bool = False
+    """Whether Cloudflare had no meeting with this ID at the last check."""
 
     @staticmethod
     def waiting(now: datetime) -> "Episode":
@@ -202,5 +204,6 @@ def card_key(episode: Episode) -> str:
         episode.raw_status,
         episode.checked_at if episode.stale else None,
         episode.stale,
+        episode.is_missing and episode.phase is not Phase.ENDED,
     )
     return sha256(json.dumps(shown, default=str).encode()).hexdigest()[:16]

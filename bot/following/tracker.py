@@ -209,7 +209,7 @@ class Tracker:
             sighting = observation_of(await self._look(meeting_id))
         except NoSuchMeeting:
             # Deleted since it was followed: certainly not on air. The grace period applies as usual.
-            return Sighting(Status.NOT_BROADCASTING), NoSuchMeeting.code
+            return Sighting(Status.NOT_BROADCASTING, is_missing=True), NoSuchMeeting.code
         except RealtimeKitError as error:
             return CouldNotAsk(error.sentence), error.code
         return sighting, sighting.status.name.lower()

@@ -55,6 +55,7 @@ _WHY_REFUSED = {
     "is_archived": ("because it's archived", "unarchive the channel and invite me back (`/invite @{bot}`)"),
 }
 """By Slack's code, why the bot can't post in a channel, and what to do."""
+_MISSING = "Cloudflare has no meeting with this ID anymore."
 _SAME = {"is_inactive": "is_archived"}
 
 
@@ -225,6 +226,9 @@ def spoken(duration: timedelta) -> str:
 def _words(episode: Episode) -> _Words:
     since = episode.since
     match episode.phase:
+        case Phase.WAITING if episode.is_missing:
+            more = f"\n{_MISSING}"
+            return _Words(":grey_question:", "Meeting not found", more, f"was not found. {_MISSING}")
         case Phase.WAITING:
             return _Words(":white_circle:", "Not live yet", "\nThis card updates when it starts.", "is not live yet")
         case Phase.STARTING:
@@ -288,6 +292,8 @@ def _notes(episode: Episode) -> list[str]:
     if episode.phase is Phase.ENDED:
         reason = episode.error_reason
         return [] if reason is None else [f"It had an error: {_reason(reason)}"]
+    if episode.is_missing and episode.phase is not Phase.WAITING:
+        return [_MISSING]
     if episode.raw_status is None:
         return []
     return [unknown_status(escaped(episode.raw_status, WORD_LIMIT))]

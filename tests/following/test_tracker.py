@@ -164,6 +164,25 @@ async def test_a_deleted_meeting(tracked: Tracked) -> None:
     assert tracked.count("observations_total", outcome="meeting_not_found") > 1
 
 
+async def test_a_meeting_that_is_deleted_before_it_is_live_is_shown_as_missing(tracked: Tracked) -> None:
+    await tracked.follow()
+    await tracked.passes(5)
+    tracked.cloudflare.says[MEETING] = NoSuchMeeting()
+    await tracked.hint()
+    assert await missing(tracked)
+
+    tracked.say(None)
+    await tracked.hint()
+
+    assert not await missing(tracked)
+    assert await tracked.told() == []
+
+
+async def missing(tracked: Tracked) -> bool:
+    known = await tracked.store.sweeping.known([MEETING])
+    return Episode.from_dict(known[MEETING].episode).is_missing
+
+
 async def test_a_hint(tracked: Tracked) -> None:
     """The meeting is looked at at once."""
     await tracked.follow()

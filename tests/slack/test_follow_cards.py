@@ -213,6 +213,17 @@ def test_an_unknown_status(status: str, note: str) -> None:
     assert note in shown(message)
 
 
+def test_a_meeting_that_is_missing_at_cloudflare() -> None:
+    waiting = follow_card(FOLLOW, an_episode(Phase.WAITING, is_missing=True))
+    live = follow_card(FOLLOW, an_episode(Phase.INTERRUPTED, is_missing=True))
+    ended = follow_card(FOLLOW, an_episode(Phase.ENDED, is_missing=True))
+
+    assert waiting.text == "Launch keynote was not found. Cloudflare has no meeting with this ID anymore."
+    assert "Not live yet" not in shown(waiting)
+    assert "Cloudflare has no meeting with this ID anymore." in shown(live)
+    assert "no meeting" not in shown(ended)
+
+
 def test_an_end_after_an_error() -> None:
     """The card that stays says both."""
     message = follow_card(FOLLOW, an_episode(Phase.ENDED, error_reason="HEVC", raw_status="PAUSED"))

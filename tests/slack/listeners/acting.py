@@ -35,9 +35,11 @@ async def following(world: World, channel: str = GENERAL) -> str:
     return (await world.ask("following", channel=channel)).text
 
 
-async def choose(world: World, card: Message, choice: Choice, *, user: str = ANN) -> Delivery:
+async def choose(
+    world: World, card: Message, choice: Choice, *, user: str = ANN, meeting_id: str = seeds.LIVE
+) -> Delivery:
     """Choose from the menu of a card as it is now."""
-    state = CardState(m=str(UUID(seeds.LIVE)), do=choice)
+    state = CardState(m=str(UUID(meeting_id)), do=choice)
     return await world.slack.click(card, cards.FOLLOW_MENU, user=user, value=state.value())
 
 

@@ -8,7 +8,7 @@ from bot.sandbox.slack import BEN, Message
 from bot.slack import cards, follow_words
 from bot.slack.messages import Choice
 from tests.conftest import World
-from tests.slack.listeners.acting import changed, follow, following, paused, told
+from tests.slack.listeners.acting import changed, choose, follow, following, paused, told
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,17 @@ async def test_refresh(connected: World) -> None:
 
     assert answer == follow_words.REFRESHING
     assert now.ts == card.ts
+
+
+async def test_refresh_of_a_meeting_that_was_deleted(connected: World) -> None:
+    """It is not “not live yet”, but not found."""
+    _, card = await follow(connected, seeds.NEVER_LIVE)
+    connected.kit.remove_meeting(seeds.NEVER_LIVE)
+
+    await choose(connected, card, Choice.REFRESH, meeting_id=seeds.NEVER_LIVE)
+    now = await changed(connected, card, lambda message: "was not found" in message.text)
+
+    assert "Not live yet" not in str(now.blocks)
 
 
 @pytest.mark.parametrize(
