@@ -28,7 +28,7 @@ help: ## List all targets
 install: $(TO_RUN) ## Install what the bot needs into .venv (the other targets do so, too)
 
 demo: $(TO_RUN) ## Try the bot with a local Slack and a local RealtimeKit
-	@$(BIN)/livestream-bot demo $(ARGS)
+	@$(BIN)/python -m sandbox $(ARGS)
 
 run: $(TO_RUN) ## Run the bot with the settings from the environment and .env
 	@$(BIN)/livestream-bot run $(ARGS)

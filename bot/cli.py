@@ -30,7 +30,6 @@ Other commands exit with 0, or with FAILED if they did not succeed or `doctor` f
 """
 FAILED = 1
 INTERNAL_ERROR = "internal_error"
-MAX_PORT = 65_535
 
 T = TypeVar("T")
 cli = typer.Typer(
@@ -52,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         cli(arguments)
     except ConfigurationError as error:
-        _refuse(error)
+        refuse(error)
 
 
 def _show_version(is_wanted: bool) -> None:
@@ -61,14 +60,8 @@ def _show_version(is_wanted: bool) -> None:
         raise typer.Exit
 
 
-def _port(value: str | int) -> int:
-    text = str(value)  # the default is a number
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= MAX_PORT):
-        raise typer.BadParameter("Give a port from 0 to 65535.")
-    return int(text)
-
-
-def _mode(text: str) -> Mode:
+def parse_mode(text: str) -> Mode:
+    """Return the mode that a command line names. Raises typer.BadParameter."""
     modes: dict[str, Mode] = {"socket": "socket", "http": "http"}
     if text not in modes:
         raise typer.BadParameter("Give socket or http.")
@@ -100,7 +93,7 @@ def run() -> None:
 
     settings = load(Settings)
     logs.configure(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
-    _run(lambda: run_bot(settings))
+    run_async(lambda: run_bot(settings))
 
 
 @cli.command()
@@ -130,7 +123,7 @@ def lookup(
     try:
         settings = load(LookupSettings)
         logs.configure(level="ERROR", style=settings.log_format, secrets=settings.secrets())
-        found = _run(lambda: look_up_once(settings, meant.meeting_id))
+        found = run_async(lambda: look_up_once(settings, meant.meeting_id))
         answer = json.dumps(report.fields(found)) if as_json else "\n".join(report.lines(found))
         status = _exit_status(found)
     except ConfigurationError as error:
@@ -164,13 +157,13 @@ def doctor() -> None:
         return has_failed
 
     logs.configure(level="ERROR", style="console")
-    if _run(report):
+    if run_async(report):
         raise typer.Exit(FAILED)
 
 
 @cli.command()
 def manifest(
-    mode: Annotated[Mode, typer.Argument(parser=_mode, help="How Slack reaches the bot: socket or http.")],
+    mode: Annotated[Mode, typer.Argument(parser=parse_mode, help="How Slack reaches the bot: socket or http.")],
     url: Annotated[
         str | None, typer.Option(help="For http: the address where Slack reaches it, such as https://bot.example.com.")
     ] = None,
@@ -182,39 +175,6 @@ def manifest(
     text = manifest_text(mode, url, load(CommandSettings).slack_command)
     typer.echo(f"# Create the app with this manifest in one click:\n# {create_app_link(text)}\n")
     typer.echo(text, nl=False)
-
-
-@cli.command()
-def demo(
-    mode: Annotated[
-        Mode, typer.Option(parser=_mode, metavar="MODE", help="How the local Slack reaches the bot: socket or http.")
-    ] = "http",
-    script: Annotated[
-        bool, typer.Option("--script", metavar="", help="Walk through it in the terminal instead of the page.")
-    ] = False,
-    port: Annotated[
-        int, typer.Option(parser=_port, metavar="PORT", help="Port of the page; 0 takes any free one.")
-    ] = 0,
-    no_open: Annotated[bool, typer.Option("--no-open", metavar="", help="Only print the page's address.")] = False,
-) -> None:
-    """Try the bot here, without accounts, between a local Slack and a local RealtimeKit."""
-    from bot import logs
-    from bot.config import CommandSettings, load
-    from bot.sandbox import demo as sandbox
-    from bot.sandbox.bot_process import BotDidNotStart
-
-    # People switch faults on in the demo, and the HTTP server would log each one.
-    logs.configure(level="CRITICAL", style="console")
-    command = load(CommandSettings).slack_command
-    if script:
-        lines = sandbox.script(mode, command)
-    else:
-        lines = sandbox.show(mode, port, None if no_open else sandbox.browser(), command)
-    try:
-        _run(lambda: sandbox.tell(lines, typer.echo))
-    except BotDidNotStart as error:
-        typer.echo(f"The bot did not start. The end of its log:\n{error}", err=True)
-        raise typer.Exit(FAILED) from None
 
 
 @webhook.command("add")
@@ -267,7 +227,7 @@ def _registering(work: "Callable[[LookupSettings], Coroutine[Any, Any, T]]") -> 
     settings = load(LookupSettings)
     logs.configure(level="ERROR", style=settings.log_format, secrets=settings.secrets())
     try:
-        return _run(lambda: work(settings))
+        return run_async(lambda: work(settings))
     except RealtimeKitError as error:
         typer.echo(registration.explain(error), err=True)
         raise typer.Exit(FAILED) from None
@@ -288,7 +248,8 @@ def _exit_status(lookup: "Lookup") -> int:
     return LIVE if lookup.status is Status.LIVE else NOT_LIVE
 
 
-def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine to its end, on uvloop where there is one."""
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         return runner.run(work())
 
@@ -301,7 +262,8 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
     return new_event_loop()
 
 
-def _refuse(error: ConfigurationError) -> NoReturn:
+def refuse(error: ConfigurationError) -> NoReturn:
+    """Print what is wrong, and exit."""
     for mistake in error.mistakes:
         typer.echo(mistake, err=True)
     sys.exit(MISUSED)

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 from playwright.async_api import Browser, Page, ViewportSize
 
-from bot.sandbox.realtimekit.seeds import LIVE, STARTING
-from bot.sandbox.running import Sandbox, running_sandbox
-from bot.sandbox.slack import ANN, BEN, CHRIS, EVENTS, GENERAL, Message
+from sandbox.realtimekit.seeds import LIVE, STARTING
+from sandbox.running import Sandbox, running_sandbox
+from sandbox.slack import ANN, BEN, CHRIS, EVENTS, GENERAL, Message
 from tests.sandbox.page.browser.chromium import chromium, running_chromium
 
 IMAGES = Path(__file__).parent / "images"

@@ -20,12 +20,12 @@ from bot import logs
 from bot.app import running
 from bot.clock import Clock as TimeOfTheBot
 from bot.config import Settings
-from bot.sandbox.bot_process import Mode, settings_for
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import RealtimeKit
-from bot.sandbox.slack import ANN, GENERAL, Delivery, Message, Outcome, Slack
 from bot.serving import listen, serving
 from bot.slack.replies import STILL_CHECKING
+from sandbox.bot_process import Mode, settings_for
+from sandbox.clock import Clock
+from sandbox.realtimekit import RealtimeKit
+from sandbox.slack import ANN, GENERAL, Delivery, Message, Outcome, Slack
 
 # Machines are noisy, so no example has a deadline; in CI everybody gets the same examples.
 hypothesis.settings.register_profile("bot", deadline=None, derandomize=bool(os.environ.get("CI")))

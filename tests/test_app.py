@@ -16,9 +16,9 @@ from bot import __version__
 from bot.app import collect_less_often, running
 from bot.errors import ConfigurationError
 from bot.realtimekit.turns import Turns
-from bot.sandbox.bot_process import BotDidNotStart, Mode, bot_process, settings_for
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import ANN
+from sandbox.bot_process import BotDidNotStart, Mode, bot_process, settings_for
+from sandbox.realtimekit import seeds
+from sandbox.slack import ANN
 from tests.conftest import PATIENCE, World
 from tests.scenarios.story import until
 

@@ -23,9 +23,9 @@ from pytest_mock import MockerFixture
 from bot import __version__
 from bot.cli import main
 from bot.errors import NoSuchMeeting, NotAuthorised, RateLimited
-from bot.sandbox.bot_process import below_the_usual, settings_for
-from bot.sandbox.realtimekit import Fault, seeds
 from bot.slack.manifest import bot_scopes, manifest_text
+from sandbox.bot_process import below_the_usual, settings_for
+from sandbox.realtimekit import Fault, seeds
 from tests.conftest import World
 
 PLAIN = {"NO_COLOR": "1", "COLUMNS": "120"}
@@ -123,7 +123,7 @@ async def test_no_command() -> None:
     """Without a command it says which there are."""
     ended = await run()
 
-    for command in ("run", "lookup", "doctor", "manifest", "demo", "webhook"):
+    for command in ("run", "lookup", "doctor", "manifest", "webhook"):
         assert command in ended.out + ended.err
     assert ended.status == 2
 
@@ -324,10 +324,6 @@ async def test_short_help_option_works_for_every_command(arguments: tuple[str, .
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("demo", "--port", "99999"), "Give a port from 0 to 65535."),
-        (("demo", "--port", "-1"), "Give a port from 0 to 65535."),
-        (("demo", "--port", "x"), "Give a port from 0 to 65535."),
-        (("demo", "--mode", "both"), "Give socket or http."),
         (("manifest", "xyz"), "Give socket or http."),
         (("webhook", "remove", "nope"), "That is no webhook ID. `livestream-bot webhook list` shows them."),
     ],

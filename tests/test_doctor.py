@@ -13,12 +13,12 @@ from starlette.responses import PlainTextResponse
 
 from bot.doctor import Finding, examine
 from bot.errors import ConfigurationError
-from bot.sandbox.bot_process import Mode, below_the_usual, settings_for
-from bot.sandbox.realtimekit import Fault as CloudflareFault
-from bot.sandbox.slack import Fault as SlackFault
 from bot.serving import listen, serving
 from bot.slack.manifest import bot_scopes
 from bot.store.opening import open_store
+from sandbox.bot_process import Mode, below_the_usual, settings_for
+from sandbox.realtimekit import Fault as CloudflareFault
+from sandbox.slack import Fault as SlackFault
 from tests.conftest import World
 
 

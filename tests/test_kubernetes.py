@@ -21,10 +21,10 @@ from bot.config import Settings, load
 from bot.errors import ConfigurationError, StoreUnreachable
 from bot.metrics import Metrics
 from bot.readiness import CHECK_SECONDS
-from bot.sandbox.bot_process import Mode
-from bot.sandbox.realtimekit import seeds
 from bot.store import migrating
 from bot.web import create_web
+from sandbox.bot_process import Mode
+from sandbox.realtimekit import seeds
 from tests.conftest import World
 from tests.deploying import REQUIRED, ROOT, SETTINGS, code_block, dockerfile, documents, longest_stop, most_megabytes
 

@@ -16,8 +16,10 @@ DOCUMENTS = (
     *sorted(path for path in (ROOT / "docs").rglob("*.md") if path != GLOSSARY),
     *sorted(ROOT.glob("*.md")),
 )
-PAGE = ROOT / "bot" / "sandbox" / "page" / "static"
-SOURCES = tuple(sorted(path for folder in ("bot", "bench", "scripts") for path in (ROOT / folder).rglob("*.py")))
+PAGE = ROOT / "sandbox" / "page" / "static"
+SOURCES = tuple(
+    sorted(path for folder in ("bot", "sandbox", "bench", "scripts") for path in (ROOT / folder).rglob("*.py"))
+)
 SCRIPTS = tuple(sorted(PAGE.rglob("*.js")))
 # Searched as a whole: their code has none of the phrases either.
 OTHERS = (

@@ -15,9 +15,9 @@ import stamina
 from bot.config import Settings, load
 from bot.doctor import examine
 from bot.errors import ConfigurationError
-from bot.sandbox.bot_process import below_the_usual, settings_for
-from bot.sandbox.realtimekit import seeds
 from bot.serving import listen, url_of
+from sandbox.bot_process import below_the_usual, settings_for
+from sandbox.realtimekit import seeds
 from tests.authority import Authority, tls_in_front_of
 from tests.conftest import World
 

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 
 from bot.bodies import MAX_BODY_BYTES
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import Fault
+from sandbox.realtimekit import seeds
+from sandbox.slack import Fault
 from tests.conftest import World
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}

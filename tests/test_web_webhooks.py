@@ -16,11 +16,11 @@ from bot.bodies import MAX_BODY_BYTES
 from bot.errors import StoreUnreachable
 from bot.metrics import Metrics
 from bot.realtimekit.webhook import WebhookKey, open_key_http
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import RealtimeKit, seeds
 from bot.serving import listen, serving
 from bot.store.opening import open_store
 from bot.web import Webhooks, create_web
+from sandbox.clock import Clock
+from sandbox.realtimekit import RealtimeKit, seeds
 from tests.realtimekit.keys import URL, KeyServer, signed, status_update
 
 MEETING = UUID("bbb8940e-1b97-402a-97d6-2708b7feca41")

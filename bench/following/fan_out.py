@@ -8,11 +8,11 @@ from uuid import UUID
 
 from bench.following.databases import Followed, database, fill, looking_into, told
 from bench.usage import cpu_seconds
-from bot.sandbox.bot_process import bot_process, settings_for
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import RealtimeKit, seeds
-from bot.sandbox.slack import GENERAL, Message, Slack
 from bot.serving import listen, serving
+from sandbox.bot_process import bot_process, settings_for
+from sandbox.clock import Clock
+from sandbox.realtimekit import RealtimeKit, seeds
+from sandbox.slack import GENERAL, Message, Slack
 
 SPEED = 10.0
 _LONGEST = 900.0

@@ -14,7 +14,7 @@ import uvloop
 from bot import logs
 from bot.app import collect_less_often, running
 from bot.config import Settings, load
-from bot.sandbox.clock import Clock
+from sandbox.clock import Clock
 
 
 async def main(clock_time: float, real_time: float, speed: float) -> None:

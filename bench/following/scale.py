@@ -14,13 +14,13 @@ from bench.usage import cpu_seconds, peak_mb
 from bot.following.episode import Episode, baseline, observation_of
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream, Session
-from bot.sandbox.bot_process import bot_process, settings_for
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import Call, RealtimeKit
-from bot.sandbox.realtimekit.envelopes import livestream_view, session_view
-from bot.sandbox.slack import GENERAL, Message, Slack
 from bot.serving import listen, serving
 from bot.store.database import Database
+from sandbox.bot_process import bot_process, settings_for
+from sandbox.clock import Clock
+from sandbox.realtimekit import Call, RealtimeKit
+from sandbox.realtimekit.envelopes import livestream_view, session_view
+from sandbox.slack import GENERAL, Message, Slack
 
 SPEED = 6.0
 """Sandbox seconds per real second. More saves time until the machine can't keep up: see `without_list`."""

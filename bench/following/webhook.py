@@ -9,10 +9,10 @@ from statistics import median
 from typing import Any
 
 from bench.following.databases import database
-from bot.sandbox.bot_process import bot_process, settings_for
-from bot.sandbox.realtimekit import RealtimeKit, seeds
-from bot.sandbox.slack import Message, Slack
 from bot.serving import listen, serving
+from sandbox.bot_process import bot_process, settings_for
+from sandbox.realtimekit import RealtimeKit, seeds
+from sandbox.slack import Message, Slack
 
 AWAY = 0.1
 """Seconds that each answer from Cloudflare or Slack takes."""

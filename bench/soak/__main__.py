@@ -11,7 +11,7 @@ import uvloop
 
 from bench.soak import report
 from bench.soak.stage import Outcome, Plan, run
-from bot.sandbox.bot_process import BotDidNotStart
+from sandbox.bot_process import BotDidNotStart
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
-from bot.sandbox.slack import BOT, Event, EventKind, Message, Slack
+from sandbox.slack import BOT, Event, EventKind, Message, Slack
 
 _TOLD = (EventKind.MESSAGE_POSTED, EventKind.MESSAGE_CHANGED, EventKind.MESSAGE_DELETED)
 

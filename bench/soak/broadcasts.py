@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from bench.soak.scenery import BROADCAST
-from bot.sandbox.realtimekit import ImpossibleError, RealtimeKit
+from sandbox.realtimekit import ImpossibleError, RealtimeKit
 
 _PHASE_SECONDS = (20.0, 60.0)
 _KEPT_SESSIONS = 3

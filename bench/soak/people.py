@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from bench.soak.answers import Answers
 from bench.soak.scenery import BROADCAST, LOOKED_UP, Scenery
-from bot.sandbox.slack import Message, Outcome, Slack
 from bot.slack import cards
+from sandbox.slack import Message, Outcome, Slack
 
 ANSWER_SECONDS = 30.0
 THINK_SECONDS = 2.5

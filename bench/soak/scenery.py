@@ -3,9 +3,9 @@
 import random
 from dataclasses import dataclass
 
-from bot.sandbox.realtimekit import RealtimeKit, seeds
-from bot.sandbox.slack import BOT, Channel, Message, Slack, User
 from bot.slack import cards
+from sandbox.realtimekit import RealtimeKit, seeds
+from sandbox.slack import BOT, Channel, Message, Slack, User
 
 CHANNELS = 8
 PEOPLE = 12

@@ -18,10 +18,10 @@ from bench.soak.broadcasts import Broadcasts
 from bench.soak.people import Person, Tally
 from bench.soak.sampling import Held, Sampler, own_mb
 from bench.soak.weather import Weather
-from bot.sandbox.bot_process import BotProcess, Mode, bot_process, settings_for
-from bot.sandbox.realtimekit import RealtimeKit
-from bot.sandbox.slack import Slack
 from bot.serving import listen, serving
+from sandbox.bot_process import BotProcess, Mode, bot_process, settings_for
+from sandbox.realtimekit import RealtimeKit
+from sandbox.slack import Slack
 
 DISCONNECT_SECONDS = 4.0
 _SETTLE_SECONDS = 120.0

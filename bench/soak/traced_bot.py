@@ -14,7 +14,7 @@ import sys
 import tracemalloc
 from pathlib import Path
 
-from bot.sandbox.bot_process import BotProcess
+from sandbox.bot_process import BotProcess
 
 ARGUMENTS = ("-m", "bench.soak.traced_bot")
 REPORT_SIGNAL = signal.SIGUSR1

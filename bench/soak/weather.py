@@ -5,9 +5,9 @@ import contextlib
 import random
 from collections import Counter
 
-from bot.sandbox.realtimekit import Fault, RealtimeKit
-from bot.sandbox.slack import RESPONSE_URL, Slack
-from bot.sandbox.slack.socket_mode import NoConnection
+from sandbox.realtimekit import Fault, RealtimeKit
+from sandbox.slack import RESPONSE_URL, Slack
+from sandbox.slack.socket_mode import NoConnection
 
 _CALM_SECONDS = (5.0, 20.0)
 _ILL_SECONDS = (1.0, 6.0)

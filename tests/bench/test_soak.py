@@ -12,7 +12,7 @@ from bench.soak.people import Tally
 from bench.soak.sampling import Held
 from bench.soak.stage import Outcome, Plan, run
 from bench.soak.trend import trend
-from bot.sandbox.slack import ANN, BEN, BOT, GENERAL, Message, Slack
+from sandbox.slack import ANN, BEN, BOT, GENERAL, Message, Slack
 
 REST = Held(rss=110, uss=90, files=30, sockets=5, threads=11, tasks=14)
 
@@ -127,7 +127,7 @@ async def test_a_short_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.soak.people.THINK_SECONDS", 0.2)
     monkeypatch.setattr("bench.soak.stage._REST_SECONDS", 0.0)
     monkeypatch.setattr("bench.soak.stage.DISCONNECT_SECONDS", 0.5)
-    monkeypatch.setattr("bot.sandbox.slack.delivery.ACK_SECONDS", 15.0)  # nothing is lost, however slow the machine
+    monkeypatch.setattr("sandbox.slack.delivery.ACK_SECONDS", 15.0)  # nothing is lost, however slow the machine
     seen = await run(Plan("socket", minutes=0.07))
 
     assert seen.tally.asked > 20

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bot.sandbox.slack import BACKSTAGE
+from sandbox.slack import BACKSTAGE
 from tests.chaos.broadcasts import Broadcast, State
 from tests.chaos.stage import CHANNELS, LEAVERS, Stage
 

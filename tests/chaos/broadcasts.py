@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-from bot.sandbox.realtimekit import AfterEnd, Livestream, RealtimeKit, Status
+from sandbox.realtimekit import AfterEnd, Livestream, RealtimeKit, Status
 
 
 class State(StrEnum):

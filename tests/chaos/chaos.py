@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from bot.sandbox.slack import BACKSTAGE
+from sandbox.slack import BACKSTAGE
 from tests.chaos.acts import LONGEST_LIMIT, Acts
 from tests.chaos.broadcasts import Broadcast, State
 from tests.chaos.ending import unfollowed, unsettled

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from bot.sandbox.slack import Message
+from sandbox.slack import Message
 from tests.chaos.broadcasts import Broadcast, State, reason_of
 from tests.chaos.evidence import Channel
 from tests.chaos.stage import CHANNELS, Stage

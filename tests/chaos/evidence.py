@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from bot.sandbox.slack import Message
+from sandbox.slack import Message
 from tests.chaos.broadcasts import Broadcast
 from tests.chaos.witness import Absence, Edit, Sign, Told, Trouble
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import aiohttp
 
-from bot.sandbox.bot_process import below_the_usual
-from bot.sandbox.clock import Clock
+from sandbox.bot_process import below_the_usual
+from sandbox.clock import Clock
 
 _REPOSITORY = Path(__file__).parents[2]
 _BROKE = ("error", "critical")

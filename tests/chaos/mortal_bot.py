@@ -24,10 +24,10 @@ from bot.config import Settings, load
 from bot.errors import ConfigurationError
 from bot.realtimekit import lookup
 from bot.realtimekit.lookup import Lookup
-from bot.sandbox.clock import Clock
 from bot.store import database, opening
 from bot.store.connecting import Timeouts
 from bot.store.store import Store
+from sandbox.clock import Clock
 
 SHORTER = 15.0
 """Half of the usual speed, since a machine has to keep up with it."""

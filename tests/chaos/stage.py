@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from bot.sandbox.bot_process import settings_for
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import RealtimeKit
-from bot.sandbox.slack import BACKSTAGE, EVENTS, GENERAL, RANDOM, Message, Slack
-from bot.sandbox.slack import Channel as Room
-from bot.sandbox.slack.seed import PEOPLE
 from bot.serving import listen, serving
+from sandbox.bot_process import settings_for
+from sandbox.clock import Clock
+from sandbox.realtimekit import RealtimeKit
+from sandbox.slack import BACKSTAGE, EVENTS, GENERAL, RANDOM, Message, Slack
+from sandbox.slack import Channel as Room
+from sandbox.slack.seed import PEOPLE
 from tests.chaos.answers import Answers
 from tests.chaos.broadcasts import Director
 from tests.chaos.databases import Server, Sqlite, database

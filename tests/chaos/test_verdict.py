@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.sandbox.slack import Message
+from sandbox.slack import Message
 from tests.chaos.broadcasts import Broadcast, Move, State
 from tests.chaos.evidence import FLIPPED, LATE, MISSING, ORDER, OVERTAKEN, TWICE, UNTRUE, Channel, Evidence
 from tests.chaos.repetitions import LOST, UNCONFIRMED

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bot.sandbox.realtimekit import Fault as CloudflareFault
-from bot.sandbox.realtimekit import RealtimeKit
-from bot.sandbox.slack import Fault as SlackFault
-from bot.sandbox.slack import Slack
+from sandbox.realtimekit import Fault as CloudflareFault
+from sandbox.realtimekit import RealtimeKit
+from sandbox.slack import Fault as SlackFault
+from sandbox.slack import Slack
 
 _METHODS = ("chat.postMessage", "chat.update")
 _CLOUDFLARE = [fault for fault in CloudflareFault if fault is not CloudflareFault.NONE]

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bot.sandbox.realtimekit import Call, Fault, RealtimeKit
-from bot.sandbox.slack import EventKind, Message, Slack
-from bot.sandbox.slack.events import Event
+from sandbox.realtimekit import Call, Fault, RealtimeKit
+from sandbox.slack import EventKind, Message, Slack
+from sandbox.slack.events import Event
 from tests.chaos.broadcasts import Broadcast, State
 from tests.scenarios.story import kind_of
 

@@ -15,8 +15,6 @@ from bot.following.card_work import Delivered
 from bot.following.notices import Notices
 from bot.following.state import Change, ChangeKind, Episode, Phase
 from bot.metrics import Metrics
-from bot.sandbox.clock import Clock
-from bot.sandbox.slack import ANN, EVENTS, Message, Slack
 from bot.slack.client import SlackClient, open_session
 from bot.slack.delivery import Delivery
 from bot.slack.pacing import Pacing, Rate
@@ -25,6 +23,8 @@ from bot.store.follows import Followed
 from bot.store.opening import open_store
 from bot.store.store import Store
 from bot.store.tables import Volume, follows, meetings
+from sandbox.clock import Clock
+from sandbox.slack import ANN, EVENTS, Message, Slack
 
 TEAM = "T0SANDBOX01"
 MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")

@@ -18,10 +18,10 @@ from bot.following.allowance import (
     TRACKER_LIMIT,
     Allowance,
 )
-from bot.sandbox.clock import Clock
 from bot.store.budget import Used
 from bot.store.opening import open_store
 from bot.store.store import Store
+from sandbox.clock import Clock
 
 EPOCH = 1_800_000_000.0
 

@@ -14,14 +14,14 @@ import pytest
 from bot.errors import StoreUnreachable
 from bot.following.announcer import DRAIN_SECONDS, EDITS_AT_ONCE, Timing
 from bot.following.state import ChangeKind, Phase
-from bot.sandbox.clock import Clock
-from bot.sandbox.slack import ANN, EVENTS, GENERAL, RANDOM, Fault
-from bot.sandbox.slack.log import Call
-from bot.sandbox.slack.watching import first
-from bot.sandbox.slack.workspace import Channel
 from bot.slack.client import FRESH_SECONDS
 from bot.slack.pacing import Pacing, Rate
 from bot.store.announcing import DueCard
+from sandbox.clock import Clock
+from sandbox.slack import ANN, EVENTS, GENERAL, RANDOM, Fault
+from sandbox.slack.log import Call
+from sandbox.slack.watching import first
+from sandbox.slack.workspace import Channel
 from tests.following.announced import FREELY, NOON, Stage, staged
 
 PATIENCE = 30.0

@@ -20,15 +20,15 @@ from bot.following.announcer import Announcer
 from bot.following.card_work import DONE, LATER, Delivered, back_off
 from bot.following.following import Following
 from bot.following.state import ChangeKind, Phase
-from bot.sandbox.clock import Clock
-from bot.sandbox.slack import ANN, BEN, EVENTS, GENERAL, RANDOM, Fault
-from bot.sandbox.slack.watching import first
 from bot.slack.cards import FOLLOW_AGAIN, FOLLOW_MENU
 from bot.slack.delivery import Delivery
 from bot.slack.pacing import Pacing, Rate
 from bot.store.announcing import LATE_SECONDS, DueCard
 from bot.store.opening import open_store
 from bot.store.tables import FollowState, Volume
+from sandbox.clock import Clock
+from sandbox.slack import ANN, BEN, EVENTS, GENERAL, RANDOM, Fault
+from sandbox.slack.watching import first
 from tests.following.announced import FREELY, MEETING, NOON, TEAM, Stage, staged
 from tests.store.acting import expire
 

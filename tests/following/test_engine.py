@@ -13,8 +13,8 @@ from bot.following.allowance import Allowance
 from bot.following.engine import FIRST_SWEEP_SECONDS, Engine
 from bot.following.listing import PAGE
 from bot.realtimekit.paging import LivestreamPage
-from bot.sandbox.slack import ANN, EVENTS
 from bot.store.tables import Volume
+from sandbox.slack import ANN, EVENTS
 from tests.following.announced import NOON, TEAM, Stage, staged
 from tests.following.tracked import EPOCH, Cloudflare
 

@@ -23,12 +23,12 @@ from bot.following.announcer import Delivered
 from bot.following.following import MOST_FOLLOWS, Begun, Following
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream
-from bot.sandbox.clock import Clock
 from bot.store.announcing import DueCard
 from bot.store.follows import Listed
 from bot.store.opening import open_store
 from bot.store.store import Store
 from bot.store.tables import FollowState, Volume
+from sandbox.clock import Clock
 
 TEAM, CHANNEL, ANN, BEN = "T1", "C1", "U1", "U2"
 MEETING = UUID(int=1)

@@ -11,11 +11,11 @@ from pytest_mock import MockerFixture
 from bot.errors import StoreUnreachable
 from bot.following.housekeeper import KEPT_SECONDS, TURN_SECONDS, Housekeeper
 from bot.metrics import Metrics
-from bot.sandbox.clock import Clock
 from bot.store.opening import open_store
 from bot.store.store import Store
 from bot.store.tables import FollowState
 from bot.store.values import FOLLOW_SECONDS
+from sandbox.clock import Clock
 from tests.store.acting import MEETING, OTHER_MEETING, check, follow
 
 EPOCH = 1_800_000_000.0

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from bot.following.invitations import CHECK_SECONDS, RESUME_AGAIN_SECONDS, Invitations
 from bot.following.state import ChangeKind, Phase
-from bot.sandbox.slack import EVENTS
 from bot.store.tables import FollowState
+from sandbox.slack import EVENTS
 from tests.following.announced import TEAM, Stage, staged
 
 

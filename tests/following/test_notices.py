@@ -12,10 +12,10 @@ from pytest_mock import MockerFixture
 from bot.errors import StoreUnreachable
 from bot.following.notices import AT_ONCE, MAX_ATTEMPTS, Notices
 from bot.following.state import ChangeKind, Phase
-from bot.sandbox.slack import ANN, BEN, EVENTS, RANDOM, Fault, Message
 from bot.slack.cards import FOLLOW_MENU
 from bot.slack.follow_words import listing
 from bot.store.tables import Volume
+from sandbox.slack import ANN, BEN, EVENTS, RANDOM, Fault, Message
 from tests.following.announced import TEAM, Stage, staged
 
 

@@ -22,12 +22,12 @@ from bot.following.tracker import Tracker
 from bot.metrics import Metrics
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream, Session
-from bot.sandbox.clock import Clock
 from bot.store.announcing import DueCard, claimed_work
 from bot.store.leases import new_lease
 from bot.store.opening import open_store
 from bot.store.store import Store
 from bot.store.tables import Volume, cards
+from sandbox.clock import Clock
 from tests.store.acting import ANN, CHANNEL, MEETING, TEAM
 
 EPOCH = 1_800_000_000.0

@@ -6,7 +6,7 @@ import random
 from typing import Any
 from urllib.parse import urlencode
 
-from bot.sandbox.realtimekit import seeds
+from sandbox.realtimekit import seeds
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 """Of each kind. `make fuzz` takes thousands."""

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from bot.sandbox.bot_process import BotProcess, bot_process, settings_for
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import ANN, Outcome
+from sandbox.bot_process import BotProcess, bot_process, settings_for
+from sandbox.realtimekit import seeds
+from sandbox.slack import ANN, Outcome
 from tests.conftest import PATIENCE, World
 from tests.hostile.harmless import assert_tells_nothing
 

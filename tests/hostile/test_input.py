@@ -21,15 +21,15 @@ from bot.metrics import Metrics
 from bot.realtimekit.client import RealtimeKit
 from bot.realtimekit.transport import Http
 from bot.realtimekit.webhook import SIGNATURE
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.realtimekit.signing import signing_key
-from bot.sandbox.slack import ANN, BEN, GENERAL, RANDOM, Outcome
 from bot.serving import listen, serving
 from bot.slack.cards import note
 from bot.slack.client import SlackClient, open_session
 from bot.slack.delivery import Delivery, Undelivered
 from bot.slack.pacing import Pacing
+from sandbox.clock import Clock
+from sandbox.realtimekit import seeds
+from sandbox.realtimekit.signing import signing_key
+from sandbox.slack import ANN, BEN, GENERAL, RANDOM, Outcome
 from tests.conftest import World
 from tests.following.announced import FREELY
 from tests.hostile.generating import DATABASES, EXAMPLES, PINGS, Generator

@@ -33,10 +33,10 @@ from bot.realtimekit.client import RealtimeKit, open_http
 from bot.realtimekit.models import Livestream, NotLive, Session, Status
 from bot.realtimekit.quota import Quota
 from bot.realtimekit.transport import Http
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import AfterEnd, Fault, Shape, seeds
-from bot.sandbox.realtimekit import RealtimeKit as Cloudflare
 from bot.serving import listen, serving, url_of
+from sandbox.clock import Clock
+from sandbox.realtimekit import AfterEnd, Fault, Shape, seeds
+from sandbox.realtimekit import RealtimeKit as Cloudflare
 from tests.conftest import World
 
 LIVE = UUID(seeds.LIVE)

@@ -14,10 +14,10 @@ from bot.realtimekit.models import Livestream, Status
 from bot.realtimekit.paging import LivestreamPage
 from bot.realtimekit.quota import Quota
 from bot.realtimekit.transport import Http
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import Fault, ListShape, seeds
-from bot.sandbox.realtimekit import RealtimeKit as Cloudflare
 from bot.serving import listen, serving
+from sandbox.clock import Clock
+from sandbox.realtimekit import Fault, ListShape, seeds
+from sandbox.realtimekit import RealtimeKit as Cloudflare
 
 LIVE = UUID(seeds.LIVE)
 

@@ -18,10 +18,10 @@ from bot.realtimekit import lookup as lookup_module
 from bot.realtimekit.client import RealtimeKit, open_http
 from bot.realtimekit.lookup import Lookup, look_up
 from bot.realtimekit.models import Livestream, Session, Status
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import Fault, Shape, seeds
-from bot.sandbox.realtimekit import RealtimeKit as Cloudflare
 from bot.serving import listen, serving
+from sandbox.clock import Clock
+from sandbox.realtimekit import Fault, Shape, seeds
+from sandbox.realtimekit import RealtimeKit as Cloudflare
 
 STARTED = datetime(2026, 6, 3, 9, 35, tzinfo=UTC)
 NOW = datetime(2100, 6, 3, 10, 0, tzinfo=UTC)

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.realtimekit.webhook import Forged, Hint, KeyUnreachable, NotJson, WebhookKey, open_key_http, read
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import RealtimeKit as Cloudflare
 from bot.serving import listen, serving
+from sandbox.clock import Clock
+from sandbox.realtimekit import RealtimeKit as Cloudflare
 from tests.realtimekit.keys import URL, KeyServer, private_key, public_pem, published, signed, status_update
 
 MEETING = UUID("bbb8940e-1b97-402a-97d6-2708b7feca41")

@@ -11,10 +11,10 @@ from bot.errors import Malformed, NotAuthorised, RateLimited, RealtimeKitError, 
 from bot.realtimekit.client import open_http
 from bot.realtimekit.transport import Http
 from bot.realtimekit.webhooks import EVENTS, Webhooks
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import Fault
-from bot.sandbox.realtimekit import RealtimeKit as Cloudflare
 from bot.serving import listen, serving
+from sandbox.clock import Clock
+from sandbox.realtimekit import Fault
+from sandbox.realtimekit import RealtimeKit as Cloudflare
 
 URL = "https://bot.example.com/realtimekit/webhooks"
 NO_SUCH_WEBHOOK = UUID("00000000-0000-4000-8000-000000000000")

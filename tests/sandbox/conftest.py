@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from bot.sandbox.bot_process import BotProcess
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import RealtimeKit
 from bot.serving import listen, serving
+from sandbox.bot_process import BotProcess
+from sandbox.clock import Clock
+from sandbox.realtimekit import RealtimeKit
 
 NOON = 1_780_488_000.0
 

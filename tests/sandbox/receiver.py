@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bot.sandbox.clock import Clock
+from sandbox.clock import Clock
 
 PATH = "/realtimekit/webhooks"
 

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from bot.sandbox import bot_process as module
-from bot.sandbox.bot_process import BotDidNotStart, Mode, bot_process, settings_for
+from sandbox import bot_process as module
+from sandbox.bot_process import BotDidNotStart, Mode, bot_process, settings_for
 from tests.conftest import World
 from tests.sandbox.conftest import logged
 

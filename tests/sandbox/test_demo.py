@@ -16,17 +16,18 @@ import aiohttp
 import pytest
 
 from bot.errors import ConfigurationError
-from bot.sandbox import walk_through
-from bot.sandbox.bot_process import Mode
-from bot.sandbox.demo import browser, script, show, tell
-from bot.sandbox.realtimekit import SEEDS, seeds
-from bot.sandbox.running import Sandbox, running_sandbox
-from bot.sandbox.slack import ANN, GENERAL
+from sandbox import walk_through
+from sandbox.__main__ import main
+from sandbox.bot_process import Mode
+from sandbox.demo import browser, script, show, tell
+from sandbox.realtimekit import SEEDS, seeds
+from sandbox.running import Sandbox, running_sandbox
+from sandbox.slack import ANN, GENERAL
 from tests.sandbox.conftest import logged
 
 PROGRAM = """
 import asyncio
-from bot.sandbox.demo import show, tell
+from sandbox.demo import show, tell
 asyncio.run(tell(show(), lambda line: print(line, flush=True)))
 """
 
@@ -67,7 +68,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Sandbox]:
             sandboxes.append(sandbox)
             yield sandbox
 
-    monkeypatch.setattr("bot.sandbox.demo.running_sandbox", noting)
+    monkeypatch.setattr("sandbox.demo.running_sandbox", noting)
     return sandboxes
 
 
@@ -135,10 +136,29 @@ async def test_end(number: signal.Signals) -> None:
     assert await process.stderr.read() == b""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--port", "99999"], "Give a port from 0 to 65535."),
+        (["--port", "-1"], "Give a port from 0 to 65535."),
+        (["--port", "x"], "Give a port from 0 to 65535."),
+        (["--mode", "both"], "Give socket or http."),
+    ],
+)
+def test_a_wrong_argument_is_answered_with_what_to_give(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    with pytest.raises(SystemExit) as exited:
+        main(arguments)
+
+    assert exited.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
 async def test_the_command_may_have_another_name() -> None:
     """The sandbox's Slack has registered what SLACK_COMMAND names, the page offers it, and the bot calls itself so."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot", "demo", "--no-open"),
+        *(sys.executable, "-m", "sandbox", "--no-open"),
         env={**os.environ, "SLACK_COMMAND": "/broadcast"},
         stdout=asyncio.subprocess.PIPE,
     )

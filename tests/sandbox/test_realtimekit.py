@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bot.sandbox.realtimekit import AfterEnd, ImpossibleError, RealtimeKit, seeds
+from sandbox.realtimekit import AfterEnd, ImpossibleError, RealtimeKit, seeds
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 

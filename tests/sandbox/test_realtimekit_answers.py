@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bot.sandbox.realtimekit import SEEDS, RealtimeKit, Shape, seeds
+from sandbox.realtimekit import SEEDS, RealtimeKit, Shape, seeds
 
 
 async def active(client: httpx.AsyncClient, meeting_id: str) -> httpx.Response:

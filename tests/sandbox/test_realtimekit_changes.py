@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from bot.sandbox.realtimekit import ZERO_TIME, Meeting, RealtimeKit, Shape
+from sandbox.realtimekit import ZERO_TIME, Meeting, RealtimeKit, Shape
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bot.sandbox.clock import Clock
+from sandbox.clock import Clock
 
 
 class Monotonic:

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import Delivery, RealtimeKit
-from bot.sandbox.realtimekit.postman import RETRY_WAITS, WAITING_MAX
 from bot.serving import listen, serving, url_of
+from sandbox.clock import Clock
+from sandbox.realtimekit import Delivery, RealtimeKit
+from sandbox.realtimekit.postman import RETRY_WAITS, WAITING_MAX
 from tests.sandbox.receiver import PATH, Receiver, is_signed, published_key
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.realtimekit import AfterEnd, Meeting, RealtimeKit, seeds
-from bot.sandbox.realtimekit.events import notices_of
+from sandbox.realtimekit import AfterEnd, Meeting, RealtimeKit, seeds
+from sandbox.realtimekit.events import notices_of
 
 
 class Told:

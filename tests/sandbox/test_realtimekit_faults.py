@@ -6,8 +6,8 @@ import time
 import httpx
 import pytest
 
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import Call, Fault, RealtimeKit, seeds
+from sandbox.clock import Clock
+from sandbox.realtimekit import Call, Fault, RealtimeKit, seeds
 
 PATH = f"meetings/{seeds.LIVE}/active-livestream"
 

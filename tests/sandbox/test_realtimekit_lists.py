@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from bot.sandbox.realtimekit import ListShape, RealtimeKit, seeds
+from sandbox.realtimekit import ListShape, RealtimeKit, seeds
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 

@@ -6,9 +6,9 @@ import cloudflare
 import pytest
 from cloudflare import AsyncCloudflare
 
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import Fault, ListShape, RealtimeKit, seeds
 from bot.serving import listen, serving
+from sandbox.clock import Clock
+from sandbox.realtimekit import Fault, ListShape, RealtimeKit, seeds
 
 
 @pytest.fixture

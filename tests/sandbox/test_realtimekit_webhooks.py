@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bot.sandbox.realtimekit import Fault, RealtimeKit
+from sandbox.realtimekit import Fault, RealtimeKit
 from tests.sandbox.receiver import published_key
 
 URL = "https://bot.example.com/realtimekit/webhooks"

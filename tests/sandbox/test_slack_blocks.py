@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.sandbox.slack.blocks import complaints, read_blocks
-from bot.sandbox.slack.refusal import Refusal
+from sandbox.slack.blocks import complaints, read_blocks
+from sandbox.slack.refusal import Refusal
 
 Json = dict[str, Any]
 

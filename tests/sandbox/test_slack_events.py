@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bot.sandbox.clock import Clock
-from bot.sandbox.slack import ANN, APP_TOKEN, BACKSTAGE, BEN, BOT, BOT_TOKEN, GENERAL, RANDOM, Slack
-from bot.sandbox.slack.watching import first
 from bot.serving import listen, serving
+from sandbox.clock import Clock
+from sandbox.slack import ANN, APP_TOKEN, BACKSTAGE, BEN, BOT, BOT_TOKEN, GENERAL, RANDOM, Slack
+from sandbox.slack.watching import first
 
 
 @dataclass

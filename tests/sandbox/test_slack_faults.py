@@ -10,8 +10,8 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncConnectionErrorRetr
 from slack_sdk.http_retry.builtin_interval_calculators import FixedValueRetryIntervalCalculator
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.clock import Clock
-from bot.sandbox.slack import ANN, BOT_TOKEN, EVENTS, GENERAL, Direction, Event, EventKind, Fault, Rate, Slack
+from sandbox.clock import Clock
+from sandbox.slack import ANN, BOT_TOKEN, EVENTS, GENERAL, Direction, Event, EventKind, Fault, Rate, Slack
 
 
 @pytest.fixture

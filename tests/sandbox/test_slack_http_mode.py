@@ -17,8 +17,9 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bot.sandbox.clock import Clock
-from bot.sandbox.slack import (
+from bot.serving import listen, serving
+from sandbox.clock import Clock
+from sandbox.slack import (
     ANN,
     BACKSTAGE,
     BEN,
@@ -31,7 +32,6 @@ from bot.sandbox.slack import (
     Outcome,
     Slack,
 )
-from bot.serving import listen, serving
 
 WATCH = {"type": "button", "action_id": "watch", "value": "m1", "text": {"type": "plain_text", "text": "Watch"}}
 MORE = {

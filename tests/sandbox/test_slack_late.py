@@ -8,9 +8,9 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.clock import Clock
-from bot.sandbox.slack import ANN, ANY_METHOD, BEN, BOT_TOKEN, EVENTS, GENERAL, RESPONSE_URL, Slack
-from bot.sandbox.slack.watching import first
+from sandbox.clock import Clock
+from sandbox.slack import ANN, ANY_METHOD, BEN, BOT_TOKEN, EVENTS, GENERAL, RESPONSE_URL, Slack
+from sandbox.slack.watching import first
 
 SECONDS = 15.0
 

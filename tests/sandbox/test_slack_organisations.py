@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bot.sandbox.clock import Clock
-from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, BOT_TOKEN, CHRIS, GENERAL, Slack, User
 from bot.serving import listen, serving
+from sandbox.clock import Clock
+from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, BOT_TOKEN, CHRIS, GENERAL, Slack, User
 
 DANA = User("U0DANA00001", "dana", "Dana", team_id="T0OTHER0001")
 GO = {"type": "button", "action_id": "go", "text": {"type": "plain_text", "text": "Go"}}

@@ -8,9 +8,9 @@ import pytest
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 from slack_sdk.webhook.webhook_response import WebhookResponse
 
-from bot.sandbox.clock import Clock
-from bot.sandbox.slack import ANN, BEN, BOT, GENERAL, RESPONSE_URL, Fault, Message, Slack
-from bot.sandbox.slack.response_urls import ResponseUrls
+from sandbox.clock import Clock
+from sandbox.slack import ANN, BEN, BOT, GENERAL, RESPONSE_URL, Fault, Message, Slack
+from sandbox.slack.response_urls import ResponseUrls
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.clock import Clock
-from bot.sandbox.slack import ANN, APP_TOKEN, BOT_TOKEN, GENERAL, Delivery, EventKind, Message, Outcome, Slack
-from bot.sandbox.slack.watching import first
+from sandbox.clock import Clock
+from sandbox.slack import ANN, APP_TOKEN, BOT_TOKEN, GENERAL, Delivery, EventKind, Message, Outcome, Slack
+from sandbox.slack.watching import first
 
 
 @pytest.fixture

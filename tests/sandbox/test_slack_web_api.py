@@ -9,8 +9,8 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.clock import Clock
-from bot.sandbox.slack import (
+from sandbox.clock import Clock
+from sandbox.slack import (
     ANN,
     APP_TOKEN,
     BACKSTAGE,

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, EVENTS, GENERAL, Event, EventKind, Message, Workspace
-from bot.sandbox.slack.events import Events
-from bot.sandbox.slack.seed import seeded
+from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, EVENTS, GENERAL, Event, EventKind, Message, Workspace
+from sandbox.slack.events import Events
+from sandbox.slack.seed import seeded
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.slack import GENERAL, Message
-from bot.sandbox.terminal import lines
+from sandbox.slack import GENERAL, Message
+from sandbox.terminal import lines
 
 
 def message(text: str, *blocks: dict[str, Any]) -> Message:

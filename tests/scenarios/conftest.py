@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot import web
-from bot.sandbox import bot_process
+from sandbox import bot_process
 from tests.conftest import PATIENCE, World
 from tests.scenarios.story import SPEED, Story
 

@@ -18,10 +18,10 @@ from bot import logs
 from bot.app import running
 from bot.config import Settings, load
 from bot.following.tracker import Tracker
-from bot.sandbox.clock import Clock
 from bot.slack.delivery import Delivery
 from bot.store.announcing import Announcing
 from bot.store.tracking import Tracking
+from sandbox.clock import Clock
 
 CLASSES = {kind.__name__: kind for kind in (Announcing, Delivery, Tracker, Tracking)}
 

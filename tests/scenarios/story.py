@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bot.sandbox.bot_process import BotProcess, bot_process, settings_for
-from bot.sandbox.slack import ANN, GENERAL, Message, Slack
+from sandbox.bot_process import BotProcess, bot_process, settings_for
+from sandbox.slack import ANN, GENERAL, Message, Slack
 from tests.conftest import World
 
 T = TypeVar("T")

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from bot.sandbox.realtimekit import ZERO_TIME, Shape, seeds
-from bot.sandbox.slack import Message
+from sandbox.realtimekit import ZERO_TIME, Shape, seeds
+from sandbox.slack import Message
 from tests.scenarios.story import SLOWLY, Story, told, until
 
 MEETING = seeds.LIVE

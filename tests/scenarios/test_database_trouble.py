@@ -16,10 +16,10 @@ import aiohttp
 import pytest
 
 from bot.errors import StoreUnreachable
-from bot.sandbox.bot_process import below_the_usual, settings_for
-from bot.sandbox.realtimekit import seeds
 from bot.store.address import parse
 from bot.store.migrating import migrate
+from sandbox.bot_process import below_the_usual, settings_for
+from sandbox.realtimekit import seeds
 from tests.conftest import World
 from tests.postgres import GUARDED, PASSWORD, Postgres, postgres
 from tests.scenarios.story import Story

@@ -1,8 +1,8 @@
 """What a channel that follows a meeting is told, from the first sign of life to the end."""
 
 from bot.clock import Clock
-from bot.sandbox.realtimekit import Fault, seeds
-from bot.sandbox.slack import ANN, EVENTS, GENERAL
+from sandbox.realtimekit import Fault, seeds
+from sandbox.slack import ANN, EVENTS, GENERAL
 from tests.scenarios.story import SLOWLY, SPEED, Story, cards, shows, told, until
 
 MEETING = seeds.NEVER_LIVE

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.sandbox.bot_process import BotDidNotStart
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import EVENTS, GENERAL
+from sandbox.bot_process import BotDidNotStart
+from sandbox.realtimekit import seeds
+from sandbox.slack import EVENTS, GENERAL
 from tests.postgres import Postgres, postgres
 from tests.scenarios.story import Story, cards, shows, told
 

@@ -7,8 +7,8 @@ import aiohttp
 
 from bot.app import open_realtimekit
 from bot.realtimekit.models import Livestream
-from bot.sandbox.realtimekit import SEEDS, Fault, Shape, seeds
 from bot.slack import cards
+from sandbox.realtimekit import SEEDS, Fault, Shape, seeds
 from tests.conftest import World
 
 

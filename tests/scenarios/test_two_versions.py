@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bot.sandbox.realtimekit import seeds
 from bot.store.address import parse
 from bot.store.database import connect
 from bot.store.migrating import migrate
+from sandbox.realtimekit import seeds
 from tests.postgres import Postgres, postgres
 from tests.scenarios.newer import NEWER, newer_migrations
 from tests.scenarios.story import Story, cards

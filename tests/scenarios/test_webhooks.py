@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.sandbox.realtimekit import Fault, seeds
 from bot.store.meetings import CHECK_SPACING_SECONDS
+from sandbox.realtimekit import Fault, seeds
 from tests.scenarios.story import SLOWLY, Story, told, until
 
 MEETING = seeds.NEVER_LIVE

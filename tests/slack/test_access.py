@@ -6,10 +6,10 @@ import aiohttp
 import pytest
 
 from bot.errors import SlackNotAuthorised, SlackRefuses
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import EVENTS, GENERAL
 from bot.slack import cards
 from bot.slack.access import FORGET_AFTER_SECONDS, Access
+from sandbox.realtimekit import seeds
+from sandbox.slack import EVENTS, GENERAL
 from tests.conftest import World
 
 

@@ -23,10 +23,10 @@ from bot.errors import (
 )
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream, Session, Status
-from bot.sandbox.slack.blocks import complaints
 from bot.slack import cards
 from bot.slack.messages import CardState, Message
 from bot.slack.mrkdwn import escaped
+from sandbox.slack.blocks import complaints
 
 MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")
 VIDEO = "0123456789abcdef0123456789abcdef"

@@ -11,11 +11,11 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.app import open_slack
 from bot.metrics import Metrics
-from bot.sandbox.clock import Clock
-from bot.sandbox.slack import EVENTS, Fault, Slack
 from bot.serving import listen, url_of
 from bot.slack.client import TRANSPORT_ERRORS, SlackClient, open_session
 from bot.slack.errors import error_code
+from sandbox.clock import Clock
+from sandbox.slack import EVENTS, Fault, Slack
 from tests.conftest import World
 
 

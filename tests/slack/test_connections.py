@@ -9,11 +9,11 @@ import pytest
 
 from bot.metrics import Metrics
 from bot.realtimekit.recent import ANSWER_SECONDS
-from bot.sandbox.clock import Clock
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import ANN, BOT, EVENTS, GENERAL, Message, Slack
 from bot.slack import cards, messages
 from bot.slack.client import SlackClient, open_fresh_session, open_session
+from sandbox.clock import Clock
+from sandbox.realtimekit import seeds
+from sandbox.slack import ANN, BOT, EVENTS, GENERAL, Message, Slack
 from tests.conftest import World
 
 ID = "5b8efdc2-7c1f-5a4e-9d1a-0a4a8f6f0001"

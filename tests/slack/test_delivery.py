@@ -11,8 +11,6 @@ from aiohttp import web
 from pytest_mock import MockerFixture
 
 from bot.metrics import Metrics
-from bot.sandbox.clock import Clock
-from bot.sandbox.slack import EVENTS, RANDOM, Fault, Message, Slack
 from bot.serving import listen, url_of
 from bot.slack import messages
 from bot.slack.blocks import section
@@ -20,6 +18,8 @@ from bot.slack.client import SlackClient, open_session
 from bot.slack.delivery import Deleted, Delivery, Later, MessageGone, Refused
 from bot.slack.errors import TokenRefused
 from bot.slack.pacing import Pacing, Rate
+from sandbox.clock import Clock
+from sandbox.slack import EVENTS, RANDOM, Fault, Message, Slack
 
 HELLO = messages.Message("Hello there", (section("*Hello* there"),))
 ID = "5b8efdc2-7c1f-5a4e-9d1a-0a4a8f6f0001"

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.following.state import Change, ChangeKind, Episode, Phase
-from bot.sandbox.slack.blocks import complaints
 from bot.slack.cards import FOLLOW_AGAIN, FOLLOW_MENU, LINK_LIMIT, WATCH
 from bot.slack.follow_cards import (
     change_reply,
@@ -26,6 +25,7 @@ from bot.slack.follow_cards import (
 from bot.slack.messages import CardState, Choice, Message
 from bot.store.tables import FollowState, Volume
 from bot.store.values import Follow
+from sandbox.slack.blocks import complaints
 
 MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")
 STREAM = "https://customer-s4ndb0x.cloudflarestream.com/0123456789abcdef0123456789abcdef/manifest/video.m3u8"

@@ -9,12 +9,12 @@ import pytest
 
 from bot.following.following import MOST_FOLLOWS, Beginning, Begun
 from bot.following.state import Phase
-from bot.sandbox.slack.blocks import complaints
 from bot.slack import follow_words
 from bot.slack.messages import Message
 from bot.store.follows import Listed
 from bot.store.tables import FollowState, Volume
 from bot.store.values import Follow
+from sandbox.slack.blocks import complaints
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")

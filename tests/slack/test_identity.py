@@ -8,10 +8,10 @@ import pytest
 
 from bot.errors import ConfigurationError
 from bot.metrics import Metrics
-from bot.sandbox.clock import Clock
-from bot.sandbox.slack import BOT, BOT_TOKEN, Fault, Slack
 from bot.slack.client import SlackClient, open_session
 from bot.slack.identity import Identity
+from sandbox.clock import Clock
+from sandbox.slack import BOT, BOT_TOKEN, Fault, Slack
 
 Make = Callable[..., Identity]
 

@@ -12,9 +12,6 @@ from aiohttp import web
 from bot.errors import CannotPost, ChannelArchived, SlackBusy, SlackError, SlackNotAuthorised, SlackRefuses, SlackSilent
 from bot.metrics import Metrics
 from bot.realtimekit.recent import ANSWER_SECONDS
-from bot.sandbox.clock import Clock
-from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, GENERAL, RANDOM, RESPONSE_URL, Fault, Slack
-from bot.sandbox.slack import Message as Shown
 from bot.serving import listen, url_of
 from bot.slack import cards
 from bot.slack.blocks import section
@@ -23,6 +20,9 @@ from bot.slack.messages import Message
 from bot.slack.pacing import Pacing
 from bot.slack.replies import LONGEST_WAIT, Replies
 from bot.slack.requests import Request
+from sandbox.clock import Clock
+from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, GENERAL, RANDOM, RESPONSE_URL, Fault, Slack
+from sandbox.slack import Message as Shown
 
 MESSAGE = cards.note("Launch keynote is live.")
 NOWHERE = "C0NOWHERE01"

@@ -8,11 +8,11 @@ import pytest
 
 from bot.errors import ConfigurationError
 from bot.realtimekit.recent import ANSWER_SECONDS
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import Fault, Outcome
 from bot.slack import cards
 from bot.slack.client import SlackClient
 from bot.slack.socket import SocketMode, Timing
+from sandbox.realtimekit import seeds
+from sandbox.slack import Fault, Outcome
 from tests.conftest import PATIENCE, World
 from tests.scenarios.story import until
 

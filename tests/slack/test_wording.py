@@ -6,9 +6,9 @@ import pytest
 
 from bot.config import CommandSettings, load
 from bot.errors import ConfigurationError
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import ANN, RANDOM
 from bot.slack.manifest import manifest_text
+from sandbox.realtimekit import seeds
+from sandbox.slack import ANN, RANDOM
 from tests.conftest import World
 
 NAME = "/broadcast"

@@ -10,9 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.sandbox.page import BotView, Page
-from bot.sandbox.slack import ANN
 from bot.serving import listen, serving
+from sandbox.page import BotView, Page
+from sandbox.slack import ANN
 from tests.conftest import World
 
 SECONDS = 30

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from starlette.responses import FileResponse
 from yarl import URL
 
-from bot.sandbox.page import assets
-from bot.sandbox.page.assets import asset
-from bot.sandbox.page.refused import Refused
+from sandbox.page import assets
+from sandbox.page.assets import asset
+from sandbox.page.refused import Refused
 from tests.sandbox.page.conftest import Browser
 
 

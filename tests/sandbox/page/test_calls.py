@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.page import BotView, Page
-from bot.sandbox.page.drawer import KEPT_CALLS
-from bot.sandbox.page.views import cloudflare_call, slack_call, webhook_call
-from bot.sandbox.realtimekit import Call as CloudflareCall
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.realtimekit.postman import Delivery
-from bot.sandbox.slack import Call as SlackCall
-from bot.sandbox.slack import Direction
+from sandbox.page import BotView, Page
+from sandbox.page.drawer import KEPT_CALLS
+from sandbox.page.views import cloudflare_call, slack_call, webhook_call
+from sandbox.realtimekit import Call as CloudflareCall
+from sandbox.realtimekit import seeds
+from sandbox.realtimekit.postman import Delivery
+from sandbox.slack import Call as SlackCall
+from sandbox.slack import Direction
 from tests.conftest import World
 from tests.sandbox.page.conftest import Browser
 

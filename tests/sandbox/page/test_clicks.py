@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from bot.realtimekit.recent import ANSWER_SECONDS
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, Message
+from sandbox.realtimekit import seeds
+from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, Message
 from tests.conftest import World
 from tests.sandbox.page.conftest import Browser
 

@@ -8,11 +8,11 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bot.sandbox.realtimekit import Fault as CloudflareFault
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import ANN, GENERAL
-from bot.sandbox.slack import Fault as SlackFault
 from bot.serving import listen, serving
+from sandbox.realtimekit import Fault as CloudflareFault
+from sandbox.realtimekit import seeds
+from sandbox.slack import ANN, GENERAL
+from sandbox.slack import Fault as SlackFault
 from tests.conftest import World
 from tests.sandbox.page.conftest import Browser
 

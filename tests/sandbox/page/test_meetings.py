@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from bot.sandbox.page import Page
-from bot.sandbox.page.panel import DROP_SECONDS
-from bot.sandbox.realtimekit import Shape, seeds
+from sandbox.page import Page
+from sandbox.page.panel import DROP_SECONDS
+from sandbox.realtimekit import Shape, seeds
 from tests.conftest import World
 from tests.sandbox.page.conftest import Browser
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.page.bodies import MOST_BYTES
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, RANDOM, SLACKBOT, Message
+from sandbox.page.bodies import MOST_BYTES
+from sandbox.realtimekit import seeds
+from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, RANDOM, SLACKBOT, Message
 from tests.conftest import World
 from tests.sandbox.page.conftest import Browser
 
@@ -129,7 +129,7 @@ async def test_remove(browser: Browser, world: World) -> None:
 )
 async def test_membership_refused(browser: Browser, world: World, text: str, channel: str, answer: str) -> None:
     """An invitation that makes no sense is answered by Slackbot."""
-    from bot.sandbox.slack.conversations import direct_message
+    from sandbox.slack.conversations import direct_message
 
     direct_message(world.slack.workspace, ANN)
     before = dict(world.slack.workspace.channels)

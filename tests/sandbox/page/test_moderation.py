@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, RANDOM, Message
-from bot.sandbox.slack.conversations import direct_message
+from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, RANDOM, Message
+from sandbox.slack.conversations import direct_message
 from tests.conftest import World
 from tests.sandbox.page.conftest import Browser
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, SLACKBOT, Message
+from sandbox.realtimekit import seeds
+from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, SLACKBOT, Message
 from tests.conftest import World
 from tests.sandbox.page.conftest import Browser
 

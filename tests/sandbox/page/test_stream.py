@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from bot.sandbox.page import BotView, Page, stream
-from bot.sandbox.page.stream import Streams
-from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, RANDOM, Channel, Message
 from bot.serving import listen, serving
+from sandbox.page import BotView, Page, stream
+from sandbox.page.stream import Streams
+from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, RANDOM, Channel, Message
 from tests.conftest import World
 from tests.sandbox.page.conftest import SECONDS, Browser
 

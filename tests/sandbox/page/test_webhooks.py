@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bot.sandbox.page import BotView, Page
-from bot.sandbox.realtimekit import seeds
 from bot.serving import listen, serving
+from sandbox.page import BotView, Page
+from sandbox.realtimekit import seeds
 from tests.conftest import World
 from tests.sandbox.page.conftest import Browser
 

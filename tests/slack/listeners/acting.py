@@ -4,10 +4,10 @@ from collections.abc import Callable
 from uuid import UUID
 
 from bot.following.card_work import EDIT_SECONDS
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import ANN, BOT, GENERAL, Delivery, Message
 from bot.slack import cards
 from bot.slack.messages import CardState, Choice
+from sandbox.realtimekit import seeds
+from sandbox.slack import ANN, BOT, GENERAL, Delivery, Message
 from tests.conftest import PATIENCE, World
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.sandbox.bot_process import Mode
+from sandbox.bot_process import Mode
 from tests.conftest import World
 
 

@@ -6,10 +6,10 @@ import pytest
 from pytest_mock import MockerFixture
 
 from bot.errors import NoSuchMeeting, NotAuthorised
-from bot.sandbox.realtimekit import Fault, seeds
-from bot.sandbox.slack import ANN, BEN, GENERAL, RESPONSE_URL
 from bot.slack import cards, follow_words
 from bot.slack.commands import TOO_LONG
+from sandbox.realtimekit import Fault, seeds
+from sandbox.slack import ANN, BEN, GENERAL, RESPONSE_URL
 from tests.conftest import World
 from tests.slack.listeners.acting import buttons
 

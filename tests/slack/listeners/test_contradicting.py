@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.sandbox.realtimekit import seeds
 from bot.slack import cards
+from sandbox.realtimekit import seeds
 from tests.conftest import World
 from tests.slack.listeners.acting import changed, follow
 from tests.slack.listeners.test_refresh import MEMORY

@@ -1,8 +1,8 @@
 """Many people who want to know about one meeting, and one person who wants to know too often."""
 
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import ANN, BEN
 from bot.slack.personal_limit import AT_ONCE
+from sandbox.realtimekit import seeds
+from sandbox.slack import ANN, BEN
 from tests.conftest import World
 
 

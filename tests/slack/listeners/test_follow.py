@@ -12,9 +12,9 @@ from bot.errors import (
     StoreUnreachable,
     TooManyFollows,
 )
-from bot.sandbox.realtimekit import Fault, seeds
-from bot.sandbox.slack import ANN, BACKSTAGE, BEN, EVENTS, GENERAL, RANDOM, Channel, Message
 from bot.slack import cards, commands, follow_words
+from sandbox.realtimekit import Fault, seeds
+from sandbox.slack import ANN, BACKSTAGE, BEN, EVENTS, GENERAL, RANDOM, Channel, Message
 from tests.conftest import PATIENCE, World
 from tests.slack.listeners.acting import buttons, follow, following, is_public
 

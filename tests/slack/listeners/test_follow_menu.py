@@ -3,10 +3,10 @@
 import pytest
 
 from bot.errors import NotFollowed
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import BEN, Message
 from bot.slack import cards, follow_words
 from bot.slack.messages import Choice
+from sandbox.realtimekit import seeds
+from sandbox.slack import BEN, Message
 from tests.conftest import World
 from tests.slack.listeners.acting import changed, choose, follow, following, paused, told
 

@@ -1,8 +1,8 @@
 """`/livestream following`."""
 
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import ANN, BEN, EVENTS, GENERAL
 from bot.slack import follow_words
+from sandbox.realtimekit import seeds
+from sandbox.slack import ANN, BEN, EVENTS, GENERAL
 from tests.conftest import World
 from tests.slack.listeners.acting import follow
 

@@ -12,9 +12,9 @@ from pytest_mock import MockerFixture
 from bot.errors import StoreUnreachable
 from bot.following.housekeeper import TURN_SECONDS
 from bot.following.invitations import CHECK_SECONDS
-from bot.sandbox.bot_process import Mode
-from bot.sandbox.slack import ANN, BACKSTAGE, BOT, EVENTS, GENERAL
 from bot.slack.serve import EVENT_RETRY_SECONDS
+from sandbox.bot_process import Mode
+from sandbox.slack import ANN, BACKSTAGE, BOT, EVENTS, GENERAL
 from tests.conftest import PATIENCE, World
 from tests.slack.listeners.acting import changed, following, paused
 

@@ -4,10 +4,10 @@ import asyncio
 from pathlib import Path
 
 from bot.errors import OtherWorkspace, StillConnecting
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import ANN, GENERAL, Delivery, User
 from bot.slack import cards, follow_words
 from bot.slack.messages import Choice
+from sandbox.realtimekit import seeds
+from sandbox.slack import ANN, GENERAL, Delivery, User
 from tests.conftest import World
 from tests.slack.listeners.acting import follow, following, told
 

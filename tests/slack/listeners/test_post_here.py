@@ -6,9 +6,9 @@ import io
 import pytest
 
 from bot.errors import CannotPost, ChannelArchived, SlackBusy, SlackNotAuthorised
-from bot.sandbox.realtimekit import Fault, seeds
-from bot.sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, RANDOM, Channel, Message
 from bot.slack import cards
+from sandbox.realtimekit import Fault, seeds
+from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, RANDOM, Channel, Message
 from tests.conftest import World
 from tests.slack.listeners.acting import buttons
 

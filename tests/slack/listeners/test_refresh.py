@@ -3,9 +3,9 @@
 import io
 
 from bot.errors import NoSuchMeeting, ServerError
-from bot.sandbox.realtimekit import Fault, seeds
-from bot.sandbox.slack import ANN, BEN, BOT, GENERAL, RESPONSE_URL, Message, Slack
 from bot.slack import cards
+from sandbox.realtimekit import Fault, seeds
+from sandbox.slack import ANN, BEN, BOT, GENERAL, RESPONSE_URL, Message, Slack
 from tests.conftest import PATIENCE, World
 
 MEMORY = 3

@@ -13,11 +13,11 @@ from bot.errors import (
     StoreUnreachable,
 )
 from bot.realtimekit.recent import FAILURE_SECONDS
-from bot.sandbox.realtimekit import Fault, seeds
-from bot.sandbox.slack import ANN, BEN, EVENTS, GENERAL, Message
-from bot.sandbox.slack.workspace import Channel
 from bot.slack import cards
 from bot.slack.replies import STILL_CHECKING
+from sandbox.realtimekit import Fault, seeds
+from sandbox.slack import ANN, BEN, EVENTS, GENERAL, Message
+from sandbox.slack.workspace import Channel
 from tests.conftest import World
 from tests.slack.listeners.acting import changed, follow, following, is_public
 

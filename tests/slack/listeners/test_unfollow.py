@@ -3,9 +3,9 @@
 import pytest
 
 from bot.errors import NotFollowed
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import BEN, EVENTS, GENERAL
 from bot.slack import cards, commands, follow_words
+from sandbox.realtimekit import seeds
+from sandbox.slack import BEN, EVENTS, GENERAL
 from tests.conftest import World
 from tests.slack.listeners.acting import changed, follow, following, is_public
 

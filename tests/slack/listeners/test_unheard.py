@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from pytest_mock import MockerFixture
 
-from bot.sandbox.bot_process import Mode
-from bot.sandbox.slack import GENERAL
+from sandbox.bot_process import Mode
+from sandbox.slack import GENERAL
 from tests.conftest import World
 
 

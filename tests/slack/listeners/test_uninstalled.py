@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.realtimekit import seeds
-from bot.sandbox.slack import BOT, EVENTS
 from bot.slack import follow_words
 from bot.slack.listeners.uninstalled import RECHECK_SECONDS
 from bot.slack.serve import EVENT_RETRY_SECONDS
+from sandbox.realtimekit import seeds
+from sandbox.slack import BOT, EVENTS
 from tests.conftest import World
 from tests.slack.listeners.acting import follow, following
 

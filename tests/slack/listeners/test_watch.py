@@ -1,7 +1,7 @@
 """*Watch*: a link, of which Slack tells the bot."""
 
-from bot.sandbox.realtimekit import seeds
 from bot.slack import cards
+from sandbox.realtimekit import seeds
 from tests.conftest import World
 
 

@@ -14,10 +14,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
-from bot.sandbox.realtimekit import Fault as CloudflareFault
-from bot.sandbox.running import Sandbox, running_sandbox
-from bot.sandbox.slack import ANN, BEN, CHRIS, Channel
-from bot.sandbox.slack import Fault as SlackFault
+from sandbox.realtimekit import Fault as CloudflareFault
+from sandbox.running import Sandbox, running_sandbox
+from sandbox.slack import ANN, BEN, CHRIS, Channel
+from sandbox.slack import Fault as SlackFault
 from tests.sandbox.page.browser.chromium import PROGRAMS, chromium, running_chromium
 from tests.sandbox.page.browser.drawing import DRAWING, NOW, Drawing, serve_statics
 from tests.sandbox.page.browser.tab import TAKES, Tab

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Locator, Page, Route, expect
 
-import bot.sandbox.page
+import sandbox.page
 
-STATIC = Path(bot.sandbox.page.__file__).parent / "static"
+STATIC = Path(sandbox.page.__file__).parent / "static"
 NOW = 1_780_495_200  # 2026-06-03 14:00 UTC, 15:00 in London
 
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}

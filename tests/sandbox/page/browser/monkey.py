@@ -1,4 +1,4 @@
-"""Clicks and types at random on what `livestream-bot demo` shows, by hand:
+"""Clicks and types at random on what `make demo` shows, by hand:
 
     python -m tests.sandbox.page.browser.monkey --minutes 10
 
@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 from playwright.async_api import BrowserContext, CDPSession, ConsoleMessage, Error, Page
 
-from bot.sandbox.realtimekit import SEEDS
+from sandbox.realtimekit import SEEDS
 from tests.sandbox.page.browser.chromium import chromium, running_chromium
 
 MIB = 1024 * 1024
@@ -147,7 +147,7 @@ class Demo:
 @contextlib.asynccontextmanager
 async def running_demo() -> AsyncIterator[Demo]:
     """The demo as a person starts it, until the block ends; what it says is passed on."""
-    command = (sys.executable, "-m", "bot", "demo", "--no-open")
+    command = (sys.executable, "-m", "sandbox", "--no-open")
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     said = asyncio.create_task(pass_on(process.stdout, address := asyncio.get_running_loop().create_future()))

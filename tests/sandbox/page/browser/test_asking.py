@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from bot.sandbox.realtimekit.seeds import LIVE, NASTY_NAME, UNKNOWN_STATUS
-from bot.sandbox.running import Sandbox
-from bot.sandbox.slack import BEN
+from sandbox.realtimekit.seeds import LIVE, NASTY_NAME, UNKNOWN_STATUS
+from sandbox.running import Sandbox
+from sandbox.slack import BEN
 from tests.sandbox.page.browser.conftest import OpenTab
 from tests.sandbox.page.browser.tab import Tab
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from bot.sandbox.realtimekit.seeds import LIVE
-from bot.sandbox.running import Sandbox
+from sandbox.realtimekit.seeds import LIVE
+from sandbox.running import Sandbox
 from tests.sandbox.page.browser.tab import Tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -7,8 +7,8 @@ from playwright.async_api import expect
 
 from bot.errors import ServerError, Unreachable
 from bot.realtimekit.recent import FAILURE_SECONDS
-from bot.sandbox.realtimekit.seeds import LIVE
-from bot.sandbox.running import Sandbox
+from sandbox.realtimekit.seeds import LIVE
+from sandbox.running import Sandbox
 from tests.sandbox.page.browser.tab import Tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

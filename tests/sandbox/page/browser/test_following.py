@@ -6,9 +6,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, expect
 
-from bot.sandbox.page.panel import DROP_SECONDS, FAILURE
-from bot.sandbox.running import GRACE_SECONDS, Sandbox
-from bot.sandbox.slack import ANN, Message
+from sandbox.page.panel import DROP_SECONDS, FAILURE
+from sandbox.running import GRACE_SECONDS, Sandbox
+from sandbox.slack import ANN, Message
 from tests.sandbox.page.browser.conftest import Tabs
 from tests.sandbox.page.browser.tab import TAKES, Tab
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, expect
 
-from bot.sandbox.running import Sandbox
-from bot.sandbox.slack import ANN, BEN, BOT, Message
-from bot.sandbox.slack.conversations import direct_message
+from sandbox.running import Sandbox
+from sandbox.slack import ANN, BEN, BOT, Message
+from sandbox.slack.conversations import direct_message
 from tests.sandbox.page.browser.conftest import OpenTab, Tabs
 from tests.sandbox.page.browser.tab import Tab
 

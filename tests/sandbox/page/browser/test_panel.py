@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from playwright.async_api import expect
 
-from bot.sandbox.realtimekit.seeds import IDLE, LIVE, STARTING
-from bot.sandbox.running import Sandbox
-from bot.sandbox.slack import BEN
+from sandbox.realtimekit.seeds import IDLE, LIVE, STARTING
+from sandbox.running import Sandbox
+from sandbox.slack import BEN
 from tests.sandbox.page.browser.conftest import OpenTab, Tabs
 from tests.sandbox.page.browser.tab import TAKES, Tab
 

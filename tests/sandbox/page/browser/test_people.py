@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from bot.sandbox.realtimekit.seeds import LIVE
-from bot.sandbox.running import Sandbox
-from bot.sandbox.slack import BACKSTAGE, BEN, CHRIS, GENERAL
+from sandbox.realtimekit.seeds import LIVE
+from sandbox.running import Sandbox
+from sandbox.slack import BACKSTAGE, BEN, CHRIS, GENERAL
 from tests.sandbox.page.browser.conftest import OpenTab, Tabs
 from tests.sandbox.page.browser.tab import Tab
 

@@ -5,10 +5,10 @@ from typing import Any, Literal
 import pytest
 from playwright.async_api import expect
 
-from bot.sandbox.page.stream import MOST_WAITING
-from bot.sandbox.realtimekit.seeds import LIVE
-from bot.sandbox.running import Sandbox
-from bot.sandbox.slack import BEN, Message
+from sandbox.page.stream import MOST_WAITING
+from sandbox.realtimekit.seeds import LIVE
+from sandbox.running import Sandbox
+from sandbox.slack import BEN, Message
 from tests.sandbox.page.browser.conftest import OpenTab, Tabs
 from tests.sandbox.page.browser.contrast import CONTRAST
 from tests.sandbox.page.browser.tab import Tab

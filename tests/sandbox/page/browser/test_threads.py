@@ -3,8 +3,8 @@
 import pytest
 from playwright.async_api import expect
 
-from bot.sandbox.running import Sandbox
-from bot.sandbox.slack import BEN, BOT, Message
+from sandbox.running import Sandbox
+from sandbox.slack import BEN, BOT, Message
 from tests.sandbox.page.browser.conftest import OpenTab
 from tests.sandbox.page.browser.tab import Tab
 

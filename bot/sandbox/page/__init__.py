@@ -1,9 +1,0 @@
-"""The sandbox page: a Slack client, controls for the broadcaster, and the log of calls.
-
-It drives the sandbox's Slack and RealtimeKit, and only for people at this machine.
-"""
-
-from bot.sandbox.page.server import Page
-from bot.sandbox.page.views import BotView
-
-__all__ = ["BotView", "Page"]
