@@ -69,14 +69,19 @@ class Pauses:
             )
             if await connection.scalar(held.with_for_update()) is None:
                 return None
-            # Release all of its cards; the holders of others find their leases lost.
-            at_rest = (
-                sa.update(cards)
-                .where(cards.c.follow_id == card.follow.id)
-                .values(due_at=None, lease=None, failing=None)
-            )
-            await connection.execute(at_rest)
             now = self._db.now()
+            # Release all of its cards. The holders of others find their leases lost, but Slack may still carry out what
+            # they requested, and a killed one cannot report that.
+            is_held_by_another = sa.and_(cards.c.lease.is_not(None), cards.c.episode != card.episode)
+            at_rest = {
+                "due_at": None,
+                "lease": None,
+                "failing": None,
+                "unconfirmed_until": sa.case(
+                    (is_held_by_another, now + self._late_seconds), else_=cards.c.unconfirmed_until
+                ),
+            }
+            await connection.execute(sa.update(cards).where(cards.c.follow_id == card.follow.id).values(at_rest))
             is_active = follows.c.state == FollowState.ACTIVE
             unsaid = sa.exists().where(announcements.c.follow_id == follows.c.id, announcements.c.sent_at.is_(None))
             paused = sa.update(follows).where(

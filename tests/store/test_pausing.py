@@ -1,6 +1,8 @@
 """Where the bot may not post, the follow waits, its creator is told once, and nothing is lost."""
 
-from bot.store.announcing import DueCard
+import pytest
+
+from bot.store.announcing import LATE_SECONDS, DueCard
 from bot.store.store import Store
 from bot.store.tables import FollowState, Volume
 from tests.store.acting import (
@@ -264,3 +266,28 @@ async def test_resume_what_was_paused_for_some_reasons(store: Store) -> None:
     assert (resumed.channel_id, resumed.state) == (here, FollowState.ACTIVE)
     assert await store.pauses.channels_paused(["not_in_channel"]) == []
     assert await store.pauses.channels_paused(["restricted_action"]) == [(TEAM, there)]
+
+
+async def test_a_pause_remembers_that_slack_may_still_carry_out_the_edit_of_another_card(
+    store: Store, clock: Clock
+) -> None:
+    """Its holder may have been killed: the edit would overtake the one that follows the resumption, for good."""
+    channel = Channel()
+    await follow(store)
+    await see(store, Episode(phase="live"), Change(1))
+    (first,) = await channel.work(store)
+    await see(store, Episode(number=2, phase="live"), Change(1, "starting", episode=2))
+    await channel.work(store)
+    assert await store.announcing.doubt(first, unconfirmed=False)
+    await see(store, Episode(number=2, phase="interrupted"))
+    in_flight = {card.episode: card for card in await store.announcing.claim("killed", 10, LEASE)}
+    assert sorted(in_flight) == [1, 2]
+
+    assert await store.pauses.pause(in_flight[2], "not_in_channel") is not None
+    await store.pauses.resume(TEAM, CHANNEL)
+    await channel.work(store)
+
+    assert await store.announcing.due_in() == pytest.approx(LATE_SECONDS)
+    clock.advance(LATE_SECONDS)
+    assert [card.episode for card in await channel.work(store)] == [1]
+    assert await store.announcing.due_in() is None
