@@ -110,11 +110,11 @@ class Announcer:
         finally:
             self._works.discard(work)
         if delivered.refused is not None and pause:
-            await self._pause(card, delivered.refused)
+            await self._pause(card, delivered.refused, unconfirmed=delivered.unconfirmed)
         return delivered
 
-    async def _pause(self, card: DueCard, code: str) -> None:
-        follow = await self._pauses.pause(card, code)
+    async def _pause(self, card: DueCard, code: str, *, unconfirmed: bool) -> None:
+        follow = await self._pauses.pause(card, code, unconfirmed=unconfirmed)
         if follow is not None:
             event = "paused" if follow.state is FollowState.PAUSED else "expiry_refused"
             log.warning(event, follow=str(card.follow.id), channel=card.follow.channel_id, code=code)

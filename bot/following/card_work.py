@@ -67,6 +67,8 @@ class Delivered:
     """Whether everything is posted and announced; if not, the card is due again later."""
     refused: str | None = None
     """Slack's code for a permanent refusal."""
+    unconfirmed: bool = False
+    """Whether Slack may still carry out an edit that it did not answer before it refused."""
 
 
 DONE, LATER = Delivered(done=True), Delivered()
@@ -146,9 +148,12 @@ class CardWork:
                         return await self._give_up(gone)
                     await self._lose(gone)
             except Refused as refusal:
-                return await self._give_up(refusal) if self._is_over else Delivered(refused=refusal.code)
+                return await self._give_up(refusal) if self._is_over else self._refused(refusal)
             except Later as later:
                 return await self._postpone_for(later)
+
+    def _refused(self, refusal: Refused) -> Delivered:
+        return Delivered(refused=refusal.code, unconfirmed=self._unconfirmed)
 
     async def _work(self) -> Delivered:
         if self._card.ts is None:

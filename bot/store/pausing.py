@@ -51,8 +51,10 @@ class Pauses:
         self._db = db
         self._late_seconds = late_seconds
 
-    async def pause(self, card: DueCard, reason: str) -> Follow | None:
+    async def pause(self, card: DueCard, reason: str, *, unconfirmed: bool = False) -> Follow | None:
         """Pause the follow of a card that cannot be posted; `reason` is Slack's code for why.
+
+        `unconfirmed`: an earlier edit of the card got no answer.
 
         Return the follow, or None if the lease was lost or the follow is no longer active. Announcements wait until the
         follow is active again, and are then sent if they are still true.
@@ -72,14 +74,13 @@ class Pauses:
             now = self._db.now()
             # Release all of its cards. The holders of others find their leases lost, but Slack may still carry out what
             # they requested, and a killed one cannot report that.
-            is_held_by_another = sa.and_(cards.c.lease.is_not(None), cards.c.episode != card.episode)
+            is_this = cards.c.episode == card.episode
+            may_change = sa.and_(cards.c.lease.is_not(None), sa.true() if unconfirmed else ~is_this)
             at_rest = {
                 "due_at": None,
                 "lease": None,
                 "failing": None,
-                "unconfirmed_until": sa.case(
-                    (is_held_by_another, now + self._late_seconds), else_=cards.c.unconfirmed_until
-                ),
+                "unconfirmed_until": sa.case((may_change, now + self._late_seconds), else_=cards.c.unconfirmed_until),
             }
             await connection.execute(sa.update(cards).where(cards.c.follow_id == card.follow.id).values(at_rest))
             is_active = follows.c.state == FollowState.ACTIVE

@@ -1001,6 +1001,29 @@ async def test_a_repeated_edit_that_is_refused_is_followed_by_one_more(stage: St
     assert stage.cards()[0].text.startswith("Launch keynote has ended")
 
 
+async def test_a_pause_does_not_forget_an_edit_without_an_answer(stage: Stage) -> None:
+    """Slack does the first attempt after the bot was sent away, invited again, and has edited the card."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    stage.slack.apply_late("chat.update", 80, closes=True)
+    stage.slack.refuse_next("chat.postMessage", "not_in_channel")
+    assert await stage.work() == [Delivered(refused="not_in_channel", unconfirmed=True)]
+    await stage.see(Phase.ENDED)
+    await stage.store.pauses.resume(TEAM, EVENTS)
+    stage.clock.advance(10)
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+    stage.clock.advance(70)
+    await stage.slack.all_applied()
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+
+    await stage.settle()
+
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+
+
 async def test_that_is_not_forgotten_in_a_restart(stage: Stage) -> None:
     """A bot that dies in the middle of an edit may have asked for it: whoever takes over edits, and once more later."""
     await stage.follow()
