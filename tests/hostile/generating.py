@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from sandbox.realtimekit import seeds
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
 """Of each kind. `make fuzz` takes thousands."""
 SEED = int(os.environ.get("FUZZ_SEED", "7"))
 DATABASES = (os.environ.get("FUZZ_DATABASE") or "sqlite postgresql").split()
