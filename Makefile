@@ -34,7 +34,7 @@ run: $(TO_RUN) ## Run the bot with the settings from the environment and .env
 	@$(BIN)/livestream-bot run $(ARGS)
 
 test: $(TO_DEVELOP) ## Run the tests; ARGS="-k word" selects some, COVERAGE=1 requires enough coverage
-	$(BIN)/pytest --numprocesses $(JOBS) $(ARGS) $(if $(COVERAGE),--cov)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(ARGS) $(if $(COVERAGE),--cov)
 
 coverage check: COVERAGE := 1
 
