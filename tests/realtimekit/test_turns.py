@@ -31,7 +31,7 @@ async def test_no_turn_in_time() -> None:
     turns = Turns(at_once=1, patience=0.01)
 
     async with turns:
-        with pytest.raises(Unreachable, match="no turn"):
+        with pytest.raises(Unreachable, match="no free slot"):
             async with turns:
                 pass
 
