@@ -86,6 +86,8 @@ async def announce(connection: AsyncConnection, now: sa.ColumnElement[float], me
         )
         .join(follows, follows.c.id == cards.c.follow_id)
         .where(cards.c.episode == change.episode, _listeners(meeting_id))
+        # As the foreign key does, but before the insertion: a card that is being purged is left out.
+        .with_for_update(read=True, key_share=True, of=cards)
     )
     columns = ["follow_id", "episode", "seq", "kind", "data", "changed_at", "created_at"]
     statement = insert(connection, announcements).from_select(columns, row)
