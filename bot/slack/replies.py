@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
-from weakref import WeakValueDictionary
 
 import aiohttp
 import structlog
@@ -82,8 +81,10 @@ class Replies:
         self._metrics = metrics
         self._pacing = pacing
         self._sleep = sleep
-        self._editing: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
-        self._edited: TTLCache[tuple[str, str], Message] = TTLCache(_EDITS_KEPT, ANSWER_SECONDS, timer)
+        self._edits: TTLCache[tuple[str, str], tuple[Message, asyncio.Task[None]]] = TTLCache(
+            _EDITS_KEPT, ANSWER_SECONDS, timer
+        )
+        """The last edit of each message, by channel ID and ts."""
         self._seconds = seconds
 
     async def answer(self, request: Request, message: Message, *, replace: bool = False) -> None:
@@ -140,17 +141,19 @@ class Replies:
         await self.edit(request.channel_id, request.message_ts, message)
 
     async def edit(self, channel_id: str, ts: str, message: Message) -> None:
-        """Edit a public message of the bot's, unless it was just given this content. Raises the same errors as `post`.
+        """Edit a public message of the bot's. Raises the same errors as `post`.
 
-        A crowd that presses one card's *Refresh* gets one answer of Cloudflare's, so it needs one edit.
+        A crowd that presses one card's *Refresh* gets one answer of Cloudflare's, so it shares one edit, and its error.
         """
-        card = (channel_id, ts)
-        async with self._editing.setdefault(card, asyncio.Lock()):
-            if self._edited.get(card) == message:
-                return
-            await self._turn(lambda: self._pacing.edit(channel_id, spare=True))
-            await self._write("chat.update", message, channel=channel_id, ts=ts)
-            self._edited[card] = message
+        content, editing = self._edits.get((channel_id, ts), (None, None))
+        if editing is None or content != message or _has_failed(editing):
+            editing = asyncio.create_task(self._edit(channel_id, ts, message), name="edit for people")
+            self._edits[channel_id, ts] = message, editing
+        await asyncio.shield(editing)
+
+    async def _edit(self, channel_id: str, ts: str, message: Message) -> None:
+        await self._turn(lambda: self._pacing.edit(channel_id, spare=True))
+        await self._write("chat.update", message, channel=channel_id, ts=ts)
 
     async def post(self, channel_id: str, message: Message, *, client_msg_id: str) -> None:
         """Post a message that everyone in the channel sees.
@@ -235,6 +238,10 @@ class Replies:
             await self._with_patience("chat.postEphemeral", message, channel=request.channel_id, user=request.user_id)
         except Undelivered as error:
             log.warning("reply_lost", outcome=error.code)
+
+
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 def _content(message: Message) -> dict[str, Any]:

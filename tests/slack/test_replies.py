@@ -1,5 +1,6 @@
 """How the bot's words get to Slack, and what happens when they do not."""
 
+import asyncio
 import contextlib
 import io
 from collections.abc import AsyncIterator
@@ -526,6 +527,19 @@ async def test_the_same_content_within_a_moment_is_one_edit(desk: Desk) -> None:
     await desk.replies.edit(EVENTS, ts, Message("later"))
     await desk.replies.edit(EVENTS, ts, Message("now"))
     assert desk.calls()[before:] == ["chat.update"] * 3
+
+
+async def test_a_crowd_that_shares_an_edit_shares_its_error(desk: Desk) -> None:
+    """Where Slack is slow to refuse, nobody waits for the others' attempts as well."""
+    ts = (await posted(desk)).ts
+    before = len(desk.calls())
+    desk.slack.refuse("chat.update", "not_in_channel")
+
+    edits = [desk.replies.edit(EVENTS, ts, Message("now")) for _ in range(30)]
+    errors = await asyncio.gather(*edits, return_exceptions=True)
+
+    assert [type(error) for error in errors] == [CannotPost] * 30
+    assert desk.calls()[before:] == ["chat.update not_in_channel"]
 
 
 async def test_the_same_content_is_written_again_after_a_failure_and_after_a_while(desk: Desk, clock: Clock) -> None:
