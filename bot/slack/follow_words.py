@@ -72,6 +72,7 @@ _PHASES = {
     Phase.ERRORED: (":warning:", "error"),
     Phase.ENDED: (":white_check_mark:", "ended"),
 }
+_MISSING = (":grey_question:", "meeting not found")
 _INVITE = "Type `/invite @{bot}` to continue. If I'm already here, repeat the follow command."
 _REMEDIES = {
     "not_in_channel": f"I'm not in this channel. {_INVITE}",
@@ -167,8 +168,9 @@ def _part(heading: str, listed: Iterable[Listed], permalink: Permalink, wording:
     blocks = [section(heading)] if heading else []
     for each in listed:
         url = _url(each.follow, each.ts, permalink)
-        emoji, phase = _PHASES[Phase(each.phase)]
-        facts = [phase, _VOLUMES[each.follow.volume], f"added by <@{each.follow.created_by}>"]
+        phase = Phase(each.phase)
+        emoji, state = _MISSING if each.is_missing and phase is Phase.WAITING else _PHASES[phase]
+        facts = [state, _VOLUMES[each.follow.volume], f"added by <@{each.follow.created_by}>"]
         blocks.append(
             section(
                 "\n".join(
@@ -178,7 +180,7 @@ def _part(heading: str, listed: Iterable[Listed], permalink: Permalink, wording:
         )
         card = [f"card: {url}"] if url else []
         text.append(
-            "; ".join([f"{_name(each)}: {phase}", *facts[1:], *_health(each, plain_moment, wording), _id(each), *card])
+            "; ".join([f"{_name(each)}: {state}", *facts[1:], *_health(each, plain_moment, wording), _id(each), *card])
         )
     return Message("\n".join(text), tuple(blocks))
 

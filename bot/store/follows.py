@@ -60,6 +60,8 @@ class Listed:
     """The newest card's, if it is posted."""
     failing: tuple[dict[str, Any], ...] = ()
     """Failures.to_dict() of each card that Slack refuses to post, edit or reply to."""
+    is_missing: bool = False
+    """Whether Cloudflare had no meeting with this ID at the last check."""
 
 
 class Follows:
@@ -177,7 +179,15 @@ class Follows:
         """Return a channel's active and paused follows, oldest first."""
         looked_at = last_checked(self._db.now()).label("looked_at")
         query = (
-            sa.select(follows, meetings.c.name, meetings.c.phase, looked_at, meetings.c.failures, cards.c.ts)
+            sa.select(
+                follows,
+                meetings.c.name,
+                meetings.c.phase,
+                meetings.c.episode["is_missing"].as_boolean().label("is_missing"),
+                looked_at,
+                meetings.c.failures,
+                cards.c.ts,
+            )
             .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
             .outerjoin(cards, sa.and_(cards.c.follow_id == follows.c.id, is_latest()))
             .where(follows.c.team_id == team_id, follows.c.channel_id == channel_id)
@@ -196,6 +206,7 @@ class Follows:
                 failures=row["failures"],
                 ts=row["ts"],
                 failing=tuple(failing[row["id"]]),
+                is_missing=bool(row["is_missing"]),
             )
             for row in rows
         ]

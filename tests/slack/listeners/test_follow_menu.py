@@ -65,6 +65,9 @@ async def test_refresh_of_a_meeting_that_was_deleted(connected: World) -> None:
     now = await changed(connected, card, lambda message: "was not found" in message.text)
 
     assert "Not live yet" not in str(now.blocks)
+    listed = str((await connected.ask("following")).blocks)
+    assert "meeting not found" in listed
+    assert "not live yet" not in listed
 
 
 @pytest.mark.parametrize(
