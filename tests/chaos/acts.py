@@ -194,7 +194,7 @@ class Acts:
             there += [reply for card in there for reply in self._stage.slack.replies(card)]
             if there:
                 self._stage.slack.delete_message(there[int(roll * len(there))])
-                self.counts["deleted"] += 1
+                self.counts["messages deleted"] += 1
 
         return act
 
@@ -204,7 +204,7 @@ class Acts:
         async def act() -> None:
             began = self._stage.clock.now()
             self._stage.slack.remove_bot(BACKSTAGE)
-            self.counts["sent away"] += 1
+            self.counts["bot removed"] += 1
             await asyncio.sleep(seconds)
             self._stage.slack.invite_bot(BACKSTAGE)
             self._stage.witness.absence(BACKSTAGE, began)
@@ -236,7 +236,7 @@ class Acts:
                 await stage.clock.sleep(_PREMIERE_SECONDS)
             began = stage.clock.now()
             stage.slack.remove_bot(BACKSTAGE)
-            self.counts["sent away across an end"] += 1
+            self.counts["bot removed across an end"] += 1
             if broadcast.number not in self._left_alone and broadcast.now.state is State.LIVE:
                 director.fail(broadcast)
                 await stage.clock.sleep(_BETWEEN_SECONDS)

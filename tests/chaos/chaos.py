@@ -77,7 +77,7 @@ class Chaos:
 
     async def _calm(self) -> list[str]:
         """Fair weather, in which everything comes to agree, also what no bot has had the time to look at before."""
-        self.counts["calms"] += 1
+        self.counts["calm periods"] += 1
         await asyncio.gather(*self._running)
         stage = self._stage
         stage.weather.clear_up()

@@ -49,10 +49,10 @@ class Outcome:
             "seed": self.plan.seed,
             **self.counts,
             "changes": sum(len(each.moves) - 1 for each in self.broadcasts),
-            "told": len(self.told),
-            "changes, in the channels that hear": self._heard,
-            "certainly known, so to be told": self.demanded,
-            "the same, where it was sent away": self.demanded_after_absence,
+            "announced": len(self.told),
+            "changes, in channels that get all": self._heard,
+            "known for certain, must be there": self.demanded,
+            "the same, where the bot was removed": self.demanded_after_absence,
             "missing": found[MISSING],
             "twice": found[TWICE],
             **{f"repeated: {reason}": number for reason, number in sorted(self.repeated.items())},
@@ -62,10 +62,10 @@ class Outcome:
             "cards overtaken or flipped": found[OVERTAKEN] + found[FLIPPED],
             "longest overtaken card, s": f"{self.overtaken:.0f}",
             "not settled": len(self.stale),
-            "longest silence, s": self._longest_silence(),
+            "longest delay, s": self._longest_silence(),
             "failures in the logs": ", ".join(f"{name} {n}" for name, n in self.failures.items()) or "none",
         }
-        return "\n".join(f"{name:<40}{value}" for name, value in rows.items())
+        return "\n".join(f"{name:<40} {value}" for name, value in rows.items())
 
     @property
     def _heard(self) -> int:
