@@ -16,8 +16,6 @@ SETTLE_SECONDS = 90.0
 """In real time, at most: the longest back-off, and then some."""
 _CALM_AFTER = 25
 """Cycles."""
-_AWAKE_EVERY = 3
-"""Cycles. On a busy machine one may be too short for a bot to start in, and then nothing would ever be told."""
 _AWAKE_SECONDS = 8.0
 """In real time, at most: longer than a bot is frozen."""
 _ENOUGH = 20
@@ -44,8 +42,7 @@ class Chaos:
         await self._agreed(forgiving=False)
         left: list[str] = []
         for number in range(1, self._stage.plan.cycles + 1):
-            if number % _AWAKE_EVERY == 0:
-                await self._somebody_awake()
+            await self._somebody_awake()
             await self._cycle()
             if number % _CALM_AFTER == 0:
                 left += await self._calm()
@@ -62,7 +59,10 @@ class Chaos:
         await asyncio.sleep(began + seconds - asyncio.get_running_loop().time())
 
     async def _somebody_awake(self) -> None:
-        """Wait until any of the bots works, and does not just start; not for long."""
+        """Wait until any of the bots works, and does not just start; not for long.
+
+        Where every cycle kills a bot, it would otherwise be killed again and again before it has done anything.
+        """
         waiting = [asyncio.create_task(bot.awake()) for bot in self._stage.bots]
         await asyncio.wait(waiting, timeout=_AWAKE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         for each in waiting:

@@ -323,6 +323,31 @@ def of_two_runs(ended_at: float) -> Evidence:
     return asked
 
 
+def test_the_ends_of_two_runs_by_one_name() -> None:
+    """The end that the next run brought to light bears its name, as the end of that does; in one thread it is twice."""
+    first, live, last = (
+        Told(at, "C", "1.0", kind, 0, 6) for at, kind in ((507.0, "ended"), (510.0, "live"), (900.0, "ended"))
+    )
+    of_the_next = [replace(live, thread="510.0"), replace(last, thread="510.0")]
+    assert TWICE not in whats([*RIGHT[:3], first, *of_the_next])
+    assert TWICE in whats([*RIGHT[:3], first, *of_the_next, replace(last, at=901.0, thread="510.0")])
+
+
+def told_by_the_name_of(*renamed: Move, told: int) -> set[str]:
+    """What is wrong where move 2 was seen live, and "is live" bears the name of a later move."""
+    moves = [*MOVES[:3], *renamed]
+    asked = evidence([RIGHT[0], Told(260.0, "C", "1.0", "live", 0, told)])
+    asked.broadcasts = [Broadcast(0, "m", moves, [(at, 2) for at in _looks(200.0, 250.0)])]
+    return {each.what for each in judged(asked)}
+
+
+def test_told_by_a_later_name() -> None:
+    """What was renamed before it could be told is told by its new name; what was off the air in between is missing."""
+    assert told_by_the_name_of(Move(3, State.LIVE, 250, run=1), told=3) == set()
+    off, live_again = Move(3, State.OFF, 250, run=1), Move(4, State.LIVE, 255, run=1)
+    assert told_by_the_name_of(off, live_again, told=4) == {MISSING}
+
+
 def test_one_run_after_the_other() -> None:
     """The end of a run is told before the next one begins."""
     assert judged(of_two_runs(ended_at=650.0)) == []

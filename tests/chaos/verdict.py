@@ -159,8 +159,10 @@ class _Judge:
     def _twice(self) -> Iterable[tuple[str, str]]:
         seen = set()
         for each in self._told:
-            # Who follows again has a new thread, which may begin with what the old one ended with.
-            key = (each.kind, each.move, each.thread if self._channel.leaves else "")
+            # Who follows again has a new thread, which may begin with what the old one ended with. And an end that the
+            # next run has brought to light bears the name of that run, as will the end of that, in its own thread.
+            is_in_its_thread = self._channel.leaves or each.kind == "ended"
+            key = (each.kind, each.move, each.thread if is_in_its_thread else "")
             if key in seen:
                 yield TWICE, f"{each.kind} of move {each.move}"
             seen.add(key)
@@ -402,12 +404,19 @@ class _Judge:
             # The end of what was live in this move, as the next run has brought it to light.
             if told and told[-1].kind == "ended" and told[-1].move == move.number and move.state is not State.OFF:
                 told.pop()
-            if not self._agrees(move, told[-1] if told else None):
+            if not self._agrees(move, told[-1] if told else None) and not self._is_told_by_a_later_name(move):
                 last = f"{told[-1].kind} of move {told[-1].move}" if told else "nothing"
                 yield (
                     MISSING,
                     f"move {move.number} ({move.state}) was seen, and the last that was told by then is {last}",
                 )
+
+    def _is_told_by_a_later_name(self, move: Move) -> bool:
+        """Whether it was live, and that was told when it had another name by then, without a pause."""
+        after = next((each for each in self._told if each.move > move.number), None)
+        if move.state is not State.LIVE or after is None or after.kind not in TELLS[State.LIVE]:
+            return False
+        return all(each.state is State.LIVE for each in self._moves[move.number : after.move + 1])
 
     def _is_back(self, move: Move, error: Told) -> bool:
         """Whether it was live for the grace period after an error, and twice as long for each error before it."""
