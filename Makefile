@@ -72,7 +72,7 @@ bench-following: $(TO_DEVELOP) ## Measure the cost of following thousands of mee
 	@$(BIN)/python -m bench.following $(ARGS)
 
 fuzz: $(TO_DEVELOP) ## Send the bot malformed and hostile input; ARGS="--examples 5000 --seed 8 --database postgresql"
-	@$(BIN)/python -m tests.hostile $(ARGS)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 soak: $(TO_DEVELOP) ## Run the bot under mixed load for 20 minutes in each mode; ARGS="--minutes 2 --database postgresql"
 	@$(BIN)/python -m bench.soak $(ARGS)

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 
 from bench import peer
-from bot.serving import listen, url_of
+from bot.uvicorn_server import listen, url_of
 
 HERE = Path(__file__).parents[1]
 

@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 
 import httptools
 
-from bot.serving import listen, url_of
+from bot.uvicorn_server import listen, url_of
 
 ACCOUNT_ID, APP_ID = "0123456789abcdef0123456789abcdef", "50c8940e-0000-4000-8000-02687b7feca4"
 BOT_TOKEN, APP_TOKEN, SIGNING_SECRET, API_TOKEN = "xoxb-bench", "xapp-bench", "bench-signing-secret", "bench-token"

@@ -18,35 +18,35 @@ from slack_bolt.async_app import AsyncApp
 
 from bot import __version__
 from bot.clock import Clock, WallClock, utc
-from bot.config import CloudflareSettings, Settings, SlackSettings
 from bot.errors import ConfigurationError, RealtimeKitError, StoreUnreachable
-from bot.following.allowance import Allowance
-from bot.following.engine import Engine
-from bot.following.following import Following
+from bot.following.rate_budget import Allowance
+from bot.following.service import Following
+from bot.following.workers import Engine
+from bot.health import Check
+from bot.http_server import Webhooks, create_web
 from bot.metrics import Metrics
-from bot.readiness import Check
 from bot.realtimekit.client import OnCall, RealtimeKit, open_http
+from bot.realtimekit.concurrency import Turns
 from bot.realtimekit.lookup import Lookup, look_up
-from bot.realtimekit.quota import Quota
-from bot.realtimekit.recent import RecentLookups
-from bot.realtimekit.turns import Turns
-from bot.realtimekit.webhook import WebhookKey, open_key_http
-from bot.serving import listen, serving
-from bot.slack.bolt import create_app
-from bot.slack.client import SlackClient, open_fresh_session, open_session
-from bot.slack.delivery import Delivery
-from bot.slack.home import Home, home_of
+from bot.realtimekit.rate_limit import Quota
+from bot.realtimekit.recent_lookups import RecentLookups
+from bot.realtimekit.webhook_events import WebhookKey, open_key_http
+from bot.settings import CloudflareSettings, Settings, SlackSettings
+from bot.slack.api_client import SlackClient, open_fresh_session, open_session
+from bot.slack.app import create_app
+from bot.slack.dependencies import Services
+from bot.slack.home_team import Home, home_of
 from bot.slack.identity import Identity
-from bot.slack.pacing import Pacing
-from bot.slack.personal_limit import PersonalLimit
-from bot.slack.replies import Replies
-from bot.slack.services import Services
+from bot.slack.in_flight import Work
+from bot.slack.publisher import Delivery
+from bot.slack.rate_limiter import Pacing
+from bot.slack.responder import Replies
 from bot.slack.signature import Signatures
-from bot.slack.socket import SocketMode
-from bot.slack.work import Work
-from bot.store.address import parse
+from bot.slack.socket_mode import SocketMode
+from bot.slack.user_rate_limit import PersonalLimit
+from bot.store.database_url import parse
 from bot.store.opening import open_store
-from bot.web import Webhooks, create_web
+from bot.uvicorn_server import listen, serving
 from bot.wording import DEFAULT, Wording
 
 DRAIN_SECONDS = 45.0

@@ -19,8 +19,8 @@ from bot.errors import ConfigurationError, NoSuchMeeting, RealtimeKitError
 from bot.slack.manifest import Mode
 
 if TYPE_CHECKING:
-    from bot.config import LookupSettings
     from bot.realtimekit.lookup import Lookup
+    from bot.settings import LookupSettings
 
 LIVE, NOT_LIVE, MISUSED, NO_SUCH_MEETING, COULD_NOT_ASK = range(5)
 """The exit statuses of `lookup`; 4 also stands for an unknown status and for a bug. Every command exits with 2 for
@@ -89,7 +89,7 @@ def run() -> None:
     """Run the bot until SIGTERM, SIGHUP or Ctrl-C."""
     from bot import logs
     from bot.app import run as run_bot
-    from bot.config import Settings, load
+    from bot.settings import Settings, load
 
     settings = load(Settings)
     logs.configure(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
@@ -106,14 +106,14 @@ def lookup(
     Exit status: 0 live, 1 not live, 2 wrong usage or settings, 3 no such meeting, 4 unknown: the check failed, or
     Cloudflare reports a status that the bot does not know.
     """
-    from bot import logs, report
+    from bot import cli_output, logs
     from bot.app import look_up_once
-    from bot.config import LookupSettings, load
+    from bot.settings import LookupSettings, load
     from bot.slack.meeting_ids import OneMeeting, read_meeting_id
 
     def fail(status: int, code: str, sentences: list[str], meeting: UUID | None = None) -> NoReturn:
         if as_json:
-            typer.echo(json.dumps(report.failure(meeting, code, " ".join(sentences))))
+            typer.echo(json.dumps(cli_output.failure(meeting, code, " ".join(sentences))))
         typer.echo("\n".join(sentences), err=True)
         raise typer.Exit(status)
 
@@ -124,7 +124,7 @@ def lookup(
         settings = load(LookupSettings)
         logs.configure(level="ERROR", style=settings.log_format, secrets=settings.secrets())
         found = run_async(lambda: look_up_once(settings, meant.meeting_id))
-        answer = json.dumps(report.fields(found)) if as_json else "\n".join(report.lines(found))
+        answer = json.dumps(cli_output.fields(found)) if as_json else "\n".join(cli_output.lines(found))
         status = _exit_status(found)
     except ConfigurationError as error:
         fail(MISUSED, error.code, error.mistakes, meant.meeting_id)
@@ -169,7 +169,7 @@ def manifest(
     ] = None,
 ) -> None:
     """Print the app manifest for Slack, with a link that creates the app in one click."""
-    from bot.config import CommandSettings, load
+    from bot.settings import CommandSettings, load
     from bot.slack.manifest import create_app_link, manifest_text
 
     text = manifest_text(mode, url, load(CommandSettings).slack_command)
@@ -184,20 +184,22 @@ def webhook_add(
     ],
 ) -> None:
     """Register this bot's webhook; does nothing if it exists."""
-    from bot import registration
+    from bot.realtimekit import webhook_registration
 
-    address = registration.address(url)
-    added = _registering(lambda settings: registration.add(settings, address))
-    typer.echo(f"{'Registered' if added.changed else 'Already registered'}:\n{registration.line(added.webhook)}")
+    address = webhook_registration.address(url)
+    added = _registering(lambda settings: webhook_registration.add(settings, address))
+    typer.echo(
+        f"{'Registered' if added.changed else 'Already registered'}:\n{webhook_registration.line(added.webhook)}"
+    )
 
 
 @webhook.command("list")
 def webhook_list() -> None:
     """List the webhooks of the RealtimeKit app: ID, enabled or disabled, address, events."""
-    from bot import registration
+    from bot.realtimekit import webhook_registration
 
-    present = _registering(registration.every)
-    typer.echo("\n".join(map(registration.line, present)) or "No webhooks are registered.")
+    present = _registering(webhook_registration.every)
+    typer.echo("\n".join(map(webhook_registration.line, present)) or "No webhooks are registered.")
 
 
 @webhook.command("remove")
@@ -208,12 +210,12 @@ def webhook_remove(
     url: Annotated[str | None, typer.Option(help="Or the address that was given to `add`.")] = None,
 ) -> None:
     """Remove a webhook."""
-    from bot import registration
+    from bot.realtimekit import webhook_registration
 
-    which = webhook_id if url is None else registration.address(url)
+    which = webhook_id if url is None else webhook_registration.address(url)
     if which is None or (webhook_id and url):
         raise ConfigurationError(["Give either the ID of a webhook or --url."])
-    removed = _registering(lambda settings: registration.remove(settings, which))
+    removed = _registering(lambda settings: webhook_registration.remove(settings, which))
     if not removed:
         typer.echo(f"There is no webhook {which}. See `livestream-bot webhook list`.", err=True)
         raise typer.Exit(FAILED)
@@ -221,15 +223,16 @@ def webhook_remove(
 
 
 def _registering(work: "Callable[[LookupSettings], Coroutine[Any, Any, T]]") -> T:
-    from bot import logs, registration
-    from bot.config import LookupSettings, load
+    from bot import logs
+    from bot.realtimekit import webhook_registration
+    from bot.settings import LookupSettings, load
 
     settings = load(LookupSettings)
     logs.configure(level="ERROR", style=settings.log_format, secrets=settings.secrets())
     try:
         return run_async(lambda: work(settings))
     except RealtimeKitError as error:
-        typer.echo(registration.explain(error), err=True)
+        typer.echo(webhook_registration.explain(error), err=True)
         raise typer.Exit(FAILED) from None
 
 

@@ -9,9 +9,15 @@ import httpx
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import network, registration
+from bot import network
 from bot.app import open_realtimekit, open_slack
-from bot.config import (
+from bot.errors import ConfigurationError, NotAuthorised, RateLimited, RealtimeKitError, ServerError
+from bot.http_server import ALIVE, WEBHOOK_PATH
+from bot.metrics import Metrics
+from bot.realtimekit import webhook_registration
+from bot.realtimekit.webhook_events import KeyUnreachable, WebhookKey, open_key_http
+from bot.realtimekit.webhook_subscriptions import Webhook
+from bot.settings import (
     CloudflareSettings,
     FollowSettings,
     LogSettings,
@@ -21,19 +27,14 @@ from bot.config import (
     StoreSettings,
     load,
 )
-from bot.errors import ConfigurationError, NotAuthorised, RateLimited, RealtimeKitError, ServerError
-from bot.metrics import Metrics
-from bot.realtimekit.webhook import KeyUnreachable, WebhookKey, open_key_http
-from bot.realtimekit.webhooks import Webhook
-from bot.serving import listen
-from bot.slack.access import remedy
-from bot.slack.client import TRANSPORT_ERRORS, open_session
+from bot.slack.api_client import TRANSPORT_ERRORS, open_session
 from bot.slack.errors import error_code
 from bot.slack.identity import is_final
 from bot.slack.manifest import bot_scopes
-from bot.slack.mrkdwn import plain
-from bot.store.inspecting import inspect
-from bot.web import ALIVE, WEBHOOK_PATH
+from bot.slack.messages.mrkdwn import plain
+from bot.slack.token_health import remedy
+from bot.store.diagnostics import inspect
+from bot.uvicorn_server import listen
 
 _DETAIL_LIMIT = 200
 _LOCAL_SECONDS = 2.0
@@ -269,9 +270,9 @@ async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator
     """Check webhooks and their key. Without a webhook the bot works: polling finds changes, only later."""
     subject = WEBHOOK
     try:
-        present = await registration.every(settings)
+        present = await webhook_registration.every(settings)
     except RealtimeKitError as error:
-        yield _failed(subject, registration.explain(error))
+        yield _failed(subject, webhook_registration.explain(error))
         yield _skipped(PUBLIC_KEY, "the webhooks couldn't be listed (see above)")
         return
     # Not urlsplit, which raises for some invalid URLs: another program may have registered anything.

@@ -6,8 +6,8 @@ import typer
 
 from bot import logs
 from bot.cli import FAILED, parse_mode, refuse, run_async
-from bot.config import CommandSettings, load
 from bot.errors import ConfigurationError
+from bot.settings import CommandSettings, load
 from sandbox import demo
 from sandbox.bot_process import BotDidNotStart, Mode
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 import aiohttp
 
-from bot.serving import listen, url_of
+from bot.uvicorn_server import listen, url_of
 from sandbox.realtimekit import RealtimeKit
 from sandbox.slack import Slack
 

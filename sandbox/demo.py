@@ -10,7 +10,7 @@ import webbrowser
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
 from bot.errors import ConfigurationError
-from bot.serving import listen
+from bot.uvicorn_server import listen
 from bot.wording import DEFAULT_COMMAND
 from sandbox import walk_through
 from sandbox.bot_process import Mode

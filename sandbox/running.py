@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 from bot.wording import DEFAULT_COMMAND
 from sandbox.bot_process import BotProcess, Mode, bot_process, settings_for
 from sandbox.clock import Clock

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from bot.slack.replies import STILL_CHECKING
+from bot.slack.responder import STILL_CHECKING
 from sandbox import terminal
 from sandbox.realtimekit import SEEDS, Meeting, RealtimeKit
 from sandbox.realtimekit.seeds import NEVER_LIVE

@@ -19,9 +19,9 @@ import structlog
 from bot import logs
 from bot.app import running
 from bot.clock import Clock as TimeOfTheBot
-from bot.config import Settings
-from bot.serving import listen, serving
-from bot.slack.replies import STILL_CHECKING
+from bot.settings import Settings
+from bot.slack.responder import STILL_CHECKING
+from bot.uvicorn_server import listen, serving
 from sandbox.bot_process import Mode, settings_for
 from sandbox.clock import Clock
 from sandbox.realtimekit import RealtimeKit

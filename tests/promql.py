@@ -9,7 +9,7 @@ import promql_parser
 from prometheus_client.metrics import MetricWrapperBase
 
 from bot.metrics import Metrics
-from tests.deploying import ROOT
+from tests.deployment import ROOT
 
 SERIES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
 

@@ -7,11 +7,11 @@ import aiohttp
 import promql_parser
 import pytest
 
-from bot.slack.cards import ACTIONS
-from bot.slack.requests import COMMAND
-from bot.slack.work import UNREAD
+from bot.slack.in_flight import UNREAD
+from bot.slack.messages.lookup_card import ACTIONS
+from bot.slack.payloads import COMMAND
 from tests.conftest import World
-from tests.deploying import ROOT, documents
+from tests.deployment import ROOT, documents
 from tests.promql import selectors, series, words
 
 RULES = [rule for group in documents("manifests/prometheus/alerts.yaml")[0]["groups"] for rule in group["rules"]]

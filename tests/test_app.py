@@ -15,12 +15,12 @@ from slack_sdk.web import async_base_client
 from bot import __version__
 from bot.app import collect_less_often, running
 from bot.errors import ConfigurationError
-from bot.realtimekit.turns import Turns
+from bot.realtimekit.concurrency import Turns
 from sandbox.bot_process import BotDidNotStart, Mode, bot_process, settings_for
 from sandbox.realtimekit import seeds
 from sandbox.slack import ANN
 from tests.conftest import PATIENCE, World
-from tests.scenarios.story import until
+from tests.scenarios.scenario import until
 
 
 async def test_answers_in_flight_survive_the_stop(world: World) -> None:

@@ -291,7 +291,7 @@ def _broken(*_: object) -> object:
     return {}["sk-1234"]  # type: ignore[index]
 
 
-@pytest.mark.parametrize("place", ["bot.app.look_up", "bot.report.fields", "bot.app.open_realtimekit"])
+@pytest.mark.parametrize("place", ["bot.app.look_up", "bot.cli_output.fields", "bot.app.open_realtimekit"])
 async def test_lookup_json_is_json_even_after_a_crash(ask: Ask, mocker: MockerFixture, place: str) -> None:
     mocker.patch(place, _broken)
 

@@ -9,9 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from bot.config import Settings, load
-from bot.store.address import parse
-from tests.deploying import REQUIRED, SETTINGS, code_block, dockerfile, documents, longest_stop, most_megabytes
+from bot.settings import Settings, load
+from bot.store.database_url import parse
+from tests.deployment import REQUIRED, SETTINGS, code_block, dockerfile, documents, longest_stop, most_megabytes
 
 PASSWORD = "4c1f"
 ENV = {

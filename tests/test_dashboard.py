@@ -8,7 +8,7 @@ from typing import Any
 import promql_parser
 import pytest
 
-from tests.deploying import ROOT
+from tests.deployment import ROOT
 from tests.promql import parts, selectors, series, words
 
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "manifests/grafana/dashboard.json").read_text(encoding="utf-8"))

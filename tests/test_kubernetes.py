@@ -17,16 +17,16 @@ import pytest
 import yaml
 
 from bot import __version__
-from bot.config import Settings, load
 from bot.errors import ConfigurationError, StoreUnreachable
+from bot.health import CHECK_SECONDS
+from bot.http_server import create_web
 from bot.metrics import Metrics
-from bot.readiness import CHECK_SECONDS
-from bot.store import migrating
-from bot.web import create_web
+from bot.settings import Settings, load
+from bot.store import migrator
 from sandbox.bot_process import Mode
 from sandbox.realtimekit import seeds
 from tests.conftest import World
-from tests.deploying import REQUIRED, ROOT, SETTINGS, code_block, dockerfile, documents, longest_stop, most_megabytes
+from tests.deployment import REQUIRED, ROOT, SETTINGS, code_block, dockerfile, documents, longest_stop, most_megabytes
 
 FOLDER = "manifests/kubernetes"
 VERSIONS = ["1.30", "1.33", "1.37"]
@@ -263,7 +263,7 @@ def test_the_time_to_start(container: dict[str, Any]) -> None:
     silent = max(probe["periodSeconds"], probe["timeoutSeconds"]) * probe["failureThreshold"]
 
     assert probe["periodSeconds"] * probe["failureThreshold"] == silent == 5 * 60
-    assert silent - 60 > migrating.LOCK_TRIES * (migrating.LOCK_SECONDS + migrating.PAUSE_SECONDS)
+    assert silent - 60 > migrator.LOCK_TRIES * (migrator.LOCK_SECONDS + migrator.PAUSE_SECONDS)
 
 
 def test_a_probe_waits_for_the_checks(container: dict[str, Any]) -> None:

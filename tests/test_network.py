@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import stamina
 
-from bot.config import Settings, load
 from bot.doctor import examine
 from bot.errors import ConfigurationError
-from bot.serving import listen, url_of
+from bot.settings import Settings, load
+from bot.uvicorn_server import listen, url_of
 from sandbox.bot_process import below_the_usual, settings_for
 from sandbox.realtimekit import seeds
 from tests.authority import Authority, tls_in_front_of

@@ -14,7 +14,7 @@ import pytest
 
 from bot import __version__
 from scripts.release import NAMES_VERSION, ReleaseError, release
-from tests.deploying import ROOT
+from tests.deployment import ROOT
 
 FILES = (".gitignore", "LICENSE", "Makefile", "pyproject.toml", "scripts/release.py", *NAMES_VERSION)
 TODAY = date(2026, 3, 9)

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from bench.contenders.settings import Settings, from_environment
 from bench.contenders.words import answer
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 
 
 def create_app(settings: Settings) -> AsyncApp:

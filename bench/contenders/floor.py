@@ -21,7 +21,7 @@ import uvloop
 
 from bench.contenders.settings import Settings, from_environment
 from bench.contenders.words import answer
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]

@@ -12,11 +12,11 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
-from bot.following.episode import Episode, Phase
-from bot.store.address import parse
+from bot.domain.transitions import Episode, Phase
 from bot.store.database import Database, connect, insert, moment
+from bot.store.database_url import parse
 from bot.store.opening import open_store
-from bot.store.tables import FollowState, Volume, announcements, cards, follows, meetings
+from bot.store.schema import FollowState, Volume, announcements, cards, follows, meetings
 
 _AT_ONCE = 2_000
 _SPREAD_SECONDS = 300

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from bench.following.databases import Followed, database, fill, looking_into, told
 from bench.usage import cpu_seconds
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 from sandbox.bot_process import bot_process, settings_for
 from sandbox.clock import Clock
 from sandbox.realtimekit import RealtimeKit, seeds

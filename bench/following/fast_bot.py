@@ -13,7 +13,7 @@ import uvloop
 
 from bot import logs
 from bot.app import collect_less_often, running
-from bot.config import Settings, load
+from bot.settings import Settings, load
 from sandbox.clock import Clock
 
 

@@ -9,13 +9,13 @@ from uuid import uuid4
 from bench.following.databases import Followed, database, fill
 from bench.peer import BOT_TOKEN, Peer
 from bot.clock import WallClock, utc
-from bot.following.announcer import Announcer
-from bot.following.episode import ChangeKind, Episode, Phase, Sighting, advance
+from bot.domain.transitions import ChangeKind, Episode, Phase, Sighting, advance
 from bot.metrics import Metrics
+from bot.notifications.announcer import Announcer
 from bot.realtimekit.models import Status
-from bot.slack.client import SlackClient, open_session
-from bot.slack.delivery import Delivery
-from bot.slack.pacing import Pacing, Rate
+from bot.slack.api_client import SlackClient, open_session
+from bot.slack.publisher import Delivery
+from bot.slack.rate_limiter import Pacing, Rate
 from bot.store.opening import open_store
 from bot.store.store import Store
 

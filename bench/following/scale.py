@@ -11,11 +11,11 @@ from uuid import UUID
 
 from bench.following.databases import Followed, database, fill, looking_into, since, told
 from bench.usage import cpu_seconds, peak_mb
-from bot.following.episode import Episode, baseline, observation_of
+from bot.domain.transitions import Episode, baseline, observation_of
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream, Session
-from bot.serving import listen, serving
 from bot.store.database import Database
+from bot.uvicorn_server import listen, serving
 from sandbox.bot_process import bot_process, settings_for
 from sandbox.clock import Clock
 from sandbox.realtimekit import Call, RealtimeKit

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from bench.following.databases import database
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 from sandbox.bot_process import bot_process, settings_for
 from sandbox.realtimekit import RealtimeKit, seeds
 from sandbox.slack import Message, Slack

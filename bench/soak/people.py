@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 from bench.soak.answers import Answers
 from bench.soak.scenery import BROADCAST, LOOKED_UP, Scenery
-from bot.slack import cards
+from bot.slack.messages import lookup_card
 from sandbox.slack import Message, Outcome, Slack
 
 ANSWER_SECONDS = 30.0
 THINK_SECONDS = 2.5
-_ANSWERED_BUTTONS = (cards.REFRESH, cards.FOLLOW_HERE, cards.POST_HERE)
+_ANSWERED_BUTTONS = (lookup_card.REFRESH, lookup_card.FOLLOW_HERE, lookup_card.POST_HERE)
 
 
 @dataclass(slots=True)
@@ -90,12 +90,12 @@ class Person:
             await self._press(message)
 
     async def _press(self, message: Message) -> None:
-        there = [button for button in (*_ANSWERED_BUTTONS, cards.WATCH) if f"'{button}'" in str(message.blocks)]
+        there = [button for button in (*_ANSWERED_BUTTONS, lookup_card.WATCH) if f"'{button}'" in str(message.blocks)]
         if not there:
             return
         button, name = self._dice.choice(there), message.ephemeral_to or ""
         answer = self._answers.expect(name)
-        if button == cards.WATCH:
+        if button == lookup_card.WATCH:
             answer.set_result(message)
         await self._clicked(button, message, name, None, answer)
 
@@ -110,7 +110,7 @@ class Person:
     async def _clicked(
         self, what: str, message: Message, name: str, value: str | None, answer: asyncio.Future[Message]
     ) -> None:
-        action = cards.FOLLOW_MENU if what == "menu" else what
+        action = lookup_card.FOLLOW_MENU if what == "menu" else what
         try:
             delivery = await self._slack.click(message, action, user=name, value=value)
         except LookupError:  # another person was faster

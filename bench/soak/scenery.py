@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from bot.slack import cards
+from bot.slack.messages import lookup_card
 from sandbox.realtimekit import RealtimeKit, seeds
 from sandbox.slack import BOT, Channel, Message, Slack, User
 
@@ -55,6 +55,6 @@ def _menu(message: Message) -> list[str]:
     return [
         option["value"]
         for accessory in accessories
-        if accessory.get("action_id") == cards.FOLLOW_MENU
+        if accessory.get("action_id") == lookup_card.FOLLOW_MENU
         for option in accessory["options"]
     ]

@@ -18,7 +18,7 @@ from bench.soak.broadcasts import Broadcasts
 from bench.soak.people import Person, Tally
 from bench.soak.sampling import Held, Sampler, own_mb
 from bench.soak.weather import Weather
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 from sandbox.bot_process import BotProcess, Mode, bot_process, settings_for
 from sandbox.realtimekit import RealtimeKit
 from sandbox.slack import Slack

@@ -15,16 +15,25 @@ from uuid import UUID
 import structlog
 
 from bot.clock import Clock, utc
+from bot.domain.episode import STALE_AFTER, Phase
 from bot.errors import RealtimeKitError, StoreUnreachable
-from bot.following.allowance import TRACKER_LIMIT, Allowance
-from bot.following.listing import PHASE_OF, Doubts, Listing, Lists, changed, differing, due_for_check, read_listing
-from bot.following.pace import QUIET_SECONDS, SLOWEST_SECONDS, Sweeps
-from bot.following.state import STALE_AFTER, Phase
+from bot.following.livestream_list import (
+    PHASE_OF,
+    Doubts,
+    Listing,
+    Lists,
+    changed,
+    differing,
+    due_for_check,
+    read_listing,
+)
+from bot.following.rate_budget import TRACKER_LIMIT, Allowance
+from bot.following.schedule import QUIET_SECONDS, SLOWEST_SECONDS, Sweeps
 from bot.metrics import Metrics
-from bot.store.budget import WINDOW_SECONDS
-from bot.store.duties import Duties, Duty
+from bot.store.meeting_sweeps import CHANGED, CONTRADICTED, UNSURE, Known, Sweeping
 from bot.store.meetings import WHOLE_LIST
-from bot.store.sweeping import CHANGED, CONTRADICTED, UNSURE, Known, Sweeping
+from bot.store.request_windows import WINDOW_SECONDS
+from bot.store.singleton_jobs import Duties, Duty
 
 SWEEP_SECONDS = 15.0
 _SLOWEST_SWEEP = 45.0

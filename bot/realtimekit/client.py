@@ -17,12 +17,12 @@ from httpx_aiohttp import AiohttpTransport
 from pydantic import BaseModel, ValidationError
 
 from bot.errors import Malformed, NoSuchMeeting, RateLimited, RealtimeKitError, Unreachable
-from bot.realtimekit.envelope import data_of, list_of
+from bot.realtimekit.http import Http, app_path, exchange, segment
 from bot.realtimekit.models import Livestream, Meeting, NotLive, Session, most_active
 from bot.realtimekit.paging import LivestreamPage, raw_page
-from bot.realtimekit.quota import Quota
+from bot.realtimekit.rate_limit import Quota
+from bot.realtimekit.responses import data_of, list_of
 from bot.realtimekit.single_flight import SingleFlight
-from bot.realtimekit.transport import Http, app_path, exchange, segment
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 8.0

@@ -10,10 +10,10 @@ from slack_sdk.errors import SlackApiError
 
 from bot.errors import ConfigurationError, SlackUnreachable
 from bot.network import describe
-from bot.slack.access import remedy
-from bot.slack.client import TRANSPORT_ERRORS, SlackClient
+from bot.slack.api_client import TRANSPORT_ERRORS, SlackClient
 from bot.slack.errors import TRANSIENT_TOKEN_CODES, UNINSTALLED_CODES, error_code, is_about_installation
-from bot.slack.mrkdwn import escaped
+from bot.slack.messages.mrkdwn import escaped
+from bot.slack.token_health import remedy
 
 CHECK_SECONDS = 300.0
 """How often the bot checks that Slack still accepts the token, which may be revoked while nothing is posted."""

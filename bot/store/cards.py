@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.tables import announcements, cards
+from bot.store.schema import announcements, cards
 
 PATIENT_ATTEMPTS = 10
 """Consecutive failures, about a quarter of an hour's worth, after which the next episode's card stops waiting."""

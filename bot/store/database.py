@@ -17,10 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 import bot.clock
 from bot.errors import StoreUnreachable
-from bot.store.connecting import Timeouts, is_about_data, open_engine
-from bot.store.file import DatabaseFile, file_of
-from bot.store.storable import clean_parameters, dumps
-from bot.store.tables import budget
+from bot.store.engine import Timeouts, is_about_data, open_engine
+from bot.store.schema import budget
+from bot.store.sqlite_file import DatabaseFile, file_of
+from bot.store.text import clean_parameters, dumps
 
 Clock = Callable[[], float]
 

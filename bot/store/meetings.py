@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.leases import is_due
-from bot.store.tables import BUSY, CURRENT, duties, follows, meetings
+from bot.store.schema import BUSY, CURRENT, duties, follows, meetings
 
 WHOLE_LIST = "whole list"
 """The singleton job that records when the full list of livestreams was last read: one row for all idle meetings."""

@@ -1,11 +1,11 @@
 """The entry point of the store."""
 
-from bot.store.address import parse
+from bot.domain.follow import FOLLOW_SECONDS
 from bot.store.database import Clock, Database, connect
+from bot.store.database_url import parse
 from bot.store.meetings import CHECK_SPACING_SECONDS
-from bot.store.migrating import migrate
+from bot.store.migrator import migrate
 from bot.store.store import Store
-from bot.store.values import FOLLOW_SECONDS
 
 
 async def open_store(

@@ -8,10 +8,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.domain.follow import Change, Episode
 from bot.store.cards import due_to_show, wake
 from bot.store.database import insert
-from bot.store.tables import CURRENT, FollowState, Volume, announcements, cards, follows
-from bot.store.values import Change, Episode
+from bot.store.schema import CURRENT, FollowState, Volume, announcements, cards, follows
 
 
 def followers(meeting_id: UUID) -> sa.ColumnElement[bool]:

@@ -4,20 +4,20 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from bot.domain.follow import FOLLOW_SECONDS
 from bot.errors import StoreUnreachable
-from bot.store.announcing import LATE_SECONDS, Announcing
-from bot.store.budget import Budget
+from bot.store.card_queue import LATE_SECONDS, Announcing
+from bot.store.channel_moves import Moving
 from bot.store.database import Database, moment
-from bot.store.duties import Duties
 from bot.store.follows import Follows
-from bot.store.forgetting import Forgetting
-from bot.store.housekeeping import Housekeeping
+from bot.store.maintenance import Housekeeping
+from bot.store.meeting_queue import Tracking
+from bot.store.meeting_sweeps import Sweeping
 from bot.store.meetings import CHECK_SPACING_SECONDS
-from bot.store.moving import Moving
-from bot.store.pausing import Pauses
-from bot.store.sweeping import Sweeping
-from bot.store.tracking import Tracking
-from bot.store.values import FOLLOW_SECONDS
+from bot.store.pauses import Pauses
+from bot.store.removal import Forgetting
+from bot.store.request_windows import Budget
+from bot.store.singleton_jobs import Duties
 
 
 class Store:

@@ -7,16 +7,7 @@ from sandbox.realtimekit.faults import Fault
 from sandbox.realtimekit.kit import RealtimeKit
 from sandbox.realtimekit.postman import Delivery
 from sandbox.realtimekit.seeds import SEEDS, Seed
-from sandbox.realtimekit.state import (
-    ZERO_TIME,
-    AfterEnd,
-    ImpossibleError,
-    Livestream,
-    Meeting,
-    Session,
-    Shape,
-    Status,
-)
+from sandbox.realtimekit.state import ZERO_TIME, AfterEnd, ImpossibleError, Livestream, Meeting, Session, Shape, Status
 from sandbox.realtimekit.webhooks import Webhook
 
 __all__ = [

@@ -20,7 +20,7 @@ API_TOKEN = "cf-sandbox-api-token-of-the-livestream-bot"
 class RealtimeKit(Studio, Conditions, Webhooks):
     """A local Cloudflare RealtimeKit: meetings, conditions, webhooks, and the ASGI app that answers requests.
 
-    Serve `asgi` with `bot.serving.serving`; it needs no lifespan. Webhooks are sent only inside
+    Serve `asgi` with `bot.uvicorn_server.serving`; it needs no lifespan. Webhooks are sent only inside
     `async with kit.delivering():`.
     """
 

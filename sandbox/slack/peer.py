@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 from bot.wording import DEFAULT_COMMAND
 from sandbox.clock import Clock
 from sandbox.connections import Connections

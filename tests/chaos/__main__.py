@@ -19,9 +19,9 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.chaos.environment import Plan
+from tests.chaos.faults import WEATHERS
 from tests.chaos.report import Outcome, run
-from tests.chaos.stage import Plan
-from tests.chaos.weather import WEATHERS
 
 
 def _say(text: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sandbox.slack import BACKSTAGE
 from tests.chaos.broadcasts import Broadcast, State
-from tests.chaos.stage import CHANNELS, LEAVERS, Stage
+from tests.chaos.environment import CHANNELS, LEAVERS, Stage
 
 _SHORT_DROP = (4.0, 25.0)
 _LONG_DROP = (50.0, 100.0)

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from tests.chaos.evidence import FLIPPED, OVERTAKEN, Evidence, Violation
-from tests.chaos.silences import LATEST_SECONDS
-from tests.chaos.witness import Edit
+from tests.chaos.observer import Edit
+from tests.chaos.quiet_periods import LATEST_SECONDS
 
 
 def card_violations(evidence: Evidence) -> list[Violation]:

@@ -9,8 +9,8 @@ from functools import partial
 from sandbox.slack import BACKSTAGE
 from tests.chaos.acts import LONGEST_LIMIT, Acts
 from tests.chaos.broadcasts import Broadcast, State
-from tests.chaos.ending import unfollowed, unsettled
-from tests.chaos.stage import CHANNELS, LEAVERS, Stage
+from tests.chaos.environment import CHANNELS, LEAVERS, Stage
+from tests.chaos.settling import unfollowed, unsettled
 
 SETTLE_SECONDS = 90.0
 """In real time, at most: the longest back-off, and then some."""

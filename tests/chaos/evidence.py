@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sandbox.slack import Message
 from tests.chaos.broadcasts import Broadcast
-from tests.chaos.witness import Absence, Edit, Sign, Told, Trouble
+from tests.chaos.observer import Absence, Edit, Sign, Told, Trouble
 
 MISSING, TWICE, ORDER, UNTRUE, LATE = "missing", "twice", "out of order", "untrue", "late"
 OVERTAKEN, FLIPPED = "overtaken", "flipped"

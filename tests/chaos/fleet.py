@@ -57,7 +57,7 @@ class Bot:
         with self.log.open("ab") as output:
             return await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "tests.chaos.mortal_bot", *map(str, times)),
+                *("-m", "tests.chaos.bot_under_test", *map(str, times)),
                 cwd=self._folder,
                 env=self._environment,
                 stdin=asyncio.subprocess.DEVNULL,

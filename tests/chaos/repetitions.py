@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from tests.chaos.witness import LIVES_ON_SECONDS, Trouble
+from tests.chaos.observer import LIVES_ON_SECONDS, Trouble
 
 MOST_COPIES = 4
 """After each post without an answer the bot waits longer, so that more than this in one trouble is no patience."""

@@ -8,11 +8,11 @@ from pathlib import Path
 from tests.chaos.broadcasts import Broadcast
 from tests.chaos.cards import longest_of_all
 from tests.chaos.chaos import Chaos
+from tests.chaos.checker import all_repetitions, demanded, demanded_after_absence, judged
+from tests.chaos.environment import CHANNELS, Plan, Stage, stage
 from tests.chaos.evidence import FLIPPED, LATE, MISSING, ORDER, OVERTAKEN, TWICE, UNTRUE, Violation
-from tests.chaos.silences import silence
-from tests.chaos.stage import CHANNELS, Plan, Stage, stage
-from tests.chaos.verdict import all_repetitions, demanded, demanded_after_absence, judged
-from tests.chaos.witness import Told
+from tests.chaos.observer import Told
+from tests.chaos.quiet_periods import silence
 
 _STORIES = 3
 _CLOSING = {channel.id for channel in CHANNELS if not channel.hears_all}

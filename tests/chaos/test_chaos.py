@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.environment import Plan
+from tests.chaos.faults import WEATHERS
 from tests.chaos.report import run
-from tests.chaos.stage import Plan
-from tests.chaos.weather import WEATHERS
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.following.episode import Phase
-from tests.following.tracked import OtherClock, Tracked, at, tracking
+from bot.domain.transitions import Phase
+from tests.following.poller_harness import OtherClock, Tracked, at, tracking
 
 
 async def sees(tracked: Tracked, seconds: float, status: str | None, ahead: float, began: float | None = None) -> None:

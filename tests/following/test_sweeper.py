@@ -13,14 +13,14 @@ import pytest
 from pytest_mock import MockerFixture
 
 from bot.clock import utc
+from bot.domain.episode import Episode
 from bot.errors import Malformed, RealtimeKitError, StoreUnreachable
-from bot.following.listing import PAGE
-from bot.following.pace import Sweeps
-from bot.following.state import Episode
+from bot.following.livestream_list import PAGE
+from bot.following.schedule import Sweeps
 from bot.following.sweeper import Sweeper
 from bot.realtimekit.models import Livestream
 from bot.realtimekit.paging import LivestreamPage
-from tests.following.tracked import GRACE, PLAYBACK, Cloudflare, Tracked, tracking
+from tests.following.poller_harness import GRACE, PLAYBACK, Cloudflare, Tracked, tracking
 
 MANY = 12
 IDS = [UUID(int=number) for number in range(1, MANY + 1)]

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bot.realtimekit.transport import Http
+from bot.realtimekit.http import Http
 
 URL = "http://cloudflare/.well-known/webhooks.json"
 

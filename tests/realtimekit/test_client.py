@@ -19,21 +19,13 @@ from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
 from bot.app import open_realtimekit
-from bot.errors import (
-    Malformed,
-    NoSuchMeeting,
-    NotAuthorised,
-    RateLimited,
-    RealtimeKitError,
-    ServerError,
-    Unreachable,
-)
+from bot.errors import Malformed, NoSuchMeeting, NotAuthorised, RateLimited, RealtimeKitError, ServerError, Unreachable
 from bot.realtimekit import client as client_module
 from bot.realtimekit.client import RealtimeKit, open_http
+from bot.realtimekit.http import Http
 from bot.realtimekit.models import Livestream, NotLive, Session, Status
-from bot.realtimekit.quota import Quota
-from bot.realtimekit.transport import Http
-from bot.serving import listen, serving, url_of
+from bot.realtimekit.rate_limit import Quota
+from bot.uvicorn_server import listen, serving, url_of
 from sandbox.clock import Clock
 from sandbox.realtimekit import AfterEnd, Fault, Shape, seeds
 from sandbox.realtimekit import RealtimeKit as Cloudflare

@@ -10,11 +10,11 @@ from structlog.testing import capture_logs
 
 from bot.errors import Malformed, NotAuthorised, RateLimited, Unreachable
 from bot.realtimekit.client import RealtimeKit, open_http
+from bot.realtimekit.http import Http
 from bot.realtimekit.models import Livestream, Status
 from bot.realtimekit.paging import LivestreamPage
-from bot.realtimekit.quota import Quota
-from bot.realtimekit.transport import Http
-from bot.serving import listen, serving
+from bot.realtimekit.rate_limit import Quota
+from bot.uvicorn_server import listen, serving
 from sandbox.clock import Clock
 from sandbox.realtimekit import Fault, ListShape, seeds
 from sandbox.realtimekit import RealtimeKit as Cloudflare

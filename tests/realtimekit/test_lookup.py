@@ -18,7 +18,7 @@ from bot.realtimekit import lookup as lookup_module
 from bot.realtimekit.client import RealtimeKit, open_http
 from bot.realtimekit.lookup import Lookup, look_up
 from bot.realtimekit.models import Livestream, Session, Status
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 from sandbox.clock import Clock
 from sandbox.realtimekit import Fault, Shape, seeds
 from sandbox.realtimekit import RealtimeKit as Cloudflare

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 from sandbox.bot_process import BotProcess
 from sandbox.clock import Clock
 from sandbox.realtimekit import RealtimeKit

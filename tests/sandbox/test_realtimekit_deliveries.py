@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from bot.serving import listen, serving, url_of
+from bot.uvicorn_server import listen, serving, url_of
 from sandbox.clock import Clock
 from sandbox.realtimekit import Delivery, RealtimeKit
 from sandbox.realtimekit.postman import RETRY_WAITS, WAITING_MAX

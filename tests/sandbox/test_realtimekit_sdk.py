@@ -6,7 +6,7 @@ import cloudflare
 import pytest
 from cloudflare import AsyncCloudflare
 
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 from sandbox.clock import Clock
 from sandbox.realtimekit import Fault, ListShape, RealtimeKit, seeds
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 from sandbox.clock import Clock
 from sandbox.slack import ANN, APP_TOKEN, BACKSTAGE, BEN, BOT, BOT_TOKEN, GENERAL, RANDOM, Slack
 from sandbox.slack.watching import first

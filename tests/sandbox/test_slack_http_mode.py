@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 from sandbox.clock import Clock
 from sandbox.slack import (
     ANN,

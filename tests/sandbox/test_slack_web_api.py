@@ -10,19 +10,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.clock import Clock
-from sandbox.slack import (
-    ANN,
-    APP_TOKEN,
-    BACKSTAGE,
-    BEN,
-    BOT_TOKEN,
-    EVENTS,
-    GENERAL,
-    RANDOM,
-    SLACKBOT,
-    Message,
-    Slack,
-)
+from sandbox.slack import ANN, APP_TOKEN, BACKSTAGE, BEN, BOT_TOKEN, EVENTS, GENERAL, RANDOM, SLACKBOT, Message, Slack
 
 BUTTONS = [
     {"type": "actions", "elements": [{"type": "button", "action_id": "a", "text": {"type": "plain_text", "text": "A"}}]}

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot import web
+from bot import http_server
 from sandbox import bot_process
 from tests.conftest import PATIENCE, World
-from tests.scenarios.story import SPEED, Story
+from tests.scenarios.scenario import SPEED, Story
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def fast(world: World, monkeypatch: pytest.MonkeyPatch) -> Story:
     """A world in which time runs ahead, with no bot yet; what is counted in real time waits for a slow machine."""
     monkeypatch.setattr(bot_process, "_READY_SECONDS", 60)
     monkeypatch.setattr(bot_process, "_STOP_SECONDS", 30)
-    monkeypatch.setattr(web, "WEBHOOK_SECONDS", PATIENCE)
+    monkeypatch.setattr(http_server, "WEBHOOK_SECONDS", PATIENCE)
     world.slack.clock.speed = SPEED
     world.slack.ack_seconds = PATIENCE * SPEED
     world.kit.webhook_seconds = PATIENCE

@@ -16,11 +16,11 @@ from typing import Any
 
 from bot import logs
 from bot.app import running
-from bot.config import Settings, load
-from bot.following.tracker import Tracker
-from bot.slack.delivery import Delivery
-from bot.store.announcing import Announcing
-from bot.store.tracking import Tracking
+from bot.following.poller import Tracker
+from bot.settings import Settings, load
+from bot.slack.publisher import Delivery
+from bot.store.card_queue import Announcing
+from bot.store.meeting_queue import Tracking
 from sandbox.clock import Clock
 
 CLASSES = {kind.__name__: kind for kind in (Announcing, Delivery, Tracker, Tracking)}

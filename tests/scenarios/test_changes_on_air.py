@@ -7,7 +7,7 @@ import pytest
 
 from sandbox.realtimekit import ZERO_TIME, Shape, seeds
 from sandbox.slack import Message
-from tests.scenarios.story import SLOWLY, Story, told, until
+from tests.scenarios.scenario import SLOWLY, Story, told, until
 
 MEETING = seeds.LIVE
 OTHER_URL = "https://customer-s4ndb0x.cloudflarestream.com/fedcba9876543210fedcba9876543210/manifest/video.m3u8"

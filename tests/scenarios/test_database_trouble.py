@@ -16,13 +16,13 @@ import aiohttp
 import pytest
 
 from bot.errors import StoreUnreachable
-from bot.store.address import parse
-from bot.store.migrating import migrate
+from bot.store.database_url import parse
+from bot.store.migrator import migrate
 from sandbox.bot_process import below_the_usual, settings_for
 from sandbox.realtimekit import seeds
 from tests.conftest import World
 from tests.postgres import GUARDED, PASSWORD, Postgres, postgres
-from tests.scenarios.story import Story
+from tests.scenarios.scenario import Story
 
 __all__ = ["postgres"]
 

@@ -3,7 +3,7 @@
 from bot.clock import Clock
 from sandbox.realtimekit import Fault, seeds
 from sandbox.slack import ANN, EVENTS, GENERAL
-from tests.scenarios.story import SLOWLY, SPEED, Story, cards, shows, told, until
+from tests.scenarios.scenario import SLOWLY, SPEED, Story, cards, shows, told, until
 
 MEETING = seeds.NEVER_LIVE
 

@@ -11,7 +11,7 @@ from sandbox.bot_process import BotDidNotStart
 from sandbox.realtimekit import seeds
 from sandbox.slack import EVENTS, GENERAL
 from tests.postgres import Postgres, postgres
-from tests.scenarios.story import Story, cards, shows, told
+from tests.scenarios.scenario import Story, cards, shows, told
 
 __all__ = ["postgres"]
 

@@ -7,7 +7,7 @@ import aiohttp
 
 from bot.app import open_realtimekit
 from bot.realtimekit.models import Livestream
-from bot.slack import cards
+from bot.slack.messages import lookup_card
 from sandbox.realtimekit import SEEDS, Fault, Shape, seeds
 from tests.conftest import World
 
@@ -16,9 +16,9 @@ async def test_no_stream_key_anywhere(connected: World, log: io.StringIO) -> Non
     """Of all that the bot sent, logged and counted, in good days and bad, nothing holds a secret of a livestream."""
     for seed in SEEDS:
         answer = await connected.ask(seed.id)
-        await connected.slack.click(answer, cards.REFRESH)
+        await connected.slack.click(answer, lookup_card.REFRESH)
     posted = await connected.ask(seeds.LIVE)
-    await connected.slack.click(posted, cards.POST_HERE)
+    await connected.slack.click(posted, lookup_card.POST_HERE)
     for fault in (Fault.SERVER_ERROR, Fault.HALF, Fault.UNAUTHORISED, Fault.HTML):
         connected.kit.fault = fault
         await connected.ask(seeds.LIVE)

@@ -16,17 +16,17 @@ import pytest
 import sqlalchemy as sa
 
 from bot.errors import ConfigurationError
-from bot.store import migrating
-from bot.store.address import parse
+from bot.store import migrator
 from bot.store.database import Database, connect
-from bot.store.migrating import migrate
+from bot.store.database_url import parse
+from bot.store.migrator import migrate
 from bot.store.opening import open_store
+from bot.store.schema import metadata
 from bot.store.store import Store
-from bot.store.tables import metadata
 from tests.postgres import Postgres, postgres
-from tests.scenarios.newer import GATE, HEAD, NEWER, newer_migrations
-from tests.scenarios.story import until
-from tests.store.acting import LEASE, MEETING, TEAM, Change, Channel, Clock, Episode, follow, see
+from tests.scenarios.newer_version import GATE, HEAD, NEWER, newer_migrations
+from tests.scenarios.scenario import until
+from tests.store.helpers import LEASE, MEETING, TEAM, Change, Channel, Clock, Episode, follow, see
 
 __all__ = ["postgres"]
 
@@ -56,11 +56,11 @@ class Two:
         gate = await asyncpg.connect(host=self.socket_dir, user="postgres", database=self.database)
         try:
             await gate.execute(f"SELECT pg_advisory_lock({GATE})")
-            migrating = asyncio.create_task(migrate(parse(self.url), self.migrations))
+            migrator = asyncio.create_task(migrate(parse(self.url), self.migrations))
             await self.waiting(1)
-            yield migrating
+            yield migrator
             await gate.execute(f"SELECT pg_advisory_unlock({GATE})")
-            await migrating
+            await migrator
         finally:
             await gate.close()
 
@@ -273,9 +273,9 @@ async def test_no_way_back(two: Two) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits at locked tables are shorter than a person would notice."""
-    monkeypatch.setattr(migrating, "LOCK_SECONDS", 0.1)
-    monkeypatch.setattr(migrating, "PAUSE_SECONDS", 0.1)
-    monkeypatch.setattr(migrating, "LOCK_TRIES", 1_000)
+    monkeypatch.setattr(migrator, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(migrator, "PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(migrator, "LOCK_TRIES", 1_000)
 
 
 @pytest.mark.usefixtures("quick")
@@ -302,7 +302,7 @@ async def test_during_a_backup(two: Two, log: io.StringIO) -> None:
 @pytest.mark.usefixtures("quick")
 async def test_a_backup_without_end(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     """After some tries it says what is in the way, and has changed nothing."""
-    monkeypatch.setattr(migrating, "LOCK_TRIES", 3)
+    monkeypatch.setattr(migrator, "LOCK_TRIES", 3)
     async with two.backup():
         with pytest.raises(ConfigurationError, match="is locked by another program, such as a backup; wait"):
             await migrate(parse(two.url), two.migrations)
@@ -313,7 +313,7 @@ async def test_a_backup_without_end(two: Two, monkeypatch: pytest.MonkeyPatch) -
 
 async def test_a_migration_that_takes_long(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     """Others that start wait for it for longer than for a table."""
-    monkeypatch.setattr(migrating, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(migrator, "LOCK_SECONDS", 0.05)
     async with two.held_up():
         other = asyncio.create_task(migrate(parse(two.url), two.migrations))
         await two.waiting(2)

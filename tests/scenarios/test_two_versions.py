@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bot.store.address import parse
 from bot.store.database import connect
-from bot.store.migrating import migrate
+from bot.store.database_url import parse
+from bot.store.migrator import migrate
 from sandbox.realtimekit import seeds
 from tests.postgres import Postgres, postgres
-from tests.scenarios.newer import NEWER, newer_migrations
-from tests.scenarios.story import Story, cards
+from tests.scenarios.newer_version import NEWER, newer_migrations
+from tests.scenarios.scenario import Story, cards
 
 __all__ = ["postgres"]
 

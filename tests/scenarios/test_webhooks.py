@@ -6,7 +6,7 @@ import pytest
 
 from bot.store.meetings import CHECK_SPACING_SECONDS
 from sandbox.realtimekit import Fault, seeds
-from tests.scenarios.story import SLOWLY, Story, told, until
+from tests.scenarios.scenario import SLOWLY, Story, told, until
 
 MEETING = seeds.NEVER_LIVE
 SPACING = CHECK_SPACING_SECONDS + 0.1

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bot.metrics import Metrics
-from bot.realtimekit.recent import ANSWER_SECONDS
-from bot.slack import cards, messages
-from bot.slack.client import SlackClient, open_fresh_session, open_session
+from bot.realtimekit.recent_lookups import ANSWER_SECONDS
+from bot.slack.api_client import SlackClient, open_fresh_session, open_session
+from bot.slack.messages import lookup_card, message
 from sandbox.clock import Clock
 from sandbox.realtimekit import seeds
 from sandbox.slack import ANN, BOT, EVENTS, GENERAL, Message, Slack
@@ -44,7 +44,7 @@ async def test_what_is_posted_here_is_posted_once(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
     connected.slack.reset_idle_connections()
 
-    await connected.slack.click(answer, cards.POST_HERE)
+    await connected.slack.click(answer, lookup_card.POST_HERE)
     card = await connected.next_message(is_public)
     await connected.idle()
 
@@ -54,14 +54,14 @@ async def test_what_is_posted_here_is_posted_once(connected: World) -> None:
 async def test_a_public_card_is_refreshed(connected: World) -> None:
     """An edit may happen twice, so it is repeated at once."""
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
-    await connected.slack.click(answer, cards.POST_HERE)
+    await connected.slack.click(answer, lookup_card.POST_HERE)
     card = await connected.next_message(is_public)
     await connected.idle()
     connected.kit.end(seeds.LIVE)
     connected.slack.clock.advance(ANSWER_SECONDS)
     connected.slack.reset_idle_connections()
 
-    await connected.slack.click(card, cards.REFRESH)
+    await connected.slack.click(card, lookup_card.REFRESH)
     await connected.idle()
 
     [after] = connected.slack.messages(EVENTS, ANN)
@@ -76,7 +76,7 @@ async def test_a_post_never_uses_a_connection_that_may_be_dead(clock: Clock, met
             await client.auth_test()
             slack.reset_idle_connections()
             extra: dict[str, Any] = {"user": ANN} if method == "chat.postEphemeral" else {"client_msg_id": ID}
-            await client.write(method, messages.Message("Hello"), channel=EVENTS, **extra)
+            await client.write(method, message.Message("Hello"), channel=EVENTS, **extra)
 
         assert [call.method for call in slack.calls].count(method) == 3
 
@@ -84,13 +84,13 @@ async def test_a_post_never_uses_a_connection_that_may_be_dead(clock: Clock, met
 async def test_an_edit_is_repeated_on_a_new_connection(clock: Clock) -> None:
     """Once, and only where the connection broke."""
     async with Slack(clock).running() as slack, client_of(slack) as client:
-        ts = await client.write("chat.postMessage", messages.Message("Hello"), channel=EVENTS)
+        ts = await client.write("chat.postMessage", message.Message("Hello"), channel=EVENTS)
         await client.auth_test()
         repeats: list[int] = []
         slack.reset_idle_connections()
 
         for number in range(2):
-            bye = messages.Message("Bye")
+            bye = message.Message("Bye")
             note = partial(repeats.append, number)
             await client.write("chat.update", bye, on_repeat=note, channel=EVENTS, ts=ts)
 

@@ -8,7 +8,7 @@ import pytest
 
 from bot.errors import ConfigurationError
 from bot.metrics import Metrics
-from bot.slack.client import SlackClient, open_session
+from bot.slack.api_client import SlackClient, open_session
 from bot.slack.identity import Identity
 from sandbox.clock import Clock
 from sandbox.slack import BOT, BOT_TOKEN, Fault, Slack

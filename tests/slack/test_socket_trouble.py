@@ -13,9 +13,9 @@ from aiohttp import web
 
 from bot.errors import ConfigurationError
 from bot.metrics import Metrics
-from bot.serving import listen, url_of
-from bot.slack.client import SlackClient
-from bot.slack.socket import SocketMode, Timing
+from bot.slack.api_client import SlackClient
+from bot.slack.socket_mode import SocketMode, Timing
+from bot.uvicorn_server import listen, url_of
 from tests.conftest import PATIENCE
 
 Script = Callable[["Slack", web.WebSocketResponse], Awaitable[None]]

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bot.config import CommandSettings, load
 from bot.errors import ConfigurationError
+from bot.settings import CommandSettings, load
 from bot.slack.manifest import manifest_text
 from sandbox.realtimekit import seeds
 from sandbox.slack import ANN, RANDOM

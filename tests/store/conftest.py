@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bot.store.address import parse
 from bot.store.database import Database, connect
-from bot.store.migrating import migrate
+from bot.store.database_url import parse
+from bot.store.migrator import migrate
+from bot.store.schema import metadata
 from bot.store.store import Store
-from bot.store.tables import metadata
 from tests.postgres import Postgres, front, postgres
-from tests.store.acting import Clock
+from tests.store.helpers import Clock
 
 __all__ = ["front", "postgres"]
 

@@ -9,13 +9,13 @@ import pytest
 import sqlalchemy as sa
 
 from bot.errors import BotError, StoreUnreachable
-from bot.store.address import parse
 from bot.store.database import Database, connect
-from bot.store.migrating import migrate
+from bot.store.database_url import parse
+from bot.store.migrator import migrate
+from bot.store.schema import budget
 from bot.store.store import Store
-from bot.store.tables import budget
 from tests.postgres import GUARDED, PASSWORD, Postgres
-from tests.store.acting import CHANNEL, LEASE, TEAM, Change, Clock, Episode, follow, look
+from tests.store.helpers import CHANNEL, LEASE, TEAM, Change, Clock, Episode, follow, look
 
 
 async def test_all_or_nothing(database: Database) -> None:

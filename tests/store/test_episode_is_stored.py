@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from bot.following.episode import Change, ChangeKind, Episode, Phase
+from bot.domain.transitions import Change, ChangeKind, Episode, Phase
+from bot.store.schema import Volume
 from bot.store.store import Store
-from bot.store.tables import Volume
-from tests.store.acting import ANN, CHANNEL, LEASE, MEETING, TEAM, look
+from tests.store.helpers import ANN, CHANNEL, LEASE, MEETING, TEAM, look
 
 NOON = datetime(2027, 1, 15, 12, 0, tzinfo=UTC)
 

@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from bot.store.database import Database, moment
+from bot.store.schema import FollowState, Volume, announcements, cards, follows, meetings
 from bot.store.store import Store
-from bot.store.tables import FollowState, Volume, announcements, cards, follows, meetings
-from tests.store.acting import (
+from tests.store.helpers import (
     ANN,
     BEN,
     CHANNEL,

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 
 from bot.store.database import Database, moment
 from bot.store.meetings import LIST_SECONDS, WHOLE_LIST
+from bot.store.schema import meetings
 from bot.store.store import Store
-from bot.store.tables import meetings
-from tests.store.acting import CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Clock, Episode, follow, look
+from tests.store.helpers import CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Clock, Episode, follow, look
 
 
 async def met(store: Store, meeting: UUID = MEETING, phase: str = "waiting") -> None:

@@ -10,7 +10,20 @@ import sqlalchemy as sa
 
 from bot.store.database import Database
 from bot.store.store import Store
-from tests.store.acting import CHANNEL, LEASE, MEETING, TEAM, Change, Channel, Clock, Episode, expire, follow, look, see
+from tests.store.helpers import (
+    CHANNEL,
+    LEASE,
+    MEETING,
+    TEAM,
+    Change,
+    Channel,
+    Clock,
+    Episode,
+    expire,
+    follow,
+    look,
+    see,
+)
 
 SCAN = {"sqlite": r"SCAN (?!CONSTANT ROW)\w+\b(?! USING)", "postgresql": r"Seq Scan on \w+"}
 

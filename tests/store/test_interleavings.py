@@ -21,14 +21,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from bot.store.address import parse
-from bot.store.announcing import DueCard
+from bot.store.card_queue import DueCard
 from bot.store.database import Database, connect
-from bot.store.outdated import LATE_SECONDS
+from bot.store.database_url import parse
+from bot.store.meeting_queue import DueMeeting
+from bot.store.outdated_announcements import LATE_SECONDS
+from bot.store.schema import FollowState, Volume, announcements, cards, follows, meetings
 from bot.store.store import Store
-from bot.store.tables import FollowState, Volume, announcements, cards, follows, meetings
-from bot.store.tracking import DueMeeting
-from tests.store.acting import LEASE, MEETING, TEAM, Change, Clock, Episode, follow
+from tests.store.helpers import LEASE, MEETING, TEAM, Change, Clock, Episode, follow
 
 T = TypeVar("T")
 Thread = tuple[UUID, int]

@@ -12,14 +12,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from bot.errors import ConfigurationError
-from bot.store.address import parse
 from bot.store.database import Database
-from bot.store.migrating import migrate
+from bot.store.database_url import parse
+from bot.store.migrator import migrate
 from bot.store.opening import open_store
-from bot.store.steps import MIGRATIONS, can_work
+from bot.store.revisions import MIGRATIONS, can_work
+from bot.store.schema import metadata
 from bot.store.store import Store
-from bot.store.tables import metadata
-from tests.store.acting import CHANNEL, TEAM, Change, Channel, Episode, follow, see
+from tests.store.helpers import CHANNEL, TEAM, Change, Channel, Episode, follow, see
 
 NEXT = '''
 """A step such as there may be: the busiest table is replaced, one gets a column, and an index goes."""

@@ -7,14 +7,14 @@ import pytest
 import sqlalchemy as sa
 
 from bot.errors import ConfigurationError
-from bot.store.address import parse
 from bot.store.database import Database, connect
-from bot.store.explaining import explain
-from bot.store.inspecting import inspect
+from bot.store.database_url import parse
+from bot.store.diagnostics import inspect
+from bot.store.error_messages import explain
 from bot.store.opening import open_store
 from tests.pgbouncer import pgbouncer
 from tests.postgres import Postgres
-from tests.store.acting import LEASE, TEAM, Change, Channel, Episode, follow, look
+from tests.store.helpers import LEASE, TEAM, Change, Channel, Episode, follow, look
 
 
 @pytest.fixture(params=["transaction", "session"])

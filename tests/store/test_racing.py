@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from bot.store.address import parse
 from bot.store.database import Database, connect
+from bot.store.database_url import parse
+from bot.store.schema import Volume, announcements, cards
 from bot.store.store import Store
-from bot.store.tables import Volume, announcements, cards
-from tests.store.acting import ANN, CHANNEL, LEASE, TEAM, Change, Channel, Clock, Episode, follow, look, see
+from tests.store.helpers import ANN, CHANNEL, LEASE, TEAM, Change, Channel, Clock, Episode, follow, look, see
 
 
 @pytest.fixture

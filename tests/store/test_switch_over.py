@@ -12,14 +12,14 @@ import pytest
 import sqlalchemy as sa
 
 from bot.errors import StoreUnreachable
-from bot.store.address import parse
-from bot.store.connecting import Timeouts
 from bot.store.database import Database, connect
-from bot.store.migrating import migrate
+from bot.store.database_url import parse
+from bot.store.engine import Timeouts
+from bot.store.migrator import migrate
+from bot.store.schema import metadata
 from bot.store.store import Store
-from bot.store.tables import metadata
 from tests.postgres import Front, Postgres, start_server
-from tests.store.acting import CHANNEL, TEAM, follow
+from tests.store.helpers import CHANNEL, TEAM, follow
 
 IMPATIENT = Timeouts(ping=0.3)
 # Long enough for a statement that is answered, on any machine.

@@ -2,23 +2,33 @@
 
 from slack_bolt.async_app import AsyncApp
 
+from bot.slack.dependencies import Services
 from bot.slack.listeners import (
-    ask,
+    channel_events,
+    channel_moves,
+    command,
     follow,
     follow_menu,
-    invited,
+    installation_events,
     post_here,
     refresh,
-    renamed,
-    unheard,
-    uninstalled,
+    unhandled,
     watch,
 )
-from bot.slack.services import Services
 
 
 def register(app: AsyncApp, services: Services) -> None:
     """Register all listeners with the app."""
-    for listener in (ask, refresh, post_here, watch, follow, follow_menu, invited, renamed, uninstalled):
+    for listener in (
+        command,
+        refresh,
+        post_here,
+        watch,
+        follow,
+        follow_menu,
+        channel_events,
+        channel_moves,
+        installation_events,
+    ):
         listener.register(app, services)
-    unheard.register(app, services)
+    unhandled.register(app, services)

@@ -6,18 +6,18 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 
 from bot.errors import NotInDirectMessages, NotUnderstood, SlackError
-from bot.slack import cards, follow_cards, follow_words
-from bot.slack.requests import Request
-from bot.slack.serve import listener
-from bot.slack.services import Services
-from bot.store.tables import Volume
+from bot.slack.dependencies import Services
+from bot.slack.handlers import listener
+from bot.slack.messages import follow_card, follow_replies, lookup_card
+from bot.slack.payloads import Request
+from bot.store.schema import Volume
 
 log = structlog.get_logger(__name__)
 
 
 def register(app: AsyncApp, services: Services) -> None:
     """Register both buttons."""
-    for button in (cards.FOLLOW_HERE, cards.FOLLOW_AGAIN):
+    for button in (lookup_card.FOLLOW_HERE, lookup_card.FOLLOW_AGAIN):
         app.action(button)(listener(services, follow_here))
 
 
@@ -27,7 +27,7 @@ async def follow_here(services: Services, request: Request) -> None:
         raise NotUnderstood
     choice = request.card.choice
     volume = Volume(choice.value) if choice is not None and choice.value in set(Volume) else None
-    if request.action != cards.FOLLOW_AGAIN:
+    if request.action != lookup_card.FOLLOW_AGAIN:
         await follow(services, request, request.meeting_id, volume)
         return
     # A channel that already follows the meeting again keeps its level; the old card stops offering *Follow again*.
@@ -35,7 +35,7 @@ async def follow_here(services: Services, request: Request) -> None:
     if request.on_private_card:
         return  # *Try again* in a private answer
     try:
-        message = follow_cards.followed_again(request.meeting_id, name)
+        message = follow_card.followed_again(request.meeting_id, name)
         await services.replies.edit(request.channel_id, request.message_ts, message)
     except SlackError as error:
         log.info("old_card_kept", problem=type(error).__name__, detail=error.detail)
@@ -60,6 +60,6 @@ async def follow(
         beginning = await services.following.follow(
             request.team_id, request.channel_id, request.user_id, meeting_id, volume, default
         )
-    message = follow_words.begun(beginning, services.permalink, services.wording(), services.access_problem())
+    message = follow_replies.begun(beginning, services.permalink, services.wording(), services.access_problem())
     await services.replies.answer(request, message, replace=request.on_private_card)
     return beginning.name

@@ -5,18 +5,18 @@ from uuid import UUID
 from slack_bolt.async_app import AsyncApp
 
 from bot.errors import NotUnderstood
-from bot.slack import cards, follow_words
+from bot.slack.dependencies import Services
+from bot.slack.handlers import listener
 from bot.slack.listeners.unfollow import unfollow
-from bot.slack.messages import Choice
-from bot.slack.requests import Request
-from bot.slack.serve import listener
-from bot.slack.services import Services
-from bot.store.tables import Volume
+from bot.slack.messages import follow_replies, lookup_card
+from bot.slack.messages.message import Choice
+from bot.slack.payloads import Request
+from bot.store.schema import Volume
 
 
 def register(app: AsyncApp, services: Services) -> None:
     """Register the menu."""
-    app.action(cards.FOLLOW_MENU)(listener(services, choose))
+    app.action(lookup_card.FOLLOW_MENU)(listener(services, choose))
 
 
 async def choose(services: Services, request: Request) -> None:
@@ -36,11 +36,11 @@ async def choose(services: Services, request: Request) -> None:
 async def _refresh(services: Services, request: Request, meeting_id: UUID) -> None:
     request = await services.placed(request)
     follow = await services.following.refresh(request.team_id, request.channel_id, meeting_id)
-    await services.replies.answer(request, follow_words.refreshing(follow, services.wording()))
+    await services.replies.answer(request, follow_replies.refreshing(follow, services.wording()))
 
 
 async def _set_volume(services: Services, request: Request, meeting_id: UUID, volume: Volume) -> None:
     request = await services.placed(request)
     request.refuse_outsiders()
     follow = await services.following.set_volume(request.team_id, request.channel_id, meeting_id, volume)
-    await services.replies.answer(request, follow_words.as_loud(follow, services.wording()))
+    await services.replies.answer(request, follow_replies.as_loud(follow, services.wording()))

@@ -5,17 +5,17 @@ from uuid import UUID, uuid5
 from slack_bolt.async_app import AsyncApp
 
 from bot.errors import CannotPost, NotInvitable, NotUnderstood
-from bot.slack import cards
-from bot.slack.requests import Request
-from bot.slack.serve import listener
-from bot.slack.services import Services
+from bot.slack.dependencies import Services
+from bot.slack.handlers import listener
+from bot.slack.messages import lookup_card
+from bot.slack.payloads import Request
 
 _POSTS = UUID("5d0f2c0e-7a5c-4a39-8b0a-5b0c3f0f6d11")
 
 
 def register(app: AsyncApp, services: Services) -> None:
     """Register the button."""
-    app.action(cards.POST_HERE)(listener(services, post_here))
+    app.action(lookup_card.POST_HERE)(listener(services, post_here))
 
 
 async def post_here(services: Services, request: Request) -> None:
@@ -26,7 +26,7 @@ async def post_here(services: Services, request: Request) -> None:
     request.refuse_outsiders()
     async with services.replies.note_if_slow(request):
         lookup = await services.look_up(request.meeting_id)
-    card = cards.card(lookup, posted_by=request.user_id, posted_as=request.user_name)
+    card = lookup_card.card(lookup, posted_by=request.user_id, posted_as=request.user_name)
     try:
         await services.replies.post(request.channel_id, card, client_msg_id=_id_of_post(request))
     except CannotPost as error:

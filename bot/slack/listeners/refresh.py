@@ -3,15 +3,15 @@
 from slack_bolt.async_app import AsyncApp
 
 from bot.errors import NotUnderstood
-from bot.slack import cards
-from bot.slack.requests import Request
-from bot.slack.serve import listener
-from bot.slack.services import Services
+from bot.slack.dependencies import Services
+from bot.slack.handlers import listener
+from bot.slack.messages import lookup_card
+from bot.slack.payloads import Request
 
 
 def register(app: AsyncApp, services: Services) -> None:
     """Register the button."""
-    app.action(cards.REFRESH)(listener(services, refresh))
+    app.action(lookup_card.REFRESH)(listener(services, refresh))
 
 
 async def refresh(services: Services, request: Request) -> None:
@@ -20,7 +20,7 @@ async def refresh(services: Services, request: Request) -> None:
         raise NotUnderstood
     async with services.replies.note_if_slow(request):
         lookup = await services.look_up(request.meeting_id)
-    message = cards.card(lookup, posted_by=request.card.posted_by, is_direct=request.is_direct)
+    message = lookup_card.card(lookup, posted_by=request.card.posted_by, is_direct=request.is_direct)
     if request.on_private_card:
         await services.replies.answer(request, message, replace=True)
     else:

@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from bot.errors import NotInDirectMessages
-from bot.slack import follow_words
-from bot.slack.requests import Request
-from bot.slack.services import Services
+from bot.slack.dependencies import Services
+from bot.slack.messages import follow_replies
+from bot.slack.payloads import Request
 
 
 async def unfollow(services: Services, request: Request, meeting_id: UUID) -> None:
@@ -15,4 +15,4 @@ async def unfollow(services: Services, request: Request, meeting_id: UUID) -> No
     if request.is_direct:
         raise NotInDirectMessages
     listed = await services.following.unfollow(request.team_id, request.channel_id, request.user_id, meeting_id)
-    await services.replies.answer(request, follow_words.unfollowed(listed))
+    await services.replies.answer(request, follow_replies.unfollowed(listed))

@@ -2,8 +2,8 @@
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.slack import cards
-from bot.slack.services import Services
+from bot.slack.dependencies import Services
+from bot.slack.messages import lookup_card
 
 
 def register(app: AsyncApp, _services: Services) -> None:
@@ -13,6 +13,6 @@ def register(app: AsyncApp, _services: Services) -> None:
     acknowledges it.
     """
 
-    @app.action(cards.WATCH)
+    @app.action(lookup_card.WATCH)
     async def watch(ack: AsyncAck) -> None:
         await ack()

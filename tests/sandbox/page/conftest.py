@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 from sandbox.page import BotView, Page
 from sandbox.slack import ANN
 from tests.conftest import World

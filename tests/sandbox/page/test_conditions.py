@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 from sandbox.realtimekit import Fault as CloudflareFault
 from sandbox.realtimekit import seeds
 from sandbox.slack import ANN, GENERAL

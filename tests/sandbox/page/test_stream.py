@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 from sandbox.page import BotView, Page, stream
 from sandbox.page.stream import Streams
 from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, RANDOM, Channel, Message

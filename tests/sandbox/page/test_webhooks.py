@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bot.serving import listen, serving
+from bot.uvicorn_server import listen, serving
 from sandbox.page import BotView, Page
 from sandbox.realtimekit import seeds
 from tests.conftest import World

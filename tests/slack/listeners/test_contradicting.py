@@ -2,10 +2,10 @@
 
 import pytest
 
-from bot.slack import cards
+from bot.slack.messages import lookup_card
 from sandbox.realtimekit import seeds
 from tests.conftest import World
-from tests.slack.listeners.acting import changed, follow
+from tests.slack.listeners.helpers import changed, follow
 from tests.slack.listeners.test_refresh import MEMORY
 
 
@@ -23,6 +23,6 @@ async def test_the_card_follows(world: World, by: str) -> None:
         if by == "command":
             await world.ask(seeds.IDLE)
         else:
-            await world.slack.click(private, cards.REFRESH)
+            await world.slack.click(private, lookup_card.REFRESH)
 
         await changed(world, card, lambda now: " is live." in now.text)

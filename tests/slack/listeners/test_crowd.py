@@ -1,6 +1,6 @@
 """Many people who want to know about one meeting, and one person who wants to know too often."""
 
-from bot.slack.personal_limit import AT_ONCE
+from bot.slack.user_rate_limit import AT_ONCE
 from sandbox.realtimekit import seeds
 from sandbox.slack import ANN, BEN
 from tests.conftest import World

@@ -12,11 +12,12 @@ from bot.errors import (
     StoreUnreachable,
     TooManyFollows,
 )
-from bot.slack import cards, commands, follow_words
+from bot.slack import command_parser
+from bot.slack.messages import follow_replies, lookup_card
 from sandbox.realtimekit import Fault, seeds
 from sandbox.slack import ANN, BACKSTAGE, BEN, EVENTS, GENERAL, RANDOM, Channel, Message
 from tests.conftest import PATIENCE, World
-from tests.slack.listeners.acting import buttons, follow, following, is_public
+from tests.slack.listeners.helpers import buttons, follow, following, is_public
 
 NO_SUCH_MEETING = "00000000-0000-4000-8000-000000000000"
 DIRECT = "D0ANNBOT001"
@@ -57,7 +58,7 @@ async def test_follow_here(connected: World) -> None:
     """The button on a private answer does the same; the card takes that answer's place."""
     answer = await connected.ask(seeds.LIVE)
 
-    await connected.slack.click(answer, cards.FOLLOW_HERE)
+    await connected.slack.click(answer, lookup_card.FOLLOW_HERE)
     card = await connected.next_message(is_public)
     now = await connected.slack.wait_for_message(
         lambda message: message.ts == answer.ts and message != answer, timeout=PATIENCE
@@ -104,7 +105,7 @@ async def test_no_such_meeting(connected: World) -> None:
     answer = await connected.ask(f"follow {NO_SUCH_MEETING}")
 
     assert answer.text == NoSuchMeeting().sentence
-    assert await following(connected) == follow_words.NOTHING_FOLLOWED
+    assert await following(connected) == follow_replies.NOTHING_FOLLOWED
     assert public(connected) == []
 
 
@@ -115,8 +116,8 @@ async def test_outage(connected: World) -> None:
     connected.kit.fault = Fault.NONE
 
     assert answer.text == ServerError(500).sentence
-    assert buttons(answer) == [cards.FOLLOW_HERE]
-    assert await following(connected) == follow_words.NOTHING_FOLLOWED
+    assert buttons(answer) == [lookup_card.FOLLOW_HERE]
+    assert await following(connected) == follow_replies.NOTHING_FOLLOWED
 
 
 @pytest.mark.parametrize("channel", [RANDOM, BACKSTAGE])
@@ -128,7 +129,7 @@ async def test_without_the_bot(connected: World, channel: str) -> None:
     _, card = await follow(connected, channel=channel)
 
     assert answer.text == CannotPost().sentence.replace("@Livestream", "@livestream")
-    assert nothing == follow_words.NOTHING_FOLLOWED
+    assert nothing == follow_replies.NOTHING_FOLLOWED
     assert card.text.startswith("Launch keynote is live")
 
 
@@ -137,7 +138,7 @@ async def test_archived_channel(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
     connected.slack.archive(EVENTS)
 
-    await connected.slack.click(answer, cards.FOLLOW_HERE)
+    await connected.slack.click(answer, lookup_card.FOLLOW_HERE)
     told = await connected.logged("told")
 
     assert told["problem"] == ChannelArchived.code
@@ -165,9 +166,9 @@ async def test_slack_says_wait(connected: World) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("follow", commands.FOLLOW_WHAT),
-        ("follow the white rabbit", commands.FOLLOW_WHAT),
-        (f"follow {seeds.LIVE} shouting", commands.NO_SUCH_VOLUME),
+        ("follow", command_parser.FOLLOW_WHAT),
+        ("follow the white rabbit", command_parser.FOLLOW_WHAT),
+        (f"follow {seeds.LIVE} shouting", command_parser.NO_SUCH_VOLUME),
         (f"follow {seeds.LIVE} {seeds.IDLE}", "I found 2 meeting IDs"),
     ],
 )
@@ -181,7 +182,7 @@ async def test_mistake(connected: World, text: str, sentence: str) -> None:
 
 async def test_too_many(connected: World, mocker: MockerFixture) -> None:
     """A channel that is full follows no more meetings, but what it follows can still be asked for."""
-    mocker.patch("bot.following.following.MOST_FOLLOWS", 1)
+    mocker.patch("bot.following.service.MOST_FOLLOWS", 1)
     await follow(connected)
 
     one_more = await connected.ask(f"follow {seeds.IDLE}")
@@ -205,10 +206,10 @@ async def test_button_of_another_version(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE)
     for block in answer.blocks:
         for element in block.get("elements", ()):
-            if element.get("action_id") == cards.FOLLOW_HERE:
+            if element.get("action_id") == lookup_card.FOLLOW_HERE:
                 element["value"] = '{"from": "long ago"}'
 
-    await connected.slack.click(answer, cards.FOLLOW_HERE)
+    await connected.slack.click(answer, lookup_card.FOLLOW_HERE)
     told = await connected.told_beside(answer)
 
     assert "This message is too old to use" in told.text

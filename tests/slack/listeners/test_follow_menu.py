@@ -3,12 +3,12 @@
 import pytest
 
 from bot.errors import NotFollowed
-from bot.slack import cards, follow_words
-from bot.slack.messages import Choice
+from bot.slack.messages import follow_replies, lookup_card
+from bot.slack.messages.message import Choice
 from sandbox.realtimekit import seeds
 from sandbox.slack import BEN, Message
 from tests.conftest import World
-from tests.slack.listeners.acting import changed, choose, follow, following, paused, told
+from tests.slack.listeners.helpers import changed, choose, follow, following, paused, told
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ async def test_unfollow(connected: World) -> None:
     await changed(connected, card, lambda message: "no longer followed" in message.text)
 
     assert answer == "Stopped following *Launch keynote* in this channel."
-    assert await following(connected) == follow_words.NOTHING_FOLLOWED
+    assert await following(connected) == follow_replies.NOTHING_FOLLOWED
 
 
 async def test_refresh(connected: World) -> None:
@@ -52,7 +52,7 @@ async def test_refresh(connected: World) -> None:
     answer = await told(connected, card, Choice.REFRESH)
     now = await changed(connected, card, lambda message: "reconnecting" in message.text)
 
-    assert answer == follow_words.REFRESHING
+    assert answer == follow_replies.REFRESHING
     assert now.ts == card.ts
 
 
@@ -103,7 +103,7 @@ async def test_option_of_another_version(connected: World, value: str) -> None:
     _, card = await follow(connected)
     set_values(card, value)
 
-    answer = await connected.answer(await connected.slack.click(card, cards.FOLLOW_MENU, value=value))
+    answer = await connected.answer(await connected.slack.click(card, lookup_card.FOLLOW_MENU, value=value))
 
     assert "too old to use" in answer.text
     assert "Type `/livestream` and the meeting ID" in answer.text

@@ -4,12 +4,12 @@ import asyncio
 from pathlib import Path
 
 from bot.errors import OtherWorkspace, StillConnecting
-from bot.slack import cards, follow_words
-from bot.slack.messages import Choice
+from bot.slack.messages import follow_replies, lookup_card
+from bot.slack.messages.message import Choice
 from sandbox.realtimekit import seeds
 from sandbox.slack import ANN, GENERAL, Delivery, User
 from tests.conftest import World
-from tests.slack.listeners.acting import follow, following, told
+from tests.slack.listeners.helpers import follow, following, told
 
 DANA = User("U0DANA00001", "dana", "Dana", team_id="T0OTHER0001")
 
@@ -24,7 +24,7 @@ async def test_an_outsider_changes_nothing_and_is_told_why(connected: World) -> 
     for text in (f"follow {seeds.IDLE}", f"unfollow {seeds.LIVE}"):
         assert (await connected.ask(text, user=DANA.id)).text == OtherWorkspace.user_message
     answer = await connected.ask(seeds.LIVE, user=DANA.id)
-    posting = await connected.slack.click(answer, cards.POST_HERE, user=DANA.id)
+    posting = await connected.slack.click(answer, lookup_card.POST_HERE, user=DANA.id)
     assert (await connected.answer(posting)).text == OtherWorkspace.user_message
 
     assert "live" in answer.text
@@ -45,7 +45,7 @@ async def test_an_organisation(world: World) -> None:
 
         await world.ask(f"unfollow {seeds.LIVE}")
 
-        assert await following(world) == follow_words.NOTHING_FOLLOWED
+        assert await following(world) == follow_replies.NOTHING_FOLLOWED
 
 
 async def test_until_slack_has_said_where_the_bot_is_only_lookups_are_served(world: World) -> None:
@@ -60,14 +60,14 @@ async def test_until_slack_has_said_where_the_bot_is_only_lookups_are_served(wor
         for text in (f"follow {seeds.LIVE}", f"unfollow {seeds.LIVE}", "following"):
             delivery = await world.slack.command(text)
             assert await answer_in_time(world, delivery) == StillConnecting.user_message
-        for action in (cards.POST_HERE, cards.FOLLOW_HERE):
+        for action in (lookup_card.POST_HERE, lookup_card.FOLLOW_HERE):
             delivery = await world.slack.click(answer, action)
             assert await answer_in_time(world, delivery) == StillConnecting.user_message
 
         world.slack.accept()
         world.slack.clock.advance(60)
         await world.ready()
-        assert await following(world) == follow_words.NOTHING_FOLLOWED
+        assert await following(world) == follow_replies.NOTHING_FOLLOWED
 
 
 async def answer_in_time(world: World, delivery: Delivery) -> str:
@@ -112,7 +112,7 @@ async def test_an_outsider_who_comes_before_slack_has_said_where_the_bot_is_chan
         world.slack.clock.advance(2)
 
         assert (await world.answer(delivery)).text == OtherWorkspace.user_message
-        assert await following(world) == follow_words.NOTHING_FOLLOWED
+        assert await following(world) == follow_replies.NOTHING_FOLLOWED
 
 
 async def test_a_person_s_token_that_is_revoked_before_slack_has_said_who_the_bot_is_forgets_nothing(

@@ -6,11 +6,11 @@ import io
 import pytest
 
 from bot.errors import CannotPost, ChannelArchived, SlackBusy, SlackNotAuthorised
-from bot.slack import cards
+from bot.slack.messages import lookup_card
 from sandbox.realtimekit import Fault, seeds
 from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, RANDOM, Channel, Message
 from tests.conftest import World
-from tests.slack.listeners.acting import buttons
+from tests.slack.listeners.helpers import buttons
 
 
 def is_public(message: Message) -> bool:
@@ -24,7 +24,7 @@ async def test_posted(connected: World) -> None:
     """
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
 
-    await connected.slack.click(answer, cards.POST_HERE)
+    await connected.slack.click(answer, lookup_card.POST_HERE)
     card = await connected.next_message(is_public)
     await connected.idle()
 
@@ -40,7 +40,7 @@ async def test_asked_again(connected: World) -> None:
     connected.kit.end(seeds.LIVE)
     connected.slack.clock.advance(3)
 
-    await connected.slack.click(answer, cards.POST_HERE)
+    await connected.slack.click(answer, lookup_card.POST_HERE)
     card = await connected.next_message(is_public)
 
     assert card.text.endswith("is not live.")
@@ -51,7 +51,7 @@ async def test_double_click(connected: World) -> None:
     connected.kit.latency = 0.05
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
 
-    await asyncio.gather(*(connected.slack.click(answer, cards.POST_HERE) for _ in range(2)))
+    await asyncio.gather(*(connected.slack.click(answer, lookup_card.POST_HERE) for _ in range(2)))
     await connected.next_message(is_public)
     await connected.idle()
 
@@ -62,11 +62,11 @@ async def test_double_click(connected: World) -> None:
 async def test_without_the_bot(connected: World, channel: str) -> None:
     """In a channel that the bot is not in, public or private, the person is told to invite it, and can try again."""
     answer = await connected.ask(seeds.LIVE, channel=channel)
-    await connected.slack.click(answer, cards.POST_HERE)
+    await connected.slack.click(answer, lookup_card.POST_HERE)
     told = await connected.told_beside(answer)
     connected.slack.invite_bot(channel)
 
-    await connected.slack.click(answer, cards.POST_HERE)
+    await connected.slack.click(answer, lookup_card.POST_HERE)
     card = await connected.next_message(is_public)
 
     assert told.text == CannotPost().sentence.replace("@Livestream", "@livestream")
@@ -78,7 +78,7 @@ async def test_direct_message_between_others(connected: World) -> None:
     connected.slack.workspace.put_channel(Channel("D0ANNBEN001", "ben", frozenset({ANN, BEN}), is_im=True))
     answer = await connected.ask(seeds.LIVE, channel="D0ANNBEN001")
 
-    assert buttons(answer) == [cards.WATCH, cards.REFRESH]
+    assert buttons(answer) == [lookup_card.WATCH, lookup_card.REFRESH]
 
 
 async def test_archived_channel(connected: World, log: io.StringIO) -> None:
@@ -86,7 +86,7 @@ async def test_archived_channel(connected: World, log: io.StringIO) -> None:
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
     connected.slack.archive(EVENTS)
 
-    await connected.slack.click(answer, cards.POST_HERE)
+    await connected.slack.click(answer, lookup_card.POST_HERE)
     told = await connected.logged("told")
     await connected.logged("reply_lost")
 
@@ -99,7 +99,7 @@ async def test_slack_says_wait(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
     connected.slack.rate_limit_next("chat.postMessage", retry_after=120)
 
-    await connected.slack.click(answer, cards.POST_HERE)
+    await connected.slack.click(answer, lookup_card.POST_HERE)
     told = await connected.told_beside(answer)
 
     assert told.text == SlackBusy().sentence
@@ -110,7 +110,7 @@ async def test_missing_scope(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
     connected.slack.scopes = {"commands"}
 
-    await connected.slack.click(answer, cards.POST_HERE)
+    await connected.slack.click(answer, lookup_card.POST_HERE)
     told = await connected.told_beside(answer)
 
     assert told.text == SlackNotAuthorised().sentence
@@ -122,7 +122,7 @@ async def test_outage(connected: World) -> None:
     connected.kit.fault = Fault.UNAUTHORISED
     connected.slack.clock.advance(3)
 
-    await connected.slack.click(answer, cards.POST_HERE)
+    await connected.slack.click(answer, lookup_card.POST_HERE)
     await connected.logged("told")
     await connected.idle()
 

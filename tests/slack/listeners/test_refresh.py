@@ -3,7 +3,7 @@
 import io
 
 from bot.errors import NoSuchMeeting, ServerError
-from bot.slack import cards
+from bot.slack.messages import lookup_card
 from sandbox.realtimekit import Fault, seeds
 from sandbox.slack import ANN, BEN, BOT, GENERAL, RESPONSE_URL, Message, Slack
 from tests.conftest import PATIENCE, World
@@ -19,7 +19,7 @@ async def changed(slack: Slack, message: Message) -> Message:
 
 async def post_card(world: World, meeting_id: str) -> Message:
     answer = await world.ask(meeting_id)
-    await world.slack.click(answer, cards.POST_HERE)
+    await world.slack.click(answer, lookup_card.POST_HERE)
     return await world.next_message(lambda message: message.ephemeral_to is None and message.author == BOT)
 
 
@@ -29,7 +29,7 @@ async def test_private_answer(connected: World) -> None:
     connected.kit.end(seeds.LIVE)
 
     connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(answer, cards.REFRESH)
+    await connected.slack.click(answer, lookup_card.REFRESH)
     now = await changed(connected.slack, answer)
 
     assert now.ephemeral_to == ANN
@@ -43,7 +43,7 @@ async def test_no_stale_watch(connected: World) -> None:
     connected.kit.end(seeds.LIVE)
 
     connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(answer, cards.REFRESH)
+    await connected.slack.click(answer, lookup_card.REFRESH)
     now = await changed(connected.slack, answer)
 
     assert "cloudflarestream" not in str(now.blocks) + now.text
@@ -55,7 +55,7 @@ async def test_public_card(connected: World) -> None:
     connected.kit.end(seeds.LIVE)
 
     connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(card, cards.REFRESH, user=BEN)
+    await connected.slack.click(card, lookup_card.REFRESH, user=BEN)
     now = await changed(connected.slack, card)
 
     assert now.text == "Launch keynote is not live."
@@ -70,7 +70,7 @@ async def test_a_crowd_that_presses_one_card_costs_one_edit(connected: World) ->
     connected.slack.clock.speed = 0
 
     for user in (ANN, BEN) * 10:
-        await connected.slack.click(card, cards.REFRESH, user=user)
+        await connected.slack.click(card, lookup_card.REFRESH, user=user)
     await connected.idle()
 
     assert [call.method for call in connected.slack.calls].count("chat.update") == 1
@@ -83,12 +83,12 @@ async def test_private_answer_in_an_outage(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE)
     connected.kit.fault = Fault.SERVER_ERROR
     connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(answer, cards.REFRESH)
+    await connected.slack.click(answer, lookup_card.REFRESH)
     unknown = await changed(connected.slack, answer)
     connected.kit.fault = Fault.NONE
 
     connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(unknown, cards.REFRESH)
+    await connected.slack.click(unknown, lookup_card.REFRESH)
     known = await changed(connected.slack, unknown)
 
     assert unknown.text == ServerError(500).sentence
@@ -101,7 +101,7 @@ async def test_public_card_in_an_outage(connected: World) -> None:
     connected.kit.fault = Fault.SERVER_ERROR
 
     connected.slack.clock.advance(MEMORY)
-    told = await connected.answer(await connected.slack.click(card, cards.REFRESH, user=BEN))
+    told = await connected.answer(await connected.slack.click(card, lookup_card.REFRESH, user=BEN))
 
     assert told.text == ServerError(500).sentence
     assert card in connected.slack.messages(GENERAL, ANN)
@@ -113,7 +113,7 @@ async def test_meeting_deleted_meanwhile(connected: World) -> None:
     connected.kit.remove_meeting(seeds.LIVE)
 
     connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(answer, cards.REFRESH)
+    await connected.slack.click(answer, lookup_card.REFRESH)
     now = await changed(connected.slack, answer)
 
     assert now.text == NoSuchMeeting().sentence
@@ -125,7 +125,7 @@ async def test_used_up_response_url(connected: World) -> None:
     connected.slack.refuse_next(RESPONSE_URL, "expired_url")
 
     connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(answer, cards.REFRESH)
+    await connected.slack.click(answer, lookup_card.REFRESH)
     anew = await connected.told_beside(answer)
 
     assert anew.text.startswith("Launch keynote is live")
@@ -138,7 +138,7 @@ async def test_button_of_another_version(connected: World, log: io.StringIO) -> 
     actions["elements"][1]["value"] = '{"from": "long ago"}'
 
     connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(answer, cards.REFRESH)
+    await connected.slack.click(answer, lookup_card.REFRESH)
     told = await connected.told_beside(answer)
 
     assert "Type `/livestream` and the meeting ID" in told.text

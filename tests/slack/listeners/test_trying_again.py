@@ -12,14 +12,14 @@ from bot.errors import (
     SlackUnreachable,
     StoreUnreachable,
 )
-from bot.realtimekit.recent import FAILURE_SECONDS
-from bot.slack import cards
-from bot.slack.replies import STILL_CHECKING
+from bot.realtimekit.recent_lookups import FAILURE_SECONDS
+from bot.slack.messages import lookup_card
+from bot.slack.responder import STILL_CHECKING
 from sandbox.realtimekit import Fault, seeds
 from sandbox.slack import ANN, BEN, EVENTS, GENERAL, Message
 from sandbox.slack.workspace import Channel
 from tests.conftest import World
-from tests.slack.listeners.acting import changed, follow, following, is_public
+from tests.slack.listeners.helpers import changed, follow, following, is_public
 
 
 def buttons(message: object) -> list[str]:
@@ -49,7 +49,7 @@ async def test_follow_again_keeps_the_level_and_is_offered_once(connected: World
     await connected.ask(f"unfollow {seeds.LIVE}")
     over = await changed(connected, card, lambda message: "no longer followed" in message.text)
 
-    await connected.answer(await connected.slack.click(over, cards.FOLLOW_AGAIN, user=BEN))
+    await connected.answer(await connected.slack.click(over, lookup_card.FOLLOW_AGAIN, user=BEN))
     now = await changed(connected, card, lambda message: "again" in message.text)
 
     assert buttons(now) == []
@@ -78,7 +78,7 @@ async def test_a_slow_lookup_is_noted_before_its_answer(connected: World, fault:
     assert answer.text.startswith(text)
 
 
-@pytest.mark.parametrize("button", [cards.REFRESH, cards.POST_HERE, cards.FOLLOW_HERE])
+@pytest.mark.parametrize("button", [lookup_card.REFRESH, lookup_card.POST_HERE, lookup_card.FOLLOW_HERE])
 async def test_a_slow_button_is_noted(connected: World, button: str) -> None:
     """The private card stays until there is something better."""
     private = await connected.ask(seeds.IDLE, channel=EVENTS)
@@ -108,7 +108,7 @@ async def test_an_old_follow_again_changes_no_level(connected: World) -> None:
     over = await changed(connected, card, lambda message: "no longer followed" in message.text)
     await connected.ask(f"follow {seeds.LIVE} quiet")
 
-    answer = await connected.answer(await connected.slack.click(over, cards.FOLLOW_AGAIN, user=BEN))
+    answer = await connected.answer(await connected.slack.click(over, lookup_card.FOLLOW_AGAIN, user=BEN))
     now = await changed(connected, card, lambda message: "again" in message.text)
 
     assert answer.text.startswith("This channel already follows *Launch keynote*.")
@@ -121,7 +121,7 @@ async def test_an_old_follow_again_changes_no_level(connected: World) -> None:
 async def test_try_again_follows_after_any_failure_that_passes(
     connected: World, mocker: MockerFixture, error: BotError
 ) -> None:
-    failing = mocker.patch("bot.following.following.Following.follow", side_effect=error)
+    failing = mocker.patch("bot.following.service.Following.follow", side_effect=error)
     failed = await connected.ask(f"follow {seeds.LIVE} loud")
     mocker.stop(failing)
     [again] = [block["elements"][0] for block in failed.blocks if block["type"] == "actions"]
@@ -138,8 +138,8 @@ async def test_try_again_after_a_failed_follow_again_changes_no_level(connected:
     await connected.ask(f"unfollow {seeds.LIVE}")
     over = await changed(connected, card, lambda message: "no longer followed" in message.text)
     await connected.ask(f"follow {seeds.LIVE} quiet")
-    failing = mocker.patch("bot.following.following.Following.follow", side_effect=StoreUnreachable())
-    failed = await connected.answer(await connected.slack.click(over, cards.FOLLOW_AGAIN, user=ANN))
+    failing = mocker.patch("bot.following.service.Following.follow", side_effect=StoreUnreachable())
+    failed = await connected.answer(await connected.slack.click(over, lookup_card.FOLLOW_AGAIN, user=ANN))
     mocker.stop(failing)
     [again] = [block["elements"][0] for block in failed.blocks if block["type"] == "actions"]
 
@@ -152,11 +152,11 @@ async def test_try_again_after_a_failed_follow_again_changes_no_level(connected:
 
 async def test_try_again_looks_up_after_slack_failed(connected: World, mocker: MockerFixture) -> None:
     """A public card that Slack doesn't change now can be read in private."""
-    await connected.slack.click(await connected.ask(seeds.LIVE), cards.POST_HERE)
+    await connected.slack.click(await connected.ask(seeds.LIVE), lookup_card.POST_HERE)
     card = await connected.next_message(is_public)
-    mocker.patch("bot.slack.replies.Replies.edit", side_effect=SlackBusy())
+    mocker.patch("bot.slack.responder.Replies.edit", side_effect=SlackBusy())
 
-    failed = await connected.answer(await connected.slack.click(card, cards.REFRESH))
+    failed = await connected.answer(await connected.slack.click(card, lookup_card.REFRESH))
     [again] = [block["elements"][0] for block in failed.blocks if block["type"] == "actions"]
     await connected.slack.click(failed, again["action_id"], value=again["value"])
     shown = await changed(connected, failed, lambda message: "is live" in message.text)

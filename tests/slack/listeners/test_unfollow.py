@@ -3,11 +3,12 @@
 import pytest
 
 from bot.errors import NotFollowed
-from bot.slack import cards, commands, follow_words
+from bot.slack import command_parser
+from bot.slack.messages import follow_replies, lookup_card
 from sandbox.realtimekit import seeds
 from sandbox.slack import BEN, EVENTS, GENERAL
 from tests.conftest import World
-from tests.slack.listeners.acting import changed, follow, following, is_public
+from tests.slack.listeners.helpers import changed, follow, following, is_public
 
 
 async def test_unfollowed(connected: World) -> None:
@@ -20,7 +21,7 @@ async def test_unfollowed(connected: World) -> None:
     assert answer.text == "Stopped following *Launch keynote* in this channel."
     assert now.text == "Launch keynote is no longer followed here."
     assert "cloudflarestream" not in str(now.blocks)
-    assert await following(connected) == follow_words.NOTHING_FOLLOWED
+    assert await following(connected) == follow_replies.NOTHING_FOLLOWED
 
 
 async def test_before_its_card_is_posted(connected: World) -> None:
@@ -33,7 +34,7 @@ async def test_before_its_card_is_posted(connected: World) -> None:
     nothing = await following(connected)
 
     assert answer.text == "Stopped following *Launch keynote* in this channel."
-    assert nothing == follow_words.NOTHING_FOLLOWED
+    assert nothing == follow_replies.NOTHING_FOLLOWED
     assert not [message for message in connected.slack.messages(GENERAL) if is_public(message)]
 
 
@@ -43,7 +44,7 @@ async def test_follow_again(connected: World) -> None:
     await connected.ask(f"unfollow {seeds.LIVE}")
     over = await changed(connected, card, lambda message: "no longer followed" in message.text)
 
-    answer = await connected.answer(await connected.slack.click(over, cards.FOLLOW_AGAIN, user=BEN))
+    answer = await connected.answer(await connected.slack.click(over, lookup_card.FOLLOW_AGAIN, user=BEN))
     new = await connected.next_message(lambda message: is_public(message) and message.ts != card.ts)
 
     assert answer.text.startswith("Now following *Launch keynote* here.")
@@ -73,14 +74,14 @@ async def test_a_card_that_cannot_be_edited(connected: World) -> None:
     assert answer.text == "Stopped following *Launch keynote* in this channel."
     assert line["code"] == "cant_update_message"
     assert card in connected.slack.messages(GENERAL)
-    assert await following(connected) == follow_words.NOTHING_FOLLOWED
+    assert await following(connected) == follow_replies.NOTHING_FOLLOWED
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("unfollow", commands.UNFOLLOW_WHAT),
-        (f"unfollow {seeds.LIVE} now", commands.NOTHING_MORE),
+        ("unfollow", command_parser.UNFOLLOW_WHAT),
+        (f"unfollow {seeds.LIVE} now", command_parser.NOTHING_MORE),
         (f"unfollow {seeds.LIVE} {seeds.IDLE}", "I found 2 meeting IDs"),
     ],
 )

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from playwright.async_api import ConsoleMessage, Locator, Page, expect
 
-from bot.slack.replies import STILL_CHECKING
+from bot.slack.responder import STILL_CHECKING
 
 TAKES = 30_000  # ms: the bot may need its whole patience with Cloudflare, on a machine that is slow and busy
 

@@ -1,0 +1,154 @@
+"""Which session an observation belongs to, and when that session was on air.
+
+Only its start time distinguishes one session from another, and not every answer contains it. The bot's clock and
+Cloudflare's may disagree, and the bot's may jump: so no session is taken to begin in the future.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from bot.domain.episode import ChangeKind, Episode, Phase
+from bot.domain.observation import Sighting
+from bot.realtimekit.models import Status
+
+REPAIR_TIME = timedelta(minutes=15)
+"""A new session this soon after an error continues the episode; a later one begins the next, with its own card."""
+ERROR_GRACE = timedelta(seconds=15)
+"""How long an error lasts before it is announced, unless the grace period is shorter."""
+_LATE = timedelta(seconds=5)
+"""How late the check at the end of the grace period may be."""
+
+
+def is_life_after(ended: Episode, sighting: Sighting) -> bool:
+    """Return whether the observation begins a new episode after one that has ended.
+
+    LIVE always does, even in the session that just ended: two checks a grace period apart confirmed the end, so a stale
+    cache is less likely than an encoder reconnecting. A false "live" is corrected a grace period later, while a
+    livestream mistaken for a stale answer would never be announced. ERRORED in that session does not, nor does it
+    without a session, which Cloudflare may fail to return: it may keep reporting the error after the session is over.
+    """
+    run = sighting.run_started_at
+    match sighting.status:
+        case Status.LIVE | Status.STARTING:
+            return True
+        case Status.ERRORED:
+            return not _is_of_before(run, ended.run_started_at, ended.ended_at)
+        case _:
+            return False
+
+
+def is_error_of_before(episode: Episode, sighting: Sighting) -> bool:
+    """Return whether this is an error of the previous episode, and the current one has announced nothing yet."""
+    if sighting.status is not Status.ERRORED or episode.told is not None:
+        return False
+    run = sighting.run_started_at or episode.run_started_at
+    return _is_of_before(run, episode.previous_run_started_at, episode.previous_end)
+
+
+def _is_of_before(run: datetime | None, last_run: datetime | None, end: datetime | None) -> bool:
+    """Return whether an error's session is the one that ended. An unknown one is, unless that one was unknown, too."""
+    return last_run is not None if run is None else run == last_run or _is_before(end, run)
+
+
+def is_next_run(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> bool:
+    """Return whether this is a new episode's session, and no check saw the end of the current episode.
+
+    An unknown session, or the known one, is not, however long ago the last successful check was. Nor is one that began
+    within the grace period (after an error, the repair time): viewers see it as the same broadcast.
+    """
+    if episode.told is None or episode.phase not in (Phase.LIVE, Phase.INTERRUPTED, Phase.ERRORED):
+        return False
+    off_air, patience = _off_air_from(episode), REPAIR_TIME if episode.phase is Phase.ERRORED else grace
+    run = sighting.run_started_at
+    match sighting.status:
+        case Status.STARTING:
+            seen_off_air = episode.phase is not Phase.LIVE and episode.told is not ChangeKind.STARTING
+            is_watched = episode.phase is not Phase.INTERRUPTED or was_watched_off_air(episode, now, grace)
+            return seen_off_air and now - off_air >= patience and is_watched
+        case Status.LIVE | Status.ERRORED:
+            return run is not None and run != episode.run_started_at and min(run, now) - off_air > patience
+        case _:
+            return False
+
+
+def seen_off_air(episode: Episode, now: datetime, grace: timedelta) -> Episode:
+    """Note in an interrupted episode that it was seen off air.
+
+    A clock set back by an hour costs one grace period, not an hour.
+    """
+    again = episode.off_air_again_at
+    if again is None and _is_after_gap(episode, now, grace):
+        again = now
+    return replace(
+        episode,
+        phase_since=min(episode.phase_since, now),
+        off_air_seen_at=now,
+        off_air_again_at=again and min(again, now),
+    )
+
+
+def was_watched_off_air(episode: Episode, now: datetime, grace: timedelta) -> bool:
+    """Return whether the checks before this one suffice for an end.
+
+    After a gap longer than the grace period, as when no check succeeded or the clock jumped, the livestream may have
+    been on air in between, so another check some seconds later has to see it off air as well.
+    """
+    again = episode.off_air_again_at
+    if again is None:
+        return not _is_after_gap(episode, now, grace)
+    return now - again >= min(grace, ERROR_GRACE)
+
+
+def _is_after_gap(episode: Episode, now: datetime, grace: timedelta) -> bool:
+    return episode.off_air_seen_at is not None and now - episode.off_air_seen_at > grace + _LATE
+
+
+def _off_air_from(episode: Episode) -> datetime:
+    """Return the earliest time at which the livestream may have been off air."""
+    seen_live = episode.last_seen_live if episode.phase is Phase.LIVE else None
+    return seen_live or episode.phase_since
+
+
+def seen_live_at(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> datetime:
+    """Return when the episode's session was last certainly on air, given an observation of LIVE.
+
+    If checks failed for longer than the grace period and the answer does not contain the session, it may be the next
+    one. Then the earlier time stays: once the session is known, that time decides.
+    """
+    last = episode.last_seen_live
+    unknown = sighting.run_started_at is None and episode.run_started_at is not None
+    could_be_next = episode.phase in (Phase.LIVE, Phase.INTERRUPTED) and now - _off_air_from(episode) > grace
+    return last if last is not None and unknown and could_be_next else now
+
+
+def live_since(episode: Episode, sighting: Sighting, now: datetime) -> datetime:
+    """Return when the episode went on air: its session's start, or when it was first seen live.
+
+    A session's start that is known only later is adopted, unless it is before the previous episode's end: that part of
+    the session belongs to the previous episode.
+    """
+    seen, run = episode.live_since or now, sighting.run_started_at
+    if run is None or _is_before(episode.previous_end, run):
+        return seen
+    return min(run, seen) if episode.live_since is None or episode.run_started_at is None else seen
+
+
+def off_air_at(episode: Episode, now: datetime) -> datetime:
+    """Return when the episode went off air: Cloudflare's time if it fits the observations, or when it was seen off air.
+
+    After an error it was off air earlier than that, and for an end that no check saw there is no such time: in both
+    cases it is when the livestream was last seen live.
+    """
+    interrupted = episode.phase is Phase.INTERRUPTED
+    seen_gone = episode.phase_since if interrupted else now
+    last, stopped = episode.last_seen_live, episode.run_stopped_at
+    if last is None:
+        return episode.phase_since
+    if stopped is not None and last <= stopped <= seen_gone:
+        return stopped
+    return seen_gone if interrupted and episode.error_since is None else last
+
+
+def _is_before(end: datetime | None, run: datetime) -> bool:
+    """Return whether the session began before the end, if there was one."""
+    return end is not None and run <= end

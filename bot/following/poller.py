@@ -1,0 +1,244 @@
+"""The poller: checks followed meetings when they are due, and records the observations.
+
+Any number of replicas may poll at once: each claims due meetings with a lease, and only the lease's holder may record.
+A webhook or a person can request a check, which makes the meeting due and says nothing about its state.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from cachetools import LRUCache
+
+from bot.clock import Clock, wait
+from bot.domain.episode import ended_by
+from bot.domain.transitions import (
+    Change,
+    ChangeKind,
+    CouldNotAsk,
+    Episode,
+    Observation,
+    Phase,
+    Sighting,
+    advance,
+    card_key,
+    observation_of,
+)
+from bot.errors import NoSuchMeeting, RealtimeKitError, StoreUnreachable
+from bot.following.rate_budget import Allowance
+from bot.following.schedule import Sweeps, Webhooks, look_in
+from bot.metrics import Metrics
+from bot.realtimekit.lookup import Lookup
+from bot.realtimekit.models import Status
+from bot.store.meeting_queue import DueMeeting, Tracking
+
+LOOKS_AT_ONCE = 16
+LEASE_SECONDS = 30.0
+"""Three times the maximum duration of a check."""
+POLL_SECONDS = 5.0
+"""The longest time that a meeting made due by another replica may go unnoticed."""
+STILL_SECONDS = 60.0
+_NO_ROOM_SECONDS = 1.0
+_SHORTEST_WAIT = 0.01
+_HEARD_KEPT = 10_000
+_OLDER = timedelta(seconds=15)
+
+log = structlog.get_logger(__name__)
+
+
+class Tracker:
+    """The poller of one process."""
+
+    def __init__(
+        self,
+        tracking: Tracking,
+        look: Callable[[UUID], Awaitable[Lookup]],
+        *,
+        allowance: Allowance,
+        quota_wait: Callable[[], float],
+        clock: Clock,
+        grace: timedelta,
+        metrics: Metrics,
+        owner: str,
+        changed: Callable[[], None],
+        sweeps: Sweeps,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Prepare a poller.
+
+        `look` raises RealtimeKitError; `quota_wait` returns for how many seconds Cloudflare accepts no requests;
+        `changed` is called when cards or announcements are due; `owner` names this process in leases; `sweeps` is set
+        by this process's sweeper.
+        """
+        self._tracking = tracking
+        self._look = look
+        self._allowance = allowance
+        self._quota_wait = quota_wait
+        self._clock = clock
+        self._grace = grace
+        self._metrics = metrics
+        self._owner = owner
+        self._changed = changed
+        self._sweeps = sweeps
+        self._jitter = jitter
+        self._webhooks = Webhooks()
+        self._heard: LRUCache[UUID, bool] = LRUCache(_HEARD_KEPT)
+        self._woken = asyncio.Event()
+        self._looking = 0
+        self._claimed_at = 0.0
+        self._turned_at = clock.now()
+
+    def wake(self) -> None:
+        """Check for due meetings now."""
+        self._woken.set()
+
+    def heard(self, meeting_id: UUID) -> None:
+        """Note that this process received a webhook for the meeting; a check requested by a person does not count."""
+        self._heard[meeting_id] = True
+        self._woken.set()
+
+    def standing_still(self) -> str | None:
+        """Return a sentence if the loop has not run for a minute, otherwise None."""
+        is_stuck = self._clock.now() - self._turned_at > STILL_SECONDS
+        return "The poller is stuck, so changes go unnoticed." if is_stuck else None
+
+    async def run(self) -> None:
+        """Check due meetings until cancelled."""
+        async with asyncio.TaskGroup() as looks:
+            while True:
+                due, seconds = await self._due_now()
+                self._looking += len(due)
+                for meeting in due:
+                    looks.create_task(self._look_at(meeting))
+                if not due:
+                    await wait(self._woken, min(max(seconds, _SHORTEST_WAIT), POLL_SECONDS), self._clock)
+
+    async def _due_now(self) -> tuple[list[DueMeeting], float]:
+        """Return the meetings to check now; if there are none, also the seconds to wait."""
+        try:
+            turn = await self._turn()
+        except StoreUnreachable as error:
+            log.warning("tracker_waits_for_database", why=error.detail)
+        except Exception:
+            # The failure may be transient; `standing_still` reports it if it lasts.
+            log.exception("tracker_failed")
+        else:
+            self._turned_at = self._clock.now()
+            return turn
+        return [], POLL_SECONDS
+
+    async def _turn(self) -> tuple[list[DueMeeting], float]:
+        held_back = self._held_back(news=True)
+        if held_back > 0:
+            return [], held_back
+        # When few requests are left, everything but news waits longer.
+        routine_in = self._held_back(news=False)
+        only_news = routine_in > 0
+        # Claiming writes; check first with a cheap read.
+        seconds = await self._tracking.due_in(only_news=only_news)
+        if seconds is None or seconds > 0:
+            seconds = POLL_SECONDS if seconds is None else seconds
+            return [], min(seconds, routine_in) if only_news else seconds
+        free = 1 if self._allowance.pause(news=only_news) else LOOKS_AT_ONCE - self._looking
+        self._claimed_at = self._clock.now()
+        return await self._tracking.claim(self._owner, free, LEASE_SECONDS, only_news=only_news), _NO_ROOM_SECONDS
+
+    def _held_back(self, *, news: bool) -> float:
+        """Return the seconds for which no check may begin. The end of a running check wakes the poller."""
+        if self._looking >= LOOKS_AT_ONCE:
+            return POLL_SECONDS
+        pause, passed = self._allowance.pause(news=news), self._clock.now() - self._claimed_at
+        # Negative if the clock was set back.
+        left = pause - passed if 0 <= passed < pause else 0.0
+        return max(self._quota_wait(), left, 0.0 if self._allowance.room(news=news) else _NO_ROOM_SECONDS)
+
+    async def _look_at(self, meeting: DueMeeting) -> None:
+        try:
+            await self._track(meeting)
+        # Nothing is lost: the lease ends, and the meeting is checked again.
+        except StoreUnreachable as error:
+            log.warning("look_not_recorded", meeting_id=str(meeting.meeting_id), why=error.detail)
+        except Exception:
+            log.exception("look_failed", meeting_id=str(meeting.meeting_id))
+        finally:
+            self._looking -= 1
+            self._woken.set()
+
+    async def _track(self, meeting: DueMeeting) -> None:
+        before = _as_known(meeting)
+        observation, outcome = await self._observe(meeting.meeting_id)
+        self._metrics.observations.labels(outcome).inc()
+        # Use the database's clock: the replicas' clocks may differ.
+        now = meeting.claimed_at
+        after, changes = advance(before, observation, now, self._grace)
+        heard = self._heard.pop(meeting.meeting_id, False)
+        asked_by_hand = meeting.hinted and not heard
+        visible = card_key(after) != card_key(before) or (asked_by_hand and _is_older(before, now))
+        self._webhooks.note(before.phase, after.phase, hinted=heard)
+        usual = look_in(
+            after,
+            now,
+            grace=self._grace,
+            webhooks=self._webhooks.trusted,
+            sweeps=self._sweeps.tell(self._clock.now()),
+            failures=after.unanswered,
+            jitter=self._jitter(),
+        )
+        recorded = await self._tracking.record(
+            meeting,
+            after,
+            changes,
+            look_in=max(usual, self._quota_wait()),
+            visible=visible,
+            ended=_ended_before(before, after, changes),
+            failures=after.unanswered,
+            renew=after.phase not in (Phase.WAITING, Phase.ENDED),
+        )
+        if recorded:
+            self._note(meeting, changes)
+            if visible or changes:
+                self._changed()
+
+    async def _observe(self, meeting_id: UUID) -> tuple[Observation, str]:
+        """Check the meeting; return the observation and its label for metrics."""
+        try:
+            sighting = observation_of(await self._look(meeting_id))
+        except NoSuchMeeting:
+            # Deleted since it was followed: certainly not on air. The grace period applies as usual.
+            return Sighting(Status.NOT_BROADCASTING, is_missing=True), NoSuchMeeting.code
+        except RealtimeKitError as error:
+            return CouldNotAsk(error.sentence), error.code
+        return sighting, sighting.status.name.lower()
+
+    def _note(self, meeting: DueMeeting, changes: tuple[Change, ...]) -> None:
+        for change in changes:
+            log.info("changed", meeting_id=str(meeting.meeting_id), kind=change.kind, episode=change.episode)
+            self._metrics.changes.labels(change.kind).inc()
+            if change.kind is ChangeKind.LIVE and change.at < change.seen_at:
+                self._metrics.detection_seconds.observe((change.seen_at - change.at).total_seconds())
+
+
+def _is_older(episode: Episode, now: datetime) -> bool:
+    """Return whether the card's time of the last check would visibly change for a person who requested one."""
+    return episode.checked_at is not None and now - episode.checked_at >= _OLDER
+
+
+def _as_known(meeting: DueMeeting) -> Episode:
+    """Return the recorded episode, with the time of a later list that confirmed it."""
+    episode, seen = Episode.from_dict(meeting.episode), meeting.looked_at
+    episode = replace(episode, unanswered=meeting.failures)
+    if seen is None or (episode.checked_at is not None and seen <= episode.checked_at):
+        return episode
+    # A list does not show the session, so it confirms only a certain one.
+    certain = episode.phase is Phase.LIVE and episode.last_seen_live == episode.checked_at
+    return replace(episode, checked_at=seen, last_seen_live=seen if certain else episode.last_seen_live)
+
+
+def _ended_before(before: Episode, after: Episode, changes: tuple[Change, ...]) -> Episode | None:
+    """Return the previous episode as it ended, if the same check began the next one."""
+    last = [change for change in changes if change.kind is ChangeKind.ENDED and change.episode != after.number]
+    return ended_by(before, last[0]) if last else None

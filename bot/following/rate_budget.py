@@ -1,0 +1,146 @@
+"""Shares of Cloudflare's rate limit: who may send how many requests.
+
+Cloudflare accepts 1,200 requests in five minutes from one token, and then none for five minutes. All replicas share the
+token, and how many requests each sends depends on which replica people happen to reach, so the count is kept in the
+database. A fixed share for each would have to allow for the largest number of replicas, and would usually leave most of
+the limit unused.
+
+A replica counts its own requests at once, and shares the count within a second, or after twenty requests. So the shared
+count lacks at most the last twenty of each replica: if three replicas begin all their checks at once, the pollers
+exceed their share by less than the two hundred requests that are kept for people.
+
+People and the bot's own work each have a floor, so that neither starves the other: the bot always leaves 200 requests
+to people, and people leave 400 to the bot, of which checks leave half to reading the list. A quarter of what checks may
+use is for news: meetings that are about to change, according to a list, a webhook or a person.
+"""
+
+import asyncio
+
+import structlog
+
+from bot.clock import Clock, wait
+from bot.errors import LookupsLimited, StoreUnreachable
+from bot.store.request_windows import Budget, Used
+
+CLOUDFLARE_LIMIT = 1_200
+TRACKER_LIMIT = 1_000
+SWEEP_SHARE = 200
+"""Requests that checks leave to the list, which covers all meetings at once."""
+PEOPLE_LIMIT = 700
+"""For people's lookups in one window."""
+BOT_FLOOR = 400
+"""Requests that the bot's own work has in each window, however many people use."""
+_RESERVE = 20
+"""Kept back from the limit for requests that other replicas have not shared yet."""
+_PEOPLE_WAIT_SECONDS = 30.0
+"""The length of one slot of the window, after which more requests are allowed."""
+ROUTINE_LIMIT = 450
+"""Above this number of requests in the window, meetings that a list confirms are not checked."""
+_ROUTINE_PARTS = 6
+_NEWS_SHARE = 0.25
+"""The fraction of the requests for checks that only news may use."""
+FLUSH_AT = 20
+_FLUSH_SECONDS = 1.0
+_REFRESH_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Allowance:
+    """This replica's view of the shared rate limit. `run` keeps it up to date."""
+
+    def __init__(self, budget: Budget, clock: Clock, limit: int = TRACKER_LIMIT) -> None:
+        self._budget = budget
+        self._clock = clock
+        self._limit = limit
+        self._looks = limit - SWEEP_SHARE
+        self._floor = min(BOT_FLOOR, limit)
+        self._shared = Used()
+        self._unflushed = 0
+        self._unflushed_people = 0
+        self._begun = asyncio.Event()
+        self._full = asyncio.Event()
+
+    def spend_for_people(self) -> None:
+        """Count a request that is about to be sent for a person. Raises LookupsLimited if their share is used up."""
+        if self._people >= PEOPLE_LIMIT or self._used >= CLOUDFLARE_LIMIT - _RESERVE:
+            raise LookupsLimited(_PEOPLE_WAIT_SECONDS, detail="people have used up their share of the rate limit")
+        self._unflushed_people += 1
+        self.spent()
+
+    def spent(self) -> None:
+        """Count a request that is about to be sent."""
+        self._unflushed += 1
+        self._begun.set()
+        if self._unflushed >= FLUSH_AT:
+            self._full.set()
+
+    def room(self, *, news: bool = False) -> bool:
+        """Return whether a meeting may be checked; not while twenty requests of this replica wait to be shared."""
+        return self._unflushed < FLUSH_AT and self._left_for_checks(0.0 if news else _NEWS_SHARE) > 0
+
+    def spare(self) -> float:
+        """Return how many requests routine checks may use after each reading of the list.
+
+        It is a sixth of what is left below ROUTINE_LIMIT. So routine checks are spread over the window, and stop when
+        there are many changes to check.
+        """
+        return max(0.0, ROUTINE_LIMIT - self._used) / _ROUTINE_PARTS
+
+    def room_to_sweep(self) -> bool:
+        """Return whether the list may be requested."""
+        return self._used < self._limit or self._used_by_bot < self._floor
+
+    def pause(self, *, news: bool = False) -> float:
+        """Return the seconds to leave between two checks: 0 until half the share is used, then half a second and more.
+
+        For news it is 0 until only the share for news is left. So requests remain for new changes, and a poller with
+        many overdue meetings does not use up the limit at once and then stop for five minutes.
+        """
+        enough, left = self._looks * (_NEWS_SHARE if news else 0.5), self._left_for_checks()
+        return 0.0 if left > enough else enough / max(left, 1) / 2
+
+    @property
+    def left(self) -> int:
+        """Requests that Cloudflare still accepts in this window."""
+        return max(0, CLOUDFLARE_LIMIT - self._used)
+
+    async def run(self) -> None:
+        """Share this replica's count and read the others', until cancelled."""
+        while True:
+            await self._flush()
+            await wait(self._begun, _REFRESH_SECONDS, self._clock)
+            if self._unflushed:
+                await wait(self._full, _FLUSH_SECONDS, self._clock)
+
+    async def _flush(self) -> None:
+        count, people = self._unflushed, self._unflushed_people
+        try:
+            self._shared = await (self._budget.spend(count, people) if count else self._budget.used())
+        except StoreUnreachable as error:
+            # Requests that could not be shared stay counted here.
+            log.warning("budget_not_shared", why=error.detail)
+            return
+        except Exception:
+            # If this loop ended, the count would never be shared again, and all checks would stop.
+            log.exception("budget_broke")
+            return
+        self._unflushed -= count
+        self._unflushed_people -= people
+
+    @property
+    def _used(self) -> int:
+        return self._shared.all + self._unflushed
+
+    @property
+    def _people(self) -> int:
+        return self._shared.people + self._unflushed_people
+
+    @property
+    def _used_by_bot(self) -> int:
+        return self._used - self._people
+
+    def _left_for_checks(self, kept: float = 0.0) -> float:
+        """Return the requests left for checks; `kept` is the fraction of the share to keep back."""
+        whole, floor = self._looks * (1 - kept), (self._floor - SWEEP_SHARE) * (1 - kept)
+        return max(whole - self._used, floor - self._used_by_bot)

@@ -1,0 +1,205 @@
+"""People's actions on follows: follow, unfollow, change the level, list."""
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol
+from uuid import UUID
+
+from bot.domain.follow import Follow
+from bot.domain.transitions import baseline, observation_of
+from bot.errors import NotFollowed, NotInDirectMessages, TooManyFollows
+from bot.notifications.announcer import Delivered
+from bot.realtimekit.lookup import Lookup
+from bot.slack.failure_history import Failure, Failures
+from bot.slack.responder import refusal
+from bot.store.card_queue import DueCard
+from bot.store.follows import Followed, Listed
+from bot.store.schema import FollowState, Volume
+from bot.store.store import Store
+
+MOST_FOLLOWS = 100
+"""The maximum number of meetings that one channel can follow."""
+LEASE_SECONDS = 60.0
+"""Longer than posting a card takes, including the timeout if Slack does not answer."""
+
+
+class Deliver(Protocol):
+    """The announcer's method that posts one card now. A refusal pauses the follow, unless `pause` is False."""
+
+    def __call__(self, card: DueCard, *, pause: bool = True) -> Awaitable[Delivered]: ...
+
+
+class Begun(Enum):
+    """The result of following a meeting."""
+
+    NOW = auto()
+    SOON = auto()
+    """The follow exists; its card waits for Slack."""
+    AGAIN = auto()
+    """The follow was paused and resumes."""
+    BEFORE = auto()
+    """The channel already followed the meeting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A requested follow and its state."""
+
+    begun: Begun
+    follow: Follow
+    name: str | None
+    """The meeting's."""
+    ts: str | None
+    """The newest card's message, if the follow already had one."""
+    volume_changed: bool = False
+    """Whether an existing follow's level changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Carries out people's actions, and wakes this process's announcer and poller for the changes."""
+
+    store: Store
+    look_up: Callable[[UUID], Awaitable[Lookup]]
+    deliver: Deliver
+    wake_announcer: Callable[[], None]
+    wake_tracker: Callable[[], None]
+    owner: str
+    """This process's name in the leases of new cards."""
+
+    async def follow(
+        self,
+        team_id: str,
+        channel_id: str,
+        user_id: str,
+        meeting_id: UUID,
+        volume: Volume | None = None,
+        default: Volume = Volume.NORMAL,
+    ) -> Beginning:
+        """Follow a meeting that Cloudflare knows, in a channel where the bot may post.
+
+        With `volume` None an existing follow keeps its level and a new one gets `default`. Raises NotInDirectMessages,
+        TooManyFollows, a lookup's and a post's errors, and StoreUnreachable; after an error nothing new is followed.
+        """
+        if channel_id.startswith("D"):
+            raise NotInDirectMessages
+        before = await self._room_for(team_id, channel_id, meeting_id)
+        lookup = await self.look_up(meeting_id)
+        followed = await self.store.follows.follow(
+            team_id,
+            channel_id,
+            meeting_id,
+            user_id=user_id,
+            volume=volume or default,
+            episode=baseline(observation_of(lookup), await self.store.time()),
+            owner=self.owner,
+            lease_seconds=LEASE_SECONDS,
+        )
+        self.wake_tracker()
+        if followed.card is not None:
+            begun = await self._post(followed, followed.card)
+            return Beginning(begun, followed.follow, lookup.name, None)
+        follow = await self._as_loud(followed.follow, volume)
+        changed = follow.volume is not followed.follow.volume
+        self.wake_announcer()
+        paused = before is not None and before.follow.state is FollowState.PAUSED
+        return Beginning(Begun.AGAIN if paused else Begun.BEFORE, follow, lookup.name, followed.ts, changed)
+
+    async def unfollow(self, team_id: str, channel_id: str, user_id: str, meeting_id: UUID) -> Listed:
+        """End the follow, and have its cards show that; return its last state. Raises NotFollowed."""
+        listed = await self._listed(team_id, channel_id, meeting_id)
+        ended = await self.store.follows.unfollow(team_id, channel_id, meeting_id, user_id=user_id)
+        if listed is None or ended is None:
+            raise NotFollowed
+        self.wake_announcer()
+        return listed
+
+    async def in_channel(self, team_id: str, channel_id: str) -> list[Listed]:
+        """Return a channel's follows, oldest first."""
+        return await self.store.follows.in_channel(team_id, channel_id)
+
+    async def failing(self, listed: list[Listed]) -> Failure | None:
+        """Return the failure that has held up these follows' cards for longest, if any has lasted for some minutes."""
+        failures = [Failures.from_dict(kept) for each in listed for kept in each.failing]
+        if not failures:
+            return None
+        now = (await self.store.time()).timestamp()
+        lasting = [failure for each in failures for failure in each.lasting(now)]
+        return min(lasting, key=lambda failure: failure.first_at, default=None)
+
+    async def set_volume(self, team_id: str, channel_id: str, meeting_id: UUID, volume: Volume) -> Follow:
+        """Set the level from the next change on. Raises NotFollowed."""
+        follow = await self.store.follows.set_volume(team_id, channel_id, meeting_id, volume)
+        if follow is None:
+            raise NotFollowed
+        self.wake_announcer()
+        return follow
+
+    async def refresh(self, team_id: str, channel_id: str, meeting_id: UUID) -> Follow:
+        """Request a check now, and return the follow; its card is edited if anything has changed. Raises NotFollowed.
+
+        The card of a paused follow stays as it is.
+        """
+        listed = await self._listed(team_id, channel_id, meeting_id)
+        if listed is None:
+            raise NotFollowed
+        await self.store.tracking.hint(meeting_id)
+        self.wake_tracker()
+        return listed.follow
+
+    async def resume(self, team_id: str, channel_id: str, reasons: Collection[str] | None = None) -> list[Follow]:
+        """Resume the paused follows of a channel where the bot may post again, and have expired ones show their end.
+
+        With `reasons`, that concerns only those that Slack refused for one of these.
+        """
+        resumed = await self.store.pauses.resume(team_id, channel_id, reasons)
+        self.wake_announcer()
+        if resumed:
+            self.wake_tracker()
+        return resumed
+
+    async def move_channel(self, team_id: str, old_id: str, new_id: str) -> int:
+        """Move a channel's follows to its new ID, and resume the paused ones there; return how many were moved."""
+        moved = await self.store.moving.move_channel(team_id, old_id, new_id)
+        if moved:
+            await self.resume(team_id, new_id)
+            self.wake_announcer()
+        return moved
+
+    async def adopt(self, team_id: str) -> int:
+        """Move all follows to the team where the bot is installed; return how many."""
+        return await self.store.moving.adopt(team_id)
+
+    async def forget(self, team_id: str) -> int:
+        """Delete the follows of a workspace that has removed the app; return how many."""
+        return await self.store.forgetting.forget(team_id)
+
+    async def _room_for(self, team_id: str, channel_id: str, meeting_id: UUID) -> Listed | None:
+        """Return the channel's existing follow of this meeting. Raises TooManyFollows if a new one is one too many."""
+        followed = {listed.follow.meeting_id: listed for listed in await self.in_channel(team_id, channel_id)}
+        if meeting_id not in followed and len(followed) >= MOST_FOLLOWS:
+            raise TooManyFollows
+        return followed.get(meeting_id)
+
+    async def _listed(self, team_id: str, channel_id: str, meeting_id: UUID) -> Listed | None:
+        listed = await self.in_channel(team_id, channel_id)
+        return next((each for each in listed if each.follow.meeting_id == meeting_id), None)
+
+    async def _post(self, followed: Followed, card: DueCard) -> Begun:
+        delivered = await self.deliver(card, pause=False)
+        if delivered.refused is not None:
+            if await self.store.follows.retract(followed):
+                raise refusal(delivered.refused, card.follow.channel_id)
+            # The lease was lost, so the follow stays, and the announcer handles its card.
+        elif delivered.done:
+            return Begun.NOW
+        self.wake_announcer()
+        return Begun.SOON
+
+    async def _as_loud(self, follow: Follow, volume: Volume | None) -> Follow:
+        """Set the level if a different one is requested; return the follow."""
+        if volume is None or volume is follow.volume:
+            return follow
+        changed = await self.store.follows.set_volume(follow.team_id, follow.channel_id, follow.meeting_id, volume)
+        return changed or follow

@@ -1,0 +1,184 @@
+"""The workers of one process, wired together: poller, sweeper, announcer and maintenance."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from bot.clock import Clock, wait
+from bot.domain.episode import Phase
+from bot.errors import StoreUnreachable
+from bot.following.livestream_list import Lists
+from bot.following.maintenance import Housekeeper
+from bot.following.poller import Tracker
+from bot.following.rate_budget import Allowance
+from bot.following.schedule import Sweeps
+from bot.following.service import Following
+from bot.following.sweeper import Sweeper
+from bot.metrics import Metrics
+from bot.notifications.announcer import Announcer
+from bot.notifications.missed_invitations import Invitations
+from bot.notifications.pause_notices import Notices
+from bot.realtimekit.lookup import Lookup
+from bot.realtimekit.models import Status
+from bot.slack.publisher import Delivery
+from bot.store.store import Store
+from bot.wording import Wording
+
+FIRST_SWEEP_SECONDS = 30.0
+"""How long checks wait for the first list at most."""
+CONTRADICTED_PHASES = {
+    Status.LIVE: frozenset(Phase) - {Phase.LIVE},
+    Status.STARTING: frozenset({Phase.WAITING, Phase.LIVE, Phase.ENDED}),
+    Status.ERRORED: frozenset({Phase.STARTING, Phase.LIVE}),
+    Status.NOT_BROADCASTING: frozenset({Phase.STARTING, Phase.LIVE, Phase.ERRORED}),
+}
+"""By a lookup's status, the phases in which a check is worth a request. Cloudflare may report an error long after the
+end, so an error contradicts only what is on air."""
+
+log = structlog.get_logger(__name__)
+
+
+class Engine:
+    """All workers of one process. They work inside `running`."""
+
+    def __init__(
+        self,
+        store: Store,
+        delivery: Delivery,
+        *,
+        look_up: Callable[[UUID], Awaitable[Lookup]],
+        look_up_for_people: Callable[[UUID], Awaitable[Lookup]],
+        lists: Lists,
+        allowance: Allowance,
+        quota_wait: Callable[[], float],
+        grace: timedelta,
+        clock: Clock,
+        metrics: Metrics,
+        wording: Callable[[], Wording] = Wording,
+    ) -> None:
+        owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        sweeps = Sweeps()
+        notices = Notices(store.pauses, store.duties, delivery, owner, wording)
+        self._store = store
+        self._comparing: set[asyncio.Task[None]] = set()
+        self._clock = clock
+        self._allowance = allowance
+        self._announcer = Announcer(
+            store.announcing, store.pauses, delivery, clock, metrics, owner, self._notice, wording
+        )
+        self._tracker = Tracker(
+            store.tracking,
+            look_up,
+            allowance=allowance,
+            quota_wait=quota_wait,
+            clock=clock,
+            grace=grace,
+            metrics=metrics,
+            owner=owner,
+            changed=self._announcer.wake,
+            sweeps=sweeps,
+        )
+        self._sweeper = Sweeper(
+            store.sweeping,
+            store.duties,
+            lists,
+            allowance=allowance,
+            quota_wait=quota_wait,
+            clock=clock,
+            grace=grace,
+            metrics=metrics,
+            owner=owner,
+            wake=self._tracker.wake,
+            sweeps=sweeps,
+        )
+        self.following = Following(
+            store, look_up_for_people, self._announcer.deliver, self._announcer.wake, self._tracker.wake, owner
+        )
+        invitations = Invitations(store.pauses, store.duties, delivery, self.following.resume, owner, clock)
+        self._housekeeper = Housekeeper(
+            store.housekeeping,
+            catch_up=invitations.catch_up,
+            tell_creators=notices.tell,
+            budget_left=lambda: allowance.left,
+            something_is_due=self._announcer.wake,
+            clock=clock,
+            metrics=metrics,
+        )
+
+    def stop(self) -> None:
+        """Begin no more cards; those in progress continue until `running` ends."""
+        self._announcer.stop()
+
+    def _notice(self) -> None:
+        """Send the creator of a paused follow a notice now, not at the next maintenance run."""
+        self._housekeeper.wake()
+
+    async def hint(self, meeting_id: UUID) -> bool:
+        """Request a check of the meeting; return False if it is not followed. Raises StoreUnreachable."""
+        followed = await self._store.tracking.hint(meeting_id)
+        if followed:
+            self._tracker.heard(meeting_id)
+        return followed
+
+    def compare(self, lookup: Lookup) -> None:
+        """Request a check if a person's lookup contradicts a followed meeting's phase, without delaying the person.
+
+        A list that omits a livestream, or lists one that is over, would otherwise hide the change for a long time.
+        """
+        phases = CONTRADICTED_PHASES.get(lookup.status)
+        if phases is not None:
+            task = asyncio.create_task(self._hint_in(phases, lookup.meeting_id))
+            self._comparing.add(task)
+            task.add_done_callback(self._comparing.discard)
+
+    async def _hint_in(self, phases: Collection[Phase], meeting_id: UUID) -> None:
+        try:
+            if await self._store.tracking.hint(meeting_id, phases):
+                self._tracker.wake()
+        except StoreUnreachable as error:
+            log.info("lookup_not_compared", meeting_id=str(meeting_id), why=error.detail)
+        except Exception:
+            log.exception("lookup_not_compared", meeting_id=str(meeting_id))
+
+    @property
+    def checks(self) -> Mapping[str, Callable[[], Awaitable[str | None]]]:
+        """The checks for readiness, by name; each returns a sentence about a problem, or None."""
+
+        async def announcer() -> str | None:
+            return self._announcer.standing_still()
+
+        async def tracker() -> str | None:
+            return self._tracker.standing_still()
+
+        return {"database": self._store.check, "announcer": announcer, "tracker": tracker}
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the workers until the block ends, then finish the cards in progress."""
+        parts = (self._allowance, self._sweeper, self._announcer)
+        tasks = [asyncio.create_task(part.run(), name=type(part).__name__) for part in parts]
+        later = (self._tracker, self._housekeeper)
+        tasks += [asyncio.create_task(self._after_first_sweep(part.run), name=type(part).__name__) for part in later]
+        try:
+            yield
+        finally:
+            tasks += self._comparing
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _after_first_sweep(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Run a worker after the first list was read.
+
+        After an outage all meetings are due at once, and one list shows that most have not changed. Also, the follows
+        of a meeting on air must not expire before the bot sees that it is.
+        """
+        await wait(self._sweeper.begun, FIRST_SWEEP_SECONDS, self._clock)
+        await run()

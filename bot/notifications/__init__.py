@@ -1,0 +1,1 @@
+"""Say in Slack what happened to followed meetings."""

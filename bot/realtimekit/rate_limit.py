@@ -1,0 +1,57 @@
+"""Cloudflare's rate limit, as its answers report it."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bot.realtimekit.responses import LONGEST_WAIT, seconds_to_wait
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    """A pause of `seconds` from the time `since`."""
+
+    since: float = 0.0
+    seconds: float = 0.0
+
+    def left(self, now: float) -> float:
+        # Before `since` the clock was set back, and the rest of the pause is unknown.
+        return max(0.0, self.since + self.seconds - now) if now >= self.since else 0.0
+
+
+class Quota:
+    """Cloudflare's own count of requests. `timer` returns seconds from any starting point."""
+
+    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
+        self._timer = timer
+        self._refused = _Pause()
+        self._used_up = _Pause()
+
+    def note(self, status: int, headers: Mapping[str, str]) -> None:
+        """Record the rate limit in an answer: a 429's `retry-after`, and `Ratelimit: "default";r=50;t=30`."""
+        now = self._timer()
+        if status == 429:
+            asked = _Pause(now, seconds_to_wait(headers))
+            # A slow answer must not shorten the pause that a later one demanded.
+            self._refused = max(self._refused, asked, key=lambda pause: pause.left(now))
+        if "ratelimit" in headers:
+            self._used_up = _Pause(now, _seconds_without_any(headers["ratelimit"]))
+
+    def refused_for(self) -> float:
+        """Return the seconds for which every request would get another 429."""
+        return self._refused.left(self._timer())
+
+    def wait(self) -> float:
+        """Return the seconds until Cloudflare accepts requests again; 0 if it accepts them now."""
+        return max(self.refused_for(), self._used_up.left(self._timer()))
+
+
+def _seconds_without_any(header: str) -> float:
+    """Return the seconds until every exhausted limit in the header is refilled; ignore what cannot be parsed."""
+    limits = [dict(_parameters(limit)) for limit in header.split(",")]
+    return max((min(limit["t"], LONGEST_WAIT) for limit in limits if limit.get("r") == 0 and "t" in limit), default=0)
+
+
+def _parameters(limit: str) -> list[tuple[str, float]]:
+    pairs = [parameter.strip().partition("=") for parameter in limit.split(";")[1:]]
+    return [(name, float(value)) for name, _, value in pairs if value.isascii() and value.isdigit()]

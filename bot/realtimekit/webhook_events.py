@@ -1,0 +1,163 @@
+"""RealtimeKit's webhooks: signed requests, each of which only makes the bot check a meeting.
+
+A webhook's body contains the stream key, so only the event's name and the meeting's ID leave this module.
+"""
+
+import asyncio
+import base64
+import json
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from bot.errors import CouldNotAsk, RealtimeKitError
+from bot.realtimekit.http import Http, exchange
+from bot.realtimekit.responses import data_of
+
+if TYPE_CHECKING:
+    from bot.realtimekit.public_key import PublicKey
+
+SIGNATURE = "rtk-signature"
+SIGNATURE_BYTES = range(64, 1025)
+"""A signature has as many bytes as the RSA key: 256 for one of 2,048 bits."""
+HINTING = frozenset({"livestreaming.statusUpdate", "meeting.started", "meeting.ended"})
+"""The events after which a meeting's livestream may have changed."""
+KEY_SECONDS = 2.0
+_NEWER_KEY_SECONDS = 60.0
+_AGAIN_SECONDS = 5.0
+
+
+class Forged(Exception):
+    """A webhook that RealtimeKit did not sign."""
+
+
+class NotJson(Exception):
+    """A webhook whose body is not a JSON object."""
+
+
+class KeyUnreachable(Exception):
+    """The public key that verifies webhooks is missing; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """The useful content of a webhook: a request to check a meeting."""
+
+    event: str
+    meeting_id: UUID | None
+    """The meeting to check; None if the event names none, or does not concern livestreams."""
+
+
+def read(body: bytes) -> Hint:
+    """Parse a webhook's body. Raises NotJson."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise NotJson from None
+    if not isinstance(value, dict):
+        raise NotJson
+    event = value.get("event")
+    if not isinstance(event, str) or event not in HINTING:
+        return Hint("other", None)
+    return Hint(event, _meeting_id(value.get("meeting")))
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raise Forged if the signature is missing, so that the bot does not read the body of an unsigned webhook."""
+    if len(_signature(headers)) not in SIGNATURE_BYTES:
+        raise Forged
+
+
+def open_key_http(proxy: str | None = None, tls: ssl.SSLContext | None = None) -> Http:
+    """Open the HTTP connection for fetching the key.
+
+    It sends no API token, because the key is on another host than the API.
+    """
+    transport = AiohttpTransport(verify=tls or True, proxy=httpx.Proxy(proxy) if proxy else None)
+    return Http(transport, timeout=httpx.Timeout(KEY_SECONDS))
+
+
+class WebhookKey:
+    """RealtimeKit's public key, fetched at first use, and again if a signature does not match.
+
+    Cloudflare documents neither a key ID nor when keys change. The bot fetches a newer key at most once a minute, so
+    that forged webhooks cause no traffic.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        url: str,
+        *,
+        timer: Callable[[], float] = time.monotonic,
+        key_seconds: float = KEY_SECONDS,
+    ) -> None:
+        self._http = http
+        self._url = url
+        self._timer = timer
+        self._key_seconds = key_seconds
+        self._turn = asyncio.Lock()
+        self._key: PublicKey | None = None
+        self._problem: str | None = None
+        self._keep_until = float("-inf")
+
+    async def verify(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Verify the signature over the raw body. Raises Forged, or KeyUnreachable if there is no key to verify it."""
+        signature = _signature(headers)
+        key = self._key or await self._newer()
+        if not key.fits(signature, body) and not (await self._newer()).fits(signature, body):
+            raise Forged
+
+    async def fetch(self) -> None:
+        """Fetch the key unless there is one. Raises KeyUnreachable."""
+        if self._key is None:
+            await self._newer()
+
+    async def _newer(self) -> "PublicKey":
+        """Return a key that is at most a minute old, fetching it if necessary. Raises KeyUnreachable."""
+        async with self._turn:
+            if self._timer() >= self._keep_until:
+                await self._fetch()
+            if self._problem is not None or self._key is None:
+                raise KeyUnreachable(self._problem)
+            return self._key
+
+    async def _fetch(self) -> None:
+        try:
+            async with asyncio.timeout(self._key_seconds):
+                answer = await exchange(self._http, "GET", self._url)
+            self._key, self._problem = _key(data_of(answer.status, answer.headers, answer.body)), None
+        except TimeoutError:
+            self._problem = f"no answer within {self._key_seconds:g} s"
+        except RealtimeKitError as error:
+            self._problem = error.detail if isinstance(error, CouldNotAsk) else type(error).__name__
+        self._keep_until = self._timer() + (_AGAIN_SECONDS if self._problem else _NEWER_KEY_SECONDS)
+
+
+def _meeting_id(meeting: Any) -> UUID | None:
+    try:
+        return UUID(meeting["id"])
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return None
+
+
+def _signature(headers: Mapping[str, str]) -> bytes:
+    try:
+        return base64.b64decode(headers[SIGNATURE], validate=True)
+    except (KeyError, ValueError):
+        raise Forged from None
+
+
+def _key(data: Any) -> "PublicKey":
+    from bot.realtimekit.public_key import read_key  # noqa: PLC0415 - large, and not needed without webhooks
+
+    pem = data.get("publicKey") if isinstance(data, dict) else None
+    if not isinstance(pem, str):
+        raise CouldNotAsk(detail="no data.publicKey in the answer")
+    return read_key(pem)

@@ -1,0 +1,124 @@
+"""The webhooks registered with a RealtimeKit app: list, add and remove."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from bot.errors import Malformed
+from bot.realtimekit.http import Answer, Http, app_path, exchange
+from bot.realtimekit.responses import data_of, list_of
+
+EVENTS = ("livestreaming.statusUpdate", "meeting.started", "meeting.ended")
+"""The events that the bot subscribes to. The first reports only LIVE, OFFLINE and IDLE. A livestream may begin with its
+meeting, as INVOKED, and cannot outlast it, so the other two also make a check worthwhile."""
+_NAME = "livestream-bot"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return tuple(word for word in value if isinstance(word, str)) if isinstance(value, list | tuple) else ()
+
+
+def _is_enabled(value: Any) -> bool:
+    return str(value).strip().lower() not in ("false", "0")
+
+
+class Webhook(BaseModel):
+    """A registered webhook.
+
+    In an answer everything except its ID may be missing, null or of another type: one odd webhook must not hide the
+    others.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    id: UUID
+    name: Annotated[str, BeforeValidator(_text)] = ""
+    url: Annotated[str, BeforeValidator(_text)] = ""
+    events: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
+    enabled: Annotated[bool, BeforeValidator(_is_enabled)] = True
+    """Also True if the answer does not say."""
+
+    def tells_of_livestreams(self) -> bool:
+        """Return whether the webhook reports changes of livestreams."""
+        return self.enabled and EVENTS[0] in self.events
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A webhook, and whether it had to be registered or repaired."""
+
+    webhook: Webhook
+    changed: bool
+
+
+class Webhooks:
+    """One app's webhooks. Methods do not retry; they raise a RealtimeKitError if a request fails."""
+
+    def __init__(self, http: Http, *, account_id: str, app_id: str) -> None:
+        self._http = http
+        self._path = f"{app_path(account_id, app_id)}/webhooks"
+
+    async def all(self) -> list[Webhook]:
+        """Return all the app's webhooks, including those that other programs have registered.
+
+        Entries without an ID are left out, because the bot could not change or remove them.
+        """
+        answer = await exchange(self._http, "GET", self._path)
+        listed = list_of(answer.status, answer.headers, answer.body)[0] or []
+        webhooks = [_readable(entry) for entry in listed] if isinstance(listed, list) else []
+        readable = [webhook for webhook in webhooks if webhook is not None]
+        if listed and not readable:
+            raise Malformed(detail="no list of webhooks")
+        return readable
+
+    async def add(self, url: str) -> Added:
+        """Subscribe the URL to all of EVENTS, by a new webhook or by updating an existing one."""
+        present = [webhook for webhook in await self.all() if same_address(webhook.url, url)]
+        if not present:
+            wanted = {"name": _NAME, "url": url, "events": EVENTS, "enabled": True}
+            return Added(_webhook(await self._send("POST", "", wanted)), changed=True)
+        # Update the webhook that needs the least change; a second one for the same URL would send everything twice.
+        best = max(present, key=lambda webhook: (webhook.enabled, len({*EVENTS} & {*webhook.events})))
+        if best.enabled and {*EVENTS} <= {*best.events}:
+            return Added(best, changed=False)
+        repaired = {"enabled": True, "events": list(dict.fromkeys([*best.events, *EVENTS]))}
+        return Added(_webhook(await self._send("PATCH", f"/{best.id}", repaired)), changed=True)
+
+    async def remove(self, webhook_id: UUID) -> bool:
+        """Remove a webhook; return False if it did not exist."""
+        answer = await exchange(self._http, "DELETE", f"{self._path}/{webhook_id}")
+        _data(answer)
+        return answer.status != 404
+
+    async def _send(self, method: str, path: str, body: Any) -> Any:
+        return _data(await exchange(self._http, method, self._path + path, body))
+
+
+def same_address(one: str, other: str) -> bool:
+    """Return whether two URLs are the same except for trailing slashes."""
+    return one.rstrip("/") == other.rstrip("/")
+
+
+def _data(answer: Answer) -> Any:
+    return data_of(answer.status, answer.headers, answer.body)
+
+
+def _webhook(data: Any) -> Webhook:
+    webhook = _readable(data)
+    if webhook is None:
+        raise Malformed(detail="no webhook in the answer")
+    return webhook
+
+
+def _readable(data: Any) -> Webhook | None:
+    """Return the webhook in this part of an answer, or None if there is none with an ID."""
+    try:
+        return Webhook.model_validate(data)
+    except ValidationError:
+        return None

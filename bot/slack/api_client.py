@@ -1,0 +1,200 @@
+"""HTTP sessions to Slack, and the Web API client that uses them."""
+
+import re
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bot.clock import WallClock, within
+from bot.metrics import Metrics
+from bot.slack.errors import (
+    ContentRefused,
+    NotSent,
+    Refused,
+    SlackRateLimited,
+    Unconfirmed,
+    Undelivered,
+    error_code,
+    kind_of,
+    undelivered,
+)
+from bot.slack.messages.message import Message
+from bot.slack.token_health import Access
+
+SECONDS = 10
+_CONNECT_SECONDS = 3
+FRESH_SECONDS = 30
+"""Timeout of the fresh session. It is longer because calls that must not happen twice are not repeated."""
+KEEPALIVE_SECONDS = 15
+"""A connection idle for longer is not reused: a firewall or proxy on the path may have dropped it silently."""
+MAX_PLAIN_TEXT = 3_000
+"""Length to which a text is cut if Slack calls it too long. Slack documents 4,000 characters for an edit, but counts
+them in its own way."""
+TRANSPORT_ERRORS = (aiohttp.ClientError, TimeoutError)
+NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""The transport errors raised before a connection was open, so nothing was sent."""
+
+CONNECTION_LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+"""The other side dropped the connection before it answered, as happens to idle connections."""
+
+_ONCE_ONLY = frozenset({"chat.postMessage", "chat.postEphemeral"})
+"""Repeating these could post a message twice, so they never use a connection that may be dead."""
+_WITH_APP_TOKEN = frozenset({"apps.connections.open"})
+_TS = re.compile(r"\d{1,20}\.\d{1,20}", re.ASCII)
+
+log = structlog.get_logger(__name__)
+
+
+def open_session(proxy: str | None = None, tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
+    """Open an HTTP session that keeps its connections to Slack and reuses them."""
+    return aiohttp.ClientSession(
+        proxy=proxy,
+        timeout=aiohttp.ClientTimeout(total=SECONDS, connect=_CONNECT_SECONDS),
+        connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=KEEPALIVE_SECONDS, ssl=tls or True),
+    )
+
+
+def open_fresh_session(proxy: str | None = None, tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
+    """Open an HTTP session that makes a new connection for each call, so no call meets a dead one."""
+    return aiohttp.ClientSession(
+        proxy=proxy,
+        timeout=aiohttp.ClientTimeout(total=FRESH_SECONDS, connect=_CONNECT_SECONDS),
+        connector=aiohttp.TCPConnector(limit=100, force_close=True, ssl=tls or True),
+    )
+
+
+class SlackClient(AsyncWebClient):
+    """A Web API client that counts its calls and repeats only repeatable ones after a kept connection breaks.
+
+    slack_sdk's own retry handler repeats any call whose connection broke, even if Slack had already accepted it, and
+    so posts twice.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: str,
+        base_url: str,
+        session: aiohttp.ClientSession,
+        metrics: Metrics,
+        access: Access | None = None,
+        fresh: aiohttp.ClientSession | None = None,
+    ) -> None:
+        """Create the client; `fresh` is a session that opens a new connection per call, by default `session`."""
+        super().__init__(token=token, base_url=base_url, session=session, timeout=SECONDS, retry_handlers=[])
+        # The session has the proxy. slack_sdk would take one from the environment, even for local addresses.
+        self.proxy = None
+        self.access = access or Access()
+        self.fresh_session = fresh or session
+        self._fresh = _Fresh(
+            token=token, base_url=base_url, session=self.fresh_session, timeout=SECONDS, retry_handlers=[]
+        )
+        self._fresh.proxy = None
+        self._metrics = metrics
+
+    async def api_call(
+        self, api_method: str, *, on_repeat: Callable[[], None] | None = None, **kwargs: Any
+    ) -> AsyncSlackResponse:
+        """Call a method, count the call, and note whether Slack accepts the token.
+
+        `on_repeat` is called before the call is repeated: Slack may carry out the first attempt, too, even later.
+
+        Raises SlackApiError if Slack refuses, and one of TRANSPORT_ERRORS if Slack is unreachable or the answer is
+        not Slack's.
+        """
+        outcome = "unreachable"
+        try:
+            response = await self._understood(api_method, on_repeat, **kwargs)
+            outcome = "ok"
+            if api_method not in _WITH_APP_TOKEN:
+                self.access.note_success(api_method)
+            return response
+        except SlackApiError as error:
+            code = error_code(error)
+            outcome = "ratelimited" if kind_of(code) is SlackRateLimited else "refused"
+            if api_method not in _WITH_APP_TOKEN:
+                self.access.note_error(api_method, code)
+            raise
+        finally:
+            self._metrics.slack_call(api_method, outcome)
+
+    async def write(
+        self, method: str, message: Message, *, on_repeat: Callable[[], None] | None = None, **arguments: Any
+    ) -> str:
+        """Post or edit a message with this method and return its ts; `on_repeat` as for `api_call`.
+
+        If Slack does not accept the blocks, send only the text, which says everything. Raises Undelivered.
+        """
+        try:
+            return await self._write(method, message, on_repeat, arguments)
+        except ContentRefused as error:
+            log.warning("blocks_refused", code=error.code, method=method, channel=arguments.get("channel"))
+            text = message.text if error.code != "msg_too_long" else message.text[:MAX_PLAIN_TEXT]
+        try:
+            return await self._write(method, Message(text), on_repeat, arguments)
+        except ContentRefused as error:
+            raise Refused(error.code) from None
+
+    async def _write(
+        self, method: str, message: Message, on_repeat: Callable[[], None] | None, arguments: dict[str, Any]
+    ) -> str:
+        content = {"text": message.text, "blocks": list(message.blocks)}
+        try:
+            response = await self.api_call(method, on_repeat=on_repeat, json={**arguments, **content})
+        except SlackApiError as error:
+            raise undelivered(error) from None
+        except TRANSPORT_ERRORS as error:
+            raise lost(error) from None
+        ts = str(response.get("ts") or response.get("message_ts"))
+        if not _TS.fullmatch(ts):
+            raise Unconfirmed("answer_without_ts")
+        return ts
+
+    async def _understood(
+        self, api_method: str, on_repeat: Callable[[], None] | None, **kwargs: Any
+    ) -> AsyncSlackResponse:
+        try:
+            return await self._sent(api_method, on_repeat, **kwargs)
+        except SlackApiError as error:
+            if error_code(error) == "unreadable":
+                raise aiohttp.ClientPayloadError(f"{api_method}: an error page") from None
+            raise
+        # slack_sdk raises these on an answer that is not a JSON object.
+        except (AttributeError, ValueError):
+            raise aiohttp.ClientPayloadError(f"{api_method}: no JSON object") from None
+
+    async def _sent(self, api_method: str, on_repeat: Callable[[], None] | None, **kwargs: Any) -> AsyncSlackResponse:
+        if api_method in _ONCE_ONLY:
+            seconds = self.fresh_session.timeout.total or FRESH_SECONDS
+            return await within(WallClock(), seconds, self._fresh.api_call(api_method, **kwargs))
+        try:
+            return await super().api_call(api_method, **kwargs)
+        except CONNECTION_LOST as error:
+            if isinstance(error, NOT_CONNECTED):
+                raise
+        if on_repeat is not None:
+            on_repeat()
+        return await within(WallClock(), SECONDS, self._fresh.api_call(api_method, **kwargs))
+
+
+class _Fresh(AsyncWebClient):
+    """A client whose calls have no total timeout of their own; the caller enforces one.
+
+    If the process was suspended during a call, it can still read an answer that has arrived; aiohttp's own timeout
+    would discard it.
+    """
+
+    async def _request(self, *, http_verb: Any, api_url: Any, req_args: Any) -> dict[str, Any]:
+        watched = {**req_args, "timeout": aiohttp.ClientTimeout(connect=_CONNECT_SECONDS)}
+        return await super()._request(http_verb=http_verb, api_url=api_url, req_args=watched)
+
+
+def lost(error: Exception) -> Undelivered:
+    """Return NotSent if the transport error shows that nothing was sent, otherwise Unconfirmed."""
+    return (NotSent if isinstance(error, NOT_CONNECTED) else Unconfirmed)(type(error).__name__)

@@ -1,0 +1,69 @@
+"""The Bolt app, which passes each request to its listener."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack import listeners
+from bot.slack.dependencies import Services
+from bot.slack.identity import Identity
+from bot.slack.listeners.unhandled import refusal
+
+
+def create_app(services: Services, identity: Identity, session: aiohttp.ClientSession) -> AsyncApp:
+    """Create a Bolt app that makes no Slack calls of its own.
+
+    The bot verifies signatures before Bolt sees a request: Bolt answers malformed ones with a 500 and logs the body of
+    forged ones. `authorize` keeps Bolt from calling auth.test before the first acknowledgement. Bolt gets no `token`,
+    because it would silently ignore one if SLACK_CLIENT_ID is in the environment.
+    """
+
+    # A function, not a method: Bolt would try to supply an argument named `self`.
+    async def authorize() -> AuthorizeResult:
+        return identity.authorization
+
+    logger = logging.getLogger("slack_bolt.quiet")
+    logger.setLevel(logging.ERROR)
+    app = AsyncApp(
+        name="livestream-bot",
+        logger=logger,
+        signing_secret="",
+        request_verification_enabled=False,
+        authorize=authorize,
+        # Bolt copies this client for each request, though nothing uses the copies. Setting a proxy stops slack_sdk
+        # from searching the environment for one each time.
+        client=AsyncWebClient(session=session, retry_handlers=[], proxy="http://unused.invalid"),
+        raise_error_for_unhandled_request=True,
+    )
+    listeners.register(app, services)
+    return app
+
+
+async def dispatch(
+    app: AsyncApp,
+    content: bytes | dict[str, Any],
+    headers: Mapping[str, str],
+    unread: Callable[[], None] = lambda: None,
+) -> BoltResponse:
+    """Dispatch a body received over HTTP (bytes) or a payload received through Socket Mode (dict).
+
+    Malformed payloads get a 400: Bolt assumes that every payload comes from Slack, and others make it raise in many
+    places, even in its error handling. `unread` counts those that do not get as far as the app's own error handler.
+    """
+    body: object = None
+    try:
+        if isinstance(content, bytes):
+            request = AsyncBoltRequest(body=content.decode(), headers=dict(headers))
+        else:
+            request = AsyncBoltRequest(body=content, headers=dict(headers), mode="socket_mode")
+        body = request.body
+        return await app.async_dispatch(request)
+    except Exception as error:  # noqa: BLE001 - see above
+        return refusal(error, body, unread)

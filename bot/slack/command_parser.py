@@ -1,0 +1,209 @@
+"""Parser of the text after the slash command. Values in, values out."""
+
+import difflib
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from uuid import UUID
+
+from bot.slack.meeting_ids import (
+    LONGEST_TEXT,
+    OneMeeting,
+    SeveralMeetings,
+    read_meeting_id,
+    readable,
+    split,
+    what_is_wrong,
+)
+from bot.store.schema import Volume
+from bot.wording import DEFAULT_COMMAND
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Look up whether this meeting is live and where to watch it."""
+
+    meeting_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class FollowMeeting:
+    """Follow the meeting in this channel; `volume` is None if the person named no level."""
+
+    meeting_id: UUID
+    volume: Volume | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnfollowMeeting:
+    """Stop following the meeting in this channel."""
+
+    meeting_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ListFollows:
+    """List the meetings that this channel follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """Show how to use the command."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhichOne:
+    """The text has several meeting IDs, but the command takes one."""
+
+    meeting_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A text with something missing, superfluous or unknown.
+
+    The sentence says what is wrong. It repeats nothing that the person typed except a meeting ID.
+    """
+
+    sentence: str
+    is_for_channels: bool = field(default=False, compare=False)
+    """Whether the command is about following, which works only in channels."""
+
+
+Command = LookUp | FollowMeeting | UnfollowMeeting | ListFollows | Help | WhichOne | Mistake
+
+FOLLOW_WHAT = "Which meeting? Type `/livestream follow &lt;meeting-id&gt;`."
+UNFOLLOW_WHAT = (
+    "Which meeting? Type `/livestream unfollow &lt;meeting-id&gt;`. `/livestream following` lists the ones this "
+    "channel follows."
+)
+NO_SUCH_VOLUME = (
+    "I didn't understand that, so nothing changed. After the meeting ID you can add `quiet`, `normal` or `loud`."
+)
+NOTHING_MORE = "I didn't understand that, so nothing changed. After `/livestream unfollow` type only the meeting ID."
+NO_ID = "I couldn't find a meeting ID in that. IDs look like `50c8940e-1b97-…`. `/livestream help` shows all commands."
+TOO_LONG = "That's too long for me to read. Send only the command and the meeting ID."
+_NOT_FOLLOWED = "I changed nothing. To stop following this meeting, type `/livestream unfollow {meeting_id}`."
+_NOT_UNFOLLOWED = "I changed nothing. `/livestream following` lists the meetings that this channel follows."
+_BAD_ID = "That looks like a meeting ID, but {wrong}. Copy it again."
+_DID_YOU_MEAN = "I didn't understand that, so nothing changed. Did you mean `/livestream {nearest}`?"
+_NOT_UNDERSTOOD = (
+    "I didn't understand that, so nothing changed. To check this meeting, type `/livestream {meeting_id}`."
+)
+
+_FOLLOW, _UNFOLLOW, _FOLLOWING, _HELP = "follow", "unfollow", "following", "help"
+_VERBS = (_FOLLOW, _UNFOLLOW, _FOLLOWING, _HELP)
+_NOISE = ("is", "meeting", "id")
+"""Words that may precede an ID in a lookup, since they name no action; the bot's own messages write "Meeting" there."""
+_NEGATIONS = ("not", "never", "dont", "don't", "don’t")
+_OTHER_WORDS = {
+    **dict.fromkeys(("start", "subscribe", "add", "track", "begin", "join"), _FOLLOW),
+    **dict.fromkeys(
+        ("stop", "end", "remove", "delete", "cancel", "unsubscribe", "leave", "forget", "un", "dont", "don't", "don’t"),
+        _UNFOLLOW,
+    ),
+    **dict.fromkeys(("mute", "silence", "silent", "hush"), f"{_FOLLOW} {Volume.QUIET}"),
+    **dict.fromkeys(("unmute",), f"{_FOLLOW} {Volume.NORMAL}"),
+    **dict.fromkeys(("list", "followed", "follows"), _FOLLOWING),
+    **{volume.value: f"{_FOLLOW} {volume}" for volume in Volume},
+}
+"""Words that people may type instead of the command's own."""
+_ALIKE = 0.75
+"""How similar a word must be to one of the command's (difflib's ratio, 0 to 1)."""
+
+
+def read_command(text: str, name: str = DEFAULT_COMMAND) -> Command:
+    """Return the command in the text; `name` is the slash command's name in this workspace.
+
+    A text counts as a lookup only if it cannot be meant as another command. A mistake changes nothing.
+    """
+    command = _read(text, name)
+    if isinstance(command, Mistake):
+        return replace(command, sentence=command.sentence.replace(f"`{DEFAULT_COMMAND} ", f"`{name} "))
+    return command
+
+
+def _read(text: str, name: str) -> Command:
+    if len(text) > LONGEST_TEXT:
+        return Mistake(TOO_LONG)
+    plain = readable(text)
+    parts = split(plain)
+    named = [*takewhile(lambda part: part in (name.strip("/"), DEFAULT_COMMAND.strip("/")), parts)]
+    parts = parts[len(named) :]
+    if not parts:
+        return Mistake(NO_ID) if plain.strip() and not named else Help()
+    verb = parts[0]
+    words = [part for part in parts[1:] if isinstance(part, str)]
+    match verb, read_meeting_id(plain):
+        case (_, SeveralMeetings(meeting_ids)):
+            return WhichOne(meeting_ids)
+        case ("help", _):
+            return Help()
+        case ("follow", OneMeeting(meeting_id)):
+            return _follow(meeting_id, set(words))
+        case ("unfollow", OneMeeting(meeting_id)):
+            return _about_following(NOTHING_MORE) if words else UnfollowMeeting(meeting_id)
+        case (_, OneMeeting(meeting_id)) if (verb in _NOISE or verb == meeting_id) and not _nearest(words):
+            return LookUp(meeting_id)
+        case (_, OneMeeting(meeting_id)):
+            return _not_understood(meeting_id, [part for part in parts if isinstance(part, str)])
+        case _:
+            return _without_meeting(str(verb), plain)
+
+
+def _follow(meeting_id: UUID, words: set[str]) -> Command:
+    if len(words) > 1 or not words <= set(Volume):
+        return _about_following(NO_SUCH_VOLUME)
+    return FollowMeeting(meeting_id, Volume(words.pop()) if words else None)
+
+
+def _about_following(sentence: str) -> Mistake:
+    return Mistake(sentence, is_for_channels=True)
+
+
+def _not_understood(meeting_id: UUID, words: list[str]) -> Command:
+    if negations := [word for word in words if word in _NEGATIONS]:
+        # Don't suggest what the person says they don't want.
+        unwanted = _nearest(words[words.index(negations[0]) + 1 :])
+        if unwanted == _UNFOLLOW:
+            return _about_following(_NOT_UNFOLLOWED)
+        if unwanted is not None and unwanted != _HELP:
+            return _about_following(_NOT_FOLLOWED.format(meeting_id=meeting_id))
+    nearest = _nearest(words)
+    if nearest is None or nearest == _HELP:
+        return Mistake(_NOT_UNDERSTOOD.format(meeting_id=meeting_id))
+    verb, *volume = ("follow" if nearest == _FOLLOWING else nearest).split()
+    if verb == _FOLLOW and not volume:
+        volume = [word for word in words if word in set(Volume)][:1]
+    return _about_following(_DID_YOU_MEAN.format(nearest=" ".join([verb, str(meeting_id), *volume])))
+
+
+def _without_meeting(verb: str, text: str) -> Command:
+    wrong = what_is_wrong(text)
+    if wrong is not None:
+        return Mistake(_BAD_ID.format(wrong=wrong))
+    match verb:
+        case "follow":
+            return _about_following(FOLLOW_WHAT)
+        case "unfollow":
+            return _about_following(UNFOLLOW_WHAT)
+        case "following":
+            return ListFollows()
+    nearest = _nearest([verb])
+    if nearest is None:
+        return Mistake(NO_ID)
+    verb, *volume = nearest.split()
+    needs_meeting = ["&lt;meeting-id&gt;"] if verb in (_FOLLOW, _UNFOLLOW) else []
+    sentence = _DID_YOU_MEAN.format(nearest=" ".join([verb, *needs_meeting, *volume]))
+    return Mistake(sentence, is_for_channels=verb != _HELP)
+
+
+def _nearest(words: list[str]) -> str | None:
+    """Return the command that the first similar word is probably meant as, or None."""
+    for word in words:
+        if word in _VERBS:
+            return word
+        if word in _OTHER_WORDS:
+            return _OTHER_WORDS[word]
+        if close := difflib.get_close_matches(word, (*_VERBS, *Volume), n=1, cutoff=_ALIKE):
+            return _OTHER_WORDS.get(close[0], close[0])
+    return None

@@ -1,0 +1,338 @@
+"""Builders for what a following channel sees: the meeting's card, the replies in its thread, and the closing message.
+
+Values in, messages out. Only the small print names people: those who followed or unfollowed a meeting.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from bot.domain.episode import Change, ChangeKind, Episode, Phase
+from bot.domain.follow import FOLLOW_SECONDS, Follow
+from bot.slack.messages.blocks import actions, bold, button, context, menu, section
+from bot.slack.messages.lookup_card import (
+    FOLLOW_AGAIN,
+    FOLLOW_MENU,
+    NAME_LIMIT,
+    NO_REASON,
+    REASON_LIMIT,
+    UNNAMED,
+    WORD_LIMIT,
+    meeting,
+    playback_link,
+    shown_link,
+    unknown_status,
+    watch_button,
+)
+from bot.slack.messages.message import Block, CardState, Choice, Message
+from bot.slack.messages.mrkdwn import clock, escaped, moment, plain_moment
+from bot.store.schema import FollowState, Volume
+from bot.wording import DEFAULT, Wording
+
+UNSEEN_FOR = timedelta(minutes=10)
+"""If no check succeeded for this long before an end, the reply says that the end may have been earlier."""
+
+FOUND_LATE = timedelta(minutes=2)
+"""A start discovered later than this is announced with its time."""
+
+_OVER = (FollowState.EXPIRED, FollowState.UNFOLLOWED)
+_VOLUMES = {
+    Volume.QUIET: "Quiet: card only",
+    Volume.NORMAL: "Updates in thread",
+    Volume.LOUD: "Loud: thread and channel",
+}
+_CHOICES = {
+    Choice.QUIET: "Quiet – card only",
+    Choice.NORMAL: "Normal – updates in thread",
+    Choice.LOUD: "Loud – also post in channel",
+}
+When = Callable[[datetime, str], str]
+
+_WHY_REFUSED = {
+    "not_in_channel": ("because I'm not in it", "invite me back (`/invite @{bot}`)"),
+    "channel_not_found": ("because I can't see it", "invite me back (`/invite @{bot}`)"),
+    "is_archived": ("because it's archived", "unarchive the channel and invite me back (`/invite @{bot}`)"),
+}
+"""By Slack's code, why the bot can't post in a channel, and what to do."""
+_MISSING = "Cloudflare has no meeting with this ID anymore."
+_SAME = {"is_inactive": "is_archived"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The wording for one phase, on a card and in a sentence."""
+
+    emoji: str
+    title: str
+    more: str
+    sentence: str
+
+
+def follow_card(follow: Follow, episode: Episode, *, is_new: bool = False) -> Message:
+    """Build the card of one episode of a followed meeting.
+
+    The menu stays after the episode has ended, so that the channel can still unfollow there. Slack notifies the people
+    mentioned in a new message, so a card that `is_new` mentions no one; its first edit adds the mention.
+    """
+    words = _words(episode)
+    name = _name(episode.name)
+    notes = _notes(episode)
+    playback = episode.playback_url if episode.phase is Phase.LIVE else None
+    shown = shown_link(playback)
+    headline = f"{bold(name)}\n{words.emoji} *{words.title}*{words.more}"
+    blocks = [
+        section(headline, None if follow.state in _OVER else _menu(follow)),
+        *(section(note) for note in notes),
+        *([playback_link(shown)] if shown else []),
+        *([actions(watch_button(playback, _state(follow)))] if playback else []),
+        context(_footer(follow, episode, is_new=is_new)),
+    ]
+    sentences = [f"{name} {words.sentence}", *notes, *_stale(episode, plain_moment)]
+    watch = f" Watch: {escaped(shown, len(shown))}" if shown else ""
+    return Message(" ".join(_ended_with_a_stop(sentence) for sentence in sentences) + watch, tuple(blocks))
+
+
+def change_reply(follow: Follow, change: Change) -> Message:
+    """Build the announcement of a change, for the thread and, if the follow is loud, for the channel."""
+    name = _name(change.name)
+    emoji, said, plain = _told(change)
+    playback = change.playback_url if change.kind in (ChangeKind.LIVE, ChangeKind.BACK) else None
+    shown = shown_link(playback)
+    watch = f" Watch: {escaped(shown, len(shown))}" if shown else ""
+    return Message(
+        _ended_with_a_stop(f"{name} {plain}") + watch,
+        (
+            section(f"{emoji} {bold(name)} {_ended_with_a_stop(said)}"),
+            *([actions(watch_button(playback, _state(follow)))] if playback else []),
+        ),
+    )
+
+
+def expired_reply(follow: Follow, name: str | None = None, wording: Wording = DEFAULT) -> Message:
+    """Build the reply that closes an expired follow, with a button to follow again."""
+    days = round(FOLLOW_SECONDS / 86_400)
+    sentence = f"{_name(name)} hasn't been live for {days} days, so I've stopped following it here."
+    again = button("Follow again", FOLLOW_AGAIN, _state(follow, Choice(follow.volume.value)))
+    return Message(
+        f"{sentence} To follow it again, type {wording.command} follow {follow.meeting_id}.",
+        (section(f":no_bell: {sentence}"), actions(again)),
+    )
+
+
+def unfollowed_card(
+    follow: Follow, name: str | None = None, *, can_follow_again: bool = True, is_new: bool = False
+) -> Message:
+    """Build the final card of an unfollowed meeting; nothing on it can become outdated.
+
+    A card that `is_new` mentions no one, as in `follow_card`.
+    """
+    name = _name(name)
+    by = [f"Unfollowed by <@{follow.unfollowed_by}>"] if follow.unfollowed_by and not is_new else []
+    return Message(
+        f"{name} is no longer followed here.",
+        (
+            section(f"{bold(name)}\n:no_bell: *No longer followed here*"),
+            *(
+                [actions(button("Follow again", FOLLOW_AGAIN, _state(follow, Choice(follow.volume.value))))]
+                if can_follow_again
+                else []
+            ),
+            context([*by, meeting(follow.meeting_id)]),
+        ),
+    )
+
+
+def followed_again(meeting_id: UUID, name: str | None = None) -> Message:
+    """Build the content that an old card shows once the channel follows the meeting again."""
+    name = _name(name)
+    return Message(
+        f"{name} is followed here again, on a newer card.",
+        (section(f"{bold(name)}\n:bell: *Followed here again*, on a newer card"), context([meeting(meeting_id)])),
+    )
+
+
+NAMED_IN_NOTICE = 3
+
+
+def paused_notice(follow: Follow, reason: str, names: Sequence[str | None] = (), wording: Wording = DEFAULT) -> Message:
+    """Build the notice to the person who followed meetings in a channel where the bot cannot post.
+
+    It says why, and how to fix it. `names` are those of all meetings that the person follows there.
+    """
+    why, fix = _why_refused(reason, wording)
+    fix = (
+        f"{fix[0].upper()}{fix[1:]} and I'll pick up where I left off" if fix else "An admin of this workspace can help"
+    )
+    said = f"I can't post updates about {_named(names)} in <#{follow.channel_id}> {why}. {fix}."
+    return _notice(follow, said, names)
+
+
+def expired_notice(
+    follow: Follow, reason: str, names: Sequence[str | None] = (), wording: Wording = DEFAULT
+) -> Message:
+    """Build the notice to the person whose follows expired in a channel where the bot cannot say so.
+
+    `names` are those of all these meetings.
+    """
+    why, fix = _why_refused(reason, wording)
+    days = round(FOLLOW_SECONDS / 86_400)
+    if len(names) > 1:
+        because, it = f"they haven't been live for {days} days", "them"
+        command = f"`{wording.command} follow` and each meeting's ID"
+    else:
+        because, it = f"it hasn't been live for {days} days", "it"
+        command = f"`{wording.command} follow {follow.meeting_id}`"
+    how = f"{fix}, then type {command} there" if fix else f"type {command} there"
+    said = f"I've stopped following {_named(names)} in <#{follow.channel_id}>: {because}. "
+    return _notice(follow, f"{said}I couldn't post this there {why}. To follow {it} again, {how}.", names)
+
+
+def _why_refused(reason: str, wording: Wording) -> tuple[str, str]:
+    """Return why Slack refuses posts in a channel, and what to do about it, empty if unknown."""
+    why, fix = _WHY_REFUSED.get(_SAME.get(reason, reason), ("", ""))
+    return why or f"because Slack doesn't allow it ({escaped(reason, WORD_LIMIT)})", wording.fill(fix)
+
+
+def _notice(follow: Follow, said: str, names: Sequence[str | None]) -> Message:
+    if len(names) > 1:
+        return Message(said, (section(f":warning: {said}"),))
+    return Message(
+        f"{said} Meeting ID: {follow.meeting_id}.",
+        (section(f":warning: {said}"), context([meeting(follow.meeting_id)])),
+    )
+
+
+def _named(names: Sequence[str | None]) -> str:
+    """Return the first few names, and how many more meetings there are."""
+    shown = [bold(escaped(name, NAME_LIMIT)) for name in names if name][:NAMED_IN_NOTICE]
+    more = max(1, len(names)) - len(shown)
+    if not shown:
+        return "a meeting" if more == 1 else f"{more} meetings"
+    rest = [f"{more} more" if more > 1 else "another one"] if more else []
+    listed = [*shown, *rest]
+    return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}"
+
+
+def spoken(duration: timedelta) -> str:
+    """Return a duration in words, in whole minutes."""
+    minutes = max(0, round(duration.total_seconds())) // 60
+    if minutes == 0:
+        return "less than a minute"
+    parts = [(minutes // 60, "hour"), (minutes % 60, "minute")]
+    return " ".join(f"{count} {unit}{'s' if count != 1 else ''}" for count, unit in parts if count)
+
+
+def _words(episode: Episode) -> _Words:
+    since = episode.since
+    match episode.phase:
+        case Phase.WAITING if episode.is_missing:
+            more = f"\n{_MISSING}"
+            return _Words(":grey_question:", "Meeting not found", more, f"was not found. {_MISSING}")
+        case Phase.WAITING:
+            return _Words(":white_circle:", "Not live yet", "\nThis card updates when it starts.", "is not live yet")
+        case Phase.STARTING:
+            return _Words(":large_yellow_circle:", "Starting", "\nNo video yet.", "is starting. No video yet")
+        case Phase.LIVE:
+            return _Words(":red_circle:", "Live", f" · {moment(since, 'started')}", f"is live. Started {clock(since)}")
+        case Phase.INTERRUPTED:
+            more = f"\n{moment(since, 'Signal lost')}. Waiting for it to come back."
+            return _Words(":large_yellow_circle:", "Reconnecting", more, f"has been reconnecting since {clock(since)}")
+        case Phase.ERRORED:
+            reason = _reason(episode.error_reason)
+            return _Words(":warning:", "Error", f" · {moment(since, 'since')}\n{reason}", f"has an error: {reason}")
+        case Phase.ENDED:
+            more = f" {moment(since)} · {_lasted(episode.duration)}"
+            until = "" if episode.duration is None else f", until {clock(since)}"
+            sentence = f"has ended. {_it_lasted(episode.duration)}{until}"
+            return _Words(":white_check_mark:", "Ended", more, sentence)
+
+
+def _told(change: Change) -> tuple[str, str, str]:
+    """Return the emoji for a change, its wording in mrkdwn, and the same in plain text."""
+    match change.kind:
+        case ChangeKind.STARTING:
+            return ":large_yellow_circle:", "is starting", "is starting"
+        case ChangeKind.LIVE:
+            return ":red_circle:", _live(change, moment), _live(change, plain_moment)
+        case ChangeKind.BACK:
+            return ":red_circle:", "is live again", "is live again"
+        case ChangeKind.ERRORED:
+            said = f"hit an error: {_reason(change.error_reason)}"
+            return ":warning:", said, said
+        case ChangeKind.ENDED:
+            return ":white_check_mark:", _ended(change, moment), _ended(change, plain_moment)
+
+
+def _live(change: Change, when: When) -> str:
+    if change.seen_at - change.at <= FOUND_LATE:
+        return "is live"
+    return f"has been live {when(change.at, 'since')}"
+
+
+def _ended(change: Change, when: When) -> str:
+    said = f"has ended. {_it_lasted(change.duration)}"
+    if change.error_reason is not None:
+        said += f". It had an error: {_reason(change.error_reason)}"
+    if change.last_seen_live is not None and change.at - change.last_seen_live > UNSEEN_FOR:
+        unseen = f"I couldn't check {when(change.last_seen_live, 'after')}, so it may have ended earlier"
+        said = f"{_ended_with_a_stop(said)} {unseen}"
+    return said
+
+
+def _lasted(duration: timedelta | None) -> str:
+    return "never went live" if duration is None else f"live for {spoken(duration)}"
+
+
+def _it_lasted(duration: timedelta | None) -> str:
+    return f"It {_lasted(duration)}" if duration is None else f"It was {_lasted(duration)}"
+
+
+def _notes(episode: Episode) -> list[str]:
+    if episode.phase is Phase.ENDED:
+        reason = episode.error_reason
+        return [] if reason is None else [f"It had an error: {_reason(reason)}"]
+    if episode.is_missing and episode.phase is not Phase.WAITING:
+        return [_MISSING]
+    if episode.raw_status is None:
+        return []
+    return [unknown_status(escaped(episode.raw_status, WORD_LIMIT))]
+
+
+def _stale(episode: Episode, when: When) -> list[str]:
+    if not episode.stale:
+        return []
+    checked = f". {when(episode.checked_at, 'Last checked')}" if episode.checked_at else ""
+    return [f"Can't get updates from Cloudflare{checked}"]
+
+
+def _footer(follow: Follow, episode: Episode, *, is_new: bool) -> list[str]:
+    checked = [f"Checked {moment(episode.checked_at)}"] if episode.checked_at else []
+    stale = [f":warning: {note}" for note in _stale(episode, moment)]
+    volume = "No longer followed here" if follow.state in _OVER else _VOLUMES[follow.volume]
+    by = [] if is_new else [f"Followed by <@{follow.created_by}>"]
+    return [*(stale or checked), volume, *by, meeting(follow.meeting_id)]
+
+
+def _menu(follow: Follow) -> Block:
+    options = [
+        (f"✓ {label}" if choice.value == follow.volume.value else label, choice) for choice, label in _CHOICES.items()
+    ]
+    options += [("Refresh", Choice.REFRESH), ("Unfollow", Choice.UNFOLLOW)]
+    return menu(FOLLOW_MENU, [(label, _state(follow, choice)) for label, choice in options])
+
+
+def _state(follow: Follow, choice: Choice | None = None) -> CardState:
+    return CardState(m=str(follow.meeting_id), do=choice)
+
+
+def _name(name: str | None) -> str:
+    return escaped(name or "", NAME_LIMIT) or UNNAMED
+
+
+def _reason(reason: str | None) -> str:
+    return escaped(reason or "", REASON_LIMIT) or NO_REASON
+
+
+def _ended_with_a_stop(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "!", "?", "…")) else f"{sentence}."

@@ -1,0 +1,255 @@
+"""Builders for help and for replies about follows: values in, messages out."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from uuid import UUID
+
+from bot.domain.episode import Phase
+from bot.domain.follow import Follow
+from bot.following.service import Beginning, Begun
+from bot.slack.failure_history import Failure
+from bot.slack.messages import lookup_card
+from bot.slack.messages.blocks import bold, section
+from bot.slack.messages.message import Message
+from bot.slack.messages.mrkdwn import escaped, link, moment, plain_moment
+from bot.store.follows import Listed
+from bot.store.schema import FollowState, Volume
+from bot.wording import DEFAULT, Wording
+
+Permalink = Callable[[str, str], str | None]
+
+LISTED_AT_ONCE = 25
+"""Meetings per message: a response_url accepts five messages, and a channel follows at most a hundred meetings."""
+LISTED_NAME_LIMIT = 80
+REASON_LIMIT = 40
+
+HELP = (
+    "*Check a meeting*\n"
+    "`{command} &lt;meeting-id&gt;` – is it live, and where to watch. Links that contain the ID work too.",
+    "*Follow in this channel*\n"
+    "`{command} follow &lt;meeting-id&gt;` – status card here, updates in its thread\n"
+    "add `quiet` (card only) or `loud` (also post “live”, errors and “ended” in the channel)\n"
+    "`{command} unfollow &lt;meeting-id&gt;` · `{command} following`",
+    "*Where is the ID?* RealtimeKit dashboard → Meetings.",
+)
+"""The help's paragraphs, one section each."""
+HELP_TEXT = (
+    "{command} &lt;meeting-id&gt; checks if a meeting is live, and where to watch. "
+    "{command} follow &lt;meeting-id&gt; posts a status card here, with updates in its thread. "
+    "Add quiet (card only) or loud (also post “live”, errors and “ended” in the channel). "
+    "{command} unfollow &lt;meeting-id&gt; stops that. {command} following lists what this channel follows. "
+    "Where is the ID? RealtimeKit dashboard → Meetings."
+)
+_HELP_IN_DIRECT = (
+    HELP[0],
+    "*Follow a meeting*\nType `{command} follow &lt;meeting-id&gt;` in a channel, not here.",
+    HELP[2],
+)
+_HELP_TEXT_IN_DIRECT = (
+    "{command} &lt;meeting-id&gt; checks if a meeting is live, and where to watch. "
+    "To follow a meeting, type {command} follow &lt;meeting-id&gt; in a channel, not here. "
+    "Where is the ID? RealtimeKit dashboard → Meetings."
+)
+REFRESHING = "Checking again. The card updates if something changed."
+_NOTHING_FOLLOWED = "This channel isn't following any meetings. Start with `{command} follow &lt;meeting-id&gt;`."
+NOTHING_FOLLOWED = DEFAULT.fill(_NOTHING_FOLLOWED)
+
+_HEARD = {
+    Volume.QUIET: "only the card updates.",
+    Volume.NORMAL: "updates go to the card's thread.",
+    Volume.LOUD: "updates go to the card's thread, and “live”, errors and “ended” also to the channel.",
+}
+_VOLUMES = {
+    Volume.QUIET: "card only",
+    Volume.NORMAL: "updates in thread",
+    Volume.LOUD: "thread and channel",
+}
+_PHASES = {
+    Phase.WAITING: (":white_circle:", "not live yet"),
+    Phase.STARTING: (":large_yellow_circle:", "starting"),
+    Phase.LIVE: (":red_circle:", "live"),
+    Phase.INTERRUPTED: (":large_yellow_circle:", "reconnecting"),
+    Phase.ERRORED: (":warning:", "error"),
+    Phase.ENDED: (":white_check_mark:", "ended"),
+}
+_MISSING = (":grey_question:", "meeting not found")
+_INVITE = "Type `/invite @{bot}` to continue. If I'm already here, repeat the follow command."
+_REMEDIES = {
+    "not_in_channel": f"I'm not in this channel. {_INVITE}",
+    "channel_not_found": f"I'm not in this channel. {_INVITE}",
+    "is_archived": "This channel is archived. Unarchive it and invite me back to continue.",
+}
+_NO_REMEDY = "Whoever runs this bot can see why with `livestream-bot doctor`. Then repeat the follow command."
+
+
+def usage(wording: Wording = DEFAULT, *, is_direct: bool = False) -> Message:
+    """Build the help, with the forms of the command that work here: only lookups in a direct message (`is_direct`)."""
+    text, paragraphs = (_HELP_TEXT_IN_DIRECT, _HELP_IN_DIRECT) if is_direct else (HELP_TEXT, HELP)
+    return Message(wording.fill(text), tuple(section(wording.fill(paragraph)) for paragraph in paragraphs))
+
+
+def begun(
+    beginning: Beginning, permalink: Permalink, wording: Wording = DEFAULT, access_problem: str | None = None
+) -> Message:
+    """Build the reply to a request to follow; `access_problem` is Slack's code while it refuses the bot's access."""
+    if beginning.begun is Begun.SOON and access_problem:
+        name = _named(beginning.name, beginning.follow.meeting_id)
+        return lookup_card.note(
+            f"Following {name} here, but its card can't be posted yet.\n{_no_access(access_problem)}"
+        )
+    return _with_card(_begun(beginning, wording), beginning.follow, beginning.ts, permalink)
+
+
+def _begun(beginning: Beginning, wording: Wording) -> str:
+    name = _named(beginning.name, beginning.follow.meeting_id)
+    volume = beginning.follow.volume
+    heard = _capitalised(_HEARD[volume])
+    match beginning.begun:
+        case Begun.NOW:
+            return f"Now following {name} here. {heard}"
+        case Begun.SOON:
+            return (
+                f"Now following {name} here. {heard} Slack hasn't accepted the card yet, so it will appear a bit later."
+            )
+        case Begun.AGAIN:
+            invite = f"If I'm not in this channel yet, type `/invite @{wording.bot}`."
+            return f"Following {name} here again. {heard} {invite}"
+        case Begun.BEFORE:
+            changed = f" *Set to {volume}.* {heard}" if beginning.volume_changed else ""
+            return f"This channel already follows {name}.{changed}"
+
+
+def unfollowed(listed: Listed) -> Message:
+    """Build the reply to the person who unfollowed a meeting."""
+    return lookup_card.note(f"Stopped following {_name(listed)} in this channel.")
+
+
+def refreshing(follow: Follow, wording: Wording = DEFAULT) -> Message:
+    """Build the reply to a request to check again; the card of a paused follow is not updated."""
+    if follow.state is FollowState.PAUSED:
+        return lookup_card.note(f"This card is paused: {_why_paused(follow.reason, wording)}")
+    return lookup_card.note(REFRESHING)
+
+
+def as_loud(follow: Follow, wording: Wording = DEFAULT) -> Message:
+    """Build the reply that confirms a follow's new level, and says so if the follow is paused."""
+    if follow.state is FollowState.PAUSED:
+        return lookup_card.note(f"Set to {follow.volume}, but paused: {_why_paused(follow.reason, wording)}")
+    return lookup_card.note(f"Set to {follow.volume}: {_HEARD[follow.volume]}")
+
+
+def listing(
+    listed: list[Listed],
+    permalink: Permalink,
+    wording: Wording = DEFAULT,
+    access_problem: str | None = None,
+    failing: Failure | None = None,
+) -> list[Message]:
+    """Build the list of meetings that a channel follows, in one or more messages.
+
+    `access_problem` is Slack's code while it refuses the bot's access; `failing` is a failure that has lasted some
+    minutes in this channel.
+    """
+    if not listed:
+        return [lookup_card.note(wording.fill(_NOTHING_FOLLOWED))]
+    parts = [listed[start : start + LISTED_AT_ONCE] for start in range(0, len(listed), LISTED_AT_ONCE)]
+    heading = f"This channel follows {len(listed)} meeting{'s' if len(listed) > 1 else ''}."
+    if access_problem:
+        heading = f"{heading}\n{_no_access(access_problem)}"
+    elif failing:
+        code = escaped(failing.code, REASON_LIMIT)
+        heading = (
+            f"{heading}\n:warning: Slack hasn't accepted my updates here {moment(failing.since, 'since')} ({code}). "
+            "I'll keep trying."
+        )
+    return [_part(heading if part is parts[0] else "", part, permalink, wording) for part in parts]
+
+
+def _part(heading: str, listed: Iterable[Listed], permalink: Permalink, wording: Wording) -> Message:
+    text = [heading] if heading else []
+    blocks = [section(heading)] if heading else []
+    for each in listed:
+        url = _url(each.follow, each.ts, permalink)
+        phase = Phase(each.phase)
+        emoji, state = _MISSING if each.is_missing and phase is Phase.WAITING else _PHASES[phase]
+        facts = [state, _VOLUMES[each.follow.volume], f"added by <@{each.follow.created_by}>"]
+        blocks.append(
+            section(
+                "\n".join(
+                    [f"{emoji} {_title(each, url)} {' · '.join(facts)}", *_health(each, moment, wording), _id(each)]
+                )
+            )
+        )
+        card = [f"card: {url}"] if url else []
+        text.append(
+            "; ".join([f"{_name(each)}: {state}", *facts[1:], *_health(each, plain_moment, wording), _id(each), *card])
+        )
+    return Message("\n".join(text), tuple(blocks))
+
+
+def _title(listed: Listed, url: str | None) -> str:
+    """Return the meeting's name, linked to its card if there is one."""
+    shown = escaped(listed.name or "", LISTED_NAME_LIMIT)
+    if url is None or not shown:
+        return _name(listed) if url is None else f"*{link(url, 'This meeting')}*"
+    return bold(link(url, shown))
+
+
+def _health(listed: Listed, when: Callable[[datetime, str], str], wording: Wording) -> list[str]:
+    """Return what is wrong with a follow: why it is paused, or that checks fail."""
+    health = []
+    if listed.follow.state is FollowState.PAUSED:
+        health.append(f":warning: Paused: {_why_paused(listed.follow.reason, wording)}")
+        if listed.follow.notice_error:
+            health.append(_not_notified(listed.follow.created_by, listed.follow.notice_error))
+    if listed.failures:
+        checked = f". {when(listed.looked_at, 'Last checked')}" if listed.looked_at else ""
+        health.append(f":warning: Can't get updates from Cloudflare{checked}")
+    return health
+
+
+def _no_access(code: str) -> str:
+    return (
+        f":warning: Slack refuses this bot's access ({escaped(code, REASON_LIMIT)}), so cards and threads aren't "
+        "updated. Whoever runs this bot can find out why with `livestream-bot doctor`."
+    )
+
+
+def _not_notified(user: str, code: str) -> str:
+    said = f"I couldn't send <@{user}> a direct message about it"
+    if code == "messages_tab_disabled":
+        return f"{said}: messages to this app are turned off. An admin can turn on its Messages tab (App Home)."
+    return f"{said} ({escaped(code, REASON_LIMIT)})."
+
+
+def _why_paused(reason: str | None, wording: Wording) -> str:
+    word = f" ({escaped(reason, REASON_LIMIT)})" if reason else ""
+    return wording.fill(_REMEDIES.get(reason or "", "")) or f"Slack doesn't allow my messages here{word}. {_NO_REMEDY}"
+
+
+def _with_card(sentence: str, follow: Follow, ts: str | None, permalink: Permalink) -> Message:
+    url = _url(follow, ts, permalink)
+    if url is None:
+        return lookup_card.note(sentence)
+    return Message(f"{sentence} Its card: {url}", (section(f"{sentence} {link(url, 'See its card')}"),))
+
+
+def _url(follow: Follow, ts: str | None, permalink: Permalink) -> str | None:
+    return None if ts is None else permalink(follow.channel_id, ts)
+
+
+def _capitalised(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
+
+
+def _id(listed: Listed) -> str:
+    return f"meeting `{listed.follow.meeting_id}`"
+
+
+def _name(listed: Listed) -> str:
+    return _named(listed.name, listed.follow.meeting_id)
+
+
+def _named(name: str | None, meeting_id: UUID) -> str:
+    shown = escaped(name or "", LISTED_NAME_LIMIT)
+    return bold(shown) if shown else f"meeting `{meeting_id}`"

@@ -1,0 +1,310 @@
+"""Delivery of replies to commands and clicks."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import structlog
+from cachetools import TTLCache
+
+from bot.errors import (
+    CannotPost,
+    ChannelArchived,
+    NotInvitable,
+    SlackBusy,
+    SlackError,
+    SlackNotAuthorised,
+    SlackRefuses,
+    SlackSilent,
+    SlackUnreachable,
+)
+from bot.metrics import Metrics
+from bot.realtimekit.recent_lookups import ANSWER_SECONDS
+from bot.slack.api_client import NOT_CONNECTED, SECONDS, TRANSPORT_ERRORS, SlackClient
+from bot.slack.errors import (
+    ContentRefused,
+    NotSent,
+    SlackRateLimited,
+    TokenRefused,
+    Unconfirmed,
+    Undelivered,
+    kind_of,
+    retry_after,
+)
+from bot.slack.messages.message import Message
+from bot.slack.payloads import Request
+from bot.slack.rate_limiter import Pacing
+
+LONGEST_WAIT = 5.0
+LONGEST_NOTE = 3.0
+SLOW_AFTER_SECONDS = 1.5
+BODY_LIMIT = 2_000
+_EDITS_KEPT = 1_000
+RESPONSE_URL = "response_url"
+OK, UNCONFIRMED, NOT_SENT = "ok", "unconfirmed", "not_sent"
+_NO_WAY_IN = ("not_in_channel", "channel_not_found")
+
+STILL_CHECKING = "Cloudflare is slow to answer right now. Hang on, I'm still checking."
+_STILL_CHECKING = Message(STILL_CHECKING, ({"type": "section", "text": {"type": "mrkdwn", "text": STILL_CHECKING}},))
+
+log = structlog.get_logger(__name__)
+
+
+class Replies:
+    """Sends private answers and public cards."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        client: SlackClient,
+        metrics: Metrics,
+        pacing: Pacing,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        timer: Callable[[], float] = time.monotonic,
+        seconds: float = SECONDS,
+        slow_after: float = SLOW_AFTER_SECONDS,
+    ) -> None:
+        """Create the sender.
+
+        `pacing` is shared with what the bot posts unprompted, which has half of each bucket to itself. `seconds` is the
+        timeout for a response_url; after `slow_after` seconds without an answer the person gets a note that the bot is
+        still checking.
+        """
+        self._slow_after = slow_after
+        self._session = session
+        self._client = client
+        self._metrics = metrics
+        self._pacing = pacing
+        self._sleep = sleep
+        self._edits: TTLCache[tuple[str, str], tuple[Message, asyncio.Task[None]]] = TTLCache(
+            _EDITS_KEPT, ANSWER_SECONDS, timer
+        )
+        """The last edit of each message, by channel ID and ts."""
+        self._seconds = seconds
+
+    async def answer(self, request: Request, message: Message, *, replace: bool = False) -> None:
+        """Send a message that only the requester sees; `replace` puts it in place of the message with the button.
+
+        A response_url is valid for 30 minutes and 5 uses, so an ephemeral message is the fallback. If that fails too,
+        log it: no way to reach the person is left.
+        """
+        payload = {"response_type": "ephemeral", "replace_original": replace, **_content(message)}
+        outcome = await self._respond(request.response_url, payload)
+        if kind_of(outcome) is ContentRefused:
+            log.warning("blocks_refused", code=outcome, method=RESPONSE_URL, channel=request.channel_id)
+            outcome = await self._respond(request.response_url, {**payload, "blocks": []})
+        if outcome == UNCONFIRMED:
+            # Slack may already show the message; a duplicate would only confuse.
+            log.info("reply_unconfirmed")
+        elif outcome != OK:
+            log.warning("response_url_failed", outcome=outcome)
+            await self._as_ephemeral(request, message)
+
+    @contextlib.asynccontextmanager
+    async def note_if_slow(self, request: Request) -> AsyncIterator[None]:
+        """Send a note that the bot is still checking if the block takes long.
+
+        The note is a separate message and stays: a command's response_url cannot replace what it posted
+        (slackapi/bolt-python#1268), and after a click the note must not replace the card.
+        """
+        sending = asyncio.Event()
+        task = asyncio.create_task(self._note_later(request, sending))
+        try:
+            yield
+        finally:
+            # The answer must not overtake a note that is on its way to Slack.
+            if sending.is_set():
+                await asyncio.wait({task}, timeout=LONGEST_NOTE)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _note_later(self, request: Request, sending: asyncio.Event) -> None:
+        await asyncio.sleep(self._slow_after)
+        sending.set()
+        payload = {"response_type": "ephemeral", "replace_original": False, **_content(_STILL_CHECKING)}
+        outcome = await self._respond(request.response_url, payload)
+        log.info("slow_lookup_noted", outcome=outcome)
+
+    async def remove_original(self, request: Request) -> None:
+        """Remove the message whose button was pressed."""
+        outcome = await self._respond(request.response_url, {"delete_original": True})
+        if outcome != OK:
+            log.warning("response_url_failed", outcome=outcome)
+
+    async def replace_public(self, request: Request, message: Message) -> None:
+        """Replace the public card whose button was pressed. Raises the same errors as `post`."""
+        await self.edit(request.channel_id, request.message_ts, message)
+
+    async def edit(self, channel_id: str, ts: str, message: Message) -> None:
+        """Edit a public message of the bot's. Raises the same errors as `post`.
+
+        A crowd that presses one card's *Refresh* gets one answer of Cloudflare's, so it shares one edit, and its error.
+        """
+        content, editing = self._edits.get((channel_id, ts), (None, None))
+        if editing is None or content != message or _has_failed(editing):
+            editing = asyncio.create_task(self._edit(channel_id, ts, message), name="edit for people")
+            self._edits[channel_id, ts] = message, editing
+        await asyncio.shield(editing)
+
+    async def _edit(self, channel_id: str, ts: str, message: Message) -> None:
+        await self._turn(lambda: self._pacing.edit(channel_id, spare=True))
+        await self._write("chat.update", message, channel=channel_id, ts=ts)
+
+    async def post(self, channel_id: str, message: Message, *, client_msg_id: str) -> None:
+        """Post a message that everyone in the channel sees.
+
+        `client_msg_id` identifies this one post: where Slack honors it, a post sent twice appears once. Raises
+        CannotPost, NotInvitable, ChannelArchived, SlackBusy, SlackSilent, SlackUnreachable, SlackNotAuthorised or
+        SlackRefuses.
+        """
+        await self._turn(lambda: self._pacing.post(channel_id, spare=True))
+        await self._write(
+            "chat.postMessage", message, channel=channel_id, client_msg_id=client_msg_id, unfurl_links=False
+        )
+
+    async def _turn(self, take: Callable[[], float]) -> None:
+        """Wait for a token. Raises SlackBusy if that would take longer than a person waits."""
+        waited = 0.0
+        while wait := take():
+            waited += wait
+            if waited > LONGEST_WAIT:
+                raise SlackBusy(detail="paced")
+            await self._sleep(wait)
+
+    async def _write(self, method: str, message: Message, **arguments: Any) -> None:
+        channel, is_edit = arguments["channel"], method == "chat.update"
+        try:
+            await self._with_patience(method, message, **arguments)
+        except Undelivered as error:
+            if isinstance(error, SlackRateLimited) and error.seconds is not None:
+                if is_edit:
+                    self._pacing.edit_refused(error.seconds, channel)
+                else:
+                    self._pacing.post_refused(channel, error.seconds)
+            raise _refusal(type(error), error.code, channel) from None
+        (self._pacing.edit_accepted if is_edit else self._pacing.post_accepted)(channel)
+
+    async def _with_patience(self, method: str, message: Message, **arguments: Any) -> None:
+        try:
+            await self._client.write(method, message, **arguments)
+            return
+        except SlackRateLimited as error:
+            if error.seconds is None or error.seconds > LONGEST_WAIT:
+                raise
+            await self._sleep(error.seconds)
+        except NotSent:
+            pass  # nothing was sent, so one more attempt is safe
+        await self._client.write(method, message, **arguments)
+
+    async def _respond(self, url: str, payload: dict[str, Any]) -> str:
+        """Post to a response_url; return OK, UNCONFIRMED, or a code for what went wrong.
+
+        A payload that replaces or deletes a message is safe to send twice, so it is repeated if it got no answer. A
+        new message would appear twice: it uses a new connection, and is repeated only if nothing was sent.
+        """
+        is_repeatable = bool(payload.get("replace_original") or payload.get("delete_original"))
+        outcome = await self._post_once(self._session if is_repeatable else self._client.fresh_session, url, payload)
+        if isinstance(outcome, float) and outcome <= LONGEST_WAIT:
+            await self._sleep(outcome)
+        elif not (outcome == NOT_SENT or (outcome == UNCONFIRMED and is_repeatable)):
+            return _as_code(outcome)
+        return _as_code(await self._post_once(self._client.fresh_session, url, payload))
+
+    async def _post_once(self, session: aiohttp.ClientSession, url: str, payload: dict[str, Any]) -> str | float:
+        """Post once; return OK, UNCONFIRMED, NOT_SENT, the seconds to wait, or a code for what went wrong."""
+        try:
+            async with (
+                asyncio.timeout(self._seconds),
+                session.post(url, json=payload, allow_redirects=False) as response,
+            ):
+                body = (await response.content.read(BODY_LIMIT)).decode("utf-8", "replace")
+                outcome: str | float = _response_url_outcome(response.status, body, response.headers)
+        except NOT_CONNECTED:
+            outcome = NOT_SENT
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError) as error:
+            outcome = type(error).__name__
+        except TRANSPORT_ERRORS:
+            outcome = UNCONFIRMED
+        self._metrics.slack_call(RESPONSE_URL, _in_a_word(outcome))
+        return outcome
+
+    async def _as_ephemeral(self, request: Request, message: Message) -> None:
+        try:
+            await self._with_patience("chat.postEphemeral", message, channel=request.channel_id, user=request.user_id)
+        except Undelivered as error:
+            log.warning("reply_lost", outcome=error.code)
+
+
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
+
+
+def _content(message: Message) -> dict[str, Any]:
+    return {"text": message.text, "blocks": list(message.blocks)}
+
+
+def _response_url_outcome(status: int, body: str, headers: Any) -> str | float:
+    if status == 429:
+        return retry_after(headers)
+    code = _error_in(body)
+    if status == 200 and not code and (not body.strip() or _is_ok(body)):
+        return OK
+    if status >= 500 or kind_of(code) is Unconfirmed:
+        return UNCONFIRMED
+    # A code of Slack's, such as expired_url; the "ok" of another server does not count.
+    return code or f"http_{status}"
+
+
+def _is_ok(body: str) -> bool:
+    return body.strip() == OK or _json_object(body).get("ok") is True
+
+
+def _error_in(body: str) -> str:
+    """Return Slack's error code, which is the whole body or in a JSON object; "" if there is none."""
+    answer = _json_object(body)
+    code = str(answer.get("error", "not_ok")) if answer.get("ok") is False else body.strip()
+    return code if code.isascii() and code.isidentifier() and 2 < len(code) <= 40 else ""
+
+
+def _json_object(body: str) -> dict[str, Any]:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _as_code(outcome: str | float) -> str:
+    return "ratelimited" if isinstance(outcome, float) else outcome
+
+
+def _in_a_word(outcome: str | float) -> str:
+    code = _as_code(outcome)
+    return code if code in (OK, "ratelimited") else "failed"
+
+
+def refusal(code: str, channel_id: str) -> SlackError:
+    """Return the error whose message a person reads when Slack rejects a post in this channel with `code`."""
+    return _refusal(kind_of(code), code, channel_id)
+
+
+def _refusal(kind: type[Undelivered], code: str, channel_id: str) -> SlackError:
+    if code in _NO_WAY_IN:
+        # The bot cannot be invited to a direct message, whose ID begins with D. `post_here` handles group messages.
+        return NotInvitable(detail=code) if channel_id.startswith("D") else CannotPost(detail=code)
+    if code in ("is_archived", "is_inactive"):
+        return ChannelArchived(detail=code)
+    return next((error for is_kind, error in _ERRORS if issubclass(kind, is_kind)), SlackRefuses)(detail=code)
+
+
+_ERRORS: tuple[tuple[type[Undelivered], type[SlackError]], ...] = (
+    (SlackRateLimited, SlackBusy),
+    (Unconfirmed, SlackSilent),
+    (NotSent, SlackUnreachable),
+    (TokenRefused, SlackNotAuthorised),
+)

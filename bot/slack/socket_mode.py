@@ -1,0 +1,221 @@
+"""Socket Mode: Slack's requests through a WebSocket that the bot opens.
+
+When Slack renews the connection, slack_sdk's own client closes the old WebSocket before it opens the next, and sends
+acknowledgements through whichever is open. It loses the commands in between: about 3 per renewal at 200 a second. This
+client opens the next WebSocket first, reads the old one until Slack closes it, and acknowledges each envelope through
+the WebSocket it came from.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.response import BoltResponse
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import ConfigurationError
+from bot.network import describe
+from bot.slack.api_client import TRANSPORT_ERRORS
+from bot.slack.app import dispatch
+from bot.slack.errors import error_code
+from bot.slack.identity import is_final
+from bot.slack.socket_connection import HEARTBEAT_SECONDS, Connection, Envelope, NotGreeted
+
+MAX_OPEN = 5
+"""Slack allows an app 10 open connections, shared by all its replicas. A replica has one, or two during a renewal;
+it has more only if Slack announces the end of each new connection and closes none."""
+ACK_SECONDS = 3.0
+_REMEDY = "Make one with connections:write on the app's page, Basic Information, App-Level Tokens."
+_MEANINGS = {
+    "link_disabled": "Socket Mode was switched off on the app's page",
+    "too_many_websockets": "the app has as many connections open as Slack allows, 10",
+}
+"""Explanations of Slack's less obvious reasons for a disconnect."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Timeouts and intervals, in seconds."""
+
+    connect: float = 10.0
+    heartbeat: float = HEARTBEAT_SECONDS
+    linger: float = 15.0
+    """How long to keep an old connection beside the next one; Slack closes it about ten seconds after its warning."""
+    first_pause: float = 1.0
+    longest_pause: float = 60.0
+    """The interval between connection attempts starts at `first_pause` and doubles up to `longest_pause`. A connection
+    that lasts at least `longest_pause` resets it."""
+
+
+class SocketMode:
+    """A permanent Socket Mode connection, briefly two while Slack renews it."""
+
+    def __init__(
+        self,
+        app: AsyncApp,
+        app_token: str,
+        client: AsyncWebClient,
+        session: aiohttp.ClientSession,
+        *,
+        unread: Callable[[], None] = lambda: None,
+        timing: Timing | None = None,
+        timer: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Prepare a connection; `unread` counts payloads that Bolt cannot parse."""
+        self._app = app
+        self._app_token = app_token
+        self._client = client
+        self._session = session
+        self._unread = unread
+        self._timing = timing or Timing()
+        self._timer = timer
+        self._sleep = sleep
+        self._connections: list[Connection] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._why = ""
+
+    async def start(self) -> None:
+        """Start connecting in the background, even if Slack is unreachable now.
+
+        Raises ConfigurationError if Slack refuses the app token.
+        """
+        url = None
+        try:
+            url = await self._address()
+        except SlackApiError as error:
+            if is_final(error_code(error)):
+                raise ConfigurationError([_refusal(error)]) from None
+            log.warning("socket_not_open_yet", why=error_code(error))
+        except TRANSPORT_ERRORS as error:
+            log.warning("socket_not_open_yet", why=describe(error))
+        self._run(self._keep(url), "socket-mode")
+
+    async def problem(self) -> str | None:
+        """Return a sentence that says why no request reaches the bot now, or None."""
+        if any(connection.is_open for connection in self._connections):
+            return None
+        why = f": {self._why}" if self._why else ""
+        return f"There is no Socket Mode connection to Slack{why}."
+
+    async def stop(self) -> None:
+        """Send the outstanding acknowledgements, then disconnect."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ACK_SECONDS):
+                while due := [task for connection in self._connections for task in connection.unacknowledged]:
+                    await asyncio.wait(due)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(connection.close() for connection in self._connections))
+
+    async def _keep(self, url: str | None) -> None:
+        """Keep a connection open at all times. Each WebSocket URL is valid for one attempt.
+
+        A long-lived connection is replaced at once. After a short-lived or failed one, whatever the cause, the
+        intervals between attempts grow, with jitter so that replicas do not reconnect in step.
+        """
+        pause = self._timing.first_pause
+        while True:
+            began = self._timer()
+            if connection := await self._opened(url):
+                await connection.leaving.wait()
+                self._why = _meaning(connection.reason)
+            url = None
+            lasted = self._timer() - began
+            if connection is not None and lasted >= self._timing.longest_pause:
+                pause = self._timing.first_pause
+                continue
+            # Jitter needs no secure source.
+            await self._sleep(max(0, pause * random.uniform(0.5, 1) - lasted))  # noqa: S311
+            pause = min(pause * 2, self._timing.longest_pause)
+
+    async def _opened(self, url: str | None) -> Connection | None:
+        try:
+            async with asyncio.timeout(self._timing.connect):
+                address = url or await self._address()
+                await self._make_room()
+                connection = await Connection.open(self._session, address, self._take, heartbeat=self._timing.heartbeat)
+        except SlackApiError as error:
+            code = error_code(error)
+            self._why = _refusal(error).removesuffix(".") if is_final(code) else code
+        except NotGreeted as error:
+            self._why = _meaning(str(error)) or "Slack did not greet it"
+        except TRANSPORT_ERRORS as error:
+            self._why = describe(error)
+        else:
+            for old in self._connections:
+                self._run(self._let_go(old), "socket-leaving")
+            self._connections.append(connection)
+            self._run(self._receive(connection), "socket-receiving")
+            return connection
+        log.warning("socket_not_connected", why=self._why)
+        return None
+
+    async def _make_room(self) -> None:
+        """Close the oldest connections, whose end Slack has announced, to stay below the maximum."""
+        while len(self._connections) >= MAX_OPEN:
+            oldest = self._connections[0]
+            await oldest.close()
+            with contextlib.suppress(ValueError):
+                self._connections.remove(oldest)
+
+    async def _receive(self, connection: Connection) -> None:
+        await connection.receive()
+        with contextlib.suppress(ValueError):
+            self._connections.remove(connection)
+
+    async def _let_go(self, connection: Connection) -> None:
+        """Close an old connection after a while: Slack may still send through it until Slack closes it."""
+        await asyncio.sleep(self._timing.linger)
+        await connection.close()
+
+    async def _address(self) -> str:
+        response = await self._client.apps_connections_open(app_token=self._app_token)
+        return str(response.get("url"))
+
+    async def _take(self, envelope: Envelope) -> Envelope | None:
+        payload = envelope.get("payload")
+        if not isinstance(payload, dict):
+            log.warning("not_understood", detail="envelope without a payload")
+            return None
+        return _acknowledgement(await dispatch(self._app, payload, _retry_headers(envelope), self._unread))
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _retry_headers(envelope: Envelope) -> dict[str, str]:
+    """Return the envelope's retry fields as the headers that Slack sends over HTTP."""
+    names = {"x-slack-retry-num": "retry_attempt", "x-slack-retry-reason": "retry_reason"}
+    return {header: str(envelope[name]) for header, name in names.items() if name in envelope}
+
+
+def _acknowledgement(response: BoltResponse) -> Envelope | None:
+    if response.status != 200:
+        return None
+    if not response.body:
+        return {}
+    is_json = response.headers.get("content-type", [""])[0].startswith("application/json")
+    return {"payload": json.loads(response.body) if is_json else {"text": response.body}}
+
+
+def _meaning(reason: str) -> str:
+    return f"{reason} ({_MEANINGS[reason]})" if reason in _MEANINGS else reason
+
+
+def _refusal(error: SlackApiError) -> str:
+    return f"SLACK_APP_TOKEN is refused by Slack ({error_code(error)}). {_REMEDY}"

@@ -1,0 +1,93 @@
+"""Moving follows to a channel's new ID, or to another team's ID."""
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.store.card_queue import LATE_SECONDS
+from bot.store.cards import take_leases, wake_unfinished
+from bot.store.database import Database
+from bot.store.follows import end
+from bot.store.meetings import lock, rest
+from bot.store.schema import CURRENT, FollowState, follows
+
+_AT_ONCE = 100
+
+
+class Moving:
+    """Moves of follows when Slack changes the ID of their channel or team."""
+
+    def __init__(self, db: Database, late_seconds: float = LATE_SECONDS) -> None:
+        self._db = db
+        self._late_seconds = late_seconds
+
+    async def move_channel(self, team_id: str, old_id: str, new_id: str) -> int:
+        """Move a channel's follows to its new ID; return how many.
+
+        Where both IDs have a follow of the same meeting, one ends and its cards show that: the moved one, unless only
+        that one is active.
+        """
+        if old_id == new_id:
+            return 0
+        theirs = sa.and_(follows.c.team_id == team_id, follows.c.channel_id == old_id)
+        return await self._move_all(theirs, {"channel_id": new_id})
+
+    async def adopt(self, team_id: str) -> int:
+        """Move all follows to this team, the only one where the bot is installed; return how many."""
+        return await self._move_all(follows.c.team_id != team_id, {"team_id": team_id})
+
+    async def _move_all(self, which: sa.ColumnElement[bool], place: dict[str, str]) -> int:
+        moved = 0
+        while some := await self._move_some(which, place):
+            moved += some
+        return moved
+
+    async def _move_some(self, which: sa.ColumnElement[bool], place: dict[str, str]) -> int:
+        async with self._db.writing() as connection:
+            some = sa.select(follows).where(which).order_by(follows.c.id).limit(_AT_ONCE)
+            rows = (await connection.execute(some)).mappings().all()
+            meeting_ids = {row["meeting_id"] for row in rows}
+            await lock(connection, meeting_ids)
+            # Read again: the rows may have changed before they were locked.
+            still = sa.select(follows).where(which, follows.c.id.in_([row["id"] for row in rows]))
+            now = self._db.now()
+            moved: dict[UUID, FollowState] = {}
+            for row in (await connection.execute(still)).mappings():
+                if await self._makes_room(connection, now, dict(row) | place):
+                    await connection.execute(sa.update(follows).where(follows.c.id == row["id"]).values(place))
+                    moved[row["id"]] = row["state"]
+                else:
+                    await end(connection, now, self._late_seconds, row["id"], **place)
+            # Slack may answer a card's holder that the old channel does not exist. Without the lease, that error does
+            # not pause a follow, nor give up the last edit of one that is over.
+            await take_leases(connection, now, self._late_seconds, moved)
+            active = [follow_id for follow_id, state in moved.items() if state == FollowState.ACTIVE]
+            await wake_unfinished(connection, now, active)
+            await rest(connection, meeting_ids)
+            return len(rows)
+
+    async def _makes_room(
+        self, connection: AsyncConnection, now: sa.ColumnElement[float], follow: dict[str, Any]
+    ) -> bool:
+        """Return whether the follow can move; end a paused follow at its destination in favor of an active one.
+
+        A follow that is over can always move: it moves only so that its cards can show the end.
+        """
+        rank = {FollowState.ACTIVE: 2, FollowState.PAUSED: 1}
+        if follow["state"] not in rank:
+            return True
+        there = sa.select(follows).where(
+            follows.c.team_id == follow["team_id"],
+            follows.c.channel_id == follow["channel_id"],
+            follows.c.meeting_id == follow["meeting_id"],
+            follows.c.id != follow["id"],
+            sa.text(CURRENT),
+        )
+        found = (await connection.execute(there)).mappings().all()
+        if any(rank.get(row["state"], 0) >= rank.get(follow["state"], 0) for row in found):
+            return False
+        for row in found:
+            await end(connection, now, self._late_seconds, row["id"])
+        return True

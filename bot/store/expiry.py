@@ -1,0 +1,116 @@
+"""Expiry of follows whose meetings have had no livestream for a long time."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain.follow import Follow, follow_from
+from bot.store.cards import is_latest, wake
+from bot.store.database import Database, insert
+from bot.store.follows import NOT_REFUSED
+from bot.store.meetings import last_checked, lock, rest
+from bot.store.schema import CURRENT, FollowState, announcements, cards, follows, meetings
+
+EXPIRED = "expired"
+"""The kind of the announcement in the newest card's thread that the follow has expired."""
+EXPIRED_SEQ = -1
+
+_AT_ONCE = 100
+_AGAIN_SECONDS = 24 * 3600.0
+"""How long a follow whose meeting is on air lasts until the next check of its expiry."""
+_SOON_SECONDS = 60.0
+_KNOWN_SECONDS = 3600.0
+"""How long ago a meeting was last checked at most, if its follows are to expire. Checks are at most half an hour apart,
+so one that is longer ago has failed since, or is due."""
+
+
+async def expire(db: Database, follow_seconds: float) -> list[Follow]:
+    """Expire up to a hundred follows whose time is over, and announce it in their threads, also for level quiet.
+
+    Regardless of `expires_at`, a follow is kept while its meeting is on air, for `follow_seconds` after that, and until
+    Cloudflare has answered about the meeting within the last hour.
+    """
+    async with db.writing() as connection:
+        now = db.now()
+        over = sa.and_(sa.text(CURRENT), follows.c.expires_at <= now)
+        some = sa.select(follows.c.id, follows.c.meeting_id).where(over).order_by(follows.c.expires_at).limit(_AT_ONCE)
+        rows = (await connection.execute(some)).all()
+        meeting_ids = {row.meeting_id for row in rows}
+        await lock(connection, meeting_ids)
+        # Read again: the rows may have changed before they were locked.
+        still = (
+            sa.select(
+                follows,
+                meetings.c.phase,
+                meetings.c.episode,
+                meetings.c.failures,
+                meetings.c.look_at,
+                sa.or_(meetings.c.hinted, meetings.c.lease.is_not(None)).label("is_checked"),
+                last_checked(now).label("last_checked"),
+                now.label("now"),
+            )
+            .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
+            .where(over, follows.c.id.in_([row.id for row in rows]))
+        )
+        expired = []
+        for row in (await connection.execute(still)).mappings():
+            until = _until(dict(row), follow_seconds)
+            if until <= row["now"]:
+                expired.append(follow_from(dict(row)))
+            else:
+                await connection.execute(sa.update(follows).where(follows.c.id == row["id"]).values(expires_at=until))
+        ids = [follow.id for follow in expired]
+        gone = sa.update(follows).where(follows.c.id.in_(ids))
+        await connection.execute(gone.values(state=FollowState.EXPIRED, **NOT_REFUSED))
+        await _drop_changes(connection, [follow.id for follow in expired if follow.state is FollowState.PAUSED])
+        # Also for paused follows: if Slack still refuses, their creators get a notice (`Pauses.pause`).
+        await _say(connection, now, ids)
+        await _take_menus_away(connection, now, ids)
+        await rest(connection, meeting_ids)
+        return expired
+
+
+def _until(row: Mapping[str, Any], follow_seconds: float) -> float:
+    """Return until when the follow lasts, given its meeting's state."""
+    if row["phase"] not in ("waiting", "ended"):
+        return float(row["now"]) + _AGAIN_SECONDS
+    is_known = row["last_checked"] is not None and row["now"] - row["last_checked"] <= _KNOWN_SECONDS
+    if row["failures"] > 0 or row["look_at"] == 0.0 or row["is_checked"] or not is_known:
+        # It may be on air: the last check failed, a list just contradicted the stored state, a check is requested or in
+        # progress, or it was not checked for long, as after a downtime.
+        return float(row["now"]) + _SOON_SECONDS
+    times = [row["episode"].get(name) for name in ("ended_at", "previous_end", "last_seen_live")]
+    return max((datetime.fromisoformat(time).timestamp() + follow_seconds for time in times if time), default=0.0)
+
+
+async def _drop_changes(connection: AsyncConnection, follow_ids: list[UUID]) -> None:
+    """Delete the unsent announcements of paused follows: they are from before a month without a livestream."""
+    theirs = sa.delete(announcements).where(announcements.c.follow_id.in_(follow_ids))
+    await connection.execute(theirs.where(announcements.c.sent_at.is_(None)))
+
+
+async def _say(connection: AsyncConnection, now: sa.ColumnElement[float], follow_ids: list[UUID]) -> None:
+    newest = sa.and_(cards.c.follow_id.in_(follow_ids), is_latest())
+    word = sa.select(
+        cards.c.follow_id,
+        cards.c.episode,
+        sa.literal(EXPIRED_SEQ),
+        sa.literal(EXPIRED),
+        sa.literal({}, sa.JSON),
+        now,
+        now,
+    ).where(newest)
+    columns = ["follow_id", "episode", "seq", "kind", "data", "changed_at", "created_at"]
+    await connection.execute(insert(connection, announcements).from_select(columns, word))
+    await wake(connection, now, newest, news=True)
+
+
+async def _take_menus_away(connection: AsyncConnection, now: sa.ColumnElement[float], follow_ids: list[UUID]) -> None:
+    """Have every card of these follows, including past episodes', drop its menu and show that the follow is over."""
+    posted = sa.and_(cards.c.follow_id.in_(follow_ids), cards.c.ts.is_not(None))
+    await connection.execute(sa.update(cards).where(posted).values(wanted_version=cards.c.wanted_version + 1))
+    await wake(connection, now, posted)

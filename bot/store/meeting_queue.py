@@ -1,0 +1,186 @@
+"""The poller's work: claim due meetings, and record what a check found."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain.follow import Change, Episode
+from bot.store.database import Database, moment
+from bot.store.leases import Lease, after, due_in, is_due, new_lease
+from bot.store.meeting_sweeps import CHANGED, NOTHING_PENDING
+from bot.store.meetings import CHECK_SPACING_SECONDS, is_list_fresh, last_checked, looked_at_soon, may_be_due
+from bot.store.outbox import announce, followers, show, show_last
+from bot.store.schema import RESTING, follows, meetings
+
+_RENEWAL_SECONDS = 24 * 3600.0
+_IS_NEWS = sa.or_(meetings.c.hinted, meetings.c.look_at <= CHANGED, meetings.c.phase == "interrupted", ~NOTHING_PENDING)
+"""Requested, contradicted by a list, or with a grace period or an announcement of an error or recovery pending."""
+_RANK = sa.case((_IS_NEWS, 0), else_=1)
+
+
+@dataclass(frozen=True, slots=True)
+class DueMeeting:
+    """A claimed meeting: only the lease's holder may check it until the lease ends."""
+
+    meeting_id: UUID
+    name: str | None
+    episode: dict[str, Any]
+    """Episode.to_dict(), as last recorded."""
+    failures: int
+    """Number of consecutive failed checks."""
+    hinted: bool
+    """Whether a check was requested."""
+    due_at: datetime
+    """Since when it has been due."""
+    looked_at: datetime | None
+    """When a check or a list last confirmed its state."""
+    claimed_at: datetime
+    """The database's time of the claim. It dates this check's observations, whatever the machine's clock says."""
+    lease: Lease
+
+
+class Tracking:
+    """The poller's part of the store."""
+
+    def __init__(self, db: Database, follow_seconds: float, check_spacing: float = CHECK_SPACING_SECONDS) -> None:
+        self._db = db
+        self._follow_seconds = follow_seconds
+        self._check_spacing = check_spacing
+
+    async def claim(self, owner: str, limit: int, lease_seconds: float, *, only_news: bool = False) -> list[DueMeeting]:
+        """Claim due meetings for this owner until `record`, `release` or the lease's end.
+
+        Requested ones come first, then others that are about to change: a list contradicts them, or a grace period
+        ends. Then all others, unless `only_news`.
+
+        If a check is requested meanwhile, the meeting is due again as soon as the check spacing allows.
+        """
+        lease = new_lease(owner, lease_seconds, self._db.monotonic())
+        async with self._db.writing() as connection:
+            now = self._db.now()
+            # Skip rows that another replica is claiming right now instead of waiting for them.
+            due = (
+                sa.select(meetings, now.label("claimed_at"), last_checked(now).label("last_checked"))
+                .where(may_be_due(list_is_fresh=await is_list_fresh(connection, now)), is_due(meetings.c.look_at, now))
+                .where(_IS_NEWS if only_news else sa.true())
+                .order_by(meetings.c.hinted.desc(), _RANK, meetings.c.look_at)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+            rows = (await connection.execute(due)).all()
+            if not rows:
+                return []
+            claimed = sa.update(meetings).where(meetings.c.meeting_id.in_([row.meeting_id for row in rows]))
+            held = {"lease": lease.token, "look_at": after(now, lease.seconds), "hinted": False, "idle": False}
+            await connection.execute(claimed.values(held))
+        return [
+            DueMeeting(
+                meeting_id=row.meeting_id,
+                name=row.name,
+                episode=row.episode,
+                failures=row.failures,
+                hinted=row.hinted,
+                due_at=moment(row.look_at),
+                looked_at=None if row.last_checked is None else moment(row.last_checked),
+                claimed_at=moment(row.claimed_at),
+                lease=lease,
+            )
+            for row in rows
+        ]
+
+    async def record(
+        self,
+        meeting: DueMeeting,
+        episode: Episode,
+        changes: Sequence[Change] = (),
+        *,
+        look_in: float,
+        visible: bool = True,
+        ended: Episode | None = None,
+        failures: int = 0,
+        renew: bool = False,
+    ) -> bool:
+        """Record an observation with its cards and announcements, and release the meeting, in one transaction.
+
+        If the lease was lost, write nothing and return False. The changes are announced in order, in every follow whose
+        level is not quiet. A new episode's cards are posted; existing cards are edited only if the change is `visible`.
+        `ended` is the previous episode's final state, if it ended in the same check. `look_in` is the time to the next
+        check in seconds; `renew` postpones the expiry of the follows.
+        """
+        async with self._db.writing() as connection:
+            now = self._db.now()
+            # First of all, since this locks the meeting: from here on its follows stay the same.
+            rests = episode.phase in RESTING
+            seen = self._given_back(now, look_in, failures, sa.literal(rests)) | {
+                "name": sa.func.coalesce(episode.name, meetings.c.name),
+                "number": episode.number,
+                "phase": episode.phase,
+                "episode": episode.to_dict(),
+            }
+            held = await connection.execute(sa.update(meetings).where(_holds(meeting)).values(seen))
+            if held.rowcount == 0:
+                return False
+            if ended is not None:
+                await show_last(connection, now, meeting.meeting_id, ended)
+            await show(connection, now, meeting.meeting_id, episode, visible=visible)
+            for change in changes:
+                await announce(connection, now, meeting.meeting_id, change)
+            if renew:
+                await self._renew(connection, now, meeting.meeting_id)
+            return True
+
+    async def release(self, meeting: DueMeeting, *, look_in: float, failures: int = 0) -> bool:
+        """Release the meeting with nothing new to record; return False if the lease was lost."""
+        async with self._db.writing() as connection:
+            back = self._given_back(self._db.now(), look_in, failures, meetings.c.phase.in_(RESTING))
+            return (await connection.execute(sa.update(meetings).where(_holds(meeting)).values(back))).rowcount == 1
+
+    async def hint(self, meeting_id: UUID, phases: Collection[str] | None = None) -> bool:
+        """Request a check of the meeting; return False if it is not followed, or not in one of these phases."""
+        known = sa.select(meetings.c.hinted).where(meetings.c.meeting_id == meeting_id, meetings.c.look_at.is_not(None))
+        if phases is not None:
+            known = known.where(meetings.c.phase.in_(phases))
+        # A repeated webhook costs only a read: the check that the first one requested has not begun yet.
+        async with self._db.reading() as connection:
+            hinted = await connection.scalar(known)
+        if hinted is not False:
+            return hinted is not None
+        async with self._db.writing() as connection:
+            woken = sa.update(meetings).where(meetings.c.meeting_id == meeting_id, meetings.c.look_at.is_not(None))
+            requested = looked_at_soon(self._db.now(), self._check_spacing)
+            return (await connection.execute(woken.values(requested))).rowcount == 1
+
+    async def due_in(self, *, only_news: bool = False) -> float | None:
+        """Return the seconds until a meeting is due, 0 if one is; None if none is waiting, or no news is."""
+        async with self._db.reading() as connection:
+            now = self._db.now()
+            which = [may_be_due(list_is_fresh=await is_list_fresh(connection, now)), *([_IS_NEWS] if only_news else [])]
+            return await due_in(connection, meetings.c.look_at, now, *which)
+
+    def _given_back(
+        self, now: sa.ColumnElement[float], look_in: float, failures: int, rests: sa.ColumnElement[bool]
+    ) -> dict[str, Any]:
+        return {
+            "lease": None,
+            # A check that was requested during this one may concern a later change.
+            "look_at": sa.case((meetings.c.hinted, now + self._check_spacing), else_=after(now, look_in)),
+            "idle": sa.and_(~meetings.c.hinted, rests, sa.literal(failures == 0)),
+            "failures": failures,
+            "checked_at": now,
+            "looked_at": meetings.c.looked_at if failures else now,
+        }
+
+    async def _renew(self, connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID) -> None:
+        # Once a day is enough; renewing at each check could write a thousand rows.
+        late = follows.c.expires_at < now + (self._follow_seconds - _RENEWAL_SECONDS)
+        theirs = sa.update(follows).where(followers(meeting_id), late)
+        await connection.execute(theirs.values(expires_at=now + self._follow_seconds))
+
+
+def _holds(meeting: DueMeeting) -> sa.ColumnElement[bool]:
+    return sa.and_(meetings.c.meeting_id == meeting.meeting_id, meetings.c.lease == meeting.lease.token)

@@ -1,0 +1,189 @@
+"""Announcements that are outdated, because their follow was paused or they waited for a long time."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.store.schema import announcements, cards, follows, meetings
+
+LATE_SECONDS = 600.0
+"""An announcement that has waited longer than this is sent only if it is still true."""
+IN_THREAD = "in_thread"
+"""In an announcement's data: it goes to the thread only, even if the follow's level is loud."""
+_CHECK_SECONDS = 5.0
+_LIVE, _BACK, _ERRORED, _STARTING, _ENDED = "live", "back", "errored", "starting", "ended"
+_ON_AIR = (_LIVE, _BACK)
+_KNOWN_BEFORE = {_LIVE: _STARTING, _ERRORED: _LIVE, _BACK: _ERRORED, _ENDED: _LIVE}
+"""The state that a channel's first card showed, if its follow began just before the change."""
+_SETTLED = {_LIVE: _ON_AIR, _ERRORED: (_ERRORED,), _STARTING: (_STARTING,)}
+"""By phase, the last announcements that are true in it."""
+
+Key = tuple[UUID, int]
+
+
+class Sent(Enum):
+    """Whether an announcement was sent."""
+
+    NOT_YET = auto()
+    YES = auto()
+    DROPPED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One announcement in a thread."""
+
+    seq: int
+    kind: str
+    sent: Sent
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with the unsent announcements of one thread."""
+
+    drop: frozenset[int] = frozenset()
+    in_thread: frozenset[int] = frozenset()
+    """Announcements to keep out of the channel itself, since it never learned of the start."""
+
+
+def outdated(lines: Sequence[Line], *, phase: str, is_posted: bool) -> Verdict:
+    """Decide which of a thread's announcements are still worth sending, given the phase that its card should show.
+
+    At most one is: the end, if the channel has the card; or the current state, if the thread does not say so already.
+    Changes that came and went in between are dropped.
+    """
+    changes = [line for line in lines if line.seq > 0]
+    unsent = [line for line in changes if line.sent is Sent.NOT_YET]
+    if not unsent:
+        return Verdict()
+    known, last = _known(changes), unsent[-1]
+    drop = frozenset(line.seq for line in unsent)
+    if _ENDED in (phase, last.kind):
+        was_live = any(line.kind == _LIVE for line in changes)
+        if last.kind != _ENDED or not is_posted or (known is None and not was_live):
+            return Verdict(drop)
+        return Verdict(drop - {last.seq}, frozenset([last.seq] if known is None else []))
+    if last.kind in _ON_AIR:
+        said_already = known in _ON_AIR
+        first = next((line for line in unsent if line.kind == _LIVE), last)
+        last = last if known == _ERRORED else first
+    else:
+        said_already = known == last.kind
+    return Verdict(drop if said_already else drop - {last.seq})
+
+
+def _known(changes: Sequence[Line]) -> str | None:
+    """Return the kind of the last change that the channel knows of, from the thread or from its first card."""
+    sent = [line.kind for line in changes if line.sent is Sent.YES]
+    if sent:
+        return sent[-1]
+    return None if changes[0].seq == 1 else _KNOWN_BEFORE.get(changes[0].kind)
+
+
+async def drop_outdated(connection: AsyncConnection, now: sa.ColumnElement[float], follow_ids: Sequence[UUID]) -> None:
+    """Drop the outdated ones of all unsent announcements of these follows."""
+    unsent = sa.select(announcements.c.follow_id, announcements.c.episode).distinct()
+    unsent = unsent.where(announcements.c.follow_id.in_(follow_ids), announcements.c.sent_at.is_(None))
+    await _drop(connection, now, [(row[0], row[1]) for row in await connection.execute(unsent)])
+
+
+async def still_true(connection: AsyncConnection, now: sa.ColumnElement[float], keys: list[Key]) -> list[Key]:
+    """Drop outdated announcements that waited for long in these claimed cards; return the keys to work on now.
+
+    Whether an announcement is still true is known only if the livestream was checked recently and is in a settled
+    phase, not off air for a moment. Other cards are released and due again in some seconds.
+    """
+    late = await _late(connection, now, keys)
+    if not late:
+        return keys
+    unsure = await _unsure(connection, now, late)
+    await _drop(connection, now, [key for key in late if key not in unsure])
+    if not unsure:
+        return keys
+    later = {"lease": None, "due_at": now + _CHECK_SECONDS, "attempts": cards.c.attempts - 1}
+    these = sa.tuple_(cards.c.follow_id, cards.c.episode).in_(list(unsure))
+    await connection.execute(sa.update(cards).where(these).values(later))
+    return [key for key in keys if key not in unsure]
+
+
+async def _late(connection: AsyncConnection, now: sa.ColumnElement[float], keys: list[Key]) -> list[Key]:
+    query = (
+        sa.select(announcements.c.follow_id, announcements.c.episode)
+        .distinct()
+        .where(
+            sa.tuple_(announcements.c.follow_id, announcements.c.episode).in_(keys),
+            announcements.c.sent_at.is_(None),
+            announcements.c.seq > 0,
+            announcements.c.created_at < now - LATE_SECONDS,
+        )
+    )
+    return [(row[0], row[1]) for row in await connection.execute(query)]
+
+
+async def _unsure(connection: AsyncConnection, now: sa.ColumnElement[float], keys: list[Key]) -> set[Key]:
+    """Return the cards whose livestream's current state is uncertain."""
+    query = (
+        sa.select(
+            cards.c.follow_id,
+            cards.c.episode,
+            meetings.c.phase,
+            meetings.c.episode["told"].as_string().label("told"),
+            (meetings.c.looked_at < now - LATE_SECONDS).label("is_old"),
+        )
+        .join(follows, follows.c.id == cards.c.follow_id)
+        .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
+        # Past episodes are certain: they have ended.
+        .where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(keys), cards.c.episode == meetings.c.number)
+        .where(meetings.c.phase != _ENDED)
+    )
+    rows = await connection.execute(query)
+    return {(row[0], row[1]) for row in rows if row.is_old or row.told not in _SETTLED.get(row.phase, ())}
+
+
+async def _drop(connection: AsyncConnection, now: sa.ColumnElement[float], keys: Sequence[Key]) -> None:
+    if not keys:
+        return
+    shown = (
+        sa.select(cards, meetings.c.number)
+        .join(follows, follows.c.id == cards.c.follow_id)
+        .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
+        .where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(keys))
+    )
+    rows = (await connection.execute(shown)).mappings().all()
+    threads = await _threads(connection, keys)
+    drop: list[int] = []
+    for card in rows:
+        thread = threads[card["follow_id"], card["episode"]]
+        lines = [Line(each["seq"], each["kind"], _sent(each)) for each in thread]
+        is_posted = card["ts"] is not None or card["lost"] > 0
+        phase = card["wanted"]["phase"] if card["episode"] == card["number"] else _ENDED
+        verdict = outdated(lines, phase=phase, is_posted=is_posted)
+        drop += [each["id"] for each in thread if each["seq"] in verdict.drop]
+        for each in thread:
+            if each["seq"] in verdict.in_thread:
+                quieter = sa.update(announcements).where(announcements.c.id == each["id"])
+                await connection.execute(quieter.values(data=each["data"] | {IN_THREAD: True}))
+    # A sent_at without a sent_ts marks an announcement as dropped.
+    these = sa.update(announcements).where(announcements.c.id.in_(drop), announcements.c.sent_at.is_(None))
+    await connection.execute(these.values(sent_at=now, sent_ts=None))
+
+
+async def _threads(connection: AsyncConnection, keys: Sequence[Key]) -> dict[Key, list[Any]]:
+    query = sa.select(announcements).where(sa.tuple_(announcements.c.follow_id, announcements.c.episode).in_(keys))
+    threads: dict[Key, list[Any]] = defaultdict(list)
+    for row in (await connection.execute(query.order_by(announcements.c.id))).mappings():
+        threads[row["follow_id"], row["episode"]].append(row)
+    return threads
+
+
+def _sent(row: Any) -> Sent:
+    if row["sent_at"] is None:
+        return Sent.NOT_YET
+    return Sent.DROPPED if row["sent_ts"] is None else Sent.YES

@@ -1,0 +1,59 @@
+"""Requests sent to Cloudflare in the current window, counted across all replicas for its rate limit."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.store.database import Database, insert
+from bot.store.schema import budget
+
+WINDOW_SECONDS = 300
+_SLOT_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Requests in the window: all of them, and those for people's lookups."""
+
+    all: int = 0
+    people: int = 0
+
+
+class Budget:
+    """A sliding window of five minutes, in slots of half a minute.
+
+    Cloudflare does not say when its own window begins. So a slot counts until all of it is five minutes old: no five
+    minutes contain more requests than this reports.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def spend(self, count: int, people: int = 0) -> Used:
+        """Count `count` more requests, `people` of them for people; return the totals of all replicas in the window."""
+        async with self._db.writing() as connection:
+            spent = insert(connection, budget).values(slot=self._slot(), used=count, people=people)
+            added = {
+                "used": budget.c.used + spent.excluded.used,
+                "people": budget.c.people + spent.excluded.people,
+            }
+            counted = spent.on_conflict_do_update(index_elements=[budget.c.slot], set_=added)
+            return await _sum(connection, await connection.scalar(counted.returning(budget.c.slot)))
+
+    async def used(self) -> Used:
+        """Return the totals of all replicas in the window."""
+        async with self._db.reading() as connection:
+            return await _sum(connection, self._slot())
+
+    def _slot(self) -> sa.ColumnElement[int]:
+        return sa.cast(self._db.now(), sa.BigInteger) // _SLOT_SECONDS * _SLOT_SECONDS
+
+
+async def _sum(connection: AsyncConnection, current: Any) -> Used:
+    # Ignore future slots: otherwise a clock that was set back by an hour would use up the limit for that hour.
+    counting = budget.c.slot.between(current - WINDOW_SECONDS, current)
+    sums = [sa.func.coalesce(sa.func.sum(column), 0) for column in (budget.c.used, budget.c.people)]
+    row = (await connection.execute(sa.select(*sums).where(counting))).one()
+    return Used(int(row[0]), int(row[1]))

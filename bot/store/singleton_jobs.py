@@ -1,0 +1,84 @@
+"""Singleton jobs: periodic work that one replica does for all. The first to claim a due job runs it."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from bot.store.database import Database, insert
+from bot.store.leases import Lease, after, is_due, new_lease
+from bot.store.schema import duties
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """A claimed singleton job: only the lease's holder runs it until the lease ends."""
+
+    name: str
+    done_ago: float | None
+    """Seconds since any replica last did it; None if unknown."""
+    lease: Lease
+
+
+class Duties:
+    """Singleton jobs by name. A job is due at once the first time."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def claim(self, name: str, owner: str, lease_seconds: float) -> Duty | None:
+        """Claim the job for this owner until `done`, `give_back` or the lease's end; return None if it is not due."""
+        async with self._db.reading() as connection:
+            known = sa.select(is_due(duties.c.due_at, self._db.now())).where(duties.c.name == name)
+            if await connection.scalar(known) is False:
+                return None
+        lease = new_lease(owner, lease_seconds, self._db.monotonic())
+        async with self._db.writing() as connection:
+            now = self._db.now()
+            new = insert(connection, duties).values(name=name, due_at=now)
+            await connection.execute(new.on_conflict_do_nothing(index_elements=[duties.c.name]))
+            mine = sa.update(duties).where(duties.c.name == name, is_due(duties.c.due_at, now))
+            claimed = mine.values(lease=lease.token, due_at=after(now, lease.seconds))
+            row = (await connection.execute(claimed.returning(now - duties.c.done_at))).one_or_none()
+        if row is None:
+            return None
+        return Duty(name, _past(row[0]), lease)
+
+    async def done(self, duty: Duty, *, again_in: float) -> bool:
+        """Release the job as done, due again in `again_in` seconds; return False if the lease was lost."""
+        return await self._return(duty, again_in, done_at=self._db.now())
+
+    async def note(self, name: str, ago: float = 0.0) -> None:
+        """Record for `done_ago` that the job was done `ago` seconds ago, by any replica."""
+        async with self._db.writing() as connection:
+            now = self._db.now()
+            done_at = now - max(ago, 0.0)
+            noted = insert(connection, duties).values(name=name, due_at=now, done_at=done_at)
+            anew = {"due_at": now, "done_at": done_at}
+            await connection.execute(noted.on_conflict_do_update(index_elements=[duties.c.name], set_=anew))
+
+    async def done_ago(self, name: str) -> float | None:
+        """Return the seconds since any replica last did the job; None if unknown."""
+        async with self._db.reading() as connection:
+            ago = await connection.scalar(sa.select(self._db.now() - duties.c.done_at).where(duties.c.name == name))
+        return _past(ago)
+
+    async def hasten(self, name: str) -> None:
+        """Make the job due now, unless a replica is doing it."""
+        async with self._db.writing() as connection:
+            free = sa.update(duties).where(duties.c.name == name, duties.c.lease.is_(None))
+            await connection.execute(free.values(due_at=self._db.now()))
+
+    async def give_back(self, duty: Duty, *, again_in: float) -> bool:
+        """Release the job undone, due in `again_in` seconds; return False if the lease was lost."""
+        return await self._return(duty, again_in)
+
+    async def _return(self, duty: Duty, again_in: float, **values: sa.ColumnElement[float]) -> bool:
+        async with self._db.writing() as connection:
+            held = sa.update(duties).where(duties.c.name == duty.name, duties.c.lease == duty.lease.token)
+            back = held.values(lease=None, due_at=after(self._db.now(), again_in), **values)
+            return (await connection.execute(back)).rowcount == 1
+
+
+def _past(ago: float | None) -> float | None:
+    """Return None for a time in the future, which comes from a clock that was set back."""
+    return None if ago is None or ago < 0 else ago

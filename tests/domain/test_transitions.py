@@ -1,0 +1,956 @@
+"""What is told of a livestream, and what its card shows, for each way in which it can go."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from bot.domain.episode import STALE_AFTER
+from bot.domain.sessions import REPAIR_TIME
+from bot.domain.transitions import (
+    Change,
+    ChangeKind,
+    CouldNotAsk,
+    Episode,
+    Observation,
+    Phase,
+    Sighting,
+    advance,
+    baseline,
+    card_key,
+)
+from bot.realtimekit.models import Status
+
+T0 = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
+GRACE = timedelta(seconds=60)
+STREAM = "https://customer-s4ndb0x.cloudflarestream.com/0123456789abcdef0123456789abcdef/manifest/video.m3u8"
+
+GONE = Sighting(Status.NOT_BROADCASTING)
+STARTING = Sighting(Status.STARTING, "INVOKED")
+UNKNOWN = Sighting(Status.UNKNOWN, "PAUSED")
+SILENCE = CouldNotAsk("It is down.")
+
+
+def at(seconds: float) -> datetime:
+    return T0 + timedelta(seconds=seconds)
+
+
+def live(run: float | None = None, **fields: Any) -> Sighting:
+    """LIVE, with the start of its run in seconds, or with a run that is not known."""
+    return Sighting(Status.LIVE, "LIVE", run_started_at=None if run is None else at(run), **fields)
+
+
+def errored(run: float | None = None, stopped: float | None = None, reason: str | None = None) -> Sighting:
+    return Sighting(
+        Status.ERRORED,
+        "ERRORED",
+        run_started_at=None if run is None else at(run),
+        run_stopped_at=None if stopped is None else at(stopped),
+        error_reason=reason,
+    )
+
+
+class Story:
+    """One meeting, looked at again and again."""
+
+    def __init__(self, episode: Episode | None = None) -> None:
+        self.episode = episode or Episode.waiting(T0)
+        self.changes: list[Change] = []
+
+    def see(self, *looks: tuple[float, Observation]) -> "Story":
+        """Look at these seconds, and see this."""
+        for seconds, observation in looks:
+            self.episode, changes = advance(self.episode, observation, at(seconds), GRACE)
+            self.changes += changes
+        return self
+
+    @property
+    def told(self) -> list[tuple[int, ChangeKind]]:
+        return [(change.episode, change.kind) for change in self.changes]
+
+    @property
+    def phase(self) -> tuple[int, Phase]:
+        return self.episode.number, self.episode.phase
+
+
+def story(*looks: tuple[float, Observation]) -> Story:
+    return Story().see(*looks)
+
+
+def test_whole_run() -> None:
+    """A run is told when it starts, when it is live and when it has ended, in order."""
+    told = story((0, GONE), (10, STARTING), (25, live(24)), (300, live(24)), (310, GONE), (370, GONE)).changes
+
+    assert [(change.episode, change.seq, change.kind) for change in told] == [
+        (1, 1, ChangeKind.STARTING),
+        (1, 2, ChangeKind.LIVE),
+        (1, 3, ChangeKind.ENDED),
+    ]
+
+
+def test_times_of_a_change() -> None:
+    """A change says when it happened as well as when it was seen, so that the delay can be measured."""
+    starting, on_air, ended = story((10, STARTING), (25, live(24)), (310, GONE), (375, GONE)).changes
+
+    assert (starting.at, starting.seen_at) == (at(10), at(10))
+    assert (on_air.at, on_air.seen_at) == (at(24), at(25))
+    assert (ended.at, ended.seen_at) == (at(310), at(375))
+
+
+def test_what_a_sentence_needs() -> None:
+    """Live is told with its name and where to watch; ended with its duration and no link."""
+    seen = live(20, name="Keynote", playback_url=STREAM)
+
+    on_air, ended = story((20, seen), (320, GONE), (380, GONE)).changes
+
+    assert (on_air.name, on_air.playback_url, on_air.duration) == ("Keynote", STREAM, None)
+    assert (ended.name, ended.playback_url, ended.duration) == ("Keynote", None, timedelta(seconds=300))
+
+
+def test_waiting_and_gone() -> None:
+    """A meeting that is waited for and shows nothing goes on being waited for."""
+    waited = story((0, GONE), (600, GONE))
+
+    assert waited.told == []
+    assert waited.episode == dataclasses.replace(Episode.waiting(T0), checked_at=at(600))
+
+
+def test_interrupted() -> None:
+    """A live episode is interrupted at the moment when it is seen gone, and nothing is told."""
+    dropped = story((0, live(0)), (100, GONE), (159, GONE))
+
+    assert dropped.told == [(1, ChangeKind.LIVE)]
+    assert (dropped.episode.phase, dropped.episode.phase_since) == (Phase.INTERRUPTED, at(100))
+
+
+@pytest.mark.parametrize("run", [0, 120, None])
+def test_back_within_the_grace(run: float | None) -> None:
+    """Back within the grace time, with the same session or another, it is the same episode and nothing is told."""
+    back = story((0, live(0)), (100, GONE), (160, live(run)))
+
+    assert back.told == [(1, ChangeKind.LIVE)]
+    assert back.phase == (1, Phase.LIVE)
+    assert back.episode.live_since == at(0)
+
+
+def test_ended_after_the_grace() -> None:
+    """Still gone when the grace time is over, it has ended: once, at the moment when it was first seen gone."""
+    over = story((0, live(0)), (100, GONE), (160, GONE), (175, GONE), (900, GONE))
+
+    assert over.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED)]
+    assert over.episode.ended_at == over.changes[-1].at == at(100)
+    assert over.episode.duration == over.changes[-1].duration == timedelta(seconds=100)
+
+
+def test_each_drop_has_its_own_grace() -> None:
+    """Two short drops do not add up to an end."""
+    assert story((0, live(0)), (50, GONE), (90, live(0)), (130, GONE), (170, live(0))).told == [(1, ChangeKind.LIVE)]
+
+
+@pytest.mark.parametrize(
+    ("stopped", "ended"),
+    [(85, 85), (80, 80), (100, 100), (79, 100), (101, 100), (None, 100)],
+)
+def test_end_as_cloudflare_says(stopped: float | None, ended: float) -> None:
+    """The run's own end counts where it lies between last seen live and first seen gone."""
+    gone = dataclasses.replace(GONE, run_stopped_at=None if stopped is None else at(stopped))
+
+    over = story((0, live(0)), (80, live(0)), (100, gone), (160, GONE))
+
+    assert over.episode.ended_at == at(ended)
+
+
+def test_never_live() -> None:
+    """What started and never was live ends after the same grace time, and has no duration."""
+    over = story((0, STARTING), (30, GONE), (89, GONE), (90, dataclasses.replace(GONE, run_stopped_at=at(10))))
+
+    assert over.told == [(1, ChangeKind.STARTING), (1, ChangeKind.ENDED)]
+    assert (over.changes[-1].at, over.changes[-1].duration, over.episode.duration) == (at(30), None, None)
+
+
+def test_starting_flaps() -> None:
+    """A start that is gone for a moment is not told again."""
+    assert story((0, STARTING), (30, GONE), (60, STARTING)).phase == (1, Phase.STARTING)
+    assert story((0, STARTING), (30, GONE), (60, STARTING), (90, live(89))).told == [
+        (1, ChangeKind.STARTING),
+        (1, ChangeKind.LIVE),
+    ]
+
+
+def test_starting_after_an_outage() -> None:
+    """A start that is gone, and after an outage starting still, is the same start: nothing tells two of them apart."""
+    assert story((0, STARTING), (30, GONE), (45, SILENCE), (600, STARTING)).told == [(1, ChangeKind.STARTING)]
+
+
+def test_starting_for_long() -> None:
+    """However long it takes from starting to live, it is one episode."""
+    assert story((0, STARTING), (7_200, live(7_190))).told == [(1, ChangeKind.STARTING), (1, ChangeKind.LIVE)]
+
+
+def test_unknown_run_is_live_since_it_was_seen() -> None:
+    """Where Cloudflare does not say since when, it is live since it was first seen so."""
+    assert story((30, live()), (60, live())).episode.live_since == at(30)
+
+
+def test_start_that_is_read_later() -> None:
+    """The run's start is taken over when it comes with a later answer."""
+    assert story((30, live()), (45, live(20))).episode.live_since == at(20)
+
+
+def test_start_of_a_later_session() -> None:
+    """Another session within the same episode does not make it live since later, nor since earlier."""
+    assert story((30, live()), (45, GONE), (60, live(55))).episode.live_since == at(30)
+    assert story((30, live(29)), (45, live(28))).episode.live_since == at(29)
+
+
+def test_start_in_the_future() -> None:
+    """A run that is seen live has begun, whatever Cloudflare's clock says."""
+    assert story((30, live(9_999))).episode.live_since == at(30)
+
+
+def test_unnoticed_flap() -> None:
+    """Another run that began within the grace time of the last sight of the old one is the same episode."""
+    flapped = story((0, live(0)), (100, live(0)), (600, live(160)))
+
+    assert flapped.told == [(1, ChangeKind.LIVE)]
+    assert flapped.episode.run_started_at == at(160)
+
+
+def test_end_that_nobody_saw() -> None:
+    """Another run that began later is the next episode, and both the end and the start are told, in order."""
+    restarted = story((0, live(0)), (100, live(0)), (600, live(161)))
+
+    assert restarted.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
+    ended, on_air = restarted.changes[1:]
+    assert (ended.seq, ended.at, ended.duration) == (2, at(100), timedelta(seconds=100))
+    assert (on_air.seq, on_air.at) == (1, at(161))
+    assert restarted.phase == (2, Phase.LIVE)
+
+
+def test_end_that_nobody_saw_of_an_unknown_run() -> None:
+    """A run that began well after the last sight is another one, even if it was never known which the old one was."""
+    assert story((0, live()), (600, live(500))).told == [
+        (1, ChangeKind.LIVE),
+        (1, ChangeKind.ENDED),
+        (2, ChangeKind.LIVE),
+    ]
+
+
+def test_run_that_is_not_known_for_a_moment() -> None:
+    """An answer without the run's start is no other run, and the one that was known is kept."""
+    seen = story((0, live(0)), (600, live()), (1_200, live(0)))
+
+    assert seen.told == [(1, ChangeKind.LIVE)]
+    assert story((0, live(0)), (600, live())).episode.run_started_at == at(0)
+
+
+def test_next_run_that_is_errored() -> None:
+    """The next run is told from the last one by its start when it is seen errored, too."""
+    assert story((0, live(0)), (600, errored(500)), (615, errored(500))).told == [
+        (1, ChangeKind.LIVE),
+        (1, ChangeKind.ENDED),
+        (2, ChangeKind.ERRORED),
+    ]
+
+
+def test_playback_url_tells_no_runs_apart() -> None:
+    """Another playback URL is no other run, and the same one is no proof of the same run."""
+    first, second = live(0, playback_url=STREAM), live(0, playback_url=f"{STREAM}?2")
+    later = live(500, playback_url=STREAM)
+
+    assert story((0, first), (600, second)).told == [(1, ChangeKind.LIVE)]
+    assert story((0, first), (600, later)).phase == (2, Phase.LIVE)
+
+
+def test_error() -> None:
+    """An error that lasts is told once, with its reason and its time, and the card keeps the reason."""
+    broken = story((0, live(0)), (100, errored(0, 95, "No ingest")), (130, errored(0, 95)), (145, errored(0, 95)))
+
+    assert broken.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ERRORED)]
+    assert broken.changes[-1].error_reason == broken.episode.error_reason == "No ingest"
+    assert (broken.changes[-1].at, broken.changes[-1].seen_at) == (at(100), at(130))
+
+
+@pytest.mark.parametrize(("again", "told"), [(114, False), (115, True)])
+def test_error_is_told_when_it_has_lasted(again: float, told: bool) -> None:
+    """The card shows an error at once; it is told when it has lasted for the error grace period."""
+    broken = story((0, live(0)), (100, errored(0)))
+
+    assert broken.phase == (1, Phase.ERRORED)
+    assert broken.told == [(1, ChangeKind.LIVE)]
+    assert (broken.see((again, errored(0))).told[-1] == (1, ChangeKind.ERRORED)) is told
+
+
+def test_error_with_a_short_grace() -> None:
+    """Where the grace period is shorter, an error has no longer one."""
+    episode, _ = advance(Episode.waiting(T0), live(0), T0, timedelta(seconds=5))
+    episode, _ = advance(episode, errored(0), at(10), timedelta(seconds=5))
+
+    assert [change.kind for change in advance(episode, errored(0), at(15), timedelta(seconds=5))[1]] == ["errored"]
+
+
+def test_short_error_is_silent() -> None:
+    """An error that is over within its grace period tells nothing, however often, and leaves the card as it was."""
+    seen = story((0, live(0)))
+    shown = card_key(seen.episode)
+    for minute in range(1, 30):
+        seen.see((60 * minute, errored(0)), (60 * minute + 14, live(0)), (60 * minute + 30, live(0)))
+
+    assert seen.told == [(1, ChangeKind.LIVE)]
+    assert card_key(seen.episode) == shown
+
+
+def test_short_error_before_the_end() -> None:
+    """An error that the livestream went off air with is told with the end."""
+    over = story((0, live(0)), (95, live(0)), (100, errored(0, reason="No ingest")), (110, GONE), (170, GONE))
+
+    assert over.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED)]
+    assert (over.changes[-1].at, over.changes[-1].error_reason) == (at(95), "No ingest")
+
+
+def test_short_error_of_what_never_began() -> None:
+    """A short error before anything was told is forgotten: the same episode is waited for again."""
+    waiting = story((0, errored(0)), (10, GONE), (70, GONE))
+
+    assert waiting.told == []
+    assert waiting.phase == (1, Phase.WAITING)
+    assert waiting.see((300, live(290))).told == [(1, ChangeKind.LIVE)]
+    assert waiting.episode.live_since == at(290)
+
+
+def test_error_of_before_while_waiting() -> None:
+    """After a short error that was forgotten, an error of the episode before tells nothing new either."""
+    over = story((0, live(0)), (100, GONE), (160, GONE), (200, errored(190)), (210, GONE), (270, GONE))
+    assert over.phase == (2, Phase.WAITING)
+
+    over.see((300, errored(0)), (400, errored()), (500, errored(0)))
+
+    assert over.phase == (2, Phase.WAITING)
+    assert len(over.changes) == 2
+
+
+def test_errors_with_moments_of_life_between() -> None:
+    """Errors that it is not live between for as long as an error lasts are one, and told when one is there again."""
+    flapping = story((0, live(0)), *[(100 + 5 * n, live(0) if n % 2 else errored(0)) for n in range(4)])
+    assert flapping.told == [(1, ChangeKind.LIVE)]
+
+    flapping.see((120, errored(0)))
+
+    assert flapping.told[1:] == [(1, ChangeKind.ERRORED)]
+
+
+def test_error_that_comes_and_goes_with_nothing() -> None:
+    """Neither an end nor a start that flaps between keeps an error from being told."""
+    for other in (GONE, STARTING):
+        broken = story((0, live(0)), *[(100 + 10 * n, other if n % 2 else errored(0)) for n in range(3)])
+
+        assert broken.told[-1] == (1, ChangeKind.ERRORED)
+
+
+@pytest.mark.parametrize("every", [1, 4, 5, 7, 15, 16])
+def test_flapping_for_an_hour(every: float) -> None:
+    """What flaps between live and error for an hour is told a handful of times, and how it is in the end."""
+    flapping = story((0, live(0)))
+    second = 0.0
+    while second < 3_600:
+        second += every
+        flapping.see((second, live(0) if round(second / every) % 2 else errored(0)))
+    assert len(flapping.changes) <= 10
+
+    for calm in range(1, 70):
+        flapping.see((second + 15 * calm, live(0)))
+
+    assert flapping.told[-1][1] in (ChangeKind.LIVE, ChangeKind.BACK)
+    assert flapping.phase == (1, Phase.LIVE)
+
+
+@pytest.mark.parametrize("live_for", [60, 75, 200])
+def test_relapsing_for_hours(live_for: float) -> None:
+    """Errors that come again soon after it was back are told ever more seldom, and the first of them at once."""
+    relapsing, second = story((0, live(0))), 0.0
+    while second < 4 * 3_600:
+        relapsing.see((second + 1, errored(0)), (second + 20, errored(0)))
+        second += 20
+        relapsing.see(*[(second + step, live(0)) for step in (1, live_for / 2, live_for + 1)])
+        second += live_for + 1
+
+    kinds = [kind for _, kind in relapsing.told]
+    assert kinds[:2] == [ChangeKind.LIVE, ChangeKind.ERRORED]
+    assert len(kinds) <= 12
+    assert relapsing.see(*[(second + 15 * n, live(0)) for n in range(1, 70)]).told[-1] == (1, ChangeKind.BACK)
+
+
+def test_errors_hours_apart_are_each_told_soon() -> None:
+    """A relapse long after it was back is an error like the first."""
+    seen = story((0, live(0)))
+    for hour in range(1, 6):
+        start = hour * 3_600
+        seen.see((start, errored(0)), (start + 15, errored(0)), (start + 30, live(0)), (start + 90, live(0)))
+
+    assert [change.seen_at for change in seen.changes[1:]] == [
+        at(hour * 3_600 + seconds) for hour in range(1, 6) for seconds in (15, 90)
+    ]
+
+
+@pytest.mark.parametrize(("again", "told"), [(3_059, False), (3_060, True)])
+def test_back_is_told_when_it_has_lasted(again: float, told: bool) -> None:
+    """Live after an error, the card says so at once; it is told when it has been live for the grace period."""
+    back = story((0, live(0)), (100, errored(0)), (115, errored(0)), (3_000, live(0)))
+
+    assert back.phase == (1, Phase.LIVE)
+    assert back.told[-1] == (1, ChangeKind.ERRORED)
+    assert (back.see((again, live(0))).told[-1] == (1, ChangeKind.BACK)) is told
+
+
+def test_end_before_it_was_back_for_long() -> None:
+    """What is off air before it was back for the grace period ends when it was seen gone."""
+    over = story((0, live(0)), (100, errored(0)), (115, errored(0)), (200, live(0)), (215, GONE), (275, GONE))
+
+    assert over.told[1:] == [(1, ChangeKind.ERRORED), (1, ChangeKind.ENDED)]
+    assert (over.changes[-1].at, over.changes[-1].error_reason) == (at(215), None)
+
+
+def test_error_and_a_clock_that_is_set_back() -> None:
+    """A clock that is set back costs an error, and the return from it, one more grace period, not an hour."""
+    told = story((0, live(0)), (3_600, errored(0)), (5, errored(0)), (20, errored(0)), (30, live(0)), (-3_600, live(0)))
+    assert told.told[-1] == (1, ChangeKind.ERRORED)
+
+    assert told.see((-3_540, live(0))).told[-1] == (1, ChangeKind.BACK)
+
+
+def test_error_whose_reason_comes_later() -> None:
+    """A reason that comes late is shown on the card, and not told again."""
+    broken = story((0, live(0)), (100, errored(0)), (115, errored(0)), (130, errored(0, reason="No ingest")))
+
+    assert len(broken.changes) == 2
+    assert broken.episode.error_reason == "No ingest"
+
+
+@pytest.mark.parametrize("run", [0, 100 + REPAIR_TIME.total_seconds(), None])
+def test_back_after_an_error(run: float | None) -> None:
+    """Live after an error, in the same run, an unknown one, or one that began within the repair time, it is back."""
+    broken = (100, errored(0, reason="No ingest")), (115, errored(0))
+    back = story((0, live(0)), *broken, (3_000, live(run)), (3_060, live(run)))
+
+    assert back.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ERRORED), (1, ChangeKind.BACK)]
+    assert back.episode.error_reason is None
+    assert back.changes[-1].at == at(3_000)
+
+
+def test_back_after_an_error_and_a_drop() -> None:
+    """An error stands while it is gone for a moment, so live afterwards is told as back."""
+    broken = (0, live(0)), (50, errored(0)), (65, errored(0)), (80, GONE)
+
+    assert story(*broken, (90, live(0)), (150, live(0))).told[-1] == (1, ChangeKind.BACK)
+    assert story(*broken, (90, errored(0))).told[-1] == (1, ChangeKind.ERRORED)
+
+
+def test_drop_after_back() -> None:
+    """What is back after an error may drop and return without a word, like any other."""
+    broken = (50, errored(0)), (65, errored(0)), (80, live(0)), (140, live(0))
+    told = story((0, live(0)), *broken, (150, GONE), (180, live(0)), (200, errored(0)), (215, errored(0))).told
+
+    assert [kind for _, kind in told] == [ChangeKind.LIVE, ChangeKind.ERRORED, ChangeKind.BACK, ChangeKind.ERRORED]
+
+
+def test_live_for_the_first_time_after_an_error() -> None:
+    """A run that had an error before it was ever live is told as live, not as back."""
+    assert story((0, STARTING), (20, errored()), (35, errored()), (60, live(59))).told == [
+        (1, ChangeKind.STARTING),
+        (1, ChangeKind.ERRORED),
+        (1, ChangeKind.LIVE),
+    ]
+
+
+def test_start_of_a_run_that_is_first_seen_errored() -> None:
+    """A run whose start was heard with its error is live since that start."""
+    assert story((0, errored(-60)), (60, live(-60))).episode.live_since == at(-60)
+
+
+def test_run_long_after_an_error() -> None:
+    """A run that began later than a repair takes is the next episode, though Cloudflare went on saying ERRORED."""
+    late = 101 + REPAIR_TIME.total_seconds()
+
+    restarted = story((0, live(0)), (90, live(0)), (100, errored(0)), (5_000, errored(0)), (5_001, live(late)))
+
+    assert restarted.told[-2:] == [(1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
+    assert restarted.changes[-2].duration == timedelta(seconds=90)
+
+
+def test_start_after_an_error() -> None:
+    """A start soon after an error is its repair; one that comes later is the next episode."""
+    broken = (0, live(0)), (85, errored(0)), (100, errored(0))
+    late = 85 + REPAIR_TIME.total_seconds()
+
+    assert story(*broken, (late - 1, STARTING)).phase == (1, Phase.ERRORED)
+    assert story(*broken, (500, STARTING), (520, live(519)), (580, live(519))).told[-1] == (1, ChangeKind.BACK)
+    assert story(*broken, (late, STARTING)).told[-2:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
+
+
+@pytest.mark.parametrize(("stopped", "ended"), [(95, 95), (None, 90)])
+def test_end_after_an_error(stopped: float | None, ended: float) -> None:
+    """After an error it ends like any other, and the time that it stood in error is no time on air."""
+    broken = story((0, live(0)), (90, live(0)), (100, errored(0, stopped, "No ingest")), (7_200, GONE))
+
+    assert broken.phase == (1, Phase.INTERRUPTED)
+    over = broken.see((7_260, GONE))
+    assert over.told[-1] == (1, ChangeKind.ENDED)
+    assert over.changes[-1].duration == timedelta(seconds=ended)
+    assert over.changes[-1].error_reason == "No ingest"
+
+
+def test_error_that_never_was_live() -> None:
+    """An error before it was ever live ends without a duration."""
+    over = story((0, errored()), (15, errored()), (30, GONE), (90, GONE))
+
+    assert over.told == [(1, ChangeKind.ERRORED), (1, ChangeKind.ENDED)]
+    assert over.changes[-1].duration is None
+
+
+def test_start_while_live() -> None:
+    """A start that is seen while it was live is a drop: silent within the grace time, and the next episode after it."""
+    restarted = story((0, live(0)), (100, STARTING), (130, STARTING))
+
+    assert restarted.phase == (1, Phase.INTERRUPTED)
+    assert restarted.episode.phase_since == at(100)
+    assert story((0, live(0)), (100, STARTING), (115, live(114))).told == [(1, ChangeKind.LIVE)]
+    assert restarted.see((160, STARTING)).told[-2:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
+
+
+def test_start_in_the_middle_of_a_drop() -> None:
+    """A start does not lengthen the grace time of a drop."""
+    assert story((0, live(0)), (100, GONE), (130, STARTING), (160, GONE)).told[-1] == (1, ChangeKind.ENDED)
+
+
+@pytest.mark.parametrize(
+    ("sign", "kind"),
+    [
+        (STARTING, ChangeKind.STARTING),
+        (live(500), ChangeKind.LIVE),
+        (live(), ChangeKind.LIVE),
+        (errored(500), ChangeKind.ERRORED),
+    ],
+)
+def test_sign_of_life_after_the_end(sign: Sighting, kind: ChangeKind) -> None:
+    """Any sign of life after the end begins the next episode."""
+    again = story((0, live(0)), (100, GONE), (160, GONE), (501, sign), (516, sign))
+
+    assert again.told[2:] == [(2, kind)]
+    assert again.changes[-1].seq == 1
+    assert again.episode.error_reason is None
+
+
+def test_same_run_live_after_its_end() -> None:
+    """A run that is live again after its end was told is believed, and is live since it was seen again."""
+    again = story((0, live(0)), (100, GONE), (160, GONE), (600, live(0)), (700, GONE), (760, GONE))
+
+    assert again.told[2:] == [(2, ChangeKind.LIVE), (2, ChangeKind.ENDED)]
+    assert (again.changes[2].at, again.changes[3].duration) == (at(600), timedelta(seconds=100))
+
+
+@pytest.mark.parametrize("run", [0, -0.5])
+def test_same_run_errored_after_its_end(run: float) -> None:
+    """An error of the run that has ended tells nothing new, also where its start is a little different."""
+    over = story((0, live(0)), (100, GONE), (160, GONE))
+
+    assert over.see((200, errored(run))).phase == (1, Phase.ENDED)
+
+
+def test_error_without_a_session_after_the_end() -> None:
+    """An error that one check cannot tell the session of is no new episode where the session that ended is known."""
+    over = story((0, live(0)), (100, GONE), (160, GONE), (200, errored(0)), (500, errored()), (515, errored()))
+    assert over.phase == (1, Phase.ENDED)
+
+    assert over.see((600, errored(590)), (615, errored())).told[2:] == [(2, ChangeKind.ERRORED)]
+
+
+def test_error_without_a_session_after_the_end_of_an_unknown_session() -> None:
+    """It may be a new one where the session that ended was never known."""
+    again = story((0, live()), (100, GONE), (160, GONE), (500, errored()), (515, errored()))
+
+    assert again.told[2:] == [(2, ChangeKind.ERRORED)]
+
+
+@pytest.mark.parametrize("between", [(), ((505, GONE),)])
+def test_error_that_turns_out_to_be_of_before(between: tuple[tuple[float, Observation], ...]) -> None:
+    """An error that is not announced yet is forgotten once its session turns out to be that of the previous episode."""
+    over = story((0, live()), (100, GONE), (160, GONE), (500, errored()), *between, (515, errored(0)))
+
+    assert over.phase == (2, Phase.WAITING)
+    assert over.see((530, errored(0)), (700, errored(0))).told == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED)]
+    assert over.see((800, live(790))).told[2:] == [(2, ChangeKind.LIVE)]
+
+
+def test_same_run_errored_after_its_end_on_a_slow_clock() -> None:
+    """The run that has ended is known again by its start alone where our clock is behind Cloudflare's."""
+    assert story((0, live(3_600)), (100, GONE), (160, GONE), (200, errored(3_600))).phase == (1, Phase.ENDED)
+
+
+def test_ended_is_a_record() -> None:
+    """An episode that has ended is shown unchanged, whatever Cloudflare says or fails to say of no later run."""
+    over = story((0, live(0, name="Keynote")), (100, GONE), (160, GONE))
+    shown = card_key(over.episode)
+
+    over.see((200, dataclasses.replace(GONE, name="Renamed")), (300, UNKNOWN), *[(400, SILENCE)] * STALE_AFTER)
+
+    assert card_key(over.episode) == shown
+    assert not over.episode.stale
+    assert len(over.changes) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "phase"),
+    [
+        ((0, GONE), Phase.WAITING),
+        ((0, STARTING), Phase.STARTING),
+        ((0, live(0)), Phase.LIVE),
+        ((0, errored()), Phase.ERRORED),
+    ],
+)
+def test_unknown_status(before: tuple[float, Observation], phase: Phase) -> None:
+    """A word that is not known is neither life nor death: the phase stays, and the card has the word."""
+    puzzled = story(before, (600, UNKNOWN), (1_200, UNKNOWN))
+
+    assert puzzled.phase == (1, phase)
+    assert puzzled.episode.raw_status == "PAUSED"
+    assert puzzled.episode.checked_at == at(1_200)
+    assert puzzled.episode.last_seen_live in (None, at(0))
+
+
+def test_no_status_at_all() -> None:
+    """An answer without a status is not known either, and differs from an answer that is understood."""
+    assert story((0, Sighting(Status.UNKNOWN))).episode.raw_status == ""
+    assert story((0, UNKNOWN), (10, live(0))).episode.raw_status is None
+
+
+def test_unknown_status_while_gone() -> None:
+    """A word that is not known neither ends what is gone nor gives it more time."""
+    gone = story((0, live(0)), (100, GONE), (159, UNKNOWN))
+    assert gone.phase == (1, Phase.INTERRUPTED)
+    assert gone.see((160, GONE)).changes[-1].at == at(100)
+
+    for_long = story((0, live(0)), (100, GONE), *[(100 + 15 * n, UNKNOWN) for n in range(1, 15)], (325, GONE))
+    assert for_long.phase == (1, Phase.INTERRUPTED)
+    assert for_long.see((340, GONE)).changes[-1].at == at(100)
+
+
+def test_could_not_ask() -> None:
+    """An outage is counted and changes nothing else, however long it lasts."""
+    seen = story((0, live(0)))
+    before = seen.episode
+
+    seen.see((600, SILENCE), (86_400, SILENCE))
+
+    assert seen.episode == dataclasses.replace(before, unanswered=2)
+    assert seen.see((86_410, live(0))).episode.unanswered == 0
+
+
+def test_gone_before_and_after_an_outage() -> None:
+    """Gone, an outage longer than the grace time, and still gone: it has ended when it was first seen gone."""
+    over = story((0, live(0)), (100, GONE), (115, SILENCE), (900, SILENCE))
+
+    assert over.phase == (1, Phase.INTERRUPTED)
+    assert over.see((915, GONE), (929, GONE)).told == [(1, ChangeKind.LIVE)]
+    assert over.see((930, GONE)).changes[-1].at == at(100)
+
+
+@pytest.mark.parametrize("off_air", [GONE, STARTING])
+def test_second_drop_after_an_outage(off_air: Sighting) -> None:
+    """Two drops with an hour between them that nobody could check are no end."""
+    back = story((0, live(0)), (15, GONE), (30, SILENCE), (3_600, off_air), (3_615, live(0)))
+
+    assert back.told == [(1, ChangeKind.LIVE)]
+
+
+def test_start_before_and_after_an_outage() -> None:
+    """A start that is still seen some seconds after an outage is the next episode's."""
+    restarted = story((0, live(0)), (15, GONE), (30, SILENCE), (3_600, STARTING), (3_615, STARTING))
+
+    assert restarted.told[1:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
+
+
+def test_clock_set_forward_while_gone() -> None:
+    """A clock that is set forward by more than the grace period ends nothing at once."""
+    assert story((0, live(0)), (15, GONE), (136, GONE), (150, live(0))).told == [(1, ChangeKind.LIVE)]
+    assert story((0, live(0)), (15, GONE), (136, GONE), (151, GONE)).told[-1] == (1, ChangeKind.ENDED)
+
+
+def test_outages_do_not_put_off_the_end_for_ever() -> None:
+    """One more check is enough, also after another outage, or if the clock is set back."""
+    gone = (0, live(0)), (15, GONE), (600, GONE)
+
+    assert story(*gone, (1_200, GONE)).told[-1] == (1, ChangeKind.ENDED)
+    assert story(*gone, (300, GONE), (315, GONE)).told[-1] == (1, ChangeKind.ENDED)
+
+
+def test_gone_only_after_an_outage() -> None:
+    """Gone after an outage is seen gone for the first time; the change says how long nobody had seen it live."""
+    over = story((0, live(0)), (100, SILENCE), (900, SILENCE), (915, GONE))
+
+    assert over.phase == (1, Phase.INTERRUPTED)
+    ended = over.see((975, GONE)).changes[-1]
+    assert (ended.last_seen_live, ended.at) == (at(0), at(915))
+
+
+@pytest.mark.parametrize("run", [0, 160, None])
+def test_live_after_a_drop_and_an_outage(run: float | None) -> None:
+    """Gone, an outage, live: the same episode if the run is the same, began within the grace time or is not known."""
+    back = story((0, live(0)), (100, GONE), (115, SILENCE), (900, live(run)))
+
+    assert back.told == [(1, ChangeKind.LIVE)]
+    assert back.phase == (1, Phase.LIVE)
+
+
+def test_other_run_after_a_drop_and_an_outage() -> None:
+    """Gone, an outage, and live in a run that began after the grace time: that is the next episode."""
+    restarted = story((0, live(0)), (100, GONE), (115, SILENCE), (900, live(161)))
+
+    assert restarted.told[1:] == [(1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
+    assert restarted.changes[1].at == at(100)
+
+
+@pytest.mark.parametrize("drop", [(), ((100, GONE),)])
+def test_live_in_an_unknown_run_after_an_outage(drop: tuple[tuple[float, Observation], ...]) -> None:
+    """Then which run it is is decided when that is known: another one's beginning and the end before are told."""
+    outage = (*drop, (115, SILENCE), (900, live()), (915, live()))
+    unknown = story((0, live(0)), *outage)
+    assert unknown.told == [(1, ChangeKind.LIVE)]
+    assert unknown.episode.last_seen_live == at(0)
+    assert not unknown.episode.run_is_certain
+
+    same = story((0, live(0)), *outage, (930, live(0)))
+    assert same.told == [(1, ChangeKind.LIVE)]
+    assert same.episode.last_seen_live == at(930)
+    assert same.episode.run_is_certain
+
+    other = story((0, live(0)), *outage, (930, live(600)))
+    assert other.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
+    assert other.episode.live_since == at(600)
+
+
+def test_live_in_an_unknown_run_without_an_outage() -> None:
+    """An answer that does not say in which run, soon after one that did, is of the same."""
+    seen = story((0, live(0)), (15, live()), (30, live()), (75, live(60)))
+
+    assert seen.told == [(1, ChangeKind.LIVE)]
+    assert seen.episode.last_seen_live == at(75)
+
+
+def test_clock_set_back_while_gone() -> None:
+    """A clock that is set back delays an end by one grace time, and the duration is not negative."""
+    delayed = story((0, live()), (100, GONE), (-3_500, GONE), (-3_441, GONE))
+
+    assert delayed.phase == (1, Phase.INTERRUPTED)
+    ended = delayed.see((-3_440, GONE)).changes[-1]
+    assert (ended.kind, ended.duration) == (ChangeKind.ENDED, timedelta(0))
+
+
+def test_clock_set_back_while_gone_and_starting() -> None:
+    """The same holds where it is starting again meanwhile."""
+    delayed = story((0, live(0)), (100, STARTING), (-3_500, STARTING), (-3_441, STARTING))
+
+    assert delayed.phase == (1, Phase.INTERRUPTED)
+    assert delayed.see((-3_440, STARTING)).phase == (2, Phase.STARTING)
+
+
+@pytest.mark.parametrize("step", [3_600, -3_600])
+def test_clock_set_while_live(step: float) -> None:
+    """A clock that is set an hour in either direction ends nothing that is seen live, also at an unnoticed flap."""
+    assert story((0, live(0)), (step, live(0))).told == [(1, ChangeKind.LIVE)]
+    assert story((0, live(0)), (15, GONE), (step, live(20))).told == [(1, ChangeKind.LIVE)]
+
+
+def test_slow_clock() -> None:
+    """Where our clock is an hour behind Cloudflare's, a flap is a flap."""
+    assert story((0, live(3_600)), (15, live(3_600)), (30, live(3_625))).told == [(1, ChangeKind.LIVE)]
+
+
+def test_slow_clock_and_no_answers() -> None:
+    """A run that is known is the same, though by our clock it has not begun yet and nobody could look for long."""
+    assert story((0, live(7_200)), (600, live(7_200))).told == [(1, ChangeKind.LIVE)]
+    assert story((0, errored(7_200)), (15, errored(7_200)), (3_600, live(7_200))).told == [
+        (1, ChangeKind.ERRORED),
+        (1, ChangeKind.LIVE),
+    ]
+
+
+def test_slow_clock_and_an_error() -> None:
+    """The stop of a run that is back is not taken for its end."""
+    back = story((0, live(0)), (100, errored(0, stopped=110)), (105, live(0)), (120, GONE), (180, GONE))
+
+    assert back.episode.ended_at == at(120)
+
+
+def test_names_stay() -> None:
+    """A name or URL that does not come with an answer is kept, and the name goes on to the next episode."""
+    seen = story((0, live(0, name="Keynote", playback_url=STREAM)), (10, live(0)))
+    assert (seen.episode.name, seen.episode.playback_url) == ("Keynote", STREAM)
+
+    seen.see((20, GONE), (80, GONE), (100, STARTING))
+    assert (seen.episode.number, seen.episode.name, seen.episode.playback_url) == (2, "Keynote", None)
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [GONE, STARTING, live(-600, name="Keynote"), live(), errored(-600, -60, "No ingest"), UNKNOWN, SILENCE],
+)
+def test_baseline(observation: Observation) -> None:
+    """What is under way when a meeting is first followed is known as if it had been watched, and is not told."""
+    watched, _ = advance(Episode.waiting(T0), observation, T0, timedelta())
+
+    assert baseline(observation, T0) == watched
+    assert Story(watched).see((300, observation), (600, observation)).told == []
+
+
+def test_after_a_baseline() -> None:
+    """After a baseline only what is new is told, by numbers that go on."""
+    followed = Story(baseline(live(-600), T0)).see((10, live(-600)), (20, errored(-600)), (35, errored(-600)))
+    followed.see((50, live(-600)), (110, live(-600)))
+
+    assert [(change.seq, change.kind) for change in followed.changes] == [
+        (2, ChangeKind.ERRORED),
+        (3, ChangeKind.BACK),
+    ]
+
+
+def test_since() -> None:
+    """People read since when it is live, when it ended, and of all else since when it was seen so."""
+    seen = story((10, STARTING))
+    assert seen.episode.since == at(10)
+    assert seen.see((30, live(25))).episode.since == at(25)
+    assert seen.see((90, GONE)).episode.since == at(90)
+    assert seen.see((150, GONE)).episode.since == at(90)
+
+
+def test_card_of_the_same() -> None:
+    """A newer check, a drop that is over and an answer that fails to come are no reason to edit the card."""
+    seen = story((0, live(0)))
+    shown = card_key(seen.episode)
+
+    assert card_key(seen.see((15, live(0))).episode) == shown
+    assert card_key(seen.see((30, GONE), (45, live(0))).episode) == shown
+    assert card_key(seen.see(*[(60, SILENCE)] * (STALE_AFTER - 1)).episode) == shown
+
+
+def _other_cards() -> Iterator[tuple[str, tuple[float, Observation]]]:
+    yield "interrupted", (10, GONE)
+    yield "errored", (10, errored(0))
+    yield "renamed", (10, live(0, name="Keynote"))
+    yield "elsewhere", (10, live(0, playback_url=STREAM))
+    yield "not known", (10, UNKNOWN)
+    yield "next episode", (600, live(500))
+
+
+@pytest.mark.parametrize("look", [pytest.param(look, id=name) for name, look in _other_cards()])
+def test_card_of_another(look: tuple[float, Observation]) -> None:
+    """Whatever a card shows is a reason to edit it."""
+    seen = story((0, live(0)))
+    shown = card_key(seen.episode)
+
+    assert card_key(seen.see(look).episode) != shown
+
+
+def test_card_that_is_stale() -> None:
+    """The card is edited when answers fail to come, not with each of them, and again for a later "as of"."""
+    seen = story((0, live(0)))
+    fresh = card_key(seen.episode)
+
+    stale = card_key(seen.see(*[(60, SILENCE)] * STALE_AFTER).episode)
+    assert stale != fresh
+    assert card_key(seen.see((90, SILENCE)).episode) == stale
+    assert card_key(seen.see((120, live(0))).episode) == fresh
+    assert card_key(seen.see(*[(180, SILENCE)] * STALE_AFTER).episode) not in (stale, fresh)
+
+
+def test_card_without_any_answer() -> None:
+    """The card says so, too, when no answer has ever come."""
+    assert card_key(story(*[(60, SILENCE)] * STALE_AFTER).episode) != card_key(Episode.waiting(T0))
+
+
+def test_card_of_a_record() -> None:
+    """The card of an ended episode differs by how long it was, and by why it broke."""
+    ended = story((0, live(0)), (100, GONE), (160, GONE)).episode
+
+    assert card_key(ended) != card_key(dataclasses.replace(ended, live_since=at(10)))
+    assert card_key(ended) != card_key(dataclasses.replace(ended, error_reason="No ingest"))
+
+
+@pytest.mark.parametrize("field", [{"number": 2}, {"phase": Phase.ERRORED}, {"phase_since": at(30)}])
+def test_card_of_another_time(field: dict[str, Any]) -> None:
+    """The card of a start differs by its episode, by its phase, and by since when it is so."""
+    starting = story((0, STARTING)).episode
+
+    assert card_key(dataclasses.replace(starting, **field)) != card_key(starting)
+
+
+def test_json() -> None:
+    """An episode and its changes come back from JSON as they were, with times in UTC."""
+    seen = story((0, errored(-60, -30, "No ingest")), (10, live(-60, name="Keynote", playback_url=STREAM)))
+
+    fields = json.loads(json.dumps(seen.episode.to_dict()))
+    assert fields["phase"] == "live"
+    assert fields["last_seen_live"] == "2026-06-03T10:00:10+00:00"
+    assert Episode.from_dict(fields) == seen.episode
+    assert [Change.from_dict(json.loads(json.dumps(change.to_dict()))) for change in seen.changes] == seen.changes
+
+
+def test_json_of_another_version() -> None:
+    """What another version of the bot wrote is read: its new fields are ignored, and what it lacks is the default."""
+    fields = {"number": 3, "phase": "live", "phase_since": "2026-06-03T12:00:00+02:00", "viewers": 7}
+
+    assert Episode.from_dict(fields) == Episode(3, Phase.LIVE, T0)
+
+
+def test_json_is_in_utc() -> None:
+    """A time of another zone is written in UTC."""
+    noon = datetime(2026, 6, 3, 12, 0, tzinfo=timezone(timedelta(hours=2)))
+
+    assert Episode.waiting(noon).to_dict()["phase_since"] == "2026-06-03T10:00:00+00:00"
+
+
+OTHER_STREAM = "https://customer-s4ndb0x.cloudflarestream.com/fedcba9876543210fedcba9876543210/manifest/video.m3u8"
+
+
+@pytest.mark.parametrize("off_air", [False, True])
+def test_another_livestream_does_not_keep_the_playback_url(off_air: bool) -> None:
+    """The old URL plays nothing any more; an answer about the same livestream, or about none, does not clear it."""
+    first = live(0, playback_url=STREAM, livestream_id="l1")
+    without = [(10, live(0, livestream_id="l1")), (15, GONE), (20, live(0, livestream_id="l1"))]
+    between = [(25, dataclasses.replace(GONE, livestream_id="l2"))] if off_air else []
+
+    same = story((0, first), *without)
+    other = story((0, first), *without, *between, (30, live(livestream_id="l2")))
+    known = story((0, first), (30, live(livestream_id="l2")), (40, live(livestream_id="l2", playback_url=OTHER_STREAM)))
+
+    assert same.episode.playback_url == STREAM
+    assert (other.phase, other.episode.playback_url) == ((1, Phase.LIVE), None)
+    assert known.episode.playback_url == OTHER_STREAM
+
+
+def test_another_livestream_does_not_keep_the_error() -> None:
+    """The reason is the failed livestream's; an end after it still has it."""
+    first = dataclasses.replace(errored(0, reason="No ingest"), livestream_id="l1")
+    again, other = (dataclasses.replace(errored(0), livestream_id=each) for each in ("l1", "l2"))
+    gone = dataclasses.replace(GONE, livestream_id="l2")
+
+    same = story((0, first), (10, again))
+    changed = story((0, first), (10, other))
+    ended = story((0, first), (20, first), (30, gone), (95, gone))
+
+    assert same.episode.error_reason == "No ingest"
+    assert changed.episode.error_reason is None
+    assert (ended.episode.phase, ended.changes[-1].error_reason) == (Phase.ENDED, "No ingest")
+
+
+def test_the_livestreams_name_does_not_replace_a_title_that_could_not_be_read() -> None:
+    """It stands in only until the meeting has been read once."""
+    first = baseline(Sighting(Status.LIVE, name="all-hands-42", name_is_certain=False), T0)
+    read, _ = advance(first, Sighting(Status.LIVE, name="All hands"), T0, GRACE)
+    unread, _ = advance(read, Sighting(Status.LIVE, name="all-hands-42", name_is_certain=False), T0, GRACE)
+    without_title, _ = advance(unread, Sighting(Status.LIVE, name="all-hands-42"), T0, GRACE)
+
+    names = [first.name, read.name, unread.name, without_title.name]
+    assert names == ["all-hands-42", "All hands", "All hands", "all-hands-42"]

@@ -1,0 +1,248 @@
+"""A meeting that is tracked over a real store, with a Cloudflare that says what a test wants, in time that stands still
+until a test lets it pass."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from bot.clock import Clock as TimeSource
+from bot.clock import utc
+from bot.domain.transitions import Change, Episode
+from bot.errors import RealtimeKitError
+from bot.following.poller import Tracker
+from bot.following.rate_budget import Allowance
+from bot.following.schedule import Sweeps
+from bot.metrics import Metrics
+from bot.realtimekit.lookup import Lookup
+from bot.realtimekit.models import Livestream, Session
+from bot.store.card_queue import DueCard, claimed_work
+from bot.store.leases import new_lease
+from bot.store.opening import open_store
+from bot.store.schema import Volume, cards
+from bot.store.store import Store
+from sandbox.clock import Clock
+from tests.store.helpers import ANN, CHANNEL, MEETING, TEAM
+
+EPOCH = 1_800_000_000.0
+GRACE = timedelta(seconds=60)
+PATIENCE = 30.0
+PLAYBACK = "https://customer-s4ndb0x.cloudflarestream.com/0123456789abcdef0123456789abcdef/manifest/video.m3u8"
+
+
+@dataclass
+class OtherClock:
+    """The clock of a machine that is ahead of the others, or behind them where `ahead` is negative."""
+
+    clock: Clock
+    ahead: float
+
+    def now(self) -> float:
+        return self.clock.now() + self.ahead
+
+    def monotonic(self) -> float:
+        return self.clock.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(EPOCH + seconds, UTC)
+
+
+@dataclass
+class Cloudflare:
+    """What it says of each meeting: a status and the start of its run, nothing, or an error."""
+
+    clock: Clock
+    says: dict[UUID, tuple[str, datetime | None] | RealtimeKitError | Exception] = field(default_factory=dict)
+    details: dict[UUID, dict[str, str | None]] = field(default_factory=dict)
+    """Fields of a meeting's livestream that are not the usual ones."""
+    titles: dict[UUID, str] = field(default_factory=dict)
+    reasons: dict[UUID, str] = field(default_factory=dict)
+    """Why a livestream has failed."""
+    asked: Counter[UUID] = field(default_factory=Counter)
+    asked_at: list[float] = field(default_factory=list)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    """Clear: every question waits."""
+    asking: int = 0
+    most_at_once: int = 0
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    async def look(self, meeting_id: UUID) -> Lookup:
+        self.asked[meeting_id] += 1
+        self.asked_at.append(self.clock.now() - EPOCH)
+        self.asking += 1
+        self.most_at_once = max(self.most_at_once, self.asking)
+        await self.open.wait()
+        self.asking -= 1
+        answer = self.says.get(meeting_id)
+        if isinstance(answer, Exception):
+            raise answer
+        title = self.titles.get(meeting_id, "All hands")
+        if answer is None:
+            return Lookup(meeting_id, title, None, None, utc(self.clock))
+        status, began = answer
+        session = {"started_time": began and began.isoformat(), "err_message": self.reasons.get(meeting_id)}
+        livestream = self.livestream(meeting_id, status)
+        return Lookup(meeting_id, title, livestream, Session.model_validate(session), utc(self.clock))
+
+    def livestream(self, of: UUID, status: str, **fields: str) -> Livestream:
+        """A meeting's livestream, as both a lookup and the list have it."""
+        usual = {"id": "l1", "status": status, "playback_url": PLAYBACK}
+        return Livestream.model_validate({**usual, **self.details.get(of, {}), **fields})
+
+
+@dataclass
+class Tracked:
+    """One tracker, its store and its Cloudflare."""
+
+    clock: Clock
+    store: Store
+    cloudflare: Cloudflare
+    metrics: Metrics = field(default_factory=Metrics)
+    sweeps: Sweeps = field(default_factory=Sweeps)
+    quota_wait: float = 0.0
+    changed: int = 0
+    loops: int = 0
+    """How many tasks sleep by the clock when there is nothing to do."""
+
+    def __post_init__(self) -> None:
+        self.allowance = Allowance(self.store.budget, self.clock)
+        self.tracker = self.new_tracker("tracker")
+
+    def new_tracker(self, owner: str, clock: TimeSource | None = None) -> Tracker:
+        return Tracker(
+            self.store.tracking,
+            self.cloudflare.look,
+            allowance=self.allowance,
+            quota_wait=lambda: self.quota_wait,
+            clock=clock or self.clock,
+            grace=GRACE,
+            metrics=self.metrics,
+            owner=owner,
+            changed=self._note_change,
+            sweeps=self.sweeps,
+            jitter=lambda: 0.0,
+        )
+
+    async def look_once(self, tracker: Tracker) -> None:
+        """Have this tracker check the meeting as if it was hinted at, and nothing after that."""
+        assert await self.store.tracking.hint(MEETING)
+        running = asyncio.create_task(tracker.run())
+        asked = self.cloudflare.asked[MEETING]
+        await self.until(lambda: self.cloudflare.asked[MEETING] > asked and not tracker._looking)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    def _note_change(self) -> None:
+        self.changed += 1
+
+    async def follow(self, meeting_id: UUID = MEETING, channel: str = CHANNEL, episode: Episode | None = None) -> None:
+        episode = episode or replace(Episode.waiting(utc(self.clock)), name="All hands")
+        await self.store.follows.follow(TEAM, channel, meeting_id, user_id=ANN, volume=Volume.NORMAL, episode=episode)
+        self.tracker.wake()
+
+    def say(self, status: str | None, began: float | None = None, meeting_id: UUID = MEETING) -> None:
+        """From now on: this status, None being no livestream at all, in a run that began at so many seconds."""
+        if status is None:
+            self.cloudflare.says.pop(meeting_id, None)
+        else:
+            self.cloudflare.says[meeting_id] = (status, None if began is None else at(began))
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not condition():  # noqa: ASYNC110 - not everything that is waited for has an event
+                await asyncio.sleep(0.001)
+
+    async def asleep(self) -> None:
+        """Until everybody sleeps by the clock: also where something is due that nobody may look at, or is looked at."""
+        calm = 0
+        async with asyncio.timeout(PATIENCE):
+            # Twice: who has just been woken is counted among the sleepers for a moment still.
+            while calm < 2:
+                await asyncio.sleep(0.001)
+                calm = 0 if self._awake() else calm + 1
+
+    async def looked(self) -> None:
+        """Until nothing is due, nobody looks and everybody sleeps."""
+        calm = 0
+        async with asyncio.timeout(PATIENCE):
+            while calm < 2:
+                await asyncio.sleep(0.001)
+                busy = self.tracker._looking or self._awake()
+                calm = 0 if busy or await self.store.tracking.due_in() == 0 else calm + 1
+
+    def _awake(self) -> bool:
+        return self.tracker._woken.is_set() or len(self.clock._sleepers) < self.loops
+
+    async def idles(self, seconds: float, step: float = 5.0) -> None:
+        """Let time pass in which nobody may look, whatever is due."""
+        await self.asleep()
+        for _ in range(round(seconds / step)):
+            self.clock.advance(step)
+            await self.asleep()
+
+    async def passes(self, seconds: float, step: float = 5.0) -> None:
+        """Let time pass, and have looked at all that becomes due meanwhile."""
+        await self.looked()
+        for _ in range(round(seconds / step)):
+            self.clock.advance(step)
+            await self.looked()
+
+    async def hint(self, meeting_id: UUID = MEETING) -> None:
+        """What a webhook does."""
+        assert await self.store.tracking.hint(meeting_id)
+        self.tracker.heard(meeting_id)
+        self.tracker.wake()
+        await self.looked()
+
+    async def told(self) -> list[tuple[int, str]]:
+        """Every change that waits to be told, with the number of its episode."""
+        return [(card.episode, each.kind) for card in await self._due() for each in card.announcements]
+
+    async def changes(self) -> list[Change]:
+        return [Change.from_dict(each.data) for card in await self._due() for each in card.announcements]
+
+    async def cards(self) -> list[Episode]:
+        """What each card should show."""
+        return [Episode.from_dict(card.wanted) for card in await self._due()]
+
+    async def _due(self) -> list[DueCard]:
+        """What the announcer has to work at: also the next run's card, which waits for the one before."""
+        async with self.store._db.reading() as connection:
+            due = sa.select(cards.c.follow_id, cards.c.episode).where(cards.c.due_at.is_not(None))
+            rows = await connection.execute(due.order_by(cards.c.due_at, cards.c.episode))
+            keys = [(row.follow_id, row.episode) for row in rows]
+            return await claimed_work(connection, self.store._db.now(), keys, new_lease("test", 1, 0))
+
+    def count(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"livestream_bot_{name}", labels) or 0.0
+
+
+@contextlib.asynccontextmanager
+async def tracking(path: Path, *, run: bool = True) -> AsyncIterator[Tracked]:
+    """Everything, and the tracker running."""
+    clock = Clock(EPOCH, speed=0)
+    store = await open_store(f"sqlite:///{path / 'livestream.db'}", clock=clock.now, check_spacing=0)
+    tracked = Tracked(clock, store, Cloudflare(clock))
+    tasks = [asyncio.create_task(each) for each in ([tracked.tracker.run(), tracked.allowance.run()] if run else [])]
+    tracked.loops = len(tasks)
+    try:
+        # A first turn that is still under way might see what a test does in the middle of it.
+        await tracked.looked()
+        yield tracked
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await store.close()

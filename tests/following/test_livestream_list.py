@@ -1,0 +1,173 @@
+"""The list of all livestreams, and what it says of meetings that are followed."""
+
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+import pytest
+
+from bot.domain.episode import Phase
+from bot.errors import Unreachable
+from bot.following.livestream_list import MOST_PAGES, PAGE, Doubts, Listing, differing, read_listing
+from bot.realtimekit.models import Livestream, Status
+from bot.realtimekit.paging import LivestreamPage
+from bot.store.meeting_sweeps import Known
+
+ONE, TWO, THREE = (UUID(int=number) for number in (1, 2, 3))
+
+
+def livestream(status: str, meeting: UUID | str | None) -> Livestream:
+    return Livestream.model_validate({"status": status, "meeting_id": None if meeting is None else str(meeting)})
+
+
+WORD_FOR = {Status.STARTING: "INVOKED", Status.LIVE: "LIVE", Status.ERRORED: "ERRORED"}
+
+
+def statuses(listing: Listing) -> dict[UUID, Status]:
+    return {meeting_id: each.status for meeting_id, each in listing.livestreams.items()}
+
+
+@dataclass
+class Lists:
+    """Livestreams by the status that is asked for."""
+
+    livestreams_in: dict[str, list[Livestream]] = field(default_factory=dict)
+    asked: list[tuple[str, int]] = field(default_factory=list)
+    endless: str = ""
+
+    async def livestreams(self, status: str, page_no: int, per_page: int = PAGE) -> LivestreamPage:
+        self.asked.append((status, page_no))
+        if status == self.endless:
+            return LivestreamPage((livestream(status, UUID(int=page_no)),), more=True)
+        there = self.livestreams_in.get(status, [])
+        page = there[(page_no - 1) * per_page : page_no * per_page]
+        return LivestreamPage(tuple(page), more=page_no * per_page < len(there))
+
+
+async def test_all_pages() -> None:
+    """Of what is live, what starts and what has failed."""
+    lists = Lists(
+        {
+            "LIVE": [livestream("LIVE", UUID(int=number)) for number in range(10, 10 + 2 * PAGE + 1)],
+            "INVOKED": [livestream("INVOKED", ONE)],
+            "ERRORED": [livestream("ERRORED", TWO)],
+        }
+    )
+
+    listing = await read_listing(lists)
+
+    assert lists.asked == [("LIVE", 1), ("LIVE", 2), ("LIVE", 3), ("INVOKED", 1), ("ERRORED", 1)]
+    assert len(listing.livestreams) == 2 * PAGE + 3
+    assert (listing.status(ONE), listing.status(TWO)) == (Status.STARTING, Status.ERRORED)
+    assert listing.whole
+    assert listing.pages == 5
+
+
+async def test_another_status_than_was_asked_for() -> None:
+    """Each livestream counts by its own."""
+    listing = await read_listing(Lists({"LIVE": [livestream("ERRORED", ONE), livestream("OFFLINE", TWO)]}))
+
+    assert statuses(listing) == {ONE: Status.ERRORED}
+    assert listing.whole
+
+
+async def test_several_livestreams_of_a_meeting() -> None:
+    """The most active one counts."""
+    lists = Lists({"LIVE": [livestream("LIVE", ONE)], "ERRORED": [livestream("ERRORED", ONE)]})
+
+    assert statuses(await read_listing(lists)) == {ONE: Status.LIVE}
+
+
+@pytest.mark.parametrize("meeting", [None, "not an id"])
+async def test_a_livestream_of_nobody_knows_which_meeting(meeting: str | None) -> None:
+    """Then no meeting is known to have none."""
+    listing = await read_listing(Lists({"LIVE": [livestream("LIVE", ONE), livestream("LIVE", meeting)]}))
+
+    assert statuses(listing) == {ONE: Status.LIVE}
+    assert not listing.whole
+
+
+async def test_a_page_that_is_not_whole() -> None:
+    """Then no meeting is known to have none either, and what can be read counts."""
+
+    class Partly(Lists):
+        async def livestreams(self, status: str, page_no: int, per_page: int = PAGE) -> LivestreamPage:
+            return replace(await super().livestreams(status, page_no, per_page), whole=status != "LIVE")
+
+    listing = await read_listing(Partly({"LIVE": [livestream("LIVE", ONE)], "ERRORED": [livestream("ERRORED", TWO)]}))
+
+    assert statuses(listing) == {ONE: Status.LIVE, TWO: Status.ERRORED}
+    assert not listing.whole
+
+
+async def test_too_many_pages() -> None:
+    """Neither is one where it does not end, or ignores the page that is asked for."""
+    lists = Lists(endless="LIVE")
+
+    listing = await read_listing(lists)
+
+    assert len(lists.asked) == listing.pages == MOST_PAGES
+    assert not listing.whole
+
+
+async def test_no_list() -> None:
+    """Whoever cannot ask says so."""
+
+    class Broken(Lists):
+        async def livestreams(self, status: str, page_no: int, per_page: int = PAGE) -> LivestreamPage:
+            raise Unreachable
+
+    with pytest.raises(Unreachable):
+        await read_listing(Broken())
+
+
+@pytest.mark.parametrize(
+    ("phase", "agreeing"),
+    [
+        (Phase.WAITING, None),
+        (Phase.ENDED, None),
+        (Phase.INTERRUPTED, None),
+        (Phase.STARTING, Status.STARTING),
+        (Phase.LIVE, Status.LIVE),
+        (Phase.ERRORED, Status.ERRORED),
+    ],
+)
+def test_differing(phase: Phase, agreeing: Status | None) -> None:
+    """Each phase has one way to be listed; every other is a difference, where the list can be believed."""
+    for listed in (None, Status.STARTING, Status.LIVE, Status.ERRORED):
+        livestreams = {} if listed is None else {ONE: livestream(WORD_FOR[listed], ONE)}
+        known = {ONE: Known(phase, {}, 0.0)}
+
+        found = differing(known, Listing(livestreams))
+        part = differing(known, Listing(livestreams, whole=False))
+
+        assert found == ({} if listed is agreeing else {ONE: (phase, listed)})
+        assert part == ({} if listed is None else found)
+
+
+def test_a_difference_that_stays() -> None:
+    """It is looked at again after ever longer."""
+    doubts = Doubts()
+    stays = {ONE: ("ended", Status.ERRORED)}
+
+    looked_at = [now for now in range(0, 2000, 15) if doubts.worth_a_look(stays, float(now))]
+
+    assert looked_at == [0, 15, 45, 105, 225, 465, 765, 1065, 1365, 1665, 1965]
+
+
+def test_a_difference_that_is_new() -> None:
+    """It is looked at at once: after another one of the same meeting, or after none."""
+    doubts = Doubts()
+    for now in range(0, 600, 15):
+        doubts.worth_a_look({ONE: ("ended", Status.ERRORED)}, float(now))
+
+    assert doubts.worth_a_look({ONE: ("ended", Status.LIVE), TWO: ("live", None)}, 601.0) == [ONE, TWO]
+    assert doubts.worth_a_look({}, 602.0) == []
+    assert doubts.worth_a_look({ONE: ("ended", Status.LIVE)}, 603.0) == [ONE]
+
+
+def test_the_clock_is_set_back() -> None:
+    """An hour back does not mean an hour of belief."""
+    doubts = Doubts()
+    doubts.worth_a_look({ONE: ("ended", Status.ERRORED)}, 3600.0)
+
+    assert doubts.worth_a_look({ONE: ("ended", Status.ERRORED)}, 0.0) == [ONE]

@@ -1,0 +1,317 @@
+"""What people do about follows, over a real store, with a Cloudflare and a Slack that say what a test wants."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from bot.clock import utc
+from bot.errors import (
+    CannotPost,
+    NoSuchMeeting,
+    NotFollowed,
+    NotInDirectMessages,
+    RealtimeKitError,
+    SlackError,
+    SlackRefuses,
+    TooManyFollows,
+    Unreachable,
+)
+from bot.following.service import MOST_FOLLOWS, Begun, Following
+from bot.notifications.announcer import Delivered
+from bot.realtimekit.lookup import Lookup
+from bot.realtimekit.models import Livestream
+from bot.store.card_queue import DueCard
+from bot.store.follows import Listed
+from bot.store.opening import open_store
+from bot.store.schema import FollowState, Volume
+from bot.store.store import Store
+from sandbox.clock import Clock
+
+TEAM, CHANNEL, ANN, BEN = "T1", "C1", "U1", "U2"
+MEETING = UUID(int=1)
+
+
+@dataclass
+class World:
+    """Who is asked, what they say, and who was woken."""
+
+    clock: Clock
+    store: Store
+    trouble: RealtimeKitError | None = None
+    delivered: Delivered = field(default_factory=lambda: Delivered(done=True))
+    cards: list[tuple[DueCard, bool]] = field(default_factory=list)
+    asked: list[UUID] = field(default_factory=list)
+    woken: list[str] = field(default_factory=list)
+
+    async def look_up(self, meeting_id: UUID) -> Lookup:
+        self.asked.append(meeting_id)
+        if self.trouble:
+            raise self.trouble
+        livestream = Livestream.model_validate({"id": "ls", "name": "All hands", "status": "LIVE"})
+        return Lookup(meeting_id, "All hands", livestream, None, utc(self.clock))
+
+    async def deliver(self, card: DueCard, pause: bool = True) -> Delivered:
+        self.cards.append((card, pause))
+        if self.delivered.done:
+            await self.store.announcing.posted(card, "1800000000.000001", card.wanted_version)
+            await self.store.announcing.finish(card)
+        return self.delivered
+
+    @property
+    def following(self) -> Following:
+        return Following(
+            store=self.store,
+            look_up=self.look_up,
+            deliver=self.deliver,
+            wake_announcer=lambda: self.woken.append("announcer"),
+            wake_tracker=lambda: self.woken.append("tracker"),
+            owner="me",
+        )
+
+    async def phases(self, channel: str = CHANNEL) -> list[str]:
+        return [listed.phase for listed in await self.following.in_channel(TEAM, channel)]
+
+    async def pause(self, reason: str = "not_in_channel") -> None:
+        """Have the one follow there is set aside, as the announcer does."""
+        await self.store.follows.set_volume(TEAM, CHANNEL, MEETING, Volume.QUIET)
+        (card,) = await self.store.announcing.claim("announcer", 10, 30)
+        await self.store.pauses.pause(card, reason)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    clock = Clock(1_800_000_000.0, speed=0)
+    store = await open_store(f"sqlite:///{tmp_path / 'livestream.db'}", clock=clock.now)
+    yield World(clock, store)
+    await store.close()
+
+
+async def test_follow(world: World) -> None:
+    """What is seen now is where it begins; the card is posted in the same breath, and the tracker looks."""
+    beginning = await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
+
+    assert beginning.begun is Begun.NOW
+    assert (beginning.name, beginning.ts) == ("All hands", None)
+    assert beginning.follow.created_by == ANN
+    assert beginning.follow.volume is Volume.NORMAL
+    assert await world.phases() == ["live"]
+    ((card, pause),) = world.cards
+    assert card.wanted["phase"] == "live"
+    assert card.announcements == ()
+    assert not pause
+    assert world.woken == ["tracker"]
+
+
+async def test_its_card_is_ours_alone(world: World) -> None:
+    """While it is posted the announcer leaves it alone; if nothing came of that it is due again."""
+    world.delivered = Delivered()
+
+    beginning = await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
+
+    assert beginning.begun is Begun.SOON
+    assert world.woken == ["tracker", "announcer"]
+    assert await world.store.announcing.claim("announcer", 10, 30) == []
+    world.clock.advance(61)
+    assert len(await world.store.announcing.claim("announcer", 10, 30)) == 1
+
+
+@pytest.mark.parametrize("trouble", [NoSuchMeeting(), Unreachable()])
+async def test_a_meeting_that_cannot_be_looked_up(world: World, trouble: RealtimeKitError) -> None:
+    """It is asked for once, and not followed."""
+    world.trouble = trouble
+
+    with pytest.raises(type(trouble)):
+        await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
+
+    assert await world.phases() == []
+    assert world.asked == [MEETING]
+    assert world.woken == []
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [("not_in_channel", CannotPost), ("channel_not_found", CannotPost), ("any_other", SlackRefuses)]
+)
+async def test_where_slack_refuses(world: World, code: str, error: type[SlackError]) -> None:
+    """Nothing is followed, nobody else is told of it, and who asked is told why."""
+    world.delivered = Delivered(refused=code)
+
+    with pytest.raises(error) as raised:
+        await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
+
+    assert raised.value.detail == code
+    assert await world.phases() == []
+    assert await world.store.pauses.untold(10) == []
+    assert await world.store.tracking.due_in() is None
+
+
+async def test_where_slack_refuses_too_late(world: World) -> None:
+    """A follow whose card somebody else works at by then stays, so who asked is not told that there is none."""
+    world.delivered = Delivered(refused="not_in_channel")
+    deliver = world.deliver
+
+    async def slowly(card: DueCard, pause: bool = True) -> Delivered:
+        world.clock.advance(61)
+        assert await world.store.announcing.claim("another", 10, 60)
+        return await deliver(card, pause)
+
+    following = replace(world.following, deliver=slowly)
+
+    beginning = await following.follow(TEAM, CHANNEL, ANN, MEETING)
+
+    assert beginning.begun is Begun.SOON
+    assert await world.phases() == ["live"]
+    assert "announcer" in world.woken
+
+
+async def test_in_a_direct_message(world: World) -> None:
+    """Nobody is asked for anything."""
+    with pytest.raises(NotInDirectMessages):
+        await world.following.follow(TEAM, "D1", ANN, MEETING)
+
+    assert world.asked == []
+
+
+async def test_twice(world: World) -> None:
+    """The follow and its card are those that were there before, whoever asks."""
+    first = await world.following.follow(TEAM, CHANNEL, ANN, MEETING, Volume.LOUD)
+
+    second = await world.following.follow(TEAM, CHANNEL, BEN, MEETING)
+
+    assert second.begun is Begun.BEFORE
+    assert second.follow == first.follow
+    assert second.ts == "1800000000.000001"
+    assert len(world.cards) == 1
+
+
+async def test_twice_but_louder(world: World) -> None:
+    """Whoever names a volume gets it."""
+    await world.following.follow(TEAM, CHANNEL, ANN, MEETING, Volume.QUIET)
+
+    second = await world.following.follow(TEAM, CHANNEL, BEN, MEETING, Volume.LOUD)
+
+    assert second.follow.volume is Volume.LOUD
+    (listed,) = await world.following.in_channel(TEAM, CHANNEL)
+    assert listed.follow.volume is Volume.LOUD
+    assert world.woken[-1] == "announcer"
+
+
+async def test_what_was_paused(world: World) -> None:
+    """To follow it again is to go on with it."""
+    await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
+    await world.pause()
+
+    again = await world.following.follow(TEAM, CHANNEL, BEN, MEETING)
+
+    assert again.begun is Begun.AGAIN
+    assert again.follow.state is FollowState.ACTIVE
+    assert await world.store.announcing.due_in() == 0
+    assert world.woken[-1] == "announcer"
+
+
+async def test_the_most(world: World) -> None:
+    """A full channel takes no more, what it follows stays, and others are not full by that."""
+    for number in range(MOST_FOLLOWS):
+        await world.following.follow(TEAM, CHANNEL, ANN, UUID(int=number + 1))
+
+    with pytest.raises(TooManyFollows):
+        await world.following.follow(TEAM, CHANNEL, ANN, UUID(int=MOST_FOLLOWS + 1))
+
+    assert (await world.following.follow(TEAM, CHANNEL, ANN, MEETING)).begun is Begun.BEFORE
+    assert (await world.following.follow(TEAM, "C2", ANN, MEETING)).begun is Begun.NOW
+    assert len(world.asked) == MOST_FOLLOWS + 2
+
+
+async def test_unfollow(world: World) -> None:
+    """It is said what it was, with its card; nobody looks any more."""
+    await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
+
+    listed = await world.following.unfollow(TEAM, CHANNEL, BEN, MEETING)
+
+    assert (listed.name, listed.ts) == ("All hands", "1800000000.000001")
+    assert await world.phases() == []
+    assert await world.store.tracking.due_in() is None
+
+
+async def test_what_is_not_followed(world: World) -> None:
+    """Whatever is asked of it, that is said, also where another channel follows it."""
+    await world.following.follow(TEAM, "C2", ANN, MEETING)
+    following = world.following
+
+    for refused in (
+        following.unfollow(TEAM, CHANNEL, BEN, MEETING),
+        following.set_volume(TEAM, CHANNEL, MEETING, Volume.LOUD),
+        following.refresh(TEAM, CHANNEL, MEETING),
+    ):
+        with pytest.raises(NotFollowed):
+            await refused
+
+    assert await world.phases("C2") == ["live"]
+
+
+async def test_two_who_unfollow_at_once(world: World) -> None:
+    """The second is told that it is not followed."""
+    await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
+    listed = await world.following.in_channel(TEAM, CHANNEL)
+    await world.following.unfollow(TEAM, CHANNEL, BEN, MEETING)
+    world.store.follows.in_channel = lambda *channel: answered(listed)  # type: ignore[method-assign]
+
+    with pytest.raises(NotFollowed):
+        await world.following.unfollow(TEAM, CHANNEL, BEN, MEETING)
+
+
+async def answered(value: list[Listed]) -> list[Listed]:
+    return value
+
+
+async def test_set_volume(world: World) -> None:
+    """The card is due at once, for its menu."""
+    await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
+
+    follow = await world.following.set_volume(TEAM, CHANNEL, MEETING, Volume.QUIET)
+
+    assert follow.volume is Volume.QUIET
+    assert await world.store.announcing.due_in() == 0
+    assert world.woken[-1] == "announcer"
+
+
+async def test_refresh(world: World) -> None:
+    """The meeting is due to be looked at, and the tracker is told."""
+    await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
+    (meeting,) = await world.store.tracking.claim("tracker", 10, 30)
+    await world.store.tracking.release(meeting, look_in=300)
+
+    await world.following.refresh(TEAM, CHANNEL, MEETING)
+
+    due_in = await world.store.tracking.due_in()
+    assert due_in is not None
+    assert due_in <= 2
+    assert world.woken == ["tracker", "tracker"]
+
+
+async def test_resume(world: World) -> None:
+    """What is paused in the channel goes on, and wakes the announcer and the tracker."""
+    await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
+    await world.pause()
+
+    elsewhere = await world.following.resume(TEAM, "C2")
+    world.woken.clear()
+    here = await world.following.resume(TEAM, CHANNEL)
+
+    assert elsewhere == []
+    assert [follow.meeting_id for follow in here] == [MEETING]
+    assert world.woken == ["announcer", "tracker"]
+    assert await world.store.announcing.due_in() == 0
+
+
+async def test_forget(world: World) -> None:
+    """Nothing is left of what a workspace follows; another's stays."""
+    await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
+    await world.following.follow("T2", CHANNEL, ANN, MEETING)
+
+    assert await world.following.forget(TEAM) == 1
+
+    assert await world.phases() == []
+    assert len(await world.following.in_channel("T2", CHANNEL)) == 1

@@ -1,0 +1,97 @@
+"""All that follows meetings, put together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from bot.following.livestream_list import PAGE
+from bot.following.rate_budget import Allowance
+from bot.following.workers import FIRST_SWEEP_SECONDS, Engine
+from bot.realtimekit.paging import LivestreamPage
+from bot.store.schema import Volume
+from sandbox.slack import ANN, EVENTS
+from tests.following.poller_harness import EPOCH, Cloudflare
+from tests.notifications.announcer_harness import NOON, TEAM, Stage, staged
+
+MANY = 20
+
+
+@dataclass
+class Lists:
+    """Says that nothing is on air, when it is allowed to."""
+
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def livestreams(self, status: str, page_no: int, per_page: int = PAGE) -> LivestreamPage:
+        self.asked.set()
+        await self.open.wait()
+        return LivestreamPage((), False)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(tmp_path) as stage:
+        for number in range(MANY):
+            await stage.store.follows.follow(
+                TEAM, EVENTS, UUID(int=number), user_id=ANN, volume=Volume.QUIET, episode=stage.episode
+            )
+        # What was just followed is looked at in any case.
+        for meeting in await stage.store.tracking.claim("tracker", MANY, 30):
+            await stage.store.tracking.release(meeting, look_in=0)
+        yield stage
+
+
+def engine(stage: Stage, cloudflare: Cloudflare, lists: Lists) -> Engine:
+    return Engine(
+        stage.store,
+        stage.delivery,
+        look_up=cloudflare.look,
+        look_up_for_people=cloudflare.look,
+        lists=lists,
+        allowance=Allowance(stage.store.budget, stage.clock),
+        quota_wait=lambda: 0.0,
+        grace=timedelta(seconds=60),
+        clock=stage.clock,
+        metrics=stage.metrics,
+    )
+
+
+async def test_the_first_sweep_comes_first(stage: Stage) -> None:
+    """After a start all is due; what the list says nothing new of is not looked at one by one."""
+    cloudflare, lists = Cloudflare(stage.clock), Lists()
+    all_of_it = engine(stage, cloudflare, lists)
+    async with all_of_it.running(), asyncio.timeout(30):
+        await lists.asked.wait()
+        assert cloudflare.asked == {}
+        lists.open.set()
+        while await stage.store.tracking.due_in() == 0:  # noqa: ASYNC110 - a database has no events
+            await asyncio.sleep(0.005)
+        assert cloudflare.asked == {}
+        # Not so soon after the last check.
+        stage.clock.advance(2)
+        await all_of_it.hint(UUID(int=7))
+        while not cloudflare.asked:  # noqa: ASYNC110 - nor has Cloudflare
+            await asyncio.sleep(0.005)
+
+    assert cloudflare.asked == {UUID(int=7): 1}
+
+
+async def test_the_first_sweep_takes_long(stage: Stage) -> None:
+    """It is not waited for for ever."""
+    cloudflare, lists = Cloudflare(stage.clock), Lists()
+    async with engine(stage, cloudflare, lists).running(), asyncio.timeout(30):
+        await lists.asked.wait()
+        stage.clock.advance(FIRST_SWEEP_SECONDS - 1)
+        await asyncio.sleep(0.05)
+        assert cloudflare.asked == {}
+        while len(cloudflare.asked) < MANY:
+            stage.clock.advance(1)
+            await asyncio.sleep(0.01)
+
+    assert min(cloudflare.asked_at) >= NOON + FIRST_SWEEP_SECONDS - EPOCH

@@ -1,0 +1,32 @@
+"""`make fuzz` runs."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+async def test_it_runs() -> None:
+    """With few examples, and with options of pytest's."""
+    arguments = [
+        "-m",
+        "tests.fuzz",
+        "--examples",
+        "2",
+        "--seed",
+        "8",
+        "--database",
+        "sqlite",
+        "-x",
+        "--",
+        "-k",
+        "test_headers",
+    ]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await process.communicate()
+
+    assert process.returncode == 0, said.decode()
+    assert b"1 passed" in said

@@ -1,0 +1,171 @@
+"""The announcer between a real store and a local Slack, by a clock that stands still until a test moves it."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from bot.clock import utc
+from bot.domain.episode import Change, ChangeKind, Episode, Phase
+from bot.metrics import Metrics
+from bot.notifications.announcer import Announcer
+from bot.notifications.card_delivery import Delivered
+from bot.notifications.pause_notices import Notices
+from bot.slack.api_client import SlackClient, open_session
+from bot.slack.publisher import Delivery
+from bot.slack.rate_limiter import Pacing, Rate
+from bot.store.card_queue import DueCard
+from bot.store.follows import Followed
+from bot.store.opening import open_store
+from bot.store.schema import Volume, follows, meetings
+from bot.store.store import Store
+from sandbox.clock import Clock
+from sandbox.slack import ANN, EVENTS, Message, Slack
+
+TEAM = "T0SANDBOX01"
+MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")
+STREAM = "https://customer-s4ndb0x.cloudflarestream.com/0123456789abcdef0123456789abcdef/manifest/video.m3u8"
+FREELY = Rate(per_second=1_000, burst=1_000)
+NOON = 1_780_488_000.0  # 2026-06-03 12:00 UTC
+
+
+@dataclass
+class Stage:
+    """What a tracker records, and what people see of it."""
+
+    slack: Slack
+    store: Store
+    clock: Clock
+    metrics: Metrics
+    delivery: Delivery
+    announcer: Announcer
+    notices: Notices
+    episode: Episode = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.episode = replace(Episode.waiting(utc(self.clock)), name="Launch keynote", checked_at=utc(self.clock))
+
+    async def follow(self, channel: str = EVENTS, *, volume: Volume = Volume.NORMAL, **how: Any) -> Followed:
+        return await self.store.follows.follow(
+            TEAM, channel, MEETING, user_id=ANN, volume=volume, episode=self.episode, **how
+        )
+
+    async def see(self, phase: Phase, *kinds: ChangeKind, visible: bool = True, **fields: Any) -> None:
+        """Record that the meeting is so now, and that this is to be told."""
+        now = utc(self.clock)
+        live = {"live_since": now, "playback_url": STREAM} if phase is Phase.LIVE else {}
+        ended = {"ended_at": now, "playback_url": None} if phase is Phase.ENDED else {}
+        shown = {**live, **ended, **fields}
+        self.episode = replace(self.episode, phase=phase, phase_since=now, checked_at=now, **shown)
+        changes = [self._change(kind) for kind in kinds]
+        await self._make_due()
+        (meeting,) = await self.store.tracking.claim("tracker", 1, 30)
+        assert await self.store.tracking.record(meeting, self.episode, changes, look_in=60, visible=visible)
+
+    async def _make_due(self) -> None:
+        """Make the meeting due now; a requested check would keep its distance to the last one."""
+        async with self.store._db.writing() as connection:
+            await connection.execute(sa.update(meetings).values(look_at=self.clock.now()))
+
+    def _change(self, kind: ChangeKind) -> Change:
+        episode = self.episode = replace(self.episode, seq=self.episode.seq + 1, told=kind)
+        now = utc(self.clock)
+        return Change(
+            episode.number,
+            episode.seq,
+            kind,
+            now,
+            now,
+            name=episode.name,
+            playback_url=episode.playback_url,
+            error_reason=episode.error_reason,
+            live_since=episode.live_since,
+        )
+
+    def next_run(self) -> None:
+        """The episode after this one, of which nothing is known yet."""
+        waiting = Episode.waiting(utc(self.clock))
+        self.episode = replace(waiting, number=self.episode.number + 1, name=self.episode.name)
+
+    async def claim(self) -> list[DueCard]:
+        return await self.store.announcing.claim("announcer", 100, 60.0)
+
+    async def work(self) -> list[Delivered]:
+        """Do what is due now, once."""
+        return [await self.announcer.deliver(card) for card in await self.claim()]
+
+    def another_announcer(self, **how: Any) -> Announcer:
+        """One with other settings."""
+        store = self.store
+        return Announcer(store.announcing, store.pauses, self.delivery, self.clock, self.metrics, "announcer", **how)
+
+    async def settle(self) -> None:
+        """Do all that becomes due, as long as anything does."""
+        while (wait := await self.store.announcing.due_in()) is not None:
+            self.clock.advance(wait)
+            await self.work()
+
+    async def late_edit(self) -> Callable[[], None]:
+        """Let Slack not answer the next edit; what is returned lets it do then what it was asked for."""
+        taken: list[dict[str, Any]] = []
+        client = self.delivery._client
+        call = client._request
+
+        async def slow(**request: Any) -> Any:
+            if not str(request["api_url"]).endswith("chat.update"):
+                return await call(**request)
+            client._request = call  # type: ignore[method-assign]
+            taken.append(request["req_args"].get("json") or request["req_args"].get("params"))
+            raise TimeoutError
+
+        client._request = slow  # type: ignore[method-assign]
+
+        def apply() -> None:
+            (asked,) = taken
+            message = self.slack.workspace.find(asked["channel"], asked["ts"])
+            assert message is not None
+            edited = self.slack.workspace.next_ts(self.clock.now())
+            self.slack.workspace.edit(message, asked["text"], tuple(asked["blocks"]), edited)
+
+        return apply
+
+    async def is_empty(self) -> bool:
+        """Whether nothing is left of any follow."""
+        async with self.store._db.reading() as connection:
+            return await connection.scalar(sa.select(follows.c.id)) is None
+
+    def cards(self, channel: str = EVENTS) -> list[Message]:
+        """The bot's messages in a channel that begin a thread."""
+        return [message for message in self.slack.messages(channel) if message.thread_ts is None]
+
+    def thread(self, card: Message) -> list[str]:
+        """What was told in the thread of a card."""
+        return [reply.text for reply in self.slack.replies(card)]
+
+    def count(self, what: str, outcome: str) -> float:
+        """How often something was said, with this outcome."""
+        labels = {"what": what, "outcome": outcome}
+        return self.metrics.registry.get_sample_value("livestream_bot_announcements_total", labels) or 0.0
+
+
+@contextlib.asynccontextmanager
+async def staged(tmp_path: Path, clock: Clock | None = None, pacing: Pacing | None = None) -> AsyncIterator[Stage]:
+    """A stage whose store is a SQLite file in this folder; nobody has to wait for a turn, unless `pacing` says so."""
+    clock = clock or Clock(NOON, speed=0)
+    pacing = pacing or Pacing(clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
+    metrics = Metrics()
+    store = await open_store(f"sqlite:///{tmp_path / 'livestream.db'}", clock=clock.now)
+    async with Slack(clock).running() as slack, open_session() as session:
+        slack.limits.enabled = False
+        client = SlackClient(
+            token=slack.credentials.bot_token, base_url=slack.api_url, session=session, metrics=metrics
+        )
+        delivery = Delivery(client, pacing, clock, metrics)
+        announcer = Announcer(store.announcing, store.pauses, delivery, clock, metrics, "announcer")
+        notices = Notices(store.pauses, store.duties, delivery, "announcer")
+        yield Stage(slack, store, clock, metrics, delivery, announcer, notices)
+    await store.close()

@@ -1,0 +1,1556 @@
+"""A card is posted once and shows the present, its thread is told in order, and what Slack says to it is heeded."""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from pytest_mock import MockerFixture
+
+from bot.clock import utc
+from bot.domain.episode import ChangeKind, Phase
+from bot.errors import StoreUnreachable
+from bot.following.service import Following
+from bot.notifications.announcer import Announcer
+from bot.notifications.card_delivery import DONE, LATER, Delivered, back_off
+from bot.slack.messages.lookup_card import FOLLOW_AGAIN, FOLLOW_MENU
+from bot.slack.publisher import Delivery
+from bot.slack.rate_limiter import Pacing, Rate
+from bot.store.card_queue import LATE_SECONDS, DueCard
+from bot.store.opening import open_store
+from bot.store.schema import FollowState, Volume
+from sandbox.clock import Clock
+from sandbox.slack import ANN, BEN, EVENTS, GENERAL, RANDOM, Fault
+from sandbox.slack.watching import first
+from tests.notifications.announcer_harness import FREELY, MEETING, NOON, TEAM, Stage, staged
+from tests.store.helpers import expire
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(tmp_path) as stage:
+        yield stage
+
+
+async def test_a_run(stage: Stage) -> None:
+    """One card, edited as things go, and each change in its thread, in order."""
+    await stage.follow()
+    assert await stage.work() == [DONE]
+    for phase, kinds in (
+        (Phase.STARTING, [ChangeKind.STARTING]),
+        (Phase.LIVE, [ChangeKind.LIVE]),
+        (Phase.INTERRUPTED, []),
+        (Phase.ERRORED, [ChangeKind.ERRORED]),
+        (Phase.LIVE, [ChangeKind.BACK]),
+        (Phase.ENDED, [ChangeKind.ENDED]),
+    ):
+        stage.clock.advance(30)
+        await stage.see(phase, *kinds)
+        assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert card.text.startswith("Launch keynote has ended")
+    starting, live, errored, back, ended = stage.thread(card)
+    assert starting == "Launch keynote is starting."
+    assert live.startswith("Launch keynote is live. Watch: ")
+    assert errored == "Launch keynote hit an error: Cloudflare gave no reason."
+    assert back.startswith("Launch keynote is live again.")
+    assert ended.startswith("Launch keynote has ended")
+    assert await stage.store.announcing.due_in() is None
+
+
+async def test_the_next_run(stage: Stage) -> None:
+    """It has a card and a thread of its own; the old card stays as it is."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+    (old,) = stage.cards()
+
+    stage.next_run()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    assert await stage.work() == [DONE]
+
+    first, second = stage.cards()
+    assert first == old
+    assert len(stage.thread(first)) == 2
+    assert len(stage.thread(second)) == 1
+
+
+async def test_what_happened_meanwhile(stage: Stage) -> None:
+    """Of many versions of a card the last is shown, and of changes none is left out."""
+    await stage.follow()
+    await stage.work()
+    sent = len(stage.slack.sent)
+    await stage.see(Phase.STARTING, ChangeKind.STARTING)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+
+    await stage.work()
+
+    assert [sent.method for sent in list(stage.slack.sent)[sent:]] == ["chat.update", *["chat.postMessage"] * 2]
+    (card,) = stage.cards()
+    assert card.text.startswith("Launch keynote is live")
+
+
+async def test_a_quiet_follow(stage: Stage) -> None:
+    """Shows changes on its card alone."""
+    await stage.follow(volume=Volume.QUIET)
+    await stage.work()
+    stage.clock.advance(3)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert card.text.startswith("Launch keynote is live")
+    assert stage.thread(card) == []
+
+
+async def test_a_loud_follow(stage: Stage) -> None:
+    """Tells the channel too what is live, has an error and has ended, and nothing else."""
+    await stage.follow(volume=Volume.LOUD)
+    await stage.see(Phase.STARTING, ChangeKind.STARTING)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.clock.advance(60)
+    await stage.see(Phase.ERRORED, ChangeKind.ERRORED)
+    await stage.work()
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+
+    (card,) = stage.cards()
+    loud = [reply.is_broadcast for reply in stage.slack.replies(card)]
+    assert loud == [False, True, True, True]
+
+
+async def test_a_loud_follow_is_not_pinged_about_what_is_over(stage: Stage) -> None:
+    """What has ended before it could be announced goes to the thread alone, but for the end."""
+    await stage.follow(volume=Volume.LOUD)
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+
+    (card,) = stage.cards()
+    assert [reply.is_broadcast for reply in stage.slack.replies(card)] == [False, True]
+
+
+@pytest.mark.parametrize(("recovered", "loud"), [(Phase.LIVE, False), (Phase.INTERRUPTED, True)])
+async def test_a_loud_follow_is_not_pinged_about_a_past_error(stage: Stage, recovered: Phase, loud: bool) -> None:
+    """An error that was over before it could be announced goes to the thread alone."""
+    await stage.follow(volume=Volume.LOUD)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.slack.refuse_next("chat.postMessage", "ratelimited")
+    await stage.see(Phase.ERRORED, ChangeKind.ERRORED)
+    await stage.work()
+    stage.clock.advance(60)
+    await stage.see(recovered)
+    await stage.work()
+
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 2
+    assert [reply.is_broadcast for reply in stage.slack.replies(card)] == [True, loud]
+
+
+@pytest.mark.parametrize("how", ["paused", "slack is down"])
+async def test_a_loud_follow_after_hours(stage: Stage, how: str) -> None:
+    """A channel that never heard that it was live is not pinged hours later; its thread has the end."""
+    await stage.follow(volume=Volume.LOUD)
+    await stage.work()
+    stage.slack.refuse_next("chat.postMessage", "not_in_channel" if how == "paused" else "fatal_error")
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.clock.advance(3 * 3600)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    if how == "paused":
+        assert await stage.store.pauses.resume(TEAM, EVENTS)
+    await stage.work()
+
+    (card,) = stage.cards()
+    assert [text[15:25] for text in stage.thread(card)] == ["has ended."]
+    assert [reply.is_broadcast for reply in stage.slack.replies(card)] == [False]
+
+
+async def test_edits_are_debounced(stage: Stage) -> None:
+    """A card that has just been edited is edited again three seconds later, with what it should show by then."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(1)
+    await stage.see(Phase.INTERRUPTED)
+
+    assert await stage.work() == [LATER]
+
+    assert await stage.store.announcing.due_in() == pytest.approx(2)
+    await stage.see(Phase.LIVE)
+    stage.clock.advance(2)
+    assert await stage.work() == [DONE]
+    (card,) = stage.cards()
+    assert card.text.startswith("Launch keynote is live")
+    assert stage.count("edit", "sent") == 1
+
+
+async def test_a_change_is_shown_at_once(stage: Stage) -> None:
+    """A card is never behind its thread, however recently it was edited."""
+    await stage.follow()
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+
+    assert await stage.work() == [DONE]
+
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+
+
+@pytest.mark.parametrize("failure", ["busy", "broken"])
+async def test_a_card_that_cannot_be_edited_now(stage: Stage, failure: str) -> None:
+    """Its thread is told nevertheless, and it is edited as soon as may be."""
+    await stage.follow()
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    if failure == "busy":
+        stage.slack.rate_limit_next("chat.update", retry_after=40)
+    else:
+        stage.slack.refuse_next("chat.update", "update_failed")
+
+    assert await stage.work() == [LATER]
+
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 1
+    assert card.edited is None
+    wait = 40 if failure == "busy" else 3
+    assert await stage.store.announcing.due_in() == pytest.approx(wait)
+    stage.clock.advance(wait)
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+    assert len(stage.thread(card)) == 1
+
+
+async def test_the_thread_does_not_wait_for_the_limit_of_edits(tmp_path: Path) -> None:
+    """Not even a moment: where a thousand cards are to be edited, that would add up."""
+    clock = Clock(NOON, speed=0)
+    pacing = Pacing(clock, per_channel=FREELY, posts=FREELY, edits=Rate(per_second=1, burst=1))
+    async with staged(tmp_path, clock, pacing) as stage:
+        await stage.follow()
+        await stage.work()
+        await stage.see(Phase.LIVE, ChangeKind.LIVE)
+        assert pacing.edit() == 0  # taken by another card
+
+        async with asyncio.timeout(30):
+            assert await stage.work() == [LATER]
+
+        (card,) = stage.cards()
+        assert len(stage.thread(card)) == 1
+        stage.clock.advance(3)
+        assert await stage.work() == [DONE]
+        assert stage.cards()[0].text.startswith("Launch keynote is live")
+
+
+async def test_an_edit_that_fails_alone(stage: Stage) -> None:
+    """It is tried again, ever more slowly."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.INTERRUPTED)
+    stage.slack.refuse_next("chat.update", "internal_error", times=2)
+
+    for wait in (2, 4):
+        assert await stage.work() == [LATER]
+        assert await stage.store.announcing.due_in() == pytest.approx(wait)
+        stage.clock.advance(wait)
+
+    assert await stage.work() == [DONE]
+
+
+@pytest.mark.parametrize("code", ["internal_error", "request_timeout"])
+async def test_an_edit_that_slack_fails_at_all_day_is_tried_twice_an_hour_and_shown(stage: Stage, code: str) -> None:
+    """A message that Slack itself cannot edit costs little; the follow goes on, and its news are announced."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.INTERRUPTED)
+    stage.slack.refuse("chat.update", code)
+    for _ in range(2):
+        assert await stage.work() == [LATER]
+        stage.clock.advance(12 * 3600)
+    assert (await stage.store.announcing.due_in() or 0) <= 0
+    assert await stage.work() == [LATER]
+    assert await stage.store.announcing.due_in() == pytest.approx(1800)
+    (listed,) = await stage.store.follows.in_channel(TEAM, EVENTS)
+    assert [failure["code"] for failing in listed.failing for failure in failing.values()] == [code]
+    assert listed.follow.state is FollowState.ACTIVE
+
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    assert await stage.work() == [LATER]
+    assert len(stage.thread(stage.cards()[0])) == 1
+    stage.slack.accept()
+    stage.clock.advance(3600)
+
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+
+
+async def test_a_post_that_slack_fails_at_all_day_is_tried_twice_an_hour(stage: Stage) -> None:
+    await stage.follow()
+    stage.slack.refuse("chat.postMessage", "internal_error")
+    for _ in range(2):
+        assert await stage.work() == [LATER]
+        stage.clock.advance(12 * 3600)
+    assert await stage.work() == [LATER]
+    assert await stage.store.announcing.due_in() == pytest.approx(1800)
+    stage.slack.accept()
+    stage.clock.advance(3600)
+
+    assert await stage.work() == [DONE]
+
+
+async def test_after_a_day_without_a_network_the_card_is_still_tried_every_five_minutes(stage: Stage) -> None:
+    """That is no answer of Slack's; when the network is back, the card is soon right."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.INTERRUPTED)
+    stage.slack.fault = Fault.SERVER_ERROR
+    for _ in range(10):
+        assert await stage.work() == [LATER]
+        stage.clock.advance(3 * 3600)
+
+    assert await stage.work() == [LATER]
+
+    assert await stage.store.announcing.due_in() == pytest.approx(300)
+
+
+@pytest.mark.parametrize(("attempts", "seconds"), [(0, 2), (1, 4), (7, 256), (8, 300), (10_000, 300)])
+def test_waits_grow(attempts: int, seconds: float) -> None:
+    """Twice as long each time, five minutes at most."""
+    assert back_off(attempts) == seconds
+
+
+async def test_told_to_wait(stage: Stage) -> None:
+    """What Slack asks for is waited out; then all is told, in order."""
+    await stage.follow()
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    stage.slack.rate_limit_next("chat.postMessage", retry_after=600)
+
+    assert await stage.work() == [LATER]
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    assert await stage.store.announcing.due_in() == pytest.approx(600)
+    stage.clock.advance(600)
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert [text[15:25] for text in stage.thread(card)] == ["is live. W", "has ended."]
+
+
+async def test_news_does_not_wait_for_what_only_an_edit_has_to_wait_for(stage: Stage) -> None:
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(60)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.clock.advance(60)
+    stage.slack.rate_limit_next("chat.update", retry_after=1_800)
+    await stage.see(Phase.INTERRUPTED)
+    assert await stage.work() == [LATER]
+
+    stage.clock.advance(60)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    assert await stage.work() == [LATER]
+
+    (card,) = stage.cards()
+    assert [text[15:25] for text in stage.thread(card)] == ["is live. W", "has ended."]
+    assert await stage.store.announcing.due_in() == pytest.approx(1_740)
+    stage.clock.advance(1_740)
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+
+
+@pytest.mark.parametrize("ahead", [3_600, -3_600])
+async def test_an_edit_does_not_wait_for_clocks_to_agree(stage: Stage, ahead: float) -> None:
+    """The machine's clock may be an hour off the database's, by which the last edit is dated."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(60)
+    await stage.see(Phase.INTERRUPTED)
+    (due,) = await stage.claim()
+    assert due.shown_at is not None
+    here = replace(due, claimed_at=due.claimed_at + ahead, shown_at=due.shown_at + timedelta(seconds=ahead))
+
+    assert await stage.announcer.deliver(here) == DONE
+
+
+@pytest.mark.parametrize("step", ["card", "reply"])
+async def test_an_answer_that_was_lost(stage: Stage, step: str) -> None:
+    """What Slack has taken is not said twice."""
+    await stage.follow()
+    if step == "reply":
+        await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    stage.slack.fault = Fault.DROP
+
+    assert await stage.work() == [LATER]
+
+    stage.slack.fault = Fault.NONE
+    stage.clock.advance(59)
+    assert await stage.work() == []
+    stage.clock.advance(1)
+    assert await stage.work() == [DONE]
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 1
+
+
+async def test_a_card_whose_first_answer_was_lost(stage: Stage) -> None:
+    """Slack keeps what it has taken: to what has become of the meeting since then the card is edited, before that is
+    told."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    stage.slack.drop_after_accepting_next("chat.postMessage", 1)
+    assert await stage.work() == [LATER]
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    stage.clock.advance(60)
+
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert card.text.startswith("Launch keynote has ended")
+    methods = [call.method for call in stage.slack.calls][-4:]
+    assert methods == ["chat.postMessage", "chat.update", "chat.postMessage", "chat.postMessage"]
+
+
+async def test_a_card_that_is_put_right_later(stage: Stage) -> None:
+    """What it shows is not forgotten while Slack takes no edit."""
+    await stage.follow()
+    stage.slack.drop_after_accepting_next("chat.postMessage", 1)
+    assert await stage.work() == [LATER]
+    await stage.see(Phase.LIVE)
+    stage.slack.rate_limit_next("chat.update", retry_after=10)
+    stage.clock.advance(60)
+    assert await stage.work() == [LATER]
+    stage.clock.advance(10)
+
+    assert await stage.work() == [DONE]
+
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+
+
+async def test_a_card_that_is_followed_while_slack_s_answer_is_lost(stage: Stage) -> None:
+    """The same, where it was a person's command that was to post it."""
+    followed = await stage.follow(owner="announcer")
+    assert followed.card is not None
+    stage.slack.drop_after_accepting_next("chat.postMessage", 1)
+    await stage.announcer.deliver(followed.card)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    stage.clock.advance(60)
+
+    assert await stage.work() == [DONE]
+
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+
+
+async def test_a_card_that_was_refused_at_first(stage: Stage) -> None:
+    """One that shows what it should needs no edit."""
+    await stage.follow()
+    stage.slack.rate_limit_next("chat.postMessage", retry_after=10)
+    assert await stage.work() == [LATER]
+    stage.clock.advance(10)
+
+    assert await stage.work() == [DONE]
+
+    assert [call.method for call in stage.slack.calls] == ["chat.postMessage"] * 2
+
+
+@pytest.mark.parametrize("step", ["posted", "sent"])
+async def test_killed_before_it_was_known(stage: Stage, step: str, mocker: MockerFixture) -> None:
+    """Whoever goes on after the lease says it by the same ID, also in another process."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    dying = mocker.patch.object(stage.store.announcing, step, side_effect=asyncio.CancelledError)
+    with pytest.raises(asyncio.CancelledError):
+        await stage.work()
+    mocker.stop(dying)
+
+    stage.clock.advance(60)
+    restart(stage)
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 1
+    assert [sent.method for sent in stage.slack.sent].count("chat.postMessage") == 3
+
+
+async def test_killed_before_it_was_given_back(stage: Stage) -> None:
+    """Then nothing is left to do but that, and one edit, since it may have died in the middle of another."""
+    await stage.follow()
+    (card,) = await stage.claim()
+    assert await stage.store.announcing.posted(card, "1.0", card.wanted_version)
+
+    stage.clock.advance(60)
+    assert await stage.work() == [DONE]
+
+    assert stage.cards() == []
+    assert await stage.store.announcing.due_in() == pytest.approx(LATE_SECONDS)
+
+
+async def test_a_lease_that_was_lost(stage: Stage) -> None:
+    """Whoever was too slow leaves the rest to whoever is at it now."""
+    await stage.follow()
+    await stage.see(Phase.STARTING, ChangeKind.STARTING)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    (slow,) = await stage.claim()
+    stage.clock.advance(60)
+    (card,) = await stage.claim()
+
+    assert await stage.announcer.deliver(slow) == LATER
+    assert await stage.announcer.deliver(card) == DONE
+
+    (posted,) = stage.cards()
+    assert len(stage.thread(posted)) == 2
+
+
+async def test_a_deleted_card(stage: Stage) -> None:
+    """It is posted anew, and goes on in a thread of its own."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.slack.delete_message(stage.cards()[0])
+    stage.clock.advance(60)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert card.text.startswith("Launch keynote has ended")
+    assert [text[:18] for text in stage.thread(card)] == ["Launch keynote has"]
+
+
+async def test_a_thread_that_is_gone(stage: Stage) -> None:
+    """So is one of which only the thread notices it."""
+    await stage.follow()
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE, visible=False)
+    stage.slack.refuse_next("chat.postMessage", "thread_not_found")
+
+    assert await stage.work() == [DONE]
+
+    old, card = stage.cards()
+    assert stage.thread(old) == []
+    assert len(stage.thread(card)) == 1
+
+
+async def test_deleted_before_it_was_known(stage: Stage) -> None:
+    """A card that was posted and deleted while nobody had noted it is posted anew."""
+    await stage.follow()
+    stage.slack.refuse_next("chat.postMessage", "duplicate_message_not_found")
+
+    assert await stage.work() == [DONE]
+
+    assert len(stage.cards()) == 1
+
+
+async def test_a_reply_that_was_deleted_before_it_was_known(stage: Stage) -> None:
+    """It was told: it is not told again."""
+    await stage.follow()
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    stage.slack.refuse_next("chat.postMessage", "duplicate_message_not_found")
+
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert stage.thread(card) == []
+    assert await stage.store.announcing.due_in() is None
+
+
+async def test_a_card_that_is_deleted_again_and_again(stage: Stage) -> None:
+    """It comes back ever more slowly."""
+    await stage.follow()
+    await stage.work()
+    waits = []
+    for _ in range(3):
+        stage.slack.delete_message(stage.cards()[0])
+        stage.clock.advance(10)
+        await stage.see(Phase.LIVE)
+        if await stage.work() == [LATER]:
+            wait = await stage.store.announcing.due_in()
+            assert wait is not None
+            waits.append(wait)
+            stage.clock.advance(wait)
+            assert await stage.work() == [DONE]
+        assert len(stage.cards()) == 1
+
+    assert waits == pytest.approx([8, 16])
+
+
+async def test_a_message_that_is_gone_twice(stage: Stage) -> None:
+    """It is not posted a third time at once."""
+    await stage.follow()
+    stage.slack.refuse_next("chat.postMessage", "duplicate_message_not_found", times=2)
+
+    assert await stage.work() == [LATER]
+
+    assert stage.cards() == []
+    assert await stage.store.announcing.due_in() == pytest.approx(8)
+
+
+@pytest.mark.parametrize(("channel", "code"), [(RANDOM, "not_in_channel"), (GENERAL, "is_archived")])
+async def test_a_refusal_pauses(stage: Stage, channel: str, code: str) -> None:
+    """The follow waits until somebody mends it, and then tells what it has not told."""
+    stage.slack.archive(GENERAL)
+    await stage.follow(channel)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+
+    assert await stage.work() == [Delivered(refused=code)]
+
+    (listed,) = await stage.store.follows.in_channel(TEAM, channel)
+    assert (listed.follow.state, listed.follow.reason) == (FollowState.PAUSED, code)
+    assert await stage.store.announcing.due_in() is None
+
+
+async def test_resumed(stage: Stage) -> None:
+    """After the bot is invited again the thread hears what it has missed."""
+    await stage.follow()
+    await stage.work()
+    stage.slack.remove_bot(EVENTS)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.slack.invite_bot(EVENTS)
+    await stage.store.pauses.resume(TEAM, EVENTS)
+
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 1
+
+
+async def test_who_asked_decides(stage: Stage) -> None:
+    """Where somebody waits for the answer a refusal pauses nothing, and nobody else takes the card."""
+    followed = await stage.follow(RANDOM, owner="somebody", lease_seconds=60)
+    assert followed.card is not None
+
+    assert await stage.announcer.deliver(followed.card, pause=False) == Delivered(refused="not_in_channel")
+
+    (listed,) = await stage.store.follows.in_channel(TEAM, RANDOM)
+    assert listed.follow.state is FollowState.ACTIVE
+    assert await stage.claim() == []
+    assert await stage.store.follows.unfollow(TEAM, RANDOM, MEETING, user_id="U2") is not None
+
+
+async def test_posted_in_the_same_breath(stage: Stage) -> None:
+    """Whoever follows posts the card, and it is then as any other."""
+    followed = await stage.follow(owner="somebody", lease_seconds=60)
+    assert followed.card is not None
+    assert await stage.claim() == []
+
+    assert await stage.announcer.deliver(followed.card, pause=False) == DONE
+
+    assert len(stage.cards()) == 1
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    assert await stage.work() == [DONE]
+    assert len(stage.cards()) == 1
+
+
+async def test_an_expired_follow(stage: Stage) -> None:
+    """Its thread is told, and its card has no menu any more."""
+    await stage.follow(volume=Volume.QUIET)
+    await stage.work()
+    stage.clock.advance(30 * 24 * 3600)
+    await expire(stage.store)
+
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert stage.thread(card)[0].startswith("Launch keynote hasn't been live for 30 days")
+    assert "accessory" not in card.blocks[0]
+
+
+async def test_an_expiry_is_not_announced_where_the_meeting_is_followed_again(stage: Stage) -> None:
+    """It would say that the bot has stopped, and offer what is done already."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(30 * 24 * 3600)
+    await stage.see(Phase.WAITING)
+    await expire(stage.store)
+    await stage.follow()
+
+    await stage.settle()
+
+    old, new = stage.cards()
+    assert (stage.thread(old), stage.thread(new)) == ([], [])
+    assert old.text == "Launch keynote is no longer followed here."
+    assert await stage.store.announcing.due_in() is None
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_an_expired_follow_of_a_meeting_that_never_started(stage: Stage, again: bool) -> None:
+    """Its card no longer promises to change, and offers to follow again what is not followed."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(30 * 24 * 3600)
+    await expire(stage.store)
+    if again:
+        await stage.follow()
+
+    await stage.work()
+
+    card = stage.cards()[0]
+    assert card.text == "Launch keynote is no longer followed here."
+    assert (FOLLOW_AGAIN in str(card.blocks)) is not again
+
+
+async def test_how_long_it_took(stage: Stage) -> None:
+    """From a change's being recorded to its reply is measured."""
+    await stage.follow()
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    stage.clock.advance(7)
+    await stage.work()
+
+    (family,) = stage.metrics.announcement_seconds.collect()
+    values = {sample.name.rpartition("_")[2]: sample.value for sample in family.samples}
+    assert values["count"] == 1
+    assert values["sum"] == pytest.approx(7)
+
+
+async def test_a_channel_of_many_follows(tmp_path: Path) -> None:
+    """A channel gets no more than it takes; the others are not held up by it."""
+    clock = Clock(NOON, speed=0)
+    pacing = Pacing(clock, per_channel=Rate(per_second=0.1, burst=1))
+    async with staged(tmp_path, clock, pacing) as stage:
+        await stage.follow()
+        await stage.see(Phase.LIVE, ChangeKind.LIVE)
+        await stage.follow(GENERAL)
+
+        assert await stage.work() == [LATER, DONE]
+
+        assert await stage.store.announcing.due_in() == pytest.approx(10)
+        assert utc(clock) - stage.episode.since < timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_unfollowed_meanwhile(stage: Stage, mocker: MockerFixture, first: bool) -> None:
+    """What was on its way to Slack, a first card or an edit, does not stay as if it was kept up to date."""
+    await stage.follow()
+    if not first:
+        await stage.work()
+        stage.clock.advance(30)
+        await stage.see(Phase.LIVE)
+    name = "posted" if first else "shown"
+    write = getattr(stage.store.announcing, name)
+
+    async def too_late(*args: Any, **kwargs: Any) -> bool:
+        mocker.stop(patched)
+        await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+        return bool(await write(*args, **kwargs))
+
+    patched = mocker.patch.object(stage.store.announcing, name, too_late)
+
+    assert await stage.work() == [LATER]
+    stage.clock.advance(3)
+    await stage.settle()
+
+    (card,) = stage.slack.messages(EVENTS)
+    assert "is no longer followed here" in card.text
+    assert await stage.is_empty()
+
+
+async def test_unfollowed_while_edits_are_limited(stage: Stage) -> None:
+    """The card says so as soon as Slack takes it, and then nothing is left of the follow."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(60)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.slack.rate_limit_next("chat.update", retry_after=40)
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+
+    stage.clock.advance(3)
+    assert await stage.work() == [LATER]
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+    stage.clock.advance(40)
+    assert await stage.work() == [DONE]
+
+    assert "is no longer followed here" in stage.cards()[0].text
+    assert await stage.is_empty()
+
+
+async def test_unfollowed_after_several_runs(stage: Stage) -> None:
+    """Every card loses its menu; those of earlier runs stay the record of how they ended."""
+    await stage.follow()
+    for _ in range(2):
+        await stage.see(Phase.LIVE, ChangeKind.LIVE)
+        await stage.see(Phase.ENDED, ChangeKind.ENDED)
+        await stage.work()
+        stage.next_run()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+    stage.clock.advance(3)
+
+    assert await stage.work() == [DONE] * 3
+
+    first, second, last = stage.cards()
+    assert first.text.startswith("Launch keynote has ended")
+    assert second.text.startswith("Launch keynote has ended")
+    assert "is no longer followed here" in last.text
+    assert FOLLOW_MENU not in str([card.blocks for card in stage.cards()])
+    assert await stage.is_empty()
+
+
+@pytest.mark.parametrize("honoured", [True, False])
+async def test_unfollowed_while_its_first_post_is_unconfirmed(stage: Stage, honoured: bool) -> None:
+    """Slack has taken the card, and nobody knows where: it is found by the same ID, or the last words are posted."""
+    stage.slack.honours_client_msg_id = honoured
+    await stage.follow()
+    stage.slack.drop_after_accepting_next("chat.postMessage", 1)
+    assert await stage.work() == [LATER]
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+
+    stage.clock.advance(60)
+    await stage.settle()
+
+    assert "is no longer followed here" in stage.cards()[-1].text
+    assert len(stage.cards()) == (1 if honoured else 2)
+    assert await stage.is_empty()
+
+
+async def test_unfollowed_after_a_first_post_that_was_refused(stage: Stage) -> None:
+    """Slack certainly has nothing, and gets nothing."""
+    await stage.follow()
+    stage.slack.rate_limit_next("chat.postMessage", retry_after=40)
+    assert await stage.work() == [LATER]
+
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+
+    assert await stage.is_empty()
+    assert stage.cards() == []
+
+
+@pytest.mark.parametrize("how", ["deleted", "removed"])
+async def test_unfollowed_where_the_card_cannot_be_edited(stage: Stage, how: str) -> None:
+    """Then nothing is posted in its place, and nothing is left of the follow."""
+    await stage.follow()
+    await stage.work()
+    if how == "deleted":
+        stage.slack.delete_message(stage.cards()[0])
+    else:
+        stage.slack.refuse_next("chat.update", "channel_not_found")
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+    stage.clock.advance(3)
+
+    assert await stage.work() == [DONE]
+
+    assert await stage.is_empty()
+    assert len(stage.cards()) == (0 if how == "deleted" else 1)
+
+
+async def test_a_paused_follow_is_unfollowed(stage: Stage) -> None:
+    """Its card says so, where Slack lets the bot edit."""
+    await stage.follow()
+    await stage.work()
+    stage.slack.refuse_next("chat.postMessage", "restricted_action")
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    assert await stage.work() == [Delivered(refused="restricted_action")]
+
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+    stage.clock.advance(3)
+    assert await stage.work() == [DONE]
+
+    (card,) = stage.cards()
+    assert "is no longer followed here" in card.text
+    assert stage.thread(card) == []
+
+
+async def test_unfollowed_and_followed_again(stage: Stage) -> None:
+    """At once: a card of its own, and the old one does not offer what is done already."""
+    await stage.follow()
+    await stage.work()
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+    assert (await stage.follow()).new
+    stage.clock.advance(3)
+
+    assert await stage.work() == [DONE] * 2
+
+    old, new = stage.cards()
+    assert "is no longer followed here" in old.text
+    assert FOLLOW_AGAIN not in str(old.blocks)
+    assert FOLLOW_MENU in str(new.blocks)
+
+
+async def test_an_expired_follow_of_several_runs(stage: Stage) -> None:
+    """No card keeps a menu that does nothing."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+    stage.next_run()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+    stage.clock.advance(30 * 24 * 3600)
+    await expire(stage.store)
+
+    assert await stage.work() == [DONE] * 2
+
+    assert FOLLOW_MENU not in str([card.blocks for card in stage.cards()])
+
+
+@pytest.mark.parametrize("code", ["message_not_found", "edit_window_closed"])
+async def test_an_expired_follow_whose_old_card_is_gone(stage: Stage, code: str) -> None:
+    """A card of a past run is not posted again only to show that it is over; the newest one is, to say so."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+    stage.next_run()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+    stage.clock.advance(30 * 24 * 3600)
+    await expire(stage.store)
+    for _ in range(2):
+        stage.slack.refuse_next("chat.update", code)
+
+    assert await stage.work() == [DONE] * 2
+
+    _, _, new = stage.cards()
+    (reply,) = stage.thread(new)
+    assert reply.startswith("Launch keynote hasn't been live for 30 days")
+    assert await stage.store.announcing.due_in() is None
+
+
+# What Slack has not confirmed
+
+
+async def test_an_edit_without_an_answer_is_followed_by_one_more(stage: Stage) -> None:
+    """Slack does it after the next one, for good unless the card is edited once more."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.LIVE)
+    live = await stage.late_edit()
+    assert await stage.work() == [LATER]
+    stage.clock.advance(10)
+    await stage.see(Phase.ENDED)
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+    stage.clock.advance(80)  # so late was it carried out in a chaos run
+    assert await stage.work() == []
+    live()
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+
+    stage.clock.advance(LATE_SECONDS - 90)
+    assert await stage.work() == [DONE]
+
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+    assert await stage.store.announcing.due_in() is None
+
+
+async def overtaken_for_now(stage: Stage) -> None:
+    """Let Slack carry out what it has not answered: the card shows the state before, and at the end the last one."""
+    await stage.slack.all_applied()
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+
+    await stage.settle()
+
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+
+
+@pytest.mark.parametrize("kinds", [(), (ChangeKind.LIVE,)])
+async def test_an_edit_that_had_to_be_repeated_is_followed_by_one_more(
+    stage: Stage, kinds: tuple[ChangeKind, ...]
+) -> None:
+    """Slack cuts the connection, answers the second attempt, and does the first after the next edit."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.LIVE, *kinds)
+    stage.slack.apply_late("chat.update", 80, closes=True)
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+    stage.clock.advance(10)
+    await stage.see(Phase.ENDED)
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+    stage.clock.advance(70)
+    await overtaken_for_now(stage)
+
+
+async def test_a_repeated_edit_that_is_refused_is_followed_by_one_more(stage: Stage) -> None:
+    """Slack does the first attempt after all, and refuses the second for now."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.LIVE)
+    stage.slack.apply_late("chat.update", 100, closes=True)
+    unsubscribe = stage.slack.events.subscribe(lambda _: stage.slack.rate_limit_next("chat.update", 60, 1))
+    assert await stage.work() == [LATER]
+    unsubscribe()
+    stage.slack.accept()
+    await stage.see(Phase.ENDED)
+    stage.clock.advance(60)
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+    stage.clock.advance(40)
+    await overtaken_for_now(stage)
+
+
+async def test_a_pause_does_not_forget_an_edit_without_an_answer(stage: Stage) -> None:
+    """Slack does the first attempt after the bot was sent away, invited again, and has edited the card."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    stage.slack.apply_late("chat.update", 80, closes=True)
+    stage.slack.refuse_next("chat.postMessage", "not_in_channel")
+    assert await stage.work() == [Delivered(refused="not_in_channel", unconfirmed=True)]
+    await stage.see(Phase.ENDED)
+    await stage.store.pauses.resume(TEAM, EVENTS)
+    stage.clock.advance(10)
+    assert await stage.work() == [DONE]
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+    stage.clock.advance(70)
+    await overtaken_for_now(stage)
+
+
+async def test_that_is_not_forgotten_in_a_restart(stage: Stage) -> None:
+    """A bot that dies in the middle of an edit may have asked for it: whoever takes over edits, and once more later."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.LIVE)
+    await stage.claim()
+    stage.clock.advance(60)
+    await stage.see(Phase.ENDED)
+
+    assert await stage.work() == [DONE]
+
+    edits = stage.count("edit", "sent")
+    assert await stage.store.announcing.due_in() == pytest.approx(LATE_SECONDS)
+    stage.clock.advance(LATE_SECONDS)
+    assert await stage.work() == [DONE]
+    assert stage.count("edit", "sent") == edits + 1
+    assert await stage.store.announcing.due_in() is None
+
+
+async def test_past_the_deadline_nothing_is_asked_of_slack(stage: Stage) -> None:
+    """A process that has stood still for a minute leaves everything to whoever has claimed the card by then."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    (frozen,) = await stage.claim()
+    calls = len(stage.slack.calls)
+    stage.clock.advance(60)
+
+    assert await stage.announcer.deliver(frozen) == LATER
+
+    assert len(stage.slack.calls) == calls
+
+
+@pytest.mark.parametrize("what", ["post", "reply", "edit"])
+async def test_frozen_while_it_waits_for_a_token(tmp_path: Path, what: str) -> None:
+    """The deadline counts after the wait as well."""
+    clock = Clock(NOON, speed=0)
+    busy = Rate(per_second=1, burst=1)
+    pacing = Pacing(clock, per_channel=FREELY, posts=FREELY if what == "edit" else busy, edits=busy)
+    async with staged(tmp_path, clock, pacing) as stage:
+        await stage.follow()
+        if what != "post":
+            await stage.work()
+            clock.advance(5)
+            await stage.see(Phase.LIVE, *([ChangeKind.LIVE] if what == "reply" else []), visible=what == "edit")
+        assert (pacing.edit() if what == "edit" else pacing.post(EVENTS)) == 0
+        (card,) = await stage.claim()
+        calls = len(stage.slack.calls)
+
+        working = asyncio.create_task(stage.announcer.deliver(card))
+        async with asyncio.timeout(30):
+            while not clock._sleepers:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        clock.advance(60)
+
+        assert await working == LATER
+        assert len(stage.slack.calls) == calls
+
+
+async def test_an_edit_that_was_made_too_late_is_edited_over(stage: Stage, mocker: MockerFixture) -> None:
+    """Frozen between its last look at the deadline and the call: the card is edited again, by its holder."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.LIVE)
+    (frozen,) = await stage.claim()
+    edit = stage.delivery.edit
+
+    async def late(*args: Any, **kwargs: Any) -> None:
+        mocker.stop(patched)
+        stage.clock.advance(60)
+        await stage.see(Phase.ENDED)
+        assert await stage.work() == [DONE]
+        stage.clock.advance(LATE_SECONDS)
+        assert await stage.work() == [DONE]
+        kwargs.pop("time_left")
+        await edit(*args, **kwargs)
+
+    patched = mocker.patch.object(stage.delivery, "edit", late)
+    assert await stage.announcer.deliver(frozen) == LATER
+    assert stage.cards()[0].text.startswith("Launch keynote is live")
+
+    await stage.settle()
+
+    assert stage.cards()[0].text.startswith("Launch keynote has ended")
+
+
+async def test_a_call_does_not_outlive_the_lease(stage: Stage) -> None:
+    """Whoever waits for Slack stops waiting before another one may claim the card."""
+    await stage.follow()
+    stage.slack.fault = Fault.HANG
+    (card,) = await stage.claim()
+    working = asyncio.create_task(stage.announcer.deliver(card))
+    await first(stage.slack.events, lambda: stage.slack.calls or None, 30)
+
+    stage.clock.advance(54)
+
+    assert await working == LATER
+    assert stage.count("post", "unconfirmed") == 1
+
+
+async def test_a_lease_is_renewed_before_a_call_that_could_outlive_it(stage: Stage, mocker: MockerFixture) -> None:
+    """So that the call has its full time."""
+    await stage.follow()
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    (card,) = await stage.claim()
+    renew = mocker.spy(stage.store.announcing, "renew")
+    stage.clock.advance(40)
+
+    assert await stage.announcer.deliver(card) == DONE
+
+    assert renew.call_count == 1
+
+
+# What Slack has confirmed
+
+
+@pytest.mark.parametrize("step", ["posted", "sent"])
+async def test_a_result_is_written_until_it_is_written(stage: Stage, mocker: MockerFixture, step: str) -> None:
+    """A database that is away for longer than the lease is no reason to post again, also where the ID is ignored."""
+    stage.slack.honours_client_msg_id = False
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    write = getattr(stage.store.announcing, step)
+    back_at = stage.clock.now() + 90
+
+    async def away(*args: Any, **kwargs: Any) -> bool:
+        if stage.clock.now() < back_at:
+            raise StoreUnreachable
+        return bool(await write(*args, **kwargs))
+
+    mocker.patch.object(stage.store.announcing, step, away)
+    working = asyncio.create_task(stage.work())
+    async with asyncio.timeout(30):
+        while not working.done():
+            await asyncio.sleep(0)
+            if stage.clock._sleepers:
+                stage.clock.advance(1)
+
+    assert await working == [DONE]
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 1
+    await stage.settle()
+    assert len(stage.thread(card)) == 1
+
+
+@pytest.mark.parametrize("step", ["posted", "sent"])
+async def test_a_result_that_comes_after_the_lease(stage: Stage, mocker: MockerFixture, step: str) -> None:
+    """The next holder has done it once more: one of the two messages goes."""
+    stage.slack.honours_client_msg_id = False
+    await stage.follow()
+    if step == "sent":
+        await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    (frozen,) = await stage.claim()
+    write = getattr(stage.store.announcing, step)
+
+    async def late(*args: Any, **kwargs: Any) -> bool:
+        mocker.stop(patched)
+        stage.clock.advance(60)
+        assert await stage.work() == [DONE]
+        return bool(await write(*args, **kwargs))
+
+    patched = mocker.patch.object(stage.store.announcing, step, late)
+    assert await stage.announcer.deliver(frozen) == LATER
+
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 1
+    await stage.settle()
+    assert len(stage.thread(card)) == 1
+    assert len(stage.cards()) == 1
+
+
+async def test_a_reply_that_is_reported_while_the_next_holder_repeats_it(stage: Stage, mocker: MockerFixture) -> None:
+    """One of the two messages goes, in the thread and in the channel."""
+    stage.slack.honours_client_msg_id = False
+    await stage.follow(volume=Volume.LOUD)
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    (frozen,) = await stage.claim()
+    write = stage.store.announcing.sent
+    repeated, reported = asyncio.Event(), asyncio.Event()
+    holders: list[asyncio.Task[Delivered]] = []
+
+    async def late(card: DueCard, *args: Any, **kwargs: Any) -> bool | None:
+        if card.lease == frozen.lease:
+            stage.clock.advance(60)
+            (again,) = await stage.claim()
+            holders.append(asyncio.create_task(stage.announcer.deliver(again)))
+            await repeated.wait()
+        else:
+            repeated.set()
+            await reported.wait()
+        return await write(card, *args, **kwargs)
+
+    mocker.patch.object(stage.store.announcing, "sent", late)
+    async with asyncio.timeout(30):
+        assert await stage.announcer.deliver(frozen) == LATER
+        reported.set()
+        assert await holders[0] == DONE
+
+    (card,) = stage.cards()
+    await stage.settle()
+    assert len(stage.thread(card)) == 1
+
+
+async def test_a_result_that_comes_before_the_next_holder(stage: Stage, mocker: MockerFixture) -> None:
+    """Reported in time, it is not repeated: a bot that was frozen for a minute tells what Slack has answered."""
+    stage.slack.honours_client_msg_id = False
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    (frozen,) = await stage.claim()
+    write = stage.store.announcing.posted
+
+    async def late(*args: Any, **kwargs: Any) -> bool:
+        mocker.stop(patched)
+        stage.clock.advance(60)
+        (card,) = await stage.claim()
+        await stage.store.announcing.postpone(card, 30)
+        return await write(*args, **kwargs)
+
+    patched = mocker.patch.object(stage.store.announcing, "posted", late)
+    assert await stage.announcer.deliver(frozen) == LATER
+    await stage.settle()
+
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 1
+
+
+async def test_ten_minutes_of_silence(stage: Stage) -> None:
+    """Slack takes everything, answers nothing and ignores the ID: it is asked ever more rarely."""
+    stage.slack.honours_client_msg_id = False
+    await stage.follow(volume=Volume.LOUD)
+    await stage.work()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE, visible=False)
+    stage.slack.fault = Fault.DROP
+    for _ in range(600):
+        await stage.work()
+        stage.clock.advance(1)
+
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 4
+
+
+async def test_a_post_that_was_not_sent_is_tried_again_soon(stage: Stage, mocker: MockerFixture) -> None:
+    """Where no connection could be opened, nothing can have happened."""
+    await stage.follow()
+    error = aiohttp.ClientConnectorError(mocker.Mock(), OSError("nobody there"))
+    patched = mocker.patch.object(stage.delivery._client._fresh, "_request", side_effect=error)
+    assert await stage.work() == [LATER]
+    mocker.stop(patched)
+
+    assert await stage.store.announcing.due_in() == pytest.approx(2)
+
+
+# What is no failure
+
+
+async def test_waiting_for_a_token_is_no_failure(tmp_path: Path) -> None:
+    """However often a card had to wait for its turn, the first error waits as a first one."""
+    clock = Clock(NOON, speed=0)
+    pacing = Pacing(clock, per_channel=Rate(per_second=0.1, burst=1), posts=FREELY, edits=Rate(per_second=0.1, burst=1))
+    async with staged(tmp_path, clock, pacing) as stage:
+        await stage.follow()
+        for _ in range(8):
+            assert pacing.post(EVENTS) == 0
+            assert await stage.work() == [LATER]
+            clock.advance(10)
+        stage.slack.refuse_next("chat.postMessage", "internal_error")
+        assert await stage.work() == [LATER]
+        assert await stage.store.announcing.due_in() == pytest.approx(60)
+        clock.advance(60)
+        assert await stage.work() == [DONE]
+        await stage.see(Phase.INTERRUPTED)
+        for _ in range(8):
+            assert pacing.edit() == 0
+            assert await stage.work() == [LATER]
+            clock.advance(10)
+        stage.slack.refuse_next("chat.update", "fatal_error")
+        assert await stage.work() == [LATER]
+        assert await stage.store.announcing.due_in() == pytest.approx(2)
+
+
+async def test_being_debounced_is_no_failure(stage: Stage) -> None:
+    """A card that changes all the time still waits two seconds after its first error."""
+    await stage.follow()
+    await stage.work()
+    await stage.see(Phase.INTERRUPTED)
+    for _ in range(5):
+        (card,) = await stage.claim()
+        assert card.attempts == 0
+        shown = replace(card, shown_at=utc(stage.clock))
+        assert await stage.announcer.deliver(shown) == LATER
+        stage.clock.advance(3)
+    stage.slack.refuse_next("chat.update", "fatal_error")
+
+    assert await stage.work() == [LATER]
+
+    assert await stage.store.announcing.due_in() == pytest.approx(2)
+
+
+@pytest.mark.parametrize("code", ["token_revoked", "missing_scope", "team_access_not_granted"])
+async def test_waiting_for_the_token_is_no_failure(stage: Stage, code: str) -> None:
+    """However often Slack refuses it, once it is accepted a failure is waited for as shortly as the first one."""
+    await stage.follow()
+    for _ in range(10):
+        # Another process learns of the refusal by itself, from what Slack answers to its own call.
+        stage.slack.refuse_next("chat.postMessage", code)
+        assert await stage.work() == [LATER]
+        await stage.delivery._client.auth_test()
+        stage.clock.advance(30 * 60)
+    stage.slack.refuse_next("chat.postMessage", "update_failed")
+    assert await stage.work() == [LATER]
+    stage.clock.advance(back_off(0))
+
+    assert await stage.work() == [DONE]
+
+    assert len(stage.cards()) == 1
+
+
+def restart(stage: Stage) -> None:
+    """Have another process do what is due from now on."""
+    client, store = stage.delivery._client, stage.store
+    pacing = Pacing(stage.clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
+    stage.delivery = Delivery(client, pacing, stage.clock, stage.metrics)
+    stage.announcer = Announcer(store.announcing, store.pauses, stage.delivery, stage.clock, stage.metrics, "another")
+
+
+@pytest.mark.parametrize(("code", "hours"), [("a_word_of_tomorrow", 1), ("update_failed", 24)])
+@pytest.mark.parametrize("call", ["chat.postMessage", "chat.update"])
+async def test_a_code_that_lasts_pauses_though_the_bot_is_restarted(
+    stage: Stage, call: str, code: str, hours: int
+) -> None:
+    """Since when Slack refuses does not begin again with each process."""
+    await stage.follow()
+    if call == "chat.update":
+        await stage.work()
+        stage.clock.advance(30)
+        await stage.see(Phase.STARTING)
+    stage.slack.refuse(call, code, EVENTS)
+    since = stage.clock.now()
+    assert await stage.work() == [LATER]
+    while stage.clock.now() < since + hours * 3600:
+        assert Delivered(refused=code) not in await stage.work()
+        restart(stage)
+        stage.clock.advance(300)
+
+    assert await stage.work() == [Delivered(refused=code)]
+
+    (listed,) = await stage.store.follows.in_channel(TEAM, EVENTS)
+    assert (listed.follow.state, listed.follow.reason) == (FollowState.PAUSED, code)
+
+
+async def test_a_success_ends_what_failed(stage: Stage) -> None:
+    """The hour begins again with the next failure, and one kind of call says nothing of the other."""
+    await stage.follow()
+    await stage.work()
+    stage.slack.refuse("chat.update", "a_word_of_tomorrow", EVENTS)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+    stage.clock.advance(1800)
+    stage.slack.accept()
+    assert await stage.work() == [DONE]
+    stage.slack.refuse("chat.update", "a_word_of_tomorrow", EVENTS)
+    await stage.see(Phase.ERRORED)
+    stage.clock.advance(1900)
+    assert await stage.work() == [LATER]
+    stage.clock.advance(1800)
+    await stage.see(Phase.LIVE, ChangeKind.BACK)
+    assert await stage.work() == [LATER]
+    assert stage.thread(stage.cards()[0])[-1].startswith("Launch keynote is live again.")
+    stage.clock.advance(1900)
+
+    assert await stage.work() == [Delivered(refused="a_word_of_tomorrow")]
+
+
+async def test_what_lasts_for_minutes_is_known_after_a_restart(stage: Stage) -> None:
+    """Whoever asks what the channel follows reads it, whichever process answers."""
+    following = Following(
+        stage.store, nothing, stage.announcer.deliver, stage.announcer.wake, stage.announcer.wake, "a"
+    )
+    await stage.follow()
+    stage.slack.refuse("chat.postMessage", "a_word_of_tomorrow", EVENTS)
+    await stage.work()
+    first = stage.clock.now()
+    assert await following.failing(await following.in_channel(TEAM, EVENTS)) is None
+    restart(stage)
+    stage.clock.advance(200)
+    await stage.work()
+
+    failing = await following.failing(await following.in_channel(TEAM, EVENTS))
+
+    assert failing is not None
+    assert (failing.code, failing.since.timestamp()) == ("a_word_of_tomorrow", first)
+    stage.slack.accept()
+    stage.clock.advance(300)
+    assert await stage.work() == [DONE]
+    assert await following.failing(await following.in_channel(TEAM, EVENTS)) is None
+
+
+async def nothing(_: object) -> Any:
+    raise NotImplementedError
+
+
+async def test_no_message_that_is_new_mentions_anybody(stage: Stage) -> None:
+    """Slack notifies whoever a new message mentions. The names of those who follow and unfollow come with an edit."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.settle()
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.settle()
+    stage.next_run()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.settle()
+    stage.slack.delete_message(stage.cards()[-1])
+    await stage.see(Phase.ERRORED, ChangeKind.ERRORED)
+    await stage.settle()
+    stage.clock.advance(30)
+    await stage.see(Phase.LIVE, ChangeKind.BACK)
+    await stage.settle()
+    assert f"Followed by <@{ANN}>" in str(stage.cards()[-1].blocks)
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+    await stage.settle()
+
+    posts = [json.loads(sent.body) for sent in stage.slack.sent if sent.method == "chat.postMessage"]
+    assert len(posts) >= 6
+    assert "<@" not in json.dumps(posts)
+    assert f"Unfollowed by <@{BEN}>" in str(stage.cards()[-1].blocks)
+
+
+async def test_a_card_that_is_posted_after_its_follow_is_over_mentions_nobody(stage: Stage) -> None:
+    """As where its first post was not confirmed."""
+    await stage.follow()
+    stage.slack.fault = Fault.SERVER_ERROR
+    await stage.work()
+    stage.slack.fault = Fault.NONE
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+
+    await stage.settle()
+
+    posts = [json.loads(sent.body) for sent in stage.slack.sent if sent.method == "chat.postMessage"]
+    assert len(posts) >= 2
+    assert "<@" not in json.dumps(posts)
+
+
+# A backup that is restored
+
+
+def back_up(tmp_path: Path) -> Path:
+    """Copy the database as the guides say."""
+    path = tmp_path / "backup.db"
+    with closing(sqlite3.connect(tmp_path / "livestream.db")) as database, closing(sqlite3.connect(path)) as backup:
+        database.backup(backup)
+    return path
+
+
+def put_back(backup: Path) -> Path:
+    for old in backup.parent.glob("livestream.db*"):
+        old.unlink()
+    return backup.rename(backup.parent / "livestream.db")
+
+
+@asynccontextmanager
+async def restored(stage: Stage, backup: Path) -> AsyncIterator[None]:
+    """Have the bot go on with what was in the backup."""
+    await stage.store.close()
+    stage.store = await open_store(f"sqlite:///{put_back(backup)}", clock=stage.clock.now)
+    restart(stage)
+    yield
+    await stage.store.close()
+
+
+async def test_after_a_backup_is_restored_the_next_livestream_is_announced(stage: Stage, tmp_path: Path) -> None:
+    """Its episode has the number of one that the database no longer knows, whose messages Slack still has."""
+    await stage.follow()
+    await stage.work()
+    backup, before = back_up(tmp_path), stage.episode
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+
+    async with restored(stage, backup):
+        stage.episode = before
+        stage.clock.advance(24 * 3600)
+        await stage.see(Phase.LIVE, ChangeKind.LIVE)
+        await stage.work()
+        await stage.see(Phase.ENDED, ChangeKind.ENDED)
+        await stage.work()
+
+    (card,) = stage.cards()
+    assert [text[15:25] for text in stage.thread(card)] == ["is live. W", "has ended."] * 2
+
+
+async def test_after_a_backup_is_restored_the_next_episode_has_a_card(stage: Stage, tmp_path: Path) -> None:
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.work()
+    backup, before = back_up(tmp_path), stage.episode
+    stage.next_run()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+
+    async with restored(stage, backup):
+        stage.episode = before
+        stage.clock.advance(24 * 3600)
+        stage.next_run()
+        await stage.see(Phase.LIVE, ChangeKind.LIVE)
+        await stage.work()
+
+    *_, card = cards = stage.cards()
+    assert len(cards) == 3
+    assert [text[15:25] for text in stage.thread(card)] == ["is live. W"]
+
+
+async def test_after_a_backup_is_restored_a_deleted_card_is_posted_again(stage: Stage, tmp_path: Path) -> None:
+    """As of now, though one was posted for it before, which shows another time's state."""
+    await stage.follow()
+    await stage.work()
+    backup, before = back_up(tmp_path), stage.episode
+    stage.slack.delete_message(stage.cards()[0])
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.work()
+
+    async with restored(stage, backup):
+        stage.episode = before
+        stage.clock.advance(24 * 3600)
+        await stage.see(Phase.STARTING, ChangeKind.STARTING)
+        await stage.settle()
+
+    card = stage.cards()[-1]
+    assert card.text.startswith("Launch keynote is starting")
+    assert stage.thread(card) == ["Launch keynote is starting."]

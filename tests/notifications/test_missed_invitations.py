@@ -1,0 +1,38 @@
+"""Where Slack contradicts itself about the bot's channels."""
+
+from pathlib import Path
+
+from bot.domain.episode import ChangeKind, Phase
+from bot.notifications.missed_invitations import CHECK_SECONDS, RESUME_AGAIN_SECONDS, Invitations
+from bot.store.schema import FollowState
+from sandbox.slack import EVENTS
+from tests.notifications.announcer_harness import TEAM, Stage, staged
+
+
+async def test_a_channel_that_is_refused_again_is_left_alone_for_a_day(tmp_path: Path) -> None:
+    """Else its creator would be told of the pause every half hour."""
+    async with staged(tmp_path) as stage:
+        pauses, duties = stage.store.pauses, stage.store.duties
+        invitations = Invitations(pauses, duties, stage.delivery, pauses.resume, "a", stage.clock)
+        stage.slack.refuse("chat.postMessage", "not_in_channel", EVENTS)
+        await stage.follow()
+        await stage.work()
+
+        await invitations.catch_up()
+        assert await state(stage) is FollowState.ACTIVE
+        await stage.see(Phase.LIVE, ChangeKind.LIVE)
+        await stage.work()
+        assert await state(stage) is FollowState.PAUSED
+        for _ in range(int(RESUME_AGAIN_SECONDS / CHECK_SECONDS) - 1):
+            stage.clock.advance(CHECK_SECONDS)
+            await invitations.catch_up()
+            assert await state(stage) is FollowState.PAUSED
+
+        stage.clock.advance(CHECK_SECONDS)
+        await invitations.catch_up()
+        assert await state(stage) is FollowState.ACTIVE
+
+
+async def state(stage: Stage) -> FollowState:
+    (listed,) = await stage.store.follows.in_channel(TEAM, EVENTS)
+    return listed.follow.state

@@ -1,0 +1,249 @@
+"""Whoever follows a meeting where the bot cannot post any more is told so, once."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from pytest_mock import MockerFixture
+
+from bot.domain.episode import ChangeKind, Phase
+from bot.errors import StoreUnreachable
+from bot.notifications.pause_notices import AT_ONCE, MAX_ATTEMPTS, Notices
+from bot.slack.messages.follow_replies import listing
+from bot.slack.messages.lookup_card import FOLLOW_MENU
+from bot.store.schema import Volume
+from sandbox.slack import ANN, BEN, EVENTS, RANDOM, Fault, Message
+from tests.notifications.announcer_harness import TEAM, Stage, staged
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A channel that follows, and from which the bot has been removed."""
+    async with staged(tmp_path) as stage:
+        await stage.follow()
+        await stage.work()
+        stage.slack.remove_bot(EVENTS)
+        await stage.see(Phase.LIVE, ChangeKind.LIVE)
+        await stage.work()
+        yield stage
+
+
+def notices(stage: Stage) -> list[Message]:
+    """What Ann was told in her direct message."""
+    channel = f"D{ANN[1:]}"
+    return stage.slack.messages(channel) if channel in stage.slack.workspace.channels else []
+
+
+async def test_told_once(stage: Stage) -> None:
+    """With why, and how to mend it."""
+    for _ in range(3):
+        await stage.notices.tell()
+
+    (notice,) = notices(stage)
+    assert f"<#{EVENTS}>" in notice.text
+    assert "Invite me back" in notice.text
+
+
+async def test_two_replicas(stage: Stage) -> None:
+    """One of them tells."""
+    other = Notices(stage.store.pauses, stage.store.duties, stage.delivery, "b")
+
+    await asyncio.gather(stage.notices.tell(), other.tell())
+
+    assert len(notices(stage)) == 1
+
+
+async def test_killed_before_it_is_marked(stage: Stage, mocker: MockerFixture) -> None:
+    """It is told again when the lease is over, and appears once."""
+    dying = mocker.patch.object(stage.store.pauses, "mark_told", side_effect=StoreUnreachable())
+    with pytest.raises(StoreUnreachable):
+        await stage.notices.tell()
+    mocker.stop(dying)
+    stage.clock.advance(300)
+
+    await Notices(stage.store.pauses, stage.store.duties, stage.delivery, "b").tell()
+
+    assert len(notices(stage)) == 1
+    assert await stage.store.pauses.untold(10) == []
+
+
+async def test_told_of_each_pause(stage: Stage) -> None:
+    """After it was mended and has happened again it is news."""
+    await stage.notices.tell()
+    stage.slack.invite_bot(EVENTS)
+    await stage.store.pauses.resume(TEAM, EVENTS)
+    stage.slack.remove_bot(EVENTS)
+    stage.clock.advance(1)
+    await stage.work()
+
+    await stage.notices.tell()
+
+    assert len(notices(stage)) == 2
+
+
+@pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.DROP])
+async def test_not_now(stage: Stage, fault: Fault) -> None:
+    """Where Slack does not say that it was told, it is told again, and appears once."""
+    stage.slack.fault = fault
+    await stage.notices.tell()
+    stage.slack.fault = Fault.NONE
+    stage.clock.advance(30)
+
+    await stage.notices.tell()
+    await stage.notices.tell()
+
+    assert len(notices(stage)) == 1
+
+
+async def test_nobody_to_tell(stage: Stage) -> None:
+    """Where that is refused too, it is left at that."""
+    stage.slack.refuse_next("chat.postMessage", "user_disabled")
+    await stage.notices.tell()
+
+    await stage.notices.tell()
+
+    assert notices(stage) == []
+
+
+def direct(stage: Stage, user: str) -> list[Message]:
+    channel = f"D{user[1:]}"
+    return stage.slack.messages(channel) if channel in stage.slack.workspace.channels else []
+
+
+async def pause_for(stage: Stage, channel: str, user: str, meetings: int = 1) -> None:
+    """Follows of one person in a channel where nothing can be posted."""
+    for _ in range(meetings):
+        followed = await stage.store.follows.follow(
+            TEAM, channel, uuid4(), user_id=user, volume=Volume.NORMAL, episode=stage.episode
+        )
+        (card,) = [card for card in await stage.claim() if card.follow.id == followed.follow.id]
+        assert await stage.store.pauses.pause(card, "not_in_channel") is not None
+
+
+async def test_one_notice_for_each_person_and_channel(stage: Stage) -> None:
+    """Who follows many meetings there is told once, of all of them, also when another one is paused later."""
+    await pause_for(stage, RANDOM, BEN, meetings=5)
+
+    await stage.notices.tell()
+    await pause_for(stage, RANDOM, BEN)
+    await stage.notices.tell()
+
+    (notice,) = direct(stage, BEN)
+    assert "and 2 more in" in notice.text
+    assert len(notices(stage)) == 1
+    assert await stage.store.pauses.untold(10) == []
+
+
+@pytest.mark.parametrize("code", ["a_word_of_tomorrow", "message_limit_exceeded"])
+async def test_those_who_cannot_be_told_now_do_not_keep_others_from_it(stage: Stage, code: str) -> None:
+    """They are tried again later, and less and less often."""
+    await stage.notices.tell()
+    for number in range(AT_ONCE):
+        user = f"U0NOBODY{number:03}"
+        await pause_for(stage, f"C{number}", user)
+        stage.slack.refuse("chat.postMessage", code, user)
+    stage.clock.advance(1)
+    await pause_for(stage, RANDOM, BEN)
+
+    await stage.notices.tell()
+
+    assert len(direct(stage, BEN)) == 1
+    calls = len(stage.slack.calls)
+    await stage.notices.tell()
+    assert len(stage.slack.calls) == calls
+    stage.clock.advance(30)
+    assert len(await stage.store.pauses.untold(100)) == AT_ONCE
+
+
+async def test_messages_that_are_turned_off_are_said_in_the_list_of_follows(stage: Stage, log: io.StringIO) -> None:
+    """And in the log; it is not tried again."""
+    stage.slack.refuse_next("chat.postMessage", "messages_tab_disabled")
+
+    await stage.notices.tell()
+    await stage.notices.tell()
+
+    (listed,) = await stage.store.follows.in_channel(TEAM, EVENTS)
+    (message,) = listing([listed], lambda channel, ts: None)
+    assert f"I couldn't send <@{ANN}> a direct message about it" in message.text
+    assert "Messages tab" in message.text
+    assert '"code": "messages_tab_disabled"' in log.getvalue()
+    assert notices(stage) == []
+
+
+@pytest.mark.parametrize("waits", ["paced", "token_revoked"])
+async def test_to_wait_is_no_failed_attempt(stage: Stage, waits: str) -> None:
+    """Whoever could not be told since the bot had to wait its turn, or for its token, is told as soon as it may."""
+    token_is_refused = waits == "token_revoked"
+    if token_is_refused:
+        stage.slack.refuse("chat.postMessage", waits, ANN)
+    for _ in range(MAX_ATTEMPTS + 10):
+        if not token_is_refused:
+            stage.delivery._pacing.post_refused(ANN, 5)
+        await stage.notices.tell()
+        stage.clock.advance(60)
+    assert notices(stage) == []
+    if token_is_refused:
+        stage.slack.accept("chat.postMessage", ANN)
+        await stage.delivery._client.auth_test()
+    stage.slack.fault = Fault.SERVER_ERROR
+    await stage.notices.tell()
+    stage.slack.fault = Fault.NONE
+    stage.clock.advance(30)
+
+    await stage.notices.tell()
+
+    assert len(notices(stage)) == 1
+
+
+async def expire(stage: Stage) -> None:
+    """A month without a livestream, and a try to say so."""
+    stage.clock.advance(31 * 24 * 3600)
+    await stage.see(Phase.WAITING)
+    assert await stage.store.housekeeping.expire()
+    await stage.work()
+    stage.clock.advance(60)
+    await stage.notices.tell()
+
+
+async def test_a_follow_that_expires_while_the_bot_is_away_does_not_vanish(tmp_path: Path) -> None:
+    """Its creator is told, by the first refusal; once the bot is back, the card no longer promises anything."""
+    async with staged(tmp_path) as stage:
+        await stage.follow()
+        await stage.work()
+        stage.slack.remove_bot(EVENTS)
+        await expire(stage)
+        await stage.notices.tell()
+
+        (notice,) = notices(stage)
+        assert notice.text.startswith(f"I've stopped following *Launch keynote* in <#{EVENTS}>")
+        assert "I couldn't post this there because I'm not in it." in notice.text
+        assert "pick up where I left off" not in notice.text
+
+        stage.slack.invite_bot(EVENTS)
+        await stage.store.pauses.resume(TEAM, EVENTS)
+        await stage.settle()
+        (card,) = stage.cards()
+        assert card.text == "Launch keynote is no longer followed here."
+        assert FOLLOW_MENU not in str(card.blocks)
+        assert "hasn't been live for 30 days" in stage.thread(card)[0]
+        await stage.notices.tell()
+        assert len(notices(stage)) == 1
+
+
+async def test_a_paused_follow_that_expires_does_not_vanish(stage: Stage) -> None:
+    """Who was told to invite the bot back learns that it no longer goes on by itself."""
+    await stage.notices.tell()
+    await expire(stage)
+
+    _, notice = notices(stage)
+    assert notice.text.startswith(f"I've stopped following *Launch keynote* in <#{EVENTS}>")
+
+    stage.slack.invite_bot(EVENTS)
+    await stage.store.pauses.resume(TEAM, EVENTS)
+    await stage.settle()
+    (card,) = stage.cards()
+    assert FOLLOW_MENU not in str(card.blocks)
+    assert "hasn't been live for 30 days" in stage.thread(card)[-1]

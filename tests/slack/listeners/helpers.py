@@ -1,0 +1,67 @@
+"""What people do about follows, and what the channel then sees."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from bot.notifications.card_delivery import EDIT_SECONDS
+from bot.slack.messages import lookup_card
+from bot.slack.messages.message import CardState, Choice
+from sandbox.realtimekit import seeds
+from sandbox.slack import ANN, BOT, GENERAL, Delivery, Message
+from tests.conftest import PATIENCE, World
+
+
+def is_public(message: Message) -> bool:
+    return message.ephemeral_to is None and message.author == BOT
+
+
+def buttons(message: Message) -> list[str]:
+    elements = (element for block in message.blocks for element in block.get("elements", ()))
+    return [element["action_id"] for element in elements if "action_id" in element]
+
+
+async def follow(
+    world: World, meeting_id: str = seeds.LIVE, how: str = "", *, channel: str = GENERAL
+) -> tuple[Message, Message]:
+    """Have a meeting followed by command; the private answer, and the card, which may be edited at once."""
+    answer = await world.ask(f"follow {meeting_id} {how}", channel=channel)
+    card = await world.next_message(is_public)
+    world.slack.clock.advance(EDIT_SECONDS)
+    return answer, card
+
+
+async def following(world: World, channel: str = GENERAL) -> str:
+    """What the channel follows, in words."""
+    return (await world.ask("following", channel=channel)).text
+
+
+async def choose(
+    world: World, card: Message, choice: Choice, *, user: str = ANN, meeting_id: str = seeds.LIVE
+) -> Delivery:
+    """Choose from the menu of a card as it is now."""
+    state = CardState(m=str(UUID(meeting_id)), do=choice)
+    return await world.slack.click(card, lookup_card.FOLLOW_MENU, user=user, value=state.value())
+
+
+async def told(world: World, card: Message, choice: Choice, *, user: str = ANN) -> str:
+    """Choose from the menu of a card, and read what is answered."""
+    return (await world.answer(await choose(world, card, choice, user=user))).text
+
+
+async def changed(world: World, card: Message, fits: Callable[[Message], bool]) -> Message:
+    """The card, once it fits."""
+    return await world.slack.wait_for_message(lambda now: now.ts == card.ts and fits(now), timeout=PATIENCE)
+
+
+async def paused(world: World, reason: str = "not_in_channel", channel: str = GENERAL) -> Message:
+    """A card whose follow was set aside when it was to be edited, in a channel that the bot is in."""
+    await world.logged("channels_checked")  # the first check would end the pause
+    if not world.slack.workspace.channels[channel].has_bot:
+        world.slack.invite_bot(channel)
+        await world.logged("resumed")  # heard of later, it would end the pause
+    _, card = await follow(world, channel=channel)
+    world.slack.refuse_next("chat.update", reason)
+    await choose(world, card, Choice.LOUD)
+    while "Paused" not in await following(world, channel):
+        pass  # the announcer is at it
+    return card

@@ -1,0 +1,471 @@
+"""What a channel that follows sees: the words of every phase and change, and that nothing from outside breaks out."""
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.domain.episode import Change, ChangeKind, Episode, Phase
+from bot.domain.follow import Follow
+from bot.slack.messages.follow_card import (
+    change_reply,
+    expired_notice,
+    expired_reply,
+    follow_card,
+    paused_notice,
+    spoken,
+    unfollowed_card,
+)
+from bot.slack.messages.lookup_card import FOLLOW_AGAIN, FOLLOW_MENU, LINK_LIMIT, WATCH
+from bot.slack.messages.message import CardState, Choice, Message
+from bot.store.schema import FollowState, Volume
+from sandbox.slack.blocks import complaints
+
+MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")
+STREAM = "https://customer-s4ndb0x.cloudflarestream.com/0123456789abcdef0123456789abcdef/manifest/video.m3u8"
+BEGAN = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
+ENDED = datetime(2026, 6, 3, 11, 5, tzinfo=UTC)
+CHECKED = datetime(2026, 6, 3, 11, 10, tzinfo=UTC)
+FOLLOW = Follow(
+    id=UUID(int=7),
+    team_id="T1",
+    channel_id="C0EVENTS001",
+    meeting_id=MEETING,
+    created_by="U0ANN000001",
+    created_at=BEGAN,
+    volume=Volume.NORMAL,
+    state=FollowState.ACTIVE,
+    reason=None,
+    expires_at=BEGAN + timedelta(days=30),
+)
+
+
+def an_episode(phase: Phase = Phase.LIVE, **fields: Any) -> Episode:
+    began = BEGAN if phase is not Phase.WAITING else None
+    known = {"name": "Launch keynote", "playback_url": STREAM, "live_since": began, "checked_at": CHECKED}
+    ended = {"ended_at": ENDED, "playback_url": None} if phase is Phase.ENDED else {}
+    return Episode(1, phase, BEGAN, **{**known, **ended, **fields})
+
+
+def a_change(kind: ChangeKind, **fields: Any) -> Change:
+    at = ENDED if kind is ChangeKind.ENDED else BEGAN
+    known = {"name": "Launch keynote", "playback_url": None if kind is ChangeKind.ENDED else STREAM, "seen_at": at}
+    return Change(1, 1, kind, at, **{**known, "live_since": BEGAN, "last_seen_live": at, **fields})
+
+
+def shown(message: Message) -> str:
+    """All that the blocks say, a block a line."""
+    return "\n".join(
+        part["text"]
+        for block in message.blocks
+        for part in ([block["text"]] if "text" in block else block["elements"])
+        if part["type"] == "mrkdwn"
+    )
+
+
+def labels(message: Message) -> list[str]:
+    """What is written on the buttons."""
+    rows = [block["elements"] for block in message.blocks if block["type"] == "actions"]
+    return [button["text"]["text"] for row in rows for button in row]
+
+
+def choices(message: Message) -> dict[str, Choice | None]:
+    """What the menu offers."""
+    options = message.blocks[0]["accessory"]["options"]
+    return {option["text"]["text"]: read_state(option["value"]).choice for option in options}
+
+
+def read_state(value: str) -> CardState:
+    state = CardState.read(value)
+    assert state is not None
+    return state
+
+
+def words(episode: Episode) -> str:
+    """What a card says in plain text."""
+    return follow_card(FOLLOW, episode).text
+
+
+def told(kind: ChangeKind, **fields: Any) -> str:
+    """What a reply says in plain text."""
+    return change_reply(FOLLOW, a_change(kind, **fields)).text
+
+
+@pytest.mark.parametrize(
+    ("episode", "text", "headline"),
+    [
+        (
+            an_episode(Phase.WAITING),
+            "Launch keynote is not live yet.",
+            ":white_circle: *Not live yet*\nThis card updates when it starts.",
+        ),
+        (
+            an_episode(Phase.STARTING),
+            "Launch keynote is starting. No video yet.",
+            ":large_yellow_circle: *Starting*\nNo video yet.",
+        ),
+        (
+            an_episode(Phase.LIVE),
+            f"Launch keynote is live. Started 2026-06-03 10:00 UTC. Watch: {STREAM}",
+            ":red_circle: *Live* · <!date^1780480800^started ",
+        ),
+        (
+            an_episode(Phase.INTERRUPTED),
+            "Launch keynote has been reconnecting since 2026-06-03 10:00 UTC.",
+            ":large_yellow_circle: *Reconnecting*\n<!date^1780480800^Signal lost ",
+        ),
+        (
+            an_episode(Phase.ERRORED, error_reason="HEVC"),
+            "Launch keynote has an error: HEVC.",
+            ":warning: *Error* · <!date^1780480800^since ",
+        ),
+        (
+            an_episode(Phase.ENDED),
+            "Launch keynote has ended. It was live for 1 hour 5 minutes, until 2026-06-03 11:05 UTC.",
+            ":white_check_mark: *Ended* <!date^1780484700^",
+        ),
+    ],
+)
+def test_each_phase(episode: Episode, text: str, headline: str) -> None:
+    """Each phase has words of its own, in the sentence and on the card."""
+    message = follow_card(FOLLOW, episode)
+
+    assert message.text == text
+    assert shown(message).startswith(f"*Launch keynote*\n{headline}")
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_watch_only_what_is_live(phase: Phase) -> None:
+    """No button and no link is left of what is off the air."""
+    message = follow_card(FOLLOW, an_episode(phase, playback_url=STREAM))
+
+    assert labels(message) == (["Watch"] if phase is Phase.LIVE else [])
+    assert ("|Playback link>" in shown(message)) == (phase is Phase.LIVE)
+    assert (STREAM in message.text) == (phase is Phase.LIVE)
+
+
+def test_watch() -> None:
+    """It opens the player."""
+    (row,) = [block for block in follow_card(FOLLOW, an_episode()).blocks if block["type"] == "actions"]
+
+    assert row["elements"][0]["action_id"] == WATCH
+    assert row["elements"][0]["url"].endswith("/iframe")
+
+
+def test_a_link_that_no_message_holds() -> None:
+    """It is left to the button."""
+    message = follow_card(FOLLOW, an_episode(playback_url=f"https://example.com/{'&' * LINK_LIMIT}"))
+
+    assert labels(message) == ["Watch"]
+    assert "example.com" not in message.text + shown(message)
+
+
+def test_checked() -> None:
+    """The small print says when Cloudflare was asked, how loud it is here, and of which meeting."""
+    small_print = shown(follow_card(FOLLOW, an_episode())).splitlines()[-4:]
+
+    assert small_print[0].startswith("Checked <!date^1780485000^")
+    assert small_print[1:] == ["Updates in thread", "Followed by <@U0ANN000001>", f"Meeting `{MEETING}`"]
+
+
+def test_an_ended_follow_says_who_has_ended_it() -> None:
+    """In the small print, while the text names nobody."""
+    message = unfollowed_card(replace(FOLLOW, unfollowed_by="U0BEN000001"), "Launch keynote")
+
+    assert "Unfollowed by <@U0BEN000001>" in shown(message)
+    assert "<@" not in message.text + follow_card(FOLLOW, an_episode()).text
+    assert "Unfollowed by" not in shown(unfollowed_card(FOLLOW))
+
+
+def test_never_checked() -> None:
+    """What was never asked says nothing of it."""
+    assert "Checked" not in shown(follow_card(FOLLOW, an_episode(checked_at=None)))
+
+
+@pytest.mark.parametrize(("checked_at", "last"), [(CHECKED, ". Last checked 2026-06-03 11:10 UTC."), (None, ".")])
+def test_stale(checked_at: datetime | None, last: str) -> None:
+    """While Cloudflare doesn't answer, the card says how old it is."""
+    message = follow_card(FOLLOW, an_episode(Phase.WAITING, unanswered=3, checked_at=checked_at))
+
+    assert message.text == f"Launch keynote is not live yet. Can't get updates from Cloudflare{last}"
+    assert ":warning: Can't get updates from Cloudflare" in shown(message)
+    assert "Checked" not in shown(message)
+
+
+@pytest.mark.parametrize(
+    ("status", "note"),
+    [
+        ("PAUSED", "Cloudflare reports “PAUSED”, a status this bot doesn't recognize."),
+        ("", "Cloudflare reports no status."),
+    ],
+)
+def test_an_unknown_status(status: str, note: str) -> None:
+    """The card goes on with what was known, and says that there is something new."""
+    message = follow_card(FOLLOW, an_episode(Phase.WAITING, raw_status=status))
+
+    assert message.text == f"Launch keynote is not live yet. {note}"
+    assert note in shown(message)
+
+
+def test_a_meeting_that_is_missing_at_cloudflare() -> None:
+    waiting = follow_card(FOLLOW, an_episode(Phase.WAITING, is_missing=True))
+    live = follow_card(FOLLOW, an_episode(Phase.INTERRUPTED, is_missing=True))
+    ended = follow_card(FOLLOW, an_episode(Phase.ENDED, is_missing=True))
+
+    assert waiting.text == "Launch keynote was not found. Cloudflare has no meeting with this ID anymore."
+    assert "Not live yet" not in shown(waiting)
+    assert "Cloudflare has no meeting with this ID anymore." in shown(live)
+    assert "no meeting" not in shown(ended)
+
+
+def test_an_end_after_an_error() -> None:
+    """The card that stays says both."""
+    message = follow_card(FOLLOW, an_episode(Phase.ENDED, error_reason="HEVC", raw_status="PAUSED"))
+
+    assert message.text.endswith("It was live for 1 hour 5 minutes, until 2026-06-03 11:05 UTC. It had an error: HEVC.")
+    assert "It had an error: HEVC" in shown(message)
+
+
+def test_an_end_of_what_was_never_live() -> None:
+    """There is no duration then."""
+    assert words(an_episode(Phase.ENDED, live_since=None)) == "Launch keynote has ended. It never went live."
+    assert told(ChangeKind.ENDED, live_since=None) == "Launch keynote has ended. It never went live."
+
+
+@pytest.mark.parametrize(
+    ("volume", "ticked"),
+    [
+        (Volume.QUIET, "✓ Quiet – card only"),
+        (Volume.NORMAL, "✓ Normal – updates in thread"),
+        (Volume.LOUD, "✓ Loud – also post in channel"),
+    ],
+)
+@pytest.mark.parametrize("phase", [Phase.LIVE, Phase.ENDED])
+def test_the_menu(volume: Volume, ticked: str, phase: Phase) -> None:
+    """It offers each volume, the current one with a tick, then a check, and to stop; after the end too."""
+    message = follow_card(replace(FOLLOW, volume=volume), an_episode(phase))
+
+    assert message.blocks[0]["accessory"]["action_id"] == FOLLOW_MENU
+    assert list(choices(message).values()) == list(Choice)
+    assert [label for label in choices(message) if label.startswith("✓")] == [ticked]
+    assert read_state(message.blocks[0]["accessory"]["options"][0]["value"]).meeting_id == str(MEETING)
+
+
+def test_an_expired_follow() -> None:
+    """Its card has no menu that would do nothing."""
+    message = follow_card(replace(FOLLOW, state=FollowState.EXPIRED), an_episode())
+
+    assert "accessory" not in message.blocks[0]
+    assert "No longer followed here" in shown(message)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "text", "buttons"),
+    [
+        (ChangeKind.STARTING, {}, "Launch keynote is starting.", []),
+        (ChangeKind.LIVE, {}, f"Launch keynote is live. Watch: {STREAM}", ["Watch"]),
+        (ChangeKind.LIVE, {"playback_url": None}, "Launch keynote is live.", []),
+        (
+            ChangeKind.LIVE,
+            {"seen_at": BEGAN + timedelta(seconds=121), "playback_url": None},
+            "Launch keynote has been live since 2026-06-03 10:00 UTC.",
+            [],
+        ),
+        (ChangeKind.ERRORED, {"error_reason": "HEVC."}, "Launch keynote hit an error: HEVC.", []),
+        (ChangeKind.ERRORED, {}, "Launch keynote hit an error: Cloudflare gave no reason.", []),
+        (ChangeKind.BACK, {}, f"Launch keynote is live again. Watch: {STREAM}", ["Watch"]),
+        (ChangeKind.ENDED, {}, "Launch keynote has ended. It was live for 1 hour 5 minutes.", []),
+        (
+            ChangeKind.ENDED,
+            {"error_reason": "HEVC"},
+            "Launch keynote has ended. It was live for 1 hour 5 minutes. It had an error: HEVC.",
+            [],
+        ),
+        (
+            ChangeKind.ENDED,
+            {"last_seen_live": BEGAN},
+            "Launch keynote has ended. It was live for 1 hour 5 minutes. I couldn't check "
+            "after 2026-06-03 10:00 UTC, so it may have ended earlier.",
+            [],
+        ),
+        (
+            ChangeKind.ENDED,
+            {"last_seen_live": None},
+            "Launch keynote has ended. It was live for 1 hour 5 minutes.",
+            [],
+        ),
+    ],
+)
+def test_each_change(kind: ChangeKind, fields: dict[str, Any], text: str, buttons: list[str]) -> None:
+    """Each change has a sentence of its own; what is on air can be watched from it."""
+    message = change_reply(FOLLOW, a_change(kind, **fields))
+
+    assert message.text == text
+    assert labels(message) == buttons
+    assert "*Launch keynote*" in shown(message)
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        (timedelta(seconds=-5), "less than a minute"),
+        (timedelta(seconds=59), "less than a minute"),
+        (timedelta(minutes=1), "1 minute"),
+        (timedelta(minutes=59, seconds=59), "59 minutes"),
+        (timedelta(hours=1), "1 hour"),
+        (timedelta(hours=26, minutes=2), "26 hours 2 minutes"),
+    ],
+)
+def test_durations(duration: timedelta, text: str) -> None:
+    """They are told in hours and minutes."""
+    assert spoken(duration) == text
+
+
+def test_an_expired_follow_is_told() -> None:
+    """With why, and a way to begin anew."""
+    message = expired_reply(FOLLOW, "Launch keynote")
+
+    assert message.text == (
+        "Launch keynote hasn't been live for 30 days, so I've stopped following it here. "
+        f"To follow it again, type /livestream follow {MEETING}."
+    )
+    assert labels(message) == ["Follow again"]
+    assert message.blocks[1]["elements"][0]["action_id"] == FOLLOW_AGAIN
+    assert expired_reply(FOLLOW).text.startswith("This meeting hasn't been live")
+
+
+def test_an_ended_follow() -> None:
+    """Its card says no more than that, and how to begin anew."""
+    message = unfollowed_card(FOLLOW, "Launch keynote")
+
+    assert message.text == "Launch keynote is no longer followed here."
+    assert labels(message) == ["Follow again"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("not_in_channel", "because I'm not in it. Invite me back (`/invite @Livestream`)"),
+        ("channel_not_found", "Invite me back"),
+        ("is_archived", "Unarchive the channel"),
+        ("is_inactive", "Unarchive the channel"),
+        ("restricted_action", "because Slack doesn't allow it (restricted_action)"),
+    ],
+)
+def test_a_paused_follow(reason: str, remedy: str) -> None:
+    """Whoever follows there is told why, and what to do."""
+    message = paused_notice(FOLLOW, reason, ["Launch keynote"])
+
+    assert remedy in message.text
+    assert message.text.startswith("I can't post updates about *Launch keynote* in <#C0EVENTS001> because ")
+    assert str(MEETING) in message.text
+
+
+def test_a_follow_that_expired_where_it_could_not_be_said() -> None:
+    """Whoever followed there learns that it is over, why they read it here, and how to follow again."""
+    message = expired_notice(FOLLOW, "not_in_channel", ["Launch keynote"])
+
+    assert message.text == (
+        "I've stopped following *Launch keynote* in <#C0EVENTS001>: it hasn't been live for 30 days. I couldn't post "
+        "this there because I'm not in it. To follow it again, invite me back (`/invite @Livestream`), then type "
+        f"`/livestream follow {MEETING}` there. Meeting ID: {MEETING}."
+    )
+
+
+def test_several_follows_that_expired_where_it_could_not_be_said() -> None:
+    """One message names them, also for a code that nobody knows."""
+    message = expired_notice(FOLLOW, "restricted_action", ["Launch keynote", None, "All hands"])
+
+    assert message.text == (
+        "I've stopped following *Launch keynote*, *All hands* and another one in <#C0EVENTS001>: they haven't been "
+        "live for 30 days. I couldn't post this there because Slack doesn't allow it (restricted_action). To follow "
+        "them again, type `/livestream follow` and each meeting's ID there."
+    )
+
+
+HOSTILE = st.lists(
+    st.sampled_from(
+        ["<!channel>", "<@U0ANN000001>", "&", "<", ">", "|", "*", "`", "\u202e", "\x00", "\n", ".", "&" * 500]
+    )
+    | st.text(st.characters(exclude_categories=()), max_size=40)
+).map("".join)
+TEXTS = st.none() | HOSTILE
+TIMES = st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001
+ADDRESSES = st.none() | st.sampled_from([STREAM, f"https://a.example/?{'&' * 390}", f"https://a.example/{'x' * 1_900}"])
+EPISODES = st.builds(
+    an_episode,
+    st.sampled_from(Phase),
+    name=TEXTS,
+    playback_url=ADDRESSES,
+    error_reason=TEXTS,
+    raw_status=TEXTS,
+    live_since=st.none() | TIMES,
+    checked_at=st.none() | TIMES,
+    unanswered=st.integers(0, 4),
+)
+CHANGES = st.builds(
+    a_change,
+    st.sampled_from(ChangeKind),
+    name=TEXTS,
+    playback_url=ADDRESSES,
+    error_reason=TEXTS,
+    live_since=st.none() | TIMES,
+    last_seen_live=st.none() | TIMES,
+)
+OUR_MARKUP = re.compile(
+    r"<!date\^\d+\^[A-Za-z ]*\{date_short_pretty\} at \{time\}\|[-A-Za-z0-9: ]+ UTC>|<#C0EVENTS001>|(?<=ollowed by )<@U0(?:ANN|BEN)000001>|<https?://[^<>|\s]+\|[^<>|]+>"
+)
+
+
+def assert_harmless(message: Message) -> None:
+    assert complaints(list(message.blocks)) == []
+    assert 0 < len(message.text) <= 4_000
+    json.dumps([message.text, message.blocks], ensure_ascii=False).encode()
+    for text in (message.text, shown(message)):
+        ours = OUR_MARKUP.sub("", text)
+        assert "<" not in ours
+        assert ">" not in ours
+        assert "&" not in re.sub(r"&(amp|lt|gt);", "", ours)
+        assert ours.replace("\n", "").isprintable()
+
+
+@given(EPISODES, st.sampled_from(Volume), st.sampled_from(FollowState))
+def test_whatever_is_seen(episode: Episode, volume: Volume, state: FollowState) -> None:
+    """Slack takes any card, and it calls nobody."""
+    assert_harmless(follow_card(replace(FOLLOW, volume=volume, state=state), episode))
+
+
+@given(CHANGES)
+def test_whatever_is_told(change: Change) -> None:
+    """Slack takes any reply, and it calls nobody."""
+    assert_harmless(change_reply(FOLLOW, change))
+
+
+@given(TEXTS)
+def test_whatever_a_meeting_is_called(name: str | None) -> None:
+    """The words at the end call nobody either."""
+    assert_harmless(expired_reply(FOLLOW, name))
+    assert_harmless(expired_notice(FOLLOW, "not_in_channel", [name]))
+    assert_harmless(unfollowed_card(FOLLOW, name))
+    assert_harmless(paused_notice(FOLLOW, name or "not_in_channel", [name]))
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["A", "B"], "about *A* and *B* in"),
+        (["A", "B", "C"], "about *A*, *B* and *C* in"),
+        (["A", "B", "C", "D"], "about *A*, *B*, *C* and another one in"),
+        (["A", "B", "C", *(str(number) for number in range(97))], "about *A*, *B*, *C* and 97 more in"),
+        ([None, None], "about 2 meetings in"),
+    ],
+)
+def test_one_notice_names_the_first_meetings(names: list[str | None], said: str) -> None:
+    """And says how many more there are."""
+    assert said in paused_notice(FOLLOW, "not_in_channel", names).text

@@ -1,0 +1,251 @@
+"""What people are told about follows."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from bot.domain.episode import Phase
+from bot.domain.follow import Follow
+from bot.following.service import MOST_FOLLOWS, Beginning, Begun
+from bot.slack.messages import follow_replies
+from bot.slack.messages.message import Message
+from bot.store.follows import Listed
+from bot.store.schema import FollowState, Volume
+from sandbox.slack.blocks import complaints
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")
+TS = "1795521600.000100"
+URL = "https://sandbox.slack.com/archives/C1/p1795521600000100"
+
+
+def permalink(channel_id: str, ts: str) -> str:
+    return f"https://sandbox.slack.com/archives/{channel_id}/p{ts.replace('.', '')}"
+
+
+def unknown(channel_id: str, ts: str) -> None:
+    return None
+
+
+def follow(**changes: Any) -> Follow:
+    made = Follow(
+        id=UUID(int=1),
+        team_id="T1",
+        channel_id="C1",
+        meeting_id=MEETING,
+        created_by="U1",
+        created_at=NOON,
+        volume=Volume.NORMAL,
+        state=FollowState.ACTIVE,
+        reason=None,
+        expires_at=NOON + timedelta(days=30),
+    )
+    return replace(made, **changes)
+
+
+def listed(**changes: Any) -> Listed:
+    made = Listed(follow=follow(), name="All hands", phase=Phase.LIVE, looked_at=NOON, failures=0, ts=TS)
+    return replace(made, **changes)
+
+
+def blocks(message: Message) -> str:
+    return "\n".join(block["text"]["text"] for block in message.blocks)
+
+
+def only(messages: list[Message]) -> Message:
+    (message,) = messages
+    return message
+
+
+@pytest.mark.parametrize(
+    ("begun", "said"),
+    [
+        (Begun.NOW, "Now following *All hands* here. Updates go to the card's thread."),
+        (
+            Begun.SOON,
+            "Updates go to the card's thread. Slack hasn't accepted the card yet, so it will appear a bit later.",
+        ),
+        (
+            Begun.AGAIN,
+            "Following *All hands* here again. Updates go to the card's thread. If I'm not in",
+        ),
+        (Begun.BEFORE, "This channel already follows *All hands*."),
+    ],
+)
+def test_begun(begun: Begun, said: str) -> None:
+    """It is said what came of the wish, in the text and in the block alike."""
+    message = follow_replies.begun(Beginning(begun, follow(), "All hands", None), permalink)
+
+    assert said in message.text
+    assert said in blocks(message)
+
+
+@pytest.mark.parametrize(
+    ("volume", "heard"), [(Volume.QUIET, "Only the card updates."), (Volume.LOUD, "also to the channel.")]
+)
+def test_how_loud(volume: Volume, heard: str) -> None:
+    """It is said what the channel will hear."""
+    message = follow_replies.begun(Beginning(Begun.NOW, follow(volume=volume), "All hands", None), permalink)
+
+    assert heard in message.text
+
+
+def test_the_card_is_linked() -> None:
+    """Following twice leads to the card that is there."""
+    message = follow_replies.begun(Beginning(Begun.BEFORE, follow(), "All hands", TS), permalink)
+
+    assert message.text.endswith(f"Its card: {URL}")
+    assert f"<{URL}|See its card>" in blocks(message)
+
+
+def test_where_no_link_is_known() -> None:
+    """A card is not linked while nobody knows the workspace's address."""
+    message = follow_replies.begun(Beginning(Begun.BEFORE, follow(), "All hands", TS), unknown)
+
+    assert "card:" not in message.text
+
+
+@pytest.mark.parametrize("name", [None, "", " \u202e "])
+def test_without_a_name(name: str | None) -> None:
+    """A meeting that has no name is called by its ID."""
+    message = follow_replies.begun(Beginning(Begun.NOW, follow(), name, None), permalink)
+
+    assert message.text.startswith(f"Now following meeting `{MEETING}` here.")
+
+
+def test_nasty_name() -> None:
+    """A name with markup calls nobody, wherever it is told."""
+    nasty = "<!channel> & <https://evil.example|x>"
+    messages = [
+        follow_replies.begun(Beginning(Begun.NOW, follow(), nasty, None), permalink),
+        follow_replies.unfollowed(listed(name=nasty)),
+        *follow_replies.listing([listed(name=nasty)], permalink),
+    ]
+
+    for message in messages:
+        assert "&lt;!channel&gt; &amp;" in message.text
+        assert "<!" not in message.text + blocks(message).replace("<!date", "")
+        assert "<https://evil" not in message.text + blocks(message)
+
+
+def test_unfollowed() -> None:
+    """Who unfollows is told of which meeting."""
+    assert follow_replies.unfollowed(listed()).text == "Stopped following *All hands* in this channel."
+
+
+@pytest.mark.parametrize("volume", Volume)
+def test_as_loud(volume: Volume) -> None:
+    """Who changes the volume is told which one it is now."""
+    assert follow_replies.as_loud(follow(volume=volume)).text.startswith(f"Set to {volume}: ")
+
+
+def test_nothing_followed() -> None:
+    """A channel that follows nothing is told how to begin."""
+    message = only(follow_replies.listing([], permalink))
+
+    assert message.text == follow_replies.NOTHING_FOLLOWED
+
+
+def test_listing() -> None:
+    """A line has the name, the status, the volume, by whom, the ID and the card."""
+    message = only(follow_replies.listing([listed()], permalink))
+
+    assert message.text == (
+        "This channel follows 1 meeting.\n"
+        "*All hands*: live; updates in thread; added by <@U1>; "
+        f"meeting `{MEETING}`; card: {URL}"
+    )
+    assert f":red_circle: *<{URL}|All hands>* live · updates in thread · added by <@U1>\n" in blocks(message)
+    assert f"`{MEETING}`" in blocks(message)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_every_phase(phase: Phase) -> None:
+    """Each phase has a word, in which nothing else is hidden."""
+    message = only(follow_replies.listing([listed(phase=phase.value)], permalink))
+
+    assert f"*All hands*: {follow_replies._PHASES[phase][1]};" in message.text
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("not_in_channel", "Paused: I'm not in this channel. Type `/invite @Livestream` to continue"),
+        ("channel_not_found", "Paused: I'm not in this channel."),
+        ("is_archived", "Paused: This channel is archived."),
+        (
+            "restricted_action",
+            "Paused: Slack doesn't allow my messages here (restricted_action). Whoever runs this bot",
+        ),
+        (None, "Paused: Slack doesn't allow my messages here. Whoever runs this bot"),
+    ],
+)
+def test_paused(reason: str | None, said: str) -> None:
+    """Of a paused follow it is said why, and how to mend it."""
+    paused = listed(follow=follow(state=FollowState.PAUSED, reason=reason))
+
+    message = only(follow_replies.listing([paused], permalink))
+
+    assert said in message.text
+    assert said in blocks(message)
+
+
+@pytest.mark.parametrize(
+    ("failures", "said"),
+    [(0, ""), (1, "Can't get updates from Cloudflare. Last checked 2026-11-24 12:00 UTC;")],
+)
+def test_failures(failures: int, said: str) -> None:
+    """Where Cloudflare doesn't answer, the line says so and when it last did."""
+    message = only(follow_replies.listing([listed(failures=failures)], permalink))
+
+    assert said in message.text
+    assert ("Cloudflare" in message.text) == bool(failures)
+    assert ("<!date^1795521600^Last checked {date_short_pretty}" in blocks(message)) == bool(failures)
+
+
+def test_never_checked() -> None:
+    """A meeting that was never checked and has no card is listed without either."""
+    message = only(follow_replies.listing([listed(looked_at=None, ts=None, failures=2)], permalink))
+
+    assert "Can't get updates from Cloudflare; meeting" in message.text
+    assert "card:" not in message.text
+    assert ":red_circle: *All hands* live" in blocks(message)
+
+
+def test_a_hundred() -> None:
+    """A full channel's list fits in what Slack takes, and in the five messages of a response_url."""
+    long = [
+        listed(name="&" * 500, follow=follow(state=FollowState.PAUSED, reason="x" * 80), failures=1_000)
+    ] * MOST_FOLLOWS
+
+    messages = follow_replies.listing(long, permalink)
+
+    assert len(messages) <= 4
+    assert messages[0].text.startswith("This channel follows 100 meetings.\n")
+    assert sum(message.text.count("card: ") for message in messages) == MOST_FOLLOWS
+    for message in messages:
+        assert len(message.blocks) <= 50
+        assert len(message.text) < 40_000
+        assert all(len(block["text"]["text"]) <= 3_000 for block in message.blocks)
+
+
+def test_usage() -> None:
+    """The help names each form of the command, and where the ID is found."""
+    message = follow_replies.usage()
+
+    for words in ("&lt;meeting-id&gt;", "follow", "unfollow", "following", "quiet", "loud", "Where is the ID?"):
+        assert words in message.text
+        assert words in blocks(message)
+    assert len(message.blocks) == 3
+    assert complaints(list(message.blocks)) == []
+
+
+def test_changed_volume_is_confirmed() -> None:
+    """Following again at another level says which level it is set to."""
+    loud = follow(volume=Volume.LOUD)
+    message = follow_replies.begun(Beginning(Begun.BEFORE, loud, "All hands", TS, volume_changed=True), permalink)
+
+    assert message.text.startswith("This channel already follows *All hands*. *Set to loud.* Updates go to the card's")

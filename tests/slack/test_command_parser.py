@@ -1,0 +1,314 @@
+"""What a person means by what they typed."""
+
+import re
+import string
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.slack.command_parser import (
+    FOLLOW_WHAT,
+    NO_ID,
+    NO_SUCH_VOLUME,
+    NOTHING_MORE,
+    UNFOLLOW_WHAT,
+    Command,
+    FollowMeeting,
+    Help,
+    ListFollows,
+    LookUp,
+    Mistake,
+    UnfollowMeeting,
+    WhichOne,
+    read_command,
+)
+from bot.slack.meeting_ids import OneMeeting, read_meeting_id
+from bot.store.schema import Volume
+
+ID, OTHER = "50c8940e-1b97-402a-97d6-2708b7feca41", "11111111-2222-4333-8444-555555555555"
+MEETING = UUID(ID)
+KNOWN_SENTENCES = (
+    *(FOLLOW_WHAT, UNFOLLOW_WHAT, NO_SUCH_VOLUME, NOTHING_MORE, NO_ID),
+    "I didn't understand that, so nothing changed. To check this meeting, type `/livestream ID`.",
+    "That looks like a meeting ID, but it has letters that no ID has (only 0–9 and a–f). Copy it again.",
+)
+MADE_SENTENCES = (
+    r"I didn't understand that, so nothing changed\. "
+    r"Did you mean `/livestream [a-z ]+( ID|&lt;meeting-id&gt;)?[a-z ]*`\?"
+    r"|That looks like a meeting ID, but it's (one|\d+) characters? (short|too long)\. Copy it again\."
+)
+BOTH = WhichOne((MEETING, UUID(OTHER)))
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        (ID, LookUp(MEETING)),
+        (f"is {ID} live?", LookUp(MEETING)),
+        (f"meeting `{ID}`", LookUp(MEETING)),
+        (f"<https://dash.example.com/unfollow/{ID}|stop this>", LookUp(MEETING)),
+        (f"/livestream {ID}", LookUp(MEETING)),
+        (f"/livestream follow {ID} loud", FollowMeeting(MEETING, Volume.LOUD)),
+        (f"/LiveStream unfollow {ID}", UnfollowMeeting(MEETING)),
+        (f"livestream follow {ID}", FollowMeeting(MEETING, None)),
+        (f"help {ID}", Help()),
+        ("/livestream", Help()),
+        ("\u200b", Help()),
+        (f"{ID} {OTHER}", BOTH),
+        ("", Help()),
+        ("  ", Help()),
+        ("help", Help()),
+        ("HELP", Help()),
+        ("following", ListFollows()),
+        ("  Following  ", ListFollows()),
+        ("following please", ListFollows()),
+        (f"follow {ID}", FollowMeeting(MEETING, None)),
+        (f"FOLLOW {ID.upper()}", FollowMeeting(MEETING, None)),
+        (f"follow\t{ID}\n", FollowMeeting(MEETING, None)),
+        (f"follow {ID} {ID}", FollowMeeting(MEETING, None)),
+        (f"follow {ID} quiet", FollowMeeting(MEETING, Volume.QUIET)),
+        (f"follow {ID} Loud", FollowMeeting(MEETING, Volume.LOUD)),
+        (f"follow {ID} normal", FollowMeeting(MEETING, Volume.NORMAL)),
+        (f"follow loud {ID}", FollowMeeting(MEETING, Volume.LOUD)),
+        (f"follow {ID}, `quiet`!", FollowMeeting(MEETING, Volume.QUIET)),
+        (f"follow `{ID}` &gt; quiet", FollowMeeting(MEETING, Volume.QUIET)),
+        (
+            f"follow <https://dash.example.com/meetings/{ID}?a=b|our big meeting> loud",
+            FollowMeeting(MEETING, Volume.LOUD),
+        ),
+        (f"follow https://dash.example.com/meetings/{ID}", FollowMeeting(MEETING, None)),
+        (f"unfollow {ID}", UnfollowMeeting(MEETING)),
+        (f"`unfollow {ID}`", UnfollowMeeting(MEETING)),
+        (f"```unfollow {ID}```", UnfollowMeeting(MEETING)),
+        (f"*follow* {ID}", FollowMeeting(MEETING, None)),
+        (f"_follow_ {ID}", FollowMeeting(MEETING, None)),
+        (f"“unfollow” ‘{ID}’", UnfollowMeeting(MEETING)),
+        (f"unfollow: {ID}", UnfollowMeeting(MEETING)),
+        (f"unfollow:{ID}", UnfollowMeeting(MEETING)),
+        (f"unfollow/{ID}", UnfollowMeeting(MEETING)),
+        (f"unfollow, {ID}.", UnfollowMeeting(MEETING)),
+        (f"&lt;unfollow {ID}&gt;", UnfollowMeeting(MEETING)),
+        (f"&gt; unfollow {ID}", UnfollowMeeting(MEETING)),
+        (f"\ufeffunfollow\u00a0{ID}", UnfollowMeeting(MEETING)),
+        (f"un\u200bfollow {ID[:9]}\u200b{ID[9:]}", UnfollowMeeting(MEETING)),
+        (f"unfollow\u200b{ID}", UnfollowMeeting(MEETING)),
+        (f"follow {ID},loud", FollowMeeting(MEETING, Volume.LOUD)),
+        (f"follow {ID.replace('-', '')}", FollowMeeting(MEETING, None)),
+        (f"follow {ID.replace('-', chr(0x2013))} quiet", FollowMeeting(MEETING, Volume.QUIET)),
+        (f"follow {ID.replace('-', ' ')} quiet", FollowMeeting(MEETING, Volume.QUIET)),
+        (f"unfollow {ID.replace('-', '_')}", UnfollowMeeting(MEETING)),
+        (f"follow {{{ID}}}", FollowMeeting(MEETING, None)),
+        (f"follow urn:uuid:{ID}", FollowMeeting(MEETING, None)),
+        (f"follow {ID[:8]} - {ID[9:]}", FollowMeeting(MEETING, None)),
+        (f"Unfollow <https://dash.example.com/{ID}|our meeting>", UnfollowMeeting(MEETING)),
+    ],
+)
+def test_understood(text: str, command: Command) -> None:
+    """The first word says what to do, in any case; without one it is a question about a meeting."""
+    assert read_command(text) == command
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("follow", Mistake(FOLLOW_WHAT)),
+        ("follow me", Mistake(FOLLOW_WHAT)),
+        ("follow quiet", Mistake(FOLLOW_WHAT)),
+        ("follow 1234", Mistake(FOLLOW_WHAT)),
+        ("what is this?", Mistake(NO_ID)),
+        ("Launch week", Mistake(NO_ID)),
+        ("???", Mistake(NO_ID)),
+        (f"follow {ID} {OTHER}", BOTH),
+        (f"follow {ID} louder", Mistake(NO_SUCH_VOLUME)),
+        (f"follow {ID} quiet loud", Mistake(NO_SUCH_VOLUME)),
+        (f"follow {ID} <!channel>", Mistake(NO_SUCH_VOLUME)),
+        (f"follow {ID} <https://example.com|quiet>", Mistake(NO_SUCH_VOLUME)),
+        ("unfollow", Mistake(UNFOLLOW_WHAT)),
+        ("unfollow everything", Mistake(UNFOLLOW_WHAT)),
+        (f"unfollow {ID} {OTHER}", BOTH),
+        (f"unfollow {ID} quiet", Mistake(NOTHING_MORE)),
+    ],
+)
+def test_not_understood(text: str, command: Command) -> None:
+    """What is missing, too much or unknown is said, and nothing is guessed."""
+    assert read_command(text) == command
+
+
+@pytest.mark.parametrize("no", ["do not", "don't", "don’t", "dont", "please do not", "never", "not"])
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        ("follow", f"I changed nothing. To stop following this meeting, type `/livestream unfollow {ID}`."),
+        ("FOLLOW", f"I changed nothing. To stop following this meeting, type `/livestream unfollow {ID}`."),
+        ("unfollow", "I changed nothing. `/livestream following` lists the meetings that this channel follows."),
+        ("stop following", "I changed nothing. `/livestream following` lists the meetings that this channel follows."),
+    ],
+)
+def test_what_not_to_do_is_not_done(no: str, verb: str, said: str) -> None:
+    """Nor is the opposite of what they say suggested."""
+    command = read_command(f"{no} {verb} {ID}")
+
+    assert isinstance(command, Mistake)
+    assert command.sentence == said
+
+
+@pytest.mark.parametrize("text", [f"follow {ID} " + "x" * 3_000, ID + " " * 3_000, "x" * 3_001])
+def test_a_text_that_is_too_long_is_said_to_be(text: str) -> None:
+    command = read_command(text)
+
+    assert isinstance(command, Mistake)
+    assert command.sentence == "That's too long for me to read. Send only the command and the meeting ID."
+
+
+@pytest.mark.parametrize(
+    ("text", "is_for_channels"),
+    [
+        ("follow", True),
+        ("unfollow", True),
+        (f"follow {ID} louder", True),
+        (f"unfollow {ID} quiet", True),
+        (f"mute {ID}", True),
+        (f"folow {ID}", True),  # codespell:ignore folow
+        ("list", True),
+        (f"do not follow {ID}", True),
+        ("hepl", False),  # codespell:ignore hepl
+        (f"check {ID}", False),
+        ("Launch week", False),
+    ],
+)
+def test_a_mistake_knows_whether_its_advice_works_in_channels_only(text: str, is_for_channels: bool) -> None:
+    command = read_command(text)
+
+    assert isinstance(command, Mistake)
+    assert command.is_for_channels is is_for_channels
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [
+        (f"stop {ID}", f"unfollow {ID}"),
+        (f"start {ID}", f"follow {ID}"),
+        (f"mute {ID}", f"follow {ID} quiet"),
+        (f"folow {ID}", f"follow {ID}"),  # codespell:ignore folow
+        (f"folow {ID} loud", f"follow {ID} loud"),  # codespell:ignore folow
+        (f"unfolow {ID}", f"unfollow {ID}"),
+        (f"following {ID}", f"follow {ID}"),
+        (f"followed {ID}", f"follow {ID}"),
+        (f"please follow {ID}", f"follow {ID}"),
+        (f"stop following {ID}", f"unfollow {ID}"),
+        (f"un follow {ID}", f"unfollow {ID}"),
+        (f"quiet {ID}", f"follow {ID} quiet"),
+        (f"{ID} unfollow", f"unfollow {ID}"),
+        (f"{ID} loud", f"follow {ID} loud"),
+        (f"is {ID} folowed?", f"follow {ID}"),  # codespell:ignore folowed
+        (f"unfollow={ID} now", None),
+        ("folow", "follow &lt;meeting-id&gt;"),  # codespell:ignore folow
+        ("stop", "unfollow &lt;meeting-id&gt;"),
+        ("mute", "follow &lt;meeting-id&gt; quiet"),
+        ("list", "following"),
+        ("hepl", "help"),  # codespell:ignore hepl
+    ],
+)
+def test_the_nearest_command_is_offered(text: str, nearest: str | None) -> None:
+    """A word that is no command changes nothing, also where it's before or after an ID; the nearest one is offered."""
+    offered = f"Did you mean `/livestream {nearest}`?"
+    command = read_command(text)
+
+    assert command == Mistake(f"I didn't understand that, so nothing changed. {offered}" if nearest else NOTHING_MORE)
+
+
+@pytest.mark.parametrize("word", ["status", "show", "please", "watch", "xyz", "<!channel>", "Launch"])
+def test_an_unknown_word_before_an_id_is_no_lookup(word: str) -> None:
+    """It is said how to check the meeting."""
+    command = read_command(f"{word} {ID}")
+
+    assert command == Mistake(
+        f"I didn't understand that, so nothing changed. To check this meeting, type `/livestream {ID}`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (ID[:-1], "it's one character short"),
+        (ID[:-4], "it's 4 characters short"),
+        (f"{ID}0", "it's one character too long"),
+        (ID.replace("5", "O"), "it has letters that no ID has (only 0–9 and a–f)"),
+        (ID.replace("-", "")[1:], "it's one character short"),
+    ],
+)
+@pytest.mark.parametrize("before", ["", "follow ", "unfollow ", "following ", "https://dash.example.com/"])
+def test_what_is_wrong_with_an_id_is_said(wrong: str, said: str, before: str) -> None:
+    """Nothing is done with an ID that is not one."""
+    assert read_command(before + wrong) == Mistake(f"That looks like a meeting ID, but {said}. Copy it again.")
+
+
+def test_the_command_may_have_another_name() -> None:
+    """A pasted command of that name is understood as well."""
+    assert read_command(f"/broadcast unfollow {ID}", "/broadcast") == UnfollowMeeting(MEETING)
+    assert isinstance(read_command(f"/broadcast unfollow {ID}"), Mistake)
+    assert "`/broadcast unfollow" in str(read_command("unfollow", "/broadcast"))
+
+
+@given(
+    st.text() | st.builds("{} {} {}".format, st.sampled_from(["follow", "unfollow", "following"]), st.text(), st.text())
+)
+def test_any_text(text: str) -> None:
+    """No text breaks it, and no answer to a mistake repeats what was typed."""
+    command = read_command(text)
+
+    if isinstance(command, Mistake):
+        said = command.sentence
+        if isinstance(meeting := read_meeting_id(text), OneMeeting):
+            said = said.replace(str(meeting.meeting_id), "ID")
+        assert said in KNOWN_SENTENCES or re.fullmatch(MADE_SENTENCES, said)
+
+
+MARKS = st.text(st.sampled_from("`*_\"'“”‘’.,:;!()[]{}\u200b\ufeff\u2060\u00a0 \n"), max_size=3)
+
+
+@given(st.sampled_from(["follow", "unfollow", "FOLLOW", "Unfollow"]), st.uuids(), MARKS, MARKS, st.booleans())
+def test_marks_around_a_command_change_nothing(
+    verb: str, meeting_id: UUID, before: str, after: str, pasted: bool
+) -> None:
+    """A verb and an ID are understood between any marks and invisible characters, and with the command before them."""
+    name = "/livestream " if pasted else ""
+    command = read_command(f"{before}{name}{before}{verb}{after} {before}{meeting_id}{after}")
+
+    follows = verb.lower() == "follow"
+    assert command == (FollowMeeting(meeting_id, None) if follows else UnfollowMeeting(meeting_id))
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=12), st.uuids())
+def test_a_word_before_an_id_is_never_a_lookup(word: str, meeting_id: UUID) -> None:
+    """Unless it's one that nobody means an act by, or only marks."""
+    command = read_command(f"{word} {meeting_id}")
+
+    if isinstance(command, LookUp):
+        assert word.lower().strip(string.punctuation) in ("is", "meeting", "id", "livestream") or not re.search(
+            r"[^\W_]", word
+        )
+
+
+@given(st.uuids(), st.integers(0, 35))
+def test_an_id_without_a_character_is_repaired_or_explained(meeting_id: UUID, missing: int) -> None:
+    """A missing hyphen is repaired; a missing digit is named."""
+    typed = str(meeting_id)
+    command = read_command(f"unfollow {typed[:missing]}{typed[missing + 1 :]}")
+
+    if typed[missing] == "-":
+        assert command == UnfollowMeeting(meeting_id)
+    else:
+        assert command == Mistake("That looks like a meeting ID, but it's one character short. Copy it again.")
+
+
+@given(st.sampled_from([None, *Volume]), st.booleans(), st.uuids())
+def test_any_follow(volume: Volume | None, before: bool, meeting_id: UUID) -> None:
+    """A volume is understood before and after the ID."""
+    words = [str(meeting_id), *([volume.value.upper()] if volume else [])]
+
+    command = read_command(" ".join(["follow", *(reversed(words) if before else words)]))
+
+    assert command == FollowMeeting(meeting_id, volume)

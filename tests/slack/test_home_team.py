@@ -1,0 +1,113 @@
+"""Where the bot is installed, and who and what belongs there."""
+
+from typing import Any
+
+import pytest
+
+from bot.slack.event_payloads import read_event
+from bot.slack.home_team import Home, home_of
+from bot.slack.payloads import read_request
+from tests.slack.test_payloads import a_click, a_command
+
+WORKSPACE = Home("T1", "", "UBOT")
+GRID = Home("T1", "E1", "UBOT")
+ORGANISATION = Home("E1", "E1", "UBOT")
+
+
+class Authorization:
+    def __init__(self, team_id: str | None, enterprise_id: str | None) -> None:
+        self.team_id, self.enterprise_id, self.bot_user_id = team_id, enterprise_id, "UBOT"
+
+
+@pytest.mark.parametrize(
+    ("team_id", "enterprise_id", "home"),
+    [
+        ("T1", None, WORKSPACE),
+        ("T1", "E1", GRID),
+        ("E1", "E1", ORGANISATION),
+        (None, "E1", ORGANISATION),
+        (None, None, None),
+    ],
+)
+def test_home_of(team_id: str | None, enterprise_id: str | None, home: Home | None) -> None:
+    """It is what Slack says of the token; until then it is not known."""
+    assert home_of(Authorization(team_id, enterprise_id)) == home  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("home", "body", "outsider"),
+    [
+        (WORKSPACE, a_command(team_id="T1"), False),
+        (WORKSPACE, a_command(team_id="T2"), True),
+        (GRID, a_command(team_id="T2", enterprise_id="E1"), True),
+        (WORKSPACE, a_click(team={"id": "T1"}, user={"id": "U1", "team_id": "T1"}), False),
+        (WORKSPACE, a_click(team={"id": "T1"}, user={"id": "U1", "team_id": "T2"}), True),
+        (WORKSPACE, a_click(team={"id": "T1"}), False),
+        (ORGANISATION, a_command(team_id="T2", enterprise_id="E1"), False),
+        (ORGANISATION, a_command(team_id="T2", enterprise_id="E2"), True),
+        (WORKSPACE, a_command(team_id=""), True),
+        (WORKSPACE, a_click(team=None), True),
+        (ORGANISATION, a_command(team_id="T2"), True),
+        (ORGANISATION, a_command(team_id="E1"), False),
+        (ORGANISATION, a_click(team=None), True),
+        (ORGANISATION, a_click(team=None, user={"id": "U1", "team_id": "T2"}), True),
+        (ORGANISATION, a_click(team=None, user={"id": "U1", "team_id": "E1"}), False),
+        (ORGANISATION, a_click(team=None, user={"id": "U1", "team_id": "T2", "enterprise_id": "E1"}), False),
+        (ORGANISATION, a_click(team=None, user={"id": "U1", "team_id": "T2", "enterprise_id": "E2"}), True),
+    ],
+)
+def test_outsiders(home: Home, body: dict[str, Any], outsider: bool) -> None:
+    """Who does not belong to the installation for certain is an outsider; all is stored under the installation."""
+    request = home.placed(read_request(body))
+
+    assert (request.is_outsider, request.team_id) == (outsider, home.team_id)
+    assert home.placed(request) == request
+
+
+def event(kind: str = "channel_unarchive", tokens: dict[str, Any] | None = None, **outer: Any) -> dict[str, Any]:
+    return {"type": "event_callback", "event": {"type": kind, "tokens": tokens or {}}, **outer}
+
+
+OURS = [{"team_id": "T1", "enterprise_id": None, "is_enterprise_install": False}]
+OUR_ORGANISATION = [{"team_id": None, "enterprise_id": "E1", "is_enterprise_install": True}]
+
+
+@pytest.mark.parametrize(
+    ("home", "body", "ours"),
+    [
+        (WORKSPACE, event(team_id="T1"), True),
+        (WORKSPACE, event(team_id="T2"), False),
+        (WORKSPACE, event(team_id="T2", authorizations=OURS), True),
+        (WORKSPACE, event(team_id="T2", enterprise_id="E2", authorizations=OURS), True),
+        (ORGANISATION, event(team_id="T5", authorizations=OUR_ORGANISATION), True),
+        (ORGANISATION, event(team_id="T5", authorizations=OURS), False),
+    ],
+)
+def test_events_are_of_the_authorization(home: Home, body: dict[str, Any], ours: bool) -> None:
+    """In a channel that several workspaces share, the outer team is any of theirs."""
+    assert home.has(read_event(body)) is ours
+
+
+@pytest.mark.parametrize(
+    ("home", "body", "ended"),
+    [
+        (WORKSPACE, event("app_uninstalled", team_id="T1"), True),
+        (WORKSPACE, event("app_uninstalled", team_id="T1", authorizations=[]), True),
+        (WORKSPACE, event("app_uninstalled", team_id="T2"), False),
+        (WORKSPACE, event("app_uninstalled", team_id=None, enterprise_id="E1", authorizations=[]), False),
+        (GRID, event("app_uninstalled", team_id=None, enterprise_id="E1"), True),
+        (GRID, event("app_uninstalled", team_id="T2", enterprise_id="E1"), False),
+        (ORGANISATION, event("app_uninstalled", team_id=None, enterprise_id="E1", authorizations=[]), True),
+        (ORGANISATION, event("app_uninstalled", team_id="T5", authorizations=OUR_ORGANISATION), True),
+        (ORGANISATION, event("app_uninstalled", team_id=None, enterprise_id="E2"), False),
+        (WORKSPACE, event("tokens_revoked", {"oauth": ["U1"]}, team_id="T1"), False),
+        (WORKSPACE, event("tokens_revoked", {"oauth": ["U1"], "bot": None}, team_id="T1"), False),
+        (WORKSPACE, event("tokens_revoked", {"bot": ["UOTHER"]}, team_id="T1"), False),
+        (WORKSPACE, event("tokens_revoked", {"bot": ["UBOT"]}, team_id="T1"), True),
+        (WORKSPACE, event("tokens_revoked", {"bot": ["UBOT"]}, team_id="T2"), False),
+        (ORGANISATION, event("tokens_revoked", {"bot": ["UBOT"]}, team_id=None, enterprise_id="E1"), True),
+    ],
+)
+def test_the_end_of_the_installation(home: Home, body: dict[str, Any], ended: bool) -> None:
+    """In each form that Slack has for it; not of another installation, nor of the token of a person."""
+    assert home.is_ended_by(read_event(body)) is ended

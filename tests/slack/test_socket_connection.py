@@ -1,0 +1,193 @@
+"""One WebSocket of Socket Mode, and what a Slack may do at its other end."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from bot.slack.socket_connection import Connection, Envelope, NotGreeted
+from bot.uvicorn_server import listen, url_of
+
+Script = Callable[[web.WebSocketResponse], Awaitable[None]]
+HELLO = json.dumps({"type": "hello", "num_connections": 1})
+ENVELOPE = {"envelope_id": "e1", "type": "slash_commands", "payload": {"text": "help"}}
+
+
+@contextlib.asynccontextmanager
+async def slack(script: Script, *, pongs: bool = True) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+    """A Slack that does what the script says with each WebSocket; a session, and where it is."""
+
+    async def endpoint(request: web.Request) -> web.WebSocketResponse:
+        websocket = web.WebSocketResponse(autoping=pongs)
+        await websocket.prepare(request)
+        await script(websocket)
+        return websocket
+
+    app = web.Application()
+    app.router.add_get("/", endpoint)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    sock = listen()
+    await web.SockSite(runner, sock).start()
+    async with aiohttp.ClientSession() as session:
+        yield session, url_of(sock)
+    await runner.cleanup()
+
+
+async def acknowledge(envelope: Envelope) -> Envelope:
+    return {}
+
+
+async def test_greeting_and_acknowledgement() -> None:
+    """After its greeting Slack sends an envelope, and gets its acknowledgement."""
+    heard: list[Any] = []
+
+    async def script(websocket: web.WebSocketResponse) -> None:
+        await websocket.send_str(HELLO)
+        await websocket.send_json(ENVELOPE)
+        heard.append(await websocket.receive_json(timeout=15))
+
+    async with slack(script) as (session, url):
+        connection = await Connection.open(session, url, acknowledge)
+        await connection.receive()
+
+    assert heard == [{"envelope_id": "e1"}]
+    assert connection.leaving.is_set()
+    assert not connection.is_open
+
+
+@pytest.mark.parametrize(
+    "first", ['{"type": "disconnect", "reason": "too_many_websockets"}', "hello", "[]", '{"type": "hi"}']
+)
+async def test_no_greeting(first: str) -> None:
+    """What is not greeted is closed again, and carries Slack's reason where there is one."""
+    closed = asyncio.Event()
+
+    async def script(websocket: web.WebSocketResponse) -> None:
+        await websocket.send_str(first)
+        assert (await websocket.receive(timeout=15)).type is aiohttp.WSMsgType.CLOSE
+        closed.set()
+
+    async with slack(script) as (session, url):
+        with pytest.raises(NotGreeted) as refused:
+            await Connection.open(session, url, acknowledge)
+        await asyncio.wait_for(closed.wait(), 15)
+
+    assert str(refused.value) == ("too_many_websockets" if "too_many" in first else "")
+
+
+async def test_closed_instead_of_greeted() -> None:
+    """A WebSocket that is closed at once was not greeted either."""
+
+    async def script(websocket: web.WebSocketResponse) -> None:
+        await websocket.close()
+
+    async with slack(script) as (session, url):
+        with pytest.raises(NotGreeted):
+            await Connection.open(session, url, acknowledge)
+
+
+@pytest.mark.parametrize(
+    "nonsense", ["", "x", "[]", "null", "{}", '{"envelope_id": 7}', '{"envelope_id": ["a"]}', b"x"]
+)
+async def test_nonsense(nonsense: str | bytes) -> None:
+    """What is no envelope is passed over; the next one is served."""
+    heard: list[Any] = []
+
+    async def script(websocket: web.WebSocketResponse) -> None:
+        await websocket.send_str(HELLO)
+        await (websocket.send_str(nonsense) if isinstance(nonsense, str) else websocket.send_bytes(nonsense))
+        await websocket.send_json(ENVELOPE)
+        heard.append(await websocket.receive_json(timeout=15))
+
+    async with slack(script) as (session, url):
+        await (await Connection.open(session, url, acknowledge)).receive()
+
+    assert heard == [{"envelope_id": "e1"}]
+
+
+async def test_announced_end() -> None:
+    """Slack says that it will close the connection: what it sends after that is served all the same."""
+    heard: list[Any] = []
+    noticed = asyncio.Event()
+
+    async def script(websocket: web.WebSocketResponse) -> None:
+        await websocket.send_str(HELLO)
+        await websocket.send_json({"type": "disconnect", "reason": "warning"})
+        await noticed.wait()
+        await websocket.send_json(ENVELOPE)
+        heard.append(await websocket.receive_json(timeout=15))
+
+    async with slack(script) as (session, url):
+        connection = await Connection.open(session, url, acknowledge)
+        receiving = asyncio.create_task(connection.receive())
+        await asyncio.wait_for(connection.leaving.wait(), 15)
+        assert connection.is_open
+        noticed.set()
+        await receiving
+
+    assert heard == [{"envelope_id": "e1"}]
+
+
+async def test_silence() -> None:
+    """A Slack that answers no ping any more is given up."""
+    forever = asyncio.Event()
+
+    async def script(websocket: web.WebSocketResponse) -> None:
+        await websocket.send_str(HELLO)
+        await forever.wait()
+
+    async with slack(script, pongs=False) as (session, url):
+        connection = await Connection.open(session, url, acknowledge, heartbeat=0.1)
+        await asyncio.wait_for(connection.receive(), 15)
+        forever.set()
+
+    assert not connection.is_open
+
+
+async def test_too_late(log: Any) -> None:
+    """An acknowledgement that finds its connection closed is logged."""
+    closed = asyncio.Event()
+
+    async def late(envelope: Envelope) -> Envelope:
+        await closed.wait()
+        return {}
+
+    async def script(websocket: web.WebSocketResponse) -> None:
+        await websocket.send_str(HELLO)
+        await websocket.send_json(ENVELOPE)
+
+    async with slack(script) as (session, url):
+        connection = await Connection.open(session, url, late)
+        await connection.receive()
+        closed.set()
+        await asyncio.gather(*connection.unacknowledged)
+
+    assert '"event": "not_acknowledged"' in log.getvalue()
+
+
+async def test_broken(log: Any) -> None:
+    """What nobody foresaw is logged, and breaks neither the connection nor the next envelope."""
+    heard: list[Any] = []
+
+    async def broken_at_first(envelope: Envelope) -> Envelope:
+        if envelope["envelope_id"] == "e0":
+            raise RuntimeError("broken")
+        return {}
+
+    async def script(websocket: web.WebSocketResponse) -> None:
+        await websocket.send_str(HELLO)
+        await websocket.send_json({**ENVELOPE, "envelope_id": "e0"})
+        await websocket.send_json(ENVELOPE)
+        heard.append(await websocket.receive_json(timeout=15))
+
+    async with slack(script) as (session, url):
+        await (await Connection.open(session, url, broken_at_first)).receive()
+
+    assert heard == [{"envelope_id": "e1"}]
+    assert "RuntimeError" in log.getvalue()

@@ -1,0 +1,123 @@
+"""What tests of the store do all the time, and stand-ins for what the state machine makes."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from bot.domain.follow import Follow
+from bot.store.card_queue import DueCard
+from bot.store.follows import Followed
+from bot.store.meeting_queue import DueMeeting
+from bot.store.schema import Volume
+from bot.store.store import Store
+
+TEAM, CHANNEL, ANN, BEN = "T1", "C1", "U1", "U2"
+MEETING = UUID(int=1)
+OTHER_MEETING = UUID(int=2)
+LEASE = 30.0
+
+
+@dataclass
+class Clock:
+    time: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        self.time += seconds
+
+
+@dataclass(frozen=True)
+class Episode:
+    number: int = 1
+    phase: str = "waiting"
+    name: str | None = "All hands"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"number": self.number, "phase": self.phase}
+
+
+@dataclass(frozen=True)
+class Change:
+    seq: int = 1
+    kind: str = "live"
+    episode: int = 1
+    at: datetime = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"episode": self.episode, "seq": self.seq, "kind": self.kind}
+
+
+async def follow(
+    store: Store,
+    channel: str = CHANNEL,
+    *,
+    meeting: UUID = MEETING,
+    volume: Volume = Volume.NORMAL,
+    episode: Episode | None = None,
+) -> Followed:
+    return await store.follows.follow(TEAM, channel, meeting, user_id=ANN, volume=volume, episode=episode or Episode())
+
+
+async def look(store: Store, owner: str = "tracker") -> DueMeeting:
+    """Claim the one meeting that is due."""
+    (meeting,) = await store.tracking.claim(owner, 10, LEASE)
+    return meeting
+
+
+async def check(store: Store) -> None:
+    """Check all meetings that are due, and find nothing new."""
+    for meeting in await store.tracking.claim("tracker", 1_000, LEASE):
+        assert await store.tracking.release(meeting, look_in=60)
+
+
+async def expire(store: Store) -> list[Follow]:
+    """Expire follows after a check that has found nothing new."""
+    await check(store)
+    return await store.housekeeping.expire()
+
+
+async def see(store: Store, episode: Episode, *changes: Change, **how: Any) -> None:
+    """Look at a meeting as if it was hinted at, and record what is seen."""
+    assert await store.tracking.hint(how.pop("meeting", MEETING))
+    assert await store.tracking.record(await look(store), episode, changes, **{"look_in": 60.0, **how})
+
+
+@dataclass
+class Channel:
+    """What the announcer did: a little of Slack."""
+
+    cards: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What each posted message shows, by ts."""
+    threads: dict[str, list[str]] = field(default_factory=dict)
+    """What was told in each card's thread."""
+    messages: int = 0
+
+    def ts(self) -> str:
+        self.messages += 1
+        return f"1800000000.{self.messages:06}"
+
+    async def work(self, store: Store, owner: str = "announcer") -> list[DueCard]:
+        """Do all that is due, as the announcer does; what was due."""
+        due = await store.announcing.claim(owner, 100, LEASE)
+        for card in due:
+            await self.work_at(store, card)
+            assert await store.announcing.finish(card)
+            await store.announcing.remove_ended(card.follow)
+        return due
+
+    async def work_at(self, store: Store, card: DueCard) -> None:
+        ts = card.ts
+        if ts is None:
+            ts = self.ts()
+            self.cards[ts] = card.wanted
+            self.threads[ts] = []
+            assert await store.announcing.posted(card, ts, card.wanted_version)
+        elif card.needs_edit:
+            self.cards[ts] = card.wanted
+            assert await store.announcing.shown(card, card.wanted_version)
+        for announcement in card.announcements:
+            self.threads[ts].append(announcement.kind)
+            assert await store.announcing.sent(card, announcement.seq, self.ts())

@@ -1,0 +1,178 @@
+"""Follows whose channel has another ID, or that were stored under another team."""
+
+import pytest
+
+from bot.store.schema import FollowState, Volume
+from bot.store.store import Store
+from tests.store.helpers import (
+    ANN,
+    CHANNEL,
+    LEASE,
+    MEETING,
+    OTHER_MEETING,
+    TEAM,
+    Change,
+    Channel,
+    Clock,
+    Episode,
+    expire,
+    follow,
+    see,
+)
+
+
+async def test_a_channel_moves_with_its_cards(store: Store) -> None:
+    """What is followed there goes on under the new ID, in the same thread."""
+    await follow(store)
+    await follow(store, "C9")
+    await Channel().work(store)
+
+    assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 1
+
+    assert await store.follows.in_channel(TEAM, CHANNEL) == []
+    (listed,) = await store.follows.in_channel(TEAM, "C2")
+    assert listed.ts is not None
+    await see(store, Episode(phase="live"))
+    due = await store.announcing.claim("announcer", 10, LEASE)
+    assert sorted(card.follow.channel_id for card in due) == ["C2", "C9"]
+
+
+async def test_an_id_that_has_follows_already(store: Store) -> None:
+    """One follow of each meeting is left there: what people have set up under the new ID stays."""
+    await follow(store)
+    await follow(store, meeting=OTHER_MEETING)
+    await follow(store, "C2", volume=Volume.LOUD)
+
+    assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 2
+
+    listed = await store.follows.in_channel(TEAM, "C2")
+    assert {each.follow.meeting_id: each.follow.volume for each in listed} == {
+        MEETING: Volume.LOUD,
+        OTHER_MEETING: Volume.NORMAL,
+    }
+    assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 0
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_of_two_follows_the_one_that_ends_shows_that(store: Store, paused: bool) -> None:
+    """No card stays live for ever; a paused follow that is there gives way to the one that moves."""
+    there = await follow(store, "C2")
+    await Channel().work(store)
+    if paused:
+        await see(store, Episode(phase="live"), Change())
+        (card,) = await store.announcing.claim("announcer", 10, LEASE)
+        assert await store.pauses.pause(card, "not_in_channel")
+    here = await follow(store)
+    await Channel().work(store)
+
+    assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 1
+
+    ended, stays = (there, here) if paused else (here, there)
+    (listed,) = await store.follows.in_channel(TEAM, "C2")
+    assert listed.follow.id == stays.follow.id
+    due = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = [card for card in due if card.follow.id == ended.follow.id]
+    assert (card.follow.state, card.follow.channel_id) == (FollowState.UNFOLLOWED, "C2")
+    assert card.needs_edit
+    assert card.announcements == ()
+    assert card.is_followed_again
+    assert await store.announcing.shown(card, card.wanted_version, last=True)
+    assert await store.announcing.remove_ended(card.follow)
+
+
+@pytest.mark.parametrize("how", ["unfollowed", "expired"])
+async def test_moved_while_a_card_shows_that_it_is_over(store: Store, clock: Clock, how: str) -> None:
+    """Whoever edits it under the old ID has lost it, so that it is edited under the new one."""
+    await follow(store)
+    await Channel().work(store)
+    if how == "unfollowed":
+        assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=ANN)
+    else:
+        clock.advance(31 * 24 * 3600)
+        assert await expire(store)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+
+    await store.moving.move_channel(TEAM, CHANNEL, "C2")
+
+    assert not await store.announcing.give_up(card)
+    clock.advance(LEASE)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert (card.follow.channel_id, card.follow.state) == ("C2", how)
+    assert card.needs_edit
+
+
+async def test_what_is_over_still_shows_that_after_the_move(store: Store) -> None:
+    """The card of a follow that somebody has ended is edited under the new ID, also where another follow is there."""
+    await follow(store)
+    await Channel().work(store)
+    await follow(store, "C2")
+    assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=ANN)
+
+    await store.moving.move_channel(TEAM, CHANNEL, "C2")
+
+    due = await store.announcing.claim("announcer", 10, LEASE)
+    assert sorted(card.follow.state for card in due if card.follow.channel_id == "C2") == ["active", "unfollowed"]
+
+
+async def test_moved_while_a_card_is_on_its_way(store: Store, clock: Clock) -> None:
+    """That Slack does not know the old ID any longer pauses nothing."""
+    await follow(store)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+
+    await store.moving.move_channel(TEAM, CHANNEL, "C2")
+
+    assert await store.pauses.pause(card, "channel_not_found") is None
+    clock.advance(LEASE)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert card.follow.channel_id == "C2"
+
+
+async def test_moved_while_a_card_is_edited(store: Store, clock: Clock) -> None:
+    """Slack may carry out the holder's edit after the next one, so that one more follows."""
+    await follow(store)
+    await Channel().work(store)
+    await see(store, Episode(phase="live"))
+    assert await store.announcing.claim("announcer", 10, LEASE)
+
+    await store.moving.move_channel(TEAM, CHANNEL, "C2")
+
+    assert await store.announcing.due_in() == LEASE
+    clock.advance(LEASE)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert await store.announcing.shown(card, card.wanted_version, last=True)
+    wait = await store.announcing.due_in()
+    assert wait is not None
+    clock.advance(wait)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert card.may_be_overwritten
+
+
+async def test_moved_while_a_change_is_announced(store: Store, clock: Clock) -> None:
+    """Nobody announces it again until the holder's call has ended and is reported."""
+    await follow(store)
+    await Channel().work(store)
+    await see(store, Episode(phase="live"), Change())
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+
+    await store.moving.move_channel(TEAM, CHANNEL, "C2")
+
+    assert await store.announcing.claim("announcer", 10, LEASE) == []
+    assert not await store.announcing.sent(card, 1, "1800000000.000009")
+    assert await store.announcing.reported_reply(card, 1, "1800000000.000009")
+    clock.advance(LEASE)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert card.announcements == ()
+    assert card.needs_edit
+
+
+@pytest.mark.parametrize("team", ["T0OTHER", ""])
+async def test_follows_of_another_team_are_adopted(store: Store, team: str) -> None:
+    """They stay reachable, with what they had."""
+    await store.follows.follow(team, CHANNEL, MEETING, user_id=ANN, volume=Volume.QUIET, episode=Episode())
+    await follow(store, "C2")
+
+    assert await store.moving.adopt(TEAM) == 1
+
+    (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
+    assert listed.follow.volume is Volume.QUIET
+    assert await store.moving.adopt(TEAM) == 0

@@ -1,0 +1,449 @@
+"""What is over is let go and cleared away, and what there is is counted."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from bot.store import maintenance
+from bot.store.database import Database, moment
+from bot.store.meetings import WHOLE_LIST
+from bot.store.schema import FollowState, Volume, announcements, budget, cards, follows, meetings
+from bot.store.store import Store
+from tests.store.helpers import (
+    CHANNEL,
+    LEASE,
+    MEETING,
+    OTHER_MEETING,
+    TEAM,
+    Change,
+    Channel,
+    Clock,
+    Episode,
+    check,
+    expire,
+    follow,
+    look,
+    see,
+)
+
+DAY = 24 * 3600.0
+MONTH = 30 * DAY
+
+
+async def rows(database: Database, table: sa.Table) -> int:
+    async with database.reading() as connection:
+        return int(await connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
+
+
+async def test_expire(store: Store, clock: Clock) -> None:
+    """After thirty days a follow ends, with a word in its newest thread; its meeting is not looked at any more."""
+    followed = await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    await see(store, Episode(number=2))
+    await channel.work(store)
+    clock.advance(MONTH - 1)
+    assert await expire(store) == []
+    clock.advance(1)
+
+    (expired,) = await expire(store)
+
+    assert expired.id == followed.follow.id
+    assert await expire(store) == []
+    older, card = sorted(await channel.work(store), key=lambda card: card.episode)
+    assert card.follow.state is FollowState.EXPIRED
+    assert card.needs_edit
+    assert older.needs_edit  # its menu does nothing any longer
+    assert (card.episode, card.announcements[0].kind, card.announcements[0].seq) == (2, "expired", -1)
+    assert list(channel.threads.values()) == [[], ["expired"]]
+    assert await store.tracking.due_in() is None
+    assert not await store.tracking.hint(MEETING)
+    assert await store.follows.in_channel(TEAM, CHANNEL) == []
+
+
+@dataclass(frozen=True)
+class Dated(Episode):
+    """An episode that says when it ended."""
+
+    ended_at: datetime | None = None
+    previous_end: datetime | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        times = {name: getattr(self, name) for name in ("ended_at", "previous_end")}
+        return {**super().to_dict(), **{name: time and time.isoformat() for name, time in times.items()}}
+
+
+@pytest.mark.parametrize("phase", ["starting", "live", "interrupted", "errored"])
+async def test_what_is_on_air_does_not_expire(store: Store, clock: Clock, phase: str) -> None:
+    """However long it is, and whoever has not renewed its follows: lists only confirm, checks may fail."""
+    await follow(store)
+    await see(store, Episode(phase=phase))
+    for _ in range(3):
+        clock.advance(MONTH)
+        assert await store.housekeeping.expire() == []
+
+    assert len(await store.follows.in_channel(TEAM, CHANNEL)) == 1
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_what_was_on_air_does_not_expire_for_a_month(store: Store, clock: Clock, again: bool) -> None:
+    """It is over for thirty days before it has had no livestream for thirty days, whatever has been since."""
+    await follow(store)
+    await see(store, Episode(phase="live"))
+    clock.advance(2 * MONTH)
+    end = moment(clock.time)
+    await see(store, Dated(phase="ended", ended_at=end))
+    if again:
+        await see(store, Dated(number=2, phase="waiting", previous_end=end))
+    assert await expire(store) == []
+    clock.advance(MONTH - 1)
+    assert await expire(store) == []
+    clock.advance(1)
+
+    assert len(await expire(store)) == 1
+
+
+async def test_what_may_be_on_air_does_not_expire(store: Store, clock: Clock) -> None:
+    """Where checks fail, or a list has just contradicted what is known, nobody can say that there was no livestream."""
+    await follow(store)
+    await see(store, Episode(), failures=3)
+    clock.advance(MONTH)
+    assert await store.housekeeping.expire() == []
+    clock.advance(3600)
+    assert await store.housekeeping.expire() == []
+    await see(store, Episode())
+    assert await store.sweeping.look_first([MEETING]) == 1
+    clock.advance(3600)
+    assert await store.housekeeping.expire() == []
+    assert await store.tracking.record(await look(store), Episode(), look_in=60)
+    clock.advance(60)
+
+    assert len(await store.housekeeping.expire()) == 1
+
+
+@pytest.mark.parametrize("by", ["a check", "a list"])
+async def test_what_was_not_checked_for_long_does_not_expire(store: Store, clock: Clock, by: str) -> None:
+    """After a long downtime nobody can say that there was no livestream, whether or not a check has failed already."""
+    await follow(store)
+    await check(store)
+    clock.advance(MONTH)
+    assert await store.housekeeping.expire() == []
+    clock.advance(60)
+    await store.tracking.release(await look(store), look_in=60, failures=1)
+    assert await store.housekeeping.expire() == []
+    clock.advance(60)
+
+    if by == "a check":
+        await check(store)
+    else:
+        assert await store.sweeping.settle_resting(failures=3, look_in=60) == 1
+        clock.advance(7_200)
+        await store.duties.note(WHOLE_LIST)
+
+    assert len(await store.housekeeping.expire()) == 1
+
+
+async def test_quiet_follows_do_not_vanish_silently(store: Store, clock: Clock) -> None:
+    """They are told that too."""
+    await follow(store, volume=Volume.QUIET)
+    channel = Channel()
+    clock.advance(MONTH)
+
+    await expire(store)
+
+    await channel.work(store)
+    assert list(channel.threads.values()) == [["expired"]]
+
+
+async def test_a_paused_follow_that_expires_says_so(store: Store, clock: Clock) -> None:
+    """Slack may take the words by now; announcements from before the pause are too old for them."""
+    await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    await see(store, Episode(phase="live"), Change())
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    await store.pauses.pause(card, "is_archived")
+    clock.advance(MONTH)
+    await see(store, Episode())
+
+    assert len(await expire(store)) == 1
+
+    await channel.work(store)
+    assert list(channel.threads.values()) == [["expired"]]
+    assert await store.pauses.untold(10) == []
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_where_an_expiry_cannot_be_posted_the_creator_is_to_be_told(
+    store: Store, clock: Clock, paused: bool
+) -> None:
+    """Once, after a minute, also if they were told of a pause before; nothing is due in the channel."""
+    await follow(store)
+    if paused:
+        (card,) = await store.announcing.claim("announcer", 10, LEASE)
+        await store.pauses.pause(card, "is_archived")
+        (untold,) = await store.pauses.untold(10)
+        await store.pauses.mark_told(untold)
+    clock.advance(MONTH)
+    await expire(store)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+
+    refused = await store.pauses.pause(card, "not_in_channel")
+
+    assert refused is not None
+    assert (refused.state, refused.reason) == (FollowState.EXPIRED, "not_in_channel")
+    assert await store.announcing.due_in() is None
+    assert (await store.housekeeping.standing()).unsent == 0
+    clock.advance(60)
+    (untold,) = await store.pauses.untold(10)
+    assert (untold.follow, untold.names, untold.is_known) == (refused, ("All hands",), False)
+    await store.pauses.mark_told(untold)
+    assert await store.pauses.untold(10) == []
+
+
+async def test_expiries_of_one_person_in_a_channel_are_one_notice(store: Store, clock: Clock) -> None:
+    """Apart from what is paused there."""
+    await follow(store)
+    await follow(store, meeting=OTHER_MEETING)
+    clock.advance(MONTH)
+    await follow(store, meeting=UUID(int=3))
+    for meeting in await store.tracking.claim("tracker", 10, LEASE):
+        assert await store.tracking.record(meeting, Episode(), look_in=60)
+    assert len(await store.housekeeping.expire()) == 2
+    for card in await store.announcing.claim("announcer", 10, LEASE):
+        assert await store.pauses.pause(card, "not_in_channel") is not None
+    clock.advance(60)
+
+    notices = {untold.follow.state: untold for untold in await store.pauses.untold(10)}
+
+    assert {state: len(untold.names) for state, untold in notices.items()} == {
+        FollowState.PAUSED: 1,
+        FollowState.EXPIRED: 2,
+    }
+    await store.pauses.postpone_notice(notices[FollowState.EXPIRED], 60, error="fatal_error")
+    await store.pauses.mark_told(notices[FollowState.PAUSED])
+    assert await store.pauses.untold(10) == []
+    clock.advance(60)
+    (again,) = await store.pauses.untold(10)
+    assert (again.follow.state, again.attempts, len(again.names)) == (FollowState.EXPIRED, 1, 2)
+
+
+@pytest.mark.parametrize("told", [False, True])
+async def test_an_expiry_that_could_not_be_posted_is_posted_when_the_bot_is_back(
+    store: Store, clock: Clock, told: bool
+) -> None:
+    """Its card shows that it is over, and its thread says so. Who has not been told yet need not be."""
+    await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    clock.advance(MONTH)
+    await expire(store)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    await store.pauses.pause(card, "not_in_channel")
+    clock.advance(60)
+    if told:
+        (untold,) = await store.pauses.untold(10)
+        await store.pauses.mark_told(untold)
+
+    assert await store.pauses.resume(TEAM, CHANNEL) == []
+
+    assert await store.pauses.untold(10) == []
+    (card,) = await channel.work(store)
+    assert (card.follow.state, card.needs_edit) == (FollowState.EXPIRED, True)
+    assert list(channel.threads.values()) == [["expired"]]
+    assert await store.follows.in_channel(TEAM, CHANNEL) == []
+    assert await store.tracking.due_in() is None
+
+
+async def test_a_refusal_from_before_the_bot_came_back_does_not_end_the_last_words(store: Store, clock: Clock) -> None:
+    await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    clock.advance(MONTH)
+    await expire(store)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    await store.pauses.resume(TEAM, CHANNEL)
+
+    assert await store.pauses.pause(card, "not_in_channel") is None
+
+    clock.advance(LEASE)
+    await channel.work(store)
+    assert list(channel.threads.values()) == [["expired"]]
+
+
+async def test_what_is_being_checked_does_not_expire(store: Store, clock: Clock) -> None:
+    """A check that is requested or in progress may find that it is live: it keeps its lease, and that is announced."""
+    await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    clock.advance(MONTH)
+    await check(store)
+    assert await store.tracking.hint(MEETING)
+    assert await store.housekeeping.expire() == []
+    meeting = await look(store)
+    clock.advance(60)
+    assert await store.housekeeping.expire() == []
+
+    assert await store.tracking.record(meeting, Episode(phase="live"), [Change()], look_in=15)
+
+    await channel.work(store)
+    assert list(channel.threads.values()) == [["live"]]
+
+
+async def test_others_follow_on(store: Store, clock: Clock) -> None:
+    """An expired follow hears no more of a meeting that others follow."""
+    await follow(store, "C1")
+    clock.advance(MONTH)
+    await follow(store, "C2")
+    await expire(store)
+    channel = Channel()
+    await channel.work(store)
+
+    await see(store, Episode(phase="live"), Change())
+
+    (card,) = await channel.work(store)
+    assert card.follow.channel_id == "C2"
+
+
+async def test_follow_again(store: Store, clock: Clock) -> None:
+    """A follow that expired is over: a new one begins, with a card of its own. Unfollowing it finds nothing."""
+    first = await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    clock.advance(MONTH)
+    await expire(store)
+    assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2") is None
+    await follow(store)
+    clock.advance(MONTH)
+    await expire(store)
+
+    again = await follow(store)
+
+    assert again.new
+    assert again.ts is None
+    assert again.follow.id != first.follow.id
+    assert await store.tracking.due_in() == 0
+
+
+async def test_expire_is_bounded(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In portions, so that nobody waits long."""
+    monkeypatch.setattr("bot.store.expiry._AT_ONCE", 2)
+    for channel in ("C1", "C2", "C3"):
+        await follow(store, channel)
+    clock.advance(MONTH)
+
+    assert [len(await expire(store)) for _ in range(3)] == [2, 1, 0]
+
+
+async def test_purge_past_episodes(store: Store, clock: Clock, database: Database) -> None:
+    """Finished cards go with what was told in their threads; the current one stays, and forbids to tell again."""
+    await follow(store)
+    channel = Channel()
+    await see(store, Episode(phase="ended"), Change(1))
+    await see(store, Episode(number=2, phase="ended"), Change(1, episode=2))
+    await channel.work(store)
+    await channel.work(store)
+    clock.advance(7 * DAY)
+    assert await store.housekeeping.purge(7 * DAY) == 0
+    clock.advance(1)
+
+    assert await store.housekeeping.purge(7 * DAY) == 1
+
+    assert await rows(database, cards) == 1
+    assert await rows(database, announcements) == 1
+    await see(store, Episode(number=2, phase="ended"), Change(1, episode=2), visible=False)
+    await channel.work(store)
+    assert list(channel.threads.values()) == [["live"], ["live"]]
+
+
+async def test_purge_spares_what_is_unfinished(store: Store, clock: Clock, database: Database) -> None:
+    """What is still to be told, or shown, stays however old."""
+    await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    await see(store, Episode(phase="ended"), Change(1))
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    await store.pauses.pause(card, "is_archived")
+    await see(store, Episode(number=2, phase="live"))
+    clock.advance(20 * DAY)
+
+    assert await store.housekeeping.purge(7 * DAY) == 0
+
+    assert await rows(database, cards) == 2
+
+
+async def test_purge_the_expired(store: Store, clock: Clock, database: Database) -> None:
+    """Then their meeting, if nobody follows it. Another channel's follow keeps the meeting."""
+    await follow(store)
+    await follow(store, meeting=OTHER_MEETING)
+    clock.advance(MONTH)
+    await expire(store)
+    await follow(store, "C2")
+    assert await store.housekeeping.purge(7 * DAY) == 0
+    clock.advance(7 * DAY + 1)
+
+    assert await store.housekeeping.purge(7 * DAY) == 3
+
+    assert await rows(database, follows) == 1
+    assert await rows(database, meetings) == 1
+
+
+async def test_purge_the_unfollowed(store: Store, database: Database) -> None:
+    """A meeting that its last channel left is gone at once."""
+    await follow(store)
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
+
+    assert await store.housekeeping.purge(7 * DAY) == 1
+
+    assert await rows(database, meetings) == 0
+
+
+async def test_purge_spent_budgets(store: Store, clock: Clock, database: Database) -> None:
+    """What counts stays."""
+    await store.budget.spend(10)
+    clock.advance(700)
+    await store.budget.spend(10)
+
+    assert await store.housekeeping.purge(7 * DAY) == 1
+
+    assert await rows(database, budget) == 1
+    assert (await store.budget.used()).all == 10
+
+
+async def test_purge_goes_on(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In portions, until nothing is left."""
+    monkeypatch.setattr(maintenance, "_AT_ONCE", 2)
+    for channel in ("C1", "C2", "C3", "C4", "C5"):
+        await follow(store, channel)
+    clock.advance(MONTH)
+    await expire(store)
+    clock.advance(8 * DAY)
+
+    assert await store.housekeeping.purge(7 * DAY) == 6
+
+
+async def test_standing(store: Store, clock: Clock) -> None:
+    """What there is, for metrics; what a paused follow waits with is nobody's delay."""
+    empty = await store.housekeeping.standing()
+    assert (empty.unsent, empty.oldest_unsent_seconds, empty.meetings_due, empty.cards_due) == (0, 0.0, 0, 0)
+    assert empty.follows == {FollowState.ACTIVE: 0, FollowState.PAUSED: 0, FollowState.EXPIRED: 0}
+    await follow(store, "C1")
+    await see(store, Episode(phase="live"), Change(1))
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    await store.pauses.pause(card, "is_archived")
+    await follow(store, "C2")
+    clock.advance(10)
+    await see(store, Episode(phase="ended"), Change(2, "ended"), look_in=60)
+    clock.advance(50)
+
+    standing = await store.housekeeping.standing()
+
+    assert standing.follows == {FollowState.ACTIVE: 1, FollowState.PAUSED: 1, FollowState.EXPIRED: 0}
+    assert (standing.unsent, standing.oldest_unsent_seconds) == (1, 50.0)
+    assert (standing.meetings_due, standing.cards_due) == (0, 1)
+    clock.advance(10)
+    assert (await store.housekeeping.standing()).meetings_due == 1

@@ -1,0 +1,249 @@
+"""What has waited for long, or for the end of a pause, is announced only if it is still true."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from bot.store.outdated_announcements import IN_THREAD, LATE_SECONDS, Line, Sent, outdated
+from bot.store.store import Store
+from tests.store.helpers import CHANNEL, LEASE, TEAM, Change, Channel, Clock, follow, look, see
+from tests.store.helpers import Episode as AnyEpisode
+
+WORDS = {"S": "starting", "L": "live", "E": "errored", "B": "back", "X": "ended"}
+
+
+@dataclass(frozen=True)
+class Episode(AnyEpisode):
+    """An episode that says what was announced of it last."""
+
+    told: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "told": self.told}
+
+
+def thread(history: str, first: int = 1) -> list[Line]:
+    """A thread: upper case is not sent yet, lower case was sent, with a minus it was dropped."""
+    lines: list[Line] = []
+    for letter in history.replace("-", ""):
+        sent = Sent.NOT_YET if letter.isupper() else Sent.YES
+        lines.append(Line(first + len(lines), WORDS[letter.upper()], sent))
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("history", "first", "phase", "posted", "kept"),
+    [
+        ("", 1, "live", True, []),
+        ("sle", 1, "errored", True, []),
+        # Missed as a whole: the card, where the channel has one, says how it ended, and so does its thread.
+        ("SLX", 1, "ended", True, ["ended"]),
+        ("LEBX", 1, "ended", True, ["ended"]),
+        ("SLX", 1, "ended", False, []),
+        ("SX", 1, "ended", True, []),
+        # Where the channel knew of the beginning it hears of the end.
+        ("slX", 1, "ended", True, ["ended"]),
+        ("sX", 1, "ended", True, ["ended"]),
+        ("slEBX", 1, "ended", True, ["ended"]),
+        ("X", 2, "ended", True, ["ended"]),
+        ("EX", 2, "ended", True, ["ended"]),
+        # It goes on: how it is now, once.
+        ("S", 1, "starting", True, ["starting"]),
+        ("SL", 1, "live", True, ["live"]),
+        ("SL", 1, "live", False, ["live"]),
+        ("SLEB", 1, "live", True, ["live"]),
+        ("sLE", 1, "errored", True, ["errored"]),
+        ("slEB", 1, "live", True, []),
+        ("EB", 2, "live", True, []),
+        ("sleB", 1, "live", True, ["back"]),
+        ("B", 3, "live", True, ["back"]),
+        ("BEB", 3, "live", True, ["back"]),
+        ("sleBE", 1, "errored", True, []),
+        ("sleBEB", 1, "live", True, ["back"]),
+        ("LE", 2, "errored", True, ["errored"]),
+        ("L", 2, "interrupted", True, ["live"]),
+        # The end is not announced to this channel: nothing else is true.
+        ("SL", 1, "ended", True, []),
+    ],
+)
+def test_what_is_still_worth_announcing(history: str, first: int, phase: str, posted: bool, kept: list[str]) -> None:
+    """Of all that waits one line at most: what is true now, and the thread does not say already."""
+    lines = thread(history, first)
+
+    verdict = outdated(lines, phase=phase, is_posted=posted)
+
+    unsent = [line for line in lines if line.sent is Sent.NOT_YET]
+    assert [line.kind for line in unsent if line.seq not in verdict.drop] == kept
+    assert all(line.sent is Sent.NOT_YET for line in lines if line.seq in verdict.drop)
+
+
+@pytest.mark.parametrize(
+    ("history", "first", "pings"), [("SLX", 1, False), ("slX", 1, True), ("sX", 1, True), ("X", 2, True)]
+)
+def test_who_never_heard_of_the_beginning_is_not_pinged_about_the_end(history: str, first: int, pings: bool) -> None:
+    """The thread is told of the end; the channel too, only where it knew of the beginning."""
+    lines = thread(history, first)
+
+    assert (lines[-1].seq not in outdated(lines, phase="ended", is_posted=True).in_thread) is pings
+
+
+def test_the_stores_own_words_stay() -> None:
+    """That a follow has expired is true however late it is said."""
+    lines = [Line(1, "live", Sent.NOT_YET), Line(2, "ended", Sent.NOT_YET), Line(-1, "expired", Sent.NOT_YET)]
+
+    assert -1 not in outdated(lines, phase="ended", is_posted=True).drop
+
+
+async def paused(store: Store, *before: Change) -> None:
+    """A follow whose card is there with these in its thread, and where the bot may not post any longer."""
+    await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    if before:
+        await see(store, Episode(phase="live", told=before[-1].kind), *before)
+        await channel.work(store)
+    await see(store, Episode(phase="live", told="live"))
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert await store.pauses.pause(card, "not_in_channel") is not None
+
+
+async def announced(store: Store) -> list[tuple[int, list[str]]]:
+    """What every due card has to announce."""
+    found = []
+    while due := await store.announcing.claim("announcer", 10, LEASE):
+        for card in due:
+            found.append((card.episode, [each.kind for each in card.announcements]))
+            for each in card.announcements:
+                assert await store.announcing.sent(card, each.seq, "1.5")
+            assert await store.announcing.posted(card, card.ts or f"{card.episode}.0", card.wanted_version, last=True)
+    return sorted(found)
+
+
+async def resume(store: Store, how: str) -> None:
+    """The bot is invited, or somebody follows again."""
+    if how == "invited":
+        assert await store.pauses.resume(TEAM, CHANNEL)
+    else:
+        await follow(store)
+
+
+@pytest.mark.parametrize("how", ["invited", "followed again"])
+async def test_after_a_pause_it_is_still_live(store: Store, how: str) -> None:
+    """Live is announced though it began during the pause, and nothing of what came and went meanwhile."""
+    await paused(store)
+    await see(store, Episode(phase="starting", told="starting"), Change(1, "starting"))
+    await see(store, Episode(phase="live", told="live"), Change(2, "live"))
+    await see(store, Episode(phase="errored", told="errored"), Change(3, "errored"))
+    await see(store, Episode(phase="live", told="back"), Change(4, "back"))
+    assert await store.announcing.due_in() is None
+
+    await resume(store, how)
+
+    assert await announced(store) == [(1, ["live"])]
+
+
+@pytest.mark.parametrize("how", ["invited", "followed again"])
+async def test_after_a_pause_it_has_ended(store: Store, how: str) -> None:
+    """A channel that was told that it is live is told that it has ended, and nothing of what lay between."""
+    await paused(store, Change(1, "live"))
+    await see(store, Episode(phase="errored", told="errored"), Change(2, "errored"))
+    await see(store, Episode(phase="live", told="back"), Change(3, "back"))
+    await see(store, Episode(phase="ended", told="ended"), Change(4, "ended"))
+
+    await resume(store, how)
+
+    assert await announced(store) == [(1, ["ended"])]
+
+
+async def test_several_episodes_were_missed(store: Store) -> None:
+    """The end of the one that the channel knew, and how the latest is; the ones between never were, there."""
+    await paused(store, Change(1, "live"))
+    await see(store, Episode(phase="ended", told="ended"), Change(2, "ended"))
+    for number in (2, 3):
+        await see(store, Episode(number, "live", told="live"), Change(1, "live", episode=number))
+        await see(store, Episode(number, "ended", told="ended"), Change(2, "ended", episode=number))
+    await see(store, Episode(4, "live", told="live"), Change(1, "live", episode=4))
+
+    await resume(store, "invited")
+
+    assert await announced(store) == [(1, ["ended"]), (4, ["live"])]
+
+
+async def test_the_latest_episode_was_missed_as_a_whole(store: Store) -> None:
+    """Its card is posted as a record, and nothing is announced."""
+    await paused(store, Change(1, "live"))
+    await see(store, Episode(phase="ended", told="ended"), Change(2, "ended"))
+    await see(store, Episode(2, "live", told="live"), Change(1, "live", episode=2))
+    await see(store, Episode(2, "ended", told="ended"), Change(2, "ended", episode=2))
+
+    await resume(store, "invited")
+
+    assert await announced(store) == [(1, ["ended"]), (2, [])]
+
+
+async def test_an_end_whose_beginning_was_missed_pings_nobody(store: Store) -> None:
+    """The thread has it; the channel never heard that it was live."""
+    await paused(store)
+    await see(store, Episode(phase="live", told="live"), Change(1, "live"))
+    await see(store, Episode(phase="ended", told="ended"), Change(2, "ended"))
+
+    await resume(store, "invited")
+
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert [(each.kind, each.data.get(IN_THREAD)) for each in card.announcements] == [("ended", True)]
+
+
+async def waiting_for_slack(store: Store, seconds: float = 600) -> None:
+    """An announcement that Slack does not take for so long."""
+    await follow(store)
+    await Channel().work(store)
+    await see(store, Episode(phase="live", told="live"), Change(1, "live", at=datetime(2027, 1, 15, 8, 0, tzinfo=UTC)))
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert await store.announcing.postpone(card, seconds)
+
+
+async def test_slack_was_down_for_long_and_it_has_ended(store: Store, clock: Clock) -> None:
+    """It is not announced as live then; the channel has its card, so it hears of the end."""
+    await waiting_for_slack(store)
+    clock.advance(LATE_SECONDS + 300)
+    await see(store, Episode(phase="ended", told="ended"), Change(2, "ended"))
+
+    assert await announced(store) == [(1, ["ended"])]
+
+
+async def test_slack_was_down_for_long_and_it_is_live(store: Store, clock: Clock) -> None:
+    """What is still true is announced, however late."""
+    await waiting_for_slack(store)
+    clock.advance(LATE_SECONDS + 300)
+    await see(store, Episode(phase="live", told="live"))
+
+    assert await announced(store) == [(1, ["live"])]
+
+
+async def test_slack_was_down_for_a_moment(store: Store, clock: Clock) -> None:
+    """Then each change is announced, in order."""
+    await waiting_for_slack(store, LATE_SECONDS)
+    clock.advance(LATE_SECONDS)
+    await see(store, Episode(phase="ended", told="ended"), Change(2, "ended"))
+
+    assert await announced(store) == [(1, ["live", "ended"])]
+
+
+@pytest.mark.parametrize("phase", ["live", "interrupted", "errored"])
+async def test_the_bot_was_down_for_long(store: Store, clock: Clock, phase: str) -> None:
+    """What waited is announced when the livestream was checked, and is not just off air for a moment; else nothing."""
+    await waiting_for_slack(store)
+    if phase != "live":
+        clock.advance(LATE_SECONDS)
+        await see(store, Episode(phase=phase, told="live"))
+    clock.advance(LATE_SECONDS + 1)
+
+    assert await store.announcing.claim("announcer", 10, LEASE) == []
+    assert await store.announcing.due_in() == 5
+    clock.advance(5)
+    meeting = await look(store)
+    assert await store.tracking.record(meeting, Episode(phase="live", told="live"), look_in=60)
+
+    assert await announced(store) == [(1, ["live"])]

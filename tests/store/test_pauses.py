@@ -1,0 +1,293 @@
+"""Where the bot may not post, the follow waits, its creator is told once, and nothing is lost."""
+
+import pytest
+
+from bot.store.card_queue import LATE_SECONDS, DueCard
+from bot.store.schema import FollowState, Volume
+from bot.store.store import Store
+from tests.store.helpers import (
+    CHANNEL,
+    LEASE,
+    MEETING,
+    OTHER_MEETING,
+    TEAM,
+    Change,
+    Channel,
+    Clock,
+    Episode,
+    follow,
+    look,
+    see,
+)
+
+
+async def refused(store: Store) -> DueCard:
+    """The one card that is due cannot be posted."""
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert await store.pauses.pause(card, "not_in_channel") is not None
+    return card
+
+
+async def test_pause(store: Store) -> None:
+    """Nothing is due there any more, and the list says why."""
+    await follow(store)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+
+    paused = await store.pauses.pause(card, "not_in_channel")
+
+    assert paused is not None
+    assert (paused.state, paused.reason) == (FollowState.PAUSED, "not_in_channel")
+    assert await store.announcing.due_in() is None
+    (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
+    assert listed.follow == paused
+
+
+async def test_all_cards_of_the_follow_wait(store: Store) -> None:
+    """The channel is the same for all, so whoever works at another one has lost it; it is paused once."""
+    await follow(store)
+    await Channel().work(store)
+    await see(store, Episode(phase="live"))
+    (first,) = await store.announcing.claim("announcer", 10, LEASE)
+    await see(store, Episode(number=2, phase="live"))
+    (second,) = await store.announcing.claim("announcer", 10, LEASE)
+
+    assert await store.pauses.pause(first, "is_archived") is not None
+    assert not await store.announcing.posted(second, "1.0", 1)
+    assert await store.pauses.pause(second, "is_archived") is None
+
+    assert await store.announcing.due_in() is None
+
+
+async def test_the_creator_is_to_be_told(store: Store) -> None:
+    """Until it is marked; of the next pause again; of none that is over."""
+    followed = await follow(store)
+    await refused(store)
+    (untold,) = await store.pauses.untold(10)
+    assert (untold.follow.id, untold.follow.reason) == (followed.follow.id, "not_in_channel")
+    assert untold.follow.paused_at is not None
+
+    await store.pauses.mark_told(untold)
+
+    assert await store.pauses.untold(10) == []
+    await store.pauses.resume(TEAM, CHANNEL)
+    assert await store.pauses.untold(10) == []
+    await refused(store)
+    (again,) = await store.pauses.untold(10)
+    assert again.follow.id == untold.follow.id
+
+
+async def test_untold_is_bounded(store: Store) -> None:
+    """No more than asked for."""
+    for channel in ("C1", "C2"):
+        await follow(store, channel)
+        await refused(store)
+
+    assert len(await store.pauses.untold(1)) == 1
+
+
+async def test_paused_follows_are_told_what_is_still_true_when_they_go_on(store: Store) -> None:
+    """Others are told at once. When it goes on, its card shows the present, and its thread says so."""
+    await follow(store, "C1")
+    await refused(store)
+    await follow(store, "C2")
+    channel = Channel()
+
+    await see(store, Episode(phase="live"), Change())
+    (card,) = await channel.work(store)
+    assert card.follow.channel_id == "C2"
+
+    (resumed,) = await store.pauses.resume(TEAM, "C1")
+    assert (resumed.state, resumed.reason) == (FollowState.ACTIVE, None)
+    (card,) = await channel.work(store)
+    assert card.wanted["phase"] == "live"
+    assert [each.kind for each in card.announcements] == ["live"]
+
+
+async def test_what_was_to_be_told_before_the_pause(store: Store) -> None:
+    """Is told after it."""
+    await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    await see(store, Episode(phase="live"), Change())
+    await refused(store)
+
+    await store.pauses.resume(TEAM, CHANNEL)
+
+    await channel.work(store)
+    assert list(channel.threads.values()) == [["live"]]
+
+
+async def test_runs_that_the_channel_missed(store: Store) -> None:
+    """Of several runs during the pause only the last is posted; a card that is in the channel is brought up to date."""
+    await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    await see(store, Episode(phase="ended"), visible=True)
+    await refused(store)
+    for number in (2, 3, 4):
+        await see(store, Episode(number=number, phase="live"), Change(episode=number))
+
+    await store.pauses.resume(TEAM, CHANNEL)
+
+    assert sorted(card.episode for card in await channel.work(store)) == [1, 4]
+
+
+async def test_what_is_finished_stays_so(store: Store) -> None:
+    """Going on makes nothing due that has nothing left to do."""
+    await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    await see(store, Episode(number=2, phase="live"))
+    await refused(store)
+
+    await store.pauses.resume(TEAM, CHANNEL)
+
+    assert [card.episode for card in await channel.work(store)] == [2]
+
+
+async def test_resume_looks_again(store: Store) -> None:
+    """At once: what is shown first should be true."""
+    await follow(store)
+    await store.tracking.record(await look(store), Episode(), look_in=600)
+    await refused(store)
+
+    await store.pauses.resume(TEAM, CHANNEL)
+
+    assert await store.tracking.due_in() == 0
+
+
+async def test_resume_is_for_the_channel(store: Store, clock: Clock) -> None:
+    """All that is paused there goes on, and nothing elsewhere."""
+    for where, meeting in ((CHANNEL, MEETING), (CHANNEL, OTHER_MEETING), ("C2", MEETING)):
+        await follow(store, where, meeting=meeting)
+        await refused(store)
+        clock.advance(1)
+
+    resumed = await store.pauses.resume(TEAM, CHANNEL)
+
+    assert [follow.meeting_id for follow in resumed] == [MEETING, OTHER_MEETING]
+    assert await store.pauses.resume(TEAM, CHANNEL) == []
+    assert len(await store.announcing.claim("announcer", 10, LEASE)) == 2
+
+
+async def test_invited_back_before_the_refusal_is_known(store: Store, clock: Clock) -> None:
+    """An answer to what was asked before pauses nothing, and the card is worked at when the lease would have ended."""
+    await follow(store)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+
+    assert await store.pauses.resume(TEAM, CHANNEL) == []
+
+    assert await store.pauses.pause(card, "not_in_channel") is None
+    assert await store.announcing.due_in() == LEASE
+    clock.advance(LEASE)
+    (again,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert again.follow.state is FollowState.ACTIVE
+    assert again.has_news
+
+
+async def test_invited_back_while_a_card_is_posted(store: Store, clock: Clock) -> None:
+    """What was done nevertheless is reported, and nothing is posted twice."""
+    await follow(store)
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    await store.pauses.resume(TEAM, CHANNEL)
+
+    assert not await store.announcing.posted(card, "1800000000.000001", 1)
+    assert await store.announcing.reported_post(card, "1800000000.000001")
+
+    clock.advance(LEASE)
+    (again,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert again.ts == "1800000000.000001"
+
+
+async def test_invited_back_leaves_other_channels_alone(store: Store) -> None:
+    await follow(store, "C2")
+    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+
+    await store.pauses.resume(TEAM, CHANNEL)
+
+    assert await store.announcing.posted(card, "1800000000.000001", 1)
+
+
+async def test_following_again_resumes(store: Store) -> None:
+    """Who asks for it in the channel wants it to go on."""
+    await follow(store)
+    await refused(store)
+
+    again = await follow(store)
+
+    assert not again.new
+    assert again.follow.state is FollowState.ACTIVE
+    assert await store.announcing.due_in() == 0
+
+
+async def test_a_paused_meeting_is_still_looked_at(store: Store) -> None:
+    """So that it is up to date when it goes on."""
+    await follow(store)
+    await refused(store)
+
+    assert await store.tracking.due_in() == 0
+
+
+async def test_volume_of_a_paused_follow(store: Store) -> None:
+    """Is kept, and makes nothing due."""
+    await follow(store)
+    await refused(store)
+
+    assert await store.follows.set_volume(TEAM, CHANNEL, MEETING, Volume.LOUD) is not None
+
+    assert await store.announcing.due_in() is None
+
+
+async def test_unfollowing_what_is_paused(store: Store) -> None:
+    """Is possible."""
+    await follow(store)
+    await refused(store)
+
+    assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2") is not None
+    assert await store.pauses.untold(10) == []
+
+
+async def test_resume_what_was_paused_for_some_reasons(store: Store) -> None:
+    """Only that goes on, and only its channel is listed."""
+    for channel in ("C1", "C2"):
+        await follow(store, channel)
+    reasons = {}
+    for card, reason in zip(
+        await store.announcing.claim("announcer", 10, LEASE), ("not_in_channel", "restricted_action"), strict=True
+    ):
+        assert await store.pauses.pause(card, reason) is not None
+        reasons[reason] = card.follow.channel_id
+    here, there = reasons["not_in_channel"], reasons["restricted_action"]
+
+    assert await store.pauses.channels_paused(["not_in_channel", "is_archived"]) == [(TEAM, here)]
+    assert await store.pauses.resume(TEAM, there, ["not_in_channel"]) == []
+    (resumed,) = await store.pauses.resume(TEAM, here, ["not_in_channel"])
+
+    assert (resumed.channel_id, resumed.state) == (here, FollowState.ACTIVE)
+    assert await store.pauses.channels_paused(["not_in_channel"]) == []
+    assert await store.pauses.channels_paused(["restricted_action"]) == [(TEAM, there)]
+
+
+async def test_a_pause_remembers_that_slack_may_still_carry_out_the_edit_of_another_card(
+    store: Store, clock: Clock
+) -> None:
+    """Its holder may have been killed: the edit would overtake the one that follows the resumption, for good."""
+    channel = Channel()
+    await follow(store)
+    await see(store, Episode(phase="live"), Change(1))
+    (first,) = await channel.work(store)
+    await see(store, Episode(number=2, phase="live"), Change(1, "starting", episode=2))
+    await channel.work(store)
+    assert await store.announcing.doubt(first, unconfirmed=False)
+    await see(store, Episode(number=2, phase="interrupted"))
+    in_flight = {card.episode: card for card in await store.announcing.claim("killed", 10, LEASE)}
+    assert sorted(in_flight) == [1, 2]
+
+    assert await store.pauses.pause(in_flight[2], "not_in_channel") is not None
+    await store.pauses.resume(TEAM, CHANNEL)
+    await channel.work(store)
+
+    assert await store.announcing.due_in() == pytest.approx(LATE_SECONDS)
+    clock.advance(LATE_SECONDS)
+    assert [card.episode for card in await channel.work(store)] == [1]
+    assert await store.announcing.due_in() is None

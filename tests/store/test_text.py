@@ -1,0 +1,94 @@
+"""Text and JSON that a database does not take are made to fit, wherever they come from."""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.store.database import Database
+from bot.store.schema import Volume, meetings
+from bot.store.store import Store
+from bot.store.text import clean, dumps
+from tests.store.helpers import LEASE, MEETING, TEAM, Change, Episode, look
+
+NUL, HALF = "\0", "\ud83d"
+BAD = f"a{NUL}b{HALF}c"
+ANYTHING = st.text(st.characters(codec=None, exclude_categories=()))
+
+
+@dataclass(frozen=True)
+class BadEpisode(Episode):
+    def to_dict(self) -> dict[str, Any]:
+        return {"number": self.number, "phase": self.phase, BAD: [BAD, {"deep": BAD}], "nan": math.nan, "inf": math.inf}
+
+
+@dataclass(frozen=True)
+class BadChange(Change):
+    def to_dict(self) -> dict[str, Any]:
+        return {"reason": BAD, "at": -math.inf}
+
+
+async def test_everything_that_the_store_is_given(store: Store, database: Database) -> None:
+    """A channel, a person, a name, an episode, a change, a ts, a reason: all of it is stored."""
+    followed = await store.follows.follow(
+        f"{TEAM}{NUL}", BAD, MEETING, user_id=BAD, volume=Volume.NORMAL, episode=BadEpisode(name=BAD), owner="w"
+    )
+    assert followed.new
+    assert (followed.follow.team_id, followed.follow.channel_id, followed.follow.created_by) == (TEAM, "abc", "abc")
+    assert followed.card is not None
+    assert await store.announcing.posted(followed.card, BAD, 1, last=True)
+    meeting = await look(store)
+    assert await store.tracking.record(
+        meeting, BadEpisode(phase="live", name=BAD), [BadChange(kind=BAD)], look_in=15, ended=None
+    )
+
+    (card,) = await store.announcing.claim("w", 10, LEASE)
+    assert card.ts == "abc"
+    assert card.wanted == {"number": 1, "phase": "live", "abc": ["abc", {"deep": "abc"}], "nan": None, "inf": None}
+    assert card.announcements[0].kind == "abc"
+    assert card.announcements[0].data == {"reason": "abc", "at": None}
+    assert await store.announcing.sent(card, 1, BAD)
+    paused = await store.pauses.pause(card, BAD)
+    assert paused is not None
+    assert paused.reason == "abc"
+    (listed,) = await store.follows.in_channel(TEAM, BAD)
+    assert listed.name == "abc"
+    assert await store.forgetting.forget(f"{NUL}{TEAM}") == 1
+    assert await store.check() is None
+    async with database.reading() as connection:
+        assert await connection.scalar(sa.select(sa.func.count()).select_from(meetings)) == 1
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(text=ANYTHING)
+async def test_any_text_comes_back(database: Database, text: str) -> None:
+    """Unchanged, but for what no database takes."""
+    query = sa.select(sa.literal(text, sa.Text), sa.literal({"text": [text]}, sa.JSON))
+    async with database.reading() as connection:
+        row = (await connection.execute(query)).one()
+
+    fits = text.replace(NUL, "").encode(errors="ignore").decode()
+    assert row[0] == fits
+    assert row[1] in ({"text": [fits]}, json.dumps({"text": [fits]}))
+
+
+@given(text=ANYTHING)
+def test_clean_text_is_left_alone(text: str) -> None:
+    """What can be stored is stored as it is."""
+    assert clean(clean(text)) == clean(text)
+    assert clean("Grüße \U0001f600\t\x1b") == "Grüße \U0001f600\t\x1b"
+
+
+def test_json_that_is_nested_too_deeply() -> None:
+    """It is an error of ours, and no crash of the process."""
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+
+    with pytest.raises(ValueError, match="nested too deeply"):
+        dumps(nested)

@@ -1,0 +1,222 @@
+"""The HTTP server: whom it believes, and what it says of itself."""
+
+import io
+import time
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode
+
+import aiohttp
+import pytest
+
+from bot.request_bodies import MAX_BODY_BYTES
+from sandbox.realtimekit import seeds
+from sandbox.slack import Fault
+from tests.conftest import World
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+def command_body(world: World, text: str = "help") -> bytes:
+    fields = {"command": "/livestream", "text": text, "user_id": "U1", "channel_id": "C1", "team_id": "T1"}
+    return urlencode({**fields, "response_url": f"{world.slack.base_url}/commands/unknown"}).encode()
+
+
+async def post(http: aiohttp.ClientSession, world: World, body: bytes, headers: dict[str, str]) -> int:
+    async with http.post(f"{world.bot_url}/slack/events", data=body, headers={**FORM, **headers}) as response:
+        return response.status
+
+
+async def test_signed(connected: World, http: aiohttp.ClientSession) -> None:
+    """What Slack signed is served."""
+    body = command_body(connected)
+
+    assert await post(http, connected, body, connected.slack.sign(body)) == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"X-Slack-Signature": "v0=" + "0" * 64}, "forged"),
+        ({"X-Slack-Signature": ""}, "malformed"),
+        ({"X-Slack-Signature": "v0=" + "é" * 64}, "malformed"),
+        ({"X-Slack-Signature": "v1=" + "0" * 64}, "malformed"),
+        ({"X-Slack-Request-Timestamp": "yesterday"}, "malformed"),
+        ({"X-Slack-Request-Timestamp": "1" * 400}, "malformed"),
+        ({"X-Slack-Request-Timestamp": "-1"}, "malformed"),
+        ({"X-Slack-Request-Timestamp": "12345"}, "stale"),
+    ],
+)
+async def test_disbelieved(
+    connected: World, http: aiohttp.ClientSession, log: io.StringIO, changes: dict[str, str], reason: str
+) -> None:
+    """What Slack did not just sign is refused with a 401, and one log line without its body."""
+    body = command_body(connected, "my secret plans")
+
+    status = await post(http, connected, body, {**connected.slack.sign(body), **changes})
+
+    assert status == 401
+    [line] = [line for line in log.getvalue().splitlines() if "rejected" in line]
+    assert f'"reason": "{reason}"' in line
+    assert "my secret plans" not in log.getvalue()
+
+
+async def test_stale(connected: World, http: aiohttp.ClientSession) -> None:
+    """A request that was signed more than five minutes ago is refused, however well."""
+    body = command_body(connected)
+
+    assert await post(http, connected, body, connected.slack.sign(body, int(time.time()) - 301)) == 401
+
+
+async def test_replayed(connected: World, http: aiohttp.ClientSession) -> None:
+    """A request that was served before is refused."""
+    body = command_body(connected)
+    headers = connected.slack.sign(body)
+    first = await post(http, connected, body, headers)
+
+    again = await post(http, connected, body, headers)
+
+    assert (first, again) == (200, 401)
+
+
+async def test_no_text(connected: World, http: aiohttp.ClientSession) -> None:
+    """A body that is no text cannot be Slack's."""
+    assert await post(http, connected, b"\xff\xfe", connected.slack.sign(b"")) == 401
+
+
+async def test_unsigned(connected: World, http: aiohttp.ClientSession) -> None:
+    """A request without a signature is refused, even one that says it only checks the certificate."""
+    assert await post(http, connected, b"ssl_check=1&token=x", {}) == 401
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_too_long(connected: World, http: aiohttp.ClientSession, chunked: bool) -> None:
+    """A body above 256 KB is refused, with its length declared or not."""
+    body = b"x" * (MAX_BODY_BYTES + 1)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield body[:100]
+        yield body[100:]
+
+    data = chunks() if chunked else io.BytesIO(body)
+    headers = connected.slack.sign(body)
+    async with http.post(f"{connected.bot_url}/slack/events", data=data, headers=headers) as response:
+        assert response.status == 413
+
+
+async def test_longest(connected: World, http: aiohttp.ClientSession) -> None:
+    """A body of 256 KB is read."""
+    body = b"x" * MAX_BODY_BYTES
+
+    assert await post(http, connected, body, connected.slack.sign(body)) == 404
+
+
+@pytest.mark.parametrize("path", ["/slack/events/", "//slack/events", "/slack//events//"])
+async def test_slashes_too_many(connected: World, http: aiohttp.ClientSession, path: str) -> None:
+    """A base URL that ends with a slash, or an address that was given one, reaches the bot without a redirect."""
+    body = command_body(connected)
+    headers = {**FORM, **connected.slack.sign(body)}
+
+    sent = http.post(connected.bot_url + path, data=body, headers=headers, allow_redirects=False)
+    async with sent as response:
+        assert response.status == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+async def test_health_with_a_slash(connected: World, http: aiohttp.ClientSession, path: str) -> None:
+    """Probes may end with a slash, and may ask by HEAD."""
+    async with http.get(f"{connected.bot_url}{path}/", allow_redirects=False) as response:
+        assert response.status == 200
+    async with http.head(f"{connected.bot_url}{path}", allow_redirects=False) as response:
+        assert (response.status, await response.read()) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", b"{"),
+        ("application/x-www-form-urlencoded", b"payload={"),
+        ("application/x-www-form-urlencoded", b"payload=%ff"),
+        ("application/json", b"[1, 2]"),
+        ("application/json", b"null"),
+        ("application/x-www-form-urlencoded", b"payload=[]"),
+        ("application/x-www-form-urlencoded", b"payload=%22text%22"),
+        ("application/json", b'{"type": "block_actions", "team": 1, "user": [], "actions": {}}'),
+        ("application/json", b'{"command": {"a": 1}, "team_id": [1]}'),
+        ("application/json", b'{"type": "block_actions", "actions": [{"action_id": "refresh"}]}'),
+        ("application/json", b"[" * 100_000),
+    ],
+)
+async def test_signed_nonsense(
+    connected: World, http: aiohttp.ClientSession, log: io.StringIO, content_type: str, body: bytes
+) -> None:
+    """Nonsense with a good signature is refused or ignored, and breaks nothing."""
+    headers = {**connected.slack.sign(body), "content-type": content_type}
+
+    status = await post(http, connected, body, headers)
+    await connected.idle()
+
+    assert status < 500
+    assert "Traceback" not in log.getvalue()
+
+
+async def test_incomplete_command(connected: World, http: aiohttp.ClientSession, log: io.StringIO) -> None:
+    """A command without a response_url can be answered to nobody, which is logged."""
+    body = urlencode({"command": "/livestream", "text": "help", "user_id": "U1"}).encode()
+
+    status = await post(http, connected, body, connected.slack.sign(body))
+
+    assert status == 200
+    assert (await connected.logged("not_understood"))["detail"] == "payload without channel_id, response_url"
+
+
+async def test_health(connected: World, http: aiohttp.ClientSession) -> None:
+    """A running bot is healthy, and ready once Slack has confirmed its token."""
+    async with http.get(f"{connected.bot_url}/healthz") as response:
+        assert response.status == 200
+    async with http.get(f"{connected.bot_url}/readyz") as response:
+        assert (response.status, await response.json()) == (200, {"ready": True, "problems": {}})
+
+
+async def test_not_ready(world: World, http: aiohttp.ClientSession) -> None:
+    """While Slack cannot be reached the bot is healthy, not ready, and says what is missing."""
+    world.slack.fault = Fault.SERVER_ERROR
+    async with world.bot():
+        async with http.get(f"{world.bot_url}/healthz") as healthy:
+            assert healthy.status == 200
+        async with http.get(f"{world.bot_url}/readyz") as response:
+            assert response.status == 503
+            problems = (await response.json())["problems"]
+
+    assert problems == {"slack_token": "Slack has not confirmed the bot token yet."}
+
+
+async def test_metrics(connected: World, http: aiohttp.ClientSession) -> None:
+    """What the bot did is counted: requests, lookups, and calls to Cloudflare and Slack by outcome."""
+    await connected.ask(seeds.LIVE)
+    await connected.ask("help")
+    await connected.idle()
+
+    async with http.get(f"{connected.bot_url}/metrics") as response:
+        text = await response.text()
+
+    assert 'livestream_bot_requests_total{action="command",outcome="ok"} 2.0' in text
+    assert 'livestream_bot_lookups_total{outcome="live"} 1.0' in text
+    assert 'livestream_bot_cloudflare_call_seconds_count{endpoint="active_livestream",outcome="ok"} 1.0' in text
+    assert 'livestream_bot_slack_calls_total{method="response_url",outcome="ok"} 2.0' in text
+    assert "livestream_bot_in_flight 0.0" in text
+    assert 'livestream_bot_ready{check="database"} 1.0' in text
+
+
+async def test_no_events_in_socket_mode(world: World, http: aiohttp.ClientSession) -> None:
+    """In Socket Mode alone nothing is taken over HTTP, but health and metrics are served."""
+    async with world.bot("socket"):
+        async with http.post(f"{world.bot_url}/slack/events", data=b"x") as response:
+            assert response.status == 404
+        async with http.get(f"{world.bot_url}/metrics") as response:
+            assert response.status == 200

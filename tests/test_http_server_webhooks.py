@@ -1,0 +1,244 @@
+"""RealtimeKit's webhooks, posted to the HTTP server: what is answered, and what becomes of it."""
+
+import asyncio
+import io
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from uuid import UUID
+
+import aiohttp
+import httpx
+import pytest
+
+from bot import http_server
+from bot.errors import StoreUnreachable
+from bot.http_server import Webhooks, create_web
+from bot.metrics import Metrics
+from bot.realtimekit.webhook_events import WebhookKey, open_key_http
+from bot.request_bodies import MAX_BODY_BYTES
+from bot.store.opening import open_store
+from bot.uvicorn_server import listen, serving
+from sandbox.clock import Clock
+from sandbox.realtimekit import RealtimeKit, seeds
+from tests.realtimekit.keys import URL, KeyServer, signed, status_update
+
+MEETING = UUID("bbb8940e-1b97-402a-97d6-2708b7feca41")
+NOBODYS = UUID("00000000-0000-4000-8000-000000000000")
+BODY = status_update()
+
+
+class Receiver:
+    """A bot's HTTP server with a tracker behind it that follows one meeting."""
+
+    def __init__(self) -> None:
+        self.keys = KeyServer()
+        self.metrics = Metrics()
+        self.hinted: list[UUID] = []
+        self.error: Exception | None = None
+        self.url = ""
+
+    async def hint(self, meeting_id: UUID) -> bool:
+        if self.error:
+            raise self.error
+        self.hinted.append(meeting_id)
+        return meeting_id == MEETING
+
+    def app(self, hint: Callable[..., object] | None = None) -> object:
+        webhooks = Webhooks(WebhookKey(self.keys.http, URL), hint or self.hint)  # type: ignore[arg-type]
+        return create_web(self.metrics, {}, None, webhooks)
+
+    async def post(self, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, str]:
+        async with aiohttp.ClientSession() as session:
+            sent = session.post(self.url, data=body, headers=signed(body) if headers is None else headers)
+            async with sent as response:
+                return response.status, (await response.text()).strip()
+
+    def counted(self) -> dict[str, float]:
+        """How many webhooks came to what."""
+        [family] = self.metrics.webhooks.collect()
+        samples = [each for each in family.samples if each.name.endswith("_total") and each.value]
+        return {each.labels["outcome"]: each.value for each in samples}
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    async with serving(receiver.app(), listen(), drain_seconds=1) as url:
+        receiver.url = f"{url}/realtimekit/webhooks"
+        yield receiver
+
+
+async def test_hint(receiver: Receiver) -> None:
+    """A webhook about a meeting that is followed has it looked at."""
+    assert await receiver.post(BODY) == (200, "hinted")
+    assert receiver.hinted == [MEETING]
+    assert receiver.counted() == {"hinted": 1}
+
+
+async def test_nobody_follows(receiver: Receiver) -> None:
+    """A webhook about a meeting that nobody follows is no mistake."""
+    assert await receiver.post(status_update(str(NOBODYS))) == (200, "not_followed")
+    assert receiver.counted() == {"not_followed": 1}
+
+
+async def test_other_event(receiver: Receiver) -> None:
+    """A webhook that says nothing about livestreams is no mistake either."""
+    assert await receiver.post(status_update(event="recording.statusUpdate")) == (200, "ignored")
+    assert receiver.hinted == []
+
+
+async def test_forged(receiver: Receiver, log: io.StringIO) -> None:
+    """A webhook that RealtimeKit did not sign changes nothing, and nothing of it is logged."""
+    assert await receiver.post(BODY, signed(BODY, "somebody else's")) == (401, "forged")
+    assert await receiver.post(BODY, {}) == (401, "forged")
+
+    assert receiver.hinted == []
+    assert receiver.counted() == {"forged": 2}
+    assert '"outcome": "forged"' in log.getvalue()
+    assert "stream-key" not in log.getvalue()
+    assert str(MEETING) not in log.getvalue()
+
+
+async def test_forged_before_it_is_read(receiver: Receiver) -> None:
+    """Who is not believed does not learn whether it was JSON."""
+    assert (await receiver.post(b"no JSON", {}))[0] == 401
+
+
+async def test_not_json(receiver: Receiver) -> None:
+    """A signed body that is no JSON object is refused for good."""
+    assert await receiver.post(b"no JSON") == (400, "not_json")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_too_long(receiver: Receiver, chunked: bool) -> None:
+    """A body above 256 KB is refused, with its length declared or not."""
+    body = b"x" * (MAX_BODY_BYTES + 1)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield body[:100]
+        yield body[100:]
+
+    data = chunks() if chunked else io.BytesIO(body)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(receiver.url, data=data, headers=signed(body)) as response,
+    ):
+        assert response.status == 413
+    assert receiver.counted() == {"too_long": 1}
+
+
+async def test_longest(receiver: Receiver) -> None:
+    """A body of 256 KB is read."""
+    assert await receiver.post(BODY.ljust(MAX_BODY_BYTES)) == (200, "hinted")
+
+
+async def test_no_key(receiver: Receiver, log: io.StringIO) -> None:
+    """Without the key RealtimeKit is asked to send it again, and the log says why."""
+    receiver.keys.answer = lambda: httpx.Response(500)
+
+    assert await receiver.post(BODY) == (503, "key_unreachable")
+    assert '"why": "HTTP 500"' in log.getvalue()
+
+
+async def test_no_store(receiver: Receiver, log: io.StringIO) -> None:
+    """Without the database it is asked to send it again."""
+    receiver.error = StoreUnreachable(detail="the disk is full")
+
+    assert await receiver.post(BODY) == (503, "store_unreachable")
+    assert '"why": "the disk is full"' in log.getvalue()
+
+
+async def test_locked_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A locked database is not waited for longer than RealtimeKit waits; the meeting is looked at when it lets go."""
+    store = await open_store(f"sqlite:///{tmp_path}/bot.db")
+    receiver = Receiver()
+
+    other = sqlite3.connect(tmp_path / "bot.db", isolation_level=None)
+    hinted = asyncio.Event()
+
+    async def hint(meeting_id: UUID) -> bool:
+        async with store.tracking._db.writing():
+            hinted.set()
+        return True
+
+    async with serving(receiver.app(hint), listen(), drain_seconds=1) as url:
+        receiver.url = f"{url}/realtimekit/webhooks"
+        await receiver.post(status_update(event="recording.statusUpdate"))  # the key is fetched
+        other.execute("BEGIN IMMEDIATE")
+        with monkeypatch.context() as hurry:
+            hurry.setattr(http_server, "WEBHOOK_SECONDS", 0.2)
+            late = await receiver.post(BODY)
+        in_time = not hinted.is_set()
+        other.execute("ROLLBACK")
+        await hinted.wait()
+        again = await receiver.post(BODY)
+    other.close()
+    await store.close()
+
+    assert (late, again) == ((503, "late"), (200, "hinted"))
+    assert in_time
+
+
+async def test_replayed(receiver: Receiver) -> None:
+    """The same webhook over and over is the same hint over and over."""
+    async with aiohttp.ClientSession() as session:
+
+        async def post() -> int:
+            async with session.post(receiver.url, data=BODY, headers=signed(BODY)) as response:
+                return response.status
+
+        statuses = await asyncio.gather(*(post() for _ in range(200)))
+
+    assert set(statuses) == {200}
+    assert set(receiver.hinted) == {MEETING}
+    assert receiver.keys.asked == 1
+
+
+async def test_from_the_sandbox(clock: Clock) -> None:
+    """What the local RealtimeKit sends when a livestream drops is believed, before and after its key changed."""
+    cloudflare, metrics = RealtimeKit(clock), Metrics()
+    cloudflare.seed()
+    hinted: list[UUID] = []
+
+    async def hint(meeting_id: UUID) -> bool:
+        hinted.append(meeting_id)
+        return True
+
+    async with serving(cloudflare.asgi, listen(), drain_seconds=1) as kit_url, open_key_http() as http:
+        now = [0.0]
+        key = WebhookKey(http, f"{kit_url}/.well-known/webhooks.json", timer=lambda: now[0])
+        app = create_web(metrics, {}, None, Webhooks(key, hint))
+        async with serving(app, listen(), drain_seconds=1) as url, cloudflare.delivering():
+            cloudflare.add_webhook(f"{url}/realtimekit/webhooks")
+            cloudflare.drop(seeds.LIVE)
+            await cloudflare.deliveries_settled()
+            now[0] = 60
+            cloudflare.rotate_key()
+            cloudflare.go_live(seeds.LIVE)
+            await cloudflare.deliveries_settled()
+
+    assert [delivery.status for delivery in cloudflare.deliveries] == [200, 200]
+    assert hinted == [UUID(seeds.LIVE)] * 2
+
+
+async def test_trailing_slash(receiver: Receiver) -> None:
+    """An address that was registered with a slash at its end reaches the bot without a redirect."""
+    receiver.url += "/"
+
+    assert await receiver.post(BODY) == (200, "hinted")
+
+
+async def test_only_post(receiver: Receiver) -> None:
+    """Nothing is to be read there."""
+    async with aiohttp.ClientSession() as session, session.get(receiver.url) as response:
+        assert response.status == 405
+
+
+async def test_without_webhooks() -> None:
+    """A server that was given nothing for webhooks has no such address."""
+    receiver = Receiver()
+    async with serving(create_web(Metrics(), {}, None), listen(), drain_seconds=1) as url:
+        receiver.url = f"{url}/realtimekit/webhooks"
+
+        assert (await receiver.post(BODY))[0] == 404

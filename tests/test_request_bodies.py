@@ -1,0 +1,336 @@
+"""Bodies that nobody has signed: they take little memory, and nobody waits for them. Over real sockets."""
+
+import asyncio
+import contextlib
+import gc
+import time
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import pytest
+from pytest_mock import MockerFixture
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from bot.http_server import create_web
+from bot.metrics import Metrics
+from bot.request_bodies import BodyLimits
+from bot.slack.signature import Signatures
+from bot.uvicorn_server import ConnectionLimits, listen, serving
+from tests.conftest import PATIENCE, World
+from tests.realtimekit.keys import signed as signed_by_realtimekit
+
+FREE = 1_000
+"""Bytes of a body that need no reader, in these tests."""
+
+
+class Client:
+    """A connection on which what is sent is under control to the byte."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def connect(cls, url: str) -> "Client":
+        parts = urlsplit(url)
+        return cls(*await asyncio.open_connection(parts.hostname, parts.port))
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def head(self, path: str, headers: dict[str, str]) -> None:
+        lines = [f"POST {path} HTTP/1.1", "Host: x", *(f"{name}: {value}" for name, value in headers.items())]
+        await self.send("\r\n".join([*lines, "", ""]).encode())
+
+    async def answer(self) -> tuple[int, dict[str, str]]:
+        """The status and the headers of the next answer; its body is read."""
+        async with asyncio.timeout(PATIENCE):
+            status = int((await self.reader.readline()).split()[1])
+            headers: dict[str, str] = {}
+            while line := (await self.reader.readline()).decode().strip():
+                name, _, value = line.partition(":")
+                headers[name.lower()] = value.strip()
+            await self.reader.readexactly(int(headers.get("content-length", 0)))
+            return status, headers
+
+    async def closed(self) -> None:
+        """Wait until the bot has closed the connection."""
+        async with asyncio.timeout(PATIENCE):
+            with contextlib.suppress(OSError):
+                while await self.reader.read(65_536):
+                    pass
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
+
+
+def plausible() -> dict[str, str]:
+    """What a request has that says it is Slack's, as far as its head shows."""
+    return {"X-Slack-Signature": "v0=" + "0" * 64, "X-Slack-Request-Timestamp": str(int(time.time()))}
+
+
+def buffered() -> int:
+    """The bytes of bodies that the HTTP server keeps in this process."""
+    return sum(len(each.body) for each in gc.get_objects() if isinstance(each, RequestResponseCycle))
+
+
+@contextlib.asynccontextmanager
+async def server(
+    body_limits: BodyLimits | None = None, connection_limits: ConnectionLimits | None = None
+) -> AsyncIterator[str]:
+    """The bot's HTTP server, without a bot behind it: no request here gets past its signature."""
+    slack: object = (None, Signatures("secret"))
+    web = create_web(Metrics(), {}, slack, None, body_limits)  # type: ignore[arg-type]
+    async with serving(web, listen(), drain_seconds=1, limits=connection_limits) as url:
+        yield url
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-Slack-Signature": "v0=" + "0" * 64},
+        {"X-Slack-Signature": "v0=0", "X-Slack-Request-Timestamp": str(int(time.time()))},
+        {"X-Slack-Signature": "v0=" + "0" * 64, "X-Slack-Request-Timestamp": "1531420618"},
+    ],
+)
+async def test_unsigned_bodies_are_not_waited_for(connected: World, headers: dict[str, str]) -> None:
+    """Without the headers of a signature, or with old ones, the answer comes before the body does."""
+    client = await Client.connect(connected.bot_url)
+    await client.head("/slack/events", {**headers, "Content-Length": "200000"})
+
+    status, _ = await client.answer()
+
+    assert status == 401
+    await client.close()
+
+
+@pytest.mark.parametrize("headers", [{}, {"rtk-signature": ""}, {"rtk-signature": "abcd"}, {"rtk-signature": "?"}])
+async def test_unsigned_webhooks_are_not_waited_for(connected: World, headers: dict[str, str]) -> None:
+    """A webhook without a signature is refused before its body comes."""
+    client = await Client.connect(connected.bot_url)
+    await client.head("/realtimekit/webhooks", {**headers, "Content-Length": "200000"})
+
+    status, _ = await client.answer()
+
+    assert status == 401
+    await client.close()
+
+
+@pytest.mark.parametrize("path", ["/slack/events", "/realtimekit/webhooks"])
+async def test_too_long_by_its_head(connected: World, path: str) -> None:
+    """A declared length above 256 KB is refused at once, signed or not."""
+    client = await Client.connect(connected.bot_url)
+    headers = {**plausible(), **signed_by_realtimekit(b"x"), "Content-Length": str(256 * 1024 + 1)}
+    await client.head(path, headers)
+
+    status, _ = await client.answer()
+
+    assert status == 413
+    await client.close()
+
+
+@pytest.mark.parametrize("path", ["/slack/events", "/healthz", "/nothing/here"])
+async def test_refused_bodies_are_not_kept(connected: World, path: str) -> None:
+    """Of what thirty clients send, 300 KB each, nothing is kept after the answers, though the connections stay."""
+    clients = [await Client.connect(connected.bot_url) for _ in range(30)]
+    for client in clients:
+        await client.head(path, {"Content-Length": "1000000"})
+        await client.send(b"x" * 10_000)
+    for client in clients:
+        assert (await client.answer())[0] in (401, 404, 405, 413)
+    for client in clients:
+        await client.send(b"x" * 290_000)
+
+    assert buffered() == 0
+    for client in clients:
+        await client.close()
+
+
+async def test_the_app_asks_before_more_is_read(connected: World) -> None:
+    """While the app has not asked for a body, at most one small read of it is in memory."""
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        asked.set()
+        await go.wait()
+
+    async with serving(app, listen(), drain_seconds=1) as url:
+        client = await Client.connect(url)
+        await client.head("/", {"Content-Length": "1000000"})
+        sending = asyncio.create_task(client.send(b"x" * 999_000))
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        # Another connection comes and goes, so that what could be read has been.
+        other = await Client.connect(url)
+        asked.clear()
+        await other.head("/", {})
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+
+        assert buffered() <= 16 * 1024
+
+        sending.cancel()
+        go.set()
+        await client.close()
+        await other.close()
+
+
+async def test_readers_are_few() -> None:
+    """Where two long bodies are being read, a third waits and is refused with Retry-After; a short one is served."""
+    limits = BodyLimits(free_bytes=FREE, readers=2, reader_seconds=0.2, seconds=60)
+    async with server(limits) as url:
+        slow = [await Client.connect(url) for _ in range(8)]
+        for client in slow:
+            await client.head("/slack/events", {**plausible(), "Content-Length": "100000"})
+            await client.send(b"x" * (FREE + 1))
+        short = await Client.connect(url)
+        await short.head("/slack/events", {**plausible(), "Content-Length": "900"})
+        await short.send(b"x" * 900)
+
+        assert (await short.answer())[0] == 401  # forged: it was read
+        answers = [await client.answer() for client in slow]
+
+        # Each waits for a while, and each that reads makes room in time: so none is read, and the bot is free again.
+        assert {status for status, _ in answers} <= {408, 503}
+        assert all(headers["retry-after"] == "1" for status, headers in answers if status == 503)
+        assert any(status == 503 for status, _ in answers)
+        for client in [*slow, short]:
+            await client.close()
+
+
+async def test_slow_readers_make_room() -> None:
+    """A long body that comes at once is read while slow ones hold every reader, and would for an hour."""
+    limits = BodyLimits(free_bytes=FREE, readers=2, reader_seconds=0.5, seconds=3600)
+    async with server(limits) as url:
+        slow = [await Client.connect(url) for _ in range(2)]
+        for client in slow:
+            await client.head("/slack/events", {**plausible(), "Content-Length": "100000"})
+            await client.send(b"x" * (FREE + 1))
+        quick = await Client.connect(url)
+        await quick.head("/slack/events", {**plausible(), "Content-Length": "100000"})
+        await quick.send(b"x" * 100_000)
+
+        assert (await quick.answer())[0] == 401  # forged: it was read
+
+        assert 408 in [(await client.answer())[0] for client in slow[:1]]
+        for client in [*slow, quick]:
+            await client.close()
+
+
+async def test_too_many_wait() -> None:
+    """Of those that wait for a reader only so many may, and the others are refused at once."""
+    limits = BodyLimits(free_bytes=FREE, readers=1, waiting=1, reader_seconds=3600, seconds=3600)
+    async with server(limits) as url:
+        clients = [await Client.connect(url) for _ in range(3)]
+        for client in clients:
+            await client.head("/slack/events", {**plausible(), "Content-Length": "100000"})
+            await client.send(b"x" * (FREE + 1))
+
+        answers = {asyncio.create_task(client.answer()) for client in clients}
+        [refused], rest = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
+
+        assert refused.result()[0] == 503
+        for answer in rest:
+            answer.cancel()
+        for client in clients:
+            await client.close()
+
+
+async def test_slow_body() -> None:
+    """A body that does not come is given up."""
+    async with server(BodyLimits(seconds=0.05)) as url:
+        client = await Client.connect(url)
+        await client.head("/slack/events", {**plausible(), "Content-Length": "100"})
+        await client.send(b"x")
+
+        assert (await client.answer())[0] == 408
+        await client.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /slack/ev", b"POST /slack/events HTTP/1.1\r\nHost: x\r\nX-A: "])
+async def test_slow_head(sent: bytes) -> None:
+    """A connection whose head does not come is closed, one that never says anything too."""
+    async with server(connection_limits=ConnectionLimits(head_seconds=0.05)) as url:
+        client = await Client.connect(url)
+        await client.send(sent)
+
+        await client.closed()
+        await client.close()
+
+
+async def test_slow_second_head() -> None:
+    """The same goes for the next request on a connection."""
+    async with server(connection_limits=ConnectionLimits(head_seconds=0.2)) as url:
+        client = await Client.connect(url)
+        await client.head("/healthz", {"Content-Length": "0"})
+        assert (await client.answer())[0] == 405
+        await client.send(b"GET /healthz HTTP/1.1\r\nHost: ")
+
+        await client.closed()
+        await client.close()
+
+
+async def test_an_idle_connection_outlasts_the_proxy_in_front(mocker: MockerFixture) -> None:
+    """Usual proxies and load balancers keep theirs for 60 s: they must be the ones to close it."""
+    async with server() as url:
+        later = mocker.spy(asyncio.get_running_loop(), "call_later")
+        client = await Client.connect(url)
+        await client.head("/healthz", {"Content-Length": "0"})
+        assert (await client.answer())[0] == 405
+
+        idle = [call.args[0] for call in later.call_args_list if "keep_alive" in getattr(call.args[1], "__name__", "")]
+        assert [seconds > 60 for seconds in idle] == [True]
+        await client.close()
+
+
+async def test_a_connection_that_stays_idle_is_closed() -> None:
+    async with server(connection_limits=ConnectionLimits(idle_seconds=1)) as url:
+        client = await Client.connect(url)
+        await client.head("/healthz", {"Content-Length": "0"})
+        assert (await client.answer())[0] == 405
+
+        await client.closed()
+        await client.close()
+
+
+async def test_head_without_end() -> None:
+    """A head that grows and grows is refused."""
+    async with server() as url:
+        client = await Client.connect(url)
+        with contextlib.suppress(OSError):
+            await client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+            for number in range(10_000):
+                await client.send(b"X-%d: %s\r\n" % (number, b"x" * 100))
+
+        with contextlib.suppress(OSError):
+            assert (await client.answer())[0] == 431
+        await client.closed()
+        await client.close()
+
+
+@pytest.mark.parametrize("limits", [ConnectionLimits(discarded_bytes=100_000), ConnectionLimits(discarded_seconds=0.1)])
+async def test_body_without_end_after_the_answer(limits: ConnectionLimits) -> None:
+    """A client that goes on to send what was refused is cut off after a while."""
+    async with server(connection_limits=limits) as url:
+        client = await Client.connect(url)
+        await client.head("/slack/events", {"Transfer-Encoding": "chunked"})
+        assert (await client.answer())[0] == 401
+
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    await client.send(b"400\r\n" + b"x" * 1024 + b"\r\n")
+        await client.closed()
+        await client.close()
+
+
+async def test_refused_connection_is_used_again() -> None:
+    """A proxy's connection is kept after a refusal, and serves the next request."""
+    async with server() as url:
+        client = await Client.connect(url)
+        for _ in range(2):
+            await client.head("/slack/events", {"Content-Length": "50000"})
+            await client.send(b"x" * 50_000)
+            assert (await client.answer())[0] == 401
+        await client.close()
