@@ -17,11 +17,11 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 
 from bot import __version__
+from bot.background_workers import Engine
 from bot.clock import Clock, WallClock, utc
 from bot.errors import ConfigurationError, RealtimeKitError, StoreUnreachable
 from bot.following.rate_budget import Allowance
 from bot.following.service import Following
-from bot.following.workers import Engine
 from bot.health import Check
 from bot.http_server import Webhooks, create_web
 from bot.metrics import Metrics
@@ -45,7 +45,7 @@ from bot.slack.signature import Signatures
 from bot.slack.socket_mode import SocketMode
 from bot.slack.user_rate_limit import PersonalLimit
 from bot.store.database_url import parse
-from bot.store.opening import open_store
+from bot.store.store import open_store
 from bot.uvicorn_server import listen, serving
 from bot.wording import DEFAULT, Wording
 

@@ -184,22 +184,20 @@ def webhook_add(
     ],
 ) -> None:
     """Register this bot's webhook; does nothing if it exists."""
-    from bot.realtimekit import webhook_registration
+    from bot import webhook_commands
 
-    address = webhook_registration.address(url)
-    added = _registering(lambda settings: webhook_registration.add(settings, address))
-    typer.echo(
-        f"{'Registered' if added.changed else 'Already registered'}:\n{webhook_registration.line(added.webhook)}"
-    )
+    address = webhook_commands.address(url)
+    added = _registering(lambda settings: webhook_commands.add(settings, address))
+    typer.echo(f"{'Registered' if added.changed else 'Already registered'}:\n{webhook_commands.line(added.webhook)}")
 
 
 @webhook.command("list")
 def webhook_list() -> None:
     """List the webhooks of the RealtimeKit app: ID, enabled or disabled, address, events."""
-    from bot.realtimekit import webhook_registration
+    from bot import webhook_commands
 
-    present = _registering(webhook_registration.every)
-    typer.echo("\n".join(map(webhook_registration.line, present)) or "No webhooks are registered.")
+    present = _registering(webhook_commands.every)
+    typer.echo("\n".join(map(webhook_commands.line, present)) or "No webhooks are registered.")
 
 
 @webhook.command("remove")
@@ -210,12 +208,12 @@ def webhook_remove(
     url: Annotated[str | None, typer.Option(help="Or the address that was given to `add`.")] = None,
 ) -> None:
     """Remove a webhook."""
-    from bot.realtimekit import webhook_registration
+    from bot import webhook_commands
 
-    which = webhook_id if url is None else webhook_registration.address(url)
+    which = webhook_id if url is None else webhook_commands.address(url)
     if which is None or (webhook_id and url):
         raise ConfigurationError(["Give either the ID of a webhook or --url."])
-    removed = _registering(lambda settings: webhook_registration.remove(settings, which))
+    removed = _registering(lambda settings: webhook_commands.remove(settings, which))
     if not removed:
         typer.echo(f"There is no webhook {which}. See `livestream-bot webhook list`.", err=True)
         raise typer.Exit(FAILED)
@@ -223,8 +221,7 @@ def webhook_remove(
 
 
 def _registering(work: "Callable[[LookupSettings], Coroutine[Any, Any, T]]") -> T:
-    from bot import logs
-    from bot.realtimekit import webhook_registration
+    from bot import logs, webhook_commands
     from bot.settings import LookupSettings, load
 
     settings = load(LookupSettings)
@@ -232,7 +229,7 @@ def _registering(work: "Callable[[LookupSettings], Coroutine[Any, Any, T]]") -> 
     try:
         return run_async(lambda: work(settings))
     except RealtimeKitError as error:
-        typer.echo(webhook_registration.explain(error), err=True)
+        typer.echo(webhook_commands.explain(error), err=True)
         raise typer.Exit(FAILED) from None
 
 
@@ -244,7 +241,7 @@ def _bug(error: Exception) -> str:
 
 
 def _exit_status(lookup: "Lookup") -> int:
-    from bot.realtimekit.models import Status
+    from bot.domain.observation import Status
 
     if lookup.status is Status.UNKNOWN:
         return COULD_NOT_ASK

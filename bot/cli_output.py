@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from bot.domain.observation import Status
 from bot.realtimekit.lookup import Lookup
-from bot.realtimekit.models import Status
 from bot.realtimekit.playback import player_url
 from bot.slack.messages.mrkdwn import clock, plain
 

@@ -9,12 +9,11 @@ import httpx
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import network
+from bot import network, webhook_commands
 from bot.app import open_realtimekit, open_slack
 from bot.errors import ConfigurationError, NotAuthorised, RateLimited, RealtimeKitError, ServerError
 from bot.http_server import ALIVE, WEBHOOK_PATH
 from bot.metrics import Metrics
-from bot.realtimekit import webhook_registration
 from bot.realtimekit.webhook_events import KeyUnreachable, WebhookKey, open_key_http
 from bot.realtimekit.webhook_subscriptions import Webhook
 from bot.settings import (
@@ -270,9 +269,9 @@ async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator
     """Check webhooks and their key. Without a webhook the bot works: polling finds changes, only later."""
     subject = WEBHOOK
     try:
-        present = await webhook_registration.every(settings)
+        present = await webhook_commands.every(settings)
     except RealtimeKitError as error:
-        yield _failed(subject, webhook_registration.explain(error))
+        yield _failed(subject, webhook_commands.explain(error))
         yield _skipped(PUBLIC_KEY, "the webhooks couldn't be listed (see above)")
         return
     # Not urlsplit, which raises for some invalid URLs: another program may have registered anything.

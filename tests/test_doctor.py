@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from bot.doctor import Finding, examine
 from bot.errors import ConfigurationError
 from bot.slack.manifest import bot_scopes
-from bot.store.opening import open_store
+from bot.store.store import open_store
 from bot.uvicorn_server import listen, serving
 from sandbox.bot_process import Mode, below_the_usual, settings_for
 from sandbox.realtimekit import Fault as CloudflareFault

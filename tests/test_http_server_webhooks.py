@@ -17,7 +17,7 @@ from bot.http_server import Webhooks, create_web
 from bot.metrics import Metrics
 from bot.realtimekit.webhook_events import WebhookKey, open_key_http
 from bot.request_bodies import MAX_BODY_BYTES
-from bot.store.opening import open_store
+from bot.store.store import open_store
 from bot.uvicorn_server import listen, serving
 from sandbox.clock import Clock
 from sandbox.realtimekit import RealtimeKit, seeds

@@ -12,11 +12,13 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
-from bot.domain.transitions import Episode, Phase
-from bot.store.database import Database, connect, insert, moment
+from bot.domain.episode import Episode, Phase
+from bot.domain.follow import FollowState, Volume
+from bot.store.database import Database, connect, insert
 from bot.store.database_url import parse
-from bot.store.opening import open_store
-from bot.store.schema import FollowState, Volume, announcements, cards, follows, meetings
+from bot.store.rows import moment
+from bot.store.schema import announcements, cards, follows, meetings
+from bot.store.store import open_store
 
 _AT_ONCE = 2_000
 _SPREAD_SECONDS = 300

@@ -9,15 +9,15 @@ from uuid import uuid4
 from bench.following.databases import Followed, database, fill
 from bench.peer import BOT_TOKEN, Peer
 from bot.clock import WallClock, utc
-from bot.domain.transitions import ChangeKind, Episode, Phase, Sighting, advance
+from bot.domain.episode import ChangeKind, Episode, Phase
+from bot.domain.observation import Sighting, Status
+from bot.domain.transitions import advance
 from bot.metrics import Metrics
 from bot.notifications.announcer import Announcer
-from bot.realtimekit.models import Status
 from bot.slack.api_client import SlackClient, open_session
 from bot.slack.publisher import Delivery
 from bot.slack.rate_limiter import Pacing, Rate
-from bot.store.opening import open_store
-from bot.store.store import Store
+from bot.store.store import Store, open_store
 
 _NO_LIMIT = Rate(per_second=1e6, burst=1_000_000)
 _LEASE_SECONDS = 60.0

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from bench.following.databases import Followed, database, fill, looking_into, since, told
 from bench.usage import cpu_seconds, peak_mb
-from bot.domain.transitions import Episode, baseline, observation_of
-from bot.realtimekit.lookup import Lookup
+from bot.domain.episode import Episode
+from bot.domain.transitions import baseline
+from bot.realtimekit.lookup import Lookup, observation_of
 from bot.realtimekit.models import Livestream, Session
 from bot.store.database import Database
 from bot.uvicorn_server import listen, serving

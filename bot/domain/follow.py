@@ -1,49 +1,33 @@
-"""Values that the store's methods take and return."""
+"""Follows: a channel's wish to hear of a meeting."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from enum import StrEnum
 from uuid import UUID
-
-from bot.store.database import moment
-from bot.store.schema import FollowState, Volume
 
 FOLLOW_SECONDS = 30 * 24 * 3600.0
 """How long a follow lasts without a livestream."""
 
 
-class Episode(Protocol):
-    """The part of bot.following's Episode that the store uses. It stores `to_dict()` as it is."""
+class Volume(StrEnum):
+    """The level of a follow: how much of a meeting is announced in the channel."""
 
-    @property
-    def number(self) -> int: ...
-
-    @property
-    def phase(self) -> str: ...
-
-    @property
-    def name(self) -> str | None: ...
-
-    def to_dict(self) -> dict[str, Any]: ...
+    QUIET = "quiet"
+    """Only the card."""
+    NORMAL = "normal"
+    """Also a reply in its thread for each change."""
+    LOUD = "loud"
+    """Also "live" and "ended" in the channel itself."""
 
 
-class Change(Protocol):
-    """The part of bot.following's Change that the store uses. It is unique by meeting, episode and seq."""
-
-    @property
-    def episode(self) -> int: ...
-
-    @property
-    def seq(self) -> int: ...
-
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def at(self) -> datetime: ...
-
-    def to_dict(self) -> dict[str, Any]: ...
+class FollowState(StrEnum):
+    ACTIVE = "active"
+    PAUSED = "paused"
+    """Slack does not let the bot post in the channel."""
+    EXPIRED = "expired"
+    """There was no livestream for a long time."""
+    UNFOLLOWED = "unfollowed"
+    """A person ended it. People no longer see it; the row stays until all its cards show the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +51,3 @@ class Follow:
     """Slack's code for why its creator cannot be sent the notice that it is paused."""
     unfollowed_by: str | None = None
     """The user who ended it."""
-
-
-def follow_from(row: Mapping[str, Any]) -> Follow:
-    """Return the follow in a row that has all columns of `follows`."""
-    return Follow(
-        id=row["id"],
-        team_id=row["team_id"],
-        channel_id=row["channel_id"],
-        meeting_id=row["meeting_id"],
-        created_by=row["created_by"],
-        created_at=moment(row["created_at"]),
-        volume=Volume(row["volume"]),
-        state=FollowState(row["state"]),
-        reason=row["reason"],
-        expires_at=moment(row["expires_at"]),
-        paused_at=None if row["paused_at"] is None else moment(row["paused_at"]),
-        notice_error=row["notice_error"],
-        unfollowed_by=row["unfollowed_by"],
-    )

@@ -2,9 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
-from bot.realtimekit.lookup import Lookup
-from bot.realtimekit.models import Session, Status
+
+class Status(StrEnum):
+    """A livestream's status in the bot's terms."""
+
+    LIVE = "live"
+    STARTING = "starting"
+    NOT_BROADCASTING = "not live"
+    ERRORED = "errored"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +45,3 @@ class CouldNotAsk:
 
 
 Observation = Sighting | CouldNotAsk
-
-
-def observation_of(lookup: Lookup) -> Sighting:
-    """Return a lookup's observation. A failed lookup raises an error instead, which becomes CouldNotAsk."""
-    session = _session_of_this_run(lookup)
-    return Sighting(
-        status=lookup.status,
-        raw_status=lookup.livestream.raw_status if lookup.livestream else None,
-        name=lookup.name,
-        name_is_certain=lookup.name_is_certain,
-        playback_url=lookup.playback_url,
-        run_started_at=session.started_time if session else None,
-        run_stopped_at=session.stopped_time if session else None,
-        error_reason=lookup.error_reason,
-        livestream=lookup.livestream.fingerprint if lookup.livestream else None,
-        livestream_id=lookup.livestream.id if lookup.livestream else None,
-    )
-
-
-def _session_of_this_run(lookup: Lookup) -> Session | None:
-    """Return the current session; a stopped one, while the livestream is live, is still the previous session."""
-    session = lookup.believable_session
-    stopped = session is not None and session.stopped_time is not None
-    return None if stopped and lookup.status is Status.LIVE else session

@@ -8,8 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.domain.episode import ChangeKind, Episode, Phase
-from bot.domain.observation import Sighting
-from bot.realtimekit.models import Status
+from bot.domain.observation import Sighting, Status
 
 REPAIR_TIME = timedelta(minutes=15)
 """A new session this soon after an error continues the episode; a later one begins the next, with its own card."""

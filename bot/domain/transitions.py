@@ -17,8 +17,8 @@ anything was announced, such as a short error, returns to waiting.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.domain.episode import Change, ChangeKind, Episode, Phase, card_key
-from bot.domain.observation import CouldNotAsk, Observation, Sighting, observation_of
+from bot.domain.episode import Change, ChangeKind, Episode, Phase
+from bot.domain.observation import CouldNotAsk, Observation, Sighting, Status
 from bot.domain.sessions import (
     ERROR_GRACE,
     REPAIR_TIME,
@@ -31,22 +31,6 @@ from bot.domain.sessions import (
     seen_off_air,
     was_watched_off_air,
 )
-from bot.realtimekit.models import Status
-
-__all__ = [
-    "Change",
-    "ChangeKind",
-    "CouldNotAsk",
-    "Episode",
-    "Observation",
-    "Phase",
-    "Sighting",
-    "advance",
-    "baseline",
-    "card_key",
-    "observation_of",
-    "pending_until",
-]
 
 _MOST_DOUBLINGS = 10
 _ON_AIR = (ChangeKind.LIVE, ChangeKind.BACK)

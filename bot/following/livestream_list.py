@@ -7,7 +7,8 @@ from typing import Protocol
 from uuid import UUID
 
 from bot.domain.episode import Phase
-from bot.realtimekit.models import Livestream, Status, most_active
+from bot.domain.observation import Status
+from bot.realtimekit.models import Livestream, most_active
 from bot.realtimekit.paging import LivestreamPage
 from bot.store.meeting_sweeps import Known
 

@@ -15,25 +15,14 @@ import structlog
 from cachetools import LRUCache
 
 from bot.clock import Clock, wait
-from bot.domain.episode import ended_by
-from bot.domain.transitions import (
-    Change,
-    ChangeKind,
-    CouldNotAsk,
-    Episode,
-    Observation,
-    Phase,
-    Sighting,
-    advance,
-    card_key,
-    observation_of,
-)
+from bot.domain.episode import Change, ChangeKind, Episode, Phase, card_key, ended_by
+from bot.domain.observation import CouldNotAsk, Observation, Sighting, Status
+from bot.domain.transitions import advance
 from bot.errors import NoSuchMeeting, RealtimeKitError, StoreUnreachable
 from bot.following.rate_budget import Allowance
 from bot.following.schedule import Sweeps, Webhooks, look_in
 from bot.metrics import Metrics
-from bot.realtimekit.lookup import Lookup
-from bot.realtimekit.models import Status
+from bot.realtimekit.lookup import Lookup, observation_of
 from bot.store.meeting_queue import DueMeeting, Tracking
 
 LOOKS_AT_ONCE = 16

@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from bot.domain.transitions import Episode, Phase, pending_until
+from bot.domain.episode import Episode, Phase
+from bot.domain.transitions import pending_until
 from bot.store.meetings import LIST_SECONDS
 
 ACTIVE_SECONDS = 15.0

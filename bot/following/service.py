@@ -6,22 +6,28 @@ from enum import Enum, auto
 from typing import Protocol
 from uuid import UUID
 
-from bot.domain.follow import Follow
-from bot.domain.transitions import baseline, observation_of
+from bot.domain.delivery import Delivered
+from bot.domain.failed_calls import Failure, Failures
+from bot.domain.follow import Follow, FollowState, Volume
+from bot.domain.transitions import baseline
 from bot.errors import NotFollowed, NotInDirectMessages, TooManyFollows
-from bot.notifications.announcer import Delivered
-from bot.realtimekit.lookup import Lookup
-from bot.slack.failure_history import Failure, Failures
-from bot.slack.responder import refusal
+from bot.realtimekit.lookup import Lookup, observation_of
 from bot.store.card_queue import DueCard
 from bot.store.follows import Followed, Listed
-from bot.store.schema import FollowState, Volume
 from bot.store.store import Store
 
 MOST_FOLLOWS = 100
 """The maximum number of meetings that one channel can follow."""
 LEASE_SECONDS = 60.0
 """Longer than posting a card takes, including the timeout if Slack does not answer."""
+
+
+class CardRefused(Exception):
+    """Slack refuses the first card for good, so nothing is followed."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class Deliver(Protocol):
@@ -80,7 +86,7 @@ class Following:
         """Follow a meeting that Cloudflare knows, in a channel where the bot may post.
 
         With `volume` None an existing follow keeps its level and a new one gets `default`. Raises NotInDirectMessages,
-        TooManyFollows, a lookup's and a post's errors, and StoreUnreachable; after an error nothing new is followed.
+        TooManyFollows, CardRefused, a lookup's errors and StoreUnreachable; after an error nothing new is followed.
         """
         if channel_id.startswith("D"):
             raise NotInDirectMessages
@@ -190,7 +196,7 @@ class Following:
         delivered = await self.deliver(card, pause=False)
         if delivered.refused is not None:
             if await self.store.follows.retract(followed):
-                raise refusal(delivered.refused, card.follow.channel_id)
+                raise CardRefused(delivered.refused)
             # The lease was lost, so the follow stays, and the announcer handles its card.
         elif delivered.done:
             return Begun.NOW

@@ -7,13 +7,14 @@ from collections.abc import Callable
 import structlog
 
 from bot.clock import Clock, wait
+from bot.domain.delivery import Delivered
+from bot.domain.follow import FollowState
 from bot.errors import StoreUnreachable
 from bot.metrics import Metrics
-from bot.notifications.card_delivery import CardWork, Delivered, Timing, back_off
+from bot.notifications.card_delivery import CardWork, Timing, back_off
 from bot.slack.publisher import Delivery
 from bot.store.card_queue import Announcing, DueCard
 from bot.store.pauses import Pauses
-from bot.store.schema import FollowState
 from bot.wording import Wording
 
 __all__ = ["Announcer", "Delivered", "Timing"]

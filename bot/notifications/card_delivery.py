@@ -14,11 +14,13 @@ from uuid import uuid5
 import structlog
 
 from bot.clock import Clock, utc
+from bot.domain.delivery import DONE, LATER, Delivered
 from bot.domain.episode import Change, ChangeKind, Episode, Phase
+from bot.domain.failed_calls import Failures
+from bot.domain.follow import FollowState, Volume
 from bot.errors import StoreUnreachable
 from bot.metrics import Metrics
 from bot.slack.errors import RARE_SECONDS, Deleted, Later, MessageGone, Paced, Refused, Unconfirmed, Undelivered
-from bot.slack.failure_history import Failures
 from bot.slack.messages.follow_card import change_reply, expired_reply, follow_card, unfollowed_card
 from bot.slack.messages.message import Message
 from bot.slack.publisher import PATIENCE_SECONDS, Delivery
@@ -26,7 +28,6 @@ from bot.store.card_queue import Announcement, Announcing, DueCard
 from bot.store.expiry import EXPIRED
 from bot.store.leases import deadline
 from bot.store.outdated_announcements import IN_THREAD
-from bot.store.schema import FollowState, Volume
 from bot.wording import DEFAULT, Wording
 
 EDIT_SECONDS = 3.0
@@ -57,21 +58,6 @@ class Timing:
     """The wait before writing a result again after the database failed."""
     report: float = 2.0
     """The wait before reporting a posted card again, while the next holder of its lease may be posting it, too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """The result of the work on a card."""
-
-    done: bool = False
-    """Whether everything is posted and announced; if not, the card is due again later."""
-    refused: str | None = None
-    """Slack's code for a permanent refusal."""
-    unconfirmed: bool = False
-    """Whether Slack may still carry out an edit that it did not answer before it refused."""
-
-
-DONE, LATER = Delivered(done=True), Delivered()
 
 
 class _LeaseLost(Exception):

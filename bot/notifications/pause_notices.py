@@ -6,10 +6,10 @@ from uuid import uuid5
 
 import structlog
 
+from bot.domain.follow import FollowState
 from bot.slack.messages.follow_card import expired_notice, paused_notice
 from bot.slack.publisher import Delivery, Later, Undelivered
 from bot.store.pauses import Pauses, Untold
-from bot.store.schema import FollowState
 from bot.store.singleton_jobs import Duties
 from bot.wording import Wording
 

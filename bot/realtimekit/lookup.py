@@ -9,9 +9,10 @@ from uuid import UUID
 
 import structlog
 
+from bot.domain.observation import Sighting, Status
 from bot.errors import RealtimeKitError
 from bot.realtimekit.client import ANSWER_SECONDS, RealtimeKit
-from bot.realtimekit.models import Livestream, NotLive, Session, Status
+from bot.realtimekit.models import Livestream, NotLive, Session
 
 _DETAIL_SECONDS = 2.0
 _STATUSES_WITH_PLAYBACK = (Status.LIVE, Status.STARTING, Status.UNKNOWN)
@@ -95,3 +96,27 @@ async def _if_it_comes(detail: Awaitable[T], patience: float) -> T | None:
     except (RealtimeKitError, TimeoutError) as error:
         log.info("detail_left_out", why=str(error) or type(error).__name__)
         return None
+
+
+def observation_of(lookup: Lookup) -> Sighting:
+    """Return a lookup's observation. A failed lookup raises an error instead, which becomes CouldNotAsk."""
+    session = _session_of_this_run(lookup)
+    return Sighting(
+        status=lookup.status,
+        raw_status=lookup.livestream.raw_status if lookup.livestream else None,
+        name=lookup.name,
+        name_is_certain=lookup.name_is_certain,
+        playback_url=lookup.playback_url,
+        run_started_at=session.started_time if session else None,
+        run_stopped_at=session.stopped_time if session else None,
+        error_reason=lookup.error_reason,
+        livestream=lookup.livestream.fingerprint if lookup.livestream else None,
+        livestream_id=lookup.livestream.id if lookup.livestream else None,
+    )
+
+
+def _session_of_this_run(lookup: Lookup) -> Session | None:
+    """Return the current session; a stopped one, while the livestream is live, is still the previous session."""
+    session = lookup.believable_session
+    stopped = session is not None and session.stopped_time is not None
+    return None if stopped and lookup.status is Status.LIVE else session

@@ -10,13 +10,14 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from enum import StrEnum
 from hashlib import sha256
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from bot.domain.observation import Status
 
 _LONGEST_TEXT = 1_000
 _LONGEST_ADDRESS = 2_000
@@ -40,16 +41,6 @@ _INGEST_ADDRESS = re.compile(
 _SECRET_FIELDS = frozenset({"streamkey", "ingestserver"})
 _SHORTEST_SECRET = 8
 """Shorter values are no keys, and may occur in any text."""
-
-
-class Status(StrEnum):
-    """A livestream's status in the bot's terms."""
-
-    LIVE = "live"
-    STARTING = "starting"
-    NOT_BROADCASTING = "not live"
-    ERRORED = "errored"
-    UNKNOWN = "unknown"
 
 
 _STATUS_OF = {

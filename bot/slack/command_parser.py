@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from uuid import UUID
 
+from bot.domain.follow import Volume
 from bot.slack.meeting_ids import (
     LONGEST_TEXT,
     OneMeeting,
@@ -14,7 +15,6 @@ from bot.slack.meeting_ids import (
     split,
     what_is_wrong,
 )
-from bot.store.schema import Volume
 from bot.wording import DEFAULT_COMMAND
 
 

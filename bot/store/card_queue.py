@@ -9,14 +9,15 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.follow import Follow, follow_from
+from bot.domain.follow import Follow, FollowState
 from bot.store.card_updates import CardProgress, Progress, Written
 from bot.store.cards import has_news, is_latest, never_tried, waits_for_run_before
-from bot.store.database import Database, moment
+from bot.store.database import Database
 from bot.store.leases import Lease, after, due_in, is_due, new_lease
 from bot.store.meetings import lock
 from bot.store.outdated_announcements import still_true
-from bot.store.schema import CURRENT, FollowState, announcements, cards, follows
+from bot.store.rows import follow_from, moment
+from bot.store.schema import CURRENT, announcements, cards, follows
 
 LATE_SECONDS = 120.0
 """How long after the bot stops waiting Slack may still carry out a request."""

@@ -6,12 +6,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.domain.follow import FollowState
 from bot.store.card_queue import LATE_SECONDS
 from bot.store.cards import take_leases, wake_unfinished
 from bot.store.database import Database
 from bot.store.follows import end
 from bot.store.meetings import lock, rest
-from bot.store.schema import CURRENT, FollowState, follows
+from bot.store.schema import CURRENT, follows
 
 _AT_ONCE = 100
 

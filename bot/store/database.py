@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -156,11 +155,6 @@ def insert(connection: AsyncConnection, table: sa.Table) -> postgresql.Insert:
     if connection.dialect.name == "postgresql":
         return postgresql.insert(table)
     return cast("postgresql.Insert", sqlite.insert(table))
-
-
-def moment(epoch: float) -> datetime:
-    """Return epoch seconds as an aware datetime in UTC."""
-    return datetime.fromtimestamp(epoch, UTC)
 
 
 def set_up_sqlite(connection: Any, *pragmas: str) -> None:

@@ -8,12 +8,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.follow import Follow, follow_from
+from bot.domain.follow import Follow, FollowState
 from bot.store.cards import is_latest, wake
 from bot.store.database import Database, insert
 from bot.store.follows import NOT_REFUSED
 from bot.store.meetings import last_checked, lock, rest
-from bot.store.schema import CURRENT, FollowState, announcements, cards, follows, meetings
+from bot.store.rows import follow_from
+from bot.store.schema import CURRENT, announcements, cards, follows, meetings
 
 EXPIRED = "expired"
 """The kind of the announcement in the newest card's thread that the follow has expired."""

@@ -10,14 +10,15 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.follow import Episode, Follow, follow_from
+from bot.domain.follow import Follow, FollowState, Volume
 from bot.store.card_queue import LATE_SECONDS, DueCard, claimed_work, removal_of_ended
 from bot.store.cards import due_to_show, is_latest, wake_unfinished
-from bot.store.database import Database, insert, moment
+from bot.store.database import Database, insert
 from bot.store.leases import Lease, after, new_lease
 from bot.store.meetings import last_checked, lock, looked_at_soon, rest
 from bot.store.outdated_announcements import drop_outdated
-from bot.store.schema import CURRENT, FollowState, Volume, announcements, cards, follows, meetings
+from bot.store.rows import Episode, follow_from, moment
+from bot.store.schema import CURRENT, announcements, cards, follows, meetings
 
 NOT_REFUSED = {
     "reason": None,

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.follow import Follow
+from bot.domain.follow import Follow, FollowState
 from bot.store.cards import unfinished
 from bot.store.database import Database
 from bot.store.expiry import expire
 from bot.store.leases import is_due
 from bot.store.meetings import count_due
 from bot.store.request_windows import WINDOW_SECONDS
-from bot.store.schema import FollowState, announcements, budget, cards, follows, meetings
+from bot.store.schema import announcements, budget, cards, follows, meetings
 
 _AT_ONCE = 500
 _COUNTED = (FollowState.ACTIVE, FollowState.PAUSED, FollowState.EXPIRED)

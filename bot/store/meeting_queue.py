@@ -9,12 +9,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.follow import Change, Episode
-from bot.store.database import Database, moment
+from bot.store.database import Database
 from bot.store.leases import Lease, after, due_in, is_due, new_lease
 from bot.store.meeting_sweeps import CHANGED, NOTHING_PENDING
 from bot.store.meetings import CHECK_SPACING_SECONDS, is_list_fresh, last_checked, looked_at_soon, may_be_due
 from bot.store.outbox import announce, followers, show, show_last
+from bot.store.rows import Change, Episode, moment
 from bot.store.schema import RESTING, follows, meetings
 
 _RENEWAL_SECONDS = 24 * 3600.0

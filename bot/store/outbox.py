@@ -8,10 +8,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.follow import Change, Episode
+from bot.domain.follow import FollowState, Volume
 from bot.store.cards import due_to_show, wake
 from bot.store.database import insert
-from bot.store.schema import CURRENT, FollowState, Volume, announcements, cards, follows
+from bot.store.rows import Change, Episode
+from bot.store.schema import CURRENT, announcements, cards, follows
 
 
 def followers(meeting_id: UUID) -> sa.ColumnElement[bool]:

@@ -9,14 +9,15 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.follow import Follow, follow_from
+from bot.domain.follow import Follow, FollowState
 from bot.store.card_queue import LATE_SECONDS, DueCard
 from bot.store.cards import take_leases, wake_unfinished
 from bot.store.database import Database
 from bot.store.follows import NOT_REFUSED, activate
 from bot.store.leases import after, is_due
 from bot.store.meetings import lock
-from bot.store.schema import CURRENT, UNTOLD, FollowState, announcements, cards, follows, meetings
+from bot.store.rows import follow_from
+from bot.store.schema import CURRENT, UNTOLD, announcements, cards, follows, meetings
 
 TOGETHER_SECONDS = 60.0
 """How long a notice about an expired follow waits for others that expire in the same channel."""

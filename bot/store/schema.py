@@ -16,6 +16,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bot.domain.follow import FollowState, Volume
+
 metadata = sa.MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -25,27 +27,6 @@ metadata = sa.MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     }
 )
-
-
-class Volume(StrEnum):
-    """The level of a follow: how much of a meeting is announced in the channel."""
-
-    QUIET = "quiet"
-    """Only the card."""
-    NORMAL = "normal"
-    """Also a reply in its thread for each change."""
-    LOUD = "loud"
-    """Also "live" and "ended" in the channel itself."""
-
-
-class FollowState(StrEnum):
-    ACTIVE = "active"
-    PAUSED = "paused"
-    """Slack does not let the bot post in the channel."""
-    EXPIRED = "expired"
-    """There was no livestream for a long time."""
-    UNFOLLOWED = "unfollowed"
-    """A person ended it. People no longer see it; the row stays until all its cards show the end."""
 
 
 def _one_of(column: str, words: type[StrEnum]) -> sa.CheckConstraint:

@@ -8,15 +8,18 @@ from bot.domain.follow import FOLLOW_SECONDS
 from bot.errors import StoreUnreachable
 from bot.store.card_queue import LATE_SECONDS, Announcing
 from bot.store.channel_moves import Moving
-from bot.store.database import Database, moment
+from bot.store.database import Clock, Database, connect
+from bot.store.database_url import parse
 from bot.store.follows import Follows
 from bot.store.maintenance import Housekeeping
 from bot.store.meeting_queue import Tracking
 from bot.store.meeting_sweeps import Sweeping
 from bot.store.meetings import CHECK_SPACING_SECONDS
+from bot.store.migrator import migrate
 from bot.store.pauses import Pauses
 from bot.store.removal import Forgetting
 from bot.store.request_windows import Budget
+from bot.store.rows import moment
 from bot.store.singleton_jobs import Duties
 
 
@@ -61,3 +64,21 @@ class Store:
     async def close(self) -> None:
         """Close every connection to the database."""
         await self._db.close()
+
+
+async def open_store(
+    url: str,
+    *,
+    clock: Clock | None = None,
+    monotonic: Clock | None = None,
+    follow_seconds: float = FOLLOW_SECONDS,
+    check_spacing: float = CHECK_SPACING_SECONDS,
+) -> Store:
+    """Open the store in the database at this URL, after migrating its tables to this version.
+
+    Several processes may do this at once. `clock` (epoch seconds) and `monotonic` are for tests: by default the time is
+    PostgreSQL's, or this machine's for SQLite. Raises ConfigurationError with one sentence.
+    """
+    parsed = parse(url)
+    await migrate(parsed)
+    return Store(Database(connect(parsed), clock, monotonic), follow_seconds, check_spacing)

@@ -7,9 +7,9 @@ from bench.measuring import Figures, Load, measure, median
 from bench.peer import ACCOUNT_ID, API_TOKEN, APP_ID, Peer, meeting_id, playback_url
 from bench.tables import of_load
 from bot.clock import WallClock, utc
+from bot.domain.observation import Status
 from bot.realtimekit.client import RealtimeKit, open_http
 from bot.realtimekit.lookup import look_up
-from bot.realtimekit.models import Status
 
 MEETING = meeting_id(0)
 FIGURES = Figures(20, 20, 0, 1, 2, 3, float("inf"), 0.5, 40, 1, 0.1, 0.2)

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.domain.episode import ended_by
-from bot.domain.transitions import Episode, Sighting, advance
-from bot.realtimekit.models import Status
+from bot.domain.episode import Episode, ended_by
+from bot.domain.observation import Sighting, Status
+from bot.domain.transitions import advance
 
 T0 = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
 GRACE = timedelta(seconds=60)

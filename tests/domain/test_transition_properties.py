@@ -8,20 +8,9 @@ from itertools import cycle, pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.domain.transitions import (
-    Change,
-    ChangeKind,
-    CouldNotAsk,
-    Episode,
-    Observation,
-    Phase,
-    Sighting,
-    advance,
-    baseline,
-    card_key,
-    pending_until,
-)
-from bot.realtimekit.models import Status
+from bot.domain.episode import Change, ChangeKind, Episode, Phase, card_key
+from bot.domain.observation import CouldNotAsk, Observation, Sighting, Status
+from bot.domain.transitions import advance, baseline, pending_until
 
 T0 = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
 GRACE = timedelta(seconds=60)

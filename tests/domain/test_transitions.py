@@ -8,21 +8,10 @@ from typing import Any
 
 import pytest
 
-from bot.domain.episode import STALE_AFTER
+from bot.domain.episode import STALE_AFTER, Change, ChangeKind, Episode, Phase, card_key
+from bot.domain.observation import CouldNotAsk, Observation, Sighting, Status
 from bot.domain.sessions import REPAIR_TIME
-from bot.domain.transitions import (
-    Change,
-    ChangeKind,
-    CouldNotAsk,
-    Episode,
-    Observation,
-    Phase,
-    Sighting,
-    advance,
-    baseline,
-    card_key,
-)
-from bot.realtimekit.models import Status
+from bot.domain.transitions import advance, baseline
 
 T0 = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
 GRACE = timedelta(seconds=60)

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from bot.clock import Clock as TimeSource
 from bot.clock import utc
-from bot.domain.transitions import Change, Episode
+from bot.domain.episode import Change, Episode
+from bot.domain.follow import Volume
 from bot.errors import RealtimeKitError
 from bot.following.poller import Tracker
 from bot.following.rate_budget import Allowance
@@ -24,9 +25,8 @@ from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream, Session
 from bot.store.card_queue import DueCard, claimed_work
 from bot.store.leases import new_lease
-from bot.store.opening import open_store
-from bot.store.schema import Volume, cards
-from bot.store.store import Store
+from bot.store.schema import cards
+from bot.store.store import Store, open_store
 from sandbox.clock import Clock
 from tests.store.helpers import ANN, CHANNEL, MEETING, TEAM
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.transitions import Phase
+from bot.domain.episode import Phase
 from tests.following.poller_harness import OtherClock, Tracked, at, tracking
 
 

@@ -6,9 +6,10 @@ from uuid import UUID
 import pytest
 
 from bot.domain.episode import Phase
+from bot.domain.observation import Status
 from bot.errors import Unreachable
 from bot.following.livestream_list import MOST_PAGES, PAGE, Doubts, Listing, differing, read_listing
-from bot.realtimekit.models import Livestream, Status
+from bot.realtimekit.models import Livestream
 from bot.realtimekit.paging import LivestreamPage
 from bot.store.meeting_sweeps import Known
 

@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from bot.domain.follow import FOLLOW_SECONDS
+from bot.domain.follow import FOLLOW_SECONDS, FollowState
 from bot.errors import StoreUnreachable
 from bot.following.maintenance import KEPT_SECONDS, TURN_SECONDS, Housekeeper
 from bot.metrics import Metrics
-from bot.store.opening import open_store
-from bot.store.schema import FollowState
-from bot.store.store import Store
+from bot.store.store import Store, open_store
 from sandbox.clock import Clock
 from tests.store.helpers import MEETING, OTHER_MEETING, check, follow
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pytest_mock import MockerFixture
 
 from bot.clock import utc
-from bot.domain.transitions import Episode, Phase
+from bot.domain.episode import Episode, Phase
 from bot.errors import NoSuchMeeting, NotAuthorised, StoreUnreachable, Unreachable
 from bot.following.poller import LEASE_SECONDS, LOOKS_AT_ONCE
 from bot.store.meeting_sweeps import CHANGED

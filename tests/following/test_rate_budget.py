@@ -18,9 +18,8 @@ from bot.following.rate_budget import (
     TRACKER_LIMIT,
     Allowance,
 )
-from bot.store.opening import open_store
 from bot.store.request_windows import Used
-from bot.store.store import Store
+from bot.store.store import Store, open_store
 from sandbox.clock import Clock
 
 EPOCH = 1_800_000_000.0

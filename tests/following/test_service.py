@@ -8,6 +8,8 @@ from uuid import UUID
 import pytest
 
 from bot.clock import utc
+from bot.domain.delivery import Delivered
+from bot.domain.follow import FollowState, Volume
 from bot.errors import (
     CannotPost,
     NoSuchMeeting,
@@ -20,14 +22,11 @@ from bot.errors import (
     Unreachable,
 )
 from bot.following.service import MOST_FOLLOWS, Begun, Following
-from bot.notifications.announcer import Delivered
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream
 from bot.store.card_queue import DueCard
 from bot.store.follows import Listed
-from bot.store.opening import open_store
-from bot.store.schema import FollowState, Volume
-from bot.store.store import Store
+from bot.store.store import Store, open_store
 from sandbox.clock import Clock
 
 TEAM, CHANNEL, ANN, BEN = "T1", "C1", "U1", "U2"

@@ -10,19 +10,19 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from bot.clock import utc
+from bot.domain.delivery import Delivered
 from bot.domain.episode import Change, ChangeKind, Episode, Phase
+from bot.domain.follow import Volume
 from bot.metrics import Metrics
 from bot.notifications.announcer import Announcer
-from bot.notifications.card_delivery import Delivered
 from bot.notifications.pause_notices import Notices
 from bot.slack.api_client import SlackClient, open_session
 from bot.slack.publisher import Delivery
 from bot.slack.rate_limiter import Pacing, Rate
 from bot.store.card_queue import DueCard
 from bot.store.follows import Followed
-from bot.store.opening import open_store
-from bot.store.schema import Volume, follows, meetings
-from bot.store.store import Store
+from bot.store.schema import follows, meetings
+from bot.store.store import Store, open_store
 from sandbox.clock import Clock
 from sandbox.slack import ANN, EVENTS, Message, Slack
 

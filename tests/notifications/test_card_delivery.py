@@ -15,17 +15,18 @@ import pytest
 from pytest_mock import MockerFixture
 
 from bot.clock import utc
+from bot.domain.delivery import DONE, LATER, Delivered
 from bot.domain.episode import ChangeKind, Phase
+from bot.domain.follow import FollowState, Volume
 from bot.errors import StoreUnreachable
 from bot.following.service import Following
 from bot.notifications.announcer import Announcer
-from bot.notifications.card_delivery import DONE, LATER, Delivered, back_off
+from bot.notifications.card_delivery import back_off
 from bot.slack.messages.lookup_card import FOLLOW_AGAIN, FOLLOW_MENU
 from bot.slack.publisher import Delivery
 from bot.slack.rate_limiter import Pacing, Rate
 from bot.store.card_queue import LATE_SECONDS, DueCard
-from bot.store.opening import open_store
-from bot.store.schema import FollowState, Volume
+from bot.store.store import open_store
 from sandbox.clock import Clock
 from sandbox.slack import ANN, BEN, EVENTS, GENERAL, RANDOM, Fault
 from sandbox.slack.watching import first

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from bot.domain.episode import ChangeKind, Phase
+from bot.domain.follow import FollowState
 from bot.notifications.missed_invitations import CHECK_SECONDS, RESUME_AGAIN_SECONDS, Invitations
-from bot.store.schema import FollowState
 from sandbox.slack import EVENTS
 from tests.notifications.announcer_harness import TEAM, Stage, staged
 

@@ -10,11 +10,11 @@ import pytest
 from pytest_mock import MockerFixture
 
 from bot.domain.episode import ChangeKind, Phase
+from bot.domain.follow import Volume
 from bot.errors import StoreUnreachable
 from bot.notifications.pause_notices import AT_ONCE, MAX_ATTEMPTS, Notices
 from bot.slack.messages.follow_replies import listing
 from bot.slack.messages.lookup_card import FOLLOW_MENU
-from bot.store.schema import Volume
 from sandbox.slack import ANN, BEN, EVENTS, RANDOM, Fault, Message
 from tests.notifications.announcer_harness import TEAM, Stage, staged
 

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
 from bot.app import open_realtimekit
+from bot.domain.observation import Status
 from bot.errors import Malformed, NoSuchMeeting, NotAuthorised, RateLimited, RealtimeKitError, ServerError, Unreachable
 from bot.realtimekit import client as client_module
 from bot.realtimekit.client import RealtimeKit, open_http
 from bot.realtimekit.http import Http
-from bot.realtimekit.models import Livestream, NotLive, Session, Status
+from bot.realtimekit.models import Livestream, NotLive, Session
 from bot.realtimekit.rate_limit import Quota
 from bot.uvicorn_server import listen, serving, url_of
 from sandbox.clock import Clock

@@ -8,10 +8,11 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from bot.domain.observation import Status
 from bot.errors import Malformed, NotAuthorised, RateLimited, Unreachable
 from bot.realtimekit.client import RealtimeKit, open_http
 from bot.realtimekit.http import Http
-from bot.realtimekit.models import Livestream, Status
+from bot.realtimekit.models import Livestream
 from bot.realtimekit.paging import LivestreamPage
 from bot.realtimekit.rate_limit import Quota
 from bot.uvicorn_server import listen, serving

@@ -13,11 +13,12 @@ import pytest
 import stamina
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bot.domain.observation import Status
 from bot.errors import NoSuchMeeting, Unreachable
 from bot.realtimekit import lookup as lookup_module
 from bot.realtimekit.client import RealtimeKit, open_http
 from bot.realtimekit.lookup import Lookup, look_up
-from bot.realtimekit.models import Livestream, Session, Status
+from bot.realtimekit.models import Livestream, Session
 from bot.uvicorn_server import listen, serving
 from sandbox.clock import Clock
 from sandbox.realtimekit import Fault, Shape, seeds

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from bot.realtimekit.models import Livestream, Meeting, NotLive, Session, Status, without_secrets
+from bot.domain.observation import Status
+from bot.realtimekit.models import Livestream, Meeting, NotLive, Session, without_secrets
 
 MEETING_ID = "50c8940e-1b97-402a-97d6-2708b7feca41"
 STREAM_KEY = "sk-f1e2d3c4b5a6"

@@ -20,9 +20,8 @@ from bot.store import migrator
 from bot.store.database import Database, connect
 from bot.store.database_url import parse
 from bot.store.migrator import migrate
-from bot.store.opening import open_store
 from bot.store.schema import metadata
-from bot.store.store import Store
+from bot.store.store import Store, open_store
 from tests.postgres import Postgres, postgres
 from tests.scenarios.newer_version import GATE, HEAD, NEWER, newer_migrations
 from tests.scenarios.scenario import until

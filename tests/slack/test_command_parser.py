@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.domain.follow import Volume
 from bot.slack.command_parser import (
     FOLLOW_WHAT,
     NO_ID,
@@ -25,7 +26,6 @@ from bot.slack.command_parser import (
     read_command,
 )
 from bot.slack.meeting_ids import OneMeeting, read_meeting_id
-from bot.store.schema import Volume
 
 ID, OTHER = "50c8940e-1b97-402a-97d6-2708b7feca41", "11111111-2222-4333-8444-555555555555"
 MEETING = UUID(ID)

@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from bot.domain.follow import Follow
+from bot.domain.follow import Follow, Volume
 from bot.store.card_queue import DueCard
 from bot.store.follows import Followed
 from bot.store.meeting_queue import DueMeeting
-from bot.store.schema import Volume
 from bot.store.store import Store
 
 TEAM, CHANNEL, ANN, BEN = "T1", "C1", "U1", "U2"

@@ -6,12 +6,14 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from bot.domain.follow import Volume
 from bot.errors import StoreUnreachable
 from bot.store.card_queue import LATE_SECONDS, DueCard
 from bot.store.cards import PATIENT_ATTEMPTS
-from bot.store.database import Database, connect, is_sqlite, moment
+from bot.store.database import Database, connect, is_sqlite
 from bot.store.database_url import parse
-from bot.store.schema import Volume, announcements, cards
+from bot.store.rows import moment
+from bot.store.schema import announcements, cards
 from bot.store.store import Store
 from tests.store.helpers import CHANNEL, LEASE, MEETING, TEAM, Change, Channel, Clock, Episode, follow, look, see
 

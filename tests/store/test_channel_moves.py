@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.store.schema import FollowState, Volume
+from bot.domain.follow import FollowState, Volume
 from bot.store.store import Store
 from tests.store.helpers import (
     ANN,

@@ -234,7 +234,7 @@ def test_a_start_with_an_ambiguous_url(monkeypatch: pytest.MonkeyPatch) -> None:
     program = [
         sys.executable,
         "-c",
-        "from bot.store.opening import open_store; import asyncio, os;"
+        "from bot.store.store import open_store; import asyncio, os;"
         "asyncio.run(open_store(os.environ['DATABASE_URL']))",
     ]
     monkeypatch.setenv("DATABASE_URL", "postgresql://bot:ab@cdhunter#ef/gh@db.example.com/live")

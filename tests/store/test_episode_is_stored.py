@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from bot.domain.transitions import Change, ChangeKind, Episode, Phase
-from bot.store.schema import Volume
+from bot.domain.episode import Change, ChangeKind, Episode, Phase
+from bot.domain.follow import Volume
 from bot.store.store import Store
 from tests.store.helpers import ANN, CHANNEL, LEASE, MEETING, TEAM, look
 

@@ -5,8 +5,10 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from bot.store.database import Database, moment
-from bot.store.schema import FollowState, Volume, announcements, cards, follows, meetings
+from bot.domain.follow import FollowState, Volume
+from bot.store.database import Database
+from bot.store.rows import moment
+from bot.store.schema import announcements, cards, follows, meetings
 from bot.store.store import Store
 from tests.store.helpers import (
     ANN,

@@ -5,8 +5,9 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from bot.store.database import Database, moment
+from bot.store.database import Database
 from bot.store.meetings import LIST_SECONDS, WHOLE_LIST
+from bot.store.rows import moment
 from bot.store.schema import meetings
 from bot.store.store import Store
 from tests.store.helpers import CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Clock, Episode, follow, look

@@ -21,12 +21,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from bot.domain.follow import FollowState, Volume
 from bot.store.card_queue import DueCard
 from bot.store.database import Database, connect
 from bot.store.database_url import parse
 from bot.store.meeting_queue import DueMeeting
 from bot.store.outdated_announcements import LATE_SECONDS
-from bot.store.schema import FollowState, Volume, announcements, cards, follows, meetings
+from bot.store.schema import announcements, cards, follows, meetings
 from bot.store.store import Store
 from tests.store.helpers import LEASE, MEETING, TEAM, Change, Clock, Episode, follow
 

@@ -8,10 +8,12 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
+from bot.domain.follow import FollowState, Volume
 from bot.store import maintenance
-from bot.store.database import Database, moment
+from bot.store.database import Database
 from bot.store.meetings import WHOLE_LIST
-from bot.store.schema import FollowState, Volume, announcements, budget, cards, follows, meetings
+from bot.store.rows import moment
+from bot.store.schema import announcements, budget, cards, follows, meetings
 from bot.store.store import Store
 from tests.store.helpers import (
     CHANNEL,

@@ -5,9 +5,11 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from bot.store.database import Database, moment
+from bot.domain.follow import Volume
+from bot.store.database import Database
 from bot.store.leases import LONGEST_WAIT
-from bot.store.schema import Volume, announcements, cards, follows
+from bot.store.rows import moment
+from bot.store.schema import announcements, cards, follows
 from bot.store.store import Store
 from tests.store.helpers import (
     CHANNEL,

@@ -7,8 +7,9 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from bot.store.database import Database, moment
+from bot.store.database import Database
 from bot.store.meeting_sweeps import CHANGED, UNSURE, Known
+from bot.store.rows import moment
 from bot.store.schema import follows, meetings
 from bot.store.store import Store
 from tests.store.helpers import CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Clock, Episode, follow, look

@@ -15,10 +15,9 @@ from bot.errors import ConfigurationError
 from bot.store.database import Database
 from bot.store.database_url import parse
 from bot.store.migrator import migrate
-from bot.store.opening import open_store
 from bot.store.revisions import MIGRATIONS, can_work
 from bot.store.schema import metadata
-from bot.store.store import Store
+from bot.store.store import Store, open_store
 from tests.store.helpers import CHANNEL, TEAM, Change, Channel, Episode, follow, see
 
 NEXT = '''

@@ -13,7 +13,7 @@ from bot.errors import ConfigurationError
 from bot.store.database import connect, set_up_sqlite
 from bot.store.database_url import parse
 from bot.store.error_messages import explain
-from bot.store.opening import open_store
+from bot.store.store import open_store
 from tests.postgres import GUARDED, PASSWORD, Postgres
 from tests.store.helpers import Channel, follow
 
@@ -85,7 +85,7 @@ async def test_somebody_writes_to_a_new_file(new_sqlite_url: str) -> None:
 def test_processes_at_once(new_url: str) -> None:
     """And so do processes."""
     program = (
-        "import asyncio, sys; from bot.store.opening import open_store\n"
+        "import asyncio, sys; from bot.store.store import open_store\n"
         "async def main():\n"
         "    store = await open_store(sys.argv[1])\n"
         "    assert await store.check() is None\n"

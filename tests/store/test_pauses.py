@@ -2,8 +2,8 @@
 
 import pytest
 
+from bot.domain.follow import FollowState, Volume
 from bot.store.card_queue import LATE_SECONDS, DueCard
-from bot.store.schema import FollowState, Volume
 from bot.store.store import Store
 from tests.store.helpers import (
     CHANNEL,

@@ -11,7 +11,7 @@ from bot.store.database import Database, connect
 from bot.store.database_url import parse
 from bot.store.diagnostics import inspect
 from bot.store.error_messages import explain
-from bot.store.opening import open_store
+from bot.store.store import open_store
 from tests.pgbouncer import pgbouncer
 from tests.postgres import Postgres
 from tests.store.helpers import LEASE, TEAM, Change, Channel, Episode, follow, look

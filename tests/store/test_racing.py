@@ -9,9 +9,10 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
+from bot.domain.follow import Volume
 from bot.store.database import Database, connect
 from bot.store.database_url import parse
-from bot.store.schema import Volume, announcements, cards
+from bot.store.schema import announcements, cards
 from bot.store.store import Store
 from tests.store.helpers import ANN, CHANNEL, LEASE, TEAM, Change, Channel, Clock, Episode, follow, look, see
 

@@ -4,9 +4,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from bot.domain.follow import Volume
 from bot.store import removal
 from bot.store.database import Database
-from bot.store.schema import Volume, announcements, cards, follows
+from bot.store.schema import announcements, cards, follows
 from bot.store.store import Store
 from tests.store.helpers import ANN, CHANNEL, MEETING, TEAM, Change, Episode, follow, see
 

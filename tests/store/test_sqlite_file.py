@@ -12,7 +12,7 @@ from bot.errors import StoreUnreachable
 from bot.store.database import Database, connect
 from bot.store.database_url import parse
 from bot.store.diagnostics import inspect
-from bot.store.opening import open_store
+from bot.store.store import open_store
 from tests.store.helpers import CHANNEL, TEAM, follow
 
 DELETED = "The database file was deleted or moved while the bot was running."

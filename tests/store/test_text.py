@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.domain.follow import Volume
 from bot.store.database import Database
-from bot.store.schema import Volume, meetings
+from bot.store.schema import meetings
 from bot.store.store import Store
 from bot.store.text import clean, dumps
 from tests.store.helpers import LEASE, MEETING, TEAM, Change, Episode, look

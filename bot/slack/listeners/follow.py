@@ -5,12 +5,14 @@ from uuid import UUID
 import structlog
 from slack_bolt.async_app import AsyncApp
 
+from bot.domain.follow import Volume
 from bot.errors import NotInDirectMessages, NotUnderstood, SlackError
+from bot.following.service import CardRefused
 from bot.slack.dependencies import Services
 from bot.slack.handlers import listener
 from bot.slack.messages import follow_card, follow_replies, lookup_card
 from bot.slack.payloads import Request
-from bot.store.schema import Volume
+from bot.slack.responder import refusal
 
 log = structlog.get_logger(__name__)
 
@@ -57,9 +59,12 @@ async def follow(
     if request.is_direct:
         raise NotInDirectMessages
     async with services.replies.note_if_slow(request):
-        beginning = await services.following.follow(
-            request.team_id, request.channel_id, request.user_id, meeting_id, volume, default
-        )
+        try:
+            beginning = await services.following.follow(
+                request.team_id, request.channel_id, request.user_id, meeting_id, volume, default
+            )
+        except CardRefused as refused:
+            raise refusal(refused.code, request.channel_id) from None
     message = follow_replies.begun(beginning, services.permalink, services.wording(), services.access_problem())
     await services.replies.answer(request, message, replace=request.on_private_card)
     return beginning.name

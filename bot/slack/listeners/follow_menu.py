@@ -4,6 +4,7 @@ from uuid import UUID
 
 from slack_bolt.async_app import AsyncApp
 
+from bot.domain.follow import Volume
 from bot.errors import NotUnderstood
 from bot.slack.dependencies import Services
 from bot.slack.handlers import listener
@@ -11,7 +12,6 @@ from bot.slack.listeners.unfollow import unfollow
 from bot.slack.messages import follow_replies, lookup_card
 from bot.slack.messages.message import Choice
 from bot.slack.payloads import Request
-from bot.store.schema import Volume
 
 
 def register(app: AsyncApp, services: Services) -> None:

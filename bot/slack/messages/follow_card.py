@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from bot.domain.episode import Change, ChangeKind, Episode, Phase
-from bot.domain.follow import FOLLOW_SECONDS, Follow
+from bot.domain.follow import FOLLOW_SECONDS, Follow, FollowState, Volume
 from bot.slack.messages.blocks import actions, bold, button, context, menu, section
 from bot.slack.messages.lookup_card import (
     FOLLOW_AGAIN,
@@ -27,7 +27,6 @@ from bot.slack.messages.lookup_card import (
 )
 from bot.slack.messages.message import Block, CardState, Choice, Message
 from bot.slack.messages.mrkdwn import clock, escaped, moment, plain_moment
-from bot.store.schema import FollowState, Volume
 from bot.wording import DEFAULT, Wording
 
 UNSEEN_FOR = timedelta(minutes=10)

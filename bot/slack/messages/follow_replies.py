@@ -5,15 +5,14 @@ from datetime import datetime
 from uuid import UUID
 
 from bot.domain.episode import Phase
-from bot.domain.follow import Follow
+from bot.domain.failed_calls import Failure
+from bot.domain.follow import Follow, FollowState, Volume
 from bot.following.service import Beginning, Begun
-from bot.slack.failure_history import Failure
 from bot.slack.messages import lookup_card
 from bot.slack.messages.blocks import bold, section
 from bot.slack.messages.message import Message
 from bot.slack.messages.mrkdwn import escaped, link, moment, plain_moment
 from bot.store.follows import Listed
-from bot.store.schema import FollowState, Volume
 from bot.wording import DEFAULT, Wording
 
 Permalink = Callable[[str, str], str | None]

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from bot.domain.observation import Status
 from bot.errors import BotError
 from bot.realtimekit.lookup import Lookup
-from bot.realtimekit.models import Status
 from bot.realtimekit.playback import player_url
 from bot.slack.messages.blocks import actions, bold, button, context, section
 from bot.slack.messages.message import Block, CardState, Message

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.episode import Change, ChangeKind, Episode, Phase
-from bot.domain.follow import Follow
+from bot.domain.follow import Follow, FollowState, Volume
 from bot.slack.messages.follow_card import (
     change_reply,
     expired_notice,
@@ -24,7 +24,6 @@ from bot.slack.messages.follow_card import (
 )
 from bot.slack.messages.lookup_card import FOLLOW_AGAIN, FOLLOW_MENU, LINK_LIMIT, WATCH
 from bot.slack.messages.message import CardState, Choice, Message
-from bot.store.schema import FollowState, Volume
 from sandbox.slack.blocks import complaints
 
 MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")

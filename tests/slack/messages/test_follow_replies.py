@@ -8,12 +8,11 @@ from uuid import UUID
 import pytest
 
 from bot.domain.episode import Phase
-from bot.domain.follow import Follow
+from bot.domain.follow import Follow, FollowState, Volume
 from bot.following.service import MOST_FOLLOWS, Beginning, Begun
 from bot.slack.messages import follow_replies
 from bot.slack.messages.message import Message
 from bot.store.follows import Listed
-from bot.store.schema import FollowState, Volume
 from sandbox.slack.blocks import complaints
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bot.domain.observation import Status
 from bot.errors import (
     BotError,
     CannotPost,
@@ -22,7 +23,7 @@ from bot.errors import (
     Unreachable,
 )
 from bot.realtimekit.lookup import Lookup
-from bot.realtimekit.models import Livestream, Session, Status
+from bot.realtimekit.models import Livestream, Session
 from bot.slack.messages import lookup_card
 from bot.slack.messages.message import CardState, Message
 from bot.slack.messages.mrkdwn import escaped

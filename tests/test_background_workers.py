@@ -9,11 +9,11 @@ from uuid import UUID
 
 import pytest
 
+from bot.background_workers import FIRST_SWEEP_SECONDS, Engine
+from bot.domain.follow import Volume
 from bot.following.livestream_list import PAGE
 from bot.following.rate_budget import Allowance
-from bot.following.workers import FIRST_SWEEP_SECONDS, Engine
 from bot.realtimekit.paging import LivestreamPage
-from bot.store.schema import Volume
 from sandbox.slack import ANN, EVENTS
 from tests.following.poller_harness import EPOCH, Cloudflare
 from tests.notifications.announcer_harness import NOON, TEAM, Stage, staged

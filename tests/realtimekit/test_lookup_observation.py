@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from bot.domain.transitions import Sighting, observation_of
-from bot.realtimekit.lookup import Lookup
-from bot.realtimekit.models import Livestream, Session, Status
+from bot.domain.observation import Sighting, Status
+from bot.realtimekit.lookup import Lookup, observation_of
+from bot.realtimekit.models import Livestream, Session
 
 MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")
 STREAM = "https://customer-s4ndb0x.cloudflarestream.com/0123456789abcdef0123456789abcdef/manifest/video.m3u8"

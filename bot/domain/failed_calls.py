@@ -1,14 +1,28 @@
 """A card's failing Slack calls, stored with the card as JSON."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
-
-from bot.slack.errors import Later
+from typing import Any, Protocol
 
 LASTING_SECONDS = 180.0
 """A failure that lasts this long is shown to people."""
+
+
+class PassingError(Protocol):
+    """The part of Slack's errors that may pass that decides how long to try again."""
+
+    code: str
+
+    @property
+    def codes(self) -> AbstractSet[str]: ...
+
+    @property
+    def permanent_after(self) -> float | None: ...
+
+    @property
+    def rare_after(self) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +56,7 @@ class Failures:
         """Return the failures as JSON; None if there are none."""
         return {call: asdict(failure) for call, failure in self.by_call.items()} or None
 
-    def noted(self, call: str, error: Later, now: float) -> "Failures":
+    def noted(self, call: str, error: PassingError, now: float) -> "Failures":
         """Return a copy with one more failed call of this kind."""
         known = self.by_call.get(call) or Failure(error.code, now, now)
         if known.code != error.code:
@@ -53,13 +67,13 @@ class Failures:
         """Return a copy without this kind, because the call succeeded or will never succeed."""
         return Failures({each: failure for each, failure in self.by_call.items() if each != call})
 
-    def is_permanent(self, call: str, error: Later, now: float) -> bool:
+    def is_permanent(self, call: str, error: PassingError, now: float) -> bool:
         """Return whether the last failed call's code has recurred for so long that it counts as permanent."""
         if error.permanent_after is None:
             return False
         return now - self.by_call[call].code_first_at >= error.permanent_after
 
-    def is_rare(self, call: str, error: Later, now: float) -> bool:
+    def is_rare(self, call: str, error: PassingError, now: float) -> bool:
         """Return whether to repeat the failed call only rarely: Slack has answered with this code for so long.
 
         A connection that fails is no answer of Slack's, and may work again at any moment.

@@ -13,6 +13,7 @@ import structlog
 
 from bot.clock import Clock, wait
 from bot.domain.episode import Phase
+from bot.domain.observation import Status
 from bot.errors import StoreUnreachable
 from bot.following.livestream_list import Lists
 from bot.following.maintenance import Housekeeper
@@ -26,7 +27,6 @@ from bot.notifications.announcer import Announcer
 from bot.notifications.missed_invitations import Invitations
 from bot.notifications.pause_notices import Notices
 from bot.realtimekit.lookup import Lookup
-from bot.realtimekit.models import Status
 from bot.slack.publisher import Delivery
 from bot.store.store import Store
 from bot.wording import Wording
