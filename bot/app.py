@@ -17,34 +17,34 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 
 from bot import __version__
-from bot.background_workers import Engine
+from bot.background_workers import BackgroundWorkers
 from bot.clock import Clock, WallClock, utc
-from bot.errors import ConfigurationError, RealtimeKitError, StoreUnreachable
-from bot.following.rate_budget import Allowance
-from bot.following.service import Following
+from bot.errors import ConfigurationError, DatabaseUnavailable, RealtimeKitError
+from bot.following.rate_budget import RateBudget
+from bot.following.service import FollowService
 from bot.health import Check
-from bot.http_server import Webhooks, create_web
+from bot.http_server import WebhookReceiver, create_web
 from bot.metrics import Metrics
-from bot.realtimekit.client import OnCall, RealtimeKit, open_http
-from bot.realtimekit.concurrency import Turns
+from bot.realtimekit.client import OnCall, RealtimeKitClient, open_http
+from bot.realtimekit.concurrency import ConcurrencyLimit
 from bot.realtimekit.lookup import Lookup, look_up
-from bot.realtimekit.rate_limit import Quota
+from bot.realtimekit.rate_limit import RateLimitState
 from bot.realtimekit.recent_lookups import RecentLookups
-from bot.realtimekit.webhook_events import WebhookKey, open_key_http
+from bot.realtimekit.webhook_events import WebhookVerifier, open_key_http
 from bot.settings import CloudflareSettings, Settings, SlackSettings
 from bot.slack.api_client import SlackClient, open_fresh_session, open_session
 from bot.slack.app import create_app
-from bot.slack.dependencies import Services
+from bot.slack.dependencies import Dependencies
 from bot.slack.home_team import Home, home_of
 from bot.slack.identity import Identity
-from bot.slack.in_flight import Work
-from bot.slack.publisher import Delivery
-from bot.slack.rate_limiter import Pacing
-from bot.slack.responder import Replies
-from bot.slack.signature import Signatures
+from bot.slack.in_flight import InFlightRequests
+from bot.slack.publisher import Publisher
+from bot.slack.rate_limiter import SlackRateLimiter
+from bot.slack.responder import Responder
+from bot.slack.signature import RequestVerifier
 from bot.slack.socket_mode import SocketMode
 from bot.slack.user_rate_limit import PersonalLimit
-from bot.store.database_url import parse
+from bot.store.database_url import parse_database_url
 from bot.store.store import open_store
 from bot.uvicorn_server import listen, serving
 from bot.wording import DEFAULT, Wording
@@ -60,14 +60,14 @@ log = structlog.get_logger(__name__)
 def open_realtimekit(
     settings: CloudflareSettings,
     on_call: OnCall = lambda *_: None,
-    quota: Quota | None = None,
+    quota: RateLimitState | None = None,
     timer: Callable[[], float] = time.monotonic,
     spend: Callable[[], None] = lambda: None,
-) -> RealtimeKit:
+) -> RealtimeKitClient:
     """Open a client for the RealtimeKit app in the settings. The caller closes it."""
     token = settings.cloudflare_api_token.get_secret_value()
     http = open_http(settings.cloudflare_base_url, token, settings.proxy, settings.tls)
-    return RealtimeKit(
+    return RealtimeKitClient(
         http,
         account_id=settings.cloudflare_account_id,
         app_id=settings.realtimekit_app_id,
@@ -117,9 +117,9 @@ async def running(
         session = await stack.enter_async_context(open_session(settings.proxy, settings.tls))
         fresh = await stack.enter_async_context(open_fresh_session(settings.proxy, settings.tls))
         client = open_slack(settings, session, metrics, fresh)
-        allowance, quota = Allowance(store.budget, wall), Quota()
+        allowance, quota = RateBudget(store.budget, wall), RateLimitState()
         timer = clock.now if clock else time.monotonic
-        kit = open_realtimekit(settings, metrics.cloudflare_call, quota, timer, allowance.spent)
+        kit = open_realtimekit(settings, metrics.cloudflare_call, quota, timer, allowance.record_request)
         stack.push_async_callback(kit.close)
         people = open_realtimekit(settings, metrics.cloudflare_call, quota, timer, allowance.spend_for_people)
         stack.push_async_callback(people.close)
@@ -137,27 +137,27 @@ async def running(
         async def home(seconds: float) -> Home | None:
             return home_of(await identity.known_within(seconds))
 
-        pacing = Pacing(wall)
-        delivery = Delivery(client, pacing, wall, metrics)
-        engine = Engine(
+        pacing = SlackRateLimiter(wall)
+        delivery = Publisher(client, pacing, wall, metrics)
+        engine = BackgroundWorkers(
             store,
             delivery,
             look_up=lambda meeting_id: look_up(kit, meeting_id, lambda: utc(wall)),
             look_up_for_people=recent.look_up,
             lists=kit,
             allowance=allowance,
-            quota_wait=quota.wait,
+            quota_wait=quota.retry_after,
             grace=timedelta(seconds=settings.follow_grace_seconds),
             clock=wall,
             metrics=metrics,
             wording=wording,
         )
         await stack.enter_async_context(engine.running())
-        work = Work(metrics)
+        work = InFlightRequests(metrics)
         stack.push_async_callback(work.drain, DRAIN_SECONDS)
-        services = Services(
+        services = Dependencies(
             look_up=_measured(recent.look_up, metrics),
-            replies=Replies(session, client, metrics, pacing, timer=timer),
+            replies=Responder(session, client, metrics, pacing, timer=timer),
             work=work,
             following=engine.following,
             home=home,
@@ -175,13 +175,13 @@ async def running(
             stack.push_async_callback(socket_mode.stop)
             checks["socket_mode"] = socket_mode.problem
         signing_secret = settings.slack_signing_secret
-        slack = (app, Signatures(signing_secret.get_secret_value())) if signing_secret else None
+        slack = (app, RequestVerifier(signing_secret.get_secret_value())) if signing_secret else None
         key_http = open_key_http(settings.proxy, settings.tls)
         stack.push_async_callback(key_http.close)
-        webhooks = Webhooks(WebhookKey(key_http, settings.realtimekit_webhook_key_url), engine.hint)
+        webhooks = WebhookReceiver(WebhookVerifier(key_http, settings.realtimekit_webhook_key_url), engine.hint)
         web = create_web(metrics, checks, slack, webhooks)
         url = await stack.enter_async_context(serving(web, sock))
-        await _introduce(identity, engine.following, stack)
+        await _identify(identity, engine.following, stack)
         stack.callback(engine.stop)
         if socket_mode is not None:
             await socket_mode.start()
@@ -203,7 +203,7 @@ async def run(settings: Settings) -> None:
 
     Further SIGTERMs and SIGHUPs have no effect, since supervisors send both; a second Ctrl-C ends the bot at once.
     """
-    _allow_many_connections()
+    raise_fd_limit()
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def stop_in_order() -> None:
@@ -214,13 +214,13 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop_in_order)
     async with running(settings):
-        collect_less_often()
+        tune_gc()
         await stop.wait()
         log.info("stopping")
     log.info("stopped")
 
 
-def _allow_many_connections() -> None:
+def raise_fd_limit() -> None:
     """Raise the limit of open files and sockets, which many systems set to 1,024 by default."""
     if sys.platform == "win32":
         return
@@ -232,7 +232,7 @@ def _allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def collect_less_often() -> None:
+def tune_gc() -> None:
     """Exempt permanent objects from garbage collection, and collect after 10,000 new objects instead of 700.
 
     A few running commands keep more than 700 objects alive, so that in a burst the default costs a third of the CPU
@@ -247,7 +247,7 @@ def _log_start(settings: Settings, identity: Identity, url: str) -> None:
     ways = [(settings.slack_signing_secret, "HTTP"), (settings.slack_app_token, "Socket Mode")]
     mode = " and ".join(name for secret, name in ways if secret)
     address = url.removeprefix("http://")
-    database = parse(settings.database_url.get_secret_value()).get_backend_name()
+    database = parse_database_url(settings.database_url.get_secret_value()).get_backend_name()
     summary = f"livestream-bot {__version__} connected to {identity} ({mode}, {address})"
     log.info("started", summary=summary, version=__version__, mode=mode, url=url, database=database)
 
@@ -268,28 +268,28 @@ def _listen(settings: Settings) -> sockets.socket:
 
 
 def _socket_mode(
-    settings: Settings, app: AsyncApp, client: SlackClient, session: aiohttp.ClientSession, work: Work
+    settings: Settings, app: AsyncApp, client: SlackClient, session: aiohttp.ClientSession, work: InFlightRequests
 ) -> SocketMode | None:
     token = settings.slack_app_token
     return SocketMode(app, token.get_secret_value(), client, session, unread=work.failed) if token else None
 
 
-async def _introduce(identity: Identity, following: Following, stack: contextlib.AsyncExitStack) -> None:
+async def _identify(identity: Identity, following: FollowService, stack: contextlib.AsyncExitStack) -> None:
     """Identify the bot to itself: at once or, if Slack is unreachable, in the background. Then keep checking."""
-    await identity.learn()
+    await identity.fetch()
     for name, work in (("identity", identity.keep()), ("adoption", _adopt(identity, following))):
         task = asyncio.create_task(work, name=name)
         stack.callback(task.cancel)
 
 
-async def _adopt(identity: Identity, following: Following) -> None:
+async def _adopt(identity: Identity, following: FollowService) -> None:
     """Move follows that an earlier version stored under their creator's team to the bot's own team."""
     while True:
         home = home_of(identity.authorization)
         if home is not None:
             try:
                 moved = await following.adopt(home.team_id)
-            except StoreUnreachable:
+            except DatabaseUnavailable:
                 pass
             else:
                 if moved:
@@ -298,8 +298,8 @@ async def _adopt(identity: Identity, following: Following) -> None:
         await asyncio.sleep(_ADOPTION_SECONDS)
 
 
-def _limited_look_up(kit: RealtimeKit, clock: Clock) -> Callable[[UUID], Awaitable[Lookup]]:
-    turns = Turns()
+def _limited_look_up(kit: RealtimeKitClient, clock: Clock) -> Callable[[UUID], Awaitable[Lookup]]:
+    turns = ConcurrencyLimit()
 
     async def limited(meeting_id: UUID) -> Lookup:
         async with turns:
@@ -325,4 +325,4 @@ def _measured(ask: Callable[[UUID], Awaitable[Lookup]], metrics: Metrics) -> Cal
 
 
 async def _unknown(identity: Identity) -> str | None:
-    return identity.problem or (None if identity.known else "Slack has not confirmed the bot token yet.")
+    return identity.problem or (None if identity.is_known else "Slack has not confirmed the bot token yet.")

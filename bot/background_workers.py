@@ -14,20 +14,20 @@ import structlog
 from bot.clock import Clock, wait
 from bot.domain.episode import Phase
 from bot.domain.observation import Status
-from bot.errors import StoreUnreachable
-from bot.following.livestream_list import Lists
-from bot.following.maintenance import Housekeeper
-from bot.following.poller import Tracker
-from bot.following.rate_budget import Allowance
-from bot.following.schedule import Sweeps
-from bot.following.service import Following
+from bot.errors import DatabaseUnavailable
+from bot.following.livestream_list import LivestreamLister
+from bot.following.maintenance import MaintenanceWorker
+from bot.following.poller import MeetingPoller
+from bot.following.rate_budget import RateBudget
+from bot.following.schedule import ListFreshness
+from bot.following.service import FollowService
 from bot.following.sweeper import Sweeper
 from bot.metrics import Metrics
 from bot.notifications.announcer import Announcer
 from bot.notifications.missed_invitations import Invitations
-from bot.notifications.pause_notices import Notices
+from bot.notifications.pause_notices import PauseNotifier
 from bot.realtimekit.lookup import Lookup
-from bot.slack.publisher import Delivery
+from bot.slack.publisher import Publisher
 from bot.store.store import Store
 from bot.wording import Wording
 
@@ -45,18 +45,18 @@ end, so an error contradicts only what is on air."""
 log = structlog.get_logger(__name__)
 
 
-class Engine:
+class BackgroundWorkers:
     """All workers of one process. They work inside `running`."""
 
     def __init__(
         self,
         store: Store,
-        delivery: Delivery,
+        delivery: Publisher,
         *,
         look_up: Callable[[UUID], Awaitable[Lookup]],
         look_up_for_people: Callable[[UUID], Awaitable[Lookup]],
-        lists: Lists,
-        allowance: Allowance,
+        lists: LivestreamLister,
+        allowance: RateBudget,
         quota_wait: Callable[[], float],
         grace: timedelta,
         clock: Clock,
@@ -64,8 +64,8 @@ class Engine:
         wording: Callable[[], Wording] = Wording,
     ) -> None:
         owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        sweeps = Sweeps()
-        notices = Notices(store.pauses, store.duties, delivery, owner, wording)
+        sweeps = ListFreshness()
+        notices = PauseNotifier(store.pauses, store.duties, delivery, owner, wording)
         self._store = store
         self._comparing: set[asyncio.Task[None]] = set()
         self._clock = clock
@@ -73,7 +73,7 @@ class Engine:
         self._announcer = Announcer(
             store.announcing, store.pauses, delivery, clock, metrics, owner, self._notice, wording
         )
-        self._tracker = Tracker(
+        self._tracker = MeetingPoller(
             store.tracking,
             look_up,
             allowance=allowance,
@@ -98,15 +98,15 @@ class Engine:
             wake=self._tracker.wake,
             sweeps=sweeps,
         )
-        self.following = Following(
+        self.following = FollowService(
             store, look_up_for_people, self._announcer.deliver, self._announcer.wake, self._tracker.wake, owner
         )
         invitations = Invitations(store.pauses, store.duties, delivery, self.following.resume, owner, clock)
-        self._housekeeper = Housekeeper(
+        self._housekeeper = MaintenanceWorker(
             store.housekeeping,
             catch_up=invitations.catch_up,
             tell_creators=notices.tell,
-            budget_left=lambda: allowance.left,
+            budget_left=lambda: allowance.remaining,
             something_is_due=self._announcer.wake,
             clock=clock,
             metrics=metrics,
@@ -122,9 +122,9 @@ class Engine:
 
     async def hint(self, meeting_id: UUID) -> bool:
         """Request a check of the meeting; return False if it is not followed. Raises StoreUnreachable."""
-        followed = await self._store.tracking.hint(meeting_id)
+        followed = await self._store.tracking.request_check(meeting_id)
         if followed:
-            self._tracker.heard(meeting_id)
+            self._tracker.on_webhook(meeting_id)
         return followed
 
     def compare(self, lookup: Lookup) -> None:
@@ -140,9 +140,9 @@ class Engine:
 
     async def _hint_in(self, phases: Collection[Phase], meeting_id: UUID) -> None:
         try:
-            if await self._store.tracking.hint(meeting_id, phases):
+            if await self._store.tracking.request_check(meeting_id, phases):
                 self._tracker.wake()
-        except StoreUnreachable as error:
+        except DatabaseUnavailable as error:
             log.info("lookup_not_compared", meeting_id=str(meeting_id), why=error.detail)
         except Exception:
             log.exception("lookup_not_compared", meeting_id=str(meeting_id))
@@ -152,10 +152,10 @@ class Engine:
         """The checks for readiness, by name; each returns a sentence about a problem, or None."""
 
         async def announcer() -> str | None:
-            return self._announcer.standing_still()
+            return self._announcer.stall_problem()
 
         async def tracker() -> str | None:
-            return self._tracker.standing_still()
+            return self._tracker.stall_problem()
 
         return {"database": self._store.check, "announcer": announcer, "tracker": tracker}
 
@@ -180,5 +180,5 @@ class Engine:
         After an outage all meetings are due at once, and one list shows that most have not changed. Also, the follows
         of a meeting on air must not expire before the bot sees that it is.
         """
-        await wait(self._sweeper.begun, FIRST_SWEEP_SECONDS, self._clock)
+        await wait(self._sweeper.first_run_done, FIRST_SWEEP_SECONDS, self._clock)
         await run()

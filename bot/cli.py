@@ -15,7 +15,7 @@ from uuid import UUID
 import typer
 
 from bot import __version__
-from bot.errors import ConfigurationError, NoSuchMeeting, RealtimeKitError
+from bot.errors import ConfigurationError, MeetingNotFound, RealtimeKitError
 from bot.slack.manifest import Mode
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def lookup(
     except ConfigurationError as error:
         fail(MISUSED, error.code, error.mistakes, meant.meeting_id)
     except RealtimeKitError as error:
-        status = NO_SUCH_MEETING if isinstance(error, NoSuchMeeting) else COULD_NOT_ASK
+        status = NO_SUCH_MEETING if isinstance(error, MeetingNotFound) else COULD_NOT_ASK
         fail(status, error.code, [error.sentence], meant.meeting_id)
     except Exception as error:  # noqa: BLE001 - a script always gets an answer
         fail(COULD_NOT_ASK, INTERNAL_ERROR, [_bug(error)], meant.meeting_id)
@@ -144,13 +144,13 @@ def doctor() -> None:
     Exit status: 0 everything passed, 1 a check failed. A check that depends on a failed one is skipped, and listed.
     """
     from bot import logs
-    from bot.doctor import Outcome, examine
+    from bot.doctor import Outcome, run_checks
 
     colors = {Outcome.OK: typer.colors.GREEN, Outcome.FAIL: typer.colors.RED, Outcome.SKIP: typer.colors.YELLOW}
 
     async def report() -> bool:
         has_failed = False
-        async for finding in examine():
+        async for finding in run_checks():
             label = typer.style(f"{finding.outcome:<4}", fg=colors[finding.outcome])
             typer.echo(f"{label} {finding.subject}: {finding.sentence}")
             has_failed = has_failed or finding.outcome is Outcome.FAIL

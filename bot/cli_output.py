@@ -7,7 +7,7 @@ from uuid import UUID
 from bot.domain.observation import Status
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.playback import player_url
-from bot.slack.messages.mrkdwn import clock, plain
+from bot.slack.messages.mrkdwn import clean, format_utc
 
 _NAME_LIMIT = 150
 _REASON_LIMIT = 500
@@ -37,18 +37,18 @@ def failure(meeting_id: UUID | None, code: str, message: str) -> dict[str, Any]:
 
 def lines(lookup: Lookup) -> list[str]:
     """Return the lookup for people, one fact per line."""
-    since = f" since {clock(lookup.live_since)}" if lookup.live_since else ""
+    since = f" since {format_utc(lookup.live_since)}" if lookup.live_since else ""
     said = lookup.livestream.raw_status if lookup.livestream and lookup.status is Status.UNKNOWN else None
     playback = lookup.playback_url
     facts = [
-        ("Status", f"{lookup.status.value}{since}" + (f" (Cloudflare says {plain(said, 40)!r})" if said else "")),
-        ("Reason", plain(lookup.error_reason, _REASON_LIMIT) if lookup.error_reason else ""),
+        ("Status", f"{lookup.status.value}{since}" + (f" (Cloudflare says {clean(said, 40)!r})" if said else "")),
+        ("Reason", clean(lookup.error_reason, _REASON_LIMIT) if lookup.error_reason else ""),
         ("Watch", player_url(playback) if playback else ""),
         ("Playback", playback or ""),
         ("Meeting", str(lookup.meeting_id)),
-        ("Checked", clock(lookup.checked_at)),
+        ("Checked", format_utc(lookup.checked_at)),
     ]
-    name = plain(lookup.name or "", _NAME_LIMIT) or "This meeting"
+    name = clean(lookup.name or "", _NAME_LIMIT) or "This meeting"
     return [name, *(f"  {label + ':':<10}{value}" for label, value in facts if value)]
 
 

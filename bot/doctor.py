@@ -11,17 +11,17 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import network, webhook_commands
 from bot.app import open_realtimekit, open_slack
-from bot.errors import ConfigurationError, NotAuthorised, RateLimited, RealtimeKitError, ServerError
+from bot.errors import AuthenticationFailed, ConfigurationError, RateLimited, RealtimeKitError, ServerError
 from bot.http_server import ALIVE, WEBHOOK_PATH
 from bot.metrics import Metrics
-from bot.realtimekit.webhook_events import KeyUnreachable, WebhookKey, open_key_http
-from bot.realtimekit.webhook_subscriptions import Webhook
+from bot.realtimekit.webhook_events import PublicKeyUnavailable, WebhookVerifier, open_key_http
+from bot.realtimekit.webhook_subscriptions import WebhookSubscription
 from bot.settings import (
     CloudflareSettings,
     FollowSettings,
     LogSettings,
-    Section,
     ServerSettings,
+    SettingsT,
     SlackSettings,
     StoreSettings,
     load,
@@ -30,7 +30,7 @@ from bot.slack.api_client import TRANSPORT_ERRORS, open_session
 from bot.slack.errors import error_code
 from bot.slack.identity import is_final
 from bot.slack.manifest import bot_scopes
-from bot.slack.messages.mrkdwn import plain
+from bot.slack.messages.mrkdwn import clean
 from bot.slack.token_health import remedy
 from bot.store.diagnostics import inspect
 from bot.uvicorn_server import listen
@@ -54,7 +54,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """The result of one check; `ok` is None if it was skipped."""
 
     subject: str
@@ -68,19 +68,19 @@ class Finding:
         return Outcome.SKIP if self.ok is None else Outcome.OK if self.ok else Outcome.FAIL
 
 
-def _passed(subject: str, sentence: str) -> Finding:
-    return Finding(subject, ok=True, sentence=sentence)
+def _passed(subject: str, sentence: str) -> CheckResult:
+    return CheckResult(subject, ok=True, sentence=sentence)
 
 
-def _failed(subject: str, sentence: str) -> Finding:
-    return Finding(subject, ok=False, sentence=sentence)
+def _failed(subject: str, sentence: str) -> CheckResult:
+    return CheckResult(subject, ok=False, sentence=sentence)
 
 
-def _skipped(subject: str, because: str) -> Finding:
-    return Finding(subject, None, f"Not checked, because {because}.")
+def _skipped(subject: str, because: str) -> CheckResult:
+    return CheckResult(subject, None, f"Not checked, because {because}.")
 
 
-async def examine() -> AsyncIterator[Finding]:
+async def run_checks() -> AsyncIterator[CheckResult]:
     """Run each check and yield its finding: first the settings, then whatever each valid section configures."""
     slack, slack_findings = _read(SlackSettings)
     cloudflare, cloudflare_findings = _read(CloudflareSettings)
@@ -118,14 +118,14 @@ async def examine() -> AsyncIterator[Finding]:
         yield _skipped(PUBLIC_KEY, why)
 
 
-def _read(section: type[Section]) -> tuple[Section | None, list[Finding]]:
+def _read(section: type[SettingsT]) -> tuple[SettingsT | None, list[CheckResult]]:
     try:
         return load(section), []
     except ConfigurationError as error:
         return None, [_failed("Settings", mistake) for mistake in error.mistakes]
 
 
-async def _address(settings: ServerSettings) -> Finding:
+async def _address(settings: ServerSettings) -> CheckResult:
     where = f"{settings.host}:{settings.port}"
     try:
         listen(settings.host, settings.port).close()
@@ -151,14 +151,14 @@ async def _a_bot_answers(settings: ServerSettings) -> bool:
         return False
 
 
-async def _database(settings: StoreSettings) -> Finding:
+async def _database(settings: StoreSettings) -> CheckResult:
     try:
         return _passed(DATABASE, await inspect(settings.database_url.get_secret_value()))
     except ConfigurationError as error:
         return _failed(DATABASE, " ".join(error.mistakes))
 
 
-async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
+async def _slack(settings: SlackSettings) -> AsyncIterator[CheckResult]:
     async with open_session(settings.proxy, settings.tls) as session:
         client = open_slack(settings, session, Metrics())
         token = await _bot_token(client)
@@ -181,7 +181,7 @@ async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
             )
 
 
-async def _bot_token(client: AsyncWebClient) -> Finding:
+async def _bot_token(client: AsyncWebClient) -> CheckResult:
     subject = BOT_TOKEN
     try:
         response = await client.auth_test()
@@ -189,7 +189,7 @@ async def _bot_token(client: AsyncWebClient) -> Finding:
         code = error_code(error)
         return _refused(subject, code, remedy(code))
     except TRANSPORT_ERRORS as error:
-        return _out_of_reach(subject, error)
+        return _unreachable(subject, error)
     missing = sorted(bot_scopes() - _scopes(response.headers))
     if missing:
         return _failed(
@@ -205,7 +205,7 @@ def _scopes(headers: dict[str, str]) -> frozenset[str]:
     return frozenset(scope.strip() for scope in lower.get("x-oauth-scopes", "").split(","))
 
 
-async def _app_token(client: AsyncWebClient, app_token: str) -> Finding:
+async def _app_token(client: AsyncWebClient, app_token: str) -> CheckResult:
     subject = "Slack app token"
     try:
         await client.apps_connections_open(app_token=app_token)
@@ -217,37 +217,37 @@ async def _app_token(client: AsyncWebClient, app_token: str) -> Finding:
             "Socket Mode is on.",
         )
     except TRANSPORT_ERRORS as error:
-        return _out_of_reach(subject, error)
+        return _unreachable(subject, error)
     return _passed(subject, "Valid: it can open Socket Mode connections.")
 
 
-def _refused(subject: str, code: str, remedy: str) -> Finding:
+def _refused(subject: str, code: str, remedy: str) -> CheckResult:
     if not is_final(code):
         return _failed(subject, f"Slack can't check it right now ({code}). Try again in a minute.")
     return _failed(subject, f"Slack rejects it ({code}). {remedy}")
 
 
-def _out_of_reach(subject: str, error: Exception) -> Finding:
+def _unreachable(subject: str, error: Exception) -> CheckResult:
     if found := network.problem(error):
         return _failed(subject, f"Can't reach Slack: {found.what}. {found.remedy}")
     why = type(error).__name__
     return _failed(subject, f"Can't reach Slack ({why}). Check the network, the proxy and SLACK_API_URL.")
 
 
-async def _realtimekit(settings: CloudflareSettings) -> Finding:
+async def _realtimekit(settings: CloudflareSettings) -> CheckResult:
     subject = REALTIMEKIT
     kit = open_realtimekit(settings)
     try:
         await kit.check_access()
-    except NotAuthorised as error:
+    except AuthenticationFailed as error:
         return _failed(
             subject,
-            f"Cloudflare rejects the request ({plain(error.detail, _DETAIL_LIMIT)}). {_remedy(error.detail)}",
+            f"Cloudflare rejects the request ({clean(error.detail, _DETAIL_LIMIT)}). {_remedy(error.detail)}",
         )
     except RateLimited:
         return _failed(subject, "Cloudflare is rate-limiting this bot. Try again in five minutes.")
     except ServerError as error:
-        said = plain(error.detail, _DETAIL_LIMIT)
+        said = clean(error.detail, _DETAIL_LIMIT)
         return _failed(
             subject,
             f"Cloudflare is having problems ({said}). Try again in a minute, or see cloudflarestatus.com.",
@@ -257,7 +257,7 @@ async def _realtimekit(settings: CloudflareSettings) -> Finding:
             return _failed(subject, f"Can't reach Cloudflare: {found.what}. {found.remedy}")
         return _failed(
             subject,
-            f"Cloudflare gave no usable answer ({plain(error.detail, _DETAIL_LIMIT)}). Check the network and "
+            f"Cloudflare gave no usable answer ({clean(error.detail, _DETAIL_LIMIT)}). Check the network and "
             "CLOUDFLARE_BASE_URL; if they are right, see cloudflarestatus.com.",
         )
     finally:
@@ -265,7 +265,7 @@ async def _realtimekit(settings: CloudflareSettings) -> Finding:
     return _passed(subject, "Valid: the token can read this account's app.")
 
 
-async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator[Finding]:
+async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator[CheckResult]:
     """Check webhooks and their key. Without a webhook the bot works: polling finds changes, only later."""
     subject = WEBHOOK
     try:
@@ -280,10 +280,10 @@ async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator
     yield await _key(settings, key_url, needed=bool(ours))
 
 
-def _registered(subject: str, ours: list[Webhook]) -> Finding:
+def _registered(subject: str, ours: list[WebhookSubscription]) -> CheckResult:
     telling = [webhook.url for webhook in ours if webhook.tells_of_livestreams()]
     if telling:
-        where = plain(", ".join(telling), _DETAIL_LIMIT)
+        where = clean(", ".join(telling), _DETAIL_LIMIT)
         return _passed(subject, f"Registered: {where}. Whether deliveries arrive can only be seen when one does.")
     if ours:
         return _failed(
@@ -294,13 +294,13 @@ def _registered(subject: str, ours: list[Webhook]) -> Finding:
     return _passed(subject, "None registered, so changes are found by polling. See `livestream-bot webhook add`.")
 
 
-async def _key(settings: CloudflareSettings, url: str, *, needed: bool) -> Finding:
+async def _key(settings: CloudflareSettings, url: str, *, needed: bool) -> CheckResult:
     subject = PUBLIC_KEY
     async with open_key_http(settings.proxy, settings.tls) as http:
         try:
-            await WebhookKey(http, url).fetch()
-        except KeyUnreachable as error:
-            why = f"Can't fetch it ({plain(str(error), _DETAIL_LIMIT)})"
+            await WebhookVerifier(http, url).fetch()
+        except PublicKeyUnavailable as error:
+            why = f"Can't fetch it ({clean(str(error), _DETAIL_LIMIT)})"
             if needed:
                 return _failed(
                     subject,

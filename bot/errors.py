@@ -69,14 +69,14 @@ class RealtimeKitError(BotError):
     user_message = "Cloudflare didn't answer."
 
 
-class NoSuchMeeting(RealtimeKitError):
+class MeetingNotFound(RealtimeKitError):
     """Cloudflare has no meeting with this ID in the app."""
 
     code = "meeting_not_found"
     user_message = "No meeting has this ID. Check that you copied the meeting's ID, not its livestream's."
 
 
-class NotAuthorised(RealtimeKitError):
+class AuthenticationFailed(RealtimeKitError):
     """Cloudflare refuses the token, the account or the app."""
 
     code = "authentication_failed"
@@ -86,7 +86,7 @@ class NotAuthorised(RealtimeKitError):
     )
 
 
-class CouldNotAsk(RealtimeKitError):
+class CloudflareUnavailable(RealtimeKitError):
     """Cloudflare's answer, or the lack of one, says nothing about the meeting."""
 
     code = "cloudflare_unavailable"
@@ -94,7 +94,7 @@ class CouldNotAsk(RealtimeKitError):
     user_message = "Cloudflare didn't answer, so I can't tell if this meeting is live. Try again in a minute."
 
 
-class RateLimited(CouldNotAsk):
+class RateLimited(CloudflareUnavailable):
     """Cloudflare limits the rate of this bot's requests."""
 
     code = "rate_limited"
@@ -117,7 +117,7 @@ class LookupsLimited(RateLimited):
     user_message = "Too many lookups at the moment, so I can't tell if this meeting is live."
 
 
-class Unreachable(CouldNotAsk):
+class Unreachable(CloudflareUnavailable):
     """Cloudflare, or the network to it, is down or too slow."""
 
     code = "unreachable"
@@ -145,7 +145,7 @@ class ServerError(Unreachable):
         return self.user_message.replace("{status}", str(self.status))
 
 
-class Malformed(CouldNotAsk):
+class InvalidResponse(CloudflareUnavailable):
     """Cloudflare's answer has an unexpected form."""
 
     code = "invalid_response"
@@ -162,7 +162,7 @@ class SlackError(BotError):
     user_message = "Slack didn't do that."
 
 
-class CannotPost(SlackError):
+class NotInChannel(SlackError):
     """The bot is not in the channel."""
 
     code = "not_in_channel"
@@ -170,7 +170,7 @@ class CannotPost(SlackError):
     user_message = "I'm not in this channel yet. Type `/invite @{bot}`, then try again."
 
 
-class NotInvitable(SlackError):
+class DirectMessageNotSupported(SlackError):
     """The bot cannot join a direct message between other people."""
 
     code = "direct_message_not_supported"
@@ -192,7 +192,7 @@ class SlackBusy(SlackError):
     user_message = "Slack is rate-limiting this bot, so nothing was posted. Try again in a minute."
 
 
-class SlackSilent(SlackError):
+class SlackUnconfirmed(SlackError):
     """Slack did not confirm whether a request succeeded."""
 
     code = "slack_unconfirmed"
@@ -217,14 +217,14 @@ class SlackNotAuthorised(SlackError):
     )
 
 
-class SlackRefuses(SlackError):
+class SlackRejected(SlackError):
     """Slack refuses for a reason that has no class of its own."""
 
     code = "slack_rejected"
     user_message = "Slack didn't allow that here. Whoever runs this bot can see why in its log."
 
 
-class StoreUnreachable(BotError):
+class DatabaseUnavailable(BotError):
     """The database cannot be reached, or failed."""
 
     code = "database_unavailable"
@@ -242,7 +242,7 @@ class FollowError(BotError):
     user_message = "Nothing changed in what this channel follows."
 
 
-class NotFollowed(FollowError):
+class NotFollowing(FollowError):
     """The channel does not follow the meeting."""
 
     code = "not_following"
@@ -258,14 +258,14 @@ class OtherWorkspace(FollowError):
     )
 
 
-class NotInDirectMessages(FollowError):
+class ChannelRequired(FollowError):
     """Only channels can follow meetings."""
 
     code = "channel_required"
     user_message = "I can only follow meetings in channels. Run this in a channel."
 
 
-class TooManyFollows(FollowError):
+class FollowLimitReached(FollowError):
     """The channel already follows the maximum number of meetings."""
 
     code = "follow_limit_reached"
@@ -296,7 +296,7 @@ class TooFast(BotError):
         return f"{self.user_message} Try again in {_spoken(self.retry_after)}."
 
 
-class NotUnderstood(BotError):
+class InvalidInteraction(BotError):
     """A click or command lacks the data it needs."""
 
     code = "invalid_interaction"

@@ -32,29 +32,29 @@ class Readiness:
         """The names of all checks, including those of other modes."""
         return sorted({*self._checks, *OPTIONAL_CHECKS})
 
-    async def problems(self, without: Collection[str] = ()) -> dict[str, str]:
+    async def run(self, without: Collection[str] = ()) -> dict[str, str]:
         """Return the problems by the checks' names, leaving out the checks in `without`."""
         names = [name for name in self._checks if name not in without]
-        found = await asyncio.gather(*map(self._problem, names))
+        found = await asyncio.gather(*map(self._check, names))
         return {name: problem for name, problem in zip(names, found, strict=True) if problem}
 
-    async def _problem(self, name: str) -> str | None:
-        task, deadline = self._begun(name)
+    async def _check(self, name: str) -> str | None:
+        task, deadline = self._start(name)
         # A late check continues: cancelling it would block until a locked database releases the lock.
         await asyncio.wait([task], timeout=max(0, deadline - asyncio.get_running_loop().time()))
         problem = task.result() if task.done() else f"No answer within {CHECK_SECONDS:g} seconds."
         self._metrics.ready.labels(name).set(not problem)
         return problem
 
-    def _begun(self, name: str) -> tuple[asyncio.Task[str | None], float]:
+    def _start(self, name: str) -> tuple[asyncio.Task[str | None], float]:
         """Return the running check and its deadline, starting it if necessary. All callers share one that hangs."""
         if name not in self._under_way:
-            task = asyncio.create_task(self._made(name), name=f"check of {name}")
+            task = asyncio.create_task(self._run(name), name=f"check of {name}")
             self._under_way[name] = task, asyncio.get_running_loop().time() + CHECK_SECONDS
             task.add_done_callback(lambda _: self._under_way.pop(name))
         return self._under_way[name]
 
-    async def _made(self, name: str) -> str | None:
+    async def _run(self, name: str) -> str | None:
         try:
             return await self._checks[name]()
         except Exception:

@@ -15,15 +15,15 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bot import metrics as metrics_format
-from bot.errors import StoreUnreachable
+from bot.errors import DatabaseUnavailable
 from bot.health import Check, Readiness
 from bot.metrics import Metrics
 from bot.realtimekit import webhook_events
-from bot.realtimekit.webhook_events import Forged, KeyUnreachable, NotJson, WebhookKey
+from bot.realtimekit.webhook_events import InvalidPayload, InvalidSignature, PublicKeyUnavailable, WebhookVerifier
 from bot.request_bodies import REFUSALS, BodyLimits, BodyReader, BodyRefused
 from bot.slack.app import dispatch
-from bot.slack.in_flight import BROKEN, UNREAD
-from bot.slack.signature import REASONS, Disbelieved, Signatures
+from bot.slack.in_flight import ERROR, UNREAD
+from bot.slack.signature import REASONS, RequestVerifier, SignatureError
 
 ALIVE = b"ok\n"
 """The body of /healthz."""
@@ -36,10 +36,10 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Webhooks:
+class WebhookReceiver:
     """The dependencies of RealtimeKit's webhooks."""
 
-    key: WebhookKey
+    key: WebhookVerifier
     hint: Callable[[UUID], Awaitable[bool]]
     """Requests a check of the meeting; returns False if it is not followed. May raise StoreUnreachable."""
 
@@ -47,8 +47,8 @@ class Webhooks:
 def create_web(
     metrics: Metrics,
     checks: Mapping[str, Check],
-    slack: tuple[AsyncApp, Signatures] | None,
-    webhooks: Webhooks | None = None,
+    slack: tuple[AsyncApp, RequestVerifier] | None,
+    webhooks: WebhookReceiver | None = None,
     body_limits: BodyLimits | None = None,
 ) -> Starlette:
     """Return the ASGI app.
@@ -67,12 +67,12 @@ def create_web(
         if unknown := [name for name in excluded if name not in readiness.names]:
             sentence = f"Unknown check in exclude. Use one of: {', '.join(readiness.names)}."
             return JSONResponse({"error": sentence, "unknown": [name[:80] for name in unknown[:10]]}, 400)
-        problems = await readiness.problems(without=excluded)
+        problems = await readiness.run(without=excluded)
         return JSONResponse({"ready": not problems, "problems": problems}, 503 if problems else 200)
 
     async def measured(_request: Request) -> Response:
         # Run the checks here, too, so that alerts work where no probe calls /readyz.
-        await readiness.problems()
+        await readiness.run()
         return Response(metrics.text(), media_type=metrics_format.CONTENT_TYPE)
 
     routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", measured)]
@@ -111,12 +111,12 @@ class _Endpoint:
 
 
 def _slack_events(
-    app: AsyncApp, signatures: Signatures, bodies: BodyReader, metrics: Metrics
+    app: AsyncApp, signatures: RequestVerifier, bodies: BodyReader, metrics: Metrics
 ) -> Callable[[Request], Awaitable[Response]]:
     for reason in (*REASONS, *REFUSALS, "not_readable"):
         metrics.rejected.labels(reason)  # start at zero: Prometheus misses the first increase of a new series
 
-    unread = metrics.requests.labels(UNREAD, BROKEN).inc
+    unread = metrics.requests.labels(UNREAD, ERROR).inc
 
     def refuse(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
         metrics.rejected.labels(reason).inc()
@@ -128,14 +128,14 @@ def _slack_events(
             bodies.check_length(request.headers)
             signatures.check_headers(request.headers)
             body = await bodies.read(request)
-            signature = signatures.check(request.headers, body)
+            signature = signatures.verify(request.headers, body)
         except BodyRefused as why:
             return refuse(why.status, why.reason, why.headers)
-        except Disbelieved as why:
+        except SignatureError as why:
             return refuse(401, why.reason)
         response = await dispatch(app, body, request.headers, unread)
         if response.status >= 500:
-            signatures.forget(signature)
+            signatures.allow_replay(signature)
         if response.status == 400:
             metrics.rejected.labels("not_readable").inc()
         return to_starlette_response(response)
@@ -144,7 +144,7 @@ def _slack_events(
 
 
 def _realtimekit_webhooks(
-    webhooks: Webhooks, bodies: BodyReader, metrics: Metrics
+    webhooks: WebhookReceiver, bodies: BodyReader, metrics: Metrics
 ) -> Callable[[Request], Awaitable[Response]]:
     under_way: set[asyncio.Future[bool]] = set()
     for refused in ("forged", "not_json", "key_unreachable", "store_unreachable", "late", *REFUSALS):
@@ -158,14 +158,14 @@ def _realtimekit_webhooks(
         return await asyncio.shield(hinting)
 
     async def realtimekit_webhooks(request: Request) -> Response:
-        status, outcome = await _heard(Webhooks(webhooks.key, hint), request, bodies)
+        status, outcome = await _receive_webhook(WebhookReceiver(webhooks.key, hint), request, bodies)
         metrics.webhooks.labels(outcome).inc()
         return PlainTextResponse(f"{outcome}\n", status, {"Retry-After": "1"} if status == 503 else None)
 
     return realtimekit_webhooks
 
 
-async def _heard(webhooks: Webhooks, request: Request, bodies: BodyReader) -> tuple[int, str]:
+async def _receive_webhook(webhooks: WebhookReceiver, request: Request, bodies: BodyReader) -> tuple[int, str]:
     """Return the status and outcome. RealtimeKit repeats a webhook only after a 5xx response."""
 
     def refuse(status: int, outcome: str, why: str = "") -> tuple[int, str]:
@@ -177,24 +177,24 @@ async def _heard(webhooks: Webhooks, request: Request, bodies: BodyReader) -> tu
         webhook_events.check_headers(request.headers)
         body = await bodies.read(request)
         async with asyncio.timeout(WEBHOOK_SECONDS):
-            return 200, await _taken(webhooks, request.headers, body)
+            return 200, await _process_webhook(webhooks, request.headers, body)
     except BodyRefused as why:
         return refuse(why.status, why.reason)
-    except Forged:
+    except InvalidSignature:
         return refuse(401, "forged")
-    except NotJson:
+    except InvalidPayload:
         return refuse(400, "not_json")
-    except KeyUnreachable as error:
+    except PublicKeyUnavailable as error:
         return refuse(503, "key_unreachable", str(error))
-    except StoreUnreachable as error:
+    except DatabaseUnavailable as error:
         return refuse(503, "store_unreachable", error.detail)
     except TimeoutError:
         return refuse(503, "late")
 
 
-async def _taken(webhooks: Webhooks, headers: Mapping[str, str], body: bytes) -> str:
+async def _process_webhook(webhooks: WebhookReceiver, headers: Mapping[str, str], body: bytes) -> str:
     await webhooks.key.verify(body, headers)
-    hint = webhook_events.read(body)
+    hint = webhook_events.parse_event(body)
     if hint.meeting_id is None:
         return "ignored"
     return "hinted" if await webhooks.hint(hint.meeting_id) else "not_followed"

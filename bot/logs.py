@@ -38,10 +38,10 @@ def configure(
     ]
     handler = _Handler(stream)
     handler.setFormatter(
-        _SecretFree(
+        RedactingFormatter(
             secrets,
             foreign_pre_chain=shared,
-            processors=[_without_internals, *_renderers(style, colors=stream.isatty())],
+            processors=[_strip_structlog_meta, *_renderers(style, colors=stream.isatty())],
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
@@ -66,11 +66,11 @@ def _renderers(style: str, *, colors: bool) -> list[Processor]:
     return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
 
 
-def _without_internals(logger: object, name: str, event: EventDict) -> EventDict:
+def _strip_structlog_meta(logger: object, name: str, event: EventDict) -> EventDict:
     return structlog.stdlib.ProcessorFormatter.remove_processors_meta(logger, name, event)
 
 
-class _SecretFree(structlog.stdlib.ProcessorFormatter):
+class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
     """The last formatter: masks known secrets, and text that looks like one, in the finished line."""
 
     def __init__(self, secrets: Iterable[str], *, foreign_pre_chain: list[Processor], processors: list[Processor]):

@@ -30,7 +30,7 @@ _LEVELS = {"WARN": "WARNING", "CRITICAL": "ERROR", "FATAL": "ERROR", "TRACE": "D
 _COMMAND = re.compile(r"/[a-z0-9_-]{1,31}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-Section = TypeVar("Section", bound="SettingsSection")
+SettingsT = TypeVar("SettingsT", bound="SettingsSection")
 
 
 def _token(*prefixes: str) -> AfterValidator:
@@ -303,7 +303,7 @@ class LookupSettings(CloudflareSettings, LogSettings):
     """All settings that `lookup` needs."""
 
 
-def load(section: type[Section], **overrides: Any) -> Section:
+def load(section: type[SettingsT], **overrides: Any) -> SettingsT:
     """Read a section from the environment and `.env`.
 
     Raises ConfigurationError with one sentence for each mistake.

@@ -6,23 +6,28 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
-from bot.errors import ConfigurationError, NotAuthorised, RateLimited, RealtimeKitError, ServerError
+from bot.errors import AuthenticationFailed, ConfigurationError, RateLimited, RealtimeKitError, ServerError
 from bot.http_server import WEBHOOK_PATH
 from bot.realtimekit.client import open_http
-from bot.realtimekit.webhook_subscriptions import Added, Webhook, Webhooks, same_address
+from bot.realtimekit.webhook_subscriptions import (
+    SubscriptionResult,
+    WebhookSubscription,
+    WebhookSubscriptions,
+    same_address,
+)
 from bot.settings import CloudflareSettings, Url
-from bot.slack.messages.mrkdwn import plain
+from bot.slack.messages.mrkdwn import clean
 
 _DETAIL_LIMIT = 200
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: CloudflareSettings) -> AsyncIterator[Webhooks]:
+async def opened(settings: CloudflareSettings) -> AsyncIterator[WebhookSubscriptions]:
     """Open a client for the webhooks of the RealtimeKit app in the settings."""
     token = settings.cloudflare_api_token.get_secret_value()
     http = open_http(settings.cloudflare_base_url, token, settings.proxy, settings.tls)
     async with http:
-        yield Webhooks(http, account_id=settings.cloudflare_account_id, app_id=settings.realtimekit_app_id)
+        yield WebhookSubscriptions(http, account_id=settings.cloudflare_account_id, app_id=settings.realtimekit_app_id)
 
 
 def address(url: str) -> str:
@@ -37,16 +42,16 @@ def address(url: str) -> str:
     return base if base.endswith(WEBHOOK_PATH) else base + WEBHOOK_PATH
 
 
-async def add(settings: CloudflareSettings, url: str) -> Added:
+async def add(settings: CloudflareSettings, url: str) -> SubscriptionResult:
     """Register the bot at this address. Raises RealtimeKitError."""
     async with opened(settings) as webhooks:
         return await webhooks.add(url)
 
 
-async def every(settings: CloudflareSettings) -> list[Webhook]:
+async def every(settings: CloudflareSettings) -> list[WebhookSubscription]:
     """Return all webhooks of the app. Raises RealtimeKitError."""
     async with opened(settings) as webhooks:
-        return await webhooks.all()
+        return await webhooks.list_all()
 
 
 async def remove(settings: CloudflareSettings, which: UUID | str) -> list[UUID]:
@@ -56,23 +61,23 @@ async def remove(settings: CloudflareSettings, which: UUID | str) -> list[UUID]:
         return [webhook_id for webhook_id in wanted if await webhooks.remove(webhook_id)]
 
 
-def line(webhook: Webhook) -> str:
+def line(webhook: WebhookSubscription) -> str:
     """Format a webhook as one line for people."""
     state = "enabled" if webhook.enabled else "disabled"
-    return "  ".join([str(webhook.id), state, plain(webhook.url, 500), plain(", ".join(webhook.events), 500)])
+    return "  ".join([str(webhook.id), state, clean(webhook.url, 500), clean(", ".join(webhook.events), 500)])
 
 
 def explain(error: RealtimeKitError) -> str:
     """Explain the error in a sentence for the bot's operator."""
     if isinstance(error, RateLimited):
         return "Cloudflare is rate-limiting this bot. Try again in five minutes."
-    said = plain(error.detail, _DETAIL_LIMIT)
-    if isinstance(error, NotAuthorised):
+    said = clean(error.detail, _DETAIL_LIMIT)
+    if isinstance(error, AuthenticationFailed):
         return f"Cloudflare rejects the request ({said}). `livestream-bot doctor` says how to fix it."
     if isinstance(error, ServerError):
         return f"Cloudflare is having problems ({said}). Try again in a minute, or see cloudflarestatus.com."
     return f"Cloudflare didn't do that ({said}). Try again in a minute; `livestream-bot doctor` says more."
 
 
-async def _ids_to(webhooks: Webhooks, url: str) -> list[UUID]:
-    return [webhook.id for webhook in await webhooks.all() if same_address(webhook.url, url)]
+async def _ids_to(webhooks: WebhookSubscriptions, url: str) -> list[UUID]:
+    return [webhook.id for webhook in await webhooks.list_all() if same_address(webhook.url, url)]

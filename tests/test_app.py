@@ -13,9 +13,9 @@ from pytest_mock import MockerFixture
 from slack_sdk.web import async_base_client
 
 from bot import __version__
-from bot.app import collect_less_often, running
+from bot.app import running, tune_gc
 from bot.errors import ConfigurationError
-from bot.realtimekit.concurrency import Turns
+from bot.realtimekit.concurrency import ConcurrencyLimit
 from sandbox.bot_process import BotDidNotStart, Mode, bot_process, settings_for
 from sandbox.realtimekit import seeds
 from sandbox.slack import ANN
@@ -45,7 +45,7 @@ async def test_a_hanging_answer_does_not_hold_up_the_stop(world: World, monkeypa
 
 async def test_a_hanging_cloudflare_holds_up_no_other_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks for help gets it, though every lookup hangs and others wait for their turn."""
-    monkeypatch.setattr("bot.app.Turns", lambda: Turns(at_once=1))
+    monkeypatch.setattr("bot.app.Turns", lambda: ConcurrencyLimit(limit=1))
     monkeypatch.setattr("bot.app.DRAIN_SECONDS", 0.1)
     world.kit.latency = 60
     async with world.bot():
@@ -70,7 +70,7 @@ def test_what_stays_is_not_collected() -> None:
     """The garbage collector passes over what the start has made, and comes less often."""
     thresholds = gc.get_threshold()
     try:
-        collect_less_often()
+        tune_gc()
 
         assert gc.get_freeze_count() > 0
         assert gc.get_threshold()[0] > thresholds[0]

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from bot.background_workers import FIRST_SWEEP_SECONDS, Engine
-from bot.domain.follow import Volume
-from bot.following.livestream_list import PAGE
-from bot.following.rate_budget import Allowance
+from bot.background_workers import FIRST_SWEEP_SECONDS, BackgroundWorkers
+from bot.domain.follow import Level
+from bot.following.livestream_list import PAGE_SIZE
+from bot.following.rate_budget import RateBudget
 from bot.realtimekit.paging import LivestreamPage
 from sandbox.slack import ANN, EVENTS
 from tests.following.poller_harness import EPOCH, Cloudflare
@@ -28,7 +28,7 @@ class Lists:
     open: asyncio.Event = field(default_factory=asyncio.Event)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def livestreams(self, status: str, page_no: int, per_page: int = PAGE) -> LivestreamPage:
+    async def livestreams(self, status: str, page_no: int, per_page: int = PAGE_SIZE) -> LivestreamPage:
         self.asked.set()
         await self.open.wait()
         return LivestreamPage((), False)
@@ -39,22 +39,22 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with staged(tmp_path) as stage:
         for number in range(MANY):
             await stage.store.follows.follow(
-                TEAM, EVENTS, UUID(int=number), user_id=ANN, volume=Volume.QUIET, episode=stage.episode
+                TEAM, EVENTS, UUID(int=number), user_id=ANN, volume=Level.QUIET, episode=stage.episode
             )
         # What was just followed is looked at in any case.
         for meeting in await stage.store.tracking.claim("tracker", MANY, 30):
-            await stage.store.tracking.release(meeting, look_in=0)
+            await stage.store.tracking.release(meeting, next_check_in=0)
         yield stage
 
 
-def engine(stage: Stage, cloudflare: Cloudflare, lists: Lists) -> Engine:
-    return Engine(
+def engine(stage: Stage, cloudflare: Cloudflare, lists: Lists) -> BackgroundWorkers:
+    return BackgroundWorkers(
         stage.store,
         stage.delivery,
         look_up=cloudflare.look,
         look_up_for_people=cloudflare.look,
         lists=lists,
-        allowance=Allowance(stage.store.budget, stage.clock),
+        allowance=RateBudget(stage.store.budget, stage.clock),
         quota_wait=lambda: 0.0,
         grace=timedelta(seconds=60),
         clock=stage.clock,

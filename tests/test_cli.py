@@ -22,7 +22,7 @@ from pytest_mock import MockerFixture
 
 from bot import __version__
 from bot.cli import main
-from bot.errors import NoSuchMeeting, NotAuthorised, RateLimited
+from bot.errors import AuthenticationFailed, MeetingNotFound, RateLimited
 from bot.slack.manifest import bot_scopes, manifest_text
 from sandbox.bot_process import below_the_usual, settings_for
 from sandbox.realtimekit import Fault, seeds
@@ -370,14 +370,14 @@ async def test_lookup_of_no_meeting(ask: Ask) -> None:
     """A meeting that does not exist is told apart from one that is not live."""
     ended = await ask("lookup", NO_SUCH_MEETING)
 
-    assert ended == Ended(3, "", f"{NoSuchMeeting().sentence}\n")
+    assert ended == Ended(3, "", f"{MeetingNotFound().sentence}\n")
 
 
 async def test_lookup_without_access(ask: Ask) -> None:
     """What Cloudflare refuses is told with who can mend it."""
     ended = await ask("lookup", seeds.LIVE, CLOUDFLARE_API_TOKEN="another")
 
-    assert ended == Ended(4, "", f"{NotAuthorised().sentence}\n")
+    assert ended == Ended(4, "", f"{AuthenticationFailed().sentence}\n")
 
 
 async def test_lookup_json_that_cannot_tell(ask: Ask, world: World) -> None:

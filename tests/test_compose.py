@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from bot.settings import Settings, load
-from bot.store.database_url import parse
+from bot.store.database_url import parse_database_url
 from tests.deployment import REQUIRED, SETTINGS, code_block, dockerfile, documents, longest_stop, most_megabytes
 
 PASSWORD = "4c1f"
@@ -84,7 +84,7 @@ def test_the_bot_takes_its_settings(bot: dict[str, Any], monkeypatch: pytest.Mon
 
 def test_the_two_mean_the_same_database(bot: dict[str, Any], postgres: dict[str, Any]) -> None:
     """Host, user and database in the bot's URL are those that PostgreSQL and its health check are told."""
-    url = parse(re.sub(r"\$\{.*?\}", PASSWORD, bot["environment"]["DATABASE_URL"]))
+    url = parse_database_url(re.sub(r"\$\{.*?\}", PASSWORD, bot["environment"]["DATABASE_URL"]))
     told = postgres["environment"]
 
     assert (url.drivername, url.host, url.port) == ("postgresql+asyncpg", "postgres", 5432)

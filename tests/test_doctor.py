@@ -11,7 +11,7 @@ import pytest
 import stamina
 from starlette.responses import PlainTextResponse
 
-from bot.doctor import Finding, examine
+from bot.doctor import CheckResult, run_checks
 from bot.errors import ConfigurationError
 from bot.slack.manifest import bot_scopes
 from bot.store.store import open_store
@@ -35,12 +35,12 @@ class Doctor:
         self._monkeypatch = monkeypatch
         self.printed = ""
 
-    async def __call__(self, mode: Mode = "socket", **changes: str) -> list[Finding]:
+    async def __call__(self, mode: Mode = "socket", **changes: str) -> list[CheckResult]:
         world = self._world
         environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, mode)
         for name, value in {"PORT": free_port(), **environment, **changes}.items():
             self._monkeypatch.setenv(name, value)
-        findings = [finding async for finding in examine()]
+        findings = [finding async for finding in run_checks()]
         self.printed += "\n".join(map(str, findings))
         return findings
 
@@ -56,12 +56,12 @@ def doctor(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doctor]:
     assert not [secret for secret in secrets if secret in doctor.printed]
 
 
-def bad(findings: list[Finding]) -> dict[str, str]:
+def bad(findings: list[CheckResult]) -> dict[str, str]:
     """What is wrong: the sentence by the subject."""
     return {finding.subject: finding.sentence for finding in findings if finding.ok is False}
 
 
-def skipped(findings: list[Finding]) -> dict[str, str]:
+def skipped(findings: list[CheckResult]) -> dict[str, str]:
     """What was not checked: why, by the subject."""
     return {finding.subject: finding.sentence for finding in findings if finding.ok is None}
 
@@ -97,7 +97,7 @@ async def test_http_mode(doctor: Doctor) -> None:
 
 async def test_nothing_is_set() -> None:
     """All the settings that are missing are told at once, each with what it is, and the rest is looked at still."""
-    findings = [finding async for finding in examine()]
+    findings = [finding async for finding in run_checks()]
 
     missing = [finding.sentence for finding in findings if not finding.ok and finding.subject == "Settings"]
     names = [re.match(r"[A-Z_]+", sentence) for sentence in missing]

@@ -8,29 +8,29 @@ import pytest
 
 from bot import errors
 from bot.errors import (
+    AuthenticationFailed,
     BotError,
-    CannotPost,
     ChannelArchived,
+    ChannelRequired,
+    CloudflareUnavailable,
     ConfigurationError,
-    CouldNotAsk,
+    DirectMessageNotSupported,
+    FollowLimitReached,
+    InvalidInteraction,
+    InvalidResponse,
     LookupsLimited,
-    Malformed,
-    NoSuchMeeting,
-    NotAuthorised,
-    NotFollowed,
-    NotInDirectMessages,
-    NotInvitable,
-    NotUnderstood,
+    MeetingNotFound,
+    NotFollowing,
+    NotInChannel,
     RateLimited,
     RealtimeKitError,
     ServerError,
     SlackBusy,
     SlackNotAuthorised,
-    SlackRefuses,
-    SlackSilent,
+    SlackRejected,
+    SlackUnconfirmed,
     SlackUnreachable,
     TooFast,
-    TooManyFollows,
     Unreachable,
 )
 
@@ -50,27 +50,27 @@ def made(error: type[BotError]) -> BotError:
 @pytest.mark.parametrize(
     ("error", "happened", "to_do"),
     [
-        (NoSuchMeeting(), "No meeting has this ID", "Check that you copied"),
-        (NotAuthorised(), "I can't access Cloudflare right now", "Whoever runs this bot can find out why"),
-        (CouldNotAsk(), "I can't tell if this meeting is live", "Try again in a minute"),
+        (MeetingNotFound(), "No meeting has this ID", "Check that you copied"),
+        (AuthenticationFailed(), "I can't access Cloudflare right now", "Whoever runs this bot can find out why"),
+        (CloudflareUnavailable(), "I can't tell if this meeting is live", "Try again in a minute"),
         (RateLimited(45), "Cloudflare is rate-limiting this bot.", "Try again in 45 seconds."),
         (LookupsLimited(30), "Too many lookups at the moment", "Try again in 30 seconds."),
         (TooFast(2), "That was a lot at once", "Try again in 2 seconds."),
         (ServerError(502), "Cloudflare is having problems (HTTP 502)", "Try again in a minute"),
         (Unreachable(), "Cloudflare isn't responding", "Try again in a minute"),
-        (Malformed(), "Cloudflare sent an unexpected answer", "Try again in a minute"),
-        (CannotPost(), "I'm not in this channel yet", "Type `/invite @Livestream`"),
-        (NotInvitable(), "I can't post in this direct message", "Try it in a channel"),
+        (InvalidResponse(), "Cloudflare sent an unexpected answer", "Try again in a minute"),
+        (NotInChannel(), "I'm not in this channel yet", "Type `/invite @Livestream`"),
+        (DirectMessageNotSupported(), "I can't post in this direct message", "Try it in a channel"),
         (ChannelArchived(), "This channel is archived", "Unarchive it, or try another channel."),
         (SlackBusy(), "nothing was posted", "Try again in a minute."),
-        (SlackSilent(), "Slack didn't confirm", "Check the channel before you try again."),
+        (SlackUnconfirmed(), "Slack didn't confirm", "Check the channel before you try again."),
         (SlackUnreachable(), "I can't reach Slack", "Try again in a minute."),
         (SlackNotAuthorised(), "Slack refuses this bot's access", "Whoever runs this bot can find out why"),
-        (SlackRefuses(), "Slack didn't allow that here", "Whoever runs this bot can see why"),
-        (NotFollowed(), "This channel isn't following that meeting", "`/livestream following`"),
-        (NotInDirectMessages(), "I can only follow meetings in channels", "Run this in a channel."),
-        (TooManyFollows(), "This channel already follows 100 meetings", "Unfollow one first."),
-        (NotUnderstood(), "This message is too old to use", "Type `/livestream`"),
+        (SlackRejected(), "Slack didn't allow that here", "Whoever runs this bot can see why"),
+        (NotFollowing(), "This channel isn't following that meeting", "`/livestream following`"),
+        (ChannelRequired(), "I can only follow meetings in channels", "Run this in a channel."),
+        (FollowLimitReached(), "This channel already follows 100 meetings", "Unfollow one first."),
+        (InvalidInteraction(), "This message is too old to use", "Type `/livestream`"),
     ],
 )
 def test_sentence(error: BotError, happened: str, to_do: str) -> None:
@@ -138,10 +138,10 @@ def test_mistakes() -> None:
     assert str(error) == "PORT is not right. HOST is not set."
 
 
-@pytest.mark.parametrize("error", [CouldNotAsk, RateLimited, Unreachable, Malformed])
+@pytest.mark.parametrize("error", [CloudflareUnavailable, RateLimited, Unreachable, InvalidResponse])
 def test_one_to_catch(error: type[BotError]) -> None:
     """What is known of no meeting is caught at one level, and all that Cloudflare does at the next."""
-    assert issubclass(error, CouldNotAsk)
+    assert issubclass(error, CloudflareUnavailable)
     assert issubclass(error, RealtimeKitError)
 
 

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from bot import http_server
-from bot.errors import StoreUnreachable
-from bot.http_server import Webhooks, create_web
+from bot.errors import DatabaseUnavailable
+from bot.http_server import WebhookReceiver, create_web
 from bot.metrics import Metrics
-from bot.realtimekit.webhook_events import WebhookKey, open_key_http
+from bot.realtimekit.webhook_events import WebhookVerifier, open_key_http
 from bot.request_bodies import MAX_BODY_BYTES
 from bot.store.store import open_store
 from bot.uvicorn_server import listen, serving
@@ -45,7 +45,7 @@ class Receiver:
         return meeting_id == MEETING
 
     def app(self, hint: Callable[..., object] | None = None) -> object:
-        webhooks = Webhooks(WebhookKey(self.keys.http, URL), hint or self.hint)  # type: ignore[arg-type]
+        webhooks = WebhookReceiver(WebhookVerifier(self.keys.http, URL), hint or self.hint)  # type: ignore[arg-type]
         return create_web(self.metrics, {}, None, webhooks)
 
     async def post(self, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, str]:
@@ -143,7 +143,7 @@ async def test_no_key(receiver: Receiver, log: io.StringIO) -> None:
 
 async def test_no_store(receiver: Receiver, log: io.StringIO) -> None:
     """Without the database it is asked to send it again."""
-    receiver.error = StoreUnreachable(detail="the disk is full")
+    receiver.error = DatabaseUnavailable(detail="the disk is full")
 
     assert await receiver.post(BODY) == (503, "store_unreachable")
     assert '"why": "the disk is full"' in log.getvalue()
@@ -158,7 +158,7 @@ async def test_locked_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     hinted = asyncio.Event()
 
     async def hint(meeting_id: UUID) -> bool:
-        async with store.tracking._db.writing():
+        async with store.tracking._db.transaction():
             hinted.set()
         return True
 
@@ -207,8 +207,8 @@ async def test_from_the_sandbox(clock: Clock) -> None:
 
     async with serving(cloudflare.asgi, listen(), drain_seconds=1) as kit_url, open_key_http() as http:
         now = [0.0]
-        key = WebhookKey(http, f"{kit_url}/.well-known/webhooks.json", timer=lambda: now[0])
-        app = create_web(metrics, {}, None, Webhooks(key, hint))
+        key = WebhookVerifier(http, f"{kit_url}/.well-known/webhooks.json", timer=lambda: now[0])
+        app = create_web(metrics, {}, None, WebhookReceiver(key, hint))
         async with serving(app, listen(), drain_seconds=1) as url, cloudflare.delivering():
             cloudflare.add_webhook(f"{url}/realtimekit/webhooks")
             cloudflare.drop(seeds.LIVE)

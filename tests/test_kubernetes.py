@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from bot import __version__
-from bot.errors import ConfigurationError, StoreUnreachable
+from bot.errors import ConfigurationError, DatabaseUnavailable
 from bot.health import CHECK_SECONDS
 from bot.http_server import create_web
 from bot.metrics import Metrics
@@ -236,7 +236,7 @@ async def test_a_database_that_is_away_takes_no_pod_away(
             answer = await world.ask(seeds.LIVE)
             other.execute("ROLLBACK")
 
-    assert refused.text == StoreUnreachable().sentence
+    assert refused.text == DatabaseUnavailable().sentence
     assert everything == 503
     assert statuses == {"startup": 200, "liveness": 200, "readiness": 200}
     assert "live" in answer.text.lower()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import stamina
 
-from bot.doctor import examine
+from bot.doctor import run_checks
 from bot.errors import ConfigurationError
 from bot.settings import Settings, load
 from bot.uvicorn_server import listen, url_of
@@ -44,7 +44,7 @@ async def problems(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str])
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with stamina.set_testing(True):
-        return {finding.subject: finding.sentence async for finding in examine() if not finding.ok}
+        return {finding.subject: finding.sentence async for finding in run_checks() if not finding.ok}
 
 
 async def test_a_company_s_authority_in_the_system_s_store(

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from bot.http_server import create_web
 from bot.metrics import Metrics
 from bot.request_bodies import BodyLimits
-from bot.slack.signature import Signatures
+from bot.slack.signature import RequestVerifier
 from bot.uvicorn_server import ConnectionLimits, listen, serving
 from tests.conftest import PATIENCE, World
 from tests.realtimekit.keys import signed as signed_by_realtimekit
@@ -81,7 +81,7 @@ async def server(
     body_limits: BodyLimits | None = None, connection_limits: ConnectionLimits | None = None
 ) -> AsyncIterator[str]:
     """The bot's HTTP server, without a bot behind it: no request here gets past its signature."""
-    slack: object = (None, Signatures("secret"))
+    slack: object = (None, RequestVerifier("secret"))
     web = create_web(Metrics(), {}, slack, None, body_limits)  # type: ignore[arg-type]
     async with serving(web, listen(), drain_seconds=1, limits=connection_limits) as url:
         yield url

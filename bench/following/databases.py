@@ -13,10 +13,10 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 
 from bot.domain.episode import Episode, Phase
-from bot.domain.follow import FollowState, Volume
+from bot.domain.follow import FollowState, Level
 from bot.store.database import Database, connect, insert
-from bot.store.database_url import parse
-from bot.store.rows import moment
+from bot.store.database_url import parse_database_url
+from bot.store.rows import from_epoch
 from bot.store.schema import announcements, cards, follows, meetings
 from bot.store.store import open_store
 
@@ -64,7 +64,7 @@ def _postgresql(folder: Path) -> Iterator[str]:
 @contextlib.asynccontextmanager
 async def looking_into(url: str) -> AsyncIterator[Database]:
     """Open a second engine on the bot's database."""
-    database = Database(connect(parse(url)))
+    database = Database(connect(parse_database_url(url)))
     try:
         yield database
     finally:
@@ -79,7 +79,7 @@ async def fill(url: str, followed: Sequence[Followed], now: float) -> None:
         for start in range(0, len(followed), _AT_ONCE):
             some = followed[start : start + _AT_ONCE]
             rows = [_rows(each, now, start + n) for n, each in enumerate(some)]
-            async with database.writing() as connection:
+            async with database.transaction() as connection:
                 for table in (meetings, follows, cards):
                     await connection.execute(
                         insert(connection, table).on_conflict_do_nothing(), [row[table.name] for row in rows]
@@ -107,7 +107,7 @@ def _rows(each: Followed, now: float, number: int) -> dict[str, dict[str, Any]]:
         "meeting_id": each.meeting_id,
         "created_by": _USER,
         "created_at": now,
-        "volume": Volume.NORMAL,
+        "volume": Level.NORMAL,
         "state": FollowState.ACTIVE,
         "told": False,
         "expires_at": now + 30 * 86_400,
@@ -126,8 +126,8 @@ def _rows(each: Followed, now: float, number: int) -> dict[str, dict[str, Any]]:
 
 
 def _waiting(each: Followed, now: float) -> Episode:
-    hours_ago = moment(now) - timedelta(hours=6)
-    return Episode(1, Phase.WAITING, hours_ago, checked_at=moment(now), name=each.title)
+    hours_ago = from_epoch(now) - timedelta(hours=6)
+    return Episode(1, Phase.WAITING, hours_ago, checked_at=from_epoch(now), name=each.title)
 
 
 async def told(database: Database) -> list[tuple[str, str, float, float, float | None]]:
@@ -143,7 +143,7 @@ async def told(database: Database) -> list[tuple[str, str, float, float, float |
         .join(follows, follows.c.id == announcements.c.follow_id)
         .order_by(announcements.c.id)
     )
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         return [(str(row[0]), *row[1:]) for row in await connection.execute(query)]
 
 

@@ -12,7 +12,7 @@ import time
 import uvloop
 
 from bot import logs
-from bot.app import collect_less_often, running
+from bot.app import running, tune_gc
 from bot.settings import Settings, load
 from sandbox.clock import Clock
 
@@ -25,7 +25,7 @@ async def main(clock_time: float, real_time: float, speed: float) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     clock = Clock(clock_time + (time.time() - real_time) * speed, speed)
     async with running(settings, clock=clock):
-        collect_less_often()
+        tune_gc()
         await stop.wait()
 
 

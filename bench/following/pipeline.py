@@ -10,13 +10,13 @@ from bench.following.databases import Followed, database, fill
 from bench.peer import BOT_TOKEN, Peer
 from bot.clock import WallClock, utc
 from bot.domain.episode import ChangeKind, Episode, Phase
-from bot.domain.observation import Sighting, Status
+from bot.domain.observation import Observation, Status
 from bot.domain.transitions import advance
 from bot.metrics import Metrics
 from bot.notifications.announcer import Announcer
 from bot.slack.api_client import SlackClient, open_session
-from bot.slack.publisher import Delivery
-from bot.slack.rate_limiter import Pacing, Rate
+from bot.slack.publisher import Publisher
+from bot.slack.rate_limiter import Rate, SlackRateLimiter
 from bot.store.store import Store, open_store
 
 _NO_LIMIT = Rate(per_second=1e6, burst=1_000_000)
@@ -44,8 +44,8 @@ async def measure(kind: str, channels: int = 2_000) -> Pipeline:
         peer = Peer(cloudflare_seconds=0)
         async with peer.running() as slack, open_session() as session:
             client = SlackClient(token=BOT_TOKEN, base_url=f"{slack}/api/", session=session, metrics=metrics)
-            pacing = Pacing(clock, per_channel=_NO_LIMIT, posts=_NO_LIMIT, edits=_NO_LIMIT)
-            delivery = Delivery(client, pacing, clock, metrics)
+            pacing = SlackRateLimiter(clock, per_channel=_NO_LIMIT, posts=_NO_LIMIT, edits=_NO_LIMIT)
+            delivery = Publisher(client, pacing, clock, metrics)
             announcer = Announcer(store.announcing, store.pauses, delivery, clock, metrics, "bench")
             await _go_live(store)
             wall, cpu = time.perf_counter(), time.process_time()
@@ -60,7 +60,7 @@ async def measure(kind: str, channels: int = 2_000) -> Pipeline:
 
 async def _told(store: Store) -> None:
     while True:
-        if not (await store.housekeeping.standing()).unsent:
+        if not (await store.housekeeping.stats()).unsent:
             return
         await asyncio.sleep(0.05)
 
@@ -70,6 +70,6 @@ async def _go_live(store: Store) -> None:
     now = utc(WallClock())
     before = Episode.from_dict(due.episode)
     assert before.phase is Phase.WAITING
-    after, changes = advance(before, Sighting(Status.LIVE, run_started_at=now), now, timedelta(seconds=60))
+    after, changes = advance(before, Observation(Status.LIVE, session_started_at=now), now, timedelta(seconds=60))
     assert [change.kind for change in changes] == [ChangeKind.LIVE]
-    assert await store.tracking.record(due, after, changes, look_in=3600)
+    assert await store.tracking.record(due, after, changes, next_check_in=3600)

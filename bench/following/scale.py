@@ -12,7 +12,7 @@ from uuid import UUID
 from bench.following.databases import Followed, database, fill, looking_into, since, told
 from bench.usage import cpu_seconds, peak_mb
 from bot.domain.episode import Episode
-from bot.domain.transitions import baseline
+from bot.domain.transitions import initial
 from bot.realtimekit.lookup import Lookup, observation_of
 from bot.realtimekit.models import Livestream, Session
 from bot.store.database import Database
@@ -119,7 +119,7 @@ def _go_live(kit: RealtimeKit, meeting_id: str) -> Episode:
     livestream = Livestream.model_validate(livestream_view(meeting.livestream))
     session = Session.model_validate(session_view(meeting.livestream, meeting.livestream.session, now))
     lookup = Lookup(UUID(meeting_id), meeting.title, livestream, session, since(now))
-    return baseline(observation_of(lookup), since(now))
+    return initial(observation_of(lookup), since(now))
 
 
 class _Run:

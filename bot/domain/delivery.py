@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class DeliveryResult:
     """The result of the work on a card."""
 
     done: bool = False
@@ -15,4 +15,4 @@ class Delivered:
     """Whether Slack may still carry out an edit that it did not answer before it refused."""
 
 
-DONE, LATER = Delivered(done=True), Delivered()
+DONE, LATER = DeliveryResult(done=True), DeliveryResult()

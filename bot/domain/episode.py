@@ -101,8 +101,8 @@ class Episode:
     """Number of consecutive errors that were announced soon after a *back*."""
     raw_status: str | None = None
     """Cloudflare's last status, if the bot does not know it ("" if there was none); otherwise None."""
-    run_started_at: Time | None = None
-    run_stopped_at: Time | None = None
+    session_started_at: Time | None = None
+    session_stopped_at: Time | None = None
     """When the session stopped, according to Cloudflare; None while it is live."""
     previous_end: Time | None = None
     """When the previous episode ended."""
@@ -114,9 +114,9 @@ class Episode:
     """In INTERRUPTED, when it was seen off air again after a gap between checks in which it may have been on air."""
     checked_at: Time | None = None
     """When Cloudflare last answered."""
-    unanswered: int = 0
+    failed_checks: int = 0
     """Number of consecutive failed checks since."""
-    told: ChangeKind | None = None
+    last_announced: ChangeKind | None = None
     """The kind of this episode's last change."""
     told_at: Time | None = None
     """When that change was seen."""
@@ -146,14 +146,14 @@ class Episode:
         return self.ended_at - self.live_since if self.ended_at and self.live_since else None
 
     @property
-    def run_is_certain(self) -> bool:
+    def session_is_certain(self) -> bool:
         """Whether the session on air is known, in LIVE: its start is known, and it cannot be a later session."""
-        return self.run_started_at is not None and self.last_seen_live == self.checked_at
+        return self.session_started_at is not None and self.last_seen_live == self.checked_at
 
     @property
-    def stale(self) -> bool:
+    def is_stale(self) -> bool:
         """Whether to show the state "as of" `checked_at`. An ended episode does not become stale."""
-        return self.phase is not Phase.ENDED and self.unanswered >= STALE_AFTER
+        return self.phase is not Phase.ENDED and self.failed_checks >= STALE_AFTER
 
     def to_dict(self) -> dict[str, Any]:
         """Return the episode as JSON; times are ISO 8601 in UTC."""
@@ -180,8 +180,8 @@ def ended_by(episode: Episode, change: Change) -> Episode:
         playback_url=None,
         error_reason=change.error_reason,
         checked_at=change.seen_at,
-        unanswered=0,
-        told=change.kind,
+        failed_checks=0,
+        last_announced=change.kind,
         told_at=change.seen_at,
         seq=change.seq,
     )
@@ -202,8 +202,8 @@ def card_key(episode: Episode) -> str:
         episode.playback_url,
         episode.error_reason,
         episode.raw_status,
-        episode.checked_at if episode.stale else None,
-        episode.stale,
+        episode.checked_at if episode.is_stale else None,
+        episode.is_stale,
         episode.is_missing and episode.phase is not Phase.ENDED,
     )
     return sha256(json.dumps(shown, default=str).encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ FOLLOW_SECONDS = 30 * 24 * 3600.0
 """How long a follow lasts without a livestream."""
 
 
-class Volume(StrEnum):
+class Level(StrEnum):
     """The level of a follow: how much of a meeting is announced in the channel."""
 
     QUIET = "quiet"
@@ -40,9 +40,9 @@ class Follow:
     meeting_id: UUID
     created_by: str
     created_at: datetime
-    volume: Volume
+    level: Level
     state: FollowState
-    reason: str | None
+    pause_reason: str | None
     """Slack's code for why it is paused."""
     expires_at: datetime
     """Postponed by a livestream before then."""

@@ -16,7 +16,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Observation:
     """Cloudflare's answer. A meeting without a livestream is NOT_BROADCASTING, like one whose livestream is off."""
 
     status: Status
@@ -24,9 +24,9 @@ class Sighting:
     """The status as Cloudflare sent it."""
     name: str | None = None
     playback_url: str | None = None
-    run_started_at: datetime | None = None
+    session_started_at: datetime | None = None
     """When the session went on air. Only this distinguishes sessions: livestream IDs and playback URLs are reused."""
-    run_stopped_at: datetime | None = None
+    session_stopped_at: datetime | None = None
     error_reason: str | None = None
     livestream: str | None = None
     """The livestream's fingerprint, for comparison with lists."""
@@ -38,10 +38,10 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
-class CouldNotAsk:
+class CheckFailed:
     """A failed check: Cloudflare gave no usable answer about the meeting."""
 
     why: str
 
 
-Observation = Sighting | CouldNotAsk
+CheckResult = Observation | CheckFailed

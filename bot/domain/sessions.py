@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.domain.episode import ChangeKind, Episode, Phase
-from bot.domain.observation import Sighting, Status
+from bot.domain.observation import Observation, Status
 
-REPAIR_TIME = timedelta(minutes=15)
+ERROR_RECOVERY_WINDOW = timedelta(minutes=15)
 """A new session this soon after an error continues the episode; a later one begins the next, with its own card."""
 ERROR_GRACE = timedelta(seconds=15)
 """How long an error lasts before it is announced, unless the grace period is shorter."""
@@ -18,7 +18,7 @@ _LATE = timedelta(seconds=5)
 """How late the check at the end of the grace period may be."""
 
 
-def is_life_after(ended: Episode, sighting: Sighting) -> bool:
+def starts_new_episode(ended: Episode, sighting: Observation) -> bool:
     """Return whether the observation begins a new episode after one that has ended.
 
     LIVE always does, even in the session that just ended: two checks a grace period apart confirmed the end, so a stale
@@ -26,21 +26,21 @@ def is_life_after(ended: Episode, sighting: Sighting) -> bool:
     livestream mistaken for a stale answer would never be announced. ERRORED in that session does not, nor does it
     without a session, which Cloudflare may fail to return: it may keep reporting the error after the session is over.
     """
-    run = sighting.run_started_at
+    run = sighting.session_started_at
     match sighting.status:
         case Status.LIVE | Status.STARTING:
             return True
         case Status.ERRORED:
-            return not _is_of_before(run, ended.run_started_at, ended.ended_at)
+            return not _is_of_before(run, ended.session_started_at, ended.ended_at)
         case _:
             return False
 
 
-def is_error_of_before(episode: Episode, sighting: Sighting) -> bool:
+def is_error_of_before(episode: Episode, sighting: Observation) -> bool:
     """Return whether this is an error of the previous episode, and the current one has announced nothing yet."""
-    if sighting.status is not Status.ERRORED or episode.told is not None:
+    if sighting.status is not Status.ERRORED or episode.last_announced is not None:
         return False
-    run = sighting.run_started_at or episode.run_started_at
+    run = sighting.session_started_at or episode.session_started_at
     return _is_of_before(run, episode.previous_run_started_at, episode.previous_end)
 
 
@@ -49,23 +49,23 @@ def _is_of_before(run: datetime | None, last_run: datetime | None, end: datetime
     return last_run is not None if run is None else run == last_run or _is_before(end, run)
 
 
-def is_next_run(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> bool:
+def is_new_session(episode: Episode, sighting: Observation, now: datetime, grace: timedelta) -> bool:
     """Return whether this is a new episode's session, and no check saw the end of the current episode.
 
     An unknown session, or the known one, is not, however long ago the last successful check was. Nor is one that began
     within the grace period (after an error, the repair time): viewers see it as the same broadcast.
     """
-    if episode.told is None or episode.phase not in (Phase.LIVE, Phase.INTERRUPTED, Phase.ERRORED):
+    if episode.last_announced is None or episode.phase not in (Phase.LIVE, Phase.INTERRUPTED, Phase.ERRORED):
         return False
-    off_air, patience = _off_air_from(episode), REPAIR_TIME if episode.phase is Phase.ERRORED else grace
-    run = sighting.run_started_at
+    off_air, patience = _off_air_from(episode), ERROR_RECOVERY_WINDOW if episode.phase is Phase.ERRORED else grace
+    run = sighting.session_started_at
     match sighting.status:
         case Status.STARTING:
-            seen_off_air = episode.phase is not Phase.LIVE and episode.told is not ChangeKind.STARTING
+            seen_off_air = episode.phase is not Phase.LIVE and episode.last_announced is not ChangeKind.STARTING
             is_watched = episode.phase is not Phase.INTERRUPTED or was_watched_off_air(episode, now, grace)
             return seen_off_air and now - off_air >= patience and is_watched
         case Status.LIVE | Status.ERRORED:
-            return run is not None and run != episode.run_started_at and min(run, now) - off_air > patience
+            return run is not None and run != episode.session_started_at and min(run, now) - off_air > patience
         case _:
             return False
 
@@ -108,31 +108,31 @@ def _off_air_from(episode: Episode) -> datetime:
     return seen_live or episode.phase_since
 
 
-def seen_live_at(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> datetime:
+def last_live_at(episode: Episode, sighting: Observation, now: datetime, grace: timedelta) -> datetime:
     """Return when the episode's session was last certainly on air, given an observation of LIVE.
 
     If checks failed for longer than the grace period and the answer does not contain the session, it may be the next
     one. Then the earlier time stays: once the session is known, that time decides.
     """
     last = episode.last_seen_live
-    unknown = sighting.run_started_at is None and episode.run_started_at is not None
+    unknown = sighting.session_started_at is None and episode.session_started_at is not None
     could_be_next = episode.phase in (Phase.LIVE, Phase.INTERRUPTED) and now - _off_air_from(episode) > grace
     return last if last is not None and unknown and could_be_next else now
 
 
-def live_since(episode: Episode, sighting: Sighting, now: datetime) -> datetime:
+def live_since(episode: Episode, sighting: Observation, now: datetime) -> datetime:
     """Return when the episode went on air: its session's start, or when it was first seen live.
 
     A session's start that is known only later is adopted, unless it is before the previous episode's end: that part of
     the session belongs to the previous episode.
     """
-    seen, run = episode.live_since or now, sighting.run_started_at
+    seen, run = episode.live_since or now, sighting.session_started_at
     if run is None or _is_before(episode.previous_end, run):
         return seen
-    return min(run, seen) if episode.live_since is None or episode.run_started_at is None else seen
+    return min(run, seen) if episode.live_since is None or episode.session_started_at is None else seen
 
 
-def off_air_at(episode: Episode, now: datetime) -> datetime:
+def went_off_air_at(episode: Episode, now: datetime) -> datetime:
     """Return when the episode went off air: Cloudflare's time if it fits the observations, or when it was seen off air.
 
     After an error it was off air earlier than that, and for an end that no check saw there is no such time: in both
@@ -140,7 +140,7 @@ def off_air_at(episode: Episode, now: datetime) -> datetime:
     """
     interrupted = episode.phase is Phase.INTERRUPTED
     seen_gone = episode.phase_since if interrupted else now
-    last, stopped = episode.last_seen_live, episode.run_stopped_at
+    last, stopped = episode.last_seen_live, episode.session_stopped_at
     if last is None:
         return episode.phase_since
     if stopped is not None and last <= stopped <= seen_gone:

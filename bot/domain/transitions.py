@@ -18,18 +18,18 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.domain.episode import Change, ChangeKind, Episode, Phase
-from bot.domain.observation import CouldNotAsk, Observation, Sighting, Status
+from bot.domain.observation import CheckFailed, CheckResult, Observation, Status
 from bot.domain.sessions import (
     ERROR_GRACE,
-    REPAIR_TIME,
+    ERROR_RECOVERY_WINDOW,
     is_error_of_before,
-    is_life_after,
-    is_next_run,
+    is_new_session,
+    last_live_at,
     live_since,
-    off_air_at,
-    seen_live_at,
     seen_off_air,
+    starts_new_episode,
     was_watched_off_air,
+    went_off_air_at,
 )
 
 _MOST_DOUBLINGS = 10
@@ -38,27 +38,29 @@ _ON_AIR = (ChangeKind.LIVE, ChangeKind.BACK)
 Step = tuple[Episode, tuple[Change, ...]]
 
 
-def advance(episode: Episode, observation: Observation, now: datetime, grace: timedelta) -> Step:
+def advance(episode: Episode, observation: CheckResult, now: datetime, grace: timedelta) -> Step:
     """Return the episode after this observation, and the changes to announce, in order.
 
     The changes belong to two episodes if one ends and the next begins. `grace`: how long a livestream may be off air
     before the episode counts as ended.
     """
-    if isinstance(observation, CouldNotAsk):
-        return replace(episode, unanswered=episode.unanswered + 1), ()
-    episode = replace(episode, checked_at=now, unanswered=0, is_missing=observation.is_missing)
+    if isinstance(observation, CheckFailed):
+        return replace(episode, failed_checks=episode.failed_checks + 1), ()
+    episode = replace(episode, checked_at=now, failed_checks=0, is_missing=observation.is_missing)
     if episode.phase is Phase.ENDED:
-        return _begun(episode, observation, now, grace) if is_life_after(episode, observation) else (episode, ())
+        return (
+            _start_next(episode, observation, now, grace) if starts_new_episode(episode, observation) else (episode, ())
+        )
     if is_error_of_before(episode, observation):
         return (episode if episode.phase is Phase.WAITING else _waiting_again(episode, now)), ()
-    if is_next_run(episode, observation, now, grace):
-        ended, last = _ended(episode, now)
-        begun, first = _begun(ended, observation, now, grace)
+    if is_new_session(episode, observation, now, grace):
+        ended, last = _end(episode, now)
+        begun, first = _start_next(ended, observation, now, grace)
         return begun, (*last, *first)
-    return _continued(_noted(episode, observation), observation, now, grace)
+    return _advance_phase(_apply_details(episode, observation), observation, now, grace)
 
 
-def baseline(observation: Observation, now: datetime) -> Episode:
+def initial(observation: CheckResult, now: datetime) -> Episode:
     """Return the episode when a meeting is first followed; a livestream already under way is not announced."""
     episode, _ = advance(Episode.waiting(now), observation, now, timedelta())
     return episode
@@ -71,9 +73,9 @@ def pending_until(episode: Episode, grace: timedelta) -> datetime | None:
             end = episode.phase_since + grace
             again = episode.off_air_again_at
             return end if again is None else max(end, again + _error_grace(grace))
-        case Phase.ERRORED if episode.told is not ChangeKind.ERRORED:
+        case Phase.ERRORED if episode.last_announced is not ChangeKind.ERRORED:
             return (episode.unstable_since or episode.phase_since) + _error_grace(grace)
-        case Phase.LIVE if episode.told not in _ON_AIR:
+        case Phase.LIVE if episode.last_announced not in _ON_AIR:
             return episode.phase_since + _back_grace(episode, grace)
     return None
 
@@ -85,10 +87,10 @@ def _error_grace(grace: timedelta) -> timedelta:
 def _back_grace(episode: Episode, grace: timedelta) -> timedelta:
     """Return how long the livestream must be live after an error before *back* is announced."""
     doublings: int = 1 << min(episode.relapses, _MOST_DOUBLINGS)
-    return min(grace * doublings, max(grace, REPAIR_TIME))
+    return min(grace * doublings, max(grace, ERROR_RECOVERY_WINDOW))
 
 
-def _begun(ended: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> Step:
+def _start_next(ended: Episode, sighting: Observation, now: datetime, grace: timedelta) -> Step:
     """Begin the episode after one that has ended, at its first sign of life."""
     fresh = Episode(
         number=ended.number + 1,
@@ -96,13 +98,13 @@ def _begun(ended: Episode, sighting: Sighting, now: datetime, grace: timedelta) 
         phase_since=now,
         name=ended.name,
         previous_end=ended.ended_at,
-        previous_run_started_at=ended.run_started_at,
+        previous_run_started_at=ended.session_started_at,
         checked_at=now,
     )
-    return _continued(_noted(fresh, sighting), sighting, now, grace)
+    return _advance_phase(_apply_details(fresh, sighting), sighting, now, grace)
 
 
-def _noted(episode: Episode, sighting: Sighting) -> Episode:
+def _apply_details(episode: Episode, sighting: Observation) -> Episode:
     if _is_another_livestream(episode, sighting):
         # What the livestream before had does not stand in for what this one lacks. An end keeps the reason of the error
         # before it.
@@ -113,37 +115,37 @@ def _noted(episode: Episode, sighting: Sighting) -> Episode:
         name=(sighting.name if sighting.name_is_certain else None) or episode.name or sighting.name,
         playback_url=sighting.playback_url or episode.playback_url,
         raw_status=(sighting.raw_status or "") if sighting.status is Status.UNKNOWN else None,
-        run_stopped_at=sighting.run_stopped_at or episode.run_stopped_at,
+        session_stopped_at=sighting.session_stopped_at or episode.session_stopped_at,
         livestream=sighting.livestream,
         livestream_id=sighting.livestream_id or episode.livestream_id,
     )
 
 
-def _is_another_livestream(episode: Episode, sighting: Sighting) -> bool:
+def _is_another_livestream(episode: Episode, sighting: Observation) -> bool:
     return None not in (episode.livestream_id, sighting.livestream_id) and (
         episode.livestream_id != sighting.livestream_id
     )
 
 
-def _continued(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> Step:
+def _advance_phase(episode: Episode, sighting: Observation, now: datetime, grace: timedelta) -> Step:
     match sighting.status:
         case Status.LIVE:
-            return _live(episode, sighting, now, grace)
+            return _on_live(episode, sighting, now, grace)
         case Status.STARTING:
-            return _starting(episode, now, grace)
+            return _on_starting(episode, now, grace)
         case Status.ERRORED:
-            return _errored(episode, sighting, now, grace)
+            return _on_errored(episode, sighting, now, grace)
         case Status.NOT_BROADCASTING:
-            return _gone(episode, now, grace)
+            return _on_off_air(episode, now, grace)
         case _:  # an unknown status changes nothing
             return episode, ()
 
 
-def _live(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> Step:
-    seen_live = seen_live_at(episode, sighting, now, grace)
+def _on_live(episode: Episode, sighting: Observation, now: datetime, grace: timedelta) -> Step:
+    seen_live = last_live_at(episode, sighting, now, grace)
     began = live_since(episode, sighting, now)
     again = episode.live_since is not None
-    episode = _in(Phase.LIVE, episode, now)
+    episode = _with_phase(Phase.LIVE, episode, now)
     since = min(episode.phase_since, now)
     is_stable = now - since >= _error_grace(grace)
     episode = replace(
@@ -151,66 +153,70 @@ def _live(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta)
         phase_since=since,
         live_since=began,
         last_seen_live=seen_live,
-        run_started_at=sighting.run_started_at or episode.run_started_at,
-        run_stopped_at=None,
+        session_started_at=sighting.session_started_at or episode.session_started_at,
+        session_stopped_at=None,
         error_reason=None,
         error_since=None,
         unstable_since=None if is_stable else episode.unstable_since,
     )
-    if episode.told in _ON_AIR:
+    if episode.last_announced in _ON_AIR:
         return episode, ()
     if not again:
-        return _telling(ChangeKind.LIVE, episode, began, now)
+        return _emit(ChangeKind.LIVE, episode, began, now)
     if now - since < _back_grace(episode, grace):
         return episode, ()
-    return _telling(ChangeKind.BACK, episode, since, now)
+    return _emit(ChangeKind.BACK, episode, since, now)
 
 
-def _starting(episode: Episode, now: datetime, grace: timedelta) -> Step:
+def _on_starting(episode: Episode, now: datetime, grace: timedelta) -> Step:
     """Apply STARTING: after being on air it only means off air; after an error, that a recovery is under way."""
-    if episode.told is None:
-        return _telling(ChangeKind.STARTING, _in(Phase.STARTING, episode, now), now, now)
-    if episode.told is ChangeKind.STARTING:
-        return _in(Phase.STARTING, episode, now), ()
-    return (episode if episode.phase is Phase.ERRORED else _interrupted(episode, now, grace)), ()
+    if episode.last_announced is None:
+        return _emit(ChangeKind.STARTING, _with_phase(Phase.STARTING, episode, now), now, now)
+    if episode.last_announced is ChangeKind.STARTING:
+        return _with_phase(Phase.STARTING, episode, now), ()
+    return (episode if episode.phase is Phase.ERRORED else _interrupt(episode, now, grace)), ()
 
 
-def _errored(episode: Episode, sighting: Sighting, now: datetime, grace: timedelta) -> Step:
+def _on_errored(episode: Episode, sighting: Observation, now: datetime, grace: timedelta) -> Step:
     episode = replace(
-        _in(Phase.ERRORED, episode, now),
-        run_started_at=sighting.run_started_at or episode.run_started_at,
+        _with_phase(Phase.ERRORED, episode, now),
+        session_started_at=sighting.session_started_at or episode.session_started_at,
         error_reason=sighting.error_reason or episode.error_reason,
         error_since=min(episode.error_since or now, now),
         unstable_since=(unstable_since := min(episode.unstable_since or now, now)),
     )
-    if episode.told is ChangeKind.ERRORED or now - unstable_since < _error_grace(grace):
+    if episode.last_announced is ChangeKind.ERRORED or now - unstable_since < _error_grace(grace):
         return episode, ()
-    soon = episode.told is ChangeKind.BACK and episode.told_at is not None and now - episode.told_at < REPAIR_TIME
+    soon = (
+        episode.last_announced is ChangeKind.BACK
+        and episode.told_at is not None
+        and now - episode.told_at < ERROR_RECOVERY_WINDOW
+    )
     episode = replace(episode, relapses=episode.relapses + 1 if soon else 0)
-    return _telling(ChangeKind.ERRORED, episode, episode.error_since or now, now)
+    return _emit(ChangeKind.ERRORED, episode, episode.error_since or now, now)
 
 
-def _gone(episode: Episode, now: datetime, grace: timedelta) -> Step:
+def _on_off_air(episode: Episode, now: datetime, grace: timedelta) -> Step:
     if episode.phase is Phase.WAITING:
         return episode, ()
     is_over = episode.phase is Phase.INTERRUPTED and now - episode.phase_since >= grace
     if is_over and was_watched_off_air(episode, now, grace):
-        return _ended(episode, now)
-    return _interrupted(episode, now, grace), ()
+        return _end(episode, now)
+    return _interrupt(episode, now, grace), ()
 
 
-def _interrupted(episode: Episode, now: datetime, grace: timedelta) -> Episode:
+def _interrupt(episode: Episode, now: datetime, grace: timedelta) -> Episode:
     """Mark as off air since it was first seen so."""
-    return seen_off_air(_in(Phase.INTERRUPTED, episode, now), now, grace)
+    return seen_off_air(_with_phase(Phase.INTERRUPTED, episode, now), now, grace)
 
 
-def _ended(episode: Episode, now: datetime) -> Step:
-    if episode.told is None:
+def _end(episode: Episode, now: datetime) -> Step:
+    if episode.last_announced is None:
         return _waiting_again(episode, now), ()
-    off_air = off_air_at(episode, now)
+    off_air = went_off_air_at(episode, now)
     ended_at = max(off_air, episode.live_since or off_air)
-    episode = replace(_in(Phase.ENDED, episode, now), ended_at=ended_at, playback_url=None)
-    return _telling(ChangeKind.ENDED, episode, ended_at, now)
+    episode = replace(_with_phase(Phase.ENDED, episode, now), ended_at=ended_at, playback_url=None)
+    return _emit(ChangeKind.ENDED, episode, ended_at, now)
 
 
 def _waiting_again(episode: Episode, now: datetime) -> Episode:
@@ -226,14 +232,14 @@ def _waiting_again(episode: Episode, now: datetime) -> Episode:
     )
 
 
-def _in(phase: Phase, episode: Episode, now: datetime) -> Episode:
+def _with_phase(phase: Phase, episode: Episode, now: datetime) -> Episode:
     if episode.phase is phase:
         return episode
     return replace(episode, phase=phase, phase_since=now, off_air_seen_at=None, off_air_again_at=None)
 
 
-def _telling(kind: ChangeKind, episode: Episode, at: datetime, now: datetime) -> Step:
-    episode = replace(episode, told=kind, told_at=now, seq=episode.seq + 1)
+def _emit(kind: ChangeKind, episode: Episode, at: datetime, now: datetime) -> Step:
+    episode = replace(episode, last_announced=kind, told_at=now, seq=episode.seq + 1)
     change = Change(
         episode=episode.number,
         seq=episode.seq,

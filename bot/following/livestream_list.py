@@ -12,8 +12,8 @@ from bot.realtimekit.models import Livestream, most_active
 from bot.realtimekit.paging import LivestreamPage
 from bot.store.meeting_sweeps import Known
 
-PAGE = 100
-MOST_PAGES = 100
+PAGE_SIZE = 100
+MAX_PAGES = 100
 """The limit for one listing: ten thousand livestreams, and half of the requests that are kept for people."""
 PHASE_OF = {Status.LIVE: Phase.LIVE, Status.STARTING: Phase.STARTING, Status.ERRORED: Phase.ERRORED}
 _LISTED = ("LIVE", "INVOKED", "ERRORED")
@@ -24,20 +24,20 @@ _OLD_ERROR = timedelta(hours=1)
 _OLD_ERROR_CHECK_SECONDS = 300.0
 _TOUCHED_CHECK_SECONDS, _TOUCHED_BONUS_SECONDS = 30.0, 120.0
 
-Difference = tuple[Hashable, Hashable]
+PhaseMismatch = tuple[Hashable, Hashable]
 """A meeting's stored state, and what the list shows instead."""
 
 
-class Lists(Protocol):
+class LivestreamLister(Protocol):
     """A source of lists of livestreams."""
 
-    async def livestreams(self, status: str, page_no: int, per_page: int = PAGE) -> LivestreamPage:
+    async def livestreams(self, status: str, page_no: int, per_page: int = PAGE_SIZE) -> LivestreamPage:
         """Return one page, counted from 1. Raises RealtimeKitError."""
         ...
 
 
 @dataclass(slots=True)
-class Listing:
+class LivestreamSnapshot:
     """The meetings with active livestreams."""
 
     livestreams: dict[UUID, Livestream] = field(default_factory=dict)
@@ -65,16 +65,16 @@ class Listing:
         return livestream.status if livestream else None
 
 
-async def read_listing(lists: Lists) -> Listing:
+async def read_listing(lists: LivestreamLister) -> LivestreamSnapshot:
     """Read all pages, live livestreams first. Raises RealtimeKitError."""
-    listing = Listing()
+    listing = LivestreamSnapshot()
     for status in _LISTED:
         page_no, more = 1, True
         while more:
-            if listing.pages == MOST_PAGES:
+            if listing.pages == MAX_PAGES:
                 listing.whole = False
                 return listing
-            page = await lists.livestreams(status, page_no, PAGE)
+            page = await lists.livestreams(status, page_no, PAGE_SIZE)
             listing.pages += 1
             listing.whole = listing.whole and page.whole
             for livestream in page.livestreams:
@@ -83,24 +83,24 @@ async def read_listing(lists: Lists) -> Listing:
     return listing
 
 
-def agree(phase: str, listed: Status | None) -> bool:
+def matches(phase: str, listed: Status | None) -> bool:
     """Return whether the listed status fits the phase; None means not listed."""
     return phase in _NOT_LISTED if listed is None else phase == PHASE_OF[listed]
 
 
-def differing(known: Mapping[UUID, Known], listing: Listing) -> dict[UUID, Difference]:
+def find_mismatches(known: Mapping[UUID, Known], listing: LivestreamSnapshot) -> dict[UUID, PhaseMismatch]:
     """Return the meetings that the list shows in another phase, with both phases."""
     found = {meeting_id: (each.phase, listing.status(meeting_id)) for meeting_id, each in known.items()}
     return {
         meeting_id: (phase, listed)
         for meeting_id, (phase, listed) in found.items()
-        if not agree(phase, listed) and (listing.whole or listed is not None)
+        if not matches(phase, listed) and (listing.whole or listed is not None)
     }
 
 
-def changed(known: Mapping[UUID, Known], listing: Listing) -> dict[UUID, Difference]:
+def changed(known: Mapping[UUID, Known], listing: LivestreamSnapshot) -> dict[UUID, PhaseMismatch]:
     """Return the meetings in the same phase whose livestream has a new ID, name or playback URL in the list."""
-    found: dict[UUID, Difference] = {}
+    found: dict[UUID, PhaseMismatch] = {}
     for meeting_id, each, livestream in _in_both(known, listing):
         before, now = _content(each.episode.get("livestream")), _content(livestream.fingerprint)
         if before != now:
@@ -108,7 +108,9 @@ def changed(known: Mapping[UUID, Known], listing: Listing) -> dict[UUID, Differe
     return found
 
 
-def due_for_check(known: Mapping[UUID, Known], listing: Listing, now: datetime, next_in: float) -> list[UUID]:
+def due_for_check(
+    known: Mapping[UUID, Known], listing: LivestreamSnapshot, now: datetime, next_in: float
+) -> list[UUID]:
     """Return the meetings on air to check although the list confirms them, most urgent first.
 
     Lists do not contain titles, sessions or the reasons of errors. So each meeting is due a minute after its last
@@ -127,11 +129,11 @@ def due_for_check(known: Mapping[UUID, Known], listing: Listing, now: datetime, 
     return sorted(urgency, key=lambda meeting_id: -urgency[meeting_id])
 
 
-def _in_both(known: Mapping[UUID, Known], listing: Listing) -> Iterator[tuple[UUID, Known, Livestream]]:
+def _in_both(known: Mapping[UUID, Known], listing: LivestreamSnapshot) -> Iterator[tuple[UUID, Known, Livestream]]:
     """Yield the meetings whose phase the list confirms."""
     for meeting_id, livestream in listing.livestreams.items():
         each = known.get(meeting_id)
-        if each is not None and agree(each.phase, livestream.status):
+        if each is not None and matches(each.phase, livestream.status):
             yield meeting_id, each, livestream
 
 
@@ -150,7 +152,7 @@ def _is_old_error(known: Known, now: datetime) -> bool:
     return known.phase == Phase.ERRORED and since is not None and now - datetime.fromisoformat(since) > _OLD_ERROR
 
 
-class Doubts:
+class MismatchBackoff:
     """Differences between lists and stored states, with the times of their next checks.
 
     Some differences persist: Cloudflare keeps listing long-ended livestreams as ERRORED. So an unchanged difference is
@@ -159,9 +161,9 @@ class Doubts:
 
     def __init__(self, most_checks: int | None = None) -> None:
         self._most_checks = most_checks
-        self._known: dict[UUID, tuple[Difference, int, float]] = {}
+        self._known: dict[UUID, tuple[PhaseMismatch, int, float]] = {}
 
-    def worth_a_look(self, differences: Mapping[UUID, Difference], now: float) -> list[UUID]:
+    def due(self, differences: Mapping[UUID, PhaseMismatch], now: float) -> list[UUID]:
         """Return the meetings whose difference is new or due for another check; forget differences that are gone."""
         known, self._known = self._known, {}
         worth = []

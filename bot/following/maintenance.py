@@ -6,25 +6,25 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from bot.clock import Clock, wait
-from bot.errors import StoreUnreachable
+from bot.errors import DatabaseUnavailable
 from bot.metrics import Metrics
-from bot.store.maintenance import Housekeeping, Standing
+from bot.store.maintenance import Maintenance, StoreStats
 
 TURN_SECONDS = 15.0
 PURGE_TURNS = 240
 """An hour."""
-KEPT_SECONDS = 30 * 24 * 3600.0
+RETENTION_SECONDS = 30 * 24 * 3600.0
 """How long a past episode's rows are kept. Its messages stay in Slack."""
 
 log = structlog.get_logger(__name__)
 
 
-class Housekeeper:
+class MaintenanceWorker:
     """The maintenance loop, which runs every 15 seconds. Any number of replicas may run it at once."""
 
     def __init__(
         self,
-        housekeeping: Housekeeping,
+        housekeeping: Maintenance,
         *,
         catch_up: Callable[[], Awaitable[None]],
         tell_creators: Callable[[], Awaitable[None]],
@@ -51,21 +51,21 @@ class Housekeeper:
     async def run(self) -> None:
         """Run maintenance until cancelled."""
         while True:
-            await self._turn()
+            await self._run_once()
             await wait(self._woken, TURN_SECONDS, self._clock)
 
     def wake(self) -> None:
         """Run maintenance now, for a notice that is due."""
         self._woken.set()
 
-    async def _turn(self) -> None:
+    async def _run_once(self) -> None:
         try:
             await self._expire()
             await self._purge()
             await self._catch_up()
             await self._tell_creators()
-            self._count(await self._housekeeping.standing())
-        except StoreUnreachable as error:
+            self._export(await self._housekeeping.stats())
+        except DatabaseUnavailable as error:
             log.warning("store_unreachable", detail=error.detail)
         except Exception:
             # The failure may be transient; the loop must continue.
@@ -81,11 +81,11 @@ class Housekeeper:
         self._turns += 1
         if self._turns % PURGE_TURNS != 1:
             return
-        rows = await self._housekeeping.purge(KEPT_SECONDS)
+        rows = await self._housekeeping.purge(RETENTION_SECONDS)
         if rows:
             log.info("purged", rows=rows)
 
-    def _count(self, standing: Standing) -> None:
+    def _export(self, standing: StoreStats) -> None:
         for state, number in standing.follows.items():
             self._metrics.follows.labels(state).set(number)
         self._metrics.unsent.set(standing.unsent)

@@ -16,45 +16,45 @@ from cachetools import LRUCache
 
 from bot.clock import Clock, wait
 from bot.domain.episode import Change, ChangeKind, Episode, Phase, card_key, ended_by
-from bot.domain.observation import CouldNotAsk, Observation, Sighting, Status
+from bot.domain.observation import CheckFailed, CheckResult, Observation, Status
 from bot.domain.transitions import advance
-from bot.errors import NoSuchMeeting, RealtimeKitError, StoreUnreachable
-from bot.following.rate_budget import Allowance
-from bot.following.schedule import Sweeps, Webhooks, look_in
+from bot.errors import DatabaseUnavailable, MeetingNotFound, RealtimeKitError
+from bot.following.rate_budget import RateBudget
+from bot.following.schedule import ListFreshness, WebhookTrust, next_check_in
 from bot.metrics import Metrics
 from bot.realtimekit.lookup import Lookup, observation_of
-from bot.store.meeting_queue import DueMeeting, Tracking
+from bot.store.meeting_queue import DueMeeting, MeetingQueue
 
-LOOKS_AT_ONCE = 16
+MAX_CONCURRENT_CHECKS = 16
 LEASE_SECONDS = 30.0
 """Three times the maximum duration of a check."""
 POLL_SECONDS = 5.0
 """The longest time that a meeting made due by another replica may go unnoticed."""
-STILL_SECONDS = 60.0
-_NO_ROOM_SECONDS = 1.0
-_SHORTEST_WAIT = 0.01
-_HEARD_KEPT = 10_000
-_OLDER = timedelta(seconds=15)
+STALL_SECONDS = 60.0
+RATE_LIMIT_POLL_SECONDS = 1.0
+MIN_WAIT_SECONDS = 0.01
+_WEBHOOK_CACHE_SIZE = 10_000
+MIN_REFRESH_AGE = timedelta(seconds=15)
 
 log = structlog.get_logger(__name__)
 
 
-class Tracker:
+class MeetingPoller:
     """The poller of one process."""
 
     def __init__(
         self,
-        tracking: Tracking,
+        tracking: MeetingQueue,
         look: Callable[[UUID], Awaitable[Lookup]],
         *,
-        allowance: Allowance,
+        allowance: RateBudget,
         quota_wait: Callable[[], float],
         clock: Clock,
         grace: timedelta,
         metrics: Metrics,
         owner: str,
         changed: Callable[[], None],
-        sweeps: Sweeps,
+        sweeps: ListFreshness,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Prepare a poller.
@@ -74,8 +74,8 @@ class Tracker:
         self._changed = changed
         self._sweeps = sweeps
         self._jitter = jitter
-        self._webhooks = Webhooks()
-        self._heard: LRUCache[UUID, bool] = LRUCache(_HEARD_KEPT)
+        self._webhooks = WebhookTrust()
+        self._heard: LRUCache[UUID, bool] = LRUCache(_WEBHOOK_CACHE_SIZE)
         self._woken = asyncio.Event()
         self._looking = 0
         self._claimed_at = 0.0
@@ -85,14 +85,14 @@ class Tracker:
         """Check for due meetings now."""
         self._woken.set()
 
-    def heard(self, meeting_id: UUID) -> None:
+    def on_webhook(self, meeting_id: UUID) -> None:
         """Note that this process received a webhook for the meeting; a check requested by a person does not count."""
         self._heard[meeting_id] = True
         self._woken.set()
 
-    def standing_still(self) -> str | None:
+    def stall_problem(self) -> str | None:
         """Return a sentence if the loop has not run for a minute, otherwise None."""
-        is_stuck = self._clock.now() - self._turned_at > STILL_SECONDS
+        is_stuck = self._clock.now() - self._turned_at > STALL_SECONDS
         return "The poller is stuck, so changes go unnoticed." if is_stuck else None
 
     async def run(self) -> None:
@@ -102,15 +102,15 @@ class Tracker:
                 due, seconds = await self._due_now()
                 self._looking += len(due)
                 for meeting in due:
-                    looks.create_task(self._look_at(meeting))
+                    looks.create_task(self._check(meeting))
                 if not due:
-                    await wait(self._woken, min(max(seconds, _SHORTEST_WAIT), POLL_SECONDS), self._clock)
+                    await wait(self._woken, min(max(seconds, MIN_WAIT_SECONDS), POLL_SECONDS), self._clock)
 
     async def _due_now(self) -> tuple[list[DueMeeting], float]:
         """Return the meetings to check now; if there are none, also the seconds to wait."""
         try:
-            turn = await self._turn()
-        except StoreUnreachable as error:
+            turn = await self._poll_once()
+        except DatabaseUnavailable as error:
             log.warning("tracker_waits_for_database", why=error.detail)
         except Exception:
             # The failure may be transient; `standing_still` reports it if it lasts.
@@ -120,36 +120,38 @@ class Tracker:
             return turn
         return [], POLL_SECONDS
 
-    async def _turn(self) -> tuple[list[DueMeeting], float]:
-        held_back = self._held_back(news=True)
+    async def _poll_once(self) -> tuple[list[DueMeeting], float]:
+        held_back = self._throttle(news=True)
         if held_back > 0:
             return [], held_back
         # When few requests are left, everything but news waits longer.
-        routine_in = self._held_back(news=False)
+        routine_in = self._throttle(news=False)
         only_news = routine_in > 0
         # Claiming writes; check first with a cheap read.
         seconds = await self._tracking.due_in(only_news=only_news)
         if seconds is None or seconds > 0:
             seconds = POLL_SECONDS if seconds is None else seconds
             return [], min(seconds, routine_in) if only_news else seconds
-        free = 1 if self._allowance.pause(news=only_news) else LOOKS_AT_ONCE - self._looking
+        free = 1 if self._allowance.delay(news=only_news) else MAX_CONCURRENT_CHECKS - self._looking
         self._claimed_at = self._clock.now()
-        return await self._tracking.claim(self._owner, free, LEASE_SECONDS, only_news=only_news), _NO_ROOM_SECONDS
+        return await self._tracking.claim(
+            self._owner, free, LEASE_SECONDS, only_news=only_news
+        ), RATE_LIMIT_POLL_SECONDS
 
-    def _held_back(self, *, news: bool) -> float:
+    def _throttle(self, *, news: bool) -> float:
         """Return the seconds for which no check may begin. The end of a running check wakes the poller."""
-        if self._looking >= LOOKS_AT_ONCE:
+        if self._looking >= MAX_CONCURRENT_CHECKS:
             return POLL_SECONDS
-        pause, passed = self._allowance.pause(news=news), self._clock.now() - self._claimed_at
+        pause, passed = self._allowance.delay(news=news), self._clock.now() - self._claimed_at
         # Negative if the clock was set back.
         left = pause - passed if 0 <= passed < pause else 0.0
-        return max(self._quota_wait(), left, 0.0 if self._allowance.room(news=news) else _NO_ROOM_SECONDS)
+        return max(self._quota_wait(), left, 0.0 if self._allowance.can_check(news=news) else RATE_LIMIT_POLL_SECONDS)
 
-    async def _look_at(self, meeting: DueMeeting) -> None:
+    async def _check(self, meeting: DueMeeting) -> None:
         try:
-            await self._track(meeting)
+            await self._process(meeting)
         # Nothing is lost: the lease ends, and the meeting is checked again.
-        except StoreUnreachable as error:
+        except DatabaseUnavailable as error:
             log.warning("look_not_recorded", meeting_id=str(meeting.meeting_id), why=error.detail)
         except Exception:
             log.exception("look_failed", meeting_id=str(meeting.meeting_id))
@@ -157,53 +159,53 @@ class Tracker:
             self._looking -= 1
             self._woken.set()
 
-    async def _track(self, meeting: DueMeeting) -> None:
-        before = _as_known(meeting)
-        observation, outcome = await self._observe(meeting.meeting_id)
+    async def _process(self, meeting: DueMeeting) -> None:
+        before = _load_episode(meeting)
+        observation, outcome = await self._fetch(meeting.meeting_id)
         self._metrics.observations.labels(outcome).inc()
         # Use the database's clock: the replicas' clocks may differ.
         now = meeting.claimed_at
         after, changes = advance(before, observation, now, self._grace)
         heard = self._heard.pop(meeting.meeting_id, False)
-        asked_by_hand = meeting.hinted and not heard
+        asked_by_hand = meeting.check_requested and not heard
         visible = card_key(after) != card_key(before) or (asked_by_hand and _is_older(before, now))
         self._webhooks.note(before.phase, after.phase, hinted=heard)
-        usual = look_in(
+        usual = next_check_in(
             after,
             now,
             grace=self._grace,
             webhooks=self._webhooks.trusted,
             sweeps=self._sweeps.tell(self._clock.now()),
-            failures=after.unanswered,
+            failures=after.failed_checks,
             jitter=self._jitter(),
         )
         recorded = await self._tracking.record(
             meeting,
             after,
             changes,
-            look_in=max(usual, self._quota_wait()),
+            next_check_in=max(usual, self._quota_wait()),
             visible=visible,
             ended=_ended_before(before, after, changes),
-            failures=after.unanswered,
+            failures=after.failed_checks,
             renew=after.phase not in (Phase.WAITING, Phase.ENDED),
         )
         if recorded:
-            self._note(meeting, changes)
+            self._report(meeting, changes)
             if visible or changes:
                 self._changed()
 
-    async def _observe(self, meeting_id: UUID) -> tuple[Observation, str]:
+    async def _fetch(self, meeting_id: UUID) -> tuple[CheckResult, str]:
         """Check the meeting; return the observation and its label for metrics."""
         try:
             sighting = observation_of(await self._look(meeting_id))
-        except NoSuchMeeting:
+        except MeetingNotFound:
             # Deleted since it was followed: certainly not on air. The grace period applies as usual.
-            return Sighting(Status.NOT_BROADCASTING, is_missing=True), NoSuchMeeting.code
+            return Observation(Status.NOT_BROADCASTING, is_missing=True), MeetingNotFound.code
         except RealtimeKitError as error:
-            return CouldNotAsk(error.sentence), error.code
+            return CheckFailed(error.sentence), error.code
         return sighting, sighting.status.name.lower()
 
-    def _note(self, meeting: DueMeeting, changes: tuple[Change, ...]) -> None:
+    def _report(self, meeting: DueMeeting, changes: tuple[Change, ...]) -> None:
         for change in changes:
             log.info("changed", meeting_id=str(meeting.meeting_id), kind=change.kind, episode=change.episode)
             self._metrics.changes.labels(change.kind).inc()
@@ -213,13 +215,13 @@ class Tracker:
 
 def _is_older(episode: Episode, now: datetime) -> bool:
     """Return whether the card's time of the last check would visibly change for a person who requested one."""
-    return episode.checked_at is not None and now - episode.checked_at >= _OLDER
+    return episode.checked_at is not None and now - episode.checked_at >= MIN_REFRESH_AGE
 
 
-def _as_known(meeting: DueMeeting) -> Episode:
+def _load_episode(meeting: DueMeeting) -> Episode:
     """Return the recorded episode, with the time of a later list that confirmed it."""
-    episode, seen = Episode.from_dict(meeting.episode), meeting.looked_at
-    episode = replace(episode, unanswered=meeting.failures)
+    episode, seen = Episode.from_dict(meeting.episode), meeting.last_checked_at
+    episode = replace(episode, failed_checks=meeting.consecutive_failures)
     if seen is None or (episode.checked_at is not None and seen <= episode.checked_at):
         return episode
     # A list does not show the session, so it confirms only a certain one.

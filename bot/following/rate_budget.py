@@ -19,8 +19,8 @@ import asyncio
 import structlog
 
 from bot.clock import Clock, wait
-from bot.errors import LookupsLimited, StoreUnreachable
-from bot.store.request_windows import Budget, Used
+from bot.errors import DatabaseUnavailable, LookupsLimited
+from bot.store.request_windows import RequestWindow, Used
 
 CLOUDFLARE_LIMIT = 1_200
 TRACKER_LIMIT = 1_000
@@ -46,10 +46,10 @@ _REFRESH_SECONDS = 5.0
 log = structlog.get_logger(__name__)
 
 
-class Allowance:
+class RateBudget:
     """This replica's view of the shared rate limit. `run` keeps it up to date."""
 
-    def __init__(self, budget: Budget, clock: Clock, limit: int = TRACKER_LIMIT) -> None:
+    def __init__(self, budget: RequestWindow, clock: Clock, limit: int = TRACKER_LIMIT) -> None:
         self._budget = budget
         self._clock = clock
         self._limit = limit
@@ -66,16 +66,16 @@ class Allowance:
         if self._people >= PEOPLE_LIMIT or self._used >= CLOUDFLARE_LIMIT - _RESERVE:
             raise LookupsLimited(_PEOPLE_WAIT_SECONDS, detail="people have used up their share of the rate limit")
         self._unflushed_people += 1
-        self.spent()
+        self.record_request()
 
-    def spent(self) -> None:
+    def record_request(self) -> None:
         """Count a request that is about to be sent."""
         self._unflushed += 1
         self._begun.set()
         if self._unflushed >= FLUSH_AT:
             self._full.set()
 
-    def room(self, *, news: bool = False) -> bool:
+    def can_check(self, *, news: bool = False) -> bool:
         """Return whether a meeting may be checked; not while twenty requests of this replica wait to be shared."""
         return self._unflushed < FLUSH_AT and self._left_for_checks(0.0 if news else _NEWS_SHARE) > 0
 
@@ -87,11 +87,11 @@ class Allowance:
         """
         return max(0.0, ROUTINE_LIMIT - self._used) / _ROUTINE_PARTS
 
-    def room_to_sweep(self) -> bool:
+    def can_list(self) -> bool:
         """Return whether the list may be requested."""
         return self._used < self._limit or self._used_by_bot < self._floor
 
-    def pause(self, *, news: bool = False) -> float:
+    def delay(self, *, news: bool = False) -> float:
         """Return the seconds to leave between two checks: 0 until half the share is used, then half a second and more.
 
         For news it is 0 until only the share for news is left. So requests remain for new changes, and a poller with
@@ -101,7 +101,7 @@ class Allowance:
         return 0.0 if left > enough else enough / max(left, 1) / 2
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """Requests that Cloudflare still accepts in this window."""
         return max(0, CLOUDFLARE_LIMIT - self._used)
 
@@ -116,8 +116,8 @@ class Allowance:
     async def _flush(self) -> None:
         count, people = self._unflushed, self._unflushed_people
         try:
-            self._shared = await (self._budget.spend(count, people) if count else self._budget.used())
-        except StoreUnreachable as error:
+            self._shared = await (self._budget.add(count, people) if count else self._budget.count())
+        except DatabaseUnavailable as error:
             # Requests that could not be shared stay counted here.
             log.warning("budget_not_shared", why=error.detail)
             return

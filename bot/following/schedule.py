@@ -14,7 +14,7 @@ _SLOWING = 60.0
 _LONGEST_DOUBLING = 6
 
 
-def look_in(
+def next_check_in(
     episode: Episode,
     now: datetime,
     *,
@@ -31,8 +31,8 @@ def look_in(
     """
     if failures:
         patience = min(ACTIVE_SECONDS * 2 ** (min(failures, _LONGEST_DOUBLING) - 1), SLOWEST_SECONDS)
-        return _shortened(max(patience, _usual(episode, now, webhooks=webhooks, sweeps=sweeps)), jitter)
-    usual = _shortened(_usual(episode, now, webhooks=webhooks, sweeps=sweeps), jitter)
+        return _with_jitter(max(patience, _base_interval(episode, now, webhooks=webhooks, sweeps=sweeps)), jitter)
+    usual = _with_jitter(_base_interval(episode, now, webhooks=webhooks, sweeps=sweeps), jitter)
     pending = pending_until(episode, grace)
     if pending is None:
         return usual
@@ -43,12 +43,12 @@ def look_in(
     # livestream is live again. If more than the grace period is left, the clock was set back.
     if 0 < left < ACTIVE_SECONDS or (sweeps and 0 < left <= grace.total_seconds()):
         return min(left, SLOWEST_SECONDS)
-    return _shortened(ACTIVE_SECONDS, jitter)
+    return _with_jitter(ACTIVE_SECONDS, jitter)
 
 
-def _usual(episode: Episode, now: datetime, *, webhooks: bool, sweeps: bool) -> float:
+def _base_interval(episode: Episode, now: datetime, *, webhooks: bool, sweeps: bool) -> float:
     age = (now - episode.phase_since).total_seconds()
-    certain = episode.phase is not Phase.LIVE or episode.run_is_certain
+    certain = episode.phase is not Phase.LIVE or episode.session_is_certain
     if sweeps and certain and episode.phase in (Phase.STARTING, Phase.LIVE, Phase.ERRORED):
         return QUIET_SECONDS
     match episode.phase:
@@ -63,11 +63,11 @@ def _usual(episode: Episode, now: datetime, *, webhooks: bool, sweeps: bool) -> 
     return ACTIVE_SECONDS
 
 
-def _shortened(seconds: float, jitter: float) -> float:
+def _with_jitter(seconds: float, jitter: float) -> float:
     return seconds * (1 - 0.1 * jitter)
 
 
-class Webhooks:
+class WebhookTrust:
     """Whether webhooks are trusted to arrive: true if the last change that they report came with one."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Webhooks:
             self.trusted = hinted
 
 
-class Sweeps:
+class ListFreshness:
     """Whether some replica regularly reads a complete list, so that it shows every meeting's changes."""
 
     def __init__(self) -> None:

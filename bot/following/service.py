@@ -6,17 +6,17 @@ from enum import Enum, auto
 from typing import Protocol
 from uuid import UUID
 
-from bot.domain.delivery import Delivered
+from bot.domain.delivery import DeliveryResult
 from bot.domain.failed_calls import Failure, Failures
-from bot.domain.follow import Follow, FollowState, Volume
-from bot.domain.transitions import baseline
-from bot.errors import NotFollowed, NotInDirectMessages, TooManyFollows
+from bot.domain.follow import Follow, FollowState, Level
+from bot.domain.transitions import initial
+from bot.errors import ChannelRequired, FollowLimitReached, NotFollowing
 from bot.realtimekit.lookup import Lookup, observation_of
 from bot.store.card_queue import DueCard
-from bot.store.follows import Followed, Listed
+from bot.store.follows import FollowOutcome, FollowStatus
 from bot.store.store import Store
 
-MOST_FOLLOWS = 100
+MAX_FOLLOWS = 100
 """The maximum number of meetings that one channel can follow."""
 LEASE_SECONDS = 60.0
 """Longer than posting a card takes, including the timeout if Slack does not answer."""
@@ -33,7 +33,7 @@ class CardRefused(Exception):
 class Deliver(Protocol):
     """The announcer's method that posts one card now. A refusal pauses the follow, unless `pause` is False."""
 
-    def __call__(self, card: DueCard, *, pause: bool = True) -> Awaitable[Delivered]: ...
+    def __call__(self, card: DueCard, *, pause: bool = True) -> Awaitable[DeliveryResult]: ...
 
 
 class Begun(Enum):
@@ -63,7 +63,7 @@ class Beginning:
 
 
 @dataclass(frozen=True, slots=True)
-class Following:
+class FollowService:
     """Carries out people's actions, and wakes this process's announcer and poller for the changes."""
 
     store: Store
@@ -80,8 +80,8 @@ class Following:
         channel_id: str,
         user_id: str,
         meeting_id: UUID,
-        volume: Volume | None = None,
-        default: Volume = Volume.NORMAL,
+        volume: Level | None = None,
+        default: Level = Level.NORMAL,
     ) -> Beginning:
         """Follow a meeting that Cloudflare knows, in a channel where the bot may post.
 
@@ -89,7 +89,7 @@ class Following:
         TooManyFollows, CardRefused, a lookup's errors and StoreUnreachable; after an error nothing new is followed.
         """
         if channel_id.startswith("D"):
-            raise NotInDirectMessages
+            raise ChannelRequired
         before = await self._room_for(team_id, channel_id, meeting_id)
         lookup = await self.look_up(meeting_id)
         followed = await self.store.follows.follow(
@@ -98,7 +98,7 @@ class Following:
             meeting_id,
             user_id=user_id,
             volume=volume or default,
-            episode=baseline(observation_of(lookup), await self.store.time()),
+            episode=initial(observation_of(lookup), await self.store.time()),
             owner=self.owner,
             lease_seconds=LEASE_SECONDS,
         )
@@ -107,25 +107,25 @@ class Following:
             begun = await self._post(followed, followed.card)
             return Beginning(begun, followed.follow, lookup.name, None)
         follow = await self._as_loud(followed.follow, volume)
-        changed = follow.volume is not followed.follow.volume
+        changed = follow.level is not followed.follow.level
         self.wake_announcer()
         paused = before is not None and before.follow.state is FollowState.PAUSED
         return Beginning(Begun.AGAIN if paused else Begun.BEFORE, follow, lookup.name, followed.ts, changed)
 
-    async def unfollow(self, team_id: str, channel_id: str, user_id: str, meeting_id: UUID) -> Listed:
+    async def unfollow(self, team_id: str, channel_id: str, user_id: str, meeting_id: UUID) -> FollowStatus:
         """End the follow, and have its cards show that; return its last state. Raises NotFollowed."""
         listed = await self._listed(team_id, channel_id, meeting_id)
         ended = await self.store.follows.unfollow(team_id, channel_id, meeting_id, user_id=user_id)
         if listed is None or ended is None:
-            raise NotFollowed
+            raise NotFollowing
         self.wake_announcer()
         return listed
 
-    async def in_channel(self, team_id: str, channel_id: str) -> list[Listed]:
+    async def list_follows(self, team_id: str, channel_id: str) -> list[FollowStatus]:
         """Return a channel's follows, oldest first."""
         return await self.store.follows.in_channel(team_id, channel_id)
 
-    async def failing(self, listed: list[Listed]) -> Failure | None:
+    async def failing(self, listed: list[FollowStatus]) -> Failure | None:
         """Return the failure that has held up these follows' cards for longest, if any has lasted for some minutes."""
         failures = [Failures.from_dict(kept) for each in listed for kept in each.failing]
         if not failures:
@@ -134,11 +134,11 @@ class Following:
         lasting = [failure for each in failures for failure in each.lasting(now)]
         return min(lasting, key=lambda failure: failure.first_at, default=None)
 
-    async def set_volume(self, team_id: str, channel_id: str, meeting_id: UUID, volume: Volume) -> Follow:
+    async def set_level(self, team_id: str, channel_id: str, meeting_id: UUID, volume: Level) -> Follow:
         """Set the level from the next change on. Raises NotFollowed."""
-        follow = await self.store.follows.set_volume(team_id, channel_id, meeting_id, volume)
+        follow = await self.store.follows.set_level(team_id, channel_id, meeting_id, volume)
         if follow is None:
-            raise NotFollowed
+            raise NotFollowing
         self.wake_announcer()
         return follow
 
@@ -149,8 +149,8 @@ class Following:
         """
         listed = await self._listed(team_id, channel_id, meeting_id)
         if listed is None:
-            raise NotFollowed
-        await self.store.tracking.hint(meeting_id)
+            raise NotFollowing
+        await self.store.tracking.request_check(meeting_id)
         self.wake_tracker()
         return listed.follow
 
@@ -181,18 +181,18 @@ class Following:
         """Delete the follows of a workspace that has removed the app; return how many."""
         return await self.store.forgetting.forget(team_id)
 
-    async def _room_for(self, team_id: str, channel_id: str, meeting_id: UUID) -> Listed | None:
+    async def _room_for(self, team_id: str, channel_id: str, meeting_id: UUID) -> FollowStatus | None:
         """Return the channel's existing follow of this meeting. Raises TooManyFollows if a new one is one too many."""
-        followed = {listed.follow.meeting_id: listed for listed in await self.in_channel(team_id, channel_id)}
-        if meeting_id not in followed and len(followed) >= MOST_FOLLOWS:
-            raise TooManyFollows
+        followed = {listed.follow.meeting_id: listed for listed in await self.list_follows(team_id, channel_id)}
+        if meeting_id not in followed and len(followed) >= MAX_FOLLOWS:
+            raise FollowLimitReached
         return followed.get(meeting_id)
 
-    async def _listed(self, team_id: str, channel_id: str, meeting_id: UUID) -> Listed | None:
-        listed = await self.in_channel(team_id, channel_id)
+    async def _listed(self, team_id: str, channel_id: str, meeting_id: UUID) -> FollowStatus | None:
+        listed = await self.list_follows(team_id, channel_id)
         return next((each for each in listed if each.follow.meeting_id == meeting_id), None)
 
-    async def _post(self, followed: Followed, card: DueCard) -> Begun:
+    async def _post(self, followed: FollowOutcome, card: DueCard) -> Begun:
         delivered = await self.deliver(card, pause=False)
         if delivered.refused is not None:
             if await self.store.follows.retract(followed):
@@ -203,9 +203,9 @@ class Following:
         self.wake_announcer()
         return Begun.SOON
 
-    async def _as_loud(self, follow: Follow, volume: Volume | None) -> Follow:
+    async def _as_loud(self, follow: Follow, volume: Level | None) -> Follow:
         """Set the level if a different one is requested; return the follow."""
-        if volume is None or volume is follow.volume:
+        if volume is None or volume is follow.level:
             return follow
-        changed = await self.store.follows.set_volume(follow.team_id, follow.channel_id, follow.meeting_id, volume)
+        changed = await self.store.follows.set_level(follow.team_id, follow.channel_id, follow.meeting_id, volume)
         return changed or follow

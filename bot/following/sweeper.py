@@ -16,24 +16,24 @@ import structlog
 
 from bot.clock import Clock, utc
 from bot.domain.episode import STALE_AFTER, Phase
-from bot.errors import RealtimeKitError, StoreUnreachable
+from bot.errors import DatabaseUnavailable, RealtimeKitError
 from bot.following.livestream_list import (
     PHASE_OF,
-    Doubts,
-    Listing,
-    Lists,
+    LivestreamLister,
+    LivestreamSnapshot,
+    MismatchBackoff,
     changed,
-    differing,
     due_for_check,
+    find_mismatches,
     read_listing,
 )
-from bot.following.rate_budget import TRACKER_LIMIT, Allowance
-from bot.following.schedule import QUIET_SECONDS, SLOWEST_SECONDS, Sweeps
+from bot.following.rate_budget import TRACKER_LIMIT, RateBudget
+from bot.following.schedule import QUIET_SECONDS, SLOWEST_SECONDS, ListFreshness
 from bot.metrics import Metrics
-from bot.store.meeting_sweeps import CHANGED, CONTRADICTED, UNSURE, Known, Sweeping
+from bot.store.meeting_sweeps import CHANGED, CONTRADICTED, UNSURE, Known, MeetingSweepStore
 from bot.store.meetings import WHOLE_LIST
 from bot.store.request_windows import WINDOW_SECONDS
-from bot.store.singleton_jobs import Duties, Duty
+from bot.store.singleton_jobs import SingletonJob, SingletonJobs
 
 SWEEP_SECONDS = 15.0
 _SLOWEST_SWEEP = 45.0
@@ -59,18 +59,18 @@ class Sweeper:
 
     def __init__(
         self,
-        sweeping: Sweeping,
-        duties: Duties,
-        lists: Lists,
+        sweeping: MeetingSweepStore,
+        duties: SingletonJobs,
+        lists: LivestreamLister,
         *,
-        allowance: Allowance,
+        allowance: RateBudget,
         quota_wait: Callable[[], float],
         clock: Clock,
         grace: timedelta,
         metrics: Metrics,
         owner: str,
         wake: Callable[[], None],
-        sweeps: Sweeps,
+        sweeps: ListFreshness,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Prepare a sweeper.
@@ -92,39 +92,39 @@ class Sweeper:
         self._wake = wake
         self._sweeps = sweeps
         self._jitter = jitter
-        self._doubts = Doubts()
-        self._changes = Doubts(_CHECKS_OF_A_CHANGE)
+        self._doubts = MismatchBackoff()
+        self._changes = MismatchBackoff(_CHECKS_OF_A_CHANGE)
         self._failures = 0
-        self.begun = asyncio.Event()
+        self.first_run_done = asyncio.Event()
         """Set after the first pass, whatever its result."""
 
     async def run(self) -> None:
         """Read lists until cancelled."""
         while True:
             try:
-                seconds = await self._turn()
-            except StoreUnreachable as error:
+                seconds = await self._run_once()
+            except DatabaseUnavailable as error:
                 log.warning("sweeper_waits_for_database", why=error.detail)
                 seconds = _POLL_SECONDS
             except Exception:
                 log.exception("sweep_failed")
                 seconds = SWEEP_SECONDS
-            self.begun.set()
+            self.first_run_done.set()
             await self._clock.sleep(seconds)
 
-    async def _turn(self) -> float:
+    async def _run_once(self) -> float:
         """Read the list if it is due; return the seconds until the next pass."""
-        if self._quota_wait() > 0 or not self._allowance.room_to_sweep():
+        if self._quota_wait() > 0 or not self._allowance.can_list():
             return _POLL_SECONDS
         if not await self._sweeping.is_anything_followed():
             return SWEEP_SECONDS
         duty = await self._duties.claim(_DUTY, self._owner, _LEASE_SECONDS)
         if duty is None:
-            await self._learn()
+            await self._sync_freshness()
             return _POLL_SECONDS
         return await self._sweep(duty)
 
-    async def _sweep(self, duty: Duty) -> float:
+    async def _sweep(self, duty: SingletonJob) -> float:
         began = self._clock.now()
         try:
             listing = await read_listing(self._lists)
@@ -133,70 +133,70 @@ class Sweeper:
             self._sweeps.note(self._clock.now(), whole=False)
             pause: float = min(SWEEP_SECONDS * 2 ** min(self._failures - 1, 5), _LONGEST_PAUSE)
             log.warning("list_not_read", why=str(error), again_in=pause)
-            await self._duties.give_back(duty, again_in=pause)
+            await self._duties.release(duty, again_in=pause)
             return pause
         self._failures = 0
         pause = min(max(SWEEP_SECONDS, listing.pages * WINDOW_SECONDS / _SHARE), _SLOWEST_SWEEP)
         await self._compare(listing, pause, after_gap=duty.done_ago is None or duty.done_ago > self._gap)
         # Only after the contradicted meetings are due: the list counts as a check of all the others.
-        await self._note(began, whole=listing.whole)
-        await self._duties.done(duty, again_in=pause)
+        await self._record(began, whole=listing.whole)
+        await self._duties.complete(duty, again_in=pause)
         if listing.whole:
-            await self._settle_resting()
+            await self._confirm_idle()
         return pause
 
-    async def _note(self, began: float, *, whole: bool) -> None:
+    async def _record(self, began: float, *, whole: bool) -> None:
         now = self._clock.now()
         self._sweeps.note(now, whole=whole)
         if whole:
-            await self._duties.note(WHOLE_LIST, now - began)
+            await self._duties.record(WHOLE_LIST, now - began)
             # Count one observation for all idle meetings.
             self._metrics.observations.labels(_OUTCOME).inc()
 
-    async def _learn(self) -> None:
+    async def _sync_freshness(self) -> None:
         """Read the time that the replica with the job recorded for the last full list."""
-        ago = await self._duties.done_ago(WHOLE_LIST)
+        ago = await self._duties.seconds_since(WHOLE_LIST)
         self._sweeps.note(self._clock.now() - (ago or 0.0), whole=ago is not None)
 
-    async def _compare(self, listing: Listing, next_in: float, *, after_gap: bool) -> None:
+    async def _compare(self, listing: LivestreamSnapshot, next_in: float, *, after_gap: bool) -> None:
         known = await self._sweeping.on_air()
         known |= await self._sweeping.known([each for each in listing.livestreams if each not in known])
         now = self._clock.now()
         to_check = {
-            CONTRADICTED: self._doubts.worth_a_look(differing(known, listing), now),
-            CHANGED: self._changes.worth_a_look(changed(known, listing), now),
+            CONTRADICTED: self._doubts.due(find_mismatches(known, listing), now),
+            CHANGED: self._changes.due(changed(known, listing), now),
             # After a gap, a confirmed live meeting may be in another session.
             UNSURE: self._confirmed(known, listing, Phase.LIVE) if after_gap else [],
         }
         being_checked = {meeting_id for meeting_ids in to_check.values() for meeting_id in meeting_ids}
         due = due_for_check(known, listing, utc(self._clock), next_in)
         routine = [each for each in due if each not in being_checked][: self._spare_checks()]
-        due_now = [await self._sweeping.look_first(meeting_ids, rank) for rank, meeting_ids in to_check.items()]
+        due_now = [await self._sweeping.prioritize(meeting_ids, rank) for rank, meeting_ids in to_check.items()]
         if sum(due_now) + await self._sweeping.look_soon(routine):
             self._wake()
         being_checked.update(routine)
         for phase in PHASE_OF.values():
             confirmed = self._confirmed(known, listing, phase)
-            await self._settle(phase, [each for each in confirmed if each not in being_checked])
+            await self._confirm(phase, [each for each in confirmed if each not in being_checked])
 
     def _spare_checks(self) -> int:
         spare = self._allowance.spare()
         return max(1, int(spare / _REQUESTS_PER_CHECK)) if spare > 0 else 0
 
     @staticmethod
-    def _confirmed(known: Mapping[UUID, Known], listing: Listing, phase: Phase) -> list[UUID]:
+    def _confirmed(known: Mapping[UUID, Known], listing: LivestreamSnapshot, phase: Phase) -> list[UUID]:
         listed = {meeting_id for meeting_id, each in listing.livestreams.items() if PHASE_OF[each.status] is phase}
         return [meeting_id for meeting_id, each in known.items() if each.phase == phase and meeting_id in listed]
 
-    async def _settle(self, phase: Phase, meeting_ids: list[UUID]) -> None:
+    async def _confirm(self, phase: Phase, meeting_ids: list[UUID]) -> None:
         look_in = QUIET_SECONDS * (1 - _SPREAD * self._jitter())
-        settled = await self._sweeping.settle(meeting_ids, phase, failures=STALE_AFTER, look_in=look_in)
+        settled = await self._sweeping.confirm(meeting_ids, phase, failures=STALE_AFTER, look_in=look_in)
         self._metrics.observations.labels(_OUTCOME).inc(settled)
 
-    async def _settle_resting(self) -> None:
+    async def _confirm_idle(self) -> None:
         settled = 1
         while settled:
             # A different interval for each batch, so that they do not all become due together if lists stop.
             look_in = SLOWEST_SECONDS * (1 - _RESTING_SPREAD * self._jitter())
-            settled = await self._sweeping.settle_resting(failures=STALE_AFTER, look_in=look_in)
+            settled = await self._sweeping.confirm_idle(failures=STALE_AFTER, look_in=look_in)
             self._metrics.observations.labels(_OUTCOME).inc(settled)

@@ -7,29 +7,29 @@ from collections.abc import Callable
 import structlog
 
 from bot.clock import Clock, wait
-from bot.domain.delivery import Delivered
+from bot.domain.delivery import DeliveryResult
 from bot.domain.follow import FollowState
-from bot.errors import StoreUnreachable
+from bot.errors import DatabaseUnavailable
 from bot.metrics import Metrics
-from bot.notifications.card_delivery import CardWork, Timing, back_off
-from bot.slack.publisher import Delivery
-from bot.store.card_queue import Announcing, DueCard
+from bot.notifications.card_delivery import CardDelivery, Timing, backoff
+from bot.slack.publisher import Publisher
+from bot.store.card_queue import CardQueue, DueCard
 from bot.store.pauses import Pauses
 from bot.wording import Wording
 
-__all__ = ["Announcer", "Delivered", "Timing"]
+__all__ = ["Announcer", "DeliveryResult", "Timing"]
 
-AT_ONCE = 16
+MAX_CONCURRENCY = 16
 """Concurrency limit for cards with news."""
 EDITS_AT_ONCE = 4
 """Concurrency limit for cards that only need an edit; separate, so that neither kind waits for the other."""
 IDLE_SECONDS = 5.0
 """How often to check for changes that other replicas have recorded."""
-SHORTEST_WAIT = 0.05
+MIN_WAIT_SECONDS = 0.05
 """The wait if a card is due but cannot be claimed, because another replica is claiming it."""
 PACED_SECONDS = 1.0
 """The wait if due cards may have to wait for a token bucket, or for workers that lost a lease."""
-STILL_SECONDS = 60.0
+STALL_SECONDS = 60.0
 DRAIN_SECONDS = 45.0
 """Longer than Slack may take to post plus the database to record it."""
 AFTER_OUTAGE_SECONDS = 20.0
@@ -43,9 +43,9 @@ class Announcer:
 
     def __init__(
         self,
-        announcing: Announcing,
+        announcing: CardQueue,
         pauses: Pauses,
-        delivery: Delivery,
+        delivery: Publisher,
         clock: Clock,
         metrics: Metrics,
         owner: str,
@@ -68,7 +68,7 @@ class Announcer:
         self._drain_seconds = drain_seconds
         self._tasks: set[asyncio.Task[None]] = set()
         self._edits: set[asyncio.Task[None]] = set()
-        self._works: set[CardWork] = set()
+        self._works: set[CardDelivery] = set()
         self._outage = False
         self._taking_over_at = 0.0
         """In monotonic time: until then, cards with an expired lease are skipped."""
@@ -79,7 +79,7 @@ class Announcer:
         """Announce until cancelled, then finish the cards in progress within `drain_seconds`."""
         try:
             while True:
-                await wait(self._something, await self._turn(), self._clock)
+                await wait(self._something, await self._run_once(), self._clock)
         finally:
             await self._drain()
 
@@ -91,18 +91,18 @@ class Announcer:
         """Begin no more cards; `run` continues those in progress until it is cancelled."""
         self._stopping = True
 
-    def standing_still(self) -> str | None:
+    def stall_problem(self) -> str | None:
         """Return a sentence if the loop has not run for a minute, otherwise None."""
         idle = self._clock.now() - self._turned_at
-        return None if idle < STILL_SECONDS else "The announcer is stuck, so nothing is posted in Slack."
+        return None if idle < STALL_SECONDS else "The announcer is stuck, so nothing is posted in Slack."
 
-    async def deliver(self, card: DueCard, *, pause: bool = True) -> Delivered:
+    async def deliver(self, card: DueCard, *, pause: bool = True) -> DeliveryResult:
         """Do the pending work for a claimed card, and release it.
 
         If Slack refuses, the follow is paused. With `pause` False, nothing changes and the card stays claimed, so that
         the caller can decide about its follow. Raises StoreUnreachable.
         """
-        work = CardWork(
+        work = CardDelivery(
             card, self._announcing, self._delivery, self._clock, self._metrics, self._wording(), self._timing
         )
         self._works.add(work)
@@ -121,11 +121,11 @@ class Announcer:
             log.warning(event, follow=str(card.follow.id), channel=card.follow.channel_id, code=code)
             self._paused()
 
-    async def _turn(self) -> float:
+    async def _run_once(self) -> float:
         """Begin the due cards; return the seconds to wait for more, unless woken."""
         try:
-            return await self._begin_what_is_due()
-        except StoreUnreachable as error:
+            return await self._claim_due()
+        except DatabaseUnavailable as error:
             self._outage = True
             log.warning("store_unreachable", detail=error.detail)
         except Exception:
@@ -133,16 +133,16 @@ class Announcer:
             log.exception("announcer_broke")
         return IDLE_SECONDS
 
-    async def _begin_what_is_due(self) -> float:
+    async def _claim_due(self) -> float:
         wait_for = IDLE_SECONDS
-        free = AT_ONCE - len(self._tasks)
+        free = MAX_CONCURRENCY - len(self._tasks)
         if self._stopping:
             pass
         elif any(work.unwritten for work in self._works):
             # Unwritten results go first: until they are written, their cards may seem to be due.
             wait_for = self._timing.rewrite
         # Claim in batches: wait until at least half the slots are free.
-        elif free >= AT_ONCE // 2:
+        elif free >= MAX_CONCURRENCY // 2:
             wait_for = await self._claim(free, EDITS_AT_ONCE - len(self._edits))
         self._turned_at = self._clock.now()
         return wait_for
@@ -158,36 +158,36 @@ class Announcer:
             self._owner, news, self._timing.lease, edits=min(edits, ready), take_over=takes_over
         )
         for card in due:
-            self._begin(card)
+            self._start(card)
         claimed_edits = sum(not card.has_news for card in due)
         if len(due) - claimed_edits == news:
             return IDLE_SECONDS
         due_in = await self._announcing.due_in(edits=claimed_edits < edits)
-        shortest = SHORTEST_WAIT if takes_over and claimed_edits < ready else PACED_SECONDS
+        shortest = MIN_WAIT_SECONDS if takes_over and claimed_edits < ready else PACED_SECONDS
         return IDLE_SECONDS if due_in is None else min(IDLE_SECONDS, max(due_in, shortest))
 
-    def _begin(self, card: DueCard) -> None:
+    def _start(self, card: DueCard) -> None:
         task = asyncio.create_task(self._work(card), name=f"card {card.follow.id}/{card.episode}")
         tasks = self._tasks if card.has_news else self._edits
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._on_done)
 
-    def _done(self, _task: asyncio.Task[None]) -> None:
-        if len(self._tasks) <= AT_ONCE // 2:
+    def _on_done(self, _task: asyncio.Task[None]) -> None:
+        if len(self._tasks) <= MAX_CONCURRENCY // 2:
             self._something.set()
 
     async def _work(self, card: DueCard) -> None:
         try:
             await self.deliver(card)
-        except StoreUnreachable as error:
+        except DatabaseUnavailable as error:
             # The lease ends on its own, and the card is due again.
             log.warning("store_unreachable", detail=error.detail)
         except Exception:
             # A failure with one card must not stop the others.
             log.exception("card_broke", follow=str(card.follow.id), episode=card.episode)
-            with contextlib.suppress(StoreUnreachable):
-                await self._announcing.postpone(card, back_off(card.attempts))
+            with contextlib.suppress(DatabaseUnavailable):
+                await self._announcing.defer(card, backoff(card.attempts))
 
     async def _drain(self) -> None:
         if tasks := self._tasks | self._edits:

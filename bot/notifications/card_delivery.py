@@ -14,25 +14,25 @@ from uuid import uuid5
 import structlog
 
 from bot.clock import Clock, utc
-from bot.domain.delivery import DONE, LATER, Delivered
+from bot.domain.delivery import DONE, LATER, DeliveryResult
 from bot.domain.episode import Change, ChangeKind, Episode, Phase
 from bot.domain.failed_calls import Failures
-from bot.domain.follow import FollowState, Volume
-from bot.errors import StoreUnreachable
+from bot.domain.follow import FollowState, Level
+from bot.errors import DatabaseUnavailable
 from bot.metrics import Metrics
 from bot.slack.errors import RARE_SECONDS, Deleted, Later, MessageGone, Paced, Refused, Unconfirmed, Undelivered
 from bot.slack.messages.follow_card import change_reply, expired_reply, follow_card, unfollowed_card
 from bot.slack.messages.message import Message
-from bot.slack.publisher import PATIENCE_SECONDS, Delivery
-from bot.store.card_queue import Announcement, Announcing, DueCard
+from bot.slack.publisher import PATIENCE_SECONDS, Publisher
+from bot.store.card_queue import Announcement, CardQueue, DueCard
 from bot.store.expiry import EXPIRED
 from bot.store.leases import deadline
 from bot.store.outdated_announcements import IN_THREAD
 from bot.wording import DEFAULT, Wording
 
-EDIT_SECONDS = 3.0
+EDIT_DEBOUNCE_SECONDS = 3.0
 """The minimum time between two edits of a card, unless there is something to announce in its thread."""
-LONGEST_BACK_OFF = 300.0
+MAX_BACKOFF_SECONDS = 300.0
 _REPORTS = 30
 _LOUD = (ChangeKind.LIVE, ChangeKind.ERRORED, ChangeKind.ENDED)
 
@@ -51,7 +51,7 @@ class Timing:
     """How long Slack may take to post: the client's timeout."""
     edit: float = 10.0
     """The same for an edit."""
-    between_edits: float = EDIT_SECONDS
+    between_edits: float = EDIT_DEBOUNCE_SECONDS
     unconfirmed: float = 60.0
     """The wait before repeating a post that got no answer; it doubles each time."""
     rewrite: float = 1.0
@@ -64,19 +64,19 @@ class _LeaseLost(Exception):
     """Another worker owns the card, or may own it, or the card no longer exists."""
 
 
-def back_off(attempts: int) -> float:
+def backoff(attempts: int) -> float:
     """Return the seconds to wait after a failure that follows `attempts` others in a row."""
-    return min(LONGEST_BACK_OFF, 2.0 * 2.0 ** min(attempts, 10))
+    return min(MAX_BACKOFF_SECONDS, 2.0 * 2.0 ** min(attempts, 10))
 
 
-class CardWork:
+class CardDelivery:
     """The work on one claimed card."""
 
     def __init__(
         self,
         card: DueCard,
-        announcing: Announcing,
-        delivery: Delivery,
+        announcing: CardQueue,
+        delivery: Publisher,
         clock: Clock,
         metrics: Metrics,
         wording: Wording = DEFAULT,
@@ -104,7 +104,7 @@ class CardWork:
         self.unwritten = False
         """Whether an answer from Slack still has to be written to the database."""
 
-    async def run(self) -> Delivered:
+    async def run(self) -> DeliveryResult:
         """Do the work and release the card, unless Slack refuses. Raises StoreUnreachable."""
         try:
             delivered = await self._try()
@@ -124,7 +124,7 @@ class CardWork:
         """Whether a deleted card need not be posted again: its follow has expired, and no announcement is pending."""
         return self._card.follow.state is FollowState.EXPIRED and not self._card.announcements
 
-    async def _try(self) -> Delivered:
+    async def _try(self) -> DeliveryResult:
         while True:
             try:
                 try:
@@ -138,11 +138,11 @@ class CardWork:
             except Later as later:
                 return await self._postpone_for(later)
 
-    def _refused(self, refusal: Refused) -> Delivered:
-        return Delivered(refused=refusal.code, unconfirmed=self._unconfirmed)
+    def _refused(self, refusal: Refused) -> DeliveryResult:
+        return DeliveryResult(refused=refusal.code, unconfirmed=self._unconfirmed)
 
-    async def _work(self) -> Delivered:
-        if self._card.ts is None:
+    async def _work(self) -> DeliveryResult:
+        if self._card.message_ts is None:
             await self._post()
         if self._needs_edit and (self._card.announcements or self._debounce() == 0):
             await self._edit()
@@ -153,31 +153,31 @@ class CardWork:
         if self._edited:
             card, unconfirmed = self._card, self._unconfirmed
             await self._record(
-                lambda: self._announcing.shown(card, card.wanted_version, unconfirmed=unconfirmed, last=True)
+                lambda: self._announcing.mark_rendered(card, card.desired_version, unconfirmed=unconfirmed, last=True)
             )
         elif not self._given_back:
-            self._check(written=await self._announcing.finish(self._card))
+            self._check(written=await self._announcing.release(self._card))
         return DONE
 
     @property
     def _needs_edit(self) -> bool:
         card = self._card
-        return card.shown_version < card.wanted_version or (card.may_be_overwritten and not self._edited_again)
+        return card.rendered_version < card.desired_version or (card.may_be_overwritten and not self._edited_again)
 
     async def _post(self) -> None:
         card, follow = self._card, self._card.follow
-        message_id = uuid5(follow.id, f"{card.episode}/card/{card.lost}/{card.ordered_at}")
+        message_id = uuid5(follow.id, f"{card.episode}/card/{card.times_deleted}/{card.ordered_at}")
         await self._have_time_for(self._timing.post)
         post = self._delivery.post(follow.channel_id, self._shown(), str(message_id), time_left=self._time_left)
         ts = await self._noting("post", post)
         card = self._card
-        last = not card.announcements and card.shown_version == card.wanted_version
+        last = not card.announcements and card.rendered_version == card.desired_version
         await self._record(
-            lambda: self._announcing.posted(card, ts, card.shown_version, last=last),
+            lambda: self._announcing.mark_posted(card, ts, card.rendered_version, last=last),
             lambda: self._report_post(ts),
         )
         self._given_back = last
-        self._card = replace(card, ts=ts, attempts=0, unconfirmed_until=None)
+        self._card = replace(card, message_ts=ts, attempts=0, unconfirmed_until=None)
 
     async def _edit(self) -> None:
         """Edit the card, before any announcement: no card lags behind its thread, and a deleted one is noticed."""
@@ -187,7 +187,7 @@ class CardWork:
         await self._have_time_for(self._timing.edit)
         edit = self._delivery.edit(
             card.follow.channel_id,
-            card.ts or "",
+            card.message_ts or "",
             self._shown(),
             patience,
             time_left=self._time_left,
@@ -199,11 +199,11 @@ class CardWork:
             # A deferred edit must not delay announcements.
             self._unconfirmed = self._unconfirmed or isinstance(later, Unconfirmed)
             self._edit_failed = later.seconds is None
-            wait = back_off(card.attempts) if later.seconds is None else later.seconds
+            wait = backoff(card.attempts) if later.seconds is None else later.seconds
             self._edit_in = max(wait, self._rare_wait("edit", later))
             return
         self._edited = self._edited_again = True
-        self._card = replace(self._card, shown_version=card.wanted_version)
+        self._card = replace(self._card, rendered_version=card.desired_version)
 
     def _note_repeat(self) -> None:
         self._unconfirmed = True
@@ -213,12 +213,12 @@ class CardWork:
         ts = await self._reply(first)
         card = self._card
         last = not rest and not self._needs_edit
-        version = card.wanted_version if self._edited else None
+        version = card.desired_version if self._edited else None
         is_repeated = False
 
         async def write() -> bool:
             nonlocal is_repeated
-            written = await self._announcing.sent(
+            written = await self._announcing.mark_sent(
                 card, first.seq, ts, version=version, unconfirmed=self._unconfirmed, last=last
             )
             is_repeated = written is None
@@ -235,13 +235,13 @@ class CardWork:
 
     async def _reply(self, announcement: Announcement) -> str:
         card, follow = self._card, self._card.follow
-        what = f"{card.episode}/{announcement.seq}/{announcement.kind}/{announcement.changed_at.timestamp()}"
+        what = f"{card.episode}/{announcement.seq}/{announcement.kind}/{announcement.occurred_at.timestamp()}"
         message_id = uuid5(follow.id, what)
-        loud = follow.volume is Volume.LOUD and announcement.kind in _LOUD and self._is_worth_a_ping(announcement)
+        loud = follow.level is Level.LOUD and announcement.kind in _LOUD and self._is_worth_a_ping(announcement)
         words = self._words(announcement)
         await self._have_time_for(self._timing.post)
         post = self._delivery.post(
-            follow.channel_id, words, str(message_id), card.ts, broadcast=loud, time_left=self._time_left
+            follow.channel_id, words, str(message_id), card.message_ts, broadcast=loud, time_left=self._time_left
         )
         try:
             return await self._noting("post", post)
@@ -272,24 +272,26 @@ class CardWork:
 
     def _is_worth_a_ping(self, announcement: Announcement) -> bool:
         """Return whether to broadcast the announcement to the channel; not if it is no longer true."""
-        phase = Episode.from_dict(self._card.wanted).phase
+        phase = Episode.from_dict(self._card.desired).phase
         over = {Phase.ENDED} if announcement.kind == ChangeKind.LIVE else {Phase.ENDED, Phase.LIVE}
         outdated = announcement.kind != ChangeKind.ENDED and phase in over
-        return not outdated and not announcement.data.get(IN_THREAD)
+        return not outdated and not announcement.payload.get(IN_THREAD)
 
     def _shown(self) -> Message:
-        card, episode = self._card, Episode.from_dict(self._card.wanted)
+        card, episode = self._card, Episode.from_dict(self._card.desired)
         # A waiting card of an expired follow must not say that it waits: it will not change when a livestream starts.
         is_waited_for = card.follow.state is not FollowState.EXPIRED or episode.phase is not Phase.WAITING
         if (self._is_over and card.is_latest) or not is_waited_for:
             can_follow_again = card.is_latest and not card.is_followed_again
-            return unfollowed_card(card.follow, episode.name, can_follow_again=can_follow_again, is_new=card.ts is None)
-        return follow_card(card.follow, episode, is_new=card.ts is None)
+            return unfollowed_card(
+                card.follow, episode.name, can_follow_again=can_follow_again, is_new=card.message_ts is None
+            )
+        return follow_card(card.follow, episode, is_new=card.message_ts is None)
 
     def _words(self, announcement: Announcement) -> Message:
         if announcement.kind == EXPIRED:
-            return expired_reply(self._card.follow, Episode.from_dict(self._card.wanted).name, self._wording)
-        return change_reply(self._card.follow, Change.from_dict(announcement.data))
+            return expired_reply(self._card.follow, Episode.from_dict(self._card.desired).name, self._wording)
+        return change_reply(self._card.follow, Change.from_dict(announcement.payload))
 
     async def _lose(self, gone: MessageGone) -> None:
         """Record that the card was deleted in Slack. It is posted again: at once the first time, then later and later.
@@ -298,44 +300,44 @@ class CardWork:
         """
         card = self._card
         log.info("card_gone", follow=str(card.follow.id), episode=card.episode, code=gone.code)
-        await self._record(lambda: self._announcing.lost(card))
+        await self._record(lambda: self._announcing.mark_deleted(card))
         self._edited = self._unconfirmed = False
         self._card = replace(
             card,
-            ts=None,
-            shown_version=card.wanted_version,
+            message_ts=None,
+            rendered_version=card.desired_version,
             unconfirmed_until=None,
-            lost=card.lost + 1,
+            times_deleted=card.times_deleted + 1,
             ordered_at=card.claimed_at,
             failing=None,
         )
-        if card.lost > 0:
-            raise Later("lost", 2.0 ** min(card.lost + 2, 10))
+        if card.times_deleted > 0:
+            raise Later("lost", 2.0 ** min(card.times_deleted + 2, 10))
 
-    async def _give_up(self, error: Undelivered) -> Delivered:
+    async def _give_up(self, error: Undelivered) -> DeliveryResult:
         """Leave the card of an ended follow as it is: it was deleted in Slack, or Slack refuses the edit."""
         card = self._card
         log.info("card_left_as_it_was", channel=card.follow.channel_id, episode=card.episode, code=error.code)
         self._check(written=await self._announcing.give_up(card))
         return DONE
 
-    async def _postpone_for(self, later: Later) -> Delivered:
+    async def _postpone_for(self, later: Later) -> DeliveryResult:
         attempts = self._card.attempts
         if isinstance(later, Unconfirmed):
-            seconds = min(LONGEST_BACK_OFF, self._timing.unconfirmed * 2.0 ** min(attempts, 10))
+            seconds = min(MAX_BACKOFF_SECONDS, self._timing.unconfirmed * 2.0 ** min(attempts, 10))
             seconds = max(seconds, self._rare_wait("post", later))
-            return await self._postpone(seconds, unconfirmed=self._card.ts is None)
+            return await self._postpone(seconds, unconfirmed=self._card.message_ts is None)
         if later.seconds is None:
-            return await self._postpone(back_off(attempts))
+            return await self._postpone(backoff(attempts))
         # Waiting for a token bucket, the bot's or Slack's, is not a failure.
         return await self._postpone(later.seconds, failed=False)
 
-    async def _postpone(self, seconds: float, *, failed: bool = True, unconfirmed: bool = False) -> Delivered:
+    async def _postpone(self, seconds: float, *, failed: bool = True, unconfirmed: bool = False) -> DeliveryResult:
         card, unconfirmed = self._card, unconfirmed or self._unconfirmed
         if self._edited:
-            await self._record(lambda: self._announcing.shown(card, card.wanted_version))
+            await self._record(lambda: self._announcing.mark_rendered(card, card.desired_version))
             self._edited = False
-        self._check(written=await self._announcing.postpone(card, seconds, failed=failed, unconfirmed=unconfirmed))
+        self._check(written=await self._announcing.defer(card, seconds, failed=failed, unconfirmed=unconfirmed))
         return LATER
 
     def _time_left(self) -> float:
@@ -374,7 +376,7 @@ class CardWork:
             while True:
                 try:
                     return await write()
-                except StoreUnreachable as error:
+                except DatabaseUnavailable as error:
                     if not self.unwritten:
                         log.warning("result_not_written", channel=self._card.follow.channel_id, detail=error.detail)
                     self.unwritten = True
@@ -417,9 +419,9 @@ class CardWork:
         if doubtful or self._is_over:
             return
         # The row is gone, so the follow is over and no worker will edit the card again.
-        over = unfollowed_card(card.follow, Episode.from_dict(card.wanted).name)
+        over = unfollowed_card(card.follow, Episode.from_dict(card.desired).name)
         try:
-            await self._delivery.edit(card.follow.channel_id, card.ts or "", over)
+            await self._delivery.edit(card.follow.channel_id, card.message_ts or "", over)
         except Undelivered as error:
             log.info("card_left_as_it_was", channel=card.follow.channel_id, episode=card.episode, code=error.code)
 
@@ -428,7 +430,7 @@ class CardWork:
 
         This process's clock may differ from it, which would delay edits by the difference.
         """
-        shown_at, between = self._card.shown_at, self._timing.between_edits
+        shown_at, between = self._card.rendered_at, self._timing.between_edits
         since = between if shown_at is None else self._card.claimed_at - shown_at.timestamp()
         return between - since if 0 <= since < between else 0.0
 

@@ -7,9 +7,9 @@ import structlog
 from bot.clock import Clock
 from bot.domain.follow import Follow
 from bot.slack.errors import ENDED_BY_INVITATION
-from bot.slack.publisher import Delivery, Later, Undelivered
+from bot.slack.publisher import Later, Publisher, Undelivered
 from bot.store.pauses import Pauses
-from bot.store.singleton_jobs import Duties
+from bot.store.singleton_jobs import SingletonJobs
 
 CHECK_SECONDS = 30 * 60.0
 RETRY_SECONDS = 60.0
@@ -30,8 +30,8 @@ class Invitations:
     def __init__(
         self,
         pauses: Pauses,
-        duties: Duties,
-        delivery: Delivery,
+        duties: SingletonJobs,
+        delivery: Publisher,
         resume: Callable[[str, str, frozenset[str]], Awaitable[list[Follow]]],
         owner: str,
         clock: Clock,
@@ -61,12 +61,12 @@ class Invitations:
         except Undelivered as error:
             log.warning("channels_not_checked", code=error.code)
             seconds = (error.seconds or RETRY_SECONDS) if isinstance(error, Later) else CHECK_SECONDS
-            await self._duties.give_back(duty, again_in=seconds)
+            await self._duties.release(duty, again_in=seconds)
             return
         resumed = [follow for place in paused if place[1] in joined for follow in await self._resume_once(*place)]
         if resumed:
             log.info("invitations_missed", follows=len(resumed))
-        await self._duties.done(duty, again_in=CHECK_SECONDS)
+        await self._duties.complete(duty, again_in=CHECK_SECONDS)
         log.debug("channels_checked", channels=len(paused), resumed=len(resumed))
 
     async def _resume_once(self, team_id: str, channel_id: str) -> list[Follow]:

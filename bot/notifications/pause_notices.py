@@ -8,9 +8,9 @@ import structlog
 
 from bot.domain.follow import FollowState
 from bot.slack.messages.follow_card import expired_notice, paused_notice
-from bot.slack.publisher import Delivery, Later, Undelivered
+from bot.slack.publisher import Later, Publisher, Undelivered
 from bot.store.pauses import Pauses, Untold
-from bot.store.singleton_jobs import Duties
+from bot.store.singleton_jobs import SingletonJobs
 from bot.wording import Wording
 
 AT_ONCE = 20
@@ -26,7 +26,7 @@ _LEASE_SECONDS = 300.0
 log = structlog.get_logger(__name__)
 
 
-class Notices:
+class PauseNotifier:
     """The sender of notices, a singleton job.
 
     A notice is marked after it is sent: a bot that crashes in between sends it again with the same ID, so that it
@@ -34,7 +34,12 @@ class Notices:
     """
 
     def __init__(
-        self, pauses: Pauses, duties: Duties, delivery: Delivery, owner: str, wording: Callable[[], Wording] = Wording
+        self,
+        pauses: Pauses,
+        duties: SingletonJobs,
+        delivery: Publisher,
+        owner: str,
+        wording: Callable[[], Wording] = Wording,
     ) -> None:
         self._wording = wording
         self._pauses = pauses
@@ -59,7 +64,7 @@ class Notices:
                     raise outcome
             if len(due) < AT_ONCE:
                 break
-        await self._duties.done(duty, again_in=0)
+        await self._duties.complete(duty, again_in=0)
 
     async def _tell(self, untold: Untold) -> None:
         follow = untold.follow
@@ -67,7 +72,7 @@ class Notices:
             await self._pauses.mark_told(untold)
             return
         notice = expired_notice if follow.state is FollowState.EXPIRED else paused_notice
-        message = notice(follow, follow.reason or "", untold.names, self._wording())
+        message = notice(follow, follow.pause_reason or "", untold.names, self._wording())
         message_id = uuid5(follow.id, f"{follow.state}/{follow.paused_at}")
         try:
             await self._delivery.post(follow.created_by, message, str(message_id))

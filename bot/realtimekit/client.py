@@ -16,21 +16,21 @@ from cachetools import LRUCache, TTLCache
 from httpx_aiohttp import AiohttpTransport
 from pydantic import BaseModel, ValidationError
 
-from bot.errors import Malformed, NoSuchMeeting, RateLimited, RealtimeKitError, Unreachable
-from bot.realtimekit.http import Http, app_path, exchange, segment
+from bot.errors import InvalidResponse, MeetingNotFound, RateLimited, RealtimeKitError, Unreachable
+from bot.realtimekit.http import HttpClient, app_path, exchange, segment
 from bot.realtimekit.models import Livestream, Meeting, NotLive, Session, most_active
-from bot.realtimekit.paging import LivestreamPage, raw_page
-from bot.realtimekit.rate_limit import Quota
-from bot.realtimekit.responses import data_of, list_of
+from bot.realtimekit.paging import LivestreamPage, parse_page
+from bot.realtimekit.rate_limit import RateLimitState
+from bot.realtimekit.responses import parse_data, parse_list
 from bot.realtimekit.single_flight import SingleFlight
 
 CONNECT_SECONDS = 2.0
-ANSWER_SECONDS = 8.0
+RESPONSE_SECONDS = 8.0
 ATTEMPT_SECONDS = 3.5
 """Timeout of one attempt, short enough to leave time for another one if a request is lost."""
 _ATTEMPTS = 3
 _SHORT_WAIT = 2.0
-_MEETINGS_KEPT = 10_000
+_MEETING_CACHE_SIZE = 10_000
 _MEETING_SECONDS = 45.0
 """Cache lifetime of a meeting: less than a minute, within which a changed title should show."""
 
@@ -44,13 +44,13 @@ OnCall = Callable[[str, str, float], None]
 abandoned) and the duration in seconds."""
 
 
-def open_http(base_url: str, api_token: str, proxy: str | None = None, tls: ssl.SSLContext | None = None) -> Http:
+def open_http(base_url: str, api_token: str, proxy: str | None = None, tls: ssl.SSLContext | None = None) -> HttpClient:
     """Open the HTTP connection pool to Cloudflare, with the API token in each request.
 
     It uses the aiohttp transport, whose pool stays cheap with a thousand requests in flight.
     """
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=60)
-    return Http(
+    return HttpClient(
         AiohttpTransport(verify=tls or True, limits=limits, proxy=httpx.Proxy(proxy) if proxy else None),
         base_url,
         headers={"Authorization": f"Bearer {api_token}", "Accept": "application/json"},
@@ -58,31 +58,31 @@ def open_http(base_url: str, api_token: str, proxy: str | None = None, tls: ssl.
     )
 
 
-class RealtimeKit:
+class RealtimeKitClient:
     """A client for one RealtimeKit app. If a method has no answer within 8 seconds, it raises a RealtimeKitError."""
 
     def __init__(
         self,
-        http: Http,
+        http: HttpClient,
         *,
         account_id: str,
         app_id: str,
         on_call: OnCall = lambda *_: None,
         timer: Callable[[], float] = time.monotonic,
-        answer_seconds: float = ANSWER_SECONDS,
-        quota: Quota | None = None,
+        answer_seconds: float = RESPONSE_SECONDS,
+        quota: RateLimitState | None = None,
         spend: Callable[[], None] = lambda: None,
     ) -> None:
         """Create the client; `spend` is called before each request, and raises a RealtimeKitError to prevent it."""
         self._http = http
         self._app = app_path(account_id, app_id)
-        self._quota = quota or Quota()
+        self._quota = quota or RateLimitState()
         self._spend = spend
         self._on_call = on_call
         self._answer_seconds = answer_seconds
         self._in_flight = SingleFlight()
-        self._meetings: TTLCache[UUID, Meeting] = TTLCache(_MEETINGS_KEPT, _MEETING_SECONDS, timer)
-        self._titles: LRUCache[UUID, str | None] = LRUCache(_MEETINGS_KEPT)
+        self._meetings: TTLCache[UUID, Meeting] = TTLCache(_MEETING_CACHE_SIZE, _MEETING_SECONDS, timer)
+        self._titles: LRUCache[UUID, str | None] = LRUCache(_MEETING_CACHE_SIZE)
 
     async def active_livestream(self, meeting_id: UUID) -> Livestream | NotLive:
         """Fetch the meeting's active livestream, or the meeting itself if it has none. Raises NoSuchMeeting.
@@ -95,11 +95,11 @@ class RealtimeKit:
         found = await self._ask("active_livestream", path, partial(_livestream, meeting_id))
         if found is not None:
             return found
-        return NotLive(meeting=await _in_time(self._meeting_now(meeting_id), deadline - time.monotonic()))
+        return NotLive(meeting=await _in_time(self._fetch_meeting(meeting_id), deadline - time.monotonic()))
 
     async def meeting(self, meeting_id: UUID) -> Meeting:
         """Return the meeting, cached for less than a minute. Raises NoSuchMeeting."""
-        return self._meetings.get(meeting_id) or await self._meeting_now(meeting_id)
+        return self._meetings.get(meeting_id) or await self._fetch_meeting(meeting_id)
 
     def last_title(self, meeting_id: UUID) -> str | None:
         """Return the meeting's title when it was last fetched, however long ago; None if unknown."""
@@ -119,7 +119,7 @@ class RealtimeKit:
         """
         query = urlencode({"status": status, "page_no": page_no, "per_page": per_page})
         read = partial(_page, per_page)
-        return await self._ask("livestreams", f"/livestreams?{query}", read, list_of)
+        return await self._ask("livestreams", f"/livestreams?{query}", read, parse_list)
 
     async def check_access(self) -> None:
         """Check that token, account and app are right, by fetching the shortest possible list."""
@@ -130,22 +130,22 @@ class RealtimeKit:
         await self._in_flight.cancel()
         await self._http.close()
 
-    async def _meeting_now(self, meeting_id: UUID) -> Meeting:
+    async def _fetch_meeting(self, meeting_id: UUID) -> Meeting:
         meeting = await self._ask("meeting", f"/meetings/{meeting_id}", partial(_meeting, meeting_id))
         if meeting is None:
             self._meetings.pop(meeting_id, None)
-            raise NoSuchMeeting
+            raise MeetingNotFound
         self._meetings[meeting_id] = meeting
         self._titles[meeting_id] = meeting.title
         return meeting
 
-    async def _ask(self, endpoint: str, path: str, read: Callable[[Any], T], unwrap: Unwrap = data_of) -> T:
+    async def _ask(self, endpoint: str, path: str, read: Callable[[Any], T], unwrap: Unwrap = parse_data) -> T:
         """Send a GET, and return `read` applied to the payload that `unwrap` extracts (None if `data_of` finds none).
 
         The payload is parsed inside the task: a task's repr shows its result, which must not contain a stream key.
         """
         question = partial(self._ask_once, endpoint, path, lambda *answer: read(unwrap(*answer)))
-        return await self._in_flight.ask(path, lambda: self._ask_until_deadline(question))
+        return await self._in_flight.run(path, lambda: self._ask_until_deadline(question))
 
     async def _ask_until_deadline(self, question: Callable[[], Awaitable[T]]) -> T:
         return await _in_time(self._ask_patiently(question), self._answer_seconds)
@@ -170,17 +170,17 @@ class RealtimeKit:
             return await question()
 
         retrying = stamina.AsyncRetryingCaller(attempts=_ATTEMPTS, timeout=self._answer_seconds, wait_jitter=0.2)
-        return await retrying(_worth_another_try, ask)
+        return await retrying(_is_retryable, ask)
 
     async def _ask_once(self, endpoint: str, path: str, read: Callable[[int, httpx.Headers, bytes], T]) -> T:
         # Shorter waits are left to the retries.
-        if (refused_for := self._quota.refused_for()) > _SHORT_WAIT:
+        if (refused_for := self._quota.blocked_for()) > _SHORT_WAIT:
             raise RateLimited(refused_for, detail="not sent, since Cloudflare has said how long to wait")
         self._spend()
         started, outcome = time.monotonic(), "timeout"
         try:
             said = await exchange(self._http, "GET", self._app + path)
-            self._quota.note(said.status, said.headers)
+            self._quota.update(said.status, said.headers)
             answer = read(said.status, said.headers, said.body)
             outcome = "ok"
             return answer
@@ -199,7 +199,7 @@ async def _in_time(answer: Awaitable[T], seconds: float) -> T:
         raise Unreachable(detail=f"no answer within {seconds:g} s") from None
 
 
-def _worth_another_try(error: Exception) -> bool | float:
+def _is_retryable(error: Exception) -> bool | float:
     if isinstance(error, RateLimited):
         return error.retry_after if error.retry_after <= _SHORT_WAIT else False
     return isinstance(error, Unreachable)
@@ -210,7 +210,7 @@ def _read(model: type[Model], data: Any) -> Model:
         return model.model_validate(data)
     except ValidationError as error:
         fields = {".".join(map(str, mistake["loc"])) for mistake in error.errors(include_input=False)}
-        raise Malformed(detail=f"{model.__name__}: {', '.join(sorted(fields)) or 'not an object'}") from None
+        raise InvalidResponse(detail=f"{model.__name__}: {', '.join(sorted(fields)) or 'not an object'}") from None
 
 
 def _livestream(meeting_id: UUID, data: Any) -> Livestream | None:
@@ -222,7 +222,7 @@ def _meeting(meeting_id: UUID, data: Any) -> Meeting | None:
         return None
     meeting = _read(Meeting, data)
     if meeting.id != meeting_id:
-        raise Malformed(detail="another meeting")
+        raise InvalidResponse(detail="another meeting")
     return meeting
 
 
@@ -232,7 +232,7 @@ def _session(data: Any) -> Session | None:
 
 
 def _page(per_page: int, answer: tuple[Any, Any]) -> LivestreamPage:
-    page = raw_page(*answer, per_page)
+    page = parse_page(*answer, per_page)
     found = _readable_livestreams(page.items)
     return LivestreamPage(tuple(found), page.more, whole=len(found) == len(page.items))
 
@@ -243,7 +243,7 @@ def _readable_livestreams(items: list[Any]) -> list[Livestream]:
     for item in items:
         try:
             found.append(_read(Livestream, item))
-        except Malformed as error:
+        except InvalidResponse as error:
             errors.append(error)
     if errors and not found:
         raise errors[0]
@@ -260,5 +260,5 @@ def _livestreams_of(meeting_id: UUID, data: Any) -> list[Livestream]:
     found = _readable_livestreams(data if isinstance(data, list) else [data])
     own = [livestream for livestream in found if (livestream.meeting_id or str(meeting_id)).lower() == str(meeting_id)]
     if not own:
-        raise Malformed(detail="a livestream of another meeting")
+        raise InvalidResponse(detail="a livestream of another meeting")
     return own

@@ -3,21 +3,21 @@
 import asyncio
 
 from bot.errors import Unreachable
-from bot.realtimekit.client import ANSWER_SECONDS
+from bot.realtimekit.client import RESPONSE_SECONDS
 
-AT_ONCE = 150
+MAX_CONCURRENT_LOOKUPS = 150
 """Measured: in a burst, as fast as any larger limit with 25 MB less memory; 100 is slower."""
 
 
-class Turns:
+class ConcurrencyLimit:
     """A concurrency limit: `async with` acquires a slot and holds it until the block ends.
 
     By default the wait for a slot is as long as for an answer: if Cloudflare hangs, no slot is free sooner.
     """
 
-    def __init__(self, at_once: int = AT_ONCE, patience: float = ANSWER_SECONDS) -> None:
-        self._free = asyncio.Semaphore(at_once)
-        self._patience = patience
+    def __init__(self, limit: int = MAX_CONCURRENT_LOOKUPS, max_wait: float = RESPONSE_SECONDS) -> None:
+        self._free = asyncio.Semaphore(limit)
+        self._patience = max_wait
 
     async def __aenter__(self) -> None:
         """Acquire a slot. Raises Unreachable if none is free in time."""

@@ -9,15 +9,15 @@ from urllib.parse import quote
 import aiohttp
 import httpx
 
-from bot.errors import Malformed, Unreachable
+from bot.errors import InvalidResponse, Unreachable
 from bot.network import describe
 
-LONGEST_ANSWER = 4 * 1024 * 1024
+MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 _ENCODINGS = "gzip, deflate"
 """What httpx can decode; by default aiohttp, the transport, would offer more."""
 
 
-class Http:
+class HttpClient:
     """An HTTP API: its base URL, the headers of each request, and the timeout.
 
     Requests go straight to httpx's transport. httpx's client would add cookies, redirects, hooks and authentication,
@@ -61,7 +61,7 @@ class Http:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """A complete answer. Its repr omits the body, which may contain a stream key."""
 
     status: int
@@ -69,12 +69,12 @@ class Answer:
     body: bytes = field(repr=False)
 
 
-async def exchange(http: Http, method: str, path: str, json: Any = None) -> Answer:
+async def exchange(http: HttpClient, method: str, path: str, json: Any = None) -> HttpResponse:
     """Send a request and read the answer. Raises Unreachable if none arrives, and Malformed if it is too long."""
     try:
         response = await http.send(method, path, json)
         try:
-            return Answer(response.status_code, response.headers, await _bounded_body(response))
+            return HttpResponse(response.status_code, response.headers, await _bounded_body(response))
         finally:
             await response.aclose()
     # For an answer that is not HTTP the transport raises aiohttp's own errors, and for a status line in another
@@ -96,14 +96,14 @@ def segment(text: str) -> str:
 
 async def _bounded_body(response: httpx.Response) -> bytes:
     body = bytearray()
-    async for chunk in _chunks(response):
+    async for chunk in _iter_body(response):
         body += chunk
-        if len(body) > LONGEST_ANSWER:
-            raise Malformed(detail=f"an answer of more than {LONGEST_ANSWER} bytes")
+        if len(body) > MAX_RESPONSE_BYTES:
+            raise InvalidResponse(detail=f"an answer of more than {MAX_RESPONSE_BYTES} bytes")
     return bytes(body)
 
 
-def _chunks(response: httpx.Response) -> AsyncIterable[bytes]:
+def _iter_body(response: httpx.Response) -> AsyncIterable[bytes]:
     if "content-encoding" in response.headers or not isinstance(response.stream, httpx.AsyncByteStream):
         return response.aiter_bytes()
     # Nothing to decode.

@@ -9,9 +9,9 @@ from uuid import UUID
 
 import structlog
 
-from bot.domain.observation import Sighting, Status
+from bot.domain.observation import Observation, Status
 from bot.errors import RealtimeKitError
-from bot.realtimekit.client import ANSWER_SECONDS, RealtimeKit
+from bot.realtimekit.client import RESPONSE_SECONDS, RealtimeKitClient
 from bot.realtimekit.models import Livestream, NotLive, Session
 
 _DETAIL_SECONDS = 2.0
@@ -62,20 +62,20 @@ class Lookup:
         return self.session.err_message if self.session and self.status is Status.ERRORED else None
 
 
-async def look_up(kit: RealtimeKit, meeting_id: UUID, now: Callable[[], datetime]) -> Lookup:
+async def look_up(kit: RealtimeKitClient, meeting_id: UUID, now: Callable[[], datetime]) -> Lookup:
     """Look up whether the meeting is live and where to watch it. Raises a RealtimeKitError if Cloudflare cannot say.
 
     Title, start and error reason are optional details. They are left out unless they arrive within two more seconds,
     and within eight seconds in total.
     """
-    deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+    deadline = asyncio.get_running_loop().time() + RESPONSE_SECONDS
     livestream = await kit.active_livestream(meeting_id)
     checked_at = now()
     if isinstance(livestream, NotLive):
         return Lookup(meeting_id, livestream.meeting.title, None, None, checked_at)
     patience = min(_DETAIL_SECONDS, deadline - asyncio.get_running_loop().time())
     meeting, session = await asyncio.gather(
-        _if_it_comes(kit.meeting(meeting_id), patience), _session(kit, livestream, patience)
+        _optional(kit.meeting(meeting_id), patience), _session(kit, livestream, patience)
     )
     title = meeting.title if meeting else kit.last_title(meeting_id)
     return Lookup(
@@ -83,13 +83,13 @@ async def look_up(kit: RealtimeKit, meeting_id: UUID, now: Callable[[], datetime
     )
 
 
-async def _session(kit: RealtimeKit, livestream: Livestream, patience: float) -> Session | None:
+async def _session(kit: RealtimeKitClient, livestream: Livestream, patience: float) -> Session | None:
     if livestream.id is None or livestream.status not in (Status.LIVE, Status.ERRORED):
         return None
-    return await _if_it_comes(kit.active_session(livestream.id), patience)
+    return await _optional(kit.active_session(livestream.id), patience)
 
 
-async def _if_it_comes(detail: Awaitable[T], patience: float) -> T | None:
+async def _optional(detail: Awaitable[T], patience: float) -> T | None:
     try:
         async with asyncio.timeout(patience):
             return await detail
@@ -98,17 +98,17 @@ async def _if_it_comes(detail: Awaitable[T], patience: float) -> T | None:
         return None
 
 
-def observation_of(lookup: Lookup) -> Sighting:
+def observation_of(lookup: Lookup) -> Observation:
     """Return a lookup's observation. A failed lookup raises an error instead, which becomes CouldNotAsk."""
     session = _session_of_this_run(lookup)
-    return Sighting(
+    return Observation(
         status=lookup.status,
         raw_status=lookup.livestream.raw_status if lookup.livestream else None,
         name=lookup.name,
         name_is_certain=lookup.name_is_certain,
         playback_url=lookup.playback_url,
-        run_started_at=session.started_time if session else None,
-        run_stopped_at=session.stopped_time if session else None,
+        session_started_at=session.started_time if session else None,
+        session_stopped_at=session.stopped_time if session else None,
         error_reason=lookup.error_reason,
         livestream=lookup.livestream.fingerprint if lookup.livestream else None,
         livestream_id=lookup.livestream.id if lookup.livestream else None,

@@ -19,8 +19,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from bot.domain.observation import Status
 
-_LONGEST_TEXT = 1_000
-_LONGEST_ADDRESS = 2_000
+_MAX_TEXT_LENGTH = 1_000
+_MAX_URL_LENGTH = 2_000
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Earlier times stand for missing values: year 1, the epoch, 1900."""
@@ -52,7 +52,7 @@ _STATUS_OF = {
 }
 
 
-def without_secrets(text: str) -> str:
+def redact_ingest_urls(text: str) -> str:
     """Return the text without ingest addresses, and without lone surrogates, which UTF-8 cannot encode."""
     return _INGEST_ADDRESS.sub("[ingest address]", text.encode("utf-8", "replace").decode())
 
@@ -96,7 +96,7 @@ def _without(secret: re.Pattern[str], value: Any) -> Any:
     if not isinstance(value, str):
         return value
     # Whole addresses first: what follows the ingest server's name in them may be a key.
-    return secret.sub("[stream key]", without_secrets(without_control_characters(value)))
+    return secret.sub("[stream key]", redact_ingest_urls(without_control_characters(value)))
 
 
 def without_control_characters(text: str) -> str:
@@ -115,7 +115,7 @@ def _text(value: Any) -> str | None:
     text = without_control_characters(value).strip()
     if text.lower() in _NOT_A_TEXT or not any(c.isprintable() and not c.isspace() for c in text):
         return None
-    return without_secrets(text)[:_LONGEST_TEXT]
+    return redact_ingest_urls(text)[:_MAX_TEXT_LENGTH]
 
 
 def _reason(value: Any) -> str | None:
@@ -133,7 +133,7 @@ def _id(value: Any) -> str | None:
         return text
 
 
-def _moment(value: Any) -> datetime | None:
+def _timestamp(value: Any) -> datetime | None:
     """Read a time; None if it is impossible. Times are details, so a bad one must not invalidate the whole answer."""
     if not isinstance(value, str):
         return None
@@ -145,15 +145,15 @@ def _moment(value: Any) -> datetime | None:
     return moment if moment >= _EARLIEST else None
 
 
-def _yes_or_no(value: Any) -> bool | None:
+def _boolean(value: Any) -> bool | None:
     if isinstance(value, str):
         return {"true": True, "false": False}.get(value.strip().lower())
     return value if isinstance(value, bool) else None
 
 
-def _web_address(value: Any) -> str | None:
+def _http_url(value: Any) -> str | None:
     """Read an http(s) URL; None for anything else, since only these become links."""
-    if not isinstance(value, str) or len(value) > _LONGEST_ADDRESS or not _is_plain(value):
+    if not isinstance(value, str) or len(value) > _MAX_URL_LENGTH or not _is_plain(value):
         return None
     try:
         parts = urlsplit(value)
@@ -170,16 +170,16 @@ def _is_plain(address: str) -> bool:
 Id = Annotated[str | None, BeforeValidator(_id)]
 Reason = Annotated[str | None, BeforeValidator(_reason)]
 Text = Annotated[str | None, BeforeValidator(_text)]
-Moment = Annotated[datetime | None, BeforeValidator(_moment)]
-YesOrNo = Annotated[bool | None, BeforeValidator(_yes_or_no)]
-WebAddress = Annotated[str | None, BeforeValidator(_web_address)]
+Timestamp = Annotated[datetime | None, BeforeValidator(_timestamp)]
+Boolean = Annotated[bool | None, BeforeValidator(_boolean)]
+HttpUrl = Annotated[str | None, BeforeValidator(_http_url)]
 
 
-class _Answer(BaseModel):
+class _Response(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-class Livestream(_Answer):
+class Livestream(_Response):
     """A meeting's livestream. The meeting's next session may reuse its ID and playback URL."""
 
     id: Id = None
@@ -187,10 +187,10 @@ class Livestream(_Answer):
     raw_status: Annotated[Text, Field(alias="status")] = None
     """The status exactly as Cloudflare sent it."""
     meeting_id: Id = None
-    playback_url: WebAddress = None
-    disabled: YesOrNo = None
-    created_at: Moment = None
-    updated_at: Moment = None
+    playback_url: HttpUrl = None
+    disabled: Boolean = None
+    created_at: Timestamp = None
+    updated_at: Timestamp = None
 
     @property
     def status(self) -> Status:
@@ -208,19 +208,19 @@ class Livestream(_Answer):
         return f"{sha256(content.encode()).hexdigest()[:16]} {updated}"
 
 
-class Meeting(_Answer):
+class Meeting(_Response):
     """A meeting. Its status is not read: it says whether people can join, never whether the meeting is live."""
 
     id: UUID
     title: Text = None
 
 
-class Session(_Answer):
+class Session(_Response):
     """A livestream's session: one run on air."""
 
     err_message: Reason = None
-    started_time: Moment = None
-    stopped_time: Moment = None
+    started_time: Timestamp = None
+    stopped_time: Timestamp = None
 
     def as_of(self, checked_at: datetime) -> "Session":
         """Return the session without impossible times: a start or stop in the future, or a stop before the start."""
@@ -231,7 +231,7 @@ class Session(_Answer):
         return self.model_copy(update={"started_time": started, "stopped_time": stopped})
 
 
-class NotLive(_Answer):
+class NotLive(_Response):
     """A meeting that exists but has no active livestream."""
 
     meeting: Meeting

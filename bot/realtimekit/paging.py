@@ -7,7 +7,7 @@ room for one livestream only. If a list has neither form or is incomplete, a liv
 from dataclasses import dataclass
 from typing import Any
 
-from bot.errors import Malformed
+from bot.errors import InvalidResponse
 from bot.realtimekit.models import Livestream
 
 
@@ -30,24 +30,24 @@ class RawPage:
     more: bool
 
 
-def raw_page(data: Any, beside: Any, per_page: int) -> RawPage:
+def parse_page(data: Any, beside: Any, per_page: int) -> RawPage:
     """Read a page from a payload and the `paging` beside it. Raises Malformed."""
     if isinstance(data, list):
-        return RawPage(data, _more(data, beside if isinstance(beside, dict) else {}))
+        return RawPage(data, _has_more(data, beside if isinstance(beside, dict) else {}))
     if isinstance(data, dict) and isinstance(data.get("paging"), dict):
         return _page_of_one({name: value for name, value in data.items() if name != "paging"}, data["paging"], per_page)
-    raise Malformed(detail="a list in neither of the two forms")
+    raise InvalidResponse(detail="a list in neither of the two forms")
 
 
 def _page_of_one(item: dict[str, Any], paging: dict[str, Any], per_page: int) -> RawPage:
     total = _count(paging, "total_count")
     if per_page > 1 and (total is None or total > 1):
-        raise Malformed(detail=f"one livestream, of {'unknown' if total is None else total}")
+        raise InvalidResponse(detail=f"one livestream, of {'unknown' if total is None else total}")
     items = [item] if any(value is not None for value in item.values()) else []
-    return RawPage(items, _more(items, paging))
+    return RawPage(items, _has_more(items, paging))
 
 
-def _more(items: list[Any], paging: dict[str, Any]) -> bool:
+def _has_more(items: list[Any], paging: dict[str, Any]) -> bool:
     """Return whether the next page may have items; without usable offsets, only an empty page marks the end."""
     total, end = _count(paging, "total_count"), _count(paging, "end_offset")
     return bool(items) and (total is None or end is None or end < total)

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from bot.errors import CouldNotAsk
+from bot.errors import CloudflareUnavailable
 
 _BITS = range(2048, 8193)
 
@@ -28,12 +28,12 @@ class PublicKey:
         return True
 
 
-def read_key(pem: str) -> PublicKey:
+def load_public_key(pem: str) -> PublicKey:
     """Read the key in a PEM text. Raises CouldNotAsk if there is none, or if it is not RSA of 2,048 to 8,192 bits."""
     try:
         key = load_pem_public_key(pem.encode("utf-8", "replace"))
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise CouldNotAsk(detail=type(error).__name__) from None
+        raise CloudflareUnavailable(detail=type(error).__name__) from None
     if not isinstance(key, RSAPublicKey) or key.key_size not in _BITS:
-        raise CouldNotAsk(detail="no RSA key of a usual length in the answer")
+        raise CloudflareUnavailable(detail="no RSA key of a usual length in the answer")
     return PublicKey(key)

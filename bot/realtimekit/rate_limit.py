@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bot.realtimekit.responses import LONGEST_WAIT, seconds_to_wait
+from bot.realtimekit.responses import MAX_RETRY_AFTER, parse_retry_after
 
 
 @dataclass(frozen=True, slots=True)
-class _Pause:
+class Cooldown:
     """A pause of `seconds` from the time `since`."""
 
     since: float = 0.0
@@ -19,37 +19,39 @@ class _Pause:
         return max(0.0, self.since + self.seconds - now) if now >= self.since else 0.0
 
 
-class Quota:
+class RateLimitState:
     """Cloudflare's own count of requests. `timer` returns seconds from any starting point."""
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
         self._timer = timer
-        self._refused = _Pause()
-        self._used_up = _Pause()
+        self._refused = Cooldown()
+        self._used_up = Cooldown()
 
-    def note(self, status: int, headers: Mapping[str, str]) -> None:
+    def update(self, status: int, headers: Mapping[str, str]) -> None:
         """Record the rate limit in an answer: a 429's `retry-after`, and `Ratelimit: "default";r=50;t=30`."""
         now = self._timer()
         if status == 429:
-            asked = _Pause(now, seconds_to_wait(headers))
+            asked = Cooldown(now, parse_retry_after(headers))
             # A slow answer must not shorten the pause that a later one demanded.
             self._refused = max(self._refused, asked, key=lambda pause: pause.left(now))
         if "ratelimit" in headers:
-            self._used_up = _Pause(now, _seconds_without_any(headers["ratelimit"]))
+            self._used_up = Cooldown(now, _seconds_until_refill(headers["ratelimit"]))
 
-    def refused_for(self) -> float:
+    def blocked_for(self) -> float:
         """Return the seconds for which every request would get another 429."""
         return self._refused.left(self._timer())
 
-    def wait(self) -> float:
+    def retry_after(self) -> float:
         """Return the seconds until Cloudflare accepts requests again; 0 if it accepts them now."""
-        return max(self.refused_for(), self._used_up.left(self._timer()))
+        return max(self.blocked_for(), self._used_up.left(self._timer()))
 
 
-def _seconds_without_any(header: str) -> float:
+def _seconds_until_refill(header: str) -> float:
     """Return the seconds until every exhausted limit in the header is refilled; ignore what cannot be parsed."""
     limits = [dict(_parameters(limit)) for limit in header.split(",")]
-    return max((min(limit["t"], LONGEST_WAIT) for limit in limits if limit.get("r") == 0 and "t" in limit), default=0)
+    return max(
+        (min(limit["t"], MAX_RETRY_AFTER) for limit in limits if limit.get("r") == 0 and "t" in limit), default=0
+    )
 
 
 def _parameters(limit: str) -> list[tuple[str, float]]:

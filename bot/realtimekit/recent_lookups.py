@@ -6,7 +6,7 @@ from uuid import UUID
 
 from cachetools import TTLCache
 
-from bot.errors import NoSuchMeeting, RealtimeKitError
+from bot.errors import MeetingNotFound, RealtimeKitError
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.single_flight import SingleFlight
 
@@ -42,9 +42,9 @@ class RecentLookups:
         if meeting_id in self._answers:
             answer = self._answers[meeting_id]
             if answer is None:
-                raise NoSuchMeeting
+                raise MeetingNotFound
             return answer
-        return await self._in_flight.ask(meeting_id, lambda: self._ask(meeting_id))
+        return await self._in_flight.run(meeting_id, lambda: self._ask(meeting_id))
 
     async def close(self) -> None:
         """Cancel the lookups in flight."""
@@ -53,7 +53,7 @@ class RecentLookups:
     async def _ask(self, meeting_id: UUID) -> Lookup:
         try:
             answer = await self._look_up(meeting_id)
-        except NoSuchMeeting:
+        except MeetingNotFound:
             self._answers[meeting_id] = None
             raise
         except RealtimeKitError as error:

@@ -10,17 +10,17 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from bot.errors import Malformed, NotAuthorised, RateLimited, RealtimeKitError, ServerError
-from bot.realtimekit.models import without_secret_values, without_secrets
+from bot.errors import AuthenticationFailed, InvalidResponse, RateLimited, RealtimeKitError, ServerError
+from bot.realtimekit.models import redact_ingest_urls, without_secret_values
 
-LONGEST_WAIT = 300.0
+MAX_RETRY_AFTER = 300.0
 """Cloudflare counts requests in windows of five minutes, and refuses them for as long. So no answer, whatever it
 demands, blocks requests for longer; at worst Cloudflare refuses the next one too."""
-_USUAL_WAIT = 60.0
-_LONGEST_DETAIL = 200
+_DEFAULT_RETRY_AFTER = 60.0
+_MAX_DETAIL_LENGTH = 200
 
 
-def data_of(status: int, headers: Mapping[str, str], body: bytes) -> Any:
+def parse_data(status: int, headers: Mapping[str, str], body: bytes) -> Any:
     """Return the payload of an answer, or None if the answer says that the object does not exist.
 
     Raises NotAuthorised, RateLimited, ServerError or Malformed if the answer says nothing about the object.
@@ -30,14 +30,14 @@ def data_of(status: int, headers: Mapping[str, str], body: bytes) -> Any:
     return None if data in ({}, []) else data
 
 
-def list_of(status: int, headers: Mapping[str, str], body: bytes) -> tuple[Any, Any]:
+def parse_list(status: int, headers: Mapping[str, str], body: bytes) -> tuple[Any, Any]:
     """Return the payload of a list, which may be empty, and the `paging` beside it.
 
     Raises the same errors as `data_of`, and Malformed for a 404.
     """
     envelope = _envelope(status, headers, body)
     if envelope is None:
-        raise Malformed(detail="HTTP 404 for a list")
+        raise InvalidResponse(detail="HTTP 404 for a list")
     return _payload(envelope), envelope.get("paging")
 
 
@@ -49,21 +49,21 @@ def _envelope(status: int, headers: Mapping[str, str], body: bytes) -> dict[str,
         return envelope
     if code == 404 and envelope.get("success") is False and not envelope.get("errors"):
         return None
-    raise _refusal(code, headers, envelope)
+    raise _error_for(code, headers, envelope)
 
 
-def seconds_to_wait(headers: Mapping[str, str], now: datetime | None = None) -> float:
+def parse_retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float:
     """Return the wait in seconds from `retry-after`, which is a number or a date; a minute if it is neither."""
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
-        return min(float(value), LONGEST_WAIT)
+        return min(float(value), MAX_RETRY_AFTER)
     try:
         until = parsedate_to_datetime(value)
     except ValueError:
-        return _USUAL_WAIT
+        return _DEFAULT_RETRY_AFTER
     until = until.replace(tzinfo=UTC) if until.tzinfo is None else until
     seconds = (until - (now or datetime.now(UTC))).total_seconds()
-    return min(max(seconds, 0.0), LONGEST_WAIT)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
@@ -83,13 +83,13 @@ def _payload(envelope: dict[str, Any]) -> Any:
     return data if data is not None else envelope.get("result")
 
 
-def _is_the_gateways(envelope: dict[str, Any]) -> bool:
+def _is_gateway_error(envelope: dict[str, Any]) -> bool:
     errors = envelope.get("errors")
     return isinstance(errors, list) and bool(errors)
 
 
 def _first_error(envelope: dict[str, Any]) -> dict[str, Any]:
-    first = envelope["errors"][0] if _is_the_gateways(envelope) else envelope.get("error")
+    first = envelope["errors"][0] if _is_gateway_error(envelope) else envelope.get("error")
     return first if isinstance(first, dict) else {}
 
 
@@ -101,26 +101,26 @@ def _error_code(envelope: dict[str, Any]) -> int:
     return code if isinstance(code, int) and code >= 400 else 400
 
 
-def _said(error: dict[str, Any]) -> list[str]:
+def _error_details(error: dict[str, Any]) -> list[str]:
     """Return code and message if they are numbers or text; an object in their place could contain anything."""
     said = [error.get("code"), error.get("message")]
-    return [without_secrets(str(value)) for value in said if isinstance(value, int | str)]
+    return [redact_ingest_urls(str(value)) for value in said if isinstance(value, int | str)]
 
 
 def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)[:_LONGEST_DETAIL]
+    return "".join(c if c.isprintable() else " " for c in text)[:_MAX_DETAIL_LENGTH]
 
 
-def _refusal(code: int, headers: Mapping[str, str], envelope: dict[str, Any]) -> RealtimeKitError:
+def _error_for(code: int, headers: Mapping[str, str], envelope: dict[str, Any]) -> RealtimeKitError:
     error = _first_error(envelope)
-    detail = _one_line(", ".join([f"HTTP {code}", *_said(error)]))
+    detail = _one_line(", ".join([f"HTTP {code}", *_error_details(error)]))
     if code == 429:
-        return RateLimited(seconds_to_wait(headers), detail=detail)
+        return RateLimited(parse_retry_after(headers), detail=detail)
     # The gateway's own codes start at 1000: 10000 is a bad token, 7003 a bad account or app. All its routing errors
     # have the same fix: token, account or app ID.
     # A 403 in HTML comes from a firewall in between, and says nothing about the token.
-    if (code in (401, 403) and envelope) or code >= 1000 or (code in (400, 404) and _is_the_gateways(envelope)):
-        return NotAuthorised(detail=detail)
+    if (code in (401, 403) and envelope) or code >= 1000 or (code in (400, 404) and _is_gateway_error(envelope)):
+        return AuthenticationFailed(detail=detail)
     if code >= 500:
         return ServerError(code, detail=detail)
-    return Malformed(detail=detail)
+    return InvalidResponse(detail=detail)

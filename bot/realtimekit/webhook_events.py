@@ -16,9 +16,9 @@ from uuid import UUID
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from bot.errors import CouldNotAsk, RealtimeKitError
-from bot.realtimekit.http import Http, exchange
-from bot.realtimekit.responses import data_of
+from bot.errors import CloudflareUnavailable, RealtimeKitError
+from bot.realtimekit.http import HttpClient, exchange
+from bot.realtimekit.responses import parse_data
 
 if TYPE_CHECKING:
     from bot.realtimekit.public_key import PublicKey
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
 SIGNATURE = "rtk-signature"
 SIGNATURE_BYTES = range(64, 1025)
 """A signature has as many bytes as the RSA key: 256 for one of 2,048 bits."""
-HINTING = frozenset({"livestreaming.statusUpdate", "meeting.started", "meeting.ended"})
+LIVESTREAM_EVENTS = frozenset({"livestreaming.statusUpdate", "meeting.started", "meeting.ended"})
 """The events after which a meeting's livestream may have changed."""
 KEY_SECONDS = 2.0
-_NEWER_KEY_SECONDS = 60.0
+_MIN_REFETCH_SECONDS = 60.0
 _AGAIN_SECONDS = 5.0
 
 
-class Forged(Exception):
+class InvalidSignature(Exception):
     """A webhook that RealtimeKit did not sign."""
 
 
-class NotJson(Exception):
+class InvalidPayload(Exception):
     """A webhook whose body is not a JSON object."""
 
 
-class KeyUnreachable(Exception):
+class PublicKeyUnavailable(Exception):
     """The public key that verifies webhooks is missing; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hint:
+class WebhookEvent:
     """The useful content of a webhook: a request to check a meeting."""
 
     event: str
@@ -54,36 +54,36 @@ class Hint:
     """The meeting to check; None if the event names none, or does not concern livestreams."""
 
 
-def read(body: bytes) -> Hint:
+def parse_event(body: bytes) -> WebhookEvent:
     """Parse a webhook's body. Raises NotJson."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
-        raise NotJson from None
+        raise InvalidPayload from None
     if not isinstance(value, dict):
-        raise NotJson
+        raise InvalidPayload
     event = value.get("event")
-    if not isinstance(event, str) or event not in HINTING:
-        return Hint("other", None)
-    return Hint(event, _meeting_id(value.get("meeting")))
+    if not isinstance(event, str) or event not in LIVESTREAM_EVENTS:
+        return WebhookEvent("other", None)
+    return WebhookEvent(event, _meeting_id(value.get("meeting")))
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
     """Raise Forged if the signature is missing, so that the bot does not read the body of an unsigned webhook."""
     if len(_signature(headers)) not in SIGNATURE_BYTES:
-        raise Forged
+        raise InvalidSignature
 
 
-def open_key_http(proxy: str | None = None, tls: ssl.SSLContext | None = None) -> Http:
+def open_key_http(proxy: str | None = None, tls: ssl.SSLContext | None = None) -> HttpClient:
     """Open the HTTP connection for fetching the key.
 
     It sends no API token, because the key is on another host than the API.
     """
     transport = AiohttpTransport(verify=tls or True, proxy=httpx.Proxy(proxy) if proxy else None)
-    return Http(transport, timeout=httpx.Timeout(KEY_SECONDS))
+    return HttpClient(transport, timeout=httpx.Timeout(KEY_SECONDS))
 
 
-class WebhookKey:
+class WebhookVerifier:
     """RealtimeKit's public key, fetched at first use, and again if a signature does not match.
 
     Cloudflare documents neither a key ID nor when keys change. The bot fetches a newer key at most once a minute, so
@@ -92,7 +92,7 @@ class WebhookKey:
 
     def __init__(
         self,
-        http: Http,
+        http: HttpClient,
         url: str,
         *,
         timer: Callable[[], float] = time.monotonic,
@@ -112,7 +112,7 @@ class WebhookKey:
         signature = _signature(headers)
         key = self._key or await self._newer()
         if not key.fits(signature, body) and not (await self._newer()).fits(signature, body):
-            raise Forged
+            raise InvalidSignature
 
     async def fetch(self) -> None:
         """Fetch the key unless there is one. Raises KeyUnreachable."""
@@ -125,19 +125,19 @@ class WebhookKey:
             if self._timer() >= self._keep_until:
                 await self._fetch()
             if self._problem is not None or self._key is None:
-                raise KeyUnreachable(self._problem)
+                raise PublicKeyUnavailable(self._problem)
             return self._key
 
     async def _fetch(self) -> None:
         try:
             async with asyncio.timeout(self._key_seconds):
                 answer = await exchange(self._http, "GET", self._url)
-            self._key, self._problem = _key(data_of(answer.status, answer.headers, answer.body)), None
+            self._key, self._problem = _key(parse_data(answer.status, answer.headers, answer.body)), None
         except TimeoutError:
             self._problem = f"no answer within {self._key_seconds:g} s"
         except RealtimeKitError as error:
-            self._problem = error.detail if isinstance(error, CouldNotAsk) else type(error).__name__
-        self._keep_until = self._timer() + (_AGAIN_SECONDS if self._problem else _NEWER_KEY_SECONDS)
+            self._problem = error.detail if isinstance(error, CloudflareUnavailable) else type(error).__name__
+        self._keep_until = self._timer() + (_AGAIN_SECONDS if self._problem else _MIN_REFETCH_SECONDS)
 
 
 def _meeting_id(meeting: Any) -> UUID | None:
@@ -151,13 +151,13 @@ def _signature(headers: Mapping[str, str]) -> bytes:
     try:
         return base64.b64decode(headers[SIGNATURE], validate=True)
     except (KeyError, ValueError):
-        raise Forged from None
+        raise InvalidSignature from None
 
 
 def _key(data: Any) -> "PublicKey":
-    from bot.realtimekit.public_key import read_key  # noqa: PLC0415 - large, and not needed without webhooks
+    from bot.realtimekit.public_key import load_public_key  # noqa: PLC0415 - large, and not needed without webhooks
 
     pem = data.get("publicKey") if isinstance(data, dict) else None
     if not isinstance(pem, str):
-        raise CouldNotAsk(detail="no data.publicKey in the answer")
-    return read_key(pem)
+        raise CloudflareUnavailable(detail="no data.publicKey in the answer")
+    return load_public_key(pem)

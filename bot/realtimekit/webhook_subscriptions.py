@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from bot.errors import Malformed
-from bot.realtimekit.http import Answer, Http, app_path, exchange
-from bot.realtimekit.responses import data_of, list_of
+from bot.errors import InvalidResponse
+from bot.realtimekit.http import HttpClient, HttpResponse, app_path, exchange
+from bot.realtimekit.responses import parse_data, parse_list
 
 EVENTS = ("livestreaming.statusUpdate", "meeting.started", "meeting.ended")
 """The events that the bot subscribes to. The first reports only LIVE, OFFLINE and IDLE. A livestream may begin with its
@@ -28,7 +28,7 @@ def _is_enabled(value: Any) -> bool:
     return str(value).strip().lower() not in ("false", "0")
 
 
-class Webhook(BaseModel):
+class WebhookSubscription(BaseModel):
     """A registered webhook.
 
     In an answer everything except its ID may be missing, null or of another type: one odd webhook must not hide the
@@ -50,45 +50,45 @@ class Webhook(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class SubscriptionResult:
     """A webhook, and whether it had to be registered or repaired."""
 
-    webhook: Webhook
+    webhook: WebhookSubscription
     changed: bool
 
 
-class Webhooks:
+class WebhookSubscriptions:
     """One app's webhooks. Methods do not retry; they raise a RealtimeKitError if a request fails."""
 
-    def __init__(self, http: Http, *, account_id: str, app_id: str) -> None:
+    def __init__(self, http: HttpClient, *, account_id: str, app_id: str) -> None:
         self._http = http
         self._path = f"{app_path(account_id, app_id)}/webhooks"
 
-    async def all(self) -> list[Webhook]:
+    async def list_all(self) -> list[WebhookSubscription]:
         """Return all the app's webhooks, including those that other programs have registered.
 
         Entries without an ID are left out, because the bot could not change or remove them.
         """
         answer = await exchange(self._http, "GET", self._path)
-        listed = list_of(answer.status, answer.headers, answer.body)[0] or []
+        listed = parse_list(answer.status, answer.headers, answer.body)[0] or []
         webhooks = [_readable(entry) for entry in listed] if isinstance(listed, list) else []
         readable = [webhook for webhook in webhooks if webhook is not None]
         if listed and not readable:
-            raise Malformed(detail="no list of webhooks")
+            raise InvalidResponse(detail="no list of webhooks")
         return readable
 
-    async def add(self, url: str) -> Added:
+    async def add(self, url: str) -> SubscriptionResult:
         """Subscribe the URL to all of EVENTS, by a new webhook or by updating an existing one."""
-        present = [webhook for webhook in await self.all() if same_address(webhook.url, url)]
+        present = [webhook for webhook in await self.list_all() if same_address(webhook.url, url)]
         if not present:
             wanted = {"name": _NAME, "url": url, "events": EVENTS, "enabled": True}
-            return Added(_webhook(await self._send("POST", "", wanted)), changed=True)
+            return SubscriptionResult(_webhook(await self._send("POST", "", wanted)), changed=True)
         # Update the webhook that needs the least change; a second one for the same URL would send everything twice.
         best = max(present, key=lambda webhook: (webhook.enabled, len({*EVENTS} & {*webhook.events})))
         if best.enabled and {*EVENTS} <= {*best.events}:
-            return Added(best, changed=False)
+            return SubscriptionResult(best, changed=False)
         repaired = {"enabled": True, "events": list(dict.fromkeys([*best.events, *EVENTS]))}
-        return Added(_webhook(await self._send("PATCH", f"/{best.id}", repaired)), changed=True)
+        return SubscriptionResult(_webhook(await self._send("PATCH", f"/{best.id}", repaired)), changed=True)
 
     async def remove(self, webhook_id: UUID) -> bool:
         """Remove a webhook; return False if it did not exist."""
@@ -105,20 +105,20 @@ def same_address(one: str, other: str) -> bool:
     return one.rstrip("/") == other.rstrip("/")
 
 
-def _data(answer: Answer) -> Any:
-    return data_of(answer.status, answer.headers, answer.body)
+def _data(answer: HttpResponse) -> Any:
+    return parse_data(answer.status, answer.headers, answer.body)
 
 
-def _webhook(data: Any) -> Webhook:
+def _webhook(data: Any) -> WebhookSubscription:
     webhook = _readable(data)
     if webhook is None:
-        raise Malformed(detail="no webhook in the answer")
+        raise InvalidResponse(detail="no webhook in the answer")
     return webhook
 
 
-def _readable(data: Any) -> Webhook | None:
+def _readable(data: Any) -> WebhookSubscription | None:
     """Return the webhook in this part of an answer, or None if there is none with an ID."""
     try:
-        return Webhook.model_validate(data)
+        return WebhookSubscription.model_validate(data)
     except ValidationError:
         return None

@@ -12,12 +12,12 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack import listeners
-from bot.slack.dependencies import Services
+from bot.slack.dependencies import Dependencies
 from bot.slack.identity import Identity
-from bot.slack.listeners.unhandled import refusal
+from bot.slack.listeners.unhandled import rejection
 
 
-def create_app(services: Services, identity: Identity, session: aiohttp.ClientSession) -> AsyncApp:
+def create_app(services: Dependencies, identity: Identity, session: aiohttp.ClientSession) -> AsyncApp:
     """Create a Bolt app that makes no Slack calls of its own.
 
     The bot verifies signatures before Bolt sees a request: Bolt answers malformed ones with a 500 and logs the body of
@@ -66,4 +66,4 @@ async def dispatch(
         body = request.body
         return await app.async_dispatch(request)
     except Exception as error:  # noqa: BLE001 - see above
-        return refusal(error, body, unread)
+        return rejection(error, body, unread)

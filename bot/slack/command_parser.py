@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from uuid import UUID
 
-from bot.domain.follow import Volume
+from bot.domain.follow import Level
 from bot.slack.meeting_ids import (
     LONGEST_TEXT,
     OneMeeting,
@@ -19,46 +19,46 @@ from bot.wording import DEFAULT_COMMAND
 
 
 @dataclass(frozen=True, slots=True)
-class LookUp:
+class LookupCommand:
     """Look up whether this meeting is live and where to watch it."""
 
     meeting_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
-class FollowMeeting:
+class FollowCommand:
     """Follow the meeting in this channel; `volume` is None if the person named no level."""
 
     meeting_id: UUID
-    volume: Volume | None
+    volume: Level | None
 
 
 @dataclass(frozen=True, slots=True)
-class UnfollowMeeting:
+class UnfollowCommand:
     """Stop following the meeting in this channel."""
 
     meeting_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
-class ListFollows:
+class ListFollowsCommand:
     """List the meetings that this channel follows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Help:
+class HelpCommand:
     """Show how to use the command."""
 
 
 @dataclass(frozen=True, slots=True)
-class WhichOne:
+class AmbiguousMeeting:
     """The text has several meeting IDs, but the command takes one."""
 
     meeting_ids: tuple[UUID, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
+class UsageError:
     """A text with something missing, superfluous or unknown.
 
     The sentence says what is wrong. It repeats nothing that the person typed except a meeting ID.
@@ -69,7 +69,9 @@ class Mistake:
     """Whether the command is about following, which works only in channels."""
 
 
-Command = LookUp | FollowMeeting | UnfollowMeeting | ListFollows | Help | WhichOne | Mistake
+Command = (
+    LookupCommand | FollowCommand | UnfollowCommand | ListFollowsCommand | HelpCommand | AmbiguousMeeting | UsageError
+)
 
 FOLLOW_WHAT = "Which meeting? Type `/livestream follow &lt;meeting-id&gt;`."
 UNFOLLOW_WHAT = (
@@ -101,10 +103,10 @@ _OTHER_WORDS = {
         ("stop", "end", "remove", "delete", "cancel", "unsubscribe", "leave", "forget", "un", "dont", "don't", "don’t"),
         _UNFOLLOW,
     ),
-    **dict.fromkeys(("mute", "silence", "silent", "hush"), f"{_FOLLOW} {Volume.QUIET}"),
-    **dict.fromkeys(("unmute",), f"{_FOLLOW} {Volume.NORMAL}"),
+    **dict.fromkeys(("mute", "silence", "silent", "hush"), f"{_FOLLOW} {Level.QUIET}"),
+    **dict.fromkeys(("unmute",), f"{_FOLLOW} {Level.NORMAL}"),
     **dict.fromkeys(("list", "followed", "follows"), _FOLLOWING),
-    **{volume.value: f"{_FOLLOW} {volume}" for volume in Volume},
+    **{volume.value: f"{_FOLLOW} {volume}" for volume in Level},
 }
 """Words that people may type instead of the command's own."""
 _ALIKE = 0.75
@@ -117,33 +119,33 @@ def read_command(text: str, name: str = DEFAULT_COMMAND) -> Command:
     A text counts as a lookup only if it cannot be meant as another command. A mistake changes nothing.
     """
     command = _read(text, name)
-    if isinstance(command, Mistake):
+    if isinstance(command, UsageError):
         return replace(command, sentence=command.sentence.replace(f"`{DEFAULT_COMMAND} ", f"`{name} "))
     return command
 
 
 def _read(text: str, name: str) -> Command:
     if len(text) > LONGEST_TEXT:
-        return Mistake(TOO_LONG)
+        return UsageError(TOO_LONG)
     plain = readable(text)
     parts = split(plain)
     named = [*takewhile(lambda part: part in (name.strip("/"), DEFAULT_COMMAND.strip("/")), parts)]
     parts = parts[len(named) :]
     if not parts:
-        return Mistake(NO_ID) if plain.strip() and not named else Help()
+        return UsageError(NO_ID) if plain.strip() and not named else HelpCommand()
     verb = parts[0]
     words = [part for part in parts[1:] if isinstance(part, str)]
     match verb, read_meeting_id(plain):
         case (_, SeveralMeetings(meeting_ids)):
-            return WhichOne(meeting_ids)
+            return AmbiguousMeeting(meeting_ids)
         case ("help", _):
-            return Help()
+            return HelpCommand()
         case ("follow", OneMeeting(meeting_id)):
             return _follow(meeting_id, set(words))
         case ("unfollow", OneMeeting(meeting_id)):
-            return _about_following(NOTHING_MORE) if words else UnfollowMeeting(meeting_id)
+            return _about_following(NOTHING_MORE) if words else UnfollowCommand(meeting_id)
         case (_, OneMeeting(meeting_id)) if (verb in _NOISE or verb == meeting_id) and not _nearest(words):
-            return LookUp(meeting_id)
+            return LookupCommand(meeting_id)
         case (_, OneMeeting(meeting_id)):
             return _not_understood(meeting_id, [part for part in parts if isinstance(part, str)])
         case _:
@@ -151,13 +153,13 @@ def _read(text: str, name: str) -> Command:
 
 
 def _follow(meeting_id: UUID, words: set[str]) -> Command:
-    if len(words) > 1 or not words <= set(Volume):
+    if len(words) > 1 or not words <= set(Level):
         return _about_following(NO_SUCH_VOLUME)
-    return FollowMeeting(meeting_id, Volume(words.pop()) if words else None)
+    return FollowCommand(meeting_id, Level(words.pop()) if words else None)
 
 
-def _about_following(sentence: str) -> Mistake:
-    return Mistake(sentence, is_for_channels=True)
+def _about_following(sentence: str) -> UsageError:
+    return UsageError(sentence, is_for_channels=True)
 
 
 def _not_understood(meeting_id: UUID, words: list[str]) -> Command:
@@ -170,31 +172,31 @@ def _not_understood(meeting_id: UUID, words: list[str]) -> Command:
             return _about_following(_NOT_FOLLOWED.format(meeting_id=meeting_id))
     nearest = _nearest(words)
     if nearest is None or nearest == _HELP:
-        return Mistake(_NOT_UNDERSTOOD.format(meeting_id=meeting_id))
+        return UsageError(_NOT_UNDERSTOOD.format(meeting_id=meeting_id))
     verb, *volume = ("follow" if nearest == _FOLLOWING else nearest).split()
     if verb == _FOLLOW and not volume:
-        volume = [word for word in words if word in set(Volume)][:1]
+        volume = [word for word in words if word in set(Level)][:1]
     return _about_following(_DID_YOU_MEAN.format(nearest=" ".join([verb, str(meeting_id), *volume])))
 
 
 def _without_meeting(verb: str, text: str) -> Command:
     wrong = what_is_wrong(text)
     if wrong is not None:
-        return Mistake(_BAD_ID.format(wrong=wrong))
+        return UsageError(_BAD_ID.format(wrong=wrong))
     match verb:
         case "follow":
             return _about_following(FOLLOW_WHAT)
         case "unfollow":
             return _about_following(UNFOLLOW_WHAT)
         case "following":
-            return ListFollows()
+            return ListFollowsCommand()
     nearest = _nearest([verb])
     if nearest is None:
-        return Mistake(NO_ID)
+        return UsageError(NO_ID)
     verb, *volume = nearest.split()
     needs_meeting = ["&lt;meeting-id&gt;"] if verb in (_FOLLOW, _UNFOLLOW) else []
     sentence = _DID_YOU_MEAN.format(nearest=" ".join([verb, *needs_meeting, *volume]))
-    return Mistake(sentence, is_for_channels=verb != _HELP)
+    return UsageError(sentence, is_for_channels=verb != _HELP)
 
 
 def _nearest(words: list[str]) -> str | None:
@@ -204,6 +206,6 @@ def _nearest(words: list[str]) -> str | None:
             return word
         if word in _OTHER_WORDS:
             return _OTHER_WORDS[word]
-        if close := difflib.get_close_matches(word, (*_VERBS, *Volume), n=1, cutoff=_ALIKE):
+        if close := difflib.get_close_matches(word, (*_VERBS, *Level), n=1, cutoff=_ALIKE):
             return _OTHER_WORDS.get(close[0], close[0])
     return None

@@ -7,12 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from bot.errors import StillConnecting
-from bot.following.service import Following
+from bot.following.service import FollowService
 from bot.realtimekit.lookup import Lookup
 from bot.slack.home_team import Home
-from bot.slack.in_flight import Work
+from bot.slack.in_flight import InFlightRequests
 from bot.slack.payloads import Request
-from bot.slack.responder import Replies
+from bot.slack.responder import Responder
 from bot.slack.user_rate_limit import PersonalLimit
 from bot.wording import Wording
 
@@ -21,13 +21,13 @@ REQUEST_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class Dependencies:
     """The dependencies of listeners, built once at startup."""
 
     look_up: Callable[[UUID], Awaitable[Lookup]]
-    replies: Replies
-    work: Work
-    following: Following
+    replies: Responder
+    work: InFlightRequests
+    following: FollowService
     home: Callable[[float], Awaitable[Home | None]]
     """Returns the bot's installation, or None if Slack does not report it within this many seconds."""
     is_token_refused: Callable[[], Awaitable[bool]]

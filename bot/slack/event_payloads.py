@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from bot.errors import NotUnderstood
+from bot.errors import InvalidInteraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,13 @@ def read_event(body: dict[str, Any]) -> Event:
         callback = _Callback.model_validate(body)
     except ValidationError as error:
         missing = ", ".join(".".join(map(str, mistake["loc"])) for mistake in error.errors(include_input=False))
-        raise NotUnderstood(detail=f"payload without {missing}") from None
+        raise InvalidInteraction(detail=f"payload without {missing}") from None
     outer = _Authorization(team_id=callback.team_id, enterprise_id=callback.enterprise_id)
     ours = callback.authorizations[0] if callback.authorizations else outer
     team_id = "" if ours.is_enterprise_install else ours.team_id or ""
     enterprise_id = ours.enterprise_id or ""
     if not (team_id or enterprise_id):
-        raise NotUnderstood(detail="payload without team_id")
+        raise InvalidInteraction(detail="payload without team_id")
     event = callback.event
     return Event(
         event.type,

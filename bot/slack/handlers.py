@@ -10,18 +10,18 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.errors import BotError, NotUnderstood, RealtimeKitError, SlackUnreachable, StoreUnreachable
-from bot.slack.command_parser import FollowMeeting, LookUp, read_command
-from bot.slack.dependencies import Services
+from bot.errors import BotError, DatabaseUnavailable, InvalidInteraction, RealtimeKitError, SlackUnreachable
+from bot.slack.command_parser import FollowCommand, LookupCommand, read_command
+from bot.slack.dependencies import Dependencies
 from bot.slack.event_payloads import Event, read_event
-from bot.slack.in_flight import Progress
+from bot.slack.in_flight import RequestOutcome
 from bot.slack.messages import lookup_card
-from bot.slack.messages.message import CardState, Choice, Message
+from bot.slack.messages.message import ActionValue, MenuAction, Message
 from bot.slack.payloads import COMMAND, Request, read_request
 
-Handler = Callable[[Services, Request], Awaitable[None]]
+Handler = Callable[[Dependencies, Request], Awaitable[None]]
 Listener = Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]
-EventHandler = Callable[[Services, Event], Awaitable[None]]
+EventHandler = Callable[[Dependencies, Event], Awaitable[None]]
 EventListener = Callable[[dict[str, Any]], Awaitable[None]]
 
 EVENT_SECONDS = 60.0
@@ -33,7 +33,7 @@ EVENT_RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 log = structlog.get_logger(__name__)
 
 
-def listener(services: Services, handler: Handler) -> Listener:
+def listener(services: Dependencies, handler: Handler) -> Listener:
     """Wrap a handler as a Bolt listener that acknowledges before it calls the handler.
 
     The listener never raises: if it failed quickly, Bolt would drop an acknowledgement that it has not sent yet (it
@@ -44,7 +44,7 @@ def listener(services: Services, handler: Handler) -> Listener:
         await ack()
         try:
             request = read_request(body)
-        except NotUnderstood as nobody_to_answer:
+        except InvalidInteraction as nobody_to_answer:
             log.warning("not_understood", detail=nobody_to_answer.detail)
             return
         except Exception:
@@ -59,8 +59,8 @@ def listener(services: Services, handler: Handler) -> Listener:
     return listen
 
 
-async def _serve(services: Services, request: Request, handler: Handler) -> None:
-    with services.work.on(request) as progress:
+async def _serve(services: Dependencies, request: Request, handler: Handler) -> None:
+    with services.work.track(request) as progress:
         try:
             services.limit.take(request.user_id)
             await handler(services, request)
@@ -73,10 +73,10 @@ async def _serve(services: Services, request: Request, handler: Handler) -> None
             wording = services.wording()
             again = _again(request, wording.command)
             meeting_id = request.meeting_id if about_meeting or (again and error.can_pass) else None
-            message = lookup_card.problem(error, meeting_id, wording, again)
-            await services.replies.answer(request, message, replace=request.on_private_card and about_meeting)
+            message = lookup_card.error_message(error, meeting_id, wording, again)
+            await services.replies.respond(request, message, replace=request.on_private_card and about_meeting)
         except Exception:  # noqa: BLE001 - the person gets a reply to every error, and the log gets the traceback
-            await services.replies.answer(request, _broken())
+            await services.replies.respond(request, _broken())
 
 
 def _again(request: Request, command_name: str) -> lookup_card.Again | None:
@@ -85,29 +85,29 @@ def _again(request: Request, command_name: str) -> lookup_card.Again | None:
         return request.action, request.card
     if request.action == lookup_card.REFRESH and request.card is not None:
         # The retry's answer is private, even if the card was public.
-        return lookup_card.REFRESH, CardState(m=request.card.meeting_id)
+        return lookup_card.REFRESH, ActionValue(m=request.card.meeting_id)
     command = read_command(request.text, command_name) if request.action == COMMAND else None
-    if isinstance(command, LookUp):
-        return lookup_card.REFRESH, CardState(m=str(command.meeting_id))
-    if not isinstance(command, FollowMeeting):
+    if isinstance(command, LookupCommand):
+        return lookup_card.REFRESH, ActionValue(m=str(command.meeting_id))
+    if not isinstance(command, FollowCommand):
         return None
-    level = Choice(command.volume.value) if command.volume else None
-    return lookup_card.FOLLOW_HERE, CardState(m=str(command.meeting_id), do=level)
+    level = MenuAction(command.volume.value) if command.volume else None
+    return lookup_card.FOLLOW_HERE, ActionValue(m=str(command.meeting_id), do=level)
 
 
-def on_event(app: AsyncApp, services: Services, kind: str, handler: EventHandler) -> None:
+def on_event(app: AsyncApp, services: Dependencies, kind: str, handler: EventHandler) -> None:
     """Register the handler for events of this kind, and start its failure count at zero."""
     services.work.expect(kind)
     app.event(kind)(event_listener(services, handler))
 
 
-def event_listener(services: Services, handler: EventHandler) -> EventListener:
+def event_listener(services: Dependencies, handler: EventHandler) -> EventListener:
     """Wrap a handler as a Bolt listener for an event, which Bolt has already acknowledged. Errors are logged."""
 
     async def listen(body: dict[str, Any]) -> None:
         try:
             event = read_event(body)
-        except NotUnderstood as error:
+        except InvalidInteraction as error:
             log.warning("not_understood", detail=error.detail)
             return
         except Exception:
@@ -127,8 +127,8 @@ def event_listener(services: Services, handler: EventHandler) -> EventListener:
     return listen
 
 
-async def _take_notice(services: Services, event: Event, handler: EventHandler) -> None:
-    with services.work.on(_as_request(event), needs_reply=False) as progress:
+async def _take_notice(services: Dependencies, event: Event, handler: EventHandler) -> None:
+    with services.work.track(_as_request(event), needs_reply=False) as progress:
         try:
             await _handle(services, event, handler, progress)
             progress.outcome = "ok"
@@ -139,7 +139,7 @@ async def _take_notice(services: Services, event: Event, handler: EventHandler) 
             log.exception("broken")
 
 
-async def _handle(services: Services, event: Event, handler: EventHandler, progress: Progress) -> None:
+async def _handle(services: Dependencies, event: Event, handler: EventHandler, progress: RequestOutcome) -> None:
     """Handle an event, again and again for some minutes while the database or Slack is unreachable.
 
     Shutdown ends the waiting, with a last attempt.
@@ -148,7 +148,7 @@ async def _handle(services: Services, event: Event, handler: EventHandler, progr
         try:
             await handler(services, event)
             return
-        except (StoreUnreachable, SlackUnreachable) as error:
+        except (DatabaseUnavailable, SlackUnreachable) as error:
             progress.outcome = error.code
             log.warning("event_postponed", problem=error.code, detail=error.detail, retry_in=seconds)
         if not await services.work.pause(services.sleep(seconds)):
@@ -163,4 +163,4 @@ def _as_request(event: Event) -> Request:
 def _broken() -> Message:
     reference = secrets.token_hex(4)
     log.exception("broken", reference=reference)
-    return lookup_card.broken(reference)
+    return lookup_card.internal_error(reference)

@@ -12,7 +12,7 @@ from bot.errors import ConfigurationError, SlackUnreachable
 from bot.network import describe
 from bot.slack.api_client import TRANSPORT_ERRORS, SlackClient
 from bot.slack.errors import TRANSIENT_TOKEN_CODES, UNINSTALLED_CODES, error_code, is_about_installation
-from bot.slack.messages.mrkdwn import escaped
+from bot.slack.messages.mrkdwn import escape
 from bot.slack.token_health import remedy
 
 CHECK_SECONDS = 300.0
@@ -37,7 +37,7 @@ class Identity:
         self._learned = asyncio.Event()
 
     @property
-    def known(self) -> bool:
+    def is_known(self) -> bool:
         """Whether Slack has confirmed the bot token."""
         return self._result is not None
 
@@ -64,7 +64,7 @@ class Identity:
         url = self.authorization.url
         return f"{url.rstrip('/')}/archives/{channel_id}/p{ts.replace('.', '')}" if url else None
 
-    async def learn(self) -> bool:
+    async def fetch(self) -> bool:
         """Learn from Slack who the bot is; return False if Slack cannot say now.
 
         Raises ConfigurationError if Slack refuses the token.
@@ -80,7 +80,7 @@ class Identity:
         except TRANSPORT_ERRORS as error:
             log.warning("identity_unknown", why=describe(error))
             return False
-        self._name = escaped(str(response.get("user") or ""), _NAME_LIMIT)
+        self._name = escape(str(response.get("user") or ""), _NAME_LIMIT)
         self._result = AuthorizeResult(
             enterprise_id=response.get("enterprise_id"),
             team_id=response.get("team_id"),
@@ -111,7 +111,7 @@ class Identity:
 
     async def known_within(self, seconds: float) -> AuthorizeResult:
         """Return the `authorization`, waiting at most this long for Slack to report it."""
-        if not self.known and seconds > 0:
+        if not self.is_known and seconds > 0:
             learned, timer = asyncio.ensure_future(self._learned.wait()), asyncio.ensure_future(self._sleep(seconds))
             try:
                 await asyncio.wait({learned, timer}, return_when=asyncio.FIRST_COMPLETED)
@@ -120,12 +120,12 @@ class Identity:
                 timer.cancel()
         return self.authorization
 
-    async def learn_in_time(self) -> None:
+    async def fetch_with_retry(self) -> None:
         """Retry until Slack reports the identity; log a refusal, and stay unready until Slack accepts the token."""
         wait, refusal = _FIRST_WAIT, ""
-        while not self.known:
+        while not self.is_known:
             try:
-                if await self.learn():
+                if await self.fetch():
                     return
             except ConfigurationError as error:
                 if error.detail != refusal:
@@ -136,7 +136,7 @@ class Identity:
 
     async def keep(self) -> None:
         """Learn the identity, then regularly check that Slack still accepts the token, until cancelled."""
-        await self.learn_in_time()
+        await self.fetch_with_retry()
         waited = 0.0
         while True:
             await self._sleep(RECHECK_SECONDS)
@@ -147,7 +147,7 @@ class Identity:
             waited = 0.0
             # The client has already recorded what Slack says about the token.
             with contextlib.suppress(ConfigurationError):
-                await self.learn()
+                await self.fetch()
 
 
 def is_final(code: str) -> bool:

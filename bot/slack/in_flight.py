@@ -14,7 +14,7 @@ from bot.metrics import Metrics
 from bot.slack.messages.lookup_card import ACTIONS
 from bot.slack.payloads import COMMAND, Request
 
-BROKEN = "broken"
+ERROR = "broken"
 UNREAD = "unread"
 """The `action` label of payloads that the bot failed to parse."""
 
@@ -22,14 +22,14 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Progress:
+class RequestOutcome:
     """The progress of one request."""
 
-    outcome: str = BROKEN
+    outcome: str = ERROR
     """`ok`, the code of the error reported to the person, or `broken`."""
 
 
-class Work:
+class InFlightRequests:
     """The tasks that handle requests, so that shutdown waits for them."""
 
     def __init__(self, metrics: Metrics) -> None:
@@ -41,21 +41,21 @@ class Work:
 
     def expect(self, action: str) -> None:
         """Start this action's failure count at zero: Prometheus sees no increase in a series that begins at 1."""
-        self._metrics.requests.labels(action, BROKEN)
+        self._metrics.requests.labels(action, ERROR)
 
     def failed(self) -> None:
         """Count a payload that the bot failed to parse."""
-        self._metrics.requests.labels(UNREAD, BROKEN).inc()
+        self._metrics.requests.labels(UNREAD, ERROR).inc()
 
     @contextlib.contextmanager
-    def on(self, request: Request, *, needs_reply: bool = True) -> Iterator[Progress]:
+    def track(self, request: Request, *, needs_reply: bool = True) -> Iterator[RequestOutcome]:
         """Track this request in the current task: bind its context to the log, and count its outcome.
 
         The time until the reply is measured only if the request `needs_reply`.
         """
         self.hold()
         _bind_to_log(request)
-        started, progress = time.monotonic(), Progress()
+        started, progress = time.monotonic(), RequestOutcome()
         try:
             yield progress
         finally:

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, ValidationError
 
-from bot.errors import NotUnderstood, OtherWorkspace
+from bot.errors import InvalidInteraction, OtherWorkspace
 from bot.slack.meeting_ids import OneMeeting, read_meeting_id
-from bot.slack.messages.message import CardState
+from bot.slack.messages.message import ActionValue
 
 COMMAND = "command"
 _GROUP_NAME = re.compile(r"mpdm-.+--.+-\d+")
@@ -25,7 +25,7 @@ class Request:
     channel_id: str
     response_url: str
     text: str = ""
-    card: CardState | None = None
+    card: ActionValue | None = None
     """The state of the card whose button was pressed."""
     message_ts: str = ""
     """The ts of the message whose button was pressed."""
@@ -121,7 +121,7 @@ def read_request(body: dict[str, Any]) -> Request:
         return _click(_BlockActions.model_validate(body)) if "actions" in body else _command(body)
     except ValidationError as error:
         missing = ", ".join(".".join(map(str, mistake["loc"])) for mistake in error.errors(include_input=False))
-        raise NotUnderstood(detail=f"payload without {missing}") from None
+        raise InvalidInteraction(detail=f"payload without {missing}") from None
 
 
 def _command(body: dict[str, Any]) -> Request:
@@ -148,7 +148,7 @@ def _click(body: _BlockActions) -> Request:
         channel_id=body.channel.id,
         channel_name=body.channel.name,
         response_url=body.response_url,
-        card=CardState.read(action.value or action.selected_option.value),
+        card=ActionValue.read(action.value or action.selected_option.value),
         message_ts=body.container.message_ts,
         on_private_card=body.container.is_ephemeral,
         user_team_id=body.user.team_id or (body.team.id if body.team else ""),

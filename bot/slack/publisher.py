@@ -23,9 +23,9 @@ from bot.slack.errors import (
     undelivered,
 )
 from bot.slack.messages.message import Message
-from bot.slack.rate_limiter import Pacing
+from bot.slack.rate_limiter import SlackRateLimiter
 
-__all__ = ["Deleted", "Delivery", "Later", "MessageGone", "Refused", "Undelivered"]
+__all__ = ["Deleted", "Later", "MessageGone", "Publisher", "Refused", "Undelivered"]
 
 PAGE = 200
 """Channels per page. Slack recommends no more."""
@@ -42,10 +42,10 @@ def _unlimited() -> float:
     return float("inf")
 
 
-class Delivery:
+class Publisher:
     """Posts and edits messages, no faster than Slack accepts them."""
 
-    def __init__(self, client: SlackClient, pacing: Pacing, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, client: SlackClient, pacing: SlackRateLimiter, clock: Clock, metrics: Metrics) -> None:
         self._client = client
         self._pacing = pacing
         self._clock = clock
@@ -67,7 +67,7 @@ class Delivery:
         raise to abort. Raises Refused, MessageGone, Deleted or Later.
         """
         what = "post" if thread_ts is None else "reply"
-        await self._turn(what, lambda: self._pacing.post(channel))
+        await self._turn(what, lambda: self._pacing.acquire_post(channel))
         arguments: dict[str, Any] = {
             "channel": channel,
             "client_msg_id": client_msg_id,
@@ -93,7 +93,7 @@ class Delivery:
         `on_repeat` is called if the connection broke, before the edit is sent again: Slack may carry out the first
         attempt, too, even later. Raises the same errors as `post`.
         """
-        await self._turn("edit", lambda: self._pacing.edit(channel), patience)
+        await self._turn("edit", lambda: self._pacing.acquire_edit(channel), patience)
         seconds, arguments = time_left(), {"channel": channel, "ts": ts}
         write = self._write("edit", "chat.update", message, arguments, on_repeat)
         await self._in_time("edit", seconds, write)
@@ -180,9 +180,9 @@ class Delivery:
     def _note(self, what: str, error: Undelivered, channel: str) -> None:
         match error:
             case SlackRateLimited(seconds=float(seconds)) if what == "edit":
-                self._pacing.edit_refused(seconds, channel)
+                self._pacing.on_edit_limited(seconds, channel)
             case SlackRateLimited(seconds=float(seconds)):
-                self._pacing.post_refused(channel, seconds)
+                self._pacing.on_post_limited(channel, seconds)
             case Later(permanent_after=float()):
                 log.error("slack_refused", code=error.code, what=what, channel=channel)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bot.clock import Clock
 
-KEPT_CHANNELS = 10_000
+MAX_CHANNELS = 10_000
 MAX_HOLD_FOR_OTHERS = 30.0
 """The longest wait that one call's 429 imposes on other channels; if they must wait longer, Slack answers 429 again."""
 HOLD_FOR_OTHERS_AGAIN_SECONDS = 300.0
@@ -34,7 +34,7 @@ EDITS = Rate(per_second=50 / 60, burst=40)
 
 
 @dataclass(slots=True)
-class _Turns:
+class TokenBucket:
     """Token bucket (GCRA): theoretical arrival time (`next_at`) plus an optional block set by Retry-After."""
 
     rate: Rate
@@ -68,7 +68,7 @@ class _Turns:
         self.next_at = max(now, self.next_at) + interval
         self.spoke_before, self.taken_at = self.taken_at, now
 
-    def hold(self, now: float, seconds: float) -> None:
+    def block(self, now: float, seconds: float) -> None:
         self.held_at, self.held_for = now, seconds
 
     def may_hold_others(self, now: float) -> bool:
@@ -79,7 +79,7 @@ class _Turns:
         return True
 
 
-class Pacing:
+class SlackRateLimiter:
     """Token buckets for posts and edits. Posts count per channel and per workspace, edits per workspace only."""
 
     def __init__(
@@ -87,11 +87,11 @@ class Pacing:
     ) -> None:
         self._clock = clock
         self._per_channel = per_channel
-        self._posts = _Turns(posts)
-        self._edits = _Turns(edits)
-        self._channels: OrderedDict[str, _Turns] = OrderedDict()
+        self._posts = TokenBucket(posts)
+        self._edits = TokenBucket(edits)
+        self._channels: OrderedDict[str, TokenBucket] = OrderedDict()
 
-    def post(self, channel: str, *, spare: bool = False) -> float:
+    def acquire_post(self, channel: str, *, spare: bool = False) -> float:
         """Take a token for a post and return 0, or return the seconds until one may be available.
 
         `spare` takes it only while more than half of the workspace's bucket is left.
@@ -103,7 +103,7 @@ class Pacing:
             self._posts.take(now)
         return wait
 
-    def edit(self, channel: str = "", *, spare: bool = False) -> float:
+    def acquire_edit(self, channel: str = "", *, spare: bool = False) -> float:
         """Take a token for an edit and return 0, or return the seconds until one may be available.
 
         `spare` takes it only while more than half of the bucket is left.
@@ -118,22 +118,22 @@ class Pacing:
         """Return how many edits the bucket allows right now."""
         return self._edits.ready(self._clock.now())
 
-    def post_refused(self, channel: str, seconds: float) -> None:
+    def on_post_limited(self, channel: str, seconds: float) -> None:
         """Block posts in this channel after a 429, and everywhere if the bot had been silent in the channel."""
         now, turns = self._clock.now(), self._channel(channel)
-        turns.hold(now, seconds)
+        turns.block(now, seconds)
         if now - turns.spoke_before > _SILENT_SECONDS and turns.may_hold_others(now):
-            self._posts.hold(now, min(seconds, MAX_HOLD_FOR_OTHERS))
+            self._posts.block(now, min(seconds, MAX_HOLD_FOR_OTHERS))
 
-    def edit_refused(self, seconds: float, channel: str = "") -> None:
+    def on_edit_limited(self, seconds: float, channel: str = "") -> None:
         """Block edits in this channel after a 429, and everywhere: all edits share one limit.
 
         If only this channel keeps getting 429, it makes the others wait once.
         """
         now, turns = self._clock.now(), self._channel(_edits_of(channel))
-        turns.hold(now, seconds)
+        turns.block(now, seconds)
         if turns.may_hold_others(now):
-            self._edits.hold(now, min(seconds, MAX_HOLD_FOR_OTHERS))
+            self._edits.block(now, min(seconds, MAX_HOLD_FOR_OTHERS))
 
     def post_accepted(self, channel: str) -> None:
         """Record that Slack has accepted a post in this channel."""
@@ -147,10 +147,10 @@ class Pacing:
         if key in self._channels:
             self._channels[key].held_others_at = _NEVER
 
-    def _channel(self, channel: str) -> _Turns:
-        turns = self._channels.pop(channel, None) or _Turns(self._per_channel)
+    def _channel(self, channel: str) -> TokenBucket:
+        turns = self._channels.pop(channel, None) or TokenBucket(self._per_channel)
         self._channels[channel] = turns
-        if len(self._channels) > KEPT_CHANNELS:
+        if len(self._channels) > MAX_CHANNELS:
             self._channels.popitem(last=False)
         return turns
 

@@ -12,14 +12,14 @@ import structlog
 from cachetools import TTLCache
 
 from bot.errors import (
-    CannotPost,
     ChannelArchived,
-    NotInvitable,
+    DirectMessageNotSupported,
+    NotInChannel,
     SlackBusy,
     SlackError,
     SlackNotAuthorised,
-    SlackRefuses,
-    SlackSilent,
+    SlackRejected,
+    SlackUnconfirmed,
     SlackUnreachable,
 )
 from bot.metrics import Metrics
@@ -37,7 +37,7 @@ from bot.slack.errors import (
 )
 from bot.slack.messages.message import Message
 from bot.slack.payloads import Request
-from bot.slack.rate_limiter import Pacing
+from bot.slack.rate_limiter import SlackRateLimiter
 
 LONGEST_WAIT = 5.0
 LONGEST_NOTE = 3.0
@@ -54,7 +54,7 @@ _STILL_CHECKING = Message(STILL_CHECKING, ({"type": "section", "text": {"type": 
 log = structlog.get_logger(__name__)
 
 
-class Replies:
+class Responder:
     """Sends private answers and public cards."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Replies:
         session: aiohttp.ClientSession,
         client: SlackClient,
         metrics: Metrics,
-        pacing: Pacing,
+        pacing: SlackRateLimiter,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         timer: Callable[[], float] = time.monotonic,
@@ -87,7 +87,7 @@ class Replies:
         """The last edit of each message, by channel ID and ts."""
         self._seconds = seconds
 
-    async def answer(self, request: Request, message: Message, *, replace: bool = False) -> None:
+    async def respond(self, request: Request, message: Message, *, replace: bool = False) -> None:
         """Send a message that only the requester sees; `replace` puts it in place of the message with the button.
 
         A response_url is valid for 30 minutes and 5 uses, so an ephemeral message is the fallback. If that fails too,
@@ -130,13 +130,13 @@ class Replies:
         outcome = await self._respond(request.response_url, payload)
         log.info("slow_lookup_noted", outcome=outcome)
 
-    async def remove_original(self, request: Request) -> None:
+    async def delete_original(self, request: Request) -> None:
         """Remove the message whose button was pressed."""
         outcome = await self._respond(request.response_url, {"delete_original": True})
         if outcome != OK:
             log.warning("response_url_failed", outcome=outcome)
 
-    async def replace_public(self, request: Request, message: Message) -> None:
+    async def update_public(self, request: Request, message: Message) -> None:
         """Replace the public card whose button was pressed. Raises the same errors as `post`."""
         await self.edit(request.channel_id, request.message_ts, message)
 
@@ -152,7 +152,7 @@ class Replies:
         await asyncio.shield(editing)
 
     async def _edit(self, channel_id: str, ts: str, message: Message) -> None:
-        await self._turn(lambda: self._pacing.edit(channel_id, spare=True))
+        await self._turn(lambda: self._pacing.acquire_edit(channel_id, spare=True))
         await self._write("chat.update", message, channel=channel_id, ts=ts)
 
     async def post(self, channel_id: str, message: Message, *, client_msg_id: str) -> None:
@@ -162,7 +162,7 @@ class Replies:
         CannotPost, NotInvitable, ChannelArchived, SlackBusy, SlackSilent, SlackUnreachable, SlackNotAuthorised or
         SlackRefuses.
         """
-        await self._turn(lambda: self._pacing.post(channel_id, spare=True))
+        await self._turn(lambda: self._pacing.acquire_post(channel_id, spare=True))
         await self._write(
             "chat.postMessage", message, channel=channel_id, client_msg_id=client_msg_id, unfurl_links=False
         )
@@ -183,9 +183,9 @@ class Replies:
         except Undelivered as error:
             if isinstance(error, SlackRateLimited) and error.seconds is not None:
                 if is_edit:
-                    self._pacing.edit_refused(error.seconds, channel)
+                    self._pacing.on_edit_limited(error.seconds, channel)
                 else:
-                    self._pacing.post_refused(channel, error.seconds)
+                    self._pacing.on_post_limited(channel, error.seconds)
             raise _refusal(type(error), error.code, channel) from None
         (self._pacing.edit_accepted if is_edit else self._pacing.post_accepted)(channel)
 
@@ -296,15 +296,15 @@ def refusal(code: str, channel_id: str) -> SlackError:
 def _refusal(kind: type[Undelivered], code: str, channel_id: str) -> SlackError:
     if code in _NO_WAY_IN:
         # The bot cannot be invited to a direct message, whose ID begins with D. `post_here` handles group messages.
-        return NotInvitable(detail=code) if channel_id.startswith("D") else CannotPost(detail=code)
+        return DirectMessageNotSupported(detail=code) if channel_id.startswith("D") else NotInChannel(detail=code)
     if code in ("is_archived", "is_inactive"):
         return ChannelArchived(detail=code)
-    return next((error for is_kind, error in _ERRORS if issubclass(kind, is_kind)), SlackRefuses)(detail=code)
+    return next((error for is_kind, error in _ERRORS if issubclass(kind, is_kind)), SlackRejected)(detail=code)
 
 
 _ERRORS: tuple[tuple[type[Undelivered], type[SlackError]], ...] = (
     (SlackRateLimited, SlackBusy),
-    (Unconfirmed, SlackSilent),
+    (Unconfirmed, SlackUnconfirmed),
     (NotSent, SlackUnreachable),
     (TokenRefused, SlackNotAuthorised),
 )

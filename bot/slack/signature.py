@@ -14,7 +14,7 @@ _REMEMBERED = 50_000
 REASONS = ("malformed", "stale", "forged", "replayed")
 
 
-class Disbelieved(Exception):
+class SignatureError(Exception):
     """The request failed verification. `reason` is one of REASONS."""
 
     def __init__(self, reason: str) -> None:
@@ -30,7 +30,7 @@ class _Now(Clock):
         return self._now()
 
 
-class Signatures:
+class RequestVerifier:
     """A verifier of requests, as in Slack's "Verifying requests from Slack", that also rejects replays."""
 
     def __init__(self, signing_secret: str, now: Callable[[], float] = time.time) -> None:
@@ -47,27 +47,27 @@ class Signatures:
         timestamp = headers.get("x-slack-request-timestamp", "")
         signature = headers.get("x-slack-signature", "")
         if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
-            raise Disbelieved("malformed")
+            raise SignatureError("malformed")
         if not (signature.isascii() and signature.startswith("v0=") and len(signature) == _SIGNATURE_LENGTH):
-            raise Disbelieved("malformed")
+            raise SignatureError("malformed")
         if abs(self._now() - int(timestamp)) > MAX_AGE_SECONDS:
-            raise Disbelieved("stale")
+            raise SignatureError("stale")
         return timestamp, signature
 
-    def check(self, headers: Mapping[str, str], body: bytes) -> str:
+    def verify(self, headers: Mapping[str, str], body: bytes) -> str:
         """Verify a request and return its signature. Raises Disbelieved."""
         timestamp, signature = self.check_headers(headers)
         try:
             genuine = self._verifier.is_valid(body, timestamp, signature)
         except UnicodeDecodeError:  # slack_sdk verifies text only, and Slack sends nothing else
-            raise Disbelieved("malformed") from None
+            raise SignatureError("malformed") from None
         if not genuine:
-            raise Disbelieved("forged")
+            raise SignatureError("forged")
         if signature in self._seen:
-            raise Disbelieved("replayed")
+            raise SignatureError("replayed")
         self._seen[signature] = None
         return signature
 
-    def forget(self, signature: str) -> None:
+    def allow_replay(self, signature: str) -> None:
         """Accept this request again when Slack repeats it, because it could not be handled the first time."""
         self._seen.pop(signature, None)

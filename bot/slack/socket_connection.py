@@ -15,21 +15,21 @@ CLOSE_SECONDS = 2.0
 _WORD_LIMIT = 40
 
 Envelope = dict[str, Any]
-Take = Callable[[Envelope], Awaitable[Envelope | None]]
+EnvelopeHandler = Callable[[Envelope], Awaitable[Envelope | None]]
 """Handles an envelope and returns the acknowledgement, or None to send none."""
 
 log = structlog.get_logger(__name__)
 
 
-class NotGreeted(Exception):
+class HandshakeError(Exception):
     """Slack closed or refused a WebSocket before greeting it; the message is Slack's reason."""
 
 
-class Connection:
+class SocketModeConnection:
     """An open WebSocket that Slack has greeted. `leaving` is set when Slack announces the end, or at the end itself."""
 
-    def __init__(self, websocket: aiohttp.ClientWebSocketResponse, take: Take) -> None:
-        self.leaving = asyncio.Event()
+    def __init__(self, websocket: aiohttp.ClientWebSocketResponse, take: EnvelopeHandler) -> None:
+        self.closing = asyncio.Event()
         self.reason = ""
         """Slack's reason for the disconnect; "" if it gave none."""
         self.unacknowledged: set[asyncio.Task[None]] = set()
@@ -38,8 +38,8 @@ class Connection:
 
     @classmethod
     async def open(
-        cls, session: aiohttp.ClientSession, url: str, take: Take, *, heartbeat: float = HEARTBEAT_SECONDS
-    ) -> "Connection":
+        cls, session: aiohttp.ClientSession, url: str, take: EnvelopeHandler, *, heartbeat: float = HEARTBEAT_SECONDS
+    ) -> "SocketModeConnection":
         """Connect and wait for Slack's greeting. Raises aiohttp.ClientError or NotGreeted."""
         patience = aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS)
         websocket = await session.ws_connect(url, heartbeat=heartbeat, timeout=patience)
@@ -59,19 +59,19 @@ class Connection:
         """Handle incoming envelopes until either side closes the connection."""
         try:
             async for message in self._websocket:
-                self._hear(_read(message))
+                self._dispatch(_read(message))
         finally:
-            self.leaving.set()
+            self.closing.set()
 
     async def close(self) -> None:
         """Close the connection; envelopes not yet acknowledged stay unacknowledged."""
         await self._websocket.close()
 
-    def _hear(self, envelope: Envelope) -> None:
+    def _dispatch(self, envelope: Envelope) -> None:
         if envelope.get("type") == "disconnect":
             self.reason = _word(envelope.get("reason"))
             log.info("socket_leaving", reason=self.reason)
-            self.leaving.set()
+            self.closing.set()
         elif isinstance(envelope.get("envelope_id"), str):
             task = asyncio.create_task(self._serve(envelope), name="envelope")
             self.unacknowledged.add(task)
@@ -90,7 +90,7 @@ class Connection:
 
 def _check_greeting(first: Envelope) -> None:
     if first.get("type") != "hello":
-        raise NotGreeted(_word(first.get("reason")))
+        raise HandshakeError(_word(first.get("reason")))
 
 
 def _read(message: aiohttp.WSMessage) -> Envelope:

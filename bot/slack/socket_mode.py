@@ -28,7 +28,7 @@ from bot.slack.api_client import TRANSPORT_ERRORS
 from bot.slack.app import dispatch
 from bot.slack.errors import error_code
 from bot.slack.identity import is_final
-from bot.slack.socket_connection import HEARTBEAT_SECONDS, Connection, Envelope, NotGreeted
+from bot.slack.socket_connection import HEARTBEAT_SECONDS, Envelope, HandshakeError, SocketModeConnection
 
 MAX_OPEN = 5
 """Slack allows an app 10 open connections, shared by all its replicas. A replica has one, or two during a renewal;
@@ -82,7 +82,7 @@ class SocketMode:
         self._timing = timing or Timing()
         self._timer = timer
         self._sleep = sleep
-        self._connections: list[Connection] = []
+        self._connections: list[SocketModeConnection] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._why = ""
 
@@ -93,14 +93,14 @@ class SocketMode:
         """
         url = None
         try:
-            url = await self._address()
+            url = await self._request_url()
         except SlackApiError as error:
             if is_final(error_code(error)):
                 raise ConfigurationError([_refusal(error)]) from None
             log.warning("socket_not_open_yet", why=error_code(error))
         except TRANSPORT_ERRORS as error:
             log.warning("socket_not_open_yet", why=describe(error))
-        self._run(self._keep(url), "socket-mode")
+        self._run(self._maintain(url), "socket-mode")
 
     async def problem(self) -> str | None:
         """Return a sentence that says why no request reaches the bot now, or None."""
@@ -120,7 +120,7 @@ class SocketMode:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(connection.close() for connection in self._connections))
 
-    async def _keep(self, url: str | None) -> None:
+    async def _maintain(self, url: str | None) -> None:
         """Keep a connection open at all times. Each WebSocket URL is valid for one attempt.
 
         A long-lived connection is replaced at once. After a short-lived or failed one, whatever the cause, the
@@ -129,8 +129,8 @@ class SocketMode:
         pause = self._timing.first_pause
         while True:
             began = self._timer()
-            if connection := await self._opened(url):
-                await connection.leaving.wait()
+            if connection := await self._connect(url):
+                await connection.closing.wait()
                 self._why = _meaning(connection.reason)
             url = None
             lasted = self._timer() - began
@@ -141,22 +141,24 @@ class SocketMode:
             await self._sleep(max(0, pause * random.uniform(0.5, 1) - lasted))  # noqa: S311
             pause = min(pause * 2, self._timing.longest_pause)
 
-    async def _opened(self, url: str | None) -> Connection | None:
+    async def _connect(self, url: str | None) -> SocketModeConnection | None:
         try:
             async with asyncio.timeout(self._timing.connect):
-                address = url or await self._address()
+                address = url or await self._request_url()
                 await self._make_room()
-                connection = await Connection.open(self._session, address, self._take, heartbeat=self._timing.heartbeat)
+                connection = await SocketModeConnection.open(
+                    self._session, address, self._handle, heartbeat=self._timing.heartbeat
+                )
         except SlackApiError as error:
             code = error_code(error)
             self._why = _refusal(error).removesuffix(".") if is_final(code) else code
-        except NotGreeted as error:
+        except HandshakeError as error:
             self._why = _meaning(str(error)) or "Slack did not greet it"
         except TRANSPORT_ERRORS as error:
             self._why = describe(error)
         else:
             for old in self._connections:
-                self._run(self._let_go(old), "socket-leaving")
+                self._run(self._retire(old), "socket-leaving")
             self._connections.append(connection)
             self._run(self._receive(connection), "socket-receiving")
             return connection
@@ -171,21 +173,21 @@ class SocketMode:
             with contextlib.suppress(ValueError):
                 self._connections.remove(oldest)
 
-    async def _receive(self, connection: Connection) -> None:
+    async def _receive(self, connection: SocketModeConnection) -> None:
         await connection.receive()
         with contextlib.suppress(ValueError):
             self._connections.remove(connection)
 
-    async def _let_go(self, connection: Connection) -> None:
+    async def _retire(self, connection: SocketModeConnection) -> None:
         """Close an old connection after a while: Slack may still send through it until Slack closes it."""
         await asyncio.sleep(self._timing.linger)
         await connection.close()
 
-    async def _address(self) -> str:
+    async def _request_url(self) -> str:
         response = await self._client.apps_connections_open(app_token=self._app_token)
         return str(response.get("url"))
 
-    async def _take(self, envelope: Envelope) -> Envelope | None:
+    async def _handle(self, envelope: Envelope) -> Envelope | None:
         payload = envelope.get("payload")
         if not isinstance(payload, dict):
             log.warning("not_understood", detail="envelope without a payload")

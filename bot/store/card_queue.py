@@ -10,13 +10,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.follow import Follow, FollowState
-from bot.store.card_updates import CardProgress, Progress, Written
-from bot.store.cards import has_news, is_latest, never_tried, waits_for_run_before
+from bot.store.card_updates import CardUpdate, CardWriteBatcher, Written
+from bot.store.cards import has_news, is_blocked_by_previous, is_latest, is_unattempted
 from bot.store.database import Database
 from bot.store.leases import Lease, after, due_in, is_due, new_lease
 from bot.store.meetings import lock
 from bot.store.outdated_announcements import still_true
-from bot.store.rows import follow_from, moment
+from bot.store.rows import follow_from, from_epoch
 from bot.store.schema import CURRENT, announcements, cards, follows
 
 LATE_SECONDS = 120.0
@@ -33,9 +33,9 @@ class Announcement:
     seq: int
     """Negative for the store's own announcement (kind EXPIRED), which is not a Change."""
     kind: str
-    data: dict[str, Any]
+    payload: dict[str, Any]
     """Change.to_dict()."""
-    changed_at: datetime
+    occurred_at: datetime
     recorded_at: datetime
 
 
@@ -46,19 +46,19 @@ class DueCard:
     follow: Follow
     episode: int
     """The episode's number."""
-    ts: str | None
+    message_ts: str | None
     """None until it is posted."""
-    lost: int
+    times_deleted: int
     """How many times its message was deleted in Slack."""
     ordered_at: float
     """When it first became due for posting, or for posting again, in epoch seconds by the database's clock."""
-    wanted: dict[str, Any]
+    desired: dict[str, Any]
     """Episode.to_dict() of what the card should show."""
-    wanted_version: int
-    shown_version: int
+    desired_version: int
+    rendered_version: int
     """Before the card is posted, the version of the first attempt: if Slack accepted that one, the message shows it,
     even if a later attempt with the same ID sent a newer version."""
-    shown_at: datetime | None
+    rendered_at: datetime | None
     unconfirmed_until: float | None
     """Until when Slack may still carry out an unconfirmed request, in epoch seconds by the database's clock."""
     claimed_at: float
@@ -78,12 +78,12 @@ class DueCard:
     @property
     def has_news(self) -> bool:
         """Whether the card is unposted or has pending announcements."""
-        return self.ts is None or bool(self.announcements)
+        return self.message_ts is None or bool(self.announcements)
 
     @property
     def needs_edit(self) -> bool:
         """Whether the card's message is out of date, or may be."""
-        return self.shown_version < self.wanted_version or self.may_be_overwritten
+        return self.rendered_version < self.desired_version or self.may_be_overwritten
 
     @property
     def may_be_overwritten(self) -> bool:
@@ -92,7 +92,7 @@ class DueCard:
         return self.unconfirmed_until is not None and self.unconfirmed_until <= self.claimed_at
 
 
-class Announcing:
+class CardQueue:
     """The announcer's part of the store.
 
     Most methods are fenced: if the lease was lost, they write nothing and return False. `posted`, `shown`, `sent`,
@@ -104,7 +104,7 @@ class Announcing:
     def __init__(self, db: Database, late_seconds: float = LATE_SECONDS) -> None:
         self._db = db
         self._late_seconds = late_seconds
-        self._progress = CardProgress(db, late_seconds)
+        self._progress = CardWriteBatcher(db, late_seconds)
 
     async def claim(
         self, owner: str, limit: int, lease_seconds: float, *, edits: int | None = None, take_over: bool = True
@@ -117,10 +117,10 @@ class Announcing:
         without `take_over` such cards are skipped.
         """
         lease = new_lease(owner, lease_seconds, self._db.monotonic())
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             now = self._db.now()
             which = [] if take_over else [cards.c.lease.is_(None)]
-            keys = await _due(connection, now, limit, cards.c.has_news == sa.true(), ~waits_for_run_before(), *which)
+            keys = await _due(connection, now, limit, cards.c.has_news == sa.true(), ~is_blocked_by_previous(), *which)
             edits = limit - len(keys) if edits is None else edits
             keys += await _due(connection, now, edits, cards.c.has_news == sa.false(), *which)
             if not keys:
@@ -129,7 +129,7 @@ class Announcing:
                 "lease": lease.token,
                 "due_at": after(now, lease.seconds),
                 "attempts": cards.c.attempts + 1,
-                "shown_version": sa.case((never_tried(), cards.c.wanted_version), else_=cards.c.shown_version),
+                "shown_version": sa.case((is_unattempted(), cards.c.wanted_version), else_=cards.c.shown_version),
                 # The last holder may have sent Slack a request and never received the answer.
                 "unconfirmed_until": sa.case(
                     (cards.c.lease.is_not(None), now + self._late_seconds), else_=cards.c.unconfirmed_until
@@ -140,18 +140,20 @@ class Announcing:
             due = await claimed_work(connection, now, await still_true(connection, now, keys), lease)
             return await _without_last_words(connection, now, due)
 
-    async def posted(self, card: DueCard, ts: str, version: int, *, last: bool = False) -> bool:
+    async def mark_posted(self, card: DueCard, ts: str, version: int, *, last: bool = False) -> bool:
         """Record that the card was posted and shows this version. The `last` step also releases the card."""
         written = await self._write(card, ts=ts, version=version, settled=card.unconfirmed_until, finished=last)
         return written is not Written.LOST
 
-    async def shown(self, card: DueCard, version: int, *, unconfirmed: bool = False, last: bool = False) -> bool:
+    async def mark_rendered(
+        self, card: DueCard, version: int, *, unconfirmed: bool = False, last: bool = False
+    ) -> bool:
         """Record that the card was edited and shows this version; `unconfirmed`: an earlier attempt got no answer."""
         settled = _settled(card, version)
         written = await self._write(card, version=version, settled=settled, unconfirmed=unconfirmed, finished=last)
         return written is not Written.LOST
 
-    async def sent(
+    async def mark_sent(
         self,
         card: DueCard,
         seq: int,
@@ -173,15 +175,15 @@ class Announcing:
         )
         return None if written is Written.REPEATED else written is Written.DONE
 
-    async def finish(self, card: DueCard) -> bool:
+    async def release(self, card: DueCard) -> bool:
         """Release the card: due now if anything is left to do, including what arrived meanwhile, otherwise idle."""
         return await self._write(card, finished=True) is not Written.LOST
 
-    async def lost(self, card: DueCard) -> bool:
+    async def mark_deleted(self, card: DueCard) -> bool:
         """Record that the card's message was deleted, so that the card is posted again."""
         values = {
             "ts": None,
-            "shown_version": card.wanted_version,
+            "shown_version": card.desired_version,
             "lost": cards.c.lost + 1,
             "ordered_at": card.claimed_at,
             "has_news": True,
@@ -194,7 +196,7 @@ class Announcing:
         """Extend the lease, since the next call to Slack could outlive it."""
         return await self._update(card, due_at=after(self._db.now(), card.lease.seconds))
 
-    async def postpone(self, card: DueCard, seconds: float, *, failed: bool = True, unconfirmed: bool = False) -> bool:
+    async def defer(self, card: DueCard, seconds: float, *, failed: bool = True, unconfirmed: bool = False) -> bool:
         """Release the card and make it due in `seconds`, capped at half an hour; nothing makes it due earlier.
 
         Unless something `failed`, the claim does not count as an attempt. `unconfirmed`: a request got no answer.
@@ -218,11 +220,11 @@ class Announcing:
         True: this message is the card. False: another message is, or the card no longer exists. None: another worker
         may be posting it right now; report again later.
         """
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             now = self._db.now()
             this = sa.select(cards, (cards.c.due_at > now).label("is_held")).where(_is(card)).with_for_update()
             row = (await connection.execute(this)).one_or_none()
-            if row is None or row.lost != card.lost or row.ts not in (None, ts):
+            if row is None or row.lost != card.times_deleted or row.ts not in (None, ts):
                 return False
             if row.ts == ts:
                 return True
@@ -230,7 +232,7 @@ class Announcing:
                 return None
             known = {
                 "ts": ts,
-                "shown_version": card.shown_version,
+                "shown_version": card.rendered_version,
                 "shown_at": now,
                 "lease": None,
                 "has_news": has_news(),
@@ -252,7 +254,7 @@ class Announcing:
             announcements.c.episode == card.episode,
             announcements.c.seq == seq,
         )
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             unsent = sa.update(announcements).where(this, announcements.c.sent_at.is_(None))
             await connection.execute(unsent.values(sent_ts=ts, sent_at=self._db.now()))
             known: str | None = await connection.scalar(sa.select(announcements.c.sent_ts).where(this))
@@ -264,7 +266,7 @@ class Announcing:
         `unconfirmed`: that edit got no answer. Return False if the card no longer exists.
         """
         paused = sa.exists().where(follows.c.id == cards.c.follow_id, follows.c.state == FollowState.PAUSED)
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             until = self._db.now() + (self._late_seconds if unconfirmed else 0.0)
             doubtful = {
                 "unconfirmed_until": until,
@@ -274,28 +276,30 @@ class Announcing:
 
     async def remove_ended(self, follow: Follow) -> bool:
         """Delete an unfollowed follow if each of its cards shows the end or never will."""
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             await lock(connection, [follow.meeting_id])
             return (await connection.execute(removal_of_ended(follow.id))).rowcount == 1
 
     async def due_in(self, *, edits: bool = True) -> float | None:
         """Return the seconds until a card is due, 0 if one is, None if there is no work. Without `edits`, only cards
         with news count."""
-        async with self._db.reading() as connection:
+        async with self._db.read_only() as connection:
             now = self._db.now()
-            news = await due_in(connection, cards.c.due_at, now, cards.c.has_news == sa.true(), ~waits_for_run_before())
+            news = await due_in(
+                connection, cards.c.due_at, now, cards.c.has_news == sa.true(), ~is_blocked_by_previous()
+            )
             edit = await due_in(connection, cards.c.due_at, now, cards.c.has_news == sa.false()) if edits else None
         return min((wait for wait in (news, edit) if wait is not None), default=None)
 
     async def _update(self, card: DueCard, **values: Any) -> bool:
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             held = sa.update(cards).where(_is(card), cards.c.lease == card.lease.token)
             return (await connection.execute(held.values(values))).rowcount == 1
 
     async def _write(self, card: DueCard, **step: Any) -> Written:
         lease = card.lease
         step |= {"failing": card.failing}
-        return await self._progress.write(Progress(card.follow.id, card.episode, lease.token, lease.seconds, **step))
+        return await self._progress.write(CardUpdate(card.follow.id, card.episode, lease.token, lease.seconds, **step))
 
 
 async def _due(
@@ -357,13 +361,13 @@ async def claimed_work(
         found[key] = DueCard(
             follow=follow_from(dict(row)),
             episode=row["episode"],
-            ts=row["ts"],
-            lost=row["lost"],
+            message_ts=row["ts"],
+            times_deleted=row["lost"],
             ordered_at=row["ordered_at"],
-            wanted=row["wanted"],
-            wanted_version=row["wanted_version"],
-            shown_version=row["shown_version"],
-            shown_at=None if row["shown_at"] is None else moment(row["shown_at"]),
+            desired=row["wanted"],
+            desired_version=row["wanted_version"],
+            rendered_version=row["shown_version"],
+            rendered_at=None if row["shown_at"] is None else from_epoch(row["shown_at"]),
             unconfirmed_until=row["unconfirmed_until"],
             claimed_at=row["claimed_at"],
             attempts=row["attempts"] - 1,
@@ -411,9 +415,9 @@ async def _unsent(
                 episode=row.episode,
                 seq=row.seq,
                 kind=row.kind,
-                data=row.data,
-                changed_at=moment(row.changed_at),
-                recorded_at=moment(row.created_at),
+                payload=row.data,
+                occurred_at=from_epoch(row.changed_at),
+                recorded_at=from_epoch(row.created_at),
             )
         )
     return found

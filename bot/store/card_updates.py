@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.cards import has_news, unfinished
+from bot.store.cards import has_news, has_work
 from bot.store.database import Database, is_sqlite
 from bot.store.leases import LONGEST_WAIT
 from bot.store.schema import announcements, cards
@@ -20,7 +20,7 @@ _MOST = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class CardUpdate:
     """One step of work on a card, by the holder of its lease."""
 
     follow_id: UUID
@@ -64,16 +64,16 @@ class Written(Enum):
     """It was written, but another message had already announced the change."""
 
 
-class CardProgress:
+class CardWriteBatcher:
     """Group commit: updates that arrive during a commit share the next one. Each is fenced by its own lease."""
 
     def __init__(self, db: Database, late_seconds: float) -> None:
         self._db = db
         self._late_seconds = late_seconds
-        self._waiting: list[tuple[Progress, asyncio.Future[Written]]] = []
+        self._waiting: list[tuple[CardUpdate, asyncio.Future[Written]]] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def write(self, progress: Progress) -> Written:
+    async def write(self, progress: CardUpdate) -> Written:
         """Write one step. Raises StoreUnreachable."""
         written: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
         self._waiting.append((progress, written))
@@ -89,7 +89,7 @@ class CardProgress:
         finally:
             self._writing = None
 
-    async def _write(self, batch: list[tuple[Progress, "asyncio.Future[Written]"]]) -> None:
+    async def _write(self, batch: list[tuple[CardUpdate, "asyncio.Future[Written]"]]) -> None:
         try:
             written = await self._together([progress for progress, _ in batch])
             for (_, future), done in zip(batch, written, strict=True):
@@ -103,9 +103,9 @@ class CardProgress:
                 if not future.done():
                     future.set_exception(error)
 
-    async def _together(self, batch: Sequence[Progress]) -> list[Written | None]:
+    async def _together(self, batch: Sequence[CardUpdate]) -> list[Written | None]:
         """Write these steps; return None for those whose card's row is locked and has to be waited for."""
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             # Skip locked rows: waiting for some while holding others could deadlock.
             held = await _held(connection, batch, skip_locked=len(batch) > 1)
             steps = [progress for progress in batch if progress.key in held]
@@ -115,7 +115,7 @@ class CardProgress:
         certain = len(batch) == 1 or is_sqlite(self._db.engine.url)
         return [written.get(progress.key, Written.LOST if certain else None) for progress in batch]
 
-    async def _alone(self, progress: Progress) -> Written:
+    async def _alone(self, progress: CardUpdate) -> Written:
         (written,) = await self._together([progress])
         return written or Written.LOST
 
@@ -125,7 +125,7 @@ def _resolve(future: "asyncio.Future[Written]", written: Written) -> None:
         future.set_result(written)
 
 
-async def _held(connection: AsyncConnection, batch: Sequence[Progress], *, skip_locked: bool) -> set[Any]:
+async def _held(connection: AsyncConnection, batch: Sequence[CardUpdate], *, skip_locked: bool) -> set[Any]:
     key = sa.tuple_(cards.c.follow_id, cards.c.episode)
     query = (
         sa.select(cards.c.follow_id, cards.c.episode, cards.c.lease)
@@ -137,7 +137,7 @@ async def _held(connection: AsyncConnection, batch: Sequence[Progress], *, skip_
 
 
 async def _apply(
-    connection: AsyncConnection, now: sa.ColumnElement[float], late_seconds: float, batch: Sequence[Progress]
+    connection: AsyncConnection, now: sa.ColumnElement[float], late_seconds: float, batch: Sequence[CardUpdate]
 ) -> None:
     got_on = [progress for progress in batch if progress.has_result]
     if got_on:
@@ -146,12 +146,12 @@ async def _apply(
         await connection.execute(_told(now), [_values(progress) for progress in told])
     if finished := [(progress.follow_id, progress.episode) for progress in batch if progress.finished]:
         # A statement of its own: it begins after a concurrent writer releases the row, so it sees the writer's changes.
-        due_at = sa.case((unfinished(), now), else_=cards.c.unconfirmed_until)
+        due_at = sa.case((has_work(), now), else_=cards.c.unconfirmed_until)
         these = sa.update(cards).where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(finished))
         await connection.execute(these.values(lease=None, due_at=due_at, has_news=has_news()))
 
 
-async def _repeated(connection: AsyncConnection, batch: Sequence[Progress]) -> set[tuple[UUID, int, str]]:
+async def _repeated(connection: AsyncConnection, batch: Sequence[CardUpdate]) -> set[tuple[UUID, int, str]]:
     """Return the keys of the steps whose change is known to be announced by another message.
 
     A holder that lost its lease may have reported that message; so this reads what was just written.
@@ -165,7 +165,7 @@ async def _repeated(connection: AsyncConnection, batch: Sequence[Progress]) -> s
     return {each.key for line, each in told.items() if known.get(line) not in (None, clean(each.sent_ts or ""))}
 
 
-def _values(progress: Progress) -> dict[str, Any]:
+def _values(progress: CardUpdate) -> dict[str, Any]:
     return {
         "of_follow": progress.follow_id,
         "of_episode": progress.episode,

@@ -16,7 +16,7 @@ _later = cards.alias("later")
 _before = cards.alias("before")
 
 
-def unsent() -> sa.ColumnElement[bool]:
+def has_pending() -> sa.ColumnElement[bool]:
     """Return whether the card's thread has pending announcements."""
     return sa.exists().where(
         announcements.c.follow_id == cards.c.follow_id,
@@ -25,17 +25,17 @@ def unsent() -> sa.ColumnElement[bool]:
     )
 
 
-def unfinished() -> sa.ColumnElement[bool]:
+def has_work() -> sa.ColumnElement[bool]:
     """Return whether the card still has to be posted or edited, or has pending announcements."""
-    return sa.or_(cards.c.ts.is_(None), cards.c.shown_version < cards.c.wanted_version, unsent())
+    return sa.or_(cards.c.ts.is_(None), cards.c.shown_version < cards.c.wanted_version, has_pending())
 
 
 def has_news() -> sa.ColumnElement[bool]:
     """Return whether the card is unposted or has pending announcements; such cards take precedence over edits."""
-    return sa.or_(cards.c.ts.is_(None), unsent())
+    return sa.or_(cards.c.ts.is_(None), has_pending())
 
 
-def never_tried() -> sa.ColumnElement[bool]:
+def is_unattempted() -> sa.ColumnElement[bool]:
     """Return whether no attempt to post the card was made."""
     return sa.and_(cards.c.ts.is_(None), cards.c.shown_version == 0)
 
@@ -45,7 +45,7 @@ def is_latest() -> sa.ColumnElement[bool]:
     return ~sa.exists().where(_later.c.follow_id == cards.c.follow_id, _later.c.episode > cards.c.episode)
 
 
-def waits_for_run_before() -> sa.ColumnElement[bool]:
+def is_blocked_by_previous() -> sa.ColumnElement[bool]:
     """Return whether a previous episode's card is unposted or has pending announcements; its end must be announced
     before the next start."""
     untold = sa.exists().where(
@@ -99,9 +99,9 @@ async def wake_unfinished(
     """Re-enable unfinished cards of these follows, dropping those of episodes the channel never saw."""
     theirs = cards.c.follow_id.in_(list(follow_ids))
     # The channel saw nothing of this episode, and a newer one exists: its card would only confuse people.
-    await connection.execute(sa.delete(cards).where(theirs, cards.c.ts.is_(None), ~is_latest(), ~unsent()))
+    await connection.execute(sa.delete(cards).where(theirs, cards.c.ts.is_(None), ~is_latest(), ~has_pending()))
     await connection.execute(sa.update(cards).where(theirs).values(has_news=has_news()))
-    await wake(connection, now, theirs, sa.or_(unfinished(), cards.c.unconfirmed_until.is_not(None)))
+    await wake(connection, now, theirs, sa.or_(has_work(), cards.c.unconfirmed_until.is_not(None)))
 
 
 async def take_leases(

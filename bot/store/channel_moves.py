@@ -11,7 +11,7 @@ from bot.store.card_queue import LATE_SECONDS
 from bot.store.cards import take_leases, wake_unfinished
 from bot.store.database import Database
 from bot.store.follows import end
-from bot.store.meetings import lock, rest
+from bot.store.meetings import lock, stop_checking
 from bot.store.schema import CURRENT, follows
 
 _AT_ONCE = 100
@@ -46,7 +46,7 @@ class Moving:
         return moved
 
     async def _move_some(self, which: sa.ColumnElement[bool], place: dict[str, str]) -> int:
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             some = sa.select(follows).where(which).order_by(follows.c.id).limit(_AT_ONCE)
             rows = (await connection.execute(some)).mappings().all()
             meeting_ids = {row["meeting_id"] for row in rows}
@@ -66,7 +66,7 @@ class Moving:
             await take_leases(connection, now, self._late_seconds, moved)
             active = [follow_id for follow_id, state in moved.items() if state == FollowState.ACTIVE]
             await wake_unfinished(connection, now, active)
-            await rest(connection, meeting_ids)
+            await stop_checking(connection, meeting_ids)
             return len(rows)
 
     async def _makes_room(

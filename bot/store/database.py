@@ -15,7 +15,7 @@ from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 import bot.clock
-from bot.errors import StoreUnreachable
+from bot.errors import DatabaseUnavailable
 from bot.store.engine import Timeouts, is_about_data, open_engine
 from bot.store.schema import budget
 from bot.store.sqlite_file import DatabaseFile, file_of
@@ -64,19 +64,19 @@ class Database:
         return sa.cast(sa.extract("epoch", sa.func.statement_timestamp()), sa.Double)
 
     @contextlib.asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that may write. Raises StoreUnreachable."""
         self.file_problem()
         try:
             with _unreachable():
                 async with self._turn, self.engine.begin() as connection:
                     yield connection
-        except StoreUnreachable:
+        except DatabaseUnavailable:
             self._takes_changes = False
             raise
 
     @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
+    async def read_only(self) -> AsyncIterator[AsyncConnection]:
         """Open a read-only transaction; on SQLite it waits for no writer. Raises StoreUnreachable."""
         with _unreachable():
             async with self._readers.connect() as connection:
@@ -86,19 +86,19 @@ class Database:
         """Describe in a sentence what happened to SQLite's file while the bot was running; None if it is unchanged."""
         return None if self._file is None else self._file.problem()
 
-    def takes_changes(self) -> bool:
+    def is_writable(self) -> bool:
         """Return whether the database accepts writes: False from the first failed one until a trial write succeeds.
 
         Most transactions change nothing, so they succeed even on a full disk. This starts a trial without waiting for
         it: another program's lock may delay it.
         """
         if not self._takes_changes and (self._trial is None or self._trial.done()):
-            self._trial = asyncio.create_task(self._try(), name="trial of the database")
+            self._trial = asyncio.create_task(self._probe(), name="trial of the database")
         return self._takes_changes
 
-    async def _try(self) -> None:
-        with contextlib.suppress(StoreUnreachable):
-            async with self.writing() as connection:
+    async def _probe(self) -> None:
+        with contextlib.suppress(DatabaseUnavailable):
+            async with self.transaction() as connection:
                 await connection.execute(sa.insert(budget).values(slot=_NO_SLOT, used=0))
                 await connection.execute(sa.delete(budget).where(budget.c.slot == _NO_SLOT))
             self._takes_changes = True
@@ -192,7 +192,7 @@ def _unreachable() -> Iterator[None]:
         cause = getattr(error, "orig", None) or error
         if is_about_data(cause) or (isinstance(error, _BUGS) and not _happens(cause)):
             raise
-        raise StoreUnreachable(detail=f"{type(error).__name__}: {cause}") from error
+        raise DatabaseUnavailable(detail=f"{type(error).__name__}: {cause}") from error
 
 
 def _happens(error: BaseException) -> bool:

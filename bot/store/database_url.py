@@ -35,7 +35,7 @@ Server = tuple[str, int]
 """A host, or the folder of a Unix socket, and a port."""
 
 
-def parse(text: str) -> URL:
+def parse_database_url(text: str) -> URL:
     """Return the URL with this bot's drivers, its options checked. Raises ConfigurationError.
 
     The error quotes nothing from the URL except the name of an unknown option.
@@ -49,7 +49,7 @@ def parse(text: str) -> URL:
     return _sqlite(f"{driver}://{rest}") if driver.startswith("sqlite") else _postgresql(driver, rest)
 
 
-def place(url: URL) -> str:
+def describe(url: URL) -> str:
     """Describe where the database is, for people; the text never contains a password."""
     if url.get_backend_name() == "sqlite":
         return f"The database file {url.database}"
@@ -74,7 +74,7 @@ def secrets_in(text: str) -> list[str]:
     if not separator or _DRIVERS.get(scheme.lower(), "").startswith("sqlite"):
         return []
     try:
-        url = parse(text)
+        url = parse_database_url(text)
     except ConfigurationError:
         # It is unclear where the password ends, so treat each of these as secret.
         _, _, password = rest.rpartition("@")[0].partition(":")

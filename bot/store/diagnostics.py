@@ -9,10 +9,10 @@ from sqlalchemy.engine import URL
 from bot.errors import ConfigurationError
 from bot.store import database
 from bot.store.database import is_sqlite
-from bot.store.database_url import parse, place
+from bot.store.database_url import describe, parse_database_url
 from bot.store.engine import Timeouts, open_engine
-from bot.store.error_messages import explain
-from bot.store.revisions import Steps
+from bot.store.error_messages import describe_error
+from bot.store.revisions import SchemaRevisions
 from bot.store.sqlite_file import is_readable_by_others
 
 _STATEMENT_SECONDS = 5.0
@@ -20,13 +20,13 @@ _STATEMENT_SECONDS = 5.0
 
 async def inspect(text: str) -> str:
     """Describe the database at this URL in a sentence. Raises ConfigurationError if `run` could not use it."""
-    url = parse(text)
+    url = parse_database_url(text)
     try:
         if is_sqlite(url):
-            return f"{place(url)} {await asyncio.to_thread(_inspect_sqlite, url)}."
-        return f"{place(url)} {await _inspect_postgresql(url)}."
+            return f"{describe(url)} {await asyncio.to_thread(_inspect_sqlite, url)}."
+        return f"{describe(url)} {await _inspect_postgresql(url)}."
     except (sa.exc.SQLAlchemyError, OSError) as error:
-        raise ConfigurationError([explain(error, url)]) from error
+        raise ConfigurationError([describe_error(error, url)]) from error
 
 
 def _inspect_sqlite(url: URL) -> str:
@@ -55,16 +55,16 @@ async def _inspect_postgresql(url: URL) -> str:
     try:
         async with engine.connect() as connection:
             if await connection.scalar(sa.text("SELECT current_setting('transaction_read_only')")) == "on":
-                raise ConfigurationError([f"{place(url)} is read-only; name the primary server in DATABASE_URL."])
+                raise ConfigurationError([f"{describe(url)} is read-only; name the primary server in DATABASE_URL."])
             return await connection.run_sync(_state, url)
     finally:
         await engine.dispose()
 
 
 def _state(connection: sa.Connection, url: URL) -> str:
-    steps = Steps(url)
-    present = steps.last_run(connection)
-    if steps.is_ahead(present):
+    steps = SchemaRevisions(url)
+    present = steps.current(connection)
+    if steps.is_newer_than_code(present):
         return "works; its tables are from a newer version, which this one can use"
     match present:
         case None:

@@ -5,7 +5,7 @@ import ssl
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy.engine import URL
 
-from bot.store.database_url import place
+from bot.store.database_url import describe
 
 _SQLITE = {
     "SQLITE_BUSY": "is locked by another program; stop that one, then start again",
@@ -47,10 +47,10 @@ _PGBOUNCER = {
 }
 
 
-def explain(error: Exception, url: URL) -> str:
+def describe_error(error: Exception, url: URL) -> str:
     """Explain why the database cannot be used, without the driver's text, which may contain a password."""
     cause = getattr(error, "orig", None) or error
-    return f"{place(url)} {_why(cause)}."
+    return f"{describe(url)} {_why(cause)}."
 
 
 def _why(cause: BaseException) -> str:

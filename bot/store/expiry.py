@@ -12,7 +12,7 @@ from bot.domain.follow import Follow, FollowState
 from bot.store.cards import is_latest, wake
 from bot.store.database import Database, insert
 from bot.store.follows import NOT_REFUSED
-from bot.store.meetings import last_checked, lock, rest
+from bot.store.meetings import last_checked, lock, stop_checking
 from bot.store.rows import follow_from
 from bot.store.schema import CURRENT, announcements, cards, follows, meetings
 
@@ -35,7 +35,7 @@ async def expire(db: Database, follow_seconds: float) -> list[Follow]:
     Regardless of `expires_at`, a follow is kept while its meeting is on air, for `follow_seconds` after that, and until
     Cloudflare has answered about the meeting within the last hour.
     """
-    async with db.writing() as connection:
+    async with db.transaction() as connection:
         now = db.now()
         over = sa.and_(sa.text(CURRENT), follows.c.expires_at <= now)
         some = sa.select(follows.c.id, follows.c.meeting_id).where(over).order_by(follows.c.expires_at).limit(_AT_ONCE)
@@ -71,7 +71,7 @@ async def expire(db: Database, follow_seconds: float) -> list[Follow]:
         # Also for paused follows: if Slack still refuses, their creators get a notice (`Pauses.pause`).
         await _say(connection, now, ids)
         await _take_menus_away(connection, now, ids)
-        await rest(connection, meeting_ids)
+        await stop_checking(connection, meeting_ids)
         return expired
 
 

@@ -10,14 +10,14 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.follow import Follow, FollowState, Volume
+from bot.domain.follow import Follow, FollowState, Level
 from bot.store.card_queue import LATE_SECONDS, DueCard, claimed_work, removal_of_ended
 from bot.store.cards import due_to_show, is_latest, wake_unfinished
 from bot.store.database import Database, insert
 from bot.store.leases import Lease, after, new_lease
-from bot.store.meetings import last_checked, lock, looked_at_soon, rest
+from bot.store.meetings import check_now_values, last_checked, lock, stop_checking
 from bot.store.outdated_announcements import drop_outdated
-from bot.store.rows import Episode, follow_from, moment
+from bot.store.rows import Episode, follow_from, from_epoch
 from bot.store.schema import CURRENT, announcements, cards, follows, meetings
 
 NOT_REFUSED = {
@@ -32,7 +32,7 @@ NOT_REFUSED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class FollowOutcome:
     """The result of following a meeting."""
 
     follow: Follow
@@ -47,7 +47,7 @@ class Followed:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class FollowStatus:
     """One entry in the list of a channel's follows."""
 
     follow: Follow
@@ -80,11 +80,11 @@ class Follows:
         meeting_id: UUID,
         *,
         user_id: str,
-        volume: Volume,
+        volume: Level,
         episode: Episode,
         owner: str | None = None,
         lease_seconds: float = 60.0,
-    ) -> Followed:
+    ) -> FollowOutcome:
         """Follow a meeting in a channel, and make its card due.
 
         `episode` is the meeting's state as just looked up; it is stored if no channel follows the meeting yet. A paused
@@ -92,10 +92,10 @@ class Follows:
         holds the lease of a new follow's card at once, so no other worker sees the card as due until that lease ends.
         """
         lease = None if owner is None else new_lease(owner, lease_seconds, self._db.monotonic())
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             now = self._db.now()
-            meeting_before = await self._meet(connection, now, meeting_id, episode)
-            mine = _in(team_id, channel_id, meeting_id)
+            meeting_before = await self._upsert_meeting(connection, now, meeting_id, episode)
+            mine = _key(team_id, channel_id, meeting_id)
             follow = await _find(connection, mine)
             new = follow is None
             if follow is None:
@@ -115,12 +115,12 @@ class Follows:
                 await connection.execute(sa.insert(follows).values(row))
                 await _add_card(connection, now, follow_id, meeting_id, lease)
             elif follow.state is FollowState.PAUSED:
-                await activate(connection, now, [follow])
+                await resume(connection, now, [follow])
             card = await _leased_card(connection, now, mine, lease) if new and lease else None
             ts = await _card_ts(connection, mine)
-            return Followed(await _get(connection, mine), new, ts, card, meeting_before)
+            return FollowOutcome(await _get(connection, mine), new, ts, card, meeting_before)
 
-    async def retract(self, followed: Followed) -> bool:
+    async def retract(self, followed: FollowOutcome) -> bool:
         """Undo a new follow whose card Slack refuses, and restore the meeting's earlier row.
 
         If the card's lease was lost, change nothing and return False.
@@ -130,7 +130,7 @@ class Follows:
             return False
         meeting_id = followed.follow.meeting_id
         held = sa.exists().where(cards.c.follow_id == follows.c.id, cards.c.lease == card.lease.token)
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             await lock(connection, [meeting_id])
             retracted = sa.delete(follows).where(follows.c.id == followed.follow.id, held)
             if (await connection.execute(retracted)).rowcount == 0:
@@ -139,7 +139,7 @@ class Follows:
             this = meetings.c.meeting_id == meeting_id
             if followed.meeting_before is None:
                 await connection.execute(sa.delete(meetings).where(this, ~followed_by))
-                await rest(connection, [meeting_id])
+                await stop_checking(connection, [meeting_id])
             else:
                 by_others = followed_by.where(sa.text(CURRENT))
                 await connection.execute(sa.update(meetings).where(this, ~by_others).values(followed.meeting_before))
@@ -151,23 +151,23 @@ class Follows:
         People no longer see it, and nothing more is announced. Its row is deleted once its cards are edited
         (`Announcing.remove_ended`). A card that was certainly never posted is dropped.
         """
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             now = self._db.now()
             await lock(connection, [meeting_id])
-            follow = await _find(connection, _in(team_id, channel_id, meeting_id))
+            follow = await _find(connection, _key(team_id, channel_id, meeting_id))
             if follow is None:
                 return None
             await end(connection, now, self._late_seconds, follow.id, unfollowed_by=user_id)
-            await rest(connection, [meeting_id])
+            await stop_checking(connection, [meeting_id])
             return follow
 
-    async def set_volume(self, team_id: str, channel_id: str, meeting_id: UUID, volume: Volume) -> Follow | None:
+    async def set_level(self, team_id: str, channel_id: str, meeting_id: UUID, volume: Level) -> Follow | None:
         """Set the level from the next change on, and have the newest card show it; None if there is no follow."""
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             await lock(connection, [meeting_id])
-            mine = _in(team_id, channel_id, meeting_id)
+            mine = _key(team_id, channel_id, meeting_id)
             follow = await _find(connection, mine)
-            if follow is None or follow.volume is volume:
+            if follow is None or follow.level is volume:
                 return follow
             await connection.execute(sa.update(follows).where(mine).values(volume=volume))
             anew = {"wanted_version": cards.c.wanted_version + 1}
@@ -176,7 +176,7 @@ class Follows:
             await connection.execute(sa.update(cards).where(cards.c.follow_id == follow.id, is_latest()).values(anew))
             return await _get(connection, mine)
 
-    async def in_channel(self, team_id: str, channel_id: str) -> list[Listed]:
+    async def in_channel(self, team_id: str, channel_id: str) -> list[FollowStatus]:
         """Return a channel's active and paused follows, oldest first."""
         looked_at = last_checked(self._db.now()).label("looked_at")
         query = (
@@ -195,15 +195,15 @@ class Follows:
             .where(sa.text(CURRENT))
             .order_by(follows.c.created_at, follows.c.id)
         )
-        async with self._db.reading() as connection:
+        async with self._db.read_only() as connection:
             rows = (await connection.execute(query)).mappings().all()
             failing = await _failing(connection, [row["id"] for row in rows])
         return [
-            Listed(
+            FollowStatus(
                 follow=follow_from(dict(row)),
                 name=row["name"],
                 phase=row["phase"],
-                looked_at=None if row["looked_at"] is None else moment(row["looked_at"]),
+                looked_at=None if row["looked_at"] is None else from_epoch(row["looked_at"]),
                 failures=row["failures"],
                 ts=row["ts"],
                 failing=tuple(failing[row["id"]]),
@@ -212,7 +212,7 @@ class Follows:
             for row in rows
         ]
 
-    async def _meet(
+    async def _upsert_meeting(
         self, connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, episode: Episode
     ) -> Mapping[str, Any] | None:
         """Lock the meeting's row, and start checks of it if there are none.
@@ -240,12 +240,12 @@ class Follows:
             return dict(before)
         statement = insert(connection, meetings).values(meeting_id=meeting_id, **begun)
         await connection.execute(
-            statement.on_conflict_do_update(index_elements=[meetings.c.meeting_id], set_=looked_at_soon(now))
+            statement.on_conflict_do_update(index_elements=[meetings.c.meeting_id], set_=check_now_values(now))
         )
         return None
 
 
-async def activate(connection: AsyncConnection, now: sa.ColumnElement[float], paused: list[Follow]) -> None:
+async def resume(connection: AsyncConnection, now: sa.ColumnElement[float], paused: list[Follow]) -> None:
     """Reactivate paused follows, whose meetings are locked, and drop outdated announcements."""
     ids = [follow.id for follow in paused]
     active = sa.update(follows).where(follows.c.id.in_(ids)).values(state=FollowState.ACTIVE, **NOT_REFUSED)
@@ -254,7 +254,7 @@ async def activate(connection: AsyncConnection, now: sa.ColumnElement[float], pa
     await wake_unfinished(connection, now, ids)
     meeting_ids = {follow.meeting_id for follow in paused}
     await connection.execute(
-        sa.update(meetings).where(meetings.c.meeting_id.in_(meeting_ids)).values(looked_at_soon(now))
+        sa.update(meetings).where(meetings.c.meeting_id.in_(meeting_ids)).values(check_now_values(now))
     )
 
 
@@ -287,7 +287,7 @@ async def end(
     await connection.execute(removal_of_ended(follow_id))
 
 
-def _in(team_id: str, channel_id: str, meeting_id: UUID) -> sa.ColumnElement[bool]:
+def _key(team_id: str, channel_id: str, meeting_id: UUID) -> sa.ColumnElement[bool]:
     """Return the condition for the channel's current follow of the meeting; there is at most one."""
     return sa.and_(
         follows.c.team_id == team_id,

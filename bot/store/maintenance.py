@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.follow import Follow, FollowState
-from bot.store.cards import unfinished
+from bot.store.cards import has_work
 from bot.store.database import Database
 from bot.store.expiry import expire
 from bot.store.leases import is_due
@@ -20,7 +20,7 @@ _COUNTED = (FollowState.ACTIVE, FollowState.PAUSED, FollowState.EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StoreStats:
     """Counts of follows, due work and unsent announcements."""
 
     follows: dict[FollowState, int]
@@ -32,7 +32,7 @@ class Standing:
     """How long the oldest unsent announcement has waited; 0 if there is none."""
 
 
-class Housekeeping:
+class Maintenance:
     """Maintenance on a timer; any number of replicas may run it at once."""
 
     def __init__(self, db: Database, follow_seconds: float) -> None:
@@ -59,14 +59,14 @@ class Housekeeping:
             + await self._purge(budget, [budget.c.slot], budget.c.slot < now - 2 * WINDOW_SECONDS)
         )
 
-    async def standing(self) -> Standing:
+    async def stats(self) -> StoreStats:
         """Return the counts for metrics."""
-        async with self._db.reading() as connection:
+        async with self._db.read_only() as connection:
             now = self._db.now()
             states = await connection.execute(sa.select(follows.c.state, sa.func.count()).group_by(follows.c.state))
             counted = {FollowState(state): number for state, number in states}
             unsent, waited = await _unsent(connection, now)
-            return Standing(
+            return StoreStats(
                 follows={state: counted.get(state, 0) for state in FollowState if state in _COUNTED},
                 meetings_due=await count_due(connection, now),
                 cards_due=await _count(connection, is_due(cards.c.due_at, now)),
@@ -77,7 +77,7 @@ class Housekeeping:
     async def _purge(self, table: sa.Table, key: list[sa.Column[object]], condition: sa.ColumnElement[bool]) -> int:
         purged = 0
         while True:
-            async with self._db.writing() as connection:
+            async with self._db.transaction() as connection:
                 # Skip locked rows: another replica is purging them, or a worker is using them.
                 some = sa.select(*key).where(condition).limit(_AT_ONCE).with_for_update(skip_locked=True, of=table)
                 rows = [tuple(row) for row in await connection.execute(some)]
@@ -99,7 +99,7 @@ def _finished_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
         .scalar_subquery()
     )
     # Only past episodes: the current one's rows prevent announcing its changes twice.
-    return sa.and_(cards.c.shown_at < then, cards.c.due_at.is_(None), cards.c.episode < current, ~unfinished())
+    return sa.and_(cards.c.shown_at < then, cards.c.due_at.is_(None), cards.c.episode < current, ~has_work())
 
 
 def _expired_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:

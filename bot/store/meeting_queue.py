@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.store.database import Database
 from bot.store.leases import Lease, after, due_in, is_due, new_lease
 from bot.store.meeting_sweeps import CHANGED, NOTHING_PENDING
-from bot.store.meetings import CHECK_SPACING_SECONDS, is_list_fresh, last_checked, looked_at_soon, may_be_due
-from bot.store.outbox import announce, followers, show, show_last
-from bot.store.rows import Change, Episode, moment
+from bot.store.meetings import CHECK_SPACING_SECONDS, check_now_values, is_list_fresh, last_checked, may_be_due
+from bot.store.outbox import card_follows, enqueue, finalize_cards, upsert_cards
+from bot.store.rows import Change, Episode, from_epoch
 from bot.store.schema import RESTING, follows, meetings
 
 _RENEWAL_SECONDS = 24 * 3600.0
@@ -31,20 +31,20 @@ class DueMeeting:
     name: str | None
     episode: dict[str, Any]
     """Episode.to_dict(), as last recorded."""
-    failures: int
+    consecutive_failures: int
     """Number of consecutive failed checks."""
-    hinted: bool
+    check_requested: bool
     """Whether a check was requested."""
     due_at: datetime
     """Since when it has been due."""
-    looked_at: datetime | None
+    last_checked_at: datetime | None
     """When a check or a list last confirmed its state."""
     claimed_at: datetime
     """The database's time of the claim. It dates this check's observations, whatever the machine's clock says."""
     lease: Lease
 
 
-class Tracking:
+class MeetingQueue:
     """The poller's part of the store."""
 
     def __init__(self, db: Database, follow_seconds: float, check_spacing: float = CHECK_SPACING_SECONDS) -> None:
@@ -61,7 +61,7 @@ class Tracking:
         If a check is requested meanwhile, the meeting is due again as soon as the check spacing allows.
         """
         lease = new_lease(owner, lease_seconds, self._db.monotonic())
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             now = self._db.now()
             # Skip rows that another replica is claiming right now instead of waiting for them.
             due = (
@@ -83,11 +83,11 @@ class Tracking:
                 meeting_id=row.meeting_id,
                 name=row.name,
                 episode=row.episode,
-                failures=row.failures,
-                hinted=row.hinted,
-                due_at=moment(row.look_at),
-                looked_at=None if row.last_checked is None else moment(row.last_checked),
-                claimed_at=moment(row.claimed_at),
+                consecutive_failures=row.failures,
+                check_requested=row.hinted,
+                due_at=from_epoch(row.look_at),
+                last_checked_at=None if row.last_checked is None else from_epoch(row.last_checked),
+                claimed_at=from_epoch(row.claimed_at),
                 lease=lease,
             )
             for row in rows
@@ -99,7 +99,7 @@ class Tracking:
         episode: Episode,
         changes: Sequence[Change] = (),
         *,
-        look_in: float,
+        next_check_in: float,
         visible: bool = True,
         ended: Episode | None = None,
         failures: int = 0,
@@ -112,11 +112,11 @@ class Tracking:
         `ended` is the previous episode's final state, if it ended in the same check. `look_in` is the time to the next
         check in seconds; `renew` postpones the expiry of the follows.
         """
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             now = self._db.now()
             # First of all, since this locks the meeting: from here on its follows stay the same.
             rests = episode.phase in RESTING
-            seen = self._given_back(now, look_in, failures, sa.literal(rests)) | {
+            seen = self._given_back(now, next_check_in, failures, sa.literal(rests)) | {
                 "name": sa.func.coalesce(episode.name, meetings.c.name),
                 "number": episode.number,
                 "phase": episode.phase,
@@ -126,38 +126,38 @@ class Tracking:
             if held.rowcount == 0:
                 return False
             if ended is not None:
-                await show_last(connection, now, meeting.meeting_id, ended)
-            await show(connection, now, meeting.meeting_id, episode, visible=visible)
+                await finalize_cards(connection, now, meeting.meeting_id, ended)
+            await upsert_cards(connection, now, meeting.meeting_id, episode, visible=visible)
             for change in changes:
-                await announce(connection, now, meeting.meeting_id, change)
+                await enqueue(connection, now, meeting.meeting_id, change)
             if renew:
                 await self._renew(connection, now, meeting.meeting_id)
             return True
 
-    async def release(self, meeting: DueMeeting, *, look_in: float, failures: int = 0) -> bool:
+    async def release(self, meeting: DueMeeting, *, next_check_in: float, failures: int = 0) -> bool:
         """Release the meeting with nothing new to record; return False if the lease was lost."""
-        async with self._db.writing() as connection:
-            back = self._given_back(self._db.now(), look_in, failures, meetings.c.phase.in_(RESTING))
+        async with self._db.transaction() as connection:
+            back = self._given_back(self._db.now(), next_check_in, failures, meetings.c.phase.in_(RESTING))
             return (await connection.execute(sa.update(meetings).where(_holds(meeting)).values(back))).rowcount == 1
 
-    async def hint(self, meeting_id: UUID, phases: Collection[str] | None = None) -> bool:
+    async def request_check(self, meeting_id: UUID, phases: Collection[str] | None = None) -> bool:
         """Request a check of the meeting; return False if it is not followed, or not in one of these phases."""
         known = sa.select(meetings.c.hinted).where(meetings.c.meeting_id == meeting_id, meetings.c.look_at.is_not(None))
         if phases is not None:
             known = known.where(meetings.c.phase.in_(phases))
         # A repeated webhook costs only a read: the check that the first one requested has not begun yet.
-        async with self._db.reading() as connection:
+        async with self._db.read_only() as connection:
             hinted = await connection.scalar(known)
         if hinted is not False:
             return hinted is not None
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             woken = sa.update(meetings).where(meetings.c.meeting_id == meeting_id, meetings.c.look_at.is_not(None))
-            requested = looked_at_soon(self._db.now(), self._check_spacing)
+            requested = check_now_values(self._db.now(), self._check_spacing)
             return (await connection.execute(woken.values(requested))).rowcount == 1
 
     async def due_in(self, *, only_news: bool = False) -> float | None:
         """Return the seconds until a meeting is due, 0 if one is; None if none is waiting, or no news is."""
-        async with self._db.reading() as connection:
+        async with self._db.read_only() as connection:
             now = self._db.now()
             which = [may_be_due(list_is_fresh=await is_list_fresh(connection, now)), *([_IS_NEWS] if only_news else [])]
             return await due_in(connection, meetings.c.look_at, now, *which)
@@ -178,7 +178,7 @@ class Tracking:
     async def _renew(self, connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID) -> None:
         # Once a day is enough; renewing at each check could write a thousand rows.
         late = follows.c.expires_at < now + (self._follow_seconds - _RENEWAL_SECONDS)
-        theirs = sa.update(follows).where(followers(meeting_id), late)
+        theirs = sa.update(follows).where(card_follows(meeting_id), late)
         await connection.execute(theirs.values(expires_at=now + self._follow_seconds))
 
 

@@ -43,7 +43,7 @@ class Known:
     """Seconds since the last check of this meeting; negative if the clock was set back."""
 
 
-class Sweeping:
+class MeetingSweepStore:
     """The sweeper's part of the store. The phases are bot.following's."""
 
     def __init__(self, db: Database) -> None:
@@ -52,7 +52,7 @@ class Sweeping:
     async def is_anything_followed(self) -> bool:
         """Return whether any meeting is followed."""
         first = sa.select(meetings.c.meeting_id).where(meetings.c.look_at.is_not(None)).limit(1)
-        async with self._db.reading() as connection:
+        async with self._db.read_only() as connection:
             return await connection.scalar(first) is not None
 
     async def on_air(self) -> dict[UUID, Known]:
@@ -66,7 +66,7 @@ class Sweeping:
             found |= await self._known(meetings.c.meeting_id.in_(some))
         return found
 
-    async def look_first(self, meeting_ids: Sequence[UUID], rank: float = CONTRADICTED) -> int:
+    async def prioritize(self, meeting_ids: Sequence[UUID], rank: float = CONTRADICTED) -> int:
         """Make these due before all meetings of a later rank; return how many were not yet."""
         return await self._make_due(meeting_ids, sa.literal(rank, sa.Double), rank)
 
@@ -74,7 +74,7 @@ class Sweeping:
         """Make these due now, after the meetings to be checked first; return how many were not due yet."""
         return await self._make_due(meeting_ids, self._db.now(), UNSURE)
 
-    async def settle(self, meeting_ids: Sequence[UUID], phase: str, *, failures: int, look_in: float) -> int:
+    async def confirm(self, meeting_ids: Sequence[UUID], phase: str, *, failures: int, look_in: float) -> int:
         """Postpone the checks of meetings that a list confirms to be in this phase; return how many were postponed.
 
         Skipped are meetings in another phase, those being checked, those with `failures` or more failed checks, since
@@ -84,7 +84,7 @@ class Sweeping:
         parts = _in_parts(meeting_ids)
         return sum([await self._settle(look_in, meetings.c.meeting_id.in_(some), *calm, idle=False) for some in parts])
 
-    async def settle_resting(self, *, failures: int, look_in: float) -> int:
+    async def confirm_idle(self, *, failures: int, look_in: float) -> int:
         """Mark up to five hundred meetings that wait for a livestream as idle; return how many.
 
         From then on the time of the last list counts as their last check, and nothing is written for them until a list
@@ -97,7 +97,7 @@ class Sweeping:
         checked_at = sa.func.coalesce(meetings.c.checked_at, 0.0)
         columns = (meetings.c.meeting_id, meetings.c.phase, meetings.c.episode, self._db.now() - checked_at)
         query = sa.select(*columns).where(which, meetings.c.look_at.is_not(None))
-        async with self._db.reading() as connection:
+        async with self._db.read_only() as connection:
             return {row[0]: Known(*row[1:]) for row in await connection.execute(query)}
 
     async def _make_due(self, meeting_ids: Sequence[UUID], when: sa.ColumnElement[float], rank: float) -> int:
@@ -112,7 +112,7 @@ class Sweeping:
 
     async def _update(self, values: dict[str, Any], rank: float, *which: sa.ColumnElement[bool] | sa.TextClause) -> int:
         at_rest = (meetings.c.look_at > rank, meetings.c.lease.is_(None), ~meetings.c.hinted)
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             # Skip locked rows: two transactions that each lock many rows could deadlock.
             some = sa.select(meetings.c.meeting_id).where(*which, *at_rest).order_by(meetings.c.look_at)
             locked = some.limit(_AT_ONCE).with_for_update(skip_locked=True)

@@ -26,7 +26,7 @@ async def lock(connection: AsyncConnection, meeting_ids: Iterable[UUID]) -> None
     await connection.execute(ids.order_by(meetings.c.meeting_id).with_for_update())
 
 
-def looked_at_soon(now: sa.ColumnElement[float], spacing: float = 0.0) -> dict[str, Any]:
+def check_now_values(now: sa.ColumnElement[float], spacing: float = 0.0) -> dict[str, Any]:
     """Return the values that request a check; `spacing` is the minimum number of seconds since the last check."""
     just_checked = meetings.c.checked_at.between(now - spacing, now)
     soon = sa.case((just_checked, meetings.c.checked_at + spacing), else_=now)
@@ -58,7 +58,7 @@ def last_checked(now: sa.ColumnElement[float]) -> sa.ColumnElement[float | None]
     return sa.case((confirmed, _LIST_READ_AT), else_=meetings.c.looked_at)
 
 
-async def rest(connection: AsyncConnection, meeting_ids: Iterable[UUID]) -> None:
+async def stop_checking(connection: AsyncConnection, meeting_ids: Iterable[UUID]) -> None:
     """Stop checking those of these locked meetings that have no current follow."""
     followed = sa.exists().where(follows.c.meeting_id == meetings.c.meeting_id, sa.text(CURRENT))
     # Without the lease, a check in progress records nothing.

@@ -15,8 +15,8 @@ from bot.errors import ConfigurationError
 from bot.store import database
 from bot.store.database import is_sqlite, set_up_sqlite
 from bot.store.engine import Timeouts, open_engine
-from bot.store.error_messages import explain
-from bot.store.revisions import MIGRATIONS, Steps
+from bot.store.error_messages import describe_error
+from bot.store.revisions import MIGRATIONS, SchemaRevisions
 from bot.store.sqlite_file import file_of, make_private
 
 LOCK_SECONDS = 2.0
@@ -42,7 +42,7 @@ async def migrate(url: URL, migrations: Path = MIGRATIONS) -> None:
         else:
             await _migrate_postgresql(url, migrations)
     except (sa.exc.SQLAlchemyError, OSError) as error:
-        raise ConfigurationError([explain(error, url)]) from error
+        raise ConfigurationError([describe_error(error, url)]) from error
 
 
 def _migrate_sqlite(url: URL, migrations: Path) -> None:
@@ -51,7 +51,7 @@ def _migrate_sqlite(url: URL, migrations: Path) -> None:
     sa.event.listen(engine, "connect", _set_up_sqlite)
     if path := file_of(url):
         make_private(path)
-    steps = Steps(url, migrations)
+    steps = SchemaRevisions(url, migrations)
     with engine.connect() as connection:
         # This is the lock: a second process waits here.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -61,7 +61,7 @@ def _migrate_sqlite(url: URL, migrations: Path) -> None:
 
 async def _migrate_postgresql(url: URL, migrations: Path) -> None:
     # A migration may take longer than any other statement.
-    steps = Steps(url, migrations)
+    steps = SchemaRevisions(url, migrations)
     engine = open_engine(url, Timeouts(statement=None), poolclass=sa.NullPool)
     try:
         for _ in range(LOCK_TRIES - 1):
@@ -77,7 +77,7 @@ async def _migrate_postgresql(url: URL, migrations: Path) -> None:
         await engine.dispose()
 
 
-async def _try_postgresql(engine: AsyncEngine, steps: Steps) -> None:
+async def _try_postgresql(engine: AsyncEngine, steps: SchemaRevisions) -> None:
     async with engine.begin() as connection:
         # A second process waits here until the transaction ends, without a time limit.
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))

@@ -8,28 +8,28 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.follow import FollowState, Volume
+from bot.domain.follow import FollowState, Level
 from bot.store.cards import due_to_show, wake
 from bot.store.database import insert
 from bot.store.rows import Change, Episode
 from bot.store.schema import CURRENT, announcements, cards, follows
 
 
-def followers(meeting_id: UUID) -> sa.ColumnElement[bool]:
+def card_follows(meeting_id: UUID) -> sa.ColumnElement[bool]:
     """Return the condition for follows whose cards are kept up to date."""
     return sa.and_(follows.c.meeting_id == meeting_id, sa.text(CURRENT))
 
 
-def _listeners(meeting_id: UUID) -> sa.ColumnElement[bool]:
+def notified_follows(meeting_id: UUID) -> sa.ColumnElement[bool]:
     """Return the condition for follows that announce changes; paused ones do so on resuming, if still true then."""
-    return sa.and_(followers(meeting_id), follows.c.volume != Volume.QUIET)
+    return sa.and_(card_follows(meeting_id), follows.c.volume != Level.QUIET)
 
 
 def _due_if_active(now: sa.ColumnElement[float]) -> sa.ColumnElement[float | None]:
     return sa.case((follows.c.state == FollowState.ACTIVE, now), else_=sa.null())
 
 
-async def show(
+async def upsert_cards(
     connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, episode: Episode, *, visible: bool
 ) -> None:
     """Have every card of the episode show it, and create the missing ones. One statement, however many follows."""
@@ -44,7 +44,7 @@ async def show(
         _due_if_active(now),
         sa.literal(0),
         sa.true(),
-    ).where(followers(meeting_id))
+    ).where(card_follows(meeting_id))
     columns = ["follow_id", "episode", "wanted", "wanted_version", "shown_version", "ordered_at", "due_at"]
     columns += ["attempts", "has_news"]
     statement = insert(connection, cards).from_select(columns, card)
@@ -60,12 +60,12 @@ async def show(
     await connection.execute(statement.on_conflict_do_update(index_elements=key, set_=newer))
 
 
-async def show_last(
+async def finalize_cards(
     connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, episode: Episode
 ) -> None:
     """Have the cards of an ended episode show how it ended; channels without one get none."""
     last = {"wanted": episode.to_dict(), "wanted_version": cards.c.wanted_version + 1}
-    ids = sa.select(follows.c.id).where(followers(meeting_id))
+    ids = sa.select(follows.c.id).where(card_follows(meeting_id))
     await connection.execute(
         sa.update(cards).where(cards.c.episode == episode.number, cards.c.follow_id.in_(ids)).values(last)
     )
@@ -73,7 +73,7 @@ async def show_last(
     await wake(connection, now, cards.c.episode == episode.number, cards.c.follow_id.in_(active))
 
 
-async def announce(connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, change: Change) -> None:
+async def enqueue(connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, change: Change) -> None:
     """Record a change as an announcement in every thread of its episode, once."""
     row = (
         sa.select(
@@ -86,7 +86,7 @@ async def announce(connection: AsyncConnection, now: sa.ColumnElement[float], me
             now,
         )
         .join(follows, follows.c.id == cards.c.follow_id)
-        .where(cards.c.episode == change.episode, _listeners(meeting_id))
+        .where(cards.c.episode == change.episode, notified_follows(meeting_id))
         # As the foreign key does, but before the insertion: a card that is being purged is left out.
         .with_for_update(read=True, key_share=True, of=cards)
     )
@@ -95,5 +95,5 @@ async def announce(connection: AsyncConnection, now: sa.ColumnElement[float], me
     key = [announcements.c.follow_id, announcements.c.episode, announcements.c.seq]
     await connection.execute(statement.on_conflict_do_nothing(index_elements=key))
     # After inserting the announcements, since this waits for a card's locked row: a holder that finishes sees them.
-    listeners = sa.select(follows.c.id).where(_listeners(meeting_id), follows.c.state == FollowState.ACTIVE)
+    listeners = sa.select(follows.c.id).where(notified_follows(meeting_id), follows.c.state == FollowState.ACTIVE)
     await wake(connection, now, cards.c.episode == change.episode, cards.c.follow_id.in_(listeners), news=True)

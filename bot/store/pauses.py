@@ -13,7 +13,7 @@ from bot.domain.follow import Follow, FollowState
 from bot.store.card_queue import LATE_SECONDS, DueCard
 from bot.store.cards import take_leases, wake_unfinished
 from bot.store.database import Database
-from bot.store.follows import NOT_REFUSED, activate
+from bot.store.follows import NOT_REFUSED, resume
 from bot.store.leases import after, is_due
 from bot.store.meetings import lock
 from bot.store.rows import follow_from
@@ -63,7 +63,7 @@ class Pauses:
         An expired follow stays expired. If its last announcement is unsent, return the follow: that waits, too, and its
         creator is to get a notice.
         """
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             await lock(connection, [card.follow.meeting_id])
             held = sa.select(cards.c.episode).where(
                 cards.c.follow_id == card.follow.id,
@@ -107,7 +107,7 @@ class Pauses:
         """
         place = (follows.c.team_id, follows.c.channel_id)
         paused = sa.select(*place).distinct().where(_REFUSED, follows.c.reason.in_(reasons)).order_by(*place)
-        async with self._db.reading() as connection:
+        async with self._db.read_only() as connection:
             return [(row.team_id, row.channel_id) for row in await connection.execute(paused)]
 
     async def resume(self, team_id: str, channel_id: str, reasons: Collection[str] | None = None) -> list[Follow]:
@@ -119,7 +119,7 @@ class Pauses:
         """
         here = sa.and_(follows.c.team_id == team_id, follows.c.channel_id == channel_id)
         followed = sa.select(follows).where(here, sa.or_(sa.text(CURRENT), _EXPIRED))
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             rows = (await connection.execute(followed)).mappings().all()
             await lock(connection, [row["meeting_id"] for row in rows])
             # Read again: the rows may have changed before they were locked. Leave out new rows, which are not locked.
@@ -131,7 +131,7 @@ class Pauses:
             unpaused = list(await connection.scalars(locked.where(~_PAUSED).with_only_columns(follows.c.id)))
             await take_leases(connection, self._db.now(), self._late_seconds, unpaused)
             await self._wake_expired(connection, locked, reasons)
-            await activate(connection, self._db.now(), [follow_from(dict(row)) for row in rows])
+            await resume(connection, self._db.now(), [follow_from(dict(row)) for row in rows])
             now_active = sa.select(follows).where(follows.c.id.in_([row["id"] for row in rows]))
             resumed = await connection.execute(now_active.order_by(follows.c.created_at, follows.c.id))
             return [follow_from(dict(row)) for row in resumed.mappings()]
@@ -152,7 +152,7 @@ class Pauses:
         pair = (follows.c.team_id, follows.c.channel_id, follows.c.created_by)
         kind = (*pair, follows.c.state)
         notice_at = sa.func.max(follows.c.notice_at)
-        async with self._db.reading() as connection:
+        async with self._db.read_only() as connection:
             now = self._db.now()
             due = (
                 sa.select(*kind, sa.func.max(follows.c.notice_attempts).label("attempts"))
@@ -181,13 +181,13 @@ class Pauses:
 
     async def mark_told(self, untold: Untold, error: str | None = None) -> None:
         """Record that the notice was sent, or, with `error`, why it cannot be."""
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             told = sa.update(follows).where(_UNTOLD, follows.c.id.in_(untold.follow_ids))
             await connection.execute(told.values(told=True, notice_error=error))
 
     async def postpone_notice(self, untold: Untold, seconds: float, *, error: str | None = None) -> None:
         """Make the notice due in `seconds`, capped at half an hour; with `error`, count a failed attempt."""
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             again: dict[str, Any] = {"notice_at": after(self._db.now(), seconds)}
             if error is not None:
                 again |= {"notice_attempts": follows.c.notice_attempts + 1, "notice_error": error}

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from bot.store.database import Database
-from bot.store.meetings import lock, rest
+from bot.store.meetings import lock, stop_checking
 from bot.store.schema import follows
 
 _AT_ONCE = 100
@@ -27,10 +27,10 @@ class Forgetting:
 
     async def _forget_some(self, team_id: str) -> int:
         theirs = sa.select(follows.c.id, follows.c.meeting_id).where(follows.c.team_id == team_id)
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             rows = (await connection.execute(theirs.order_by(follows.c.id).limit(_AT_ONCE))).all()
             meeting_ids = {row.meeting_id for row in rows}
             await lock(connection, meeting_ids)
             await connection.execute(sa.delete(follows).where(follows.c.id.in_([row.id for row in rows])))
-            await rest(connection, meeting_ids)
+            await stop_checking(connection, meeting_ids)
             return len(rows)

@@ -21,7 +21,7 @@ class Used:
     people: int = 0
 
 
-class Budget:
+class RequestWindow:
     """A sliding window of five minutes, in slots of half a minute.
 
     Cloudflare does not say when its own window begins. So a slot counts until all of it is five minutes old: no five
@@ -31,9 +31,9 @@ class Budget:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def spend(self, count: int, people: int = 0) -> Used:
+    async def add(self, count: int, people: int = 0) -> Used:
         """Count `count` more requests, `people` of them for people; return the totals of all replicas in the window."""
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             spent = insert(connection, budget).values(slot=self._slot(), used=count, people=people)
             added = {
                 "used": budget.c.used + spent.excluded.used,
@@ -42,9 +42,9 @@ class Budget:
             counted = spent.on_conflict_do_update(index_elements=[budget.c.slot], set_=added)
             return await _sum(connection, await connection.scalar(counted.returning(budget.c.slot)))
 
-    async def used(self) -> Used:
+    async def count(self) -> Used:
         """Return the totals of all replicas in the window."""
-        async with self._db.reading() as connection:
+        async with self._db.read_only() as connection:
             return await _sum(connection, self._slot())
 
     def _slot(self) -> sa.ColumnElement[int]:

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import URL
 
 from bot.errors import ConfigurationError
-from bot.store.database_url import place
+from bot.store.database_url import describe
 from bot.store.schema import compatibility
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"[0-9]{4}")
 log = structlog.get_logger(__name__)
 
 
-class Steps:
+class SchemaRevisions:
     """The known migrations. Load them before taking the lock, so that it is held only while pending ones run."""
 
     def __init__(self, url: URL, migrations: Path = MIGRATIONS) -> None:
@@ -35,24 +35,24 @@ class Steps:
         breaking = [step.revision for step in steps if not getattr(step.module, "additive", False)]
         self._oldest = breaking[0]
 
-    def last_run(self, connection: sa.Connection) -> str | None:
+    def current(self, connection: sa.Connection) -> str | None:
         """Return the database's newest migration. Raises ConfigurationError if this version cannot use the tables."""
         present = MigrationContext.configure(connection).get_current_revision()
         if present in self._known or present is None:
             return present
-        if not can_work(self.newest, present, _oldest_in(connection)):
-            newer = f"{place(self._url)} was written by a newer version of this bot; run that version"
+        if not is_compatible(self.newest, present, _oldest_in(connection)):
+            newer = f"{describe(self._url)} was written by a newer version of this bot; run that version"
             raise ConfigurationError([f"{newer}, or name another database in DATABASE_URL."])
         return present
 
-    def is_ahead(self, present: str | None) -> bool:
+    def is_newer_than_code(self, present: str | None) -> bool:
         """Return whether the database has migrations that this version does not know."""
         return present is not None and present not in self._known
 
     def run(self, connection: sa.Connection) -> None:
         """Run the pending migrations; log a warning if the database has newer ones."""
-        present = self.last_run(connection)
-        if self.is_ahead(present):
+        present = self.current(connection)
+        if self.is_newer_than_code(present):
             log.warning("tables_of_a_newer_version", tables=present, known=self.newest)
         else:
             if present != self.newest:
@@ -64,7 +64,7 @@ class Steps:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
 
 
-def can_work(newest: str, present: str, oldest: str | None) -> bool:
+def is_compatible(newest: str, present: str, oldest: str | None) -> bool:
     """Return whether a version whose newest migration is `newest` can work with tables that are ahead of it.
 
     Revisions are four-digit numbers, so they compare as strings; any other revision is not this bot's.

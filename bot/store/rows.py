@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from bot.domain.follow import Follow, FollowState, Volume
+from bot.domain.follow import Follow, FollowState, Level
 
 
 class Episode(Protocol):
@@ -40,7 +40,7 @@ class Change(Protocol):
     def to_dict(self) -> dict[str, Any]: ...
 
 
-def moment(epoch: float) -> datetime:
+def from_epoch(epoch: float) -> datetime:
     """Return epoch seconds as an aware datetime in UTC."""
     return datetime.fromtimestamp(epoch, UTC)
 
@@ -53,12 +53,12 @@ def follow_from(row: Mapping[str, Any]) -> Follow:
         channel_id=row["channel_id"],
         meeting_id=row["meeting_id"],
         created_by=row["created_by"],
-        created_at=moment(row["created_at"]),
-        volume=Volume(row["volume"]),
+        created_at=from_epoch(row["created_at"]),
+        level=Level(row["volume"]),
         state=FollowState(row["state"]),
-        reason=row["reason"],
-        expires_at=moment(row["expires_at"]),
-        paused_at=None if row["paused_at"] is None else moment(row["paused_at"]),
+        pause_reason=row["reason"],
+        expires_at=from_epoch(row["expires_at"]),
+        paused_at=None if row["paused_at"] is None else from_epoch(row["paused_at"]),
         notice_error=row["notice_error"],
         unfollowed_by=row["unfollowed_by"],
     )

@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot.domain.follow import FollowState, Volume
+from bot.domain.follow import FollowState, Level
 
 metadata = sa.MetaData(
     naming_convention={
@@ -102,7 +102,7 @@ follows = sa.Table(
     sa.Column("notice_error", sa.Text),  # Slack's code for why the notice cannot be sent
     sa.Column("expires_at", sa.Double, nullable=False),  # for an ended follow, when it ended
     sa.Column("unfollowed_by", sa.Text),  # the user who ended it
-    _one_of("volume", Volume),
+    _one_of("volume", Level),
     _one_of("state", FollowState),
 )
 # Serves: a channel's current and past follows.

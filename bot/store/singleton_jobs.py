@@ -10,7 +10,7 @@ from bot.store.schema import duties
 
 
 @dataclass(frozen=True, slots=True)
-class Duty:
+class SingletonJob:
     """A claimed singleton job: only the lease's holder runs it until the lease ends."""
 
     name: str
@@ -19,20 +19,20 @@ class Duty:
     lease: Lease
 
 
-class Duties:
+class SingletonJobs:
     """Singleton jobs by name. A job is due at once the first time."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def claim(self, name: str, owner: str, lease_seconds: float) -> Duty | None:
+    async def claim(self, name: str, owner: str, lease_seconds: float) -> SingletonJob | None:
         """Claim the job for this owner until `done`, `give_back` or the lease's end; return None if it is not due."""
-        async with self._db.reading() as connection:
+        async with self._db.read_only() as connection:
             known = sa.select(is_due(duties.c.due_at, self._db.now())).where(duties.c.name == name)
             if await connection.scalar(known) is False:
                 return None
         lease = new_lease(owner, lease_seconds, self._db.monotonic())
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             now = self._db.now()
             new = insert(connection, duties).values(name=name, due_at=now)
             await connection.execute(new.on_conflict_do_nothing(index_elements=[duties.c.name]))
@@ -41,39 +41,39 @@ class Duties:
             row = (await connection.execute(claimed.returning(now - duties.c.done_at))).one_or_none()
         if row is None:
             return None
-        return Duty(name, _past(row[0]), lease)
+        return SingletonJob(name, _past(row[0]), lease)
 
-    async def done(self, duty: Duty, *, again_in: float) -> bool:
+    async def complete(self, duty: SingletonJob, *, again_in: float) -> bool:
         """Release the job as done, due again in `again_in` seconds; return False if the lease was lost."""
         return await self._return(duty, again_in, done_at=self._db.now())
 
-    async def note(self, name: str, ago: float = 0.0) -> None:
+    async def record(self, name: str, ago: float = 0.0) -> None:
         """Record for `done_ago` that the job was done `ago` seconds ago, by any replica."""
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             now = self._db.now()
             done_at = now - max(ago, 0.0)
             noted = insert(connection, duties).values(name=name, due_at=now, done_at=done_at)
             anew = {"due_at": now, "done_at": done_at}
             await connection.execute(noted.on_conflict_do_update(index_elements=[duties.c.name], set_=anew))
 
-    async def done_ago(self, name: str) -> float | None:
+    async def seconds_since(self, name: str) -> float | None:
         """Return the seconds since any replica last did the job; None if unknown."""
-        async with self._db.reading() as connection:
+        async with self._db.read_only() as connection:
             ago = await connection.scalar(sa.select(self._db.now() - duties.c.done_at).where(duties.c.name == name))
         return _past(ago)
 
     async def hasten(self, name: str) -> None:
         """Make the job due now, unless a replica is doing it."""
-        async with self._db.writing() as connection:
+        async with self._db.transaction() as connection:
             free = sa.update(duties).where(duties.c.name == name, duties.c.lease.is_(None))
             await connection.execute(free.values(due_at=self._db.now()))
 
-    async def give_back(self, duty: Duty, *, again_in: float) -> bool:
+    async def release(self, duty: SingletonJob, *, again_in: float) -> bool:
         """Release the job undone, due in `again_in` seconds; return False if the lease was lost."""
         return await self._return(duty, again_in)
 
-    async def _return(self, duty: Duty, again_in: float, **values: sa.ColumnElement[float]) -> bool:
-        async with self._db.writing() as connection:
+    async def _return(self, duty: SingletonJob, again_in: float, **values: sa.ColumnElement[float]) -> bool:
+        async with self._db.transaction() as connection:
             held = sa.update(duties).where(duties.c.name == duty.name, duties.c.lease == duty.lease.token)
             back = held.values(lease=None, due_at=after(self._db.now(), again_in), **values)
             return (await connection.execute(back)).rowcount == 1

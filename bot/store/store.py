@@ -5,22 +5,22 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bot.domain.follow import FOLLOW_SECONDS
-from bot.errors import StoreUnreachable
-from bot.store.card_queue import LATE_SECONDS, Announcing
+from bot.errors import DatabaseUnavailable
+from bot.store.card_queue import LATE_SECONDS, CardQueue
 from bot.store.channel_moves import Moving
 from bot.store.database import Clock, Database, connect
-from bot.store.database_url import parse
+from bot.store.database_url import parse_database_url
 from bot.store.follows import Follows
-from bot.store.maintenance import Housekeeping
-from bot.store.meeting_queue import Tracking
-from bot.store.meeting_sweeps import Sweeping
+from bot.store.maintenance import Maintenance
+from bot.store.meeting_queue import MeetingQueue
+from bot.store.meeting_sweeps import MeetingSweepStore
 from bot.store.meetings import CHECK_SPACING_SECONDS
 from bot.store.migrator import migrate
 from bot.store.pauses import Pauses
 from bot.store.removal import Forgetting
-from bot.store.request_windows import Budget
-from bot.store.rows import moment
-from bot.store.singleton_jobs import Duties
+from bot.store.request_windows import RequestWindow
+from bot.store.rows import from_epoch
+from bot.store.singleton_jobs import SingletonJobs
 
 
 class Store:
@@ -35,31 +35,31 @@ class Store:
     ) -> None:
         self._db = db
         self.follows = Follows(db, follow_seconds, late_seconds)
-        self.tracking = Tracking(db, follow_seconds, check_spacing)
-        self.announcing = Announcing(db, late_seconds)
+        self.tracking = MeetingQueue(db, follow_seconds, check_spacing)
+        self.announcing = CardQueue(db, late_seconds)
         self.pauses = Pauses(db, late_seconds)
         self.forgetting = Forgetting(db)
         self.moving = Moving(db, late_seconds)
-        self.sweeping = Sweeping(db)
-        self.duties = Duties(db)
-        self.budget = Budget(db)
-        self.housekeeping = Housekeeping(db, follow_seconds)
+        self.sweeping = MeetingSweepStore(db)
+        self.duties = SingletonJobs(db)
+        self.budget = RequestWindow(db)
+        self.housekeeping = Maintenance(db, follow_seconds)
 
     async def check(self) -> str | None:
         """Describe in a sentence what is wrong with the database; None if it answers and accepts writes."""
         if problem := self._db.file_problem():
             return problem
         try:
-            async with self._db.reading() as connection:
+            async with self._db.read_only() as connection:
                 await connection.execute(sa.text("SELECT version_num FROM alembic_version"))
-        except StoreUnreachable:
+        except DatabaseUnavailable:
             return "Can't reach the database."
-        return None if self._db.takes_changes() else "Can't write to the database: it's locked, full or read-only."
+        return None if self._db.is_writable() else "Can't write to the database: it's locked, full or read-only."
 
     async def time(self) -> datetime:
         """Return the database's time, which dates everything in it. Raises StoreUnreachable."""
-        async with self._db.reading() as connection:
-            return moment((await connection.execute(sa.select(self._db.now()))).scalar_one())
+        async with self._db.read_only() as connection:
+            return from_epoch((await connection.execute(sa.select(self._db.now()))).scalar_one())
 
     async def close(self) -> None:
         """Close every connection to the database."""
@@ -79,6 +79,6 @@ async def open_store(
     Several processes may do this at once. `clock` (epoch seconds) and `monotonic` are for tests: by default the time is
     PostgreSQL's, or this machine's for SQLite. Raises ConfigurationError with one sentence.
     """
-    parsed = parse(url)
+    parsed = parse_database_url(url)
     await migrate(parsed)
     return Store(Database(connect(parsed), clock, monotonic), follow_seconds, check_spacing)

@@ -8,7 +8,7 @@ from bench.peer import ACCOUNT_ID, API_TOKEN, APP_ID, Peer, meeting_id, playback
 from bench.tables import of_load
 from bot.clock import WallClock, utc
 from bot.domain.observation import Status
-from bot.realtimekit.client import RealtimeKit, open_http
+from bot.realtimekit.client import RealtimeKitClient, open_http
 from bot.realtimekit.lookup import look_up
 
 MEETING = meeting_id(0)
@@ -19,7 +19,7 @@ async def test_the_bot_understands_the_peer() -> None:
     """The bot finds a live meeting with a title, a start and a place to watch, from three questions."""
     peer = Peer(cloudflare_seconds=0)
     async with peer.running() as url:
-        kit = RealtimeKit(open_http(f"{url}/client/v4", API_TOKEN), account_id=ACCOUNT_ID, app_id=APP_ID)
+        kit = RealtimeKitClient(open_http(f"{url}/client/v4", API_TOKEN), account_id=ACCOUNT_ID, app_id=APP_ID)
         found = await look_up(kit, UUID(MEETING), lambda: utc(WallClock()))
         await kit.close()
 

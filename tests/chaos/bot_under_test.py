@@ -52,8 +52,8 @@ async def main(sandbox_time: float, real_time: float, speed: float, offset: floa
 
 def be_impatient() -> None:
     """Shorten what is counted in real seconds."""
-    answer = cloudflare.ANSWER_SECONDS / SHORTER
-    defaults = cloudflare.RealtimeKit.__init__.__kwdefaults__ or {}
+    answer = cloudflare.RESPONSE_SECONDS / SHORTER
+    defaults = cloudflare.RealtimeKitClient.__init__.__kwdefaults__ or {}
     if "answer_seconds" not in defaults:
         raise LookupError("the client of RealtimeKit has another name for its patience now")
     defaults["answer_seconds"] = answer
@@ -77,7 +77,7 @@ def remember_no_names() -> None:
         if not hasattr(cloudflare, name):
             raise LookupError(f"the client of RealtimeKit has no {name} now")
     cloudflare._MEETING_SECONDS = 0.001
-    cloudflare.RealtimeKit.last_title = lambda self, meeting_id: None  # type: ignore[method-assign]
+    cloudflare.RealtimeKitClient.last_title = lambda self, meeting_id: None  # type: ignore[method-assign]
 
     async def look_up(*args: Any) -> Lookup:
         return replace(await lookup.look_up(*args), name_is_certain=True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.domain.episode import Episode, ended_by
-from bot.domain.observation import Sighting, Status
+from bot.domain.observation import Observation, Status
 from bot.domain.transitions import advance
 
 T0 = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
@@ -17,12 +17,12 @@ GRACE = timedelta(seconds=60)
 def test_ended_by(status: Status) -> None:
     """It is the episode that the state machine makes of it, where that shows one."""
     episode = Episode.waiting(T0)
-    gone = Sighting(Status.NOT_BROADCASTING, name="All hands")
-    sighting = Sighting(status, playback_url="https://example.com/a", error_reason="x")
+    gone = Observation(Status.NOT_BROADCASTING, name="All hands")
+    sighting = Observation(status, playback_url="https://example.com/a", error_reason="x")
     for minute, seen in enumerate([sighting, sighting, gone]):
         episode, _ = advance(episode, seen, T0 + timedelta(minutes=minute), GRACE)
 
     ended, (change,) = advance(episode, gone, T0 + timedelta(minutes=3), GRACE)
 
     assert ended_by(episode, change) == ended
-    assert ended_by(replace(episode, unanswered=5), change) == ended
+    assert ended_by(replace(episode, failed_checks=5), change) == ended

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.domain.episode import Change, ChangeKind, Episode, Phase, card_key
-from bot.domain.observation import CouldNotAsk, Observation, Sighting, Status
-from bot.domain.transitions import advance, baseline, pending_until
+from bot.domain.observation import CheckFailed, CheckResult, Observation, Status
+from bot.domain.transitions import advance, initial, pending_until
 
 T0 = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
 GRACE = timedelta(seconds=60)
-GONE = Sighting(Status.NOT_BROADCASTING)
+GONE = Observation(Status.NOT_BROADCASTING)
 
 # What may be told after what, within one episode.
 LEGAL: dict[ChangeKind | None, set[ChangeKind]] = {
@@ -26,7 +26,7 @@ LEGAL: dict[ChangeKind | None, set[ChangeKind]] = {
     ChangeKind.ENDED: set(),
 }
 
-Look = tuple[datetime, Observation]
+Look = tuple[datetime, CheckResult]
 
 
 def moments(*seconds: float) -> st.SearchStrategy[datetime | None]:
@@ -35,11 +35,11 @@ def moments(*seconds: float) -> st.SearchStrategy[datetime | None]:
     return st.none() | (st.sampled_from(seconds) | anywhen).map(lambda second: T0 + timedelta(seconds=second))
 
 
-silences = st.builds(CouldNotAsk, st.just("It is down."))
-puzzles = st.builds(Sighting, st.just(Status.UNKNOWN), st.none() | st.just("PAUSED"))
+silences = st.builds(CheckFailed, st.just("It is down."))
+puzzles = st.builds(Observation, st.just(Status.UNKNOWN), st.none() | st.just("PAUSED"))
 texts = st.none() | st.sampled_from(["Keynote", "Rehearsal"])
 sightings = st.builds(
-    Sighting,
+    Observation,
     status=st.sampled_from(Status),
     raw_status=texts,
     name=texts,
@@ -54,7 +54,7 @@ steps = (st.sampled_from([0, 1, 15, 30, 59, 60, 61, 300, 900, 3_600, -1, -60, -3
 )
 
 
-def _timed(history: list[tuple[timedelta, Observation]]) -> list[Look]:
+def _timed(history: list[tuple[timedelta, CheckResult]]) -> list[Look]:
     now, timed = T0, []
     for step, observation in history:
         now += step
@@ -62,16 +62,16 @@ def _timed(history: list[tuple[timedelta, Observation]]) -> list[Look]:
     return timed
 
 
-def looks(observations: st.SearchStrategy[Observation], *, least: int = 0) -> st.SearchStrategy[list[Look]]:
+def looks(observations: st.SearchStrategy[CheckResult], *, least: int = 0) -> st.SearchStrategy[list[Look]]:
     """Looks at one meeting, by a clock that may jump."""
     return st.lists(st.tuples(steps, observations), min_size=least, max_size=25).map(_timed)
 
 
-LIVE, ERRORED, UNKNOWN = Sighting(Status.LIVE), Sighting(Status.ERRORED), Sighting(Status.UNKNOWN)
-OTHER_RUN = Sighting(Status.LIVE, run_started_at=T0 + timedelta(days=1))
+LIVE, ERRORED, UNKNOWN = Observation(Status.LIVE), Observation(Status.ERRORED), Observation(Status.UNKNOWN)
+OTHER_RUN = Observation(Status.LIVE, session_started_at=T0 + timedelta(days=1))
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 # What chance alone rarely puts together: an end, a mended error, an end that nobody saw, a clock set back in a drop.
-scenes: st.SearchStrategy[list[tuple[timedelta, Observation]]] = st.sampled_from(
+scenes: st.SearchStrategy[list[tuple[timedelta, CheckResult]]] = st.sampled_from(
     [
         [(MINUTE, GONE), (MINUTE, GONE)],
         [(MINUTE, ERRORED), (MINUTE, LIVE)],
@@ -129,9 +129,11 @@ def test_state_agrees_with_what_is_told(history: list[Look]) -> None:
             assert before.phase is Phase.ENDED or changes[0].kind is ChangeKind.ENDED
         of_after = [change for change in changes if change.episode == after.number]
         assert after.seq == len(of_after) + (before.seq if after.number == before.number else 0)
-        untold = None if after.number > before.number else before.told
-        assert after.told == (of_after[-1].kind if of_after else untold)
-        assert (after.phase is Phase.ENDED) == (after.told is ChangeKind.ENDED) == (after.ended_at is not None)
+        untold = None if after.number > before.number else before.last_announced
+        assert after.last_announced == (of_after[-1].kind if of_after else untold)
+        assert (
+            (after.phase is Phase.ENDED) == (after.last_announced is ChangeKind.ENDED) == (after.ended_at is not None)
+        )
 
 
 @settings(deadline=None)
@@ -148,7 +150,7 @@ def test_no_negative_duration(history: list[Look]) -> None:
 @given(anything, st.booleans())
 def test_json(history: list[Look], follow_late: bool) -> None:
     """The episode and its changes come back from JSON as they were, at each step."""
-    first = baseline(history[0][1], history[0][0]) if follow_late and history else None
+    first = initial(history[0][1], history[0][0]) if follow_late and history else None
 
     episodes, told = run(history, first)
 
@@ -166,7 +168,7 @@ def test_the_same_look_again(history: list[Look]) -> None:
     again, changes = advance(once, observation, now, GRACE)
 
     assert changes == ()
-    assert replace(again, unanswered=0) == replace(once, unanswered=0)
+    assert replace(again, failed_checks=0) == replace(once, failed_checks=0)
 
 
 @settings(deadline=None)
@@ -182,14 +184,14 @@ def test_no_news_changes_nothing(history: list[Look], no_news: list[Look]) -> No
 
 
 def _unheard(episode: Episode) -> Episode:
-    return replace(episode, checked_at=None, unanswered=0, raw_status=None)
+    return replace(episode, checked_at=None, failed_checks=0, raw_status=None)
 
 
 @settings(deadline=None)
 @given(
     st.lists(st.tuples(steps, sightings, st.lists(silences | puzzles, max_size=3)), max_size=25),
 )
-def test_no_news_costs_and_gains_no_grace(history: list[tuple[timedelta, Sighting, list[Observation]]]) -> None:
+def test_no_news_costs_and_gains_no_grace(history: list[tuple[timedelta, Observation, list[CheckResult]]]) -> None:
     """What is told is the same with and without any of them in between."""
     plain = _timed([(step, sighting) for step, sighting, _ in history])
     mixed = [
@@ -205,18 +207,23 @@ def test_no_news_costs_and_gains_no_grace(history: list[tuple[timedelta, Sightin
 @given(anything, st.lists(steps), moments(0, 3_600))
 def test_seen_live_is_never_ended(history: list[Look], times: list[timedelta], started: datetime | None) -> None:
     """What is always seen live in the same run does not end, whatever the clock does; nothing but *back* is told."""
-    sighting = Sighting(Status.LIVE, run_started_at=started)
+    sighting = Observation(Status.LIVE, session_started_at=started)
     before = run([*history, (T0, sighting)])[0][-1]
 
     episodes, told = run(_timed([(step, sighting) for step in times]), before)
 
-    assert [change.kind for change in told] in ([], [ChangeKind.BACK] if before.told is ChangeKind.ERRORED else [])
+    assert [change.kind for change in told] in (
+        [],
+        [ChangeKind.BACK] if before.last_announced is ChangeKind.ERRORED else [],
+    )
     assert {(episode.number, episode.phase) for episode in episodes} == {(before.number, Phase.LIVE)}
 
 
 drops = st.tuples(
     st.integers(0, 1_000),
-    st.lists(st.sampled_from([GONE, Sighting(Status.STARTING), Sighting(Status.UNKNOWN), CouldNotAsk("")]), min_size=1),
+    st.lists(
+        st.sampled_from([GONE, Observation(Status.STARTING), Observation(Status.UNKNOWN), CheckFailed("")]), min_size=1
+    ),
     st.integers(0, 59),
     st.booleans(),
 )
@@ -224,17 +231,17 @@ drops = st.tuples(
 
 @settings(deadline=None)
 @given(st.lists(drops))
-def test_short_drops_are_silent(history: list[tuple[int, list[Observation], int, bool]]) -> None:
+def test_short_drops_are_silent(history: list[tuple[int, list[CheckResult], int, bool]]) -> None:
     """Drops shorter than the grace time tell nothing and leave the card as it was, in the same session or another."""
-    first, now, session = baseline(Sighting(Status.LIVE, run_started_at=T0), T0), T0, T0
+    first, now, session = initial(Observation(Status.LIVE, session_started_at=T0), T0), T0, T0
     looks: list[Look] = []
     for live_for, seen, gone_for, same_session in history:
-        looks.append((now := now + timedelta(seconds=live_for), Sighting(Status.LIVE, run_started_at=session)))
+        looks.append((now := now + timedelta(seconds=live_for), Observation(Status.LIVE, session_started_at=session)))
         for number, observation in enumerate(seen, 1):
             looks.append((now + timedelta(seconds=gone_for * number / len(seen)), observation))
         now += timedelta(seconds=gone_for)
         session = session if same_session else now
-        looks.append((now, Sighting(Status.LIVE, run_started_at=session)))
+        looks.append((now, Observation(Status.LIVE, session_started_at=session)))
 
     episodes, told = run(looks, first)
 
@@ -244,22 +251,22 @@ def test_short_drops_are_silent(history: list[tuple[int, list[Observation], int,
 
 errors = st.tuples(
     st.integers(15, 1_000),
-    st.lists(st.sampled_from([ERRORED, ERRORED, Sighting(Status.UNKNOWN), CouldNotAsk("")]), min_size=1),
+    st.lists(st.sampled_from([ERRORED, ERRORED, Observation(Status.UNKNOWN), CheckFailed("")]), min_size=1),
     st.integers(0, 14),
 )
 
 
 @settings(deadline=None)
 @given(st.lists(errors))
-def test_short_errors_are_silent(history: list[tuple[int, list[Observation], int]]) -> None:
+def test_short_errors_are_silent(history: list[tuple[int, list[CheckResult], int]]) -> None:
     """Errors shorter than their grace period, with as much life between them, tell nothing."""
-    first, now = baseline(Sighting(Status.LIVE, run_started_at=T0), T0), T0
+    first, now = initial(Observation(Status.LIVE, session_started_at=T0), T0), T0
     looks: list[Look] = []
     for live_for, seen, broken_for in history:
-        looks.append((now := now + timedelta(seconds=live_for), Sighting(Status.LIVE, run_started_at=T0)))
+        looks.append((now := now + timedelta(seconds=live_for), Observation(Status.LIVE, session_started_at=T0)))
         for number, observation in enumerate(seen, 1):
             looks.append((now + timedelta(seconds=broken_for * number / len(seen)), observation))
-        looks.append((now := now + timedelta(seconds=broken_for), Sighting(Status.LIVE, run_started_at=T0)))
+        looks.append((now := now + timedelta(seconds=broken_for), Observation(Status.LIVE, session_started_at=T0)))
 
     episodes, told = run(looks, first)
 
@@ -270,14 +277,14 @@ def test_short_errors_are_silent(history: list[tuple[int, list[Observation], int
 @settings(deadline=None)
 @given(
     st.integers(1, 40),
-    st.lists(st.sampled_from([LIVE, ERRORED, UNKNOWN, CouldNotAsk("")]), min_size=1, max_size=8),
+    st.lists(st.sampled_from([LIVE, ERRORED, UNKNOWN, CheckFailed("")]), min_size=1, max_size=8),
     st.sampled_from([(LIVE, Phase.LIVE), (ERRORED, Phase.ERRORED), (GONE, Phase.ENDED)]),
 )
 def test_flapping_tells_a_handful_and_the_truth_at_the_end(
-    every: int, pattern: list[Observation], end: tuple[Observation, Phase]
+    every: int, pattern: list[CheckResult], end: tuple[CheckResult, Phase]
 ) -> None:
     """An hour of any pattern of life and errors tells a handful; what is so in the end is what was told last."""
-    first, hour = baseline(LIVE, T0), 3_600 // every
+    first, hour = initial(LIVE, T0), 3_600 // every
     looks: list[Look] = [(T0 + timedelta(seconds=every * n), pattern[n % len(pattern)]) for n in range(hour)]
 
     episodes, told = run(looks, first)
@@ -287,7 +294,7 @@ def test_flapping_tells_a_handful_and_the_truth_at_the_end(
     assert len(told) <= 14
     assert last_episodes[-1].phase is end[1]
     truth = {Phase.LIVE: (ChangeKind.LIVE, ChangeKind.BACK), Phase.ERRORED: (ChangeKind.ERRORED,)}
-    assert last_episodes[-1].told in truth.get(end[1], (ChangeKind.ENDED,))
+    assert last_episodes[-1].last_announced in truth.get(end[1], (ChangeKind.ENDED,))
     assert len(last) <= 1
 
 
@@ -322,7 +329,7 @@ def test_gone_for_the_grace_time_is_the_end(
     episodes, told = run([*history, *gone])
 
     assert episodes[-1].phase in (Phase.WAITING, Phase.ENDED)
-    assert (episodes[-1].phase is Phase.WAITING) == (episodes[-1].told is None)
+    assert (episodes[-1].phase is Phase.WAITING) == (episodes[-1].last_announced is None)
     assert not told or told[-1].kind is ChangeKind.ENDED
 
 
@@ -334,7 +341,7 @@ def test_an_end_is_seen(history: list[Look]) -> None:
         ended = any(change.kind is ChangeKind.ENDED for change in advance(before, observation, now, GRACE)[1])
 
         if ended and after.number == before.number:
-            assert isinstance(observation, Sighting)
+            assert isinstance(observation, Observation)
             assert observation.status is Status.NOT_BROADCASTING
             assert before.phase is Phase.INTERRUPTED
             assert now - before.phase_since >= GRACE
@@ -343,7 +350,7 @@ def test_an_end_is_seen(history: list[Look]) -> None:
             watched = now - seen <= GRACE + timedelta(seconds=5)
             assert watched if again is None else now - again >= timedelta(seconds=15)
         elif ended:
-            assert isinstance(observation, Sighting)
+            assert isinstance(observation, Observation)
             assert observation.status in (Status.STARTING, Status.LIVE, Status.ERRORED)
 
 
@@ -352,7 +359,7 @@ def test_an_end_is_seen(history: list[Look]) -> None:
 def test_words_decide_nothing(history: list[Look], words: list[str | None]) -> None:
     """Names, URLs and words that are not known change what is shown, never what is told or when."""
     other: list[Look] = [
-        (now, replace(seen, name=word, playback_url=word, raw_status=word) if isinstance(seen, Sighting) else seen)
+        (now, replace(seen, name=word, playback_url=word, raw_status=word) if isinstance(seen, Observation) else seen)
         for (now, seen), word in zip(history, cycle(words), strict=False)
     ]
 

@@ -9,35 +9,35 @@ from typing import Any
 import pytest
 
 from bot.domain.episode import STALE_AFTER, Change, ChangeKind, Episode, Phase, card_key
-from bot.domain.observation import CouldNotAsk, Observation, Sighting, Status
-from bot.domain.sessions import REPAIR_TIME
-from bot.domain.transitions import advance, baseline
+from bot.domain.observation import CheckFailed, CheckResult, Observation, Status
+from bot.domain.sessions import ERROR_RECOVERY_WINDOW
+from bot.domain.transitions import advance, initial
 
 T0 = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
 GRACE = timedelta(seconds=60)
 STREAM = "https://customer-s4ndb0x.cloudflarestream.com/0123456789abcdef0123456789abcdef/manifest/video.m3u8"
 
-GONE = Sighting(Status.NOT_BROADCASTING)
-STARTING = Sighting(Status.STARTING, "INVOKED")
-UNKNOWN = Sighting(Status.UNKNOWN, "PAUSED")
-SILENCE = CouldNotAsk("It is down.")
+GONE = Observation(Status.NOT_BROADCASTING)
+STARTING = Observation(Status.STARTING, "INVOKED")
+UNKNOWN = Observation(Status.UNKNOWN, "PAUSED")
+SILENCE = CheckFailed("It is down.")
 
 
 def at(seconds: float) -> datetime:
     return T0 + timedelta(seconds=seconds)
 
 
-def live(run: float | None = None, **fields: Any) -> Sighting:
+def live(run: float | None = None, **fields: Any) -> Observation:
     """LIVE, with the start of its run in seconds, or with a run that is not known."""
-    return Sighting(Status.LIVE, "LIVE", run_started_at=None if run is None else at(run), **fields)
+    return Observation(Status.LIVE, "LIVE", session_started_at=None if run is None else at(run), **fields)
 
 
-def errored(run: float | None = None, stopped: float | None = None, reason: str | None = None) -> Sighting:
-    return Sighting(
+def errored(run: float | None = None, stopped: float | None = None, reason: str | None = None) -> Observation:
+    return Observation(
         Status.ERRORED,
         "ERRORED",
-        run_started_at=None if run is None else at(run),
-        run_stopped_at=None if stopped is None else at(stopped),
+        session_started_at=None if run is None else at(run),
+        session_stopped_at=None if stopped is None else at(stopped),
         error_reason=reason,
     )
 
@@ -49,7 +49,7 @@ class Story:
         self.episode = episode or Episode.waiting(T0)
         self.changes: list[Change] = []
 
-    def see(self, *looks: tuple[float, Observation]) -> "Story":
+    def see(self, *looks: tuple[float, CheckResult]) -> "Story":
         """Look at these seconds, and see this."""
         for seconds, observation in looks:
             self.episode, changes = advance(self.episode, observation, at(seconds), GRACE)
@@ -65,7 +65,7 @@ class Story:
         return self.episode.number, self.episode.phase
 
 
-def story(*looks: tuple[float, Observation]) -> Story:
+def story(*looks: tuple[float, CheckResult]) -> Story:
     return Story().see(*looks)
 
 
@@ -145,7 +145,7 @@ def test_each_drop_has_its_own_grace() -> None:
 )
 def test_end_as_cloudflare_says(stopped: float | None, ended: float) -> None:
     """The run's own end counts where it lies between last seen live and first seen gone."""
-    gone = dataclasses.replace(GONE, run_stopped_at=None if stopped is None else at(stopped))
+    gone = dataclasses.replace(GONE, session_stopped_at=None if stopped is None else at(stopped))
 
     over = story((0, live(0)), (80, live(0)), (100, gone), (160, GONE))
 
@@ -154,7 +154,7 @@ def test_end_as_cloudflare_says(stopped: float | None, ended: float) -> None:
 
 def test_never_live() -> None:
     """What started and never was live ends after the same grace time, and has no duration."""
-    over = story((0, STARTING), (30, GONE), (89, GONE), (90, dataclasses.replace(GONE, run_stopped_at=at(10))))
+    over = story((0, STARTING), (30, GONE), (89, GONE), (90, dataclasses.replace(GONE, session_stopped_at=at(10))))
 
     assert over.told == [(1, ChangeKind.STARTING), (1, ChangeKind.ENDED)]
     assert (over.changes[-1].at, over.changes[-1].duration, over.episode.duration) == (at(30), None, None)
@@ -205,7 +205,7 @@ def test_unnoticed_flap() -> None:
     flapped = story((0, live(0)), (100, live(0)), (600, live(160)))
 
     assert flapped.told == [(1, ChangeKind.LIVE)]
-    assert flapped.episode.run_started_at == at(160)
+    assert flapped.episode.session_started_at == at(160)
 
 
 def test_end_that_nobody_saw() -> None:
@@ -233,7 +233,7 @@ def test_run_that_is_not_known_for_a_moment() -> None:
     seen = story((0, live(0)), (600, live()), (1_200, live(0)))
 
     assert seen.told == [(1, ChangeKind.LIVE)]
-    assert story((0, live(0)), (600, live())).episode.run_started_at == at(0)
+    assert story((0, live(0)), (600, live())).episode.session_started_at == at(0)
 
 
 def test_next_run_that_is_errored() -> None:
@@ -418,7 +418,7 @@ def test_error_whose_reason_comes_later() -> None:
     assert broken.episode.error_reason == "No ingest"
 
 
-@pytest.mark.parametrize("run", [0, 100 + REPAIR_TIME.total_seconds(), None])
+@pytest.mark.parametrize("run", [0, 100 + ERROR_RECOVERY_WINDOW.total_seconds(), None])
 def test_back_after_an_error(run: float | None) -> None:
     """Live after an error, in the same run, an unknown one, or one that began within the repair time, it is back."""
     broken = (100, errored(0, reason="No ingest")), (115, errored(0))
@@ -461,7 +461,7 @@ def test_start_of_a_run_that_is_first_seen_errored() -> None:
 
 def test_run_long_after_an_error() -> None:
     """A run that began later than a repair takes is the next episode, though Cloudflare went on saying ERRORED."""
-    late = 101 + REPAIR_TIME.total_seconds()
+    late = 101 + ERROR_RECOVERY_WINDOW.total_seconds()
 
     restarted = story((0, live(0)), (90, live(0)), (100, errored(0)), (5_000, errored(0)), (5_001, live(late)))
 
@@ -472,7 +472,7 @@ def test_run_long_after_an_error() -> None:
 def test_start_after_an_error() -> None:
     """A start soon after an error is its repair; one that comes later is the next episode."""
     broken = (0, live(0)), (85, errored(0)), (100, errored(0))
-    late = 85 + REPAIR_TIME.total_seconds()
+    late = 85 + ERROR_RECOVERY_WINDOW.total_seconds()
 
     assert story(*broken, (late - 1, STARTING)).phase == (1, Phase.ERRORED)
     assert story(*broken, (500, STARTING), (520, live(519)), (580, live(519))).told[-1] == (1, ChangeKind.BACK)
@@ -523,7 +523,7 @@ def test_start_in_the_middle_of_a_drop() -> None:
         (errored(500), ChangeKind.ERRORED),
     ],
 )
-def test_sign_of_life_after_the_end(sign: Sighting, kind: ChangeKind) -> None:
+def test_sign_of_life_after_the_end(sign: Observation, kind: ChangeKind) -> None:
     """Any sign of life after the end begins the next episode."""
     again = story((0, live(0)), (100, GONE), (160, GONE), (501, sign), (516, sign))
 
@@ -564,7 +564,7 @@ def test_error_without_a_session_after_the_end_of_an_unknown_session() -> None:
 
 
 @pytest.mark.parametrize("between", [(), ((505, GONE),)])
-def test_error_that_turns_out_to_be_of_before(between: tuple[tuple[float, Observation], ...]) -> None:
+def test_error_that_turns_out_to_be_of_before(between: tuple[tuple[float, CheckResult], ...]) -> None:
     """An error that is not announced yet is forgotten once its session turns out to be that of the previous episode."""
     over = story((0, live()), (100, GONE), (160, GONE), (500, errored()), *between, (515, errored(0)))
 
@@ -586,7 +586,7 @@ def test_ended_is_a_record() -> None:
     over.see((200, dataclasses.replace(GONE, name="Renamed")), (300, UNKNOWN), *[(400, SILENCE)] * STALE_AFTER)
 
     assert card_key(over.episode) == shown
-    assert not over.episode.stale
+    assert not over.episode.is_stale
     assert len(over.changes) == 2
 
 
@@ -599,7 +599,7 @@ def test_ended_is_a_record() -> None:
         ((0, errored()), Phase.ERRORED),
     ],
 )
-def test_unknown_status(before: tuple[float, Observation], phase: Phase) -> None:
+def test_unknown_status(before: tuple[float, CheckResult], phase: Phase) -> None:
     """A word that is not known is neither life nor death: the phase stays, and the card has the word."""
     puzzled = story(before, (600, UNKNOWN), (1_200, UNKNOWN))
 
@@ -611,7 +611,7 @@ def test_unknown_status(before: tuple[float, Observation], phase: Phase) -> None
 
 def test_no_status_at_all() -> None:
     """An answer without a status is not known either, and differs from an answer that is understood."""
-    assert story((0, Sighting(Status.UNKNOWN))).episode.raw_status == ""
+    assert story((0, Observation(Status.UNKNOWN))).episode.raw_status == ""
     assert story((0, UNKNOWN), (10, live(0))).episode.raw_status is None
 
 
@@ -633,8 +633,8 @@ def test_could_not_ask() -> None:
 
     seen.see((600, SILENCE), (86_400, SILENCE))
 
-    assert seen.episode == dataclasses.replace(before, unanswered=2)
-    assert seen.see((86_410, live(0))).episode.unanswered == 0
+    assert seen.episode == dataclasses.replace(before, failed_checks=2)
+    assert seen.see((86_410, live(0))).episode.failed_checks == 0
 
 
 def test_gone_before_and_after_an_outage() -> None:
@@ -647,7 +647,7 @@ def test_gone_before_and_after_an_outage() -> None:
 
 
 @pytest.mark.parametrize("off_air", [GONE, STARTING])
-def test_second_drop_after_an_outage(off_air: Sighting) -> None:
+def test_second_drop_after_an_outage(off_air: Observation) -> None:
     """Two drops with an hour between them that nobody could check are no end."""
     back = story((0, live(0)), (15, GONE), (30, SILENCE), (3_600, off_air), (3_615, live(0)))
 
@@ -702,18 +702,18 @@ def test_other_run_after_a_drop_and_an_outage() -> None:
 
 
 @pytest.mark.parametrize("drop", [(), ((100, GONE),)])
-def test_live_in_an_unknown_run_after_an_outage(drop: tuple[tuple[float, Observation], ...]) -> None:
+def test_live_in_an_unknown_run_after_an_outage(drop: tuple[tuple[float, CheckResult], ...]) -> None:
     """Then which run it is is decided when that is known: another one's beginning and the end before are told."""
     outage = (*drop, (115, SILENCE), (900, live()), (915, live()))
     unknown = story((0, live(0)), *outage)
     assert unknown.told == [(1, ChangeKind.LIVE)]
     assert unknown.episode.last_seen_live == at(0)
-    assert not unknown.episode.run_is_certain
+    assert not unknown.episode.session_is_certain
 
     same = story((0, live(0)), *outage, (930, live(0)))
     assert same.told == [(1, ChangeKind.LIVE)]
     assert same.episode.last_seen_live == at(930)
-    assert same.episode.run_is_certain
+    assert same.episode.session_is_certain
 
     other = story((0, live(0)), *outage, (930, live(600)))
     assert other.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
@@ -786,17 +786,17 @@ def test_names_stay() -> None:
     "observation",
     [GONE, STARTING, live(-600, name="Keynote"), live(), errored(-600, -60, "No ingest"), UNKNOWN, SILENCE],
 )
-def test_baseline(observation: Observation) -> None:
+def test_baseline(observation: CheckResult) -> None:
     """What is under way when a meeting is first followed is known as if it had been watched, and is not told."""
     watched, _ = advance(Episode.waiting(T0), observation, T0, timedelta())
 
-    assert baseline(observation, T0) == watched
+    assert initial(observation, T0) == watched
     assert Story(watched).see((300, observation), (600, observation)).told == []
 
 
 def test_after_a_baseline() -> None:
     """After a baseline only what is new is told, by numbers that go on."""
-    followed = Story(baseline(live(-600), T0)).see((10, live(-600)), (20, errored(-600)), (35, errored(-600)))
+    followed = Story(initial(live(-600), T0)).see((10, live(-600)), (20, errored(-600)), (35, errored(-600)))
     followed.see((50, live(-600)), (110, live(-600)))
 
     assert [(change.seq, change.kind) for change in followed.changes] == [
@@ -824,7 +824,7 @@ def test_card_of_the_same() -> None:
     assert card_key(seen.see(*[(60, SILENCE)] * (STALE_AFTER - 1)).episode) == shown
 
 
-def _other_cards() -> Iterator[tuple[str, tuple[float, Observation]]]:
+def _other_cards() -> Iterator[tuple[str, tuple[float, CheckResult]]]:
     yield "interrupted", (10, GONE)
     yield "errored", (10, errored(0))
     yield "renamed", (10, live(0, name="Keynote"))
@@ -834,7 +834,7 @@ def _other_cards() -> Iterator[tuple[str, tuple[float, Observation]]]:
 
 
 @pytest.mark.parametrize("look", [pytest.param(look, id=name) for name, look in _other_cards()])
-def test_card_of_another(look: tuple[float, Observation]) -> None:
+def test_card_of_another(look: tuple[float, CheckResult]) -> None:
     """Whatever a card shows is a reason to edit it."""
     seen = story((0, live(0)))
     shown = card_key(seen.episode)
@@ -936,10 +936,10 @@ def test_another_livestream_does_not_keep_the_error() -> None:
 
 def test_the_livestreams_name_does_not_replace_a_title_that_could_not_be_read() -> None:
     """It stands in only until the meeting has been read once."""
-    first = baseline(Sighting(Status.LIVE, name="all-hands-42", name_is_certain=False), T0)
-    read, _ = advance(first, Sighting(Status.LIVE, name="All hands"), T0, GRACE)
-    unread, _ = advance(read, Sighting(Status.LIVE, name="all-hands-42", name_is_certain=False), T0, GRACE)
-    without_title, _ = advance(unread, Sighting(Status.LIVE, name="all-hands-42"), T0, GRACE)
+    first = initial(Observation(Status.LIVE, name="all-hands-42", name_is_certain=False), T0)
+    read, _ = advance(first, Observation(Status.LIVE, name="All hands"), T0, GRACE)
+    unread, _ = advance(read, Observation(Status.LIVE, name="all-hands-42", name_is_certain=False), T0, GRACE)
+    without_title, _ = advance(unread, Observation(Status.LIVE, name="all-hands-42"), T0, GRACE)
 
     names = [first.name, read.name, unread.name, without_title.name]
     assert names == ["all-hands-42", "All hands", "All hands", "all-hands-42"]

@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from bot.clock import Clock as TimeSource
 from bot.clock import utc
 from bot.domain.episode import Change, Episode
-from bot.domain.follow import Volume
+from bot.domain.follow import Level
 from bot.errors import RealtimeKitError
-from bot.following.poller import Tracker
-from bot.following.rate_budget import Allowance
-from bot.following.schedule import Sweeps
+from bot.following.poller import MeetingPoller
+from bot.following.rate_budget import RateBudget
+from bot.following.schedule import ListFreshness
 from bot.metrics import Metrics
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream, Session
@@ -110,18 +110,18 @@ class Tracked:
     store: Store
     cloudflare: Cloudflare
     metrics: Metrics = field(default_factory=Metrics)
-    sweeps: Sweeps = field(default_factory=Sweeps)
+    sweeps: ListFreshness = field(default_factory=ListFreshness)
     quota_wait: float = 0.0
     changed: int = 0
     loops: int = 0
     """How many tasks sleep by the clock when there is nothing to do."""
 
     def __post_init__(self) -> None:
-        self.allowance = Allowance(self.store.budget, self.clock)
+        self.allowance = RateBudget(self.store.budget, self.clock)
         self.tracker = self.new_tracker("tracker")
 
-    def new_tracker(self, owner: str, clock: TimeSource | None = None) -> Tracker:
-        return Tracker(
+    def new_tracker(self, owner: str, clock: TimeSource | None = None) -> MeetingPoller:
+        return MeetingPoller(
             self.store.tracking,
             self.cloudflare.look,
             allowance=self.allowance,
@@ -135,9 +135,9 @@ class Tracked:
             jitter=lambda: 0.0,
         )
 
-    async def look_once(self, tracker: Tracker) -> None:
+    async def look_once(self, tracker: MeetingPoller) -> None:
         """Have this tracker check the meeting as if it was hinted at, and nothing after that."""
-        assert await self.store.tracking.hint(MEETING)
+        assert await self.store.tracking.request_check(MEETING)
         running = asyncio.create_task(tracker.run())
         asked = self.cloudflare.asked[MEETING]
         await self.until(lambda: self.cloudflare.asked[MEETING] > asked and not tracker._looking)
@@ -149,7 +149,7 @@ class Tracked:
 
     async def follow(self, meeting_id: UUID = MEETING, channel: str = CHANNEL, episode: Episode | None = None) -> None:
         episode = episode or replace(Episode.waiting(utc(self.clock)), name="All hands")
-        await self.store.follows.follow(TEAM, channel, meeting_id, user_id=ANN, volume=Volume.NORMAL, episode=episode)
+        await self.store.follows.follow(TEAM, channel, meeting_id, user_id=ANN, volume=Level.NORMAL, episode=episode)
         self.tracker.wake()
 
     def say(self, status: str | None, began: float | None = None, meeting_id: UUID = MEETING) -> None:
@@ -201,8 +201,8 @@ class Tracked:
 
     async def hint(self, meeting_id: UUID = MEETING) -> None:
         """What a webhook does."""
-        assert await self.store.tracking.hint(meeting_id)
-        self.tracker.heard(meeting_id)
+        assert await self.store.tracking.request_check(meeting_id)
+        self.tracker.on_webhook(meeting_id)
         self.tracker.wake()
         await self.looked()
 
@@ -211,15 +211,15 @@ class Tracked:
         return [(card.episode, each.kind) for card in await self._due() for each in card.announcements]
 
     async def changes(self) -> list[Change]:
-        return [Change.from_dict(each.data) for card in await self._due() for each in card.announcements]
+        return [Change.from_dict(each.payload) for card in await self._due() for each in card.announcements]
 
     async def cards(self) -> list[Episode]:
         """What each card should show."""
-        return [Episode.from_dict(card.wanted) for card in await self._due()]
+        return [Episode.from_dict(card.desired) for card in await self._due()]
 
     async def _due(self) -> list[DueCard]:
         """What the announcer has to work at: also the next run's card, which waits for the one before."""
-        async with self.store._db.reading() as connection:
+        async with self.store._db.read_only() as connection:
             due = sa.select(cards.c.follow_id, cards.c.episode).where(cards.c.due_at.is_not(None))
             rows = await connection.execute(due.order_by(cards.c.due_at, cards.c.episode))
             keys = [(row.follow_id, row.episode) for row in rows]

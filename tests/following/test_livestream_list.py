@@ -8,7 +8,14 @@ import pytest
 from bot.domain.episode import Phase
 from bot.domain.observation import Status
 from bot.errors import Unreachable
-from bot.following.livestream_list import MOST_PAGES, PAGE, Doubts, Listing, differing, read_listing
+from bot.following.livestream_list import (
+    MAX_PAGES,
+    PAGE_SIZE,
+    LivestreamSnapshot,
+    MismatchBackoff,
+    find_mismatches,
+    read_listing,
+)
 from bot.realtimekit.models import Livestream
 from bot.realtimekit.paging import LivestreamPage
 from bot.store.meeting_sweeps import Known
@@ -23,7 +30,7 @@ def livestream(status: str, meeting: UUID | str | None) -> Livestream:
 WORD_FOR = {Status.STARTING: "INVOKED", Status.LIVE: "LIVE", Status.ERRORED: "ERRORED"}
 
 
-def statuses(listing: Listing) -> dict[UUID, Status]:
+def statuses(listing: LivestreamSnapshot) -> dict[UUID, Status]:
     return {meeting_id: each.status for meeting_id, each in listing.livestreams.items()}
 
 
@@ -35,7 +42,7 @@ class Lists:
     asked: list[tuple[str, int]] = field(default_factory=list)
     endless: str = ""
 
-    async def livestreams(self, status: str, page_no: int, per_page: int = PAGE) -> LivestreamPage:
+    async def livestreams(self, status: str, page_no: int, per_page: int = PAGE_SIZE) -> LivestreamPage:
         self.asked.append((status, page_no))
         if status == self.endless:
             return LivestreamPage((livestream(status, UUID(int=page_no)),), more=True)
@@ -48,7 +55,7 @@ async def test_all_pages() -> None:
     """Of what is live, what starts and what has failed."""
     lists = Lists(
         {
-            "LIVE": [livestream("LIVE", UUID(int=number)) for number in range(10, 10 + 2 * PAGE + 1)],
+            "LIVE": [livestream("LIVE", UUID(int=number)) for number in range(10, 10 + 2 * PAGE_SIZE + 1)],
             "INVOKED": [livestream("INVOKED", ONE)],
             "ERRORED": [livestream("ERRORED", TWO)],
         }
@@ -57,7 +64,7 @@ async def test_all_pages() -> None:
     listing = await read_listing(lists)
 
     assert lists.asked == [("LIVE", 1), ("LIVE", 2), ("LIVE", 3), ("INVOKED", 1), ("ERRORED", 1)]
-    assert len(listing.livestreams) == 2 * PAGE + 3
+    assert len(listing.livestreams) == 2 * PAGE_SIZE + 3
     assert (listing.status(ONE), listing.status(TWO)) == (Status.STARTING, Status.ERRORED)
     assert listing.whole
     assert listing.pages == 5
@@ -91,7 +98,7 @@ async def test_a_page_that_is_not_whole() -> None:
     """Then no meeting is known to have none either, and what can be read counts."""
 
     class Partly(Lists):
-        async def livestreams(self, status: str, page_no: int, per_page: int = PAGE) -> LivestreamPage:
+        async def livestreams(self, status: str, page_no: int, per_page: int = PAGE_SIZE) -> LivestreamPage:
             return replace(await super().livestreams(status, page_no, per_page), whole=status != "LIVE")
 
     listing = await read_listing(Partly({"LIVE": [livestream("LIVE", ONE)], "ERRORED": [livestream("ERRORED", TWO)]}))
@@ -106,7 +113,7 @@ async def test_too_many_pages() -> None:
 
     listing = await read_listing(lists)
 
-    assert len(lists.asked) == listing.pages == MOST_PAGES
+    assert len(lists.asked) == listing.pages == MAX_PAGES
     assert not listing.whole
 
 
@@ -114,7 +121,7 @@ async def test_no_list() -> None:
     """Whoever cannot ask says so."""
 
     class Broken(Lists):
-        async def livestreams(self, status: str, page_no: int, per_page: int = PAGE) -> LivestreamPage:
+        async def livestreams(self, status: str, page_no: int, per_page: int = PAGE_SIZE) -> LivestreamPage:
             raise Unreachable
 
     with pytest.raises(Unreachable):
@@ -138,8 +145,8 @@ def test_differing(phase: Phase, agreeing: Status | None) -> None:
         livestreams = {} if listed is None else {ONE: livestream(WORD_FOR[listed], ONE)}
         known = {ONE: Known(phase, {}, 0.0)}
 
-        found = differing(known, Listing(livestreams))
-        part = differing(known, Listing(livestreams, whole=False))
+        found = find_mismatches(known, LivestreamSnapshot(livestreams))
+        part = find_mismatches(known, LivestreamSnapshot(livestreams, whole=False))
 
         assert found == ({} if listed is agreeing else {ONE: (phase, listed)})
         assert part == ({} if listed is None else found)
@@ -147,28 +154,28 @@ def test_differing(phase: Phase, agreeing: Status | None) -> None:
 
 def test_a_difference_that_stays() -> None:
     """It is looked at again after ever longer."""
-    doubts = Doubts()
+    doubts = MismatchBackoff()
     stays = {ONE: ("ended", Status.ERRORED)}
 
-    looked_at = [now for now in range(0, 2000, 15) if doubts.worth_a_look(stays, float(now))]
+    looked_at = [now for now in range(0, 2000, 15) if doubts.due(stays, float(now))]
 
     assert looked_at == [0, 15, 45, 105, 225, 465, 765, 1065, 1365, 1665, 1965]
 
 
 def test_a_difference_that_is_new() -> None:
     """It is looked at at once: after another one of the same meeting, or after none."""
-    doubts = Doubts()
+    doubts = MismatchBackoff()
     for now in range(0, 600, 15):
-        doubts.worth_a_look({ONE: ("ended", Status.ERRORED)}, float(now))
+        doubts.due({ONE: ("ended", Status.ERRORED)}, float(now))
 
-    assert doubts.worth_a_look({ONE: ("ended", Status.LIVE), TWO: ("live", None)}, 601.0) == [ONE, TWO]
-    assert doubts.worth_a_look({}, 602.0) == []
-    assert doubts.worth_a_look({ONE: ("ended", Status.LIVE)}, 603.0) == [ONE]
+    assert doubts.due({ONE: ("ended", Status.LIVE), TWO: ("live", None)}, 601.0) == [ONE, TWO]
+    assert doubts.due({}, 602.0) == []
+    assert doubts.due({ONE: ("ended", Status.LIVE)}, 603.0) == [ONE]
 
 
 def test_the_clock_is_set_back() -> None:
     """An hour back does not mean an hour of belief."""
-    doubts = Doubts()
-    doubts.worth_a_look({ONE: ("ended", Status.ERRORED)}, 3600.0)
+    doubts = MismatchBackoff()
+    doubts.due({ONE: ("ended", Status.ERRORED)}, 3600.0)
 
-    assert doubts.worth_a_look({ONE: ("ended", Status.ERRORED)}, 0.0) == [ONE]
+    assert doubts.due({ONE: ("ended", Status.ERRORED)}, 0.0) == [ONE]

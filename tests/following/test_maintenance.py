@@ -9,8 +9,8 @@ import pytest
 from pytest_mock import MockerFixture
 
 from bot.domain.follow import FOLLOW_SECONDS, FollowState
-from bot.errors import StoreUnreachable
-from bot.following.maintenance import KEPT_SECONDS, TURN_SECONDS, Housekeeper
+from bot.errors import DatabaseUnavailable
+from bot.following.maintenance import RETENTION_SECONDS, TURN_SECONDS, MaintenanceWorker
 from bot.metrics import Metrics
 from bot.store.store import Store, open_store
 from sandbox.clock import Clock
@@ -30,7 +30,7 @@ class Turns:
     woken: int = 0
 
     def __post_init__(self) -> None:
-        self.housekeeper = Housekeeper(
+        self.housekeeper = MaintenanceWorker(
             self.store.housekeeping,
             catch_up=self._catch_up,
             tell_creators=self._tell,
@@ -129,7 +129,7 @@ async def test_purges_now_and_then(turns: Turns, mocker: MockerFixture) -> None:
     for _ in range(6):
         await turns.next()
 
-    assert purge.call_args_list == [mocker.call(KEPT_SECONDS)] * 2
+    assert purge.call_args_list == [mocker.call(RETENTION_SECONDS)] * 2
 
 
 async def test_clears_away(turns: Turns, mocker: MockerFixture) -> None:
@@ -142,10 +142,10 @@ async def test_clears_away(turns: Turns, mocker: MockerFixture) -> None:
 
     await turns.next()
 
-    assert await turns.store.housekeeping.purge(KEPT_SECONDS) == 0
+    assert await turns.store.housekeeping.purge(RETENTION_SECONDS) == 0
 
 
-@pytest.mark.parametrize(("failure", "logged"), [(StoreUnreachable(), "store_unreachable"), (KeyError(), "broke")])
+@pytest.mark.parametrize(("failure", "logged"), [(DatabaseUnavailable(), "store_unreachable"), (KeyError(), "broke")])
 async def test_goes_on(turns: Turns, mocker: MockerFixture, failure: Exception, logged: str) -> None:
     """A turn that fails is logged, and the next one is made."""
     failing = mocker.patch.object(turns.store.housekeeping, "standing", side_effect=failure)

@@ -16,8 +16,8 @@ from pytest_mock import MockerFixture
 
 from bot.clock import utc
 from bot.domain.episode import Episode, Phase
-from bot.errors import NoSuchMeeting, NotAuthorised, StoreUnreachable, Unreachable
-from bot.following.poller import LEASE_SECONDS, LOOKS_AT_ONCE
+from bot.errors import AuthenticationFailed, DatabaseUnavailable, MeetingNotFound, Unreachable
+from bot.following.poller import LEASE_SECONDS, MAX_CONCURRENT_CHECKS
 from bot.store.meeting_sweeps import CHANGED
 from bot.store.schema import meetings
 from tests.following.poller_harness import EPOCH, Tracked, at, tracking
@@ -112,7 +112,7 @@ async def test_an_outage_ends_nothing(tracked: Tracked) -> None:
 
     assert await tracked.told() == [(1, "live")]
     (card,) = await tracked.cards()
-    assert card.stale
+    assert card.is_stale
     assert card.phase is Phase.LIVE
     gaps = [later - earlier for earlier, later in pairwise(tracked.cloudflare.asked_at)]
     assert gaps[:6] == [15, 30, 60, 120, 240, 300]
@@ -123,13 +123,13 @@ async def test_an_outage_ends_nothing(tracked: Tracked) -> None:
 async def test_the_end_of_an_outage(tracked: Tracked) -> None:
     """The card speaks of now again, and nothing is told."""
     await tracked.follow()
-    tracked.cloudflare.says[MEETING] = NotAuthorised()
+    tracked.cloudflare.says[MEETING] = AuthenticationFailed()
     await tracked.passes(300)
     tracked.say(None)
     await tracked.passes(300)
 
     (card,) = await tracked.cards()
-    assert not card.stale
+    assert not card.is_stale
     assert await tracked.told() == []
     (listed,) = await tracked.store.follows.in_channel(TEAM, CHANNEL)
     assert listed.failures == 0
@@ -155,7 +155,7 @@ async def test_a_deleted_meeting(tracked: Tracked) -> None:
     await tracked.passes(5)
     tracked.say("LIVE", began=0)
     await tracked.passes(60)
-    tracked.cloudflare.says[MEETING] = NoSuchMeeting()
+    tracked.cloudflare.says[MEETING] = MeetingNotFound()
     await tracked.passes(45)
     assert await tracked.told() == [(1, "live")]
     await tracked.passes(60)
@@ -167,7 +167,7 @@ async def test_a_deleted_meeting(tracked: Tracked) -> None:
 async def test_a_meeting_that_is_deleted_before_it_is_live_is_shown_as_missing(tracked: Tracked) -> None:
     await tracked.follow()
     await tracked.passes(5)
-    tracked.cloudflare.says[MEETING] = NoSuchMeeting()
+    tracked.cloudflare.says[MEETING] = MeetingNotFound()
     await tracked.hint()
     assert await missing(tracked)
 
@@ -200,7 +200,7 @@ async def test_a_hint_to_another_replica(tracked: Tracked) -> None:
     await tracked.passes(10)
     tracked.say("LIVE", began=9)
 
-    await tracked.store.tracking.hint(MEETING)
+    await tracked.store.tracking.request_check(MEETING)
     tracked.clock.advance(5)
     await tracked.looked()
 
@@ -245,23 +245,23 @@ async def test_so_many_looks_at_once(tracked: Tracked) -> None:
     tracked.cloudflare.open.clear()
     for number in range(40):
         await tracked.follow(UUID(int=number))
-    await tracked.until(lambda: tracked.cloudflare.asking == LOOKS_AT_ONCE)
+    await tracked.until(lambda: tracked.cloudflare.asking == MAX_CONCURRENT_CHECKS)
     await tracked.asleep()
-    assert tracked.cloudflare.asking == LOOKS_AT_ONCE
+    assert tracked.cloudflare.asking == MAX_CONCURRENT_CHECKS
 
     tracked.cloudflare.open.set()
     await tracked.looked()
 
     assert tracked.cloudflare.asked == {UUID(int=number): 1 for number in range(40)}
-    assert tracked.cloudflare.most_at_once == LOOKS_AT_ONCE
+    assert tracked.cloudflare.most_at_once == MAX_CONCURRENT_CHECKS
 
 
 async def test_no_room(tracked: Tracked) -> None:
     """Nobody looks while the tracker's share of the budget is spent, and everybody does afterwards."""
-    await tracked.store.budget.spend(1000)
-    tracked.allowance.spent()
+    await tracked.store.budget.add(1000)
+    tracked.allowance.record_request()
     await tracked.idles(10)
-    assert not tracked.allowance.room()
+    assert not tracked.allowance.can_check()
     await tracked.follow()
     await tracked.idles(5)
     assert tracked.cloudflare.asked == {}
@@ -279,14 +279,14 @@ async def due_in_a_minute(tracked: Tracked, number: int, *, spent: int) -> None:
     await tracked.looked()
     tracked.cloudflare.asked.clear()
     tracked.cloudflare.asked_at.clear()
-    await tracked.store.budget.spend(spent)
+    await tracked.store.budget.add(spent)
 
 
 async def test_little_is_left(tracked: Tracked) -> None:
     """Then there is half a second between two looks."""
     await due_in_a_minute(tracked, 10, spent=400)
     await tracked.idles(60)
-    assert tracked.allowance.pause()
+    assert tracked.allowance.delay()
 
     def asked_of_all(number: int) -> bool:
         return sum(tracked.cloudflare.asked.values()) == number
@@ -305,9 +305,9 @@ async def test_news_does_not_wait_for_the_pause_between_other_checks(tracked: Tr
     await tracked.idles(60)
     assert sum(tracked.cloudflare.asked.values()) == 1
     changed = [UUID(int=number) for number in range(20) if UUID(int=number) not in tracked.cloudflare.asked][:5]
-    assert await tracked.store.sweeping.look_first(changed[:2]) == 2
-    assert await tracked.store.sweeping.look_first(changed[2:4], CHANGED) == 2
-    assert await tracked.store.tracking.hint(changed[4])
+    assert await tracked.store.sweeping.prioritize(changed[:2]) == 2
+    assert await tracked.store.sweeping.prioritize(changed[2:4], CHANGED) == 2
+    assert await tracked.store.tracking.request_check(changed[4])
     tracked.tracker.wake()
     await tracked.until(lambda: tracked.cloudflare.asked.keys() >= set(changed))
     await tracked.asleep()
@@ -322,7 +322,7 @@ async def test_the_last_quarter_is_for_news(tracked: Tracked) -> None:
     assert tracked.cloudflare.asked == {}
 
     one, other = UUID(int=0), UUID(int=1)
-    assert await tracked.store.sweeping.look_first([other]) == 1
+    assert await tracked.store.sweeping.prioritize([other]) == 1
     tracked.tracker.wake()
     await tracked.until(lambda: tracked.cloudflare.asked)
     await tracked.asleep()
@@ -410,7 +410,7 @@ async def test_a_look_that_took_too_long(tracked: Tracked) -> None:
 
     assert tracked.changed == 0
     assert tracked.count("changes_total", kind="live") == 0
-    assert await tracked.store.tracking.release(taken, look_in=60)
+    assert await tracked.store.tracking.release(taken, next_check_in=60)
 
 
 async def test_a_look_that_breaks(tracked: Tracked, log: io.StringIO) -> None:
@@ -428,7 +428,7 @@ async def test_a_look_that_breaks(tracked: Tracked, log: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize("method", ["claim", "due_in", "record"])
-@pytest.mark.parametrize("error", [StoreUnreachable, ZeroDivisionError])
+@pytest.mark.parametrize("error", [DatabaseUnavailable, ZeroDivisionError])
 async def test_no_database(tracked: Tracked, mocker: MockerFixture, method: str, error: type[Exception]) -> None:
     """The tracker waits it out, whatever it was, and says that nothing is looked at meanwhile."""
     await tracked.follow()
@@ -437,30 +437,30 @@ async def test_no_database(tracked: Tracked, mocker: MockerFixture, method: str,
     tracked.say("LIVE")
     await tracked.idles(200)
     assert patched.call_count >= 1
-    assert (tracked.tracker.standing_still() is None) is (method == "record")
+    assert (tracked.tracker.stall_problem() is None) is (method == "record")
     mocker.stopall()
     tracked.clock.advance(5)
     await tracked.passes(LEASE_SECONDS)
 
     assert await tracked.told() == [(1, "live")]
-    assert tracked.tracker.standing_still() is None
+    assert tracked.tracker.stall_problem() is None
 
 
 async def test_standing_still(tmp_path: Path) -> None:
     """A tracker that has not got around for a minute says so."""
     async with tracking(tmp_path, run=False) as tracked:
         tracked.clock.advance(60)
-        assert tracked.tracker.standing_still() is None
+        assert tracked.tracker.stall_problem() is None
         tracked.clock.advance(1)
 
-        assert tracked.tracker.standing_still() == "The poller is stuck, so changes go unnoticed."
+        assert tracked.tracker.stall_problem() == "The poller is stuck, so changes go unnoticed."
 
 
 async def test_not_standing_still(tracked: Tracked) -> None:
     """One with nothing to do gets around all the same."""
     await tracked.passes(300)
 
-    assert tracked.tracker.standing_still() is None
+    assert tracked.tracker.stall_problem() is None
 
 
 async def test_the_clock_is_set_back(tracked: Tracked) -> None:
@@ -490,7 +490,7 @@ async def test_what_a_sweep_has_seen_counts(tracked: Tracked) -> None:
     tracked.quota_wait = 60
     for _ in range(20):
         tracked.clock.advance(50)
-        assert await tracked.store.sweeping.settle([MEETING], "live", failures=3, look_in=60) == 1
+        assert await tracked.store.sweeping.confirm([MEETING], "live", failures=3, look_in=60) == 1
     tracked.quota_wait = 0
     tracked.say("LIVE", began=1000)
     await tracked.hint()
@@ -504,14 +504,14 @@ async def test_what_a_sweep_has_seen_of_one_that_waits(tracked: Tracked) -> None
     tracked.cloudflare.says[MEETING] = Unreachable()
     await tracked.passes(60)
     tracked.clock.advance(1)
-    assert await tracked.store.sweeping.settle([MEETING], "waiting", failures=3, look_in=60) == 1
+    assert await tracked.store.sweeping.confirm([MEETING], "waiting", failures=3, look_in=60) == 1
     await tracked.passes(61, step=61)
 
     (card,) = await tracked.cards()
-    assert not card.stale
-    async with tracked.store._db.reading() as connection:
+    assert not card.is_stale
+    async with tracked.store._db.read_only() as connection:
         recorded = Episode.from_dict((await connection.execute(sa.select(meetings.c.episode))).scalar_one())
-    assert recorded.unanswered == 1
+    assert recorded.failed_checks == 1
     assert recorded.checked_at == utc(tracked.clock) - timedelta(seconds=61)
 
 
@@ -521,13 +521,13 @@ async def test_who_asks_by_hand_sees_it(tracked: Tracked) -> None:
     await tracked.passes(30)
     changed = tracked.changed
 
-    assert await tracked.store.tracking.hint(MEETING)
+    assert await tracked.store.tracking.request_check(MEETING)
     tracked.tracker.wake()
     await tracked.looked()
 
     assert tracked.changed == changed + 1
     tracked.say("LIVE", began=9)
-    assert await tracked.store.tracking.hint(MEETING)
+    assert await tracked.store.tracking.request_check(MEETING)
     tracked.tracker.wake()
     await tracked.looked()
     assert not tracked.tracker._webhooks.trusted

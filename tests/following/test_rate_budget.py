@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from bot.errors import LookupsLimited, StoreUnreachable
+from bot.errors import DatabaseUnavailable, LookupsLimited
 from bot.following.rate_budget import (
     BOT_FLOOR,
     CLOUDFLARE_LIMIT,
@@ -16,7 +16,7 @@ from bot.following.rate_budget import (
     PEOPLE_LIMIT,
     SWEEP_SHARE,
     TRACKER_LIMIT,
-    Allowance,
+    RateBudget,
 )
 from bot.store.request_windows import Used
 from bot.store.store import Store, open_store
@@ -38,7 +38,7 @@ async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
 
 
 @contextlib.asynccontextmanager
-async def running(*allowances: Allowance) -> AsyncIterator[None]:
+async def running(*allowances: RateBudget) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(each.run()) for each in allowances]
     try:
         yield
@@ -59,48 +59,48 @@ async def until(condition: Callable[[], object], clock: Clock, seconds: float = 
 
 async def test_what_was_spent_here_counts_at_once(store: Store, clock: Clock) -> None:
     """Told to the others or not."""
-    allowance = Allowance(store.budget, clock, limit=SWEEP_SHARE + 3)
+    allowance = RateBudget(store.budget, clock, limit=SWEEP_SHARE + 3)
     for _ in range(3):
-        assert allowance.room()
-        allowance.spent()
+        assert allowance.can_check()
+        allowance.record_request()
 
-    assert not allowance.room()
-    assert allowance.left == CLOUDFLARE_LIMIT - 3
+    assert not allowance.can_check()
+    assert allowance.remaining == CLOUDFLARE_LIMIT - 3
 
 
 async def test_sweeps_have_something_left(store: Store, clock: Clock) -> None:
     """When no look is made any more, the list is still asked for, as long as people have enough."""
-    allowance = Allowance(store.budget, clock)
+    allowance = RateBudget(store.budget, clock)
     for _ in range(TRACKER_LIMIT - 1):
-        allowance.spent()
-    assert not allowance.room()
-    assert allowance.room_to_sweep()
+        allowance.record_request()
+    assert not allowance.can_check()
+    assert allowance.can_list()
 
-    allowance.spent()
+    allowance.record_request()
 
-    assert not allowance.room_to_sweep()
+    assert not allowance.can_list()
 
 
 async def test_pause(store: Store, clock: Clock) -> None:
     """From half of what there is for looks on there is half a second between them, and more the less is left."""
-    allowance = Allowance(store.budget, clock, limit=SWEEP_SHARE + 8)
+    allowance = RateBudget(store.budget, clock, limit=SWEEP_SHARE + 8)
     pauses = []
     for _ in range(10):
-        pauses.append(allowance.pause())
-        allowance.spent()
+        pauses.append(allowance.delay())
+        allowance.record_request()
 
     assert pauses == [0, 0, 0, 0, 0.5, pytest.approx(2 / 3), 1, 2, 2, 2]
 
 
 async def test_news_has_a_quarter_of_the_checks_for_itself(store: Store, clock: Clock) -> None:
     """There is no pause before it until only that quarter is left, and then more the less is left."""
-    allowance = Allowance(store.budget, clock, limit=SWEEP_SHARE + 8)
+    allowance = RateBudget(store.budget, clock, limit=SWEEP_SHARE + 8)
     routine, news, pauses = [], [], []
     for _ in range(9):
-        routine.append(allowance.room())
-        news.append(allowance.room(news=True))
-        pauses.append(allowance.pause(news=True))
-        allowance.spent()
+        routine.append(allowance.can_check())
+        news.append(allowance.can_check(news=True))
+        pauses.append(allowance.delay(news=True))
+        allowance.record_request()
 
     assert routine == [True] * 6 + [False] * 3
     assert news == [True] * 8 + [False]
@@ -108,90 +108,90 @@ async def test_news_has_a_quarter_of_the_checks_for_itself(store: Store, clock: 
 
 
 async def test_a_crowd_leaves_news_a_quarter_of_the_floor(store: Store, clock: Clock) -> None:
-    allowance = Allowance(store.budget, clock)
-    await store.budget.spend(PEOPLE_LIMIT, people=PEOPLE_LIMIT)
-    await store.budget.spend(150)
+    allowance = RateBudget(store.budget, clock)
+    await store.budget.add(PEOPLE_LIMIT, people=PEOPLE_LIMIT)
+    await store.budget.add(150)
     async with running(allowance):
-        await until(lambda: allowance.left < CLOUDFLARE_LIMIT, clock)
+        await until(lambda: allowance.remaining < CLOUDFLARE_LIMIT, clock)
 
-        assert not allowance.room()
-        assert allowance.room(news=True)
+        assert not allowance.can_check()
+        assert allowance.can_check(news=True)
 
 
 async def test_the_others_are_told(store: Store, clock: Clock) -> None:
     """What one replica spends another one knows some seconds later; people may spend more than the tracker."""
-    one, other = Allowance(store.budget, clock), Allowance(store.budget, clock)
+    one, other = RateBudget(store.budget, clock), RateBudget(store.budget, clock)
     async with running(one, other):
-        await store.budget.spend(TRACKER_LIMIT - 1)
-        one.spent()
-        await until(lambda: not one.room_to_sweep() and not other.room_to_sweep(), clock, 1, running=2)
+        await store.budget.add(TRACKER_LIMIT - 1)
+        one.record_request()
+        await until(lambda: not one.can_list() and not other.can_list(), clock, 1, running=2)
 
         assert clock.now() - EPOCH < 60
-        assert (await store.budget.used()).all == TRACKER_LIMIT
-        assert other.left == CLOUDFLARE_LIMIT - TRACKER_LIMIT
+        assert (await store.budget.count()).all == TRACKER_LIMIT
+        assert other.remaining == CLOUDFLARE_LIMIT - TRACKER_LIMIT
 
 
 async def test_it_comes_back(store: Store, clock: Clock) -> None:
     """When what was spent is more than five minutes ago."""
-    allowance = Allowance(store.budget, clock, limit=SWEEP_SHARE + 1)
-    await store.budget.spend(1)
+    allowance = RateBudget(store.budget, clock, limit=SWEEP_SHARE + 1)
+    await store.budget.add(1)
     async with running(allowance):
-        await until(lambda: not allowance.room(), clock)
-        await until(allowance.room, clock, 30)
+        await until(lambda: not allowance.can_check(), clock)
+        await until(allowance.can_check, clock, 30)
 
         assert clock.now() - EPOCH >= 300
-        assert allowance.left == CLOUDFLARE_LIMIT
+        assert allowance.remaining == CLOUDFLARE_LIMIT
 
 
 async def test_many_at_once(store: Store, clock: Clock) -> None:
     """The tracker waits until the others know of so many, which takes no time."""
-    allowance = Allowance(store.budget, clock)
+    allowance = RateBudget(store.budget, clock)
     async with running(allowance):
         for _ in range(FLUSH_AT):
-            assert allowance.room()
-            allowance.spent()
-        assert not allowance.room()
-        await until(allowance.room, clock)
+            assert allowance.can_check()
+            allowance.record_request()
+        assert not allowance.can_check()
+        await until(allowance.can_check, clock)
 
-        assert (await store.budget.used()).all == FLUSH_AT
+        assert (await store.budget.count()).all == FLUSH_AT
 
 
 async def test_no_database(store: Store, clock: Clock, mocker: MockerFixture) -> None:
     """What could not be told stays counted, and is told when it can be."""
-    allowance = Allowance(store.budget, clock, limit=SWEEP_SHARE + 10)
-    spend = mocker.patch.object(store.budget, "spend", side_effect=StoreUnreachable)
+    allowance = RateBudget(store.budget, clock, limit=SWEEP_SHARE + 10)
+    spend = mocker.patch.object(store.budget, "spend", side_effect=DatabaseUnavailable)
     async with running(allowance):
         for _ in range(10):
-            allowance.spent()
+            allowance.record_request()
         await until(lambda: spend.call_count > 1, clock, 5)
-        assert not allowance.room()
+        assert not allowance.can_check()
         mocker.stopall()
         await until(lambda: not allowance._unflushed, clock, 5)
 
-        assert (await store.budget.used()).all == 10
-        assert not allowance.room()
+        assert (await store.budget.count()).all == 10
+        assert not allowance.can_check()
 
 
 async def test_spent_while_it_is_told(store: Store, clock: Clock, mocker: MockerFixture) -> None:
     """It is told the next time: nothing is counted twice or not at all."""
-    allowance = Allowance(store.budget, clock)
-    spend = store.budget.spend
+    allowance = RateBudget(store.budget, clock)
+    spend = store.budget.add
 
     async def slowly(count: int, people: int = 0) -> Used:
         if patched.call_count == 1:
-            allowance.spent()
+            allowance.record_request()
         return await spend(count, people)
 
     patched = mocker.patch.object(store.budget, "spend", side_effect=slowly)
-    allowance.spent()
+    allowance.record_request()
     async with running(allowance):
         await until(lambda: patched.call_count == 2 and not allowance._unflushed, clock, 1)
 
-        assert (await store.budget.used()).all == 2
-        assert allowance.left == CLOUDFLARE_LIMIT - 2
+        assert (await store.budget.count()).all == 2
+        assert allowance.remaining == CLOUDFLARE_LIMIT - 2
 
 
-def spend_all_of_peoples(allowance: Allowance) -> int:
+def spend_all_of_peoples(allowance: RateBudget) -> int:
     """Look up until that is refused; how many requests that were."""
     for number in range(2 * CLOUDFLARE_LIMIT):
         try:
@@ -203,35 +203,35 @@ def spend_all_of_peoples(allowance: Allowance) -> int:
 
 async def test_a_crowd_leaves_the_list_and_the_checks_their_floor(store: Store, clock: Clock) -> None:
     """However much people ask, and whoever comes first."""
-    allowance = Allowance(store.budget, clock)
+    allowance = RateBudget(store.budget, clock)
     async with running(allowance):
         assert spend_all_of_peoples(allowance) == PEOPLE_LIMIT
-        await until(allowance.room, clock)
-        assert allowance.pause() <= 2
+        await until(allowance.can_check, clock)
+        assert allowance.delay() <= 2
         for _ in range(BOT_FLOOR - SWEEP_SHARE):
-            allowance.spent()
-        assert not allowance.room()
+            allowance.record_request()
+        assert not allowance.can_check()
         for _ in range(SWEEP_SHARE):
-            assert allowance.room_to_sweep()
-            allowance.spent()
+            assert allowance.can_list()
+            allowance.record_request()
 
-        assert not allowance.room_to_sweep()
-        assert allowance.left > 0
+        assert not allowance.can_list()
+        assert allowance.remaining > 0
 
 
 async def test_the_bot_leaves_people_their_floor(store: Store, clock: Clock) -> None:
-    allowance = Allowance(store.budget, clock)
-    while allowance.room_to_sweep():
-        allowance.spent()
+    allowance = RateBudget(store.budget, clock)
+    while allowance.can_list():
+        allowance.record_request()
 
     assert 150 <= spend_all_of_peoples(allowance) <= 200
 
 
 async def test_what_people_have_spent_elsewhere_counts(store: Store, clock: Clock) -> None:
     """One crowd that reaches two replicas is one crowd."""
-    allowance = Allowance(store.budget, clock)
-    await store.budget.spend(PEOPLE_LIMIT - 3, people=PEOPLE_LIMIT - 3)
+    allowance = RateBudget(store.budget, clock)
+    await store.budget.add(PEOPLE_LIMIT - 3, people=PEOPLE_LIMIT - 3)
     async with running(allowance):
-        await until(lambda: allowance.left < CLOUDFLARE_LIMIT, clock)
+        await until(lambda: allowance.remaining < CLOUDFLARE_LIMIT, clock)
 
         assert spend_all_of_peoples(allowance) == 3

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.episode import ChangeKind, Episode, Phase
-from bot.following.schedule import Sweeps, Webhooks, look_in
+from bot.following.schedule import ListFreshness, WebhookTrust, next_check_in
 
 NOW = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
 GRACE = timedelta(seconds=60)
@@ -18,7 +18,7 @@ GRACE = timedelta(seconds=60)
 def episode(phase: Phase, age: float = 0) -> Episode:
     """In this phase for so many seconds, and that has been announced."""
     told = {Phase.LIVE: ChangeKind.LIVE, Phase.ERRORED: ChangeKind.ERRORED}.get(phase)
-    return replace(Episode.waiting(NOW - timedelta(seconds=age)), phase=phase, told=told)
+    return replace(Episode.waiting(NOW - timedelta(seconds=age)), phase=phase, last_announced=told)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def episode(phase: Phase, age: float = 0) -> Episode:
 )
 def test_without_webhooks(phase: Phase, age: float, seconds: float) -> None:
     """What goes on is looked at often, what rests seldom, and what has rested for hours more seldom still."""
-    assert look_in(episode(phase, age), NOW, grace=GRACE) == seconds
+    assert next_check_in(episode(phase, age), NOW, grace=GRACE) == seconds
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_without_webhooks(phase: Phase, age: float, seconds: float) -> None:
 )
 def test_with_webhooks(phase: Phase, seconds: float) -> None:
     """Looks are a safety net, but for what webhooks do not tell."""
-    assert look_in(episode(phase), NOW, grace=GRACE, webhooks=True) == seconds
+    assert next_check_in(episode(phase), NOW, grace=GRACE, webhooks=True) == seconds
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,20 @@ def test_with_webhooks(phase: Phase, seconds: float) -> None:
 )
 def test_with_sweeps(phase: Phase, seconds: float) -> None:
     """What lists show need not be looked at so often."""
-    seen = replace(episode(phase), run_started_at=NOW, checked_at=NOW, last_seen_live=NOW)
+    seen = replace(episode(phase), session_started_at=NOW, checked_at=NOW, last_seen_live=NOW)
 
-    assert look_in(seen, NOW, grace=GRACE, sweeps=True) == seconds
+    assert next_check_in(seen, NOW, grace=GRACE, sweeps=True) == seconds
 
 
 @pytest.mark.parametrize("sweeps", [False, True])
 @pytest.mark.parametrize(("age", "seconds"), [(0, 15), (5, 10), (14.5, 0.5), (15, 15), (-3600, 15)])
 def test_error_is_checked_when_it_is_to_be_announced(sweeps: bool, age: float, seconds: float) -> None:
     """Whatever lists show: the check that announces the error comes when it has lasted."""
-    broken = replace(episode(Phase.ERRORED, age), told=ChangeKind.LIVE, unstable_since=NOW - timedelta(seconds=age))
+    broken = replace(
+        episode(Phase.ERRORED, age), last_announced=ChangeKind.LIVE, unstable_since=NOW - timedelta(seconds=age)
+    )
 
-    assert look_in(broken, NOW, grace=GRACE, sweeps=sweeps) == seconds
+    assert next_check_in(broken, NOW, grace=GRACE, sweeps=sweeps) == seconds
 
 
 @pytest.mark.parametrize(
@@ -76,30 +78,30 @@ def test_error_is_checked_when_it_is_to_be_announced(sweeps: bool, age: float, s
 )
 def test_return_is_checked_when_it_is_to_be_announced(relapses: int, age: float, seconds: float) -> None:
     """The check that announces that it is back comes when it has been live for long enough."""
-    seen = replace(episode(Phase.LIVE, age), run_started_at=NOW, checked_at=NOW, last_seen_live=NOW)
-    back = replace(seen, told=ChangeKind.ERRORED, relapses=relapses)
+    seen = replace(episode(Phase.LIVE, age), session_started_at=NOW, checked_at=NOW, last_seen_live=NOW)
+    back = replace(seen, last_announced=ChangeKind.ERRORED, relapses=relapses)
 
-    assert look_in(back, NOW, grace=GRACE, sweeps=True) == seconds
+    assert next_check_in(back, NOW, grace=GRACE, sweeps=True) == seconds
 
 
 @pytest.mark.parametrize(("run", "seen_live"), [(None, NOW), (NOW, NOW - 5 * GRACE)])
 def test_a_run_that_is_not_known(run: datetime | None, seen_live: datetime) -> None:
     """Of when it began lists say nothing: it is looked at once more, and so is one that may be the next."""
-    seen = replace(episode(Phase.LIVE), run_started_at=run, checked_at=NOW, last_seen_live=seen_live)
+    seen = replace(episode(Phase.LIVE), session_started_at=run, checked_at=NOW, last_seen_live=seen_live)
 
-    assert look_in(seen, NOW, grace=GRACE, sweeps=True) == 15
+    assert next_check_in(seen, NOW, grace=GRACE, sweeps=True) == 15
 
 
 @pytest.mark.parametrize(("age", "seconds"), [(0, 60), (45, 15), (59.5, 0.5), (60, 15), (-3600, 15)])
 def test_interrupted_with_sweeps(age: float, seconds: float) -> None:
     """One look finds the end; lists show whether it comes back before that."""
-    assert look_in(episode(Phase.INTERRUPTED, age), NOW, grace=GRACE, sweeps=True) == seconds
+    assert next_check_in(episode(Phase.INTERRUPTED, age), NOW, grace=GRACE, sweeps=True) == seconds
 
 
 @pytest.mark.parametrize(("grace", "seconds"), [(300, 300), (301, 300), (3600, 300)])
 def test_interrupted_with_sweeps_and_a_long_grace_time(grace: float, seconds: float) -> None:
     """A safety net, as for all that lists tell of."""
-    assert look_in(episode(Phase.INTERRUPTED), NOW, grace=timedelta(seconds=grace), sweeps=True) == seconds
+    assert next_check_in(episode(Phase.INTERRUPTED), NOW, grace=timedelta(seconds=grace), sweeps=True) == seconds
 
 
 @pytest.mark.parametrize(("age", "seconds"), [(0, 15), (45, 15), (50, 10), (59.5, 0.5), (60, 15), (-3600, 15)])
@@ -107,7 +109,7 @@ def test_interrupted_with_sweeps_and_a_long_grace_time(grace: float, seconds: fl
 def test_interrupted(age: float, seconds: float, webhooks: bool) -> None:
     """The look that finds the end comes when the grace time is over, and not before."""
     jitter = 0.0 if seconds == 15 else 1.0
-    assert look_in(episode(Phase.INTERRUPTED, age), NOW, grace=GRACE, webhooks=webhooks, jitter=jitter) == seconds
+    assert next_check_in(episode(Phase.INTERRUPTED, age), NOW, grace=GRACE, webhooks=webhooks, jitter=jitter) == seconds
 
 
 @pytest.mark.parametrize(
@@ -115,19 +117,21 @@ def test_interrupted(age: float, seconds: float, webhooks: bool) -> None:
 )
 def test_failures(failures: int, seconds: float) -> None:
     """Who does not answer is asked ever less often."""
-    assert look_in(episode(Phase.LIVE), NOW, grace=GRACE, failures=failures) == seconds
-    assert look_in(episode(Phase.INTERRUPTED, 50), NOW, grace=GRACE, failures=failures) == seconds
+    assert next_check_in(episode(Phase.LIVE), NOW, grace=GRACE, failures=failures) == seconds
+    assert next_check_in(episode(Phase.INTERRUPTED, 50), NOW, grace=GRACE, failures=failures) == seconds
 
 
 def test_a_failure_hastens_nothing() -> None:
     """What is looked at seldom is not looked at more often for it."""
-    assert look_in(episode(Phase.WAITING, 100_000), NOW, grace=GRACE, failures=1) == 300
+    assert next_check_in(episode(Phase.WAITING, 100_000), NOW, grace=GRACE, failures=1) == 300
 
 
 @given(st.sampled_from(Phase), st.floats(-1e6, 1e8), st.booleans(), st.booleans(), st.integers(0, 20), st.floats(0, 1))
 def test_bounds(phase: Phase, age: float, webhooks: bool, sweeps: bool, failures: int, jitter: float) -> None:
     """Never at once, never later than five minutes, whatever the clock does; jitter takes off a tenth at most."""
-    look = partial(look_in, episode(phase, age), NOW, grace=GRACE, webhooks=webhooks, sweeps=sweeps, failures=failures)
+    look = partial(
+        next_check_in, episode(phase, age), NOW, grace=GRACE, webhooks=webhooks, sweeps=sweeps, failures=failures
+    )
     usual = look()
     seconds = look(jitter=jitter)
 
@@ -147,7 +151,7 @@ def test_bounds(phase: Phase, age: float, webhooks: bool, sweeps: bool, failures
 )
 def test_webhooks_are_believed(before: Phase, after: Phase) -> None:
     """Once a change came with one, until one comes without."""
-    webhooks = Webhooks()
+    webhooks = WebhookTrust()
     trusted = [webhooks.trusted]
 
     for hinted in (True, False):
@@ -169,7 +173,7 @@ def test_webhooks_are_believed(before: Phase, after: Phase) -> None:
 )
 def test_what_webhooks_do_not_tell(before: Phase, after: Phase, hinted: bool) -> None:
     """It says nothing about them."""
-    webhooks = Webhooks()
+    webhooks = WebhookTrust()
     webhooks.trusted = not hinted
 
     webhooks.note(before, after, hinted=hinted)
@@ -179,7 +183,7 @@ def test_what_webhooks_do_not_tell(before: Phase, after: Phase, hinted: bool) ->
 
 def test_sweeps_are_believed_for_a_while() -> None:
     """From one that showed all, until they do not come any more, or show less."""
-    sweeps = Sweeps()
+    sweeps = ListFreshness()
     assert not sweeps.tell(1000)
 
     sweeps.note(1000, whole=True)

@@ -8,24 +8,24 @@ from uuid import UUID
 import pytest
 
 from bot.clock import utc
-from bot.domain.delivery import Delivered
-from bot.domain.follow import FollowState, Volume
+from bot.domain.delivery import DeliveryResult
+from bot.domain.follow import FollowState, Level
 from bot.errors import (
-    CannotPost,
-    NoSuchMeeting,
-    NotFollowed,
-    NotInDirectMessages,
+    ChannelRequired,
+    FollowLimitReached,
+    MeetingNotFound,
+    NotFollowing,
+    NotInChannel,
     RealtimeKitError,
     SlackError,
-    SlackRefuses,
-    TooManyFollows,
+    SlackRejected,
     Unreachable,
 )
-from bot.following.service import MOST_FOLLOWS, Begun, Following
+from bot.following.service import MAX_FOLLOWS, Begun, FollowService
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream
 from bot.store.card_queue import DueCard
-from bot.store.follows import Listed
+from bot.store.follows import FollowStatus
 from bot.store.store import Store, open_store
 from sandbox.clock import Clock
 
@@ -40,7 +40,7 @@ class World:
     clock: Clock
     store: Store
     trouble: RealtimeKitError | None = None
-    delivered: Delivered = field(default_factory=lambda: Delivered(done=True))
+    delivered: DeliveryResult = field(default_factory=lambda: DeliveryResult(done=True))
     cards: list[tuple[DueCard, bool]] = field(default_factory=list)
     asked: list[UUID] = field(default_factory=list)
     woken: list[str] = field(default_factory=list)
@@ -52,16 +52,16 @@ class World:
         livestream = Livestream.model_validate({"id": "ls", "name": "All hands", "status": "LIVE"})
         return Lookup(meeting_id, "All hands", livestream, None, utc(self.clock))
 
-    async def deliver(self, card: DueCard, pause: bool = True) -> Delivered:
+    async def deliver(self, card: DueCard, pause: bool = True) -> DeliveryResult:
         self.cards.append((card, pause))
         if self.delivered.done:
-            await self.store.announcing.posted(card, "1800000000.000001", card.wanted_version)
-            await self.store.announcing.finish(card)
+            await self.store.announcing.mark_posted(card, "1800000000.000001", card.desired_version)
+            await self.store.announcing.release(card)
         return self.delivered
 
     @property
-    def following(self) -> Following:
-        return Following(
+    def following(self) -> FollowService:
+        return FollowService(
             store=self.store,
             look_up=self.look_up,
             deliver=self.deliver,
@@ -71,11 +71,11 @@ class World:
         )
 
     async def phases(self, channel: str = CHANNEL) -> list[str]:
-        return [listed.phase for listed in await self.following.in_channel(TEAM, channel)]
+        return [listed.phase for listed in await self.following.list_follows(TEAM, channel)]
 
     async def pause(self, reason: str = "not_in_channel") -> None:
         """Have the one follow there is set aside, as the announcer does."""
-        await self.store.follows.set_volume(TEAM, CHANNEL, MEETING, Volume.QUIET)
+        await self.store.follows.set_level(TEAM, CHANNEL, MEETING, Level.QUIET)
         (card,) = await self.store.announcing.claim("announcer", 10, 30)
         await self.store.pauses.pause(card, reason)
 
@@ -95,10 +95,10 @@ async def test_follow(world: World) -> None:
     assert beginning.begun is Begun.NOW
     assert (beginning.name, beginning.ts) == ("All hands", None)
     assert beginning.follow.created_by == ANN
-    assert beginning.follow.volume is Volume.NORMAL
+    assert beginning.follow.level is Level.NORMAL
     assert await world.phases() == ["live"]
     ((card, pause),) = world.cards
-    assert card.wanted["phase"] == "live"
+    assert card.desired["phase"] == "live"
     assert card.announcements == ()
     assert not pause
     assert world.woken == ["tracker"]
@@ -106,7 +106,7 @@ async def test_follow(world: World) -> None:
 
 async def test_its_card_is_ours_alone(world: World) -> None:
     """While it is posted the announcer leaves it alone; if nothing came of that it is due again."""
-    world.delivered = Delivered()
+    world.delivered = DeliveryResult()
 
     beginning = await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
 
@@ -117,7 +117,7 @@ async def test_its_card_is_ours_alone(world: World) -> None:
     assert len(await world.store.announcing.claim("announcer", 10, 30)) == 1
 
 
-@pytest.mark.parametrize("trouble", [NoSuchMeeting(), Unreachable()])
+@pytest.mark.parametrize("trouble", [MeetingNotFound(), Unreachable()])
 async def test_a_meeting_that_cannot_be_looked_up(world: World, trouble: RealtimeKitError) -> None:
     """It is asked for once, and not followed."""
     world.trouble = trouble
@@ -131,11 +131,12 @@ async def test_a_meeting_that_cannot_be_looked_up(world: World, trouble: Realtim
 
 
 @pytest.mark.parametrize(
-    ("code", "error"), [("not_in_channel", CannotPost), ("channel_not_found", CannotPost), ("any_other", SlackRefuses)]
+    ("code", "error"),
+    [("not_in_channel", NotInChannel), ("channel_not_found", NotInChannel), ("any_other", SlackRejected)],
 )
 async def test_where_slack_refuses(world: World, code: str, error: type[SlackError]) -> None:
     """Nothing is followed, nobody else is told of it, and who asked is told why."""
-    world.delivered = Delivered(refused=code)
+    world.delivered = DeliveryResult(refused=code)
 
     with pytest.raises(error) as raised:
         await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
@@ -148,10 +149,10 @@ async def test_where_slack_refuses(world: World, code: str, error: type[SlackErr
 
 async def test_where_slack_refuses_too_late(world: World) -> None:
     """A follow whose card somebody else works at by then stays, so who asked is not told that there is none."""
-    world.delivered = Delivered(refused="not_in_channel")
+    world.delivered = DeliveryResult(refused="not_in_channel")
     deliver = world.deliver
 
-    async def slowly(card: DueCard, pause: bool = True) -> Delivered:
+    async def slowly(card: DueCard, pause: bool = True) -> DeliveryResult:
         world.clock.advance(61)
         assert await world.store.announcing.claim("another", 10, 60)
         return await deliver(card, pause)
@@ -167,7 +168,7 @@ async def test_where_slack_refuses_too_late(world: World) -> None:
 
 async def test_in_a_direct_message(world: World) -> None:
     """Nobody is asked for anything."""
-    with pytest.raises(NotInDirectMessages):
+    with pytest.raises(ChannelRequired):
         await world.following.follow(TEAM, "D1", ANN, MEETING)
 
     assert world.asked == []
@@ -175,7 +176,7 @@ async def test_in_a_direct_message(world: World) -> None:
 
 async def test_twice(world: World) -> None:
     """The follow and its card are those that were there before, whoever asks."""
-    first = await world.following.follow(TEAM, CHANNEL, ANN, MEETING, Volume.LOUD)
+    first = await world.following.follow(TEAM, CHANNEL, ANN, MEETING, Level.LOUD)
 
     second = await world.following.follow(TEAM, CHANNEL, BEN, MEETING)
 
@@ -187,13 +188,13 @@ async def test_twice(world: World) -> None:
 
 async def test_twice_but_louder(world: World) -> None:
     """Whoever names a volume gets it."""
-    await world.following.follow(TEAM, CHANNEL, ANN, MEETING, Volume.QUIET)
+    await world.following.follow(TEAM, CHANNEL, ANN, MEETING, Level.QUIET)
 
-    second = await world.following.follow(TEAM, CHANNEL, BEN, MEETING, Volume.LOUD)
+    second = await world.following.follow(TEAM, CHANNEL, BEN, MEETING, Level.LOUD)
 
-    assert second.follow.volume is Volume.LOUD
-    (listed,) = await world.following.in_channel(TEAM, CHANNEL)
-    assert listed.follow.volume is Volume.LOUD
+    assert second.follow.level is Level.LOUD
+    (listed,) = await world.following.list_follows(TEAM, CHANNEL)
+    assert listed.follow.level is Level.LOUD
     assert world.woken[-1] == "announcer"
 
 
@@ -212,15 +213,15 @@ async def test_what_was_paused(world: World) -> None:
 
 async def test_the_most(world: World) -> None:
     """A full channel takes no more, what it follows stays, and others are not full by that."""
-    for number in range(MOST_FOLLOWS):
+    for number in range(MAX_FOLLOWS):
         await world.following.follow(TEAM, CHANNEL, ANN, UUID(int=number + 1))
 
-    with pytest.raises(TooManyFollows):
-        await world.following.follow(TEAM, CHANNEL, ANN, UUID(int=MOST_FOLLOWS + 1))
+    with pytest.raises(FollowLimitReached):
+        await world.following.follow(TEAM, CHANNEL, ANN, UUID(int=MAX_FOLLOWS + 1))
 
     assert (await world.following.follow(TEAM, CHANNEL, ANN, MEETING)).begun is Begun.BEFORE
     assert (await world.following.follow(TEAM, "C2", ANN, MEETING)).begun is Begun.NOW
-    assert len(world.asked) == MOST_FOLLOWS + 2
+    assert len(world.asked) == MAX_FOLLOWS + 2
 
 
 async def test_unfollow(world: World) -> None:
@@ -241,10 +242,10 @@ async def test_what_is_not_followed(world: World) -> None:
 
     for refused in (
         following.unfollow(TEAM, CHANNEL, BEN, MEETING),
-        following.set_volume(TEAM, CHANNEL, MEETING, Volume.LOUD),
+        following.set_level(TEAM, CHANNEL, MEETING, Level.LOUD),
         following.refresh(TEAM, CHANNEL, MEETING),
     ):
-        with pytest.raises(NotFollowed):
+        with pytest.raises(NotFollowing):
             await refused
 
     assert await world.phases("C2") == ["live"]
@@ -253,15 +254,15 @@ async def test_what_is_not_followed(world: World) -> None:
 async def test_two_who_unfollow_at_once(world: World) -> None:
     """The second is told that it is not followed."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
-    listed = await world.following.in_channel(TEAM, CHANNEL)
+    listed = await world.following.list_follows(TEAM, CHANNEL)
     await world.following.unfollow(TEAM, CHANNEL, BEN, MEETING)
     world.store.follows.in_channel = lambda *channel: answered(listed)  # type: ignore[method-assign]
 
-    with pytest.raises(NotFollowed):
+    with pytest.raises(NotFollowing):
         await world.following.unfollow(TEAM, CHANNEL, BEN, MEETING)
 
 
-async def answered(value: list[Listed]) -> list[Listed]:
+async def answered(value: list[FollowStatus]) -> list[FollowStatus]:
     return value
 
 
@@ -269,9 +270,9 @@ async def test_set_volume(world: World) -> None:
     """The card is due at once, for its menu."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
 
-    follow = await world.following.set_volume(TEAM, CHANNEL, MEETING, Volume.QUIET)
+    follow = await world.following.set_level(TEAM, CHANNEL, MEETING, Level.QUIET)
 
-    assert follow.volume is Volume.QUIET
+    assert follow.level is Level.QUIET
     assert await world.store.announcing.due_in() == 0
     assert world.woken[-1] == "announcer"
 
@@ -280,7 +281,7 @@ async def test_refresh(world: World) -> None:
     """The meeting is due to be looked at, and the tracker is told."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
     (meeting,) = await world.store.tracking.claim("tracker", 10, 30)
-    await world.store.tracking.release(meeting, look_in=300)
+    await world.store.tracking.release(meeting, next_check_in=300)
 
     await world.following.refresh(TEAM, CHANNEL, MEETING)
 
@@ -313,4 +314,4 @@ async def test_forget(world: World) -> None:
     assert await world.following.forget(TEAM) == 1
 
     assert await world.phases() == []
-    assert len(await world.following.in_channel("T2", CHANNEL)) == 1
+    assert len(await world.following.list_follows("T2", CHANNEL)) == 1

@@ -14,9 +14,9 @@ from pytest_mock import MockerFixture
 
 from bot.clock import utc
 from bot.domain.episode import Episode
-from bot.errors import Malformed, RealtimeKitError, StoreUnreachable
-from bot.following.livestream_list import PAGE
-from bot.following.schedule import Sweeps
+from bot.errors import DatabaseUnavailable, InvalidResponse, RealtimeKitError
+from bot.following.livestream_list import PAGE_SIZE
+from bot.following.schedule import ListFreshness
 from bot.following.sweeper import Sweeper
 from bot.realtimekit.models import Livestream
 from bot.realtimekit.paging import LivestreamPage
@@ -41,7 +41,7 @@ class Lists:
     besides: dict[UUID, str] = field(default_factory=dict)
     """What only the list says."""
 
-    async def livestreams(self, status: str, page_no: int, per_page: int = PAGE) -> LivestreamPage:
+    async def livestreams(self, status: str, page_no: int, per_page: int = PAGE_SIZE) -> LivestreamPage:
         self.pages += 1
         self.listings += status == "LIVE" and page_no == 1
         if self.error is not None:
@@ -66,7 +66,7 @@ class Swept:
     tracked: Tracked
     lists: Lists
 
-    def new_sweeper(self, owner: str = "sweeper", sweeps: Sweeps | None = None) -> Sweeper:
+    def new_sweeper(self, owner: str = "sweeper", sweeps: ListFreshness | None = None) -> Sweeper:
         tracked = self.tracked
         return Sweeper(
             tracked.store.sweeping,
@@ -279,9 +279,9 @@ async def test_what_begins_does_not_wait_for_what_a_gap_leaves_unsure(swept: Swe
     swept.say("LIVE", *IDS[1:], began=0)
     await swept.passes(60)
     swept.tracked.quota_wait = 90
-    await swept.tracked.store.sweeping.settle(IDS[1:], "live", failures=3, look_in=900)
+    await swept.tracked.store.sweeping.confirm(IDS[1:], "live", failures=3, look_in=900)
     await swept.tracked.idles(90)
-    await swept.tracked.store.budget.spend(601)
+    await swept.tracked.store.budget.add(601)
     await swept.tracked.idles(5)
     swept.looks()
     swept.say("LIVE", began=150)
@@ -330,7 +330,7 @@ async def test_no_list_any_more(swept: Swept) -> None:
     await swept.passes(60)
     swept.say("LIVE", began=60)
     await swept.passes(60)
-    swept.lists.error = Malformed()
+    swept.lists.error = InvalidResponse()
     await swept.passes(60)
     swept.looks()
     await swept.passes(60)
@@ -353,16 +353,16 @@ async def test_after_a_gap_in_an_unknown_run(swept: Swept) -> None:
 
 async def test_what_the_other_replica_reads(swept: Swept) -> None:
     """Whoever does not read the list himself knows that it is read, and when it is not any more."""
-    sweeps = Sweeps()
+    sweeps = ListFreshness()
     other = swept.new_sweeper("other", sweeps)
     await swept.follow()
     await swept.passes(60)
     read = swept.lists.listings
-    await other._turn()
+    await other._run_once()
     assert sweeps.tell(swept.tracked.clock.now())
-    swept.lists.error = Malformed()
+    swept.lists.error = InvalidResponse()
     await swept.passes(120)
-    await other._turn()
+    await other._run_once()
 
     assert not sweeps.tell(swept.tracked.clock.now())
     assert swept.lists.listings > read
@@ -372,7 +372,7 @@ async def test_what_the_other_replica_reads(swept: Swept) -> None:
 async def test_a_list_that_says_nothing(swept: Swept, broken: str) -> None:
     """Everything is looked at one by one, and what changes is seen so."""
     await swept.follow()
-    swept.lists.error = Malformed() if broken == "malformed" else None
+    swept.lists.error = InvalidResponse() if broken == "malformed" else None
     swept.lists.nameless = True
     swept.say("LIVE", IDS[1])
     await swept.passes(120)
@@ -388,7 +388,7 @@ async def test_a_list_that_says_nothing(swept: Swept, broken: str) -> None:
 async def test_a_list_that_cannot_be_had(swept: Swept) -> None:
     """It is asked for less often, yet once a minute at least: what begins after the failure must not wait for long."""
     await swept.follow(2)
-    swept.lists.error = Malformed()
+    swept.lists.error = InvalidResponse()
     await swept.passes(900, step=15)
     assert 14 <= swept.lists.pages <= 17
     swept.lists.error = None
@@ -434,7 +434,7 @@ async def live_until_a_gap(swept: Swept) -> None:
     swept.say("LIVE", began=0)
     await swept.passes(60)
     swept.tracked.quota_wait = 90
-    assert await swept.tracked.store.sweeping.settle([ONE], "live", failures=3, look_in=900) == 1
+    assert await swept.tracked.store.sweeping.confirm([ONE], "live", failures=3, look_in=900) == 1
     await swept.tracked.idles(90)
 
 
@@ -455,7 +455,7 @@ async def test_two_replicas(swept: Swept) -> None:
     assert swept.lists.listings >= 18
 
 
-@pytest.mark.parametrize("error", [StoreUnreachable, ZeroDivisionError])
+@pytest.mark.parametrize("error", [DatabaseUnavailable, ZeroDivisionError])
 async def test_it_goes_on(swept: Swept, mocker: MockerFixture, log: io.StringIO, error: type[Exception]) -> None:
     """Whatever went wrong is logged, and the next sweep is made."""
     await swept.follow()
@@ -463,7 +463,7 @@ async def test_it_goes_on(swept: Swept, mocker: MockerFixture, log: io.StringIO,
     await swept.passes(60)
     mocker.stopall()
     events = {json.loads(line)["event"] for line in log.getvalue().splitlines()}
-    assert ("sweeper_waits_for_database" if error is StoreUnreachable else "sweep_failed") in events
+    assert ("sweeper_waits_for_database" if error is DatabaseUnavailable else "sweep_failed") in events
     swept.say("LIVE")
     await swept.passes(120)
 

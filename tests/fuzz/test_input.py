@@ -18,13 +18,13 @@ from starlette.responses import Response
 
 from bot.errors import RealtimeKitError
 from bot.metrics import Metrics
-from bot.realtimekit.client import RealtimeKit
-from bot.realtimekit.http import Http
+from bot.realtimekit.client import RealtimeKitClient
+from bot.realtimekit.http import HttpClient
 from bot.realtimekit.webhook_events import SIGNATURE
 from bot.slack.api_client import SlackClient, open_session
-from bot.slack.messages.lookup_card import note
-from bot.slack.publisher import Delivery, Undelivered
-from bot.slack.rate_limiter import Pacing
+from bot.slack.messages.lookup_card import notice
+from bot.slack.publisher import Publisher, Undelivered
+from bot.slack.rate_limiter import SlackRateLimiter
 from bot.uvicorn_server import listen, serving
 from sandbox.clock import Clock
 from sandbox.realtimekit import seeds
@@ -240,8 +240,8 @@ async def test_cloudflare_s_answers(status: int, log: io.StringIO) -> None:
             return f"{error!r} {error.detail} {error.sentence}"
 
     for _ in range(EXAMPLES):
-        http = Http(httpx.MockTransport(answer), "https://api.example.com")
-        kit = RealtimeKit(http, account_id="a", app_id="b", answer_seconds=0.05)
+        http = HttpClient(httpx.MockTransport(answer), "https://api.example.com")
+        kit = RealtimeKitClient(http, account_id="a", app_id="b", answer_seconds=0.05)
         for question in (kit.active_livestream(UUID(seeds.LIVE)), kit.livestreams("LIVE", 1), kit.active_session("x")):
             assert STREAM_KEY not in await outcome(question)
         await kit.close()
@@ -290,11 +290,11 @@ async def test_slack_s_answers(status: int, log: io.StringIO) -> None:
 
     async with serving(answer, listen(), drain_seconds=1) as url, open_session() as session:
         client = SlackClient(token=BOT_TOKEN, base_url=f"{url}/api/", session=session, metrics=metrics)
-        pacing = Pacing(clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
+        pacing = SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
         for _ in range(EXAMPLES):
-            delivery = Delivery(client, pacing, clock, metrics)
-            posted = await outcome(delivery.post(GENERAL, note("Hello"), "an-id"))
-            edited = await outcome(delivery.edit(GENERAL, "1.000001", note("Hello")))
+            delivery = Publisher(client, pacing, clock, metrics)
+            posted = await outcome(delivery.post(GENERAL, notice("Hello"), "an-id"))
+            edited = await outcome(delivery.edit(GENERAL, "1.000001", notice("Hello")))
             assert re.fullmatch(rf"\d+\.\d+|{UNDELIVERED}.*", posted, re.DOTALL)
             assert re.fullmatch(rf"None|{UNDELIVERED}.*", edited, re.DOTALL)
             assert BOT_TOKEN not in posted + edited

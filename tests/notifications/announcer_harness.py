@@ -10,17 +10,17 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from bot.clock import utc
-from bot.domain.delivery import Delivered
+from bot.domain.delivery import DeliveryResult
 from bot.domain.episode import Change, ChangeKind, Episode, Phase
-from bot.domain.follow import Volume
+from bot.domain.follow import Level
 from bot.metrics import Metrics
 from bot.notifications.announcer import Announcer
-from bot.notifications.pause_notices import Notices
+from bot.notifications.pause_notices import PauseNotifier
 from bot.slack.api_client import SlackClient, open_session
-from bot.slack.publisher import Delivery
-from bot.slack.rate_limiter import Pacing, Rate
+from bot.slack.publisher import Publisher
+from bot.slack.rate_limiter import Rate, SlackRateLimiter
 from bot.store.card_queue import DueCard
-from bot.store.follows import Followed
+from bot.store.follows import FollowOutcome
 from bot.store.schema import follows, meetings
 from bot.store.store import Store, open_store
 from sandbox.clock import Clock
@@ -41,15 +41,15 @@ class Stage:
     store: Store
     clock: Clock
     metrics: Metrics
-    delivery: Delivery
+    delivery: Publisher
     announcer: Announcer
-    notices: Notices
+    notices: PauseNotifier
     episode: Episode = field(init=False)
 
     def __post_init__(self) -> None:
         self.episode = replace(Episode.waiting(utc(self.clock)), name="Launch keynote", checked_at=utc(self.clock))
 
-    async def follow(self, channel: str = EVENTS, *, volume: Volume = Volume.NORMAL, **how: Any) -> Followed:
+    async def follow(self, channel: str = EVENTS, *, volume: Level = Level.NORMAL, **how: Any) -> FollowOutcome:
         return await self.store.follows.follow(
             TEAM, channel, MEETING, user_id=ANN, volume=volume, episode=self.episode, **how
         )
@@ -64,15 +64,15 @@ class Stage:
         changes = [self._change(kind) for kind in kinds]
         await self._make_due()
         (meeting,) = await self.store.tracking.claim("tracker", 1, 30)
-        assert await self.store.tracking.record(meeting, self.episode, changes, look_in=60, visible=visible)
+        assert await self.store.tracking.record(meeting, self.episode, changes, next_check_in=60, visible=visible)
 
     async def _make_due(self) -> None:
         """Make the meeting due now; a requested check would keep its distance to the last one."""
-        async with self.store._db.writing() as connection:
+        async with self.store._db.transaction() as connection:
             await connection.execute(sa.update(meetings).values(look_at=self.clock.now()))
 
     def _change(self, kind: ChangeKind) -> Change:
-        episode = self.episode = replace(self.episode, seq=self.episode.seq + 1, told=kind)
+        episode = self.episode = replace(self.episode, seq=self.episode.seq + 1, last_announced=kind)
         now = utc(self.clock)
         return Change(
             episode.number,
@@ -94,7 +94,7 @@ class Stage:
     async def claim(self) -> list[DueCard]:
         return await self.store.announcing.claim("announcer", 100, 60.0)
 
-    async def work(self) -> list[Delivered]:
+    async def work(self) -> list[DeliveryResult]:
         """Do what is due now, once."""
         return [await self.announcer.deliver(card) for card in await self.claim()]
 
@@ -135,7 +135,7 @@ class Stage:
 
     async def is_empty(self) -> bool:
         """Whether nothing is left of any follow."""
-        async with self.store._db.reading() as connection:
+        async with self.store._db.read_only() as connection:
             return await connection.scalar(sa.select(follows.c.id)) is None
 
     def cards(self, channel: str = EVENTS) -> list[Message]:
@@ -153,10 +153,12 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def staged(tmp_path: Path, clock: Clock | None = None, pacing: Pacing | None = None) -> AsyncIterator[Stage]:
+async def staged(
+    tmp_path: Path, clock: Clock | None = None, pacing: SlackRateLimiter | None = None
+) -> AsyncIterator[Stage]:
     """A stage whose store is a SQLite file in this folder; nobody has to wait for a turn, unless `pacing` says so."""
     clock = clock or Clock(NOON, speed=0)
-    pacing = pacing or Pacing(clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
+    pacing = pacing or SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
     metrics = Metrics()
     store = await open_store(f"sqlite:///{tmp_path / 'livestream.db'}", clock=clock.now)
     async with Slack(clock).running() as slack, open_session() as session:
@@ -164,8 +166,8 @@ async def staged(tmp_path: Path, clock: Clock | None = None, pacing: Pacing | No
         client = SlackClient(
             token=slack.credentials.bot_token, base_url=slack.api_url, session=session, metrics=metrics
         )
-        delivery = Delivery(client, pacing, clock, metrics)
+        delivery = Publisher(client, pacing, clock, metrics)
         announcer = Announcer(store.announcing, store.pauses, delivery, clock, metrics, "announcer")
-        notices = Notices(store.pauses, store.duties, delivery, "announcer")
+        notices = PauseNotifier(store.pauses, store.duties, delivery, "announcer")
         yield Stage(slack, store, clock, metrics, delivery, announcer, notices)
     await store.close()

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from bot.domain.episode import ChangeKind, Phase
-from bot.errors import StoreUnreachable
+from bot.errors import DatabaseUnavailable
 from bot.notifications.announcer import DRAIN_SECONDS, EDITS_AT_ONCE, Timing
 from bot.slack.api_client import FRESH_SECONDS
-from bot.slack.rate_limiter import Pacing, Rate
+from bot.slack.rate_limiter import Rate, SlackRateLimiter
 from bot.store.card_queue import DueCard
 from sandbox.clock import Clock
 from sandbox.slack import ANN, EVENTS, GENERAL, RANDOM, Fault
@@ -104,7 +104,7 @@ async def test_what_is_due_later(stage: Stage) -> None:
     """It is done when it is due."""
     await stage.follow()
     (card,) = await stage.claim()
-    await stage.store.announcing.postpone(card, 2)
+    await stage.store.announcing.defer(card, 2)
     async with running(stage):
         await settled(stage)
         stage.clock.advance(2)
@@ -116,7 +116,7 @@ async def test_a_card_that_breaks_something(stage: Stage, log: io.StringIO) -> N
     stage.episode = replace(stage.episode, name=None)
     await stage.follow(GENERAL)
     (broken,) = await stage.claim()
-    wrong = replace(broken, wanted={"of": "tomorrow"})
+    wrong = replace(broken, desired={"of": "tomorrow"})
     await stage.follow(EVENTS)
     (good,) = await stage.claim()
 
@@ -131,7 +131,7 @@ async def test_a_card_that_breaks_something(stage: Stage, log: io.StringIO) -> N
 
 
 @pytest.mark.parametrize(
-    ("error", "event"), [(StoreUnreachable(), "store_unreachable"), (RuntimeError(), "announcer_broke")]
+    ("error", "event"), [(DatabaseUnavailable(), "store_unreachable"), (RuntimeError(), "announcer_broke")]
 )
 async def test_a_store_that_is_out_of_reach(stage: Stage, log: io.StringIO, error: Exception, event: str) -> None:
     """It goes on when the store is back."""
@@ -148,11 +148,11 @@ async def test_a_store_that_goes_away_while_it_works(
     stage: Stage, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What could not be noted is noted when it is back; until then nothing new is begun."""
-    posted = stage.store.announcing.posted
+    posted = stage.store.announcing.mark_posted
 
     async def unreachable(*args: Any, **kwargs: Any) -> bool:
         monkeypatch.setattr(stage.store.announcing, "posted", posted)
-        raise StoreUnreachable
+        raise DatabaseUnavailable
 
     monkeypatch.setattr(stage.store.announcing, "posted", unreachable)
     await stage.follow()
@@ -182,12 +182,12 @@ async def test_standing_still(stage: Stage) -> None:
         await settled(stage)
         stage.clock.advance(59)
         await settled(stage)
-        assert stage.announcer.standing_still() is None
+        assert stage.announcer.stall_problem() is None
         stage.clock.advance(59)
-        assert stage.announcer.standing_still() is None
+        assert stage.announcer.stall_problem() is None
     stage.clock.advance(60)
 
-    assert stage.announcer.standing_still() == "The announcer is stuck, so nothing is posted in Slack."
+    assert stage.announcer.stall_problem() == "The announcer is stuck, so nothing is posted in Slack."
 
 
 async def test_what_is_being_said_is_finished(stage: Stage) -> None:
@@ -220,7 +220,7 @@ async def test_nothing_is_begun_after_it_was_told_to_stop(stage: Stage) -> None:
 async def test_news_go_before_edits(tmp_path: Path) -> None:
     """A thousand cards that want an edit delay no announcement, and hold no hand that could announce."""
     clock = Clock(NOON, speed=0)
-    pacing = Pacing(clock, per_channel=FREELY, posts=FREELY, edits=Rate(per_second=1, burst=3))
+    pacing = SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY, edits=Rate(per_second=1, burst=3))
     async with staged(tmp_path, clock, pacing) as stage:
         for number in range(40):
             channel = Channel(f"C{number:010}", f"room-{number}", frozenset({ANN}), has_bot=True)
@@ -268,7 +268,7 @@ async def test_after_an_outage_nothing_is_taken_over_at_once(stage: Stage, log: 
     await stage.follow(EVENTS)
     (card,) = await stage.claim()
     stage.clock.advance(90)
-    with patched_claims(stage, [StoreUnreachable()]):
+    with patched_claims(stage, [DatabaseUnavailable()]):
         async with running(stage):
             await logged(log, "store_unreachable")
             await settled(stage)
@@ -277,7 +277,7 @@ async def test_after_an_outage_nothing_is_taken_over_at_once(stage: Stage, log: 
             await said(stage, 1)
             await settled(stage)
             assert stage.cards(EVENTS) == []
-            assert await stage.store.announcing.posted(card, "1.0", card.wanted_version, last=True)
+            assert await stage.store.announcing.mark_posted(card, "1.0", card.desired_version, last=True)
             for _ in range(25):
                 stage.clock.advance(1)
                 await settled(stage)
@@ -290,7 +290,7 @@ async def test_what_was_lost_in_an_outage_is_taken_over_later(stage: Stage, log:
     await stage.follow(EVENTS)
     await stage.claim()
     stage.clock.advance(90)
-    with patched_claims(stage, [StoreUnreachable()]):
+    with patched_claims(stage, [DatabaseUnavailable()]):
         async with running(stage):
             await logged(log, "store_unreachable")
             await settled(stage)

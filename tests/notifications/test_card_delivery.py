@@ -15,16 +15,16 @@ import pytest
 from pytest_mock import MockerFixture
 
 from bot.clock import utc
-from bot.domain.delivery import DONE, LATER, Delivered
+from bot.domain.delivery import DONE, LATER, DeliveryResult
 from bot.domain.episode import ChangeKind, Phase
-from bot.domain.follow import FollowState, Volume
-from bot.errors import StoreUnreachable
-from bot.following.service import Following
+from bot.domain.follow import FollowState, Level
+from bot.errors import DatabaseUnavailable
+from bot.following.service import FollowService
 from bot.notifications.announcer import Announcer
-from bot.notifications.card_delivery import back_off
+from bot.notifications.card_delivery import backoff
 from bot.slack.messages.lookup_card import FOLLOW_AGAIN, FOLLOW_MENU
-from bot.slack.publisher import Delivery
-from bot.slack.rate_limiter import Pacing, Rate
+from bot.slack.publisher import Publisher
+from bot.slack.rate_limiter import Rate, SlackRateLimiter
 from bot.store.card_queue import LATE_SECONDS, DueCard
 from bot.store.store import open_store
 from sandbox.clock import Clock
@@ -102,7 +102,7 @@ async def test_what_happened_meanwhile(stage: Stage) -> None:
 
 async def test_a_quiet_follow(stage: Stage) -> None:
     """Shows changes on its card alone."""
-    await stage.follow(volume=Volume.QUIET)
+    await stage.follow(volume=Level.QUIET)
     await stage.work()
     stage.clock.advance(3)
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -116,7 +116,7 @@ async def test_a_quiet_follow(stage: Stage) -> None:
 
 async def test_a_loud_follow(stage: Stage) -> None:
     """Tells the channel too what is live, has an error and has ended, and nothing else."""
-    await stage.follow(volume=Volume.LOUD)
+    await stage.follow(volume=Level.LOUD)
     await stage.see(Phase.STARTING, ChangeKind.STARTING)
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.work()
@@ -133,7 +133,7 @@ async def test_a_loud_follow(stage: Stage) -> None:
 
 async def test_a_loud_follow_is_not_pinged_about_what_is_over(stage: Stage) -> None:
     """What has ended before it could be announced goes to the thread alone, but for the end."""
-    await stage.follow(volume=Volume.LOUD)
+    await stage.follow(volume=Level.LOUD)
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.see(Phase.ENDED, ChangeKind.ENDED)
@@ -146,7 +146,7 @@ async def test_a_loud_follow_is_not_pinged_about_what_is_over(stage: Stage) -> N
 @pytest.mark.parametrize(("recovered", "loud"), [(Phase.LIVE, False), (Phase.INTERRUPTED, True)])
 async def test_a_loud_follow_is_not_pinged_about_a_past_error(stage: Stage, recovered: Phase, loud: bool) -> None:
     """An error that was over before it could be announced goes to the thread alone."""
-    await stage.follow(volume=Volume.LOUD)
+    await stage.follow(volume=Level.LOUD)
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.work()
     stage.slack.refuse_next("chat.postMessage", "ratelimited")
@@ -164,7 +164,7 @@ async def test_a_loud_follow_is_not_pinged_about_a_past_error(stage: Stage, reco
 @pytest.mark.parametrize("how", ["paused", "slack is down"])
 async def test_a_loud_follow_after_hours(stage: Stage, how: str) -> None:
     """A channel that never heard that it was live is not pinged hours later; its thread has the end."""
-    await stage.follow(volume=Volume.LOUD)
+    await stage.follow(volume=Level.LOUD)
     await stage.work()
     stage.slack.refuse_next("chat.postMessage", "not_in_channel" if how == "paused" else "fatal_error")
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -236,12 +236,12 @@ async def test_a_card_that_cannot_be_edited_now(stage: Stage, failure: str) -> N
 async def test_the_thread_does_not_wait_for_the_limit_of_edits(tmp_path: Path) -> None:
     """Not even a moment: where a thousand cards are to be edited, that would add up."""
     clock = Clock(NOON, speed=0)
-    pacing = Pacing(clock, per_channel=FREELY, posts=FREELY, edits=Rate(per_second=1, burst=1))
+    pacing = SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY, edits=Rate(per_second=1, burst=1))
     async with staged(tmp_path, clock, pacing) as stage:
         await stage.follow()
         await stage.work()
         await stage.see(Phase.LIVE, ChangeKind.LIVE)
-        assert pacing.edit() == 0  # taken by another card
+        assert pacing.acquire_edit() == 0  # taken by another card
 
         async with asyncio.timeout(30):
             assert await stage.work() == [LATER]
@@ -330,7 +330,7 @@ async def test_after_a_day_without_a_network_the_card_is_still_tried_every_five_
 @pytest.mark.parametrize(("attempts", "seconds"), [(0, 2), (1, 4), (7, 256), (8, 300), (10_000, 300)])
 def test_waits_grow(attempts: int, seconds: float) -> None:
     """Twice as long each time, five minutes at most."""
-    assert back_off(attempts) == seconds
+    assert backoff(attempts) == seconds
 
 
 async def test_told_to_wait(stage: Stage) -> None:
@@ -381,8 +381,8 @@ async def test_an_edit_does_not_wait_for_clocks_to_agree(stage: Stage, ahead: fl
     stage.clock.advance(60)
     await stage.see(Phase.INTERRUPTED)
     (due,) = await stage.claim()
-    assert due.shown_at is not None
-    here = replace(due, claimed_at=due.claimed_at + ahead, shown_at=due.shown_at + timedelta(seconds=ahead))
+    assert due.rendered_at is not None
+    here = replace(due, claimed_at=due.claimed_at + ahead, rendered_at=due.rendered_at + timedelta(seconds=ahead))
 
     assert await stage.announcer.deliver(here) == DONE
 
@@ -490,7 +490,7 @@ async def test_killed_before_it_was_given_back(stage: Stage) -> None:
     """Then nothing is left to do but that, and one edit, since it may have died in the middle of another."""
     await stage.follow()
     (card,) = await stage.claim()
-    assert await stage.store.announcing.posted(card, "1.0", card.wanted_version)
+    assert await stage.store.announcing.mark_posted(card, "1.0", card.desired_version)
 
     stage.clock.advance(60)
     assert await stage.work() == [DONE]
@@ -607,10 +607,10 @@ async def test_a_refusal_pauses(stage: Stage, channel: str, code: str) -> None:
     await stage.follow(channel)
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
 
-    assert await stage.work() == [Delivered(refused=code)]
+    assert await stage.work() == [DeliveryResult(refused=code)]
 
     (listed,) = await stage.store.follows.in_channel(TEAM, channel)
-    assert (listed.follow.state, listed.follow.reason) == (FollowState.PAUSED, code)
+    assert (listed.follow.state, listed.follow.pause_reason) == (FollowState.PAUSED, code)
     assert await stage.store.announcing.due_in() is None
 
 
@@ -635,7 +635,7 @@ async def test_who_asked_decides(stage: Stage) -> None:
     followed = await stage.follow(RANDOM, owner="somebody", lease_seconds=60)
     assert followed.card is not None
 
-    assert await stage.announcer.deliver(followed.card, pause=False) == Delivered(refused="not_in_channel")
+    assert await stage.announcer.deliver(followed.card, pause=False) == DeliveryResult(refused="not_in_channel")
 
     (listed,) = await stage.store.follows.in_channel(TEAM, RANDOM)
     assert listed.follow.state is FollowState.ACTIVE
@@ -659,7 +659,7 @@ async def test_posted_in_the_same_breath(stage: Stage) -> None:
 
 async def test_an_expired_follow(stage: Stage) -> None:
     """Its thread is told, and its card has no menu any more."""
-    await stage.follow(volume=Volume.QUIET)
+    await stage.follow(volume=Level.QUIET)
     await stage.work()
     stage.clock.advance(30 * 24 * 3600)
     await expire(stage.store)
@@ -722,7 +722,7 @@ async def test_how_long_it_took(stage: Stage) -> None:
 async def test_a_channel_of_many_follows(tmp_path: Path) -> None:
     """A channel gets no more than it takes; the others are not held up by it."""
     clock = Clock(NOON, speed=0)
-    pacing = Pacing(clock, per_channel=Rate(per_second=0.1, burst=1))
+    pacing = SlackRateLimiter(clock, per_channel=Rate(per_second=0.1, burst=1))
     async with staged(tmp_path, clock, pacing) as stage:
         await stage.follow()
         await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -857,7 +857,7 @@ async def test_a_paused_follow_is_unfollowed(stage: Stage) -> None:
     await stage.work()
     stage.slack.refuse_next("chat.postMessage", "restricted_action")
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
-    assert await stage.work() == [Delivered(refused="restricted_action")]
+    assert await stage.work() == [DeliveryResult(refused="restricted_action")]
 
     await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
     stage.clock.advance(3)
@@ -1010,7 +1010,7 @@ async def test_a_pause_does_not_forget_an_edit_without_an_answer(stage: Stage) -
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     stage.slack.apply_late("chat.update", 80, closes=True)
     stage.slack.refuse_next("chat.postMessage", "not_in_channel")
-    assert await stage.work() == [Delivered(refused="not_in_channel", unconfirmed=True)]
+    assert await stage.work() == [DeliveryResult(refused="not_in_channel", unconfirmed=True)]
     await stage.see(Phase.ENDED)
     await stage.store.pauses.resume(TEAM, EVENTS)
     stage.clock.advance(10)
@@ -1058,14 +1058,14 @@ async def test_frozen_while_it_waits_for_a_token(tmp_path: Path, what: str) -> N
     """The deadline counts after the wait as well."""
     clock = Clock(NOON, speed=0)
     busy = Rate(per_second=1, burst=1)
-    pacing = Pacing(clock, per_channel=FREELY, posts=FREELY if what == "edit" else busy, edits=busy)
+    pacing = SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY if what == "edit" else busy, edits=busy)
     async with staged(tmp_path, clock, pacing) as stage:
         await stage.follow()
         if what != "post":
             await stage.work()
             clock.advance(5)
             await stage.see(Phase.LIVE, *([ChangeKind.LIVE] if what == "reply" else []), visible=what == "edit")
-        assert (pacing.edit() if what == "edit" else pacing.post(EVENTS)) == 0
+        assert (pacing.acquire_edit() if what == "edit" else pacing.acquire_post(EVENTS)) == 0
         (card,) = await stage.claim()
         calls = len(stage.slack.calls)
 
@@ -1150,7 +1150,7 @@ async def test_a_result_is_written_until_it_is_written(stage: Stage, mocker: Moc
 
     async def away(*args: Any, **kwargs: Any) -> bool:
         if stage.clock.now() < back_at:
-            raise StoreUnreachable
+            raise DatabaseUnavailable
         return bool(await write(*args, **kwargs))
 
     mocker.patch.object(stage.store.announcing, step, away)
@@ -1198,13 +1198,13 @@ async def test_a_result_that_comes_after_the_lease(stage: Stage, mocker: MockerF
 async def test_a_reply_that_is_reported_while_the_next_holder_repeats_it(stage: Stage, mocker: MockerFixture) -> None:
     """One of the two messages goes, in the thread and in the channel."""
     stage.slack.honours_client_msg_id = False
-    await stage.follow(volume=Volume.LOUD)
+    await stage.follow(volume=Level.LOUD)
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     (frozen,) = await stage.claim()
-    write = stage.store.announcing.sent
+    write = stage.store.announcing.mark_sent
     repeated, reported = asyncio.Event(), asyncio.Event()
-    holders: list[asyncio.Task[Delivered]] = []
+    holders: list[asyncio.Task[DeliveryResult]] = []
 
     async def late(card: DueCard, *args: Any, **kwargs: Any) -> bool | None:
         if card.lease == frozen.lease:
@@ -1234,13 +1234,13 @@ async def test_a_result_that_comes_before_the_next_holder(stage: Stage, mocker: 
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     (frozen,) = await stage.claim()
-    write = stage.store.announcing.posted
+    write = stage.store.announcing.mark_posted
 
     async def late(*args: Any, **kwargs: Any) -> bool:
         mocker.stop(patched)
         stage.clock.advance(60)
         (card,) = await stage.claim()
-        await stage.store.announcing.postpone(card, 30)
+        await stage.store.announcing.defer(card, 30)
         return await write(*args, **kwargs)
 
     patched = mocker.patch.object(stage.store.announcing, "posted", late)
@@ -1254,7 +1254,7 @@ async def test_a_result_that_comes_before_the_next_holder(stage: Stage, mocker: 
 async def test_ten_minutes_of_silence(stage: Stage) -> None:
     """Slack takes everything, answers nothing and ignores the ID: it is asked ever more rarely."""
     stage.slack.honours_client_msg_id = False
-    await stage.follow(volume=Volume.LOUD)
+    await stage.follow(volume=Level.LOUD)
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE, visible=False)
     stage.slack.fault = Fault.DROP
@@ -1283,11 +1283,13 @@ async def test_a_post_that_was_not_sent_is_tried_again_soon(stage: Stage, mocker
 async def test_waiting_for_a_token_is_no_failure(tmp_path: Path) -> None:
     """However often a card had to wait for its turn, the first error waits as a first one."""
     clock = Clock(NOON, speed=0)
-    pacing = Pacing(clock, per_channel=Rate(per_second=0.1, burst=1), posts=FREELY, edits=Rate(per_second=0.1, burst=1))
+    pacing = SlackRateLimiter(
+        clock, per_channel=Rate(per_second=0.1, burst=1), posts=FREELY, edits=Rate(per_second=0.1, burst=1)
+    )
     async with staged(tmp_path, clock, pacing) as stage:
         await stage.follow()
         for _ in range(8):
-            assert pacing.post(EVENTS) == 0
+            assert pacing.acquire_post(EVENTS) == 0
             assert await stage.work() == [LATER]
             clock.advance(10)
         stage.slack.refuse_next("chat.postMessage", "internal_error")
@@ -1297,7 +1299,7 @@ async def test_waiting_for_a_token_is_no_failure(tmp_path: Path) -> None:
         assert await stage.work() == [DONE]
         await stage.see(Phase.INTERRUPTED)
         for _ in range(8):
-            assert pacing.edit() == 0
+            assert pacing.acquire_edit() == 0
             assert await stage.work() == [LATER]
             clock.advance(10)
         stage.slack.refuse_next("chat.update", "fatal_error")
@@ -1313,7 +1315,7 @@ async def test_being_debounced_is_no_failure(stage: Stage) -> None:
     for _ in range(5):
         (card,) = await stage.claim()
         assert card.attempts == 0
-        shown = replace(card, shown_at=utc(stage.clock))
+        shown = replace(card, rendered_at=utc(stage.clock))
         assert await stage.announcer.deliver(shown) == LATER
         stage.clock.advance(3)
     stage.slack.refuse_next("chat.update", "fatal_error")
@@ -1335,7 +1337,7 @@ async def test_waiting_for_the_token_is_no_failure(stage: Stage, code: str) -> N
         stage.clock.advance(30 * 60)
     stage.slack.refuse_next("chat.postMessage", "update_failed")
     assert await stage.work() == [LATER]
-    stage.clock.advance(back_off(0))
+    stage.clock.advance(backoff(0))
 
     assert await stage.work() == [DONE]
 
@@ -1345,8 +1347,8 @@ async def test_waiting_for_the_token_is_no_failure(stage: Stage, code: str) -> N
 def restart(stage: Stage) -> None:
     """Have another process do what is due from now on."""
     client, store = stage.delivery._client, stage.store
-    pacing = Pacing(stage.clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
-    stage.delivery = Delivery(client, pacing, stage.clock, stage.metrics)
+    pacing = SlackRateLimiter(stage.clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
+    stage.delivery = Publisher(client, pacing, stage.clock, stage.metrics)
     stage.announcer = Announcer(store.announcing, store.pauses, stage.delivery, stage.clock, stage.metrics, "another")
 
 
@@ -1365,14 +1367,14 @@ async def test_a_code_that_lasts_pauses_though_the_bot_is_restarted(
     since = stage.clock.now()
     assert await stage.work() == [LATER]
     while stage.clock.now() < since + hours * 3600:
-        assert Delivered(refused=code) not in await stage.work()
+        assert DeliveryResult(refused=code) not in await stage.work()
         restart(stage)
         stage.clock.advance(300)
 
-    assert await stage.work() == [Delivered(refused=code)]
+    assert await stage.work() == [DeliveryResult(refused=code)]
 
     (listed,) = await stage.store.follows.in_channel(TEAM, EVENTS)
-    assert (listed.follow.state, listed.follow.reason) == (FollowState.PAUSED, code)
+    assert (listed.follow.state, listed.follow.pause_reason) == (FollowState.PAUSED, code)
 
 
 async def test_a_success_ends_what_failed(stage: Stage) -> None:
@@ -1395,31 +1397,31 @@ async def test_a_success_ends_what_failed(stage: Stage) -> None:
     assert stage.thread(stage.cards()[0])[-1].startswith("Launch keynote is live again.")
     stage.clock.advance(1900)
 
-    assert await stage.work() == [Delivered(refused="a_word_of_tomorrow")]
+    assert await stage.work() == [DeliveryResult(refused="a_word_of_tomorrow")]
 
 
 async def test_what_lasts_for_minutes_is_known_after_a_restart(stage: Stage) -> None:
     """Whoever asks what the channel follows reads it, whichever process answers."""
-    following = Following(
+    following = FollowService(
         stage.store, nothing, stage.announcer.deliver, stage.announcer.wake, stage.announcer.wake, "a"
     )
     await stage.follow()
     stage.slack.refuse("chat.postMessage", "a_word_of_tomorrow", EVENTS)
     await stage.work()
     first = stage.clock.now()
-    assert await following.failing(await following.in_channel(TEAM, EVENTS)) is None
+    assert await following.failing(await following.list_follows(TEAM, EVENTS)) is None
     restart(stage)
     stage.clock.advance(200)
     await stage.work()
 
-    failing = await following.failing(await following.in_channel(TEAM, EVENTS))
+    failing = await following.failing(await following.list_follows(TEAM, EVENTS))
 
     assert failing is not None
     assert (failing.code, failing.since.timestamp()) == ("a_word_of_tomorrow", first)
     stage.slack.accept()
     stage.clock.advance(300)
     assert await stage.work() == [DONE]
-    assert await following.failing(await following.in_channel(TEAM, EVENTS)) is None
+    assert await following.failing(await following.list_follows(TEAM, EVENTS)) is None
 
 
 async def nothing(_: object) -> Any:

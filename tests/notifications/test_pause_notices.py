@@ -10,9 +10,9 @@ import pytest
 from pytest_mock import MockerFixture
 
 from bot.domain.episode import ChangeKind, Phase
-from bot.domain.follow import Volume
-from bot.errors import StoreUnreachable
-from bot.notifications.pause_notices import AT_ONCE, MAX_ATTEMPTS, Notices
+from bot.domain.follow import Level
+from bot.errors import DatabaseUnavailable
+from bot.notifications.pause_notices import AT_ONCE, MAX_ATTEMPTS, PauseNotifier
 from bot.slack.messages.follow_replies import listing
 from bot.slack.messages.lookup_card import FOLLOW_MENU
 from sandbox.slack import ANN, BEN, EVENTS, RANDOM, Fault, Message
@@ -49,7 +49,7 @@ async def test_told_once(stage: Stage) -> None:
 
 async def test_two_replicas(stage: Stage) -> None:
     """One of them tells."""
-    other = Notices(stage.store.pauses, stage.store.duties, stage.delivery, "b")
+    other = PauseNotifier(stage.store.pauses, stage.store.duties, stage.delivery, "b")
 
     await asyncio.gather(stage.notices.tell(), other.tell())
 
@@ -58,13 +58,13 @@ async def test_two_replicas(stage: Stage) -> None:
 
 async def test_killed_before_it_is_marked(stage: Stage, mocker: MockerFixture) -> None:
     """It is told again when the lease is over, and appears once."""
-    dying = mocker.patch.object(stage.store.pauses, "mark_told", side_effect=StoreUnreachable())
-    with pytest.raises(StoreUnreachable):
+    dying = mocker.patch.object(stage.store.pauses, "mark_told", side_effect=DatabaseUnavailable())
+    with pytest.raises(DatabaseUnavailable):
         await stage.notices.tell()
     mocker.stop(dying)
     stage.clock.advance(300)
 
-    await Notices(stage.store.pauses, stage.store.duties, stage.delivery, "b").tell()
+    await PauseNotifier(stage.store.pauses, stage.store.duties, stage.delivery, "b").tell()
 
     assert len(notices(stage)) == 1
     assert await stage.store.pauses.untold(10) == []
@@ -117,7 +117,7 @@ async def pause_for(stage: Stage, channel: str, user: str, meetings: int = 1) ->
     """Follows of one person in a channel where nothing can be posted."""
     for _ in range(meetings):
         followed = await stage.store.follows.follow(
-            TEAM, channel, uuid4(), user_id=user, volume=Volume.NORMAL, episode=stage.episode
+            TEAM, channel, uuid4(), user_id=user, volume=Level.NORMAL, episode=stage.episode
         )
         (card,) = [card for card in await stage.claim() if card.follow.id == followed.follow.id]
         assert await stage.store.pauses.pause(card, "not_in_channel") is not None
@@ -181,7 +181,7 @@ async def test_to_wait_is_no_failed_attempt(stage: Stage, waits: str) -> None:
         stage.slack.refuse("chat.postMessage", waits, ANN)
     for _ in range(MAX_ATTEMPTS + 10):
         if not token_is_refused:
-            stage.delivery._pacing.post_refused(ANN, 5)
+            stage.delivery._pacing.on_post_limited(ANN, 5)
         await stage.notices.tell()
         stage.clock.advance(60)
     assert notices(stage) == []

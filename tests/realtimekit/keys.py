@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bot.realtimekit.http import Http
+from bot.realtimekit.http import HttpClient
 
 URL = "http://cloudflare/.well-known/webhooks.json"
 
@@ -46,7 +46,7 @@ class KeyServer:
         self.answer: Callable[[], httpx.Response] | None = None
         self.hold: asyncio.Event | None = None
         self.headers: list[httpx.Headers] = []
-        self.http = Http(httpx.MockTransport(self._answer))
+        self.http = HttpClient(httpx.MockTransport(self._answer))
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         self.asked += 1

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from bot.errors import Unreachable
-from bot.realtimekit.concurrency import Turns
+from bot.realtimekit.concurrency import ConcurrencyLimit
 
 
 async def test_no_more_at_once() -> None:
     """Who comes when all turns are taken waits until one is given back, and all are served."""
-    turns, most, now, served = Turns(at_once=2), 0, 0, 0
+    turns, most, now, served = ConcurrencyLimit(limit=2), 0, 0, 0
 
     async def look_up() -> None:
         nonlocal most, now, served
@@ -28,7 +28,7 @@ async def test_no_more_at_once() -> None:
 
 async def test_no_turn_in_time() -> None:
     """Nobody waits for ever behind lookups that hang."""
-    turns = Turns(at_once=1, patience=0.01)
+    turns = ConcurrencyLimit(limit=1, max_wait=0.01)
 
     async with turns:
         with pytest.raises(Unreachable, match="no free slot"):
@@ -38,7 +38,7 @@ async def test_no_turn_in_time() -> None:
 
 async def test_given_back_after_an_error() -> None:
     """A lookup that fails gives its turn back, and so does one that was given up while it waited."""
-    turns = Turns(at_once=1, patience=0.01)
+    turns = ConcurrencyLimit(limit=1, max_wait=0.01)
     with pytest.raises(ZeroDivisionError):
         async with turns:
             raise ZeroDivisionError

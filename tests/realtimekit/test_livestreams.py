@@ -9,12 +9,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.domain.observation import Status
-from bot.errors import Malformed, NotAuthorised, RateLimited, Unreachable
-from bot.realtimekit.client import RealtimeKit, open_http
-from bot.realtimekit.http import Http
+from bot.errors import AuthenticationFailed, InvalidResponse, RateLimited, Unreachable
+from bot.realtimekit.client import RealtimeKitClient, open_http
+from bot.realtimekit.http import HttpClient
 from bot.realtimekit.models import Livestream
 from bot.realtimekit.paging import LivestreamPage
-from bot.realtimekit.rate_limit import Quota
+from bot.realtimekit.rate_limit import RateLimitState
 from bot.uvicorn_server import listen, serving
 from sandbox.clock import Clock
 from sandbox.realtimekit import Fault, ListShape, seeds
@@ -36,15 +36,15 @@ def cloudflare(clock: Clock) -> Cloudflare:
 
 
 @pytest.fixture
-def quota(clock: Clock) -> Quota:
-    return Quota(clock.now)
+def quota(clock: Clock) -> RateLimitState:
+    return RateLimitState(clock.now)
 
 
 @pytest.fixture
-async def kit(cloudflare: Cloudflare, quota: Quota) -> AsyncIterator[RealtimeKit]:
+async def kit(cloudflare: Cloudflare, quota: RateLimitState) -> AsyncIterator[RealtimeKitClient]:
     async with serving(cloudflare.asgi, listen(), drain_seconds=1) as url:
         http = open_http(f"{url}/client/v4", cloudflare.api_token)
-        kit = RealtimeKit(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id, quota=quota)
+        kit = RealtimeKitClient(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id, quota=quota)
         yield kit
         await kit.close()
 
@@ -57,7 +57,7 @@ def live_meetings(cloudflare: Cloudflare) -> set[str]:
 # The list
 
 
-async def test_all_on_one_page(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
+async def test_all_on_one_page(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     """Every livestream of the status that was asked for, with the meeting that it belongs to."""
     page = await kit.livestreams("LIVE", 1)
 
@@ -68,7 +68,7 @@ async def test_all_on_one_page(cloudflare: Cloudflare, kit: RealtimeKit) -> None
 
 
 @pytest.mark.parametrize("shape", [ListShape.ARRAY, ListShape.OBJECT])
-async def test_page_by_page(cloudflare: Cloudflare, kit: RealtimeKit, shape: ListShape) -> None:
+async def test_page_by_page(cloudflare: Cloudflare, kit: RealtimeKitClient, shape: ListShape) -> None:
     """In both forms the pages lead to every livestream once, and then to an end."""
     cloudflare.list_shape = shape
     pages = [await kit.livestreams("LIVE", 1, 1)]
@@ -81,7 +81,7 @@ async def test_page_by_page(cloudflare: Cloudflare, kit: RealtimeKit, shape: Lis
 
 
 @pytest.mark.parametrize("shape", [ListShape.ARRAY, ListShape.OBJECT])
-async def test_none(cloudflare: Cloudflare, kit: RealtimeKit, shape: ListShape) -> None:
+async def test_none(cloudflare: Cloudflare, kit: RealtimeKitClient, shape: ListShape) -> None:
     """Where there is none, the page is empty, in either form."""
     cloudflare.list_shape = shape
 
@@ -89,11 +89,11 @@ async def test_none(cloudflare: Cloudflare, kit: RealtimeKit, shape: ListShape) 
 
 
 @pytest.mark.parametrize("shape", [ListShape.OBJECT, ListShape.UNKNOWN])
-async def test_incomplete(cloudflare: Cloudflare, kit: RealtimeKit, shape: ListShape) -> None:
+async def test_incomplete(cloudflare: Cloudflare, kit: RealtimeKitClient, shape: ListShape) -> None:
     """A list that leaves livestreams out, or has a form of its own, is never taken for a whole one."""
     cloudflare.list_shape = shape
 
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidResponse):
         await kit.livestreams("LIVE", 1)
 
 
@@ -101,21 +101,21 @@ async def test_no_list_there() -> None:
     """A 404 is no empty list: what asks for it would believe that nothing is live."""
     body = {"success": False, "error": {"code": 404, "message": "not found"}}
     answers = httpx.MockTransport(lambda request: httpx.Response(404, json=body))
-    kit = RealtimeKit(Http(answers, "http://peer"), account_id="a", app_id="b")
+    kit = RealtimeKitClient(HttpClient(answers, "http://peer"), account_id="a", app_id="b")
 
-    with pytest.raises(Malformed, match="404 for a list"):
+    with pytest.raises(InvalidResponse, match="404 for a list"):
         await kit.livestreams("LIVE", 1)
     await kit.close()
 
 
 @pytest.fixture
-async def answering() -> AsyncIterator[Callable[[Any], RealtimeKit]]:
+async def answering() -> AsyncIterator[Callable[[Any], RealtimeKitClient]]:
     """Make a client for a RealtimeKit whose every answer has this payload."""
-    kits: list[RealtimeKit] = []
+    kits: list[RealtimeKitClient] = []
 
-    def make(data: Any) -> RealtimeKit:
+    def make(data: Any) -> RealtimeKitClient:
         answers = httpx.MockTransport(lambda request: httpx.Response(200, json={"success": True, "data": data}))
-        kits.append(RealtimeKit(Http(answers, "http://peer"), account_id="a", app_id="b"))
+        kits.append(RealtimeKitClient(HttpClient(answers, "http://peer"), account_id="a", app_id="b"))
         return kits[-1]
 
     yield make
@@ -124,7 +124,7 @@ async def answering() -> AsyncIterator[Callable[[Any], RealtimeKit]]:
 
 
 @pytest.mark.parametrize("junk", [None, "2", [], 7])
-async def test_item_that_is_no_livestream(answering: Callable[[Any], RealtimeKit], junk: Any) -> None:
+async def test_item_that_is_no_livestream(answering: Callable[[Any], RealtimeKitClient], junk: Any) -> None:
     """It is left out, and logged once; the page is not complete, so that an absence from it means nothing."""
     with capture_logs() as logs:
         page = await answering([junk, {"id": "1"}, junk, {"id": "3"}]).livestreams("LIVE", 1)
@@ -134,35 +134,35 @@ async def test_item_that_is_no_livestream(answering: Callable[[Any], RealtimeKit
     assert [(each["event"], each["unreadable"]) for each in logs] == [("livestreams_left_out", 2)]
 
 
-async def test_a_page_that_can_be_read_is_whole(answering: Callable[[Any], RealtimeKit]) -> None:
+async def test_a_page_that_can_be_read_is_whole(answering: Callable[[Any], RealtimeKitClient]) -> None:
     assert (await answering([{"id": "1"}]).livestreams("LIVE", 1)).whole
     assert (await answering([]).livestreams("LIVE", 1)).whole
 
 
-async def test_a_page_of_which_nothing_can_be_read(answering: Callable[[Any], RealtimeKit]) -> None:
-    with pytest.raises(Malformed, match="not an object"):
+async def test_a_page_of_which_nothing_can_be_read(answering: Callable[[Any], RealtimeKitClient]) -> None:
+    with pytest.raises(InvalidResponse, match="not an object"):
         await answering([None, "2"]).livestreams("LIVE", 1)
 
 
-async def test_a_meeting_s_livestreams_without_what_is_none(answering: Callable[[Any], RealtimeKit]) -> None:
+async def test_a_meeting_s_livestreams_without_what_is_none(answering: Callable[[Any], RealtimeKitClient]) -> None:
     """The same goes for a meeting's own livestreams: who is live is not hidden by an entry that nobody can read."""
     found = await answering([None, {"id": "1", "status": "LIVE", "meeting_id": str(LIVE)}]).active_livestream(LIVE)
 
     assert isinstance(found, Livestream)
     assert (found.id, found.status) == ("1", Status.LIVE)
-    with pytest.raises(Malformed, match="not an object"):
+    with pytest.raises(InvalidResponse, match="not an object"):
         await answering([None]).active_livestream(LIVE)
 
 
-async def test_refused(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
+async def test_refused(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     """It fails as every other question does."""
     cloudflare.fault = Fault.UNAUTHORISED
 
-    with pytest.raises(NotAuthorised):
+    with pytest.raises(AuthenticationFailed):
         await kit.livestreams("LIVE", 1)
 
 
-async def test_no_secret(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
+async def test_no_secret(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     """No stream key and no ingest server is in a page."""
     page = await kit.livestreams("LIVE", 1)
 
@@ -173,7 +173,7 @@ async def test_no_secret(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
 # Cloudflare's count
 
 
-async def test_not_asked_while_refused(cloudflare: Cloudflare, kit: RealtimeKit, clock: Clock) -> None:
+async def test_not_asked_while_refused(cloudflare: Cloudflare, kit: RealtimeKitClient, clock: Clock) -> None:
     """Until the wait that Cloudflare asked for is over nothing is sent, whatever is asked, and then it is again."""
     cloudflare.retry_after = 300
     cloudflare.fail_next(Fault.RATE_LIMITED)
@@ -191,7 +191,7 @@ async def test_not_asked_while_refused(cloudflare: Cloudflare, kit: RealtimeKit,
     assert (asked, len(cloudflare.calls)) == (1, 2)
 
 
-async def test_a_short_wait_is_sat_out(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
+async def test_a_short_wait_is_sat_out(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     """A wait of no more than two seconds keeps nobody from being answered."""
     cloudflare.retry_after = 0
     cloudflare.fail_next(Fault.RATE_LIMITED)
@@ -201,21 +201,23 @@ async def test_a_short_wait_is_sat_out(cloudflare: Cloudflare, kit: RealtimeKit)
     assert [call.status for call in cloudflare.calls] == [429, 200]
 
 
-async def test_what_is_left_is_noted(cloudflare: Cloudflare, kit: RealtimeKit, quota: Quota) -> None:
+async def test_what_is_left_is_noted(cloudflare: Cloudflare, kit: RealtimeKitClient, quota: RateLimitState) -> None:
     """People are still answered with the last of the budget, and whoever can wait is told for how long."""
     cloudflare.budget = 2
     await kit.active_livestream(LIVE)
-    before = quota.wait()
+    before = quota.retry_after()
     await kit.active_livestream(LIVE)
 
-    assert (before, quota.wait()) == (0, 300)
+    assert (before, quota.retry_after()) == (0, 300)
 
 
-async def test_a_server_error_is_no_refusal(cloudflare: Cloudflare, kit: RealtimeKit, quota: Quota) -> None:
+async def test_a_server_error_is_no_refusal(
+    cloudflare: Cloudflare, kit: RealtimeKitClient, quota: RateLimitState
+) -> None:
     """Only a 429 keeps others from asking."""
     cloudflare.fault = Fault.HTML
 
     with pytest.raises(Unreachable):
         await kit.active_livestream(LIVE)
 
-    assert quota.wait() == 0
+    assert quota.retry_after() == 0

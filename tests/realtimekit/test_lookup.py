@@ -14,9 +14,9 @@ import stamina
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.domain.observation import Status
-from bot.errors import NoSuchMeeting, Unreachable
+from bot.errors import MeetingNotFound, Unreachable
 from bot.realtimekit import lookup as lookup_module
-from bot.realtimekit.client import RealtimeKit, open_http
+from bot.realtimekit.client import RealtimeKitClient, open_http
 from bot.realtimekit.lookup import Lookup, look_up
 from bot.realtimekit.models import Livestream, Session
 from bot.uvicorn_server import listen, serving
@@ -44,10 +44,10 @@ def cloudflare(clock: Clock) -> Cloudflare:
 
 
 @contextlib.asynccontextmanager
-async def opened(cloudflare: Cloudflare, asgi: ASGIApp, **how: Any) -> AsyncIterator[RealtimeKit]:
+async def opened(cloudflare: Cloudflare, asgi: ASGIApp, **how: Any) -> AsyncIterator[RealtimeKitClient]:
     async with serving(asgi, listen(), drain_seconds=1) as url:
         http = open_http(f"{url}/client/v4", cloudflare.api_token)
-        kit = RealtimeKit(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id, **how)
+        kit = RealtimeKitClient(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id, **how)
         try:
             yield kit
         finally:
@@ -55,12 +55,12 @@ async def opened(cloudflare: Cloudflare, asgi: ASGIApp, **how: Any) -> AsyncIter
 
 
 @pytest.fixture
-async def kit(cloudflare: Cloudflare) -> AsyncIterator[RealtimeKit]:
+async def kit(cloudflare: Cloudflare) -> AsyncIterator[RealtimeKitClient]:
     async with opened(cloudflare, cloudflare.asgi) as kit:
         yield kit
 
 
-async def looked_up(kit: RealtimeKit, meeting_id: str) -> Lookup:
+async def looked_up(kit: RealtimeKitClient, meeting_id: str) -> Lookup:
     return await look_up(kit, UUID(meeting_id), lambda: NOW)
 
 
@@ -93,7 +93,7 @@ def lookup(livestream: dict[str, Any] | None, session: dict[str, Any] | None = N
         (seeds.NULL_DATA, Status.NOT_BROADCASTING, "Support rota handover"),
     ],
 )
-async def test_every_state(kit: RealtimeKit, meeting_id: str, status: Status, name: str) -> None:
+async def test_every_state(kit: RealtimeKitClient, meeting_id: str, status: Status, name: str) -> None:
     """Each state has its status, and the meeting's title."""
     found = await looked_up(kit, meeting_id)
 
@@ -114,7 +114,7 @@ async def test_every_state(kit: RealtimeKit, meeting_id: str, status: Status, na
     ],
 )
 async def test_only_what_is_needed_is_asked(
-    cloudflare: Cloudflare, kit: RealtimeKit, meeting_id: str, questions: list[str]
+    cloudflare: Cloudflare, kit: RealtimeKitClient, meeting_id: str, questions: list[str]
 ) -> None:
     """The meeting is read for its title, the session only where it has a start or a reason."""
     await looked_up(kit, meeting_id)
@@ -122,7 +122,7 @@ async def test_only_what_is_needed_is_asked(
     assert sorted(asked(cloudflare)) == sorted(questions)
 
 
-async def test_live_since(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
+async def test_live_since(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     """Since when it is live comes from the session: the livestream itself is a week old."""
     session = cloudflare.meetings[seeds.LIVE].sessions[-1]
     assert session.started_time is not None
@@ -135,7 +135,7 @@ async def test_live_since(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
     assert found.livestream.created_at != found.live_since
 
 
-async def test_error_reason(kit: RealtimeKit) -> None:
+async def test_error_reason(kit: RealtimeKitClient) -> None:
     """Why it failed comes from the session."""
     found = await looked_up(kit, seeds.ERRORED)
 
@@ -143,13 +143,13 @@ async def test_error_reason(kit: RealtimeKit) -> None:
     assert found.live_since is None
 
 
-async def test_no_such_meeting(kit: RealtimeKit) -> None:
+async def test_no_such_meeting(kit: RealtimeKitClient) -> None:
     """A meeting that does not exist is told as that."""
-    with pytest.raises(NoSuchMeeting):
+    with pytest.raises(MeetingNotFound):
         await look_up(kit, NO_SUCH_MEETING, lambda: NOW)
 
 
-async def test_the_answer_that_could_not_be_had(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
+async def test_the_answer_that_could_not_be_had(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     """When Cloudflare cannot be asked, there is no answer, and never "not broadcasting"."""
     cloudflare.fault = Fault.SERVER_ERROR
 
@@ -158,7 +158,7 @@ async def test_the_answer_that_could_not_be_had(cloudflare: Cloudflare, kit: Rea
 
 
 @pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.UNAUTHORISED, Fault.RATE_LIMITED, Fault.HTML, Fault.HALF])
-async def test_decorations_that_fail(cloudflare: Cloudflare, kit: RealtimeKit, fault: Fault) -> None:
+async def test_decorations_that_fail(cloudflare: Cloudflare, kit: RealtimeKitClient, fault: Fault) -> None:
     """Name and start are left out when they cannot be had: the answer stands without them."""
     cloudflare.fail_next(Fault.NONE)
     cloudflare.fail_next(fault, 100)
@@ -171,7 +171,7 @@ async def test_decorations_that_fail(cloudflare: Cloudflare, kit: RealtimeKit, f
 
 
 async def test_livestreams_name_stands_in_for_a_title_that_is_missing_or_unknown(
-    cloudflare: Cloudflare, kit: RealtimeKit
+    cloudflare: Cloudflare, kit: RealtimeKitClient
 ) -> None:
     """Unknown is not missing: whoever knows a title already keeps it."""
     cloudflare.change(seeds.LIVE, title="")
@@ -198,7 +198,7 @@ async def test_the_last_title_stands_in_for_one_that_does_not_come(cloudflare: C
 
 
 async def test_decorations_that_are_late(
-    cloudflare: Cloudflare, kit: RealtimeKit, monkeypatch: pytest.MonkeyPatch
+    cloudflare: Cloudflare, kit: RealtimeKitClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What does not come in time is not waited for."""
     monkeypatch.setattr(lookup_module, "_DETAIL_SECONDS", 0.03)
@@ -211,7 +211,7 @@ async def test_decorations_that_are_late(
     assert (found.name, found.live_since) == (None, None)
 
 
-async def test_what_is_left_out_is_logged(cloudflare: Cloudflare, kit: RealtimeKit, log: io.StringIO) -> None:
+async def test_what_is_left_out_is_logged(cloudflare: Cloudflare, kit: RealtimeKitClient, log: io.StringIO) -> None:
     """The log says what was left out, and why."""
     cloudflare.fail_next(Fault.NONE)
     cloudflare.fail_next(Fault.UNAUTHORISED)
@@ -240,7 +240,7 @@ async def test_decorations_are_asked_for_at_once(cloudflare: Cloudflare) -> None
     assert found.live_since is not None
 
 
-async def test_many_lookups_cost_one(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
+async def test_many_lookups_cost_one(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     """A hundred who look up the same meeting at once cost the questions of one."""
     cloudflare.latency = 0.02
 
@@ -250,7 +250,7 @@ async def test_many_lookups_cost_one(cloudflare: Cloudflare, kit: RealtimeKit) -
     assert {each.name for each in found} == {"Monthly all-hands"}
 
 
-async def test_checked_when_the_livestream_was_answered(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
+async def test_checked_when_the_livestream_was_answered(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     """The time of the answer is the livestream's, not that of its decorations."""
     questions_by_then: list[int] = []
 
@@ -263,7 +263,7 @@ async def test_checked_when_the_livestream_was_answered(cloudflare: Cloudflare, 
     assert questions_by_then == [1]
 
 
-async def test_livestream_without_id(cloudflare: Cloudflare, kit: RealtimeKit) -> None:
+async def test_livestream_without_id(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     """A livestream that says no id has no session to ask for."""
     cloudflare.change_livestream(seeds.LIVE, id=None)
     cloudflare.change(seeds.LIVE, shape=Shape.LIST)
@@ -324,7 +324,7 @@ def test_error_reason_of_errors_only(status: str, session: dict[str, Any] | None
 
 
 @pytest.mark.parametrize("meeting_id", [seed.id for seed in seeds.SEEDS])
-async def test_no_lookup_tells_a_secret(cloudflare: Cloudflare, kit: RealtimeKit, meeting_id: str) -> None:
+async def test_no_lookup_tells_a_secret(cloudflare: Cloudflare, kit: RealtimeKitClient, meeting_id: str) -> None:
     """No stream key and no ingest server is in what was looked up."""
     told = repr(await looked_up(kit, meeting_id))
 

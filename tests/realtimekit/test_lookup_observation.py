@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from bot.domain.observation import Sighting, Status
+from bot.domain.observation import Observation, Status
 from bot.realtimekit.lookup import Lookup, observation_of
 from bot.realtimekit.models import Livestream, Session
 
@@ -33,7 +33,7 @@ def test_live() -> None:
     """A livestream that is live is seen with its name, where it plays, and when its run began."""
     lookup = a_lookup("LIVE", {"started_time": STARTED.isoformat()})
 
-    assert observation_of(lookup) == Sighting(
+    assert observation_of(lookup) == Observation(
         Status.LIVE, "LIVE", "Keynote", STREAM, STARTED, livestream=fingerprint(lookup)
     )
 
@@ -44,7 +44,7 @@ def test_errored() -> None:
 
     lookup = a_lookup("ERRORED", session)
 
-    assert observation_of(lookup) == Sighting(
+    assert observation_of(lookup) == Observation(
         Status.ERRORED, "ERRORED", "Keynote", None, STARTED, STOPPED, "No ingest", livestream=fingerprint(lookup)
     )
 
@@ -60,7 +60,7 @@ def test_livestream_id() -> None:
 
 def test_no_livestream() -> None:
     """A meeting without any livestream is not live."""
-    assert observation_of(a_lookup(None)) == Sighting(Status.NOT_BROADCASTING, None, "Keynote")
+    assert observation_of(a_lookup(None)) == Observation(Status.NOT_BROADCASTING, None, "Keynote")
 
 
 @pytest.mark.parametrize(
@@ -85,5 +85,5 @@ def test_session_of_the_run_before() -> None:
 
     observation = observation_of(lookup)
 
-    assert observation.run_started_at is None
-    assert observation.run_stopped_at is None
+    assert observation.session_started_at is None
+    assert observation.session_stopped_at is None

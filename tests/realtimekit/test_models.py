@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from bot.domain.observation import Status
-from bot.realtimekit.models import Livestream, Meeting, NotLive, Session, without_secrets
+from bot.realtimekit.models import Livestream, Meeting, NotLive, Session, redact_ingest_urls
 
 MEETING_ID = "50c8940e-1b97-402a-97d6-2708b7feca41"
 STREAM_KEY = "sk-f1e2d3c4b5a6"
@@ -174,7 +174,7 @@ def test_control_characters_are_dropped_from_every_text() -> None:
 
 
 def test_an_ingest_address_is_taken_out_whatever_is_hidden_in_it() -> None:
-    assert without_secrets(livestream(name="rtm\0ps://ingest.example.com/live/key").name or "") == "[ingest address]"
+    assert redact_ingest_urls(livestream(name="rtm\0ps://ingest.example.com/live/key").name or "") == "[ingest address]"
 
 
 @pytest.mark.parametrize(
@@ -348,4 +348,4 @@ def test_any_address(sent: str) -> None:
 @given(st.text(st.characters(codec=None, categories=None)))
 def test_any_text(sent: str) -> None:
     """Any text can be written as UTF-8 afterwards."""
-    without_secrets(sent).encode()
+    redact_ingest_urls(sent).encode()

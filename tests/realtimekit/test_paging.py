@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import Malformed
-from bot.realtimekit.paging import raw_page
+from bot.errors import InvalidResponse
+from bot.realtimekit.paging import parse_page
 
 ONE = {"id": "1", "status": "LIVE"}
 TWO = {"id": "2", "status": "LIVE"}
@@ -34,7 +34,7 @@ def paging(total: Any, start: Any, end: Any) -> dict[str, Any]:
 )
 def test_array(beside: Any, more: bool) -> None:
     """An array has its paging beside it; where that does not say that it was the last page, there may be another."""
-    page = raw_page([ONE, TWO], beside, 100)
+    page = parse_page([ONE, TWO], beside, 100)
 
     assert (page.items, page.more) == ([ONE, TWO], more)
 
@@ -42,14 +42,14 @@ def test_array(beside: Any, more: bool) -> None:
 @pytest.mark.parametrize("beside", [paging(2, 1, 2), paging(5, 0, 0), None])
 def test_empty_array(beside: Any) -> None:
     """Behind an empty page there is none, whatever its paging says."""
-    page = raw_page([], beside, 100)
+    page = parse_page([], beside, 100)
 
     assert (page.items, page.more) == ([], False)
 
 
 def test_object() -> None:
     """An object is one livestream, with the paging inside."""
-    page = raw_page({**ONE, "paging": paging(1, 1, 1)}, None, 100)
+    page = parse_page({**ONE, "paging": paging(1, 1, 1)}, None, 100)
 
     assert (page.items, page.more) == ([ONE], False)
 
@@ -57,7 +57,7 @@ def test_object() -> None:
 @pytest.mark.parametrize("fields", [{}, {"id": None, "status": None}])
 def test_object_without_a_livestream(fields: dict[str, Any]) -> None:
     """Without a livestream the object is an empty page."""
-    page = raw_page({**fields, "paging": paging(0, 0, 0)}, None, 100)
+    page = parse_page({**fields, "paging": paging(0, 0, 0)}, None, 100)
 
     assert (page.items, page.more) == ([], False)
 
@@ -65,21 +65,21 @@ def test_object_without_a_livestream(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize("total", [2, 30, None, "1"])
 def test_object_leaves_some_out(total: Any) -> None:
     """An object that stands for more livestreams than the one in it is no answer."""
-    with pytest.raises(Malformed, match="one livestream, of"):
-        raw_page({**ONE, "paging": paging(total, 1, 2)}, None, 100)
+    with pytest.raises(InvalidResponse, match="one livestream, of"):
+        parse_page({**ONE, "paging": paging(total, 1, 2)}, None, 100)
 
 
 def test_objects_one_by_one() -> None:
     """Pages of one are complete, and say whether there is another."""
-    assert raw_page({**ONE, "paging": paging(2, 1, 1)}, None, 1).more
-    assert not raw_page({**TWO, "paging": paging(2, 2, 2)}, None, 1).more
+    assert parse_page({**ONE, "paging": paging(2, 1, 1)}, None, 1).more
+    assert not parse_page({**TWO, "paging": paging(2, 2, 2)}, None, 1).more
 
 
 @pytest.mark.parametrize("data", [None, {}, ONE, {"items": [ONE], "cursor": None}, {"paging": None}, "LIVE", 1])
 def test_neither(data: Any) -> None:
     """Anything else is in neither form, and never an empty list."""
-    with pytest.raises(Malformed, match="neither of the two forms"):
-        raw_page(data, paging(0, 0, 0), 100)
+    with pytest.raises(InvalidResponse, match="neither of the two forms"):
+        parse_page(data, paging(0, 0, 0), 100)
 
 
 JSON = st.recursive(
@@ -94,7 +94,7 @@ PAGING = JSON | st.fixed_dictionaries({}, optional={"total_count": JSON, "end_of
 def test_any_page_at_all(data: Any, beside: Any) -> None:
     """Whatever comes is a page or Malformed."""
     try:
-        page = raw_page(data, beside, 100)
-    except Malformed:
+        page = parse_page(data, beside, 100)
+    except InvalidResponse:
         return
     assert page.items or not page.more

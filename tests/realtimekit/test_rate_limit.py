@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.realtimekit.rate_limit import Quota
+from bot.realtimekit.rate_limit import RateLimitState
 
 
 class Timer:
@@ -21,49 +21,49 @@ def timer() -> Timer:
 
 
 @pytest.fixture
-def quota(timer: Timer) -> Quota:
-    return Quota(timer)
+def quota(timer: Timer) -> RateLimitState:
+    return RateLimitState(timer)
 
 
-def test_nothing_was_said(quota: Quota) -> None:
+def test_nothing_was_said(quota: RateLimitState) -> None:
     """Who was told nothing need not wait."""
-    quota.note(200, {})
+    quota.update(200, {})
 
-    assert (quota.wait(), quota.refused_for()) == (0, 0)
+    assert (quota.retry_after(), quota.blocked_for()) == (0, 0)
 
 
-def test_refused(quota: Quota, timer: Timer) -> None:
+def test_refused(quota: RateLimitState, timer: Timer) -> None:
     """A 429 counts for as long as it says, and not longer."""
-    quota.note(429, {"retry-after": "30"})
+    quota.update(429, {"retry-after": "30"})
     timer.now += 10
-    before = [quota.wait(), quota.refused_for()]
+    before = [quota.retry_after(), quota.blocked_for()]
     timer.now += 20
-    after = [quota.wait(), quota.refused_for()]
+    after = [quota.retry_after(), quota.blocked_for()]
 
     assert (before, after) == ([20, 20], [0, 0])
 
 
-def test_refused_without_a_word(quota: Quota) -> None:
+def test_refused_without_a_word(quota: RateLimitState) -> None:
     """A 429 that does not say for how long counts for a minute."""
-    quota.note(429, {})
+    quota.update(429, {})
 
-    assert quota.wait() == 60
+    assert quota.retry_after() == 60
 
 
-def test_the_longest_refusal_counts(quota: Quota) -> None:
+def test_the_longest_refusal_counts(quota: RateLimitState) -> None:
     """A shorter wait, asked for by an answer that was slow to come, does not shorten a longer one."""
-    quota.note(429, {"retry-after": "300"})
-    quota.note(429, {"retry-after": "5"})
+    quota.update(429, {"retry-after": "300"})
+    quota.update(429, {"retry-after": "5"})
 
-    assert quota.wait() == 300
+    assert quota.retry_after() == 300
 
 
-def test_an_answer_ends_no_refusal(quota: Quota) -> None:
+def test_an_answer_ends_no_refusal(quota: RateLimitState) -> None:
     """The answer to a question from before the refusal does not end it."""
-    quota.note(429, {"retry-after": "300"})
-    quota.note(200, {"ratelimit": '"default";r=50;t=30'})
+    quota.update(429, {"retry-after": "300"})
+    quota.update(200, {"ratelimit": '"default";r=50;t=30'})
 
-    assert quota.wait() == 300
+    assert quota.retry_after() == 300
 
 
 @pytest.mark.parametrize(
@@ -85,25 +85,25 @@ def test_an_answer_ends_no_refusal(quota: Quota) -> None:
         ("", 0),
     ],
 )
-def test_what_is_left(quota: Quota, header: str, seconds: float) -> None:
+def test_what_is_left(quota: RateLimitState, header: str, seconds: float) -> None:
     """Who has used up a limit waits until it is filled again; a header in another form says nothing."""
-    quota.note(200, {"ratelimit": header})
+    quota.update(200, {"ratelimit": header})
 
-    assert quota.wait() == seconds
-    assert quota.refused_for() == 0
+    assert quota.retry_after() == seconds
+    assert quota.blocked_for() == 0
 
 
-def test_filled_again(quota: Quota) -> None:
+def test_filled_again(quota: RateLimitState) -> None:
     """The next answer may say that there is something left after all."""
-    quota.note(200, {"ratelimit": '"default";r=0;t=200'})
-    quota.note(200, {"ratelimit": '"default";r=1200;t=300'})
+    quota.update(200, {"ratelimit": '"default";r=0;t=200'})
+    quota.update(200, {"ratelimit": '"default";r=1200;t=300'})
 
-    assert quota.wait() == 0
+    assert quota.retry_after() == 0
 
 
-def test_the_clock_is_set_back(quota: Quota, timer: Timer) -> None:
+def test_the_clock_is_set_back(quota: RateLimitState, timer: Timer) -> None:
     """A clock that is set back does not make anybody wait longer than was asked."""
-    quota.note(429, {"retry-after": "30"})
+    quota.update(429, {"retry-after": "30"})
     timer.now -= 3600
 
-    assert quota.wait() == 0
+    assert quota.retry_after() == 0

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from bot.errors import NoSuchMeeting, RealtimeKitError, Unreachable
+from bot.errors import MeetingNotFound, RealtimeKitError, Unreachable
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.recent_lookups import RecentLookups
 
@@ -56,10 +56,10 @@ async def test_a_crowd_costs_one_lookup() -> None:
 
 async def test_no_such_meeting_is_an_answer() -> None:
     cloudflare = Cloudflare()
-    cloudflare.error = NoSuchMeeting()
+    cloudflare.error = MeetingNotFound()
     for seconds in (0, 2.4):
         cloudflare.now += seconds
-        with pytest.raises(NoSuchMeeting):
+        with pytest.raises(MeetingNotFound):
             await cloudflare.recent.look_up(ONE)
     assert cloudflare.asked[ONE] == 1
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.errors import BotError, Malformed, NotAuthorised, RateLimited, RealtimeKitError, ServerError
-from bot.realtimekit.responses import LONGEST_WAIT, data_of, seconds_to_wait
+from bot.errors import AuthenticationFailed, BotError, InvalidResponse, RateLimited, RealtimeKitError, ServerError
+from bot.realtimekit.responses import MAX_RETRY_AFTER, parse_data, parse_retry_after
 
 NOW = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
 STREAM_KEY = "sk-f1e2d3c4b5a6"
@@ -31,7 +31,7 @@ def turned_away(code: int, message: str = "turned away") -> dict[str, Any]:
 
 
 def read(status: int, body: Any, headers: dict[str, str] | None = None) -> Any:
-    return data_of(status, headers or {}, body if isinstance(body, bytes) else json.dumps(body).encode())
+    return parse_data(status, headers or {}, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("status", [200, 201])
@@ -73,16 +73,16 @@ def test_what_is_no_payload_is_not_taken_for_nothing(odd: Any) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
-        (401, turned_away(10000, "Authentication error"), NotAuthorised),
-        (403, turned_away(10000), NotAuthorised),
-        (401, refused(401), NotAuthorised),
-        (403, b"<html>Forbidden</html>", Malformed),
-        (200, turned_away(10000), NotAuthorised),
-        (200, turned_away(7003), NotAuthorised),
-        (404, turned_away(7003, "Could not route to ..."), NotAuthorised),
-        (404, turned_away(7000, "No route for that URI"), NotAuthorised),
-        (400, turned_away(6003, "Invalid request headers"), NotAuthorised),
-        (200, refused(403), NotAuthorised),
+        (401, turned_away(10000, "Authentication error"), AuthenticationFailed),
+        (403, turned_away(10000), AuthenticationFailed),
+        (401, refused(401), AuthenticationFailed),
+        (403, b"<html>Forbidden</html>", InvalidResponse),
+        (200, turned_away(10000), AuthenticationFailed),
+        (200, turned_away(7003), AuthenticationFailed),
+        (404, turned_away(7003, "Could not route to ..."), AuthenticationFailed),
+        (404, turned_away(7000, "No route for that URI"), AuthenticationFailed),
+        (400, turned_away(6003, "Invalid request headers"), AuthenticationFailed),
+        (200, refused(403), AuthenticationFailed),
         (429, turned_away(971), RateLimited),
         (429, refused(429), RateLimited),
         (429, b"<html>Too many requests</html>", RateLimited),
@@ -93,26 +93,26 @@ def test_what_is_no_payload_is_not_taken_for_nothing(odd: Any) -> None:
         (500, turned_away(10000), ServerError),
         (503, {"success": True, "data": {"id": "1"}}, ServerError),
         (200, refused(500), ServerError),
-        (200, {"success": False}, Malformed),
-        (200, {"success": False, "error": "broken"}, Malformed),
-        (200, {"success": False, "errors": "broken"}, Malformed),
-        (200, {"success": False, "errors": ["broken"]}, NotAuthorised),
-        (200, {"success": "yes", "data": {"id": "1"}}, Malformed),
-        (200, {"success": True}, Malformed),
-        (200, [], Malformed),
-        (200, b"<html>All is well</html>", Malformed),
-        (200, b"", Malformed),
-        (200, b'{"success": true, "data": {"id', Malformed),
-        (200, b"\xff\xfe\x00", Malformed),
-        (200, b"[" * 100_000, Malformed),
-        (200, b'{"success": true, "data": ' + b"9" * 5_000 + b"}", Malformed),
-        (204, b"", Malformed),
-        (301, {"success": True, "data": {"id": "1"}}, Malformed),
-        (400, refused(400, "meeting_id must be a valid UUID"), Malformed),
-        (404, b"<html>Not found</html>", Malformed),
-        (404, {}, Malformed),
-        (405, turned_away(7001), Malformed),
-        (418, refused(404), Malformed),
+        (200, {"success": False}, InvalidResponse),
+        (200, {"success": False, "error": "broken"}, InvalidResponse),
+        (200, {"success": False, "errors": "broken"}, InvalidResponse),
+        (200, {"success": False, "errors": ["broken"]}, AuthenticationFailed),
+        (200, {"success": "yes", "data": {"id": "1"}}, InvalidResponse),
+        (200, {"success": True}, InvalidResponse),
+        (200, [], InvalidResponse),
+        (200, b"<html>All is well</html>", InvalidResponse),
+        (200, b"", InvalidResponse),
+        (200, b'{"success": true, "data": {"id', InvalidResponse),
+        (200, b"\xff\xfe\x00", InvalidResponse),
+        (200, b"[" * 100_000, InvalidResponse),
+        (200, b'{"success": true, "data": ' + b"9" * 5_000 + b"}", InvalidResponse),
+        (204, b"", InvalidResponse),
+        (301, {"success": True, "data": {"id": "1"}}, InvalidResponse),
+        (400, refused(400, "meeting_id must be a valid UUID"), InvalidResponse),
+        (404, b"<html>Not found</html>", InvalidResponse),
+        (404, {}, InvalidResponse),
+        (405, turned_away(7001), InvalidResponse),
+        (418, refused(404), InvalidResponse),
     ],
 )
 def test_what_says_nothing_about_the_meeting(status: int, body: Any, error: type[BotError]) -> None:
@@ -125,7 +125,7 @@ def test_what_says_nothing_about_the_meeting(status: int, body: Any, error: type
 
 def test_detail_for_the_log() -> None:
     """Status, code and message are kept for the log, on one line of bounded length."""
-    with pytest.raises(NotAuthorised) as raised:
+    with pytest.raises(AuthenticationFailed) as raised:
         read(403, turned_away(10000, "Authentication\n\x1b[31merror" + "!" * 1_000))
 
     assert raised.value.detail.startswith("HTTP 403, 10000, Authentication  [31merror!!!")
@@ -184,11 +184,11 @@ def test_a_rate_limit_says_how_long() -> None:
         ("7", 7),
         (" 7 ", 7),
         ("300", 300),
-        ("999999", LONGEST_WAIT),
-        ("9" * 5_000, LONGEST_WAIT),
+        ("999999", MAX_RETRY_AFTER),
+        ("9" * 5_000, MAX_RETRY_AFTER),
         (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90),
         (format_datetime(NOW - timedelta(days=1), usegmt=True), 0),
-        (format_datetime(NOW + timedelta(days=400), usegmt=True), LONGEST_WAIT),
+        (format_datetime(NOW + timedelta(days=400), usegmt=True), MAX_RETRY_AFTER),
         ("Wed, 03 Jun 2026 10:00:30 -0000", 30),
         ("Wed, 03 Jun 2026 12:00:30 +0200", 30),
         ("", A_MINUTE),
@@ -200,19 +200,19 @@ def test_a_rate_limit_says_how_long() -> None:
 )
 def test_seconds_to_wait(value: str, seconds: float) -> None:
     """A number of seconds or an HTTP date, at most five minutes; a minute where it is neither."""
-    assert seconds_to_wait({"retry-after": value}, NOW) == seconds
+    assert parse_retry_after({"retry-after": value}, NOW) == seconds
 
 
 def test_seconds_to_wait_unsaid() -> None:
     """Without the header it is a minute."""
-    assert seconds_to_wait({}) == A_MINUTE
+    assert parse_retry_after({}) == A_MINUTE
 
 
 def test_seconds_to_wait_by_the_clock() -> None:
     """A date is compared with the present."""
     until = format_datetime(datetime.now(UTC) + timedelta(seconds=200), usegmt=True)
 
-    assert 100 < seconds_to_wait({"retry-after": until}) <= 200
+    assert 100 < parse_retry_after({"retry-after": until}) <= 200
 
 
 DATE_WORDS = st.sampled_from(
@@ -224,7 +224,7 @@ DATE_WORDS = st.sampled_from(
 @given(st.text() | st.lists(DATE_WORDS, max_size=7).map(" ".join) | st.datetimes().map(format_datetime))
 def test_any_wait(value: str) -> None:
     """Whatever the header says, the wait is between nothing and five minutes."""
-    assert 0 <= seconds_to_wait({"retry-after": value}, NOW) <= LONGEST_WAIT
+    assert 0 <= parse_retry_after({"retry-after": value}, NOW) <= MAX_RETRY_AFTER
 
 
 SECRETS = st.fixed_dictionaries({"stream_key": st.just(STREAM_KEY)}, optional={"ingest_server": st.just(INGEST)})
@@ -257,7 +257,7 @@ ENVELOPES = st.fixed_dictionaries(
 def test_any_answer(status: int, body: bytes, retry_after: str) -> None:
     """Whatever is answered, it is a payload, or nothing, or an error of ours that tells no secret."""
     try:
-        data_of(status, {"retry-after": retry_after}, body)
+        parse_data(status, {"retry-after": retry_after}, body)
     except RealtimeKitError as error:
         told = f"{error!r} {error} {error.detail} {error.sentence} {''.join(traceback.format_exception(error))}"
         assert STREAM_KEY not in told

@@ -31,7 +31,7 @@ async def a_moment() -> None:
 async def test_asked_once_for_all_who_wait() -> None:
     """Fifty who ask at once get the answer of one question."""
     flight, question = SingleFlight(), Question()
-    waiting = [asyncio.create_task(flight.ask("key", question)) for _ in range(50)]
+    waiting = [asyncio.create_task(flight.run("key", question)) for _ in range(50)]
     await a_moment()
 
     question.answer.set_result("answer")
@@ -46,7 +46,7 @@ async def test_other_keys_are_other_questions() -> None:
     first.answer.set_result("1")
     second.answer.set_result("2")
 
-    one, two = await asyncio.gather(flight.ask("first", first), flight.ask("second", second))
+    one, two = await asyncio.gather(flight.run("first", first), flight.run("second", second))
 
     assert (one, two) == ("1", "2")
 
@@ -56,8 +56,8 @@ async def test_asked_again_once_answered() -> None:
     flight, question = SingleFlight(), Question()
     question.answer.set_result("answer")
 
-    await flight.ask("key", question)
-    await flight.ask("key", question)
+    await flight.run("key", question)
+    await flight.run("key", question)
 
     assert question.asked == 2
 
@@ -65,8 +65,8 @@ async def test_asked_again_once_answered() -> None:
 async def test_one_who_stops_waiting_does_not_stop_the_others() -> None:
     """Cancelling the first one to ask leaves the question running for the second."""
     flight, question = SingleFlight(), Question()
-    first = asyncio.create_task(flight.ask("key", question))
-    second = asyncio.create_task(flight.ask("key", question))
+    first = asyncio.create_task(flight.run("key", question))
+    second = asyncio.create_task(flight.run("key", question))
     await a_moment()
 
     first.cancel()
@@ -81,7 +81,7 @@ async def test_one_who_stops_waiting_does_not_stop_the_others() -> None:
 async def test_all_share_the_error_and_the_next_one_asks_anew() -> None:
     """An error reaches everybody who waits, and is not kept."""
     flight, failing, question = SingleFlight(), Question(), Question()
-    waiting = [asyncio.create_task(flight.ask("key", failing)) for _ in range(3)]
+    waiting = [asyncio.create_task(flight.run("key", failing)) for _ in range(3)]
     await a_moment()
 
     failing.answer.set_exception(ValueError("no"))
@@ -90,7 +90,7 @@ async def test_all_share_the_error_and_the_next_one_asks_anew() -> None:
 
     assert [str(outcome) for outcome in outcomes] == ["no"] * 3
     assert failing.asked == 1
-    assert await flight.ask("key", question) == "answer"
+    assert await flight.run("key", question) == "answer"
 
 
 async def test_an_error_that_nobody_waits_for_any_more_is_no_noise() -> None:
@@ -98,7 +98,7 @@ async def test_an_error_that_nobody_waits_for_any_more_is_no_noise() -> None:
     unhandled: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
     flight, question = SingleFlight(), Question()
-    waiting = asyncio.create_task(flight.ask("key", question))
+    waiting = asyncio.create_task(flight.run("key", question))
     await a_moment()
 
     waiting.cancel()
@@ -115,7 +115,7 @@ async def test_an_error_that_nobody_waits_for_any_more_is_no_noise() -> None:
 async def test_nothing_is_kept_afterwards(outcome: str | Exception | None) -> None:
     """Answered, failed or cancelled: no question is left behind."""
     flight, question = SingleFlight(), Question()
-    waiting = asyncio.create_task(flight.ask("key", question))
+    waiting = asyncio.create_task(flight.run("key", question))
     await a_moment()
 
     if isinstance(outcome, str):
@@ -135,7 +135,7 @@ async def test_nothing_is_kept_afterwards(outcome: str | Exception | None) -> No
 async def test_cancelled_as_a_whole() -> None:
     """Cancelling ends every question, and all who wait learn of it."""
     flight, first, second = SingleFlight(), Question(), Question()
-    waiting = [asyncio.create_task(flight.ask(key, q)) for key, q in (("1", first), ("1", first), ("2", second))]
+    waiting = [asyncio.create_task(flight.run(key, q)) for key, q in (("1", first), ("1", first), ("2", second))]
     await a_moment()
 
     await flight.cancel()
@@ -155,12 +155,12 @@ async def test_late_comers_ask_anew() -> None:
     """Who comes when a question has been under way for long gets an answer of their own, with all the time for it."""
     now = 0.0
     flight, first, second = SingleFlight(join_within=2, timer=lambda: now), Question(), Question()
-    early = asyncio.create_task(flight.ask("key", first))
+    early = asyncio.create_task(flight.run("key", first))
     await a_moment()
     now = 2.1
-    late = asyncio.create_task(flight.ask("key", second))
+    late = asyncio.create_task(flight.run("key", second))
     await a_moment()
-    joined = asyncio.create_task(flight.ask("key", first))
+    joined = asyncio.create_task(flight.run("key", first))
     await a_moment()
 
     first.answer.set_result("old")
@@ -176,4 +176,4 @@ async def test_no_context_of_the_first_asker() -> None:
     async def question() -> dict[str, Any]:
         return structlog.contextvars.get_contextvars()
 
-    assert await SingleFlight().ask("key", question) == {}
+    assert await SingleFlight().run("key", question) == {}

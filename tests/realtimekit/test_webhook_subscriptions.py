@@ -7,10 +7,10 @@ from uuid import UUID
 import httpx
 import pytest
 
-from bot.errors import Malformed, NotAuthorised, RateLimited, RealtimeKitError, Unreachable
+from bot.errors import AuthenticationFailed, InvalidResponse, RateLimited, RealtimeKitError, Unreachable
 from bot.realtimekit.client import open_http
-from bot.realtimekit.http import Http
-from bot.realtimekit.webhook_subscriptions import EVENTS, Webhooks
+from bot.realtimekit.http import HttpClient
+from bot.realtimekit.webhook_subscriptions import EVENTS, WebhookSubscriptions
 from bot.uvicorn_server import listen, serving
 from sandbox.clock import Clock
 from sandbox.realtimekit import Fault
@@ -26,38 +26,38 @@ def cloudflare() -> Cloudflare:
 
 
 @pytest.fixture
-async def webhooks(cloudflare: Cloudflare) -> AsyncIterator[Webhooks]:
+async def webhooks(cloudflare: Cloudflare) -> AsyncIterator[WebhookSubscriptions]:
     async with (
         serving(cloudflare.asgi, listen(), drain_seconds=1) as url,
         open_http(f"{url}/client/v4", cloudflare.api_token) as http,
     ):
-        yield Webhooks(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id)
+        yield WebhookSubscriptions(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id)
 
 
-def answering(status: int, body: Any) -> Webhooks:
+def answering(status: int, body: Any) -> WebhookSubscriptions:
     """Webhooks of a Cloudflare that always says the same."""
     answers = httpx.MockTransport(lambda request: httpx.Response(status, json=body))
-    return Webhooks(Http(answers, "http://peer"), account_id="a", app_id="b")
+    return WebhookSubscriptions(HttpClient(answers, "http://peer"), account_id="a", app_id="b")
 
 
-async def test_none(webhooks: Webhooks) -> None:
+async def test_none(webhooks: WebhookSubscriptions) -> None:
     """At first there is none."""
-    assert await webhooks.all() == []
+    assert await webhooks.list_all() == []
 
 
-async def test_add(cloudflare: Cloudflare, webhooks: Webhooks) -> None:
+async def test_add(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
     """A new one is enabled, and told of all that can change a livestream."""
     added = await webhooks.add(URL)
 
     [there] = cloudflare.webhooks.values()
     assert (there.url, there.enabled, there.events) == (URL, True, EVENTS)
     assert added.changed
-    assert [added.webhook] == await webhooks.all()
+    assert [added.webhook] == await webhooks.list_all()
     assert added.webhook.tells_of_livestreams()
 
 
 @pytest.mark.parametrize("url", [URL, f"{URL}/"])
-async def test_add_again(cloudflare: Cloudflare, webhooks: Webhooks, url: str) -> None:
+async def test_add_again(cloudflare: Cloudflare, webhooks: WebhookSubscriptions, url: str) -> None:
     """What is there already is not added a second time."""
     first = await webhooks.add(URL)
 
@@ -67,7 +67,7 @@ async def test_add_again(cloudflare: Cloudflare, webhooks: Webhooks, url: str) -
     assert len(cloudflare.webhooks) == 1
 
 
-async def test_add_disabled(cloudflare: Cloudflare, webhooks: Webhooks) -> None:
+async def test_add_disabled(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
     """One that is switched off is switched on."""
     there = cloudflare.add_webhook(URL, EVENTS, enabled=False)
 
@@ -77,7 +77,7 @@ async def test_add_disabled(cloudflare: Cloudflare, webhooks: Webhooks) -> None:
     assert [(each.id, each.enabled) for each in cloudflare.webhooks.values()] == [(there.id, True)]
 
 
-async def test_add_events(cloudflare: Cloudflare, webhooks: Webhooks) -> None:
+async def test_add_events(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
     """One that is told of less gets the rest, and keeps what else it has."""
     cloudflare.add_webhook(URL, ["recording.statusUpdate", "meeting.ended"])
 
@@ -88,7 +88,7 @@ async def test_add_events(cloudflare: Cloudflare, webhooks: Webhooks) -> None:
     assert set(added.webhook.events) == set(there.events)
 
 
-async def test_add_to_several(cloudflare: Cloudflare, webhooks: Webhooks) -> None:
+async def test_add_to_several(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
     """Of several to one address the good one stays as it is, and the others too."""
     cloudflare.add_webhook(URL, EVENTS, enabled=False)
     good = cloudflare.add_webhook(URL, EVENTS)
@@ -99,7 +99,7 @@ async def test_add_to_several(cloudflare: Cloudflare, webhooks: Webhooks) -> Non
     assert sorted(each.enabled for each in cloudflare.webhooks.values()) == [False, True]
 
 
-async def test_others(cloudflare: Cloudflare, webhooks: Webhooks) -> None:
+async def test_others(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
     """The webhooks of others are left alone."""
     other = cloudflare.add_webhook("https://other.example.com/hook", ["meeting.ended"])
 
@@ -109,7 +109,7 @@ async def test_others(cloudflare: Cloudflare, webhooks: Webhooks) -> None:
     assert list(cloudflare.webhooks.values()) == [other]
 
 
-async def test_remove(cloudflare: Cloudflare, webhooks: Webhooks) -> None:
+async def test_remove(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
     """One that is removed is gone, and cannot be removed again."""
     added = await webhooks.add(URL)
 
@@ -122,25 +122,25 @@ async def test_remove(cloudflare: Cloudflare, webhooks: Webhooks) -> None:
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        (Fault.UNAUTHORISED, NotAuthorised),
+        (Fault.UNAUTHORISED, AuthenticationFailed),
         (Fault.RATE_LIMITED, RateLimited),
         (Fault.SERVER_ERROR, Unreachable),
         (Fault.DROP, Unreachable),
     ],
 )
 async def test_failures(
-    cloudflare: Cloudflare, webhooks: Webhooks, fault: Fault, error: type[RealtimeKitError]
+    cloudflare: Cloudflare, webhooks: WebhookSubscriptions, fault: Fault, error: type[RealtimeKitError]
 ) -> None:
     """It fails as every other question does."""
     cloudflare.fault = fault
 
-    for asking in (webhooks.all(), webhooks.add(URL), webhooks.remove(NO_SUCH_WEBHOOK)):
+    for asking in (webhooks.list_all(), webhooks.add(URL), webhooks.remove(NO_SUCH_WEBHOOK)):
         with pytest.raises(error):
             await asking
 
 
 @pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.DROP])
-async def test_not_sure(cloudflare: Cloudflare, webhooks: Webhooks, fault: Fault) -> None:
+async def test_not_sure(cloudflare: Cloudflare, webhooks: WebhookSubscriptions, fault: Fault) -> None:
     """What may have been done is not done again by itself: nothing is registered twice."""
     cloudflare.fail_next(Fault.NONE)
     cloudflare.fail_next(fault)
@@ -154,8 +154,8 @@ async def test_not_sure(cloudflare: Cloudflare, webhooks: Webhooks, fault: Fault
 @pytest.mark.parametrize("data", [{"id": "no UUID"}, "webhooks", ["x"], [{"url": URL}], [{"id": 1}]])
 async def test_list_that_is_none(data: Any) -> None:
     """A list that is not understood is told as that."""
-    with pytest.raises(Malformed):
-        await answering(200, {"success": True, "data": data}).all()
+    with pytest.raises(InvalidResponse):
+        await answering(200, {"success": True, "data": data}).list_all()
 
 
 ODD = (None, 7, ["x"], {"a": 1}, "")
@@ -167,7 +167,7 @@ async def test_webhook_with_an_odd_field_is_listed_with_the_others(field: str, o
     good = {"id": str(NO_SUCH_WEBHOOK), "name": "n", "url": URL, "events": list(EVENTS), "enabled": True}
     other = {**good, "id": "00000000-0000-4000-8000-000000000001", field: odd}
 
-    listed = await answering(200, {"success": True, "data": [other, good]}).all()
+    listed = await answering(200, {"success": True, "data": [other, good]}).list_all()
 
     assert [webhook.id for webhook in listed] == [UUID(other["id"]), NO_SUCH_WEBHOOK]
     assert listed[1].tells_of_livestreams()
@@ -176,7 +176,7 @@ async def test_webhook_with_an_odd_field_is_listed_with_the_others(field: str, o
 async def test_webhook_whose_events_are_partly_odd_keeps_the_rest() -> None:
     data = [{"id": str(NO_SUCH_WEBHOOK), "events": [None, EVENTS[0], 3], "enabled": "false"}]
 
-    [webhook] = await answering(200, {"success": True, "data": data}).all()
+    [webhook] = await answering(200, {"success": True, "data": data}).list_all()
 
     assert (webhook.events, webhook.enabled) == ((EVENTS[0],), False)
 
@@ -184,7 +184,7 @@ async def test_webhook_whose_events_are_partly_odd_keeps_the_rest() -> None:
 async def test_entries_without_an_id_do_not_hide_the_others() -> None:
     data = [None, "x", {"id": None}, {"id": str(NO_SUCH_WEBHOOK)}]
 
-    [webhook] = await answering(200, {"success": True, "data": data}).all()
+    [webhook] = await answering(200, {"success": True, "data": data}).list_all()
 
     assert webhook.id == NO_SUCH_WEBHOOK
 
@@ -192,17 +192,17 @@ async def test_entries_without_an_id_do_not_hide_the_others() -> None:
 @pytest.mark.parametrize("data", [[], None])
 async def test_empty_list(data: Any) -> None:
     """An empty list may come as nothing at all."""
-    assert await answering(200, {"success": True, "data": data}).all() == []
+    assert await answering(200, {"success": True, "data": data}).list_all() == []
 
 
 async def test_hardly_anything_is_needed() -> None:
     """A webhook of which Cloudflare tells only the ID is one."""
-    [webhook] = await answering(200, {"success": True, "data": [{"id": str(NO_SUCH_WEBHOOK)}]}).all()
+    [webhook] = await answering(200, {"success": True, "data": [{"id": str(NO_SUCH_WEBHOOK)}]}).list_all()
 
     assert not webhook.tells_of_livestreams()
 
 
 async def test_added_and_not_told() -> None:
     """Where the answer shows no webhook nobody can say that it was registered."""
-    with pytest.raises(Malformed, match="no webhook in the answer"):
+    with pytest.raises(InvalidResponse, match="no webhook in the answer"):
         await answering(200, {"success": True, "data": []}).add(URL)

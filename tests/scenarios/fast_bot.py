@@ -16,14 +16,14 @@ from typing import Any
 
 from bot import logs
 from bot.app import running
-from bot.following.poller import Tracker
+from bot.following.poller import MeetingPoller
 from bot.settings import Settings, load
-from bot.slack.publisher import Delivery
-from bot.store.card_queue import Announcing
-from bot.store.meeting_queue import Tracking
+from bot.slack.publisher import Publisher
+from bot.store.card_queue import CardQueue
+from bot.store.meeting_queue import MeetingQueue
 from sandbox.clock import Clock
 
-CLASSES = {kind.__name__: kind for kind in (Announcing, Delivery, Tracker, Tracking)}
+CLASSES = {kind.__name__: kind for kind in (CardQueue, Publisher, MeetingPoller, MeetingQueue)}
 
 
 def die_at(where: str) -> None:

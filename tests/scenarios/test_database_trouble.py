@@ -15,8 +15,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.errors import StoreUnreachable
-from bot.store.database_url import parse
+from bot.errors import DatabaseUnavailable
+from bot.store.database_url import parse_database_url
 from bot.store.migrator import migrate
 from sandbox.bot_process import below_the_usual, settings_for
 from sandbox.realtimekit import seeds
@@ -83,7 +83,7 @@ def start(world: World) -> Start:
 async def file(tmp_path: Path) -> Path:
     """A database file with all tables."""
     path = tmp_path / "livestream.db"
-    await migrate(parse(f"sqlite:///{path}"))
+    await migrate(parse_database_url(f"sqlite:///{path}"))
     return path
 
 
@@ -180,11 +180,11 @@ async def test_newer(start: Start, file: Path) -> None:
 
 async def test_newer_on_postgresql(start: Start, postgres: Postgres, database_url: str) -> None:
     """The same there."""
-    await migrate(parse(database_url))
+    await migrate(parse_database_url(database_url))
     await postgres.execute(
         "UPDATE alembic_version SET version_num = '9999'",
         "UPDATE compatibility SET oldest = '9999'",
-        database=str(parse(database_url).database),
+        database=str(parse_database_url(database_url).database),
     )
 
     assert "was written by a newer version of this bot" in await start.refusal(database_url)
@@ -193,7 +193,7 @@ async def test_newer_on_postgresql(start: Start, postgres: Postgres, database_ur
 async def test_wrong_password(start: Start, postgres: Postgres, database_url: str) -> None:
     """It is not repeated."""
     await postgres.execute(f"DROP ROLE IF EXISTS {GUARDED}", f"CREATE ROLE {GUARDED} LOGIN PASSWORD '{PASSWORD}'")
-    url = postgres.url(str(parse(database_url).database), user=f"{GUARDED}:hunter2")
+    url = postgres.url(str(parse_database_url(database_url).database), user=f"{GUARDED}:hunter2")
 
     sentence = await start.refusal(url)
 
@@ -204,7 +204,7 @@ async def test_wrong_password(start: Start, postgres: Postgres, database_url: st
 async def test_no_rights(start: Start, postgres: Postgres, database_url: str) -> None:
     """The user may connect, and make no tables."""
     await postgres.execute(f"DROP ROLE IF EXISTS {GUARDED}", f"CREATE ROLE {GUARDED} LOGIN PASSWORD '{PASSWORD}'")
-    url = postgres.url(str(parse(database_url).database), user=f"{GUARDED}:{PASSWORD}")
+    url = postgres.url(str(parse_database_url(database_url).database), user=f"{GUARDED}:{PASSWORD}")
 
     assert "does not let this user create or change tables" in await start.refusal(url)
 
@@ -260,7 +260,7 @@ async def outlived(
     await begin()
 
     answer = await story.world.ask(f"follow {seeds.LIVE}")
-    assert answer.text == StoreUnreachable().sentence
+    assert answer.text == DatabaseUnavailable().sentence
     status, problems = await readyz(url)
     assert status == 503
     assert '"database":' in problems
@@ -333,7 +333,7 @@ async def test_the_file_is_deleted(world: World, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("log_of_errors")
 async def test_postgresql_goes_away(fast: Story, postgres: Postgres, database_url: str) -> None:
     """It ends every connection and takes no new ones."""
-    name = str(parse(database_url).database)
+    name = str(parse_database_url(database_url).database)
 
     async def leave() -> None:
         await postgres.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
@@ -366,7 +366,7 @@ async def test_text_that_postgresql_does_not_take(fast: Story, database_url: str
 async def test_postgresql_becomes_read_only(fast: Story, postgres: Postgres, database_url: str) -> None:
     """As a primary that becomes a replica: it answers, and takes no changes. Nobody closes the connections to it when
     another one is the primary: the bot itself gives them up."""
-    name = str(parse(database_url).database)
+    name = str(parse_database_url(database_url).database)
 
     async def demote() -> None:
         await postgres.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')

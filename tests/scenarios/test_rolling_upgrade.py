@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from bot.errors import ConfigurationError
 from bot.store import migrator
 from bot.store.database import Database, connect
-from bot.store.database_url import parse
+from bot.store.database_url import parse_database_url
 from bot.store.migrator import migrate
 from bot.store.schema import metadata
 from bot.store.store import Store, open_store
@@ -55,7 +55,7 @@ class Two:
         gate = await asyncpg.connect(host=self.socket_dir, user="postgres", database=self.database)
         try:
             await gate.execute(f"SELECT pg_advisory_lock({GATE})")
-            migrator = asyncio.create_task(migrate(parse(self.url), self.migrations))
+            migrator = asyncio.create_task(migrate(parse_database_url(self.url), self.migrations))
             await self.waiting(1)
             yield migrator
             await gate.execute(f"SELECT pg_advisory_unlock({GATE})")
@@ -89,13 +89,13 @@ class Two:
 
     @property
     def database(self) -> str:
-        return str(parse(self.url).database)
+        return str(parse_database_url(self.url).database)
 
     @contextlib.asynccontextmanager
     async def new(self) -> AsyncIterator[Store]:
         """The newer version, started: its tables are there."""
-        await migrate(parse(self.url), self.migrations)
-        store = Store(Database(connect(parse(self.url)), self.clock), check_spacing=0)
+        await migrate(parse_database_url(self.url), self.migrations)
+        store = Store(Database(connect(parse_database_url(self.url)), self.clock), check_spacing=0)
         try:
             yield store
         finally:
@@ -129,11 +129,11 @@ TOLD = [change.kind for _, change in run()]
 async def see_among_others(store: Store, episode: Episode, change: Change) -> None:
     """What is seen of a meeting that somebody follows at the same moment: as long as it is locked a claim passes over
     it."""
-    assert await store.tracking.hint(MEETING)
+    assert await store.tracking.request_check(MEETING)
     async with asyncio.timeout(30):
         while not (due := await store.tracking.claim("tracker", 10, LEASE)):
             pass
-    assert await store.tracking.record(due[0], episode, [change], look_in=60.0)
+    assert await store.tracking.record(due[0], episode, [change], next_check_in=60.0)
 
 
 async def test_an_older_bot_works_on(two: Two) -> None:
@@ -190,13 +190,13 @@ async def test_an_older_bot_keeps_what_is_new(two: Two) -> None:
     """What the newer version writes into its column stays there when the older one writes the row."""
     await two.begin()
     async with two.new() as new:
-        database = Database(connect(parse(two.url)), two.clock)
-        async with database.writing() as connection:
+        database = Database(connect(parse_database_url(two.url)), two.clock)
+        async with database.transaction() as connection:
             for table in ("meetings", "follows", "cards"):
                 await connection.execute(sa.text(f"UPDATE {table} SET language = 'de'"))
         await see(two.old, *next(run()))
         await two.slack.work(two.old, "old")
-        async with database.reading() as connection:
+        async with database.read_only() as connection:
             for table in ("meetings", "follows", "cards"):
                 kept = await connection.execute(sa.text(f"SELECT DISTINCT language FROM {table}"))
                 assert kept.scalars().all() == ["de"]
@@ -208,7 +208,7 @@ async def test_several_newer_bots_at_once(two: Two) -> None:
     """They start at the same moment: one migrates, the others wait for it and find nothing left to do."""
     await two.begin()
     async with two.held_up() as first:
-        others = [asyncio.create_task(migrate(parse(two.url), two.migrations)) for _ in range(3)]
+        others = [asyncio.create_task(migrate(parse_database_url(two.url), two.migrations)) for _ in range(3)]
         # The first at its gate, the others at the migrations' own lock.
         await two.waiting(1 + len(others))
         assert not first.done()
@@ -226,7 +226,7 @@ async def test_a_newer_bot_that_fails(two: Two) -> None:
     step.write_text(step.read_text() + '    op.execute("SELECT * FROM nowhere")\n')
 
     with pytest.raises(ConfigurationError):
-        await migrate(parse(two.url), two.migrations)
+        await migrate(parse_database_url(two.url), two.migrations)
     await see(two.old, *next(run()))
     await two.slack.work(two.old, "old")
 
@@ -260,7 +260,7 @@ async def test_no_way_back(two: Two) -> None:
     await two.begin()
     step = two.migrations / "versions" / "next.py"
     step.write_text(step.read_text().replace("additive = True", "additive = False"))
-    await migrate(parse(two.url), two.migrations)
+    await migrate(parse_database_url(two.url), two.migrations)
 
     with pytest.raises(ConfigurationError, match=f"^The database {two.database} at .* run that version") as caught:
         await open_store(two.url, clock=two.clock)
@@ -284,7 +284,7 @@ async def test_during_a_backup(two: Two, log: io.StringIO) -> None:
     await two.begin()
     looks = run()
     async with two.backup():
-        upgrade = asyncio.create_task(migrate(parse(two.url), two.migrations))
+        upgrade = asyncio.create_task(migrate(parse_database_url(two.url), two.migrations))
         for _ in range(2):
             await see(two.old, *next(looks))
             await two.slack.work(two.old, "old")
@@ -304,17 +304,17 @@ async def test_a_backup_without_end(two: Two, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(migrator, "LOCK_TRIES", 3)
     async with two.backup():
         with pytest.raises(ConfigurationError, match="is locked by another program, such as a backup; wait"):
-            await migrate(parse(two.url), two.migrations)
+            await migrate(parse_database_url(two.url), two.migrations)
         await (await open_store(two.url, clock=two.clock)).close()
 
-    await migrate(parse(two.url), two.migrations)
+    await migrate(parse_database_url(two.url), two.migrations)
 
 
 async def test_a_migration_that_takes_long(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     """Others that start wait for it for longer than for a table."""
     monkeypatch.setattr(migrator, "LOCK_SECONDS", 0.05)
     async with two.held_up():
-        other = asyncio.create_task(migrate(parse(two.url), two.migrations))
+        other = asyncio.create_task(migrate(parse_database_url(two.url), two.migrations))
         await two.waiting(2)
         await asyncio.sleep(0.3)
         assert not other.done()

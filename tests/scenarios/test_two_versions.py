@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.store.database import connect
-from bot.store.database_url import parse
+from bot.store.database_url import parse_database_url
 from bot.store.migrator import migrate
 from sandbox.realtimekit import seeds
 from tests.postgres import Postgres, postgres
@@ -30,7 +30,7 @@ async def database_url(postgres: Postgres) -> AsyncIterator[str]:
 
 async def revision(url: str) -> object:
     """What the tables are now."""
-    engine = connect(parse(url))
+    engine = connect(parse_database_url(url))
     async with engine.connect() as connection:
         found: object = await connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
     await engine.dispose()

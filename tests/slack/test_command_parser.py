@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.follow import Volume
+from bot.domain.follow import Level
 from bot.slack.command_parser import (
     FOLLOW_WHAT,
     NO_ID,
     NO_SUCH_VOLUME,
     NOTHING_MORE,
     UNFOLLOW_WHAT,
+    AmbiguousMeeting,
     Command,
-    FollowMeeting,
-    Help,
-    ListFollows,
-    LookUp,
-    Mistake,
-    UnfollowMeeting,
-    WhichOne,
+    FollowCommand,
+    HelpCommand,
+    ListFollowsCommand,
+    LookupCommand,
+    UnfollowCommand,
+    UsageError,
     read_command,
 )
 from bot.slack.meeting_ids import OneMeeting, read_meeting_id
@@ -39,70 +39,70 @@ MADE_SENTENCES = (
     r"Did you mean `/livestream [a-z ]+( ID|&lt;meeting-id&gt;)?[a-z ]*`\?"
     r"|That looks like a meeting ID, but it's (one|\d+) characters? (short|too long)\. Copy it again\."
 )
-BOTH = WhichOne((MEETING, UUID(OTHER)))
+BOTH = AmbiguousMeeting((MEETING, UUID(OTHER)))
 
 
 @pytest.mark.parametrize(
     ("text", "command"),
     [
-        (ID, LookUp(MEETING)),
-        (f"is {ID} live?", LookUp(MEETING)),
-        (f"meeting `{ID}`", LookUp(MEETING)),
-        (f"<https://dash.example.com/unfollow/{ID}|stop this>", LookUp(MEETING)),
-        (f"/livestream {ID}", LookUp(MEETING)),
-        (f"/livestream follow {ID} loud", FollowMeeting(MEETING, Volume.LOUD)),
-        (f"/LiveStream unfollow {ID}", UnfollowMeeting(MEETING)),
-        (f"livestream follow {ID}", FollowMeeting(MEETING, None)),
-        (f"help {ID}", Help()),
-        ("/livestream", Help()),
-        ("\u200b", Help()),
+        (ID, LookupCommand(MEETING)),
+        (f"is {ID} live?", LookupCommand(MEETING)),
+        (f"meeting `{ID}`", LookupCommand(MEETING)),
+        (f"<https://dash.example.com/unfollow/{ID}|stop this>", LookupCommand(MEETING)),
+        (f"/livestream {ID}", LookupCommand(MEETING)),
+        (f"/livestream follow {ID} loud", FollowCommand(MEETING, Level.LOUD)),
+        (f"/LiveStream unfollow {ID}", UnfollowCommand(MEETING)),
+        (f"livestream follow {ID}", FollowCommand(MEETING, None)),
+        (f"help {ID}", HelpCommand()),
+        ("/livestream", HelpCommand()),
+        ("\u200b", HelpCommand()),
         (f"{ID} {OTHER}", BOTH),
-        ("", Help()),
-        ("  ", Help()),
-        ("help", Help()),
-        ("HELP", Help()),
-        ("following", ListFollows()),
-        ("  Following  ", ListFollows()),
-        ("following please", ListFollows()),
-        (f"follow {ID}", FollowMeeting(MEETING, None)),
-        (f"FOLLOW {ID.upper()}", FollowMeeting(MEETING, None)),
-        (f"follow\t{ID}\n", FollowMeeting(MEETING, None)),
-        (f"follow {ID} {ID}", FollowMeeting(MEETING, None)),
-        (f"follow {ID} quiet", FollowMeeting(MEETING, Volume.QUIET)),
-        (f"follow {ID} Loud", FollowMeeting(MEETING, Volume.LOUD)),
-        (f"follow {ID} normal", FollowMeeting(MEETING, Volume.NORMAL)),
-        (f"follow loud {ID}", FollowMeeting(MEETING, Volume.LOUD)),
-        (f"follow {ID}, `quiet`!", FollowMeeting(MEETING, Volume.QUIET)),
-        (f"follow `{ID}` &gt; quiet", FollowMeeting(MEETING, Volume.QUIET)),
+        ("", HelpCommand()),
+        ("  ", HelpCommand()),
+        ("help", HelpCommand()),
+        ("HELP", HelpCommand()),
+        ("following", ListFollowsCommand()),
+        ("  Following  ", ListFollowsCommand()),
+        ("following please", ListFollowsCommand()),
+        (f"follow {ID}", FollowCommand(MEETING, None)),
+        (f"FOLLOW {ID.upper()}", FollowCommand(MEETING, None)),
+        (f"follow\t{ID}\n", FollowCommand(MEETING, None)),
+        (f"follow {ID} {ID}", FollowCommand(MEETING, None)),
+        (f"follow {ID} quiet", FollowCommand(MEETING, Level.QUIET)),
+        (f"follow {ID} Loud", FollowCommand(MEETING, Level.LOUD)),
+        (f"follow {ID} normal", FollowCommand(MEETING, Level.NORMAL)),
+        (f"follow loud {ID}", FollowCommand(MEETING, Level.LOUD)),
+        (f"follow {ID}, `quiet`!", FollowCommand(MEETING, Level.QUIET)),
+        (f"follow `{ID}` &gt; quiet", FollowCommand(MEETING, Level.QUIET)),
         (
             f"follow <https://dash.example.com/meetings/{ID}?a=b|our big meeting> loud",
-            FollowMeeting(MEETING, Volume.LOUD),
+            FollowCommand(MEETING, Level.LOUD),
         ),
-        (f"follow https://dash.example.com/meetings/{ID}", FollowMeeting(MEETING, None)),
-        (f"unfollow {ID}", UnfollowMeeting(MEETING)),
-        (f"`unfollow {ID}`", UnfollowMeeting(MEETING)),
-        (f"```unfollow {ID}```", UnfollowMeeting(MEETING)),
-        (f"*follow* {ID}", FollowMeeting(MEETING, None)),
-        (f"_follow_ {ID}", FollowMeeting(MEETING, None)),
-        (f"“unfollow” ‘{ID}’", UnfollowMeeting(MEETING)),
-        (f"unfollow: {ID}", UnfollowMeeting(MEETING)),
-        (f"unfollow:{ID}", UnfollowMeeting(MEETING)),
-        (f"unfollow/{ID}", UnfollowMeeting(MEETING)),
-        (f"unfollow, {ID}.", UnfollowMeeting(MEETING)),
-        (f"&lt;unfollow {ID}&gt;", UnfollowMeeting(MEETING)),
-        (f"&gt; unfollow {ID}", UnfollowMeeting(MEETING)),
-        (f"\ufeffunfollow\u00a0{ID}", UnfollowMeeting(MEETING)),
-        (f"un\u200bfollow {ID[:9]}\u200b{ID[9:]}", UnfollowMeeting(MEETING)),
-        (f"unfollow\u200b{ID}", UnfollowMeeting(MEETING)),
-        (f"follow {ID},loud", FollowMeeting(MEETING, Volume.LOUD)),
-        (f"follow {ID.replace('-', '')}", FollowMeeting(MEETING, None)),
-        (f"follow {ID.replace('-', chr(0x2013))} quiet", FollowMeeting(MEETING, Volume.QUIET)),
-        (f"follow {ID.replace('-', ' ')} quiet", FollowMeeting(MEETING, Volume.QUIET)),
-        (f"unfollow {ID.replace('-', '_')}", UnfollowMeeting(MEETING)),
-        (f"follow {{{ID}}}", FollowMeeting(MEETING, None)),
-        (f"follow urn:uuid:{ID}", FollowMeeting(MEETING, None)),
-        (f"follow {ID[:8]} - {ID[9:]}", FollowMeeting(MEETING, None)),
-        (f"Unfollow <https://dash.example.com/{ID}|our meeting>", UnfollowMeeting(MEETING)),
+        (f"follow https://dash.example.com/meetings/{ID}", FollowCommand(MEETING, None)),
+        (f"unfollow {ID}", UnfollowCommand(MEETING)),
+        (f"`unfollow {ID}`", UnfollowCommand(MEETING)),
+        (f"```unfollow {ID}```", UnfollowCommand(MEETING)),
+        (f"*follow* {ID}", FollowCommand(MEETING, None)),
+        (f"_follow_ {ID}", FollowCommand(MEETING, None)),
+        (f"“unfollow” ‘{ID}’", UnfollowCommand(MEETING)),
+        (f"unfollow: {ID}", UnfollowCommand(MEETING)),
+        (f"unfollow:{ID}", UnfollowCommand(MEETING)),
+        (f"unfollow/{ID}", UnfollowCommand(MEETING)),
+        (f"unfollow, {ID}.", UnfollowCommand(MEETING)),
+        (f"&lt;unfollow {ID}&gt;", UnfollowCommand(MEETING)),
+        (f"&gt; unfollow {ID}", UnfollowCommand(MEETING)),
+        (f"\ufeffunfollow\u00a0{ID}", UnfollowCommand(MEETING)),
+        (f"un\u200bfollow {ID[:9]}\u200b{ID[9:]}", UnfollowCommand(MEETING)),
+        (f"unfollow\u200b{ID}", UnfollowCommand(MEETING)),
+        (f"follow {ID},loud", FollowCommand(MEETING, Level.LOUD)),
+        (f"follow {ID.replace('-', '')}", FollowCommand(MEETING, None)),
+        (f"follow {ID.replace('-', chr(0x2013))} quiet", FollowCommand(MEETING, Level.QUIET)),
+        (f"follow {ID.replace('-', ' ')} quiet", FollowCommand(MEETING, Level.QUIET)),
+        (f"unfollow {ID.replace('-', '_')}", UnfollowCommand(MEETING)),
+        (f"follow {{{ID}}}", FollowCommand(MEETING, None)),
+        (f"follow urn:uuid:{ID}", FollowCommand(MEETING, None)),
+        (f"follow {ID[:8]} - {ID[9:]}", FollowCommand(MEETING, None)),
+        (f"Unfollow <https://dash.example.com/{ID}|our meeting>", UnfollowCommand(MEETING)),
     ],
 )
 def test_understood(text: str, command: Command) -> None:
@@ -113,22 +113,22 @@ def test_understood(text: str, command: Command) -> None:
 @pytest.mark.parametrize(
     ("text", "command"),
     [
-        ("follow", Mistake(FOLLOW_WHAT)),
-        ("follow me", Mistake(FOLLOW_WHAT)),
-        ("follow quiet", Mistake(FOLLOW_WHAT)),
-        ("follow 1234", Mistake(FOLLOW_WHAT)),
-        ("what is this?", Mistake(NO_ID)),
-        ("Launch week", Mistake(NO_ID)),
-        ("???", Mistake(NO_ID)),
+        ("follow", UsageError(FOLLOW_WHAT)),
+        ("follow me", UsageError(FOLLOW_WHAT)),
+        ("follow quiet", UsageError(FOLLOW_WHAT)),
+        ("follow 1234", UsageError(FOLLOW_WHAT)),
+        ("what is this?", UsageError(NO_ID)),
+        ("Launch week", UsageError(NO_ID)),
+        ("???", UsageError(NO_ID)),
         (f"follow {ID} {OTHER}", BOTH),
-        (f"follow {ID} louder", Mistake(NO_SUCH_VOLUME)),
-        (f"follow {ID} quiet loud", Mistake(NO_SUCH_VOLUME)),
-        (f"follow {ID} <!channel>", Mistake(NO_SUCH_VOLUME)),
-        (f"follow {ID} <https://example.com|quiet>", Mistake(NO_SUCH_VOLUME)),
-        ("unfollow", Mistake(UNFOLLOW_WHAT)),
-        ("unfollow everything", Mistake(UNFOLLOW_WHAT)),
+        (f"follow {ID} louder", UsageError(NO_SUCH_VOLUME)),
+        (f"follow {ID} quiet loud", UsageError(NO_SUCH_VOLUME)),
+        (f"follow {ID} <!channel>", UsageError(NO_SUCH_VOLUME)),
+        (f"follow {ID} <https://example.com|quiet>", UsageError(NO_SUCH_VOLUME)),
+        ("unfollow", UsageError(UNFOLLOW_WHAT)),
+        ("unfollow everything", UsageError(UNFOLLOW_WHAT)),
         (f"unfollow {ID} {OTHER}", BOTH),
-        (f"unfollow {ID} quiet", Mistake(NOTHING_MORE)),
+        (f"unfollow {ID} quiet", UsageError(NOTHING_MORE)),
     ],
 )
 def test_not_understood(text: str, command: Command) -> None:
@@ -150,7 +150,7 @@ def test_what_not_to_do_is_not_done(no: str, verb: str, said: str) -> None:
     """Nor is the opposite of what they say suggested."""
     command = read_command(f"{no} {verb} {ID}")
 
-    assert isinstance(command, Mistake)
+    assert isinstance(command, UsageError)
     assert command.sentence == said
 
 
@@ -158,7 +158,7 @@ def test_what_not_to_do_is_not_done(no: str, verb: str, said: str) -> None:
 def test_a_text_that_is_too_long_is_said_to_be(text: str) -> None:
     command = read_command(text)
 
-    assert isinstance(command, Mistake)
+    assert isinstance(command, UsageError)
     assert command.sentence == "That's too long for me to read. Send only the command and the meeting ID."
 
 
@@ -181,7 +181,7 @@ def test_a_text_that_is_too_long_is_said_to_be(text: str) -> None:
 def test_a_mistake_knows_whether_its_advice_works_in_channels_only(text: str, is_for_channels: bool) -> None:
     command = read_command(text)
 
-    assert isinstance(command, Mistake)
+    assert isinstance(command, UsageError)
     assert command.is_for_channels is is_for_channels
 
 
@@ -216,7 +216,9 @@ def test_the_nearest_command_is_offered(text: str, nearest: str | None) -> None:
     offered = f"Did you mean `/livestream {nearest}`?"
     command = read_command(text)
 
-    assert command == Mistake(f"I didn't understand that, so nothing changed. {offered}" if nearest else NOTHING_MORE)
+    assert command == UsageError(
+        f"I didn't understand that, so nothing changed. {offered}" if nearest else NOTHING_MORE
+    )
 
 
 @pytest.mark.parametrize("word", ["status", "show", "please", "watch", "xyz", "<!channel>", "Launch"])
@@ -224,7 +226,7 @@ def test_an_unknown_word_before_an_id_is_no_lookup(word: str) -> None:
     """It is said how to check the meeting."""
     command = read_command(f"{word} {ID}")
 
-    assert command == Mistake(
+    assert command == UsageError(
         f"I didn't understand that, so nothing changed. To check this meeting, type `/livestream {ID}`."
     )
 
@@ -242,13 +244,13 @@ def test_an_unknown_word_before_an_id_is_no_lookup(word: str) -> None:
 @pytest.mark.parametrize("before", ["", "follow ", "unfollow ", "following ", "https://dash.example.com/"])
 def test_what_is_wrong_with_an_id_is_said(wrong: str, said: str, before: str) -> None:
     """Nothing is done with an ID that is not one."""
-    assert read_command(before + wrong) == Mistake(f"That looks like a meeting ID, but {said}. Copy it again.")
+    assert read_command(before + wrong) == UsageError(f"That looks like a meeting ID, but {said}. Copy it again.")
 
 
 def test_the_command_may_have_another_name() -> None:
     """A pasted command of that name is understood as well."""
-    assert read_command(f"/broadcast unfollow {ID}", "/broadcast") == UnfollowMeeting(MEETING)
-    assert isinstance(read_command(f"/broadcast unfollow {ID}"), Mistake)
+    assert read_command(f"/broadcast unfollow {ID}", "/broadcast") == UnfollowCommand(MEETING)
+    assert isinstance(read_command(f"/broadcast unfollow {ID}"), UsageError)
     assert "`/broadcast unfollow" in str(read_command("unfollow", "/broadcast"))
 
 
@@ -259,7 +261,7 @@ def test_any_text(text: str) -> None:
     """No text breaks it, and no answer to a mistake repeats what was typed."""
     command = read_command(text)
 
-    if isinstance(command, Mistake):
+    if isinstance(command, UsageError):
         said = command.sentence
         if isinstance(meeting := read_meeting_id(text), OneMeeting):
             said = said.replace(str(meeting.meeting_id), "ID")
@@ -278,7 +280,7 @@ def test_marks_around_a_command_change_nothing(
     command = read_command(f"{before}{name}{before}{verb}{after} {before}{meeting_id}{after}")
 
     follows = verb.lower() == "follow"
-    assert command == (FollowMeeting(meeting_id, None) if follows else UnfollowMeeting(meeting_id))
+    assert command == (FollowCommand(meeting_id, None) if follows else UnfollowCommand(meeting_id))
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=12), st.uuids())
@@ -286,7 +288,7 @@ def test_a_word_before_an_id_is_never_a_lookup(word: str, meeting_id: UUID) -> N
     """Unless it's one that nobody means an act by, or only marks."""
     command = read_command(f"{word} {meeting_id}")
 
-    if isinstance(command, LookUp):
+    if isinstance(command, LookupCommand):
         assert word.lower().strip(string.punctuation) in ("is", "meeting", "id", "livestream") or not re.search(
             r"[^\W_]", word
         )
@@ -299,16 +301,16 @@ def test_an_id_without_a_character_is_repaired_or_explained(meeting_id: UUID, mi
     command = read_command(f"unfollow {typed[:missing]}{typed[missing + 1 :]}")
 
     if typed[missing] == "-":
-        assert command == UnfollowMeeting(meeting_id)
+        assert command == UnfollowCommand(meeting_id)
     else:
-        assert command == Mistake("That looks like a meeting ID, but it's one character short. Copy it again.")
+        assert command == UsageError("That looks like a meeting ID, but it's one character short. Copy it again.")
 
 
-@given(st.sampled_from([None, *Volume]), st.booleans(), st.uuids())
-def test_any_follow(volume: Volume | None, before: bool, meeting_id: UUID) -> None:
+@given(st.sampled_from([None, *Level]), st.booleans(), st.uuids())
+def test_any_follow(volume: Level | None, before: bool, meeting_id: UUID) -> None:
     """A volume is understood before and after the ID."""
     words = [str(meeting_id), *([volume.value.upper()] if volume else [])]
 
     command = read_command(" ".join(["follow", *(reversed(words) if before else words)]))
 
-    assert command == FollowMeeting(meeting_id, volume)
+    assert command == FollowCommand(meeting_id, volume)

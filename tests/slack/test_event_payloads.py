@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bot.errors import NotUnderstood
+from bot.errors import InvalidInteraction
 from bot.slack.event_payloads import Event, read_event
 from bot.slack.home_team import Home
 
@@ -43,7 +43,7 @@ def test_about_nobody(bot_user_id: str) -> None:
 )
 def test_not_understood(wrong: dict[str, Any], missing: str) -> None:
     """What has not what it needs is told by the name of that, without its content."""
-    with pytest.raises(NotUnderstood) as raised:
+    with pytest.raises(InvalidInteraction) as raised:
         read_event(wrong)
 
     assert raised.value.detail == f"payload without {missing}"

@@ -46,8 +46,8 @@ async def test_learned(make: Make) -> None:
     """Slack says who the token's owner is, in one call."""
     identity = make()
 
-    assert await identity.learn()
-    assert identity.known
+    assert await identity.fetch()
+    assert identity.is_known
     assert identity.authorization.bot_user_id == BOT
     assert identity.authorization.team_id == "T0SANDBOX01"
     assert identity.authorization.bot_token == BOT_TOKEN
@@ -57,7 +57,7 @@ def test_unknown_yet(make: Make) -> None:
     """Until then requests are answered in the name of the token alone."""
     identity = make()
 
-    assert not identity.known
+    assert not identity.is_known
     assert identity.authorization.bot_token == BOT_TOKEN
     assert identity.authorization.team_id is None
 
@@ -67,7 +67,7 @@ async def test_permalink(make: Make) -> None:
     identity = make()
     before = identity.permalink("C1", "1795521600.000100")
 
-    await identity.learn()
+    await identity.fetch()
 
     assert before is None
     assert identity.permalink("C1", "1795521600.000100") == "https://sandbox.slack.com/archives/C1/p1795521600000100"
@@ -80,19 +80,19 @@ async def test_refused(slack: Slack, make: Make, code: str) -> None:
     identity = make()
 
     with pytest.raises(ConfigurationError) as raised:
-        await identity.learn()
+        await identity.fetch()
 
     [sentence] = raised.value.mistakes
     assert sentence.startswith(f"SLACK_BOT_TOKEN is refused by Slack ({code}).")
     assert "OAuth & Permissions" in sentence
     assert BOT_TOKEN not in sentence
-    assert not identity.known
+    assert not identity.is_known
 
 
 async def test_another_workspaces_token(make: Make) -> None:
     """A token that Slack does not know is refused."""
     with pytest.raises(ConfigurationError, match="invalid_auth"):
-        await make("xoxb-another").learn()
+        await make("xoxb-another").fetch()
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ async def test_passing_error(slack: Slack, make: Make, code: str) -> None:
     slack.refuse_next("auth.test", code)
     identity = make()
 
-    assert not await identity.learn()
-    assert not identity.known
-    assert await identity.learn()
+    assert not await identity.fetch()
+    assert not identity.is_known
+    assert await identity.fetch()
 
 
 @pytest.mark.parametrize("fault", [Fault.DROP, Fault.SERVER_ERROR, Fault.RATE_LIMITED, Fault.HANG])
@@ -114,7 +114,7 @@ async def test_out_of_order(slack: Slack, make: Make, log: io.StringIO, fault: F
     """A Slack that is out of order says nothing about the token, and that is logged."""
     slack.fault = fault
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.04)) as hasty:
-        assert not await make(session_=hasty).learn()
+        assert not await make(session_=hasty).fetch()
 
     assert log.getvalue().count('"event": "identity_unknown"') == 1
     assert BOT_TOKEN not in log.getvalue()
@@ -125,9 +125,9 @@ async def test_in_time(slack: Slack, make: Make, slept: list[float]) -> None:
     slack.refuse_next("auth.test", "internal_error", times=8)
     identity = make()
 
-    await identity.learn_in_time()
+    await identity.fetch_with_retry()
 
-    assert identity.known
+    assert identity.is_known
     assert slept == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
@@ -137,9 +137,9 @@ async def test_refused_in_time(slack: Slack, make: Make, log: io.StringIO, slept
     slack.refuse_next("auth.test", "invalid_auth", times=3)
     identity = make()
 
-    await identity.learn_in_time()
+    await identity.fetch_with_retry()
 
-    assert identity.known
+    assert identity.is_known
     assert slept == [1, 60, 60, 60]
     assert log.getvalue().count('"event": "token_refused"') == 1
     assert "SLACK_BOT_TOKEN is refused by Slack (invalid_auth)" in log.getvalue()

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import NotUnderstood
-from bot.slack.messages.message import CardState
+from bot.errors import InvalidInteraction
+from bot.slack.messages.message import ActionValue
 from bot.slack.payloads import COMMAND, Request, read_request
 
 ID = "50c8940e-1b97-402a-97d6-2708b7feca41"
@@ -29,7 +29,7 @@ def a_click(**changes: Any) -> dict[str, Any]:
         "channel": {"id": GENERAL, "name": "general"},
         "container": {"type": "message", "message_ts": "1780480800.000100", "is_ephemeral": True},
         "response_url": URL,
-        "actions": [{"action_id": "refresh", "type": "button", "value": CardState(m=ID, by=ANN).value()}],
+        "actions": [{"action_id": "refresh", "type": "button", "value": ActionValue(m=ID, by=ANN).value()}],
         **changes,
     }
 
@@ -55,7 +55,7 @@ def test_click() -> None:
         ANN,
         GENERAL,
         URL,
-        card=CardState(m=ID, by=ANN),
+        card=ActionValue(m=ID, by=ANN),
         message_ts="1780480800.000100",
         on_private_card=True,
         user_team_id=TEAM,
@@ -111,7 +111,7 @@ def test_meeting(request_: dict[str, Any], meeting_id: UUID | None) -> None:
 def test_not_understood(body: dict[str, Any], missing: str) -> None:
     """A payload without what is needed, or with something else there, is not understood; the log learns which parts,
     not what was in them."""
-    with pytest.raises(NotUnderstood) as raised:
+    with pytest.raises(InvalidInteraction) as raised:
         read_request(body)
 
     assert raised.value.detail == f"payload without {missing}"
@@ -130,7 +130,7 @@ def test_any_payload(changes: dict[str, Any]) -> None:
     for body in (changes, a_command(**changes), a_click(**changes)):
         try:
             assert isinstance(read_request(body).meeting_id, UUID | None)
-        except NotUnderstood:
+        except InvalidInteraction:
             continue
 
 

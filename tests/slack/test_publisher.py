@@ -15,8 +15,8 @@ from bot.slack.api_client import SlackClient, open_session
 from bot.slack.errors import TokenRefused
 from bot.slack.messages import message
 from bot.slack.messages.blocks import section
-from bot.slack.publisher import Deleted, Delivery, Later, MessageGone, Refused
-from bot.slack.rate_limiter import Pacing, Rate
+from bot.slack.publisher import Deleted, Later, MessageGone, Publisher, Refused
+from bot.slack.rate_limiter import Rate, SlackRateLimiter
 from bot.uvicorn_server import listen, url_of
 from sandbox.clock import Clock
 from sandbox.slack import EVENTS, RANDOM, Fault, Message, Slack
@@ -55,8 +55,8 @@ def client(slack: Slack, session: aiohttp.ClientSession, metrics: Metrics) -> Sl
 
 
 @pytest.fixture
-def delivery(client: SlackClient, clock: Clock, metrics: Metrics) -> Delivery:
-    return Delivery(client, Pacing(clock), clock, metrics)
+def delivery(client: SlackClient, clock: Clock, metrics: Metrics) -> Publisher:
+    return Publisher(client, SlackRateLimiter(clock), clock, metrics)
 
 
 def counted(metrics: Metrics) -> dict[tuple[str, str], float]:
@@ -74,7 +74,7 @@ def the_message(slack: Slack) -> Message:
     return message
 
 
-async def test_post(slack: Slack, delivery: Delivery, metrics: Metrics) -> None:
+async def test_post(slack: Slack, delivery: Publisher, metrics: Metrics) -> None:
     """A message, whose links show no previews, and where it is."""
     ts = await delivery.post(EVENTS, HELLO, ID)
 
@@ -88,7 +88,7 @@ async def test_post(slack: Slack, delivery: Delivery, metrics: Metrics) -> None:
 
 
 @pytest.mark.parametrize("broadcast", [True, False])
-async def test_reply(slack: Slack, delivery: Delivery, metrics: Metrics, broadcast: bool) -> None:
+async def test_reply(slack: Slack, delivery: Publisher, metrics: Metrics, broadcast: bool) -> None:
     """A reply is in its thread, and a loud one in the channel too."""
     ts = await delivery.post(EVENTS, HELLO, ID)
     await delivery.post(EVENTS, message.Message("News"), OTHER_ID, thread_ts=ts, broadcast=broadcast)
@@ -99,7 +99,7 @@ async def test_reply(slack: Slack, delivery: Delivery, metrics: Metrics, broadca
     assert counted(metrics) == {("post", "sent"): 1, ("reply", "sent"): 1}
 
 
-async def test_edit(slack: Slack, delivery: Delivery, metrics: Metrics) -> None:
+async def test_edit(slack: Slack, delivery: Publisher, metrics: Metrics) -> None:
     """A message shows something else instead."""
     ts = await delivery.post(EVENTS, HELLO, ID)
     await delivery.edit(EVENTS, ts, message.Message("Bye", (section("*Bye*"),)))
@@ -112,7 +112,7 @@ async def test_edit(slack: Slack, delivery: Delivery, metrics: Metrics) -> None:
     "code",
     ["not_in_channel", "is_archived", "restricted_action", "channel_is_limited_access", "slack_connect_x_blocked"],
 )
-async def test_refused(slack: Slack, delivery: Delivery, metrics: Metrics, code: str) -> None:
+async def test_refused(slack: Slack, delivery: Publisher, metrics: Metrics, code: str) -> None:
     """What Slack will not do however often it is asked is told with Slack's word."""
     slack.refuse_next("chat.postMessage", code)
 
@@ -122,13 +122,13 @@ async def test_refused(slack: Slack, delivery: Delivery, metrics: Metrics, code:
     assert counted(metrics) == {("post", "refused"): 1}
 
 
-async def test_where_the_bot_is_not(delivery: Delivery) -> None:
+async def test_where_the_bot_is_not(delivery: Publisher) -> None:
     """Nor can it post there."""
     with pytest.raises(Refused, match="not_in_channel"):
         await delivery.post(RANDOM, HELLO, ID)
 
 
-async def test_gone(slack: Slack, delivery: Delivery) -> None:
+async def test_gone(slack: Slack, delivery: Publisher) -> None:
     """A message that was deleted can be neither edited nor, where it never was, replied to."""
     ts = await delivery.post(EVENTS, HELLO, ID)
     slack.delete_message(the_message(slack))
@@ -140,7 +140,7 @@ async def test_gone(slack: Slack, delivery: Delivery) -> None:
 
 
 @pytest.mark.parametrize("code", ["duplicate_message_not_found", "duplicate_channel_not_found"])
-async def test_deleted(slack: Slack, delivery: Delivery, code: str) -> None:
+async def test_deleted(slack: Slack, delivery: Publisher, code: str) -> None:
     """A message that was posted once, and is gone, is a case of its own."""
     slack.refuse_next("chat.postMessage", code)
 
@@ -148,7 +148,7 @@ async def test_deleted(slack: Slack, delivery: Delivery, code: str) -> None:
         await delivery.post(EVENTS, HELLO, ID)
 
 
-async def test_told_to_wait(slack: Slack, delivery: Delivery, metrics: Metrics, clock: Clock) -> None:
+async def test_told_to_wait(slack: Slack, delivery: Publisher, metrics: Metrics, clock: Clock) -> None:
     """As long as Slack says nothing more is sent to the channel."""
     slack.rate_limit_next("chat.postMessage", retry_after=600)
     with pytest.raises(Later) as later:
@@ -165,7 +165,7 @@ async def test_told_to_wait(slack: Slack, delivery: Delivery, metrics: Metrics, 
     assert await delivery.post(EVENTS, HELLO, ID)
 
 
-async def test_edits_are_told_to_wait(slack: Slack, delivery: Delivery) -> None:
+async def test_edits_are_told_to_wait(slack: Slack, delivery: Publisher) -> None:
     """Which keeps nobody from posting."""
     ts = await delivery.post(EVENTS, HELLO, ID)
     slack.rate_limit_next("chat.update", retry_after=30)
@@ -180,7 +180,7 @@ async def test_edits_are_told_to_wait(slack: Slack, delivery: Delivery) -> None:
     assert await delivery.post(EVENTS, HELLO, OTHER_ID)
 
 
-async def test_a_turn_that_comes_soon(delivery: Delivery, slack: Slack, clock: Clock) -> None:
+async def test_a_turn_that_comes_soon(delivery: Publisher, slack: Slack, clock: Clock) -> None:
     """It is waited for."""
     for _ in range(3):
         await delivery.post(EVENTS, HELLO, ID)
@@ -197,7 +197,7 @@ async def test_a_turn_that_comes_soon(delivery: Delivery, slack: Slack, clock: C
 async def test_a_turn_that_comes_later(client: SlackClient, slack: Slack, clock: Clock, metrics: Metrics) -> None:
     """It is not: whoever asked has other things to do."""
     slow = Rate(per_second=0.1, burst=1)
-    delivery = Delivery(client, Pacing(clock, per_channel=slow), clock, metrics)
+    delivery = Publisher(client, SlackRateLimiter(clock, per_channel=slow), clock, metrics)
     await delivery.post(EVENTS, HELLO, ID)
 
     with pytest.raises(Later) as later:
@@ -207,7 +207,7 @@ async def test_a_turn_that_comes_later(client: SlackClient, slack: Slack, clock:
     assert len(slack.calls) == 1
 
 
-async def test_unconfirmed(slack: Slack, delivery: Delivery, metrics: Metrics) -> None:
+async def test_unconfirmed(slack: Slack, delivery: Publisher, metrics: Metrics) -> None:
     """A post whose answer was lost is asked for once more by the same ID, and so appears once."""
     slack.fault = Fault.DROP
     with pytest.raises(Later) as later:
@@ -222,7 +222,7 @@ async def test_unconfirmed(slack: Slack, delivery: Delivery, metrics: Metrics) -
 
 
 async def test_a_channel_that_refuses_every_edit_does_not_hold_the_others_each_time(
-    delivery: Delivery, slack: Slack, clock: Clock
+    delivery: Publisher, slack: Slack, clock: Clock
 ) -> None:
     """Not before Slack has accepted one there."""
     slack.invite_bot(RANDOM)
@@ -231,7 +231,7 @@ async def test_a_channel_that_refuses_every_edit_does_not_hold_the_others_each_t
         slack.rate_limit_next("chat.update", retry_after=30)
         with pytest.raises(Later):
             await delivery.edit(EVENTS, here, HELLO)
-        assert delivery._pacing.edit(RANDOM) == pytest.approx(held)
+        assert delivery._pacing.acquire_edit(RANDOM) == pytest.approx(held)
         clock.advance(30)
         await delivery.edit(RANDOM, there, HELLO)
 
@@ -240,11 +240,11 @@ async def test_a_channel_that_refuses_every_edit_does_not_hold_the_others_each_t
     with pytest.raises(Later):
         await delivery.edit(EVENTS, here, HELLO)
 
-    assert delivery._pacing.edit(RANDOM) == pytest.approx(30)
+    assert delivery._pacing.acquire_edit(RANDOM) == pytest.approx(30)
 
 
 @pytest.mark.parametrize("code", ["internal_error", "missing_scope", "update_failed", "a_word_of_tomorrow"])
-async def test_a_code_that_may_pass_is_tried_again(slack: Slack, delivery: Delivery, code: str) -> None:
+async def test_a_code_that_may_pass_is_tried_again(slack: Slack, delivery: Publisher, code: str) -> None:
     """Nothing is given up for a word that is not known to be final."""
     slack.refuse_next("chat.postMessage", code)
 
@@ -254,7 +254,7 @@ async def test_a_code_that_may_pass_is_tried_again(slack: Slack, delivery: Deliv
     assert await delivery.post(EVENTS, HELLO, ID)
 
 
-async def test_blocks_that_slack_does_not_take(slack: Slack, delivery: Delivery, metrics: Metrics) -> None:
+async def test_blocks_that_slack_does_not_take(slack: Slack, delivery: Publisher, metrics: Metrics) -> None:
     """The message goes without them."""
     bad = message.Message("Hello there", (section("x" * 3_001),))
 
@@ -268,7 +268,7 @@ async def test_blocks_that_slack_does_not_take(slack: Slack, delivery: Delivery,
 
 @pytest.mark.parametrize("code", ["invalid_blocks", "msg_too_long", "too_many_attachments"])
 async def test_a_message_that_slack_does_not_take(
-    slack: Slack, delivery: Delivery, metrics: Metrics, code: str
+    slack: Slack, delivery: Publisher, metrics: Metrics, code: str
 ) -> None:
     """If it is not even accepted without them, that is final."""
     slack.refuse_next("chat.postMessage", code, times=2)
@@ -279,7 +279,7 @@ async def test_a_message_that_slack_does_not_take(
     assert counted(metrics) == {("post", "refused"): 1}
 
 
-async def test_a_text_that_is_too_long_is_cut(slack: Slack, delivery: Delivery) -> None:
+async def test_a_text_that_is_too_long_is_cut(slack: Slack, delivery: Publisher) -> None:
     """Slack counts in its own way: what it calls too long is sent shorter."""
     slack.refuse_next("chat.postMessage", "msg_too_long")
 
@@ -289,7 +289,7 @@ async def test_a_text_that_is_too_long_is_cut(slack: Slack, delivery: Delivery) 
 
 
 async def test_nothing_is_sent_while_slack_refuses_the_token(
-    slack: Slack, delivery: Delivery, client: SlackClient
+    slack: Slack, delivery: Publisher, client: SlackClient
 ) -> None:
     """One refusal says it for all channels, until Slack accepts the token again."""
     slack.refuse_next("chat.postMessage", "token_revoked")
@@ -304,7 +304,7 @@ async def test_nothing_is_sent_while_slack_refuses_the_token(
 
 
 @pytest.mark.parametrize("code", ["edit_window_closed", "cant_update_message"])
-async def test_a_message_that_cannot_be_edited_any_longer(slack: Slack, delivery: Delivery, code: str) -> None:
+async def test_a_message_that_cannot_be_edited_any_longer(slack: Slack, delivery: Publisher, code: str) -> None:
     """Another one takes its place."""
     ts = await delivery.post(EVENTS, HELLO, ID)
     slack.refuse_next("chat.update", code)
@@ -332,7 +332,7 @@ async def test_how_long_to_wait(
     client = SlackClient(token="xoxb-x", base_url=f"{url_of(sock)}/api/", session=session, metrics=metrics)
 
     with pytest.raises(Later) as later:
-        await Delivery(client, Pacing(clock), clock, metrics).post(EVENTS, HELLO, ID)
+        await Publisher(client, SlackRateLimiter(clock), clock, metrics).post(EVENTS, HELLO, ID)
 
     assert later.value.seconds == seconds
     await runner.cleanup()
@@ -344,7 +344,7 @@ async def test_channels_that_the_bot_is_in(
     """Page by page, at Slack's pace, until all that are asked for have been found."""
     mocker.patch("bot.slack.publisher.PAGE", 1)
     mocker.patch("bot.slack.publisher.PAGE_SECONDS", 0)
-    delivery = Delivery(client, Pacing(clock), clock, metrics)
+    delivery = Publisher(client, SlackRateLimiter(clock), clock, metrics)
     slack.remove_bot(RANDOM)
     joined = [channel.id for channel in slack.workspace.channels.values() if channel.has_bot and not channel.is_im]
 
@@ -358,7 +358,7 @@ async def test_channels_that_the_bot_is_in(
 
 
 @pytest.mark.parametrize(("code", "kind"), [("internal_error", Later), ("token_revoked", TokenRefused)])
-async def test_channels_that_slack_does_not_say(delivery: Delivery, slack: Slack, code: str, kind: type) -> None:
+async def test_channels_that_slack_does_not_say(delivery: Publisher, slack: Slack, code: str, kind: type) -> None:
     """No channel counts as one that the bot is in."""
     slack.refuse("users.conversations", code)
 

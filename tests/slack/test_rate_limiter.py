@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from bot.slack import rate_limiter
-from bot.slack.rate_limiter import Pacing, Rate
+from bot.slack.rate_limiter import Rate, SlackRateLimiter
 
 FAST = Rate(per_second=1_000, burst=1_000)
 
@@ -41,122 +41,122 @@ def count(take: Callable[[], float]) -> int:
 
 def test_a_channel(clock: Clock) -> None:
     """Three messages at once, and then one a second; another channel has its own."""
-    limiter = Pacing(clock)
+    limiter = SlackRateLimiter(clock)
 
-    assert count(lambda: limiter.post("C1")) == 3
-    assert limiter.post("C1") == pytest.approx(1)
-    assert count(lambda: limiter.post("C2")) == 3
+    assert count(lambda: limiter.acquire_post("C1")) == 3
+    assert limiter.acquire_post("C1") == pytest.approx(1)
+    assert count(lambda: limiter.acquire_post("C2")) == 3
     clock.time += 1
-    assert count(lambda: limiter.post("C1")) == 1
+    assert count(lambda: limiter.acquire_post("C1")) == 1
     clock.time += 3600
-    assert count(lambda: limiter.post("C1")) == 3
+    assert count(lambda: limiter.acquire_post("C1")) == 3
 
 
 def test_a_workspace(clock: Clock) -> None:
     """Fifty messages at once, and then five a second, whichever channels they are for."""
-    limiter = Pacing(clock)
+    limiter = SlackRateLimiter(clock)
     channels = iter(range(1_000))
 
-    assert count(lambda: limiter.post(f"C{next(channels)}")) == 50
+    assert count(lambda: limiter.acquire_post(f"C{next(channels)}")) == 50
     clock.time += 1
-    assert count(lambda: limiter.post(f"C{next(channels)}")) == 5
+    assert count(lambda: limiter.acquire_post(f"C{next(channels)}")) == 5
 
 
 def test_edits(clock: Clock) -> None:
     """Forty at once, and then fifty a minute; posts are not counted with them."""
-    limiter = Pacing(clock)
+    limiter = SlackRateLimiter(clock)
 
-    assert count(limiter.edit) == 40
-    assert limiter.post("C1") == 0
+    assert count(limiter.acquire_edit) == 40
+    assert limiter.acquire_post("C1") == 0
     clock.time += 60
-    assert count(limiter.edit) == 40
+    assert count(limiter.acquire_edit) == 40
     clock.time += 6
-    assert count(limiter.edit) == 5
+    assert count(limiter.acquire_edit) == 5
 
 
 def test_what_people_cause_leaves_half_of_each_bucket(clock: Clock) -> None:
-    limiter = Pacing(clock)
+    limiter = SlackRateLimiter(clock)
     channels = iter(range(1_000))
 
-    assert count(lambda: limiter.edit(spare=True)) == 20
-    assert count(limiter.edit) == 20
-    assert count(lambda: limiter.post(f"C{next(channels)}", spare=True)) == 25
-    assert count(lambda: limiter.post(f"C{next(channels)}")) == 25
-    clock.time += limiter.edit(spare=True)
-    assert count(lambda: limiter.edit(spare=True)) == 1
+    assert count(lambda: limiter.acquire_edit(spare=True)) == 20
+    assert count(limiter.acquire_edit) == 20
+    assert count(lambda: limiter.acquire_post(f"C{next(channels)}", spare=True)) == 25
+    assert count(lambda: limiter.acquire_post(f"C{next(channels)}")) == 25
+    clock.time += limiter.acquire_edit(spare=True)
+    assert count(lambda: limiter.acquire_edit(spare=True)) == 1
 
 
 def test_a_turn_that_is_not_taken(clock: Clock) -> None:
     """Who has to wait has used up nothing."""
-    limiter = Pacing(clock, posts=Rate(per_second=1, burst=1))
-    assert limiter.post("C1") == 0
+    limiter = SlackRateLimiter(clock, posts=Rate(per_second=1, burst=1))
+    assert limiter.acquire_post("C1") == 0
     for _ in range(10):
-        assert limiter.post("C2") > 0
+        assert limiter.acquire_post("C2") > 0
 
     clock.time += 1
 
-    assert limiter.post("C2") == 0
-    assert count(lambda: limiter.post("C3")) == 0
+    assert limiter.acquire_post("C2") == 0
+    assert count(lambda: limiter.acquire_post("C3")) == 0
 
 
 def test_a_channel_that_is_told_to_wait(clock: Clock) -> None:
     """One that was talking waits alone."""
-    limiter = Pacing(clock)
-    limiter.post("C1")
-    limiter.post("C1")
+    limiter = SlackRateLimiter(clock)
+    limiter.acquire_post("C1")
+    limiter.acquire_post("C1")
 
-    limiter.post_refused("C1", 600)
+    limiter.on_post_limited("C1", 600)
 
-    assert limiter.post("C1") == pytest.approx(600)
-    assert limiter.post("C2") == 0
-    assert limiter.edit() == 0
+    assert limiter.acquire_post("C1") == pytest.approx(600)
+    assert limiter.acquire_post("C2") == 0
+    assert limiter.acquire_edit() == 0
     clock.time += 600
-    assert limiter.post("C1") == 0
+    assert limiter.acquire_post("C1") == 0
 
 
 @pytest.mark.parametrize("spoke", [0, 1])
 def test_a_silent_channel_that_is_told_to_wait(clock: Clock, spoke: int) -> None:
     """Then it is the workspace that has said too much."""
-    limiter = Pacing(clock)
+    limiter = SlackRateLimiter(clock)
     for _ in range(spoke):
-        limiter.post("C1")
+        limiter.acquire_post("C1")
     clock.time += 11
-    limiter.post("C1")
+    limiter.acquire_post("C1")
 
-    limiter.post_refused("C1", 600)
+    limiter.on_post_limited("C1", 600)
 
-    assert limiter.post("C2") == pytest.approx(30)
+    assert limiter.acquire_post("C2") == pytest.approx(30)
     clock.time += 30
-    assert limiter.post("C2") == 0
-    assert limiter.post("C1") == pytest.approx(570)
+    assert limiter.acquire_post("C2") == 0
+    assert limiter.acquire_post("C1") == pytest.approx(570)
 
 
 def test_edits_of_other_channels_wait_half_a_minute_at_most(clock: Clock) -> None:
     """However long Slack asks one of them to wait, which waits as long as that."""
-    limiter = Pacing(clock)
+    limiter = SlackRateLimiter(clock)
 
-    limiter.edit_refused(600, "C1")
+    limiter.on_edit_limited(600, "C1")
 
-    assert limiter.edit("C2") == pytest.approx(30)
+    assert limiter.acquire_edit("C2") == pytest.approx(30)
     clock.time += 30
-    assert limiter.edit("C2") == 0
-    assert limiter.edit("C1") == pytest.approx(570)
+    assert limiter.acquire_edit("C2") == 0
+    assert limiter.acquire_edit("C1") == pytest.approx(570)
 
 
-def refuse_edit(limiter: Pacing, seconds: float = 30) -> None:
-    limiter.edit_refused(seconds, "C1")
+def refuse_edit(limiter: SlackRateLimiter, seconds: float = 30) -> None:
+    limiter.on_edit_limited(seconds, "C1")
 
 
-def refuse_post(limiter: Pacing, seconds: float = 30) -> None:
-    limiter.post_refused("C1", seconds)
+def refuse_post(limiter: SlackRateLimiter, seconds: float = 30) -> None:
+    limiter.on_post_limited("C1", seconds)
 
 
-def edit_elsewhere(limiter: Pacing) -> float:
-    return limiter.edit("C2")
+def edit_elsewhere(limiter: SlackRateLimiter) -> float:
+    return limiter.acquire_edit("C2")
 
 
-def post_elsewhere(limiter: Pacing) -> float:
-    return limiter.post("C2")
+def post_elsewhere(limiter: SlackRateLimiter) -> float:
+    return limiter.acquire_post("C2")
 
 
 KINDS = pytest.mark.parametrize(
@@ -166,10 +166,10 @@ KINDS = pytest.mark.parametrize(
 
 @KINDS
 def test_a_channel_that_is_told_to_wait_again_and_again_holds_the_others_once(
-    clock: Clock, refuse: Callable[[Pacing], None], elsewhere: Callable[[Pacing], float]
+    clock: Clock, refuse: Callable[[SlackRateLimiter], None], elsewhere: Callable[[SlackRateLimiter], float]
 ) -> None:
     """Else every retry there would hold all other channels for another half minute."""
-    limiter = Pacing(clock)
+    limiter = SlackRateLimiter(clock)
     refuse(limiter)
     assert elsewhere(limiter) == pytest.approx(30)
 
@@ -186,10 +186,10 @@ def test_a_channel_that_is_told_to_wait_again_and_again_holds_the_others_once(
 
 @KINDS
 def test_a_channel_holds_the_others_again_after_a_success(
-    clock: Clock, refuse: Callable[[Pacing], None], elsewhere: Callable[[Pacing], float]
+    clock: Clock, refuse: Callable[[SlackRateLimiter], None], elsewhere: Callable[[SlackRateLimiter], float]
 ) -> None:
     """Then the rate limit that it meets is a new one."""
-    limiter = Pacing(clock)
+    limiter = SlackRateLimiter(clock)
     refuse(limiter)
     clock.time += 30
 
@@ -201,52 +201,52 @@ def test_a_channel_holds_the_others_again_after_a_success(
 
 @KINDS
 def test_another_channel_that_is_told_to_wait_holds_all_of_them_as_well(
-    clock: Clock, refuse: Callable[[Pacing], None], elsewhere: Callable[[Pacing], float]
+    clock: Clock, refuse: Callable[[SlackRateLimiter], None], elsewhere: Callable[[SlackRateLimiter], float]
 ) -> None:
     """If many channels are refused it is the workspace that is too fast."""
-    limiter = Pacing(clock)
+    limiter = SlackRateLimiter(clock)
     refuse(limiter)
     clock.time += 30
 
     if refuse is refuse_edit:
-        limiter.edit_refused(30, "C3")
+        limiter.on_edit_limited(30, "C3")
     else:
-        limiter.post_refused("C3", 30)
+        limiter.on_post_limited("C3", 30)
 
     assert elsewhere(limiter) == pytest.approx(30)
 
 
 def test_edits_that_are_told_to_wait(clock: Clock) -> None:
     """They wait all together, and nothing else does."""
-    limiter = Pacing(clock)
+    limiter = SlackRateLimiter(clock)
 
-    limiter.edit_refused(30)
+    limiter.on_edit_limited(30)
 
-    assert limiter.edit() == pytest.approx(30)
-    assert limiter.post("C1") == 0
+    assert limiter.acquire_edit() == pytest.approx(30)
+    assert limiter.acquire_post("C1") == 0
 
 
 def test_a_clock_that_is_set_back(clock: Clock) -> None:
     """Nobody waits for the hour to come again."""
-    limiter = Pacing(clock, per_channel=Rate(per_second=1, burst=2))
-    count(lambda: limiter.post("C1"))
-    limiter.edit_refused(30)
+    limiter = SlackRateLimiter(clock, per_channel=Rate(per_second=1, burst=2))
+    count(lambda: limiter.acquire_post("C1"))
+    limiter.on_edit_limited(30)
 
     clock.time -= 3600
 
-    assert limiter.post("C1") <= 1
-    assert limiter.edit() == pytest.approx(30)
+    assert limiter.acquire_post("C1") <= 1
+    assert limiter.acquire_edit() == pytest.approx(30)
     clock.time += 1
-    assert limiter.post("C1") == 0
-    assert limiter.post("C1") == pytest.approx(1)
+    assert limiter.acquire_post("C1") == 0
+    assert limiter.acquire_post("C1") == pytest.approx(1)
 
 
 def test_memory(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of very many channels those that were silent longest are forgotten."""
     monkeypatch.setattr(rate_limiter, "KEPT_CHANNELS", 2)
-    paced = Pacing(clock, per_channel=Rate(per_second=1, burst=1), posts=FAST)
+    paced = SlackRateLimiter(clock, per_channel=Rate(per_second=1, burst=1), posts=FAST)
     for channel in ("C1", "C2", "C1", "C3"):
-        paced.post(channel)
+        paced.acquire_post(channel)
 
-    assert paced.post("C1") > 0
-    assert paced.post("C2") == 0
+    assert paced.acquire_post("C1") > 0
+    assert paced.acquire_post("C2") == 0

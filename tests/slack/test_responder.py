@@ -10,7 +10,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bot.errors import CannotPost, ChannelArchived, SlackBusy, SlackError, SlackNotAuthorised, SlackRefuses, SlackSilent
+from bot.errors import (
+    ChannelArchived,
+    NotInChannel,
+    SlackBusy,
+    SlackError,
+    SlackNotAuthorised,
+    SlackRejected,
+    SlackUnconfirmed,
+)
 from bot.metrics import Metrics
 from bot.realtimekit.recent_lookups import ANSWER_SECONDS
 from bot.slack.api_client import SlackClient, open_session
@@ -18,14 +26,14 @@ from bot.slack.messages import lookup_card
 from bot.slack.messages.blocks import section
 from bot.slack.messages.message import Message
 from bot.slack.payloads import Request
-from bot.slack.rate_limiter import Pacing
-from bot.slack.responder import LONGEST_WAIT, Replies
+from bot.slack.rate_limiter import SlackRateLimiter
+from bot.slack.responder import LONGEST_WAIT, Responder
 from bot.uvicorn_server import listen, url_of
 from sandbox.clock import Clock
 from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, GENERAL, RANDOM, RESPONSE_URL, Fault, Slack
 from sandbox.slack import Message as Shown
 
-MESSAGE = lookup_card.note("Launch keynote is live.")
+MESSAGE = lookup_card.notice("Launch keynote is live.")
 NOWHERE = "C0NOWHERE01"
 
 
@@ -34,10 +42,10 @@ class Desk:
     """A Slack, the replies that go there, and the seconds for which they waited."""
 
     slack: Slack
-    replies: Replies
+    replies: Responder
     metrics: Metrics
     slept: list[float]
-    pacing: Pacing
+    pacing: SlackRateLimiter
 
     def request(self, channel: str = GENERAL, original: Shown | None = None) -> Request:
         """What Ann typed, or pressed on the original."""
@@ -65,7 +73,7 @@ class Desk:
 
 @contextlib.asynccontextmanager
 async def at_desk(clock: Clock, session: aiohttp.ClientSession) -> AsyncIterator[Desk]:
-    metrics, slept, pacing = Metrics(), list[float](), Pacing(clock)
+    metrics, slept, pacing = Metrics(), list[float](), SlackRateLimiter(clock)
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
@@ -76,7 +84,7 @@ async def at_desk(clock: Clock, session: aiohttp.ClientSession) -> AsyncIterator
             token=slack.credentials.bot_token, base_url=slack.api_url, session=session, metrics=metrics
         )
         yield Desk(
-            slack, Replies(session, client, metrics, pacing, sleep=sleep, timer=clock.now), metrics, slept, pacing
+            slack, Responder(session, client, metrics, pacing, sleep=sleep, timer=clock.now), metrics, slept, pacing
         )
 
 
@@ -119,7 +127,7 @@ async def answering(response: web.Response | None) -> AsyncIterator[str]:
 
 async def test_answer(desk: Desk) -> None:
     """An answer reaches who asked, and nobody else, with all its blocks, in one request."""
-    await desk.replies.answer(desk.request(), MESSAGE)
+    await desk.replies.respond(desk.request(), MESSAGE)
 
     [shown] = desk.slack.messages(GENERAL)
     assert (shown.ephemeral_to, shown.text) == (ANN, MESSAGE.text)
@@ -131,17 +139,17 @@ async def test_answer(desk: Desk) -> None:
 
 async def test_answer_anywhere(desk: Desk) -> None:
     """An answer needs no membership: a response_url works where the bot is not."""
-    await desk.replies.answer(desk.request(BACKSTAGE), MESSAGE)
+    await desk.replies.respond(desk.request(BACKSTAGE), MESSAGE)
 
     assert desk.texts(ANN, BACKSTAGE) == [MESSAGE.text]
 
 
 async def test_answer_in_place(desk: Desk) -> None:
     """An answer to a button takes the place of the message that the button was on."""
-    await desk.replies.answer(desk.request(), lookup_card.note("Before."))
+    await desk.replies.respond(desk.request(), lookup_card.notice("Before."))
     [before] = desk.slack.messages(GENERAL)
 
-    await desk.replies.answer(desk.request(original=before), MESSAGE, replace=True)
+    await desk.replies.respond(desk.request(original=before), MESSAGE, replace=True)
 
     [after] = desk.slack.messages(GENERAL)
     assert (after.ts, after.text) == (before.ts, MESSAGE.text)
@@ -149,32 +157,32 @@ async def test_answer_in_place(desk: Desk) -> None:
 
 async def test_answer_beside(desk: Desk) -> None:
     """What is not meant to take its place leaves the message with the button as it is."""
-    await desk.replies.answer(desk.request(), lookup_card.note("Before."))
+    await desk.replies.respond(desk.request(), lookup_card.notice("Before."))
     [before] = desk.slack.messages(GENERAL)
 
-    await desk.replies.answer(desk.request(original=before), MESSAGE)
+    await desk.replies.respond(desk.request(original=before), MESSAGE)
 
     assert desk.texts(ANN) == ["Before.", MESSAGE.text]
 
 
 async def test_remove_original(desk: Desk) -> None:
     """The message with the button can be taken away."""
-    await desk.replies.answer(desk.request(), lookup_card.note("Before."))
+    await desk.replies.respond(desk.request(), lookup_card.notice("Before."))
     [before] = desk.slack.messages(GENERAL)
 
-    await desk.replies.remove_original(desk.request(original=before))
+    await desk.replies.delete_original(desk.request(original=before))
 
     assert desk.slack.messages(GENERAL) == []
 
 
 async def test_remove_original_too_late(desk: Desk) -> None:
     """Where the message cannot be taken away any more it stays, and no other is said."""
-    await desk.replies.answer(desk.request(), lookup_card.note("Before."))
+    await desk.replies.respond(desk.request(), lookup_card.notice("Before."))
     [before] = desk.slack.messages(GENERAL)
     request = desk.request(original=before)
     desk.slack.expire_response_urls()
 
-    await desk.replies.remove_original(request)
+    await desk.replies.delete_original(request)
 
     assert desk.texts(ANN) == ["Before."]
 
@@ -184,7 +192,7 @@ async def test_expired(desk: Desk, log: io.StringIO) -> None:
     request = desk.request()
     desk.slack.expire_response_urls()
 
-    await desk.replies.answer(request, MESSAGE)
+    await desk.replies.respond(request, MESSAGE)
 
     assert desk.calls() == ["response_url expired_url", "chat.postEphemeral"]
     [shown] = desk.slack.messages(GENERAL)
@@ -199,7 +207,7 @@ async def test_used_up(desk: Desk) -> None:
     request = desk.request()
 
     for _ in range(6):
-        await desk.replies.answer(request, MESSAGE)
+        await desk.replies.respond(request, MESSAGE)
 
     assert desk.calls()[5:] == ["response_url used_url", "chat.postEphemeral"]
     assert desk.texts(ANN) == [MESSAGE.text] * 6
@@ -209,7 +217,7 @@ async def test_asked_to_wait_a_little(desk: Desk) -> None:
     """A short wait is waited, and the answer comes the usual way."""
     desk.slack.rate_limit_next(RESPONSE_URL, retry_after=3)
 
-    await desk.replies.answer(desk.request(), MESSAGE)
+    await desk.replies.respond(desk.request(), MESSAGE)
 
     assert desk.slept == [3.0]
     assert desk.calls() == ["response_url ratelimited", "response_url"]
@@ -220,7 +228,7 @@ async def test_asked_to_wait_twice(desk: Desk) -> None:
     """It is waited once; the person gets the answer the other way then."""
     desk.slack.rate_limit_next(RESPONSE_URL, retry_after=1, times=2)
 
-    await desk.replies.answer(desk.request(), MESSAGE)
+    await desk.replies.respond(desk.request(), MESSAGE)
 
     assert desk.slept == [1.0]
     assert desk.calls()[2:] == ["chat.postEphemeral"]
@@ -230,7 +238,7 @@ async def test_asked_to_wait_long(desk: Desk) -> None:
     """A long wait is not waited."""
     desk.slack.rate_limit_next(RESPONSE_URL, retry_after=int(LONGEST_WAIT) + 1)
 
-    await desk.replies.answer(desk.request(), MESSAGE)
+    await desk.replies.respond(desk.request(), MESSAGE)
 
     assert desk.slept == []
     assert desk.calls() == ["response_url ratelimited", "chat.postEphemeral"]
@@ -241,7 +249,7 @@ async def test_both_asked_to_wait(desk: Desk) -> None:
     desk.slack.rate_limit_next(RESPONSE_URL, retry_after=60)
     desk.slack.rate_limit_next("chat.postEphemeral", retry_after=2)
 
-    await desk.replies.answer(desk.request(), MESSAGE)
+    await desk.replies.respond(desk.request(), MESSAGE)
 
     assert desk.slept == [2.0]
     assert desk.texts(ANN) == [MESSAGE.text]
@@ -268,7 +276,7 @@ async def test_both_asked_to_wait(desk: Desk) -> None:
 async def test_strange_answers(desk: Desk, log: io.StringIO, response: web.Response | None, outcome: str) -> None:
     """Whatever else a response_url answers, the answer reaches the person the other way, and the log says why."""
     async with answering(response) as url:
-        await desk.replies.answer(replace(desk.request(), response_url=url), MESSAGE)
+        await desk.replies.respond(replace(desk.request(), response_url=url), MESSAGE)
 
     assert desk.texts(ANN) == [MESSAGE.text]
     assert f'"outcome": {outcome}' in log.getvalue()
@@ -278,7 +286,7 @@ async def test_strange_answers(desk: Desk, log: io.StringIO, response: web.Respo
 @pytest.mark.parametrize("url", ["", "hooks.slack.com", "ftp://hooks.slack.com/x", "http://[", "http://127.0.0.1:1/x"])
 async def test_no_url(desk: Desk, url: str) -> None:
     """A response_url that leads nowhere is as good as an expired one."""
-    await desk.replies.answer(replace(desk.request(), response_url=url), MESSAGE)
+    await desk.replies.respond(replace(desk.request(), response_url=url), MESSAGE)
 
     assert desk.texts(ANN) == [MESSAGE.text]
     assert desk.counted("response_url", "failed") == (2 if url.startswith("http://127") else 1)
@@ -288,7 +296,7 @@ async def test_no_url(desk: Desk, url: str) -> None:
 async def test_taken(desk: Desk, body: str) -> None:
     """What Slack says when it has taken an answer; it is not sent the other way, too."""
     async with answering(web.Response(text=body)) as url:
-        await desk.replies.answer(replace(desk.request(), response_url=url), MESSAGE)
+        await desk.replies.respond(replace(desk.request(), response_url=url), MESSAGE)
 
     assert desk.calls() == []
 
@@ -298,7 +306,7 @@ async def test_unconfirmed_answer_is_not_said_twice(hasty: Desk, log: io.StringI
     """Slack may show it, so no second one that says the same follows, and nobody is warned."""
     hasty.slack.fault = fault
 
-    await hasty.replies.answer(hasty.request(), MESSAGE)
+    await hasty.replies.respond(hasty.request(), MESSAGE)
 
     assert hasty.texts(ANN) in ([], [MESSAGE.text])
     assert [call for call in hasty.calls() if call.startswith("chat.")] == []
@@ -324,7 +332,7 @@ async def test_answer_that_slack_failed_to_confirm_is_not_said_twice(
 ) -> None:
     """A server error does not mean that nothing was shown."""
     async with answering(response) as url:
-        await desk.replies.answer(replace(desk.request(), response_url=url), MESSAGE)
+        await desk.replies.respond(replace(desk.request(), response_url=url), MESSAGE)
 
     assert desk.calls() == []
     assert desk.texts(ANN) == []
@@ -333,11 +341,11 @@ async def test_answer_that_slack_failed_to_confirm_is_not_said_twice(
 
 async def test_unconfirmed_replacement_is_repeated(desk: Desk) -> None:
     """It only says the same in the same place."""
-    await desk.replies.answer(desk.request(), MESSAGE)
+    await desk.replies.respond(desk.request(), MESSAGE)
     [original] = desk.slack.messages(GENERAL)
     desk.slack.drop_after_accepting_next(RESPONSE_URL)
 
-    await desk.replies.answer(desk.request(original=original), lookup_card.note("Newer."), replace=True)
+    await desk.replies.respond(desk.request(original=original), lookup_card.notice("Newer."), replace=True)
 
     assert desk.calls()[1:] == ["response_url drop", "response_url"]
     assert desk.texts(ANN) == ["Newer."]
@@ -345,11 +353,11 @@ async def test_unconfirmed_replacement_is_repeated(desk: Desk) -> None:
 
 async def test_replacement_after_a_server_error_is_repeated(desk: Desk) -> None:
     """As after no answer at all: it only says the same in the same place."""
-    await desk.replies.answer(desk.request(), MESSAGE)
+    await desk.replies.respond(desk.request(), MESSAGE)
     [original] = desk.slack.messages(GENERAL)
     desk.slack.refuse_next(RESPONSE_URL, "internal_error")
 
-    await desk.replies.answer(desk.request(original=original), lookup_card.note("Newer."), replace=True)
+    await desk.replies.respond(desk.request(original=original), lookup_card.notice("Newer."), replace=True)
 
     assert desk.calls()[1:] == ["response_url internal_error", "response_url"]
     assert desk.texts(ANN) == ["Newer."]
@@ -357,7 +365,7 @@ async def test_replacement_after_a_server_error_is_repeated(desk: Desk) -> None:
 
 async def test_blocks_that_slack_refuses(desk: Desk) -> None:
     """The text alone arrives, as with cards."""
-    await desk.replies.answer(desk.request(), Message("Launch keynote is live.", (section("x" * 3_001),)))
+    await desk.replies.respond(desk.request(), Message("Launch keynote is live.", (section("x" * 3_001),)))
 
     assert desk.texts(ANN) == ["Launch keynote is live."]
     assert [call.split()[0] for call in desk.calls()] == ["response_url", "response_url"]
@@ -380,7 +388,7 @@ async def test_slack_is_out_of_order(desk: Desk, log: io.StringIO) -> None:
     """When both ways are barred that is logged once, without the answer, and nothing is raised."""
     desk.slack.fault = Fault.RATE_LIMITED
 
-    await desk.replies.answer(desk.request(), MESSAGE)
+    await desk.replies.respond(desk.request(), MESSAGE)
 
     assert_lost_once(log)
 
@@ -397,7 +405,7 @@ async def test_channel_is_gone(desk: Desk, log: io.StringIO, gone: str) -> None:
     request = desk.request()
     getattr(desk.slack, gone)(GENERAL)
 
-    await desk.replies.answer(request, MESSAGE)
+    await desk.replies.respond(request, MESSAGE)
 
     assert [call.split()[0] for call in desk.calls()] == ["response_url", "chat.postEphemeral"]
     assert '"event": "reply_lost"' in log.getvalue()
@@ -440,7 +448,7 @@ async def test_two_posts(desk: Desk) -> None:
 )
 async def test_no_way_in(desk: Desk, channel: str, code: str) -> None:
     """Where the bot is not, a post fails in the way that an invitation mends; Slack hides private channels."""
-    with pytest.raises(CannotPost) as raised:
+    with pytest.raises(NotInChannel) as raised:
         await desk.replies.post(channel, MESSAGE, client_msg_id="one")
 
     assert raised.value.detail == code
@@ -461,13 +469,13 @@ async def test_archived(desk: Desk) -> None:
         ("account_inactive", SlackNotAuthorised),
         ("missing_scope", SlackNotAuthorised),
         ("accesslimited", SlackNotAuthorised),
-        ("ekm_access_denied", SlackRefuses),
-        ("restricted_action", SlackRefuses),
+        ("ekm_access_denied", SlackRejected),
+        ("restricted_action", SlackRejected),
         ("rate_limited", SlackBusy),
-        ("internal_error", SlackSilent),
-        ("fatal_error", SlackSilent),
-        ("service_unavailable", SlackSilent),
-        ("request_timeout", SlackSilent),
+        ("internal_error", SlackUnconfirmed),
+        ("fatal_error", SlackUnconfirmed),
+        ("service_unavailable", SlackUnconfirmed),
+        ("request_timeout", SlackUnconfirmed),
     ],
 )
 async def test_refused(desk: Desk, code: str, error: type[SlackError]) -> None:
@@ -495,12 +503,12 @@ async def test_what_people_cause_waits_for_what_the_bot_posts_by_itself(desk: De
     """A short wait is waited; a long one is for the person to decide, and Slack is not asked."""
     ts = (await posted(desk)).ts
     for _ in range(21):
-        assert desk.pacing.edit() == 0
+        assert desk.pacing.acquire_edit() == 0
 
     await desk.replies.edit(EVENTS, ts, Message("one"))
     assert len(desk.slept) == 1
     for _ in range(15):
-        assert desk.pacing.edit() == 0
+        assert desk.pacing.acquire_edit() == 0
     calls = desk.calls()
     with pytest.raises(SlackBusy):
         await desk.replies.edit(EVENTS, ts, Message("two"))
@@ -514,7 +522,7 @@ async def test_a_rate_limit_that_a_person_meets_holds_for_what_the_bot_posts_by_
     with pytest.raises(SlackBusy):
         await desk.replies.post(EVENTS, MESSAGE, client_msg_id="one")
 
-    assert desk.pacing.post(EVENTS) == pytest.approx(20, abs=0.1)
+    assert desk.pacing.acquire_post(EVENTS) == pytest.approx(20, abs=0.1)
 
 
 async def test_the_same_content_within_a_moment_is_one_edit(desk: Desk) -> None:
@@ -538,7 +546,7 @@ async def test_a_crowd_that_shares_an_edit_shares_its_error(desk: Desk) -> None:
     edits = [desk.replies.edit(EVENTS, ts, Message("now")) for _ in range(30)]
     errors = await asyncio.gather(*edits, return_exceptions=True)
 
-    assert [type(error) for error in errors] == [CannotPost] * 30
+    assert [type(error) for error in errors] == [NotInChannel] * 30
     assert desk.calls()[before:] == ["chat.update not_in_channel"]
 
 
@@ -546,7 +554,7 @@ async def test_the_same_content_is_written_again_after_a_failure_and_after_a_whi
     ts = (await posted(desk)).ts
     before = len(desk.calls())
     desk.slack.refuse_next("chat.update", "not_in_channel")
-    with pytest.raises(CannotPost):
+    with pytest.raises(NotInChannel):
         await desk.replies.edit(EVENTS, ts, Message("now"))
 
     await desk.replies.edit(EVENTS, ts, Message("now"))
@@ -573,7 +581,7 @@ async def test_nobody_knows(desk: Desk, fault: Fault, texts: list[str]) -> None:
     """Where Slack does not say whether it posted, the post is not sent again, and the person is told to look."""
     desk.slack.fault = fault
 
-    with pytest.raises(SlackSilent):
+    with pytest.raises(SlackUnconfirmed):
         await desk.replies.post(EVENTS, MESSAGE, client_msg_id="one")
 
     assert desk.calls() == [f"chat.postMessage {fault.value}"]
@@ -584,7 +592,7 @@ async def test_no_answer_in_time(hasty: Desk) -> None:
     """A post that Slack does not answer in time may be there: it is not sent again either."""
     hasty.slack.fault = Fault.HANG
 
-    with pytest.raises(SlackSilent) as raised:
+    with pytest.raises(SlackUnconfirmed) as raised:
         await hasty.replies.post(EVENTS, MESSAGE, client_msg_id="one")
 
     assert "Timeout" in raised.value.detail
@@ -595,7 +603,7 @@ async def test_no_answer_in_time(hasty: Desk) -> None:
 
 
 async def posted(desk: Desk) -> Shown:
-    await desk.replies.post(EVENTS, lookup_card.note("Before."), client_msg_id="one")
+    await desk.replies.post(EVENTS, lookup_card.notice("Before."), client_msg_id="one")
     [shown] = desk.slack.messages(EVENTS)
     return shown
 
@@ -604,7 +612,7 @@ async def test_replace_public(desk: Desk) -> None:
     """A public card changes for all, in its place, with all its blocks."""
     before = await posted(desk)
 
-    await desk.replies.replace_public(desk.request(EVENTS, before), MESSAGE)
+    await desk.replies.update_public(desk.request(EVENTS, before), MESSAGE)
 
     [after] = desk.slack.messages(EVENTS, BEN)
     assert (after.ts, after.text) == (before.ts, MESSAGE.text)
@@ -616,7 +624,7 @@ async def test_replace_longest(desk: Desk) -> None:
     before = await posted(desk)
     longest = Message("&" * 4_000, MESSAGE.blocks)
 
-    await desk.replies.replace_public(desk.request(EVENTS, before), longest)
+    await desk.replies.update_public(desk.request(EVENTS, before), longest)
 
     assert desk.texts(channel=EVENTS) == [longest.text]
 
@@ -627,7 +635,7 @@ async def test_replace_in_an_archived_channel(desk: Desk) -> None:
     desk.slack.archive(EVENTS)
 
     with pytest.raises(ChannelArchived):
-        await desk.replies.replace_public(desk.request(EVENTS, before), MESSAGE)
+        await desk.replies.update_public(desk.request(EVENTS, before), MESSAGE)
 
 
 async def test_replace_what_is_gone(desk: Desk) -> None:
@@ -635,7 +643,7 @@ async def test_replace_what_is_gone(desk: Desk) -> None:
     before = await posted(desk)
     desk.slack.delete_message(before)
 
-    with pytest.raises(SlackRefuses) as raised:
-        await desk.replies.replace_public(desk.request(EVENTS, before), MESSAGE)
+    with pytest.raises(SlackRejected) as raised:
+        await desk.replies.update_public(desk.request(EVENTS, before), MESSAGE)
 
     assert raised.value.detail == "message_not_found"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.signature import Disbelieved, Signatures
+from bot.slack.signature import RequestVerifier, SignatureError
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 NOW = 1_780_480_800
@@ -30,8 +30,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def signatures(clock: Clock) -> Signatures:
-    return Signatures(SECRET, clock)
+def signatures(clock: Clock) -> RequestVerifier:
+    return RequestVerifier(SECRET, clock)
 
 
 def signed(body: bytes = BODY, timestamp: str = str(NOW), secret: str = SECRET) -> dict[str, str]:
@@ -40,10 +40,10 @@ def signed(body: bytes = BODY, timestamp: str = str(NOW), secret: str = SECRET) 
     return {"x-slack-request-timestamp": timestamp, "x-slack-signature": f"v0={digest}"}
 
 
-def reason(signatures: Signatures, headers: dict[str, str], body: bytes = BODY) -> str:
+def reason(signatures: RequestVerifier, headers: dict[str, str], body: bytes = BODY) -> str:
     """Why a request is not believed."""
-    with pytest.raises(Disbelieved) as raised:
-        signatures.check(headers, body)
+    with pytest.raises(SignatureError) as raised:
+        signatures.verify(headers, body)
     assert str(raised.value) == raised.value.reason
     return raised.value.reason
 
@@ -59,21 +59,21 @@ def test_slacks_own_example() -> None:
     signature = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
     headers = {"x-slack-request-timestamp": "1531420618", "x-slack-signature": signature}
 
-    believed = Signatures(SECRET, lambda: 1531420618.5).check(headers, body)
+    believed = RequestVerifier(SECRET, lambda: 1531420618.5).verify(headers, body)
 
     assert believed == signature
 
 
 @pytest.mark.parametrize("age", [-300, -1, 0, 1, 300])
-def test_fresh(signatures: Signatures, age: int) -> None:
+def test_fresh(signatures: RequestVerifier, age: int) -> None:
     """Five minutes either way are believed: clocks differ."""
     headers = signed(timestamp=str(NOW - age))
 
-    assert signatures.check(headers, BODY) == headers["x-slack-signature"]
+    assert signatures.verify(headers, BODY) == headers["x-slack-signature"]
 
 
 @pytest.mark.parametrize("timestamp", [str(NOW - 301), str(NOW + 301), "0", "999999999999"])
-def test_stale(signatures: Signatures, timestamp: str) -> None:
+def test_stale(signatures: RequestVerifier, timestamp: str) -> None:
     """What was signed longer ago, or for later, is stale, however good its signature is."""
     assert reason(signatures, signed(timestamp=timestamp)) == "stale"
 
@@ -89,7 +89,7 @@ def test_stale(signatures: Signatures, timestamp: str) -> None:
         (signed() | {"x-slack-signature": "v0=" + signed()["x-slack-signature"][3:].upper()}, BODY),
     ],
 )
-def test_forged(signatures: Signatures, headers: dict[str, str], body: bytes) -> None:
+def test_forged(signatures: RequestVerifier, headers: dict[str, str], body: bytes) -> None:
     """What another secret signed, or what was changed after it was signed, is forged."""
     assert reason(signatures, headers, body) == "forged"
 
@@ -98,7 +98,7 @@ def test_forged(signatures: Signatures, headers: dict[str, str], body: bytes) ->
     "timestamp",
     ["", " ", "now", "1.5", "-1", "+1", "1e9", " 1780480800", "1780480800\n", "١٧٨٠٤٨٠٨٠٠", "²", "9" * 13, "9" * 5_000],
 )
-def test_malformed_timestamp(signatures: Signatures, timestamp: str) -> None:
+def test_malformed_timestamp(signatures: RequestVerifier, timestamp: str) -> None:
     """A timestamp that is not a plain number of seconds is malformed, be its signature what it may."""
     assert reason(signatures, signed() | {"x-slack-request-timestamp": timestamp}) == "malformed"
 
@@ -107,13 +107,13 @@ def test_malformed_timestamp(signatures: Signatures, timestamp: str) -> None:
     "signature",
     ["", "v0=", "v0=é" + "0" * 63, "v1=" + "0" * 64, "0" * 67, "v0=" + "0" * 65, "v0=" + "0" * 63, "é" * 67],
 )
-def test_malformed_signature(signatures: Signatures, signature: str) -> None:
+def test_malformed_signature(signatures: RequestVerifier, signature: str) -> None:
     """A signature of another form is malformed, and compared with nothing."""
     assert reason(signatures, signed() | {"x-slack-signature": signature}) == "malformed"
 
 
 @pytest.mark.parametrize("missing", ["x-slack-request-timestamp", "x-slack-signature"])
-def test_missing_header(signatures: Signatures, missing: str) -> None:
+def test_missing_header(signatures: RequestVerifier, missing: str) -> None:
     """Without either header nothing is believed."""
     headers = signed()
     del headers[missing]
@@ -122,7 +122,7 @@ def test_missing_header(signatures: Signatures, missing: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"text=\xc3", b"\x80" * 100])
-def test_body_that_is_no_text(signatures: Signatures, body: bytes) -> None:
+def test_body_that_is_no_text(signatures: RequestVerifier, body: bytes) -> None:
     """Bytes that are not UTF-8 are nothing that Slack sends, even with a signature of the right secret."""
     assert reason(signatures, signed(body), body) == "malformed"
 
@@ -132,21 +132,21 @@ def test_anything(timestamp: str, signature: str, body: bytes) -> None:
     """Whatever a stranger sends is disbelieved, without another error."""
     headers = {"x-slack-request-timestamp": timestamp, "x-slack-signature": signature}
 
-    assert reason(Signatures(SECRET, Clock()), headers, body) in ("malformed", "stale", "forged")
+    assert reason(RequestVerifier(SECRET, Clock()), headers, body) in ("malformed", "stale", "forged")
 
 
-def test_replayed(signatures: Signatures) -> None:
+def test_replayed(signatures: RequestVerifier) -> None:
     """The same request is believed once."""
-    signatures.check(signed(), BODY)
+    signatures.verify(signed(), BODY)
 
     assert reason(signatures, signed()) == "replayed"
 
 
 @pytest.mark.parametrize("ahead", [-300, 0, 300])
-def test_never_again(signatures: Signatures, clock: Clock, ahead: int) -> None:
+def test_never_again(signatures: RequestVerifier, clock: Clock, ahead: int) -> None:
     """As long as a request's timestamp is fresh, it is remembered."""
     headers = signed(timestamp=str(NOW + ahead))
-    signatures.check(headers, BODY)
+    signatures.verify(headers, BODY)
 
     for clock.time in (NOW + ahead + 299.9, NOW + ahead + 300.0):
         assert reason(signatures, headers) == "replayed"
@@ -154,45 +154,45 @@ def test_never_again(signatures: Signatures, clock: Clock, ahead: int) -> None:
     assert reason(signatures, headers) == "stale"
 
 
-def test_same_text_twice(signatures: Signatures) -> None:
+def test_same_text_twice(signatures: RequestVerifier) -> None:
     """Two requests that say the same at another second are two."""
-    signatures.check(signed(), BODY)
+    signatures.verify(signed(), BODY)
 
-    assert signatures.check(signed(timestamp=str(NOW + 1)), BODY)
+    assert signatures.verify(signed(timestamp=str(NOW + 1)), BODY)
 
 
-def test_forgotten(signatures: Signatures) -> None:
+def test_forgotten(signatures: RequestVerifier) -> None:
     """A request that could not be served may come once more, as Slack sends it."""
-    signature = signatures.check(signed(), BODY)
-    signatures.forget(signature)
+    signature = signatures.verify(signed(), BODY)
+    signatures.allow_replay(signature)
 
-    assert signatures.check(signed(), BODY) == signature
+    assert signatures.verify(signed(), BODY) == signature
     assert reason(signatures, signed()) == "replayed"
 
 
-def test_forget_the_unknown(signatures: Signatures) -> None:
+def test_forget_the_unknown(signatures: RequestVerifier) -> None:
     """To forget what is not known changes nothing."""
-    signatures.forget("v0=" + "0" * 64)
+    signatures.allow_replay("v0=" + "0" * 64)
 
-    assert signatures.check(signed(), BODY)
+    assert signatures.verify(signed(), BODY)
 
 
-def test_strangers_fill_no_memory(signatures: Signatures, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strangers_fill_no_memory(signatures: RequestVerifier, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is remembered has a bound, and only believed requests take a place in it."""
     monkeypatch.setattr("bot.slack.signature._REMEMBERED", 3)
-    bounded = Signatures(SECRET, clock)
+    bounded = RequestVerifier(SECRET, clock)
     bodies = [b"text=%d" % number for number in range(4)]
     for body in bodies[:3]:
-        bounded.check(signed(body), body)
+        bounded.verify(signed(body), body)
     for number in range(10):
         reason(bounded, signed(b"%d" % number, secret="another secret"), b"%d" % number)
 
     assert [reason(bounded, signed(body), body) for body in bodies[:3]] == ["replayed"] * 3
-    bounded.check(signed(bodies[3]), bodies[3])
+    bounded.verify(signed(bodies[3]), bodies[3])
     assert len(bounded._seen) == 3
 
 
 def test_empty_secret() -> None:
     """No bot runs with a secret that everybody knows."""
     with pytest.raises(ValueError, match="must not be empty"):
-        Signatures("")
+        RequestVerifier("")

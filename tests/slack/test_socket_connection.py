@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bot.slack.socket_connection import Connection, Envelope, NotGreeted
+from bot.slack.socket_connection import Envelope, HandshakeError, SocketModeConnection
 from bot.uvicorn_server import listen, url_of
 
 Script = Callable[[web.WebSocketResponse], Awaitable[None]]
@@ -53,11 +53,11 @@ async def test_greeting_and_acknowledgement() -> None:
         heard.append(await websocket.receive_json(timeout=15))
 
     async with slack(script) as (session, url):
-        connection = await Connection.open(session, url, acknowledge)
+        connection = await SocketModeConnection.open(session, url, acknowledge)
         await connection.receive()
 
     assert heard == [{"envelope_id": "e1"}]
-    assert connection.leaving.is_set()
+    assert connection.closing.is_set()
     assert not connection.is_open
 
 
@@ -74,8 +74,8 @@ async def test_no_greeting(first: str) -> None:
         closed.set()
 
     async with slack(script) as (session, url):
-        with pytest.raises(NotGreeted) as refused:
-            await Connection.open(session, url, acknowledge)
+        with pytest.raises(HandshakeError) as refused:
+            await SocketModeConnection.open(session, url, acknowledge)
         await asyncio.wait_for(closed.wait(), 15)
 
     assert str(refused.value) == ("too_many_websockets" if "too_many" in first else "")
@@ -88,8 +88,8 @@ async def test_closed_instead_of_greeted() -> None:
         await websocket.close()
 
     async with slack(script) as (session, url):
-        with pytest.raises(NotGreeted):
-            await Connection.open(session, url, acknowledge)
+        with pytest.raises(HandshakeError):
+            await SocketModeConnection.open(session, url, acknowledge)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ async def test_nonsense(nonsense: str | bytes) -> None:
         heard.append(await websocket.receive_json(timeout=15))
 
     async with slack(script) as (session, url):
-        await (await Connection.open(session, url, acknowledge)).receive()
+        await (await SocketModeConnection.open(session, url, acknowledge)).receive()
 
     assert heard == [{"envelope_id": "e1"}]
 
@@ -124,9 +124,9 @@ async def test_announced_end() -> None:
         heard.append(await websocket.receive_json(timeout=15))
 
     async with slack(script) as (session, url):
-        connection = await Connection.open(session, url, acknowledge)
+        connection = await SocketModeConnection.open(session, url, acknowledge)
         receiving = asyncio.create_task(connection.receive())
-        await asyncio.wait_for(connection.leaving.wait(), 15)
+        await asyncio.wait_for(connection.closing.wait(), 15)
         assert connection.is_open
         noticed.set()
         await receiving
@@ -143,7 +143,7 @@ async def test_silence() -> None:
         await forever.wait()
 
     async with slack(script, pongs=False) as (session, url):
-        connection = await Connection.open(session, url, acknowledge, heartbeat=0.1)
+        connection = await SocketModeConnection.open(session, url, acknowledge, heartbeat=0.1)
         await asyncio.wait_for(connection.receive(), 15)
         forever.set()
 
@@ -163,7 +163,7 @@ async def test_too_late(log: Any) -> None:
         await websocket.send_json(ENVELOPE)
 
     async with slack(script) as (session, url):
-        connection = await Connection.open(session, url, late)
+        connection = await SocketModeConnection.open(session, url, late)
         await connection.receive()
         closed.set()
         await asyncio.gather(*connection.unacknowledged)
@@ -187,7 +187,7 @@ async def test_broken(log: Any) -> None:
         heard.append(await websocket.receive_json(timeout=15))
 
     async with slack(script) as (session, url):
-        await (await Connection.open(session, url, broken_at_first)).receive()
+        await (await SocketModeConnection.open(session, url, broken_at_first)).receive()
 
     assert heard == [{"envelope_id": "e1"}]
     assert "RuntimeError" in log.getvalue()

@@ -5,7 +5,7 @@ import io
 import aiohttp
 import pytest
 
-from bot.errors import SlackNotAuthorised, SlackRefuses
+from bot.errors import SlackNotAuthorised, SlackRejected
 from bot.slack.messages import lookup_card
 from bot.slack.token_health import FORGET_AFTER_SECONDS, Access
 from sandbox.realtimekit import seeds
@@ -125,7 +125,7 @@ async def test_what_concerns_one_team_leaves_the_bot_ready_for_all_others(connec
 
     await connected.ask(f"follow {seeds.LIVE}")
 
-    assert told.text == SlackRefuses().sentence
+    assert told.text == SlackRejected().sentence
     assert [message.text for message in connected.slack.messages(GENERAL) if message.ephemeral_to is None]
     assert (await readiness(connected))[0] == 200
     assert "slack_access_refused" not in connected.log.getvalue()

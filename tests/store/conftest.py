@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.store.database import Database, connect
-from bot.store.database_url import parse
+from bot.store.database_url import parse_database_url
 from bot.store.migrator import migrate
 from bot.store.schema import metadata
 from bot.store.store import Store
@@ -27,7 +27,7 @@ def clock() -> Clock:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database file with all tables and nothing in them."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    asyncio.run(migrate(parse(f"sqlite:///{path}")))
+    asyncio.run(migrate(parse_database_url(f"sqlite:///{path}")))
     return path
 
 
@@ -37,7 +37,7 @@ def postgres_database(postgres: Postgres) -> str:
 
     async def create() -> str:
         name = await postgres.create()
-        await migrate(parse(postgres.url(name)))
+        await migrate(parse_database_url(postgres.url(name)))
         return name
 
     return asyncio.run(create())
@@ -83,13 +83,13 @@ def url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def database(url: str, clock: Clock) -> AsyncIterator[Database]:
     """A second way into the same database, for looking behind the store."""
-    database = Database(connect(parse(url)), clock)
+    database = Database(connect(parse_database_url(url)), clock)
     yield database
     await database.close()
 
 
 @pytest.fixture
 async def store(url: str, clock: Clock) -> AsyncIterator[Store]:
-    store = Store(Database(connect(parse(url)), clock), check_spacing=0)
+    store = Store(Database(connect(parse_database_url(url)), clock), check_spacing=0)
     yield store
     await store.close()

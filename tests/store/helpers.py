@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from bot.domain.follow import Follow, Volume
+from bot.domain.follow import Follow, Level
 from bot.store.card_queue import DueCard
-from bot.store.follows import Followed
+from bot.store.follows import FollowOutcome
 from bot.store.meeting_queue import DueMeeting
 from bot.store.store import Store
 
@@ -54,9 +54,9 @@ async def follow(
     channel: str = CHANNEL,
     *,
     meeting: UUID = MEETING,
-    volume: Volume = Volume.NORMAL,
+    volume: Level = Level.NORMAL,
     episode: Episode | None = None,
-) -> Followed:
+) -> FollowOutcome:
     return await store.follows.follow(TEAM, channel, meeting, user_id=ANN, volume=volume, episode=episode or Episode())
 
 
@@ -69,7 +69,7 @@ async def look(store: Store, owner: str = "tracker") -> DueMeeting:
 async def check(store: Store) -> None:
     """Check all meetings that are due, and find nothing new."""
     for meeting in await store.tracking.claim("tracker", 1_000, LEASE):
-        assert await store.tracking.release(meeting, look_in=60)
+        assert await store.tracking.release(meeting, next_check_in=60)
 
 
 async def expire(store: Store) -> list[Follow]:
@@ -80,7 +80,7 @@ async def expire(store: Store) -> list[Follow]:
 
 async def see(store: Store, episode: Episode, *changes: Change, **how: Any) -> None:
     """Look at a meeting as if it was hinted at, and record what is seen."""
-    assert await store.tracking.hint(how.pop("meeting", MEETING))
+    assert await store.tracking.request_check(how.pop("meeting", MEETING))
     assert await store.tracking.record(await look(store), episode, changes, **{"look_in": 60.0, **how})
 
 
@@ -103,20 +103,20 @@ class Channel:
         due = await store.announcing.claim(owner, 100, LEASE)
         for card in due:
             await self.work_at(store, card)
-            assert await store.announcing.finish(card)
+            assert await store.announcing.release(card)
             await store.announcing.remove_ended(card.follow)
         return due
 
     async def work_at(self, store: Store, card: DueCard) -> None:
-        ts = card.ts
+        ts = card.message_ts
         if ts is None:
             ts = self.ts()
-            self.cards[ts] = card.wanted
+            self.cards[ts] = card.desired
             self.threads[ts] = []
-            assert await store.announcing.posted(card, ts, card.wanted_version)
+            assert await store.announcing.mark_posted(card, ts, card.desired_version)
         elif card.needs_edit:
-            self.cards[ts] = card.wanted
-            assert await store.announcing.shown(card, card.wanted_version)
+            self.cards[ts] = card.desired
+            assert await store.announcing.mark_rendered(card, card.desired_version)
         for announcement in card.announcements:
             self.threads[ts].append(announcement.kind)
-            assert await store.announcing.sent(card, announcement.seq, self.ts())
+            assert await store.announcing.mark_sent(card, announcement.seq, self.ts())

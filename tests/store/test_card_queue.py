@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.domain.follow import Volume
-from bot.errors import StoreUnreachable
+from bot.domain.follow import Level
+from bot.errors import DatabaseUnavailable
 from bot.store.card_queue import LATE_SECONDS, DueCard
 from bot.store.cards import PATIENT_ATTEMPTS
 from bot.store.database import Database, connect, is_sqlite
-from bot.store.database_url import parse
-from bot.store.rows import moment
+from bot.store.database_url import parse_database_url
+from bot.store.rows import from_epoch
 from bot.store.schema import announcements, cards
 from bot.store.store import Store
 from tests.store.helpers import CHANNEL, LEASE, MEETING, TEAM, Change, Channel, Clock, Episode, follow, look, see
@@ -27,7 +27,7 @@ async def claim(store: Store, owner: str = "a") -> DueCard:
 async def change(store: Store, what: str) -> None:
     """Have the card show something else, with nothing to announce."""
     if what == "volume":
-        assert await store.follows.set_volume(TEAM, CHANNEL, MEETING, Volume.QUIET)
+        assert await store.follows.set_level(TEAM, CHANNEL, MEETING, Level.QUIET)
     elif what == "phase":
         await see(store, Episode(phase="interrupted"))
     else:
@@ -62,17 +62,17 @@ async def test_posting(store: Store, clock: Clock) -> None:
     """Once it is posted and finished there is nothing to do, and the next one knows its message."""
     await follow(store)
     card = await claim(store)
-    assert await store.announcing.posted(card, "1.0", card.wanted_version)
-    assert await store.announcing.finish(card)
+    assert await store.announcing.mark_posted(card, "1.0", card.desired_version)
+    assert await store.announcing.release(card)
 
     assert await store.announcing.due_in() is None
     await see(store, Episode(phase="live"))
     card = await claim(store)
-    assert card.ts == "1.0"
-    assert (card.shown_version, card.wanted_version) == (1, 2)
-    assert card.shown_at == moment(clock.time)
-    assert await store.announcing.shown(card, 2)
-    assert await store.announcing.finish(card)
+    assert card.message_ts == "1.0"
+    assert (card.rendered_version, card.desired_version) == (1, 2)
+    assert card.rendered_at == from_epoch(clock.time)
+    assert await store.announcing.mark_rendered(card, 2)
+    assert await store.announcing.release(card)
     assert await store.announcing.due_in() is None
 
 
@@ -83,9 +83,9 @@ async def test_work_that_goes_on_is_not_overtaken(store: Store, clock: Clock) ->
     card = await claim(store)
 
     clock.advance(LEASE - 1)
-    assert await store.announcing.posted(card, "1.0", 2)
+    assert await store.announcing.mark_posted(card, "1.0", 2)
     clock.advance(LEASE - 1)
-    assert await store.announcing.sent(card, 1, "1.1")
+    assert await store.announcing.mark_sent(card, 1, "1.1")
     clock.advance(LEASE - 1)
 
     assert await store.announcing.claim("b", 10, LEASE) == []
@@ -99,20 +99,20 @@ async def test_a_stale_owner(store: Store, clock: Clock) -> None:
     clock.advance(LEASE)
     card = await claim(store, "a")
 
-    assert not await store.announcing.posted(stale, "9.9", 9)
-    assert not await store.announcing.shown(stale, 9)
-    assert not await store.announcing.sent(stale, 1, "9.9")
-    assert not await store.announcing.lost(stale)
-    assert not await store.announcing.finish(stale)
-    assert not await store.announcing.postpone(stale, 60)
+    assert not await store.announcing.mark_posted(stale, "9.9", 9)
+    assert not await store.announcing.mark_rendered(stale, 9)
+    assert not await store.announcing.mark_sent(stale, 1, "9.9")
+    assert not await store.announcing.mark_deleted(stale)
+    assert not await store.announcing.release(stale)
+    assert not await store.announcing.defer(stale, 60)
     assert await store.pauses.pause(stale, "not_in_channel") is None
 
     clock.advance(LEASE)
     again = await claim(store, "b")
-    assert again.ts is None
-    assert again.shown_version < 9
+    assert again.message_ts is None
+    assert again.rendered_version < 9
     assert len(again.announcements) == 1
-    assert not await store.announcing.finish(card)
+    assert not await store.announcing.release(card)
 
 
 async def test_killed_between_posting_and_knowing(store: Store, clock: Clock) -> None:
@@ -120,13 +120,13 @@ async def test_killed_between_posting_and_knowing(store: Store, clock: Clock) ->
     await follow(store)
     await see(store, Episode(phase="live"), Change(1, "starting"), Change(2))
     killed = await claim(store)
-    assert await store.announcing.posted(killed, "1.0", 2)
-    assert await store.announcing.sent(killed, 1, "1.1")
+    assert await store.announcing.mark_posted(killed, "1.0", 2)
+    assert await store.announcing.mark_sent(killed, 1, "1.1")
 
     clock.advance(LEASE)
 
     card = await claim(store, "b")
-    assert card.ts == "1.0"
+    assert card.message_ts == "1.0"
     assert not card.needs_edit
     assert card.announcements == killed.announcements[1:]
 
@@ -141,12 +141,12 @@ async def test_killed_before_it_was_known_what_was_posted(store: Store, clock: C
 
     for _ in range(2):
         card = await claim(store, "b")
-        assert (card.ts, card.shown_version, card.wanted_version) == (None, 2, 3)
-        await store.announcing.postpone(card, 0)
+        assert (card.message_ts, card.rendered_version, card.desired_version) == (None, 2, 3)
+        await store.announcing.defer(card, 0)
 
     card = await claim(store, "b")
-    assert await store.announcing.lost(card)
-    await store.announcing.finish(card)
+    assert await store.announcing.mark_deleted(card)
+    await store.announcing.release(card)
     assert not (await claim(store)).needs_edit
 
 
@@ -154,14 +154,14 @@ async def test_a_change_while_somebody_works(store: Store) -> None:
     """It is not lost when the work is given back, and not told by two at once."""
     await follow(store)
     card = await claim(store)
-    await store.announcing.posted(card, "1.0", card.wanted_version)
+    await store.announcing.mark_posted(card, "1.0", card.desired_version)
 
     await see(store, Episode(phase="live"), Change())
 
     assert await store.announcing.claim("b", 10, LEASE) == []
-    assert await store.announcing.finish(card)
+    assert await store.announcing.release(card)
     again = await claim(store, "b")
-    assert (again.shown_version, again.wanted_version) == (1, 2)
+    assert (again.rendered_version, again.desired_version) == (1, 2)
     assert len(again.announcements) == 1
 
 
@@ -170,8 +170,8 @@ async def test_showing_an_older_version(store: Store) -> None:
     await follow(store)
     card = await claim(store)
     await see(store, Episode(phase="live"))
-    await store.announcing.posted(card, "1.0", card.wanted_version)
-    await store.announcing.finish(card)
+    await store.announcing.mark_posted(card, "1.0", card.desired_version)
+    await store.announcing.release(card)
 
     assert (await claim(store)).needs_edit
 
@@ -181,8 +181,8 @@ async def test_unfinished_work_given_back(store: Store) -> None:
     await follow(store)
     await see(store, Episode(phase="live"), Change())
     card = await claim(store)
-    await store.announcing.posted(card, "1.0", 2)
-    assert await store.announcing.finish(card)
+    await store.announcing.mark_posted(card, "1.0", 2)
+    assert await store.announcing.release(card)
 
     assert await store.announcing.due_in() == 0
     assert len((await claim(store)).announcements) == 1
@@ -192,7 +192,7 @@ async def test_postpone(store: Store, clock: Clock) -> None:
     """As long as Slack asks for, whatever happens meanwhile; then all of it is told."""
     await follow(store)
     await see(store, Episode(phase="live"), Change(1))
-    assert await store.announcing.postpone(await claim(store), 600)
+    assert await store.announcing.defer(await claim(store), 600)
 
     await see(store, Episode(phase="ended"), Change(2, "ended"))
 
@@ -209,11 +209,11 @@ async def test_success_ends_the_attempts(store: Store) -> None:
     """So that the next failure waits as a first one."""
     await follow(store)
     await see(store, Episode(phase="live"), Change())
-    await store.announcing.postpone(await claim(store), 0)
+    await store.announcing.defer(await claim(store), 0)
     card = await claim(store)
     assert card.attempts == 1
-    await store.announcing.posted(card, "1.0", 2)
-    await store.announcing.postpone(card, 0)
+    await store.announcing.mark_posted(card, "1.0", 2)
+    await store.announcing.defer(card, 0)
 
     assert (await claim(store)).attempts == 0
 
@@ -228,12 +228,12 @@ async def test_a_deleted_card(store: Store) -> None:
     card = await claim(store)
     assert not card.needs_edit
 
-    assert await store.announcing.lost(card)
+    assert await store.announcing.mark_deleted(card)
 
-    await store.announcing.finish(card)
+    await store.announcing.release(card)
     (card,) = await channel.work(store)
-    assert card.ts is None
-    assert card.lost == 1
+    assert card.message_ts is None
+    assert card.times_deleted == 1
     assert list(channel.threads.values()) == [["live"], ["ended"]]
 
 
@@ -242,15 +242,15 @@ async def test_sent_twice(store: Store, database: Database) -> None:
     await follow(store)
     await see(store, Episode(phase="live"), Change())
     card = await claim(store)
-    await store.announcing.posted(card, "1.0", 2)
+    await store.announcing.mark_posted(card, "1.0", 2)
 
-    assert await store.announcing.sent(card, 1, "1.1")
-    assert await store.announcing.sent(card, 1, "1.1")
-    assert await store.announcing.sent(card, 1, "1.2") is None
+    assert await store.announcing.mark_sent(card, 1, "1.1")
+    assert await store.announcing.mark_sent(card, 1, "1.1")
+    assert await store.announcing.mark_sent(card, 1, "1.2") is None
 
-    await store.announcing.finish(card)
+    await store.announcing.release(card)
     assert await store.announcing.due_in() is None
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         assert await connection.scalar(sa.select(announcements.c.sent_ts)) == "1.1"
 
 
@@ -266,14 +266,14 @@ async def test_one_of_two_replies_is_known_to_be_one_too_many(store: Store, cloc
     report = ("1.1", "1.1" if first == "both are one message" else "1.2")
 
     if first == "the holder":
-        assert await store.announcing.sent(card, 1, report[1], last=True) is True
+        assert await store.announcing.mark_sent(card, 1, report[1], last=True) is True
         assert not await store.announcing.reported_reply(frozen, 1, report[0])
     else:
         assert await store.announcing.reported_reply(frozen, 1, report[0])
         expected = True if first == "both are one message" else None
-        assert await store.announcing.sent(card, 1, report[1], last=True) is expected
+        assert await store.announcing.mark_sent(card, 1, report[1], last=True) is expected
 
-    assert not await store.announcing.finish(card)
+    assert not await store.announcing.release(card)
 
 
 async def test_the_last_step(store: Store) -> None:
@@ -281,18 +281,18 @@ async def test_the_last_step(store: Store) -> None:
     await follow(store)
     await see(store, Episode(phase="live"), Change(1), Change(2))
     card = await claim(store)
-    assert await store.announcing.posted(card, "1.0", 1, last=True)
+    assert await store.announcing.mark_posted(card, "1.0", 1, last=True)
 
     assert await store.announcing.due_in() == 0
     card = await claim(store)
-    assert await store.announcing.sent(card, 1, "1.1", version=2)
-    assert await store.announcing.sent(card, 2, "1.2", last=True)
-    assert not await store.announcing.sent(card, 2, "1.2")
+    assert await store.announcing.mark_sent(card, 1, "1.1", version=2)
+    assert await store.announcing.mark_sent(card, 2, "1.2", last=True)
+    assert not await store.announcing.mark_sent(card, 2, "1.2")
     assert await store.announcing.due_in() is None
     await see(store, Episode(phase="ended"))
     card = await claim(store)
-    assert (card.ts, card.shown_version, card.wanted_version) == ("1.0", 2, 3)
-    assert await store.announcing.shown(card, 3, last=True)
+    assert (card.message_ts, card.rendered_version, card.desired_version) == ("1.0", 2, 3)
+    assert await store.announcing.mark_rendered(card, 3, last=True)
     assert await store.announcing.due_in() is None
 
 
@@ -305,7 +305,7 @@ async def test_many_steps_at_once(store: Store, clock: Clock) -> None:
     due = await store.announcing.claim("b", 60, LEASE)
 
     written = await asyncio.gather(
-        *(store.announcing.posted(card, f"{number}.0", 1, last=True) for number, card in enumerate(stale + due))
+        *(store.announcing.mark_posted(card, f"{number}.0", 1, last=True) for number, card in enumerate(stale + due))
     )
 
     assert written == [False] * 30 + [True] * 60
@@ -320,9 +320,11 @@ async def test_a_row_that_somebody_is_at(store: Store, database: Database) -> No
     await follow(store, "C2")
     first, second = await store.announcing.claim("a", 2, LEASE)
 
-    async with database.writing() as connection:
+    async with database.transaction() as connection:
         await connection.execute(sa.update(cards).where(cards.c.follow_id == first.follow.id).values(wanted_version=2))
-        steps = [asyncio.create_task(store.announcing.posted(card, "1.0", 1, last=True)) for card in (first, second)]
+        steps = [
+            asyncio.create_task(store.announcing.mark_posted(card, "1.0", 1, last=True)) for card in (first, second)
+        ]
         await asyncio.sleep(0.05)
         if not is_sqlite(database.engine.url):  # which has one lock for everything
             async with asyncio.timeout(30):
@@ -339,8 +341,8 @@ async def test_a_step_that_nobody_waits_for(store: Store) -> None:
     await follow(store, "C1")
     await follow(store, "C2")
     first, second = await store.announcing.claim("a", 2, LEASE)
-    given_up = asyncio.create_task(store.announcing.posted(first, "1.0", 1, last=True))
-    other = asyncio.create_task(store.announcing.posted(second, "2.0", 1, last=True))
+    given_up = asyncio.create_task(store.announcing.mark_posted(first, "1.0", 1, last=True))
+    other = asyncio.create_task(store.announcing.mark_posted(second, "2.0", 1, last=True))
     await asyncio.sleep(0)
     given_up.cancel()
 
@@ -356,18 +358,18 @@ async def test_steps_that_cannot_be_written(store: Store, database: Database, mo
     due = await store.announcing.claim("a", 2, LEASE)
 
     def unreachable(db: Database) -> None:
-        raise StoreUnreachable
+        raise DatabaseUnavailable
 
     with monkeypatch.context() as patch:
         patch.setattr(Database, "writing", unreachable)
-        steps = [asyncio.create_task(store.announcing.posted(card, "1.0", 1)) for card in due]
-        given_up = asyncio.create_task(store.announcing.finish(due[0]))
+        steps = [asyncio.create_task(store.announcing.mark_posted(card, "1.0", 1)) for card in due]
+        given_up = asyncio.create_task(store.announcing.release(due[0]))
         await asyncio.sleep(0)
         given_up.cancel()
         errors = await asyncio.gather(*steps, return_exceptions=True)
 
-    assert [type(error) for error in errors] == [StoreUnreachable] * 2
-    assert await store.announcing.posted(due[0], "1.0", 1)
+    assert [type(error) for error in errors] == [DatabaseUnavailable] * 2
+    assert await store.announcing.mark_posted(due[0], "1.0", 1)
 
 
 @pytest.mark.parametrize("what", ["phase", "volume", "last"])
@@ -393,7 +395,7 @@ async def test_a_change_keeps_to_the_limit_of_edits(store: Store, clock: Clock, 
         clock.advance(LATE_SECONDS)
     else:
         await change(store, "phase")
-    assert await store.announcing.postpone(await claim(store), 1_800, failed=False)
+    assert await store.announcing.defer(await claim(store), 1_800, failed=False)
 
     await change(store, what)
 
@@ -419,8 +421,8 @@ async def test_unfollowed_while_somebody_works(store: Store) -> None:
     card = await claim(store)
     await store.follows.unfollow("T1", "C1", followed.follow.meeting_id, user_id="U2")
 
-    assert not await store.announcing.posted(card, "1.0", 1)
-    assert not await store.announcing.finish(card)
+    assert not await store.announcing.mark_posted(card, "1.0", 1)
+    assert not await store.announcing.release(card)
 
 
 async def two_runs(store: Store) -> None:
@@ -447,15 +449,15 @@ async def test_the_next_run_waits_for_the_one_before(store: Store, clock: Clock)
     """As long as there is anything to tell of that, and nobody is woken for nothing meanwhile."""
     await two_runs(store)
     before = await claim(store)
-    await store.announcing.postpone(before, 300)
+    await store.announcing.defer(before, 300)
 
     assert await store.announcing.claim("b", 10, LEASE) == []
     assert await store.announcing.due_in() == 300
     clock.advance(300)
     before = await claim(store)
-    await store.announcing.posted(before, "1.0", before.wanted_version)
+    await store.announcing.mark_posted(before, "1.0", before.desired_version)
     assert await store.announcing.claim("b", 10, LEASE) == []
-    await store.announcing.sent(before, 1, "1.1", last=True)
+    await store.announcing.mark_sent(before, 1, "1.1", last=True)
     assert (await claim(store)).episode == 2
 
 
@@ -464,7 +466,7 @@ async def test_the_next_run_does_not_wait_for_a_mere_edit(store: Store) -> None:
     await follow(store)
     await Channel().work(store)
     await see(store, Episode(phase="live"))
-    await store.announcing.postpone(await claim(store), 300)
+    await store.announcing.defer(await claim(store), 300)
     await see(store, Episode(number=2, phase="live"), Change(1, episode=2))
 
     assert (await claim(store)).episode == 2
@@ -485,15 +487,15 @@ async def test_looking_does_not_disturb_the_announcer(store: Store) -> None:
     await follow(store)
     await look(store)
 
-    assert (await claim(store)).ts is None
+    assert (await claim(store)).message_ts is None
 
 
 async def test_since_when_slack_refuses_survives_a_restart(store: Store, url: str, clock: Clock) -> None:
     """Another process reads what the last one wrote, until a step of the work clears it."""
     failing = {"post": {"code": "update_failed", "first_at": 1.0, "code_first_at": 2.0}}
     await follow(store)
-    assert await store.announcing.postpone(replace(await claim(store), failing=failing), 60)
-    another = Store(Database(connect(parse(url)), clock), check_spacing=0)
+    assert await store.announcing.defer(replace(await claim(store), failing=failing), 60)
+    another = Store(Database(connect(parse_database_url(url)), clock), check_spacing=0)
     clock.advance(60)
 
     card = await claim(another, "b")
@@ -501,7 +503,7 @@ async def test_since_when_slack_refuses_survives_a_restart(store: Store, url: st
 
     assert card.failing == failing
     assert listed.failing == (failing,)
-    assert await another.announcing.posted(replace(card, failing=None), "1800000000.000001", 1, last=True)
+    assert await another.announcing.mark_posted(replace(card, failing=None), "1800000000.000001", 1, last=True)
     (listed,) = await another.follows.in_channel(TEAM, CHANNEL)
     assert listed.failing == ()
     await another.close()
@@ -512,17 +514,17 @@ async def test_each_step_keeps_what_still_fails(store: Store, step: str) -> None
     """An edit that Slack refuses is not forgotten since a reply works."""
     failing = {"edit": {"code": "update_failed", "first_at": 1.0, "code_first_at": 1.0}}
     await follow(store)
-    await store.announcing.posted(await claim(store), "1800000000.000001", 1, last=True)
+    await store.announcing.mark_posted(await claim(store), "1800000000.000001", 1, last=True)
     await see(store, Episode(phase="live"), Change())
     card = replace(await claim(store), failing=failing)
 
     match step:
         case "posted":
-            assert await store.announcing.posted(card, "1800000000.000001", 1)
+            assert await store.announcing.mark_posted(card, "1800000000.000001", 1)
         case "shown":
-            assert await store.announcing.shown(card, 1)
+            assert await store.announcing.mark_rendered(card, 1)
         case "sent":
-            assert await store.announcing.sent(card, 1, "1800000000.000002")
+            assert await store.announcing.mark_sent(card, 1, "1800000000.000002")
 
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
     assert listed.failing == (failing,)
@@ -532,7 +534,7 @@ async def test_a_pause_begins_anew_with_what_fails(store: Store) -> None:
     """Whoever invites the bot back gives Slack all the time again."""
     await follow(store)
     card = replace(await claim(store), failing={"post": {"code": "x", "first_at": 1.0, "code_first_at": 1.0}})
-    await store.announcing.postpone(card, 0)
+    await store.announcing.defer(card, 0)
 
     assert await store.pauses.pause(await claim(store), "x") is not None
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.domain.follow import FollowState, Volume
+from bot.domain.follow import FollowState, Level
 from bot.store.store import Store
 from tests.store.helpers import (
     ANN,
@@ -41,14 +41,14 @@ async def test_an_id_that_has_follows_already(store: Store) -> None:
     """One follow of each meeting is left there: what people have set up under the new ID stays."""
     await follow(store)
     await follow(store, meeting=OTHER_MEETING)
-    await follow(store, "C2", volume=Volume.LOUD)
+    await follow(store, "C2", volume=Level.LOUD)
 
     assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 2
 
     listed = await store.follows.in_channel(TEAM, "C2")
-    assert {each.follow.meeting_id: each.follow.volume for each in listed} == {
-        MEETING: Volume.LOUD,
-        OTHER_MEETING: Volume.NORMAL,
+    assert {each.follow.meeting_id: each.follow.level for each in listed} == {
+        MEETING: Level.LOUD,
+        OTHER_MEETING: Level.NORMAL,
     }
     assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 0
 
@@ -76,7 +76,7 @@ async def test_of_two_follows_the_one_that_ends_shows_that(store: Store, paused:
     assert card.needs_edit
     assert card.announcements == ()
     assert card.is_followed_again
-    assert await store.announcing.shown(card, card.wanted_version, last=True)
+    assert await store.announcing.mark_rendered(card, card.desired_version, last=True)
     assert await store.announcing.remove_ended(card.follow)
 
 
@@ -139,7 +139,7 @@ async def test_moved_while_a_card_is_edited(store: Store, clock: Clock) -> None:
     assert await store.announcing.due_in() == LEASE
     clock.advance(LEASE)
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
-    assert await store.announcing.shown(card, card.wanted_version, last=True)
+    assert await store.announcing.mark_rendered(card, card.desired_version, last=True)
     wait = await store.announcing.due_in()
     assert wait is not None
     clock.advance(wait)
@@ -157,7 +157,7 @@ async def test_moved_while_a_change_is_announced(store: Store, clock: Clock) -> 
     await store.moving.move_channel(TEAM, CHANNEL, "C2")
 
     assert await store.announcing.claim("announcer", 10, LEASE) == []
-    assert not await store.announcing.sent(card, 1, "1800000000.000009")
+    assert not await store.announcing.mark_sent(card, 1, "1800000000.000009")
     assert await store.announcing.reported_reply(card, 1, "1800000000.000009")
     clock.advance(LEASE)
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
@@ -168,11 +168,11 @@ async def test_moved_while_a_change_is_announced(store: Store, clock: Clock) -> 
 @pytest.mark.parametrize("team", ["T0OTHER", ""])
 async def test_follows_of_another_team_are_adopted(store: Store, team: str) -> None:
     """They stay reachable, with what they had."""
-    await store.follows.follow(team, CHANNEL, MEETING, user_id=ANN, volume=Volume.QUIET, episode=Episode())
+    await store.follows.follow(team, CHANNEL, MEETING, user_id=ANN, volume=Level.QUIET, episode=Episode())
     await follow(store, "C2")
 
     assert await store.moving.adopt(TEAM) == 1
 
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
-    assert listed.follow.volume is Volume.QUIET
+    assert listed.follow.level is Level.QUIET
     assert await store.moving.adopt(TEAM) == 0

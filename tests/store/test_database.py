@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bot.errors import BotError, StoreUnreachable
+from bot.errors import BotError, DatabaseUnavailable
 from bot.store.database import Database, connect
-from bot.store.database_url import parse
+from bot.store.database_url import parse_database_url
 from bot.store.migrator import migrate
 from bot.store.schema import budget
 from bot.store.store import Store
@@ -22,14 +22,14 @@ async def test_all_or_nothing(database: Database) -> None:
     """An error within a transaction undoes what was written before it."""
 
     async def fail_late() -> None:
-        async with database.writing() as connection:
+        async with database.transaction() as connection:
             await connection.execute(sa.insert(budget).values(slot=1, used=1))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await fail_late()
 
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         assert (await connection.execute(sa.select(budget))).all() == []
 
 
@@ -38,12 +38,12 @@ async def test_recording_fails_halfway(store: Store) -> None:
     await follow(store)
     meeting = await look(store)
     with pytest.raises(sa.exc.IntegrityError):
-        await store.tracking.record(meeting, Episode(phase="live"), [Change(), Change(seq=None)], look_in=15)  # type: ignore[arg-type]
+        await store.tracking.record(meeting, Episode(phase="live"), [Change(), Change(seq=None)], next_check_in=15)  # type: ignore[arg-type]
 
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
-    assert card.wanted["phase"] == "waiting"
+    assert card.desired["phase"] == "waiting"
     assert card.announcements == ()
-    assert await store.tracking.record(meeting, Episode(phase="live"), [Change()], look_in=15)
+    assert await store.tracking.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
 
 async def test_a_cancelled_transaction(store: Store, database: Database) -> None:
@@ -62,7 +62,7 @@ async def test_a_cancelled_transaction(store: Store, database: Database) -> None
 @pytest.mark.parametrize("cancellations", [1, 2])
 async def test_cancelled_query_in_a_transaction(tmp_path: Path, cancellations: int) -> None:
     """A transaction that is cancelled while SQLite works on a query keeps no lock, however long its error is kept."""
-    url = parse(f"sqlite:///{tmp_path / 'livestream.db'}")
+    url = parse_database_url(f"sqlite:///{tmp_path / 'livestream.db'}")
     await migrate(url)
     database = Database(connect(url))
     first_row_takes_long = sa.text(
@@ -72,7 +72,7 @@ async def test_cancelled_query_in_a_transaction(tmp_path: Path, cancellations: i
 
     async def query() -> list[BaseException]:
         try:
-            async with database.writing() as connection:
+            async with database.transaction() as connection:
                 await connection.execute(first_row_takes_long)
         except asyncio.CancelledError as error:
             return [error]
@@ -94,13 +94,13 @@ async def test_cancelled_query_in_a_transaction(tmp_path: Path, cancellations: i
 async def test_our_mistakes_are_not_the_database_s(database: Database) -> None:
     """A statement that is wrong is no reason to try again."""
     with pytest.raises(sa.exc.IntegrityError):
-        async with database.writing() as connection:
+        async with database.transaction() as connection:
             await connection.execute(sa.insert(budget).values(slot=1))
 
 
 async def test_postgresql_restarts(postgres: Postgres, postgres_url: str, postgres_database: str) -> None:
     """Every connection is gone, and the next transaction does not notice."""
-    store = Store(Database(connect(parse(postgres_url))))
+    store = Store(Database(connect(parse_database_url(postgres_url))))
     await follow(store)
 
     await postgres.disconnect_all(postgres_database)
@@ -112,12 +112,12 @@ async def test_postgresql_restarts(postgres: Postgres, postgres_url: str, postgr
 
 async def test_a_newer_version_changes_a_table(postgres: Postgres, new_postgres_url: str) -> None:
     """Nothing of the table of before is kept in PostgreSQL: the bot works on."""
-    await migrate(parse(new_postgres_url))
-    store = Store(Database(connect(parse(new_postgres_url))))
+    await migrate(parse_database_url(new_postgres_url))
+    store = Store(Database(connect(parse_database_url(new_postgres_url))))
     await follow(store)
     await store.follows.in_channel(TEAM, CHANNEL)
 
-    name = str(parse(new_postgres_url).database)
+    name = str(parse_database_url(new_postgres_url).database)
     await postgres.execute("ALTER TABLE follows ALTER COLUMN reason TYPE varchar(99)", database=name)
 
     assert len(await store.follows.in_channel(TEAM, CHANNEL)) == 1
@@ -126,15 +126,15 @@ async def test_a_newer_version_changes_a_table(postgres: Postgres, new_postgres_
 
 async def test_postgresql_goes_away_meanwhile(postgres: Postgres, postgres_url: str, postgres_database: str) -> None:
     """The transaction fails as one of the bot's own errors."""
-    database = Database(connect(parse(postgres_url)))
+    database = Database(connect(parse_database_url(postgres_url)))
 
     async def be_interrupted() -> None:
-        async with database.writing() as connection:
+        async with database.transaction() as connection:
             await connection.execute(sa.select(1))
             await postgres.disconnect_all(postgres_database)
             await connection.execute(sa.select(1))
 
-    with pytest.raises(StoreUnreachable) as caught:
+    with pytest.raises(DatabaseUnavailable) as caught:
         await be_interrupted()
 
     assert isinstance(caught.value, BotError)
@@ -145,10 +145,10 @@ async def test_postgresql_goes_away_meanwhile(postgres: Postgres, postgres_url: 
 
 async def test_nobody_listens() -> None:
     """The health check says so in a sentence."""
-    store = Store(Database(connect(parse("postgresql://u:hunter2@127.0.0.1:1/livestream"))))
+    store = Store(Database(connect(parse_database_url("postgresql://u:hunter2@127.0.0.1:1/livestream"))))
 
     assert await store.check() == "Can't reach the database."
-    with pytest.raises(StoreUnreachable) as caught:
+    with pytest.raises(DatabaseUnavailable) as caught:
         await follow(store)
 
     assert "hunter2" not in caught.value.detail
@@ -158,11 +158,11 @@ async def test_nobody_listens() -> None:
 async def test_a_locked_file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who writes gives up after a while; who reads is not disturbed."""
     monkeypatch.setattr("bot.store.database.BUSY_SECONDS", 0.05)
-    store = Store(Database(connect(parse(sqlite_url))))
-    other = sqlite3.connect(parse(sqlite_url).database or "", isolation_level=None)
+    store = Store(Database(connect(parse_database_url(sqlite_url))))
+    other = sqlite3.connect(parse_database_url(sqlite_url).database or "", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
-    with pytest.raises(StoreUnreachable):
+    with pytest.raises(DatabaseUnavailable):
         await follow(store)
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
     assert await store.check() == "Can't write to the database: it's locked, full or read-only."
@@ -181,10 +181,10 @@ async def test_rights_are_taken_away(postgres: Postgres, postgres_database: str)
     """Which is trouble with the database, and no mistake of the program's."""
     await postgres.execute(f"DROP ROLE IF EXISTS {GUARDED}", f"CREATE ROLE {GUARDED} LOGIN PASSWORD '{PASSWORD}'")
     url = postgres.url(postgres_database, user=f"{GUARDED}:{PASSWORD}")
-    store = Store(Database(connect(parse(url))))
+    store = Store(Database(connect(parse_database_url(url))))
 
     assert await store.check() == "Can't reach the database."
-    with pytest.raises(StoreUnreachable):
+    with pytest.raises(DatabaseUnavailable):
         await follow(store)
 
     await store.close()
@@ -192,8 +192,8 @@ async def test_rights_are_taken_away(postgres: Postgres, postgres_database: str)
 
 async def test_the_file_s_journal(sqlite_url: str) -> None:
     """Is the one with which readers and the writer do not wait for each other."""
-    database = Database(connect(parse(sqlite_url)))
-    async with database.reading() as connection:
+    database = Database(connect(parse_database_url(sqlite_url)))
+    async with database.read_only() as connection:
         assert await connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
         assert await connection.scalar(sa.text("PRAGMA synchronous")) == 2
     await database.close()
@@ -201,7 +201,7 @@ async def test_the_file_s_journal(sqlite_url: str) -> None:
 
 async def test_readers_do_not_wait(store: Store, database: Database) -> None:
     """While somebody writes, lists are answered."""
-    async with database.writing() as connection:
+    async with database.transaction() as connection:
         await connection.execute(sa.insert(budget).values(slot=1, used=1))
 
         assert await store.follows.in_channel(TEAM, CHANNEL) == []
@@ -210,8 +210,8 @@ async def test_readers_do_not_wait(store: Store, database: Database) -> None:
 
 async def test_postgresql_s_own_clock(postgres_url: str) -> None:
     """Is the one that counts there, so that replicas agree; and it is the same for a whole statement."""
-    database = Database(connect(parse(postgres_url)))
-    async with database.reading() as connection:
+    database = Database(connect(parse_database_url(postgres_url)))
+    async with database.read_only() as connection:
         here = await connection.scalar(sa.select(sa.extract("epoch", sa.func.now())))
         row = (await connection.execute(sa.select(database.now(), sa.func.pg_sleep(0.01), database.now()))).one()
     await database.close()
@@ -222,7 +222,7 @@ async def test_postgresql_s_own_clock(postgres_url: str) -> None:
 
 async def test_a_given_clock(database: Database, clock: Clock) -> None:
     """Takes its place in tests, on both."""
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         assert await connection.scalar(sa.select(database.now())) == clock.time
 
 
@@ -241,9 +241,9 @@ async def test_a_server_that_is_starting() -> None:
 
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    database = Database(connect(parse(f"postgresql://u:{PASSWORD}@127.0.0.1:{port}/db")))
-    with pytest.raises(StoreUnreachable) as unreachable:
-        async with database.reading():
+    database = Database(connect(parse_database_url(f"postgresql://u:{PASSWORD}@127.0.0.1:{port}/db")))
+    with pytest.raises(DatabaseUnavailable) as unreachable:
+        async with database.read_only():
             pass
 
     assert PASSWORD not in unreachable.value.detail

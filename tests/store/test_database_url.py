@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from bot.errors import ConfigurationError
 from bot.settings import StoreSettings
 from bot.store.database import Database, connect
-from bot.store.database_url import parse, place, secrets_in, servers
+from bot.store.database_url import describe, parse_database_url, secrets_in, servers
 from bot.store.diagnostics import inspect
 from bot.store.engine import Timeouts, open_engine
-from bot.store.error_messages import explain
+from bot.store.error_messages import describe_error
 from bot.store.url_options import driver_arguments
 from tests.postgres import Front
 
@@ -45,11 +45,11 @@ HOSTED = [
 @pytest.mark.parametrize("text", HOSTED)
 def test_hosting_companies_urls(text: str) -> None:
     """Each is understood, and an engine can be made of it."""
-    url = parse(text)
+    url = parse_database_url(text)
 
     assert url.password
     assert url.username
-    assert url.password not in place(url).split("at ")[0]
+    assert url.password not in describe(url).split("at ")[0]
     open_engine(url, Timeouts())
 
 
@@ -68,7 +68,7 @@ def test_hosting_companies_urls(text: str) -> None:
 )
 def test_servers(text: str, found: list[tuple[str, int]]) -> None:
     """One or several, in each of the ways in which they can be written."""
-    assert servers(parse(text)) == found
+    assert servers(parse_database_url(text)) == found
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_servers(text: str, found: list[tuple[str, int]]) -> None:
 def test_options_that_make_no_sense(text: str, word: str) -> None:
     """The sentence names the option, and what it may be."""
     with pytest.raises(ConfigurationError) as caught:
-        parse(text)
+        parse_database_url(text)
 
     assert word in caught.value.mistakes[0]
 
@@ -97,14 +97,14 @@ def test_options_that_make_no_sense(text: str, word: str) -> None:
 def test_a_file_that_is_not_there(name: str) -> None:
     """It is named by its option when the bot starts."""
     with pytest.raises(ConfigurationError, match=f"{name} in DATABASE_URL names a file that cannot be read"):
-        open_engine(parse(f"postgresql://u@h/d?sslmode=verify-full&{name}=/nowhere/file"), Timeouts())
+        open_engine(parse_database_url(f"postgresql://u@h/d?sslmode=verify-full&{name}=/nowhere/file"), Timeouts())
 
 
 def test_certificates_of_the_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """They count where none are named, and then the name is verified as well."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for options in ("sslmode=verify-full", "sslmode=verify-ca", "sslrootcert=system"):
-        context = driver_arguments(parse(f"postgresql://u@h/d?{options}").query)["ssl"]
+        context = driver_arguments(parse_database_url(f"postgresql://u@h/d?{options}").query)["ssl"]
         assert context.check_hostname
         assert context.verify_mode is ssl.CERT_REQUIRED
 
@@ -124,7 +124,7 @@ async def test_tls_is_asked_for_where_there_is_none(front: Front, postgres_datab
 )
 def test_tls_that_fails(error: Exception, word: str) -> None:
     """It is no network that is down, and the sentence says what to check."""
-    sentence = explain(error, parse("postgresql://u:p@h/d"))
+    sentence = describe_error(error, parse_database_url("postgresql://u:p@h/d"))
 
     assert word in sentence
     assert "hunter2" not in sentence
@@ -133,8 +133,8 @@ def test_tls_that_fails(error: Exception, word: str) -> None:
 async def test_options_reach_the_server(front: Front, postgres_url: str, postgres_database: str) -> None:
     """The application's name, and settings."""
     options = "?application_name=bot%20one&options=-c%20geqo%3Doff&sslmode=prefer&connect_timeout=9&keepalives=1"
-    database = Database(connect(parse(front.url(postgres_database, options))))
-    async with database.reading() as connection:
+    database = Database(connect(parse_database_url(front.url(postgres_database, options))))
+    async with database.read_only() as connection:
         for name, value in (("application_name", "bot one"), ("geqo", "off")):
             assert await connection.exec_driver_sql(f"SELECT current_setting('{name}')") is not None
             assert (await connection.exec_driver_sql(f"SHOW {name}")).scalar_one() == value
@@ -181,12 +181,12 @@ def test_no_part_of_a_password_is_shown(password: str, form: str, escaped: bool)
     """Neither of one that is written as it should be, which is understood, nor of one that is not."""
     text = form.format(quote(password, safe="") if escaped else password)
     try:
-        url = parse(text)
+        url = parse_database_url(text)
     except ConfigurationError as error:
         assert not escaped
         (shown,) = error.mistakes
     else:
-        shown = " ".join((place(url), explain(TimeoutError(), url), explain(OSError(password), url)))
+        shown = " ".join((describe(url), describe_error(TimeoutError(), url), describe_error(OSError(password), url)))
         shown += repr(open_engine(url, Timeouts()))
         if escaped:
             assert password in (url.password, url.query.get("sslpassword"))
@@ -200,7 +200,7 @@ def test_no_part_of_a_password_is_shown(password: str, form: str, escaped: bool)
 def test_an_ambiguous_url(password: str) -> None:
     """It says what to do, and shows nothing."""
     with pytest.raises(ConfigurationError, match="percent-encode the password") as caught:
-        parse(f"postgresql://bot:{password}@db.example.com/live")
+        parse_database_url(f"postgresql://bot:{password}@db.example.com/live")
 
     assert "db.example.com" not in caught.value.mistakes[0]
 

@@ -10,18 +10,18 @@ import sqlalchemy as sa
 from bot.errors import ConfigurationError
 from bot.store import database as database_module
 from bot.store.database import Database, connect
-from bot.store.database_url import parse
+from bot.store.database_url import parse_database_url
 from bot.store.diagnostics import inspect
 from bot.store.migrator import migrate
-from bot.store.revisions import Steps
+from bot.store.revisions import SchemaRevisions
 from tests.postgres import Postgres
 from tests.scenarios.newer_version import newer_migrations
 
 
 async def stamp(url: str, revision: str, oldest: str) -> None:
     """Let the database say which version wrote it, and which can work with it."""
-    database = Database(connect(parse(url)))
-    async with database.writing() as connection:
+    database = Database(connect(parse_database_url(url)))
+    async with database.transaction() as connection:
         await connection.execute(sa.text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
         await connection.execute(sa.text("UPDATE compatibility SET oldest = :oldest"), {"oldest": oldest})
     await database.close()
@@ -40,7 +40,7 @@ async def test_no_tables_yet(new_url: str) -> None:
 
 async def test_newer(new_url: str) -> None:
     """A database of a newer version is told as one."""
-    await migrate(parse(new_url))
+    await migrate(parse_database_url(new_url))
     await stamp(new_url, "9999", oldest="9999")
 
     with pytest.raises(ConfigurationError, match="written by a newer version"):
@@ -49,7 +49,7 @@ async def test_newer(new_url: str) -> None:
 
 async def test_newer_and_compatible(new_url: str) -> None:
     """One of a newer version that says so can be used."""
-    await migrate(parse(new_url))
+    await migrate(parse_database_url(new_url))
     await stamp(new_url, "9999", oldest="0001")
 
     assert (await inspect(new_url)).endswith("works; its tables are from a newer version, which this one can use.")
@@ -57,7 +57,7 @@ async def test_newer_and_compatible(new_url: str) -> None:
 
 async def test_older(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database of an older version is brought up to date by `run`."""
-    monkeypatch.setattr(Steps.__init__, "__defaults__", (newer_migrations(tmp_path),))
+    monkeypatch.setattr(SchemaRevisions.__init__, "__defaults__", (newer_migrations(tmp_path),))
 
     assert "older version" in await inspect(url)
 
@@ -103,7 +103,7 @@ async def test_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_read_only(postgres: Postgres, new_postgres_url: str) -> None:
     """A PostgreSQL server that takes no changes, such as a replica, is told as one."""
-    name = parse(new_postgres_url).database
+    name = parse_database_url(new_postgres_url).database
     await postgres.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
 
     with pytest.raises(ConfigurationError, match="is read-only; name the primary server"):

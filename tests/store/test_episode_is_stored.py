@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from bot.domain.episode import Change, ChangeKind, Episode, Phase
-from bot.domain.follow import Volume
+from bot.domain.follow import Level
 from bot.store.store import Store
 from tests.store.helpers import ANN, CHANNEL, LEASE, MEETING, TEAM, look
 
@@ -13,16 +13,16 @@ NOON = datetime(2027, 1, 15, 12, 0, tzinfo=UTC)
 async def test_there_and_back(store: Store) -> None:
     """An Episode and its Changes are what the store takes, and what is made of what it gives."""
     waiting = Episode.waiting(NOON)
-    await store.follows.follow(TEAM, CHANNEL, MEETING, user_id=ANN, volume=Volume.NORMAL, episode=waiting)
+    await store.follows.follow(TEAM, CHANNEL, MEETING, user_id=ANN, volume=Level.NORMAL, episode=waiting)
     meeting = await look(store)
     assert Episode.from_dict(meeting.episode) == waiting
 
     live = Episode(number=1, phase=Phase.LIVE, phase_since=NOON + timedelta(seconds=1), name="Ümläut", seq=1)
     change = Change(1, 1, ChangeKind.LIVE, at=NOON, seen_at=NOON + timedelta(seconds=1))
-    await store.tracking.record(meeting, live, [change], look_in=15)
+    await store.tracking.record(meeting, live, [change], next_check_in=15)
 
     (card,) = await store.announcing.claim("announcer", 1, LEASE)
-    assert Episode.from_dict(card.wanted) == live
-    assert Change.from_dict(card.announcements[0].data) == change
+    assert Episode.from_dict(card.desired) == live
+    assert Change.from_dict(card.announcements[0].payload) == change
     assert card.announcements[0].kind == ChangeKind.LIVE
-    assert card.announcements[0].changed_at == NOON
+    assert card.announcements[0].occurred_at == NOON

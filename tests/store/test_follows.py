@@ -5,9 +5,9 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from bot.domain.follow import FollowState, Volume
+from bot.domain.follow import FollowState, Level
 from bot.store.database import Database
-from bot.store.rows import moment
+from bot.store.rows import from_epoch
 from bot.store.schema import announcements, cards, follows, meetings
 from bot.store.store import Store
 from tests.store.helpers import (
@@ -37,43 +37,43 @@ async def test_a_new_follow(store: Store, clock: Clock) -> None:
     assert followed.follow.channel_id == CHANNEL
     assert followed.follow.created_by == ANN
     assert followed.follow.state is FollowState.ACTIVE
-    assert followed.follow.created_at == moment(clock.time)
-    assert followed.follow.expires_at == moment(clock.time + 30 * 24 * 3600)
+    assert followed.follow.created_at == from_epoch(clock.time)
+    assert followed.follow.expires_at == from_epoch(clock.time + 30 * 24 * 3600)
     (card,) = await store.announcing.claim("announcer", 10, 30)
     assert card.follow == followed.follow
-    assert card.ts is None
-    assert card.wanted == {"number": 1, "phase": "live"}
+    assert card.message_ts is None
+    assert card.desired == {"number": 1, "phase": "live"}
     assert not card.needs_edit
 
 
 async def test_a_new_follow_of_an_owner(store: Store, clock: Clock) -> None:
     """Whoever follows may post the card in the same breath, alone; if it is killed others see the card due."""
     followed = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Volume.NORMAL, episode=Episode(), owner="somebody", lease_seconds=60
+        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode(), owner="somebody", lease_seconds=60
     )
 
     card = followed.card
     assert card is not None
-    assert (card.follow, card.ts, card.attempts) == (followed.follow, None, 0)
-    assert card.wanted == {"number": 1, "phase": "waiting"}
+    assert (card.follow, card.message_ts, card.attempts) == (followed.follow, None, 0)
+    assert card.desired == {"number": 1, "phase": "waiting"}
     assert await store.announcing.claim("announcer", 10, 30) == []
     clock.advance(60)
     assert len(await store.announcing.claim("announcer", 10, 30)) == 1
-    assert not await store.announcing.posted(card, "1.0", 1)
+    assert not await store.announcing.mark_posted(card, "1.0", 1)
 
 
 async def test_an_owner_that_posts(store: Store) -> None:
     """Then nothing is left to do."""
     followed = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Volume.NORMAL, episode=Episode(), owner="somebody"
+        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode(), owner="somebody"
     )
     assert followed.card is not None
 
-    assert await store.announcing.posted(followed.card, "1.0", 1, last=True)
+    assert await store.announcing.mark_posted(followed.card, "1.0", 1, last=True)
 
     assert await store.announcing.due_in() is None
     again = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Volume.NORMAL, episode=Episode(), owner="somebody"
+        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode(), owner="somebody"
     )
     assert (again.new, again.ts, again.card) == (False, "1.0", None)
 
@@ -83,7 +83,7 @@ async def test_following_twice(store: Store) -> None:
     first = await follow(store)
     await Channel().work(store)
 
-    second = await follow(store, volume=Volume.LOUD)
+    second = await follow(store, volume=Level.LOUD)
 
     assert not second.new
     assert second.follow == first.follow
@@ -100,7 +100,7 @@ async def test_many_channels_follow_one_meeting(store: Store) -> None:
 
     due = {card.follow.channel_id: card for card in await store.announcing.claim("announcer", 10, 30)}
     assert due["C2"].episode == 3
-    assert due["C2"].wanted["phase"] == "live"
+    assert due["C2"].desired["phase"] == "live"
 
 
 async def test_a_new_follower_hears_no_old_news(store: Store) -> None:
@@ -136,7 +136,7 @@ async def test_what_a_channel_follows(store: Store, clock: Clock) -> None:
     first, second = await store.follows.in_channel(TEAM, CHANNEL)
 
     assert (first.follow.meeting_id, first.name, first.phase, first.failures) == (MEETING, "All hands", "live", 2)
-    assert first.looked_at == moment(clock.time - 10)
+    assert first.looked_at == from_epoch(clock.time - 10)
     assert first.ts is not None
     assert (second.follow.meeting_id, second.name, second.failures) == (OTHER_MEETING, None, 0)
     assert await store.follows.in_channel("T2", CHANNEL) == []
@@ -201,17 +201,17 @@ async def test_volume(store: Store) -> None:
     await channel.work(store)
     await see(store, Episode(phase="live"), Change(1))
 
-    louder = await store.follows.set_volume(TEAM, CHANNEL, MEETING, Volume.QUIET)
+    louder = await store.follows.set_level(TEAM, CHANNEL, MEETING, Level.QUIET)
 
     assert louder is not None
-    assert louder.volume is Volume.QUIET
+    assert louder.level is Level.QUIET
     await see(store, Episode(phase="ended"), Change(2, "ended"), visible=False)
     await channel.work(store)
     assert list(channel.threads.values()) == [["live"]]
-    await store.follows.set_volume(TEAM, CHANNEL, MEETING, Volume.LOUD)
+    await store.follows.set_level(TEAM, CHANNEL, MEETING, Level.LOUD)
     (card,) = await channel.work(store)
     assert card.needs_edit
-    assert card.follow.volume is Volume.LOUD
+    assert card.follow.level is Level.LOUD
 
 
 async def test_the_same_volume(store: Store) -> None:
@@ -219,7 +219,7 @@ async def test_the_same_volume(store: Store) -> None:
     followed = await follow(store)
     await Channel().work(store)
 
-    assert await store.follows.set_volume(TEAM, CHANNEL, MEETING, Volume.NORMAL) == followed.follow
+    assert await store.follows.set_level(TEAM, CHANNEL, MEETING, Level.NORMAL) == followed.follow
 
     assert await store.announcing.due_in() is None
 
@@ -228,8 +228,8 @@ async def test_volume_of_what_is_not_followed(store: Store) -> None:
     """It says so."""
     await follow(store)
 
-    assert await store.follows.set_volume(TEAM, "C2", MEETING, Volume.LOUD) is None
-    assert await store.follows.set_volume(TEAM, CHANNEL, UUID(int=9), Volume.LOUD) is None
+    assert await store.follows.set_level(TEAM, "C2", MEETING, Level.LOUD) is None
+    assert await store.follows.set_level(TEAM, CHANNEL, UUID(int=9), Level.LOUD) is None
 
 
 async def test_what_somebody_has_ended_is_shown_before_it_goes(store: Store, database: Database) -> None:
@@ -245,7 +245,7 @@ async def test_what_somebody_has_ended_is_shown_before_it_goes(store: Store, dat
 
     assert ended is not None
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
-    assert (await store.housekeeping.standing()).follows[FollowState.ACTIVE] == 0
+    assert (await store.housekeeping.stats()).follows[FollowState.ACTIVE] == 0
     due = await channel.work(store)
     assert [(card.episode, card.is_latest, card.announcements) for card in due] == [(1, False, ()), (2, True, ())]
     assert {card.follow.state for card in due} == {FollowState.UNFOLLOWED}
@@ -275,14 +275,19 @@ async def test_ended_while_its_first_card_is_unconfirmed(store: Store, clock: Cl
     """Slack may have it, so it is posted once more, by the same ID, with its last words."""
     await follow(store)
     (card,) = await store.announcing.claim("a", 1, LEASE)
-    await store.announcing.postpone(card, 60, unconfirmed=True)
+    await store.announcing.defer(card, 60, unconfirmed=True)
 
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
 
     assert await store.announcing.due_in() == 60
     clock.advance(60)
     (card,) = await Channel().work(store)
-    assert (card.ts, card.lost, card.needs_edit, card.follow.state) == (None, 0, True, FollowState.UNFOLLOWED)
+    assert (card.message_ts, card.times_deleted, card.needs_edit, card.follow.state) == (
+        None,
+        0,
+        True,
+        FollowState.UNFOLLOWED,
+    )
     assert await rows(database, "follows") == 0
 
 
@@ -292,11 +297,11 @@ async def test_ended_while_its_first_card_is_posted(store: Store, database: Data
     (card,) = await store.announcing.claim("a", 1, LEASE)
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
 
-    assert not await store.announcing.posted(card, "1.0", card.wanted_version)
+    assert not await store.announcing.mark_posted(card, "1.0", card.desired_version)
     assert await store.announcing.reported_post(card, "1.0")
 
     (due,) = await Channel().work(store)
-    assert (due.ts, due.needs_edit) == ("1.0", True)
+    assert (due.message_ts, due.needs_edit) == ("1.0", True)
     assert await rows(database, "follows") == 0
 
 
@@ -318,7 +323,7 @@ async def test_a_bot_that_dies_before_the_row_goes(store: Store, database: Datab
     await store.housekeeping.purge(1e6)
     assert await rows(database, "follows") == 1
     (card,) = await store.announcing.claim("a", 1, LEASE)
-    await store.announcing.shown(card, card.wanted_version, last=True)
+    await store.announcing.mark_rendered(card, card.desired_version, last=True)
 
     await store.housekeeping.purge(1e6)
 
@@ -346,7 +351,7 @@ async def test_following_elsewhere_keeps_what_is_unsent(store: Store, clock: Clo
     assert words == ([] if channel == "C1" else ["expired"])
     assert len(due) == 2
     (old,) = [card for card in due if card.follow.state is FollowState.EXPIRED]
-    assert await store.announcing.shown(old, old.wanted_version, last=True)
+    assert await store.announcing.mark_rendered(old, old.desired_version, last=True)
     assert await store.announcing.due_in() == (LEASE if channel == "C1" else 0)
 
 
@@ -358,10 +363,10 @@ async def test_retract(store: Store, clock: Clock, database: Database, before: s
     if before == "followed":
         await follow(store, "C1")
         await see(store, Episode(number=4, phase="live"), look_in=60)
-        await store.tracking.hint(MEETING)
+        await store.tracking.request_check(MEETING)
     was = await contents(database)
     followed = await store.follows.follow(
-        TEAM, "C2", MEETING, user_id=ANN, volume=Volume.NORMAL, episode=Episode(phase="live"), owner="somebody"
+        TEAM, "C2", MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode(phase="live"), owner="somebody"
     )
 
     assert await store.follows.retract(followed)
@@ -373,7 +378,7 @@ async def test_retract(store: Store, clock: Clock, database: Database, before: s
 async def test_retract_what_is_lost(store: Store, clock: Clock) -> None:
     """Whose lease has ended and was claimed, that is another one's, who may have posted the card."""
     followed = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Volume.NORMAL, episode=Episode(), owner="somebody"
+        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode(), owner="somebody"
     )
     clock.advance(60)
     await store.announcing.claim("a", 1, LEASE)
@@ -384,12 +389,12 @@ async def test_retract_what_is_lost(store: Store, clock: Clock) -> None:
 
 
 async def rows(database: Database, table: str) -> int:
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         return int(await connection.scalar(sa.text(f"SELECT count(*) FROM {table}")) or 0)
 
 
 async def contents(database: Database) -> list[list[tuple[object, ...]]]:
     """Everything that is stored."""
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         found = [await connection.execute(sa.select(table)) for table in (meetings, follows, cards, announcements)]
         return [sorted((tuple(row) for row in each), key=str) for each in found]

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from bot.store.database import Database
 from bot.store.meetings import LIST_SECONDS, WHOLE_LIST
-from bot.store.rows import moment
+from bot.store.rows import from_epoch
 from bot.store.schema import meetings
 from bot.store.store import Store
 from tests.store.helpers import CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Clock, Episode, follow, look
@@ -16,7 +16,7 @@ from tests.store.helpers import CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Cl
 async def met(store: Store, meeting: UUID = MEETING, phase: str = "waiting") -> None:
     """A meeting that is followed and was checked."""
     await follow(store, meeting=meeting)
-    await store.tracking.record(await look(store), Episode(phase=phase), look_in=60)
+    await store.tracking.record(await look(store), Episode(phase=phase), next_check_in=60)
 
 
 async def checked_at(store: Store) -> float:
@@ -32,11 +32,11 @@ async def test_a_list_stands_for_all_that_are_idle(store: Store, clock: Clock, p
     await met(store, phase=phase)
     for _ in range(20):
         clock.advance(60)
-        await store.duties.note(WHOLE_LIST)
+        await store.duties.record(WHOLE_LIST)
 
     assert await store.tracking.due_in() is None
     assert await store.tracking.claim("t", 10, LEASE) == []
-    assert (await store.housekeeping.standing()).meetings_due == 0
+    assert (await store.housekeeping.stats()).meetings_due == 0
     assert await checked_at(store) == clock.time
 
 
@@ -45,7 +45,7 @@ async def test_a_list_does_not_stand_for_what_is_on_air(store: Store, clock: Clo
     await met(store, phase=phase)
     checked = clock.time
     clock.advance(60)
-    await store.duties.note(WHOLE_LIST)
+    await store.duties.record(WHOLE_LIST)
 
     assert await store.tracking.due_in() == 0
     assert await checked_at(store) == checked
@@ -55,18 +55,18 @@ async def test_without_a_list_they_come_due_by_themselves(store: Store, clock: C
     """And were last checked when the last list was read, which a check knows, too."""
     await met(store)
     clock.advance(60)
-    await store.duties.note(WHOLE_LIST)
+    await store.duties.record(WHOLE_LIST)
     read = clock.time
     clock.advance(LIST_SECONDS + 1)
 
     assert await store.tracking.due_in() == 0
-    assert (await store.housekeeping.standing()).meetings_due == 1
+    assert (await store.housekeeping.stats()).meetings_due == 1
     assert await checked_at(store) == read
-    assert (await look(store)).looked_at == moment(read)
+    assert (await look(store)).last_checked_at == from_epoch(read)
 
 
 async def test_a_list_that_was_read_before_the_last_check_is_older(store: Store, clock: Clock) -> None:
-    await store.duties.note(WHOLE_LIST, 5)
+    await store.duties.record(WHOLE_LIST, 5)
     await met(store)
 
     assert await checked_at(store) == clock.time
@@ -76,7 +76,7 @@ async def test_a_list_from_the_future_stands_for_nothing(store: Store, clock: Cl
     """The clock was set back since."""
     await met(store)
     clock.advance(3600)
-    await store.duties.note(WHOLE_LIST)
+    await store.duties.record(WHOLE_LIST)
     clock.advance(-3500)
 
     assert await store.tracking.due_in() == 0
@@ -88,14 +88,14 @@ async def test_a_request_a_contradiction_and_a_lost_lease_end_it(store: Store, c
     await met(store)
     await met(store, OTHER_MEETING)
     clock.advance(10)
-    await store.duties.note(WHOLE_LIST)
-    assert await store.tracking.hint(MEETING)
+    await store.duties.record(WHOLE_LIST)
+    assert await store.tracking.request_check(MEETING)
     assert (await look(store)).meeting_id == MEETING
     clock.advance(LEASE)
-    await store.duties.note(WHOLE_LIST)
+    await store.duties.record(WHOLE_LIST)
     assert (await look(store)).meeting_id == MEETING
 
-    assert await store.sweeping.look_first([OTHER_MEETING]) == 1
+    assert await store.sweeping.prioritize([OTHER_MEETING]) == 1
 
     assert (await look(store)).meeting_id == OTHER_MEETING
 
@@ -103,15 +103,15 @@ async def test_a_request_a_contradiction_and_a_lost_lease_end_it(store: Store, c
 async def test_a_check_that_failed_is_repeated_whatever_the_list_says(store: Store, clock: Clock) -> None:
     await met(store)
     clock.advance(10)
-    await store.duties.note(WHOLE_LIST)
-    assert await store.tracking.hint(MEETING)
-    await store.tracking.release(await look(store), look_in=15, failures=1)
+    await store.duties.record(WHOLE_LIST)
+    assert await store.tracking.request_check(MEETING)
+    await store.tracking.release(await look(store), next_check_in=15, failures=1)
 
     assert await store.tracking.due_in() == 15
 
 
 async def test_a_new_follow_is_checked_whatever_the_list_says(store: Store) -> None:
-    await store.duties.note(WHOLE_LIST)
+    await store.duties.record(WHOLE_LIST)
     await follow(store)
 
     assert (await look(store)).meeting_id == MEETING
@@ -120,14 +120,14 @@ async def test_a_new_follow_is_checked_whatever_the_list_says(store: Store) -> N
 async def test_at_rest_nothing_is_written(store: Store, database: Database, clock: Clock) -> None:
     """However often the list is read."""
     await met(store)
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         before = (await connection.execute(sa.select(meetings))).one()
     for _ in range(40):
         clock.advance(15)
-        assert await store.sweeping.settle_resting(failures=3, look_in=300) == 0
-        await store.duties.note(WHOLE_LIST)
+        assert await store.sweeping.confirm_idle(failures=3, look_in=300) == 0
+        await store.duties.record(WHOLE_LIST)
         assert await store.tracking.claim("t", 10, LEASE) == []
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         assert (await connection.execute(sa.select(meetings))).one() == before
 
 
@@ -143,31 +143,31 @@ async def test_requested_checks_are_two_seconds_apart(spaced: Store, clock: Cloc
     clock.advance(30)
     checks = 0
     for _ in range(100):
-        assert await spaced.tracking.hint(MEETING)
+        assert await spaced.tracking.request_check(MEETING)
         for due in await spaced.tracking.claim("t", 10, LEASE):
             checks += 1
             # Another request during the check.
-            assert await spaced.tracking.hint(MEETING)
-            await spaced.tracking.record(due, Episode(), look_in=60)
+            assert await spaced.tracking.request_check(MEETING)
+            await spaced.tracking.record(due, Episode(), next_check_in=60)
         clock.advance(0.01)
     assert checks == 1
     assert await spaced.tracking.due_in() == pytest.approx(1.0, abs=0.01)
 
     clock.advance(1.1)
 
-    assert (await look(spaced)).hinted
+    assert (await look(spaced)).check_requested
 
 
 async def test_a_request_during_a_check_leads_to_another_check(spaced: Store, clock: Clock) -> None:
     await met(spaced)
     clock.advance(30)
-    await spaced.tracking.hint(MEETING)
+    await spaced.tracking.request_check(MEETING)
     due = await look(spaced)
-    await spaced.tracking.hint(MEETING)
-    await spaced.tracking.record(due, Episode(), look_in=60)
-    await spaced.duties.note(WHOLE_LIST)
+    await spaced.tracking.request_check(MEETING)
+    await spaced.tracking.record(due, Episode(), next_check_in=60)
+    await spaced.duties.record(WHOLE_LIST)
     assert await spaced.tracking.due_in() == 2
 
     clock.advance(2)
 
-    assert (await look(spaced)).hinted
+    assert (await look(spaced)).check_requested

@@ -41,7 +41,7 @@ class Asked:
     async def scans(self) -> set[str]:
         """The tables that are read from end to end."""
         engine = self._database.engine.dialect.name
-        async with self._database.writing() as connection:
+        async with self._database.transaction() as connection:
             if engine == "postgresql":
                 # Of a table with three rows it would read all, and rightly.
                 await connection.execute(sa.text("SET LOCAL enable_seqscan = off"))
@@ -72,10 +72,10 @@ async def test_the_tracker(store: Store, asked: Asked) -> None:
     await store.tracking.due_in(only_news=True)
     meeting = await look(store)
     await store.tracking.record(
-        meeting, Episode(2), [Change(), Change(episode=2)], look_in=0, ended=Episode(1), renew=True
+        meeting, Episode(2), [Change(), Change(episode=2)], next_check_in=0, ended=Episode(1), renew=True
     )
-    await store.tracking.hint(MEETING)
-    await store.tracking.release(await look(store), look_in=0)
+    await store.tracking.request_check(MEETING)
+    await store.tracking.release(await look(store), next_check_in=0)
 
     assert len(asked.statements) > 12
     assert await asked.scans() == set()
@@ -84,15 +84,15 @@ async def test_the_tracker(store: Store, asked: Asked) -> None:
 async def test_the_sweeper(store: Store, asked: Asked) -> None:
     """Which meetings should be listed, which are, and what that confirms and contradicts."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), look_in=10)
+    await store.tracking.record(await look(store), Episode(), next_check_in=10)
     asked.statements.clear()
     await store.duties.claim("sweep", "s", LEASE)
     await store.sweeping.is_anything_followed()
     await store.sweeping.on_air()
     await store.sweeping.known([MEETING])
-    await store.sweeping.settle([MEETING], "waiting", failures=3, look_in=60)
-    await store.sweeping.settle_resting(failures=3, look_in=60)
-    await store.sweeping.look_first([MEETING])
+    await store.sweeping.confirm([MEETING], "waiting", failures=3, look_in=60)
+    await store.sweeping.confirm_idle(failures=3, look_in=60)
+    await store.sweeping.prioritize([MEETING])
 
     assert len(asked.statements) > 10
     assert await asked.scans() == set()
@@ -121,7 +121,7 @@ async def test_people(store: Store, asked: Asked) -> None:
     await follow(store, "C2")
     await store.follows.in_channel(TEAM, CHANNEL)
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
-    await store.budget.spend(10)
+    await store.budget.add(10)
 
     assert len(asked.statements) > 20
     assert await asked.scans() == set()

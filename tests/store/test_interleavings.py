@@ -21,10 +21,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from bot.domain.follow import FollowState, Volume
+from bot.domain.follow import FollowState, Level
 from bot.store.card_queue import DueCard
 from bot.store.database import Database, connect
-from bot.store.database_url import parse
+from bot.store.database_url import parse_database_url
 from bot.store.meeting_queue import DueMeeting
 from bot.store.outdated_announcements import LATE_SECONDS
 from bot.store.schema import announcements, cards, follows, meetings
@@ -119,7 +119,7 @@ class Interleavings(RuleBasedStateMachine):
         self.messages = 0
 
     async def empty(self) -> None:
-        async with self.database.writing() as connection:
+        async with self.database.transaction() as connection:
             await connection.execute(sa.delete(meetings))
 
     def do(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -131,7 +131,7 @@ class Interleavings(RuleBasedStateMachine):
         if nobody:
             self.episode, self.seq = Episode(), 0
         followed = self.do(
-            follow(self.store, channel, volume=Volume.QUIET if quiet else Volume.NORMAL, episode=self.episode)
+            follow(self.store, channel, volume=Level.QUIET if quiet else Level.NORMAL, episode=self.episode)
         )
         assert followed.new == (self.state[channel] == "none")
         if followed.new:
@@ -172,7 +172,7 @@ class Interleavings(RuleBasedStateMachine):
             self.record(self.trackers[-1], seen)
 
     def begin_to_look(self) -> None:
-        self.do(self.store.tracking.hint(MEETING))
+        self.do(self.store.tracking.request_check(MEETING))
         self.trackers += self.do(self.store.tracking.claim("tracker", 1, LEASE))
 
     @rule(seen=SEEN, instead=SEEN, late=st.booleans())
@@ -195,7 +195,9 @@ class Interleavings(RuleBasedStateMachine):
         newest = meeting is self.trackers[-1]
         self.trackers.remove(meeting)
         recorded = self.do(
-            self.store.tracking.record(meeting, after, [*made, *opening], look_in=5, visible=seen.visible, ended=ended)
+            self.store.tracking.record(
+                meeting, after, [*made, *opening], next_check_in=5, visible=seen.visible, ended=ended
+            )
         )
         if not recorded:
             return
@@ -247,7 +249,7 @@ class Interleavings(RuleBasedStateMachine):
             assert self.leased.get(thread, 0) <= self.clock.time, "somebody else works at it"
             self.leased[thread] = self.clock.time + LEASE
             self.wait_for_edit.discard(thread)
-            self.holders.append(Holder(card, card.ts, [each.seq for each in card.announcements]))
+            self.holders.append(Holder(card, card.message_ts, [each.seq for each in card.announcements]))
 
     @rule(limit=st.integers(1, 2), steps=st.integers(0, 3), seen=st.none() | SEEN, end=ENDS)
     def work_partly(self, limit: int, steps: int, seen: Seen | None, end: str) -> None:
@@ -286,12 +288,12 @@ class Interleavings(RuleBasedStateMachine):
                     self.over[holder.card.follow.id].pop(holder.thread, None)
                 self.do(self.store.announcing.remove_ended(holder.card.follow))
             case "postpone":
-                if self.do(self.store.announcing.postpone(holder.card, 10)):
+                if self.do(self.store.announcing.defer(holder.card, 10)):
                     self.leased[holder.thread] = self.clock.time + 10
                     if self.do(self.has_nothing_but_edits(holder.thread)):
                         self.wait_for_edit.add(holder.thread)
             case "lost":
-                if self.do(self.store.announcing.lost(holder.card)):
+                if self.do(self.store.announcing.mark_deleted(holder.card)):
                     self.states.pop(holder.thread, None)
                 self.finish(holder)
             case "pause":
@@ -300,7 +302,7 @@ class Interleavings(RuleBasedStateMachine):
                     self.leased = {key: until for key, until in self.leased.items() if key[0] != holder.thread[0]}
 
     def finish(self, holder: Holder) -> bool:
-        finished = self.do(self.store.announcing.finish(holder.card))
+        finished = self.do(self.store.announcing.release(holder.card))
         if finished:
             self.leased.pop(holder.thread)
             self.do(self.store.announcing.remove_ended(holder.card.follow))
@@ -312,9 +314,9 @@ class Interleavings(RuleBasedStateMachine):
             new, holder.ts = holder.ts is None, holder.ts or self.new_ts()
             announcing = self.store.announcing
             write = (
-                announcing.posted(card, holder.ts, card.wanted_version)
+                announcing.mark_posted(card, holder.ts, card.desired_version)
                 if new
-                else announcing.shown(card, card.wanted_version)
+                else announcing.mark_rendered(card, card.desired_version)
             )
             if killed:
                 write.close()
@@ -324,11 +326,11 @@ class Interleavings(RuleBasedStateMachine):
             elif new and self.do(announcing.reported_post(card, holder.ts)):
                 self.note_shown(holder)
                 self.leased.pop(thread, None)
-            object.__setattr__(card, "shown_version", card.wanted_version)
+            object.__setattr__(card, "shown_version", card.desired_version)
             object.__setattr__(card, "unconfirmed_until", None)
         elif holder.to_tell:
             seq = holder.to_tell.pop(0)
-            saying = self.store.announcing.sent(card, seq, self.new_ts())
+            saying = self.store.announcing.mark_sent(card, seq, self.new_ts())
             if card.follow.id not in self.over and seq not in self.told[thread]:
                 self.told[thread].append(seq)
             if killed:
@@ -342,7 +344,7 @@ class Interleavings(RuleBasedStateMachine):
         states = self.over.get(follow.id, self.states)
         states[thread] = follow.state
         if follow.id not in self.over:
-            self.shown[thread] = holder.card.wanted
+            self.shown[thread] = holder.card.desired
 
     def new_ts(self) -> str:
         self.messages += 1
@@ -390,12 +392,12 @@ class Interleavings(RuleBasedStateMachine):
                     self.expected[thread].remove(seq)
 
     async def announced(self) -> Sequence[Any]:
-        async with self.database.reading() as connection:
+        async with self.database.read_only() as connection:
             return (await connection.execute(sa.select(announcements))).all()
 
     async def has_nothing_but_edits(self, thread: Thread) -> bool:
         this = sa.and_(cards.c.follow_id == thread[0], cards.c.episode == thread[1])
-        async with self.database.reading() as connection:
+        async with self.database.read_only() as connection:
             return not await connection.scalar(sa.select(cards.c.has_news).where(this))
 
     @rule(seconds=st.sampled_from([1.0, 10.0, LEASE]))
@@ -414,7 +416,7 @@ class Interleavings(RuleBasedStateMachine):
                 self.over[follow_id] = {thread: state for thread, state in states.items() if thread in kept}
 
     async def threads(self) -> set[Thread]:
-        async with self.database.reading() as connection:
+        async with self.database.read_only() as connection:
             rows = await connection.execute(sa.select(cards.c.follow_id, cards.c.episode))
             return {(row.follow_id, row.episode) for row in rows}
 
@@ -448,14 +450,14 @@ class Interleavings(RuleBasedStateMachine):
         assert self.do(self.rows()) == len(self.follows), "a follow that is over is still there"
 
     async def rows(self) -> int:
-        async with self.database.reading() as connection:
+        async with self.database.read_only() as connection:
             return int(await connection.scalar(sa.select(sa.func.count()).select_from(follows)) or 0)
 
 
 @pytest.fixture
 def machine(sqlite_url: str) -> Iterator[type[Interleavings]]:
     loop, clock = asyncio.new_event_loop(), Clock()
-    database = Database(connect(parse(sqlite_url)), clock)
+    database = Database(connect(parse_database_url(sqlite_url)), clock)
     parts = {"loop": loop, "clock": clock, "store": Store(database, check_spacing=0), "database": database}
     yield type("Machine", (Interleavings,), parts)
     loop.run_until_complete(database.close())

@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from bot.domain.follow import FollowState, Volume
+from bot.domain.follow import FollowState, Level
 from bot.store import maintenance
 from bot.store.database import Database
 from bot.store.meetings import WHOLE_LIST
-from bot.store.rows import moment
+from bot.store.rows import from_epoch
 from bot.store.schema import announcements, budget, cards, follows, meetings
 from bot.store.store import Store
 from tests.store.helpers import (
@@ -37,7 +37,7 @@ MONTH = 30 * DAY
 
 
 async def rows(database: Database, table: sa.Table) -> int:
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         return int(await connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
 
 
@@ -63,7 +63,7 @@ async def test_expire(store: Store, clock: Clock) -> None:
     assert (card.episode, card.announcements[0].kind, card.announcements[0].seq) == (2, "expired", -1)
     assert list(channel.threads.values()) == [[], ["expired"]]
     assert await store.tracking.due_in() is None
-    assert not await store.tracking.hint(MEETING)
+    assert not await store.tracking.request_check(MEETING)
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
 
 
@@ -97,7 +97,7 @@ async def test_what_was_on_air_does_not_expire_for_a_month(store: Store, clock: 
     await follow(store)
     await see(store, Episode(phase="live"))
     clock.advance(2 * MONTH)
-    end = moment(clock.time)
+    end = from_epoch(clock.time)
     await see(store, Dated(phase="ended", ended_at=end))
     if again:
         await see(store, Dated(number=2, phase="waiting", previous_end=end))
@@ -118,10 +118,10 @@ async def test_what_may_be_on_air_does_not_expire(store: Store, clock: Clock) ->
     clock.advance(3600)
     assert await store.housekeeping.expire() == []
     await see(store, Episode())
-    assert await store.sweeping.look_first([MEETING]) == 1
+    assert await store.sweeping.prioritize([MEETING]) == 1
     clock.advance(3600)
     assert await store.housekeeping.expire() == []
-    assert await store.tracking.record(await look(store), Episode(), look_in=60)
+    assert await store.tracking.record(await look(store), Episode(), next_check_in=60)
     clock.advance(60)
 
     assert len(await store.housekeeping.expire()) == 1
@@ -135,23 +135,23 @@ async def test_what_was_not_checked_for_long_does_not_expire(store: Store, clock
     clock.advance(MONTH)
     assert await store.housekeeping.expire() == []
     clock.advance(60)
-    await store.tracking.release(await look(store), look_in=60, failures=1)
+    await store.tracking.release(await look(store), next_check_in=60, failures=1)
     assert await store.housekeeping.expire() == []
     clock.advance(60)
 
     if by == "a check":
         await check(store)
     else:
-        assert await store.sweeping.settle_resting(failures=3, look_in=60) == 1
+        assert await store.sweeping.confirm_idle(failures=3, look_in=60) == 1
         clock.advance(7_200)
-        await store.duties.note(WHOLE_LIST)
+        await store.duties.record(WHOLE_LIST)
 
     assert len(await store.housekeeping.expire()) == 1
 
 
 async def test_quiet_follows_do_not_vanish_silently(store: Store, clock: Clock) -> None:
     """They are told that too."""
-    await follow(store, volume=Volume.QUIET)
+    await follow(store, volume=Level.QUIET)
     channel = Channel()
     clock.advance(MONTH)
 
@@ -197,9 +197,9 @@ async def test_where_an_expiry_cannot_be_posted_the_creator_is_to_be_told(
     refused = await store.pauses.pause(card, "not_in_channel")
 
     assert refused is not None
-    assert (refused.state, refused.reason) == (FollowState.EXPIRED, "not_in_channel")
+    assert (refused.state, refused.pause_reason) == (FollowState.EXPIRED, "not_in_channel")
     assert await store.announcing.due_in() is None
-    assert (await store.housekeeping.standing()).unsent == 0
+    assert (await store.housekeeping.stats()).unsent == 0
     clock.advance(60)
     (untold,) = await store.pauses.untold(10)
     assert (untold.follow, untold.names, untold.is_known) == (refused, ("All hands",), False)
@@ -214,7 +214,7 @@ async def test_expiries_of_one_person_in_a_channel_are_one_notice(store: Store, 
     clock.advance(MONTH)
     await follow(store, meeting=UUID(int=3))
     for meeting in await store.tracking.claim("tracker", 10, LEASE):
-        assert await store.tracking.record(meeting, Episode(), look_in=60)
+        assert await store.tracking.record(meeting, Episode(), next_check_in=60)
     assert len(await store.housekeeping.expire()) == 2
     for card in await store.announcing.claim("announcer", 10, LEASE):
         assert await store.pauses.pause(card, "not_in_channel") is not None
@@ -284,13 +284,13 @@ async def test_what_is_being_checked_does_not_expire(store: Store, clock: Clock)
     await channel.work(store)
     clock.advance(MONTH)
     await check(store)
-    assert await store.tracking.hint(MEETING)
+    assert await store.tracking.request_check(MEETING)
     assert await store.housekeeping.expire() == []
     meeting = await look(store)
     clock.advance(60)
     assert await store.housekeeping.expire() == []
 
-    assert await store.tracking.record(meeting, Episode(phase="live"), [Change()], look_in=15)
+    assert await store.tracking.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
     await channel.work(store)
     assert list(channel.threads.values()) == [["live"]]
@@ -406,14 +406,14 @@ async def test_purge_the_unfollowed(store: Store, database: Database) -> None:
 
 async def test_purge_spent_budgets(store: Store, clock: Clock, database: Database) -> None:
     """What counts stays."""
-    await store.budget.spend(10)
+    await store.budget.add(10)
     clock.advance(700)
-    await store.budget.spend(10)
+    await store.budget.add(10)
 
     assert await store.housekeeping.purge(7 * DAY) == 1
 
     assert await rows(database, budget) == 1
-    assert (await store.budget.used()).all == 10
+    assert (await store.budget.count()).all == 10
 
 
 async def test_purge_goes_on(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -430,7 +430,7 @@ async def test_purge_goes_on(store: Store, clock: Clock, monkeypatch: pytest.Mon
 
 async def test_standing(store: Store, clock: Clock) -> None:
     """What there is, for metrics; what a paused follow waits with is nobody's delay."""
-    empty = await store.housekeeping.standing()
+    empty = await store.housekeeping.stats()
     assert (empty.unsent, empty.oldest_unsent_seconds, empty.meetings_due, empty.cards_due) == (0, 0.0, 0, 0)
     assert empty.follows == {FollowState.ACTIVE: 0, FollowState.PAUSED: 0, FollowState.EXPIRED: 0}
     await follow(store, "C1")
@@ -442,10 +442,10 @@ async def test_standing(store: Store, clock: Clock) -> None:
     await see(store, Episode(phase="ended"), Change(2, "ended"), look_in=60)
     clock.advance(50)
 
-    standing = await store.housekeeping.standing()
+    standing = await store.housekeeping.stats()
 
     assert standing.follows == {FollowState.ACTIVE: 1, FollowState.PAUSED: 1, FollowState.EXPIRED: 0}
     assert (standing.unsent, standing.oldest_unsent_seconds) == (1, 50.0)
     assert (standing.meetings_due, standing.cards_due) == (0, 1)
     clock.advance(10)
-    assert (await store.housekeeping.standing()).meetings_due == 1
+    assert (await store.housekeeping.stats()).meetings_due == 1

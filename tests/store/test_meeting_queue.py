@@ -5,10 +5,10 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from bot.domain.follow import Volume
+from bot.domain.follow import Level
 from bot.store.database import Database
 from bot.store.leases import LONGEST_WAIT
-from bot.store.rows import moment
+from bot.store.rows import from_epoch
 from bot.store.schema import announcements, cards, follows
 from bot.store.store import Store
 from tests.store.helpers import (
@@ -31,7 +31,7 @@ async def test_nothing_is_followed(store: Store) -> None:
     """Then nothing is due, and a hint says that nobody follows."""
     assert await store.tracking.claim("tracker", 10, LEASE) == []
     assert await store.tracking.due_in() is None
-    assert not await store.tracking.hint(MEETING)
+    assert not await store.tracking.request_check(MEETING)
 
 
 async def test_a_claim(store: Store, clock: Clock) -> None:
@@ -44,9 +44,9 @@ async def test_a_claim(store: Store, clock: Clock) -> None:
     assert meeting.meeting_id == MEETING
     assert meeting.name == "All hands"
     assert meeting.episode == {"number": 1, "phase": "live"}
-    assert meeting.failures == 0
-    assert meeting.hinted
-    assert meeting.due_at == moment(clock.time - 5)
+    assert meeting.consecutive_failures == 0
+    assert meeting.check_requested
+    assert meeting.due_at == from_epoch(clock.time - 5)
     assert await store.tracking.claim("b", 10, LEASE) == []
     assert await store.tracking.due_in() == LEASE
 
@@ -68,11 +68,11 @@ async def test_a_crashed_tracker(store: Store, clock: Clock) -> None:
 
     taken = await look(store, "b")
 
-    assert not await store.tracking.record(crashed, Episode(phase="live"), [Change()], look_in=15)
-    assert not await store.tracking.release(crashed, look_in=15)
-    assert await store.tracking.record(taken, Episode(phase="starting"), look_in=15)
+    assert not await store.tracking.record(crashed, Episode(phase="live"), [Change()], next_check_in=15)
+    assert not await store.tracking.release(crashed, next_check_in=15)
+    assert await store.tracking.record(taken, Episode(phase="starting"), next_check_in=15)
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
-    assert card.wanted["phase"] == "starting"
+    assert card.desired["phase"] == "starting"
     assert card.announcements == ()
 
 
@@ -83,8 +83,8 @@ async def test_the_same_owner_claims_again(store: Store, clock: Clock) -> None:
     clock.advance(LEASE)
     now = await look(store, "a")
 
-    assert not await store.tracking.record(before, Episode(phase="live"), look_in=15)
-    assert await store.tracking.record(now, Episode(phase="live"), look_in=15)
+    assert not await store.tracking.record(before, Episode(phase="live"), next_check_in=15)
+    assert await store.tracking.record(now, Episode(phase="live"), next_check_in=15)
 
 
 async def test_late_but_nobody_else_came(store: Store, clock: Clock) -> None:
@@ -93,16 +93,16 @@ async def test_late_but_nobody_else_came(store: Store, clock: Clock) -> None:
     meeting = await look(store)
     clock.advance(10 * LEASE)
 
-    assert await store.tracking.record(meeting, Episode(phase="live"), look_in=15)
+    assert await store.tracking.record(meeting, Episode(phase="live"), next_check_in=15)
 
 
 async def test_recording_twice(store: Store) -> None:
     """Only the first one counts: a change is told once."""
     await follow(store)
     meeting = await look(store)
-    assert await store.tracking.record(meeting, Episode(phase="live"), [Change()], look_in=15)
+    assert await store.tracking.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
-    assert not await store.tracking.record(meeting, Episode(phase="live"), [Change()], look_in=15)
+    assert not await store.tracking.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
     assert len(card.announcements) == 1
@@ -125,13 +125,13 @@ async def test_the_same_change_again(store: Store) -> None:
 async def test_look_in(store: Store, clock: Clock) -> None:
     """When to look next is counted from now."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), look_in=60)
+    await store.tracking.record(await look(store), Episode(), next_check_in=60)
 
     assert await store.tracking.due_in() == 60
     clock.advance(59)
     assert await store.tracking.claim("tracker", 10, LEASE) == []
     clock.advance(1)
-    assert not (await look(store)).hinted
+    assert not (await look(store)).check_requested
 
 
 async def test_release(store: Store, clock: Clock) -> None:
@@ -139,39 +139,39 @@ async def test_release(store: Store, clock: Clock) -> None:
     await follow(store)
     clock.advance(5)
 
-    assert await store.tracking.release(await look(store), look_in=20, failures=3)
+    assert await store.tracking.release(await look(store), next_check_in=20, failures=3)
 
     assert await store.tracking.due_in() == 20
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
-    assert listed.looked_at == moment(clock.time - 5)
+    assert listed.looked_at == from_epoch(clock.time - 5)
     clock.advance(20)
     again = await look(store)
-    assert again.failures == 3
-    assert again.looked_at == moment(clock.time - 25)
+    assert again.consecutive_failures == 3
+    assert again.last_checked_at == from_epoch(clock.time - 25)
 
 
 async def test_an_answer_ends_the_failures(store: Store, clock: Clock) -> None:
     """And says when it came."""
     await follow(store)
-    await store.tracking.release(await look(store), look_in=20, failures=3)
+    await store.tracking.release(await look(store), next_check_in=20, failures=3)
     clock.advance(20)
 
-    await store.tracking.release(await look(store), look_in=20)
+    await store.tracking.release(await look(store), next_check_in=20)
 
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
-    assert listed.looked_at == moment(clock.time)
+    assert listed.looked_at == from_epoch(clock.time)
     assert listed.failures == 0
 
 
 async def test_hinted_ones_first(store: Store, clock: Clock) -> None:
     """Who was hinted at is looked at before who only waits, however long."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), look_in=10)
+    await store.tracking.record(await look(store), Episode(), next_check_in=10)
     await follow(store, meeting=OTHER_MEETING)
-    await store.tracking.record(await look(store), Episode(), look_in=60)
+    await store.tracking.record(await look(store), Episode(), next_check_in=60)
     clock.advance(30)
 
-    assert await store.tracking.hint(OTHER_MEETING)
+    assert await store.tracking.request_check(OTHER_MEETING)
 
     assert [meeting.meeting_id for meeting in await store.tracking.claim("t", 10, LEASE)] == [OTHER_MEETING, MEETING]
 
@@ -180,9 +180,9 @@ async def test_hinted_ones_first(store: Store, clock: Clock) -> None:
 async def test_a_hint_in_some_phases(store: Store, phases: set[str], due: bool) -> None:
     """A check is requested only if the meeting is in one of these phases."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), look_in=60)
+    await store.tracking.record(await look(store), Episode(), next_check_in=60)
 
-    assert await store.tracking.hint(MEETING, phases) is due
+    assert await store.tracking.request_check(MEETING, phases) is due
     assert bool(await store.tracking.claim("t", 10, LEASE)) is due
 
 
@@ -192,53 +192,53 @@ async def test_a_hint_during_the_look(store: Store, how: str) -> None:
     await follow(store)
     meeting = await look(store)
 
-    assert await store.tracking.hint(MEETING)
+    assert await store.tracking.request_check(MEETING)
     assert await store.tracking.claim("other", 10, LEASE) == []
     if how == "record":
-        await store.tracking.record(meeting, Episode(), look_in=60)
+        await store.tracking.record(meeting, Episode(), next_check_in=60)
     else:
-        await store.tracking.release(meeting, look_in=60)
+        await store.tracking.release(meeting, next_check_in=60)
 
     assert await store.tracking.due_in() == 0
-    await store.tracking.release(await look(store), look_in=60)
+    await store.tracking.release(await look(store), next_check_in=60)
     assert await store.tracking.due_in() == 60
 
 
 async def test_a_thousand_hints(store: Store) -> None:
     """A webhook that comes again and again means one look."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), look_in=60)
+    await store.tracking.record(await look(store), Episode(), next_check_in=60)
 
-    assert all([await store.tracking.hint(MEETING) for _ in range(20)])
+    assert all([await store.tracking.request_check(MEETING) for _ in range(20)])
 
-    await store.tracking.record(await look(store), Episode(), look_in=60)
+    await store.tracking.record(await look(store), Episode(), next_check_in=60)
     assert await store.tracking.due_in() == 60
 
 
 async def test_a_hint_does_not_put_off(store: Store, clock: Clock) -> None:
     """Who is overdue stays so."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), look_in=10)
+    await store.tracking.record(await look(store), Episode(), next_check_in=10)
     clock.advance(30)
 
-    await store.tracking.hint(MEETING)
+    await store.tracking.request_check(MEETING)
 
-    assert (await look(store)).due_at == moment(clock.time - 20)
+    assert (await look(store)).due_at == from_epoch(clock.time - 20)
 
 
 async def test_who_is_told(store: Store) -> None:
     """Every follow but quiet ones hears of a change; every card shows it."""
-    for volume in Volume:
+    for volume in Level:
         await follow(store, volume.value, volume=volume)
     channel = Channel()
 
     await see(store, Episode(phase="live"), Change())
 
-    due = {card.follow.volume: card for card in await channel.work(store)}
+    due = {card.follow.level: card for card in await channel.work(store)}
     assert {volume: len(card.announcements) for volume, card in due.items()} == {
-        Volume.QUIET: 0,
-        Volume.NORMAL: 1,
-        Volume.LOUD: 1,
+        Level.QUIET: 0,
+        Level.NORMAL: 1,
+        Level.LOUD: 1,
     }
     assert all(card["phase"] == "live" for card in channel.cards.values())
 
@@ -253,9 +253,9 @@ async def test_what_is_told(store: Store, clock: Clock) -> None:
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
     (announcement,) = card.announcements
     assert (announcement.episode, announcement.seq, announcement.kind) == (1, 7, "errored")
-    assert announcement.data == change.to_dict()
-    assert announcement.changed_at == change.at
-    assert announcement.recorded_at == moment(clock.time)
+    assert announcement.payload == change.to_dict()
+    assert announcement.occurred_at == change.at
+    assert announcement.recorded_at == from_epoch(clock.time)
 
 
 async def test_nothing_to_see(store: Store) -> None:
@@ -294,7 +294,7 @@ async def test_the_card_is_latest_wins(store: Store) -> None:
 
     (card,) = await channel.work(store)
 
-    assert card.wanted_version == 4
+    assert card.desired_version == 4
     assert list(channel.cards.values()) == [{"number": 1, "phase": "ended"}]
     assert list(channel.threads.values()) == [["starting", "live", "ended"]]
 
@@ -344,7 +344,7 @@ async def test_other_meetings_hear_nothing(store: Store) -> None:
 
     ended = Episode(number=1, phase="ended")
     await store.tracking.record(
-        mine, Episode(number=2, phase="live"), [Change(), Change(episode=2)], look_in=15, ended=ended
+        mine, Episode(number=2, phase="live"), [Change(), Change(episode=2)], next_check_in=15, ended=ended
     )
 
     assert {card.follow.channel_id for card in await store.announcing.claim("a", 10, LEASE)} == {"C1"}
@@ -366,7 +366,7 @@ async def test_a_livestream_renews_the_follows(store: Store, clock: Clock, datab
     begun = clock.time
 
     async def left() -> float:
-        async with database.reading() as connection:
+        async with database.read_only() as connection:
             return float(await connection.scalar(sa.select(follows.c.expires_at)) or 0) - begun
 
     days = 24 * 3600.0
@@ -386,7 +386,7 @@ async def test_unfollowed_during_the_look(store: Store) -> None:
     meeting = await look(store)
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
 
-    assert not await store.tracking.record(meeting, Episode(phase="live"), [Change()], look_in=15)
+    assert not await store.tracking.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
     assert await store.tracking.due_in() is None
 
@@ -394,7 +394,7 @@ async def test_unfollowed_during_the_look(store: Store) -> None:
 async def test_the_clock_is_set_back(store: Store, clock: Clock) -> None:
     """An hour back does not mean an hour of silence: what seems to be due in an hour is due now."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(phase="live"), [Change()], look_in=60)
+    await store.tracking.record(await look(store), Episode(phase="live"), [Change()], next_check_in=60)
 
     clock.advance(-3600)
 
@@ -407,7 +407,7 @@ async def test_the_clock_is_set_back(store: Store, clock: Clock) -> None:
 async def test_waits_are_bounded(store: Store) -> None:
     """No wait is longer than what a clock that was set back may cost."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), look_in=1e9)
+    await store.tracking.record(await look(store), Episode(), next_check_in=1e9)
 
     assert await store.tracking.due_in() == LONGEST_WAIT
 
@@ -415,7 +415,7 @@ async def test_waits_are_bounded(store: Store) -> None:
 async def test_a_thousand_follows(store: Store, database: Database) -> None:
     """One change in a thousand channels is a handful of statements."""
     await follow(store)
-    async with database.writing() as connection:
+    async with database.transaction() as connection:
         row = dict((await connection.execute(sa.select(follows))).mappings().one())
         many = [row | {"id": UUID(int=n), "channel_id": f"C{n}"} for n in range(1000, 1999)]
         await connection.execute(sa.insert(follows), many)
@@ -425,9 +425,9 @@ async def test_a_thousand_follows(store: Store, database: Database) -> None:
     meeting = await look(store)
     statements.clear()
 
-    assert await store.tracking.record(meeting, Episode(phase="live"), [Change()], look_in=15)
+    assert await store.tracking.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
     assert len([statement for statement in statements if not statement.startswith("BEGIN")]) == 4
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         assert await connection.scalar(sa.select(sa.func.count()).select_from(cards)) == 1000
         assert await connection.scalar(sa.select(sa.func.count()).select_from(announcements)) == 1000

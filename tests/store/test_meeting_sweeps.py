@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from bot.store.database import Database
 from bot.store.meeting_sweeps import CHANGED, UNSURE, Known
-from bot.store.rows import moment
+from bot.store.rows import from_epoch
 from bot.store.schema import follows, meetings
 from bot.store.store import Store
 from tests.store.helpers import CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Clock, Episode, follow, look
@@ -20,7 +20,7 @@ SETTLED = {"failures": 3, "look_in": 60}
 async def met(store: Store, meeting: UUID = MEETING, phase: str = "waiting", *, look_in: float = 15) -> None:
     """A meeting that is followed, was looked at, and rests."""
     await follow(store, meeting=meeting)
-    await store.tracking.record(await look(store), Episode(phase=phase), look_in=look_in)
+    await store.tracking.record(await look(store), Episode(phase=phase), next_check_in=look_in)
 
 
 def phases(known: dict[UUID, Known]) -> dict[UUID, str]:
@@ -28,11 +28,11 @@ def phases(known: dict[UUID, Known]) -> dict[UUID, str]:
 
 
 async def settle(store: Store, phase: str = "waiting", *meeting_ids: UUID) -> int:
-    return await store.sweeping.settle(meeting_ids or [MEETING], phase, failures=3, look_in=60)
+    return await store.sweeping.confirm(meeting_ids or [MEETING], phase, failures=3, look_in=60)
 
 
 async def settle_resting(store: Store) -> int:
-    return await store.sweeping.settle_resting(failures=3, look_in=300)
+    return await store.sweeping.confirm_idle(failures=3, look_in=300)
 
 
 async def test_is_anything_followed(store: Store) -> None:
@@ -66,18 +66,18 @@ async def test_look_first(store: Store, clock: Clock) -> None:
     await met(store, OTHER_MEETING, look_in=60)
     clock.advance(30)
 
-    assert await store.sweeping.look_first([OTHER_MEETING]) == 1
+    assert await store.sweeping.prioritize([OTHER_MEETING]) == 1
 
     first, second = await store.tracking.claim("t", 10, LEASE)
     assert [first.meeting_id, second.meeting_id] == [OTHER_MEETING, MEETING]
-    assert not first.hinted
+    assert not first.check_requested
 
 
 async def test_checks_that_nothing_asked_for_come_last(store: Store, clock: Clock) -> None:
     await met(store, look_in=60)
     await met(store, OTHER_MEETING, look_in=60)
     assert await store.sweeping.look_soon([MEETING]) == 1
-    assert await store.sweeping.look_first([OTHER_MEETING]) == 1
+    assert await store.sweeping.prioritize([OTHER_MEETING]) == 1
 
     first, second = await store.tracking.claim("t", 10, LEASE)
 
@@ -89,12 +89,12 @@ async def test_what_a_list_contradicts_comes_before_what_it_leaves_unsure(store:
     for number in range(1, 4):
         await met(store, UUID(int=number), "live", look_in=60)
     clock.advance(5)
-    assert await store.sweeping.look_first([UUID(int=1), UUID(int=3)], UNSURE) == 2
-    assert await store.sweeping.look_first([UUID(int=2)], CHANGED) == 1
+    assert await store.sweeping.prioritize([UUID(int=1), UUID(int=3)], UNSURE) == 2
+    assert await store.sweeping.prioritize([UUID(int=2)], CHANGED) == 1
     assert await settle(store, "live", *(UUID(int=number) for number in range(1, 4))) == 0
-    assert await store.sweeping.look_first([UUID(int=2)], UNSURE) == 0
+    assert await store.sweeping.prioritize([UUID(int=2)], UNSURE) == 0
     assert await store.sweeping.look_soon([UUID(int=1)]) == 0
-    assert await store.sweeping.look_first([UUID(int=3)]) == 1
+    assert await store.sweeping.prioritize([UUID(int=3)]) == 1
 
     due = await store.tracking.claim("t", 10, LEASE)
 
@@ -104,7 +104,7 @@ async def test_what_a_list_contradicts_comes_before_what_it_leaves_unsure(store:
 async def test_the_end_of_a_grace_period_comes_before_what_a_list_leaves_unsure(store: Store, clock: Clock) -> None:
     await met(store, UUID(int=1), "live", look_in=60)
     await met(store, UUID(int=2), "interrupted", look_in=60)
-    await store.sweeping.look_first([UUID(int=1)], UNSURE)
+    await store.sweeping.prioritize([UUID(int=1)], UNSURE)
     clock.advance(61)
 
     due = await store.tracking.claim("t", 10, LEASE)
@@ -118,12 +118,12 @@ async def test_news_alone_is_claimed_where_the_rest_has_to_wait(store: Store, cl
         await met(store, UUID(int=number), "interrupted" if number == 6 else "live", look_in=60)
     assert await store.tracking.due_in(only_news=True) == 60
     await store.sweeping.look_soon([UUID(int=1)])
-    await store.sweeping.look_first([UUID(int=2)], UNSURE)
+    await store.sweeping.prioritize([UUID(int=2)], UNSURE)
     assert await store.tracking.due_in(only_news=True) == 60
-    await store.sweeping.look_first([UUID(int=3)], CHANGED)
-    await store.sweeping.look_first([UUID(int=4)])
+    await store.sweeping.prioritize([UUID(int=3)], CHANGED)
+    await store.sweeping.prioritize([UUID(int=4)])
     assert await store.tracking.due_in(only_news=True) == 0
-    await store.tracking.hint(UUID(int=5))
+    await store.tracking.request_check(UUID(int=5))
     clock.advance(61)
 
     due = await store.tracking.claim("t", 10, LEASE, only_news=True)
@@ -140,7 +140,7 @@ async def test_the_age_of_a_check_is_not_that_of_a_list(store: Store, clock: Clo
     assert await settle(store, "live") == 1
     assert (await store.sweeping.on_air())[MEETING].unchecked_for == 20
     clock.advance(60)
-    await store.tracking.release(await look(store), look_in=15, failures=1)
+    await store.tracking.release(await look(store), next_check_in=15, failures=1)
     clock.advance(5)
 
     assert (await store.sweeping.on_air())[MEETING].unchecked_for == 5
@@ -149,18 +149,18 @@ async def test_the_age_of_a_check_is_not_that_of_a_list(store: Store, clock: Clo
 async def test_what_is_not_at_rest(store: Store) -> None:
     """What somebody looks at, was hinted at, or is to be looked at first, is left alone."""
     await met(store)
-    await store.tracking.hint(MEETING)
-    assert await store.sweeping.look_first([MEETING]) == 0
+    await store.tracking.request_check(MEETING)
+    assert await store.sweeping.prioritize([MEETING]) == 0
     assert await settle(store) == 0
     assert await settle_resting(store) == 0
     due = await look(store)
-    assert await store.sweeping.look_first([MEETING]) == 0
+    assert await store.sweeping.prioritize([MEETING]) == 0
     assert await settle(store) == 0
     assert await settle_resting(store) == 0
-    assert await store.tracking.release(due, look_in=15)
+    assert await store.tracking.release(due, next_check_in=15)
 
-    assert await store.sweeping.look_first([MEETING]) == 1
-    assert await store.sweeping.look_first([MEETING]) == 0
+    assert await store.sweeping.prioritize([MEETING]) == 1
+    assert await store.sweeping.prioritize([MEETING]) == 0
     assert await settle(store) == 0
     assert await settle_resting(store) == 0
     assert await store.tracking.due_in() == 0
@@ -171,7 +171,7 @@ async def test_nobody_follows(store: Store) -> None:
     await met(store)
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
 
-    assert await store.sweeping.look_first([MEETING]) == 0
+    assert await store.sweeping.prioritize([MEETING]) == 0
     assert await settle(store) == 0
     assert await settle_resting(store) == 0
     assert await store.tracking.due_in() is None
@@ -182,13 +182,13 @@ async def test_settle(store: Store, clock: Clock, resting: bool) -> None:
     """It was seen now, is looked at later, and its failures are over."""
     await met(store)
     clock.advance(15)
-    await store.tracking.release(await look(store), look_in=15, failures=2)
+    await store.tracking.release(await look(store), next_check_in=15, failures=2)
     clock.advance(5)
 
     assert await (settle_resting(store) if resting else settle(store)) == 1
 
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
-    assert listed.looked_at == moment(clock.time)
+    assert listed.looked_at == from_epoch(clock.time)
     assert listed.failures == 0
     assert await store.tracking.due_in() == (300 if resting else 60)
 
@@ -197,7 +197,7 @@ async def test_what_fails(store: Store, clock: Clock) -> None:
     """A meeting whose card says that Cloudflare cannot be asked is looked at, so that it says something else."""
     await met(store)
     clock.advance(15)
-    await store.tracking.release(await look(store), look_in=15, failures=3)
+    await store.tracking.release(await look(store), next_check_in=15, failures=3)
 
     assert await settle(store) == 0
     assert await settle_resting(store) == 0
@@ -229,7 +229,7 @@ class Told(Episode):
 async def test_what_is_to_be_announced_if_it_lasts(store: Store, phase: str, told: str | None, settled: int) -> None:
     """The check that announces an error, or the return from one, is not put off by a list that confirms it."""
     await follow(store)
-    await store.tracking.record(await look(store), Told(phase=phase, told=told), look_in=15)
+    await store.tracking.record(await look(store), Told(phase=phase, told=told), next_check_in=15)
 
     assert await settle(store, phase) == settled
 
@@ -248,7 +248,7 @@ async def test_what_a_short_failure_has_kept_busy_is_settled_once(store: Store, 
     await met(store, UUID(int=2), "ended")
     clock.advance(15)
     for due in await store.tracking.claim("t", 10, LEASE):
-        await store.tracking.release(due, look_in=15, failures=2)
+        await store.tracking.release(due, next_check_in=15, failures=2)
 
     assert await settle_resting(store) == 2
     assert await settle_resting(store) == 0
@@ -257,7 +257,7 @@ async def test_what_a_short_failure_has_kept_busy_is_settled_once(store: Store, 
 async def test_many(store: Store, database: Database) -> None:
     """More than a statement has room for."""
     await met(store)
-    async with database.writing() as connection:
+    async with database.transaction() as connection:
         row = dict((await connection.execute(sa.select(meetings))).mappings().one())
         follow_row = dict((await connection.execute(sa.select(follows))).mappings().one())
         ids = [UUID(int=number) for number in range(1000, 2600)]
@@ -270,6 +270,6 @@ async def test_many(store: Store, database: Database) -> None:
     assert len(await store.sweeping.known(ids)) == 1600
     assert await settle(store, "waiting", *ids) == 1600
     assert await settle_resting(store) == 500
-    assert await store.sweeping.look_first(ids) == 1600
+    assert await store.sweeping.prioritize(ids) == 1600
 
     assert len([statement for statement in statements if not statement.startswith("BEGIN")]) <= 4 + 8 + 2 + 8

@@ -13,9 +13,9 @@ from alembic.script import ScriptDirectory
 
 from bot.errors import ConfigurationError
 from bot.store.database import Database
-from bot.store.database_url import parse
+from bot.store.database_url import parse_database_url
 from bot.store.migrator import migrate
-from bot.store.revisions import MIGRATIONS, can_work
+from bot.store.revisions import MIGRATIONS, is_compatible
 from bot.store.schema import metadata
 from bot.store.store import Store, open_store
 from tests.store.helpers import CHANNEL, TEAM, Change, Channel, Episode, follow, see
@@ -79,7 +79,7 @@ def _schema(connection: sa.Connection) -> set[tuple[str, ...]]:
 @pytest.fixture
 def url(new_url: str) -> str:
     """A database for one test alone, which may change its tables."""
-    asyncio.run(migrate(parse(new_url)))
+    asyncio.run(migrate(parse_database_url(new_url)))
     return new_url
 
 
@@ -90,13 +90,13 @@ async def test_the_tables_agree(database: Database) -> None:
         options = {"compare_type": True, "compare_server_default": True}
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         assert await connection.run_sync(differences) == []
 
 
 async def test_the_engine_agrees(database: Database) -> None:
     """Nor does the engine, which knows more: checks and the conditions of indexes."""
-    async with database.writing() as connection:
+    async with database.transaction() as connection:
         migrated = await connection.run_sync(_schema)
         await connection.run_sync(metadata.drop_all)
         await connection.run_sync(metadata.create_all)
@@ -118,35 +118,35 @@ async def test_the_next_migration(url: str, store: Store, database: Database, ne
     await follow(store)
     await see(store, Episode(phase="live"), Change())
 
-    await migrate(parse(url), newer)
+    await migrate(parse_database_url(url), newer)
 
     channel = Channel()
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
     assert listed.phase == "live"
     await channel.work(store)
     assert list(channel.threads.values()) == [["live"]]
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         assert await connection.scalar(sa.text("SELECT language FROM follows")) == "de"
         assert await connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == "0002"
     await store.follows.unfollow(TEAM, CHANNEL, listed.follow.meeting_id, user_id="U2")
     await channel.work(store)
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         assert await connection.scalar(sa.text("SELECT count(*) FROM announcements")) == 0
 
 
 async def test_back_to_the_version_before(url: str, newer: Path) -> None:
     """The older version says that it is too old: a step that does not say that it only adds is one that does more."""
-    await migrate(parse(url), newer)
+    await migrate(parse_database_url(url), newer)
 
     with pytest.raises(ConfigurationError, match="newer version"):
-        await migrate(parse(url))
+        await migrate(parse_database_url(url))
 
 
 async def test_back_across_a_step_that_only_adds(url: str, newer: Path, log: io.StringIO) -> None:
     """The older version works with the newer tables, leaves them as they are, and warns once."""
     step = newer / "versions" / "0002_language.py"
     step.write_text(ADDITIVE)
-    await migrate(parse(url), newer)
+    await migrate(parse_database_url(url), newer)
 
     store = await open_store(url)
     assert (await follow(store)).new
@@ -154,7 +154,7 @@ async def test_back_across_a_step_that_only_adds(url: str, newer: Path, log: io.
     await store.close()
 
     assert log.getvalue().count("tables_of_a_newer_version") == 1
-    await migrate(parse(url), newer)
+    await migrate(parse_database_url(url), newer)
     assert log.getvalue().count("tables_of_a_newer_version") == 1
 
 
@@ -162,34 +162,34 @@ async def test_back_across_several_steps(url: str, newer: Path) -> None:
     """One step that does more than add is enough to end the way back, whatever comes after it."""
     (newer / "versions" / "0003_more.py").write_text(ADDITIVE.replace("0002", "0003").replace("0001", "0002"))
     (newer / "versions" / "0002_language.py").write_text(ADDITIVE.replace("additive = True", "").replace("lang", "a"))
-    await migrate(parse(url), newer)
+    await migrate(parse_database_url(url), newer)
 
     with pytest.raises(ConfigurationError, match="newer version"):
-        await migrate(parse(url))
+        await migrate(parse_database_url(url))
 
 
 async def test_a_step_that_was_called_additive_by_mistake(url: str, newer: Path) -> None:
     """A version of the same tables that knows better takes it back as it starts."""
     step = newer / "versions" / "0002_language.py"
     step.write_text(ADDITIVE)
-    await migrate(parse(url), newer)
-    await migrate(parse(url))
+    await migrate(parse_database_url(url), newer)
+    await migrate(parse_database_url(url))
     step.write_text(ADDITIVE.replace("additive = True", ""))
-    await migrate(parse(url), newer)
+    await migrate(parse_database_url(url), newer)
 
     with pytest.raises(ConfigurationError, match="newer version"):
-        await migrate(parse(url))
+        await migrate(parse_database_url(url))
 
 
 async def test_a_database_that_does_not_say(url: str, newer: Path, database: Database) -> None:
     """Where it is not known who can work with newer tables, an older version does not try."""
     (newer / "versions" / "0002_language.py").write_text(ADDITIVE)
     for statement in ("DELETE FROM compatibility", "DROP TABLE compatibility"):
-        await migrate(parse(url), newer)
-        async with database.writing() as connection:
+        await migrate(parse_database_url(url), newer)
+        async with database.transaction() as connection:
             await connection.execute(sa.text(statement))
         with pytest.raises(ConfigurationError, match="newer version"):
-            await migrate(parse(url))
+            await migrate(parse_database_url(url))
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ async def test_a_database_that_does_not_say(url: str, newer: Path, database: Dat
 )
 def test_who_can_work_with_newer_tables(newest: str, present: str, oldest: str | None, able: bool) -> None:
     """Whose own newest step is not older than the mark, as far as all three are numbers that compare as words do."""
-    assert can_work(newest, present, oldest) is able
+    assert is_compatible(newest, present, oldest) is able
 
 
 def test_the_steps_are_numbered() -> None:
@@ -231,17 +231,17 @@ async def test_a_migration_that_fails(url: str, database: Database, newer: Path)
     path.write_text(NEXT + "    op.execute('SELECT * FROM nowhere')\n")
 
     with pytest.raises(ConfigurationError, match="cannot be used"):
-        await migrate(parse(url), newer)
+        await migrate(parse_database_url(url), newer)
 
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         columns = await connection.run_sync(lambda sync: sa.inspect(sync).get_columns("follows"))
         assert "language" not in [column["name"] for column in columns]
         assert await connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == "0001"
     path.write_text(NEXT)
-    await migrate(parse(url), newer)
+    await migrate(parse_database_url(url), newer)
 
 
 async def test_migrating_twice(url: str) -> None:
     """Changes nothing."""
-    await migrate(parse(url))
-    await migrate(parse(url))
+    await migrate(parse_database_url(url))
+    await migrate(parse_database_url(url))

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from bot.errors import ConfigurationError
 from bot.store.database import connect, set_up_sqlite
-from bot.store.database_url import parse
-from bot.store.error_messages import explain
+from bot.store.database_url import parse_database_url
+from bot.store.error_messages import describe_error
 from bot.store.store import open_store
 from tests.postgres import GUARDED, PASSWORD, Postgres
 from tests.store.helpers import Channel, follow
@@ -47,14 +47,14 @@ async def test_the_real_clock(new_url: str) -> None:
     assert await store.tracking.due_in() == 0
 
     (meeting,) = await store.tracking.claim("tracker", 10, 30)
-    await store.tracking.release(meeting, look_in=600)
+    await store.tracking.release(meeting, next_check_in=600)
 
     wait = await store.tracking.due_in()
     assert wait is not None
     assert 500 < wait <= 600
     assert len(await Channel().work(store)) == 1
-    assert (await store.budget.spend(1)).all == 1
-    assert (await store.budget.spend(1)).all == 2
+    assert (await store.budget.add(1)).all == 1
+    assert (await store.budget.add(1)).all == 2
     await store.close()
 
 
@@ -69,7 +69,7 @@ async def test_several_at_once(new_url: str) -> None:
 
 async def test_somebody_writes_to_a_new_file(new_sqlite_url: str) -> None:
     """Such as another bot that is starting: that is waited for."""
-    other = sqlite3.connect(str(parse(new_sqlite_url).database), isolation_level=None)
+    other = sqlite3.connect(str(parse_database_url(new_sqlite_url).database), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     opening = asyncio.create_task(open_store(new_sqlite_url))
     await asyncio.sleep(0.2)
@@ -128,12 +128,12 @@ async def test_what_is_no_url(url: str, word: str) -> None:
 @pytest.mark.parametrize("url", ["postgres://u@h/d", "postgresql://u@h/d", " postgresql+asyncpg://u@h/d\n"])
 def test_urls_as_others_write_them(url: str) -> None:
     """The driver goes without saying."""
-    assert parse(url).render_as_string() == "postgresql+asyncpg://u@h/d"
+    assert parse_database_url(url).render_as_string() == "postgresql+asyncpg://u@h/d"
 
 
 def test_sslmode() -> None:
     """The option's usual name, in the URLs of hosting companies, is understood."""
-    assert parse("postgres://u@h/d?sslmode=require").query == {"sslmode": "require"}
+    assert parse_database_url("postgres://u@h/d?sslmode=require").query == {"sslmode": "require"}
 
 
 async def test_an_unknown_option(postgres_url: str) -> None:
@@ -158,7 +158,7 @@ async def test_not_a_database(tmp_path: Path) -> None:
 
 async def test_read_only(sqlite_url: str) -> None:
     """It says what has to be writable."""
-    path = parse(sqlite_url).database
+    path = parse_database_url(sqlite_url).database
 
     assert "cannot be written to" in await refusal(f"sqlite:///file:{path}?mode=ro&uri=true")
 
@@ -166,7 +166,7 @@ async def test_read_only(sqlite_url: str) -> None:
 async def test_locked(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It waits for a while, and then says who is in the way."""
     monkeypatch.setattr("bot.store.database.BUSY_SECONDS", 0.05)
-    other = sqlite3.connect(parse(sqlite_url).database or "", isolation_level=None)
+    other = sqlite3.connect(parse_database_url(sqlite_url).database or "", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
 
     assert "is locked by another program" in await refusal(sqlite_url)
@@ -187,14 +187,14 @@ async def test_full(new_sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 async def test_tables_of_somebody_else(new_url: str) -> None:
     """A database with other tables of these names is not touched."""
-    engine = connect(parse(new_url))
+    engine = connect(parse_database_url(new_url))
     async with engine.begin() as connection:
         await connection.execute(sa.text("CREATE TABLE follows (whatever INTEGER)"))
     await engine.dispose()
 
     assert "cannot be used" in await refusal(new_url)
 
-    engine = connect(parse(new_url))
+    engine = connect(parse_database_url(new_url))
     async with engine.begin() as connection:
         tables = await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names())
     await engine.dispose()
@@ -204,7 +204,7 @@ async def test_tables_of_somebody_else(new_url: str) -> None:
 async def test_a_newer_schema(new_url: str) -> None:
     """It says so, and changes nothing."""
     await (await open_store(new_url)).close()
-    engine = connect(parse(new_url))
+    engine = connect(parse_database_url(new_url))
     async with engine.begin() as connection:
         await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
         await connection.execute(sa.text("UPDATE compatibility SET oldest = '9999'"))
@@ -252,7 +252,7 @@ async def test_nobody_listens() -> None:
 
 def test_it_does_not_answer() -> None:
     """It says where to look."""
-    assert "does not answer" in explain(TimeoutError(), parse("postgresql://u:p@h/d"))
+    assert "does not answer" in describe_error(TimeoutError(), parse_database_url("postgresql://u:p@h/d"))
 
 
 class _SQLiteError(Exception):
@@ -269,20 +269,21 @@ class _NoRoomForTheIndex(Exception):
 
 def test_a_full_disk_with_all_tables() -> None:
     """It says to make room there too, where SQLite finds no room for what it keeps beside the file."""
-    assert "the disk is full" in explain(_NoRoomForTheIndex(), parse("sqlite:///a.db"))
+    assert "the disk is full" in describe_error(_NoRoomForTheIndex(), parse_database_url("sqlite:///a.db"))
 
 
 def test_what_nobody_thought_of() -> None:
     """It says at least what it is called, and nothing that might be secret."""
-    url = parse("postgresql://u:p@h/d")
+    url = parse_database_url("postgresql://u:p@h/d")
 
-    assert explain(_SQLiteError("hunter2"), parse("sqlite:///a.db")) == (
+    assert describe_error(_SQLiteError("hunter2"), parse_database_url("sqlite:///a.db")) == (
         "The database file a.db cannot be used (SQLITE_TOOBIG)."
     )
     assert (
-        explain(_PostgresError("hunter2"), url) == "The database d at h:5432 cannot be used (PostgreSQL's error XX000)."
+        describe_error(_PostgresError("hunter2"), url)
+        == "The database d at h:5432 cannot be used (PostgreSQL's error XX000)."
     )
     assert (
-        explain(RuntimeError("hunter2"), url)
+        describe_error(RuntimeError("hunter2"), url)
         == "The database d at h:5432 cannot be used (RuntimeError); check DATABASE_URL."
     )

@@ -116,8 +116,10 @@ async def announced(store: Store) -> list[tuple[int, list[str]]]:
         for card in due:
             found.append((card.episode, [each.kind for each in card.announcements]))
             for each in card.announcements:
-                assert await store.announcing.sent(card, each.seq, "1.5")
-            assert await store.announcing.posted(card, card.ts or f"{card.episode}.0", card.wanted_version, last=True)
+                assert await store.announcing.mark_sent(card, each.seq, "1.5")
+            assert await store.announcing.mark_posted(
+                card, card.message_ts or f"{card.episode}.0", card.desired_version, last=True
+            )
     return sorted(found)
 
 
@@ -192,7 +194,7 @@ async def test_an_end_whose_beginning_was_missed_pings_nobody(store: Store) -> N
     await resume(store, "invited")
 
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
-    assert [(each.kind, each.data.get(IN_THREAD)) for each in card.announcements] == [("ended", True)]
+    assert [(each.kind, each.payload.get(IN_THREAD)) for each in card.announcements] == [("ended", True)]
 
 
 async def waiting_for_slack(store: Store, seconds: float = 600) -> None:
@@ -201,7 +203,7 @@ async def waiting_for_slack(store: Store, seconds: float = 600) -> None:
     await Channel().work(store)
     await see(store, Episode(phase="live", told="live"), Change(1, "live", at=datetime(2027, 1, 15, 8, 0, tzinfo=UTC)))
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
-    assert await store.announcing.postpone(card, seconds)
+    assert await store.announcing.defer(card, seconds)
 
 
 async def test_slack_was_down_for_long_and_it_has_ended(store: Store, clock: Clock) -> None:
@@ -244,6 +246,6 @@ async def test_the_bot_was_down_for_long(store: Store, clock: Clock, phase: str)
     assert await store.announcing.due_in() == 5
     clock.advance(5)
     meeting = await look(store)
-    assert await store.tracking.record(meeting, Episode(phase="live", told="live"), look_in=60)
+    assert await store.tracking.record(meeting, Episode(phase="live", told="live"), next_check_in=60)
 
     assert await announced(store) == [(1, ["live"])]

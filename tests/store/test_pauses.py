@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.domain.follow import FollowState, Volume
+from bot.domain.follow import FollowState, Level
 from bot.store.card_queue import LATE_SECONDS, DueCard
 from bot.store.store import Store
 from tests.store.helpers import (
@@ -36,7 +36,7 @@ async def test_pause(store: Store) -> None:
     paused = await store.pauses.pause(card, "not_in_channel")
 
     assert paused is not None
-    assert (paused.state, paused.reason) == (FollowState.PAUSED, "not_in_channel")
+    assert (paused.state, paused.pause_reason) == (FollowState.PAUSED, "not_in_channel")
     assert await store.announcing.due_in() is None
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
     assert listed.follow == paused
@@ -52,7 +52,7 @@ async def test_all_cards_of_the_follow_wait(store: Store) -> None:
     (second,) = await store.announcing.claim("announcer", 10, LEASE)
 
     assert await store.pauses.pause(first, "is_archived") is not None
-    assert not await store.announcing.posted(second, "1.0", 1)
+    assert not await store.announcing.mark_posted(second, "1.0", 1)
     assert await store.pauses.pause(second, "is_archived") is None
 
     assert await store.announcing.due_in() is None
@@ -63,7 +63,7 @@ async def test_the_creator_is_to_be_told(store: Store) -> None:
     followed = await follow(store)
     await refused(store)
     (untold,) = await store.pauses.untold(10)
-    assert (untold.follow.id, untold.follow.reason) == (followed.follow.id, "not_in_channel")
+    assert (untold.follow.id, untold.follow.pause_reason) == (followed.follow.id, "not_in_channel")
     assert untold.follow.paused_at is not None
 
     await store.pauses.mark_told(untold)
@@ -97,9 +97,9 @@ async def test_paused_follows_are_told_what_is_still_true_when_they_go_on(store:
     assert card.follow.channel_id == "C2"
 
     (resumed,) = await store.pauses.resume(TEAM, "C1")
-    assert (resumed.state, resumed.reason) == (FollowState.ACTIVE, None)
+    assert (resumed.state, resumed.pause_reason) == (FollowState.ACTIVE, None)
     (card,) = await channel.work(store)
-    assert card.wanted["phase"] == "live"
+    assert card.desired["phase"] == "live"
     assert [each.kind for each in card.announcements] == ["live"]
 
 
@@ -148,7 +148,7 @@ async def test_what_is_finished_stays_so(store: Store) -> None:
 async def test_resume_looks_again(store: Store) -> None:
     """At once: what is shown first should be true."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), look_in=600)
+    await store.tracking.record(await look(store), Episode(), next_check_in=600)
     await refused(store)
 
     await store.pauses.resume(TEAM, CHANNEL)
@@ -191,12 +191,12 @@ async def test_invited_back_while_a_card_is_posted(store: Store, clock: Clock) -
     (card,) = await store.announcing.claim("announcer", 10, LEASE)
     await store.pauses.resume(TEAM, CHANNEL)
 
-    assert not await store.announcing.posted(card, "1800000000.000001", 1)
+    assert not await store.announcing.mark_posted(card, "1800000000.000001", 1)
     assert await store.announcing.reported_post(card, "1800000000.000001")
 
     clock.advance(LEASE)
     (again,) = await store.announcing.claim("announcer", 10, LEASE)
-    assert again.ts == "1800000000.000001"
+    assert again.message_ts == "1800000000.000001"
 
 
 async def test_invited_back_leaves_other_channels_alone(store: Store) -> None:
@@ -205,7 +205,7 @@ async def test_invited_back_leaves_other_channels_alone(store: Store) -> None:
 
     await store.pauses.resume(TEAM, CHANNEL)
 
-    assert await store.announcing.posted(card, "1800000000.000001", 1)
+    assert await store.announcing.mark_posted(card, "1800000000.000001", 1)
 
 
 async def test_following_again_resumes(store: Store) -> None:
@@ -233,7 +233,7 @@ async def test_volume_of_a_paused_follow(store: Store) -> None:
     await follow(store)
     await refused(store)
 
-    assert await store.follows.set_volume(TEAM, CHANNEL, MEETING, Volume.LOUD) is not None
+    assert await store.follows.set_level(TEAM, CHANNEL, MEETING, Level.LOUD) is not None
 
     assert await store.announcing.due_in() is None
 

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from bot.errors import ConfigurationError
 from bot.store.database import Database, connect
-from bot.store.database_url import parse
+from bot.store.database_url import parse_database_url
 from bot.store.diagnostics import inspect
-from bot.store.error_messages import explain
+from bot.store.error_messages import describe_error
 from bot.store.store import open_store
 from tests.pgbouncer import pgbouncer
 from tests.postgres import Postgres
@@ -21,7 +21,7 @@ from tests.store.helpers import LEASE, TEAM, Change, Channel, Episode, follow, l
 async def pooled_url(request: pytest.FixtureRequest, postgres: Postgres, new_postgres_url: str) -> AsyncIterator[str]:
     """An empty database, through PgBouncer."""
     async with pgbouncer(postgres, request.param) as address:
-        yield f"postgresql://postgres@{address}/{parse(new_postgres_url).database}"
+        yield f"postgresql://postgres@{address}/{parse_database_url(new_postgres_url).database}"
 
 
 async def test_two_bots(pooled_url: str) -> None:
@@ -32,11 +32,11 @@ async def test_two_bots(pooled_url: str) -> None:
 
     await asyncio.gather(*(follow(stores[number % 2], f"C{number}") for number in range(40)))
     meeting = await look(stores[0])
-    assert await stores[0].tracking.record(meeting, Episode(phase="live"), [Change()], look_in=15)
+    assert await stores[0].tracking.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
     channels = Channel(), Channel()
     for _ in range(6):
         await asyncio.gather(*(channel.work(store) for channel, store in zip(channels, stores, strict=True)))
-    counted = await asyncio.gather(*(store.budget.spend(1) for _ in range(10) for store in stores))
+    counted = await asyncio.gather(*(store.budget.add(1) for _ in range(10) for store in stores))
 
     assert sorted(used.all for used in counted) == list(range(1, 21))
     assert await stores[1].announcing.claim("w", 100, LEASE) == []
@@ -50,14 +50,14 @@ async def test_the_server_s_sessions_keep_nothing(postgres: Postgres, pooled_url
     """No statement, no lock and no setting stays behind for whoever gets the session next."""
     store = await open_store(pooled_url)
     await asyncio.gather(*(follow(store, f"C{number}") for number in range(20)))
-    database = Database(connect(parse(pooled_url)))
+    database = Database(connect(parse_database_url(pooled_url)))
     left = sa.text(
         "SELECT (SELECT count(*) FROM pg_prepared_statements WHERE name <> ''),"
         " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), current_setting('lock_timeout'),"
         " (SELECT count(*) FROM pg_cursors WHERE name <> '')"
     )
     for _ in range(5):
-        async with database.reading() as connection:
+        async with database.read_only() as connection:
             assert tuple((await connection.execute(left)).one()) == (0, 0, "0", 0)
     await database.close()
     await store.close()
@@ -75,7 +75,7 @@ async def test_statement_pooling(postgres: Postgres, new_postgres_url: str) -> N
     """It cannot work without transactions, and the sentence says which setting to change."""
     async with pgbouncer(postgres, "statement") as address:
         with pytest.raises(ConfigurationError, match="set its pool_mode to transaction"):
-            await open_store(f"postgresql://postgres@{address}/{parse(new_postgres_url).database}")
+            await open_store(f"postgresql://postgres@{address}/{parse_database_url(new_postgres_url).database}")
 
 
 class _Refusal(Exception):
@@ -94,7 +94,7 @@ class _Refusal(Exception):
 )
 def test_what_it_says_for_itself(said: str, word: str) -> None:
     """Each of its refusals has the same code, and its own sentence."""
-    sentence = explain(_Refusal(said), parse("postgresql://u:p@h/d"))
+    sentence = describe_error(_Refusal(said), parse_database_url("postgresql://u:p@h/d"))
 
     assert word in sentence
     assert said not in sentence
@@ -102,7 +102,7 @@ def test_what_it_says_for_itself(said: str, word: str) -> None:
 
 async def test_it_restarts(postgres: Postgres, new_postgres_url: str) -> None:
     """PgBouncer's clients lose their connections, as with PostgreSQL itself, and open others."""
-    name = parse(new_postgres_url).database
+    name = parse_database_url(new_postgres_url).database
     async with pgbouncer(postgres) as address:
         store = await open_store(f"postgresql://postgres@{address}/{name}")
         await postgres.disconnect_all(str(name))

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from bot.domain.follow import Volume
+from bot.domain.follow import Level
 from bot.store.database import Database, connect
-from bot.store.database_url import parse
+from bot.store.database_url import parse_database_url
 from bot.store.schema import announcements, cards
 from bot.store.store import Store
 from tests.store.helpers import ANN, CHANNEL, LEASE, TEAM, Change, Channel, Clock, Episode, follow, look, see
@@ -20,7 +20,7 @@ from tests.store.helpers import ANN, CHANNEL, LEASE, TEAM, Change, Channel, Cloc
 @pytest.fixture
 async def replicas(url: str, clock: Clock) -> AsyncIterator[list[Store]]:
     """Stores that share nothing but the database."""
-    stores = [Store(Database(connect(parse(url)), clock), check_spacing=0) for _ in range(4)]
+    stores = [Store(Database(connect(parse_database_url(url)), clock), check_spacing=0) for _ in range(4)]
     yield stores
     for store in stores:
         await store.close()
@@ -54,10 +54,10 @@ async def test_cards_are_claimed_once(replicas: list[Store]) -> None:
 
 async def test_the_budget_is_one(replicas: list[Store]) -> None:
     """However many spend from it at once, each knows what was spent before."""
-    counted = await asyncio.gather(*(store.budget.spend(1) for _ in range(10) for store in replicas))
+    counted = await asyncio.gather(*(store.budget.add(1) for _ in range(10) for store in replicas))
 
     assert sorted(used.all for used in counted) == list(range(1, 41))
-    assert (await replicas[0].budget.used()).all == 40
+    assert (await replicas[0].budget.count()).all == 40
 
 
 async def test_a_duty_is_claimed_once(replicas: list[Store]) -> None:
@@ -66,7 +66,7 @@ async def test_a_duty_is_claimed_once(replicas: list[Store]) -> None:
         claimed = await asyncio.gather(*(store.duties.claim("sweep", "s", LEASE) for store in replicas))
 
         (duty,) = [duty for duty in claimed if duty is not None]
-        assert await replicas[0].duties.done(duty, again_in=0)
+        assert await replicas[0].duties.complete(duty, again_in=0)
 
 
 async def test_following_at_once(replicas: list[Store]) -> None:
@@ -79,22 +79,22 @@ async def test_following_at_once(replicas: list[Store]) -> None:
 
 async def _count(database: Database, query: sa.TextClause) -> int:
     # In a transaction of its own, since PostgreSQL tells one transaction always the same of its clients.
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         return int(await connection.scalar(query) or 0)
 
 
 async def test_recording_while_somebody_finishes(postgres_url: str) -> None:
     """Whoever finishes a card that waits for somebody's record sees what that one recorded, and lets nothing rest."""
-    store, other = (Store(Database(connect(parse(postgres_url)))) for _ in range(2))
-    behind = Database(connect(parse(postgres_url)))
+    store, other = (Store(Database(connect(parse_database_url(postgres_url)))) for _ in range(2))
+    behind = Database(connect(parse_database_url(postgres_url)))
     await follow(store)
     (card,) = await store.announcing.claim("a", 1, LEASE)
-    await store.announcing.posted(card, "1.0", 1)
+    await store.announcing.mark_posted(card, "1.0", 1)
     blocked = sa.text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
 
-    async with behind.writing() as recording:
+    async with behind.transaction() as recording:
         # What `record` does, stopped just before its commit.
         await recording.execute(
             sa.insert(announcements).values(
@@ -102,7 +102,7 @@ async def test_recording_while_somebody_finishes(postgres_url: str) -> None:
             )
         )
         await recording.execute(sa.update(cards).values(due_at=cards.c.due_at))
-        finishing = asyncio.create_task(other.announcing.finish(card))
+        finishing = asyncio.create_task(other.announcing.release(card))
         async with asyncio.timeout(30):
             while not await _count(behind, blocked):
                 pass
@@ -115,15 +115,15 @@ async def test_recording_while_somebody_finishes(postgres_url: str) -> None:
 
 async def test_recording_while_somebody_pauses(postgres_url: str) -> None:
     """One waits for the other; a paused follow is told nothing and nothing is due."""
-    store, other = (Store(Database(connect(parse(postgres_url)))) for _ in range(2))
+    store, other = (Store(Database(connect(parse_database_url(postgres_url)))) for _ in range(2))
     for number in range(10):
         await follow(store, f"C{number}")
         (card,) = await store.announcing.claim("a", 1, LEASE)
-        await store.tracking.hint(card.follow.meeting_id)
+        await store.tracking.request_check(card.follow.meeting_id)
         meeting = await look(store)
 
         await asyncio.gather(
-            store.tracking.record(meeting, Episode(phase="live"), [Change(number + 1)], look_in=0),
+            store.tracking.record(meeting, Episode(phase="live"), [Change(number + 1)], next_check_in=0),
             other.pauses.pause(card, "is_archived"),
         )
 
@@ -149,7 +149,7 @@ async def test_everything_at_once(replicas: list[Store], clock: Clock) -> None:
             case 3:
                 await store.pauses.resume(TEAM, channel)
             case 4:
-                await store.follows.set_volume(TEAM, channel, meeting, rng.choice(list(Volume)))
+                await store.follows.set_level(TEAM, channel, meeting, rng.choice(list(Level)))
             case 5:
                 for card in await store.announcing.claim(name, 2, LEASE):
                     await store.pauses.pause(card, "not_in_channel")
@@ -159,13 +159,13 @@ async def test_everything_at_once(replicas: list[Store], clock: Clock) -> None:
                 await store.housekeeping.purge(LEASE)
             case 7:
                 for card in await store.announcing.claim(name, 5, LEASE):
-                    await store.announcing.posted(card, "1.0", card.wanted_version)
-                    await store.announcing.finish(card)
+                    await store.announcing.mark_posted(card, "1.0", card.desired_version)
+                    await store.announcing.release(card)
             case _:
-                await store.tracking.hint(meeting)
+                await store.tracking.request_check(meeting)
                 for due in await store.tracking.claim(name, 2, LEASE):
                     seq += 1
-                    await store.tracking.record(due, Episode(number=1 + seq // 20), [Change(seq)], look_in=1)
+                    await store.tracking.record(due, Episode(number=1 + seq // 20), [Change(seq)], next_check_in=1)
 
     async def work(store: Store, name: str) -> None:
         for _ in range(40):
@@ -176,15 +176,15 @@ async def test_everything_at_once(replicas: list[Store], clock: Clock) -> None:
     store = replicas[0]
     for channel in channels:
         await store.pauses.resume(TEAM, channel)
-        await store.follows.follow(TEAM, channel, meetings[0], user_id=ANN, volume=Volume.NORMAL, episode=Episode())
+        await store.follows.follow(TEAM, channel, meetings[0], user_id=ANN, volume=Level.NORMAL, episode=Episode())
     clock.advance(LEASE)
     slack = Channel()
     while due := await store.announcing.claim("last", 100, LEASE):
         for card in due:
-            slack.threads.setdefault(card.ts or "", [])
+            slack.threads.setdefault(card.message_ts or "", [])
             await slack.work_at(store, card)
-            await store.announcing.finish(card)
-    standing = await store.housekeeping.standing()
+            await store.announcing.release(card)
+    standing = await store.housekeeping.stats()
     assert standing.unsent == 0
     assert standing.cards_due == 0
 
@@ -201,4 +201,4 @@ async def test_killed_and_started_again(replicas: list[Store], clock: Clock) -> 
     await slack.work(second)
 
     assert list(slack.threads.values()) == [["live"]]
-    assert not await first.announcing.sent(lost, 1, "9.9")
+    assert not await first.announcing.mark_sent(lost, 1, "9.9")

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from bot.domain.follow import Volume
+from bot.domain.follow import Level
 from bot.store import removal
 from bot.store.database import Database
 from bot.store.schema import announcements, cards, follows
@@ -19,7 +19,7 @@ async def test_nothing_is_left(store: Store, database: Database) -> None:
 
     assert await store.forgetting.forget(TEAM) == 1
 
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         for table in (follows, cards, announcements):
             assert await connection.scalar(sa.select(sa.func.count()).select_from(table)) == 0
     assert await store.tracking.due_in() is None
@@ -29,7 +29,7 @@ async def test_nothing_is_left(store: Store, database: Database) -> None:
 async def test_others_are_left_alone(store: Store) -> None:
     """Another workspace that follows the same meeting goes on."""
     await follow(store)
-    await store.follows.follow("T2", CHANNEL, MEETING, user_id=ANN, volume=Volume.NORMAL, episode=Episode())
+    await store.follows.follow("T2", CHANNEL, MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode())
 
     await store.forgetting.forget(TEAM)
 

@@ -27,7 +27,7 @@ async def test_done(store: Store, clock: Clock) -> None:
     duty = await store.duties.claim("sweep", "one", LEASE)
     assert duty is not None
 
-    assert await store.duties.done(duty, again_in=15)
+    assert await store.duties.complete(duty, again_in=15)
 
     clock.advance(14)
     assert await store.duties.claim("sweep", "other", LEASE) is None
@@ -42,7 +42,7 @@ async def test_give_back(store: Store, clock: Clock) -> None:
     duty = await store.duties.claim("sweep", "one", LEASE)
     assert duty is not None
 
-    assert await store.duties.give_back(duty, again_in=30)
+    assert await store.duties.release(duty, again_in=30)
 
     clock.advance(30)
     again = await store.duties.claim("sweep", "one", LEASE)
@@ -59,17 +59,17 @@ async def test_killed(store: Store, clock: Clock, how: str) -> None:
     again = await store.duties.claim("sweep", "one", LEASE)
     assert again is not None
 
-    back = store.duties.done if how == "done" else store.duties.give_back
+    back = store.duties.complete if how == "done" else store.duties.release
     assert not await back(duty, again_in=0)
 
-    assert await store.duties.done(again, again_in=0)
+    assert await store.duties.complete(again, again_in=0)
 
 
 async def test_the_clock_is_set_back(store: Store, clock: Clock) -> None:
     """It is due, and when it was done is not known."""
     duty = await store.duties.claim("sweep", "one", LEASE)
     assert duty is not None
-    await store.duties.done(duty, again_in=15)
+    await store.duties.complete(duty, again_in=15)
 
     clock.advance(-3600)
 
@@ -80,15 +80,15 @@ async def test_the_clock_is_set_back(store: Store, clock: Clock) -> None:
 
 async def test_note(store: Store, clock: Clock) -> None:
     """What was done is known to all, and how long ago; not what a clock that was set back has dated."""
-    assert await store.duties.done_ago("list") is None
+    assert await store.duties.seconds_since("list") is None
     for _ in range(2):
-        await store.duties.note("list")
-        assert await store.duties.done_ago("list") == 0
+        await store.duties.record("list")
+        assert await store.duties.seconds_since("list") == 0
         clock.advance(40)
-        assert await store.duties.done_ago("list") == 40
+        assert await store.duties.seconds_since("list") == 40
     clock.advance(-3600)
 
-    assert await store.duties.done_ago("list") is None
+    assert await store.duties.seconds_since("list") is None
 
 
 async def test_hasten(store: Store) -> None:
@@ -97,7 +97,7 @@ async def test_hasten(store: Store) -> None:
     assert duty is not None
     await store.duties.hasten("sweep")
     assert await store.duties.claim("sweep", "other", LEASE) is None
-    await store.duties.done(duty, again_in=15)
+    await store.duties.complete(duty, again_in=15)
 
     await store.duties.hasten("sweep")
 

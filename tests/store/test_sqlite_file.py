@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import StoreUnreachable
+from bot.errors import DatabaseUnavailable
 from bot.store.database import Database, connect
-from bot.store.database_url import parse
+from bot.store.database_url import parse_database_url
 from bot.store.diagnostics import inspect
 from bot.store.store import open_store
 from tests.store.helpers import CHANNEL, TEAM, follow
@@ -59,7 +59,7 @@ async def test_the_file_goes_away_under_the_bot(
     assert len(await store.follows.in_channel(TEAM, CHANNEL)) == 1
     assert log.getvalue().count("database_file_lost") == 1
     await store.close()
-    with pytest.raises(StoreUnreachable):
+    with pytest.raises(DatabaseUnavailable):
         await store.follows.in_channel(TEAM, CHANNEL)
     assert path.exists() == there
 
@@ -115,9 +115,9 @@ async def test_a_file_that_others_can_read(tmp_path: Path) -> None:
 
 async def test_a_uri_of_sqlite_s_own(sqlite_url: str) -> None:
     """It is opened as it is, and not watched."""
-    path = parse(sqlite_url).database
-    database = Database(connect(parse(f"sqlite:///file:{path}?mode=rw&uri=true")))
-    async with database.reading() as connection:
+    path = parse_database_url(sqlite_url).database
+    database = Database(connect(parse_database_url(f"sqlite:///file:{path}?mode=rw&uri=true")))
+    async with database.read_only() as connection:
         assert (await connection.exec_driver_sql("SELECT 1")).scalar_one() == 1
     assert database.file_problem() is None
     await database.close()

@@ -11,9 +11,9 @@ import asyncpg  # type: ignore[import-untyped]
 import pytest
 import sqlalchemy as sa
 
-from bot.errors import StoreUnreachable
+from bot.errors import DatabaseUnavailable
 from bot.store.database import Database, connect
-from bot.store.database_url import parse
+from bot.store.database_url import parse_database_url
 from bot.store.engine import Timeouts
 from bot.store.migrator import migrate
 from bot.store.schema import metadata
@@ -30,17 +30,17 @@ async def open_several(database: Database, count: int = 5) -> None:
     """Have so many connections in the pool."""
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(count):
-            _ = await stack.enter_async_context(database.reading())
+            _ = await stack.enter_async_context(database.read_only())
 
 
 async def server_process(database: Database) -> int:
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         return int(await connection.scalar(sa.select(sa.func.pg_backend_pid())) or 0)
 
 
 @pytest.fixture
 async def pooled(postgres_url: str) -> AsyncIterator[Database]:
-    database = Database(connect(parse(postgres_url)))
+    database = Database(connect(parse_database_url(postgres_url)))
     yield database
     await database.close()
 
@@ -53,12 +53,12 @@ async def test_connections_that_became_read_only_are_replaced(
     store = Store(pooled)
     try:
         await open_several(pooled)
-        with pytest.raises(StoreUnreachable):
+        with pytest.raises(DatabaseUnavailable):
             await follow(store)
     finally:
         await postgres.execute(f'ALTER DATABASE "{postgres_database}" RESET default_transaction_read_only')
 
-    with contextlib.suppress(StoreUnreachable):
+    with contextlib.suppress(DatabaseUnavailable):
         await follow(store)
     await asyncio.gather(*(follow(store, f"C{number}") for number in range(8)))
     async with asyncio.timeout(30):
@@ -76,8 +76,8 @@ async def test_an_error_that_is_not_the_statement_s_ends_the_connection(pooled: 
     """Whatever it is called: another connection may do better, and costs little."""
     before = await server_process(pooled)
 
-    with pytest.raises((StoreUnreachable, sa.exc.DBAPIError)):
-        async with pooled.writing() as connection:
+    with pytest.raises((DatabaseUnavailable, sa.exc.DBAPIError)):
+        async with pooled.transaction() as connection:
             await connection.execute(sa.text(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"))
 
     assert (await server_process(pooled) != before) == (state in BROKEN)
@@ -102,16 +102,16 @@ async def test_a_connection_whose_last_statement_still_runs_is_replaced(
 async def test_data_errors_are_not_the_database_s(pooled: Database) -> None:
     """A value that PostgreSQL does not take is a bug, and no reason to call the database unreachable."""
     with pytest.raises(sa.exc.DBAPIError) as caught:
-        async with pooled.writing() as connection:
+        async with pooled.transaction() as connection:
             await connection.execute(sa.text("SELECT (SELECT 1 UNION SELECT 2)"))
 
     assert getattr(caught.value.orig, "sqlstate", None) == "21000"
-    assert pooled.takes_changes()
+    assert pooled.is_writable()
 
 
 async def test_a_host_that_dies_silently(front: Front, postgres_url: str, postgres_database: str) -> None:
     """No connection is closed and nothing is answered: one ping finds out, and all pooled connections are replaced."""
-    database = Database(connect(parse(front.url(postgres_database)), IMPATIENT))
+    database = Database(connect(parse_database_url(front.url(postgres_database)), IMPATIENT))
     store = Store(database)
     await open_several(database)
 
@@ -125,34 +125,34 @@ async def test_a_host_that_dies_silently(front: Front, postgres_url: str, postgr
 
 async def test_a_host_that_dies_within_a_transaction(front: Front, postgres_url: str, postgres_database: str) -> None:
     """The transaction fails after one statement's time: the dead connection is not asked to roll back as well."""
-    database = Database(connect(parse(front.url(postgres_database)), SHORT))
+    database = Database(connect(parse_database_url(front.url(postgres_database)), SHORT))
 
     async def be_interrupted() -> None:
-        async with database.writing() as connection:
+        async with database.transaction() as connection:
             await connection.execute(sa.text("SELECT 1"))
             front.fall_silent()
             await connection.execute(sa.text("SELECT 2"))
 
-    with pytest.raises(StoreUnreachable):
+    with pytest.raises(DatabaseUnavailable):
         await be_interrupted()
 
     assert b"SELECT 2" in front.swallowed
     assert b"ROLLBACK" not in front.swallowed
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         assert await connection.scalar(sa.text("SELECT 3")) == 3
     await database.close()
 
 
 async def test_a_host_that_dies_at_the_commit(front: Front, postgres_url: str, postgres_database: str) -> None:
     """Likewise, and whether it was committed is not known."""
-    database = Database(connect(parse(front.url(postgres_database)), SHORT))
+    database = Database(connect(parse_database_url(front.url(postgres_database)), SHORT))
 
     async def be_interrupted() -> None:
-        async with database.writing() as connection:
+        async with database.transaction() as connection:
             await connection.execute(sa.text("SELECT 1"))
             front.fall_silent()
 
-    with pytest.raises(StoreUnreachable):
+    with pytest.raises(DatabaseUnavailable):
         await be_interrupted()
 
     assert b"COMMIT" in front.swallowed
@@ -163,7 +163,7 @@ async def test_a_host_that_dies_at_the_commit(front: Front, postgres_url: str, p
 async def test_connections_are_replaced_after_a_while(postgres_url: str) -> None:
     """So that none keeps to a server, a role or a certificate of hours ago."""
     assert Timeouts().recycle <= 600
-    database = Database(connect(parse(postgres_url), Timeouts(recycle=0)))
+    database = Database(connect(parse_database_url(postgres_url), Timeouts(recycle=0)))
 
     assert await server_process(database) != await server_process(database)
     await database.close()
@@ -177,14 +177,14 @@ async def test_all_timeouts_together_end_before_a_lease() -> None:
 
 async def test_a_table_whose_column_changed_its_type(postgres: Postgres, new_postgres_url: str) -> None:
     """A newer version has changed what a statement returns: the database is unreachable once, and then it is not."""
-    await migrate(parse(new_postgres_url))
-    store = Store(Database(connect(parse(new_postgres_url))))
+    await migrate(parse_database_url(new_postgres_url))
+    store = Store(Database(connect(parse_database_url(new_postgres_url))))
     await follow(store)
     await store.announcing.claim("a", 1, 0.0)
-    name = str(parse(new_postgres_url).database)
+    name = str(parse_database_url(new_postgres_url).database)
     await postgres.execute("ALTER TABLE cards ALTER COLUMN attempts TYPE bigint", database=name)
 
-    with contextlib.suppress(StoreUnreachable):
+    with contextlib.suppress(DatabaseUnavailable):
         await store.announcing.claim("a", 1, 0.0)
     assert len(await store.announcing.claim("a", 1, 0.0)) == 1
     await store.close()
@@ -215,19 +215,19 @@ async def test_a_switch_over_between_two_servers(two_servers: tuple[Postgres, Po
     one, two = two_servers
     for server in two_servers:
         await set_read_only(server, "off")
-        await migrate(parse(server.url("bot")))
+        await migrate(parse_database_url(server.url("bot")))
         await server.empty("bot", *metadata.tables)
     await set_read_only(one, "on")
     async with Front(one).running() as first, Front(two).running() as second:
         hosts = f"127.0.0.1:{first.port},127.0.0.1:{second.port}"
-        store = Store(Database(connect(parse(f"postgresql://postgres@{hosts}/bot{options}"))))
+        store = Store(Database(connect(parse_database_url(f"postgresql://postgres@{hosts}/bot{options}"))))
         await follow(store)
 
         await set_read_only(two, "on")
         await set_read_only(one, "off")
         async with asyncio.timeout(30):
             while True:
-                with contextlib.suppress(StoreUnreachable):
+                with contextlib.suppress(DatabaseUnavailable):
                     await follow(store, "C2")
                     break
 
@@ -235,7 +235,7 @@ async def test_a_switch_over_between_two_servers(two_servers: tuple[Postgres, Po
         assert await store.follows.in_channel(TEAM, CHANNEL) == []
         # Nobody listens where the first one was.
         nowhere = f"127.0.0.1:1,127.0.0.1:{first.port}"
-        other = Store(Database(connect(parse(f"postgresql://postgres@{nowhere}/bot{options}"))))
+        other = Store(Database(connect(parse_database_url(f"postgresql://postgres@{nowhere}/bot{options}"))))
         assert len(await other.follows.in_channel(TEAM, "C2")) == 1
         await store.close()
         await other.close()
@@ -247,12 +247,12 @@ async def test_the_first_of_two_hosts_answers_nothing(
     """Its time is its own: the second one is asked after it."""
     silent = socket.create_server(("127.0.0.1", 0))
     port = silent.getsockname()[1]
-    url = parse(f"postgresql://postgres@127.0.0.1:{port},127.0.0.1:{front.port}/{postgres_database}")
+    url = parse_database_url(f"postgresql://postgres@127.0.0.1:{port},127.0.0.1:{front.port}/{postgres_database}")
     store = Store(Database(connect(url, Timeouts(connect=2))))
 
     async with asyncio.timeout(30):
         while True:
-            with contextlib.suppress(StoreUnreachable):
+            with contextlib.suppress(DatabaseUnavailable):
                 await follow(store)
                 break
     silent.close()

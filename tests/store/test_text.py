@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.domain.follow import Volume
+from bot.domain.follow import Level
 from bot.store.database import Database
 from bot.store.schema import meetings
 from bot.store.store import Store
@@ -37,31 +37,31 @@ class BadChange(Change):
 async def test_everything_that_the_store_is_given(store: Store, database: Database) -> None:
     """A channel, a person, a name, an episode, a change, a ts, a reason: all of it is stored."""
     followed = await store.follows.follow(
-        f"{TEAM}{NUL}", BAD, MEETING, user_id=BAD, volume=Volume.NORMAL, episode=BadEpisode(name=BAD), owner="w"
+        f"{TEAM}{NUL}", BAD, MEETING, user_id=BAD, volume=Level.NORMAL, episode=BadEpisode(name=BAD), owner="w"
     )
     assert followed.new
     assert (followed.follow.team_id, followed.follow.channel_id, followed.follow.created_by) == (TEAM, "abc", "abc")
     assert followed.card is not None
-    assert await store.announcing.posted(followed.card, BAD, 1, last=True)
+    assert await store.announcing.mark_posted(followed.card, BAD, 1, last=True)
     meeting = await look(store)
     assert await store.tracking.record(
-        meeting, BadEpisode(phase="live", name=BAD), [BadChange(kind=BAD)], look_in=15, ended=None
+        meeting, BadEpisode(phase="live", name=BAD), [BadChange(kind=BAD)], next_check_in=15, ended=None
     )
 
     (card,) = await store.announcing.claim("w", 10, LEASE)
-    assert card.ts == "abc"
-    assert card.wanted == {"number": 1, "phase": "live", "abc": ["abc", {"deep": "abc"}], "nan": None, "inf": None}
+    assert card.message_ts == "abc"
+    assert card.desired == {"number": 1, "phase": "live", "abc": ["abc", {"deep": "abc"}], "nan": None, "inf": None}
     assert card.announcements[0].kind == "abc"
-    assert card.announcements[0].data == {"reason": "abc", "at": None}
-    assert await store.announcing.sent(card, 1, BAD)
+    assert card.announcements[0].payload == {"reason": "abc", "at": None}
+    assert await store.announcing.mark_sent(card, 1, BAD)
     paused = await store.pauses.pause(card, BAD)
     assert paused is not None
-    assert paused.reason == "abc"
+    assert paused.pause_reason == "abc"
     (listed,) = await store.follows.in_channel(TEAM, BAD)
     assert listed.name == "abc"
     assert await store.forgetting.forget(f"{NUL}{TEAM}") == 1
     assert await store.check() is None
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         assert await connection.scalar(sa.select(sa.func.count()).select_from(meetings)) == 1
 
 
@@ -70,7 +70,7 @@ async def test_everything_that_the_store_is_given(store: Store, database: Databa
 async def test_any_text_comes_back(database: Database, text: str) -> None:
     """Unchanged, but for what no database takes."""
     query = sa.select(sa.literal(text, sa.Text), sa.literal({"text": [text]}, sa.JSON))
-    async with database.reading() as connection:
+    async with database.read_only() as connection:
         row = (await connection.execute(query)).one()
 
     fits = text.replace(NUL, "").encode(errors="ignore").decode()

@@ -2,7 +2,7 @@
 
 from slack_bolt.async_app import AsyncApp
 
-from bot.slack.dependencies import Services
+from bot.slack.dependencies import Dependencies
 from bot.slack.listeners import (
     channel_events,
     channel_moves,
@@ -17,7 +17,7 @@ from bot.slack.listeners import (
 )
 
 
-def register(app: AsyncApp, services: Services) -> None:
+def register(app: AsyncApp, services: Dependencies) -> None:
     """Register all listeners with the app."""
     for listener in (
         command,

@@ -3,7 +3,7 @@
 import structlog
 from slack_bolt.async_app import AsyncApp
 
-from bot.slack.dependencies import Services
+from bot.slack.dependencies import Dependencies
 from bot.slack.event_payloads import Event
 from bot.slack.handlers import on_event
 
@@ -12,7 +12,7 @@ JOINED, UNARCHIVED = "member_joined_channel", ("channel_unarchive", "group_unarc
 log = structlog.get_logger(__name__)
 
 
-def register(app: AsyncApp, services: Services) -> None:
+def register(app: AsyncApp, services: Dependencies) -> None:
     """Register both kinds of events.
 
     The bot may not be in an unarchived channel; it finds out when it next posts there.
@@ -22,13 +22,13 @@ def register(app: AsyncApp, services: Services) -> None:
         on_event(app, services, unarchived, resume)
 
 
-async def invited(services: Services, event: Event) -> None:
+async def invited(services: Dependencies, event: Event) -> None:
     """Resume the channel's follows if it is the bot that has joined, not a person."""
     if event.is_about_bot:
         await resume(services, event)
 
 
-async def resume(services: Services, event: Event) -> None:
+async def resume(services: Dependencies, event: Event) -> None:
     """Resume the paused follows of this channel."""
     resumed = await services.following.resume(event.team_id, event.channel_id)
     log.info("resumed", follows=len(resumed))

@@ -5,10 +5,10 @@ from uuid import UUID
 import structlog
 from slack_bolt.async_app import AsyncApp
 
-from bot.domain.follow import Volume
-from bot.errors import NotInDirectMessages, NotUnderstood, SlackError
+from bot.domain.follow import Level
+from bot.errors import ChannelRequired, InvalidInteraction, SlackError
 from bot.following.service import CardRefused
-from bot.slack.dependencies import Services
+from bot.slack.dependencies import Dependencies
 from bot.slack.handlers import listener
 from bot.slack.messages import follow_card, follow_replies, lookup_card
 from bot.slack.payloads import Request
@@ -17,23 +17,23 @@ from bot.slack.responder import refusal
 log = structlog.get_logger(__name__)
 
 
-def register(app: AsyncApp, services: Services) -> None:
+def register(app: AsyncApp, services: Dependencies) -> None:
     """Register both buttons."""
     for button in (lookup_card.FOLLOW_HERE, lookup_card.FOLLOW_AGAIN):
         app.action(button)(listener(services, follow_here))
 
 
-async def follow_here(services: Services, request: Request) -> None:
+async def follow_here(services: Dependencies, request: Request) -> None:
     """Follow the meeting of the message whose button was pressed, at the button's level."""
     if request.meeting_id is None or request.card is None:
-        raise NotUnderstood
+        raise InvalidInteraction
     choice = request.card.choice
-    volume = Volume(choice.value) if choice is not None and choice.value in set(Volume) else None
+    volume = Level(choice.value) if choice is not None and choice.value in set(Level) else None
     if request.action != lookup_card.FOLLOW_AGAIN:
         await follow(services, request, request.meeting_id, volume)
         return
     # A channel that already follows the meeting again keeps its level; the old card stops offering *Follow again*.
-    name = await follow(services, request, request.meeting_id, default=volume or Volume.NORMAL)
+    name = await follow(services, request, request.meeting_id, default=volume or Level.NORMAL)
     if request.on_private_card:
         return  # *Try again* in a private answer
     try:
@@ -44,11 +44,11 @@ async def follow_here(services: Services, request: Request) -> None:
 
 
 async def follow(
-    services: Services,
+    services: Dependencies,
     request: Request,
     meeting_id: UUID,
-    volume: Volume | None = None,
-    default: Volume = Volume.NORMAL,
+    volume: Level | None = None,
+    default: Level = Level.NORMAL,
 ) -> str | None:
     """Follow the meeting in this channel and return its name; the reply takes the place of a private card.
 
@@ -57,7 +57,7 @@ async def follow(
     request = await services.placed(request)
     request.refuse_outsiders()
     if request.is_direct:
-        raise NotInDirectMessages
+        raise ChannelRequired
     async with services.replies.note_if_slow(request):
         try:
             beginning = await services.following.follow(
@@ -65,6 +65,6 @@ async def follow(
             )
         except CardRefused as refused:
             raise refusal(refused.code, request.channel_id) from None
-    message = follow_replies.begun(beginning, services.permalink, services.wording(), services.access_problem())
-    await services.replies.answer(request, message, replace=request.on_private_card)
+    message = follow_replies.followed(beginning, services.permalink, services.wording(), services.access_problem())
+    await services.replies.respond(request, message, replace=request.on_private_card)
     return beginning.name

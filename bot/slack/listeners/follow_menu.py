@@ -4,43 +4,43 @@ from uuid import UUID
 
 from slack_bolt.async_app import AsyncApp
 
-from bot.domain.follow import Volume
-from bot.errors import NotUnderstood
-from bot.slack.dependencies import Services
+from bot.domain.follow import Level
+from bot.errors import InvalidInteraction
+from bot.slack.dependencies import Dependencies
 from bot.slack.handlers import listener
 from bot.slack.listeners.unfollow import unfollow
 from bot.slack.messages import follow_replies, lookup_card
-from bot.slack.messages.message import Choice
+from bot.slack.messages.message import MenuAction
 from bot.slack.payloads import Request
 
 
-def register(app: AsyncApp, services: Services) -> None:
+def register(app: AsyncApp, services: Dependencies) -> None:
     """Register the menu."""
     app.action(lookup_card.FOLLOW_MENU)(listener(services, choose))
 
 
-async def choose(services: Services, request: Request) -> None:
+async def choose(services: Dependencies, request: Request) -> None:
     """Carry out the choice and confirm it privately; the card changes for everyone."""
     meeting_id, choice = request.meeting_id, request.card.choice if request.card else None
     if meeting_id is None or choice is None:
-        raise NotUnderstood
+        raise InvalidInteraction
     match choice:
-        case Choice.UNFOLLOW:
+        case MenuAction.UNFOLLOW:
             await unfollow(services, request, meeting_id)
-        case Choice.REFRESH:
+        case MenuAction.REFRESH:
             await _refresh(services, request, meeting_id)
         case _:
-            await _set_volume(services, request, meeting_id, Volume(choice.value))
+            await _set_volume(services, request, meeting_id, Level(choice.value))
 
 
-async def _refresh(services: Services, request: Request, meeting_id: UUID) -> None:
+async def _refresh(services: Dependencies, request: Request, meeting_id: UUID) -> None:
     request = await services.placed(request)
     follow = await services.following.refresh(request.team_id, request.channel_id, meeting_id)
-    await services.replies.answer(request, follow_replies.refreshing(follow, services.wording()))
+    await services.replies.respond(request, follow_replies.refreshing(follow, services.wording()))
 
 
-async def _set_volume(services: Services, request: Request, meeting_id: UUID, volume: Volume) -> None:
+async def _set_volume(services: Dependencies, request: Request, meeting_id: UUID, volume: Level) -> None:
     request = await services.placed(request)
     request.refuse_outsiders()
-    follow = await services.following.set_volume(request.team_id, request.channel_id, meeting_id, volume)
-    await services.replies.answer(request, follow_replies.as_loud(follow, services.wording()))
+    follow = await services.following.set_level(request.team_id, request.channel_id, meeting_id, volume)
+    await services.replies.respond(request, follow_replies.level_changed(follow, services.wording()))

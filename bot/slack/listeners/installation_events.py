@@ -3,7 +3,7 @@
 import structlog
 from slack_bolt.async_app import AsyncApp
 
-from bot.slack.dependencies import Services
+from bot.slack.dependencies import Dependencies
 from bot.slack.event_payloads import Event
 from bot.slack.handlers import on_event
 
@@ -13,13 +13,13 @@ RECHECK_SECONDS = 30.0
 log = structlog.get_logger(__name__)
 
 
-def register(app: AsyncApp, services: Services) -> None:
+def register(app: AsyncApp, services: Dependencies) -> None:
     """Register both events."""
     for kind in ("app_uninstalled", "tokens_revoked"):
         on_event(app, services, kind, forget)
 
 
-async def forget(services: Services, event: Event) -> None:
+async def forget(services: Dependencies, event: Event) -> None:
     """Delete the workspace's follows if the event ends this installation and Slack refuses the bot token.
 
     A token that works means that the event is late, and the app installed again.

@@ -10,22 +10,22 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.response import BoltResponse
 
-from bot.slack.dependencies import Services
+from bot.slack.dependencies import Dependencies
 
 log = structlog.get_logger(__name__)
 
 
-def register(app: AsyncApp, services: Services) -> None:
+def register(app: AsyncApp, services: Dependencies) -> None:
     """Register the error handler, which answers with `refusal`."""
 
     @app.error
     async def unheard(error: Exception, body: dict[str, Any], response: BoltResponse | None) -> BoltResponse | None:
-        refused = refusal(error, body, services.work.failed)
+        refused = rejection(error, body, services.work.failed)
         # Without a response the request is already acknowledged, and Bolt accepts no other.
         return None if response is None else refused
 
 
-def refusal(error: Exception, body: object, unread: Callable[[], None]) -> BoltResponse:
+def rejection(error: Exception, body: object, unread: Callable[[], None]) -> BoltResponse:
     """Return a 404 if no listener handles the request, otherwise a 400; log it without its content and call `unread`.
 
     Events get a 200 all the same: Slack would repeat them, and no person waits for a reply. No listener's error gets

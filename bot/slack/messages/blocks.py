@@ -1,6 +1,6 @@
 """Builders for the Block Kit blocks that the bot's messages use."""
 
-from bot.slack.messages.message import Block, CardState
+from bot.slack.messages.message import ActionValue, Block
 
 
 def section(text: str, accessory: Block | None = None) -> Block:
@@ -18,12 +18,12 @@ def actions(*buttons: Block) -> Block:
     return {"type": "actions", "elements": list(buttons)}
 
 
-def button(label: str, action_id: str, state: CardState) -> Block:
+def button(label: str, action_id: str, state: ActionValue) -> Block:
     """Build a button whose value carries the card's state."""
     return {"type": "button", "action_id": action_id, "text": _plain(label), "value": state.value()}
 
 
-def menu(action_id: str, options: list[tuple[str, CardState]]) -> Block:
+def menu(action_id: str, options: list[tuple[str, ActionValue]]) -> Block:
     """Build an overflow menu (three dots); Slack allows at most five options."""
     return {
         "type": "overflow",

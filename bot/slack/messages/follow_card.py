@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from bot.domain.episode import Change, ChangeKind, Episode, Phase
-from bot.domain.follow import FOLLOW_SECONDS, Follow, FollowState, Volume
+from bot.domain.follow import FOLLOW_SECONDS, Follow, FollowState, Level
 from bot.slack.messages.blocks import actions, bold, button, context, menu, section
 from bot.slack.messages.lookup_card import (
     FOLLOW_AGAIN,
@@ -25,8 +25,8 @@ from bot.slack.messages.lookup_card import (
     unknown_status,
     watch_button,
 )
-from bot.slack.messages.message import Block, CardState, Choice, Message
-from bot.slack.messages.mrkdwn import clock, escaped, moment, plain_moment
+from bot.slack.messages.message import ActionValue, Block, MenuAction, Message
+from bot.slack.messages.mrkdwn import escape, format_date, format_utc, plain_moment
 from bot.wording import DEFAULT, Wording
 
 UNSEEN_FOR = timedelta(minutes=10)
@@ -37,14 +37,14 @@ FOUND_LATE = timedelta(minutes=2)
 
 _OVER = (FollowState.EXPIRED, FollowState.UNFOLLOWED)
 _VOLUMES = {
-    Volume.QUIET: "Quiet: card only",
-    Volume.NORMAL: "Updates in thread",
-    Volume.LOUD: "Loud: thread and channel",
+    Level.QUIET: "Quiet: card only",
+    Level.NORMAL: "Updates in thread",
+    Level.LOUD: "Loud: thread and channel",
 }
 _CHOICES = {
-    Choice.QUIET: "Quiet – card only",
-    Choice.NORMAL: "Normal – updates in thread",
-    Choice.LOUD: "Loud – also post in channel",
+    MenuAction.QUIET: "Quiet – card only",
+    MenuAction.NORMAL: "Normal – updates in thread",
+    MenuAction.LOUD: "Loud – also post in channel",
 }
 When = Callable[[datetime, str], str]
 
@@ -76,7 +76,7 @@ def follow_card(follow: Follow, episode: Episode, *, is_new: bool = False) -> Me
     """
     words = _words(episode)
     name = _name(episode.name)
-    notes = _notes(episode)
+    notes = _warnings(episode)
     playback = episode.playback_url if episode.phase is Phase.LIVE else None
     shown = shown_link(playback)
     headline = f"{bold(name)}\n{words.emoji} *{words.title}*{words.more}"
@@ -88,21 +88,21 @@ def follow_card(follow: Follow, episode: Episode, *, is_new: bool = False) -> Me
         context(_footer(follow, episode, is_new=is_new)),
     ]
     sentences = [f"{name} {words.sentence}", *notes, *_stale(episode, plain_moment)]
-    watch = f" Watch: {escaped(shown, len(shown))}" if shown else ""
-    return Message(" ".join(_ended_with_a_stop(sentence) for sentence in sentences) + watch, tuple(blocks))
+    watch = f" Watch: {escape(shown, len(shown))}" if shown else ""
+    return Message(" ".join(_with_period(sentence) for sentence in sentences) + watch, tuple(blocks))
 
 
 def change_reply(follow: Follow, change: Change) -> Message:
     """Build the announcement of a change, for the thread and, if the follow is loud, for the channel."""
     name = _name(change.name)
-    emoji, said, plain = _told(change)
+    emoji, said, plain = _change_text(change)
     playback = change.playback_url if change.kind in (ChangeKind.LIVE, ChangeKind.BACK) else None
     shown = shown_link(playback)
-    watch = f" Watch: {escaped(shown, len(shown))}" if shown else ""
+    watch = f" Watch: {escape(shown, len(shown))}" if shown else ""
     return Message(
-        _ended_with_a_stop(f"{name} {plain}") + watch,
+        _with_period(f"{name} {plain}") + watch,
         (
-            section(f"{emoji} {bold(name)} {_ended_with_a_stop(said)}"),
+            section(f"{emoji} {bold(name)} {_with_period(said)}"),
             *([actions(watch_button(playback, _state(follow)))] if playback else []),
         ),
     )
@@ -112,7 +112,7 @@ def expired_reply(follow: Follow, name: str | None = None, wording: Wording = DE
     """Build the reply that closes an expired follow, with a button to follow again."""
     days = round(FOLLOW_SECONDS / 86_400)
     sentence = f"{_name(name)} hasn't been live for {days} days, so I've stopped following it here."
-    again = button("Follow again", FOLLOW_AGAIN, _state(follow, Choice(follow.volume.value)))
+    again = button("Follow again", FOLLOW_AGAIN, _state(follow, MenuAction(follow.level.value)))
     return Message(
         f"{sentence} To follow it again, type {wording.command} follow {follow.meeting_id}.",
         (section(f":no_bell: {sentence}"), actions(again)),
@@ -133,7 +133,7 @@ def unfollowed_card(
         (
             section(f"{bold(name)}\n:no_bell: *No longer followed here*"),
             *(
-                [actions(button("Follow again", FOLLOW_AGAIN, _state(follow, Choice(follow.volume.value))))]
+                [actions(button("Follow again", FOLLOW_AGAIN, _state(follow, MenuAction(follow.level.value))))]
                 if can_follow_again
                 else []
             ),
@@ -190,7 +190,7 @@ def expired_notice(
 def _why_refused(reason: str, wording: Wording) -> tuple[str, str]:
     """Return why Slack refuses posts in a channel, and what to do about it, empty if unknown."""
     why, fix = _WHY_REFUSED.get(_SAME.get(reason, reason), ("", ""))
-    return why or f"because Slack doesn't allow it ({escaped(reason, WORD_LIMIT)})", wording.fill(fix)
+    return why or f"because Slack doesn't allow it ({escape(reason, WORD_LIMIT)})", wording.fill(fix)
 
 
 def _notice(follow: Follow, said: str, names: Sequence[str | None]) -> Message:
@@ -204,7 +204,7 @@ def _notice(follow: Follow, said: str, names: Sequence[str | None]) -> Message:
 
 def _named(names: Sequence[str | None]) -> str:
     """Return the first few names, and how many more meetings there are."""
-    shown = [bold(escaped(name, NAME_LIMIT)) for name in names if name][:NAMED_IN_NOTICE]
+    shown = [bold(escape(name, NAME_LIMIT)) for name in names if name][:NAMED_IN_NOTICE]
     more = max(1, len(names)) - len(shown)
     if not shown:
         return "a meeting" if more == 1 else f"{more} meetings"
@@ -213,7 +213,7 @@ def _named(names: Sequence[str | None]) -> str:
     return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}"
 
 
-def spoken(duration: timedelta) -> str:
+def humanize(duration: timedelta) -> str:
     """Return a duration in words, in whole minutes."""
     minutes = max(0, round(duration.total_seconds())) // 60
     if minutes == 0:
@@ -233,34 +233,40 @@ def _words(episode: Episode) -> _Words:
         case Phase.STARTING:
             return _Words(":large_yellow_circle:", "Starting", "\nNo video yet.", "is starting. No video yet")
         case Phase.LIVE:
-            return _Words(":red_circle:", "Live", f" · {moment(since, 'started')}", f"is live. Started {clock(since)}")
+            return _Words(
+                ":red_circle:", "Live", f" · {format_date(since, 'started')}", f"is live. Started {format_utc(since)}"
+            )
         case Phase.INTERRUPTED:
-            more = f"\n{moment(since, 'Signal lost')}. Waiting for it to come back."
-            return _Words(":large_yellow_circle:", "Reconnecting", more, f"has been reconnecting since {clock(since)}")
+            more = f"\n{format_date(since, 'Signal lost')}. Waiting for it to come back."
+            return _Words(
+                ":large_yellow_circle:", "Reconnecting", more, f"has been reconnecting since {format_utc(since)}"
+            )
         case Phase.ERRORED:
             reason = _reason(episode.error_reason)
-            return _Words(":warning:", "Error", f" · {moment(since, 'since')}\n{reason}", f"has an error: {reason}")
+            return _Words(
+                ":warning:", "Error", f" · {format_date(since, 'since')}\n{reason}", f"has an error: {reason}"
+            )
         case Phase.ENDED:
-            more = f" {moment(since)} · {_lasted(episode.duration)}"
-            until = "" if episode.duration is None else f", until {clock(since)}"
+            more = f" {format_date(since)} · {_duration_text(episode.duration)}"
+            until = "" if episode.duration is None else f", until {format_utc(since)}"
             sentence = f"has ended. {_it_lasted(episode.duration)}{until}"
             return _Words(":white_check_mark:", "Ended", more, sentence)
 
 
-def _told(change: Change) -> tuple[str, str, str]:
+def _change_text(change: Change) -> tuple[str, str, str]:
     """Return the emoji for a change, its wording in mrkdwn, and the same in plain text."""
     match change.kind:
         case ChangeKind.STARTING:
             return ":large_yellow_circle:", "is starting", "is starting"
         case ChangeKind.LIVE:
-            return ":red_circle:", _live(change, moment), _live(change, plain_moment)
+            return ":red_circle:", _live(change, format_date), _live(change, plain_moment)
         case ChangeKind.BACK:
             return ":red_circle:", "is live again", "is live again"
         case ChangeKind.ERRORED:
             said = f"hit an error: {_reason(change.error_reason)}"
             return ":warning:", said, said
         case ChangeKind.ENDED:
-            return ":white_check_mark:", _ended(change, moment), _ended(change, plain_moment)
+            return ":white_check_mark:", _ended(change, format_date), _ended(change, plain_moment)
 
 
 def _live(change: Change, when: When) -> str:
@@ -275,19 +281,19 @@ def _ended(change: Change, when: When) -> str:
         said += f". It had an error: {_reason(change.error_reason)}"
     if change.last_seen_live is not None and change.at - change.last_seen_live > UNSEEN_FOR:
         unseen = f"I couldn't check {when(change.last_seen_live, 'after')}, so it may have ended earlier"
-        said = f"{_ended_with_a_stop(said)} {unseen}"
+        said = f"{_with_period(said)} {unseen}"
     return said
 
 
-def _lasted(duration: timedelta | None) -> str:
-    return "never went live" if duration is None else f"live for {spoken(duration)}"
+def _duration_text(duration: timedelta | None) -> str:
+    return "never went live" if duration is None else f"live for {humanize(duration)}"
 
 
 def _it_lasted(duration: timedelta | None) -> str:
-    return f"It {_lasted(duration)}" if duration is None else f"It was {_lasted(duration)}"
+    return f"It {_duration_text(duration)}" if duration is None else f"It was {_duration_text(duration)}"
 
 
-def _notes(episode: Episode) -> list[str]:
+def _warnings(episode: Episode) -> list[str]:
     if episode.phase is Phase.ENDED:
         reason = episode.error_reason
         return [] if reason is None else [f"It had an error: {_reason(reason)}"]
@@ -295,43 +301,43 @@ def _notes(episode: Episode) -> list[str]:
         return [_MISSING]
     if episode.raw_status is None:
         return []
-    return [unknown_status(escaped(episode.raw_status, WORD_LIMIT))]
+    return [unknown_status(escape(episode.raw_status, WORD_LIMIT))]
 
 
 def _stale(episode: Episode, when: When) -> list[str]:
-    if not episode.stale:
+    if not episode.is_stale:
         return []
     checked = f". {when(episode.checked_at, 'Last checked')}" if episode.checked_at else ""
     return [f"Can't get updates from Cloudflare{checked}"]
 
 
 def _footer(follow: Follow, episode: Episode, *, is_new: bool) -> list[str]:
-    checked = [f"Checked {moment(episode.checked_at)}"] if episode.checked_at else []
-    stale = [f":warning: {note}" for note in _stale(episode, moment)]
-    volume = "No longer followed here" if follow.state in _OVER else _VOLUMES[follow.volume]
+    checked = [f"Checked {format_date(episode.checked_at)}"] if episode.checked_at else []
+    stale = [f":warning: {note}" for note in _stale(episode, format_date)]
+    volume = "No longer followed here" if follow.state in _OVER else _VOLUMES[follow.level]
     by = [] if is_new else [f"Followed by <@{follow.created_by}>"]
     return [*(stale or checked), volume, *by, meeting(follow.meeting_id)]
 
 
 def _menu(follow: Follow) -> Block:
     options = [
-        (f"✓ {label}" if choice.value == follow.volume.value else label, choice) for choice, label in _CHOICES.items()
+        (f"✓ {label}" if choice.value == follow.level.value else label, choice) for choice, label in _CHOICES.items()
     ]
-    options += [("Refresh", Choice.REFRESH), ("Unfollow", Choice.UNFOLLOW)]
+    options += [("Refresh", MenuAction.REFRESH), ("Unfollow", MenuAction.UNFOLLOW)]
     return menu(FOLLOW_MENU, [(label, _state(follow, choice)) for label, choice in options])
 
 
-def _state(follow: Follow, choice: Choice | None = None) -> CardState:
-    return CardState(m=str(follow.meeting_id), do=choice)
+def _state(follow: Follow, choice: MenuAction | None = None) -> ActionValue:
+    return ActionValue(m=str(follow.meeting_id), do=choice)
 
 
 def _name(name: str | None) -> str:
-    return escaped(name or "", NAME_LIMIT) or UNNAMED
+    return escape(name or "", NAME_LIMIT) or UNNAMED
 
 
 def _reason(reason: str | None) -> str:
-    return escaped(reason or "", REASON_LIMIT) or NO_REASON
+    return escape(reason or "", REASON_LIMIT) or NO_REASON
 
 
-def _ended_with_a_stop(sentence: str) -> str:
+def _with_period(sentence: str) -> str:
     return sentence if sentence.endswith((".", "!", "?", "…")) else f"{sentence}."

@@ -6,13 +6,13 @@ from uuid import UUID
 
 from bot.domain.episode import Phase
 from bot.domain.failed_calls import Failure
-from bot.domain.follow import Follow, FollowState, Volume
+from bot.domain.follow import Follow, FollowState, Level
 from bot.following.service import Beginning, Begun
 from bot.slack.messages import lookup_card
 from bot.slack.messages.blocks import bold, section
 from bot.slack.messages.message import Message
-from bot.slack.messages.mrkdwn import escaped, link, moment, plain_moment
-from bot.store.follows import Listed
+from bot.slack.messages.mrkdwn import escape, format_date, link, plain_moment
+from bot.store.follows import FollowStatus
 from bot.wording import DEFAULT, Wording
 
 Permalink = Callable[[str, str], str | None]
@@ -54,14 +54,14 @@ _NOTHING_FOLLOWED = "This channel isn't following any meetings. Start with `{com
 NOTHING_FOLLOWED = DEFAULT.fill(_NOTHING_FOLLOWED)
 
 _HEARD = {
-    Volume.QUIET: "only the card updates.",
-    Volume.NORMAL: "updates go to the card's thread.",
-    Volume.LOUD: "updates go to the card's thread, and “live”, errors and “ended” also to the channel.",
+    Level.QUIET: "only the card updates.",
+    Level.NORMAL: "updates go to the card's thread.",
+    Level.LOUD: "updates go to the card's thread, and “live”, errors and “ended” also to the channel.",
 }
 _VOLUMES = {
-    Volume.QUIET: "card only",
-    Volume.NORMAL: "updates in thread",
-    Volume.LOUD: "thread and channel",
+    Level.QUIET: "card only",
+    Level.NORMAL: "updates in thread",
+    Level.LOUD: "thread and channel",
 }
 _PHASES = {
     Phase.WAITING: (":white_circle:", "not live yet"),
@@ -87,13 +87,13 @@ def usage(wording: Wording = DEFAULT, *, is_direct: bool = False) -> Message:
     return Message(wording.fill(text), tuple(section(wording.fill(paragraph)) for paragraph in paragraphs))
 
 
-def begun(
+def followed(
     beginning: Beginning, permalink: Permalink, wording: Wording = DEFAULT, access_problem: str | None = None
 ) -> Message:
     """Build the reply to a request to follow; `access_problem` is Slack's code while it refuses the bot's access."""
     if beginning.begun is Begun.SOON and access_problem:
         name = _named(beginning.name, beginning.follow.meeting_id)
-        return lookup_card.note(
+        return lookup_card.notice(
             f"Following {name} here, but its card can't be posted yet.\n{_no_access(access_problem)}"
         )
     return _with_card(_begun(beginning, wording), beginning.follow, beginning.ts, permalink)
@@ -101,7 +101,7 @@ def begun(
 
 def _begun(beginning: Beginning, wording: Wording) -> str:
     name = _named(beginning.name, beginning.follow.meeting_id)
-    volume = beginning.follow.volume
+    volume = beginning.follow.level
     heard = _capitalised(_HEARD[volume])
     match beginning.begun:
         case Begun.NOW:
@@ -118,27 +118,27 @@ def _begun(beginning: Beginning, wording: Wording) -> str:
             return f"This channel already follows {name}.{changed}"
 
 
-def unfollowed(listed: Listed) -> Message:
+def unfollowed(listed: FollowStatus) -> Message:
     """Build the reply to the person who unfollowed a meeting."""
-    return lookup_card.note(f"Stopped following {_name(listed)} in this channel.")
+    return lookup_card.notice(f"Stopped following {_name(listed)} in this channel.")
 
 
 def refreshing(follow: Follow, wording: Wording = DEFAULT) -> Message:
     """Build the reply to a request to check again; the card of a paused follow is not updated."""
     if follow.state is FollowState.PAUSED:
-        return lookup_card.note(f"This card is paused: {_why_paused(follow.reason, wording)}")
-    return lookup_card.note(REFRESHING)
+        return lookup_card.notice(f"This card is paused: {_pause_reason(follow.pause_reason, wording)}")
+    return lookup_card.notice(REFRESHING)
 
 
-def as_loud(follow: Follow, wording: Wording = DEFAULT) -> Message:
+def level_changed(follow: Follow, wording: Wording = DEFAULT) -> Message:
     """Build the reply that confirms a follow's new level, and says so if the follow is paused."""
     if follow.state is FollowState.PAUSED:
-        return lookup_card.note(f"Set to {follow.volume}, but paused: {_why_paused(follow.reason, wording)}")
-    return lookup_card.note(f"Set to {follow.volume}: {_HEARD[follow.volume]}")
+        return lookup_card.notice(f"Set to {follow.level}, but paused: {_pause_reason(follow.pause_reason, wording)}")
+    return lookup_card.notice(f"Set to {follow.level}: {_HEARD[follow.level]}")
 
 
 def listing(
-    listed: list[Listed],
+    listed: list[FollowStatus],
     permalink: Permalink,
     wording: Wording = DEFAULT,
     access_problem: str | None = None,
@@ -150,55 +150,61 @@ def listing(
     minutes in this channel.
     """
     if not listed:
-        return [lookup_card.note(wording.fill(_NOTHING_FOLLOWED))]
+        return [lookup_card.notice(wording.fill(_NOTHING_FOLLOWED))]
     parts = [listed[start : start + LISTED_AT_ONCE] for start in range(0, len(listed), LISTED_AT_ONCE)]
     heading = f"This channel follows {len(listed)} meeting{'s' if len(listed) > 1 else ''}."
     if access_problem:
         heading = f"{heading}\n{_no_access(access_problem)}"
     elif failing:
-        code = escaped(failing.code, REASON_LIMIT)
+        code = escape(failing.code, REASON_LIMIT)
         heading = (
-            f"{heading}\n:warning: Slack hasn't accepted my updates here {moment(failing.since, 'since')} ({code}). "
-            "I'll keep trying."
+            f"{heading}\n:warning: Slack hasn't accepted my updates here "
+            f"{format_date(failing.since, 'since')} ({code}). I'll keep trying."
         )
     return [_part(heading if part is parts[0] else "", part, permalink, wording) for part in parts]
 
 
-def _part(heading: str, listed: Iterable[Listed], permalink: Permalink, wording: Wording) -> Message:
+def _part(heading: str, listed: Iterable[FollowStatus], permalink: Permalink, wording: Wording) -> Message:
     text = [heading] if heading else []
     blocks = [section(heading)] if heading else []
     for each in listed:
         url = _url(each.follow, each.ts, permalink)
         phase = Phase(each.phase)
         emoji, state = _MISSING if each.is_missing and phase is Phase.WAITING else _PHASES[phase]
-        facts = [state, _VOLUMES[each.follow.volume], f"added by <@{each.follow.created_by}>"]
+        facts = [state, _VOLUMES[each.follow.level], f"added by <@{each.follow.created_by}>"]
         blocks.append(
             section(
                 "\n".join(
-                    [f"{emoji} {_title(each, url)} {' · '.join(facts)}", *_health(each, moment, wording), _id(each)]
+                    [
+                        f"{emoji} {_title(each, url)} {' · '.join(facts)}",
+                        *_status_notes(each, format_date, wording),
+                        _id(each),
+                    ]
                 )
             )
         )
         card = [f"card: {url}"] if url else []
         text.append(
-            "; ".join([f"{_name(each)}: {state}", *facts[1:], *_health(each, plain_moment, wording), _id(each), *card])
+            "; ".join(
+                [f"{_name(each)}: {state}", *facts[1:], *_status_notes(each, plain_moment, wording), _id(each), *card]
+            )
         )
     return Message("\n".join(text), tuple(blocks))
 
 
-def _title(listed: Listed, url: str | None) -> str:
+def _title(listed: FollowStatus, url: str | None) -> str:
     """Return the meeting's name, linked to its card if there is one."""
-    shown = escaped(listed.name or "", LISTED_NAME_LIMIT)
+    shown = escape(listed.name or "", LISTED_NAME_LIMIT)
     if url is None or not shown:
         return _name(listed) if url is None else f"*{link(url, 'This meeting')}*"
     return bold(link(url, shown))
 
 
-def _health(listed: Listed, when: Callable[[datetime, str], str], wording: Wording) -> list[str]:
+def _status_notes(listed: FollowStatus, when: Callable[[datetime, str], str], wording: Wording) -> list[str]:
     """Return what is wrong with a follow: why it is paused, or that checks fail."""
     health = []
     if listed.follow.state is FollowState.PAUSED:
-        health.append(f":warning: Paused: {_why_paused(listed.follow.reason, wording)}")
+        health.append(f":warning: Paused: {_pause_reason(listed.follow.pause_reason, wording)}")
         if listed.follow.notice_error:
             health.append(_not_notified(listed.follow.created_by, listed.follow.notice_error))
     if listed.failures:
@@ -209,7 +215,7 @@ def _health(listed: Listed, when: Callable[[datetime, str], str], wording: Wordi
 
 def _no_access(code: str) -> str:
     return (
-        f":warning: Slack refuses this bot's access ({escaped(code, REASON_LIMIT)}), so cards and threads aren't "
+        f":warning: Slack refuses this bot's access ({escape(code, REASON_LIMIT)}), so cards and threads aren't "
         "updated. Whoever runs this bot can find out why with `livestream-bot doctor`."
     )
 
@@ -218,18 +224,18 @@ def _not_notified(user: str, code: str) -> str:
     said = f"I couldn't send <@{user}> a direct message about it"
     if code == "messages_tab_disabled":
         return f"{said}: messages to this app are turned off. An admin can turn on its Messages tab (App Home)."
-    return f"{said} ({escaped(code, REASON_LIMIT)})."
+    return f"{said} ({escape(code, REASON_LIMIT)})."
 
 
-def _why_paused(reason: str | None, wording: Wording) -> str:
-    word = f" ({escaped(reason, REASON_LIMIT)})" if reason else ""
+def _pause_reason(reason: str | None, wording: Wording) -> str:
+    word = f" ({escape(reason, REASON_LIMIT)})" if reason else ""
     return wording.fill(_REMEDIES.get(reason or "", "")) or f"Slack doesn't allow my messages here{word}. {_NO_REMEDY}"
 
 
 def _with_card(sentence: str, follow: Follow, ts: str | None, permalink: Permalink) -> Message:
     url = _url(follow, ts, permalink)
     if url is None:
-        return lookup_card.note(sentence)
+        return lookup_card.notice(sentence)
     return Message(f"{sentence} Its card: {url}", (section(f"{sentence} {link(url, 'See its card')}"),))
 
 
@@ -241,14 +247,14 @@ def _capitalised(sentence: str) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
-def _id(listed: Listed) -> str:
+def _id(listed: FollowStatus) -> str:
     return f"meeting `{listed.follow.meeting_id}`"
 
 
-def _name(listed: Listed) -> str:
+def _name(listed: FollowStatus) -> str:
     return _named(listed.name, listed.follow.meeting_id)
 
 
 def _named(name: str | None, meeting_id: UUID) -> str:
-    shown = escaped(name or "", LISTED_NAME_LIMIT)
+    shown = escape(name or "", LISTED_NAME_LIMIT)
     return bold(shown) if shown else f"meeting `{meeting_id}`"

@@ -8,8 +8,8 @@ from bot.errors import BotError
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.playback import player_url
 from bot.slack.messages.blocks import actions, bold, button, context, section
-from bot.slack.messages.message import Block, CardState, Message
-from bot.slack.messages.mrkdwn import clock, escaped, link, moment
+from bot.slack.messages.message import ActionValue, Block, Message
+from bot.slack.messages.mrkdwn import escape, format_date, format_utc, link
 from bot.wording import DEFAULT, Wording
 
 WATCH, REFRESH, POST_HERE = "watch", "refresh", "post_here"
@@ -28,7 +28,7 @@ NO_REASON = "Cloudflare gave no reason."
 _STATUS_PAGE = "cloudflarestatus.com"
 
 
-Again = tuple[str, CardState]
+Again = tuple[str, ActionValue]
 """A button's action ID and state."""
 
 
@@ -42,16 +42,18 @@ class _Words:
     sentence: str
 
 
-def card(lookup: Lookup, *, posted_by: str | None = None, posted_as: str = "", is_direct: bool = False) -> Message:
+def lookup_card(
+    lookup: Lookup, *, posted_by: str | None = None, posted_as: str = "", is_direct: bool = False
+) -> Message:
     """Build the private answer to a lookup or, with the ID of the user who posted it, the card a channel sees.
 
     Slack notifies the people mentioned in a new message, so a new card shows the user's name (`posted_as`) instead of a
     mention; its first edit mentions the user.
     In a direct message (`is_direct`) the card leaves out the buttons that work only in channels.
     """
-    state = CardState(m=str(lookup.meeting_id), by=posted_by)
+    state = ActionValue(m=str(lookup.meeting_id), by=posted_by)
     words = _words(lookup)
-    name = escaped(lookup.name or "", NAME_LIMIT) or UNNAMED
+    name = escape(lookup.name or "", NAME_LIMIT) or UNNAMED
     headline = f"{bold(name)}\n{words.emoji} *{words.title}*{words.more}"
     playback = shown_link(lookup.playback_url)
     blocks = [
@@ -63,7 +65,7 @@ def card(lookup: Lookup, *, posted_by: str | None = None, posted_as: str = "", i
     return Message(_sentences(name, words, playback), tuple(blocks))
 
 
-def problem(
+def error_message(
     error: BotError, meeting_id: UUID | None = None, wording: Wording = DEFAULT, again: Again | None = None
 ) -> Message:
     """Build an error message: what went wrong, what to do, and a *Try again* button if the error may pass.
@@ -74,13 +76,13 @@ def problem(
     blocks = [section(f":warning: {sentence.replace(_STATUS_PAGE, link(f'https://www.{_STATUS_PAGE}', _STATUS_PAGE))}")]
     if meeting_id is not None:
         if error.can_pass:
-            action, state = again or (REFRESH, CardState(m=str(meeting_id)))
+            action, state = again or (REFRESH, ActionValue(m=str(meeting_id)))
             blocks.append(actions(button("Try again", action, state)))
         blocks.append(context([meeting(meeting_id)]))
     return Message(sentence, tuple(blocks))
 
 
-def which_one(meeting_ids: tuple[UUID, ...]) -> Message:
+def ambiguous(meeting_ids: tuple[UUID, ...]) -> Message:
     """Build the message that asks for a single meeting ID after several were sent."""
     shown = ", ".join(f"`{meeting_id}`" for meeting_id in meeting_ids[:IDS_LIMIT])
     more = f" and {len(meeting_ids) - IDS_LIMIT} more" if len(meeting_ids) > IDS_LIMIT else ""
@@ -88,7 +90,7 @@ def which_one(meeting_ids: tuple[UUID, ...]) -> Message:
     return Message(sentence.replace("`", ""), (section(sentence),))
 
 
-def broken(reference: str) -> Message:
+def internal_error(reference: str) -> Message:
     """Build the message for an unexpected error; the log has the same reference."""
     sentence = (
         f"Something went wrong on my side. Try again; if it keeps happening, give whoever runs this bot the reference "
@@ -97,7 +99,7 @@ def broken(reference: str) -> Message:
     return Message(sentence, (section(f":warning: {sentence}"),))
 
 
-def note(sentence: str) -> Message:
+def notice(sentence: str) -> Message:
     """Build a message of one sentence, which is not escaped."""
     return Message(sentence, (section(sentence),))
 
@@ -108,27 +110,29 @@ def _words(lookup: Lookup) -> _Words:
             since = lookup.live_since
             if since is None:
                 return _Words(":red_circle:", "Live", "", "is live")
-            return _Words(":red_circle:", "Live", f" · {moment(since, 'started')}", f"is live. Started {clock(since)}")
+            return _Words(
+                ":red_circle:", "Live", f" · {format_date(since, 'started')}", f"is live. Started {format_utc(since)}"
+            )
         case Status.STARTING:
             return _Words(":large_yellow_circle:", "Starting", "\nNo video yet.", "is starting. No video yet")
         case Status.NOT_BROADCASTING:
             return _Words(":white_circle:", "Not live", "", "is not live")
         case Status.ERRORED:
-            reason = escaped(lookup.error_reason or "", REASON_LIMIT) or NO_REASON
+            reason = escape(lookup.error_reason or "", REASON_LIMIT) or NO_REASON
             return _Words(":warning:", "Error", f"\n{reason}", f"has an error: {reason}")
         case Status.UNKNOWN:
-            word = escaped(lookup.livestream.raw_status or "", WORD_LIMIT) if lookup.livestream else ""
+            word = escape(lookup.livestream.raw_status or "", WORD_LIMIT) if lookup.livestream else ""
             said = unknown_status(word)
             return _Words(":grey_question:", "Unknown status", f"\n{said}", f"has an unknown status. {said}")
 
 
 def _sentences(name: str, words: _Words, playback: str | None) -> str:
     said = f"{name} {words.sentence}".rstrip(".")
-    watch = f" Watch: {escaped(playback, len(playback))}" if playback else ""
+    watch = f" Watch: {escape(playback, len(playback))}" if playback else ""
     return f"{said}.{watch}"
 
 
-def _buttons(lookup: Lookup, state: CardState, *, is_direct: bool) -> Block:
+def _buttons(lookup: Lookup, state: ActionValue, *, is_direct: bool) -> Block:
     playback = lookup.playback_url
     watch = []
     if playback and lookup.status is Status.LIVE:
@@ -142,8 +146,8 @@ def _buttons(lookup: Lookup, state: CardState, *, is_direct: bool) -> Block:
 def _footer(lookup: Lookup, posted_by: str | None, posted_as: str) -> list[str]:
     disabled = lookup.livestream is not None and lookup.livestream.disabled
     return [
-        f"Checked {moment(lookup.checked_at)}",
-        *([f"Posted by {escaped(posted_as, NAME_LIMIT) or f'<@{posted_by}>'}"] if posted_by else []),
+        f"Checked {format_date(lookup.checked_at)}",
+        *([f"Posted by {escape(posted_as, NAME_LIMIT) or f'<@{posted_by}>'}"] if posted_by else []),
         *(["Disabled in RealtimeKit"] if disabled else []),
         meeting(lookup.meeting_id),
     ]
@@ -160,7 +164,7 @@ def unknown_status(word: str) -> str:
 
 def shown_link(playback_url: str | None) -> str | None:
     """Return the playback URL, or None if escaping makes it too long for a message; the button takes it anyway."""
-    fits = playback_url and len(escaped(playback_url, len(playback_url))) <= LINK_LIMIT
+    fits = playback_url and len(escape(playback_url, len(playback_url))) <= LINK_LIMIT
     return playback_url if fits else None
 
 
@@ -169,7 +173,7 @@ def playback_link(playback_url: str) -> Block:
     return section(link(playback_url, "Playback link"))
 
 
-def watch_button(playback_url: str, state: CardState) -> Block:
+def watch_button(playback_url: str, state: ActionValue) -> Block:
     """Build the button that opens the player."""
     return {**button("Watch", WATCH, state), "url": player_url(playback_url), "style": "primary"}
 

@@ -17,7 +17,7 @@ class Message:
     blocks: tuple[Block, ...] = ()
 
 
-class Choice(StrEnum):
+class MenuAction(StrEnum):
     """The options in the menu of a followed meeting's card."""
 
     QUIET = "quiet"
@@ -27,14 +27,14 @@ class Choice(StrEnum):
     UNFOLLOW = "unfollow"
 
 
-class CardState(BaseModel):
+class ActionValue(BaseModel):
     """The state in a card's buttons and menu options, from which any replica can handle a click."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     meeting_id: str = Field(alias="m", pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
     posted_by: str | None = Field(None, alias="by", pattern=r"^[A-Z0-9]{1,32}$")
-    choice: Choice | None = Field(None, alias="do")
+    choice: MenuAction | None = Field(None, alias="do")
 
     def value(self) -> str:
         """Return the button's value: at most 100 of the 2,000 characters that Slack allows."""

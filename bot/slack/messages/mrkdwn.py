@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
-def plain(text: str, limit: int) -> str:
+def clean(text: str, limit: int) -> str:
     """Return one line of printable text of at most `limit` characters, with an ellipsis if cut.
 
     Control characters, including those that change the text direction, are dropped: with them a name could rearrange
@@ -17,12 +17,12 @@ def plain(text: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
-def escaped(text: str, limit: int) -> str:
+def escape(text: str, limit: int) -> str:
     """Return the same, escaped for mrkdwn, so that `<!channel>` is shown and notifies no one.
 
     The limit applies to the text as people read it, before escaping.
     """
-    return plain(text, limit).translate(_ENTITIES)
+    return clean(text, limit).translate(_ENTITIES)
 
 
 def link(url: str, label: str) -> str:
@@ -30,20 +30,20 @@ def link(url: str, label: str) -> str:
     return f"<{url.translate(_ENTITIES)}|{label}>"
 
 
-def moment(at: datetime, lead: str = "") -> str:
+def format_date(at: datetime, lead: str = "") -> str:
     """Format a time that each reader sees in their own time zone, with UTC as the fallback.
 
     `lead` is a word such as "since". It belongs inside: Slack capitalizes "today" only at the start of a date.
     """
     before = f"{lead} " if lead else ""
-    return f"<!date^{timegm(at.utctimetuple())}^{before}{{date_short_pretty}} at {{time}}|{before}{clock(at)}>"
+    return f"<!date^{timegm(at.utctimetuple())}^{before}{{date_short_pretty}} at {{time}}|{before}{format_utc(at)}>"
 
 
 def plain_moment(at: datetime, lead: str) -> str:
     """Format a time as `moment` does, for plain text."""
-    return f"{lead} {clock(at)}"
+    return f"{lead} {format_utc(at)}"
 
 
-def clock(at: datetime) -> str:
+def format_utc(at: datetime) -> str:
     """Format a time in UTC for plain text."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from uuid import UUID
 
-from bot.notifications.card_delivery import EDIT_SECONDS
+from bot.notifications.card_delivery import EDIT_DEBOUNCE_SECONDS
 from bot.slack.messages import lookup_card
-from bot.slack.messages.message import CardState, Choice
+from bot.slack.messages.message import ActionValue, MenuAction
 from sandbox.realtimekit import seeds
 from sandbox.slack import ANN, BOT, GENERAL, Delivery, Message
 from tests.conftest import PATIENCE, World
@@ -26,7 +26,7 @@ async def follow(
     """Have a meeting followed by command; the private answer, and the card, which may be edited at once."""
     answer = await world.ask(f"follow {meeting_id} {how}", channel=channel)
     card = await world.next_message(is_public)
-    world.slack.clock.advance(EDIT_SECONDS)
+    world.slack.clock.advance(EDIT_DEBOUNCE_SECONDS)
     return answer, card
 
 
@@ -36,14 +36,14 @@ async def following(world: World, channel: str = GENERAL) -> str:
 
 
 async def choose(
-    world: World, card: Message, choice: Choice, *, user: str = ANN, meeting_id: str = seeds.LIVE
+    world: World, card: Message, choice: MenuAction, *, user: str = ANN, meeting_id: str = seeds.LIVE
 ) -> Delivery:
     """Choose from the menu of a card as it is now."""
-    state = CardState(m=str(UUID(meeting_id)), do=choice)
+    state = ActionValue(m=str(UUID(meeting_id)), do=choice)
     return await world.slack.click(card, lookup_card.FOLLOW_MENU, user=user, value=state.value())
 
 
-async def told(world: World, card: Message, choice: Choice, *, user: str = ANN) -> str:
+async def told(world: World, card: Message, choice: MenuAction, *, user: str = ANN) -> str:
     """Choose from the menu of a card, and read what is answered."""
     return (await world.answer(await choose(world, card, choice, user=user))).text
 
@@ -61,7 +61,7 @@ async def paused(world: World, reason: str = "not_in_channel", channel: str = GE
         await world.logged("resumed")  # heard of later, it would end the pause
     _, card = await follow(world, channel=channel)
     world.slack.refuse_next("chat.update", reason)
-    await choose(world, card, Choice.LOUD)
+    await choose(world, card, MenuAction.LOUD)
     while "Paused" not in await following(world, channel):
         pass  # the announcer is at it
     return card

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from pytest_mock import MockerFixture
 
-from bot.errors import StoreUnreachable
+from bot.errors import DatabaseUnavailable
 from bot.following.maintenance import TURN_SECONDS
 from bot.notifications.missed_invitations import CHECK_SECONDS
 from bot.slack.handlers import EVENT_RETRY_SECONDS
@@ -99,7 +99,7 @@ async def test_nothing_to_resume(connected: World) -> None:
 async def test_database_out_of_reach(connected: World, mocker: MockerFixture) -> None:
     """The event is acknowledged, and carried out once the database answers."""
     await paused(connected)
-    away = mocker.patch("bot.store.pauses.Pauses.resume", side_effect=StoreUnreachable)
+    away = mocker.patch("bot.store.pauses.Pauses.resume", side_effect=DatabaseUnavailable)
 
     delivery = await connected.slack.event({"type": "channel_unarchive", "channel": GENERAL, "user": ANN})
     line = await connected.logged("event_postponed")
@@ -114,7 +114,7 @@ async def test_database_out_of_reach(connected: World, mocker: MockerFixture) ->
 
 async def test_database_stays_out_of_reach(connected: World, mocker: MockerFixture) -> None:
     """The event is not tried for ever, and that it came to nothing is logged."""
-    resume = mocker.patch("bot.store.pauses.Pauses.resume", side_effect=StoreUnreachable)
+    resume = mocker.patch("bot.store.pauses.Pauses.resume", side_effect=DatabaseUnavailable)
 
     await connected.slack.event({"type": "channel_unarchive", "channel": GENERAL, "user": ANN})
     async with asyncio.timeout(PATIENCE):
@@ -131,7 +131,7 @@ async def test_database_stays_out_of_reach(connected: World, mocker: MockerFixtu
 async def test_stopped_while_the_database_is_out_of_reach(world: World, mode: Mode, mocker: MockerFixture) -> None:
     """The event is tried once more, and does not keep the bot from stopping."""
     async with world.bot(mode):
-        resume = mocker.patch("bot.store.pauses.Pauses.resume", side_effect=StoreUnreachable)
+        resume = mocker.patch("bot.store.pauses.Pauses.resume", side_effect=DatabaseUnavailable)
         await world.slack.event({"type": "channel_unarchive", "channel": GENERAL, "user": ANN})
         await called(resume, 1)
 

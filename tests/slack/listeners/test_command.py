@@ -5,7 +5,7 @@ import io
 import pytest
 from pytest_mock import MockerFixture
 
-from bot.errors import NoSuchMeeting, NotAuthorised
+from bot.errors import AuthenticationFailed, MeetingNotFound
 from bot.slack.command_parser import TOO_LONG
 from bot.slack.messages import follow_replies, lookup_card
 from sandbox.realtimekit import Fault, seeds
@@ -140,7 +140,7 @@ async def test_no_such_meeting(connected: World) -> None:
     """A meeting that does not exist is told apart from one that is not live."""
     answer = await connected.ask(NO_SUCH_MEETING)
 
-    assert answer.text == NoSuchMeeting().sentence
+    assert answer.text == MeetingNotFound().sentence
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ async def test_wrong_app(world: World) -> None:
     async with world.bot(realtimekit_app_id="another-app"):
         answer = await world.ask(seeds.LIVE)
 
-    assert answer.text == NotAuthorised().sentence
+    assert answer.text == AuthenticationFailed().sentence
     assert "7003" not in answer.text
 
 

@@ -4,13 +4,13 @@ import pytest
 from pytest_mock import MockerFixture
 
 from bot.errors import (
-    CannotPost,
     ChannelArchived,
-    NoSuchMeeting,
-    NotInDirectMessages,
+    ChannelRequired,
+    DatabaseUnavailable,
+    FollowLimitReached,
+    MeetingNotFound,
+    NotInChannel,
     ServerError,
-    StoreUnreachable,
-    TooManyFollows,
 )
 from bot.slack import command_parser
 from bot.slack.messages import follow_replies, lookup_card
@@ -104,7 +104,7 @@ async def test_no_such_meeting(connected: World) -> None:
     """A meeting that does not exist is not followed, and nothing is posted."""
     answer = await connected.ask(f"follow {NO_SUCH_MEETING}")
 
-    assert answer.text == NoSuchMeeting().sentence
+    assert answer.text == MeetingNotFound().sentence
     assert await following(connected) == follow_replies.NOTHING_FOLLOWED
     assert public(connected) == []
 
@@ -128,7 +128,7 @@ async def test_without_the_bot(connected: World, channel: str) -> None:
     connected.slack.invite_bot(channel)
     _, card = await follow(connected, channel=channel)
 
-    assert answer.text == CannotPost().sentence.replace("@Livestream", "@livestream")
+    assert answer.text == NotInChannel().sentence.replace("@Livestream", "@livestream")
     assert nothing == follow_replies.NOTHING_FOLLOWED
     assert card.text.startswith("Launch keynote is live")
 
@@ -150,7 +150,7 @@ async def test_direct_message(connected: World) -> None:
     answer = await connected.ask(f"follow {seeds.LIVE}", channel=DIRECT)
 
     assert not connected.kit.calls
-    assert answer.text == NotInDirectMessages().sentence
+    assert answer.text == ChannelRequired().sentence
 
 
 async def test_slack_says_wait(connected: World) -> None:
@@ -188,17 +188,17 @@ async def test_too_many(connected: World, mocker: MockerFixture) -> None:
     one_more = await connected.ask(f"follow {seeds.IDLE}")
     again = await connected.ask(f"follow {seeds.LIVE}")
 
-    assert one_more.text == TooManyFollows().sentence
+    assert one_more.text == FollowLimitReached().sentence
     assert again.text.startswith("This channel already follows *Launch keynote*.")
 
 
 async def test_database_out_of_reach(connected: World, mocker: MockerFixture) -> None:
     """When the database does not answer that is said, in a sentence."""
-    mocker.patch("bot.store.follows.Follows.in_channel", side_effect=StoreUnreachable)
+    mocker.patch("bot.store.follows.Follows.in_channel", side_effect=DatabaseUnavailable)
 
     answer = await connected.ask(f"follow {seeds.LIVE}")
 
-    assert answer.text == StoreUnreachable().sentence
+    assert answer.text == DatabaseUnavailable().sentence
 
 
 async def test_button_of_another_version(connected: World) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bot.errors import NotFollowed
+from bot.errors import NotFollowing
 from bot.slack.messages import follow_replies, lookup_card
-from bot.slack.messages.message import Choice
+from bot.slack.messages.message import MenuAction
 from sandbox.realtimekit import seeds
 from sandbox.slack import BEN, Message
 from tests.conftest import World
@@ -14,11 +14,11 @@ from tests.slack.listeners.helpers import changed, choose, follow, following, pa
 @pytest.mark.parametrize(
     ("choice", "said"),
     [
-        (Choice.QUIET, "Set to quiet: only the card updates."),
-        (Choice.LOUD, "Set to loud: updates go to the card's"),
+        (MenuAction.QUIET, "Set to quiet: only the card updates."),
+        (MenuAction.LOUD, "Set to loud: updates go to the card's"),
     ],
 )
-async def test_volume(connected: World, choice: Choice, said: str) -> None:
+async def test_volume(connected: World, choice: MenuAction, said: str) -> None:
     """Anyone may make it quieter or louder; that person gets a confirmation, and the card's menu has a tick at it."""
     _, card = await follow(connected)
 
@@ -26,7 +26,7 @@ async def test_volume(connected: World, choice: Choice, said: str) -> None:
     now = await changed(connected, card, lambda message: message != card)
 
     assert answer.startswith(said)
-    listed = {Choice.QUIET: "; card only;", Choice.LOUD: "; thread and channel;"}
+    listed = {MenuAction.QUIET: "; card only;", MenuAction.LOUD: "; thread and channel;"}
     assert listed[choice] in await following(connected)
     options = now.blocks[0]["accessory"]["options"]
     ticked = [option for option in options if option["text"]["text"].startswith("✓")]
@@ -37,7 +37,7 @@ async def test_unfollow(connected: World) -> None:
     """The same as by command."""
     _, card = await follow(connected)
 
-    answer = await told(connected, card, Choice.UNFOLLOW, user=BEN)
+    answer = await told(connected, card, MenuAction.UNFOLLOW, user=BEN)
     await changed(connected, card, lambda message: "no longer followed" in message.text)
 
     assert answer == "Stopped following *Launch keynote* in this channel."
@@ -49,7 +49,7 @@ async def test_refresh(connected: World) -> None:
     _, card = await follow(connected)
     connected.kit.end(seeds.LIVE)
 
-    answer = await told(connected, card, Choice.REFRESH)
+    answer = await told(connected, card, MenuAction.REFRESH)
     now = await changed(connected, card, lambda message: "reconnecting" in message.text)
 
     assert answer == follow_replies.REFRESHING
@@ -61,7 +61,7 @@ async def test_refresh_of_a_meeting_that_was_deleted(connected: World) -> None:
     _, card = await follow(connected, seeds.NEVER_LIVE)
     connected.kit.remove_meeting(seeds.NEVER_LIVE)
 
-    await choose(connected, card, Choice.REFRESH, meeting_id=seeds.NEVER_LIVE)
+    await choose(connected, card, MenuAction.REFRESH, meeting_id=seeds.NEVER_LIVE)
     now = await changed(connected, card, lambda message: "was not found" in message.text)
 
     assert "Not live yet" not in str(now.blocks)
@@ -73,11 +73,11 @@ async def test_refresh_of_a_meeting_that_was_deleted(connected: World) -> None:
 @pytest.mark.parametrize(
     ("choice", "said"),
     [
-        (Choice.REFRESH, "This card is paused: I'm not in this channel."),
-        (Choice.QUIET, "Set to quiet, but paused: I'm not in this channel."),
+        (MenuAction.REFRESH, "This card is paused: I'm not in this channel."),
+        (MenuAction.QUIET, "Set to quiet, but paused: I'm not in this channel."),
     ],
 )
-async def test_paused(connected: World, choice: Choice, said: str) -> None:
+async def test_paused(connected: World, choice: MenuAction, said: str) -> None:
     """A card that is paused promises nothing, and says why and how to go on."""
     card = await paused(connected)
 
@@ -86,15 +86,15 @@ async def test_paused(connected: World, choice: Choice, said: str) -> None:
     assert answer.startswith(f"{said} Type `/invite @livestream`")
 
 
-@pytest.mark.parametrize("choice", [Choice.QUIET, Choice.REFRESH, Choice.UNFOLLOW])
-async def test_not_followed_any_more(connected: World, choice: Choice) -> None:
+@pytest.mark.parametrize("choice", [MenuAction.QUIET, MenuAction.REFRESH, MenuAction.UNFOLLOW])
+async def test_not_followed_any_more(connected: World, choice: MenuAction) -> None:
     """A card whose end could not be shown on it does nothing any more, and says so."""
     _, card = await follow(connected)
     connected.slack.refuse_next("chat.update", "cant_update_message")
     await connected.ask(f"unfollow {seeds.LIVE}")
     await connected.logged("card_left_as_it_was")
 
-    assert await told(connected, card, choice) == NotFollowed().sentence
+    assert await told(connected, card, choice) == NotFollowing().sentence
 
 
 @pytest.mark.parametrize("value", ['{"from": "long ago"}', '{"m": "50c8940e-1b97-402a-97d6-2708b7feca41"}'])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bot.errors import OtherWorkspace, StillConnecting
 from bot.slack.messages import follow_replies, lookup_card
-from bot.slack.messages.message import Choice
+from bot.slack.messages.message import MenuAction
 from sandbox.realtimekit import seeds
 from sandbox.slack import ANN, GENERAL, Delivery, User
 from tests.conftest import World
@@ -19,8 +19,8 @@ async def test_an_outsider_changes_nothing_and_is_told_why(connected: World) -> 
     connected.slack.add_person(DANA, GENERAL)
     _, card = await follow(connected)
 
-    assert await told(connected, card, Choice.UNFOLLOW, user=DANA.id) == OtherWorkspace.user_message
-    assert await told(connected, card, Choice.LOUD, user=DANA.id) == OtherWorkspace.user_message
+    assert await told(connected, card, MenuAction.UNFOLLOW, user=DANA.id) == OtherWorkspace.user_message
+    assert await told(connected, card, MenuAction.LOUD, user=DANA.id) == OtherWorkspace.user_message
     for text in (f"follow {seeds.IDLE}", f"unfollow {seeds.LIVE}"):
         assert (await connected.ask(text, user=DANA.id)).text == OtherWorkspace.user_message
     answer = await connected.ask(seeds.LIVE, user=DANA.id)
@@ -39,7 +39,7 @@ async def test_an_organisation(world: World) -> None:
     async with world.bot("http"):
         _, card = await follow(world)
         for user in (ANN, DANA.id):
-            assert await told(world, card, Choice.UNFOLLOW, user=user) == OtherWorkspace.user_message
+            assert await told(world, card, MenuAction.UNFOLLOW, user=user) == OtherWorkspace.user_message
         assert (await world.ask(f"unfollow {seeds.LIVE}", user=DANA.id)).text == OtherWorkspace.user_message
         assert seeds.LIVE in await following(world)
 

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from bot.errors import CannotPost, ChannelArchived, SlackBusy, SlackNotAuthorised
+from bot.errors import ChannelArchived, NotInChannel, SlackBusy, SlackNotAuthorised
 from bot.slack.messages import lookup_card
 from sandbox.realtimekit import Fault, seeds
 from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, RANDOM, Channel, Message
@@ -69,7 +69,7 @@ async def test_without_the_bot(connected: World, channel: str) -> None:
     await connected.slack.click(answer, lookup_card.POST_HERE)
     card = await connected.next_message(is_public)
 
-    assert told.text == CannotPost().sentence.replace("@Livestream", "@livestream")
+    assert told.text == NotInChannel().sentence.replace("@Livestream", "@livestream")
     assert card.text.startswith("Launch keynote is live")
 
 

@@ -2,7 +2,7 @@
 
 import io
 
-from bot.errors import NoSuchMeeting, ServerError
+from bot.errors import MeetingNotFound, ServerError
 from bot.slack.messages import lookup_card
 from sandbox.realtimekit import Fault, seeds
 from sandbox.slack import ANN, BEN, BOT, GENERAL, RESPONSE_URL, Message, Slack
@@ -116,7 +116,7 @@ async def test_meeting_deleted_meanwhile(connected: World) -> None:
     await connected.slack.click(answer, lookup_card.REFRESH)
     now = await changed(connected.slack, answer)
 
-    assert now.text == NoSuchMeeting().sentence
+    assert now.text == MeetingNotFound().sentence
 
 
 async def test_used_up_response_url(connected: World) -> None:

@@ -5,12 +5,12 @@ from pytest_mock import MockerFixture
 
 from bot.errors import (
     BotError,
-    CannotPost,
-    NotInDirectMessages,
+    ChannelRequired,
+    DatabaseUnavailable,
+    NotInChannel,
     ServerError,
     SlackBusy,
     SlackUnreachable,
-    StoreUnreachable,
 )
 from bot.realtimekit.recent_lookups import FAILURE_SECONDS
 from bot.slack.messages import lookup_card
@@ -117,7 +117,9 @@ async def test_an_old_follow_again_changes_no_level(connected: World) -> None:
     assert "; card only;" in await following(connected)
 
 
-@pytest.mark.parametrize("error", [StoreUnreachable(), SlackBusy(), SlackUnreachable(), CannotPost(), ServerError(502)])
+@pytest.mark.parametrize(
+    "error", [DatabaseUnavailable(), SlackBusy(), SlackUnreachable(), NotInChannel(), ServerError(502)]
+)
 async def test_try_again_follows_after_any_failure_that_passes(
     connected: World, mocker: MockerFixture, error: BotError
 ) -> None:
@@ -138,7 +140,7 @@ async def test_try_again_after_a_failed_follow_again_changes_no_level(connected:
     await connected.ask(f"unfollow {seeds.LIVE}")
     over = await changed(connected, card, lambda message: "no longer followed" in message.text)
     await connected.ask(f"follow {seeds.LIVE} quiet")
-    failing = mocker.patch("bot.following.service.Following.follow", side_effect=StoreUnreachable())
+    failing = mocker.patch("bot.following.service.Following.follow", side_effect=DatabaseUnavailable())
     failed = await connected.answer(await connected.slack.click(over, lookup_card.FOLLOW_AGAIN, user=ANN))
     mocker.stop(failing)
     [again] = [block["elements"][0] for block in failed.blocks if block["type"] == "actions"]
@@ -183,7 +185,7 @@ async def test_a_direct_message_offers_nothing_that_cannot_work(connected: World
     help_text = await connected.ask("help", channel=channel.id)
 
     assert buttons(answer) == ["Watch", "Refresh"]
-    assert {followed.text, listed.text, *others} == {NotInDirectMessages().sentence}
+    assert {followed.text, listed.text, *others} == {ChannelRequired().sentence}
     for shown in (help_text.text, str(help_text.blocks)):
         assert "unfollow" not in shown
         assert "loud" not in shown

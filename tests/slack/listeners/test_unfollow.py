@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.errors import NotFollowed
+from bot.errors import NotFollowing
 from bot.slack import command_parser
 from bot.slack.messages import follow_replies, lookup_card
 from sandbox.realtimekit import seeds
@@ -60,7 +60,7 @@ async def test_not_followed(connected: World, elsewhere: bool) -> None:
 
     answer = await connected.ask(f"unfollow {seeds.LIVE}", channel=GENERAL)
 
-    assert answer.text == NotFollowed().sentence
+    assert answer.text == NotFollowing().sentence
 
 
 async def test_a_card_that_cannot_be_edited(connected: World) -> None:

@@ -12,18 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.episode import Change, ChangeKind, Episode, Phase
-from bot.domain.follow import Follow, FollowState, Volume
+from bot.domain.follow import Follow, FollowState, Level
 from bot.slack.messages.follow_card import (
     change_reply,
     expired_notice,
     expired_reply,
     follow_card,
+    humanize,
     paused_notice,
-    spoken,
     unfollowed_card,
 )
 from bot.slack.messages.lookup_card import FOLLOW_AGAIN, FOLLOW_MENU, LINK_LIMIT, WATCH
-from bot.slack.messages.message import CardState, Choice, Message
+from bot.slack.messages.message import ActionValue, MenuAction, Message
 from sandbox.slack.blocks import complaints
 
 MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")
@@ -38,9 +38,9 @@ FOLLOW = Follow(
     meeting_id=MEETING,
     created_by="U0ANN000001",
     created_at=BEGAN,
-    volume=Volume.NORMAL,
+    level=Level.NORMAL,
     state=FollowState.ACTIVE,
-    reason=None,
+    pause_reason=None,
     expires_at=BEGAN + timedelta(days=30),
 )
 
@@ -74,14 +74,14 @@ def labels(message: Message) -> list[str]:
     return [button["text"]["text"] for row in rows for button in row]
 
 
-def choices(message: Message) -> dict[str, Choice | None]:
+def choices(message: Message) -> dict[str, MenuAction | None]:
     """What the menu offers."""
     options = message.blocks[0]["accessory"]["options"]
     return {option["text"]["text"]: read_state(option["value"]).choice for option in options}
 
 
-def read_state(value: str) -> CardState:
-    state = CardState.read(value)
+def read_state(value: str) -> ActionValue:
+    state = ActionValue.read(value)
     assert state is not None
     return state
 
@@ -240,18 +240,18 @@ def test_an_end_of_what_was_never_live() -> None:
 @pytest.mark.parametrize(
     ("volume", "ticked"),
     [
-        (Volume.QUIET, "✓ Quiet – card only"),
-        (Volume.NORMAL, "✓ Normal – updates in thread"),
-        (Volume.LOUD, "✓ Loud – also post in channel"),
+        (Level.QUIET, "✓ Quiet – card only"),
+        (Level.NORMAL, "✓ Normal – updates in thread"),
+        (Level.LOUD, "✓ Loud – also post in channel"),
     ],
 )
 @pytest.mark.parametrize("phase", [Phase.LIVE, Phase.ENDED])
-def test_the_menu(volume: Volume, ticked: str, phase: Phase) -> None:
+def test_the_menu(volume: Level, ticked: str, phase: Phase) -> None:
     """It offers each volume, the current one with a tick, then a check, and to stop; after the end too."""
-    message = follow_card(replace(FOLLOW, volume=volume), an_episode(phase))
+    message = follow_card(replace(FOLLOW, level=volume), an_episode(phase))
 
     assert message.blocks[0]["accessory"]["action_id"] == FOLLOW_MENU
-    assert list(choices(message).values()) == list(Choice)
+    assert list(choices(message).values()) == list(MenuAction)
     assert [label for label in choices(message) if label.startswith("✓")] == [ticked]
     assert read_state(message.blocks[0]["accessory"]["options"][0]["value"]).meeting_id == str(MEETING)
 
@@ -323,7 +323,7 @@ def test_each_change(kind: ChangeKind, fields: dict[str, Any], text: str, button
 )
 def test_durations(duration: timedelta, text: str) -> None:
     """They are told in hours and minutes."""
-    assert spoken(duration) == text
+    assert humanize(duration) == text
 
 
 def test_an_expired_follow_is_told() -> None:
@@ -434,10 +434,10 @@ def assert_harmless(message: Message) -> None:
         assert ours.replace("\n", "").isprintable()
 
 
-@given(EPISODES, st.sampled_from(Volume), st.sampled_from(FollowState))
-def test_whatever_is_seen(episode: Episode, volume: Volume, state: FollowState) -> None:
+@given(EPISODES, st.sampled_from(Level), st.sampled_from(FollowState))
+def test_whatever_is_seen(episode: Episode, volume: Level, state: FollowState) -> None:
     """Slack takes any card, and it calls nobody."""
-    assert_harmless(follow_card(replace(FOLLOW, volume=volume, state=state), episode))
+    assert_harmless(follow_card(replace(FOLLOW, level=volume, state=state), episode))
 
 
 @given(CHANGES)

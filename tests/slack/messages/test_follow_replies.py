@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 
 from bot.domain.episode import Phase
-from bot.domain.follow import Follow, FollowState, Volume
-from bot.following.service import MOST_FOLLOWS, Beginning, Begun
+from bot.domain.follow import Follow, FollowState, Level
+from bot.following.service import MAX_FOLLOWS, Beginning, Begun
 from bot.slack.messages import follow_replies
 from bot.slack.messages.message import Message
-from bot.store.follows import Listed
+from bot.store.follows import FollowStatus
 from sandbox.slack.blocks import complaints
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -37,16 +37,16 @@ def follow(**changes: Any) -> Follow:
         meeting_id=MEETING,
         created_by="U1",
         created_at=NOON,
-        volume=Volume.NORMAL,
+        level=Level.NORMAL,
         state=FollowState.ACTIVE,
-        reason=None,
+        pause_reason=None,
         expires_at=NOON + timedelta(days=30),
     )
     return replace(made, **changes)
 
 
-def listed(**changes: Any) -> Listed:
-    made = Listed(follow=follow(), name="All hands", phase=Phase.LIVE, looked_at=NOON, failures=0, ts=TS)
+def listed(**changes: Any) -> FollowStatus:
+    made = FollowStatus(follow=follow(), name="All hands", phase=Phase.LIVE, looked_at=NOON, failures=0, ts=TS)
     return replace(made, **changes)
 
 
@@ -76,25 +76,25 @@ def only(messages: list[Message]) -> Message:
 )
 def test_begun(begun: Begun, said: str) -> None:
     """It is said what came of the wish, in the text and in the block alike."""
-    message = follow_replies.begun(Beginning(begun, follow(), "All hands", None), permalink)
+    message = follow_replies.followed(Beginning(begun, follow(), "All hands", None), permalink)
 
     assert said in message.text
     assert said in blocks(message)
 
 
 @pytest.mark.parametrize(
-    ("volume", "heard"), [(Volume.QUIET, "Only the card updates."), (Volume.LOUD, "also to the channel.")]
+    ("volume", "heard"), [(Level.QUIET, "Only the card updates."), (Level.LOUD, "also to the channel.")]
 )
-def test_how_loud(volume: Volume, heard: str) -> None:
+def test_how_loud(volume: Level, heard: str) -> None:
     """It is said what the channel will hear."""
-    message = follow_replies.begun(Beginning(Begun.NOW, follow(volume=volume), "All hands", None), permalink)
+    message = follow_replies.followed(Beginning(Begun.NOW, follow(volume=volume), "All hands", None), permalink)
 
     assert heard in message.text
 
 
 def test_the_card_is_linked() -> None:
     """Following twice leads to the card that is there."""
-    message = follow_replies.begun(Beginning(Begun.BEFORE, follow(), "All hands", TS), permalink)
+    message = follow_replies.followed(Beginning(Begun.BEFORE, follow(), "All hands", TS), permalink)
 
     assert message.text.endswith(f"Its card: {URL}")
     assert f"<{URL}|See its card>" in blocks(message)
@@ -102,7 +102,7 @@ def test_the_card_is_linked() -> None:
 
 def test_where_no_link_is_known() -> None:
     """A card is not linked while nobody knows the workspace's address."""
-    message = follow_replies.begun(Beginning(Begun.BEFORE, follow(), "All hands", TS), unknown)
+    message = follow_replies.followed(Beginning(Begun.BEFORE, follow(), "All hands", TS), unknown)
 
     assert "card:" not in message.text
 
@@ -110,7 +110,7 @@ def test_where_no_link_is_known() -> None:
 @pytest.mark.parametrize("name", [None, "", " \u202e "])
 def test_without_a_name(name: str | None) -> None:
     """A meeting that has no name is called by its ID."""
-    message = follow_replies.begun(Beginning(Begun.NOW, follow(), name, None), permalink)
+    message = follow_replies.followed(Beginning(Begun.NOW, follow(), name, None), permalink)
 
     assert message.text.startswith(f"Now following meeting `{MEETING}` here.")
 
@@ -119,7 +119,7 @@ def test_nasty_name() -> None:
     """A name with markup calls nobody, wherever it is told."""
     nasty = "<!channel> & <https://evil.example|x>"
     messages = [
-        follow_replies.begun(Beginning(Begun.NOW, follow(), nasty, None), permalink),
+        follow_replies.followed(Beginning(Begun.NOW, follow(), nasty, None), permalink),
         follow_replies.unfollowed(listed(name=nasty)),
         *follow_replies.listing([listed(name=nasty)], permalink),
     ]
@@ -135,10 +135,10 @@ def test_unfollowed() -> None:
     assert follow_replies.unfollowed(listed()).text == "Stopped following *All hands* in this channel."
 
 
-@pytest.mark.parametrize("volume", Volume)
-def test_as_loud(volume: Volume) -> None:
+@pytest.mark.parametrize("volume", Level)
+def test_as_loud(volume: Level) -> None:
     """Who changes the volume is told which one it is now."""
-    assert follow_replies.as_loud(follow(volume=volume)).text.startswith(f"Set to {volume}: ")
+    assert follow_replies.level_changed(follow(volume=volume)).text.startswith(f"Set to {volume}: ")
 
 
 def test_nothing_followed() -> None:
@@ -218,13 +218,13 @@ def test_a_hundred() -> None:
     """A full channel's list fits in what Slack takes, and in the five messages of a response_url."""
     long = [
         listed(name="&" * 500, follow=follow(state=FollowState.PAUSED, reason="x" * 80), failures=1_000)
-    ] * MOST_FOLLOWS
+    ] * MAX_FOLLOWS
 
     messages = follow_replies.listing(long, permalink)
 
     assert len(messages) <= 4
     assert messages[0].text.startswith("This channel follows 100 meetings.\n")
-    assert sum(message.text.count("card: ") for message in messages) == MOST_FOLLOWS
+    assert sum(message.text.count("card: ") for message in messages) == MAX_FOLLOWS
     for message in messages:
         assert len(message.blocks) <= 50
         assert len(message.text) < 40_000
@@ -244,7 +244,7 @@ def test_usage() -> None:
 
 def test_changed_volume_is_confirmed() -> None:
     """Following again at another level says which level it is set to."""
-    loud = follow(volume=Volume.LOUD)
-    message = follow_replies.begun(Beginning(Begun.BEFORE, loud, "All hands", TS, volume_changed=True), permalink)
+    loud = follow(volume=Level.LOUD)
+    message = follow_replies.followed(Beginning(Begun.BEFORE, loud, "All hands", TS, volume_changed=True), permalink)
 
     assert message.text.startswith("This channel already follows *All hands*. *Set to loud.* Updates go to the card's")

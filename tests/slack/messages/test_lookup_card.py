@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 
 from bot.domain.observation import Status
 from bot.errors import (
+    AuthenticationFailed,
     BotError,
-    CannotPost,
-    CouldNotAsk,
-    Malformed,
-    NoSuchMeeting,
-    NotAuthorised,
-    NotUnderstood,
+    CloudflareUnavailable,
+    InvalidInteraction,
+    InvalidResponse,
+    MeetingNotFound,
+    NotInChannel,
     RateLimited,
     Unreachable,
 )
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream, Session
 from bot.slack.messages import lookup_card
-from bot.slack.messages.message import CardState, Message
-from bot.slack.messages.mrkdwn import escaped
+from bot.slack.messages.message import ActionValue, Message
+from bot.slack.messages.mrkdwn import escape
 from sandbox.slack.blocks import complaints
 
 MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")
@@ -73,7 +73,7 @@ def buttons(message: Message) -> dict[str, dict[str, Any]]:
 
 def test_live() -> None:
     """A live meeting is told with its name, since when in each reader's own time, and where to watch."""
-    message = lookup_card.card(a_lookup(since=SINCE, playback_url=STREAM))
+    message = lookup_card.lookup_card(a_lookup(since=SINCE, playback_url=STREAM))
 
     assert message.text == f"Launch keynote is live. Started 2026-06-03 10:00 UTC. Watch: {STREAM}"
     assert "*Launch keynote*\n:red_circle: *Live* · <!date^1780480800^started " in shown(message)
@@ -83,7 +83,7 @@ def test_live() -> None:
 
 def test_live_of_unknown_start() -> None:
     """Without a start the card says no more than that it is live."""
-    message = lookup_card.card(a_lookup(playback_url=STREAM))
+    message = lookup_card.lookup_card(a_lookup(playback_url=STREAM))
 
     assert message.text == f"Launch keynote is live. Watch: {STREAM}"
     assert ":red_circle: *Live*\n" in shown(message)
@@ -91,7 +91,7 @@ def test_live_of_unknown_start() -> None:
 
 def test_live_without_playback() -> None:
     """Without a playback URL there is nothing to press, and no link."""
-    message = lookup_card.card(a_lookup(since=SINCE))
+    message = lookup_card.lookup_card(a_lookup(since=SINCE))
 
     assert message.text == "Launch keynote is live. Started 2026-06-03 10:00 UTC."
     assert "Playback" not in shown(message)
@@ -133,7 +133,7 @@ def test_live_without_playback() -> None:
 )
 def test_each_status(lookup: Lookup, text: str, headline: str) -> None:
     """Each status has words of its own, in the sentence and on the card, and an emoji is never the only sign of it."""
-    message = lookup_card.card(lookup)
+    message = lookup_card.lookup_card(lookup)
 
     assert message.text == text
     assert shown(message).startswith(f"*Launch keynote*\n{headline}\n")
@@ -142,7 +142,7 @@ def test_each_status(lookup: Lookup, text: str, headline: str) -> None:
 @pytest.mark.parametrize("status", ["INVOKED", "IDLE", "OFFLINE", "ERRORED", "PAUSED"])
 def test_watch_only_what_is_live(status: str) -> None:
     """Nothing but a live meeting has a Watch button, whatever URL Cloudflare still has for it."""
-    message = lookup_card.card(a_lookup(status, playback_url=STREAM))
+    message = lookup_card.lookup_card(a_lookup(status, playback_url=STREAM))
 
     assert list(buttons(message)) == ["Refresh", "Post here", "Follow here"]
 
@@ -150,7 +150,7 @@ def test_watch_only_what_is_live(status: str) -> None:
 @pytest.mark.parametrize("status", ["IDLE", "OFFLINE", "ERRORED"])
 def test_nothing_to_play_off_the_air(status: str) -> None:
     """What is off the air shows no link: it would play nothing."""
-    message = lookup_card.card(a_lookup(status, playback_url=STREAM))
+    message = lookup_card.lookup_card(a_lookup(status, playback_url=STREAM))
 
     assert "cloudflarestream" not in message.text + str(message.blocks)
 
@@ -158,7 +158,7 @@ def test_nothing_to_play_off_the_air(status: str) -> None:
 @pytest.mark.parametrize(("playback", "opened"), [(STREAM, PLAYER), (OLD_STREAM, OLD_STREAM)])
 def test_what_watch_opens(playback: str, opened: str) -> None:
     """Watch opens the hosted player where there is one, and the URL itself elsewhere."""
-    watch = buttons(lookup_card.card(a_lookup(playback_url=playback)))["Watch"]
+    watch = buttons(lookup_card.lookup_card(a_lookup(playback_url=playback)))["Watch"]
 
     assert (watch["action_id"], watch["url"], watch["style"]) == (lookup_card.WATCH, opened, "primary")
 
@@ -166,7 +166,7 @@ def test_what_watch_opens(playback: str, opened: str) -> None:
 @pytest.mark.parametrize("playback", ["javascript:alert(1)", "rtmps://live.example/x", "https://", "https://a b", 7])
 def test_only_web_addresses_become_links(playback: Any) -> None:
     """What is no http(s) address is neither shown nor opened."""
-    message = lookup_card.card(a_lookup(playback_url=playback))
+    message = lookup_card.lookup_card(a_lookup(playback_url=playback))
 
     assert message.text == "Launch keynote is live."
     assert "url" not in str(message.blocks)
@@ -174,7 +174,7 @@ def test_only_web_addresses_become_links(playback: Any) -> None:
 
 def test_private() -> None:
     """A private answer can be posted, and names nobody."""
-    message = lookup_card.card(a_lookup())
+    message = lookup_card.lookup_card(a_lookup())
 
     assert buttons(message)["Post here"]["action_id"] == lookup_card.POST_HERE
     assert "Posted by" not in shown(message)
@@ -182,28 +182,28 @@ def test_private() -> None:
 
 def test_posted() -> None:
     """A card for the channel says in whose name it is there, and cannot be posted again."""
-    message = lookup_card.card(a_lookup(), posted_by="U0ANN000001")
+    message = lookup_card.lookup_card(a_lookup(), posted_by="U0ANN000001")
 
     assert "Posted by <@U0ANN000001>" in shown(message)
     assert list(buttons(message)) == ["Refresh"]
-    assert "Posted by ann" in shown(lookup_card.card(a_lookup(), posted_by="U0ANN000001", posted_as="ann"))
+    assert "Posted by ann" in shown(lookup_card.lookup_card(a_lookup(), posted_by="U0ANN000001", posted_as="ann"))
 
 
 def test_refresh_keeps_the_attribution() -> None:
     """What Refresh carries makes the same card again: of the same meeting, in the same name."""
-    message = lookup_card.card(a_lookup(), posted_by="U0ANN000001")
+    message = lookup_card.lookup_card(a_lookup(), posted_by="U0ANN000001")
 
-    state = CardState.read(buttons(message)["Refresh"]["value"])
+    state = ActionValue.read(buttons(message)["Refresh"]["value"])
 
     assert state is not None
-    assert lookup_card.card(a_lookup(), posted_by=state.posted_by) == message
+    assert lookup_card.lookup_card(a_lookup(), posted_by=state.posted_by) == message
     assert state.meeting_id == str(MEETING)
 
 
 def test_footer() -> None:
     """The last line says when it was asked, of which meeting, and whether its livestream is disabled."""
-    enabled = shown(lookup_card.card(a_lookup(disabled="false")))
-    disabled = shown(lookup_card.card(a_lookup(disabled=True)))
+    enabled = shown(lookup_card.lookup_card(a_lookup(disabled="false")))
+    disabled = shown(lookup_card.lookup_card(a_lookup(disabled=True)))
 
     assert "Checked <!date^1780482300^{date_short_pretty} at {time}|2026-06-03 10:25 UTC>" in enabled
     assert enabled.endswith(f"Meeting `{MEETING}`")
@@ -214,7 +214,7 @@ def test_footer() -> None:
 @pytest.mark.parametrize("name", [None, "", "\x00\x1b", "\u202e\u200b"])
 def test_no_name(name: str | None) -> None:
     """A meeting without a name, or with one that cannot be seen, is told as such."""
-    message = lookup_card.card(a_lookup("IDLE", name=name))
+    message = lookup_card.lookup_card(a_lookup("IDLE", name=name))
 
     assert message.text == "This meeting is not live."
     assert shown(message).startswith("*This meeting*\n")
@@ -222,14 +222,14 @@ def test_no_name(name: str | None) -> None:
 
 def test_no_visible_reason() -> None:
     """A reason that cannot be seen is none."""
-    message = lookup_card.card(a_lookup("ERRORED", reason="\u202e"))
+    message = lookup_card.lookup_card(a_lookup("ERRORED", reason="\u202e"))
 
     assert message.text == "Launch keynote has an error: Cloudflare gave no reason."
 
 
 def test_markup_in_a_name() -> None:
     """A name is shown as it is spelled, and calls nobody."""
-    message = lookup_card.card(a_lookup("IDLE", name="<!channel> & <@U1>"))
+    message = lookup_card.lookup_card(a_lookup("IDLE", name="<!channel> & <@U1>"))
 
     assert message.text == "&lt;!channel&gt; &amp; &lt;@U1&gt; is not live."
     assert "*&lt;!channel&gt; &amp; &lt;@U1&gt;*" in shown(message)
@@ -237,7 +237,7 @@ def test_markup_in_a_name() -> None:
 
 def test_link_that_grows() -> None:
     """A URL that no message can hold once it is escaped is left to the button."""
-    message = lookup_card.card(a_lookup(playback_url="https://a.example/?" + "&" * 1_900))
+    message = lookup_card.lookup_card(a_lookup(playback_url="https://a.example/?" + "&" * 1_900))
 
     assert complaints(list(message.blocks)) == []
     assert message.text == "Launch keynote is live."
@@ -304,7 +304,7 @@ def assert_harmless(text: str) -> None:
 @example(a_lookup("&" * 1_000, name="&" * 1_000, playback_url="https://a.example/" + "&" * 396), "U0ANN000001")
 def test_whatever_cloudflare_says(lookup: Lookup, posted_by: str | None) -> None:
     """Slack takes any card, which calls nobody, hides nothing, and says name, status and link in its text."""
-    message = lookup_card.card(lookup, posted_by=posted_by)
+    message = lookup_card.lookup_card(lookup, posted_by=posted_by)
 
     assert complaints(list(message.blocks)) == []
     assert len(message.text) <= 4_000
@@ -316,16 +316,16 @@ def test_whatever_cloudflare_says(lookup: Lookup, posted_by: str | None) -> None
         assert button.get("url", "https://").lower().startswith(("https://", "http://"))
     assert json.dumps([message.text, message.blocks], ensure_ascii=False).encode()
 
-    assert message.text.startswith(escaped(lookup.name or "", lookup_card.NAME_LIMIT) or lookup_card.UNNAMED)
+    assert message.text.startswith(escape(lookup.name or "", lookup_card.NAME_LIMIT) or lookup_card.UNNAMED)
     assert STATUS_WORDS[lookup.status] in message.text
-    playback = escaped(lookup.playback_url or "", 10_000)
+    playback = escape(lookup.playback_url or "", 10_000)
     assert (f"Watch: {playback}" in message.text) == (0 < len(playback) <= lookup_card.LINK_LIMIT)
 
 
 @given(HOSTILE)
 def test_limits_are_of_what_is_read(name: str) -> None:
     """A name is cut at 150 characters as they are read, not as they are escaped, and never inside an entity."""
-    headline = shown(lookup_card.card(a_lookup("IDLE", name=name))).splitlines()[0]
+    headline = shown(lookup_card.lookup_card(a_lookup("IDLE", name=name))).splitlines()[0]
 
     read = headline.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
@@ -335,17 +335,17 @@ def test_limits_are_of_what_is_read(name: str) -> None:
 @pytest.mark.parametrize(
     ("error", "labels"),
     [
-        (CouldNotAsk(), ["Try again"]),
+        (CloudflareUnavailable(), ["Try again"]),
         (RateLimited(45), ["Try again"]),
         (Unreachable(), ["Try again"]),
-        (Malformed(), ["Try again"]),
-        (NoSuchMeeting(), []),
-        (NotAuthorised(), []),
+        (InvalidResponse(), ["Try again"]),
+        (MeetingNotFound(), []),
+        (AuthenticationFailed(), []),
     ],
 )
 def test_problem(error: BotError, labels: list[str]) -> None:
     """A problem is told in its own sentence, with a button where asking again may help, and none where it cannot."""
-    message = lookup_card.problem(error, MEETING)
+    message = lookup_card.error_message(error, MEETING)
 
     assert message.text == error.sentence
     read = shown(message).replace("<https://www.cloudflarestatus.com|cloudflarestatus.com>", "cloudflarestatus.com")
@@ -357,16 +357,16 @@ def test_problem(error: BotError, labels: list[str]) -> None:
 
 def test_try_again_asks_for_the_same_meeting() -> None:
     """Try again does what Refresh does."""
-    again = buttons(lookup_card.problem(Unreachable(), MEETING))["Try again"]
+    again = buttons(lookup_card.error_message(Unreachable(), MEETING))["Try again"]
 
     assert again["action_id"] == lookup_card.REFRESH
-    assert CardState.read(again["value"]) == CardState(m=str(MEETING))
+    assert ActionValue.read(again["value"]) == ActionValue(m=str(MEETING))
 
 
-@pytest.mark.parametrize("error", [CannotPost(), NotUnderstood(), Malformed()])
+@pytest.mark.parametrize("error", [NotInChannel(), InvalidInteraction(), InvalidResponse()])
 def test_problem_of_no_meeting(error: BotError) -> None:
     """A problem that is not about a meeting has nothing to press."""
-    message = lookup_card.problem(error)
+    message = lookup_card.error_message(error)
 
     assert message.blocks == ({"type": "section", "text": message.blocks[0]["text"]},)
     assert shown(message) == f":warning: {error.sentence}"
@@ -374,7 +374,7 @@ def test_problem_of_no_meeting(error: BotError) -> None:
 
 def test_details_are_for_the_log_alone() -> None:
     """What Cloudflare said of an error reaches nobody in Slack."""
-    message = lookup_card.problem(NotAuthorised(detail="HTTP 401, 10000: Authentication error"), MEETING)
+    message = lookup_card.error_message(AuthenticationFailed(detail="HTTP 401, 10000: Authentication error"), MEETING)
 
     assert "10000" not in message.text + str(message.blocks)
 
@@ -383,7 +383,7 @@ def test_which_one() -> None:
     """Several meetings are listed, for one of them to be copied."""
     first, second = UUID(int=1), UUID(int=2)
 
-    message = lookup_card.which_one((first, second))
+    message = lookup_card.ambiguous((first, second))
 
     assert message.text == (f"I found 2 meeting IDs: {first}, {second}. Please send one at a time.")
     assert f"`{first}`, `{second}`" in shown(message)
@@ -391,7 +391,7 @@ def test_which_one() -> None:
 
 def test_which_one_of_many() -> None:
     """Of very many meetings five are listed, and the rest counted."""
-    message = lookup_card.which_one(tuple(UUID(int=number) for number in range(80)))
+    message = lookup_card.ambiguous(tuple(UUID(int=number) for number in range(80)))
 
     assert "I found 80 meeting IDs" in message.text
     assert str(UUID(int=4)) in message.text
@@ -402,7 +402,7 @@ def test_which_one_of_many() -> None:
 
 def test_broken() -> None:
     """What nobody foresaw is told with the reference that the log has too."""
-    message = lookup_card.broken("a1b2c3d4")
+    message = lookup_card.internal_error("a1b2c3d4")
 
     assert message.text.endswith("give whoever runs this bot the reference a1b2c3d4.")
     assert message.text in shown(message)
@@ -410,6 +410,6 @@ def test_broken() -> None:
 
 def test_note() -> None:
     """A note says one sentence."""
-    message = lookup_card.note("Done.")
+    message = lookup_card.notice("Done.")
 
     assert message.text == shown(message) == "Done."

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.messages.message import CardState, Message
+from bot.slack.messages.message import ActionValue, Message
 
 MEETING = "50c8940e-1b97-402a-97d6-2708b7feca41"
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
@@ -13,15 +13,15 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()))
 @given(st.uuids(), st.none() | st.from_regex(r"[UW][A-Z0-9]{2,31}", fullmatch=True))
 def test_there_and_back(meeting_id: object, posted_by: str | None) -> None:
     """A click says which card it was on: the meeting, and who posted it."""
-    state = CardState(m=str(meeting_id), by=posted_by)
+    state = ActionValue(m=str(meeting_id), by=posted_by)
 
-    assert CardState.read(state.value()) == state
+    assert ActionValue.read(state.value()) == state
     assert len(state.value()) <= 100
 
 
 def test_nothing_more_than_needed() -> None:
     """A private card's buttons name nobody."""
-    assert CardState(m=MEETING).value() == f'{{"m":"{MEETING}"}}'
+    assert ActionValue(m=MEETING).value() == f'{{"m":"{MEETING}"}}'
 
 
 @pytest.mark.parametrize(
@@ -46,15 +46,15 @@ def test_nothing_more_than_needed() -> None:
 )
 def test_not_one_of_ours(value: str) -> None:
     """A value that this version did not write is no state at all."""
-    assert CardState.read(value) is None
+    assert ActionValue.read(value) is None
 
 
 @given(ANY_TEXT | st.builds('{{"m": "{}", "by": "{}"}}'.format, ANY_TEXT, ANY_TEXT))
 def test_any_value(value: str) -> None:
     """Whatever a button carries is read without an error."""
-    state = CardState.read(value)
+    state = ActionValue.read(value)
 
-    assert state is None or CardState.read(state.value()) == state
+    assert state is None or ActionValue.read(state.value()) == state
 
 
 def test_plain_message() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.messages.mrkdwn import clock, escaped, link, moment, plain
+from bot.slack.messages.mrkdwn import clean, escape, format_date, format_utc, link
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 AT = datetime(2026, 6, 3, 12, 0, 59, tzinfo=timezone(timedelta(hours=2)))
@@ -31,38 +31,38 @@ def unescaped(text: str) -> str:
 )
 def test_plain(text: str, read: str) -> None:
     """Text becomes one line, in which nothing controls the terminal or turns the direction of the words around."""
-    assert plain(text, 50) == read
+    assert clean(text, 50) == read
 
 
 @pytest.mark.parametrize(("text", "cut"), [("abcde", "abcde"), ("abcdef", "abcd…"), ("abc efgh", "abc…")])
 def test_cut(text: str, cut: str) -> None:
     """Text that is too long ends in an ellipsis, within the limit."""
-    assert plain(text, 5) == cut
+    assert clean(text, 5) == cut
 
 
 def test_escaped() -> None:
     """Slack's three characters become entities, and what was an entity stays what it looked like."""
-    assert escaped("<!channel> & &lt;", 50) == "&lt;!channel&gt; &amp; &amp;lt;"
+    assert escape("<!channel> & &lt;", 50) == "&lt;!channel&gt; &amp; &amp;lt;"
 
 
 @given(ANY_TEXT, st.integers(1, 200))
 def test_any_text(text: str, limit: int) -> None:
     """Whatever comes is one printable line within the limit, calls nobody, and reads as it was."""
-    safe = escaped(text, limit)
+    safe = escape(text, limit)
 
     assert safe.isprintable()
     assert "<" not in safe
     assert ">" not in safe
-    assert unescaped(safe) == plain(text, limit)
-    assert len(plain(text, limit)) <= limit
+    assert unescaped(safe) == clean(text, limit)
+    assert len(clean(text, limit)) <= limit
 
 
 @given(ANY_TEXT)
 def test_once_is_enough(text: str) -> None:
     """Plain text is left as it is."""
-    once = plain(text, 50)
+    once = clean(text, 50)
 
-    assert plain(once, 50) == once
+    assert clean(once, 50) == once
 
 
 def test_link() -> None:
@@ -72,17 +72,17 @@ def test_link() -> None:
 
 def test_clock() -> None:
     """A time in plain text is in UTC, whatever zone it came in."""
-    assert clock(AT) == "2026-06-03 10:00 UTC"
+    assert format_utc(AT) == "2026-06-03 10:00 UTC"
 
 
 def test_moment() -> None:
     """A time in a card is one that each reader sees in their own zone, with UTC for clients that cannot."""
-    assert moment(AT) == "<!date^1780480859^{date_short_pretty} at {time}|2026-06-03 10:00 UTC>"
+    assert format_date(AT) == "<!date^1780480859^{date_short_pretty} at {time}|2026-06-03 10:00 UTC>"
 
 
 @given(st.datetimes(datetime(1970, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
 def test_any_moment(at: datetime) -> None:
     """A time is told to the second before it."""
-    seconds = int(moment(at).split("^")[1])
+    seconds = int(format_date(at).split("^")[1])
 
     assert timedelta(0) <= at - datetime.fromtimestamp(seconds, UTC) < timedelta(seconds=1)
