@@ -117,7 +117,7 @@ async def running(
         session = await stack.enter_async_context(open_session(settings.proxy, settings.tls))
         fresh = await stack.enter_async_context(open_fresh_session(settings.proxy, settings.tls))
         client = open_slack(settings, session, metrics, fresh)
-        allowance, quota = RateBudget(store.budget, wall), RateLimitState()
+        allowance, quota = RateBudget(store.request_windows, wall), RateLimitState()
         timer = clock.now if clock else time.monotonic
         kit = open_realtimekit(settings, metrics.cloudflare_call, quota, timer, allowance.record_request)
         stack.push_async_callback(kit.close)

@@ -65,16 +65,16 @@ class BackgroundWorkers:
     ) -> None:
         owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         sweeps = ListFreshness()
-        notices = PauseNotifier(store.pauses, store.duties, delivery, owner, wording)
+        notices = PauseNotifier(store.pauses, store.singleton_jobs, delivery, owner, wording)
         self._store = store
         self._comparing: set[asyncio.Task[None]] = set()
         self._clock = clock
         self._allowance = allowance
         self._announcer = Announcer(
-            store.announcing, store.pauses, delivery, clock, metrics, owner, self._notice, wording
+            store.card_queue, store.pauses, delivery, clock, metrics, owner, self._notice, wording
         )
         self._tracker = MeetingPoller(
-            store.tracking,
+            store.meeting_queue,
             look_up,
             allowance=allowance,
             quota_wait=quota_wait,
@@ -86,8 +86,8 @@ class BackgroundWorkers:
             sweeps=sweeps,
         )
         self._sweeper = Sweeper(
-            store.sweeping,
-            store.duties,
+            store.meeting_sweeps,
+            store.singleton_jobs,
             lists,
             allowance=allowance,
             quota_wait=quota_wait,
@@ -101,9 +101,9 @@ class BackgroundWorkers:
         self.following = FollowService(
             store, look_up_for_people, self._announcer.deliver, self._announcer.wake, self._tracker.wake, owner
         )
-        invitations = Invitations(store.pauses, store.duties, delivery, self.following.resume, owner, clock)
+        invitations = Invitations(store.pauses, store.singleton_jobs, delivery, self.following.resume, owner, clock)
         self._housekeeper = MaintenanceWorker(
-            store.housekeeping,
+            store.maintenance,
             catch_up=invitations.catch_up,
             tell_creators=notices.tell,
             budget_left=lambda: allowance.remaining,
@@ -122,7 +122,7 @@ class BackgroundWorkers:
 
     async def hint(self, meeting_id: UUID) -> bool:
         """Request a check of the meeting; return False if it is not followed. Raises StoreUnreachable."""
-        followed = await self._store.tracking.request_check(meeting_id)
+        followed = await self._store.meeting_queue.request_check(meeting_id)
         if followed:
             self._tracker.on_webhook(meeting_id)
         return followed
@@ -140,7 +140,7 @@ class BackgroundWorkers:
 
     async def _hint_in(self, phases: Collection[Phase], meeting_id: UUID) -> None:
         try:
-            if await self._store.tracking.request_check(meeting_id, phases):
+            if await self._store.meeting_queue.request_check(meeting_id, phases):
                 self._tracker.wake()
         except DatabaseUnavailable as error:
             log.info("lookup_not_compared", meeting_id=str(meeting_id), why=error.detail)

@@ -197,4 +197,4 @@ async def _process_webhook(webhooks: WebhookReceiver, headers: Mapping[str, str]
     hint = webhook_events.parse_event(body)
     if hint.meeting_id is None:
         return "ignored"
-    return "hinted" if await webhooks.hint(hint.meeting_id) else "not_followed"
+    return "check_requested" if await webhooks.hint(hint.meeting_id) else "not_followed"

@@ -42,8 +42,8 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
                 TEAM, EVENTS, UUID(int=number), user_id=ANN, volume=Level.QUIET, episode=stage.episode
             )
         # What was just followed is looked at in any case.
-        for meeting in await stage.store.tracking.claim("tracker", MANY, 30):
-            await stage.store.tracking.release(meeting, next_check_in=0)
+        for meeting in await stage.store.meeting_queue.claim("tracker", MANY, 30):
+            await stage.store.meeting_queue.release(meeting, next_check_in=0)
         yield stage
 
 
@@ -54,7 +54,7 @@ def engine(stage: Stage, cloudflare: Cloudflare, lists: Lists) -> BackgroundWork
         look_up=cloudflare.look,
         look_up_for_people=cloudflare.look,
         lists=lists,
-        allowance=RateBudget(stage.store.budget, stage.clock),
+        allowance=RateBudget(stage.store.request_windows, stage.clock),
         quota_wait=lambda: 0.0,
         grace=timedelta(seconds=60),
         clock=stage.clock,
@@ -70,7 +70,7 @@ async def test_the_first_sweep_comes_first(stage: Stage) -> None:
         await lists.asked.wait()
         assert cloudflare.asked == {}
         lists.open.set()
-        while await stage.store.tracking.due_in() == 0:  # noqa: ASYNC110 - a database has no events
+        while await stage.store.meeting_queue.due_in() == 0:  # noqa: ASYNC110 - a database has no events
             await asyncio.sleep(0.005)
         assert cloudflare.asked == {}
         # Not so soon after the last check.

@@ -284,7 +284,7 @@ async def test_database_of_a_newer_version(doctor: Doctor, tmp_path: Path) -> No
     await (await open_store(url)).close()
     with contextlib.closing(sqlite3.connect(tmp_path / "bot.db")) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
-        connection.execute("UPDATE compatibility SET oldest = '9999'")
+        connection.execute("UPDATE schema_compatibility SET min_revision = '9999'")
         connection.commit()
 
     found = bad(await doctor(DATABASE_URL=url))

@@ -34,14 +34,14 @@ class Receiver:
     def __init__(self) -> None:
         self.keys = KeyServer()
         self.metrics = Metrics()
-        self.hinted: list[UUID] = []
+        self.check_requested: list[UUID] = []
         self.error: Exception | None = None
         self.url = ""
 
     async def hint(self, meeting_id: UUID) -> bool:
         if self.error:
             raise self.error
-        self.hinted.append(meeting_id)
+        self.check_requested.append(meeting_id)
         return meeting_id == MEETING
 
     def app(self, hint: Callable[..., object] | None = None) -> object:
@@ -71,9 +71,9 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 async def test_hint(receiver: Receiver) -> None:
     """A webhook about a meeting that is followed has it looked at."""
-    assert await receiver.post(BODY) == (200, "hinted")
-    assert receiver.hinted == [MEETING]
-    assert receiver.counted() == {"hinted": 1}
+    assert await receiver.post(BODY) == (200, "check_requested")
+    assert receiver.check_requested == [MEETING]
+    assert receiver.counted() == {"check_requested": 1}
 
 
 async def test_nobody_follows(receiver: Receiver) -> None:
@@ -85,7 +85,7 @@ async def test_nobody_follows(receiver: Receiver) -> None:
 async def test_other_event(receiver: Receiver) -> None:
     """A webhook that says nothing about livestreams is no mistake either."""
     assert await receiver.post(status_update(event="recording.statusUpdate")) == (200, "ignored")
-    assert receiver.hinted == []
+    assert receiver.check_requested == []
 
 
 async def test_forged(receiver: Receiver, log: io.StringIO) -> None:
@@ -93,7 +93,7 @@ async def test_forged(receiver: Receiver, log: io.StringIO) -> None:
     assert await receiver.post(BODY, signed(BODY, "somebody else's")) == (401, "forged")
     assert await receiver.post(BODY, {}) == (401, "forged")
 
-    assert receiver.hinted == []
+    assert receiver.check_requested == []
     assert receiver.counted() == {"forged": 2}
     assert '"outcome": "forged"' in log.getvalue()
     assert "stream-key" not in log.getvalue()
@@ -130,7 +130,7 @@ async def test_too_long(receiver: Receiver, chunked: bool) -> None:
 
 async def test_longest(receiver: Receiver) -> None:
     """A body of 256 KB is read."""
-    assert await receiver.post(BODY.ljust(MAX_BODY_BYTES)) == (200, "hinted")
+    assert await receiver.post(BODY.ljust(MAX_BODY_BYTES)) == (200, "check_requested")
 
 
 async def test_no_key(receiver: Receiver, log: io.StringIO) -> None:
@@ -155,11 +155,11 @@ async def test_locked_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     receiver = Receiver()
 
     other = sqlite3.connect(tmp_path / "bot.db", isolation_level=None)
-    hinted = asyncio.Event()
+    check_requested = asyncio.Event()
 
     async def hint(meeting_id: UUID) -> bool:
-        async with store.tracking._db.transaction():
-            hinted.set()
+        async with store.meeting_queue._db.transaction():
+            check_requested.set()
         return True
 
     async with serving(receiver.app(hint), listen(), drain_seconds=1) as url:
@@ -169,14 +169,14 @@ async def test_locked_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         with monkeypatch.context() as hurry:
             hurry.setattr(http_server, "WEBHOOK_SECONDS", 0.2)
             late = await receiver.post(BODY)
-        in_time = not hinted.is_set()
+        in_time = not check_requested.is_set()
         other.execute("ROLLBACK")
-        await hinted.wait()
+        await check_requested.wait()
         again = await receiver.post(BODY)
     other.close()
     await store.close()
 
-    assert (late, again) == ((503, "late"), (200, "hinted"))
+    assert (late, again) == ((503, "late"), (200, "check_requested"))
     assert in_time
 
 
@@ -191,7 +191,7 @@ async def test_replayed(receiver: Receiver) -> None:
         statuses = await asyncio.gather(*(post() for _ in range(200)))
 
     assert set(statuses) == {200}
-    assert set(receiver.hinted) == {MEETING}
+    assert set(receiver.check_requested) == {MEETING}
     assert receiver.keys.asked == 1
 
 
@@ -199,10 +199,10 @@ async def test_from_the_sandbox(clock: Clock) -> None:
     """What the local RealtimeKit sends when a livestream drops is believed, before and after its key changed."""
     cloudflare, metrics = RealtimeKit(clock), Metrics()
     cloudflare.seed()
-    hinted: list[UUID] = []
+    check_requested: list[UUID] = []
 
     async def hint(meeting_id: UUID) -> bool:
-        hinted.append(meeting_id)
+        check_requested.append(meeting_id)
         return True
 
     async with serving(cloudflare.asgi, listen(), drain_seconds=1) as kit_url, open_key_http() as http:
@@ -219,14 +219,14 @@ async def test_from_the_sandbox(clock: Clock) -> None:
             await cloudflare.deliveries_settled()
 
     assert [delivery.status for delivery in cloudflare.deliveries] == [200, 200]
-    assert hinted == [UUID(seeds.LIVE)] * 2
+    assert check_requested == [UUID(seeds.LIVE)] * 2
 
 
 async def test_trailing_slash(receiver: Receiver) -> None:
     """An address that was registered with a slash at its end reaches the bot without a redirect."""
     receiver.url += "/"
 
-    assert await receiver.post(BODY) == (200, "hinted")
+    assert await receiver.post(BODY) == (200, "check_requested")
 
 
 async def test_only_post(receiver: Receiver) -> None:

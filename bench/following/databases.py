@@ -93,11 +93,11 @@ def _rows(each: Followed, now: float, number: int) -> dict[str, dict[str, Any]]:
         "name": episode.name,
         "number": 1,
         "phase": episode.phase,
-        "episode": episode.to_dict(),
-        "look_at": now + number % _SPREAD_SECONDS,
-        "hinted": False,
-        "failures": 0,
-        "looked_at": now,
+        "episode_state": episode.to_dict(),
+        "next_check_at": now + number % _SPREAD_SECONDS,
+        "check_requested": False,
+        "consecutive_failures": 0,
+        "last_checked_at": now,
         "checked_at": now,
     }
     follow = {
@@ -107,18 +107,18 @@ def _rows(each: Followed, now: float, number: int) -> dict[str, dict[str, Any]]:
         "meeting_id": each.meeting_id,
         "created_by": _USER,
         "created_at": now,
-        "volume": Level.NORMAL,
+        "level": Level.NORMAL,
         "state": FollowState.ACTIVE,
-        "told": False,
+        "creator_notified": False,
         "expires_at": now + 30 * 86_400,
     }
     card = {
         "episode": 1,
         "ts": each.ts,
-        "wanted": episode.to_dict(),
-        "wanted_version": 1,
-        "shown_version": 1,
-        "shown_at": now,
+        "desired": episode.to_dict(),
+        "desired_version": 1,
+        "rendered_version": 1,
+        "rendered_at": now,
         "has_news": False,
         "attempts": 0,
     }
@@ -136,7 +136,7 @@ async def told(database: Database) -> list[tuple[str, str, float, float, float |
         sa.select(
             follows.c.meeting_id,
             announcements.c.kind,
-            announcements.c.changed_at,
+            announcements.c.occurred_at,
             announcements.c.created_at,
             announcements.c.sent_at,
         )

@@ -46,7 +46,7 @@ async def measure(kind: str, channels: int = 2_000) -> Pipeline:
             client = SlackClient(token=BOT_TOKEN, base_url=f"{slack}/api/", session=session, metrics=metrics)
             pacing = SlackRateLimiter(clock, per_channel=_NO_LIMIT, posts=_NO_LIMIT, edits=_NO_LIMIT)
             delivery = Publisher(client, pacing, clock, metrics)
-            announcer = Announcer(store.announcing, store.pauses, delivery, clock, metrics, "bench")
+            announcer = Announcer(store.card_queue, store.pauses, delivery, clock, metrics, "bench")
             await _go_live(store)
             wall, cpu = time.perf_counter(), time.process_time()
             running = asyncio.create_task(announcer.run())
@@ -60,16 +60,16 @@ async def measure(kind: str, channels: int = 2_000) -> Pipeline:
 
 async def _told(store: Store) -> None:
     while True:
-        if not (await store.housekeeping.stats()).unsent:
+        if not (await store.maintenance.stats()).unsent:
             return
         await asyncio.sleep(0.05)
 
 
 async def _go_live(store: Store) -> None:
-    [due] = await store.tracking.claim("bench", 1, _LEASE_SECONDS)
+    [due] = await store.meeting_queue.claim("bench", 1, _LEASE_SECONDS)
     now = utc(WallClock())
     before = Episode.from_dict(due.episode)
     assert before.phase is Phase.WAITING
     after, changes = advance(before, Observation(Status.LIVE, session_started_at=now), now, timedelta(seconds=60))
     assert [change.kind for change in changes] == [ChangeKind.LIVE]
-    assert await store.tracking.record(due, after, changes, next_check_in=3600)
+    assert await store.meeting_queue.record(due, after, changes, next_check_in=3600)

@@ -106,7 +106,7 @@ class Episode:
     """When the session stopped, according to Cloudflare; None while it is live."""
     previous_end: Time | None = None
     """When the previous episode ended."""
-    previous_run_started_at: Time | None = None
+    previous_session_started_at: Time | None = None
     """The start of the previous episode's last session."""
     off_air_seen_at: Time | None = None
     """When the last check saw it off air, in INTERRUPTED."""

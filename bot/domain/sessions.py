@@ -41,7 +41,7 @@ def is_error_of_before(episode: Episode, sighting: Observation) -> bool:
     if sighting.status is not Status.ERRORED or episode.last_announced is not None:
         return False
     run = sighting.session_started_at or episode.session_started_at
-    return _is_of_before(run, episode.previous_run_started_at, episode.previous_end)
+    return _is_of_before(run, episode.previous_session_started_at, episode.previous_end)
 
 
 def _is_of_before(run: datetime | None, last_run: datetime | None, end: datetime | None) -> bool:

@@ -98,7 +98,7 @@ def _start_next(ended: Episode, sighting: Observation, now: datetime, grace: tim
         phase_since=now,
         name=ended.name,
         previous_end=ended.ended_at,
-        previous_run_started_at=ended.session_started_at,
+        previous_session_started_at=ended.session_started_at,
         checked_at=now,
     )
     return _advance_phase(_apply_details(fresh, sighting), sighting, now, grace)
@@ -227,7 +227,7 @@ def _waiting_again(episode: Episode, now: datetime) -> Episode:
         phase_since=now,
         name=episode.name,
         previous_end=episode.previous_end,
-        previous_run_started_at=episode.previous_run_started_at,
+        previous_session_started_at=episode.previous_session_started_at,
         checked_at=episode.checked_at,
     )
 

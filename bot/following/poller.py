@@ -169,7 +169,7 @@ class MeetingPoller:
         heard = self._heard.pop(meeting.meeting_id, False)
         asked_by_hand = meeting.check_requested and not heard
         visible = card_key(after) != card_key(before) or (asked_by_hand and _is_older(before, now))
-        self._webhooks.note(before.phase, after.phase, hinted=heard)
+        self._webhooks.note(before.phase, after.phase, check_requested=heard)
         usual = next_check_in(
             after,
             now,

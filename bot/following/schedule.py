@@ -73,12 +73,12 @@ class WebhookTrust:
     def __init__(self) -> None:
         self.trusted = False
 
-    def note(self, before: Phase, after: Phase, *, hinted: bool) -> None:
+    def note(self, before: Phase, after: Phase, *, check_requested: bool) -> None:
         """Note a check's result and whether a webhook had arrived. Webhooks report only LIVE and off air."""
         came = after is Phase.LIVE and before is not Phase.LIVE
         went = before is Phase.LIVE and after in (Phase.INTERRUPTED, Phase.ENDED)
         if came or went:
-            self.trusted = hinted
+            self.trusted = check_requested
 
 
 class ListFreshness:

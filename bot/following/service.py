@@ -150,7 +150,7 @@ class FollowService:
         listed = await self._listed(team_id, channel_id, meeting_id)
         if listed is None:
             raise NotFollowing
-        await self.store.tracking.request_check(meeting_id)
+        await self.store.meeting_queue.request_check(meeting_id)
         self.wake_tracker()
         return listed.follow
 
@@ -167,7 +167,7 @@ class FollowService:
 
     async def move_channel(self, team_id: str, old_id: str, new_id: str) -> int:
         """Move a channel's follows to its new ID, and resume the paused ones there; return how many were moved."""
-        moved = await self.store.moving.move_channel(team_id, old_id, new_id)
+        moved = await self.store.channel_moves.move_channel(team_id, old_id, new_id)
         if moved:
             await self.resume(team_id, new_id)
             self.wake_announcer()
@@ -175,11 +175,11 @@ class FollowService:
 
     async def adopt(self, team_id: str) -> int:
         """Move all follows to the team where the bot is installed; return how many."""
-        return await self.store.moving.adopt(team_id)
+        return await self.store.channel_moves.adopt(team_id)
 
     async def forget(self, team_id: str) -> int:
         """Delete the follows of a workspace that has removed the app; return how many."""
-        return await self.store.forgetting.forget(team_id)
+        return await self.store.removal.forget(team_id)
 
     async def _room_for(self, team_id: str, channel_id: str, meeting_id: UUID) -> FollowStatus | None:
         """Return the channel's existing follow of this meeting. Raises TooManyFollows if a new one is one too many."""

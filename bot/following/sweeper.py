@@ -189,14 +189,14 @@ class Sweeper:
         return [meeting_id for meeting_id, each in known.items() if each.phase == phase and meeting_id in listed]
 
     async def _confirm(self, phase: Phase, meeting_ids: list[UUID]) -> None:
-        look_in = QUIET_SECONDS * (1 - _SPREAD * self._jitter())
-        settled = await self._sweeping.confirm(meeting_ids, phase, failures=STALE_AFTER, look_in=look_in)
+        next_check_in = QUIET_SECONDS * (1 - _SPREAD * self._jitter())
+        settled = await self._sweeping.confirm(meeting_ids, phase, failures=STALE_AFTER, next_check_in=next_check_in)
         self._metrics.observations.labels(_OUTCOME).inc(settled)
 
     async def _confirm_idle(self) -> None:
         settled = 1
         while settled:
             # A different interval for each batch, so that they do not all become due together if lists stop.
-            look_in = SLOWEST_SECONDS * (1 - _RESTING_SPREAD * self._jitter())
-            settled = await self._sweeping.confirm_idle(failures=STALE_AFTER, look_in=look_in)
+            next_check_in = SLOWEST_SECONDS * (1 - _RESTING_SPREAD * self._jitter())
+            settled = await self._sweeping.confirm_idle(failures=STALE_AFTER, next_check_in=next_check_in)
             self._metrics.observations.labels(_OUTCOME).inc(settled)

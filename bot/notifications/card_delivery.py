@@ -430,8 +430,8 @@ class CardDelivery:
 
         This process's clock may differ from it, which would delay edits by the difference.
         """
-        shown_at, between = self._card.rendered_at, self._timing.between_edits
-        since = between if shown_at is None else self._card.claimed_at - shown_at.timestamp()
+        rendered_at, between = self._card.rendered_at, self._timing.between_edits
+        since = between if rendered_at is None else self._card.claimed_at - rendered_at.timestamp()
         return between - since if 0 <= since < between else 0.0
 
     def _check(self, *, written: bool) -> None:

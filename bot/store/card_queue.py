@@ -127,9 +127,11 @@ class CardQueue:
                 return []
             claimed = {
                 "lease": lease.token,
-                "due_at": after(now, lease.seconds),
+                "next_attempt_at": after(now, lease.seconds),
                 "attempts": cards.c.attempts + 1,
-                "shown_version": sa.case((is_unattempted(), cards.c.wanted_version), else_=cards.c.shown_version),
+                "rendered_version": sa.case(
+                    (is_unattempted(), cards.c.desired_version), else_=cards.c.rendered_version
+                ),
                 # The last holder may have sent Slack a request and never received the answer.
                 "unconfirmed_until": sa.case(
                     (cards.c.lease.is_not(None), now + self._late_seconds), else_=cards.c.unconfirmed_until
@@ -182,19 +184,19 @@ class CardQueue:
     async def mark_deleted(self, card: DueCard) -> bool:
         """Record that the card's message was deleted, so that the card is posted again."""
         values = {
-            "ts": None,
-            "shown_version": card.desired_version,
-            "lost": cards.c.lost + 1,
+            "message_ts": None,
+            "rendered_version": card.desired_version,
+            "times_deleted": cards.c.times_deleted + 1,
             "ordered_at": card.claimed_at,
             "has_news": True,
             "unconfirmed_until": None,
             "failing": None,
         }
-        return await self._update(card, due_at=after(self._db.now(), card.lease.seconds), **values)
+        return await self._update(card, next_attempt_at=after(self._db.now(), card.lease.seconds), **values)
 
     async def renew(self, card: DueCard) -> bool:
         """Extend the lease, since the next call to Slack could outlive it."""
-        return await self._update(card, due_at=after(self._db.now(), card.lease.seconds))
+        return await self._update(card, next_attempt_at=after(self._db.now(), card.lease.seconds))
 
     async def defer(self, card: DueCard, seconds: float, *, failed: bool = True, unconfirmed: bool = False) -> bool:
         """Release the card and make it due in `seconds`, capped at half an hour; nothing makes it due earlier.
@@ -202,7 +204,7 @@ class CardQueue:
         Unless something `failed`, the claim does not count as an attempt. `unconfirmed`: a request got no answer.
         """
         now = self._db.now()
-        values: dict[str, Any] = {"lease": None, "due_at": after(now, seconds), "has_news": has_news()}
+        values: dict[str, Any] = {"lease": None, "next_attempt_at": after(now, seconds), "has_news": has_news()}
         values["failing"] = card.failing
         if not failed:
             values["attempts"] = sa.case((cards.c.attempts > 0, cards.c.attempts - 1), else_=0)
@@ -212,7 +214,7 @@ class CardQueue:
 
     async def give_up(self, card: DueCard) -> bool:
         """Release the card for good: its follow is over, and Slack refuses the edit that would show it."""
-        return await self._update(card, lease=None, due_at=None, failing=None)
+        return await self._update(card, lease=None, next_attempt_at=None, failing=None)
 
     async def reported_post(self, card: DueCard, ts: str) -> bool | None:
         """Report a card's message that was posted by a holder that has since lost the lease.
@@ -222,23 +224,23 @@ class CardQueue:
         """
         async with self._db.transaction() as connection:
             now = self._db.now()
-            this = sa.select(cards, (cards.c.due_at > now).label("is_held")).where(_is(card)).with_for_update()
+            this = sa.select(cards, (cards.c.next_attempt_at > now).label("is_held")).where(_is(card)).with_for_update()
             row = (await connection.execute(this)).one_or_none()
-            if row is None or row.lost != card.times_deleted or row.ts not in (None, ts):
+            if row is None or row.times_deleted != card.times_deleted or row.message_ts not in (None, ts):
                 return False
-            if row.ts == ts:
+            if row.message_ts == ts:
                 return True
             if row.lease is not None and row.is_held:
                 return None
             known = {
-                "ts": ts,
-                "shown_version": card.rendered_version,
-                "shown_at": now,
+                "message_ts": ts,
+                "rendered_version": card.rendered_version,
+                "rendered_at": now,
                 "lease": None,
                 "has_news": has_news(),
                 "unconfirmed_until": None,
                 # NULL means that the follow is paused.
-                "due_at": sa.case((cards.c.due_at.is_(None), sa.null()), else_=now),
+                "next_attempt_at": sa.case((cards.c.next_attempt_at.is_(None), sa.null()), else_=now),
             }
             await connection.execute(sa.update(cards).where(_is(card)).values(known))
             return True
@@ -270,7 +272,9 @@ class CardQueue:
             until = self._db.now() + (self._late_seconds if unconfirmed else 0.0)
             doubtful = {
                 "unconfirmed_until": until,
-                "due_at": sa.case((paused, cards.c.due_at), else_=sa.func.coalesce(cards.c.due_at, until)),
+                "next_attempt_at": sa.case(
+                    (paused, cards.c.next_attempt_at), else_=sa.func.coalesce(cards.c.next_attempt_at, until)
+                ),
             }
             return (await connection.execute(sa.update(cards).where(_is(card)).values(doubtful))).rowcount == 1
 
@@ -286,9 +290,13 @@ class CardQueue:
         async with self._db.read_only() as connection:
             now = self._db.now()
             news = await due_in(
-                connection, cards.c.due_at, now, cards.c.has_news == sa.true(), ~is_blocked_by_previous()
+                connection, cards.c.next_attempt_at, now, cards.c.has_news == sa.true(), ~is_blocked_by_previous()
             )
-            edit = await due_in(connection, cards.c.due_at, now, cards.c.has_news == sa.false()) if edits else None
+            edit = (
+                await due_in(connection, cards.c.next_attempt_at, now, cards.c.has_news == sa.false())
+                if edits
+                else None
+            )
         return min((wait for wait in (news, edit) if wait is not None), default=None)
 
     async def _update(self, card: DueCard, **values: Any) -> bool:
@@ -310,8 +318,8 @@ async def _due(
     # Skip rows that another replica is claiming right now instead of waiting for them.
     due = (
         sa.select(cards.c.follow_id, cards.c.episode)
-        .where(cards.c.due_at.is_not(None), is_due(cards.c.due_at, now), *which)
-        .order_by(cards.c.due_at)
+        .where(cards.c.next_attempt_at.is_not(None), is_due(cards.c.next_attempt_at, now), *which)
+        .order_by(cards.c.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
@@ -320,7 +328,7 @@ async def _due(
 
 def removal_of_ended(follow_id: UUID) -> sa.Delete:
     """Return the statement that deletes an unfollowed follow if none of its cards is due."""
-    waiting = sa.exists().where(cards.c.follow_id == follows.c.id, cards.c.due_at.is_not(None))
+    waiting = sa.exists().where(cards.c.follow_id == follows.c.id, cards.c.next_attempt_at.is_not(None))
     return sa.delete(follows).where(follows.c.id == follow_id, follows.c.state == FollowState.UNFOLLOWED, ~waiting)
 
 
@@ -361,13 +369,13 @@ async def claimed_work(
         found[key] = DueCard(
             follow=follow_from(dict(row)),
             episode=row["episode"],
-            message_ts=row["ts"],
-            times_deleted=row["lost"],
+            message_ts=row["message_ts"],
+            times_deleted=row["times_deleted"],
             ordered_at=row["ordered_at"],
-            desired=row["wanted"],
-            desired_version=row["wanted_version"],
-            rendered_version=row["shown_version"],
-            rendered_at=None if row["shown_at"] is None else from_epoch(row["shown_at"]),
+            desired=row["desired"],
+            desired_version=row["desired_version"],
+            rendered_version=row["rendered_version"],
+            rendered_at=None if row["rendered_at"] is None else from_epoch(row["rendered_at"]),
             unconfirmed_until=row["unconfirmed_until"],
             claimed_at=row["claimed_at"],
             attempts=row["attempts"] - 1,
@@ -415,8 +423,8 @@ async def _unsent(
                 episode=row.episode,
                 seq=row.seq,
                 kind=row.kind,
-                payload=row.data,
-                occurred_at=from_epoch(row.changed_at),
+                payload=row.payload,
+                occurred_at=from_epoch(row.occurred_at),
                 recorded_at=from_epoch(row.created_at),
             )
         )

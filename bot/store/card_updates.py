@@ -148,7 +148,7 @@ async def _apply(
         # A statement of its own: it begins after a concurrent writer releases the row, so it sees the writer's changes.
         due_at = sa.case((has_work(), now), else_=cards.c.unconfirmed_until)
         these = sa.update(cards).where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(finished))
-        await connection.execute(these.values(lease=None, due_at=due_at, has_news=has_news()))
+        await connection.execute(these.values(lease=None, next_attempt_at=due_at, has_news=has_news()))
 
 
 async def _repeated(connection: AsyncConnection, batch: Sequence[CardUpdate]) -> set[tuple[UUID, int, str]]:
@@ -190,9 +190,9 @@ def _progressed(now: sa.ColumnElement[float], late_seconds: float) -> sa.Update:
         sa.update(cards)
         .where(this)
         .values(
-            ts=sa.func.coalesce(sa.bindparam("posted_ts", type_=sa.Text), cards.c.ts),
-            shown_version=sa.func.coalesce(version, cards.c.shown_version),
-            shown_at=sa.case((version.is_(None), cards.c.shown_at), else_=now),
+            message_ts=sa.func.coalesce(sa.bindparam("posted_ts", type_=sa.Text), cards.c.message_ts),
+            rendered_version=sa.func.coalesce(version, cards.c.rendered_version),
+            rendered_at=sa.case((version.is_(None), cards.c.rendered_at), else_=now),
             unconfirmed_until=sa.case(
                 (sa.bindparam("is_unconfirmed", type_=sa.Boolean), now + late_seconds),
                 (cards.c.unconfirmed_until == sa.bindparam("settled", type_=sa.Double), sa.null()),
@@ -201,7 +201,7 @@ def _progressed(now: sa.ColumnElement[float], late_seconds: float) -> sa.Update:
             failing=sa.bindparam("now_failing", type_=sa.JSON(none_as_null=True)),
             attempts=0,
             # Progress renews the lease.
-            due_at=now + sa.bindparam("lease_seconds", type_=sa.Double),
+            next_attempt_at=now + sa.bindparam("lease_seconds", type_=sa.Double),
         )
     )
 

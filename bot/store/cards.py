@@ -27,17 +27,17 @@ def has_pending() -> sa.ColumnElement[bool]:
 
 def has_work() -> sa.ColumnElement[bool]:
     """Return whether the card still has to be posted or edited, or has pending announcements."""
-    return sa.or_(cards.c.ts.is_(None), cards.c.shown_version < cards.c.wanted_version, has_pending())
+    return sa.or_(cards.c.message_ts.is_(None), cards.c.rendered_version < cards.c.desired_version, has_pending())
 
 
 def has_news() -> sa.ColumnElement[bool]:
     """Return whether the card is unposted or has pending announcements; such cards take precedence over edits."""
-    return sa.or_(cards.c.ts.is_(None), has_pending())
+    return sa.or_(cards.c.message_ts.is_(None), has_pending())
 
 
 def is_unattempted() -> sa.ColumnElement[bool]:
     """Return whether no attempt to post the card was made."""
-    return sa.and_(cards.c.ts.is_(None), cards.c.shown_version == 0)
+    return sa.and_(cards.c.message_ts.is_(None), cards.c.rendered_version == 0)
 
 
 def is_latest() -> sa.ColumnElement[bool]:
@@ -53,12 +53,12 @@ def is_blocked_by_previous() -> sa.ColumnElement[bool]:
         announcements.c.episode == _before.c.episode,
         announcements.c.sent_at.is_(None),
     )
-    never_posted = sa.and_(_before.c.ts.is_(None), _before.c.lost == 0)
+    never_posted = sa.and_(_before.c.message_ts.is_(None), _before.c.times_deleted == 0)
     return sa.exists().where(
         _before.c.follow_id == cards.c.follow_id,
         _before.c.episode < cards.c.episode,
         # NULL means that the follow is paused.
-        _before.c.due_at.is_not(None),
+        _before.c.next_attempt_at.is_not(None),
         _before.c.attempts < PATIENT_ATTEMPTS,
         sa.or_(never_posted, untold),
     )
@@ -71,9 +71,12 @@ def due_to_show(now: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     one does not have to wait for that time.
     """
     only_confirms = sa.and_(
-        cards.c.lease.is_(None), cards.c.has_news == sa.false(), cards.c.due_at == cards.c.unconfirmed_until
+        cards.c.lease.is_(None), cards.c.has_news == sa.false(), cards.c.next_attempt_at == cards.c.unconfirmed_until
     )
-    return sa.case((only_confirms, sa.func.coalesce(now, cards.c.due_at)), else_=sa.func.coalesce(cards.c.due_at, now))
+    return sa.case(
+        (only_confirms, sa.func.coalesce(now, cards.c.next_attempt_at)),
+        else_=sa.func.coalesce(cards.c.next_attempt_at, now),
+    )
 
 
 async def wake(
@@ -86,10 +89,10 @@ async def wake(
     """
     due_at = due_to_show(now)
     if not news:
-        await connection.execute(sa.update(cards).where(*which).values(due_at=due_at))
+        await connection.execute(sa.update(cards).where(*which).values(next_attempt_at=due_at))
         return
     waits_for_edit = sa.and_(cards.c.lease.is_(None), cards.c.has_news == sa.false())
-    due = {"due_at": sa.case((waits_for_edit, now), else_=due_at), "has_news": True}
+    due = {"next_attempt_at": sa.case((waits_for_edit, now), else_=due_at), "has_news": True}
     await connection.execute(sa.update(cards).where(*which).values(due))
 
 
@@ -99,7 +102,7 @@ async def wake_unfinished(
     """Re-enable unfinished cards of these follows, dropping those of episodes the channel never saw."""
     theirs = cards.c.follow_id.in_(list(follow_ids))
     # The channel saw nothing of this episode, and a newer one exists: its card would only confuse people.
-    await connection.execute(sa.delete(cards).where(theirs, cards.c.ts.is_(None), ~is_latest(), ~has_pending()))
+    await connection.execute(sa.delete(cards).where(theirs, cards.c.message_ts.is_(None), ~is_latest(), ~has_pending()))
     await connection.execute(sa.update(cards).where(theirs).values(has_news=has_news()))
     await wake(connection, now, theirs, sa.or_(has_work(), cards.c.unconfirmed_until.is_not(None)))
 

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 import bot.clock
 from bot.errors import DatabaseUnavailable
 from bot.store.engine import Timeouts, is_about_data, open_engine
-from bot.store.schema import budget
+from bot.store.schema import request_windows
 from bot.store.sqlite_file import DatabaseFile, file_of
 from bot.store.text import clean_parameters, dumps
 
@@ -99,8 +99,8 @@ class Database:
     async def _probe(self) -> None:
         with contextlib.suppress(DatabaseUnavailable):
             async with self.transaction() as connection:
-                await connection.execute(sa.insert(budget).values(slot=_NO_SLOT, used=0))
-                await connection.execute(sa.delete(budget).where(budget.c.slot == _NO_SLOT))
+                await connection.execute(sa.insert(request_windows).values(window_start=_NO_SLOT, requests=0))
+                await connection.execute(sa.delete(request_windows).where(request_windows.c.window_start == _NO_SLOT))
             self._takes_changes = True
 
     async def close(self) -> None:

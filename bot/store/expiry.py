@@ -47,10 +47,10 @@ async def expire(db: Database, follow_seconds: float) -> list[Follow]:
             sa.select(
                 follows,
                 meetings.c.phase,
-                meetings.c.episode,
-                meetings.c.failures,
-                meetings.c.look_at,
-                sa.or_(meetings.c.hinted, meetings.c.lease.is_not(None)).label("is_checked"),
+                meetings.c.episode_state,
+                meetings.c.consecutive_failures,
+                meetings.c.next_check_at,
+                sa.or_(meetings.c.check_requested, meetings.c.lease.is_not(None)).label("is_checked"),
                 last_checked(now).label("last_checked"),
                 now.label("now"),
             )
@@ -80,11 +80,11 @@ def _until(row: Mapping[str, Any], follow_seconds: float) -> float:
     if row["phase"] not in ("waiting", "ended"):
         return float(row["now"]) + _AGAIN_SECONDS
     is_known = row["last_checked"] is not None and row["now"] - row["last_checked"] <= _KNOWN_SECONDS
-    if row["failures"] > 0 or row["look_at"] == 0.0 or row["is_checked"] or not is_known:
+    if row["consecutive_failures"] > 0 or row["next_check_at"] == 0.0 or row["is_checked"] or not is_known:
         # It may be on air: the last check failed, a list just contradicted the stored state, a check is requested or in
         # progress, or it was not checked for long, as after a downtime.
         return float(row["now"]) + _SOON_SECONDS
-    times = [row["episode"].get(name) for name in ("ended_at", "previous_end", "last_seen_live")]
+    times = [row["episode_state"].get(name) for name in ("ended_at", "previous_end", "last_seen_live")]
     return max((datetime.fromisoformat(time).timestamp() + follow_seconds for time in times if time), default=0.0)
 
 
@@ -105,13 +105,13 @@ async def _say(connection: AsyncConnection, now: sa.ColumnElement[float], follow
         now,
         now,
     ).where(newest)
-    columns = ["follow_id", "episode", "seq", "kind", "data", "changed_at", "created_at"]
+    columns = ["follow_id", "episode", "seq", "kind", "payload", "occurred_at", "created_at"]
     await connection.execute(insert(connection, announcements).from_select(columns, word))
     await wake(connection, now, newest, news=True)
 
 
 async def _take_menus_away(connection: AsyncConnection, now: sa.ColumnElement[float], follow_ids: list[UUID]) -> None:
     """Have every card of these follows, including past episodes', drop its menu and show that the follow is over."""
-    posted = sa.and_(cards.c.follow_id.in_(follow_ids), cards.c.ts.is_not(None))
-    await connection.execute(sa.update(cards).where(posted).values(wanted_version=cards.c.wanted_version + 1))
+    posted = sa.and_(cards.c.follow_id.in_(follow_ids), cards.c.message_ts.is_not(None))
+    await connection.execute(sa.update(cards).where(posted).values(desired_version=cards.c.desired_version + 1))
     await wake(connection, now, posted)

@@ -21,9 +21,9 @@ from bot.store.rows import Episode, follow_from, from_epoch
 from bot.store.schema import CURRENT, announcements, cards, follows, meetings
 
 NOT_REFUSED = {
-    "reason": None,
+    "pause_reason": None,
     "paused_at": None,
-    "told": False,
+    "creator_notified": False,
     "notice_at": None,
     "notice_attempts": 0,
     "notice_error": None,
@@ -53,7 +53,7 @@ class FollowStatus:
     follow: Follow
     name: str | None
     phase: str
-    looked_at: datetime | None
+    last_checked_at: datetime | None
     """When Cloudflare last answered."""
     failures: int
     """Number of consecutive failed checks since."""
@@ -107,9 +107,9 @@ class Follows:
                     "meeting_id": meeting_id,
                     "created_by": user_id,
                     "created_at": now,
-                    "volume": volume,
+                    "level": volume,
                     "state": FollowState.ACTIVE,
-                    "told": False,
+                    "creator_notified": False,
                     "expires_at": now + self._follow_seconds,
                 }
                 await connection.execute(sa.insert(follows).values(row))
@@ -169,25 +169,25 @@ class Follows:
             follow = await _find(connection, mine)
             if follow is None or follow.level is volume:
                 return follow
-            await connection.execute(sa.update(follows).where(mine).values(volume=volume))
-            anew = {"wanted_version": cards.c.wanted_version + 1}
+            await connection.execute(sa.update(follows).where(mine).values(level=volume))
+            anew = {"desired_version": cards.c.desired_version + 1}
             if follow.state is FollowState.ACTIVE:
-                anew["due_at"] = due_to_show(self._db.now())
+                anew["next_attempt_at"] = due_to_show(self._db.now())
             await connection.execute(sa.update(cards).where(cards.c.follow_id == follow.id, is_latest()).values(anew))
             return await _get(connection, mine)
 
     async def in_channel(self, team_id: str, channel_id: str) -> list[FollowStatus]:
         """Return a channel's active and paused follows, oldest first."""
-        looked_at = last_checked(self._db.now()).label("looked_at")
+        last_checked_at = last_checked(self._db.now()).label("last_checked_at")
         query = (
             sa.select(
                 follows,
                 meetings.c.name,
                 meetings.c.phase,
-                meetings.c.episode["is_missing"].as_boolean().label("is_missing"),
-                looked_at,
-                meetings.c.failures,
-                cards.c.ts,
+                meetings.c.episode_state["is_missing"].as_boolean().label("is_missing"),
+                last_checked_at,
+                meetings.c.consecutive_failures,
+                cards.c.message_ts,
             )
             .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
             .outerjoin(cards, sa.and_(cards.c.follow_id == follows.c.id, is_latest()))
@@ -203,9 +203,9 @@ class Follows:
                 follow=follow_from(dict(row)),
                 name=row["name"],
                 phase=row["phase"],
-                looked_at=None if row["looked_at"] is None else from_epoch(row["looked_at"]),
-                failures=row["failures"],
-                ts=row["ts"],
+                last_checked_at=None if row["last_checked_at"] is None else from_epoch(row["last_checked_at"]),
+                failures=row["consecutive_failures"],
+                ts=row["message_ts"],
                 failing=tuple(failing[row["id"]]),
                 is_missing=bool(row["is_missing"]),
             )
@@ -223,17 +223,17 @@ class Follows:
         before = (await connection.execute(sa.select(meetings).where(this).with_for_update())).mappings().one_or_none()
         begun = {
             "name": episode.name,
-            "number": episode.number,
+            "episode_number": episode.number,
             "phase": episode.phase,
-            "episode": episode.to_dict(),
-            "look_at": now,
-            "hinted": True,
-            "failures": 0,
-            "looked_at": now,
+            "episode_state": episode.to_dict(),
+            "next_check_at": now,
+            "check_requested": True,
+            "consecutive_failures": 0,
+            "last_checked_at": now,
             "checked_at": now,
             "idle": False,
         }
-        if before is not None and before["look_at"] is None:
+        if before is not None and before["next_check_at"] is None:
             # Replace the state left by the last follow: changes since then would be announced as news. Keep the row,
             # since unfinished cards of other channels' past follows depend on it.
             await connection.execute(sa.update(meetings).where(this).values(begun))
@@ -268,7 +268,7 @@ async def end(
     """End a follow whose meeting is locked, and have all its cards show that."""
     ended = {"state": FollowState.UNFOLLOWED, "expires_at": now, **how}
     await connection.execute(sa.update(follows).where(follows.c.id == follow_id).values(ended))
-    theirs, is_posted = cards.c.follow_id == follow_id, cards.c.ts.is_not(None)
+    theirs, is_posted = cards.c.follow_id == follow_id, cards.c.message_ts.is_not(None)
     is_claimed = cards.c.lease.is_not(None)
     unsent = sa.delete(announcements).where(announcements.c.follow_id == follow_id)
     await connection.execute(unsent.where(announcements.c.sent_at.is_(None)))
@@ -277,9 +277,11 @@ async def end(
     # Losing the lease stops the card's holder. A request that it has just sent to Slack may arrive after the edit that
     # is due now; and if it is posting the card, it can still report the message.
     last = {
-        "wanted_version": cards.c.wanted_version + 1,
+        "desired_version": cards.c.desired_version + 1,
         "unconfirmed_until": sa.case((is_claimed, now + late_seconds), else_=cards.c.unconfirmed_until),
-        "due_at": sa.case((sa.and_(is_posted, is_claimed), now), else_=sa.func.coalesce(cards.c.due_at, now)),
+        "next_attempt_at": sa.case(
+            (sa.and_(is_posted, is_claimed), now), else_=sa.func.coalesce(cards.c.next_attempt_at, now)
+        ),
         "lease": None,
         "has_news": ~is_posted,
     }
@@ -308,7 +310,7 @@ async def _get(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> Fo
 
 
 async def _card_ts(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> str | None:
-    query = sa.select(cards.c.ts).join(follows, follows.c.id == cards.c.follow_id).where(which, is_latest())
+    query = sa.select(cards.c.message_ts).join(follows, follows.c.id == cards.c.follow_id).where(which, is_latest())
     ts: str | None = await connection.scalar(query)
     return ts
 
@@ -337,8 +339,8 @@ async def _add_card(
     # Show the state in the meeting's row, which other channels' follows may have kept up to date.
     card = sa.select(
         sa.literal(follow_id, sa.Uuid),
-        meetings.c.number,
-        meetings.c.episode,
+        meetings.c.episode_number,
+        meetings.c.episode_state,
         sa.literal(1),
         sa.literal(1 if lease else 0),
         now,
@@ -347,6 +349,7 @@ async def _add_card(
         sa.literal(1 if lease else 0),
         sa.true(),
     ).where(meetings.c.meeting_id == meeting_id)
-    columns = ["follow_id", "episode", "wanted", "wanted_version", "shown_version", "ordered_at", "due_at", "lease"]
+    columns = ["follow_id", "episode", "desired", "desired_version", "rendered_version"]
+    columns += ["ordered_at", "next_attempt_at", "lease"]
     columns += ["attempts", "has_news"]
     await connection.execute(sa.insert(cards).from_select(columns, card))

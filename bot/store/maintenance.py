@@ -12,7 +12,7 @@ from bot.store.expiry import expire
 from bot.store.leases import is_due
 from bot.store.meetings import count_due
 from bot.store.request_windows import WINDOW_SECONDS
-from bot.store.schema import announcements, budget, cards, follows, meetings
+from bot.store.schema import announcements, cards, follows, meetings, request_windows
 
 _AT_ONCE = 500
 _COUNTED = (FollowState.ACTIVE, FollowState.PAUSED, FollowState.EXPIRED)
@@ -56,7 +56,11 @@ class Maintenance:
             + await self._purge(follows, [follows.c.id], _expired_before(now - age_seconds))
             + await self._purge(follows, [follows.c.id], _shown_to_be_over())
             + await self._purge(meetings, [meetings.c.meeting_id], _unfollowed())
-            + await self._purge(budget, [budget.c.slot], budget.c.slot < now - 2 * WINDOW_SECONDS)
+            + await self._purge(
+                request_windows,
+                [request_windows.c.window_start],
+                request_windows.c.window_start < now - 2 * WINDOW_SECONDS,
+            )
         )
 
     async def stats(self) -> StoreStats:
@@ -69,7 +73,7 @@ class Maintenance:
             return StoreStats(
                 follows={state: counted.get(state, 0) for state in FollowState if state in _COUNTED},
                 meetings_due=await count_due(connection, now),
-                cards_due=await _count(connection, is_due(cards.c.due_at, now)),
+                cards_due=await _count(connection, is_due(cards.c.next_attempt_at, now)),
                 unsent=unsent,
                 oldest_unsent_seconds=waited,
             )
@@ -93,13 +97,15 @@ class Maintenance:
 
 def _finished_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
     current = (
-        sa.select(meetings.c.number)
+        sa.select(meetings.c.episode_number)
         .join(follows, follows.c.meeting_id == meetings.c.meeting_id)
         .where(follows.c.id == cards.c.follow_id)
         .scalar_subquery()
     )
     # Only past episodes: the current one's rows prevent announcing its changes twice.
-    return sa.and_(cards.c.shown_at < then, cards.c.due_at.is_(None), cards.c.episode < current, ~has_work())
+    return sa.and_(
+        cards.c.rendered_at < then, cards.c.next_attempt_at.is_(None), cards.c.episode < current, ~has_work()
+    )
 
 
 def _expired_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
@@ -109,20 +115,20 @@ def _expired_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
 
 def _shown_to_be_over() -> sa.ColumnElement[bool]:
     """Return whether an unfollowed follow's row was left behind by a bot that crashed before removing it."""
-    waiting = sa.exists().where(cards.c.follow_id == follows.c.id, cards.c.due_at.is_not(None))
+    waiting = sa.exists().where(cards.c.follow_id == follows.c.id, cards.c.next_attempt_at.is_not(None))
     return sa.and_(follows.c.state == FollowState.UNFOLLOWED, ~waiting)
 
 
 def _unfollowed() -> sa.ColumnElement[bool]:
     followed = sa.exists().where(follows.c.meeting_id == meetings.c.meeting_id)
-    return sa.and_(meetings.c.look_at.is_(None), ~followed)
+    return sa.and_(meetings.c.next_check_at.is_(None), ~followed)
 
 
 async def _unsent(connection: AsyncConnection, now: sa.ColumnElement[float]) -> tuple[int, float]:
     waiting = (
         sa.select(sa.func.count(), sa.func.coalesce(now - sa.func.min(announcements.c.created_at), 0.0))
         .join(follows, follows.c.id == announcements.c.follow_id)
-        .where(announcements.c.sent_at.is_(None), follows.c.reason.is_(None))
+        .where(announcements.c.sent_at.is_(None), follows.c.pause_reason.is_(None))
     )
     number, waited = (await connection.execute(waiting)).one()
     return number, max(0.0, float(waited))

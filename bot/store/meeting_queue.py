@@ -18,7 +18,9 @@ from bot.store.rows import Change, Episode, from_epoch
 from bot.store.schema import RESTING, follows, meetings
 
 _RENEWAL_SECONDS = 24 * 3600.0
-_IS_NEWS = sa.or_(meetings.c.hinted, meetings.c.look_at <= CHANGED, meetings.c.phase == "interrupted", ~NOTHING_PENDING)
+_IS_NEWS = sa.or_(
+    meetings.c.check_requested, meetings.c.next_check_at <= CHANGED, meetings.c.phase == "interrupted", ~NOTHING_PENDING
+)
 """Requested, contradicted by a list, or with a grace period or an announcement of an error or recovery pending."""
 _RANK = sa.case((_IS_NEWS, 0), else_=1)
 
@@ -66,9 +68,12 @@ class MeetingQueue:
             # Skip rows that another replica is claiming right now instead of waiting for them.
             due = (
                 sa.select(meetings, now.label("claimed_at"), last_checked(now).label("last_checked"))
-                .where(may_be_due(list_is_fresh=await is_list_fresh(connection, now)), is_due(meetings.c.look_at, now))
+                .where(
+                    may_be_due(list_is_fresh=await is_list_fresh(connection, now)),
+                    is_due(meetings.c.next_check_at, now),
+                )
                 .where(_IS_NEWS if only_news else sa.true())
-                .order_by(meetings.c.hinted.desc(), _RANK, meetings.c.look_at)
+                .order_by(meetings.c.check_requested.desc(), _RANK, meetings.c.next_check_at)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
             )
@@ -76,16 +81,21 @@ class MeetingQueue:
             if not rows:
                 return []
             claimed = sa.update(meetings).where(meetings.c.meeting_id.in_([row.meeting_id for row in rows]))
-            held = {"lease": lease.token, "look_at": after(now, lease.seconds), "hinted": False, "idle": False}
+            held = {
+                "lease": lease.token,
+                "next_check_at": after(now, lease.seconds),
+                "check_requested": False,
+                "idle": False,
+            }
             await connection.execute(claimed.values(held))
         return [
             DueMeeting(
                 meeting_id=row.meeting_id,
                 name=row.name,
-                episode=row.episode,
-                consecutive_failures=row.failures,
-                check_requested=row.hinted,
-                due_at=from_epoch(row.look_at),
+                episode=row.episode_state,
+                consecutive_failures=row.consecutive_failures,
+                check_requested=row.check_requested,
+                due_at=from_epoch(row.next_check_at),
                 last_checked_at=None if row.last_checked is None else from_epoch(row.last_checked),
                 claimed_at=from_epoch(row.claimed_at),
                 lease=lease,
@@ -109,7 +119,7 @@ class MeetingQueue:
 
         If the lease was lost, write nothing and return False. The changes are announced in order, in every follow whose
         level is not quiet. A new episode's cards are posted; existing cards are edited only if the change is `visible`.
-        `ended` is the previous episode's final state, if it ended in the same check. `look_in` is the time to the next
+        `ended` is the previous episode's final state, if it ended in the same check. `next_check_in` is the time to the next
         check in seconds; `renew` postpones the expiry of the follows.
         """
         async with self._db.transaction() as connection:
@@ -118,9 +128,9 @@ class MeetingQueue:
             rests = episode.phase in RESTING
             seen = self._given_back(now, next_check_in, failures, sa.literal(rests)) | {
                 "name": sa.func.coalesce(episode.name, meetings.c.name),
-                "number": episode.number,
+                "episode_number": episode.number,
                 "phase": episode.phase,
-                "episode": episode.to_dict(),
+                "episode_state": episode.to_dict(),
             }
             held = await connection.execute(sa.update(meetings).where(_holds(meeting)).values(seen))
             if held.rowcount == 0:
@@ -142,16 +152,20 @@ class MeetingQueue:
 
     async def request_check(self, meeting_id: UUID, phases: Collection[str] | None = None) -> bool:
         """Request a check of the meeting; return False if it is not followed, or not in one of these phases."""
-        known = sa.select(meetings.c.hinted).where(meetings.c.meeting_id == meeting_id, meetings.c.look_at.is_not(None))
+        known = sa.select(meetings.c.check_requested).where(
+            meetings.c.meeting_id == meeting_id, meetings.c.next_check_at.is_not(None)
+        )
         if phases is not None:
             known = known.where(meetings.c.phase.in_(phases))
         # A repeated webhook costs only a read: the check that the first one requested has not begun yet.
         async with self._db.read_only() as connection:
-            hinted = await connection.scalar(known)
-        if hinted is not False:
-            return hinted is not None
+            check_requested = await connection.scalar(known)
+        if check_requested is not False:
+            return check_requested is not None
         async with self._db.transaction() as connection:
-            woken = sa.update(meetings).where(meetings.c.meeting_id == meeting_id, meetings.c.look_at.is_not(None))
+            woken = sa.update(meetings).where(
+                meetings.c.meeting_id == meeting_id, meetings.c.next_check_at.is_not(None)
+            )
             requested = check_now_values(self._db.now(), self._check_spacing)
             return (await connection.execute(woken.values(requested))).rowcount == 1
 
@@ -160,19 +174,21 @@ class MeetingQueue:
         async with self._db.read_only() as connection:
             now = self._db.now()
             which = [may_be_due(list_is_fresh=await is_list_fresh(connection, now)), *([_IS_NEWS] if only_news else [])]
-            return await due_in(connection, meetings.c.look_at, now, *which)
+            return await due_in(connection, meetings.c.next_check_at, now, *which)
 
     def _given_back(
-        self, now: sa.ColumnElement[float], look_in: float, failures: int, rests: sa.ColumnElement[bool]
+        self, now: sa.ColumnElement[float], next_check_in: float, failures: int, rests: sa.ColumnElement[bool]
     ) -> dict[str, Any]:
         return {
             "lease": None,
             # A check that was requested during this one may concern a later change.
-            "look_at": sa.case((meetings.c.hinted, now + self._check_spacing), else_=after(now, look_in)),
-            "idle": sa.and_(~meetings.c.hinted, rests, sa.literal(failures == 0)),
-            "failures": failures,
+            "next_check_at": sa.case(
+                (meetings.c.check_requested, now + self._check_spacing), else_=after(now, next_check_in)
+            ),
+            "idle": sa.and_(~meetings.c.check_requested, rests, sa.literal(failures == 0)),
+            "consecutive_failures": failures,
             "checked_at": now,
-            "looked_at": meetings.c.looked_at if failures else now,
+            "last_checked_at": meetings.c.last_checked_at if failures else now,
         }
 
     async def _renew(self, connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID) -> None:

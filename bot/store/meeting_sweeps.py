@@ -16,11 +16,11 @@ from bot.store.leases import after
 from bot.store.schema import BUSY, ON_AIR, RESTING, meetings
 
 _AT_ONCE = 500
-_SEEN_LIVE, _CHECKED = (meetings.c.episode[name].as_string() for name in ("last_seen_live", "checked_at"))
+_SEEN_LIVE, _CHECKED = (meetings.c.episode_state[name].as_string() for name in ("last_seen_live", "checked_at"))
 _SURE = sa.or_(_SEEN_LIVE.is_(None), _SEEN_LIVE == _CHECKED, meetings.c.phase != "live")
 """A live meeting may be in its next episode, or in an unknown state; in both cases the last check did not see it
 live."""
-_TOLD = meetings.c.episode["told"].as_string()
+_TOLD = meetings.c.episode_state["last_announced"].as_string()
 NOTHING_PENDING = sa.or_(
     sa.and_(meetings.c.phase == "live", sa.or_(_TOLD.is_(None), _TOLD != "errored")),
     sa.and_(meetings.c.phase == "errored", _TOLD == "errored"),
@@ -51,7 +51,7 @@ class MeetingSweepStore:
 
     async def is_anything_followed(self) -> bool:
         """Return whether any meeting is followed."""
-        first = sa.select(meetings.c.meeting_id).where(meetings.c.look_at.is_not(None)).limit(1)
+        first = sa.select(meetings.c.meeting_id).where(meetings.c.next_check_at.is_not(None)).limit(1)
         async with self._db.read_only() as connection:
             return await connection.scalar(first) is not None
 
@@ -74,47 +74,49 @@ class MeetingSweepStore:
         """Make these due now, after the meetings to be checked first; return how many were not due yet."""
         return await self._make_due(meeting_ids, self._db.now(), UNSURE)
 
-    async def confirm(self, meeting_ids: Sequence[UUID], phase: str, *, failures: int, look_in: float) -> int:
+    async def confirm(self, meeting_ids: Sequence[UUID], phase: str, *, failures: int, next_check_in: float) -> int:
         """Postpone the checks of meetings that a list confirms to be in this phase; return how many were postponed.
 
         Skipped are meetings in another phase, those being checked, those with `failures` or more failed checks, since
         their cards show that, those whose last check was not certain, and those with an error or recovery to announce.
         """
-        calm = (meetings.c.phase == phase, meetings.c.failures < failures, _SURE, NOTHING_PENDING)
+        calm = (meetings.c.phase == phase, meetings.c.consecutive_failures < failures, _SURE, NOTHING_PENDING)
         parts = _in_parts(meeting_ids)
-        return sum([await self._settle(look_in, meetings.c.meeting_id.in_(some), *calm, idle=False) for some in parts])
+        return sum([await self._settle(next_check_in, meetings.c.meeting_id.in_(some), *calm, idle=False) for some in parts])
 
-    async def confirm_idle(self, *, failures: int, look_in: float) -> int:
+    async def confirm_idle(self, *, failures: int, next_check_in: float) -> int:
         """Mark up to five hundred meetings that wait for a livestream as idle; return how many.
 
         From then on the time of the last list counts as their last check, and nothing is written for them until a list
         contradicts one or a check is requested.
         """
         resting = meetings.c.phase.in_(RESTING)
-        return await self._settle(look_in, sa.text(BUSY), resting, meetings.c.failures < failures, idle=True)
+        return await self._settle(
+            next_check_in, sa.text(BUSY), resting, meetings.c.consecutive_failures < failures, idle=True
+        )
 
     async def _known(self, which: sa.ColumnElement[bool] | sa.TextClause) -> dict[UUID, Known]:
         checked_at = sa.func.coalesce(meetings.c.checked_at, 0.0)
-        columns = (meetings.c.meeting_id, meetings.c.phase, meetings.c.episode, self._db.now() - checked_at)
-        query = sa.select(*columns).where(which, meetings.c.look_at.is_not(None))
+        columns = (meetings.c.meeting_id, meetings.c.phase, meetings.c.episode_state, self._db.now() - checked_at)
+        query = sa.select(*columns).where(which, meetings.c.next_check_at.is_not(None))
         async with self._db.read_only() as connection:
             return {row[0]: Known(*row[1:]) for row in await connection.execute(query)}
 
     async def _make_due(self, meeting_ids: Sequence[UUID], when: sa.ColumnElement[float], rank: float) -> int:
-        due = {"look_at": when, "idle": False}
+        due = {"next_check_at": when, "idle": False}
         parts = _in_parts(meeting_ids)
         return sum([await self._update(due, rank, meetings.c.meeting_id.in_(some)) for some in parts])
 
-    async def _settle(self, look_in: float, *which: sa.ColumnElement[bool] | sa.TextClause, idle: bool) -> int:
+    async def _settle(self, next_check_in: float, *which: sa.ColumnElement[bool] | sa.TextClause, idle: bool) -> int:
         now = self._db.now()
-        seen = {"look_at": after(now, look_in), "looked_at": now, "failures": 0, "idle": idle}
+        seen = {"next_check_at": after(now, next_check_in), "last_checked_at": now, "consecutive_failures": 0, "idle": idle}
         return await self._update(seen, UNSURE, *which)
 
     async def _update(self, values: dict[str, Any], rank: float, *which: sa.ColumnElement[bool] | sa.TextClause) -> int:
-        at_rest = (meetings.c.look_at > rank, meetings.c.lease.is_(None), ~meetings.c.hinted)
+        at_rest = (meetings.c.next_check_at > rank, meetings.c.lease.is_(None), ~meetings.c.check_requested)
         async with self._db.transaction() as connection:
             # Skip locked rows: two transactions that each lock many rows could deadlock.
-            some = sa.select(meetings.c.meeting_id).where(*which, *at_rest).order_by(meetings.c.look_at)
+            some = sa.select(meetings.c.meeting_id).where(*which, *at_rest).order_by(meetings.c.next_check_at)
             locked = some.limit(_AT_ONCE).with_for_update(skip_locked=True)
             ids = [row.meeting_id for row in await connection.execute(locked)]
             if not ids:

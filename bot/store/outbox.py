@@ -22,7 +22,7 @@ def card_follows(meeting_id: UUID) -> sa.ColumnElement[bool]:
 
 def notified_follows(meeting_id: UUID) -> sa.ColumnElement[bool]:
     """Return the condition for follows that announce changes; paused ones do so on resuming, if still true then."""
-    return sa.and_(card_follows(meeting_id), follows.c.volume != Level.QUIET)
+    return sa.and_(card_follows(meeting_id), follows.c.level != Level.QUIET)
 
 
 def _due_if_active(now: sa.ColumnElement[float]) -> sa.ColumnElement[float | None]:
@@ -45,7 +45,8 @@ async def upsert_cards(
         sa.literal(0),
         sa.true(),
     ).where(card_follows(meeting_id))
-    columns = ["follow_id", "episode", "wanted", "wanted_version", "shown_version", "ordered_at", "due_at"]
+    columns = ["follow_id", "episode", "desired", "desired_version", "rendered_version"]
+    columns += ["ordered_at", "next_attempt_at"]
     columns += ["attempts", "has_news"]
     statement = insert(connection, cards).from_select(columns, card)
     key = [cards.c.follow_id, cards.c.episode]
@@ -53,9 +54,9 @@ async def upsert_cards(
         await connection.execute(statement.on_conflict_do_nothing(index_elements=key))
         return
     newer = {
-        "wanted": statement.excluded.wanted,
-        "wanted_version": cards.c.wanted_version + 1,
-        "due_at": due_to_show(statement.excluded.due_at),
+        "desired": statement.excluded.desired,
+        "desired_version": cards.c.desired_version + 1,
+        "next_attempt_at": due_to_show(statement.excluded.next_attempt_at),
     }
     await connection.execute(statement.on_conflict_do_update(index_elements=key, set_=newer))
 
@@ -64,7 +65,7 @@ async def finalize_cards(
     connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, episode: Episode
 ) -> None:
     """Have the cards of an ended episode show how it ended; channels without one get none."""
-    last = {"wanted": episode.to_dict(), "wanted_version": cards.c.wanted_version + 1}
+    last = {"desired": episode.to_dict(), "desired_version": cards.c.desired_version + 1}
     ids = sa.select(follows.c.id).where(card_follows(meeting_id))
     await connection.execute(
         sa.update(cards).where(cards.c.episode == episode.number, cards.c.follow_id.in_(ids)).values(last)
@@ -90,7 +91,7 @@ async def enqueue(connection: AsyncConnection, now: sa.ColumnElement[float], mee
         # As the foreign key does, but before the insertion: a card that is being purged is left out.
         .with_for_update(read=True, key_share=True, of=cards)
     )
-    columns = ["follow_id", "episode", "seq", "kind", "data", "changed_at", "created_at"]
+    columns = ["follow_id", "episode", "seq", "kind", "payload", "occurred_at", "created_at"]
     statement = insert(connection, announcements).from_select(columns, row)
     key = [announcements.c.follow_id, announcements.c.episode, announcements.c.seq]
     await connection.execute(statement.on_conflict_do_nothing(index_elements=key))

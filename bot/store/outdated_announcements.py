@@ -107,7 +107,7 @@ async def still_true(connection: AsyncConnection, now: sa.ColumnElement[float], 
     await _drop(connection, now, [key for key in late if key not in unsure])
     if not unsure:
         return keys
-    later = {"lease": None, "due_at": now + _CHECK_SECONDS, "attempts": cards.c.attempts - 1}
+    later = {"lease": None, "next_attempt_at": now + _CHECK_SECONDS, "attempts": cards.c.attempts - 1}
     these = sa.tuple_(cards.c.follow_id, cards.c.episode).in_(list(unsure))
     await connection.execute(sa.update(cards).where(these).values(later))
     return [key for key in keys if key not in unsure]
@@ -134,13 +134,13 @@ async def _unsure(connection: AsyncConnection, now: sa.ColumnElement[float], key
             cards.c.follow_id,
             cards.c.episode,
             meetings.c.phase,
-            meetings.c.episode["told"].as_string().label("told"),
-            (meetings.c.looked_at < now - LATE_SECONDS).label("is_old"),
+            meetings.c.episode_state["last_announced"].as_string().label("told"),
+            (meetings.c.last_checked_at < now - LATE_SECONDS).label("is_old"),
         )
         .join(follows, follows.c.id == cards.c.follow_id)
         .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
         # Past episodes are certain: they have ended.
-        .where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(keys), cards.c.episode == meetings.c.number)
+        .where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(keys), cards.c.episode == meetings.c.episode_number)
         .where(meetings.c.phase != _ENDED)
     )
     rows = await connection.execute(query)
@@ -151,7 +151,7 @@ async def _drop(connection: AsyncConnection, now: sa.ColumnElement[float], keys:
     if not keys:
         return
     shown = (
-        sa.select(cards, meetings.c.number)
+        sa.select(cards, meetings.c.episode_number)
         .join(follows, follows.c.id == cards.c.follow_id)
         .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
         .where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(keys))
@@ -162,14 +162,14 @@ async def _drop(connection: AsyncConnection, now: sa.ColumnElement[float], keys:
     for card in rows:
         thread = threads[card["follow_id"], card["episode"]]
         lines = [Line(each["seq"], each["kind"], _sent(each)) for each in thread]
-        is_posted = card["ts"] is not None or card["lost"] > 0
-        phase = card["wanted"]["phase"] if card["episode"] == card["number"] else _ENDED
+        is_posted = card["message_ts"] is not None or card["times_deleted"] > 0
+        phase = card["desired"]["phase"] if card["episode"] == card["episode_number"] else _ENDED
         verdict = outdated(lines, phase=phase, is_posted=is_posted)
         drop += [each["id"] for each in thread if each["seq"] in verdict.drop]
         for each in thread:
             if each["seq"] in verdict.in_thread:
                 quieter = sa.update(announcements).where(announcements.c.id == each["id"])
-                await connection.execute(quieter.values(data=each["data"] | {IN_THREAD: True}))
+                await connection.execute(quieter.values(payload=each["payload"] | {IN_THREAD: True}))
     # A sent_at without a sent_ts marks an announcement as dropped.
     these = sa.update(announcements).where(announcements.c.id.in_(drop), announcements.c.sent_at.is_(None))
     await connection.execute(these.values(sent_at=now, sent_ts=None))

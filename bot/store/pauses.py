@@ -78,7 +78,7 @@ class Pauses:
             is_this = cards.c.episode == card.episode
             may_change = sa.and_(cards.c.lease.is_not(None), sa.true() if unconfirmed else ~is_this)
             at_rest = {
-                "due_at": None,
+                "next_attempt_at": None,
                 "lease": None,
                 "failing": None,
                 "unconfirmed_until": sa.case((may_change, now + self._late_seconds), else_=cards.c.unconfirmed_until),
@@ -88,11 +88,11 @@ class Pauses:
             unsaid = sa.exists().where(announcements.c.follow_id == follows.c.id, announcements.c.sent_at.is_(None))
             paused = sa.update(follows).where(
                 follows.c.id == card.follow.id,
-                sa.or_(is_active, sa.and_(_EXPIRED, follows.c.reason.is_(None), unsaid)),
+                sa.or_(is_active, sa.and_(_EXPIRED, follows.c.pause_reason.is_(None), unsaid)),
             )
             refused: dict[str, Any] = NOT_REFUSED | {
                 "state": sa.case((is_active, FollowState.PAUSED), else_=follows.c.state),
-                "reason": reason,
+                "pause_reason": reason,
                 "paused_at": now,
                 "notice_at": sa.case((_EXPIRED, now + TOGETHER_SECONDS), else_=sa.null()),
             }
@@ -106,7 +106,7 @@ class Pauses:
         That includes expired follows whose end could not be shown.
         """
         place = (follows.c.team_id, follows.c.channel_id)
-        paused = sa.select(*place).distinct().where(_REFUSED, follows.c.reason.in_(reasons)).order_by(*place)
+        paused = sa.select(*place).distinct().where(_REFUSED, follows.c.pause_reason.in_(reasons)).order_by(*place)
         async with self._db.read_only() as connection:
             return [(row.team_id, row.channel_id) for row in await connection.execute(paused)]
 
@@ -126,7 +126,7 @@ class Pauses:
             locked = followed.where(follows.c.id.in_([row["id"] for row in rows]))
             still = locked.where(_PAUSED)
             if reasons is not None:
-                still = still.where(follows.c.reason.in_(reasons))
+                still = still.where(follows.c.pause_reason.in_(reasons))
             rows = (await connection.execute(still)).mappings().all()
             unpaused = list(await connection.scalars(locked.where(~_PAUSED).with_only_columns(follows.c.id)))
             await take_leases(connection, self._db.now(), self._late_seconds, unpaused)
@@ -141,7 +141,7 @@ class Pauses:
     ) -> None:
         """Try again to show and announce that these follows expired, where Slack refused it."""
         refused = locked.where(
-            _EXPIRED, follows.c.reason.is_not(None) if reasons is None else follows.c.reason.in_(reasons)
+            _EXPIRED, follows.c.pause_reason.is_not(None) if reasons is None else follows.c.pause_reason.in_(reasons)
         )
         ids = list(await connection.scalars(refused.with_only_columns(follows.c.id)))
         await connection.execute(sa.update(follows).where(follows.c.id.in_(ids)).values(NOT_REFUSED))
@@ -183,7 +183,7 @@ class Pauses:
         """Record that the notice was sent, or, with `error`, why it cannot be."""
         async with self._db.transaction() as connection:
             told = sa.update(follows).where(_UNTOLD, follows.c.id.in_(untold.follow_ids))
-            await connection.execute(told.values(told=True, notice_error=error))
+            await connection.execute(told.values(creator_notified=True, notice_error=error))
 
     async def postpone_notice(self, untold: Untold, seconds: float, *, error: str | None = None) -> None:
         """Make the notice due in `seconds`, capped at half an hour; with `error`, count a failed attempt."""
@@ -197,7 +197,7 @@ class Pauses:
 
 def _untold(rows: Sequence[sa.RowMapping], attempts: int) -> Untold:
     refused = [row for row in rows if row["state"] != FollowState.ACTIVE]
-    new = [row for row in refused if not row["told"]]
+    new = [row for row in refused if not row["creator_notified"]]
     others = [row for row in rows if row["id"] != new[0]["id"]]
     return Untold(
         follow=follow_from(dict(new[0])),

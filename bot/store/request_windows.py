@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.database import Database, insert
-from bot.store.schema import budget
+from bot.store.schema import request_windows
 
 WINDOW_SECONDS = 300
 _SLOT_SECONDS = 30
@@ -34,13 +34,13 @@ class RequestWindow:
     async def add(self, count: int, people: int = 0) -> Used:
         """Count `count` more requests, `people` of them for people; return the totals of all replicas in the window."""
         async with self._db.transaction() as connection:
-            spent = insert(connection, budget).values(slot=self._slot(), used=count, people=people)
+            spent = insert(connection, request_windows).values(window_start=self._slot(), requests=count, people=people)
             added = {
-                "used": budget.c.used + spent.excluded.used,
-                "people": budget.c.people + spent.excluded.people,
+                "requests": request_windows.c.requests + spent.excluded.requests,
+                "people": request_windows.c.people + spent.excluded.people,
             }
-            counted = spent.on_conflict_do_update(index_elements=[budget.c.slot], set_=added)
-            return await _sum(connection, await connection.scalar(counted.returning(budget.c.slot)))
+            counted = spent.on_conflict_do_update(index_elements=[request_windows.c.window_start], set_=added)
+            return await _sum(connection, await connection.scalar(counted.returning(request_windows.c.window_start)))
 
     async def count(self) -> Used:
         """Return the totals of all replicas in the window."""
@@ -53,7 +53,9 @@ class RequestWindow:
 
 async def _sum(connection: AsyncConnection, current: Any) -> Used:
     # Ignore future slots: otherwise a clock that was set back by an hour would use up the limit for that hour.
-    counting = budget.c.slot.between(current - WINDOW_SECONDS, current)
-    sums = [sa.func.coalesce(sa.func.sum(column), 0) for column in (budget.c.used, budget.c.people)]
+    counting = request_windows.c.window_start.between(current - WINDOW_SECONDS, current)
+    sums = [
+        sa.func.coalesce(sa.func.sum(column), 0) for column in (request_windows.c.requests, request_windows.c.people)
+    ]
     row = (await connection.execute(sa.select(*sums).where(counting))).one()
     return Used(int(row[0]), int(row[1]))

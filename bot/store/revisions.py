@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 
 from bot.errors import ConfigurationError
 from bot.store.database_url import describe
-from bot.store.schema import compatibility
+from bot.store.schema import schema_compatibility
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _NUMBER = re.compile(r"[0-9]{4}")
@@ -58,8 +58,8 @@ class SchemaRevisions:
             if present != self.newest:
                 self._config.attributes["connection"] = connection
                 command.upgrade(self._config, "head")
-            connection.execute(sa.delete(compatibility))
-            connection.execute(sa.insert(compatibility).values(oldest=self._oldest))
+            connection.execute(sa.delete(schema_compatibility))
+            connection.execute(sa.insert(schema_compatibility).values(min_revision=self._oldest))
         # Changes nothing, but fails at once if the database is read-only for the bot.
         connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
 
@@ -75,7 +75,7 @@ def is_compatible(newest: str, present: str, oldest: str | None) -> bool:
 
 
 def _oldest_in(connection: sa.Connection) -> str | None:
-    if not sa.inspect(connection).has_table(compatibility.name):
+    if not sa.inspect(connection).has_table(schema_compatibility.name):
         return None
-    oldest: str | None = connection.scalar(sa.select(compatibility.c.oldest))
+    oldest: str | None = connection.scalar(sa.select(schema_compatibility.c.min_revision))
     return oldest

@@ -1,9 +1,10 @@
 """The tables as the newest migration leaves them; a test compares the two.
 
-    meetings ──< follows ──< cards ──< announcements        duties        budget        compatibility
+    meetings ──< follows ──< cards ──< announcements
+    singleton_jobs    request_windows    schema_compatibility
 
 Each followed meeting has a row, and so has each channel's follow of it. Each follow has a card for each episode, and a
-card has its announcements (the outbox). A duty is a singleton job, which one replica runs for all.
+card has its announcements (the outbox). A singleton job is one that one replica runs for all.
 
 Transactions that touch several tables lock the meeting row first; this ordering prevents deadlocks. A transaction that
 only changes one card locks just that card.
@@ -49,7 +50,7 @@ ON_AIR = "phase NOT IN ('waiting', 'ended')"
 
 RESTING = ("waiting", "ended")
 """The phases of a meeting that is not on air."""
-BUSY = "look_at IS NOT NULL AND NOT idle"
+BUSY = "next_check_at IS NOT NULL AND NOT idle"
 """The condition for followed meetings that are not idle, word for word as in the index."""
 
 meetings = sa.Table(
@@ -57,22 +58,22 @@ meetings = sa.Table(
     metadata,
     sa.Column("meeting_id", sa.Uuid, primary_key=True),
     sa.Column("name", sa.Text),
-    sa.Column("number", sa.Integer, nullable=False),  # the current episode's
+    sa.Column("episode_number", sa.Integer, nullable=False),  # the current episode's
     sa.Column("phase", sa.Text, nullable=False),
-    sa.Column("episode", sa.JSON, nullable=False),  # the current one's to_dict()
-    sa.Column("look_at", sa.Double),  # next check; during one, the lease's end; NULL: not followed
-    sa.Column("hinted", sa.Boolean, nullable=False),  # a check is requested and has not begun
+    sa.Column("episode_state", sa.JSON, nullable=False),  # the current one's to_dict()
+    sa.Column("next_check_at", sa.Double),  # next check; during one, the lease's end; NULL: not followed
+    sa.Column("check_requested", sa.Boolean, nullable=False),  # a check is requested and has not begun
     sa.Column("lease", sa.Text),  # a token for each claim; NULL: not claimed
-    sa.Column("failures", sa.Integer, nullable=False),  # consecutive failed checks
-    sa.Column("looked_at", sa.Double),  # last answer, or last confirmation by a list
+    sa.Column("consecutive_failures", sa.Integer, nullable=False),  # consecutive failed checks
+    sa.Column("last_checked_at", sa.Double),  # last answer, or last confirmation by a list
     sa.Column("checked_at", sa.Double),  # end of the last check, successful or not
     sa.Column("idle", sa.Boolean, nullable=False, server_default=sa.false()),  # not due while full lists are read
-    _lease_ends("look_at"),
+    _lease_ends("next_check_at"),
 )
 # Serves: due meetings, while no full list is read.
-_partial_index("ix_meetings_look_at", meetings.c.look_at, where="look_at IS NOT NULL")
+_partial_index("ix_meetings_next_check_at", meetings.c.next_check_at, where="next_check_at IS NOT NULL")
 # Serves: due meetings, and when the next one is due, while full lists are read.
-_partial_index("ix_meetings_busy", meetings.c.look_at, where=BUSY)
+_partial_index("ix_meetings_busy", meetings.c.next_check_at, where=BUSY)
 # Serves: meetings that a list of all livestreams should contain.
 _partial_index("ix_meetings_on_air", meetings.c.phase, where=ON_AIR)
 
@@ -80,7 +81,7 @@ CURRENT = "state IN ('active', 'paused')"
 """The condition for follows that people see and can change. It must match the indexes' word for word, or they are not
 used."""
 
-UNTOLD = "reason IS NOT NULL AND NOT told AND state IN ('paused', 'expired')"
+UNTOLD = "pause_reason IS NOT NULL AND NOT creator_notified AND state IN ('paused', 'expired')"
 """The condition for follows whose creators need a notice that Slack refuses the bot's posts, as in the index."""
 
 follows = sa.Table(
@@ -92,17 +93,17 @@ follows = sa.Table(
     sa.Column("meeting_id", sa.ForeignKey(meetings.c.meeting_id, ondelete="CASCADE"), nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
-    sa.Column("volume", sa.Text, nullable=False),
+    sa.Column("level", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text),  # Slack's code for why it is paused, or for why its expiry could not be posted
+    sa.Column("pause_reason", sa.Text),  # Slack's code for why it is paused, or for why its expiry could not be posted
     sa.Column("paused_at", sa.Double),  # when Slack refused
-    sa.Column("told", sa.Boolean, nullable=False),  # its creator received a notice about that
+    sa.Column("creator_notified", sa.Boolean, nullable=False),  # its creator received a notice about that
     sa.Column("notice_at", sa.Double),  # when to send its creator a notice; NULL: at once
     sa.Column("notice_attempts", sa.Integer, nullable=False, server_default="0"),  # failed attempts to send it
     sa.Column("notice_error", sa.Text),  # Slack's code for why the notice cannot be sent
     sa.Column("expires_at", sa.Double, nullable=False),  # for an ended follow, when it ended
     sa.Column("unfollowed_by", sa.Text),  # the user who ended it
-    _one_of("volume", Level),
+    _one_of("level", Level),
     _one_of("state", FollowState),
 )
 # Serves: a channel's current and past follows.
@@ -116,21 +117,21 @@ sa.Index(None, follows.c.meeting_id)
 # Serves: follows that expire.
 _partial_index("ix_follows_expires_at", follows.c.expires_at, where=CURRENT)
 # Serves: follows whose creators need a notice.
-_partial_index("ix_follows_untold", follows.c.id, where=UNTOLD)
+_partial_index("ix_follows_unnotified", follows.c.id, where=UNTOLD)
 
 cards = sa.Table(
     "cards",
     metadata,
     sa.Column("follow_id", sa.ForeignKey(follows.c.id, ondelete="CASCADE")),
     sa.Column("episode", sa.Integer),
-    sa.Column("ts", sa.Text),  # the message's timestamp in Slack; NULL until it is posted
-    sa.Column("lost", sa.Integer, nullable=False, server_default="0"),  # times its message was deleted in Slack
+    sa.Column("message_ts", sa.Text),  # the message's timestamp in Slack; NULL until it is posted
+    sa.Column("times_deleted", sa.Integer, nullable=False, server_default="0"),  # in Slack
     sa.Column("ordered_at", sa.Double, nullable=False),  # when posting became due; part of its message's ID
-    sa.Column("wanted", sa.JSON, nullable=False),  # the Episode to show, to_dict()
-    sa.Column("wanted_version", sa.Integer, nullable=False),
-    sa.Column("shown_version", sa.Integer, nullable=False),  # before it is posted, the first version tried, or 0
-    sa.Column("shown_at", sa.Double),
-    sa.Column("due_at", sa.Double),  # next work; while claimed, the lease's end; NULL: nothing to do
+    sa.Column("desired", sa.JSON, nullable=False),  # the Episode to show, to_dict()
+    sa.Column("desired_version", sa.Integer, nullable=False),
+    sa.Column("rendered_version", sa.Integer, nullable=False),  # before it is posted, the first version tried, or 0
+    sa.Column("rendered_at", sa.Double),
+    sa.Column("next_attempt_at", sa.Double),  # next work; while claimed, the lease's end; NULL: nothing to do
     sa.Column("lease", sa.Text),
     sa.Column("attempts", sa.Integer, nullable=False),  # failed claims since the last success, plus the current one
     sa.Column("has_news", sa.Boolean, nullable=False),  # it is unposted or has pending announcements
@@ -141,10 +142,10 @@ cards = sa.Table(
     sa.Column("failing", sa.JSON(none_as_null=True)),
     # Forbids: two cards of one episode in a follow.
     sa.PrimaryKeyConstraint("follow_id", "episode"),
-    _lease_ends("due_at"),
+    _lease_ends("next_attempt_at"),
 )
 # Serves: due cards, those with news first, and when the next one is due.
-_partial_index("ix_cards_due", cards.c.has_news, cards.c.due_at, where="due_at IS NOT NULL")
+_partial_index("ix_cards_due", cards.c.has_news, cards.c.next_attempt_at, where="next_attempt_at IS NOT NULL")
 
 announcements = sa.Table(
     "announcements",
@@ -155,8 +156,8 @@ announcements = sa.Table(
     sa.Column("episode", sa.Integer, nullable=False),
     sa.Column("seq", sa.Integer, nullable=False),  # the Change's; negative for the store's own announcements
     sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("data", sa.JSON, nullable=False),  # the Change, to_dict()
-    sa.Column("changed_at", sa.Double, nullable=False),
+    sa.Column("payload", sa.JSON, nullable=False),  # the Change, to_dict()
+    sa.Column("occurred_at", sa.Double, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("sent_ts", sa.Text),
     sa.Column("sent_at", sa.Double),
@@ -173,27 +174,27 @@ _partial_index(
     where="sent_at IS NULL",
 )
 
-duties = sa.Table(
-    "duties",
+singleton_jobs = sa.Table(
+    "singleton_jobs",
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("due_at", sa.Double, nullable=False),  # when it is due; while claimed, the lease's end
+    sa.Column("next_run_at", sa.Double, nullable=False),  # when it is due; while claimed, the lease's end
     sa.Column("lease", sa.Text),
-    sa.Column("done_at", sa.Double),  # when it was last done
+    sa.Column("last_run_at", sa.Double),  # when it was last done
 )
 
-budget = sa.Table(
-    "budget",
+request_windows = sa.Table(
+    "request_windows",
     metadata,
-    sa.Column("slot", sa.BigInteger, primary_key=True, autoincrement=False),  # its start, in epoch seconds
-    sa.Column("used", sa.Integer, nullable=False),
+    sa.Column("window_start", sa.BigInteger, primary_key=True, autoincrement=False),  # its start, in epoch seconds
+    sa.Column("requests", sa.Integer, nullable=False),
     sa.Column("people", sa.Integer, nullable=False, server_default="0"),  # how many of these were for people's lookups
 )
 
 # One row, written by the version that migrates and read by older versions, which do not know the newest tables. So this
 # table must never change.
-compatibility = sa.Table(
-    "compatibility",
+schema_compatibility = sa.Table(
+    "schema_compatibility",
     metadata,
-    sa.Column("oldest", sa.Text, primary_key=True),  # newest migration of the oldest version that can use the tables
+    sa.Column("min_revision", sa.Text, primary_key=True),  # the newest one that the oldest compatible version knows
 )

@@ -35,15 +35,15 @@ class Store:
     ) -> None:
         self._db = db
         self.follows = Follows(db, follow_seconds, late_seconds)
-        self.tracking = MeetingQueue(db, follow_seconds, check_spacing)
-        self.announcing = CardQueue(db, late_seconds)
+        self.meeting_queue = MeetingQueue(db, follow_seconds, check_spacing)
+        self.card_queue = CardQueue(db, late_seconds)
         self.pauses = Pauses(db, late_seconds)
-        self.forgetting = Forgetting(db)
-        self.moving = Moving(db, late_seconds)
-        self.sweeping = MeetingSweepStore(db)
-        self.duties = SingletonJobs(db)
-        self.budget = RequestWindow(db)
-        self.housekeeping = Maintenance(db, follow_seconds)
+        self.removal = Forgetting(db)
+        self.channel_moves = Moving(db, late_seconds)
+        self.meeting_sweeps = MeetingSweepStore(db)
+        self.singleton_jobs = SingletonJobs(db)
+        self.request_windows = RequestWindow(db)
+        self.maintenance = Maintenance(db, follow_seconds)
 
     async def check(self) -> str | None:
         """Describe in a sentence what is wrong with the database; None if it answers and accepts writes."""

@@ -358,7 +358,7 @@ def test_the_end_after_the_next_beginning() -> None:
     assert {each.what for each in judged(of_two_runs(ended_at=710.0))} == {ORDER}
 
 
-def of_a_run_between(state: State, pause: float, looked_at: float | None) -> Evidence:
+def of_a_run_between(state: State, pause: float, last_checked_at: float | None) -> Evidence:
     """Three runs, the second of which is told nothing of; before it the livestream was off the air for so long, and was
     looked at so far into that."""
     begins = [100.0, 600.0, 600 + pause, 1_500.0, 1_900.0]
@@ -366,23 +366,23 @@ def of_a_run_between(state: State, pause: float, looked_at: float | None) -> Evi
     moves = [Move(0, State.OFF, 0)]
     moves += [Move(n, *each) for n, each in enumerate(zip(states, begins, [1, 1, 2, 3, 3], strict=True), start=1)]
     looks = [(at, n) for n in (1, 3, 4, 5) for at in _looks(moves[n].began, moves[n].began + 300)]
-    looks += [] if looked_at is None else [(600 + looked_at, 2)]
+    looks += [] if last_checked_at is None else [(600 + last_checked_at, 2)]
     told = [Told(105, "C", "1.0", "live", 0, 1), Told(1_950, "C", "1.0", "ended", 0, 5)]
     return Evidence([Broadcast(0, "m", moves, sorted(looks))], [Channel("C")], told, [], grace=30)
 
 
-@pytest.mark.parametrize("looked_at", [3.0, None])
+@pytest.mark.parametrize("last_checked_at", [3.0, None])
 @pytest.mark.parametrize("state", [State.LIVE, State.ERRORED])
-def test_a_whole_run_is_missing(state: State, looked_at: float | None) -> None:
+def test_a_whole_run_is_missing(state: State, last_checked_at: float | None) -> None:
     """Of one that began longer than a grace time after the one before something has to be told, also where nobody saw
     the end of that."""
-    assert MISSING in {each.what for each in judged(of_a_run_between(state, 45, looked_at))}
+    assert MISSING in {each.what for each in judged(of_a_run_between(state, 45, last_checked_at))}
 
 
-@pytest.mark.parametrize("looked_at", [3.0, None])
-def test_a_run_that_nobody_can_tell_from_the_one_before(looked_at: float | None) -> None:
+@pytest.mark.parametrize("last_checked_at", [3.0, None])
+def test_a_run_that_nobody_can_tell_from_the_one_before(last_checked_at: float | None) -> None:
     """Within the grace time it is the same broadcast, whatever Cloudflare calls it."""
-    whys = [each.why for each in judged(of_a_run_between(State.LIVE, 30, looked_at))]
+    whys = [each.why for each in judged(of_a_run_between(State.LIVE, 30, last_checked_at))]
     assert not [why for why in whys if "move 3" in why]
 
 

@@ -44,8 +44,8 @@ sightings = st.builds(
     raw_status=texts,
     name=texts,
     playback_url=texts,
-    run_started_at=moments(0, 0.5, 30, 300, 3_600),
-    run_stopped_at=moments(60, 301),
+    session_started_at=moments(0, 0.5, 30, 300, 3_600),
+    session_stopped_at=moments(60, 301),
     error_reason=texts,
 )
 # Hints come at once or twice, sweeps after seconds or minutes; clocks are set by seconds or hours.

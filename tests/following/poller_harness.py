@@ -117,12 +117,12 @@ class Tracked:
     """How many tasks sleep by the clock when there is nothing to do."""
 
     def __post_init__(self) -> None:
-        self.allowance = RateBudget(self.store.budget, self.clock)
+        self.allowance = RateBudget(self.store.request_windows, self.clock)
         self.tracker = self.new_tracker("tracker")
 
     def new_tracker(self, owner: str, clock: TimeSource | None = None) -> MeetingPoller:
         return MeetingPoller(
-            self.store.tracking,
+            self.store.meeting_queue,
             self.cloudflare.look,
             allowance=self.allowance,
             quota_wait=lambda: self.quota_wait,
@@ -136,8 +136,8 @@ class Tracked:
         )
 
     async def look_once(self, tracker: MeetingPoller) -> None:
-        """Have this tracker check the meeting as if it was hinted at, and nothing after that."""
-        assert await self.store.tracking.request_check(MEETING)
+        """Have this tracker check the meeting as if it was check_requested at, and nothing after that."""
+        assert await self.store.meeting_queue.request_check(MEETING)
         running = asyncio.create_task(tracker.run())
         asked = self.cloudflare.asked[MEETING]
         await self.until(lambda: self.cloudflare.asked[MEETING] > asked and not tracker._looking)
@@ -180,7 +180,7 @@ class Tracked:
             while calm < 2:
                 await asyncio.sleep(0.001)
                 busy = self.tracker._looking or self._awake()
-                calm = 0 if busy or await self.store.tracking.due_in() == 0 else calm + 1
+                calm = 0 if busy or await self.store.meeting_queue.due_in() == 0 else calm + 1
 
     def _awake(self) -> bool:
         return self.tracker._woken.is_set() or len(self.clock._sleepers) < self.loops
@@ -201,7 +201,7 @@ class Tracked:
 
     async def hint(self, meeting_id: UUID = MEETING) -> None:
         """What a webhook does."""
-        assert await self.store.tracking.request_check(meeting_id)
+        assert await self.store.meeting_queue.request_check(meeting_id)
         self.tracker.on_webhook(meeting_id)
         self.tracker.wake()
         await self.looked()
@@ -220,8 +220,8 @@ class Tracked:
     async def _due(self) -> list[DueCard]:
         """What the announcer has to work at: also the next run's card, which waits for the one before."""
         async with self.store._db.read_only() as connection:
-            due = sa.select(cards.c.follow_id, cards.c.episode).where(cards.c.due_at.is_not(None))
-            rows = await connection.execute(due.order_by(cards.c.due_at, cards.c.episode))
+            due = sa.select(cards.c.follow_id, cards.c.episode).where(cards.c.next_attempt_at.is_not(None))
+            rows = await connection.execute(due.order_by(cards.c.next_attempt_at, cards.c.episode))
             keys = [(row.follow_id, row.episode) for row in rows]
             return await claimed_work(connection, self.store._db.now(), keys, new_lease("test", 1, 0))
 

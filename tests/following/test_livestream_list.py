@@ -157,9 +157,9 @@ def test_a_difference_that_stays() -> None:
     doubts = MismatchBackoff()
     stays = {ONE: ("ended", Status.ERRORED)}
 
-    looked_at = [now for now in range(0, 2000, 15) if doubts.due(stays, float(now))]
+    last_checked_at = [now for now in range(0, 2000, 15) if doubts.due(stays, float(now))]
 
-    assert looked_at == [0, 15, 45, 105, 225, 465, 765, 1065, 1365, 1665, 1965]
+    assert last_checked_at == [0, 15, 45, 105, 225, 465, 765, 1065, 1365, 1665, 1965]
 
 
 def test_a_difference_that_is_new() -> None:

@@ -31,7 +31,7 @@ class Turns:
 
     def __post_init__(self) -> None:
         self.housekeeper = MaintenanceWorker(
-            self.store.housekeeping,
+            self.store.maintenance,
             catch_up=self._catch_up,
             tell_creators=self._tell,
             budget_left=lambda: 900,
@@ -124,7 +124,7 @@ async def test_purges_now_and_then(turns: Turns, mocker: MockerFixture) -> None:
     """What is old is cleared away at the start and then once an hour."""
     mocker.patch("bot.following.maintenance.PURGE_TURNS", 3)
     await turns.next()
-    purge = mocker.spy(turns.store.housekeeping, "purge")
+    purge = mocker.spy(turns.store.maintenance, "purge")
 
     for _ in range(6):
         await turns.next()
@@ -142,13 +142,13 @@ async def test_clears_away(turns: Turns, mocker: MockerFixture) -> None:
 
     await turns.next()
 
-    assert await turns.store.housekeeping.purge(RETENTION_SECONDS) == 0
+    assert await turns.store.maintenance.purge(RETENTION_SECONDS) == 0
 
 
 @pytest.mark.parametrize(("failure", "logged"), [(DatabaseUnavailable(), "store_unreachable"), (KeyError(), "broke")])
 async def test_goes_on(turns: Turns, mocker: MockerFixture, failure: Exception, logged: str) -> None:
     """A turn that fails is logged, and the next one is made."""
-    failing = mocker.patch.object(turns.store.housekeeping, "standing", side_effect=failure)
+    failing = mocker.patch.object(turns.store.maintenance, "standing", side_effect=failure)
     await turns.next()
     mocker.stop(failing)
     await follow(turns.store)

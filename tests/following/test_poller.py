@@ -179,7 +179,7 @@ async def test_a_meeting_that_is_deleted_before_it_is_live_is_shown_as_missing(t
 
 
 async def missing(tracked: Tracked) -> bool:
-    known = await tracked.store.sweeping.known([MEETING])
+    known = await tracked.store.meeting_sweeps.known([MEETING])
     return Episode.from_dict(known[MEETING].episode).is_missing
 
 
@@ -200,7 +200,7 @@ async def test_a_hint_to_another_replica(tracked: Tracked) -> None:
     await tracked.passes(10)
     tracked.say("LIVE", began=9)
 
-    await tracked.store.tracking.request_check(MEETING)
+    await tracked.store.meeting_queue.request_check(MEETING)
     tracked.clock.advance(5)
     await tracked.looked()
 
@@ -257,8 +257,8 @@ async def test_so_many_looks_at_once(tracked: Tracked) -> None:
 
 
 async def test_no_room(tracked: Tracked) -> None:
-    """Nobody looks while the tracker's share of the budget is spent, and everybody does afterwards."""
-    await tracked.store.budget.add(1000)
+    """Nobody looks while the tracker's share of the request_windows is spent, and everybody does afterwards."""
+    await tracked.store.request_windows.add(1000)
     tracked.allowance.record_request()
     await tracked.idles(10)
     assert not tracked.allowance.can_check()
@@ -279,7 +279,7 @@ async def due_in_a_minute(tracked: Tracked, number: int, *, spent: int) -> None:
     await tracked.looked()
     tracked.cloudflare.asked.clear()
     tracked.cloudflare.asked_at.clear()
-    await tracked.store.budget.add(spent)
+    await tracked.store.request_windows.add(spent)
 
 
 async def test_little_is_left(tracked: Tracked) -> None:
@@ -305,9 +305,9 @@ async def test_news_does_not_wait_for_the_pause_between_other_checks(tracked: Tr
     await tracked.idles(60)
     assert sum(tracked.cloudflare.asked.values()) == 1
     changed = [UUID(int=number) for number in range(20) if UUID(int=number) not in tracked.cloudflare.asked][:5]
-    assert await tracked.store.sweeping.prioritize(changed[:2]) == 2
-    assert await tracked.store.sweeping.prioritize(changed[2:4], CHANGED) == 2
-    assert await tracked.store.tracking.request_check(changed[4])
+    assert await tracked.store.meeting_sweeps.prioritize(changed[:2]) == 2
+    assert await tracked.store.meeting_sweeps.prioritize(changed[2:4], CHANGED) == 2
+    assert await tracked.store.meeting_queue.request_check(changed[4])
     tracked.tracker.wake()
     await tracked.until(lambda: tracked.cloudflare.asked.keys() >= set(changed))
     await tracked.asleep()
@@ -322,7 +322,7 @@ async def test_the_last_quarter_is_for_news(tracked: Tracked) -> None:
     assert tracked.cloudflare.asked == {}
 
     one, other = UUID(int=0), UUID(int=1)
-    assert await tracked.store.sweeping.prioritize([other]) == 1
+    assert await tracked.store.meeting_sweeps.prioritize([other]) == 1
     tracked.tracker.wake()
     await tracked.until(lambda: tracked.cloudflare.asked)
     await tracked.asleep()
@@ -356,7 +356,7 @@ async def test_a_refusal_puts_the_meeting_off(tracked: Tracked) -> None:
     tracked.cloudflare.open.set()
     await tracked.looked()
 
-    assert await tracked.store.tracking.due_in() == 200
+    assert await tracked.store.meeting_queue.due_in() == 200
 
 
 async def test_two_replicas(tracked: Tracked) -> None:
@@ -381,7 +381,7 @@ async def test_killed_during_a_look(tmp_path: Path) -> None:
         await tracked.until(lambda: tracked.cloudflare.asking)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        assert await tracked.store.tracking.due_in() == LEASE_SECONDS
+        assert await tracked.store.meeting_queue.due_in() == LEASE_SECONDS
 
         tracked.cloudflare.open.set()
         tracked.say("LIVE")
@@ -403,14 +403,14 @@ async def test_a_look_that_took_too_long(tracked: Tracked) -> None:
     tracked.quota_wait = 2 * LEASE_SECONDS
     await tracked.asleep()
     tracked.clock.advance(LEASE_SECONDS)
-    (taken,) = await tracked.store.tracking.claim("other", 1, LEASE_SECONDS)
+    (taken,) = await tracked.store.meeting_queue.claim("other", 1, LEASE_SECONDS)
     tracked.say("LIVE")
     tracked.cloudflare.open.set()
     await tracked.looked()
 
     assert tracked.changed == 0
     assert tracked.count("changes_total", kind="live") == 0
-    assert await tracked.store.tracking.release(taken, next_check_in=60)
+    assert await tracked.store.meeting_queue.release(taken, next_check_in=60)
 
 
 async def test_a_look_that_breaks(tracked: Tracked, log: io.StringIO) -> None:
@@ -433,7 +433,7 @@ async def test_no_database(tracked: Tracked, mocker: MockerFixture, method: str,
     """The tracker waits it out, whatever it was, and says that nothing is looked at meanwhile."""
     await tracked.follow()
     await tracked.passes(10)
-    patched = mocker.patch.object(tracked.store.tracking, method, side_effect=error)
+    patched = mocker.patch.object(tracked.store.meeting_queue, method, side_effect=error)
     tracked.say("LIVE")
     await tracked.idles(200)
     assert patched.call_count >= 1
@@ -490,7 +490,7 @@ async def test_what_a_sweep_has_seen_counts(tracked: Tracked) -> None:
     tracked.quota_wait = 60
     for _ in range(20):
         tracked.clock.advance(50)
-        assert await tracked.store.sweeping.confirm([MEETING], "live", failures=3, look_in=60) == 1
+        assert await tracked.store.meeting_sweeps.confirm([MEETING], "live", failures=3, next_check_in=60) == 1
     tracked.quota_wait = 0
     tracked.say("LIVE", began=1000)
     await tracked.hint()
@@ -504,13 +504,13 @@ async def test_what_a_sweep_has_seen_of_one_that_waits(tracked: Tracked) -> None
     tracked.cloudflare.says[MEETING] = Unreachable()
     await tracked.passes(60)
     tracked.clock.advance(1)
-    assert await tracked.store.sweeping.confirm([MEETING], "waiting", failures=3, look_in=60) == 1
+    assert await tracked.store.meeting_sweeps.confirm([MEETING], "waiting", failures=3, next_check_in=60) == 1
     await tracked.passes(61, step=61)
 
     (card,) = await tracked.cards()
     assert not card.is_stale
     async with tracked.store._db.read_only() as connection:
-        recorded = Episode.from_dict((await connection.execute(sa.select(meetings.c.episode))).scalar_one())
+        recorded = Episode.from_dict((await connection.execute(sa.select(meetings.c.episode_state))).scalar_one())
     assert recorded.failed_checks == 1
     assert recorded.checked_at == utc(tracked.clock) - timedelta(seconds=61)
 
@@ -521,13 +521,13 @@ async def test_who_asks_by_hand_sees_it(tracked: Tracked) -> None:
     await tracked.passes(30)
     changed = tracked.changed
 
-    assert await tracked.store.tracking.request_check(MEETING)
+    assert await tracked.store.meeting_queue.request_check(MEETING)
     tracked.tracker.wake()
     await tracked.looked()
 
     assert tracked.changed == changed + 1
     tracked.say("LIVE", began=9)
-    assert await tracked.store.tracking.request_check(MEETING)
+    assert await tracked.store.meeting_queue.request_check(MEETING)
     tracked.tracker.wake()
     await tracked.looked()
     assert not tracked.tracker._webhooks.trusted

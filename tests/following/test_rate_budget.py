@@ -59,7 +59,7 @@ async def until(condition: Callable[[], object], clock: Clock, seconds: float = 
 
 async def test_what_was_spent_here_counts_at_once(store: Store, clock: Clock) -> None:
     """Told to the others or not."""
-    allowance = RateBudget(store.budget, clock, limit=SWEEP_SHARE + 3)
+    allowance = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 3)
     for _ in range(3):
         assert allowance.can_check()
         allowance.record_request()
@@ -70,7 +70,7 @@ async def test_what_was_spent_here_counts_at_once(store: Store, clock: Clock) ->
 
 async def test_sweeps_have_something_left(store: Store, clock: Clock) -> None:
     """When no look is made any more, the list is still asked for, as long as people have enough."""
-    allowance = RateBudget(store.budget, clock)
+    allowance = RateBudget(store.request_windows, clock)
     for _ in range(TRACKER_LIMIT - 1):
         allowance.record_request()
     assert not allowance.can_check()
@@ -83,7 +83,7 @@ async def test_sweeps_have_something_left(store: Store, clock: Clock) -> None:
 
 async def test_pause(store: Store, clock: Clock) -> None:
     """From half of what there is for looks on there is half a second between them, and more the less is left."""
-    allowance = RateBudget(store.budget, clock, limit=SWEEP_SHARE + 8)
+    allowance = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 8)
     pauses = []
     for _ in range(10):
         pauses.append(allowance.delay())
@@ -94,7 +94,7 @@ async def test_pause(store: Store, clock: Clock) -> None:
 
 async def test_news_has_a_quarter_of_the_checks_for_itself(store: Store, clock: Clock) -> None:
     """There is no pause before it until only that quarter is left, and then more the less is left."""
-    allowance = RateBudget(store.budget, clock, limit=SWEEP_SHARE + 8)
+    allowance = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 8)
     routine, news, pauses = [], [], []
     for _ in range(9):
         routine.append(allowance.can_check())
@@ -108,9 +108,9 @@ async def test_news_has_a_quarter_of_the_checks_for_itself(store: Store, clock: 
 
 
 async def test_a_crowd_leaves_news_a_quarter_of_the_floor(store: Store, clock: Clock) -> None:
-    allowance = RateBudget(store.budget, clock)
-    await store.budget.add(PEOPLE_LIMIT, people=PEOPLE_LIMIT)
-    await store.budget.add(150)
+    allowance = RateBudget(store.request_windows, clock)
+    await store.request_windows.add(PEOPLE_LIMIT, people=PEOPLE_LIMIT)
+    await store.request_windows.add(150)
     async with running(allowance):
         await until(lambda: allowance.remaining < CLOUDFLARE_LIMIT, clock)
 
@@ -120,21 +120,21 @@ async def test_a_crowd_leaves_news_a_quarter_of_the_floor(store: Store, clock: C
 
 async def test_the_others_are_told(store: Store, clock: Clock) -> None:
     """What one replica spends another one knows some seconds later; people may spend more than the tracker."""
-    one, other = RateBudget(store.budget, clock), RateBudget(store.budget, clock)
+    one, other = RateBudget(store.request_windows, clock), RateBudget(store.request_windows, clock)
     async with running(one, other):
-        await store.budget.add(TRACKER_LIMIT - 1)
+        await store.request_windows.add(TRACKER_LIMIT - 1)
         one.record_request()
         await until(lambda: not one.can_list() and not other.can_list(), clock, 1, running=2)
 
         assert clock.now() - EPOCH < 60
-        assert (await store.budget.count()).all == TRACKER_LIMIT
+        assert (await store.request_windows.count()).all == TRACKER_LIMIT
         assert other.remaining == CLOUDFLARE_LIMIT - TRACKER_LIMIT
 
 
 async def test_it_comes_back(store: Store, clock: Clock) -> None:
     """When what was spent is more than five minutes ago."""
-    allowance = RateBudget(store.budget, clock, limit=SWEEP_SHARE + 1)
-    await store.budget.add(1)
+    allowance = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 1)
+    await store.request_windows.add(1)
     async with running(allowance):
         await until(lambda: not allowance.can_check(), clock)
         await until(allowance.can_check, clock, 30)
@@ -145,7 +145,7 @@ async def test_it_comes_back(store: Store, clock: Clock) -> None:
 
 async def test_many_at_once(store: Store, clock: Clock) -> None:
     """The tracker waits until the others know of so many, which takes no time."""
-    allowance = RateBudget(store.budget, clock)
+    allowance = RateBudget(store.request_windows, clock)
     async with running(allowance):
         for _ in range(FLUSH_AT):
             assert allowance.can_check()
@@ -153,13 +153,13 @@ async def test_many_at_once(store: Store, clock: Clock) -> None:
         assert not allowance.can_check()
         await until(allowance.can_check, clock)
 
-        assert (await store.budget.count()).all == FLUSH_AT
+        assert (await store.request_windows.count()).all == FLUSH_AT
 
 
 async def test_no_database(store: Store, clock: Clock, mocker: MockerFixture) -> None:
     """What could not be told stays counted, and is told when it can be."""
-    allowance = RateBudget(store.budget, clock, limit=SWEEP_SHARE + 10)
-    spend = mocker.patch.object(store.budget, "spend", side_effect=DatabaseUnavailable)
+    allowance = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 10)
+    spend = mocker.patch.object(store.request_windows, "spend", side_effect=DatabaseUnavailable)
     async with running(allowance):
         for _ in range(10):
             allowance.record_request()
@@ -168,26 +168,26 @@ async def test_no_database(store: Store, clock: Clock, mocker: MockerFixture) ->
         mocker.stopall()
         await until(lambda: not allowance._unflushed, clock, 5)
 
-        assert (await store.budget.count()).all == 10
+        assert (await store.request_windows.count()).all == 10
         assert not allowance.can_check()
 
 
 async def test_spent_while_it_is_told(store: Store, clock: Clock, mocker: MockerFixture) -> None:
     """It is told the next time: nothing is counted twice or not at all."""
-    allowance = RateBudget(store.budget, clock)
-    spend = store.budget.add
+    allowance = RateBudget(store.request_windows, clock)
+    spend = store.request_windows.add
 
     async def slowly(count: int, people: int = 0) -> Used:
         if patched.call_count == 1:
             allowance.record_request()
         return await spend(count, people)
 
-    patched = mocker.patch.object(store.budget, "spend", side_effect=slowly)
+    patched = mocker.patch.object(store.request_windows, "spend", side_effect=slowly)
     allowance.record_request()
     async with running(allowance):
         await until(lambda: patched.call_count == 2 and not allowance._unflushed, clock, 1)
 
-        assert (await store.budget.count()).all == 2
+        assert (await store.request_windows.count()).all == 2
         assert allowance.remaining == CLOUDFLARE_LIMIT - 2
 
 
@@ -203,7 +203,7 @@ def spend_all_of_peoples(allowance: RateBudget) -> int:
 
 async def test_a_crowd_leaves_the_list_and_the_checks_their_floor(store: Store, clock: Clock) -> None:
     """However much people ask, and whoever comes first."""
-    allowance = RateBudget(store.budget, clock)
+    allowance = RateBudget(store.request_windows, clock)
     async with running(allowance):
         assert spend_all_of_peoples(allowance) == PEOPLE_LIMIT
         await until(allowance.can_check, clock)
@@ -220,7 +220,7 @@ async def test_a_crowd_leaves_the_list_and_the_checks_their_floor(store: Store, 
 
 
 async def test_the_bot_leaves_people_their_floor(store: Store, clock: Clock) -> None:
-    allowance = RateBudget(store.budget, clock)
+    allowance = RateBudget(store.request_windows, clock)
     while allowance.can_list():
         allowance.record_request()
 
@@ -229,8 +229,8 @@ async def test_the_bot_leaves_people_their_floor(store: Store, clock: Clock) -> 
 
 async def test_what_people_have_spent_elsewhere_counts(store: Store, clock: Clock) -> None:
     """One crowd that reaches two replicas is one crowd."""
-    allowance = RateBudget(store.budget, clock)
-    await store.budget.add(PEOPLE_LIMIT - 3, people=PEOPLE_LIMIT - 3)
+    allowance = RateBudget(store.request_windows, clock)
+    await store.request_windows.add(PEOPLE_LIMIT - 3, people=PEOPLE_LIMIT - 3)
     async with running(allowance):
         await until(lambda: allowance.remaining < CLOUDFLARE_LIMIT, clock)
 

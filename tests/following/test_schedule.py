@@ -154,14 +154,14 @@ def test_webhooks_are_believed(before: Phase, after: Phase) -> None:
     webhooks = WebhookTrust()
     trusted = [webhooks.trusted]
 
-    for hinted in (True, False):
-        webhooks.note(before, after, hinted=hinted)
+    for check_requested in (True, False):
+        webhooks.note(before, after, check_requested=check_requested)
         trusted.append(webhooks.trusted)
 
     assert trusted == [False, True, False]
 
 
-@pytest.mark.parametrize("hinted", [True, False])
+@pytest.mark.parametrize("check_requested", [True, False])
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -171,14 +171,14 @@ def test_webhooks_are_believed(before: Phase, after: Phase) -> None:
         (Phase.ENDED, Phase.ENDED),
     ],
 )
-def test_what_webhooks_do_not_tell(before: Phase, after: Phase, hinted: bool) -> None:
+def test_what_webhooks_do_not_tell(before: Phase, after: Phase, check_requested: bool) -> None:
     """It says nothing about them."""
     webhooks = WebhookTrust()
-    webhooks.trusted = not hinted
+    webhooks.trusted = not check_requested
 
-    webhooks.note(before, after, hinted=hinted)
+    webhooks.note(before, after, check_requested=check_requested)
 
-    assert webhooks.trusted is not hinted
+    assert webhooks.trusted is not check_requested
 
 
 def test_sweeps_are_believed_for_a_while() -> None:

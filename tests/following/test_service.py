@@ -55,8 +55,8 @@ class World:
     async def deliver(self, card: DueCard, pause: bool = True) -> DeliveryResult:
         self.cards.append((card, pause))
         if self.delivered.done:
-            await self.store.announcing.mark_posted(card, "1800000000.000001", card.desired_version)
-            await self.store.announcing.release(card)
+            await self.store.card_queue.mark_posted(card, "1800000000.000001", card.desired_version)
+            await self.store.card_queue.release(card)
         return self.delivered
 
     @property
@@ -76,7 +76,7 @@ class World:
     async def pause(self, reason: str = "not_in_channel") -> None:
         """Have the one follow there is set aside, as the announcer does."""
         await self.store.follows.set_level(TEAM, CHANNEL, MEETING, Level.QUIET)
-        (card,) = await self.store.announcing.claim("announcer", 10, 30)
+        (card,) = await self.store.card_queue.claim("announcer", 10, 30)
         await self.store.pauses.pause(card, reason)
 
 
@@ -112,9 +112,9 @@ async def test_its_card_is_ours_alone(world: World) -> None:
 
     assert beginning.begun is Begun.SOON
     assert world.woken == ["tracker", "announcer"]
-    assert await world.store.announcing.claim("announcer", 10, 30) == []
+    assert await world.store.card_queue.claim("announcer", 10, 30) == []
     world.clock.advance(61)
-    assert len(await world.store.announcing.claim("announcer", 10, 30)) == 1
+    assert len(await world.store.card_queue.claim("announcer", 10, 30)) == 1
 
 
 @pytest.mark.parametrize("trouble", [MeetingNotFound(), Unreachable()])
@@ -144,7 +144,7 @@ async def test_where_slack_refuses(world: World, code: str, error: type[SlackErr
     assert raised.value.detail == code
     assert await world.phases() == []
     assert await world.store.pauses.untold(10) == []
-    assert await world.store.tracking.due_in() is None
+    assert await world.store.meeting_queue.due_in() is None
 
 
 async def test_where_slack_refuses_too_late(world: World) -> None:
@@ -154,7 +154,7 @@ async def test_where_slack_refuses_too_late(world: World) -> None:
 
     async def slowly(card: DueCard, pause: bool = True) -> DeliveryResult:
         world.clock.advance(61)
-        assert await world.store.announcing.claim("another", 10, 60)
+        assert await world.store.card_queue.claim("another", 10, 60)
         return await deliver(card, pause)
 
     following = replace(world.following, deliver=slowly)
@@ -207,7 +207,7 @@ async def test_what_was_paused(world: World) -> None:
 
     assert again.begun is Begun.AGAIN
     assert again.follow.state is FollowState.ACTIVE
-    assert await world.store.announcing.due_in() == 0
+    assert await world.store.card_queue.due_in() == 0
     assert world.woken[-1] == "announcer"
 
 
@@ -232,7 +232,7 @@ async def test_unfollow(world: World) -> None:
 
     assert (listed.name, listed.ts) == ("All hands", "1800000000.000001")
     assert await world.phases() == []
-    assert await world.store.tracking.due_in() is None
+    assert await world.store.meeting_queue.due_in() is None
 
 
 async def test_what_is_not_followed(world: World) -> None:
@@ -273,19 +273,19 @@ async def test_set_volume(world: World) -> None:
     follow = await world.following.set_level(TEAM, CHANNEL, MEETING, Level.QUIET)
 
     assert follow.level is Level.QUIET
-    assert await world.store.announcing.due_in() == 0
+    assert await world.store.card_queue.due_in() == 0
     assert world.woken[-1] == "announcer"
 
 
 async def test_refresh(world: World) -> None:
     """The meeting is due to be looked at, and the tracker is told."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
-    (meeting,) = await world.store.tracking.claim("tracker", 10, 30)
-    await world.store.tracking.release(meeting, next_check_in=300)
+    (meeting,) = await world.store.meeting_queue.claim("tracker", 10, 30)
+    await world.store.meeting_queue.release(meeting, next_check_in=300)
 
     await world.following.refresh(TEAM, CHANNEL, MEETING)
 
-    due_in = await world.store.tracking.due_in()
+    due_in = await world.store.meeting_queue.due_in()
     assert due_in is not None
     assert due_in <= 2
     assert world.woken == ["tracker", "tracker"]
@@ -303,7 +303,7 @@ async def test_resume(world: World) -> None:
     assert elsewhere == []
     assert [follow.meeting_id for follow in here] == [MEETING]
     assert world.woken == ["announcer", "tracker"]
-    assert await world.store.announcing.due_in() == 0
+    assert await world.store.card_queue.due_in() == 0
 
 
 async def test_forget(world: World) -> None:

@@ -69,8 +69,8 @@ class Swept:
     def new_sweeper(self, owner: str = "sweeper", sweeps: ListFreshness | None = None) -> Sweeper:
         tracked = self.tracked
         return Sweeper(
-            tracked.store.sweeping,
-            tracked.store.duties,
+            tracked.store.meeting_sweeps,
+            tracked.store.singleton_jobs,
             self.lists,
             allowance=tracked.allowance,
             quota_wait=lambda: tracked.quota_wait,
@@ -110,7 +110,7 @@ class Swept:
 
     async def shown(self, meeting_id: UUID = ONE) -> Episode:
         """What the meeting's card should show."""
-        listed = await self.tracked.store.sweeping.known([meeting_id])
+        listed = await self.tracked.store.meeting_sweeps.known([meeting_id])
         return Episode.from_dict(listed[meeting_id].episode)
 
 
@@ -263,7 +263,7 @@ async def test_checks_that_nothing_asked_for_take_what_is_spare(
     """The longest unchecked go first; where nothing is spare they wait, and what has changed does not."""
     await on_air_for_long(swept, followed=MANY)
     mocker.patch.object(swept.tracked.allowance, "spare", return_value=left / 6)
-    look_soon = mocker.patch.object(swept.tracked.store.sweeping, "look_soon", return_value=0)
+    look_soon = mocker.patch.object(swept.tracked.store.meeting_sweeps, "look_soon", return_value=0)
     swept.say("LIVE", *IDS, began=0)
     await swept.passes(60, step=15)
     swept.change(name="second-part")
@@ -279,9 +279,9 @@ async def test_what_begins_does_not_wait_for_what_a_gap_leaves_unsure(swept: Swe
     swept.say("LIVE", *IDS[1:], began=0)
     await swept.passes(60)
     swept.tracked.quota_wait = 90
-    await swept.tracked.store.sweeping.confirm(IDS[1:], "live", failures=3, look_in=900)
+    await swept.tracked.store.meeting_sweeps.confirm(IDS[1:], "live", failures=3, next_check_in=900)
     await swept.tracked.idles(90)
-    await swept.tracked.store.budget.add(601)
+    await swept.tracked.store.request_windows.add(601)
     await swept.tracked.idles(5)
     swept.looks()
     swept.say("LIVE", began=150)
@@ -434,7 +434,7 @@ async def live_until_a_gap(swept: Swept) -> None:
     swept.say("LIVE", began=0)
     await swept.passes(60)
     swept.tracked.quota_wait = 90
-    assert await swept.tracked.store.sweeping.confirm([ONE], "live", failures=3, look_in=900) == 1
+    assert await swept.tracked.store.meeting_sweeps.confirm([ONE], "live", failures=3, next_check_in=900) == 1
     await swept.tracked.idles(90)
 
 
@@ -459,7 +459,7 @@ async def test_two_replicas(swept: Swept) -> None:
 async def test_it_goes_on(swept: Swept, mocker: MockerFixture, log: io.StringIO, error: type[Exception]) -> None:
     """Whatever went wrong is logged, and the next sweep is made."""
     await swept.follow()
-    mocker.patch.object(swept.tracked.store.sweeping, "on_air", side_effect=error)
+    mocker.patch.object(swept.tracked.store.meeting_sweeps, "on_air", side_effect=error)
     await swept.passes(60)
     mocker.stopall()
     events = {json.loads(line)["event"] for line in log.getvalue().splitlines()}

@@ -63,13 +63,13 @@ class Stage:
         self.episode = replace(self.episode, phase=phase, phase_since=now, checked_at=now, **shown)
         changes = [self._change(kind) for kind in kinds]
         await self._make_due()
-        (meeting,) = await self.store.tracking.claim("tracker", 1, 30)
-        assert await self.store.tracking.record(meeting, self.episode, changes, next_check_in=60, visible=visible)
+        (meeting,) = await self.store.meeting_queue.claim("tracker", 1, 30)
+        assert await self.store.meeting_queue.record(meeting, self.episode, changes, next_check_in=60, visible=visible)
 
     async def _make_due(self) -> None:
         """Make the meeting due now; a requested check would keep its distance to the last one."""
         async with self.store._db.transaction() as connection:
-            await connection.execute(sa.update(meetings).values(look_at=self.clock.now()))
+            await connection.execute(sa.update(meetings).values(next_check_at=self.clock.now()))
 
     def _change(self, kind: ChangeKind) -> Change:
         episode = self.episode = replace(self.episode, seq=self.episode.seq + 1, last_announced=kind)
@@ -92,7 +92,7 @@ class Stage:
         self.episode = replace(waiting, number=self.episode.number + 1, name=self.episode.name)
 
     async def claim(self) -> list[DueCard]:
-        return await self.store.announcing.claim("announcer", 100, 60.0)
+        return await self.store.card_queue.claim("announcer", 100, 60.0)
 
     async def work(self) -> list[DeliveryResult]:
         """Do what is due now, once."""
@@ -101,11 +101,11 @@ class Stage:
     def another_announcer(self, **how: Any) -> Announcer:
         """One with other settings."""
         store = self.store
-        return Announcer(store.announcing, store.pauses, self.delivery, self.clock, self.metrics, "announcer", **how)
+        return Announcer(store.card_queue, store.pauses, self.delivery, self.clock, self.metrics, "announcer", **how)
 
     async def settle(self) -> None:
         """Do all that becomes due, as long as anything does."""
-        while (wait := await self.store.announcing.due_in()) is not None:
+        while (wait := await self.store.card_queue.due_in()) is not None:
             self.clock.advance(wait)
             await self.work()
 
@@ -167,7 +167,7 @@ async def staged(
             token=slack.credentials.bot_token, base_url=slack.api_url, session=session, metrics=metrics
         )
         delivery = Publisher(client, pacing, clock, metrics)
-        announcer = Announcer(store.announcing, store.pauses, delivery, clock, metrics, "announcer")
-        notices = PauseNotifier(store.pauses, store.duties, delivery, "announcer")
+        announcer = Announcer(store.card_queue, store.pauses, delivery, clock, metrics, "announcer")
+        notices = PauseNotifier(store.pauses, store.singleton_jobs, delivery, "announcer")
         yield Stage(slack, store, clock, metrics, delivery, announcer, notices)
     await store.close()

@@ -62,19 +62,19 @@ async def test_from_a_change_to_its_reply(stage: Stage) -> None:
     assert reply.text.startswith("Launch keynote is live. Watch: https://")
     (card,) = stage.cards()
     assert card.text.startswith("Launch keynote is live")
-    assert await stage.store.announcing.due_in() is None
+    assert await stage.store.card_queue.due_in() is None
 
 
 async def test_more_than_hands(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fifty channels are all told, sixteen at most at a time, and many are claimed at once."""
     limits = []
-    claim = stage.store.announcing.claim
+    claim = stage.store.card_queue.claim
 
     async def noted(owner: str, limit: int, *args: Any, **kwargs: Any) -> list[DueCard]:
         limits.append(limit)
         return await claim(owner, limit, *args, **kwargs)
 
-    monkeypatch.setattr(stage.store.announcing, "claim", noted)
+    monkeypatch.setattr(stage.store.card_queue, "claim", noted)
     for number in range(50):
         channel = Channel(f"C{number:010}", f"room-{number}", frozenset({ANN}), has_bot=True)
         stage.slack.workspace.put_channel(channel)
@@ -104,7 +104,7 @@ async def test_what_is_due_later(stage: Stage) -> None:
     """It is done when it is due."""
     await stage.follow()
     (card,) = await stage.claim()
-    await stage.store.announcing.defer(card, 2)
+    await stage.store.card_queue.defer(card, 2)
     async with running(stage):
         await settled(stage)
         stage.clock.advance(2)
@@ -127,7 +127,7 @@ async def test_a_card_that_breaks_something(stage: Stage, log: io.StringIO) -> N
             await settled(stage)
 
     assert len(stage.cards(EVENTS)) == 1
-    assert await stage.store.announcing.due_in() == pytest.approx(2)
+    assert await stage.store.card_queue.due_in() == pytest.approx(2)
 
 
 @pytest.mark.parametrize(
@@ -148,13 +148,13 @@ async def test_a_store_that_goes_away_while_it_works(
     stage: Stage, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What could not be noted is noted when it is back; until then nothing new is begun."""
-    posted = stage.store.announcing.mark_posted
+    posted = stage.store.card_queue.mark_posted
 
     async def unreachable(*args: Any, **kwargs: Any) -> bool:
-        monkeypatch.setattr(stage.store.announcing, "posted", posted)
+        monkeypatch.setattr(stage.store.card_queue, "posted", posted)
         raise DatabaseUnavailable
 
-    monkeypatch.setattr(stage.store.announcing, "posted", unreachable)
+    monkeypatch.setattr(stage.store.card_queue, "posted", unreachable)
     await stage.follow()
     async with running(stage):
         await logged(log, "result_not_written")
@@ -163,7 +163,7 @@ async def test_a_store_that_goes_away_while_it_works(
 
     assert stage.count("post", "sent") == 1
     assert len(stage.cards()) == 1
-    assert await stage.store.announcing.due_in() is None
+    assert await stage.store.card_queue.due_in() is None
 
 
 async def test_a_refusal_is_logged(stage: Stage, log: io.StringIO) -> None:
@@ -196,7 +196,7 @@ async def test_what_is_being_said_is_finished(stage: Stage) -> None:
     async with running(stage):
         await first(stage.slack.events, lambda: stage.slack.calls or None, PATIENCE)
 
-    assert await stage.store.announcing.due_in() is None
+    assert await stage.store.card_queue.due_in() is None
 
 
 def test_stopping_takes_longer_than_a_post() -> None:
@@ -277,7 +277,7 @@ async def test_after_an_outage_nothing_is_taken_over_at_once(stage: Stage, log: 
             await said(stage, 1)
             await settled(stage)
             assert stage.cards(EVENTS) == []
-            assert await stage.store.announcing.mark_posted(card, "1.0", card.desired_version, last=True)
+            assert await stage.store.card_queue.mark_posted(card, "1.0", card.desired_version, last=True)
             for _ in range(25):
                 stage.clock.advance(1)
                 await settled(stage)
@@ -309,7 +309,7 @@ async def test_what_takes_too_long_is_left(stage: Stage) -> None:
     async with running(stage):
         await first(stage.slack.events, lambda: stage.slack.calls or None, PATIENCE)
 
-    assert await stage.store.announcing.due_in() == pytest.approx(60)
+    assert await stage.store.card_queue.due_in() == pytest.approx(60)
 
 
 def edits(stage: Stage) -> list[Call]:
@@ -347,7 +347,7 @@ async def logged(log: io.StringIO, event: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def patched_claims(stage: Stage, answers: list[list[DueCard] | Exception]) -> Iterator[None]:
     """Let the store answer so to the first claims."""
-    announcing, claim = stage.store.announcing, stage.store.announcing.claim
+    announcing, claim = stage.store.card_queue, stage.store.card_queue.claim
 
     async def answering(*args: Any, **kwargs: Any) -> list[DueCard]:
         if not answers:

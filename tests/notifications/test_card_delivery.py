@@ -64,7 +64,7 @@ async def test_a_run(stage: Stage) -> None:
     assert errored == "Launch keynote hit an error: Cloudflare gave no reason."
     assert back.startswith("Launch keynote is live again.")
     assert ended.startswith("Launch keynote has ended")
-    assert await stage.store.announcing.due_in() is None
+    assert await stage.store.card_queue.due_in() is None
 
 
 async def test_the_next_run(stage: Stage) -> None:
@@ -189,7 +189,7 @@ async def test_edits_are_debounced(stage: Stage) -> None:
 
     assert await stage.work() == [LATER]
 
-    assert await stage.store.announcing.due_in() == pytest.approx(2)
+    assert await stage.store.card_queue.due_in() == pytest.approx(2)
     await stage.see(Phase.LIVE)
     stage.clock.advance(2)
     assert await stage.work() == [DONE]
@@ -226,7 +226,7 @@ async def test_a_card_that_cannot_be_edited_now(stage: Stage, failure: str) -> N
     assert len(stage.thread(card)) == 1
     assert card.edited is None
     wait = 40 if failure == "busy" else 3
-    assert await stage.store.announcing.due_in() == pytest.approx(wait)
+    assert await stage.store.card_queue.due_in() == pytest.approx(wait)
     stage.clock.advance(wait)
     assert await stage.work() == [DONE]
     assert stage.cards()[0].text.startswith("Launch keynote is live")
@@ -263,7 +263,7 @@ async def test_an_edit_that_fails_alone(stage: Stage) -> None:
 
     for wait in (2, 4):
         assert await stage.work() == [LATER]
-        assert await stage.store.announcing.due_in() == pytest.approx(wait)
+        assert await stage.store.card_queue.due_in() == pytest.approx(wait)
         stage.clock.advance(wait)
 
     assert await stage.work() == [DONE]
@@ -280,9 +280,9 @@ async def test_an_edit_that_slack_fails_at_all_day_is_tried_twice_an_hour_and_sh
     for _ in range(2):
         assert await stage.work() == [LATER]
         stage.clock.advance(12 * 3600)
-    assert (await stage.store.announcing.due_in() or 0) <= 0
+    assert (await stage.store.card_queue.due_in() or 0) <= 0
     assert await stage.work() == [LATER]
-    assert await stage.store.announcing.due_in() == pytest.approx(1800)
+    assert await stage.store.card_queue.due_in() == pytest.approx(1800)
     (listed,) = await stage.store.follows.in_channel(TEAM, EVENTS)
     assert [failure["code"] for failing in listed.failing for failure in failing.values()] == [code]
     assert listed.follow.state is FollowState.ACTIVE
@@ -304,7 +304,7 @@ async def test_a_post_that_slack_fails_at_all_day_is_tried_twice_an_hour(stage: 
         assert await stage.work() == [LATER]
         stage.clock.advance(12 * 3600)
     assert await stage.work() == [LATER]
-    assert await stage.store.announcing.due_in() == pytest.approx(1800)
+    assert await stage.store.card_queue.due_in() == pytest.approx(1800)
     stage.slack.accept()
     stage.clock.advance(3600)
 
@@ -324,7 +324,7 @@ async def test_after_a_day_without_a_network_the_card_is_still_tried_every_five_
 
     assert await stage.work() == [LATER]
 
-    assert await stage.store.announcing.due_in() == pytest.approx(300)
+    assert await stage.store.card_queue.due_in() == pytest.approx(300)
 
 
 @pytest.mark.parametrize(("attempts", "seconds"), [(0, 2), (1, 4), (7, 256), (8, 300), (10_000, 300)])
@@ -342,7 +342,7 @@ async def test_told_to_wait(stage: Stage) -> None:
 
     assert await stage.work() == [LATER]
     await stage.see(Phase.ENDED, ChangeKind.ENDED)
-    assert await stage.store.announcing.due_in() == pytest.approx(600)
+    assert await stage.store.card_queue.due_in() == pytest.approx(600)
     stage.clock.advance(600)
     assert await stage.work() == [DONE]
 
@@ -367,7 +367,7 @@ async def test_news_does_not_wait_for_what_only_an_edit_has_to_wait_for(stage: S
 
     (card,) = stage.cards()
     assert [text[15:25] for text in stage.thread(card)] == ["is live. W", "has ended."]
-    assert await stage.store.announcing.due_in() == pytest.approx(1_740)
+    assert await stage.store.card_queue.due_in() == pytest.approx(1_740)
     stage.clock.advance(1_740)
     assert await stage.work() == [DONE]
     assert stage.cards()[0].text.startswith("Launch keynote has ended")
@@ -472,7 +472,7 @@ async def test_killed_before_it_was_known(stage: Stage, step: str, mocker: Mocke
     """Whoever goes on after the lease says it by the same ID, also in another process."""
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
-    dying = mocker.patch.object(stage.store.announcing, step, side_effect=asyncio.CancelledError)
+    dying = mocker.patch.object(stage.store.card_queue, step, side_effect=asyncio.CancelledError)
     with pytest.raises(asyncio.CancelledError):
         await stage.work()
     mocker.stop(dying)
@@ -490,13 +490,13 @@ async def test_killed_before_it_was_given_back(stage: Stage) -> None:
     """Then nothing is left to do but that, and one edit, since it may have died in the middle of another."""
     await stage.follow()
     (card,) = await stage.claim()
-    assert await stage.store.announcing.mark_posted(card, "1.0", card.desired_version)
+    assert await stage.store.card_queue.mark_posted(card, "1.0", card.desired_version)
 
     stage.clock.advance(60)
     assert await stage.work() == [DONE]
 
     assert stage.cards() == []
-    assert await stage.store.announcing.due_in() == pytest.approx(LATE_SECONDS)
+    assert await stage.store.card_queue.due_in() == pytest.approx(LATE_SECONDS)
 
 
 async def test_a_lease_that_was_lost(stage: Stage) -> None:
@@ -566,7 +566,7 @@ async def test_a_reply_that_was_deleted_before_it_was_known(stage: Stage) -> Non
 
     (card,) = stage.cards()
     assert stage.thread(card) == []
-    assert await stage.store.announcing.due_in() is None
+    assert await stage.store.card_queue.due_in() is None
 
 
 async def test_a_card_that_is_deleted_again_and_again(stage: Stage) -> None:
@@ -579,7 +579,7 @@ async def test_a_card_that_is_deleted_again_and_again(stage: Stage) -> None:
         stage.clock.advance(10)
         await stage.see(Phase.LIVE)
         if await stage.work() == [LATER]:
-            wait = await stage.store.announcing.due_in()
+            wait = await stage.store.card_queue.due_in()
             assert wait is not None
             waits.append(wait)
             stage.clock.advance(wait)
@@ -597,7 +597,7 @@ async def test_a_message_that_is_gone_twice(stage: Stage) -> None:
     assert await stage.work() == [LATER]
 
     assert stage.cards() == []
-    assert await stage.store.announcing.due_in() == pytest.approx(8)
+    assert await stage.store.card_queue.due_in() == pytest.approx(8)
 
 
 @pytest.mark.parametrize(("channel", "code"), [(RANDOM, "not_in_channel"), (GENERAL, "is_archived")])
@@ -611,7 +611,7 @@ async def test_a_refusal_pauses(stage: Stage, channel: str, code: str) -> None:
 
     (listed,) = await stage.store.follows.in_channel(TEAM, channel)
     assert (listed.follow.state, listed.follow.pause_reason) == (FollowState.PAUSED, code)
-    assert await stage.store.announcing.due_in() is None
+    assert await stage.store.card_queue.due_in() is None
 
 
 async def test_resumed(stage: Stage) -> None:
@@ -685,7 +685,7 @@ async def test_an_expiry_is_not_announced_where_the_meeting_is_followed_again(st
     old, new = stage.cards()
     assert (stage.thread(old), stage.thread(new)) == ([], [])
     assert old.text == "Launch keynote is no longer followed here."
-    assert await stage.store.announcing.due_in() is None
+    assert await stage.store.card_queue.due_in() is None
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -730,7 +730,7 @@ async def test_a_channel_of_many_follows(tmp_path: Path) -> None:
 
         assert await stage.work() == [LATER, DONE]
 
-        assert await stage.store.announcing.due_in() == pytest.approx(10)
+        assert await stage.store.card_queue.due_in() == pytest.approx(10)
         assert utc(clock) - stage.episode.since < timedelta(seconds=1)
 
 
@@ -743,14 +743,14 @@ async def test_unfollowed_meanwhile(stage: Stage, mocker: MockerFixture, first: 
         stage.clock.advance(30)
         await stage.see(Phase.LIVE)
     name = "posted" if first else "shown"
-    write = getattr(stage.store.announcing, name)
+    write = getattr(stage.store.card_queue, name)
 
     async def too_late(*args: Any, **kwargs: Any) -> bool:
         mocker.stop(patched)
         await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
         return bool(await write(*args, **kwargs))
 
-    patched = mocker.patch.object(stage.store.announcing, name, too_late)
+    patched = mocker.patch.object(stage.store.card_queue, name, too_late)
 
     assert await stage.work() == [LATER]
     stage.clock.advance(3)
@@ -923,7 +923,7 @@ async def test_an_expired_follow_whose_old_card_is_gone(stage: Stage, code: str)
     _, _, new = stage.cards()
     (reply,) = stage.thread(new)
     assert reply.startswith("Launch keynote hasn't been live for 30 days")
-    assert await stage.store.announcing.due_in() is None
+    assert await stage.store.card_queue.due_in() is None
 
 
 # What Slack has not confirmed
@@ -950,7 +950,7 @@ async def test_an_edit_without_an_answer_is_followed_by_one_more(stage: Stage) -
     assert await stage.work() == [DONE]
 
     assert stage.cards()[0].text.startswith("Launch keynote has ended")
-    assert await stage.store.announcing.due_in() is None
+    assert await stage.store.card_queue.due_in() is None
 
 
 async def overtaken_for_now(stage: Stage) -> None:
@@ -1033,11 +1033,11 @@ async def test_that_is_not_forgotten_in_a_restart(stage: Stage) -> None:
     assert await stage.work() == [DONE]
 
     edits = stage.count("edit", "sent")
-    assert await stage.store.announcing.due_in() == pytest.approx(LATE_SECONDS)
+    assert await stage.store.card_queue.due_in() == pytest.approx(LATE_SECONDS)
     stage.clock.advance(LATE_SECONDS)
     assert await stage.work() == [DONE]
     assert stage.count("edit", "sent") == edits + 1
-    assert await stage.store.announcing.due_in() is None
+    assert await stage.store.card_queue.due_in() is None
 
 
 async def test_past_the_deadline_nothing_is_asked_of_slack(stage: Stage) -> None:
@@ -1128,7 +1128,7 @@ async def test_a_lease_is_renewed_before_a_call_that_could_outlive_it(stage: Sta
     stage.clock.advance(10)
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     (card,) = await stage.claim()
-    renew = mocker.spy(stage.store.announcing, "renew")
+    renew = mocker.spy(stage.store.card_queue, "renew")
     stage.clock.advance(40)
 
     assert await stage.announcer.deliver(card) == DONE
@@ -1145,7 +1145,7 @@ async def test_a_result_is_written_until_it_is_written(stage: Stage, mocker: Moc
     stage.slack.honours_client_msg_id = False
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
-    write = getattr(stage.store.announcing, step)
+    write = getattr(stage.store.card_queue, step)
     back_at = stage.clock.now() + 90
 
     async def away(*args: Any, **kwargs: Any) -> bool:
@@ -1153,7 +1153,7 @@ async def test_a_result_is_written_until_it_is_written(stage: Stage, mocker: Moc
             raise DatabaseUnavailable
         return bool(await write(*args, **kwargs))
 
-    mocker.patch.object(stage.store.announcing, step, away)
+    mocker.patch.object(stage.store.card_queue, step, away)
     working = asyncio.create_task(stage.work())
     async with asyncio.timeout(30):
         while not working.done():
@@ -1177,7 +1177,7 @@ async def test_a_result_that_comes_after_the_lease(stage: Stage, mocker: MockerF
         await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     (frozen,) = await stage.claim()
-    write = getattr(stage.store.announcing, step)
+    write = getattr(stage.store.card_queue, step)
 
     async def late(*args: Any, **kwargs: Any) -> bool:
         mocker.stop(patched)
@@ -1185,7 +1185,7 @@ async def test_a_result_that_comes_after_the_lease(stage: Stage, mocker: MockerF
         assert await stage.work() == [DONE]
         return bool(await write(*args, **kwargs))
 
-    patched = mocker.patch.object(stage.store.announcing, step, late)
+    patched = mocker.patch.object(stage.store.card_queue, step, late)
     assert await stage.announcer.deliver(frozen) == LATER
 
     (card,) = stage.cards()
@@ -1202,7 +1202,7 @@ async def test_a_reply_that_is_reported_while_the_next_holder_repeats_it(stage: 
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     (frozen,) = await stage.claim()
-    write = stage.store.announcing.mark_sent
+    write = stage.store.card_queue.mark_sent
     repeated, reported = asyncio.Event(), asyncio.Event()
     holders: list[asyncio.Task[DeliveryResult]] = []
 
@@ -1217,7 +1217,7 @@ async def test_a_reply_that_is_reported_while_the_next_holder_repeats_it(stage: 
             await reported.wait()
         return await write(card, *args, **kwargs)
 
-    mocker.patch.object(stage.store.announcing, "sent", late)
+    mocker.patch.object(stage.store.card_queue, "sent", late)
     async with asyncio.timeout(30):
         assert await stage.announcer.deliver(frozen) == LATER
         reported.set()
@@ -1234,16 +1234,16 @@ async def test_a_result_that_comes_before_the_next_holder(stage: Stage, mocker: 
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     (frozen,) = await stage.claim()
-    write = stage.store.announcing.mark_posted
+    write = stage.store.card_queue.mark_posted
 
     async def late(*args: Any, **kwargs: Any) -> bool:
         mocker.stop(patched)
         stage.clock.advance(60)
         (card,) = await stage.claim()
-        await stage.store.announcing.defer(card, 30)
+        await stage.store.card_queue.defer(card, 30)
         return await write(*args, **kwargs)
 
-    patched = mocker.patch.object(stage.store.announcing, "posted", late)
+    patched = mocker.patch.object(stage.store.card_queue, "posted", late)
     assert await stage.announcer.deliver(frozen) == LATER
     await stage.settle()
 
@@ -1274,7 +1274,7 @@ async def test_a_post_that_was_not_sent_is_tried_again_soon(stage: Stage, mocker
     assert await stage.work() == [LATER]
     mocker.stop(patched)
 
-    assert await stage.store.announcing.due_in() == pytest.approx(2)
+    assert await stage.store.card_queue.due_in() == pytest.approx(2)
 
 
 # What is no failure
@@ -1294,7 +1294,7 @@ async def test_waiting_for_a_token_is_no_failure(tmp_path: Path) -> None:
             clock.advance(10)
         stage.slack.refuse_next("chat.postMessage", "internal_error")
         assert await stage.work() == [LATER]
-        assert await stage.store.announcing.due_in() == pytest.approx(60)
+        assert await stage.store.card_queue.due_in() == pytest.approx(60)
         clock.advance(60)
         assert await stage.work() == [DONE]
         await stage.see(Phase.INTERRUPTED)
@@ -1304,7 +1304,7 @@ async def test_waiting_for_a_token_is_no_failure(tmp_path: Path) -> None:
             clock.advance(10)
         stage.slack.refuse_next("chat.update", "fatal_error")
         assert await stage.work() == [LATER]
-        assert await stage.store.announcing.due_in() == pytest.approx(2)
+        assert await stage.store.card_queue.due_in() == pytest.approx(2)
 
 
 async def test_being_debounced_is_no_failure(stage: Stage) -> None:
@@ -1322,7 +1322,7 @@ async def test_being_debounced_is_no_failure(stage: Stage) -> None:
 
     assert await stage.work() == [LATER]
 
-    assert await stage.store.announcing.due_in() == pytest.approx(2)
+    assert await stage.store.card_queue.due_in() == pytest.approx(2)
 
 
 @pytest.mark.parametrize("code", ["token_revoked", "missing_scope", "team_access_not_granted"])
@@ -1349,7 +1349,7 @@ def restart(stage: Stage) -> None:
     client, store = stage.delivery._client, stage.store
     pacing = SlackRateLimiter(stage.clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
     stage.delivery = Publisher(client, pacing, stage.clock, stage.metrics)
-    stage.announcer = Announcer(store.announcing, store.pauses, stage.delivery, stage.clock, stage.metrics, "another")
+    stage.announcer = Announcer(store.card_queue, store.pauses, stage.delivery, stage.clock, stage.metrics, "another")
 
 
 @pytest.mark.parametrize(("code", "hours"), [("a_word_of_tomorrow", 1), ("update_failed", 24)])

@@ -12,7 +12,7 @@ from tests.notifications.announcer_harness import TEAM, Stage, staged
 async def test_a_channel_that_is_refused_again_is_left_alone_for_a_day(tmp_path: Path) -> None:
     """Else its creator would be told of the pause every half hour."""
     async with staged(tmp_path) as stage:
-        pauses, duties = stage.store.pauses, stage.store.duties
+        pauses, duties = stage.store.pauses, stage.store.singleton_jobs
         invitations = Invitations(pauses, duties, stage.delivery, pauses.resume, "a", stage.clock)
         stage.slack.refuse("chat.postMessage", "not_in_channel", EVENTS)
         await stage.follow()

@@ -49,7 +49,7 @@ async def test_told_once(stage: Stage) -> None:
 
 async def test_two_replicas(stage: Stage) -> None:
     """One of them tells."""
-    other = PauseNotifier(stage.store.pauses, stage.store.duties, stage.delivery, "b")
+    other = PauseNotifier(stage.store.pauses, stage.store.singleton_jobs, stage.delivery, "b")
 
     await asyncio.gather(stage.notices.tell(), other.tell())
 
@@ -64,7 +64,7 @@ async def test_killed_before_it_is_marked(stage: Stage, mocker: MockerFixture) -
     mocker.stop(dying)
     stage.clock.advance(300)
 
-    await PauseNotifier(stage.store.pauses, stage.store.duties, stage.delivery, "b").tell()
+    await PauseNotifier(stage.store.pauses, stage.store.singleton_jobs, stage.delivery, "b").tell()
 
     assert len(notices(stage)) == 1
     assert await stage.store.pauses.untold(10) == []
@@ -202,7 +202,7 @@ async def expire(stage: Stage) -> None:
     """A month without a livestream, and a try to say so."""
     stage.clock.advance(31 * 24 * 3600)
     await stage.see(Phase.WAITING)
-    assert await stage.store.housekeeping.expire()
+    assert await stage.store.maintenance.expire()
     await stage.work()
     stage.clock.advance(60)
     await stage.notices.tell()

@@ -172,7 +172,7 @@ async def test_newer(start: Start, file: Path) -> None:
     """Its tables are of a newer version, with which this one cannot work."""
     with contextlib.closing(sqlite3.connect(file)) as newer:
         newer.execute("UPDATE alembic_version SET version_num = '9999'")
-        newer.execute("UPDATE compatibility SET oldest = '9999'")
+        newer.execute("UPDATE schema_compatibility SET min_revision = '9999'")
         newer.commit()
 
     assert "was written by a newer version of this bot" in await start.refusal(f"sqlite:///{file}")
@@ -183,7 +183,7 @@ async def test_newer_on_postgresql(start: Start, postgres: Postgres, database_ur
     await migrate(parse_database_url(database_url))
     await postgres.execute(
         "UPDATE alembic_version SET version_num = '9999'",
-        "UPDATE compatibility SET oldest = '9999'",
+        "UPDATE schema_compatibility SET min_revision = '9999'",
         database=str(parse_database_url(database_url).database),
     )
 

@@ -129,11 +129,11 @@ TOLD = [change.kind for _, change in run()]
 async def see_among_others(store: Store, episode: Episode, change: Change) -> None:
     """What is seen of a meeting that somebody follows at the same moment: as long as it is locked a claim passes over
     it."""
-    assert await store.tracking.request_check(MEETING)
+    assert await store.meeting_queue.request_check(MEETING)
     async with asyncio.timeout(30):
-        while not (due := await store.tracking.claim("tracker", 10, LEASE)):
+        while not (due := await store.meeting_queue.claim("tracker", 10, LEASE)):
             pass
-    assert await store.tracking.record(due[0], episode, [change], next_check_in=60.0)
+    assert await store.meeting_queue.record(due[0], episode, [change], next_check_in=60.0)
 
 
 async def test_an_older_bot_works_on(two: Two) -> None:
@@ -166,7 +166,7 @@ async def test_an_older_bot_works_on(two: Two) -> None:
     # It followed as the third change was recorded, before it or after.
     assert newest in (TOLD[2:], TOLD[3:])
     assert await two.old.check() is None
-    assert await two.old.announcing.due_in() is None
+    assert await two.old.card_queue.due_in() is None
 
 
 async def test_both_work_at_the_same(two: Two) -> None:
@@ -201,7 +201,7 @@ async def test_an_older_bot_keeps_what_is_new(two: Two) -> None:
                 kept = await connection.execute(sa.text(f"SELECT DISTINCT language FROM {table}"))
                 assert kept.scalars().all() == ["de"]
         await database.close()
-        assert await new.announcing.due_in() is None
+        assert await new.card_queue.due_in() is None
 
 
 async def test_several_newer_bots_at_once(two: Two) -> None:

@@ -62,26 +62,26 @@ async def follow(
 
 async def look(store: Store, owner: str = "tracker") -> DueMeeting:
     """Claim the one meeting that is due."""
-    (meeting,) = await store.tracking.claim(owner, 10, LEASE)
+    (meeting,) = await store.meeting_queue.claim(owner, 10, LEASE)
     return meeting
 
 
 async def check(store: Store) -> None:
     """Check all meetings that are due, and find nothing new."""
-    for meeting in await store.tracking.claim("tracker", 1_000, LEASE):
-        assert await store.tracking.release(meeting, next_check_in=60)
+    for meeting in await store.meeting_queue.claim("tracker", 1_000, LEASE):
+        assert await store.meeting_queue.release(meeting, next_check_in=60)
 
 
 async def expire(store: Store) -> list[Follow]:
     """Expire follows after a check that has found nothing new."""
     await check(store)
-    return await store.housekeeping.expire()
+    return await store.maintenance.expire()
 
 
 async def see(store: Store, episode: Episode, *changes: Change, **how: Any) -> None:
-    """Look at a meeting as if it was hinted at, and record what is seen."""
-    assert await store.tracking.request_check(how.pop("meeting", MEETING))
-    assert await store.tracking.record(await look(store), episode, changes, **{"look_in": 60.0, **how})
+    """Look at a meeting as if it was check_requested at, and record what is seen."""
+    assert await store.meeting_queue.request_check(how.pop("meeting", MEETING))
+    assert await store.meeting_queue.record(await look(store), episode, changes, **{"next_check_in": 60.0, **how})
 
 
 @dataclass
@@ -100,11 +100,11 @@ class Channel:
 
     async def work(self, store: Store, owner: str = "announcer") -> list[DueCard]:
         """Do all that is due, as the announcer does; what was due."""
-        due = await store.announcing.claim(owner, 100, LEASE)
+        due = await store.card_queue.claim(owner, 100, LEASE)
         for card in due:
             await self.work_at(store, card)
-            assert await store.announcing.release(card)
-            await store.announcing.remove_ended(card.follow)
+            assert await store.card_queue.release(card)
+            await store.card_queue.remove_ended(card.follow)
         return due
 
     async def work_at(self, store: Store, card: DueCard) -> None:
@@ -113,10 +113,10 @@ class Channel:
             ts = self.ts()
             self.cards[ts] = card.desired
             self.threads[ts] = []
-            assert await store.announcing.mark_posted(card, ts, card.desired_version)
+            assert await store.card_queue.mark_posted(card, ts, card.desired_version)
         elif card.needs_edit:
             self.cards[ts] = card.desired
-            assert await store.announcing.mark_rendered(card, card.desired_version)
+            assert await store.card_queue.mark_rendered(card, card.desired_version)
         for announcement in card.announcements:
             self.threads[ts].append(announcement.kind)
-            assert await store.announcing.mark_sent(card, announcement.seq, self.ts())
+            assert await store.card_queue.mark_sent(card, announcement.seq, self.ts())

@@ -20,7 +20,7 @@ from tests.store.helpers import CHANNEL, LEASE, MEETING, TEAM, Change, Channel, 
 
 async def claim(store: Store, owner: str = "a") -> DueCard:
     """The one card that is due."""
-    (card,) = await store.announcing.claim(owner, 10, LEASE)
+    (card,) = await store.card_queue.claim(owner, 10, LEASE)
     return card
 
 
@@ -39,8 +39,8 @@ async def test_a_claim_keeps_others_away(store: Store, clock: Clock) -> None:
     await follow(store)
     await claim(store)
 
-    assert await store.announcing.claim("b", 10, LEASE) == []
-    assert await store.announcing.due_in() == LEASE
+    assert await store.card_queue.claim("b", 10, LEASE) == []
+    assert await store.card_queue.due_in() == LEASE
     clock.advance(LEASE)
     assert (await claim(store, "b")).attempts == 1
 
@@ -51,8 +51,8 @@ async def test_claims_are_bounded_and_in_order(store: Store, clock: Clock) -> No
         await follow(store, channel)
         clock.advance(1)
 
-    first = await store.announcing.claim("a", 2, LEASE)
-    second = await store.announcing.claim("b", 2, LEASE)
+    first = await store.card_queue.claim("a", 2, LEASE)
+    second = await store.card_queue.claim("b", 2, LEASE)
 
     assert [card.follow.channel_id for card in first] == ["C1", "C2"]
     assert [card.follow.channel_id for card in second] == ["C3"]
@@ -62,18 +62,18 @@ async def test_posting(store: Store, clock: Clock) -> None:
     """Once it is posted and finished there is nothing to do, and the next one knows its message."""
     await follow(store)
     card = await claim(store)
-    assert await store.announcing.mark_posted(card, "1.0", card.desired_version)
-    assert await store.announcing.release(card)
+    assert await store.card_queue.mark_posted(card, "1.0", card.desired_version)
+    assert await store.card_queue.release(card)
 
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.due_in() is None
     await see(store, Episode(phase="live"))
     card = await claim(store)
     assert card.message_ts == "1.0"
     assert (card.rendered_version, card.desired_version) == (1, 2)
     assert card.rendered_at == from_epoch(clock.time)
-    assert await store.announcing.mark_rendered(card, 2)
-    assert await store.announcing.release(card)
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.mark_rendered(card, 2)
+    assert await store.card_queue.release(card)
+    assert await store.card_queue.due_in() is None
 
 
 async def test_work_that_goes_on_is_not_overtaken(store: Store, clock: Clock) -> None:
@@ -83,12 +83,12 @@ async def test_work_that_goes_on_is_not_overtaken(store: Store, clock: Clock) ->
     card = await claim(store)
 
     clock.advance(LEASE - 1)
-    assert await store.announcing.mark_posted(card, "1.0", 2)
+    assert await store.card_queue.mark_posted(card, "1.0", 2)
     clock.advance(LEASE - 1)
-    assert await store.announcing.mark_sent(card, 1, "1.1")
+    assert await store.card_queue.mark_sent(card, 1, "1.1")
     clock.advance(LEASE - 1)
 
-    assert await store.announcing.claim("b", 10, LEASE) == []
+    assert await store.card_queue.claim("b", 10, LEASE) == []
 
 
 async def test_a_stale_owner(store: Store, clock: Clock) -> None:
@@ -99,12 +99,12 @@ async def test_a_stale_owner(store: Store, clock: Clock) -> None:
     clock.advance(LEASE)
     card = await claim(store, "a")
 
-    assert not await store.announcing.mark_posted(stale, "9.9", 9)
-    assert not await store.announcing.mark_rendered(stale, 9)
-    assert not await store.announcing.mark_sent(stale, 1, "9.9")
-    assert not await store.announcing.mark_deleted(stale)
-    assert not await store.announcing.release(stale)
-    assert not await store.announcing.defer(stale, 60)
+    assert not await store.card_queue.mark_posted(stale, "9.9", 9)
+    assert not await store.card_queue.mark_rendered(stale, 9)
+    assert not await store.card_queue.mark_sent(stale, 1, "9.9")
+    assert not await store.card_queue.mark_deleted(stale)
+    assert not await store.card_queue.release(stale)
+    assert not await store.card_queue.defer(stale, 60)
     assert await store.pauses.pause(stale, "not_in_channel") is None
 
     clock.advance(LEASE)
@@ -112,7 +112,7 @@ async def test_a_stale_owner(store: Store, clock: Clock) -> None:
     assert again.message_ts is None
     assert again.rendered_version < 9
     assert len(again.announcements) == 1
-    assert not await store.announcing.release(card)
+    assert not await store.card_queue.release(card)
 
 
 async def test_killed_between_posting_and_knowing(store: Store, clock: Clock) -> None:
@@ -120,8 +120,8 @@ async def test_killed_between_posting_and_knowing(store: Store, clock: Clock) ->
     await follow(store)
     await see(store, Episode(phase="live"), Change(1, "starting"), Change(2))
     killed = await claim(store)
-    assert await store.announcing.mark_posted(killed, "1.0", 2)
-    assert await store.announcing.mark_sent(killed, 1, "1.1")
+    assert await store.card_queue.mark_posted(killed, "1.0", 2)
+    assert await store.card_queue.mark_sent(killed, 1, "1.1")
 
     clock.advance(LEASE)
 
@@ -142,11 +142,11 @@ async def test_killed_before_it_was_known_what_was_posted(store: Store, clock: C
     for _ in range(2):
         card = await claim(store, "b")
         assert (card.message_ts, card.rendered_version, card.desired_version) == (None, 2, 3)
-        await store.announcing.defer(card, 0)
+        await store.card_queue.defer(card, 0)
 
     card = await claim(store, "b")
-    assert await store.announcing.mark_deleted(card)
-    await store.announcing.release(card)
+    assert await store.card_queue.mark_deleted(card)
+    await store.card_queue.release(card)
     assert not (await claim(store)).needs_edit
 
 
@@ -154,12 +154,12 @@ async def test_a_change_while_somebody_works(store: Store) -> None:
     """It is not lost when the work is given back, and not told by two at once."""
     await follow(store)
     card = await claim(store)
-    await store.announcing.mark_posted(card, "1.0", card.desired_version)
+    await store.card_queue.mark_posted(card, "1.0", card.desired_version)
 
     await see(store, Episode(phase="live"), Change())
 
-    assert await store.announcing.claim("b", 10, LEASE) == []
-    assert await store.announcing.release(card)
+    assert await store.card_queue.claim("b", 10, LEASE) == []
+    assert await store.card_queue.release(card)
     again = await claim(store, "b")
     assert (again.rendered_version, again.desired_version) == (1, 2)
     assert len(again.announcements) == 1
@@ -170,8 +170,8 @@ async def test_showing_an_older_version(store: Store) -> None:
     await follow(store)
     card = await claim(store)
     await see(store, Episode(phase="live"))
-    await store.announcing.mark_posted(card, "1.0", card.desired_version)
-    await store.announcing.release(card)
+    await store.card_queue.mark_posted(card, "1.0", card.desired_version)
+    await store.card_queue.release(card)
 
     assert (await claim(store)).needs_edit
 
@@ -181,10 +181,10 @@ async def test_unfinished_work_given_back(store: Store) -> None:
     await follow(store)
     await see(store, Episode(phase="live"), Change())
     card = await claim(store)
-    await store.announcing.mark_posted(card, "1.0", 2)
-    assert await store.announcing.release(card)
+    await store.card_queue.mark_posted(card, "1.0", 2)
+    assert await store.card_queue.release(card)
 
-    assert await store.announcing.due_in() == 0
+    assert await store.card_queue.due_in() == 0
     assert len((await claim(store)).announcements) == 1
 
 
@@ -192,13 +192,13 @@ async def test_postpone(store: Store, clock: Clock) -> None:
     """As long as Slack asks for, whatever happens meanwhile; then all of it is told."""
     await follow(store)
     await see(store, Episode(phase="live"), Change(1))
-    assert await store.announcing.defer(await claim(store), 600)
+    assert await store.card_queue.defer(await claim(store), 600)
 
     await see(store, Episode(phase="ended"), Change(2, "ended"))
 
-    assert await store.announcing.due_in() == 600
+    assert await store.card_queue.due_in() == 600
     clock.advance(599)
-    assert await store.announcing.claim("a", 10, LEASE) == []
+    assert await store.card_queue.claim("a", 10, LEASE) == []
     clock.advance(1)
     card = await claim(store)
     assert [announcement.kind for announcement in card.announcements] == ["live", "ended"]
@@ -209,11 +209,11 @@ async def test_success_ends_the_attempts(store: Store) -> None:
     """So that the next failure waits as a first one."""
     await follow(store)
     await see(store, Episode(phase="live"), Change())
-    await store.announcing.defer(await claim(store), 0)
+    await store.card_queue.defer(await claim(store), 0)
     card = await claim(store)
     assert card.attempts == 1
-    await store.announcing.mark_posted(card, "1.0", 2)
-    await store.announcing.defer(card, 0)
+    await store.card_queue.mark_posted(card, "1.0", 2)
+    await store.card_queue.defer(card, 0)
 
     assert (await claim(store)).attempts == 0
 
@@ -228,9 +228,9 @@ async def test_a_deleted_card(store: Store) -> None:
     card = await claim(store)
     assert not card.needs_edit
 
-    assert await store.announcing.mark_deleted(card)
+    assert await store.card_queue.mark_deleted(card)
 
-    await store.announcing.release(card)
+    await store.card_queue.release(card)
     (card,) = await channel.work(store)
     assert card.message_ts is None
     assert card.times_deleted == 1
@@ -242,14 +242,14 @@ async def test_sent_twice(store: Store, database: Database) -> None:
     await follow(store)
     await see(store, Episode(phase="live"), Change())
     card = await claim(store)
-    await store.announcing.mark_posted(card, "1.0", 2)
+    await store.card_queue.mark_posted(card, "1.0", 2)
 
-    assert await store.announcing.mark_sent(card, 1, "1.1")
-    assert await store.announcing.mark_sent(card, 1, "1.1")
-    assert await store.announcing.mark_sent(card, 1, "1.2") is None
+    assert await store.card_queue.mark_sent(card, 1, "1.1")
+    assert await store.card_queue.mark_sent(card, 1, "1.1")
+    assert await store.card_queue.mark_sent(card, 1, "1.2") is None
 
-    await store.announcing.release(card)
-    assert await store.announcing.due_in() is None
+    await store.card_queue.release(card)
+    assert await store.card_queue.due_in() is None
     async with database.read_only() as connection:
         assert await connection.scalar(sa.select(announcements.c.sent_ts)) == "1.1"
 
@@ -266,14 +266,14 @@ async def test_one_of_two_replies_is_known_to_be_one_too_many(store: Store, cloc
     report = ("1.1", "1.1" if first == "both are one message" else "1.2")
 
     if first == "the holder":
-        assert await store.announcing.mark_sent(card, 1, report[1], last=True) is True
-        assert not await store.announcing.reported_reply(frozen, 1, report[0])
+        assert await store.card_queue.mark_sent(card, 1, report[1], last=True) is True
+        assert not await store.card_queue.reported_reply(frozen, 1, report[0])
     else:
-        assert await store.announcing.reported_reply(frozen, 1, report[0])
+        assert await store.card_queue.reported_reply(frozen, 1, report[0])
         expected = True if first == "both are one message" else None
-        assert await store.announcing.mark_sent(card, 1, report[1], last=True) is expected
+        assert await store.card_queue.mark_sent(card, 1, report[1], last=True) is expected
 
-    assert not await store.announcing.release(card)
+    assert not await store.card_queue.release(card)
 
 
 async def test_the_last_step(store: Store) -> None:
@@ -281,35 +281,35 @@ async def test_the_last_step(store: Store) -> None:
     await follow(store)
     await see(store, Episode(phase="live"), Change(1), Change(2))
     card = await claim(store)
-    assert await store.announcing.mark_posted(card, "1.0", 1, last=True)
+    assert await store.card_queue.mark_posted(card, "1.0", 1, last=True)
 
-    assert await store.announcing.due_in() == 0
+    assert await store.card_queue.due_in() == 0
     card = await claim(store)
-    assert await store.announcing.mark_sent(card, 1, "1.1", version=2)
-    assert await store.announcing.mark_sent(card, 2, "1.2", last=True)
-    assert not await store.announcing.mark_sent(card, 2, "1.2")
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.mark_sent(card, 1, "1.1", version=2)
+    assert await store.card_queue.mark_sent(card, 2, "1.2", last=True)
+    assert not await store.card_queue.mark_sent(card, 2, "1.2")
+    assert await store.card_queue.due_in() is None
     await see(store, Episode(phase="ended"))
     card = await claim(store)
     assert (card.message_ts, card.rendered_version, card.desired_version) == ("1.0", 2, 3)
-    assert await store.announcing.mark_rendered(card, 3, last=True)
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.mark_rendered(card, 3, last=True)
+    assert await store.card_queue.due_in() is None
 
 
 async def test_many_steps_at_once(store: Store, clock: Clock) -> None:
     """Those whose lease is held are written, each for itself, and the others are not."""
     for number in range(60):
         await follow(store, f"C{number:02}")
-    stale = await store.announcing.claim("a", 30, LEASE)
+    stale = await store.card_queue.claim("a", 30, LEASE)
     clock.advance(LEASE)
-    due = await store.announcing.claim("b", 60, LEASE)
+    due = await store.card_queue.claim("b", 60, LEASE)
 
     written = await asyncio.gather(
-        *(store.announcing.mark_posted(card, f"{number}.0", 1, last=True) for number, card in enumerate(stale + due))
+        *(store.card_queue.mark_posted(card, f"{number}.0", 1, last=True) for number, card in enumerate(stale + due))
     )
 
     assert written == [False] * 30 + [True] * 60
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.due_in() is None
     posted = {listed.ts for card in due for listed in await store.follows.in_channel("T1", card.follow.channel_id)}
     assert posted == {f"{number}.0" for number in range(30, 90)}
 
@@ -318,12 +318,12 @@ async def test_a_row_that_somebody_is_at(store: Store, database: Database) -> No
     """It is waited for, and nothing else waits with it."""
     await follow(store, "C1")
     await follow(store, "C2")
-    first, second = await store.announcing.claim("a", 2, LEASE)
+    first, second = await store.card_queue.claim("a", 2, LEASE)
 
     async with database.transaction() as connection:
-        await connection.execute(sa.update(cards).where(cards.c.follow_id == first.follow.id).values(wanted_version=2))
+        await connection.execute(sa.update(cards).where(cards.c.follow_id == first.follow.id).values(desired_version=2))
         steps = [
-            asyncio.create_task(store.announcing.mark_posted(card, "1.0", 1, last=True)) for card in (first, second)
+            asyncio.create_task(store.card_queue.mark_posted(card, "1.0", 1, last=True)) for card in (first, second)
         ]
         await asyncio.sleep(0.05)
         if not is_sqlite(database.engine.url):  # which has one lock for everything
@@ -331,7 +331,7 @@ async def test_a_row_that_somebody_is_at(store: Store, database: Database) -> No
                 assert await steps[1]
 
     assert await asyncio.gather(*steps) == [True, True]
-    (card,) = await store.announcing.claim("a", 2, LEASE)
+    (card,) = await store.card_queue.claim("a", 2, LEASE)
     assert card.follow == first.follow
     assert card.needs_edit
 
@@ -340,48 +340,48 @@ async def test_a_step_that_nobody_waits_for(store: Store) -> None:
     """It is written nevertheless, and disturbs no other."""
     await follow(store, "C1")
     await follow(store, "C2")
-    first, second = await store.announcing.claim("a", 2, LEASE)
-    given_up = asyncio.create_task(store.announcing.mark_posted(first, "1.0", 1, last=True))
-    other = asyncio.create_task(store.announcing.mark_posted(second, "2.0", 1, last=True))
+    first, second = await store.card_queue.claim("a", 2, LEASE)
+    given_up = asyncio.create_task(store.card_queue.mark_posted(first, "1.0", 1, last=True))
+    other = asyncio.create_task(store.card_queue.mark_posted(second, "2.0", 1, last=True))
     await asyncio.sleep(0)
     given_up.cancel()
 
     assert await other
 
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.due_in() is None
 
 
 async def test_steps_that_cannot_be_written(store: Store, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of those who wait is told why; the next one is written."""
     await follow(store, "C1")
     await follow(store, "C2")
-    due = await store.announcing.claim("a", 2, LEASE)
+    due = await store.card_queue.claim("a", 2, LEASE)
 
     def unreachable(db: Database) -> None:
         raise DatabaseUnavailable
 
     with monkeypatch.context() as patch:
-        patch.setattr(Database, "writing", unreachable)
-        steps = [asyncio.create_task(store.announcing.mark_posted(card, "1.0", 1)) for card in due]
-        given_up = asyncio.create_task(store.announcing.release(due[0]))
+        patch.setattr(Database, "transaction", unreachable)
+        steps = [asyncio.create_task(store.card_queue.mark_posted(card, "1.0", 1)) for card in due]
+        given_up = asyncio.create_task(store.card_queue.release(due[0]))
         await asyncio.sleep(0)
         given_up.cancel()
         errors = await asyncio.gather(*steps, return_exceptions=True)
 
     assert [type(error) for error in errors] == [DatabaseUnavailable] * 2
-    assert await store.announcing.mark_posted(due[0], "1.0", 1)
+    assert await store.card_queue.mark_posted(due[0], "1.0", 1)
 
 
 @pytest.mark.parametrize("what", ["phase", "volume", "last"])
 async def test_a_change_does_not_wait_for_the_edit_that_confirms_an_earlier_one(store: Store, what: str) -> None:
     await follow(store)
     (card,) = await Channel().work(store)
-    assert await store.announcing.doubt(card, unconfirmed=True)
-    assert await store.announcing.due_in() == pytest.approx(LATE_SECONDS)
+    assert await store.card_queue.doubt(card, unconfirmed=True)
+    assert await store.card_queue.due_in() == pytest.approx(LATE_SECONDS)
 
     await change(store, what)
 
-    due = await store.announcing.claim("a", 10, LEASE)
+    due = await store.card_queue.claim("a", 10, LEASE)
     assert 1 in [each.episode for each in due if each.needs_edit]
 
 
@@ -391,28 +391,28 @@ async def test_a_change_keeps_to_the_limit_of_edits(store: Store, clock: Clock, 
     await follow(store)
     (card,) = await Channel().work(store)
     if unconfirmed:
-        assert await store.announcing.doubt(card, unconfirmed=True)
+        assert await store.card_queue.doubt(card, unconfirmed=True)
         clock.advance(LATE_SECONDS)
     else:
         await change(store, "phase")
-    assert await store.announcing.defer(await claim(store), 1_800, failed=False)
+    assert await store.card_queue.defer(await claim(store), 1_800, failed=False)
 
     await change(store, what)
 
-    due = await store.announcing.claim("b", 10, LEASE)
+    due = await store.card_queue.claim("b", 10, LEASE)
     assert 1 not in [each.episode for each in due]
 
 
 async def test_a_change_keeps_a_paused_card_at_rest(store: Store) -> None:
     await follow(store)
     (card,) = await Channel().work(store)
-    assert await store.announcing.doubt(card, unconfirmed=True)
+    assert await store.card_queue.doubt(card, unconfirmed=True)
     await see(store, Episode(phase="live"), Change())
     assert await store.pauses.pause(await claim(store), "not_in_channel")
 
     await change(store, "phase")
 
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.due_in() is None
 
 
 async def test_unfollowed_while_somebody_works(store: Store) -> None:
@@ -421,8 +421,8 @@ async def test_unfollowed_while_somebody_works(store: Store) -> None:
     card = await claim(store)
     await store.follows.unfollow("T1", "C1", followed.follow.meeting_id, user_id="U2")
 
-    assert not await store.announcing.mark_posted(card, "1.0", 1)
-    assert not await store.announcing.release(card)
+    assert not await store.card_queue.mark_posted(card, "1.0", 1)
+    assert not await store.card_queue.release(card)
 
 
 async def two_runs(store: Store) -> None:
@@ -449,15 +449,15 @@ async def test_the_next_run_waits_for_the_one_before(store: Store, clock: Clock)
     """As long as there is anything to tell of that, and nobody is woken for nothing meanwhile."""
     await two_runs(store)
     before = await claim(store)
-    await store.announcing.defer(before, 300)
+    await store.card_queue.defer(before, 300)
 
-    assert await store.announcing.claim("b", 10, LEASE) == []
-    assert await store.announcing.due_in() == 300
+    assert await store.card_queue.claim("b", 10, LEASE) == []
+    assert await store.card_queue.due_in() == 300
     clock.advance(300)
     before = await claim(store)
-    await store.announcing.mark_posted(before, "1.0", before.desired_version)
-    assert await store.announcing.claim("b", 10, LEASE) == []
-    await store.announcing.mark_sent(before, 1, "1.1", last=True)
+    await store.card_queue.mark_posted(before, "1.0", before.desired_version)
+    assert await store.card_queue.claim("b", 10, LEASE) == []
+    await store.card_queue.mark_sent(before, 1, "1.1", last=True)
     assert (await claim(store)).episode == 2
 
 
@@ -466,7 +466,7 @@ async def test_the_next_run_does_not_wait_for_a_mere_edit(store: Store) -> None:
     await follow(store)
     await Channel().work(store)
     await see(store, Episode(phase="live"))
-    await store.announcing.defer(await claim(store), 300)
+    await store.card_queue.defer(await claim(store), 300)
     await see(store, Episode(number=2, phase="live"), Change(1, episode=2))
 
     assert (await claim(store)).episode == 2
@@ -479,7 +479,7 @@ async def test_the_next_run_does_not_wait_for_ever(store: Store, clock: Clock) -
         assert (await claim(store)).episode == 1
         clock.advance(LEASE)
 
-    assert {card.episode for card in await store.announcing.claim("a", 10, LEASE)} == {1, 2}
+    assert {card.episode for card in await store.card_queue.claim("a", 10, LEASE)} == {1, 2}
 
 
 async def test_looking_does_not_disturb_the_announcer(store: Store) -> None:
@@ -494,7 +494,7 @@ async def test_since_when_slack_refuses_survives_a_restart(store: Store, url: st
     """Another process reads what the last one wrote, until a step of the work clears it."""
     failing = {"post": {"code": "update_failed", "first_at": 1.0, "code_first_at": 2.0}}
     await follow(store)
-    assert await store.announcing.defer(replace(await claim(store), failing=failing), 60)
+    assert await store.card_queue.defer(replace(await claim(store), failing=failing), 60)
     another = Store(Database(connect(parse_database_url(url)), clock), check_spacing=0)
     clock.advance(60)
 
@@ -503,7 +503,7 @@ async def test_since_when_slack_refuses_survives_a_restart(store: Store, url: st
 
     assert card.failing == failing
     assert listed.failing == (failing,)
-    assert await another.announcing.mark_posted(replace(card, failing=None), "1800000000.000001", 1, last=True)
+    assert await another.card_queue.mark_posted(replace(card, failing=None), "1800000000.000001", 1, last=True)
     (listed,) = await another.follows.in_channel(TEAM, CHANNEL)
     assert listed.failing == ()
     await another.close()
@@ -514,17 +514,17 @@ async def test_each_step_keeps_what_still_fails(store: Store, step: str) -> None
     """An edit that Slack refuses is not forgotten since a reply works."""
     failing = {"edit": {"code": "update_failed", "first_at": 1.0, "code_first_at": 1.0}}
     await follow(store)
-    await store.announcing.mark_posted(await claim(store), "1800000000.000001", 1, last=True)
+    await store.card_queue.mark_posted(await claim(store), "1800000000.000001", 1, last=True)
     await see(store, Episode(phase="live"), Change())
     card = replace(await claim(store), failing=failing)
 
     match step:
         case "posted":
-            assert await store.announcing.mark_posted(card, "1800000000.000001", 1)
+            assert await store.card_queue.mark_posted(card, "1800000000.000001", 1)
         case "shown":
-            assert await store.announcing.mark_rendered(card, 1)
+            assert await store.card_queue.mark_rendered(card, 1)
         case "sent":
-            assert await store.announcing.mark_sent(card, 1, "1800000000.000002")
+            assert await store.card_queue.mark_sent(card, 1, "1800000000.000002")
 
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
     assert listed.failing == (failing,)
@@ -534,7 +534,7 @@ async def test_a_pause_begins_anew_with_what_fails(store: Store) -> None:
     """Whoever invites the bot back gives Slack all the time again."""
     await follow(store)
     card = replace(await claim(store), failing={"post": {"code": "x", "first_at": 1.0, "code_first_at": 1.0}})
-    await store.announcing.defer(card, 0)
+    await store.card_queue.defer(card, 0)
 
     assert await store.pauses.pause(await claim(store), "x") is not None
 

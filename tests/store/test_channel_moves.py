@@ -27,13 +27,13 @@ async def test_a_channel_moves_with_its_cards(store: Store) -> None:
     await follow(store, "C9")
     await Channel().work(store)
 
-    assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 1
+    assert await store.channel_moves.move_channel(TEAM, CHANNEL, "C2") == 1
 
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
     (listed,) = await store.follows.in_channel(TEAM, "C2")
     assert listed.ts is not None
     await see(store, Episode(phase="live"))
-    due = await store.announcing.claim("announcer", 10, LEASE)
+    due = await store.card_queue.claim("announcer", 10, LEASE)
     assert sorted(card.follow.channel_id for card in due) == ["C2", "C9"]
 
 
@@ -43,14 +43,14 @@ async def test_an_id_that_has_follows_already(store: Store) -> None:
     await follow(store, meeting=OTHER_MEETING)
     await follow(store, "C2", volume=Level.LOUD)
 
-    assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 2
+    assert await store.channel_moves.move_channel(TEAM, CHANNEL, "C2") == 2
 
     listed = await store.follows.in_channel(TEAM, "C2")
     assert {each.follow.meeting_id: each.follow.level for each in listed} == {
         MEETING: Level.LOUD,
         OTHER_MEETING: Level.NORMAL,
     }
-    assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 0
+    assert await store.channel_moves.move_channel(TEAM, CHANNEL, "C2") == 0
 
 
 @pytest.mark.parametrize("paused", [False, True])
@@ -60,24 +60,24 @@ async def test_of_two_follows_the_one_that_ends_shows_that(store: Store, paused:
     await Channel().work(store)
     if paused:
         await see(store, Episode(phase="live"), Change())
-        (card,) = await store.announcing.claim("announcer", 10, LEASE)
+        (card,) = await store.card_queue.claim("announcer", 10, LEASE)
         assert await store.pauses.pause(card, "not_in_channel")
     here = await follow(store)
     await Channel().work(store)
 
-    assert await store.moving.move_channel(TEAM, CHANNEL, "C2") == 1
+    assert await store.channel_moves.move_channel(TEAM, CHANNEL, "C2") == 1
 
     ended, stays = (there, here) if paused else (here, there)
     (listed,) = await store.follows.in_channel(TEAM, "C2")
     assert listed.follow.id == stays.follow.id
-    due = await store.announcing.claim("announcer", 10, LEASE)
+    due = await store.card_queue.claim("announcer", 10, LEASE)
     (card,) = [card for card in due if card.follow.id == ended.follow.id]
     assert (card.follow.state, card.follow.channel_id) == (FollowState.UNFOLLOWED, "C2")
     assert card.needs_edit
     assert card.announcements == ()
     assert card.is_followed_again
-    assert await store.announcing.mark_rendered(card, card.desired_version, last=True)
-    assert await store.announcing.remove_ended(card.follow)
+    assert await store.card_queue.mark_rendered(card, card.desired_version, last=True)
+    assert await store.card_queue.remove_ended(card.follow)
 
 
 @pytest.mark.parametrize("how", ["unfollowed", "expired"])
@@ -90,13 +90,13 @@ async def test_moved_while_a_card_shows_that_it_is_over(store: Store, clock: Clo
     else:
         clock.advance(31 * 24 * 3600)
         assert await expire(store)
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
 
-    await store.moving.move_channel(TEAM, CHANNEL, "C2")
+    await store.channel_moves.move_channel(TEAM, CHANNEL, "C2")
 
-    assert not await store.announcing.give_up(card)
+    assert not await store.card_queue.give_up(card)
     clock.advance(LEASE)
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert (card.follow.channel_id, card.follow.state) == ("C2", how)
     assert card.needs_edit
 
@@ -108,22 +108,22 @@ async def test_what_is_over_still_shows_that_after_the_move(store: Store) -> Non
     await follow(store, "C2")
     assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=ANN)
 
-    await store.moving.move_channel(TEAM, CHANNEL, "C2")
+    await store.channel_moves.move_channel(TEAM, CHANNEL, "C2")
 
-    due = await store.announcing.claim("announcer", 10, LEASE)
+    due = await store.card_queue.claim("announcer", 10, LEASE)
     assert sorted(card.follow.state for card in due if card.follow.channel_id == "C2") == ["active", "unfollowed"]
 
 
 async def test_moved_while_a_card_is_on_its_way(store: Store, clock: Clock) -> None:
     """That Slack does not know the old ID any longer pauses nothing."""
     await follow(store)
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
 
-    await store.moving.move_channel(TEAM, CHANNEL, "C2")
+    await store.channel_moves.move_channel(TEAM, CHANNEL, "C2")
 
     assert await store.pauses.pause(card, "channel_not_found") is None
     clock.advance(LEASE)
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert card.follow.channel_id == "C2"
 
 
@@ -132,18 +132,18 @@ async def test_moved_while_a_card_is_edited(store: Store, clock: Clock) -> None:
     await follow(store)
     await Channel().work(store)
     await see(store, Episode(phase="live"))
-    assert await store.announcing.claim("announcer", 10, LEASE)
+    assert await store.card_queue.claim("announcer", 10, LEASE)
 
-    await store.moving.move_channel(TEAM, CHANNEL, "C2")
+    await store.channel_moves.move_channel(TEAM, CHANNEL, "C2")
 
-    assert await store.announcing.due_in() == LEASE
+    assert await store.card_queue.due_in() == LEASE
     clock.advance(LEASE)
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
-    assert await store.announcing.mark_rendered(card, card.desired_version, last=True)
-    wait = await store.announcing.due_in()
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+    assert await store.card_queue.mark_rendered(card, card.desired_version, last=True)
+    wait = await store.card_queue.due_in()
     assert wait is not None
     clock.advance(wait)
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert card.may_be_overwritten
 
 
@@ -152,15 +152,15 @@ async def test_moved_while_a_change_is_announced(store: Store, clock: Clock) -> 
     await follow(store)
     await Channel().work(store)
     await see(store, Episode(phase="live"), Change())
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
 
-    await store.moving.move_channel(TEAM, CHANNEL, "C2")
+    await store.channel_moves.move_channel(TEAM, CHANNEL, "C2")
 
-    assert await store.announcing.claim("announcer", 10, LEASE) == []
-    assert not await store.announcing.mark_sent(card, 1, "1800000000.000009")
-    assert await store.announcing.reported_reply(card, 1, "1800000000.000009")
+    assert await store.card_queue.claim("announcer", 10, LEASE) == []
+    assert not await store.card_queue.mark_sent(card, 1, "1800000000.000009")
+    assert await store.card_queue.reported_reply(card, 1, "1800000000.000009")
     clock.advance(LEASE)
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert card.announcements == ()
     assert card.needs_edit
 
@@ -171,8 +171,8 @@ async def test_follows_of_another_team_are_adopted(store: Store, team: str) -> N
     await store.follows.follow(team, CHANNEL, MEETING, user_id=ANN, volume=Level.QUIET, episode=Episode())
     await follow(store, "C2")
 
-    assert await store.moving.adopt(TEAM) == 1
+    assert await store.channel_moves.adopt(TEAM) == 1
 
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
     assert listed.follow.level is Level.QUIET
-    assert await store.moving.adopt(TEAM) == 0
+    assert await store.channel_moves.adopt(TEAM) == 0

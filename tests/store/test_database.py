@@ -12,7 +12,7 @@ from bot.errors import BotError, DatabaseUnavailable
 from bot.store.database import Database, connect
 from bot.store.database_url import parse_database_url
 from bot.store.migrator import migrate
-from bot.store.schema import budget
+from bot.store.schema import request_windows
 from bot.store.store import Store
 from tests.postgres import GUARDED, PASSWORD, Postgres
 from tests.store.helpers import CHANNEL, LEASE, TEAM, Change, Clock, Episode, follow, look
@@ -23,14 +23,14 @@ async def test_all_or_nothing(database: Database) -> None:
 
     async def fail_late() -> None:
         async with database.transaction() as connection:
-            await connection.execute(sa.insert(budget).values(slot=1, used=1))
+            await connection.execute(sa.insert(request_windows).values(window_start=1, requests=1))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await fail_late()
 
     async with database.read_only() as connection:
-        assert (await connection.execute(sa.select(budget))).all() == []
+        assert (await connection.execute(sa.select(request_windows))).all() == []
 
 
 async def test_recording_fails_halfway(store: Store) -> None:
@@ -38,12 +38,12 @@ async def test_recording_fails_halfway(store: Store) -> None:
     await follow(store)
     meeting = await look(store)
     with pytest.raises(sa.exc.IntegrityError):
-        await store.tracking.record(meeting, Episode(phase="live"), [Change(), Change(seq=None)], next_check_in=15)  # type: ignore[arg-type]
+        await store.meeting_queue.record(meeting, Episode(phase="live"), [Change(), Change(seq=None)], next_check_in=15)  # type: ignore[arg-type]
 
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert card.desired["phase"] == "waiting"
     assert card.announcements == ()
-    assert await store.tracking.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+    assert await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
 
 async def test_a_cancelled_transaction(store: Store, database: Database) -> None:
@@ -95,7 +95,7 @@ async def test_our_mistakes_are_not_the_database_s(database: Database) -> None:
     """A statement that is wrong is no reason to try again."""
     with pytest.raises(sa.exc.IntegrityError):
         async with database.transaction() as connection:
-            await connection.execute(sa.insert(budget).values(slot=1))
+            await connection.execute(sa.insert(request_windows).values(window_start=1))
 
 
 async def test_postgresql_restarts(postgres: Postgres, postgres_url: str, postgres_database: str) -> None:
@@ -202,10 +202,10 @@ async def test_the_file_s_journal(sqlite_url: str) -> None:
 async def test_readers_do_not_wait(store: Store, database: Database) -> None:
     """While somebody writes, lists are answered."""
     async with database.transaction() as connection:
-        await connection.execute(sa.insert(budget).values(slot=1, used=1))
+        await connection.execute(sa.insert(request_windows).values(window_start=1, requests=1))
 
         assert await store.follows.in_channel(TEAM, CHANNEL) == []
-        assert await store.tracking.due_in() is None
+        assert await store.meeting_queue.due_in() is None
 
 
 async def test_postgresql_s_own_clock(postgres_url: str) -> None:

@@ -23,7 +23,7 @@ async def stamp(url: str, revision: str, oldest: str) -> None:
     database = Database(connect(parse_database_url(url)))
     async with database.transaction() as connection:
         await connection.execute(sa.text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
-        await connection.execute(sa.text("UPDATE compatibility SET oldest = :oldest"), {"oldest": oldest})
+        await connection.execute(sa.text("UPDATE schema_compatibility SET min_revision = :oldest"), {"oldest": oldest})
     await database.close()
 
 

@@ -19,9 +19,9 @@ async def test_there_and_back(store: Store) -> None:
 
     live = Episode(number=1, phase=Phase.LIVE, phase_since=NOON + timedelta(seconds=1), name="Ümläut", seq=1)
     change = Change(1, 1, ChangeKind.LIVE, at=NOON, seen_at=NOON + timedelta(seconds=1))
-    await store.tracking.record(meeting, live, [change], next_check_in=15)
+    await store.meeting_queue.record(meeting, live, [change], next_check_in=15)
 
-    (card,) = await store.announcing.claim("announcer", 1, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 1, LEASE)
     assert Episode.from_dict(card.desired) == live
     assert Change.from_dict(card.announcements[0].payload) == change
     assert card.announcements[0].kind == ChangeKind.LIVE

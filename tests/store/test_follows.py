@@ -39,7 +39,7 @@ async def test_a_new_follow(store: Store, clock: Clock) -> None:
     assert followed.follow.state is FollowState.ACTIVE
     assert followed.follow.created_at == from_epoch(clock.time)
     assert followed.follow.expires_at == from_epoch(clock.time + 30 * 24 * 3600)
-    (card,) = await store.announcing.claim("announcer", 10, 30)
+    (card,) = await store.card_queue.claim("announcer", 10, 30)
     assert card.follow == followed.follow
     assert card.message_ts is None
     assert card.desired == {"number": 1, "phase": "live"}
@@ -56,10 +56,10 @@ async def test_a_new_follow_of_an_owner(store: Store, clock: Clock) -> None:
     assert card is not None
     assert (card.follow, card.message_ts, card.attempts) == (followed.follow, None, 0)
     assert card.desired == {"number": 1, "phase": "waiting"}
-    assert await store.announcing.claim("announcer", 10, 30) == []
+    assert await store.card_queue.claim("announcer", 10, 30) == []
     clock.advance(60)
-    assert len(await store.announcing.claim("announcer", 10, 30)) == 1
-    assert not await store.announcing.mark_posted(card, "1.0", 1)
+    assert len(await store.card_queue.claim("announcer", 10, 30)) == 1
+    assert not await store.card_queue.mark_posted(card, "1.0", 1)
 
 
 async def test_an_owner_that_posts(store: Store) -> None:
@@ -69,9 +69,9 @@ async def test_an_owner_that_posts(store: Store) -> None:
     )
     assert followed.card is not None
 
-    assert await store.announcing.mark_posted(followed.card, "1.0", 1, last=True)
+    assert await store.card_queue.mark_posted(followed.card, "1.0", 1, last=True)
 
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.due_in() is None
     again = await store.follows.follow(
         TEAM, CHANNEL, MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode(), owner="somebody"
     )
@@ -88,7 +88,7 @@ async def test_following_twice(store: Store) -> None:
     assert not second.new
     assert second.follow == first.follow
     assert second.ts == "1800000000.000001"
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.due_in() is None
 
 
 async def test_many_channels_follow_one_meeting(store: Store) -> None:
@@ -98,7 +98,7 @@ async def test_many_channels_follow_one_meeting(store: Store) -> None:
 
     await follow(store, "C2", episode=Episode(number=1, phase="waiting"))
 
-    due = {card.follow.channel_id: card for card in await store.announcing.claim("announcer", 10, 30)}
+    due = {card.follow.channel_id: card for card in await store.card_queue.claim("announcer", 10, 30)}
     assert due["C2"].episode == 3
     assert due["C2"].desired["phase"] == "live"
 
@@ -110,18 +110,18 @@ async def test_a_new_follower_hears_no_old_news(store: Store) -> None:
 
     await follow(store, "C2")
 
-    told = {card.follow.channel_id: len(card.announcements) for card in await store.announcing.claim("a", 10, 30)}
+    told = {card.follow.channel_id: len(card.announcements) for card in await store.card_queue.claim("a", 10, 30)}
     assert told == {"C1": 1, "C2": 0}
 
 
 async def test_following_makes_the_meeting_due(store: Store) -> None:
     """A meeting that is looked at every now and then is looked at now."""
     await follow(store, "C1")
-    await see(store, Episode(), look_in=600)
+    await see(store, Episode(), next_check_in=600)
 
     await follow(store, "C2")
 
-    assert await store.tracking.due_in() == 0
+    assert await store.meeting_queue.due_in() == 0
 
 
 async def test_what_a_channel_follows(store: Store, clock: Clock) -> None:
@@ -136,7 +136,7 @@ async def test_what_a_channel_follows(store: Store, clock: Clock) -> None:
     first, second = await store.follows.in_channel(TEAM, CHANNEL)
 
     assert (first.follow.meeting_id, first.name, first.phase, first.failures) == (MEETING, "All hands", "live", 2)
-    assert first.looked_at == from_epoch(clock.time - 10)
+    assert first.last_checked_at == from_epoch(clock.time - 10)
     assert first.ts is not None
     assert (second.follow.meeting_id, second.name, second.failures) == (OTHER_MEETING, None, 0)
     assert await store.follows.in_channel("T2", CHANNEL) == []
@@ -163,8 +163,8 @@ async def test_unfollow(store: Store) -> None:
     assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN) == followed.follow
 
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
-    assert await store.announcing.due_in() is None
-    assert await store.tracking.due_in() is None
+    assert await store.card_queue.due_in() is None
+    assert await store.meeting_queue.due_in() is None
     assert (await follow(store)).new
 
 
@@ -180,7 +180,7 @@ async def test_others_go_on(store: Store) -> None:
 
     await store.follows.unfollow(TEAM, "C1", MEETING, user_id=BEN)
 
-    assert await store.tracking.due_in() == 0
+    assert await store.meeting_queue.due_in() == 0
 
 
 async def test_a_meeting_is_begun_anew(store: Store) -> None:
@@ -190,7 +190,7 @@ async def test_a_meeting_is_begun_anew(store: Store) -> None:
 
     await follow(store, "C2", episode=Episode(number=1, phase="waiting"))
 
-    (meeting,) = await store.tracking.claim("tracker", 10, 30)
+    (meeting,) = await store.meeting_queue.claim("tracker", 10, 30)
     assert meeting.episode == {"number": 1, "phase": "waiting"}
 
 
@@ -221,7 +221,7 @@ async def test_the_same_volume(store: Store) -> None:
 
     assert await store.follows.set_level(TEAM, CHANNEL, MEETING, Level.NORMAL) == followed.follow
 
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.due_in() is None
 
 
 async def test_volume_of_what_is_not_followed(store: Store) -> None:
@@ -245,7 +245,7 @@ async def test_what_somebody_has_ended_is_shown_before_it_goes(store: Store, dat
 
     assert ended is not None
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
-    assert (await store.housekeeping.stats()).follows[FollowState.ACTIVE] == 0
+    assert (await store.maintenance.stats()).follows[FollowState.ACTIVE] == 0
     due = await channel.work(store)
     assert [(card.episode, card.is_latest, card.announcements) for card in due] == [(1, False, ()), (2, True, ())]
     assert {card.follow.state for card in due} == {FollowState.UNFOLLOWED}
@@ -274,12 +274,12 @@ async def test_followed_again_before_that_is_shown(store: Store, database: Datab
 async def test_ended_while_its_first_card_is_unconfirmed(store: Store, clock: Clock, database: Database) -> None:
     """Slack may have it, so it is posted once more, by the same ID, with its last words."""
     await follow(store)
-    (card,) = await store.announcing.claim("a", 1, LEASE)
-    await store.announcing.defer(card, 60, unconfirmed=True)
+    (card,) = await store.card_queue.claim("a", 1, LEASE)
+    await store.card_queue.defer(card, 60, unconfirmed=True)
 
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
 
-    assert await store.announcing.due_in() == 60
+    assert await store.card_queue.due_in() == 60
     clock.advance(60)
     (card,) = await Channel().work(store)
     assert (card.message_ts, card.times_deleted, card.needs_edit, card.follow.state) == (
@@ -294,11 +294,11 @@ async def test_ended_while_its_first_card_is_unconfirmed(store: Store, clock: Cl
 async def test_ended_while_its_first_card_is_posted(store: Store, database: Database) -> None:
     """Its holder has lost the lease, and reports where the card is, which then shows that it is over."""
     await follow(store)
-    (card,) = await store.announcing.claim("a", 1, LEASE)
+    (card,) = await store.card_queue.claim("a", 1, LEASE)
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
 
-    assert not await store.announcing.mark_posted(card, "1.0", card.desired_version)
-    assert await store.announcing.reported_post(card, "1.0")
+    assert not await store.card_queue.mark_posted(card, "1.0", card.desired_version)
+    assert await store.card_queue.reported_post(card, "1.0")
 
     (due,) = await Channel().work(store)
     assert (due.message_ts, due.needs_edit) == ("1.0", True)
@@ -311,7 +311,7 @@ async def test_ended_before_its_card_was_tried(store: Store, database: Database)
 
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
 
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.due_in() is None
     assert await rows(database, "follows") == 0
 
 
@@ -320,12 +320,12 @@ async def test_a_bot_that_dies_before_the_row_goes(store: Store, database: Datab
     await follow(store)
     await Channel().work(store)
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
-    await store.housekeeping.purge(1e6)
+    await store.maintenance.purge(1e6)
     assert await rows(database, "follows") == 1
-    (card,) = await store.announcing.claim("a", 1, LEASE)
-    await store.announcing.mark_rendered(card, card.desired_version, last=True)
+    (card,) = await store.card_queue.claim("a", 1, LEASE)
+    await store.card_queue.mark_rendered(card, card.desired_version, last=True)
 
-    await store.housekeeping.purge(1e6)
+    await store.maintenance.purge(1e6)
 
     assert await rows(database, "follows") == 0
     assert await rows(database, "meetings") == 0
@@ -346,13 +346,13 @@ async def test_following_elsewhere_keeps_what_is_unsent(store: Store, clock: Clo
 
     await follow(store, channel)
 
-    due = await store.announcing.claim("a", 10, LEASE)
+    due = await store.card_queue.claim("a", 10, LEASE)
     words = [each.kind for card in due for each in card.announcements]
     assert words == ([] if channel == "C1" else ["expired"])
     assert len(due) == 2
     (old,) = [card for card in due if card.follow.state is FollowState.EXPIRED]
-    assert await store.announcing.mark_rendered(old, old.desired_version, last=True)
-    assert await store.announcing.due_in() == (LEASE if channel == "C1" else 0)
+    assert await store.card_queue.mark_rendered(old, old.desired_version, last=True)
+    assert await store.card_queue.due_in() == (LEASE if channel == "C1" else 0)
 
 
 @pytest.mark.parametrize("before", ["nothing", "at rest", "followed"])
@@ -362,8 +362,8 @@ async def test_retract(store: Store, clock: Clock, database: Database, before: s
         await expired_with_an_unsent_word(store, clock)
     if before == "followed":
         await follow(store, "C1")
-        await see(store, Episode(number=4, phase="live"), look_in=60)
-        await store.tracking.request_check(MEETING)
+        await see(store, Episode(number=4, phase="live"), next_check_in=60)
+        await store.meeting_queue.request_check(MEETING)
     was = await contents(database)
     followed = await store.follows.follow(
         TEAM, "C2", MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode(phase="live"), owner="somebody"
@@ -381,7 +381,7 @@ async def test_retract_what_is_lost(store: Store, clock: Clock) -> None:
         TEAM, CHANNEL, MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode(), owner="somebody"
     )
     clock.advance(60)
-    await store.announcing.claim("a", 1, LEASE)
+    await store.card_queue.claim("a", 1, LEASE)
 
     assert not await store.follows.retract(followed)
 

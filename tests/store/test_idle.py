@@ -16,14 +16,14 @@ from tests.store.helpers import CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Cl
 async def met(store: Store, meeting: UUID = MEETING, phase: str = "waiting") -> None:
     """A meeting that is followed and was checked."""
     await follow(store, meeting=meeting)
-    await store.tracking.record(await look(store), Episode(phase=phase), next_check_in=60)
+    await store.meeting_queue.record(await look(store), Episode(phase=phase), next_check_in=60)
 
 
 async def checked_at(store: Store) -> float:
     """What people are shown."""
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
-    assert listed.looked_at is not None
-    return listed.looked_at.timestamp()
+    assert listed.last_checked_at is not None
+    return listed.last_checked_at.timestamp()
 
 
 @pytest.mark.parametrize("phase", ["waiting", "ended"])
@@ -32,11 +32,11 @@ async def test_a_list_stands_for_all_that_are_idle(store: Store, clock: Clock, p
     await met(store, phase=phase)
     for _ in range(20):
         clock.advance(60)
-        await store.duties.record(WHOLE_LIST)
+        await store.singleton_jobs.record(WHOLE_LIST)
 
-    assert await store.tracking.due_in() is None
-    assert await store.tracking.claim("t", 10, LEASE) == []
-    assert (await store.housekeeping.stats()).meetings_due == 0
+    assert await store.meeting_queue.due_in() is None
+    assert await store.meeting_queue.claim("t", 10, LEASE) == []
+    assert (await store.maintenance.stats()).meetings_due == 0
     assert await checked_at(store) == clock.time
 
 
@@ -45,9 +45,9 @@ async def test_a_list_does_not_stand_for_what_is_on_air(store: Store, clock: Clo
     await met(store, phase=phase)
     checked = clock.time
     clock.advance(60)
-    await store.duties.record(WHOLE_LIST)
+    await store.singleton_jobs.record(WHOLE_LIST)
 
-    assert await store.tracking.due_in() == 0
+    assert await store.meeting_queue.due_in() == 0
     assert await checked_at(store) == checked
 
 
@@ -55,18 +55,18 @@ async def test_without_a_list_they_come_due_by_themselves(store: Store, clock: C
     """And were last checked when the last list was read, which a check knows, too."""
     await met(store)
     clock.advance(60)
-    await store.duties.record(WHOLE_LIST)
+    await store.singleton_jobs.record(WHOLE_LIST)
     read = clock.time
     clock.advance(LIST_SECONDS + 1)
 
-    assert await store.tracking.due_in() == 0
-    assert (await store.housekeeping.stats()).meetings_due == 1
+    assert await store.meeting_queue.due_in() == 0
+    assert (await store.maintenance.stats()).meetings_due == 1
     assert await checked_at(store) == read
     assert (await look(store)).last_checked_at == from_epoch(read)
 
 
 async def test_a_list_that_was_read_before_the_last_check_is_older(store: Store, clock: Clock) -> None:
-    await store.duties.record(WHOLE_LIST, 5)
+    await store.singleton_jobs.record(WHOLE_LIST, 5)
     await met(store)
 
     assert await checked_at(store) == clock.time
@@ -76,10 +76,10 @@ async def test_a_list_from_the_future_stands_for_nothing(store: Store, clock: Cl
     """The clock was set back since."""
     await met(store)
     clock.advance(3600)
-    await store.duties.record(WHOLE_LIST)
+    await store.singleton_jobs.record(WHOLE_LIST)
     clock.advance(-3500)
 
-    assert await store.tracking.due_in() == 0
+    assert await store.meeting_queue.due_in() == 0
     assert await checked_at(store) <= clock.time
 
 
@@ -88,14 +88,14 @@ async def test_a_request_a_contradiction_and_a_lost_lease_end_it(store: Store, c
     await met(store)
     await met(store, OTHER_MEETING)
     clock.advance(10)
-    await store.duties.record(WHOLE_LIST)
-    assert await store.tracking.request_check(MEETING)
+    await store.singleton_jobs.record(WHOLE_LIST)
+    assert await store.meeting_queue.request_check(MEETING)
     assert (await look(store)).meeting_id == MEETING
     clock.advance(LEASE)
-    await store.duties.record(WHOLE_LIST)
+    await store.singleton_jobs.record(WHOLE_LIST)
     assert (await look(store)).meeting_id == MEETING
 
-    assert await store.sweeping.prioritize([OTHER_MEETING]) == 1
+    assert await store.meeting_sweeps.prioritize([OTHER_MEETING]) == 1
 
     assert (await look(store)).meeting_id == OTHER_MEETING
 
@@ -103,15 +103,15 @@ async def test_a_request_a_contradiction_and_a_lost_lease_end_it(store: Store, c
 async def test_a_check_that_failed_is_repeated_whatever_the_list_says(store: Store, clock: Clock) -> None:
     await met(store)
     clock.advance(10)
-    await store.duties.record(WHOLE_LIST)
-    assert await store.tracking.request_check(MEETING)
-    await store.tracking.release(await look(store), next_check_in=15, failures=1)
+    await store.singleton_jobs.record(WHOLE_LIST)
+    assert await store.meeting_queue.request_check(MEETING)
+    await store.meeting_queue.release(await look(store), next_check_in=15, failures=1)
 
-    assert await store.tracking.due_in() == 15
+    assert await store.meeting_queue.due_in() == 15
 
 
 async def test_a_new_follow_is_checked_whatever_the_list_says(store: Store) -> None:
-    await store.duties.record(WHOLE_LIST)
+    await store.singleton_jobs.record(WHOLE_LIST)
     await follow(store)
 
     assert (await look(store)).meeting_id == MEETING
@@ -124,9 +124,9 @@ async def test_at_rest_nothing_is_written(store: Store, database: Database, cloc
         before = (await connection.execute(sa.select(meetings))).one()
     for _ in range(40):
         clock.advance(15)
-        assert await store.sweeping.confirm_idle(failures=3, look_in=300) == 0
-        await store.duties.record(WHOLE_LIST)
-        assert await store.tracking.claim("t", 10, LEASE) == []
+        assert await store.meeting_sweeps.confirm_idle(failures=3, next_check_in=300) == 0
+        await store.singleton_jobs.record(WHOLE_LIST)
+        assert await store.meeting_queue.claim("t", 10, LEASE) == []
     async with database.read_only() as connection:
         assert (await connection.execute(sa.select(meetings))).one() == before
 
@@ -143,15 +143,15 @@ async def test_requested_checks_are_two_seconds_apart(spaced: Store, clock: Cloc
     clock.advance(30)
     checks = 0
     for _ in range(100):
-        assert await spaced.tracking.request_check(MEETING)
-        for due in await spaced.tracking.claim("t", 10, LEASE):
+        assert await spaced.meeting_queue.request_check(MEETING)
+        for due in await spaced.meeting_queue.claim("t", 10, LEASE):
             checks += 1
             # Another request during the check.
-            assert await spaced.tracking.request_check(MEETING)
-            await spaced.tracking.record(due, Episode(), next_check_in=60)
+            assert await spaced.meeting_queue.request_check(MEETING)
+            await spaced.meeting_queue.record(due, Episode(), next_check_in=60)
         clock.advance(0.01)
     assert checks == 1
-    assert await spaced.tracking.due_in() == pytest.approx(1.0, abs=0.01)
+    assert await spaced.meeting_queue.due_in() == pytest.approx(1.0, abs=0.01)
 
     clock.advance(1.1)
 
@@ -161,12 +161,12 @@ async def test_requested_checks_are_two_seconds_apart(spaced: Store, clock: Cloc
 async def test_a_request_during_a_check_leads_to_another_check(spaced: Store, clock: Clock) -> None:
     await met(spaced)
     clock.advance(30)
-    await spaced.tracking.request_check(MEETING)
+    await spaced.meeting_queue.request_check(MEETING)
     due = await look(spaced)
-    await spaced.tracking.request_check(MEETING)
-    await spaced.tracking.record(due, Episode(), next_check_in=60)
-    await spaced.duties.record(WHOLE_LIST)
-    assert await spaced.tracking.due_in() == 2
+    await spaced.meeting_queue.request_check(MEETING)
+    await spaced.meeting_queue.record(due, Episode(), next_check_in=60)
+    await spaced.singleton_jobs.record(WHOLE_LIST)
+    assert await spaced.meeting_queue.due_in() == 2
 
     clock.advance(2)
 

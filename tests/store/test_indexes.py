@@ -68,14 +68,14 @@ async def test_the_tracker(store: Store, asked: Asked) -> None:
     """Due meetings, a record, a hint, and how long to wait."""
     await follow(store)
     asked.statements.clear()
-    await store.tracking.due_in()
-    await store.tracking.due_in(only_news=True)
+    await store.meeting_queue.due_in()
+    await store.meeting_queue.due_in(only_news=True)
     meeting = await look(store)
-    await store.tracking.record(
+    await store.meeting_queue.record(
         meeting, Episode(2), [Change(), Change(episode=2)], next_check_in=0, ended=Episode(1), renew=True
     )
-    await store.tracking.request_check(MEETING)
-    await store.tracking.release(await look(store), next_check_in=0)
+    await store.meeting_queue.request_check(MEETING)
+    await store.meeting_queue.release(await look(store), next_check_in=0)
 
     assert len(asked.statements) > 12
     assert await asked.scans() == set()
@@ -84,15 +84,15 @@ async def test_the_tracker(store: Store, asked: Asked) -> None:
 async def test_the_sweeper(store: Store, asked: Asked) -> None:
     """Which meetings should be listed, which are, and what that confirms and contradicts."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), next_check_in=10)
+    await store.meeting_queue.record(await look(store), Episode(), next_check_in=10)
     asked.statements.clear()
-    await store.duties.claim("sweep", "s", LEASE)
-    await store.sweeping.is_anything_followed()
-    await store.sweeping.on_air()
-    await store.sweeping.known([MEETING])
-    await store.sweeping.confirm([MEETING], "waiting", failures=3, look_in=60)
-    await store.sweeping.confirm_idle(failures=3, look_in=60)
-    await store.sweeping.prioritize([MEETING])
+    await store.singleton_jobs.claim("sweep", "s", LEASE)
+    await store.meeting_sweeps.is_anything_followed()
+    await store.meeting_sweeps.on_air()
+    await store.meeting_sweeps.known([MEETING])
+    await store.meeting_sweeps.confirm([MEETING], "waiting", failures=3, next_check_in=60)
+    await store.meeting_sweeps.confirm_idle(failures=3, next_check_in=60)
+    await store.meeting_sweeps.prioritize([MEETING])
 
     assert len(asked.statements) > 10
     assert await asked.scans() == set()
@@ -103,7 +103,7 @@ async def test_the_announcer(store: Store, asked: Asked) -> None:
     await follow(store)
     await see(store, Episode(), Change())
     asked.statements.clear()
-    await store.announcing.due_in()
+    await store.card_queue.due_in()
     await Channel().work(store)
     await store.pauses.untold(10)
 
@@ -114,14 +114,14 @@ async def test_the_announcer(store: Store, asked: Asked) -> None:
 async def test_people(store: Store, asked: Asked) -> None:
     """Following, listing, resuming and leaving."""
     await follow(store)
-    (card,) = await store.announcing.claim("a", 1, LEASE)
+    (card,) = await store.card_queue.claim("a", 1, LEASE)
     asked.statements.clear()
     await store.pauses.pause(card, "is_archived")
     await store.pauses.resume(TEAM, CHANNEL)
     await follow(store, "C2")
     await store.follows.in_channel(TEAM, CHANNEL)
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
-    await store.budget.add(10)
+    await store.request_windows.add(10)
 
     assert len(asked.statements) > 20
     assert await asked.scans() == set()

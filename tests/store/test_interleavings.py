@@ -62,7 +62,7 @@ class Live(Episode):
     version: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "told": "live", "version": self.version}
+        return {**super().to_dict(), "last_announced": "live", "version": self.version}
 
 
 @dataclass
@@ -172,8 +172,8 @@ class Interleavings(RuleBasedStateMachine):
             self.record(self.trackers[-1], seen)
 
     def begin_to_look(self) -> None:
-        self.do(self.store.tracking.request_check(MEETING))
-        self.trackers += self.do(self.store.tracking.claim("tracker", 1, LEASE))
+        self.do(self.store.meeting_queue.request_check(MEETING))
+        self.trackers += self.do(self.store.meeting_queue.claim("tracker", 1, LEASE))
 
     @rule(seen=SEEN, instead=SEEN, late=st.booleans())
     def be_overtaken(self, seen: Seen, instead: Seen, late: bool) -> None:
@@ -195,7 +195,7 @@ class Interleavings(RuleBasedStateMachine):
         newest = meeting is self.trackers[-1]
         self.trackers.remove(meeting)
         recorded = self.do(
-            self.store.tracking.record(
+            self.store.meeting_queue.record(
                 meeting, after, [*made, *opening], next_check_in=5, visible=seen.visible, ended=ended
             )
         )
@@ -235,7 +235,7 @@ class Interleavings(RuleBasedStateMachine):
         self.holders = []
 
     def claim(self, limit: int) -> None:
-        claimed = self.do(self.store.announcing.claim("announcer", limit, LEASE))
+        claimed = self.do(self.store.card_queue.claim("announcer", limit, LEASE))
         self.note_dropped()
         for card in claimed:
             thread = (card.follow.id, card.episode)
@@ -283,17 +283,17 @@ class Interleavings(RuleBasedStateMachine):
             case "finish":
                 self.finish(holder)
             case "lost" | "pause" if holder.is_over:
-                if self.do(self.store.announcing.give_up(holder.card)):
+                if self.do(self.store.card_queue.give_up(holder.card)):
                     self.leased.pop(holder.thread)
                     self.over[holder.card.follow.id].pop(holder.thread, None)
-                self.do(self.store.announcing.remove_ended(holder.card.follow))
+                self.do(self.store.card_queue.remove_ended(holder.card.follow))
             case "postpone":
-                if self.do(self.store.announcing.defer(holder.card, 10)):
+                if self.do(self.store.card_queue.defer(holder.card, 10)):
                     self.leased[holder.thread] = self.clock.time + 10
                     if self.do(self.has_nothing_but_edits(holder.thread)):
                         self.wait_for_edit.add(holder.thread)
             case "lost":
-                if self.do(self.store.announcing.mark_deleted(holder.card)):
+                if self.do(self.store.card_queue.mark_deleted(holder.card)):
                     self.states.pop(holder.thread, None)
                 self.finish(holder)
             case "pause":
@@ -302,17 +302,17 @@ class Interleavings(RuleBasedStateMachine):
                     self.leased = {key: until for key, until in self.leased.items() if key[0] != holder.thread[0]}
 
     def finish(self, holder: Holder) -> bool:
-        finished = self.do(self.store.announcing.release(holder.card))
+        finished = self.do(self.store.card_queue.release(holder.card))
         if finished:
             self.leased.pop(holder.thread)
-            self.do(self.store.announcing.remove_ended(holder.card.follow))
+            self.do(self.store.card_queue.remove_ended(holder.card.follow))
         return finished
 
     def step_of(self, holder: Holder, killed: bool) -> None:
         card, thread = holder.card, holder.thread
         if holder.ts is None or card.needs_edit:
             new, holder.ts = holder.ts is None, holder.ts or self.new_ts()
-            announcing = self.store.announcing
+            announcing = self.store.card_queue
             write = (
                 announcing.mark_posted(card, holder.ts, card.desired_version)
                 if new
@@ -326,11 +326,11 @@ class Interleavings(RuleBasedStateMachine):
             elif new and self.do(announcing.reported_post(card, holder.ts)):
                 self.note_shown(holder)
                 self.leased.pop(thread, None)
-            object.__setattr__(card, "shown_version", card.desired_version)
+            object.__setattr__(card, "rendered_version", card.desired_version)
             object.__setattr__(card, "unconfirmed_until", None)
         elif holder.to_tell:
             seq = holder.to_tell.pop(0)
-            saying = self.store.announcing.mark_sent(card, seq, self.new_ts())
+            saying = self.store.card_queue.mark_sent(card, seq, self.new_ts())
             if card.follow.id not in self.over and seq not in self.told[thread]:
                 self.told[thread].append(seq)
             if killed:
@@ -406,7 +406,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule()
     def purge(self) -> None:
-        self.do(self.store.housekeeping.purge(5))
+        self.do(self.store.maintenance.purge(5))
         kept = self.do(self.threads())
         self.states = {thread: state for thread, state in self.states.items() if thread in kept}
         for follow_id, since in self.ended_at.items():
@@ -434,7 +434,7 @@ class Interleavings(RuleBasedStateMachine):
             self.resume(channel)
         self.holders.clear()
         self.clock.advance(LEASE)
-        while self.do(self.store.announcing.due_in()) is not None:
+        while self.do(self.store.card_queue.due_in()) is not None:
             # What has waited for long is announced only after a new check.
             self.look(Seen(changes=0, visible=False, following=False))
             self.work()

@@ -13,7 +13,7 @@ from bot.store import maintenance
 from bot.store.database import Database
 from bot.store.meetings import WHOLE_LIST
 from bot.store.rows import from_epoch
-from bot.store.schema import announcements, budget, cards, follows, meetings
+from bot.store.schema import announcements, cards, follows, meetings, request_windows
 from bot.store.store import Store
 from tests.store.helpers import (
     CHANNEL,
@@ -62,8 +62,8 @@ async def test_expire(store: Store, clock: Clock) -> None:
     assert older.needs_edit  # its menu does nothing any longer
     assert (card.episode, card.announcements[0].kind, card.announcements[0].seq) == (2, "expired", -1)
     assert list(channel.threads.values()) == [[], ["expired"]]
-    assert await store.tracking.due_in() is None
-    assert not await store.tracking.request_check(MEETING)
+    assert await store.meeting_queue.due_in() is None
+    assert not await store.meeting_queue.request_check(MEETING)
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
 
 
@@ -86,7 +86,7 @@ async def test_what_is_on_air_does_not_expire(store: Store, clock: Clock, phase:
     await see(store, Episode(phase=phase))
     for _ in range(3):
         clock.advance(MONTH)
-        assert await store.housekeeping.expire() == []
+        assert await store.maintenance.expire() == []
 
     assert len(await store.follows.in_channel(TEAM, CHANNEL)) == 1
 
@@ -114,17 +114,17 @@ async def test_what_may_be_on_air_does_not_expire(store: Store, clock: Clock) ->
     await follow(store)
     await see(store, Episode(), failures=3)
     clock.advance(MONTH)
-    assert await store.housekeeping.expire() == []
+    assert await store.maintenance.expire() == []
     clock.advance(3600)
-    assert await store.housekeeping.expire() == []
+    assert await store.maintenance.expire() == []
     await see(store, Episode())
-    assert await store.sweeping.prioritize([MEETING]) == 1
+    assert await store.meeting_sweeps.prioritize([MEETING]) == 1
     clock.advance(3600)
-    assert await store.housekeeping.expire() == []
-    assert await store.tracking.record(await look(store), Episode(), next_check_in=60)
+    assert await store.maintenance.expire() == []
+    assert await store.meeting_queue.record(await look(store), Episode(), next_check_in=60)
     clock.advance(60)
 
-    assert len(await store.housekeeping.expire()) == 1
+    assert len(await store.maintenance.expire()) == 1
 
 
 @pytest.mark.parametrize("by", ["a check", "a list"])
@@ -133,20 +133,20 @@ async def test_what_was_not_checked_for_long_does_not_expire(store: Store, clock
     await follow(store)
     await check(store)
     clock.advance(MONTH)
-    assert await store.housekeeping.expire() == []
+    assert await store.maintenance.expire() == []
     clock.advance(60)
-    await store.tracking.release(await look(store), next_check_in=60, failures=1)
-    assert await store.housekeeping.expire() == []
+    await store.meeting_queue.release(await look(store), next_check_in=60, failures=1)
+    assert await store.maintenance.expire() == []
     clock.advance(60)
 
     if by == "a check":
         await check(store)
     else:
-        assert await store.sweeping.confirm_idle(failures=3, look_in=60) == 1
+        assert await store.meeting_sweeps.confirm_idle(failures=3, next_check_in=60) == 1
         clock.advance(7_200)
-        await store.duties.record(WHOLE_LIST)
+        await store.singleton_jobs.record(WHOLE_LIST)
 
-    assert len(await store.housekeeping.expire()) == 1
+    assert len(await store.maintenance.expire()) == 1
 
 
 async def test_quiet_follows_do_not_vanish_silently(store: Store, clock: Clock) -> None:
@@ -167,7 +167,7 @@ async def test_a_paused_follow_that_expires_says_so(store: Store, clock: Clock) 
     channel = Channel()
     await channel.work(store)
     await see(store, Episode(phase="live"), Change())
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     await store.pauses.pause(card, "is_archived")
     clock.advance(MONTH)
     await see(store, Episode())
@@ -186,20 +186,20 @@ async def test_where_an_expiry_cannot_be_posted_the_creator_is_to_be_told(
     """Once, after a minute, also if they were told of a pause before; nothing is due in the channel."""
     await follow(store)
     if paused:
-        (card,) = await store.announcing.claim("announcer", 10, LEASE)
+        (card,) = await store.card_queue.claim("announcer", 10, LEASE)
         await store.pauses.pause(card, "is_archived")
         (untold,) = await store.pauses.untold(10)
         await store.pauses.mark_told(untold)
     clock.advance(MONTH)
     await expire(store)
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
 
     refused = await store.pauses.pause(card, "not_in_channel")
 
     assert refused is not None
     assert (refused.state, refused.pause_reason) == (FollowState.EXPIRED, "not_in_channel")
-    assert await store.announcing.due_in() is None
-    assert (await store.housekeeping.stats()).unsent == 0
+    assert await store.card_queue.due_in() is None
+    assert (await store.maintenance.stats()).unsent == 0
     clock.advance(60)
     (untold,) = await store.pauses.untold(10)
     assert (untold.follow, untold.names, untold.is_known) == (refused, ("All hands",), False)
@@ -213,10 +213,10 @@ async def test_expiries_of_one_person_in_a_channel_are_one_notice(store: Store, 
     await follow(store, meeting=OTHER_MEETING)
     clock.advance(MONTH)
     await follow(store, meeting=UUID(int=3))
-    for meeting in await store.tracking.claim("tracker", 10, LEASE):
-        assert await store.tracking.record(meeting, Episode(), next_check_in=60)
-    assert len(await store.housekeeping.expire()) == 2
-    for card in await store.announcing.claim("announcer", 10, LEASE):
+    for meeting in await store.meeting_queue.claim("tracker", 10, LEASE):
+        assert await store.meeting_queue.record(meeting, Episode(), next_check_in=60)
+    assert len(await store.maintenance.expire()) == 2
+    for card in await store.card_queue.claim("announcer", 10, LEASE):
         assert await store.pauses.pause(card, "not_in_channel") is not None
     clock.advance(60)
 
@@ -244,7 +244,7 @@ async def test_an_expiry_that_could_not_be_posted_is_posted_when_the_bot_is_back
     await channel.work(store)
     clock.advance(MONTH)
     await expire(store)
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     await store.pauses.pause(card, "not_in_channel")
     clock.advance(60)
     if told:
@@ -258,7 +258,7 @@ async def test_an_expiry_that_could_not_be_posted_is_posted_when_the_bot_is_back
     assert (card.follow.state, card.needs_edit) == (FollowState.EXPIRED, True)
     assert list(channel.threads.values()) == [["expired"]]
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
-    assert await store.tracking.due_in() is None
+    assert await store.meeting_queue.due_in() is None
 
 
 async def test_a_refusal_from_before_the_bot_came_back_does_not_end_the_last_words(store: Store, clock: Clock) -> None:
@@ -267,7 +267,7 @@ async def test_a_refusal_from_before_the_bot_came_back_does_not_end_the_last_wor
     await channel.work(store)
     clock.advance(MONTH)
     await expire(store)
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     await store.pauses.resume(TEAM, CHANNEL)
 
     assert await store.pauses.pause(card, "not_in_channel") is None
@@ -284,13 +284,13 @@ async def test_what_is_being_checked_does_not_expire(store: Store, clock: Clock)
     await channel.work(store)
     clock.advance(MONTH)
     await check(store)
-    assert await store.tracking.request_check(MEETING)
-    assert await store.housekeeping.expire() == []
+    assert await store.meeting_queue.request_check(MEETING)
+    assert await store.maintenance.expire() == []
     meeting = await look(store)
     clock.advance(60)
-    assert await store.housekeeping.expire() == []
+    assert await store.maintenance.expire() == []
 
-    assert await store.tracking.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+    assert await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
     await channel.work(store)
     assert list(channel.threads.values()) == [["live"]]
@@ -328,7 +328,7 @@ async def test_follow_again(store: Store, clock: Clock) -> None:
     assert again.new
     assert again.ts is None
     assert again.follow.id != first.follow.id
-    assert await store.tracking.due_in() == 0
+    assert await store.meeting_queue.due_in() == 0
 
 
 async def test_expire_is_bounded(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,10 +350,10 @@ async def test_purge_past_episodes(store: Store, clock: Clock, database: Databas
     await channel.work(store)
     await channel.work(store)
     clock.advance(7 * DAY)
-    assert await store.housekeeping.purge(7 * DAY) == 0
+    assert await store.maintenance.purge(7 * DAY) == 0
     clock.advance(1)
 
-    assert await store.housekeeping.purge(7 * DAY) == 1
+    assert await store.maintenance.purge(7 * DAY) == 1
 
     assert await rows(database, cards) == 1
     assert await rows(database, announcements) == 1
@@ -368,12 +368,12 @@ async def test_purge_spares_what_is_unfinished(store: Store, clock: Clock, datab
     channel = Channel()
     await channel.work(store)
     await see(store, Episode(phase="ended"), Change(1))
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     await store.pauses.pause(card, "is_archived")
     await see(store, Episode(number=2, phase="live"))
     clock.advance(20 * DAY)
 
-    assert await store.housekeeping.purge(7 * DAY) == 0
+    assert await store.maintenance.purge(7 * DAY) == 0
 
     assert await rows(database, cards) == 2
 
@@ -385,10 +385,10 @@ async def test_purge_the_expired(store: Store, clock: Clock, database: Database)
     clock.advance(MONTH)
     await expire(store)
     await follow(store, "C2")
-    assert await store.housekeeping.purge(7 * DAY) == 0
+    assert await store.maintenance.purge(7 * DAY) == 0
     clock.advance(7 * DAY + 1)
 
-    assert await store.housekeeping.purge(7 * DAY) == 3
+    assert await store.maintenance.purge(7 * DAY) == 3
 
     assert await rows(database, follows) == 1
     assert await rows(database, meetings) == 1
@@ -399,21 +399,21 @@ async def test_purge_the_unfollowed(store: Store, database: Database) -> None:
     await follow(store)
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
 
-    assert await store.housekeeping.purge(7 * DAY) == 1
+    assert await store.maintenance.purge(7 * DAY) == 1
 
     assert await rows(database, meetings) == 0
 
 
 async def test_purge_spent_budgets(store: Store, clock: Clock, database: Database) -> None:
     """What counts stays."""
-    await store.budget.add(10)
+    await store.request_windows.add(10)
     clock.advance(700)
-    await store.budget.add(10)
+    await store.request_windows.add(10)
 
-    assert await store.housekeeping.purge(7 * DAY) == 1
+    assert await store.maintenance.purge(7 * DAY) == 1
 
-    assert await rows(database, budget) == 1
-    assert (await store.budget.count()).all == 10
+    assert await rows(database, request_windows) == 1
+    assert (await store.request_windows.count()).all == 10
 
 
 async def test_purge_goes_on(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -425,27 +425,27 @@ async def test_purge_goes_on(store: Store, clock: Clock, monkeypatch: pytest.Mon
     await expire(store)
     clock.advance(8 * DAY)
 
-    assert await store.housekeeping.purge(7 * DAY) == 6
+    assert await store.maintenance.purge(7 * DAY) == 6
 
 
 async def test_standing(store: Store, clock: Clock) -> None:
     """What there is, for metrics; what a paused follow waits with is nobody's delay."""
-    empty = await store.housekeeping.stats()
+    empty = await store.maintenance.stats()
     assert (empty.unsent, empty.oldest_unsent_seconds, empty.meetings_due, empty.cards_due) == (0, 0.0, 0, 0)
     assert empty.follows == {FollowState.ACTIVE: 0, FollowState.PAUSED: 0, FollowState.EXPIRED: 0}
     await follow(store, "C1")
     await see(store, Episode(phase="live"), Change(1))
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     await store.pauses.pause(card, "is_archived")
     await follow(store, "C2")
     clock.advance(10)
-    await see(store, Episode(phase="ended"), Change(2, "ended"), look_in=60)
+    await see(store, Episode(phase="ended"), Change(2, "ended"), next_check_in=60)
     clock.advance(50)
 
-    standing = await store.housekeeping.stats()
+    standing = await store.maintenance.stats()
 
     assert standing.follows == {FollowState.ACTIVE: 1, FollowState.PAUSED: 1, FollowState.EXPIRED: 0}
     assert (standing.unsent, standing.oldest_unsent_seconds) == (1, 50.0)
     assert (standing.meetings_due, standing.cards_due) == (0, 1)
     clock.advance(10)
-    assert (await store.housekeeping.stats()).meetings_due == 1
+    assert (await store.maintenance.stats()).meetings_due == 1

@@ -29,9 +29,9 @@ from tests.store.helpers import (
 
 async def test_nothing_is_followed(store: Store) -> None:
     """Then nothing is due, and a hint says that nobody follows."""
-    assert await store.tracking.claim("tracker", 10, LEASE) == []
-    assert await store.tracking.due_in() is None
-    assert not await store.tracking.request_check(MEETING)
+    assert await store.meeting_queue.claim("tracker", 10, LEASE) == []
+    assert await store.meeting_queue.due_in() is None
+    assert not await store.meeting_queue.request_check(MEETING)
 
 
 async def test_a_claim(store: Store, clock: Clock) -> None:
@@ -47,8 +47,8 @@ async def test_a_claim(store: Store, clock: Clock) -> None:
     assert meeting.consecutive_failures == 0
     assert meeting.check_requested
     assert meeting.due_at == from_epoch(clock.time - 5)
-    assert await store.tracking.claim("b", 10, LEASE) == []
-    assert await store.tracking.due_in() == LEASE
+    assert await store.meeting_queue.claim("b", 10, LEASE) == []
+    assert await store.meeting_queue.due_in() == LEASE
 
 
 async def test_claims_are_bounded(store: Store) -> None:
@@ -56,8 +56,8 @@ async def test_claims_are_bounded(store: Store) -> None:
     await follow(store)
     await follow(store, meeting=OTHER_MEETING)
 
-    assert len(await store.tracking.claim("a", 1, LEASE)) == 1
-    assert len(await store.tracking.claim("b", 10, LEASE)) == 1
+    assert len(await store.meeting_queue.claim("a", 1, LEASE)) == 1
+    assert len(await store.meeting_queue.claim("b", 10, LEASE)) == 1
 
 
 async def test_a_crashed_tracker(store: Store, clock: Clock) -> None:
@@ -68,10 +68,10 @@ async def test_a_crashed_tracker(store: Store, clock: Clock) -> None:
 
     taken = await look(store, "b")
 
-    assert not await store.tracking.record(crashed, Episode(phase="live"), [Change()], next_check_in=15)
-    assert not await store.tracking.release(crashed, next_check_in=15)
-    assert await store.tracking.record(taken, Episode(phase="starting"), next_check_in=15)
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    assert not await store.meeting_queue.record(crashed, Episode(phase="live"), [Change()], next_check_in=15)
+    assert not await store.meeting_queue.release(crashed, next_check_in=15)
+    assert await store.meeting_queue.record(taken, Episode(phase="starting"), next_check_in=15)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert card.desired["phase"] == "starting"
     assert card.announcements == ()
 
@@ -83,8 +83,8 @@ async def test_the_same_owner_claims_again(store: Store, clock: Clock) -> None:
     clock.advance(LEASE)
     now = await look(store, "a")
 
-    assert not await store.tracking.record(before, Episode(phase="live"), next_check_in=15)
-    assert await store.tracking.record(now, Episode(phase="live"), next_check_in=15)
+    assert not await store.meeting_queue.record(before, Episode(phase="live"), next_check_in=15)
+    assert await store.meeting_queue.record(now, Episode(phase="live"), next_check_in=15)
 
 
 async def test_late_but_nobody_else_came(store: Store, clock: Clock) -> None:
@@ -93,18 +93,18 @@ async def test_late_but_nobody_else_came(store: Store, clock: Clock) -> None:
     meeting = await look(store)
     clock.advance(10 * LEASE)
 
-    assert await store.tracking.record(meeting, Episode(phase="live"), next_check_in=15)
+    assert await store.meeting_queue.record(meeting, Episode(phase="live"), next_check_in=15)
 
 
 async def test_recording_twice(store: Store) -> None:
     """Only the first one counts: a change is told once."""
     await follow(store)
     meeting = await look(store)
-    assert await store.tracking.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+    assert await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
-    assert not await store.tracking.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+    assert not await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert len(card.announcements) == 1
 
 
@@ -125,11 +125,11 @@ async def test_the_same_change_again(store: Store) -> None:
 async def test_look_in(store: Store, clock: Clock) -> None:
     """When to look next is counted from now."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), next_check_in=60)
+    await store.meeting_queue.record(await look(store), Episode(), next_check_in=60)
 
-    assert await store.tracking.due_in() == 60
+    assert await store.meeting_queue.due_in() == 60
     clock.advance(59)
-    assert await store.tracking.claim("tracker", 10, LEASE) == []
+    assert await store.meeting_queue.claim("tracker", 10, LEASE) == []
     clock.advance(1)
     assert not (await look(store)).check_requested
 
@@ -139,11 +139,11 @@ async def test_release(store: Store, clock: Clock) -> None:
     await follow(store)
     clock.advance(5)
 
-    assert await store.tracking.release(await look(store), next_check_in=20, failures=3)
+    assert await store.meeting_queue.release(await look(store), next_check_in=20, failures=3)
 
-    assert await store.tracking.due_in() == 20
+    assert await store.meeting_queue.due_in() == 20
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
-    assert listed.looked_at == from_epoch(clock.time - 5)
+    assert listed.last_checked_at == from_epoch(clock.time - 5)
     clock.advance(20)
     again = await look(store)
     assert again.consecutive_failures == 3
@@ -153,37 +153,40 @@ async def test_release(store: Store, clock: Clock) -> None:
 async def test_an_answer_ends_the_failures(store: Store, clock: Clock) -> None:
     """And says when it came."""
     await follow(store)
-    await store.tracking.release(await look(store), next_check_in=20, failures=3)
+    await store.meeting_queue.release(await look(store), next_check_in=20, failures=3)
     clock.advance(20)
 
-    await store.tracking.release(await look(store), next_check_in=20)
+    await store.meeting_queue.release(await look(store), next_check_in=20)
 
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
-    assert listed.looked_at == from_epoch(clock.time)
+    assert listed.last_checked_at == from_epoch(clock.time)
     assert listed.failures == 0
 
 
 async def test_hinted_ones_first(store: Store, clock: Clock) -> None:
-    """Who was hinted at is looked at before who only waits, however long."""
+    """Who was check_requested at is looked at before who only waits, however long."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), next_check_in=10)
+    await store.meeting_queue.record(await look(store), Episode(), next_check_in=10)
     await follow(store, meeting=OTHER_MEETING)
-    await store.tracking.record(await look(store), Episode(), next_check_in=60)
+    await store.meeting_queue.record(await look(store), Episode(), next_check_in=60)
     clock.advance(30)
 
-    assert await store.tracking.request_check(OTHER_MEETING)
+    assert await store.meeting_queue.request_check(OTHER_MEETING)
 
-    assert [meeting.meeting_id for meeting in await store.tracking.claim("t", 10, LEASE)] == [OTHER_MEETING, MEETING]
+    assert [meeting.meeting_id for meeting in await store.meeting_queue.claim("t", 10, LEASE)] == [
+        OTHER_MEETING,
+        MEETING,
+    ]
 
 
 @pytest.mark.parametrize(("phases", "due"), [({"live", "starting"}, False), ({"waiting", "ended"}, True)])
 async def test_a_hint_in_some_phases(store: Store, phases: set[str], due: bool) -> None:
     """A check is requested only if the meeting is in one of these phases."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), next_check_in=60)
+    await store.meeting_queue.record(await look(store), Episode(), next_check_in=60)
 
-    assert await store.tracking.request_check(MEETING, phases) is due
-    assert bool(await store.tracking.claim("t", 10, LEASE)) is due
+    assert await store.meeting_queue.request_check(MEETING, phases) is due
+    assert bool(await store.meeting_queue.claim("t", 10, LEASE)) is due
 
 
 @pytest.mark.parametrize("how", ["record", "release"])
@@ -192,36 +195,36 @@ async def test_a_hint_during_the_look(store: Store, how: str) -> None:
     await follow(store)
     meeting = await look(store)
 
-    assert await store.tracking.request_check(MEETING)
-    assert await store.tracking.claim("other", 10, LEASE) == []
+    assert await store.meeting_queue.request_check(MEETING)
+    assert await store.meeting_queue.claim("other", 10, LEASE) == []
     if how == "record":
-        await store.tracking.record(meeting, Episode(), next_check_in=60)
+        await store.meeting_queue.record(meeting, Episode(), next_check_in=60)
     else:
-        await store.tracking.release(meeting, next_check_in=60)
+        await store.meeting_queue.release(meeting, next_check_in=60)
 
-    assert await store.tracking.due_in() == 0
-    await store.tracking.release(await look(store), next_check_in=60)
-    assert await store.tracking.due_in() == 60
+    assert await store.meeting_queue.due_in() == 0
+    await store.meeting_queue.release(await look(store), next_check_in=60)
+    assert await store.meeting_queue.due_in() == 60
 
 
 async def test_a_thousand_hints(store: Store) -> None:
     """A webhook that comes again and again means one look."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), next_check_in=60)
+    await store.meeting_queue.record(await look(store), Episode(), next_check_in=60)
 
-    assert all([await store.tracking.request_check(MEETING) for _ in range(20)])
+    assert all([await store.meeting_queue.request_check(MEETING) for _ in range(20)])
 
-    await store.tracking.record(await look(store), Episode(), next_check_in=60)
-    assert await store.tracking.due_in() == 60
+    await store.meeting_queue.record(await look(store), Episode(), next_check_in=60)
+    assert await store.meeting_queue.due_in() == 60
 
 
 async def test_a_hint_does_not_put_off(store: Store, clock: Clock) -> None:
     """Who is overdue stays so."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), next_check_in=10)
+    await store.meeting_queue.record(await look(store), Episode(), next_check_in=10)
     clock.advance(30)
 
-    await store.tracking.request_check(MEETING)
+    await store.meeting_queue.request_check(MEETING)
 
     assert (await look(store)).due_at == from_epoch(clock.time - 20)
 
@@ -250,7 +253,7 @@ async def test_what_is_told(store: Store, clock: Clock) -> None:
 
     await see(store, Episode(phase="errored"), change)
 
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     (announcement,) = card.announcements
     assert (announcement.episode, announcement.seq, announcement.kind) == (1, 7, "errored")
     assert announcement.payload == change.to_dict()
@@ -266,7 +269,7 @@ async def test_nothing_to_see(store: Store) -> None:
 
     await see(store, Episode(phase="live"), visible=False)
 
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.due_in() is None
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
     assert listed.phase == "live"
 
@@ -339,15 +342,15 @@ async def test_other_meetings_hear_nothing(store: Store) -> None:
     await follow(store, "C1")
     await follow(store, "C2", meeting=OTHER_MEETING)
     await Channel().work(store)
-    first, second = await store.tracking.claim("tracker", 2, LEASE)
+    first, second = await store.meeting_queue.claim("tracker", 2, LEASE)
     mine = first if first.meeting_id == MEETING else second
 
     ended = Episode(number=1, phase="ended")
-    await store.tracking.record(
+    await store.meeting_queue.record(
         mine, Episode(number=2, phase="live"), [Change(), Change(episode=2)], next_check_in=15, ended=ended
     )
 
-    assert {card.follow.channel_id for card in await store.announcing.claim("a", 10, LEASE)} == {"C1"}
+    assert {card.follow.channel_id for card in await store.card_queue.claim("a", 10, LEASE)} == {"C1"}
 
 
 async def test_a_name_stays(store: Store) -> None:
@@ -386,30 +389,30 @@ async def test_unfollowed_during_the_look(store: Store) -> None:
     meeting = await look(store)
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
 
-    assert not await store.tracking.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+    assert not await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
-    assert await store.tracking.due_in() is None
+    assert await store.meeting_queue.due_in() is None
 
 
 async def test_the_clock_is_set_back(store: Store, clock: Clock) -> None:
     """An hour back does not mean an hour of silence: what seems to be due in an hour is due now."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(phase="live"), [Change()], next_check_in=60)
+    await store.meeting_queue.record(await look(store), Episode(phase="live"), [Change()], next_check_in=60)
 
     clock.advance(-3600)
 
-    assert await store.tracking.due_in() == 0
-    assert await store.announcing.due_in() == 0
+    assert await store.meeting_queue.due_in() == 0
+    assert await store.card_queue.due_in() == 0
     await look(store)
-    assert len(await store.announcing.claim("announcer", 10, LEASE)) == 1
+    assert len(await store.card_queue.claim("announcer", 10, LEASE)) == 1
 
 
 async def test_waits_are_bounded(store: Store) -> None:
     """No wait is longer than what a clock that was set back may cost."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), next_check_in=1e9)
+    await store.meeting_queue.record(await look(store), Episode(), next_check_in=1e9)
 
-    assert await store.tracking.due_in() == LONGEST_WAIT
+    assert await store.meeting_queue.due_in() == LONGEST_WAIT
 
 
 async def test_a_thousand_follows(store: Store, database: Database) -> None:
@@ -420,12 +423,12 @@ async def test_a_thousand_follows(store: Store, database: Database) -> None:
         many = [row | {"id": UUID(int=n), "channel_id": f"C{n}"} for n in range(1000, 1999)]
         await connection.execute(sa.insert(follows), many)
     statements: list[str] = []
-    engine = store.tracking._db.engine.sync_engine
+    engine = store.meeting_queue._db.engine.sync_engine
     sa.event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     meeting = await look(store)
     statements.clear()
 
-    assert await store.tracking.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+    assert await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
     assert len([statement for statement in statements if not statement.startswith("BEGIN")]) == 4
     async with database.read_only() as connection:

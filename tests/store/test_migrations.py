@@ -38,7 +38,7 @@ def upgrade() -> None:
         follows.alter_column("created_by", existing_type=sa.Text(), nullable=True)
     with op.batch_alter_table("meetings") as meetings:
         meetings.alter_column("phase", existing_type=sa.Text(), nullable=True)
-    op.drop_index("ix_follows_untold", "follows")
+    op.drop_index("ix_follows_unnotified", "follows")
     op.execute("UPDATE follows SET language = 'de'")
 '''
 
@@ -184,7 +184,7 @@ async def test_a_step_that_was_called_additive_by_mistake(url: str, newer: Path)
 async def test_a_database_that_does_not_say(url: str, newer: Path, database: Database) -> None:
     """Where it is not known who can work with newer tables, an older version does not try."""
     (newer / "versions" / "0002_language.py").write_text(ADDITIVE)
-    for statement in ("DELETE FROM compatibility", "DROP TABLE compatibility"):
+    for statement in ("DELETE FROM schema_compatibility", "DROP TABLE compatibility"):
         await migrate(parse_database_url(url), newer)
         async with database.transaction() as connection:
             await connection.execute(sa.text(statement))

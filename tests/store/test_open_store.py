@@ -44,17 +44,17 @@ async def test_the_real_clock(new_url: str) -> None:
     """Without a clock of the test's, what was asked for in an hour is not due, and what is asked for now is."""
     store = await open_store(new_url)
     await follow(store)
-    assert await store.tracking.due_in() == 0
+    assert await store.meeting_queue.due_in() == 0
 
-    (meeting,) = await store.tracking.claim("tracker", 10, 30)
-    await store.tracking.release(meeting, next_check_in=600)
+    (meeting,) = await store.meeting_queue.claim("tracker", 10, 30)
+    await store.meeting_queue.release(meeting, next_check_in=600)
 
-    wait = await store.tracking.due_in()
+    wait = await store.meeting_queue.due_in()
     assert wait is not None
     assert 500 < wait <= 600
     assert len(await Channel().work(store)) == 1
-    assert (await store.budget.add(1)).all == 1
-    assert (await store.budget.add(1)).all == 2
+    assert (await store.request_windows.add(1)).all == 1
+    assert (await store.request_windows.add(1)).all == 2
     await store.close()
 
 
@@ -207,7 +207,7 @@ async def test_a_newer_schema(new_url: str) -> None:
     engine = connect(parse_database_url(new_url))
     async with engine.begin() as connection:
         await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-        await connection.execute(sa.text("UPDATE compatibility SET oldest = '9999'"))
+        await connection.execute(sa.text("UPDATE schema_compatibility SET min_revision = '9999'"))
     await engine.dispose()
 
     assert "written by a newer version of this bot" in await refusal(new_url)

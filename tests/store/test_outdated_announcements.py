@@ -21,7 +21,7 @@ class Episode(AnyEpisode):
     told: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "told": self.told}
+        return {**super().to_dict(), "last_announced": self.told}
 
 
 def thread(history: str, first: int = 1) -> list[Line]:
@@ -105,19 +105,19 @@ async def paused(store: Store, *before: Change) -> None:
         await see(store, Episode(phase="live", told=before[-1].kind), *before)
         await channel.work(store)
     await see(store, Episode(phase="live", told="live"))
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert await store.pauses.pause(card, "not_in_channel") is not None
 
 
 async def announced(store: Store) -> list[tuple[int, list[str]]]:
     """What every due card has to announce."""
     found = []
-    while due := await store.announcing.claim("announcer", 10, LEASE):
+    while due := await store.card_queue.claim("announcer", 10, LEASE):
         for card in due:
             found.append((card.episode, [each.kind for each in card.announcements]))
             for each in card.announcements:
-                assert await store.announcing.mark_sent(card, each.seq, "1.5")
-            assert await store.announcing.mark_posted(
+                assert await store.card_queue.mark_sent(card, each.seq, "1.5")
+            assert await store.card_queue.mark_posted(
                 card, card.message_ts or f"{card.episode}.0", card.desired_version, last=True
             )
     return sorted(found)
@@ -139,7 +139,7 @@ async def test_after_a_pause_it_is_still_live(store: Store, how: str) -> None:
     await see(store, Episode(phase="live", told="live"), Change(2, "live"))
     await see(store, Episode(phase="errored", told="errored"), Change(3, "errored"))
     await see(store, Episode(phase="live", told="back"), Change(4, "back"))
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.due_in() is None
 
     await resume(store, how)
 
@@ -193,7 +193,7 @@ async def test_an_end_whose_beginning_was_missed_pings_nobody(store: Store) -> N
 
     await resume(store, "invited")
 
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert [(each.kind, each.payload.get(IN_THREAD)) for each in card.announcements] == [("ended", True)]
 
 
@@ -202,8 +202,8 @@ async def waiting_for_slack(store: Store, seconds: float = 600) -> None:
     await follow(store)
     await Channel().work(store)
     await see(store, Episode(phase="live", told="live"), Change(1, "live", at=datetime(2027, 1, 15, 8, 0, tzinfo=UTC)))
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
-    assert await store.announcing.defer(card, seconds)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+    assert await store.card_queue.defer(card, seconds)
 
 
 async def test_slack_was_down_for_long_and_it_has_ended(store: Store, clock: Clock) -> None:
@@ -242,10 +242,10 @@ async def test_the_bot_was_down_for_long(store: Store, clock: Clock, phase: str)
         await see(store, Episode(phase=phase, told="live"))
     clock.advance(LATE_SECONDS + 1)
 
-    assert await store.announcing.claim("announcer", 10, LEASE) == []
-    assert await store.announcing.due_in() == 5
+    assert await store.card_queue.claim("announcer", 10, LEASE) == []
+    assert await store.card_queue.due_in() == 5
     clock.advance(5)
     meeting = await look(store)
-    assert await store.tracking.record(meeting, Episode(phase="live", told="live"), next_check_in=60)
+    assert await store.meeting_queue.record(meeting, Episode(phase="live", told="live"), next_check_in=60)
 
     assert await announced(store) == [(1, ["live"])]

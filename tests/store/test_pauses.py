@@ -23,7 +23,7 @@ from tests.store.helpers import (
 
 async def refused(store: Store) -> DueCard:
     """The one card that is due cannot be posted."""
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert await store.pauses.pause(card, "not_in_channel") is not None
     return card
 
@@ -31,13 +31,13 @@ async def refused(store: Store) -> DueCard:
 async def test_pause(store: Store) -> None:
     """Nothing is due there any more, and the list says why."""
     await follow(store)
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
 
     paused = await store.pauses.pause(card, "not_in_channel")
 
     assert paused is not None
     assert (paused.state, paused.pause_reason) == (FollowState.PAUSED, "not_in_channel")
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.due_in() is None
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
     assert listed.follow == paused
 
@@ -47,15 +47,15 @@ async def test_all_cards_of_the_follow_wait(store: Store) -> None:
     await follow(store)
     await Channel().work(store)
     await see(store, Episode(phase="live"))
-    (first,) = await store.announcing.claim("announcer", 10, LEASE)
+    (first,) = await store.card_queue.claim("announcer", 10, LEASE)
     await see(store, Episode(number=2, phase="live"))
-    (second,) = await store.announcing.claim("announcer", 10, LEASE)
+    (second,) = await store.card_queue.claim("announcer", 10, LEASE)
 
     assert await store.pauses.pause(first, "is_archived") is not None
-    assert not await store.announcing.mark_posted(second, "1.0", 1)
+    assert not await store.card_queue.mark_posted(second, "1.0", 1)
     assert await store.pauses.pause(second, "is_archived") is None
 
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.due_in() is None
 
 
 async def test_the_creator_is_to_be_told(store: Store) -> None:
@@ -148,12 +148,12 @@ async def test_what_is_finished_stays_so(store: Store) -> None:
 async def test_resume_looks_again(store: Store) -> None:
     """At once: what is shown first should be true."""
     await follow(store)
-    await store.tracking.record(await look(store), Episode(), next_check_in=600)
+    await store.meeting_queue.record(await look(store), Episode(), next_check_in=600)
     await refused(store)
 
     await store.pauses.resume(TEAM, CHANNEL)
 
-    assert await store.tracking.due_in() == 0
+    assert await store.meeting_queue.due_in() == 0
 
 
 async def test_resume_is_for_the_channel(store: Store, clock: Clock) -> None:
@@ -167,20 +167,20 @@ async def test_resume_is_for_the_channel(store: Store, clock: Clock) -> None:
 
     assert [follow.meeting_id for follow in resumed] == [MEETING, OTHER_MEETING]
     assert await store.pauses.resume(TEAM, CHANNEL) == []
-    assert len(await store.announcing.claim("announcer", 10, LEASE)) == 2
+    assert len(await store.card_queue.claim("announcer", 10, LEASE)) == 2
 
 
 async def test_invited_back_before_the_refusal_is_known(store: Store, clock: Clock) -> None:
     """An answer to what was asked before pauses nothing, and the card is worked at when the lease would have ended."""
     await follow(store)
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
 
     assert await store.pauses.resume(TEAM, CHANNEL) == []
 
     assert await store.pauses.pause(card, "not_in_channel") is None
-    assert await store.announcing.due_in() == LEASE
+    assert await store.card_queue.due_in() == LEASE
     clock.advance(LEASE)
-    (again,) = await store.announcing.claim("announcer", 10, LEASE)
+    (again,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert again.follow.state is FollowState.ACTIVE
     assert again.has_news
 
@@ -188,24 +188,24 @@ async def test_invited_back_before_the_refusal_is_known(store: Store, clock: Clo
 async def test_invited_back_while_a_card_is_posted(store: Store, clock: Clock) -> None:
     """What was done nevertheless is reported, and nothing is posted twice."""
     await follow(store)
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     await store.pauses.resume(TEAM, CHANNEL)
 
-    assert not await store.announcing.mark_posted(card, "1800000000.000001", 1)
-    assert await store.announcing.reported_post(card, "1800000000.000001")
+    assert not await store.card_queue.mark_posted(card, "1800000000.000001", 1)
+    assert await store.card_queue.reported_post(card, "1800000000.000001")
 
     clock.advance(LEASE)
-    (again,) = await store.announcing.claim("announcer", 10, LEASE)
+    (again,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert again.message_ts == "1800000000.000001"
 
 
 async def test_invited_back_leaves_other_channels_alone(store: Store) -> None:
     await follow(store, "C2")
-    (card,) = await store.announcing.claim("announcer", 10, LEASE)
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
 
     await store.pauses.resume(TEAM, CHANNEL)
 
-    assert await store.announcing.mark_posted(card, "1800000000.000001", 1)
+    assert await store.card_queue.mark_posted(card, "1800000000.000001", 1)
 
 
 async def test_following_again_resumes(store: Store) -> None:
@@ -217,7 +217,7 @@ async def test_following_again_resumes(store: Store) -> None:
 
     assert not again.new
     assert again.follow.state is FollowState.ACTIVE
-    assert await store.announcing.due_in() == 0
+    assert await store.card_queue.due_in() == 0
 
 
 async def test_a_paused_meeting_is_still_looked_at(store: Store) -> None:
@@ -225,7 +225,7 @@ async def test_a_paused_meeting_is_still_looked_at(store: Store) -> None:
     await follow(store)
     await refused(store)
 
-    assert await store.tracking.due_in() == 0
+    assert await store.meeting_queue.due_in() == 0
 
 
 async def test_volume_of_a_paused_follow(store: Store) -> None:
@@ -235,7 +235,7 @@ async def test_volume_of_a_paused_follow(store: Store) -> None:
 
     assert await store.follows.set_level(TEAM, CHANNEL, MEETING, Level.LOUD) is not None
 
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.due_in() is None
 
 
 async def test_unfollowing_what_is_paused(store: Store) -> None:
@@ -253,7 +253,7 @@ async def test_resume_what_was_paused_for_some_reasons(store: Store) -> None:
         await follow(store, channel)
     reasons = {}
     for card, reason in zip(
-        await store.announcing.claim("announcer", 10, LEASE), ("not_in_channel", "restricted_action"), strict=True
+        await store.card_queue.claim("announcer", 10, LEASE), ("not_in_channel", "restricted_action"), strict=True
     ):
         assert await store.pauses.pause(card, reason) is not None
         reasons[reason] = card.follow.channel_id
@@ -278,16 +278,16 @@ async def test_a_pause_remembers_that_slack_may_still_carry_out_the_edit_of_anot
     (first,) = await channel.work(store)
     await see(store, Episode(number=2, phase="live"), Change(1, "starting", episode=2))
     await channel.work(store)
-    assert await store.announcing.doubt(first, unconfirmed=False)
+    assert await store.card_queue.doubt(first, unconfirmed=False)
     await see(store, Episode(number=2, phase="interrupted"))
-    in_flight = {card.episode: card for card in await store.announcing.claim("killed", 10, LEASE)}
+    in_flight = {card.episode: card for card in await store.card_queue.claim("killed", 10, LEASE)}
     assert sorted(in_flight) == [1, 2]
 
     assert await store.pauses.pause(in_flight[2], "not_in_channel") is not None
     await store.pauses.resume(TEAM, CHANNEL)
     await channel.work(store)
 
-    assert await store.announcing.due_in() == pytest.approx(LATE_SECONDS)
+    assert await store.card_queue.due_in() == pytest.approx(LATE_SECONDS)
     clock.advance(LATE_SECONDS)
     assert [card.episode for card in await channel.work(store)] == [1]
-    assert await store.announcing.due_in() is None
+    assert await store.card_queue.due_in() is None

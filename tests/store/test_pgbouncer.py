@@ -32,15 +32,15 @@ async def test_two_bots(pooled_url: str) -> None:
 
     await asyncio.gather(*(follow(stores[number % 2], f"C{number}") for number in range(40)))
     meeting = await look(stores[0])
-    assert await stores[0].tracking.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+    assert await stores[0].meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
     channels = Channel(), Channel()
     for _ in range(6):
         await asyncio.gather(*(channel.work(store) for channel, store in zip(channels, stores, strict=True)))
-    counted = await asyncio.gather(*(store.budget.add(1) for _ in range(10) for store in stores))
+    counted = await asyncio.gather(*(store.request_windows.add(1) for _ in range(10) for store in stores))
 
     assert sorted(used.all for used in counted) == list(range(1, 21))
-    assert await stores[1].announcing.claim("w", 100, LEASE) == []
-    assert await stores[1].forgetting.forget(TEAM) == 40
+    assert await stores[1].card_queue.claim("w", 100, LEASE) == []
+    assert await stores[1].removal.forget(TEAM) == 40
     for store in stores:
         assert await store.check() is None
         await store.close()

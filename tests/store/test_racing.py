@@ -32,7 +32,7 @@ async def test_meetings_are_claimed_once(replicas: list[Store]) -> None:
         await follow(replicas[0], meeting=UUID(int=number))
 
     async def claim(name: str, store: Store) -> list[UUID]:
-        return [due.meeting_id for _ in range(8) for due in await store.tracking.claim(name, 3, LEASE)]
+        return [due.meeting_id for _ in range(8) for due in await store.meeting_queue.claim(name, 3, LEASE)]
 
     claimed = await asyncio.gather(*(claim(str(n), store) for n, store in enumerate(replicas)))
 
@@ -45,7 +45,7 @@ async def test_cards_are_claimed_once(replicas: list[Store]) -> None:
         await follow(replicas[0], f"C{number:02}")
 
     async def claim(name: str, store: Store) -> list[str]:
-        return [due.follow.channel_id for _ in range(8) for due in await store.announcing.claim(name, 3, LEASE)]
+        return [due.follow.channel_id for _ in range(8) for due in await store.card_queue.claim(name, 3, LEASE)]
 
     claimed = await asyncio.gather(*(claim(str(n), store) for n, store in enumerate(replicas)))
 
@@ -54,19 +54,19 @@ async def test_cards_are_claimed_once(replicas: list[Store]) -> None:
 
 async def test_the_budget_is_one(replicas: list[Store]) -> None:
     """However many spend from it at once, each knows what was spent before."""
-    counted = await asyncio.gather(*(store.budget.add(1) for _ in range(10) for store in replicas))
+    counted = await asyncio.gather(*(store.request_windows.add(1) for _ in range(10) for store in replicas))
 
     assert sorted(used.all for used in counted) == list(range(1, 41))
-    assert (await replicas[0].budget.count()).all == 40
+    assert (await replicas[0].request_windows.count()).all == 40
 
 
 async def test_a_duty_is_claimed_once(replicas: list[Store]) -> None:
     """By one replica of all that find it due, the first time and every other."""
     for _ in range(3):
-        claimed = await asyncio.gather(*(store.duties.claim("sweep", "s", LEASE) for store in replicas))
+        claimed = await asyncio.gather(*(store.singleton_jobs.claim("sweep", "s", LEASE) for store in replicas))
 
         (duty,) = [duty for duty in claimed if duty is not None]
-        assert await replicas[0].duties.complete(duty, again_in=0)
+        assert await replicas[0].singleton_jobs.complete(duty, again_in=0)
 
 
 async def test_following_at_once(replicas: list[Store]) -> None:
@@ -88,8 +88,8 @@ async def test_recording_while_somebody_finishes(postgres_url: str) -> None:
     store, other = (Store(Database(connect(parse_database_url(postgres_url)))) for _ in range(2))
     behind = Database(connect(parse_database_url(postgres_url)))
     await follow(store)
-    (card,) = await store.announcing.claim("a", 1, LEASE)
-    await store.announcing.mark_posted(card, "1.0", 1)
+    (card,) = await store.card_queue.claim("a", 1, LEASE)
+    await store.card_queue.mark_posted(card, "1.0", 1)
     blocked = sa.text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
@@ -98,17 +98,17 @@ async def test_recording_while_somebody_finishes(postgres_url: str) -> None:
         # What `record` does, stopped just before its commit.
         await recording.execute(
             sa.insert(announcements).values(
-                follow_id=card.follow.id, episode=1, seq=1, kind="live", data={}, changed_at=0, created_at=0
+                follow_id=card.follow.id, episode=1, seq=1, kind="live", payload={}, occurred_at=0, created_at=0
             )
         )
-        await recording.execute(sa.update(cards).values(due_at=cards.c.due_at))
-        finishing = asyncio.create_task(other.announcing.release(card))
+        await recording.execute(sa.update(cards).values(due_at=cards.c.next_attempt_at))
+        finishing = asyncio.create_task(other.card_queue.release(card))
         async with asyncio.timeout(30):
             while not await _count(behind, blocked):
                 pass
 
     assert await finishing
-    assert await store.announcing.due_in() == 0
+    assert await store.card_queue.due_in() == 0
     for each in (store, other, behind):
         await each.close()
 
@@ -118,16 +118,16 @@ async def test_recording_while_somebody_pauses(postgres_url: str) -> None:
     store, other = (Store(Database(connect(parse_database_url(postgres_url)))) for _ in range(2))
     for number in range(10):
         await follow(store, f"C{number}")
-        (card,) = await store.announcing.claim("a", 1, LEASE)
-        await store.tracking.request_check(card.follow.meeting_id)
+        (card,) = await store.card_queue.claim("a", 1, LEASE)
+        await store.meeting_queue.request_check(card.follow.meeting_id)
         meeting = await look(store)
 
         await asyncio.gather(
-            store.tracking.record(meeting, Episode(phase="live"), [Change(number + 1)], next_check_in=0),
+            store.meeting_queue.record(meeting, Episode(phase="live"), [Change(number + 1)], next_check_in=0),
             other.pauses.pause(card, "is_archived"),
         )
 
-        assert await store.announcing.due_in() is None
+        assert await store.card_queue.due_in() is None
     await store.close()
     await other.close()
 
@@ -151,21 +151,21 @@ async def test_everything_at_once(replicas: list[Store], clock: Clock) -> None:
             case 4:
                 await store.follows.set_level(TEAM, channel, meeting, rng.choice(list(Level)))
             case 5:
-                for card in await store.announcing.claim(name, 2, LEASE):
+                for card in await store.card_queue.claim(name, 2, LEASE):
                     await store.pauses.pause(card, "not_in_channel")
             case 6:
                 clock.advance(LEASE)
-                await store.housekeeping.expire()
-                await store.housekeeping.purge(LEASE)
+                await store.maintenance.expire()
+                await store.maintenance.purge(LEASE)
             case 7:
-                for card in await store.announcing.claim(name, 5, LEASE):
-                    await store.announcing.mark_posted(card, "1.0", card.desired_version)
-                    await store.announcing.release(card)
+                for card in await store.card_queue.claim(name, 5, LEASE):
+                    await store.card_queue.mark_posted(card, "1.0", card.desired_version)
+                    await store.card_queue.release(card)
             case _:
-                await store.tracking.request_check(meeting)
-                for due in await store.tracking.claim(name, 2, LEASE):
+                await store.meeting_queue.request_check(meeting)
+                for due in await store.meeting_queue.claim(name, 2, LEASE):
                     seq += 1
-                    await store.tracking.record(due, Episode(number=1 + seq // 20), [Change(seq)], next_check_in=1)
+                    await store.meeting_queue.record(due, Episode(number=1 + seq // 20), [Change(seq)], next_check_in=1)
 
     async def work(store: Store, name: str) -> None:
         for _ in range(40):
@@ -179,12 +179,12 @@ async def test_everything_at_once(replicas: list[Store], clock: Clock) -> None:
         await store.follows.follow(TEAM, channel, meetings[0], user_id=ANN, volume=Level.NORMAL, episode=Episode())
     clock.advance(LEASE)
     slack = Channel()
-    while due := await store.announcing.claim("last", 100, LEASE):
+    while due := await store.card_queue.claim("last", 100, LEASE):
         for card in due:
             slack.threads.setdefault(card.message_ts or "", [])
             await slack.work_at(store, card)
-            await store.announcing.release(card)
-    standing = await store.housekeeping.stats()
+            await store.card_queue.release(card)
+    standing = await store.maintenance.stats()
     assert standing.unsent == 0
     assert standing.cards_due == 0
 
@@ -194,11 +194,11 @@ async def test_killed_and_started_again(replicas: list[Store], clock: Clock) -> 
     first, second, *_ = replicas
     await follow(first, CHANNEL)
     await see(first, Episode(phase="live"), Change())
-    (lost,) = await first.announcing.claim("a", 1, LEASE)
+    (lost,) = await first.card_queue.claim("a", 1, LEASE)
     clock.advance(LEASE)
     slack = Channel()
 
     await slack.work(second)
 
     assert list(slack.threads.values()) == [["live"]]
-    assert not await first.announcing.mark_sent(lost, 1, "9.9")
+    assert not await first.card_queue.mark_sent(lost, 1, "9.9")

@@ -17,13 +17,13 @@ async def test_nothing_is_left(store: Store, database: Database) -> None:
     await follow(store)
     await see(store, Episode(phase="live"), Change())
 
-    assert await store.forgetting.forget(TEAM) == 1
+    assert await store.removal.forget(TEAM) == 1
 
     async with database.read_only() as connection:
         for table in (follows, cards, announcements):
             assert await connection.scalar(sa.select(sa.func.count()).select_from(table)) == 0
-    assert await store.tracking.due_in() is None
-    assert await store.announcing.due_in() is None
+    assert await store.meeting_queue.due_in() is None
+    assert await store.card_queue.due_in() is None
 
 
 async def test_others_are_left_alone(store: Store) -> None:
@@ -31,11 +31,11 @@ async def test_others_are_left_alone(store: Store) -> None:
     await follow(store)
     await store.follows.follow("T2", CHANNEL, MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode())
 
-    await store.forgetting.forget(TEAM)
+    await store.removal.forget(TEAM)
 
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
     assert len(await store.follows.in_channel("T2", CHANNEL)) == 1
-    assert await store.tracking.due_in() == 0
+    assert await store.meeting_queue.due_in() == 0
 
 
 async def test_many(store: Store) -> None:
@@ -43,6 +43,6 @@ async def test_many(store: Store) -> None:
     for number in range(removal._AT_ONCE + 1):
         await follow(store, meeting=UUID(int=number + 1))
 
-    assert await store.forgetting.forget(TEAM) == removal._AT_ONCE + 1
+    assert await store.removal.forget(TEAM) == removal._AT_ONCE + 1
 
-    assert await store.forgetting.forget(TEAM) == 0
+    assert await store.removal.forget(TEAM) == 0

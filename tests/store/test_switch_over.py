@@ -180,13 +180,13 @@ async def test_a_table_whose_column_changed_its_type(postgres: Postgres, new_pos
     await migrate(parse_database_url(new_postgres_url))
     store = Store(Database(connect(parse_database_url(new_postgres_url))))
     await follow(store)
-    await store.announcing.claim("a", 1, 0.0)
+    await store.card_queue.claim("a", 1, 0.0)
     name = str(parse_database_url(new_postgres_url).database)
     await postgres.execute("ALTER TABLE cards ALTER COLUMN attempts TYPE bigint", database=name)
 
     with contextlib.suppress(DatabaseUnavailable):
-        await store.announcing.claim("a", 1, 0.0)
-    assert len(await store.announcing.claim("a", 1, 0.0)) == 1
+        await store.card_queue.claim("a", 1, 0.0)
+    assert len(await store.card_queue.claim("a", 1, 0.0)) == 1
     await store.close()
 
 

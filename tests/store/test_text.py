@@ -42,24 +42,24 @@ async def test_everything_that_the_store_is_given(store: Store, database: Databa
     assert followed.new
     assert (followed.follow.team_id, followed.follow.channel_id, followed.follow.created_by) == (TEAM, "abc", "abc")
     assert followed.card is not None
-    assert await store.announcing.mark_posted(followed.card, BAD, 1, last=True)
+    assert await store.card_queue.mark_posted(followed.card, BAD, 1, last=True)
     meeting = await look(store)
-    assert await store.tracking.record(
+    assert await store.meeting_queue.record(
         meeting, BadEpisode(phase="live", name=BAD), [BadChange(kind=BAD)], next_check_in=15, ended=None
     )
 
-    (card,) = await store.announcing.claim("w", 10, LEASE)
+    (card,) = await store.card_queue.claim("w", 10, LEASE)
     assert card.message_ts == "abc"
     assert card.desired == {"number": 1, "phase": "live", "abc": ["abc", {"deep": "abc"}], "nan": None, "inf": None}
     assert card.announcements[0].kind == "abc"
     assert card.announcements[0].payload == {"reason": "abc", "at": None}
-    assert await store.announcing.mark_sent(card, 1, BAD)
+    assert await store.card_queue.mark_sent(card, 1, BAD)
     paused = await store.pauses.pause(card, BAD)
     assert paused is not None
     assert paused.pause_reason == "abc"
     (listed,) = await store.follows.in_channel(TEAM, BAD)
     assert listed.name == "abc"
-    assert await store.forgetting.forget(f"{NUL}{TEAM}") == 1
+    assert await store.removal.forget(f"{NUL}{TEAM}") == 1
     assert await store.check() is None
     async with database.read_only() as connection:
         assert await connection.scalar(sa.select(sa.func.count()).select_from(meetings)) == 1

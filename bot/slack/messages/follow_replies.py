@@ -208,7 +208,7 @@ def _status_notes(listed: FollowStatus, when: Callable[[datetime, str], str], wo
         if listed.follow.notice_error:
             health.append(_not_notified(listed.follow.created_by, listed.follow.notice_error))
     if listed.failures:
-        checked = f". {when(listed.looked_at, 'Last checked')}" if listed.looked_at else ""
+        checked = f". {when(listed.last_checked_at, 'Last checked')}" if listed.last_checked_at else ""
         health.append(f":warning: Can't get updates from Cloudflare{checked}")
     return health
 

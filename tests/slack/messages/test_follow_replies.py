@@ -46,7 +46,7 @@ def follow(**changes: Any) -> Follow:
 
 
 def listed(**changes: Any) -> FollowStatus:
-    made = FollowStatus(follow=follow(), name="All hands", phase=Phase.LIVE, looked_at=NOON, failures=0, ts=TS)
+    made = FollowStatus(follow=follow(), name="All hands", phase=Phase.LIVE, last_checked_at=NOON, failures=0, ts=TS)
     return replace(made, **changes)
 
 
@@ -207,7 +207,7 @@ def test_failures(failures: int, said: str) -> None:
 
 def test_never_checked() -> None:
     """A meeting that was never checked and has no card is listed without either."""
-    message = only(follow_replies.listing([listed(looked_at=None, ts=None, failures=2)], permalink))
+    message = only(follow_replies.listing([listed(last_checked_at=None, ts=None, failures=2)], permalink))
 
     assert "Can't get updates from Cloudflare; meeting" in message.text
     assert "card:" not in message.text

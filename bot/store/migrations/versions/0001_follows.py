@@ -17,24 +17,24 @@ def upgrade() -> None:
     _cards()
     _announcements()
     op.create_table(
-        "duties",
+        "singleton_jobs",
         sa.Column("name", sa.Text, nullable=False),
-        sa.Column("due_at", sa.Double, nullable=False),
+        sa.Column("next_run_at", sa.Double, nullable=False),
         sa.Column("lease", sa.Text),
-        sa.Column("done_at", sa.Double),
-        sa.PrimaryKeyConstraint("name", name="pk_duties"),
+        sa.Column("last_run_at", sa.Double),
+        sa.PrimaryKeyConstraint("name", name="pk_singleton_jobs"),
     )
     op.create_table(
-        "budget",
-        sa.Column("slot", sa.BigInteger, autoincrement=False, nullable=False),
-        sa.Column("used", sa.Integer, nullable=False),
+        "request_windows",
+        sa.Column("window_start", sa.BigInteger, autoincrement=False, nullable=False),
+        sa.Column("requests", sa.Integer, nullable=False),
         sa.Column("people", sa.Integer, server_default="0", nullable=False),
-        sa.PrimaryKeyConstraint("slot", name="pk_budget"),
+        sa.PrimaryKeyConstraint("window_start", name="pk_request_windows"),
     )
     op.create_table(
-        "compatibility",
-        sa.Column("oldest", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("oldest", name="pk_compatibility"),
+        "schema_compatibility",
+        sa.Column("min_revision", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("min_revision", name="pk_schema_compatibility"),
     )
 
 
@@ -43,21 +43,21 @@ def _meetings() -> None:
         "meetings",
         sa.Column("meeting_id", sa.Uuid, nullable=False),
         sa.Column("name", sa.Text),
-        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("episode_number", sa.Integer, nullable=False),
         sa.Column("phase", sa.Text, nullable=False),
-        sa.Column("episode", sa.JSON, nullable=False),
-        sa.Column("look_at", sa.Double),
-        sa.Column("hinted", sa.Boolean, nullable=False),
+        sa.Column("episode_state", sa.JSON, nullable=False),
+        sa.Column("next_check_at", sa.Double),
+        sa.Column("check_requested", sa.Boolean, nullable=False),
         sa.Column("lease", sa.Text),
-        sa.Column("failures", sa.Integer, nullable=False),
-        sa.Column("looked_at", sa.Double),
+        sa.Column("consecutive_failures", sa.Integer, nullable=False),
+        sa.Column("last_checked_at", sa.Double),
         sa.Column("checked_at", sa.Double),
         sa.Column("idle", sa.Boolean, server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("meeting_id", name="pk_meetings"),
-        sa.CheckConstraint("lease IS NULL OR look_at IS NOT NULL", name=op.f("ck_meetings_lease_ends")),
+        sa.CheckConstraint("lease IS NULL OR next_check_at IS NOT NULL", name=op.f("ck_meetings_lease_ends")),
     )
-    _partial_index("ix_meetings_look_at", "meetings", ["look_at"], where="look_at IS NOT NULL")
-    _partial_index("ix_meetings_busy", "meetings", ["look_at"], where="look_at IS NOT NULL AND NOT idle")
+    _partial_index("ix_meetings_next_check_at", "meetings", ["next_check_at"], where="next_check_at IS NOT NULL")
+    _partial_index("ix_meetings_busy", "meetings", ["next_check_at"], where="next_check_at IS NOT NULL AND NOT idle")
     _partial_index("ix_meetings_on_air", "meetings", ["phase"], where="phase NOT IN ('waiting', 'ended')")
 
 
@@ -70,18 +70,18 @@ def _follows() -> None:
         sa.Column("meeting_id", sa.Uuid, nullable=False),
         sa.Column("created_by", sa.Text, nullable=False),
         sa.Column("created_at", sa.Double, nullable=False),
-        sa.Column("volume", sa.Text, nullable=False),
+        sa.Column("level", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
-        sa.Column("reason", sa.Text),
+        sa.Column("pause_reason", sa.Text),
         sa.Column("paused_at", sa.Double),
-        sa.Column("told", sa.Boolean, nullable=False),
+        sa.Column("creator_notified", sa.Boolean, nullable=False),
         sa.Column("notice_at", sa.Double),
         sa.Column("notice_attempts", sa.Integer, nullable=False, server_default="0"),
         sa.Column("notice_error", sa.Text),
         sa.Column("expires_at", sa.Double, nullable=False),
         sa.Column("unfollowed_by", sa.Text),
         sa.PrimaryKeyConstraint("id", name="pk_follows"),
-        sa.CheckConstraint("volume IN ('quiet', 'normal', 'loud')", name=op.f("ck_follows_volume")),
+        sa.CheckConstraint("level IN ('quiet', 'normal', 'loud')", name=op.f("ck_follows_level")),
         sa.CheckConstraint("state IN ('active', 'paused', 'expired', 'unfollowed')", name=op.f("ck_follows_state")),
         sa.ForeignKeyConstraint(
             ["meeting_id"], ["meetings.meeting_id"], name="fk_follows_meetings", ondelete="CASCADE"
@@ -92,8 +92,8 @@ def _follows() -> None:
     op.create_index("ix_follows_team_id_channel_id_meeting_id", "follows", ["team_id", "channel_id", "meeting_id"])
     op.create_index("ix_follows_meeting_id", "follows", ["meeting_id"])
     _partial_index("ix_follows_expires_at", "follows", ["expires_at"], where=current)
-    untold = "reason IS NOT NULL AND NOT told AND state IN ('paused', 'expired')"
-    _partial_index("ix_follows_untold", "follows", ["id"], where=untold)
+    untold = "pause_reason IS NOT NULL AND NOT creator_notified AND state IN ('paused', 'expired')"
+    _partial_index("ix_follows_unnotified", "follows", ["id"], where=untold)
 
 
 def _cards() -> None:
@@ -101,24 +101,24 @@ def _cards() -> None:
         "cards",
         sa.Column("follow_id", sa.Uuid, nullable=False),
         sa.Column("episode", sa.Integer, nullable=False),
-        sa.Column("ts", sa.Text),
-        sa.Column("lost", sa.Integer, server_default="0", nullable=False),
+        sa.Column("message_ts", sa.Text),
+        sa.Column("times_deleted", sa.Integer, server_default="0", nullable=False),
         sa.Column("ordered_at", sa.Double, nullable=False),
-        sa.Column("wanted", sa.JSON, nullable=False),
-        sa.Column("wanted_version", sa.Integer, nullable=False),
-        sa.Column("shown_version", sa.Integer, nullable=False),
-        sa.Column("shown_at", sa.Double),
-        sa.Column("due_at", sa.Double),
+        sa.Column("desired", sa.JSON, nullable=False),
+        sa.Column("desired_version", sa.Integer, nullable=False),
+        sa.Column("rendered_version", sa.Integer, nullable=False),
+        sa.Column("rendered_at", sa.Double),
+        sa.Column("next_attempt_at", sa.Double),
         sa.Column("lease", sa.Text),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("has_news", sa.Boolean, nullable=False),
         sa.Column("unconfirmed_until", sa.Double),
         sa.Column("failing", sa.JSON),
         sa.PrimaryKeyConstraint("follow_id", "episode", name="pk_cards"),
-        sa.CheckConstraint("lease IS NULL OR due_at IS NOT NULL", name=op.f("ck_cards_lease_ends")),
+        sa.CheckConstraint("lease IS NULL OR next_attempt_at IS NOT NULL", name=op.f("ck_cards_lease_ends")),
         sa.ForeignKeyConstraint(["follow_id"], ["follows.id"], name="fk_cards_follows", ondelete="CASCADE"),
     )
-    _partial_index("ix_cards_due", "cards", ["has_news", "due_at"], where="due_at IS NOT NULL")
+    _partial_index("ix_cards_due", "cards", ["has_news", "next_attempt_at"], where="next_attempt_at IS NOT NULL")
 
 
 def _announcements() -> None:
@@ -129,8 +129,8 @@ def _announcements() -> None:
         sa.Column("episode", sa.Integer, nullable=False),
         sa.Column("seq", sa.Integer, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("data", sa.JSON, nullable=False),
-        sa.Column("changed_at", sa.Double, nullable=False),
+        sa.Column("payload", sa.JSON, nullable=False),
+        sa.Column("occurred_at", sa.Double, nullable=False),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.Column("sent_ts", sa.Text),
         sa.Column("sent_at", sa.Double),
