@@ -147,7 +147,7 @@ async def running(
             lists=kit,
             allowance=allowance,
             quota_wait=quota.retry_after,
-            grace=timedelta(seconds=settings.follow_grace_seconds),
+            grace=timedelta(seconds=settings.end_grace_period_seconds),
             clock=wall,
             metrics=metrics,
             wording=wording,
@@ -216,8 +216,8 @@ async def run(settings: Settings) -> None:
     async with running(settings):
         tune_gc()
         await stop.wait()
-        log.info("stopping")
-    log.info("stopped")
+        log.info("bot_stopping")
+    log.info("bot_stopped")
 
 
 def raise_fd_limit() -> None:
@@ -249,7 +249,7 @@ def _log_start(settings: Settings, identity: Identity, url: str) -> None:
     address = url.removeprefix("http://")
     database = parse_database_url(settings.database_url.get_secret_value()).get_backend_name()
     summary = f"livestream-bot {__version__} connected to {identity} ({mode}, {address})"
-    log.info("started", summary=summary, version=__version__, mode=mode, url=url, database=database)
+    log.info("bot_started", summary=summary, version=__version__, mode=mode, url=url, database=database)
 
 
 def _listen(settings: Settings) -> sockets.socket:

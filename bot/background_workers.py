@@ -143,7 +143,7 @@ class BackgroundWorkers:
             if await self._store.meeting_queue.request_check(meeting_id, phases):
                 self._tracker.wake()
         except DatabaseUnavailable as error:
-            log.info("lookup_not_compared", meeting_id=str(meeting_id), why=error.detail)
+            log.info("lookup_not_compared", meeting_id=str(meeting_id), error=error.detail)
         except Exception:
             log.exception("lookup_not_compared", meeting_id=str(meeting_id))
 

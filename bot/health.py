@@ -58,5 +58,5 @@ class Readiness:
         try:
             return await self._checks[name]()
         except Exception:
-            log.exception("check_broke", check=name)
+            log.exception("readiness_check_failed", check=name)
             return "The check itself failed. See the log."

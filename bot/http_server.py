@@ -120,7 +120,7 @@ def _slack_events(
 
     def refuse(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
         metrics.rejected.labels(reason).inc()
-        log.warning("rejected", reason=reason, status=status)
+        log.warning("request_rejected", reason=reason, status=status)
         return PlainTextResponse(f"{reason}\n", status, headers)
 
     async def slack_events(request: Request) -> Response:
@@ -169,7 +169,7 @@ async def _receive_webhook(webhooks: WebhookReceiver, request: Request, bodies: 
     """Return the status and outcome. RealtimeKit repeats a webhook only after a 5xx response."""
 
     def refuse(status: int, outcome: str, why: str = "") -> tuple[int, str]:
-        log.warning("webhook_refused", outcome=outcome, status=status, **({"why": why} if why else {}))
+        log.warning("webhook_rejected", outcome=outcome, status=status, **({"error": why} if why else {}))
         return status, outcome
 
     try:

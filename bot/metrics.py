@@ -29,13 +29,15 @@ class Metrics:
             registry=self.registry,
         )
         self.reply_seconds = Histogram(
-            "livestream_bot_reply_seconds",
+            "livestream_bot_reply_duration_seconds",
             "Time from the acknowledgement to the end of the reply.",
             ["action"],
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.in_flight = Gauge("livestream_bot_in_flight", "Requests without a reply yet.", registry=self.registry)
+        self.in_flight = Gauge(
+            "livestream_bot_requests_in_flight", "Requests without a reply yet.", registry=self.registry
+        )
         self.rejected = Counter(
             "livestream_bot_rejected_requests",
             "Requests to /slack/events that failed verification.",
@@ -44,14 +46,14 @@ class Metrics:
         )
         self.lookups = Counter("livestream_bot_lookups", "Lookups by outcome.", ["outcome"], registry=self.registry)
         self.cloudflare_seconds = Histogram(
-            "livestream_bot_cloudflare_call_seconds",
+            "livestream_bot_cloudflare_request_duration_seconds",
             "Requests to Cloudflare.",
             ["endpoint", "outcome"],
             buckets=_SECONDS,
             registry=self.registry,
         )
         self.slack_calls = Counter(
-            "livestream_bot_slack_calls", "Requests to Slack.", ["method", "outcome"], registry=self.registry
+            "livestream_bot_slack_api_requests", "Requests to Slack.", ["method", "outcome"], registry=self.registry
         )
 
         self._following()
@@ -65,7 +67,7 @@ class Metrics:
             ["check"],
             registry=self.registry,
         )
-        self.tasks = Gauge("livestream_bot_tasks", "Asyncio tasks that are not done.", registry=self.registry)
+        self.tasks = Gauge("livestream_bot_asyncio_tasks", "Asyncio tasks that are not done.", registry=self.registry)
         self.tasks.set_function(_tasks)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -73,12 +75,14 @@ class Metrics:
     def _following(self) -> None:
         self.follows = Gauge("livestream_bot_follows", "Follows by state.", ["state"], registry=self.registry)
         self.observations = Counter(
-            "livestream_bot_observations",
+            "livestream_bot_meeting_checks",
             "Checks of followed meetings, by outcome.",
             ["outcome"],
             registry=self.registry,
         )
-        self.changes = Counter("livestream_bot_changes", "Changes recorded, by kind.", ["kind"], registry=self.registry)
+        self.changes = Counter(
+            "livestream_bot_episode_changes", "Changes recorded, by kind.", ["kind"], registry=self.registry
+        )
         self.detection_seconds = Histogram(
             "livestream_bot_detection_delay_seconds",
             "Time from a change at Cloudflare, if Cloudflare reports it, until the bot noticed it.",
@@ -86,32 +90,32 @@ class Metrics:
             registry=self.registry,
         )
         self.webhooks = Counter(
-            "livestream_bot_webhooks", "Requests to /realtimekit/webhooks.", ["outcome"], registry=self.registry
+            "livestream_bot_webhook_requests", "Requests to /realtimekit/webhooks.", ["outcome"], registry=self.registry
         )
         self.announcements = Counter(
-            "livestream_bot_announcements",
+            "livestream_bot_slack_messages",
             "Posts, edits and replies in Slack: sent, waiting, refused or unconfirmed.",
-            ["what", "outcome"],
+            ["operation", "outcome"],
             registry=self.registry,
         )
         self.announcement_seconds = Histogram(
-            "livestream_bot_announcement_seconds",
+            "livestream_bot_announcement_delay_seconds",
             "Time from recording a change to its reply in a thread.",
             buckets=_LONG_SECONDS,
             registry=self.registry,
         )
         self.unsent = Gauge(
-            "livestream_bot_unsent_announcements", "Replies waiting to be sent.", registry=self.registry
+            "livestream_bot_announcements_pending", "Replies waiting to be sent.", registry=self.registry
         )
         self.oldest_unsent_seconds = Gauge(
-            "livestream_bot_oldest_unsent_announcement_seconds",
+            "livestream_bot_oldest_pending_announcement_age_seconds",
             "How long the oldest unsent reply has waited.",
             registry=self.registry,
         )
         self.meetings_due = Gauge("livestream_bot_meetings_due", "Meetings due for a check.", registry=self.registry)
         self.cards_due = Gauge("livestream_bot_cards_due", "Cards due for a post or an edit.", registry=self.registry)
         self.budget_left = Gauge(
-            "livestream_bot_cloudflare_budget_left",
+            "livestream_bot_cloudflare_rate_limit_remaining",
             "Requests left of Cloudflare's 1,200 in five minutes.",
             registry=self.registry,
         )

@@ -268,7 +268,7 @@ class StoreSettings(SettingsSection):
 class FollowSettings(SettingsSection):
     """Settings for following meetings."""
 
-    follow_grace_seconds: int = Field(
+    end_grace_period_seconds: int = Field(
         60, ge=0, le=3600, description="How long a livestream may be off air before it counts as ended, in seconds"
     )
     realtimekit_webhook_key_url: Url = Field(

@@ -51,7 +51,7 @@ async def running_sandbox(
         await stack.enter_async_context(slack.running())
         kit_url = await stack.enter_async_context(serving(kit.asgi, listen(), drain_seconds=1))
         settings = settings_for(slack, slack.base_url, kit, kit_url, mode)
-        settings |= {"FOLLOW_GRACE_SECONDS": str(grace_seconds), "SLACK_COMMAND": command}
+        settings |= {"END_GRACE_PERIOD_SECONDS": str(grace_seconds), "SLACK_COMMAND": command}
         bot = await stack.enter_async_context(bot_process(settings))
         kit.add_webhook(f"{bot.url}/realtimekit/webhooks")
         await stack.enter_async_context(kit.delivering())

@@ -181,7 +181,7 @@ class World:
 
     async def idle(self) -> None:
         """Wait until the bot serves nobody."""
-        await self._until("/metrics", "livestream_bot_in_flight 0.0")
+        await self._until("/metrics", "livestream_bot_requests_in_flight 0.0")
 
     async def ready(self) -> None:
         """Wait until the bot says that it is ready."""

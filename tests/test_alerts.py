@@ -45,7 +45,7 @@ async def test_the_first_one_counts(connected: World) -> None:
         for value in values
     }
     wanted |= {
-        ("livestream_bot_requests_total", f'action="{action}",outcome="broken"')
+        ("livestream_bot_requests_total", f'action="{action}",outcome="error"')
         for action in (COMMAND, UNREAD, *ACTIONS, *slack_events())
     }
 
@@ -76,7 +76,7 @@ def test_it_says_what_to_do(rule: dict[str, Any]) -> None:
     "series",
     [
         "livestream_bot_ready",
-        'livestream_bot_webhooks_total{outcome=~"forged|key_unreachable|store_unreachable|late"}',
+        'livestream_bot_webhook_requests_total{outcome=~"forged|key_unreachable|store_unreachable|late"}',
     ],
 )
 def test_it_is_watched(series: str) -> None:

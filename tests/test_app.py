@@ -40,7 +40,7 @@ async def test_a_hanging_answer_does_not_hold_up_the_stop(world: World, monkeypa
     async with world.bot():
         await world.slack.command(seeds.LIVE)
 
-    assert (await world.logged("cut_off"))["requests"] == 1
+    assert (await world.logged("drain_timed_out"))["requests"] == 1
 
 
 async def test_a_hanging_cloudflare_holds_up_no_other_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ async def test_address_of_another_machine(world: World) -> None:
 async def test_the_first_line(world: World, mode: Mode, said: str) -> None:
     """The log says what runs, where it is connected to, how, and on which database."""
     async with world.bot(mode):
-        line = await world.logged("started")
+        line = await world.logged("bot_started")
 
     address = world.bot_url.removeprefix("http://")
     assert line["summary"] == f"livestream-bot {__version__} connected to Sandbox as @livestream ({said}, {address})"

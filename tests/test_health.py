@@ -198,6 +198,6 @@ async def test_check_that_breaks(log: io.StringIO) -> None:
         assert await bot.problems() == {"database": "The check itself failed. See the log."}
         assert await bot.ready() == {"slack_token": 1, "database": 0}
 
-    [line, _] = [json.loads(line) for line in log.getvalue().splitlines() if "check_broke" in line]
+    [line, _] = [json.loads(line) for line in log.getvalue().splitlines() if "readiness_check_failed" in line]
     assert line["check"] == "database"
     assert "no such table" in line["exception"]

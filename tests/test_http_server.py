@@ -172,7 +172,7 @@ async def test_incomplete_command(connected: World, http: aiohttp.ClientSession,
     status = await post(http, connected, body, connected.slack.sign(body))
 
     assert status == 200
-    assert (await connected.logged("not_understood"))["detail"] == "payload without channel_id, response_url"
+    assert (await connected.logged("payload_invalid"))["detail"] == "payload without channel_id, response_url"
 
 
 async def test_health(connected: World, http: aiohttp.ClientSession) -> None:
@@ -207,9 +207,12 @@ async def test_metrics(connected: World, http: aiohttp.ClientSession) -> None:
 
     assert 'livestream_bot_requests_total{action="command",outcome="ok"} 2.0' in text
     assert 'livestream_bot_lookups_total{outcome="live"} 1.0' in text
-    assert 'livestream_bot_cloudflare_call_seconds_count{endpoint="active_livestream",outcome="ok"} 1.0' in text
-    assert 'livestream_bot_slack_calls_total{method="response_url",outcome="ok"} 2.0' in text
-    assert "livestream_bot_in_flight 0.0" in text
+    assert (
+        'livestream_bot_cloudflare_request_duration_seconds_count{endpoint="active_livestream",outcome="ok"} 1.0'
+        in text
+    )
+    assert 'livestream_bot_slack_api_requests_total{method="response_url",outcome="ok"} 2.0' in text
+    assert "livestream_bot_requests_in_flight 0.0" in text
     assert 'livestream_bot_ready{check="database"} 1.0' in text
 
 

@@ -138,15 +138,15 @@ async def test_no_key(receiver: Receiver, log: io.StringIO) -> None:
     receiver.keys.answer = lambda: httpx.Response(500)
 
     assert await receiver.post(BODY) == (503, "key_unreachable")
-    assert '"why": "HTTP 500"' in log.getvalue()
+    assert '"error": "HTTP 500"' in log.getvalue()
 
 
 async def test_no_store(receiver: Receiver, log: io.StringIO) -> None:
     """Without the database it is asked to send it again."""
     receiver.error = DatabaseUnavailable(detail="the disk is full")
 
-    assert await receiver.post(BODY) == (503, "store_unreachable")
-    assert '"why": "the disk is full"' in log.getvalue()
+    assert await receiver.post(BODY) == (503, "database_unavailable")
+    assert '"error": "the disk is full"' in log.getvalue()
 
 
 async def test_locked_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

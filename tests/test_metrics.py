@@ -33,26 +33,26 @@ def test_names() -> None:
 
     assert {name: kind for name, (kind, _) in families.items()} == {
         "livestream_bot_requests": "counter",
-        "livestream_bot_reply_seconds": "histogram",
-        "livestream_bot_in_flight": "gauge",
+        "livestream_bot_reply_duration_seconds": "histogram",
+        "livestream_bot_requests_in_flight": "gauge",
         "livestream_bot_rejected_requests": "counter",
         "livestream_bot_lookups": "counter",
-        "livestream_bot_cloudflare_call_seconds": "histogram",
-        "livestream_bot_slack_calls": "counter",
+        "livestream_bot_cloudflare_request_duration_seconds": "histogram",
+        "livestream_bot_slack_api_requests": "counter",
         "livestream_bot_follows": "gauge",
-        "livestream_bot_observations": "counter",
-        "livestream_bot_changes": "counter",
+        "livestream_bot_meeting_checks": "counter",
+        "livestream_bot_episode_changes": "counter",
         "livestream_bot_detection_delay_seconds": "histogram",
-        "livestream_bot_webhooks": "counter",
-        "livestream_bot_announcements": "counter",
-        "livestream_bot_announcement_seconds": "histogram",
-        "livestream_bot_unsent_announcements": "gauge",
-        "livestream_bot_oldest_unsent_announcement_seconds": "gauge",
+        "livestream_bot_webhook_requests": "counter",
+        "livestream_bot_slack_messages": "counter",
+        "livestream_bot_announcement_delay_seconds": "histogram",
+        "livestream_bot_announcements_pending": "gauge",
+        "livestream_bot_oldest_pending_announcement_age_seconds": "gauge",
         "livestream_bot_meetings_due": "gauge",
         "livestream_bot_cards_due": "gauge",
-        "livestream_bot_cloudflare_budget_left": "gauge",
+        "livestream_bot_cloudflare_rate_limit_remaining": "gauge",
         "livestream_bot_ready": "gauge",
-        "livestream_bot_tasks": "gauge",
+        "livestream_bot_asyncio_tasks": "gauge",
     }
     assert all(documentation for _, documentation in families.values())
 
@@ -66,7 +66,7 @@ def test_call_to_cloudflare() -> None:
     metrics.cloudflare_call("meeting", "unreachable", 8.0)
 
     read = samples(metrics)
-    calls = "livestream_bot_cloudflare_call_seconds"
+    calls = "livestream_bot_cloudflare_request_duration_seconds"
     assert read[f"{calls}_count endpoint=meeting outcome=ok"] == 2
     assert read[f"{calls}_sum endpoint=meeting outcome=ok"] == 0.6
     assert read[f"{calls}_bucket endpoint=meeting le=0.25 outcome=ok"] == 0
@@ -84,8 +84,8 @@ def test_call_to_slack() -> None:
     metrics.slack_call("chat.postMessage", "ok")
 
     read = samples(metrics)
-    assert read["livestream_bot_slack_calls_total method=chat.postMessage outcome=ok"] == 2
-    assert read["livestream_bot_slack_calls_total method=chat.postMessage outcome=not_in_channel"] == 1
+    assert read["livestream_bot_slack_api_requests_total method=chat.postMessage outcome=ok"] == 2
+    assert read["livestream_bot_slack_api_requests_total method=chat.postMessage outcome=not_in_channel"] == 1
 
 
 def test_two_bots() -> None:
@@ -97,7 +97,7 @@ def test_two_bots() -> None:
 
     assert samples(first)["livestream_bot_lookups_total outcome=live"] == 1
     assert "livestream_bot_lookups_total outcome=live" not in samples(second)
-    assert samples(second)["livestream_bot_in_flight"] == 0
+    assert samples(second)["livestream_bot_requests_in_flight"] == 0
 
 
 async def test_tasks() -> None:
@@ -105,14 +105,14 @@ async def test_tasks() -> None:
     metrics = Metrics()
     task = asyncio.create_task(asyncio.sleep(0))
 
-    assert samples(metrics)["livestream_bot_tasks"] == 2
+    assert samples(metrics)["livestream_bot_asyncio_tasks"] == 2
     await task
-    assert samples(metrics)["livestream_bot_tasks"] == 1
+    assert samples(metrics)["livestream_bot_asyncio_tasks"] == 1
 
 
 def test_tasks_without_a_loop() -> None:
     """Where no event loop runs there are none."""
-    assert samples(Metrics())["livestream_bot_tasks"] == 0
+    assert samples(Metrics())["livestream_bot_asyncio_tasks"] == 0
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system has no /proc")

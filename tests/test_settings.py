@@ -438,7 +438,7 @@ def test_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("where", ["environment", ".env"])
 def test_what_is_around_a_value_is_taken_off(monkeypatch: pytest.MonkeyPatch, around: str, where: str) -> None:
     """Quotes, as `docker run --env-file` passes them, and spaces: around every setting, not around tokens only."""
-    wanted = {**COMPLETE, "PORT": "4000", "HOST": "0.0.0.0", "LOG_LEVEL": "ERROR", "FOLLOW_GRACE_SECONDS": "30"}
+    wanted = {**COMPLETE, "PORT": "4000", "HOST": "0.0.0.0", "LOG_LEVEL": "ERROR", "END_GRACE_PERIOD_SECONDS": "30"}
     wanted["HTTPS_PROXY"] = "http://proxy.example.com:3128"
     wanted["DATABASE_URL"] = "sqlite+aiosqlite:////tmp/x.db"
     values = {name: around.format(value) for name, value in wanted.items()}

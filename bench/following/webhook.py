@@ -43,7 +43,7 @@ async def measure(times: int = 5) -> Webhook:
     with database("sqlite") as url:
         async with _away(slack), serving(kit.asgi, listen(), drain_seconds=1) as kit_url:
             environment = settings_for(slack, slack.base_url, kit, kit_url, "http")
-            environment |= {"DATABASE_URL": url, "FOLLOW_GRACE_SECONDS": "0"}
+            environment |= {"DATABASE_URL": url, "END_GRACE_PERIOD_SECONDS": "0"}
             async with bot_process(environment) as bot, kit.delivering():
                 slack.request_url = f"{bot.url}/slack/events"
                 await slack.command(f"follow {seeds.NEVER_LIVE}")

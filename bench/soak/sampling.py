@@ -41,7 +41,7 @@ class Sampler:
 
     async def look(self) -> Held:
         """Return what the process holds now."""
-        tasks = await self.metric("livestream_bot_tasks")
+        tasks = await self.metric("livestream_bot_asyncio_tasks")
         return Held(**_of_process(Path("/proc") / str(self.pid)), tasks=tasks)
 
     async def metric(self, name: str) -> float:

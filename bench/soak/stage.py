@@ -144,10 +144,14 @@ class _Run:
                 while await self._under_way():  # noqa: ASYNC110 - the state is in another process
                     await asyncio.sleep(1)
         await asyncio.sleep(_REST_SECONDS)
-        return await self.sampler.metric("livestream_bot_unsent_announcements")
+        return await self.sampler.metric("livestream_bot_announcements_pending")
 
     async def _under_way(self) -> float:
-        names = ("livestream_bot_in_flight", "livestream_bot_unsent_announcements", "livestream_bot_cards_due")
+        names = (
+            "livestream_bot_requests_in_flight",
+            "livestream_bot_announcements_pending",
+            "livestream_bot_cards_due",
+        )
         return sum([await self.sampler.metric(name) for name in names])
 
 

@@ -66,15 +66,15 @@ class MaintenanceWorker:
             await self._tell_creators()
             self._export(await self._housekeeping.stats())
         except DatabaseUnavailable as error:
-            log.warning("store_unreachable", detail=error.detail)
+            log.warning("database_unavailable", detail=error.detail)
         except Exception:
             # The failure may be transient; the loop must continue.
-            log.exception("housekeeping_broke")
+            log.exception("maintenance_failed")
 
     async def _expire(self) -> None:
         expired = await self._housekeeping.expire()
         if expired:
-            log.info("expired", follows=len(expired))
+            log.info("follows_expired", follows=len(expired))
             self._something_is_due()
 
     async def _purge(self) -> None:
@@ -83,7 +83,7 @@ class MaintenanceWorker:
             return
         rows = await self._housekeeping.purge(RETENTION_SECONDS)
         if rows:
-            log.info("purged", rows=rows)
+            log.info("rows_purged", rows=rows)
 
     def _export(self, standing: StoreStats) -> None:
         for state, number in standing.follows.items():

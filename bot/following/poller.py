@@ -111,10 +111,10 @@ class MeetingPoller:
         try:
             turn = await self._poll_once()
         except DatabaseUnavailable as error:
-            log.warning("tracker_waits_for_database", why=error.detail)
+            log.warning("database_unavailable", error=error.detail)
         except Exception:
             # The failure may be transient; `standing_still` reports it if it lasts.
-            log.exception("tracker_failed")
+            log.exception("poller_failed")
         else:
             self._turned_at = self._clock.now()
             return turn
@@ -152,9 +152,9 @@ class MeetingPoller:
             await self._process(meeting)
         # Nothing is lost: the lease ends, and the meeting is checked again.
         except DatabaseUnavailable as error:
-            log.warning("look_not_recorded", meeting_id=str(meeting.meeting_id), why=error.detail)
+            log.warning("check_not_recorded", meeting_id=str(meeting.meeting_id), error=error.detail)
         except Exception:
-            log.exception("look_failed", meeting_id=str(meeting.meeting_id))
+            log.exception("check_failed", meeting_id=str(meeting.meeting_id))
         finally:
             self._looking -= 1
             self._woken.set()
@@ -207,7 +207,7 @@ class MeetingPoller:
 
     def _report(self, meeting: DueMeeting, changes: tuple[Change, ...]) -> None:
         for change in changes:
-            log.info("changed", meeting_id=str(meeting.meeting_id), kind=change.kind, episode=change.episode)
+            log.info("episode_changed", meeting_id=str(meeting.meeting_id), kind=change.kind, episode=change.episode)
             self._metrics.changes.labels(change.kind).inc()
             if change.kind is ChangeKind.LIVE and change.at < change.seen_at:
                 self._metrics.detection_seconds.observe((change.seen_at - change.at).total_seconds())

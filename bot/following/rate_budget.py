@@ -119,11 +119,11 @@ class RateBudget:
             self._shared = await (self._budget.add(count, people) if count else self._budget.count())
         except DatabaseUnavailable as error:
             # Requests that could not be shared stay counted here.
-            log.warning("budget_not_shared", why=error.detail)
+            log.warning("request_window_not_shared", error=error.detail)
             return
         except Exception:
             # If this loop ended, the count would never be shared again, and all checks would stop.
-            log.exception("budget_broke")
+            log.exception("request_window_failed")
             return
         self._unflushed -= count
         self._unflushed_people -= people

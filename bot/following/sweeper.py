@@ -104,7 +104,7 @@ class Sweeper:
             try:
                 seconds = await self._run_once()
             except DatabaseUnavailable as error:
-                log.warning("sweeper_waits_for_database", why=error.detail)
+                log.warning("database_unavailable", error=error.detail)
                 seconds = _POLL_SECONDS
             except Exception:
                 log.exception("sweep_failed")
@@ -132,7 +132,7 @@ class Sweeper:
             self._failures += 1
             self._sweeps.note(self._clock.now(), whole=False)
             pause: float = min(SWEEP_SECONDS * 2 ** min(self._failures - 1, 5), _LONGEST_PAUSE)
-            log.warning("list_not_read", why=str(error), again_in=pause)
+            log.warning("livestream_list_failed", error=str(error), retry_in=pause)
             await self._duties.release(duty, again_in=pause)
             return pause
         self._failures = 0

@@ -127,10 +127,10 @@ class Announcer:
             return await self._claim_due()
         except DatabaseUnavailable as error:
             self._outage = True
-            log.warning("store_unreachable", detail=error.detail)
+            log.warning("database_unavailable", detail=error.detail)
         except Exception:
             # The failure may be transient; `standing_still` reports it if it lasts.
-            log.exception("announcer_broke")
+            log.exception("announcer_failed")
         return IDLE_SECONDS
 
     async def _claim_due(self) -> float:
@@ -182,10 +182,10 @@ class Announcer:
             await self.deliver(card)
         except DatabaseUnavailable as error:
             # The lease ends on its own, and the card is due again.
-            log.warning("store_unreachable", detail=error.detail)
+            log.warning("database_unavailable", detail=error.detail)
         except Exception:
             # A failure with one card must not stop the others.
-            log.exception("card_broke", follow=str(card.follow.id), episode=card.episode)
+            log.exception("card_delivery_failed", follow=str(card.follow.id), episode=card.episode)
             with contextlib.suppress(DatabaseUnavailable):
                 await self._announcing.defer(card, backoff(card.attempts))
 

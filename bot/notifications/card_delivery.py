@@ -299,7 +299,7 @@ class CardDelivery:
         Raises Later for a wait before the next post.
         """
         card = self._card
-        log.info("card_gone", follow=str(card.follow.id), episode=card.episode, code=gone.code)
+        log.info("card_deleted", follow=str(card.follow.id), episode=card.episode, code=gone.code)
         await self._record(lambda: self._announcing.mark_deleted(card))
         self._edited = self._unconfirmed = False
         self._card = replace(
@@ -317,7 +317,7 @@ class CardDelivery:
     async def _give_up(self, error: Undelivered) -> DeliveryResult:
         """Leave the card of an ended follow as it is: it was deleted in Slack, or Slack refuses the edit."""
         card = self._card
-        log.info("card_left_as_it_was", channel=card.follow.channel_id, episode=card.episode, code=error.code)
+        log.info("card_update_skipped", channel=card.follow.channel_id, episode=card.episode, code=error.code)
         self._check(written=await self._announcing.give_up(card))
         return DONE
 
@@ -423,7 +423,7 @@ class CardDelivery:
         try:
             await self._delivery.edit(card.follow.channel_id, card.message_ts or "", over)
         except Undelivered as error:
-            log.info("card_left_as_it_was", channel=card.follow.channel_id, episode=card.episode, code=error.code)
+            log.info("card_update_skipped", channel=card.follow.channel_id, episode=card.episode, code=error.code)
 
     def _debounce(self) -> float:
         """Return the seconds that the next edit has to wait, using only the database's clock.

@@ -93,5 +93,5 @@ class PauseNotifier:
     async def _give_up(self, untold: Untold, error: Undelivered) -> None:
         """Give up the notice; `/livestream following` shows why the follow is paused and that no notice was sent."""
         follow = untold.follow
-        log.warning("notice_refused", user=follow.created_by, channel=follow.channel_id, code=error.code)
+        log.warning("pause_notice_failed", user=follow.created_by, channel=follow.channel_id, code=error.code)
         await self._pauses.mark_told(untold, error.code)

@@ -94,7 +94,7 @@ async def _optional(detail: Awaitable[T], patience: float) -> T | None:
         async with asyncio.timeout(patience):
             return await detail
     except (RealtimeKitError, TimeoutError) as error:
-        log.info("detail_left_out", why=str(error) or type(error).__name__)
+        log.info("lookup_incomplete", error=str(error) or type(error).__name__)
         return None
 
 

@@ -134,7 +134,7 @@ class SlackClient(AsyncWebClient):
         try:
             return await self._write(method, message, on_repeat, arguments)
         except ContentRefused as error:
-            log.warning("blocks_refused", code=error.code, method=method, channel=arguments.get("channel"))
+            log.warning("blocks_rejected", code=error.code, method=method, channel=arguments.get("channel"))
             text = message.text if error.code != "msg_too_long" else message.text[:MAX_PLAIN_TEXT]
         try:
             return await self._write(method, Message(text), on_repeat, arguments)

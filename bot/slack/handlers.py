@@ -45,10 +45,10 @@ def listener(services: Dependencies, handler: Handler) -> Listener:
         try:
             request = read_request(body)
         except InvalidInteraction as nobody_to_answer:
-            log.warning("not_understood", detail=nobody_to_answer.detail)
+            log.warning("payload_invalid", detail=nobody_to_answer.detail)
             return
         except Exception:
-            log.exception("broken")
+            log.exception("handler_crashed")
             services.work.failed()
             return
         services.work.hold()
@@ -67,7 +67,7 @@ async def _serve(services: Dependencies, request: Request, handler: Handler) -> 
             progress.outcome = "ok"
         except BotError as error:
             progress.outcome = error.code
-            log.warning("told", problem=progress.outcome, detail=error.detail)
+            log.warning("request_failed", error=progress.outcome, detail=error.detail)
             # An error about the meeting replaces its card. After any other error the person still needs the buttons.
             about_meeting = isinstance(error, RealtimeKitError)
             wording = services.wording()
@@ -108,10 +108,10 @@ def event_listener(services: Dependencies, handler: EventHandler) -> EventListen
         try:
             event = read_event(body)
         except InvalidInteraction as error:
-            log.warning("not_understood", detail=error.detail)
+            log.warning("payload_invalid", detail=error.detail)
             return
         except Exception:
-            log.exception("broken")
+            log.exception("handler_crashed")
             services.work.failed()
             return
         # Until the event is handled, shutdown waits for it.
@@ -134,9 +134,9 @@ async def _take_notice(services: Dependencies, event: Event, handler: EventHandl
             progress.outcome = "ok"
         except BotError as error:
             progress.outcome = error.code
-            log.warning("missed", problem=progress.outcome, detail=error.detail)
+            log.warning("event_failed", error=progress.outcome, detail=error.detail)
         except Exception:
-            log.exception("broken")
+            log.exception("handler_crashed")
 
 
 async def _handle(services: Dependencies, event: Event, handler: EventHandler, progress: RequestOutcome) -> None:
@@ -150,7 +150,7 @@ async def _handle(services: Dependencies, event: Event, handler: EventHandler, p
             return
         except (DatabaseUnavailable, SlackUnreachable) as error:
             progress.outcome = error.code
-            log.warning("event_postponed", problem=error.code, detail=error.detail, retry_in=seconds)
+            log.warning("event_postponed", error=error.code, detail=error.detail, retry_in=seconds)
         if not await services.work.pause(services.sleep(seconds)):
             break
     await handler(services, event)
@@ -162,5 +162,5 @@ def _as_request(event: Event) -> Request:
 
 def _broken() -> Message:
     reference = secrets.token_hex(4)
-    log.exception("broken", reference=reference)
+    log.exception("handler_crashed", reference=reference)
     return lookup_card.internal_error(reference)

@@ -75,10 +75,10 @@ class Identity:
             code = error_code(error)
             if is_final(code):
                 raise ConfigurationError([f"SLACK_BOT_TOKEN is refused by Slack ({code}). {remedy(code)}"]) from None
-            log.warning("identity_unknown", why=code)
+            log.warning("auth_test_failed", error=code)
             return False
         except TRANSPORT_ERRORS as error:
-            log.warning("identity_unknown", why=describe(error))
+            log.warning("auth_test_failed", error=describe(error))
             return False
         self._name = escape(str(response.get("user") or ""), _NAME_LIMIT)
         self._result = AuthorizeResult(
@@ -129,7 +129,7 @@ class Identity:
                     return
             except ConfigurationError as error:
                 if error.detail != refusal:
-                    log.warning("token_refused", why=error.detail)
+                    log.warning("token_rejected", error=error.detail)
                 wait, refusal = _LONGEST_WAIT, error.detail
             await self._sleep(wait)
             wait = min(wait * 2, _LONGEST_WAIT)

@@ -14,7 +14,7 @@ from bot.metrics import Metrics
 from bot.slack.messages.lookup_card import ACTIONS
 from bot.slack.payloads import COMMAND, Request
 
-ERROR = "broken"
+ERROR = "error"
 UNREAD = "unread"
 """The `action` label of payloads that the bot failed to parse."""
 
@@ -63,7 +63,7 @@ class InFlightRequests:
             self._metrics.requests.labels(request.action, progress.outcome).inc()
             if needs_reply:
                 self._metrics.reply_seconds.labels(request.action).observe(seconds)
-            log.info("served", outcome=progress.outcome, ms=round(seconds * 1000))
+            log.info("request_completed", outcome=progress.outcome, duration_ms=round(seconds * 1000))
 
     async def pause(self, sleep: Coroutine[Any, Any, None]) -> bool:
         """Wait until `sleep` is over, or until shutdown begins; return False in the latter case."""
@@ -84,7 +84,7 @@ class InFlightRequests:
         for task in late:
             task.cancel()
         if late:
-            log.warning("cut_off", requests=len(late))
+            log.warning("drain_timed_out", requests=len(late))
             await asyncio.wait(late)
 
     def hold(self) -> None:

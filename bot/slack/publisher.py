@@ -184,7 +184,7 @@ class Publisher:
             case SlackRateLimited(seconds=float(seconds)):
                 self._pacing.on_post_limited(channel, seconds)
             case Later(permanent_after=float()):
-                log.error("slack_refused", code=error.code, what=what, channel=channel)
+                log.error("slack_api_error", code=error.code, operation=what, channel=channel)
 
     def _count(self, what: str, outcome: str) -> None:
         self._metrics.announcements.labels(what, outcome).inc()

@@ -96,7 +96,7 @@ class Responder:
         payload = {"response_type": "ephemeral", "replace_original": replace, **_content(message)}
         outcome = await self._respond(request.response_url, payload)
         if kind_of(outcome) is ContentRefused:
-            log.warning("blocks_refused", code=outcome, method=RESPONSE_URL, channel=request.channel_id)
+            log.warning("blocks_rejected", code=outcome, method=RESPONSE_URL, channel=request.channel_id)
             outcome = await self._respond(request.response_url, {**payload, "blocks": []})
         if outcome == UNCONFIRMED:
             # Slack may already show the message; a duplicate would only confuse.
@@ -237,7 +237,7 @@ class Responder:
         try:
             await self._with_patience("chat.postEphemeral", message, channel=request.channel_id, user=request.user_id)
         except Undelivered as error:
-            log.warning("reply_lost", outcome=error.code)
+            log.warning("reply_failed", outcome=error.code)
 
 
 def _has_failed(task: asyncio.Task[None]) -> bool:

@@ -70,7 +70,7 @@ class SocketModeConnection:
     def _dispatch(self, envelope: Envelope) -> None:
         if envelope.get("type") == "disconnect":
             self.reason = _word(envelope.get("reason"))
-            log.info("socket_leaving", reason=self.reason)
+            log.info("socket_closing", reason=self.reason)
             self.closing.set()
         elif isinstance(envelope.get("envelope_id"), str):
             task = asyncio.create_task(self._serve(envelope), name="envelope")
@@ -83,9 +83,9 @@ class SocketModeConnection:
             if acknowledgement is not None:
                 await self._websocket.send_json({"envelope_id": envelope["envelope_id"], **acknowledgement})
         except aiohttp.ClientError as error:
-            log.warning("not_acknowledged", why=type(error).__name__)
+            log.warning("ack_failed", error=type(error).__name__)
         except Exception:
-            log.exception("broken")
+            log.exception("envelope_crashed")
 
 
 def _check_greeting(first: Envelope) -> None:

@@ -97,9 +97,9 @@ class SocketMode:
         except SlackApiError as error:
             if is_final(error_code(error)):
                 raise ConfigurationError([_refusal(error)]) from None
-            log.warning("socket_not_open_yet", why=error_code(error))
+            log.warning("socket_open_failed", error=error_code(error))
         except TRANSPORT_ERRORS as error:
-            log.warning("socket_not_open_yet", why=describe(error))
+            log.warning("socket_open_failed", error=describe(error))
         self._run(self._maintain(url), "socket-mode")
 
     async def problem(self) -> str | None:
@@ -162,7 +162,7 @@ class SocketMode:
             self._connections.append(connection)
             self._run(self._receive(connection), "socket-receiving")
             return connection
-        log.warning("socket_not_connected", why=self._why)
+        log.warning("socket_connect_failed", error=self._why)
         return None
 
     async def _make_room(self) -> None:
@@ -190,7 +190,7 @@ class SocketMode:
     async def _handle(self, envelope: Envelope) -> Envelope | None:
         payload = envelope.get("payload")
         if not isinstance(payload, dict):
-            log.warning("not_understood", detail="envelope without a payload")
+            log.warning("payload_invalid", detail="envelope without a payload")
             return None
         return _acknowledgement(await dispatch(self._app, payload, _retry_headers(envelope), self._unread))
 

@@ -119,7 +119,8 @@ class MeetingQueue:
 
         If the lease was lost, write nothing and return False. The changes are announced in order, in every follow whose
         level is not quiet. A new episode's cards are posted; existing cards are edited only if the change is `visible`.
-        `ended` is the previous episode's final state, if it ended in the same check. `next_check_in` is the time to the next
+        `ended` is the previous episode's final state, if it ended in the same check. `next_check_in` is the time to the
+        next
         check in seconds; `renew` postpones the expiry of the follows.
         """
         async with self._db.transaction() as connection:

@@ -82,7 +82,9 @@ class MeetingSweepStore:
         """
         calm = (meetings.c.phase == phase, meetings.c.consecutive_failures < failures, _SURE, NOTHING_PENDING)
         parts = _in_parts(meeting_ids)
-        return sum([await self._settle(next_check_in, meetings.c.meeting_id.in_(some), *calm, idle=False) for some in parts])
+        return sum(
+            [await self._settle(next_check_in, meetings.c.meeting_id.in_(some), *calm, idle=False) for some in parts]
+        )
 
     async def confirm_idle(self, *, failures: int, next_check_in: float) -> int:
         """Mark up to five hundred meetings that wait for a livestream as idle; return how many.
@@ -109,7 +111,12 @@ class MeetingSweepStore:
 
     async def _settle(self, next_check_in: float, *which: sa.ColumnElement[bool] | sa.TextClause, idle: bool) -> int:
         now = self._db.now()
-        seen = {"next_check_at": after(now, next_check_in), "last_checked_at": now, "consecutive_failures": 0, "idle": idle}
+        seen = {
+            "next_check_at": after(now, next_check_in),
+            "last_checked_at": now,
+            "consecutive_failures": 0,
+            "idle": idle,
+        }
         return await self._update(seen, UNSURE, *which)
 
     async def _update(self, values: dict[str, Any], rank: float, *which: sa.ColumnElement[bool] | sa.TextClause) -> int:

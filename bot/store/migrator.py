@@ -70,7 +70,7 @@ async def _migrate_postgresql(url: URL, migrations: Path) -> None:
             except sa.exc.DBAPIError as error:
                 if getattr(error.orig, "sqlstate", None) not in _IN_THE_WAY:
                     raise
-            log.warning("tables_are_locked", again_in=PAUSE_SECONDS)
+            log.warning("migration_lock_timeout", retry_in=PAUSE_SECONDS)
             await asyncio.sleep(PAUSE_SECONDS)
         await _try_postgresql(engine, steps)
     finally:

@@ -53,7 +53,7 @@ class SchemaRevisions:
         """Run the pending migrations; log a warning if the database has newer ones."""
         present = self.current(connection)
         if self.is_newer_than_code(present):
-            log.warning("tables_of_a_newer_version", tables=present, known=self.newest)
+            log.warning("schema_newer_than_code", tables=present, known=self.newest)
         else:
             if present != self.newest:
                 self._config.attributes["connection"] = connection

@@ -31,7 +31,7 @@ class DatabaseFile:
             if problem is None:
                 log.info("database_file_restored", file=str(self._path))
             else:
-                log.error("database_file_lost", file=str(self._path), problem=problem)
+                log.error("database_file_lost", file=str(self._path), error=problem)
         return problem
 
     def before_connect(self, _dialect: object, _record: object, _arguments: object, _options: object) -> None:

@@ -152,7 +152,7 @@ async def stage(plan: Plan, folder: Path) -> AsyncIterator[Stage]:
         kit.delivering(),
     ):
         environment = settings_for(slack, slack.base_url, kit, kit_url, "http")
-        environment |= {"DATABASE_URL": store.url, "FOLLOW_GRACE_SECONDS": str(GRACE_SECONDS), "LOG_FORMAT": "json"}
+        environment |= {"DATABASE_URL": store.url, "END_GRACE_PERIOD_SECONDS": str(GRACE_SECONDS), "LOG_FORMAT": "json"}
         async with fleet(plan.offsets, environment, clock, folder) as bots:
             slack.request_url = f"{bots[0].url}/slack/events"
             yield Stage(plan, slack, kit, director, witness, Weather(slack, kit, half), bots, store, answers)

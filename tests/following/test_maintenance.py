@@ -145,7 +145,9 @@ async def test_clears_away(turns: Turns, mocker: MockerFixture) -> None:
     assert await turns.store.maintenance.purge(RETENTION_SECONDS) == 0
 
 
-@pytest.mark.parametrize(("failure", "logged"), [(DatabaseUnavailable(), "store_unreachable"), (KeyError(), "broke")])
+@pytest.mark.parametrize(
+    ("failure", "logged"), [(DatabaseUnavailable(), "database_unavailable"), (KeyError(), "broke")]
+)
 async def test_goes_on(turns: Turns, mocker: MockerFixture, failure: Exception, logged: str) -> None:
     """A turn that fails is logged, and the next one is made."""
     failing = mocker.patch.object(turns.store.maintenance, "standing", side_effect=failure)

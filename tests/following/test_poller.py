@@ -419,7 +419,7 @@ async def test_a_look_that_breaks(tracked: Tracked, log: io.StringIO) -> None:
     await tracked.follow()
     await tracked.follow(OTHER_MEETING)
     await tracked.looked()
-    assert len(logged(log, "look_failed")) == 1
+    assert len(logged(log, "check_failed")) == 1
     tracked.say("LIVE")
     await tracked.passes(LEASE_SECONDS)
 

@@ -463,7 +463,7 @@ async def test_it_goes_on(swept: Swept, mocker: MockerFixture, log: io.StringIO,
     await swept.passes(60)
     mocker.stopall()
     events = {json.loads(line)["event"] for line in log.getvalue().splitlines()}
-    assert ("sweeper_waits_for_database" if error is DatabaseUnavailable else "sweep_failed") in events
+    assert ("database_unavailable" if error is DatabaseUnavailable else "sweep_failed") in events
     swept.say("LIVE")
     await swept.passes(120)
 

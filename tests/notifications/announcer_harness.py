@@ -148,8 +148,8 @@ class Stage:
 
     def count(self, what: str, outcome: str) -> float:
         """How often something was said, with this outcome."""
-        labels = {"what": what, "outcome": outcome}
-        return self.metrics.registry.get_sample_value("livestream_bot_announcements_total", labels) or 0.0
+        labels = {"operation": what, "outcome": outcome}
+        return self.metrics.registry.get_sample_value("livestream_bot_slack_messages_total", labels) or 0.0
 
 
 @contextlib.asynccontextmanager

@@ -123,7 +123,7 @@ async def test_a_card_that_breaks_something(stage: Stage, log: io.StringIO) -> N
     with patched_claims(stage, [[wrong, good]]):
         async with running(stage):
             await said(stage, 1)
-            await logged(log, "card_broke")
+            await logged(log, "card_delivery_failed")
             await settled(stage)
 
     assert len(stage.cards(EVENTS)) == 1
@@ -131,7 +131,7 @@ async def test_a_card_that_breaks_something(stage: Stage, log: io.StringIO) -> N
 
 
 @pytest.mark.parametrize(
-    ("error", "event"), [(DatabaseUnavailable(), "store_unreachable"), (RuntimeError(), "announcer_broke")]
+    ("error", "event"), [(DatabaseUnavailable(), "database_unavailable"), (RuntimeError(), "announcer_failed")]
 )
 async def test_a_store_that_is_out_of_reach(stage: Stage, log: io.StringIO, error: Exception, event: str) -> None:
     """It goes on when the store is back."""
@@ -270,7 +270,7 @@ async def test_after_an_outage_nothing_is_taken_over_at_once(stage: Stage, log: 
     stage.clock.advance(90)
     with patched_claims(stage, [DatabaseUnavailable()]):
         async with running(stage):
-            await logged(log, "store_unreachable")
+            await logged(log, "database_unavailable")
             await settled(stage)
             await stage.follow(GENERAL)
             stage.clock.advance(5)
@@ -292,7 +292,7 @@ async def test_what_was_lost_in_an_outage_is_taken_over_later(stage: Stage, log:
     stage.clock.advance(90)
     with patched_claims(stage, [DatabaseUnavailable()]):
         async with running(stage):
-            await logged(log, "store_unreachable")
+            await logged(log, "database_unavailable")
             await settled(stage)
             for _ in range(26):
                 stage.clock.advance(1)

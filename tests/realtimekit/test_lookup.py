@@ -219,7 +219,7 @@ async def test_what_is_left_out_is_logged(cloudflare: Cloudflare, kit: RealtimeK
     await looked_up(kit, seeds.LIVE)
 
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
-    assert [line["why"] for line in lines if line["event"] == "detail_left_out"] == [
+    assert [line["error"] for line in lines if line["event"] == "lookup_incomplete"] == [
         "HTTP 401, 10000, Authentication error"
     ]
 

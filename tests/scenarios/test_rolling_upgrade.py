@@ -250,7 +250,7 @@ async def test_back_to_the_older_version(two: Two, log: io.StringIO) -> None:
             await see(new, *look)
         await two.slack.work(new, "new")
 
-    (warning,) = [json.loads(line) for line in log.getvalue().splitlines() if "tables_of_a_newer_version" in line]
+    (warning,) = [json.loads(line) for line in log.getvalue().splitlines() if "schema_newer_than_code" in line]
     assert (warning["level"], warning["tables"], warning["known"]) == ("warning", NEWER, HEAD)
     assert list(two.slack.threads.values()) == [TOLD] * len(CHANNELS)
 
@@ -288,7 +288,7 @@ async def test_during_a_backup(two: Two, log: io.StringIO) -> None:
         for _ in range(2):
             await see(two.old, *next(looks))
             await two.slack.work(two.old, "old")
-        await until(lambda: log.getvalue().count("tables_are_locked") >= 2)
+        await until(lambda: log.getvalue().count("migration_lock_timeout") >= 2)
         assert not upgrade.done()
     await upgrade
     for look in looks:

@@ -92,6 +92,6 @@ async def test_back_to_the_older_version(
         await fast.until_told(MEETING, "live", "ended")
         log = older.log.read_text()
 
-    assert log.count("tables_of_a_newer_version") == 1
+    assert log.count("schema_newer_than_code") == 1
     assert await revision(database_url) == NEWER
     assert len(cards(fast.slack, MEETING)) == 1

@@ -107,7 +107,7 @@ async def test_the_key_out_of_reach(fast: Story) -> None:
         await fast.follow(MEETING)
         kit.fault = Fault.SERVER_ERROR
         kit.go_live(MEETING)
-        assert (await fast.world.logged("webhook_refused"))["outcome"] == "key_unreachable"
+        assert (await fast.world.logged("webhook_rejected"))["outcome"] == "key_unreachable"
         kit.fault = Fault.NONE
         await until(lambda: any(delivery.delivered for delivery in kit.deliveries) or None)
 

@@ -116,7 +116,7 @@ async def test_out_of_order(slack: Slack, make: Make, log: io.StringIO, fault: F
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.04)) as hasty:
         assert not await make(session_=hasty).fetch()
 
-    assert log.getvalue().count('"event": "identity_unknown"') == 1
+    assert log.getvalue().count('"event": "auth_test_failed"') == 1
     assert BOT_TOKEN not in log.getvalue()
 
 
@@ -141,5 +141,5 @@ async def test_refused_in_time(slack: Slack, make: Make, log: io.StringIO, slept
 
     assert identity.is_known
     assert slept == [1, 60, 60, 60]
-    assert log.getvalue().count('"event": "token_refused"') == 1
+    assert log.getvalue().count('"event": "token_rejected"') == 1
     assert "SLACK_BOT_TOKEN is refused by Slack (invalid_auth)" in log.getvalue()

@@ -62,7 +62,7 @@ def delivery(client: SlackClient, clock: Clock, metrics: Metrics) -> Publisher:
 def counted(metrics: Metrics) -> dict[tuple[str, str], float]:
     """What was said, with which outcome."""
     return {
-        (sample.labels["what"], sample.labels["outcome"]): sample.value
+        (sample.labels["operation"], sample.labels["outcome"]): sample.value
         for family in metrics.announcements.collect()
         for sample in family.samples
         if sample.name.endswith("_total")

@@ -68,7 +68,7 @@ class Desk:
 
     def counted(self, method: str, outcome: str) -> float | None:
         labels = {"method": method, "outcome": outcome}
-        return self.metrics.registry.get_sample_value("livestream_bot_slack_calls_total", labels)
+        return self.metrics.registry.get_sample_value("livestream_bot_slack_api_requests_total", labels)
 
 
 @contextlib.asynccontextmanager
@@ -394,7 +394,7 @@ async def test_slack_is_out_of_order(desk: Desk, log: io.StringIO) -> None:
 
 
 def assert_lost_once(log: io.StringIO) -> None:
-    assert log.getvalue().count('"event": "reply_lost"') == 1
+    assert log.getvalue().count('"event": "reply_failed"') == 1
     assert MESSAGE.text not in log.getvalue()
     assert "Traceback" not in log.getvalue()
 
@@ -408,7 +408,7 @@ async def test_channel_is_gone(desk: Desk, log: io.StringIO, gone: str) -> None:
     await desk.replies.respond(request, MESSAGE)
 
     assert [call.split()[0] for call in desk.calls()] == ["response_url", "chat.postEphemeral"]
-    assert '"event": "reply_lost"' in log.getvalue()
+    assert '"event": "reply_failed"' in log.getvalue()
 
 
 # To a channel

@@ -168,7 +168,7 @@ async def test_too_late(log: Any) -> None:
         closed.set()
         await asyncio.gather(*connection.unacknowledged)
 
-    assert '"event": "not_acknowledged"' in log.getvalue()
+    assert '"event": "ack_failed"' in log.getvalue()
 
 
 async def test_broken(log: Any) -> None:

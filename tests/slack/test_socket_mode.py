@@ -73,7 +73,7 @@ async def test_slack_comes_late(world: World, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("bot.slack.identity._FIRST_WAIT", 0.02)
     world.slack.fault = Fault.SERVER_ERROR
     async with world.bot("socket", wait=False):
-        await world.logged("socket_not_open_yet")
+        await world.logged("socket_open_failed")
         world.slack.fault = Fault.NONE
         await world.slack.wait_for_connections(timeout=PATIENCE)
         await world.ready()

@@ -118,7 +118,7 @@ async def test_a_newer_version_changes_a_table(postgres: Postgres, new_postgres_
     await store.follows.in_channel(TEAM, CHANNEL)
 
     name = str(parse_database_url(new_postgres_url).database)
-    await postgres.execute("ALTER TABLE follows ALTER COLUMN reason TYPE varchar(99)", database=name)
+    await postgres.execute("ALTER TABLE follows ALTER COLUMN pause_reason TYPE varchar(99)", database=name)
 
     assert len(await store.follows.in_channel(TEAM, CHANNEL)) == 1
     await store.close()

@@ -153,9 +153,9 @@ async def test_back_across_a_step_that_only_adds(url: str, newer: Path, log: io.
     assert await store.check() is None
     await store.close()
 
-    assert log.getvalue().count("tables_of_a_newer_version") == 1
+    assert log.getvalue().count("schema_newer_than_code") == 1
     await migrate(parse_database_url(url), newer)
-    assert log.getvalue().count("tables_of_a_newer_version") == 1
+    assert log.getvalue().count("schema_newer_than_code") == 1
 
 
 async def test_back_across_several_steps(url: str, newer: Path) -> None:

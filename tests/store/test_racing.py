@@ -101,7 +101,7 @@ async def test_recording_while_somebody_finishes(postgres_url: str) -> None:
                 follow_id=card.follow.id, episode=1, seq=1, kind="live", payload={}, occurred_at=0, created_at=0
             )
         )
-        await recording.execute(sa.update(cards).values(due_at=cards.c.next_attempt_at))
+        await recording.execute(sa.update(cards).values(next_attempt_at=cards.c.next_attempt_at))
         finishing = asyncio.create_task(other.card_queue.release(card))
         async with asyncio.timeout(30):
             while not await _count(behind, blocked):

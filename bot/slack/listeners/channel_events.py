@@ -31,4 +31,4 @@ async def invited(services: Dependencies, event: Event) -> None:
 async def resume(services: Dependencies, event: Event) -> None:
     """Resume the paused follows of this channel."""
     resumed = await services.following.resume(event.team_id, event.channel_id)
-    log.info("resumed", follows=len(resumed))
+    log.info("follows_resumed", follows=len(resumed))

@@ -40,7 +40,7 @@ async def follow_here(services: Dependencies, request: Request) -> None:
         message = follow_card.followed_again(request.meeting_id, name)
         await services.replies.edit(request.channel_id, request.message_ts, message)
     except SlackError as error:
-        log.info("old_card_kept", problem=type(error).__name__, detail=error.detail)
+        log.info("old_card_kept", error=type(error).__name__, detail=error.detail)
 
 
 async def follow(

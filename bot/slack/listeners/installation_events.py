@@ -38,4 +38,4 @@ async def forget(services: Dependencies, event: Event) -> None:
     forgotten = await services.following.forget(event.team_id)
     # Slack sends two events: one for the app, one for its token.
     if forgotten:
-        log.info("forgotten", follows=forgotten)
+        log.info("follows_deleted", follows=forgotten)

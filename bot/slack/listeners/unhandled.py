@@ -34,9 +34,9 @@ def rejection(error: Exception, body: object, unread: Callable[[], None]) -> Bol
     fields = body if isinstance(body, dict) else {}
     status = 404 if isinstance(error, BoltUnhandledRequestError) else 400
     if status == 404:
-        log.warning("unheard", type=str(fields.get("type", "command"))[:40])
+        log.warning("request_unhandled", type=str(fields.get("type", "command"))[:40])
     else:
         *_, last = traceback.extract_tb(error.__traceback__)
         unread()
-        log.error("not_readable", why=type(error).__name__, where=f"{Path(last.filename).name}:{last.lineno}")
+        log.error("request_malformed", error=type(error).__name__, where=f"{Path(last.filename).name}:{last.lineno}")
     return BoltResponse(status=200 if "event" in fields else status)

@@ -58,7 +58,7 @@ async def paused(world: World, reason: str = "not_in_channel", channel: str = GE
     await world.logged("channels_checked")  # the first check would end the pause
     if not world.slack.workspace.channels[channel].has_bot:
         world.slack.invite_bot(channel)
-        await world.logged("resumed")  # heard of later, it would end the pause
+        await world.logged("follows_resumed")  # heard of later, it would end the pause
     _, card = await follow(world, channel=channel)
     world.slack.refuse_next("chat.update", reason)
     await choose(world, card, MenuAction.LOUD)

@@ -90,7 +90,7 @@ async def test_followed_again(connected: World) -> None:
 async def test_nothing_to_resume(connected: World) -> None:
     """Being invited where nothing is paused is acknowledged, and does nothing."""
     delivery = await connected.slack.event({"type": "member_joined_channel", "user": BOT, "channel": GENERAL})
-    line = await connected.logged("resumed")
+    line = await connected.logged("follows_resumed")
 
     assert delivery.acked
     assert line["follows"] == 0
@@ -108,7 +108,7 @@ async def test_database_out_of_reach(connected: World, mocker: MockerFixture) ->
     await connected.idle()
 
     assert delivery.acked
-    assert line["problem"] == "database_unavailable"
+    assert line["error"] == "database_unavailable"
     assert "Paused" not in await following(connected)
 
 
@@ -122,9 +122,9 @@ async def test_database_stays_out_of_reach(connected: World, mocker: MockerFixtu
             # Again and again: an advance before the bot has begun to wait shortens no wait.
             connected.slack.clock.advance(max(EVENT_RETRY_SECONDS) / 10)
             await asyncio.sleep(0.01)
-    line = await connected.logged("missed")
+    line = await connected.logged("event_failed")
 
-    assert line["problem"] == "database_unavailable"
+    assert line["error"] == "database_unavailable"
     assert resume.call_count == len(EVENT_RETRY_SECONDS) + 1
 
 
@@ -135,8 +135,8 @@ async def test_stopped_while_the_database_is_out_of_reach(world: World, mode: Mo
         await world.slack.event({"type": "channel_unarchive", "channel": GENERAL, "user": ANN})
         await called(resume, 1)
 
-    assert (await world.logged("missed"))["problem"] == "database_unavailable"
-    assert '"cut_off"' not in world.log.getvalue()
+    assert (await world.logged("event_failed"))["error"] == "database_unavailable"
+    assert '"drain_timed_out"' not in world.log.getvalue()
 
 
 async def called(mock: MagicMock, times: int) -> None:
@@ -198,7 +198,7 @@ async def checked(world: World, times: int) -> None:
 async def test_event_has_no_reply_whose_time_counts(connected: World) -> None:
     """However long it is tried again, replies do not seem slow for it."""
     await connected.slack.event({"type": "channel_unarchive", "channel": GENERAL, "user": ANN})
-    await connected.logged("resumed")
+    await connected.logged("follows_resumed")
     await following(connected)
     await connected.idle()
 
@@ -213,7 +213,7 @@ async def test_unforeseen_failure(connected: World, log: io.StringIO, mocker: Mo
     mocker.patch("bot.store.pauses.Pauses.resume", side_effect=ZeroDivisionError)
 
     delivery = await connected.slack.event({"type": "channel_unarchive", "channel": GENERAL, "user": ANN})
-    await connected.logged("broken")
+    await connected.logged("handler_crashed")
 
     assert delivery.acked
     assert "ZeroDivisionError" in log.getvalue()
@@ -222,7 +222,7 @@ async def test_unforeseen_failure(connected: World, log: io.StringIO, mocker: Mo
 async def test_not_understood(connected: World, log: io.StringIO) -> None:
     """An event that has not what it needs is acknowledged and logged, without its content."""
     delivery = await connected.slack.event({"type": "channel_unarchive", "channel": {"id": "secret"}})
-    await connected.logged("not_understood")
+    await connected.logged("payload_invalid")
 
     assert delivery.acked
     assert "secret" not in log.getvalue()
@@ -235,7 +235,7 @@ async def test_first_event_that_fails_raises_the_count_from_zero_to_one(
     before = await failures(connected, "channel_unarchive")
 
     await connected.slack.event({"type": "channel_unarchive", "channel": GENERAL, "user": ANN})
-    await connected.logged("broken")
+    await connected.logged("handler_crashed")
     await connected.idle()
 
     assert (before, await failures(connected, "channel_unarchive")) == (0, 1)
@@ -243,7 +243,7 @@ async def test_first_event_that_fails_raises_the_count_from_zero_to_one(
 
 async def failures(world: World, action: str) -> float:
     """The value of the series that the alert for unhandled errors asks for."""
-    series = f'livestream_bot_requests_total{{action="{action}",outcome="broken"}} '
+    series = f'livestream_bot_requests_total{{action="{action}",outcome="error"}} '
     async with aiohttp.ClientSession() as session, session.get(f"{world.bot_url}/metrics") as response:
         lines = (await response.text()).splitlines()
     (value,) = (line.removeprefix(series) for line in lines if line.startswith(series))

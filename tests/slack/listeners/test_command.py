@@ -221,7 +221,7 @@ async def test_deleted_channel(connected: World, log: io.StringIO) -> None:
 
     await connected.slack.command(seeds.LIVE)
 
-    await connected.logged("reply_lost")
+    await connected.logged("reply_failed")
     assert '"level": "error"' not in log.getvalue()
 
 

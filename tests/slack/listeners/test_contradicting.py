@@ -15,7 +15,7 @@ async def test_the_card_follows(world: World, by: str) -> None:
     world.kit.freeze_list()
     async with world.bot():
         _, card = await follow(world, seeds.IDLE)
-        await world._until("/metrics", 'livestream_bot_observations_total{outcome="not_broadcasting"}')
+        await world._until("/metrics", 'livestream_bot_meeting_checks_total{outcome="not_broadcasting"}')
         private = await world.ask(seeds.IDLE)
         world.slack.clock.advance(MEMORY)
         world.kit.go_live(seeds.IDLE)

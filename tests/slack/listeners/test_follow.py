@@ -139,9 +139,9 @@ async def test_archived_channel(connected: World) -> None:
     connected.slack.archive(EVENTS)
 
     await connected.slack.click(answer, lookup_card.FOLLOW_HERE)
-    told = await connected.logged("told")
+    told = await connected.logged("request_failed")
 
-    assert told["problem"] == ChannelArchived.code
+    assert told["error"] == ChannelArchived.code
 
 
 async def test_direct_message(connected: World) -> None:

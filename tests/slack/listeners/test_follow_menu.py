@@ -92,7 +92,7 @@ async def test_not_followed_any_more(connected: World, choice: MenuAction) -> No
     _, card = await follow(connected)
     connected.slack.refuse_next("chat.update", "cant_update_message")
     await connected.ask(f"unfollow {seeds.LIVE}")
-    await connected.logged("card_left_as_it_was")
+    await connected.logged("card_update_skipped")
 
     assert await told(connected, card, choice) == NotFollowing().sentence
 

@@ -24,7 +24,7 @@ async def test_forgotten(connected: World) -> None:
     await follow(connected, seeds.IDLE, channel=EVENTS)
 
     connected.slack.uninstall()
-    line = await connected.logged("forgotten")
+    line = await connected.logged("follows_deleted")
 
     assert line["follows"] == 2
     assert await following(connected) == follow_replies.NOTHING_FOLLOWED
@@ -53,7 +53,7 @@ async def test_token_that_slack_accepts_for_another_moment(connected: World) -> 
     connected.slack.refuse("auth.test", "account_inactive")
     connected.slack.clock.advance(RECHECK_SECONDS)
 
-    assert (await connected.logged("forgotten"))["follows"] == 1
+    assert (await connected.logged("follows_deleted"))["follows"] == 1
 
 
 async def test_slack_does_not_answer(connected: World) -> None:
@@ -63,10 +63,10 @@ async def test_slack_does_not_answer(connected: World) -> None:
 
     await connected.slack.event(REMOVALS[0])
     line = await connected.logged("event_postponed")
-    assert line["problem"] == "slack_unreachable"
+    assert line["error"] == "slack_unreachable"
     assert seeds.LIVE in await following(connected)
     connected.slack.accept()
     connected.slack.refuse("auth.test", "account_inactive")
     connected.slack.clock.advance(EVENT_RETRY_SECONDS[0])
 
-    assert (await connected.logged("forgotten"))["follows"] == 1
+    assert (await connected.logged("follows_deleted"))["follows"] == 1

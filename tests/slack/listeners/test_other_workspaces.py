@@ -99,7 +99,7 @@ async def test_the_token_of_a_person_is_revoked(connected: World) -> None:
     assert seeds.LIVE in await following(connected)
 
     connected.slack.uninstall()
-    await connected.logged("forgotten")
+    await connected.logged("follows_deleted")
 
 
 async def test_an_outsider_who_comes_before_slack_has_said_where_the_bot_is_changes_nothing(world: World) -> None:

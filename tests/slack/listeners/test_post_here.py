@@ -87,10 +87,10 @@ async def test_archived_channel(connected: World, log: io.StringIO) -> None:
     connected.slack.archive(EVENTS)
 
     await connected.slack.click(answer, lookup_card.POST_HERE)
-    told = await connected.logged("told")
-    await connected.logged("reply_lost")
+    told = await connected.logged("request_failed")
+    await connected.logged("reply_failed")
 
-    assert told["problem"] == ChannelArchived.code
+    assert told["error"] == ChannelArchived.code
     assert '"level": "error"' not in log.getvalue()
 
 
@@ -123,7 +123,7 @@ async def test_outage(connected: World) -> None:
     connected.slack.clock.advance(3)
 
     await connected.slack.click(answer, lookup_card.POST_HERE)
-    await connected.logged("told")
+    await connected.logged("request_failed")
     await connected.idle()
 
     assert [message for message in connected.slack.messages(EVENTS) if is_public(message)] == []

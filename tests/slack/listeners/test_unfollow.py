@@ -69,7 +69,7 @@ async def test_a_card_that_cannot_be_edited(connected: World) -> None:
     connected.slack.refuse_next("chat.update", "cant_update_message")
 
     answer = await connected.ask(f"unfollow {seeds.LIVE}")
-    line = await connected.logged("card_left_as_it_was")
+    line = await connected.logged("card_update_skipped")
 
     assert answer.text == "Stopped following *Launch keynote* in this channel."
     assert line["code"] == "cant_update_message"

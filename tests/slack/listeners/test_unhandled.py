@@ -21,7 +21,7 @@ async def test_refused(connected: World, mode: Mode, log: io.StringIO) -> None:
         connected.slack.ack_seconds = 1  # for what never comes
 
     delivery = await connected.slack.command("my secret plans", command="/other")
-    await connected.logged("unheard")
+    await connected.logged("request_unhandled")
 
     assert not delivery.acked
     assert delivery.status == (404 if mode == "http" else None)
@@ -35,7 +35,7 @@ async def test_event(connected: World, log: io.StringIO) -> None:
 
     assert delivery.acked
     assert "my secret plans" not in log.getvalue()
-    assert (await connected.logged("unheard"))["type"] == "event_callback"
+    assert (await connected.logged("request_unhandled"))["type"] == "event_callback"
 
 
 @pytest.mark.parametrize("actions", [[], ["secret"], [None], 7])
@@ -43,7 +43,7 @@ async def test_what_bolt_cannot_read(world: World, actions: object) -> None:
     """A click without anything that was clicked is refused for good, with a line that says where Bolt gave up."""
     async with world.bot():
         status = await post_payload(world, {"type": "block_actions", "actions": actions, "message": {"text": "secret"}})
-        line = await world.logged("not_readable")
+        line = await world.logged("request_malformed")
 
     assert status == 400
     assert line["where"].endswith(tuple("0123456789"))
@@ -55,7 +55,7 @@ async def test_event_that_bolt_cannot_read(world: World) -> None:
     """It is taken: Slack would repeat it, and it would not get any better."""
     async with world.bot():
         assert await post_payload(world, {"type": "block_actions", "actions": [], "event": {}}) == 200
-        await world.logged("not_readable")
+        await world.logged("request_malformed")
 
 
 async def unread(world: World) -> str:
@@ -71,7 +71,7 @@ async def test_what_bolt_cannot_read_is_counted_in_both_modes(connected: World) 
     assert await unread(connected) == "0.0"
 
     delivery = await connected.slack.event({"type": "message"}, type="block_actions", actions=[])
-    await connected.logged("not_readable")
+    await connected.logged("request_malformed")
 
     assert delivery.acked
     assert await unread(connected) == "1.0"
@@ -91,7 +91,7 @@ async def test_a_body_that_no_payload_can_be_made_of_is_counted(world: World, bo
 async def test_what_nobody_listens_to_is_not_counted_as_broken(connected: World) -> None:
     """The app may be subscribed to more than the bot needs."""
     await connected.slack.event({"type": "message", "text": "hello", "channel": GENERAL})
-    await connected.logged("unheard")
+    await connected.logged("request_unhandled")
 
     assert await unread(connected) == "0.0"
 
@@ -101,7 +101,7 @@ async def test_a_mistake_of_ours(world: World, mocker: MockerFixture) -> None:
     mocker.patch("bot.slack.handlers.read_event", side_effect=broken_here)
     async with world.bot():
         await world.slack.event({"type": "app_uninstalled"})
-        line = await world.logged("broken")
+        line = await world.logged("handler_crashed")
 
     assert "broken_here" in line["exception"]
 
@@ -111,7 +111,7 @@ async def test_a_mistake_of_ours_with_a_click(world: World, mocker: MockerFixtur
     mocker.patch("bot.slack.handlers.read_request", side_effect=broken_here)
     async with world.bot():
         delivery = await world.slack.command("help")
-        line = await world.logged("broken")
+        line = await world.logged("handler_crashed")
 
     assert delivery.acked
     assert "broken_here" in line["exception"]
