@@ -126,6 +126,8 @@ class Episode:
     """The fingerprint of the livestream that the last check saw; None if it saw none."""
     livestream_id: str | None = None
     """The last known ID of the meeting's livestream."""
+    session_id: str | None = None
+    """The last known ID of the livestream's session."""
     is_missing: bool = False
     """Whether Cloudflare had no meeting with this ID at the last check."""
 

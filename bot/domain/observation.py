@@ -33,6 +33,9 @@ class Observation:
     name_is_certain: bool = True
     """Whether the name comes from the meeting itself; if not, it does not replace a known name."""
     livestream_id: str | None = None
+    also_live: frozenset[str] = frozenset()
+    """The IDs of the meeting's other livestreams that are on air."""
+    session_id: str | None = None
     is_missing: bool = False
     """Cloudflare has no meeting with this ID."""
 

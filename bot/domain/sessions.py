@@ -53,7 +53,8 @@ def is_new_session(episode: Episode, sighting: Observation, now: datetime, grace
     """Return whether this is a new episode's session, and no check saw the end of the current episode.
 
     An unknown session, or the known one, is not, however long ago the last successful check was. Nor is one that began
-    within the grace period (after an error, the repair time): viewers see it as the same broadcast.
+    within the grace period (after an error, the repair time): viewers see it as the same broadcast. Nor is that of
+    another livestream while the known one is still on air.
     """
     if episode.last_announced is None or episode.phase not in (Phase.LIVE, Phase.INTERRUPTED, Phase.ERRORED):
         return False
@@ -64,6 +65,8 @@ def is_new_session(episode: Episode, sighting: Observation, now: datetime, grace
             seen_off_air = episode.phase is not Phase.LIVE and episode.last_announced is not ChangeKind.STARTING
             is_watched = episode.phase is not Phase.INTERRUPTED or was_watched_off_air(episode, now, grace)
             return seen_off_air and now - off_air >= patience and is_watched
+        case Status.LIVE if episode.livestream_id in sighting.also_live:
+            return False
         case Status.LIVE | Status.ERRORED:
             return run is not None and run != episode.session_started_at and min(run, now) - off_air > patience
         case _:

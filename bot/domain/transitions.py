@@ -105,11 +105,14 @@ def _start_next(ended: Episode, sighting: Observation, now: datetime, grace: tim
 
 
 def _apply_details(episode: Episode, sighting: Observation) -> Episode:
-    if _is_another_livestream(episode, sighting):
+    if _differ(episode.livestream_id, sighting.livestream_id):
         # What the livestream before had does not stand in for what this one lacks. An end keeps the reason of the error
         # before it.
         is_off_air = sighting.status is Status.NOT_BROADCASTING
         episode = replace(episode, playback_url=None, error_reason=episode.error_reason if is_off_air else None)
+    if _differ(episode.session_id, sighting.session_id):
+        # The reason of this session's error may come later than the error.
+        episode = replace(episode, error_reason=None)
     return replace(
         episode,
         name=(sighting.name if sighting.name_is_certain else None) or episode.name or sighting.name,
@@ -118,13 +121,13 @@ def _apply_details(episode: Episode, sighting: Observation) -> Episode:
         session_stopped_at=sighting.session_stopped_at or episode.session_stopped_at,
         livestream=sighting.livestream,
         livestream_id=sighting.livestream_id or episode.livestream_id,
+        session_id=sighting.session_id or episode.session_id,
     )
 
 
-def _is_another_livestream(episode: Episode, sighting: Observation) -> bool:
-    return None not in (episode.livestream_id, sighting.livestream_id) and (
-        episode.livestream_id != sighting.livestream_id
-    )
+def _differ(known: str | None, seen: str | None) -> bool:
+    """Return whether two IDs are known and not the same."""
+    return None not in (known, seen) and known != seen
 
 
 def _advance_phase(episode: Episode, sighting: Observation, now: datetime, grace: timedelta) -> Step:

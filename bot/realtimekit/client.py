@@ -214,7 +214,10 @@ def _read(model: type[Model], data: Any) -> Model:
 
 
 def _livestream(meeting_id: UUID, data: Any) -> Livestream | None:
-    return None if data is None else most_active(_livestreams_of(meeting_id, data))
+    if data is None:
+        return None
+    found = _livestreams_of(meeting_id, data)
+    return most_active(found).beside(found)
 
 
 def _meeting(meeting_id: UUID, data: Any) -> Meeting | None:

@@ -112,6 +112,8 @@ def observation_of(lookup: Lookup) -> Observation:
         error_reason=lookup.error_reason,
         livestream=lookup.livestream.fingerprint if lookup.livestream else None,
         livestream_id=lookup.livestream.id if lookup.livestream else None,
+        also_live=lookup.livestream.also_live if lookup.livestream else frozenset(),
+        session_id=session.id if session else None,
     )
 
 

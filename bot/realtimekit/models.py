@@ -191,6 +191,13 @@ class Livestream(_Response):
     disabled: Boolean = None
     created_at: Timestamp = None
     updated_at: Timestamp = None
+    also_live: Annotated[frozenset[str], BeforeValidator(lambda _: frozenset())] = frozenset()
+    """The IDs of the meeting's other livestreams that are LIVE in the same answer; set by `beside`, never parsed."""
+
+    def beside(self, livestreams: Iterable["Livestream"]) -> "Livestream":
+        """Return the livestream with the others of its meeting in `also_live`."""
+        others = {each.id for each in livestreams if each.id and each.id != self.id and each.status is Status.LIVE}
+        return self.model_copy(update={"also_live": frozenset(others)})
 
     @property
     def status(self) -> Status:
@@ -218,6 +225,7 @@ class Meeting(_Response):
 class Session(_Response):
     """A livestream's session: one run on air."""
 
+    id: Id = None
     err_message: Reason = None
     started_time: Timestamp = None
     stopped_time: Timestamp = None

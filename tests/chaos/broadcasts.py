@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-from sandbox.realtimekit import AfterEnd, Livestream, RealtimeKit, Status
+from sandbox.realtimekit import AfterEnd, Livestream, RealtimeKit, Shape, Status
 
 
 class State(StrEnum):
@@ -147,6 +147,8 @@ class Director:
         if broadcast.now.state is not State.LIVE or self._kit.meetings[broadcast.meeting_id].others:
             return None
         broadcast.rivals += 1
+        # An answer with a single livestream would not show that the other one is still on air.
+        self._kit.change(broadcast.meeting_id, shape=Shape.LIST)
         return self._kit.add_livestream(broadcast.meeting_id, name=label(broadcast.number, broadcast.now.number))
 
     def remove_rival(self, broadcast: Broadcast) -> None:

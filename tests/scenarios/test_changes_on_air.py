@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from sandbox.realtimekit import ZERO_TIME, Shape, seeds
+from sandbox.realtimekit import ZERO_TIME, Fault, Shape, seeds
 from sandbox.slack import Message
 from tests.scenarios.scenario import SLOWLY, Story, told, until
 
@@ -92,6 +92,36 @@ async def test_two_livestreams_that_take_turns(story: Story) -> None:
     changes = [new for old, new in itertools.pairwise(shown) if old != new]
     assert len(changes) <= 1
     assert told(story.slack, card) == []
+
+
+async def test_a_second_livestream_during_an_outage(story: Story) -> None:
+    """The one that the bot knows is still on air when Cloudflare answers again, so nothing has ended."""
+    card = await on_air_for_long(story)
+    story.world.kit.change(MEETING, shape=Shape.LIST)
+    story.world.kit.fault = Fault.SERVER_ERROR
+    await story.pass_time(150)
+    second = story.world.kit.add_livestream(MEETING, name="the-other")
+    await story.pass_time(30)
+    story.world.kit.fault = Fault.NONE
+
+    await until_the_card_has(story, str(second.playback_url))
+    await story.pass_time(120)
+
+    assert told(story.slack, card) == []
+
+
+async def test_the_reason_of_an_earlier_error(story: Story) -> None:
+    """An error whose reason is still to come does not have the reason of the session before."""
+    await on_air_for_long(story)
+    story.world.kit.fail(MEETING, "The encoder sends no video")
+    await until_the_card_has(story, "The encoder sends no video")
+    story.world.kit.start(MEETING)
+    story.world.kit.fail(MEETING, "")
+
+    await until_the_card_has(story, "no reason")
+    story.world.kit.change_session(MEETING, err_message="The key is wrong")
+
+    await until_the_card_has(story, "The key is wrong")
 
 
 @pytest.mark.parametrize("start", [ZERO_TIME, 4_000_000_000.0])
