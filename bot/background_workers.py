@@ -121,7 +121,7 @@ class BackgroundWorkers:
         self._housekeeper.wake()
 
     async def hint(self, meeting_id: UUID) -> bool:
-        """Request a check of the meeting; return False if it is not followed. Raises StoreUnreachable."""
+        """Request a check of the meeting; return False if it is not followed. Raises DatabaseUnavailable."""
         followed = await self._store.meeting_queue.request_check(meeting_id)
         if followed:
             self._tracker.on_webhook(meeting_id)

@@ -1,34 +1,34 @@
 """The errors that the bot foresees and explains.
 
     BotError
-    ├── RealtimeKitError       a request to Cloudflare failed:
-    │   ├── NoSuchMeeting      the app has no meeting with this ID
-    │   ├── NotAuthorised      Cloudflare refuses the token, the account or the app
-    │   └── CouldNotAsk        the answer says nothing about the meeting:
-    │       ├── RateLimited    Cloudflare limits the rate of requests
+    ├── RealtimeKitError          a request to Cloudflare failed:
+    │   ├── MeetingNotFound       the app has no meeting with this ID
+    │   ├── AuthenticationFailed  Cloudflare refuses the token, the account or the app
+    │   └── CloudflareUnavailable the answer says nothing about the meeting:
+    │       ├── RateLimited       Cloudflare limits the rate of requests
     │       │   └── LookupsLimited  people have used up their share of the rate limit
-    │       ├── Unreachable    Cloudflare, or the network to it, is down or too slow
-    │       │   └── ServerError  Cloudflare answered with a server error
-    │       └── Malformed      the answer has an unexpected form
-    ├── SlackError             a request to Slack failed:
-    │   ├── CannotPost         the bot is not in the channel
-    │   ├── NotInvitable       the bot cannot join a direct message between other people
-    │   ├── ChannelArchived    the channel is archived
-    │   ├── SlackBusy          Slack limits the rate of requests
-    │   ├── SlackSilent        Slack did not confirm the request
-    │   ├── SlackUnreachable   no connection to Slack could be opened
-    │   ├── SlackNotAuthorised Slack refuses the token, or the token lacks a permission
-    │   └── SlackRefuses       Slack refuses for another reason
-    ├── StoreUnreachable       the database failed
-    ├── FollowError            an action on a follow failed and changed nothing:
-    │   ├── NotFollowed        the channel does not follow this meeting
-    │   ├── OtherWorkspace     the person belongs to another workspace
-    │   ├── NotInDirectMessages  only channels can follow meetings
-    │   └── TooManyFollows     the channel follows the maximum number of meetings
-    ├── StillConnecting        Slack has not yet reported where the bot is installed
-    ├── TooFast                one person sends too many requests
-    ├── NotUnderstood          a click or command lacks its data
-    └── ConfigurationError     the settings are wrong
+    │       ├── Unreachable       Cloudflare, or the network to it, is down or too slow
+    │       │   └── ServerError   Cloudflare answered with a server error
+    │       └── InvalidResponse   the answer has an unexpected form
+    ├── SlackError                a request to Slack failed:
+    │   ├── NotInChannel          the bot is not in the channel
+    │   ├── DirectMessageNotSupported  the bot cannot join a direct message between other people
+    │   ├── ChannelArchived       the channel is archived
+    │   ├── SlackBusy             Slack limits the rate of requests
+    │   ├── SlackUnconfirmed      Slack did not confirm the request
+    │   ├── SlackUnreachable      no connection to Slack could be opened
+    │   ├── SlackNotAuthorised    Slack refuses the token, or the token lacks a permission
+    │   └── SlackRejected         Slack refuses for another reason
+    ├── DatabaseUnavailable       the database failed
+    ├── FollowError               an action on a follow failed and changed nothing:
+    │   ├── NotFollowing          the channel does not follow this meeting
+    │   ├── OtherWorkspace        the person belongs to another workspace
+    │   ├── ChannelRequired       only channels can follow meetings
+    │   └── FollowLimitReached    the channel follows the maximum number of meetings
+    ├── StillConnecting           Slack has not yet reported where the bot is installed
+    ├── TooFast                   one person sends too many requests
+    ├── InvalidInteraction        a click or command lacks its data
+    └── ConfigurationError        the settings are wrong
 
 `user_message` is the sentence that people read. `detail` is only for the log.
 """

@@ -41,7 +41,7 @@ class WebhookReceiver:
 
     key: WebhookVerifier
     hint: Callable[[UUID], Awaitable[bool]]
-    """Requests a check of the meeting; returns False if it is not followed. May raise StoreUnreachable."""
+    """Requests a check of the meeting; returns False if it is not followed. May raise DatabaseUnavailable."""
 
 
 def create_web(
@@ -147,7 +147,7 @@ def _realtimekit_webhooks(
     webhooks: WebhookReceiver, bodies: BodyReader, metrics: Metrics
 ) -> Callable[[Request], Awaitable[Response]]:
     under_way: set[asyncio.Future[bool]] = set()
-    for refused in ("forged", "not_json", "key_unreachable", "store_unreachable", "late", *REFUSALS):
+    for refused in ("forged", "not_json", "key_unreachable", "database_unavailable", "late", *REFUSALS):
         metrics.webhooks.labels(refused)  # start at zero, as above
 
     async def hint(meeting_id: UUID) -> bool:
@@ -187,7 +187,7 @@ async def _receive_webhook(webhooks: WebhookReceiver, request: Request, bodies: 
     except PublicKeyUnavailable as error:
         return refuse(503, "key_unreachable", str(error))
     except DatabaseUnavailable as error:
-        return refuse(503, "store_unreachable", error.detail)
+        return refuse(503, "database_unavailable", error.detail)
     except TimeoutError:
         return refuse(503, "late")
 

@@ -76,7 +76,7 @@ def test_it_says_what_to_do(rule: dict[str, Any]) -> None:
     "series",
     [
         "livestream_bot_ready",
-        'livestream_bot_webhook_requests_total{outcome=~"forged|key_unreachable|store_unreachable|late"}',
+        'livestream_bot_webhook_requests_total{outcome=~"forged|key_unreachable|database_unavailable|late"}',
     ],
 )
 def test_it_is_watched(series: str) -> None:

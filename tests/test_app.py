@@ -45,7 +45,7 @@ async def test_a_hanging_answer_does_not_hold_up_the_stop(world: World, monkeypa
 
 async def test_a_hanging_cloudflare_holds_up_no_other_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks for help gets it, though every lookup hangs and others wait for their turn."""
-    monkeypatch.setattr("bot.app.Turns", lambda: ConcurrencyLimit(limit=1))
+    monkeypatch.setattr("bot.app.ConcurrencyLimit", lambda: ConcurrencyLimit(limit=1))
     monkeypatch.setattr("bot.app.DRAIN_SECONDS", 0.1)
     world.kit.latency = 60
     async with world.bot():
@@ -136,7 +136,7 @@ async def test_process(world: World, mode: Mode, number: signal.Signals) -> None
 
     answer = await world.slack.wait_for_message(lambda message: message.ephemeral_to == ANN, timeout=PATIENCE)
     assert answer.text.startswith("Launch keynote is live")
-    assert '"event": "stopped"' in log
+    assert '"event": "bot_stopped"' in log
     assert "Traceback" not in log
 
 
@@ -152,11 +152,11 @@ async def test_told_to_stop_twice(world: World, again: signal.Signals, status: i
         await world.slack.command(seeds.LIVE)
         for number in (signal.SIGINT, again):
             os.kill(bot.pid, number)
-            await until(lambda: '"event": "stopping"' in bot.log.read_text())
+            await until(lambda: '"event": "bot_stopping"' in bot.log.read_text())
         assert await bot.process.wait() == status
         log = bot.log.read_text()
 
-    assert ('"event": "stopped"' in log) is (status == 0)
+    assert ('"event": "bot_stopped"' in log) is (status == 0)
     assert "Traceback" not in log
 
 

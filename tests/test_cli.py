@@ -184,13 +184,13 @@ async def test_run_until_told_to_stop(world: World, number: signal.Signals) -> N
     process = await start("run", environment={**environment, "PORT": port, "LOG_FORMAT": "json"})
     await world.slack.wait_for_connections(timeout=20)
     assert process.stderr is not None
-    logged = await process.stderr.readuntil(b'"started"')
+    logged = await process.stderr.readuntil(b'"bot_started"')
 
     process.send_signal(number)
     _, err = await process.communicate()
 
     assert process.returncode == 0
-    assert b'"stopped"' in err
+    assert b'"bot_stopped"' in err
     assert b"Traceback" not in logged + err
 
 

@@ -1,4 +1,4 @@
-"""Deliveries: what came of the work on a card."""
+"""Deliveries: the result of the work on a card."""
 
 from dataclasses import dataclass
 

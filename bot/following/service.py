@@ -85,8 +85,9 @@ class FollowService:
     ) -> Beginning:
         """Follow a meeting that Cloudflare knows, in a channel where the bot may post.
 
-        With `volume` None an existing follow keeps its level and a new one gets `default`. Raises NotInDirectMessages,
-        TooManyFollows, CardRefused, a lookup's errors and StoreUnreachable; after an error nothing new is followed.
+        With `volume` None an existing follow keeps its level and a new one gets `default`. Raises ChannelRequired,
+        FollowLimitReached, CardRefused, a lookup's errors and DatabaseUnavailable; after an error nothing new is
+        followed.
         """
         if channel_id.startswith("D"):
             raise ChannelRequired
@@ -113,7 +114,7 @@ class FollowService:
         return Beginning(Begun.AGAIN if paused else Begun.BEFORE, follow, lookup.name, followed.ts, changed)
 
     async def unfollow(self, team_id: str, channel_id: str, user_id: str, meeting_id: UUID) -> FollowStatus:
-        """End the follow, and have its cards show that; return its last state. Raises NotFollowed."""
+        """End the follow, and have its cards show that; return its last state. Raises NotFollowing."""
         listed = await self._listed(team_id, channel_id, meeting_id)
         ended = await self.store.follows.unfollow(team_id, channel_id, meeting_id, user_id=user_id)
         if listed is None or ended is None:
@@ -135,7 +136,7 @@ class FollowService:
         return min(lasting, key=lambda failure: failure.first_at, default=None)
 
     async def set_level(self, team_id: str, channel_id: str, meeting_id: UUID, volume: Level) -> Follow:
-        """Set the level from the next change on. Raises NotFollowed."""
+        """Set the level from the next change on. Raises NotFollowing."""
         follow = await self.store.follows.set_level(team_id, channel_id, meeting_id, volume)
         if follow is None:
             raise NotFollowing
@@ -143,7 +144,7 @@ class FollowService:
         return follow
 
     async def refresh(self, team_id: str, channel_id: str, meeting_id: UUID) -> Follow:
-        """Request a check now, and return the follow; its card is edited if anything has changed. Raises NotFollowed.
+        """Request a check now, and return the follow; its card is edited if anything has changed. Raises NotFollowing.
 
         The card of a paused follow stays as it is.
         """
@@ -182,7 +183,7 @@ class FollowService:
         return await self.store.removal.forget(team_id)
 
     async def _room_for(self, team_id: str, channel_id: str, meeting_id: UUID) -> FollowStatus | None:
-        """Return the channel's existing follow of this meeting. Raises TooManyFollows if a new one is one too many."""
+        """Return the channel's existing follow of this meeting. Raises FollowLimitReached if it is one too many."""
         followed = {listed.follow.meeting_id: listed for listed in await self.list_follows(team_id, channel_id)}
         if meeting_id not in followed and len(followed) >= MAX_FOLLOWS:
             raise FollowLimitReached

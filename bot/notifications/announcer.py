@@ -100,7 +100,7 @@ class Announcer:
         """Do the pending work for a claimed card, and release it.
 
         If Slack refuses, the follow is paused. With `pause` False, nothing changes and the card stays claimed, so that
-        the caller can decide about its follow. Raises StoreUnreachable.
+        the caller can decide about its follow. Raises DatabaseUnavailable.
         """
         work = CardDelivery(
             card, self._announcing, self._delivery, self._clock, self._metrics, self._wording(), self._timing
@@ -150,7 +150,7 @@ class Announcer:
     async def _claim(self, news: int, edits: int) -> float:
         """Begin due cards, up to `news` and `edits` of each kind; return the seconds to wait for more."""
         if self._outage:
-            await self._announcing.due_in()  # raises StoreUnreachable during the outage
+            await self._announcing.due_in()  # raises DatabaseUnavailable during the outage
             self._outage, self._taking_over_at = False, self._clock.monotonic() + AFTER_OUTAGE_SECONDS
         takes_over = self._clock.monotonic() >= self._taking_over_at
         ready = self._delivery.edits_ready()

@@ -105,7 +105,7 @@ class CardDelivery:
         """Whether an answer from Slack still has to be written to the database."""
 
     async def run(self) -> DeliveryResult:
-        """Do the work and release the card, unless Slack refuses. Raises StoreUnreachable."""
+        """Do the work and release the card, unless Slack refuses. Raises DatabaseUnavailable."""
         try:
             delivered = await self._try()
         except _LeaseLost:

@@ -47,7 +47,7 @@ class Invitations:
         self._resumed_at: dict[tuple[str, str], float] = {}
 
     async def catch_up(self) -> None:
-        """Resume what an invitation ends in the channels that the bot is in. Raises StoreUnreachable."""
+        """Resume what an invitation ends in the channels that the bot is in. Raises DatabaseUnavailable."""
         if not self._has_started:
             # An event may have been lost while no replica was running.
             await self._duties.hasten(_DUTY)

@@ -50,7 +50,7 @@ class PauseNotifier:
     async def tell(self) -> None:
         """Send the notices that are due, a whole batch at once, so that a failing one does not delay the others.
 
-        Raises StoreUnreachable.
+        Raises DatabaseUnavailable.
         """
         due = await self._pauses.untold(AT_ONCE)
         duty = await self._duties.claim(_DUTY, self._owner, _LEASE_SECONDS) if due else None

@@ -85,7 +85,7 @@ class RealtimeKitClient:
         self._titles: LRUCache[UUID, str | None] = LRUCache(_MEETING_CACHE_SIZE)
 
     async def active_livestream(self, meeting_id: UUID) -> Livestream | NotLive:
-        """Fetch the meeting's active livestream, or the meeting itself if it has none. Raises NoSuchMeeting.
+        """Fetch the meeting's active livestream, or the meeting itself if it has none. Raises MeetingNotFound.
 
         Cloudflare does not document its answer for a meeting without an active livestream. Most likely it is the same
         404 as for a meeting that does not exist, so this method then fetches the meeting to distinguish the two.
@@ -98,7 +98,7 @@ class RealtimeKitClient:
         return NotLive(meeting=await _in_time(self._fetch_meeting(meeting_id), deadline - time.monotonic()))
 
     async def meeting(self, meeting_id: UUID) -> Meeting:
-        """Return the meeting, cached for less than a minute. Raises NoSuchMeeting."""
+        """Return the meeting, cached for less than a minute. Raises MeetingNotFound."""
         return self._meetings.get(meeting_id) or await self._fetch_meeting(meeting_id)
 
     def last_title(self, meeting_id: UUID) -> str | None:

@@ -99,7 +99,7 @@ async def _optional(detail: Awaitable[T], patience: float) -> T | None:
 
 
 def observation_of(lookup: Lookup) -> Observation:
-    """Return a lookup's observation. A failed lookup raises an error instead, which becomes CouldNotAsk."""
+    """Return a lookup's observation. A failed lookup raises an error instead, which becomes CheckFailed."""
     session = _session_of_this_run(lookup)
     return Observation(
         status=lookup.status,

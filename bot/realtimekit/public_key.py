@@ -29,7 +29,7 @@ class PublicKey:
 
 
 def load_public_key(pem: str) -> PublicKey:
-    """Read the key in a PEM text. Raises CouldNotAsk if there is none, or if it is not RSA of 2,048 to 8,192 bits."""
+    """Read the key in a PEM text. Raises CloudflareUnavailable unless it is RSA of 2,048 to 8,192 bits."""
     try:
         key = load_pem_public_key(pem.encode("utf-8", "replace"))
     except (ValueError, UnsupportedAlgorithm) as error:

@@ -12,7 +12,7 @@ from bot.realtimekit.single_flight import SingleFlight
 
 ANSWER_SECONDS = 2.5
 FAILURE_SECONDS = 1.0
-"""Lifetime of a failure, which may be over soon. NoSuchMeeting is cached like an answer."""
+"""Lifetime of a failure, which may be over soon. MeetingNotFound is cached like an answer."""
 _MOST_KEPT = 1_000
 
 

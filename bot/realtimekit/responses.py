@@ -23,7 +23,7 @@ _MAX_DETAIL_LENGTH = 200
 def parse_data(status: int, headers: Mapping[str, str], body: bytes) -> Any:
     """Return the payload of an answer, or None if the answer says that the object does not exist.
 
-    Raises NotAuthorised, RateLimited, ServerError or Malformed if the answer says nothing about the object.
+    Raises AuthenticationFailed, RateLimited, ServerError or Malformed if the answer says nothing about the object.
     """
     envelope = _envelope(status, headers, body)
     data = None if envelope is None else _payload(envelope)

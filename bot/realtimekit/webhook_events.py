@@ -55,7 +55,7 @@ class WebhookEvent:
 
 
 def parse_event(body: bytes) -> WebhookEvent:
-    """Parse a webhook's body. Raises NotJson."""
+    """Parse a webhook's body. Raises InvalidPayload."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -108,19 +108,19 @@ class WebhookVerifier:
         self._keep_until = float("-inf")
 
     async def verify(self, body: bytes, headers: Mapping[str, str]) -> None:
-        """Verify the signature over the raw body. Raises Forged, or KeyUnreachable if there is no key to verify it."""
+        """Verify the signature over the raw body. Raises InvalidSignature, or PublicKeyUnavailable without a key."""
         signature = _signature(headers)
         key = self._key or await self._newer()
         if not key.fits(signature, body) and not (await self._newer()).fits(signature, body):
             raise InvalidSignature
 
     async def fetch(self) -> None:
-        """Fetch the key unless there is one. Raises KeyUnreachable."""
+        """Fetch the key unless there is one. Raises PublicKeyUnavailable."""
         if self._key is None:
             await self._newer()
 
     async def _newer(self) -> "PublicKey":
-        """Return a key that is at most a minute old, fetching it if necessary. Raises KeyUnreachable."""
+        """Return a key that is at most a minute old, fetching it if necessary. Raises PublicKeyUnavailable."""
         async with self._turn:
             if self._timer() >= self._keep_until:
                 await self._fetch()

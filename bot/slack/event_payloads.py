@@ -55,7 +55,7 @@ class _Callback(BaseModel):
 
 
 def read_event(body: dict[str, Any]) -> Event:
-    """Parse an event. Raises NotUnderstood if the payload lacks a required field.
+    """Parse an event. Raises InvalidInteraction if the payload lacks a required field.
 
     In a channel shared by several workspaces the outer `team_id` may be any of theirs, so the app's own entry in
     `authorizations` comes first.

@@ -116,7 +116,7 @@ class _BlockActions(BaseModel):
 
 
 def read_request(body: dict[str, Any]) -> Request:
-    """Parse a slash command or a click. Raises NotUnderstood if the payload lacks a required field."""
+    """Parse a slash command or a click. Raises InvalidInteraction if the payload lacks a required field."""
     try:
         return _click(_BlockActions.model_validate(body)) if "actions" in body else _command(body)
     except ValidationError as error:

@@ -159,8 +159,8 @@ class Responder:
         """Post a message that everyone in the channel sees.
 
         `client_msg_id` identifies this one post: where Slack honors it, a post sent twice appears once. Raises
-        CannotPost, NotInvitable, ChannelArchived, SlackBusy, SlackSilent, SlackUnreachable, SlackNotAuthorised or
-        SlackRefuses.
+        NotInChannel, DirectMessageNotSupported, ChannelArchived, SlackBusy, SlackUnconfirmed, SlackUnreachable,
+        SlackNotAuthorised or SlackRejected.
         """
         await self._turn(lambda: self._pacing.acquire_post(channel_id, spare=True))
         await self._write(

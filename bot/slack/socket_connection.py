@@ -40,7 +40,7 @@ class SocketModeConnection:
     async def open(
         cls, session: aiohttp.ClientSession, url: str, take: EnvelopeHandler, *, heartbeat: float = HEARTBEAT_SECONDS
     ) -> "SocketModeConnection":
-        """Connect and wait for Slack's greeting. Raises aiohttp.ClientError or NotGreeted."""
+        """Connect and wait for Slack's greeting. Raises aiohttp.ClientError or HandshakeError."""
         patience = aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS)
         websocket = await session.ws_connect(url, heartbeat=heartbeat, timeout=patience)
         try:

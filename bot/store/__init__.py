@@ -2,5 +2,5 @@
 
 `open_store` opens it. Each method of its parts is one transaction. Times are epoch seconds in the tables and aware
 datetimes in Python; waits are given in seconds from now, so that no two clocks are compared. If the database fails,
-the methods raise StoreUnreachable.
+the methods raise DatabaseUnavailable.
 """

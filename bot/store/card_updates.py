@@ -74,7 +74,7 @@ class CardWriteBatcher:
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, progress: CardUpdate) -> Written:
-        """Write one step. Raises StoreUnreachable."""
+        """Write one step. Raises DatabaseUnavailable."""
         written: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
         self._waiting.append((progress, written))
         if self._writing is None:

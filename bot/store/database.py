@@ -65,7 +65,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that may write. Raises StoreUnreachable."""
+        """Open a transaction that may write. Raises DatabaseUnavailable."""
         self.file_problem()
         try:
             with _unreachable():
@@ -77,7 +77,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def read_only(self) -> AsyncIterator[AsyncConnection]:
-        """Open a read-only transaction; on SQLite it waits for no writer. Raises StoreUnreachable."""
+        """Open a read-only transaction; on SQLite it waits for no writer. Raises DatabaseUnavailable."""
         with _unreachable():
             async with self._readers.connect() as connection:
                 yield connection

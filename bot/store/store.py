@@ -57,7 +57,7 @@ class Store:
         return None if self._db.is_writable() else "Can't write to the database: it's locked, full or read-only."
 
     async def time(self) -> datetime:
-        """Return the database's time, which dates everything in it. Raises StoreUnreachable."""
+        """Return the database's time, which dates everything in it. Raises DatabaseUnavailable."""
         async with self._db.read_only() as connection:
             return from_epoch((await connection.execute(sa.select(self._db.now()))).scalar_one())
 

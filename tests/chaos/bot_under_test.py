@@ -60,7 +60,7 @@ def be_impatient() -> None:
     for module, name in (
         (cloudflare, "ATTEMPT_SECONDS"),
         (cloudflare, "CONNECT_SECONDS"),
-        (lookup, "ANSWER_SECONDS"),
+        (lookup, "RESPONSE_SECONDS"),
         (lookup, "_DETAIL_SECONDS"),
         (slack, "SECONDS"),
         (slack, "FRESH_SECONDS"),
@@ -73,7 +73,7 @@ def be_impatient() -> None:
 
 def remember_no_names() -> None:
     """Take each name from the answer at hand. The judge tells by it of which moment a sentence is."""
-    for name in ("_MEETING_SECONDS", "RealtimeKit"):
+    for name in ("_MEETING_SECONDS", "RealtimeKitClient"):
         if not hasattr(cloudflare, name):
             raise LookupError(f"the client of RealtimeKit has no {name} now")
     cloudflare._MEETING_SECONDS = 0.001

@@ -112,7 +112,7 @@ class Bot:
     @property
     def starts(self) -> int:
         """How often it has begun to work; a process that is killed before that has not."""
-        return self.log.read_text(errors="replace").count('"event": "started"')
+        return self.log.read_text(errors="replace").count('"event": "bot_started"')
 
     def failures(self) -> Counter[str]:
         """What it has logged as its own failures: an event's name, and how often."""

@@ -90,8 +90,8 @@ async def test_counts(turns: Turns) -> None:
     assert turns.gauge("follows", state=FollowState.PAUSED) == 0
     assert turns.gauge("cards_due") == 1
     assert turns.gauge("meetings_due") == 1
-    assert turns.gauge("unsent_announcements") == 0
-    assert turns.gauge("cloudflare_budget_left") == 900
+    assert turns.gauge("announcements_pending") == 0
+    assert turns.gauge("cloudflare_rate_limit_remaining") == 900
 
 
 async def test_woken(turns: Turns) -> None:
@@ -150,7 +150,7 @@ async def test_clears_away(turns: Turns, mocker: MockerFixture) -> None:
 )
 async def test_goes_on(turns: Turns, mocker: MockerFixture, failure: Exception, logged: str) -> None:
     """A turn that fails is logged, and the next one is made."""
-    failing = mocker.patch.object(turns.store.maintenance, "standing", side_effect=failure)
+    failing = mocker.patch.object(turns.store.maintenance, "stats", side_effect=failure)
     await turns.next()
     mocker.stop(failing)
     await follow(turns.store)

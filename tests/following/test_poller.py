@@ -66,9 +66,9 @@ async def test_each_change_is_counted(tracked: Tracked) -> None:
     tracked.say("LIVE", began=52)
     await tracked.passes(20)
 
-    assert tracked.count("observations_total", outcome="not_broadcasting") == 1
-    assert tracked.count("observations_total", outcome="live") == 2
-    assert tracked.count("changes_total", kind="live") == 1
+    assert tracked.count("meeting_checks_total", outcome="not_broadcasting") == 1
+    assert tracked.count("meeting_checks_total", outcome="live") == 2
+    assert tracked.count("episode_changes_total", kind="live") == 1
     assert tracked.count("detection_delay_seconds_sum") == 8
 
 
@@ -117,7 +117,7 @@ async def test_an_outage_ends_nothing(tracked: Tracked) -> None:
     gaps = [later - earlier for earlier, later in pairwise(tracked.cloudflare.asked_at)]
     assert gaps[:6] == [15, 30, 60, 120, 240, 300]
     assert set(gaps[6:]) == {300}
-    assert tracked.count("observations_total", outcome="unreachable") == len(tracked.cloudflare.asked_at)
+    assert tracked.count("meeting_checks_total", outcome="unreachable") == len(tracked.cloudflare.asked_at)
 
 
 async def test_the_end_of_an_outage(tracked: Tracked) -> None:
@@ -161,7 +161,7 @@ async def test_a_deleted_meeting(tracked: Tracked) -> None:
     await tracked.passes(60)
 
     assert await tracked.told() == [(1, "live"), (1, "ended")]
-    assert tracked.count("observations_total", outcome="meeting_not_found") > 1
+    assert tracked.count("meeting_checks_total", outcome="meeting_not_found") > 1
 
 
 async def test_a_meeting_that_is_deleted_before_it_is_live_is_shown_as_missing(tracked: Tracked) -> None:
@@ -409,7 +409,7 @@ async def test_a_look_that_took_too_long(tracked: Tracked) -> None:
     await tracked.looked()
 
     assert tracked.changed == 0
-    assert tracked.count("changes_total", kind="live") == 0
+    assert tracked.count("episode_changes_total", kind="live") == 0
     assert await tracked.store.meeting_queue.release(taken, next_check_in=60)
 
 

@@ -159,7 +159,7 @@ async def test_many_at_once(store: Store, clock: Clock) -> None:
 async def test_no_database(store: Store, clock: Clock, mocker: MockerFixture) -> None:
     """What could not be told stays counted, and is told when it can be."""
     allowance = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 10)
-    spend = mocker.patch.object(store.request_windows, "spend", side_effect=DatabaseUnavailable)
+    spend = mocker.patch.object(store.request_windows, "add", side_effect=DatabaseUnavailable)
     async with running(allowance):
         for _ in range(10):
             allowance.record_request()
@@ -182,7 +182,7 @@ async def test_spent_while_it_is_told(store: Store, clock: Clock, mocker: Mocker
             allowance.record_request()
         return await spend(count, people)
 
-    patched = mocker.patch.object(store.request_windows, "spend", side_effect=slowly)
+    patched = mocker.patch.object(store.request_windows, "add", side_effect=slowly)
     allowance.record_request()
     async with running(allowance):
         await until(lambda: patched.call_count == 2 and not allowance._unflushed, clock, 1)

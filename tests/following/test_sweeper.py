@@ -161,7 +161,7 @@ async def test_those_that_wait_cost_nothing(swept: Swept) -> None:
 
     assert swept.looks() == 0
     assert 3 * 38 <= swept.lists.pages <= 3 * 40
-    assert swept.tracked.count("observations_total", outcome="listed") > 0
+    assert swept.tracked.count("meeting_checks_total", outcome="listed") > 0
 
 
 async def test_from_beginning_to_end(swept: Swept) -> None:

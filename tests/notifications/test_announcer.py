@@ -151,10 +151,10 @@ async def test_a_store_that_goes_away_while_it_works(
     posted = stage.store.card_queue.mark_posted
 
     async def unreachable(*args: Any, **kwargs: Any) -> bool:
-        monkeypatch.setattr(stage.store.card_queue, "posted", posted)
+        monkeypatch.setattr(stage.store.card_queue, "mark_posted", posted)
         raise DatabaseUnavailable
 
-    monkeypatch.setattr(stage.store.card_queue, "posted", unreachable)
+    monkeypatch.setattr(stage.store.card_queue, "mark_posted", unreachable)
     await stage.follow()
     async with running(stage):
         await logged(log, "result_not_written")

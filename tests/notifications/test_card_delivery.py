@@ -467,7 +467,7 @@ async def test_a_card_that_was_refused_at_first(stage: Stage) -> None:
     assert [call.method for call in stage.slack.calls] == ["chat.postMessage"] * 2
 
 
-@pytest.mark.parametrize("step", ["posted", "sent"])
+@pytest.mark.parametrize("step", ["mark_posted", "mark_sent"])
 async def test_killed_before_it_was_known(stage: Stage, step: str, mocker: MockerFixture) -> None:
     """Whoever goes on after the lease says it by the same ID, also in another process."""
     await stage.follow()
@@ -742,7 +742,7 @@ async def test_unfollowed_meanwhile(stage: Stage, mocker: MockerFixture, first: 
         await stage.work()
         stage.clock.advance(30)
         await stage.see(Phase.LIVE)
-    name = "posted" if first else "shown"
+    name = "mark_posted" if first else "mark_rendered"
     write = getattr(stage.store.card_queue, name)
 
     async def too_late(*args: Any, **kwargs: Any) -> bool:
@@ -1139,7 +1139,7 @@ async def test_a_lease_is_renewed_before_a_call_that_could_outlive_it(stage: Sta
 # What Slack has confirmed
 
 
-@pytest.mark.parametrize("step", ["posted", "sent"])
+@pytest.mark.parametrize("step", ["mark_posted", "mark_sent"])
 async def test_a_result_is_written_until_it_is_written(stage: Stage, mocker: MockerFixture, step: str) -> None:
     """A database that is away for longer than the lease is no reason to post again, also where the ID is ignored."""
     stage.slack.honours_client_msg_id = False
@@ -1168,7 +1168,7 @@ async def test_a_result_is_written_until_it_is_written(stage: Stage, mocker: Moc
     assert len(stage.thread(card)) == 1
 
 
-@pytest.mark.parametrize("step", ["posted", "sent"])
+@pytest.mark.parametrize("step", ["mark_posted", "mark_sent"])
 async def test_a_result_that_comes_after_the_lease(stage: Stage, mocker: MockerFixture, step: str) -> None:
     """The next holder has done it once more: one of the two messages goes."""
     stage.slack.honours_client_msg_id = False
@@ -1217,7 +1217,7 @@ async def test_a_reply_that_is_reported_while_the_next_holder_repeats_it(stage: 
             await reported.wait()
         return await write(card, *args, **kwargs)
 
-    mocker.patch.object(stage.store.card_queue, "sent", late)
+    mocker.patch.object(stage.store.card_queue, "mark_sent", late)
     async with asyncio.timeout(30):
         assert await stage.announcer.deliver(frozen) == LATER
         reported.set()
@@ -1243,7 +1243,7 @@ async def test_a_result_that_comes_before_the_next_holder(stage: Stage, mocker: 
         await stage.store.card_queue.defer(card, 30)
         return await write(*args, **kwargs)
 
-    patched = mocker.patch.object(stage.store.card_queue, "posted", late)
+    patched = mocker.patch.object(stage.store.card_queue, "mark_posted", late)
     assert await stage.announcer.deliver(frozen) == LATER
     await stage.settle()
 

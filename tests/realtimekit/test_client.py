@@ -305,7 +305,7 @@ async def test_only_so_many_meetings_are_remembered(
     cloudflare: Cloudflare, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When there are too many, the one that was not asked for the longest is forgotten."""
-    monkeypatch.setattr(client_module, "_MEETINGS_KEPT", 2)
+    monkeypatch.setattr(client_module, "_MEETING_CACHE_SIZE", 2)
     first, second, third = (UUID(known) for known in (seeds.LIVE, seeds.UNNAMED, seeds.IDLE))
 
     async with opened(cloudflare, url) as kit:

@@ -80,13 +80,13 @@ async def test_show(started: list[Sandbox]) -> None:
     address = await anext(lines)
     [sandbox] = started
     assert address == f"The demo is at {sandbox.url} (Ctrl-C ends it)"
-    await logged(sandbox.bot, '"event": "started"')
+    await logged(sandbox.bot, '"event": "bot_started"')
 
     os.kill(sandbox.bot.pid, signal.SIGKILL)
 
     assert await anext(lines) == "The bot has stopped with exit status -9; the page stays open. The end of its log:"
     assert opened == [sandbox.url]
-    assert '"event": "started"' in await anext(lines)
+    assert '"event": "bot_started"' in await anext(lines)
     more = asyncio.ensure_future(anext(lines))
     async with aiohttp.ClientSession() as session, session.get(f"{sandbox.url}/api/state") as response:
         assert (await response.json())["bot"]["running"] is False

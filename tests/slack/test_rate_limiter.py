@@ -243,7 +243,7 @@ def test_a_clock_that_is_set_back(clock: Clock) -> None:
 
 def test_memory(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of very many channels those that were silent longest are forgotten."""
-    monkeypatch.setattr(rate_limiter, "KEPT_CHANNELS", 2)
+    monkeypatch.setattr(rate_limiter, "MAX_CHANNELS", 2)
     paced = SlackRateLimiter(clock, per_channel=Rate(per_second=1, burst=1), posts=FAST)
     for channel in ("C1", "C2", "C1", "C3"):
         paced.acquire_post(channel)

@@ -184,7 +184,7 @@ async def test_a_step_that_was_called_additive_by_mistake(url: str, newer: Path)
 async def test_a_database_that_does_not_say(url: str, newer: Path, database: Database) -> None:
     """Where it is not known who can work with newer tables, an older version does not try."""
     (newer / "versions" / "0002_language.py").write_text(ADDITIVE)
-    for statement in ("DELETE FROM schema_compatibility", "DROP TABLE compatibility"):
+    for statement in ("DELETE FROM schema_compatibility", "DROP TABLE schema_compatibility"):
         await migrate(parse_database_url(url), newer)
         async with database.transaction() as connection:
             await connection.execute(sa.text(statement))

@@ -204,8 +204,8 @@ async def test_event_has_no_reply_whose_time_counts(connected: World) -> None:
 
     async with aiohttp.ClientSession() as session, session.get(f"{connected.bot_url}/metrics") as response:
         metrics = await response.text()
-    assert 'reply_seconds_count{action="command"}' in metrics
-    assert 'reply_seconds_count{action="channel_unarchive"}' not in metrics
+    assert 'reply_duration_seconds_count{action="command"}' in metrics
+    assert 'reply_duration_seconds_count{action="channel_unarchive"}' not in metrics
 
 
 async def test_unforeseen_failure(connected: World, log: io.StringIO, mocker: MockerFixture) -> None:

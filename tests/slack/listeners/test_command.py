@@ -227,7 +227,7 @@ async def test_deleted_channel(connected: World, log: io.StringIO) -> None:
 
 async def test_unforeseen_failure(connected: World, log: io.StringIO, mocker: MockerFixture) -> None:
     """What nobody foresaw gives the person a reference, and the log the same one with a traceback."""
-    mocker.patch("bot.slack.messages.lookup_card.card", side_effect=ZeroDivisionError)
+    mocker.patch("bot.slack.messages.lookup_card.lookup_card", side_effect=ZeroDivisionError)
 
     answer = await connected.ask(seeds.LIVE)
 

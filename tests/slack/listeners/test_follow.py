@@ -182,7 +182,7 @@ async def test_mistake(connected: World, text: str, sentence: str) -> None:
 
 async def test_too_many(connected: World, mocker: MockerFixture) -> None:
     """A channel that is full follows no more meetings, but what it follows can still be asked for."""
-    mocker.patch("bot.following.service.MOST_FOLLOWS", 1)
+    mocker.patch("bot.following.service.MAX_FOLLOWS", 1)
     await follow(connected)
 
     one_more = await connected.ask(f"follow {seeds.IDLE}")

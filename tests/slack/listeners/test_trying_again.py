@@ -123,7 +123,7 @@ async def test_an_old_follow_again_changes_no_level(connected: World) -> None:
 async def test_try_again_follows_after_any_failure_that_passes(
     connected: World, mocker: MockerFixture, error: BotError
 ) -> None:
-    failing = mocker.patch("bot.following.service.Following.follow", side_effect=error)
+    failing = mocker.patch("bot.following.service.FollowService.follow", side_effect=error)
     failed = await connected.ask(f"follow {seeds.LIVE} loud")
     mocker.stop(failing)
     [again] = [block["elements"][0] for block in failed.blocks if block["type"] == "actions"]
@@ -140,7 +140,7 @@ async def test_try_again_after_a_failed_follow_again_changes_no_level(connected:
     await connected.ask(f"unfollow {seeds.LIVE}")
     over = await changed(connected, card, lambda message: "no longer followed" in message.text)
     await connected.ask(f"follow {seeds.LIVE} quiet")
-    failing = mocker.patch("bot.following.service.Following.follow", side_effect=DatabaseUnavailable())
+    failing = mocker.patch("bot.following.service.FollowService.follow", side_effect=DatabaseUnavailable())
     failed = await connected.answer(await connected.slack.click(over, lookup_card.FOLLOW_AGAIN, user=ANN))
     mocker.stop(failing)
     [again] = [block["elements"][0] for block in failed.blocks if block["type"] == "actions"]
@@ -156,7 +156,7 @@ async def test_try_again_looks_up_after_slack_failed(connected: World, mocker: M
     """A public card that Slack doesn't change now can be read in private."""
     await connected.slack.click(await connected.ask(seeds.LIVE), lookup_card.POST_HERE)
     card = await connected.next_message(is_public)
-    mocker.patch("bot.slack.responder.Replies.edit", side_effect=SlackBusy())
+    mocker.patch("bot.slack.responder.Responder.edit", side_effect=SlackBusy())
 
     failed = await connected.answer(await connected.slack.click(card, lookup_card.REFRESH))
     [again] = [block["elements"][0] for block in failed.blocks if block["type"] == "actions"]

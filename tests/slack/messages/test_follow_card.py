@@ -190,7 +190,7 @@ def test_never_checked() -> None:
 @pytest.mark.parametrize(("checked_at", "last"), [(CHECKED, ". Last checked 2026-06-03 11:10 UTC."), (None, ".")])
 def test_stale(checked_at: datetime | None, last: str) -> None:
     """While Cloudflare doesn't answer, the card says how old it is."""
-    message = follow_card(FOLLOW, an_episode(Phase.WAITING, unanswered=3, checked_at=checked_at))
+    message = follow_card(FOLLOW, an_episode(Phase.WAITING, failed_checks=3, checked_at=checked_at))
 
     assert message.text == f"Launch keynote is not live yet. Can't get updates from Cloudflare{last}"
     assert ":warning: Can't get updates from Cloudflare" in shown(message)
@@ -406,7 +406,7 @@ EPISODES = st.builds(
     raw_status=TEXTS,
     live_since=st.none() | TIMES,
     checked_at=st.none() | TIMES,
-    unanswered=st.integers(0, 4),
+    failed_checks=st.integers(0, 4),
 )
 CHANGES = st.builds(
     a_change,

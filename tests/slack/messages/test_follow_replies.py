@@ -87,7 +87,7 @@ def test_begun(begun: Begun, said: str) -> None:
 )
 def test_how_loud(volume: Level, heard: str) -> None:
     """It is said what the channel will hear."""
-    message = follow_replies.followed(Beginning(Begun.NOW, follow(volume=volume), "All hands", None), permalink)
+    message = follow_replies.followed(Beginning(Begun.NOW, follow(level=volume), "All hands", None), permalink)
 
     assert heard in message.text
 
@@ -138,7 +138,7 @@ def test_unfollowed() -> None:
 @pytest.mark.parametrize("volume", Level)
 def test_as_loud(volume: Level) -> None:
     """Who changes the volume is told which one it is now."""
-    assert follow_replies.level_changed(follow(volume=volume)).text.startswith(f"Set to {volume}: ")
+    assert follow_replies.level_changed(follow(level=volume)).text.startswith(f"Set to {volume}: ")
 
 
 def test_nothing_followed() -> None:
@@ -184,7 +184,7 @@ def test_every_phase(phase: Phase) -> None:
 )
 def test_paused(reason: str | None, said: str) -> None:
     """Of a paused follow it is said why, and how to mend it."""
-    paused = listed(follow=follow(state=FollowState.PAUSED, reason=reason))
+    paused = listed(follow=follow(state=FollowState.PAUSED, pause_reason=reason))
 
     message = only(follow_replies.listing([paused], permalink))
 
@@ -217,7 +217,7 @@ def test_never_checked() -> None:
 def test_a_hundred() -> None:
     """A full channel's list fits in what Slack takes, and in the five messages of a response_url."""
     long = [
-        listed(name="&" * 500, follow=follow(state=FollowState.PAUSED, reason="x" * 80), failures=1_000)
+        listed(name="&" * 500, follow=follow(state=FollowState.PAUSED, pause_reason="x" * 80), failures=1_000)
     ] * MAX_FOLLOWS
 
     messages = follow_replies.listing(long, permalink)
@@ -244,7 +244,7 @@ def test_usage() -> None:
 
 def test_changed_volume_is_confirmed() -> None:
     """Following again at another level says which level it is set to."""
-    loud = follow(volume=Level.LOUD)
+    loud = follow(level=Level.LOUD)
     message = follow_replies.followed(Beginning(Begun.BEFORE, loud, "All hands", TS, volume_changed=True), permalink)
 
     assert message.text.startswith("This channel already follows *All hands*. *Set to loud.* Updates go to the card's")
