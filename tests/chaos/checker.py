@@ -27,6 +27,9 @@ _TOO_LATE_SECONDS = 600.0
 """What has waited longer than this to be told is told only if it is still so."""
 _QUEUE_SECONDS = 80.0
 """How long after it was told elsewhere something may wait where many channels are told of much."""
+_WELL_SECONDS = 120.0
+"""How long nothing may be in a bot's way for it to be expected to post: the lease of one that was killed, and a post
+that is repeated, have passed by then."""
 _REPEAT_SECONDS = 60.0 + 120.0 + _QUEUE_SECONDS
 """The same behind a reply that got no answer, twice: it is repeated after a minute, then after two."""
 
@@ -236,6 +239,8 @@ class _Judge:
         for each in owed_in(self._channel, self._broadcast, self._evidence):
             if (each.kind, each.move) in told or self._was_too_late_here(each) or self._was_dropped_unawares(each):
                 continue
+            if self._was_missed_as_a_whole(each):
+                continue
             yield (
                 MISSING,
                 f"{each.kind} of move {each.move} was told in {each.channel}, and the bot was here, too",
@@ -278,7 +283,8 @@ class _Judge:
 
     def _late(self) -> Iterable[tuple[str, str]]:
         for each in self._told:
-            if (seconds := silence(each, self._broadcast)) > LATEST_SECONDS:
+            seconds = silence(each, self._broadcast)
+            if seconds > LATEST_SECONDS and self._was_well(each.at - seconds, each.at):
                 yield LATE, f"{each.kind} of move {each.move}: after {seconds:.0f} seconds"
 
     def _out_of_order(self) -> Iterable[tuple[str, str]]:
@@ -316,9 +322,29 @@ class _Judge:
             for absence in self._absences()
         )
 
+    def _was_missed_as_a_whole(self, end: Told) -> bool:
+        """Whether this channel had neither card nor reply of the episode, which was told elsewhere to begin more than
+        ten minutes before its end: then the card shows the end, and no reply does."""
+        elsewhere = [each for each in told_elsewhere(self._broadcast, self._evidence) if each.channel == end.channel]
+        before = max((each.at for each in elsewhere if each.kind == "ended" and each.at < end.at), default=0.0)
+        began = min((each.at for each in elsewhere if before < each.at < end.at), default=end.at)
+        is_here = any(each.kind != "ended" and began - _QUEUE_SECONDS < each.at < end.at for each in self._told)
+        is_here |= any(
+            began - _QUEUE_SECONDS < float(each.card) < end.at - _QUEUE_SECONDS
+            for each in self._evidence.edits
+            if (each.channel, each.broadcast) == (self._channel.id, end.broadcast)
+        )
+        if end.kind != "ended" or is_here or end.at - began <= _TOO_LATE_SECONDS:
+            return False
+        return not self._was_well(began, end.at - _WELL_SECONDS)
+
     def _was_too_late_here(self, told: Told) -> bool:
         """Whether what was told elsewhere could not be told here before it was over, and too late."""
         after = min((each for each in self._told if each.at > told.at), key=lambda each: each.at, default=None)
+        elsewhere = (each for each in told_elsewhere(self._broadcast, self._evidence) if each.channel == told.channel)
+        over = next((each for each in elsewhere if each.at > told.at and each.kind == "ended"), None)
+        if over is not None and self._was_missed_as_a_whole(over):
+            return told.kind != "ended"
         if told.kind == "ended" or after is None or after.move < told.move or not _contradicts(told, after):
             return False
         return self._was_too_late([told.move], after.at)
@@ -330,8 +356,18 @@ class _Judge:
         seen = min((at for at, number in self._broadcast.looks if number in begun), default=None)
         if seen is None or told_at - seen <= _TOO_LATE_SECONDS:
             return False
-        looks = (at for each in self._evidence.broadcasts for at, _ in known_of(each, self._evidence).looks())
-        return not any(seen <= at < seen + _TOO_LATE_SECONDS for at in looks)
+        return not self._was_well(seen, seen + _TOO_LATE_SECONDS)
+
+    def _was_well(self, since: float, until: float) -> bool:
+        """Whether a bot looked at anything in this time, and had no trouble before it could post, nor was it sent away
+        from the channel."""
+        looks = [at for each in self._evidence.broadcasts for at, _ in known_of(each, self._evidence).looks()]
+        kept = [(each.began, each.began) for each in self._evidence.troubles]
+        kept += [(each.began, each.ended) for each in self._absences()]
+        return any(
+            since <= at < until and not any(began < at + _WELL_SECONDS and ended > at for began, ended in kept)
+            for at in looks
+        )
 
     def _lost(self, thread: str) -> bool:
         return thread in self._evidence.deleted

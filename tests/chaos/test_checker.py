@@ -160,7 +160,7 @@ def test_an_end_whose_beginning_was_too_late() -> None:
     [
         pytest.param(after_an_outage(105.0, 290.0), id="well in between"),
         pytest.param(after_an_outage(105.0, others=400.0), id="well in between, with another broadcast"),
-        pytest.param(after_an_outage(105.0, killed_at=130.0), id="lived on after it saw it"),
+        pytest.param(after_an_outage(105.0, killed_at=230.0), id="lived on after it saw it"),
         pytest.param(after_an_outage(), id="seen by nobody"),
         pytest.param(after_an_outage(105.0, ended_at=700.0), id="within ten minutes"),
     ],
@@ -234,7 +234,7 @@ def test_the_end_of_what_was_told_unawares() -> None:
     It knows where it lived on, or was well within ten minutes, and so could have told it again.
     """
     assert told_unawares() == told_unawares(loud=True) == set()
-    assert told_unawares(killed_at=130.0) == {UNTRUE}
+    assert told_unawares(killed_at=230.0) == {UNTRUE}
     assert told_unawares(others=400.0) == {UNTRUE}
     assert told_unawares(ended_at=700.0) == {UNTRUE}
     assert told_unawares(live_at=750.0) == {UNTRUE}
@@ -462,8 +462,11 @@ def test_the_end_of_what_the_bot_does_not_know_to_be_told() -> None:
     assert any("ended" in why for why in never_live(("live", 2)))
 
 
-def of_a_kill(*looks: float, kinds: tuple[tuple[str, int, float], ...], killed_at: float = 215.0) -> list[str]:
+def of_a_kill(
+    *looks: float, kinds: tuple[tuple[str, int, float], ...], killed_at: float = 215.0, card_at: float | None = None
+) -> list[str]:
     """What is wrong in B, where these were told; elsewhere "is live" was told at 207, just before the bot was killed.
+    The card in B was posted then.
 
     It was live from 200 to 400, and the bot saw that at 205; from 830 on it is well.
     """
@@ -474,19 +477,23 @@ def of_a_kill(*looks: float, kinds: tuple[tuple[str, int, float], ...], killed_a
     asked = Evidence([Broadcast(0, "m", moves, seen)], [], [*elsewhere, *here], [], grace=30)
     asked.troubles = [Trouble(killed_at, killed_at + 1)]
     asked.channels = [Channel("C"), Channel("B", closes=True)]
+    if card_at is not None:
+        asked.edits = [Edit(card_at, "B", str(card_at), 0, 1, None)]
     return [each.what for each in judged(asked) if each.channel == "B"]
 
 
 def test_what_was_told_elsewhere_and_was_too_late_here() -> None:
     """Killed before it had told all channels, the bot owes the others the end only, if that was over ten minutes ago.
 
-    Without that end, or if it was well again before, it owes the beginning.
+    Without that end, or if it was well again before, it owes the beginning. A channel that has no card of it by then
+    is owed nothing.
     """
     ended = ("ended", 2, 866.0)
-    assert of_a_kill(kinds=(ended,)) == []
-    assert of_a_kill(kinds=()) == [MISSING, MISSING]
+    assert of_a_kill(kinds=(ended,)) == of_a_kill(kinds=()) == []
+    assert of_a_kill(kinds=(), card_at=208.0) == [MISSING, MISSING]
     assert of_a_kill(390.0, kinds=(ended,)) == [MISSING]
-    assert of_a_kill(kinds=(ended,), killed_at=240.0) == [MISSING]
+    assert of_a_kill(390.0, kinds=()) == [MISSING, MISSING]
+    assert of_a_kill(kinds=(ended,), killed_at=340.0) == [MISSING]
     assert of_a_kill(kinds=(("live", 1, 850.0),)) == [MISSING]
 
 
