@@ -17,7 +17,7 @@
     │   ├── SlackBusy             Slack limits the rate of requests
     │   ├── SlackUnconfirmed      Slack did not confirm the request
     │   ├── SlackUnreachable      no connection to Slack could be opened
-    │   ├── SlackNotAuthorised    Slack refuses the token, or the token lacks a permission
+    │   ├── SlackAccessDenied     Slack refuses the token, or the token lacks a permission
     │   └── SlackRejected         Slack refuses for another reason
     ├── DatabaseUnavailable       the database failed
     ├── FollowError               an action on a follow failed and changed nothing:
@@ -207,7 +207,7 @@ class SlackUnreachable(SlackError):
     user_message = "I can't reach Slack to post here, so nothing was posted. Try again in a minute."
 
 
-class SlackNotAuthorised(SlackError):
+class SlackAccessDenied(SlackError):
     """Slack refuses the bot token, or the token lacks a permission."""
 
     code = "slack_token_rejected"

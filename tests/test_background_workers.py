@@ -39,7 +39,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with staged(tmp_path) as stage:
         for number in range(MANY):
             await stage.store.follows.follow(
-                TEAM, EVENTS, UUID(int=number), user_id=ANN, volume=Level.QUIET, episode=stage.episode
+                TEAM, EVENTS, UUID(int=number), user_id=ANN, level=Level.QUIET, episode=stage.episode
             )
         # What was just followed is looked at in any case.
         for meeting in await stage.store.meeting_queue.claim("tracker", MANY, 30):

@@ -36,29 +36,30 @@ class Deliver(Protocol):
     def __call__(self, card: DueCard, *, pause: bool = True) -> Awaitable[DeliveryResult]: ...
 
 
-class Begun(Enum):
-    """The result of following a meeting."""
+class FollowEffect(Enum):
+    """The effect of a request to follow a meeting."""
 
-    NOW = auto()
-    SOON = auto()
-    """The follow exists; its card waits for Slack."""
-    AGAIN = auto()
+    POSTED = auto()
+    """The follow is new, and its card is posted."""
+    QUEUED = auto()
+    """The follow is new; its card waits for Slack."""
+    RESUMED = auto()
     """The follow was paused and resumes."""
-    BEFORE = auto()
+    ALREADY_FOLLOWED = auto()
     """The channel already followed the meeting."""
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
-    """A requested follow and its state."""
+class FollowResult:
+    """The result of a request to follow a meeting."""
 
-    begun: Begun
+    effect: FollowEffect
     follow: Follow
     name: str | None
     """The meeting's."""
     ts: str | None
     """The newest card's message, if the follow already had one."""
-    volume_changed: bool = False
+    level_changed: bool = False
     """Whether an existing follow's level changed."""
 
 
@@ -80,12 +81,12 @@ class FollowService:
         channel_id: str,
         user_id: str,
         meeting_id: UUID,
-        volume: Level | None = None,
+        level: Level | None = None,
         default: Level = Level.NORMAL,
-    ) -> Beginning:
+    ) -> FollowResult:
         """Follow a meeting that Cloudflare knows, in a channel where the bot may post.
 
-        With `volume` None an existing follow keeps its level and a new one gets `default`. Raises ChannelRequired,
+        With `level` None an existing follow keeps its level and a new one gets `default`. Raises ChannelRequired,
         FollowLimitReached, CardRefused, a lookup's errors and DatabaseUnavailable; after an error nothing new is
         followed.
         """
@@ -98,20 +99,22 @@ class FollowService:
             channel_id,
             meeting_id,
             user_id=user_id,
-            volume=volume or default,
+            level=level or default,
             episode=initial(observation_of(lookup), await self.store.time()),
             owner=self.owner,
             lease_seconds=LEASE_SECONDS,
         )
         self.wake_tracker()
         if followed.card is not None:
-            begun = await self._post(followed, followed.card)
-            return Beginning(begun, followed.follow, lookup.name, None)
-        follow = await self._as_loud(followed.follow, volume)
+            effect = await self._post(followed, followed.card)
+            return FollowResult(effect, followed.follow, lookup.name, None)
+        follow = await self._with_level(followed.follow, level)
         changed = follow.level is not followed.follow.level
         self.wake_announcer()
         paused = before is not None and before.follow.state is FollowState.PAUSED
-        return Beginning(Begun.AGAIN if paused else Begun.BEFORE, follow, lookup.name, followed.ts, changed)
+        return FollowResult(
+            FollowEffect.RESUMED if paused else FollowEffect.ALREADY_FOLLOWED, follow, lookup.name, followed.ts, changed
+        )
 
     async def unfollow(self, team_id: str, channel_id: str, user_id: str, meeting_id: UUID) -> FollowStatus:
         """End the follow, and have its cards show that; return its last state. Raises NotFollowing."""
@@ -135,9 +138,9 @@ class FollowService:
         lasting = [failure for each in failures for failure in each.lasting(now)]
         return min(lasting, key=lambda failure: failure.first_at, default=None)
 
-    async def set_level(self, team_id: str, channel_id: str, meeting_id: UUID, volume: Level) -> Follow:
+    async def set_level(self, team_id: str, channel_id: str, meeting_id: UUID, level: Level) -> Follow:
         """Set the level from the next change on. Raises NotFollowing."""
-        follow = await self.store.follows.set_level(team_id, channel_id, meeting_id, volume)
+        follow = await self.store.follows.set_level(team_id, channel_id, meeting_id, level)
         if follow is None:
             raise NotFollowing
         self.wake_announcer()
@@ -193,20 +196,20 @@ class FollowService:
         listed = await self.list_follows(team_id, channel_id)
         return next((each for each in listed if each.follow.meeting_id == meeting_id), None)
 
-    async def _post(self, followed: FollowOutcome, card: DueCard) -> Begun:
+    async def _post(self, followed: FollowOutcome, card: DueCard) -> FollowEffect:
         delivered = await self.deliver(card, pause=False)
         if delivered.refused is not None:
             if await self.store.follows.retract(followed):
                 raise CardRefused(delivered.refused)
             # The lease was lost, so the follow stays, and the announcer handles its card.
         elif delivered.done:
-            return Begun.NOW
+            return FollowEffect.POSTED
         self.wake_announcer()
-        return Begun.SOON
+        return FollowEffect.QUEUED
 
-    async def _as_loud(self, follow: Follow, volume: Level | None) -> Follow:
+    async def _with_level(self, follow: Follow, level: Level | None) -> Follow:
         """Set the level if a different one is requested; return the follow."""
-        if volume is None or volume is follow.level:
+        if level is None or level is follow.level:
             return follow
-        changed = await self.store.follows.set_level(follow.team_id, follow.channel_id, follow.meeting_id, volume)
+        changed = await self.store.follows.set_level(follow.team_id, follow.channel_id, follow.meeting_id, level)
         return changed or follow

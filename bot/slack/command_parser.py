@@ -27,10 +27,10 @@ class LookupCommand:
 
 @dataclass(frozen=True, slots=True)
 class FollowCommand:
-    """Follow the meeting in this channel; `volume` is None if the person named no level."""
+    """Follow the meeting in this channel; `level` is None if the person named no level."""
 
     meeting_id: UUID
-    volume: Level | None
+    level: Level | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ UNFOLLOW_WHAT = (
     "Which meeting? Type `/livestream unfollow &lt;meeting-id&gt;`. `/livestream following` lists the ones this "
     "channel follows."
 )
-NO_SUCH_VOLUME = (
+UNKNOWN_LEVEL = (
     "I didn't understand that, so nothing changed. After the meeting ID you can add `quiet`, `normal` or `loud`."
 )
 NOTHING_MORE = "I didn't understand that, so nothing changed. After `/livestream unfollow` type only the meeting ID."
@@ -106,7 +106,7 @@ _OTHER_WORDS = {
     **dict.fromkeys(("mute", "silence", "silent", "hush"), f"{_FOLLOW} {Level.QUIET}"),
     **dict.fromkeys(("unmute",), f"{_FOLLOW} {Level.NORMAL}"),
     **dict.fromkeys(("list", "followed", "follows"), _FOLLOWING),
-    **{volume.value: f"{_FOLLOW} {volume}" for volume in Level},
+    **{level.value: f"{_FOLLOW} {level}" for level in Level},
 }
 """Words that people may type instead of the command's own."""
 _ALIKE = 0.75
@@ -154,7 +154,7 @@ def _read(text: str, name: str) -> Command:
 
 def _follow(meeting_id: UUID, words: set[str]) -> Command:
     if len(words) > 1 or not words <= set(Level):
-        return _about_following(NO_SUCH_VOLUME)
+        return _about_following(UNKNOWN_LEVEL)
     return FollowCommand(meeting_id, Level(words.pop()) if words else None)
 
 
@@ -173,10 +173,10 @@ def _not_understood(meeting_id: UUID, words: list[str]) -> Command:
     nearest = _nearest(words)
     if nearest is None or nearest == _HELP:
         return UsageError(_NOT_UNDERSTOOD.format(meeting_id=meeting_id))
-    verb, *volume = ("follow" if nearest == _FOLLOWING else nearest).split()
-    if verb == _FOLLOW and not volume:
-        volume = [word for word in words if word in set(Level)][:1]
-    return _about_following(_DID_YOU_MEAN.format(nearest=" ".join([verb, str(meeting_id), *volume])))
+    verb, *level = ("follow" if nearest == _FOLLOWING else nearest).split()
+    if verb == _FOLLOW and not level:
+        level = [word for word in words if word in set(Level)][:1]
+    return _about_following(_DID_YOU_MEAN.format(nearest=" ".join([verb, str(meeting_id), *level])))
 
 
 def _without_meeting(verb: str, text: str) -> Command:
@@ -193,9 +193,9 @@ def _without_meeting(verb: str, text: str) -> Command:
     nearest = _nearest([verb])
     if nearest is None:
         return UsageError(NO_ID)
-    verb, *volume = nearest.split()
+    verb, *level = nearest.split()
     needs_meeting = ["&lt;meeting-id&gt;"] if verb in (_FOLLOW, _UNFOLLOW) else []
-    sentence = _DID_YOU_MEAN.format(nearest=" ".join([verb, *needs_meeting, *volume]))
+    sentence = _DID_YOU_MEAN.format(nearest=" ".join([verb, *needs_meeting, *level]))
     return UsageError(sentence, is_for_channels=verb != _HELP)
 
 

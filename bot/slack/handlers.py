@@ -91,7 +91,7 @@ def _again(request: Request, command_name: str) -> lookup_card.Again | None:
         return lookup_card.REFRESH, ActionValue(m=str(command.meeting_id))
     if not isinstance(command, FollowCommand):
         return None
-    level = MenuAction(command.volume.value) if command.volume else None
+    level = MenuAction(command.level.value) if command.level else None
     return lookup_card.FOLLOW_HERE, ActionValue(m=str(command.meeting_id), do=level)
 
 

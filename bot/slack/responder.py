@@ -15,9 +15,9 @@ from bot.errors import (
     ChannelArchived,
     DirectMessageNotSupported,
     NotInChannel,
+    SlackAccessDenied,
     SlackBusy,
     SlackError,
-    SlackNotAuthorised,
     SlackRejected,
     SlackUnconfirmed,
     SlackUnreachable,
@@ -160,7 +160,7 @@ class Responder:
 
         `client_msg_id` identifies this one post: where Slack honors it, a post sent twice appears once. Raises
         NotInChannel, DirectMessageNotSupported, ChannelArchived, SlackBusy, SlackUnconfirmed, SlackUnreachable,
-        SlackNotAuthorised or SlackRejected.
+        SlackAccessDenied or SlackRejected.
         """
         await self._turn(lambda: self._pacing.acquire_post(channel_id, spare=True))
         await self._write(
@@ -306,5 +306,5 @@ _ERRORS: tuple[tuple[type[Undelivered], type[SlackError]], ...] = (
     (SlackRateLimited, SlackBusy),
     (Unconfirmed, SlackUnconfirmed),
     (NotSent, SlackUnreachable),
-    (TokenRefused, SlackNotAuthorised),
+    (TokenRefused, SlackAccessDenied),
 )

@@ -80,7 +80,7 @@ class Follows:
         meeting_id: UUID,
         *,
         user_id: str,
-        volume: Level,
+        level: Level,
         episode: Episode,
         owner: str | None = None,
         lease_seconds: float = 60.0,
@@ -107,7 +107,7 @@ class Follows:
                     "meeting_id": meeting_id,
                     "created_by": user_id,
                     "created_at": now,
-                    "level": volume,
+                    "level": level,
                     "state": FollowState.ACTIVE,
                     "creator_notified": False,
                     "expires_at": now + self._follow_seconds,
@@ -161,15 +161,15 @@ class Follows:
             await stop_checking(connection, [meeting_id])
             return follow
 
-    async def set_level(self, team_id: str, channel_id: str, meeting_id: UUID, volume: Level) -> Follow | None:
+    async def set_level(self, team_id: str, channel_id: str, meeting_id: UUID, level: Level) -> Follow | None:
         """Set the level from the next change on, and have the newest card show it; None if there is no follow."""
         async with self._db.transaction() as connection:
             await lock(connection, [meeting_id])
             mine = _key(team_id, channel_id, meeting_id)
             follow = await _find(connection, mine)
-            if follow is None or follow.level is volume:
+            if follow is None or follow.level is level:
                 return follow
-            await connection.execute(sa.update(follows).where(mine).values(level=volume))
+            await connection.execute(sa.update(follows).where(mine).values(level=level))
             anew = {"desired_version": cards.c.desired_version + 1}
             if follow.state is FollowState.ACTIVE:
                 anew["next_attempt_at"] = due_to_show(self._db.now())

@@ -149,7 +149,7 @@ class Tracked:
 
     async def follow(self, meeting_id: UUID = MEETING, channel: str = CHANNEL, episode: Episode | None = None) -> None:
         episode = episode or replace(Episode.waiting(utc(self.clock)), name="All hands")
-        await self.store.follows.follow(TEAM, channel, meeting_id, user_id=ANN, volume=Level.NORMAL, episode=episode)
+        await self.store.follows.follow(TEAM, channel, meeting_id, user_id=ANN, level=Level.NORMAL, episode=episode)
         self.tracker.wake()
 
     def say(self, status: str | None, began: float | None = None, meeting_id: UUID = MEETING) -> None:

@@ -18,7 +18,7 @@ from bot.errors import (
     RealtimeKitError,
     Unreachable,
 )
-from bot.following.service import MAX_FOLLOWS, Begun, CardRefused, FollowService
+from bot.following.service import MAX_FOLLOWS, CardRefused, FollowEffect, FollowService
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream
 from bot.store.card_queue import DueCard
@@ -87,12 +87,12 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 async def test_follow(world: World) -> None:
     """What is seen now is where it begins; the card is posted in the same breath, and the tracker looks."""
-    beginning = await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
+    result = await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
 
-    assert beginning.begun is Begun.NOW
-    assert (beginning.name, beginning.ts) == ("All hands", None)
-    assert beginning.follow.created_by == ANN
-    assert beginning.follow.level is Level.NORMAL
+    assert result.effect is FollowEffect.POSTED
+    assert (result.name, result.ts) == ("All hands", None)
+    assert result.follow.created_by == ANN
+    assert result.follow.level is Level.NORMAL
     assert await world.phases() == ["live"]
     ((card, pause),) = world.cards
     assert card.desired["phase"] == "live"
@@ -105,9 +105,9 @@ async def test_its_card_is_ours_alone(world: World) -> None:
     """While it is posted the announcer leaves it alone; if nothing came of that it is due again."""
     world.delivered = DeliveryResult()
 
-    beginning = await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
+    result = await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
 
-    assert beginning.begun is Begun.SOON
+    assert result.effect is FollowEffect.QUEUED
     assert world.woken == ["tracker", "announcer"]
     assert await world.store.card_queue.claim("announcer", 10, 30) == []
     world.clock.advance(61)
@@ -152,9 +152,9 @@ async def test_where_slack_refuses_too_late(world: World) -> None:
 
     following = replace(world.following, deliver=slowly)
 
-    beginning = await following.follow(TEAM, CHANNEL, ANN, MEETING)
+    result = await following.follow(TEAM, CHANNEL, ANN, MEETING)
 
-    assert beginning.begun is Begun.SOON
+    assert result.effect is FollowEffect.QUEUED
     assert await world.phases() == ["live"]
     assert "announcer" in world.woken
 
@@ -173,14 +173,14 @@ async def test_twice(world: World) -> None:
 
     second = await world.following.follow(TEAM, CHANNEL, BEN, MEETING)
 
-    assert second.begun is Begun.BEFORE
+    assert second.effect is FollowEffect.ALREADY_FOLLOWED
     assert second.follow == first.follow
     assert second.ts == "1800000000.000001"
     assert len(world.cards) == 1
 
 
 async def test_twice_but_louder(world: World) -> None:
-    """Whoever names a volume gets it."""
+    """Whoever names a level gets it."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING, Level.QUIET)
 
     second = await world.following.follow(TEAM, CHANNEL, BEN, MEETING, Level.LOUD)
@@ -198,7 +198,7 @@ async def test_what_was_paused(world: World) -> None:
 
     again = await world.following.follow(TEAM, CHANNEL, BEN, MEETING)
 
-    assert again.begun is Begun.AGAIN
+    assert again.effect is FollowEffect.RESUMED
     assert again.follow.state is FollowState.ACTIVE
     assert await world.store.card_queue.due_in() == 0
     assert world.woken[-1] == "announcer"
@@ -212,8 +212,8 @@ async def test_the_most(world: World) -> None:
     with pytest.raises(FollowLimitReached):
         await world.following.follow(TEAM, CHANNEL, ANN, UUID(int=MAX_FOLLOWS + 1))
 
-    assert (await world.following.follow(TEAM, CHANNEL, ANN, MEETING)).begun is Begun.BEFORE
-    assert (await world.following.follow(TEAM, "C2", ANN, MEETING)).begun is Begun.NOW
+    assert (await world.following.follow(TEAM, CHANNEL, ANN, MEETING)).effect is FollowEffect.ALREADY_FOLLOWED
+    assert (await world.following.follow(TEAM, "C2", ANN, MEETING)).effect is FollowEffect.POSTED
     assert len(world.asked) == MAX_FOLLOWS + 2
 
 
@@ -259,7 +259,7 @@ async def answered(value: list[FollowStatus]) -> list[FollowStatus]:
     return value
 
 
-async def test_set_volume(world: World) -> None:
+async def test_set_level(world: World) -> None:
     """The card is due at once, for its menu."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
 

@@ -49,9 +49,9 @@ class Stage:
     def __post_init__(self) -> None:
         self.episode = replace(Episode.waiting(utc(self.clock)), name="Launch keynote", checked_at=utc(self.clock))
 
-    async def follow(self, channel: str = EVENTS, *, volume: Level = Level.NORMAL, **how: Any) -> FollowOutcome:
+    async def follow(self, channel: str = EVENTS, *, level: Level = Level.NORMAL, **how: Any) -> FollowOutcome:
         return await self.store.follows.follow(
-            TEAM, channel, MEETING, user_id=ANN, volume=volume, episode=self.episode, **how
+            TEAM, channel, MEETING, user_id=ANN, level=level, episode=self.episode, **how
         )
 
     async def see(self, phase: Phase, *kinds: ChangeKind, visible: bool = True, **fields: Any) -> None:

@@ -102,7 +102,7 @@ async def test_what_happened_meanwhile(stage: Stage) -> None:
 
 async def test_a_quiet_follow(stage: Stage) -> None:
     """Shows changes on its card alone."""
-    await stage.follow(volume=Level.QUIET)
+    await stage.follow(level=Level.QUIET)
     await stage.work()
     stage.clock.advance(3)
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -116,7 +116,7 @@ async def test_a_quiet_follow(stage: Stage) -> None:
 
 async def test_a_loud_follow(stage: Stage) -> None:
     """Tells the channel too what is live, has an error and has ended, and nothing else."""
-    await stage.follow(volume=Level.LOUD)
+    await stage.follow(level=Level.LOUD)
     await stage.see(Phase.STARTING, ChangeKind.STARTING)
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.work()
@@ -133,7 +133,7 @@ async def test_a_loud_follow(stage: Stage) -> None:
 
 async def test_a_loud_follow_is_not_pinged_about_what_is_over(stage: Stage) -> None:
     """What has ended before it could be announced goes to the thread alone, but for the end."""
-    await stage.follow(volume=Level.LOUD)
+    await stage.follow(level=Level.LOUD)
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.see(Phase.ENDED, ChangeKind.ENDED)
@@ -146,7 +146,7 @@ async def test_a_loud_follow_is_not_pinged_about_what_is_over(stage: Stage) -> N
 @pytest.mark.parametrize(("recovered", "loud"), [(Phase.LIVE, False), (Phase.INTERRUPTED, True)])
 async def test_a_loud_follow_is_not_pinged_about_a_past_error(stage: Stage, recovered: Phase, loud: bool) -> None:
     """An error that was over before it could be announced goes to the thread alone."""
-    await stage.follow(volume=Level.LOUD)
+    await stage.follow(level=Level.LOUD)
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.work()
     stage.slack.refuse_next("chat.postMessage", "ratelimited")
@@ -164,7 +164,7 @@ async def test_a_loud_follow_is_not_pinged_about_a_past_error(stage: Stage, reco
 @pytest.mark.parametrize("how", ["paused", "slack is down"])
 async def test_a_loud_follow_after_hours(stage: Stage, how: str) -> None:
     """A channel that never heard that it was live is not pinged hours later; its thread has the end."""
-    await stage.follow(volume=Level.LOUD)
+    await stage.follow(level=Level.LOUD)
     await stage.work()
     stage.slack.refuse_next("chat.postMessage", "not_in_channel" if how == "paused" else "fatal_error")
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -659,7 +659,7 @@ async def test_posted_in_the_same_breath(stage: Stage) -> None:
 
 async def test_an_expired_follow(stage: Stage) -> None:
     """Its thread is told, and its card has no menu any more."""
-    await stage.follow(volume=Level.QUIET)
+    await stage.follow(level=Level.QUIET)
     await stage.work()
     stage.clock.advance(30 * 24 * 3600)
     await expire(stage.store)
@@ -1198,7 +1198,7 @@ async def test_a_result_that_comes_after_the_lease(stage: Stage, mocker: MockerF
 async def test_a_reply_that_is_reported_while_the_next_holder_repeats_it(stage: Stage, mocker: MockerFixture) -> None:
     """One of the two messages goes, in the thread and in the channel."""
     stage.slack.honours_client_msg_id = False
-    await stage.follow(volume=Level.LOUD)
+    await stage.follow(level=Level.LOUD)
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     (frozen,) = await stage.claim()
@@ -1254,7 +1254,7 @@ async def test_a_result_that_comes_before_the_next_holder(stage: Stage, mocker: 
 async def test_ten_minutes_of_silence(stage: Stage) -> None:
     """Slack takes everything, answers nothing and ignores the ID: it is asked ever more rarely."""
     stage.slack.honours_client_msg_id = False
-    await stage.follow(volume=Level.LOUD)
+    await stage.follow(level=Level.LOUD)
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE, visible=False)
     stage.slack.fault = Fault.DROP

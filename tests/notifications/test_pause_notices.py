@@ -117,7 +117,7 @@ async def pause_for(stage: Stage, channel: str, user: str, meetings: int = 1) ->
     """Follows of one person in a channel where nothing can be posted."""
     for _ in range(meetings):
         followed = await stage.store.follows.follow(
-            TEAM, channel, uuid4(), user_id=user, volume=Level.NORMAL, episode=stage.episode
+            TEAM, channel, uuid4(), user_id=user, level=Level.NORMAL, episode=stage.episode
         )
         (card,) = [card for card in await stage.claim() if card.follow.id == followed.follow.id]
         assert await stage.store.pauses.pause(card, "not_in_channel") is not None

@@ -12,9 +12,9 @@ from bot.domain.follow import Level
 from bot.slack.command_parser import (
     FOLLOW_WHAT,
     NO_ID,
-    NO_SUCH_VOLUME,
     NOTHING_MORE,
     UNFOLLOW_WHAT,
+    UNKNOWN_LEVEL,
     AmbiguousMeeting,
     Command,
     FollowCommand,
@@ -30,7 +30,7 @@ from bot.slack.meeting_ids import OneMeeting, read_meeting_id
 ID, OTHER = "50c8940e-1b97-402a-97d6-2708b7feca41", "11111111-2222-4333-8444-555555555555"
 MEETING = UUID(ID)
 KNOWN_SENTENCES = (
-    *(FOLLOW_WHAT, UNFOLLOW_WHAT, NO_SUCH_VOLUME, NOTHING_MORE, NO_ID),
+    *(FOLLOW_WHAT, UNFOLLOW_WHAT, UNKNOWN_LEVEL, NOTHING_MORE, NO_ID),
     "I didn't understand that, so nothing changed. To check this meeting, type `/livestream ID`.",
     "That looks like a meeting ID, but it has letters that no ID has (only 0–9 and a–f). Copy it again.",
 )
@@ -121,10 +121,10 @@ def test_understood(text: str, command: Command) -> None:
         ("Launch week", UsageError(NO_ID)),
         ("???", UsageError(NO_ID)),
         (f"follow {ID} {OTHER}", BOTH),
-        (f"follow {ID} louder", UsageError(NO_SUCH_VOLUME)),
-        (f"follow {ID} quiet loud", UsageError(NO_SUCH_VOLUME)),
-        (f"follow {ID} <!channel>", UsageError(NO_SUCH_VOLUME)),
-        (f"follow {ID} <https://example.com|quiet>", UsageError(NO_SUCH_VOLUME)),
+        (f"follow {ID} louder", UsageError(UNKNOWN_LEVEL)),
+        (f"follow {ID} quiet loud", UsageError(UNKNOWN_LEVEL)),
+        (f"follow {ID} <!channel>", UsageError(UNKNOWN_LEVEL)),
+        (f"follow {ID} <https://example.com|quiet>", UsageError(UNKNOWN_LEVEL)),
         ("unfollow", UsageError(UNFOLLOW_WHAT)),
         ("unfollow everything", UsageError(UNFOLLOW_WHAT)),
         (f"unfollow {ID} {OTHER}", BOTH),
@@ -307,10 +307,10 @@ def test_an_id_without_a_character_is_repaired_or_explained(meeting_id: UUID, mi
 
 
 @given(st.sampled_from([None, *Level]), st.booleans(), st.uuids())
-def test_any_follow(volume: Level | None, before: bool, meeting_id: UUID) -> None:
-    """A volume is understood before and after the ID."""
-    words = [str(meeting_id), *([volume.value.upper()] if volume else [])]
+def test_any_follow(level: Level | None, before: bool, meeting_id: UUID) -> None:
+    """A level is understood before and after the ID."""
+    words = [str(meeting_id), *([level.value.upper()] if level else [])]
 
     command = read_command(" ".join(["follow", *(reversed(words) if before else words)]))
 
-    assert command == FollowCommand(meeting_id, volume)
+    assert command == FollowCommand(meeting_id, level)

@@ -13,9 +13,9 @@ from aiohttp import web
 from bot.errors import (
     ChannelArchived,
     NotInChannel,
+    SlackAccessDenied,
     SlackBusy,
     SlackError,
-    SlackNotAuthorised,
     SlackRejected,
     SlackUnconfirmed,
 )
@@ -466,9 +466,9 @@ async def test_archived(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("code", "error"),
     [
-        ("account_inactive", SlackNotAuthorised),
-        ("missing_scope", SlackNotAuthorised),
-        ("accesslimited", SlackNotAuthorised),
+        ("account_inactive", SlackAccessDenied),
+        ("missing_scope", SlackAccessDenied),
+        ("accesslimited", SlackAccessDenied),
         ("ekm_access_denied", SlackRejected),
         ("restricted_action", SlackRejected),
         ("rate_limited", SlackBusy),

@@ -5,7 +5,7 @@ import io
 import aiohttp
 import pytest
 
-from bot.errors import SlackNotAuthorised, SlackRejected
+from bot.errors import SlackAccessDenied, SlackRejected
 from bot.slack.messages import lookup_card
 from bot.slack.token_health import FORGET_AFTER_SECONDS, Access
 from sandbox.realtimekit import seeds
@@ -35,7 +35,7 @@ async def test_refused_by_a_post_and_ready_again_after_the_next(connected: World
     told = await connected.told_beside(answer)
     await connected.idle()
 
-    assert told.text == SlackNotAuthorised().sentence
+    assert told.text == SlackAccessDenied().sentence
     status, text = await readiness(connected)
     assert status == 503
     assert f"({code})" in text

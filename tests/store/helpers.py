@@ -54,10 +54,10 @@ async def follow(
     channel: str = CHANNEL,
     *,
     meeting: UUID = MEETING,
-    volume: Level = Level.NORMAL,
+    level: Level = Level.NORMAL,
     episode: Episode | None = None,
 ) -> FollowOutcome:
-    return await store.follows.follow(TEAM, channel, meeting, user_id=ANN, volume=volume, episode=episode or Episode())
+    return await store.follows.follow(TEAM, channel, meeting, user_id=ANN, level=level, episode=episode or Episode())
 
 
 async def look(store: Store, owner: str = "tracker") -> DueMeeting:

@@ -26,7 +26,7 @@ async def claim(store: Store, owner: str = "a") -> DueCard:
 
 async def change(store: Store, what: str) -> None:
     """Have the card show something else, with nothing to announce."""
-    if what == "volume":
+    if what == "level":
         assert await store.follows.set_level(TEAM, CHANNEL, MEETING, Level.QUIET)
     elif what == "phase":
         await see(store, Episode(phase="interrupted"))
@@ -372,7 +372,7 @@ async def test_steps_that_cannot_be_written(store: Store, database: Database, mo
     assert await store.card_queue.mark_posted(due[0], "1.0", 1)
 
 
-@pytest.mark.parametrize("what", ["phase", "volume", "last"])
+@pytest.mark.parametrize("what", ["phase", "level", "last"])
 async def test_a_change_does_not_wait_for_the_edit_that_confirms_an_earlier_one(store: Store, what: str) -> None:
     await follow(store)
     (card,) = await Channel().work(store)
@@ -385,7 +385,7 @@ async def test_a_change_does_not_wait_for_the_edit_that_confirms_an_earlier_one(
     assert 1 in [each.episode for each in due if each.needs_edit]
 
 
-@pytest.mark.parametrize("what", ["phase", "volume", "last"])
+@pytest.mark.parametrize("what", ["phase", "level", "last"])
 @pytest.mark.parametrize("unconfirmed", [False, True])
 async def test_a_change_keeps_to_the_limit_of_edits(store: Store, clock: Clock, what: str, unconfirmed: bool) -> None:
     await follow(store)

@@ -41,7 +41,7 @@ async def test_an_id_that_has_follows_already(store: Store) -> None:
     """One follow of each meeting is left there: what people have set up under the new ID stays."""
     await follow(store)
     await follow(store, meeting=OTHER_MEETING)
-    await follow(store, "C2", volume=Level.LOUD)
+    await follow(store, "C2", level=Level.LOUD)
 
     assert await store.channel_moves.move_channel(TEAM, CHANNEL, "C2") == 2
 
@@ -168,7 +168,7 @@ async def test_moved_while_a_change_is_announced(store: Store, clock: Clock) -> 
 @pytest.mark.parametrize("team", ["T0OTHER", ""])
 async def test_follows_of_another_team_are_adopted(store: Store, team: str) -> None:
     """They stay reachable, with what they had."""
-    await store.follows.follow(team, CHANNEL, MEETING, user_id=ANN, volume=Level.QUIET, episode=Episode())
+    await store.follows.follow(team, CHANNEL, MEETING, user_id=ANN, level=Level.QUIET, episode=Episode())
     await follow(store, "C2")
 
     assert await store.channel_moves.adopt(TEAM) == 1

@@ -13,7 +13,7 @@ NOON = datetime(2027, 1, 15, 12, 0, tzinfo=UTC)
 async def test_there_and_back(store: Store) -> None:
     """An Episode and its Changes are what the store takes, and what is made of what it gives."""
     waiting = Episode.waiting(NOON)
-    await store.follows.follow(TEAM, CHANNEL, MEETING, user_id=ANN, volume=Level.NORMAL, episode=waiting)
+    await store.follows.follow(TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=waiting)
     meeting = await look(store)
     assert Episode.from_dict(meeting.episode) == waiting
 

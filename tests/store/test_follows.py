@@ -49,7 +49,7 @@ async def test_a_new_follow(store: Store, clock: Clock) -> None:
 async def test_a_new_follow_of_an_owner(store: Store, clock: Clock) -> None:
     """Whoever follows may post the card in the same breath, alone; if it is killed others see the card due."""
     followed = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode(), owner="somebody", lease_seconds=60
+        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), owner="somebody", lease_seconds=60
     )
 
     card = followed.card
@@ -65,7 +65,7 @@ async def test_a_new_follow_of_an_owner(store: Store, clock: Clock) -> None:
 async def test_an_owner_that_posts(store: Store) -> None:
     """Then nothing is left to do."""
     followed = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode(), owner="somebody"
+        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), owner="somebody"
     )
     assert followed.card is not None
 
@@ -73,7 +73,7 @@ async def test_an_owner_that_posts(store: Store) -> None:
 
     assert await store.card_queue.due_in() is None
     again = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode(), owner="somebody"
+        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), owner="somebody"
     )
     assert (again.new, again.ts, again.card) == (False, "1.0", None)
 
@@ -83,7 +83,7 @@ async def test_following_twice(store: Store) -> None:
     first = await follow(store)
     await Channel().work(store)
 
-    second = await follow(store, volume=Level.LOUD)
+    second = await follow(store, level=Level.LOUD)
 
     assert not second.new
     assert second.follow == first.follow
@@ -194,8 +194,8 @@ async def test_a_meeting_is_begun_anew(store: Store) -> None:
     assert meeting.episode == {"number": 1, "phase": "waiting"}
 
 
-async def test_volume(store: Store) -> None:
-    """Another volume counts from the next change on, and the card is shown anew for its menu."""
+async def test_level(store: Store) -> None:
+    """Another level counts from the next change on, and the card is shown anew for its menu."""
     await follow(store)
     channel = Channel()
     await channel.work(store)
@@ -214,7 +214,7 @@ async def test_volume(store: Store) -> None:
     assert card.follow.level is Level.LOUD
 
 
-async def test_the_same_volume(store: Store) -> None:
+async def test_the_same_level(store: Store) -> None:
     """It is no reason for an edit."""
     followed = await follow(store)
     await Channel().work(store)
@@ -224,7 +224,7 @@ async def test_the_same_volume(store: Store) -> None:
     assert await store.card_queue.due_in() is None
 
 
-async def test_volume_of_what_is_not_followed(store: Store) -> None:
+async def test_level_of_what_is_not_followed(store: Store) -> None:
     """It says so."""
     await follow(store)
 
@@ -366,7 +366,7 @@ async def test_retract(store: Store, clock: Clock, database: Database, before: s
         await store.meeting_queue.request_check(MEETING)
     was = await contents(database)
     followed = await store.follows.follow(
-        TEAM, "C2", MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode(phase="live"), owner="somebody"
+        TEAM, "C2", MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(phase="live"), owner="somebody"
     )
 
     assert await store.follows.retract(followed)
@@ -378,7 +378,7 @@ async def test_retract(store: Store, clock: Clock, database: Database, before: s
 async def test_retract_what_is_lost(store: Store, clock: Clock) -> None:
     """Whose lease has ended and was claimed, that is another one's, who may have posted the card."""
     followed = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode(), owner="somebody"
+        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), owner="somebody"
     )
     clock.advance(60)
     await store.card_queue.claim("a", 1, LEASE)

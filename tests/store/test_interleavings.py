@@ -131,7 +131,7 @@ class Interleavings(RuleBasedStateMachine):
         if nobody:
             self.episode, self.seq = Episode(), 0
         followed = self.do(
-            follow(self.store, channel, volume=Level.QUIET if quiet else Level.NORMAL, episode=self.episode)
+            follow(self.store, channel, level=Level.QUIET if quiet else Level.NORMAL, episode=self.episode)
         )
         assert followed.new == (self.state[channel] == "none")
         if followed.new:

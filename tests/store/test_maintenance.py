@@ -151,7 +151,7 @@ async def test_what_was_not_checked_for_long_does_not_expire(store: Store, clock
 
 async def test_quiet_follows_do_not_vanish_silently(store: Store, clock: Clock) -> None:
     """They are told that too."""
-    await follow(store, volume=Level.QUIET)
+    await follow(store, level=Level.QUIET)
     channel = Channel()
     clock.advance(MONTH)
 

@@ -231,14 +231,14 @@ async def test_a_hint_does_not_put_off(store: Store, clock: Clock) -> None:
 
 async def test_who_is_told(store: Store) -> None:
     """Every follow but quiet ones hears of a change; every card shows it."""
-    for volume in Level:
-        await follow(store, volume.value, volume=volume)
+    for level in Level:
+        await follow(store, level.value, level=level)
     channel = Channel()
 
     await see(store, Episode(phase="live"), Change())
 
     due = {card.follow.level: card for card in await channel.work(store)}
-    assert {volume: len(card.announcements) for volume, card in due.items()} == {
+    assert {level: len(card.announcements) for level, card in due.items()} == {
         Level.QUIET: 0,
         Level.NORMAL: 1,
         Level.LOUD: 1,

@@ -228,7 +228,7 @@ async def test_a_paused_meeting_is_still_looked_at(store: Store) -> None:
     assert await store.meeting_queue.due_in() == 0
 
 
-async def test_volume_of_a_paused_follow(store: Store) -> None:
+async def test_level_of_a_paused_follow(store: Store) -> None:
     """Is kept, and makes nothing due."""
     await follow(store)
     await refused(store)

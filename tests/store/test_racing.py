@@ -176,7 +176,7 @@ async def test_everything_at_once(replicas: list[Store], clock: Clock) -> None:
     store = replicas[0]
     for channel in channels:
         await store.pauses.resume(TEAM, channel)
-        await store.follows.follow(TEAM, channel, meetings[0], user_id=ANN, volume=Level.NORMAL, episode=Episode())
+        await store.follows.follow(TEAM, channel, meetings[0], user_id=ANN, level=Level.NORMAL, episode=Episode())
     clock.advance(LEASE)
     slack = Channel()
     while due := await store.card_queue.claim("last", 100, LEASE):

@@ -29,7 +29,7 @@ async def test_nothing_is_left(store: Store, database: Database) -> None:
 async def test_others_are_left_alone(store: Store) -> None:
     """Another workspace that follows the same meeting goes on."""
     await follow(store)
-    await store.follows.follow("T2", CHANNEL, MEETING, user_id=ANN, volume=Level.NORMAL, episode=Episode())
+    await store.follows.follow("T2", CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode())
 
     await store.removal.forget(TEAM)
 

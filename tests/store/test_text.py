@@ -37,7 +37,7 @@ class BadChange(Change):
 async def test_everything_that_the_store_is_given(store: Store, database: Database) -> None:
     """A channel, a person, a name, an episode, a change, a ts, a reason: all of it is stored."""
     followed = await store.follows.follow(
-        f"{TEAM}{NUL}", BAD, MEETING, user_id=BAD, volume=Level.NORMAL, episode=BadEpisode(name=BAD), owner="w"
+        f"{TEAM}{NUL}", BAD, MEETING, user_id=BAD, level=Level.NORMAL, episode=BadEpisode(name=BAD), owner="w"
     )
     assert followed.new
     assert (followed.follow.team_id, followed.follow.channel_id, followed.follow.created_by) == (TEAM, "abc", "abc")

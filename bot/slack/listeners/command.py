@@ -33,8 +33,8 @@ async def run_command(services: Dependencies, request: Request) -> None:
     """Carry out the command, or explain how to use it."""
     command = read_command(request.text, services.wording().command)
     match command:
-        case FollowCommand(meeting_id, volume):
-            await follow(services, request, meeting_id, volume)
+        case FollowCommand(meeting_id, level):
+            await follow(services, request, meeting_id, level)
         case UnfollowCommand(meeting_id):
             await unfollow(services, request, meeting_id)
         case ListFollowsCommand():

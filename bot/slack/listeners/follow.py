@@ -28,12 +28,12 @@ async def follow_here(services: Dependencies, request: Request) -> None:
     if request.meeting_id is None or request.card is None:
         raise InvalidInteraction
     choice = request.card.choice
-    volume = Level(choice.value) if choice is not None and choice.value in set(Level) else None
+    level = Level(choice.value) if choice is not None and choice.value in set(Level) else None
     if request.action != lookup_card.FOLLOW_AGAIN:
-        await follow(services, request, request.meeting_id, volume)
+        await follow(services, request, request.meeting_id, level)
         return
     # A channel that already follows the meeting again keeps its level; the old card stops offering *Follow again*.
-    name = await follow(services, request, request.meeting_id, default=volume or Level.NORMAL)
+    name = await follow(services, request, request.meeting_id, default=level or Level.NORMAL)
     if request.on_private_card:
         return  # *Try again* in a private answer
     try:
@@ -47,12 +47,12 @@ async def follow(
     services: Dependencies,
     request: Request,
     meeting_id: UUID,
-    volume: Level | None = None,
+    level: Level | None = None,
     default: Level = Level.NORMAL,
 ) -> str | None:
     """Follow the meeting in this channel and return its name; the reply takes the place of a private card.
 
-    `default` is the level of a new follow if `volume` is None.
+    `default` is the level of a new follow if `level` is None.
     """
     request = await services.placed(request)
     request.refuse_outsiders()
@@ -60,11 +60,11 @@ async def follow(
         raise ChannelRequired
     async with services.replies.note_if_slow(request):
         try:
-            beginning = await services.following.follow(
-                request.team_id, request.channel_id, request.user_id, meeting_id, volume, default
+            result = await services.following.follow(
+                request.team_id, request.channel_id, request.user_id, meeting_id, level, default
             )
         except CardRefused as refused:
             raise refusal(refused.code, request.channel_id) from None
-    message = follow_replies.followed(beginning, services.permalink, services.wording(), services.access_problem())
+    message = follow_replies.followed(result, services.permalink, services.wording(), services.access_problem())
     await services.replies.respond(request, message, replace=request.on_private_card)
-    return beginning.name
+    return result.name

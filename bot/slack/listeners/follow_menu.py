@@ -30,7 +30,7 @@ async def choose(services: Dependencies, request: Request) -> None:
         case MenuAction.REFRESH:
             await _refresh(services, request, meeting_id)
         case _:
-            await _set_volume(services, request, meeting_id, Level(choice.value))
+            await _set_level(services, request, meeting_id, Level(choice.value))
 
 
 async def _refresh(services: Dependencies, request: Request, meeting_id: UUID) -> None:
@@ -39,8 +39,8 @@ async def _refresh(services: Dependencies, request: Request, meeting_id: UUID) -
     await services.replies.respond(request, follow_replies.refreshing(follow, services.wording()))
 
 
-async def _set_volume(services: Dependencies, request: Request, meeting_id: UUID, volume: Level) -> None:
+async def _set_level(services: Dependencies, request: Request, meeting_id: UUID, level: Level) -> None:
     request = await services.placed(request)
     request.refuse_outsiders()
-    follow = await services.following.set_level(request.team_id, request.channel_id, meeting_id, volume)
+    follow = await services.following.set_level(request.team_id, request.channel_id, meeting_id, level)
     await services.replies.respond(request, follow_replies.level_changed(follow, services.wording()))

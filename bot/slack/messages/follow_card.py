@@ -36,7 +36,7 @@ FOUND_LATE = timedelta(minutes=2)
 """A start discovered later than this is announced with its time."""
 
 _OVER = (FollowState.EXPIRED, FollowState.UNFOLLOWED)
-_VOLUMES = {
+_LEVEL_LABELS = {
     Level.QUIET: "Quiet: card only",
     Level.NORMAL: "Updates in thread",
     Level.LOUD: "Loud: thread and channel",
@@ -314,9 +314,9 @@ def _stale(episode: Episode, when: When) -> list[str]:
 def _footer(follow: Follow, episode: Episode, *, is_new: bool) -> list[str]:
     checked = [f"Checked {format_date(episode.checked_at)}"] if episode.checked_at else []
     stale = [f":warning: {note}" for note in _stale(episode, format_date)]
-    volume = "No longer followed here" if follow.state in _OVER else _VOLUMES[follow.level]
+    level = "No longer followed here" if follow.state in _OVER else _LEVEL_LABELS[follow.level]
     by = [] if is_new else [f"Followed by <@{follow.created_by}>"]
-    return [*(stale or checked), volume, *by, meeting(follow.meeting_id)]
+    return [*(stale or checked), level, *by, meeting(follow.meeting_id)]
 
 
 def _menu(follow: Follow) -> Block:

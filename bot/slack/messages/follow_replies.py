@@ -7,7 +7,7 @@ from uuid import UUID
 from bot.domain.episode import Phase
 from bot.domain.failed_calls import Failure
 from bot.domain.follow import Follow, FollowState, Level
-from bot.following.service import Beginning, Begun
+from bot.following.service import FollowEffect, FollowResult
 from bot.slack.messages import lookup_card
 from bot.slack.messages.blocks import bold, section
 from bot.slack.messages.message import Message
@@ -58,7 +58,7 @@ _HEARD = {
     Level.NORMAL: "updates go to the card's thread.",
     Level.LOUD: "updates go to the card's thread, and “live”, errors and “ended” also to the channel.",
 }
-_VOLUMES = {
+_LEVEL_LABELS = {
     Level.QUIET: "card only",
     Level.NORMAL: "updates in thread",
     Level.LOUD: "thread and channel",
@@ -88,33 +88,33 @@ def usage(wording: Wording = DEFAULT, *, is_direct: bool = False) -> Message:
 
 
 def followed(
-    beginning: Beginning, permalink: Permalink, wording: Wording = DEFAULT, access_problem: str | None = None
+    result: FollowResult, permalink: Permalink, wording: Wording = DEFAULT, access_problem: str | None = None
 ) -> Message:
     """Build the reply to a request to follow; `access_problem` is Slack's code while it refuses the bot's access."""
-    if beginning.begun is Begun.SOON and access_problem:
-        name = _named(beginning.name, beginning.follow.meeting_id)
+    if result.effect is FollowEffect.QUEUED and access_problem:
+        name = _named(result.name, result.follow.meeting_id)
         return lookup_card.notice(
             f"Following {name} here, but its card can't be posted yet.\n{_no_access(access_problem)}"
         )
-    return _with_card(_begun(beginning, wording), beginning.follow, beginning.ts, permalink)
+    return _with_card(_followed_text(result, wording), result.follow, result.ts, permalink)
 
 
-def _begun(beginning: Beginning, wording: Wording) -> str:
-    name = _named(beginning.name, beginning.follow.meeting_id)
-    volume = beginning.follow.level
-    heard = _capitalised(_HEARD[volume])
-    match beginning.begun:
-        case Begun.NOW:
+def _followed_text(result: FollowResult, wording: Wording) -> str:
+    name = _named(result.name, result.follow.meeting_id)
+    level = result.follow.level
+    heard = _capitalised(_HEARD[level])
+    match result.effect:
+        case FollowEffect.POSTED:
             return f"Now following {name} here. {heard}"
-        case Begun.SOON:
+        case FollowEffect.QUEUED:
             return (
                 f"Now following {name} here. {heard} Slack hasn't accepted the card yet, so it will appear a bit later."
             )
-        case Begun.AGAIN:
+        case FollowEffect.RESUMED:
             invite = f"If I'm not in this channel yet, type `/invite @{wording.bot}`."
             return f"Following {name} here again. {heard} {invite}"
-        case Begun.BEFORE:
-            changed = f" *Set to {volume}.* {heard}" if beginning.volume_changed else ""
+        case FollowEffect.ALREADY_FOLLOWED:
+            changed = f" *Set to {level}.* {heard}" if result.level_changed else ""
             return f"This channel already follows {name}.{changed}"
 
 
@@ -171,7 +171,7 @@ def _part(heading: str, listed: Iterable[FollowStatus], permalink: Permalink, wo
         url = _url(each.follow, each.ts, permalink)
         phase = Phase(each.phase)
         emoji, state = _MISSING if each.is_missing and phase is Phase.WAITING else _PHASES[phase]
-        facts = [state, _VOLUMES[each.follow.level], f"added by <@{each.follow.created_by}>"]
+        facts = [state, _LEVEL_LABELS[each.follow.level], f"added by <@{each.follow.created_by}>"]
         blocks.append(
             section(
                 "\n".join(

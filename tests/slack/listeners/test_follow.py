@@ -81,7 +81,7 @@ async def test_twice(connected: World) -> None:
 
 
 async def test_twice_but_louder(connected: World) -> None:
-    """The second time with another volume changes that; without one it leaves it."""
+    """The second time with another level changes that; without one it leaves it."""
     await follow(connected, how="quiet")
     louder = await connected.ask(f"follow {seeds.LIVE} loud")
     as_before = await connected.ask(f"follow {seeds.LIVE}")
@@ -168,7 +168,7 @@ async def test_slack_says_wait(connected: World) -> None:
     [
         ("follow", command_parser.FOLLOW_WHAT),
         ("follow the white rabbit", command_parser.FOLLOW_WHAT),
-        (f"follow {seeds.LIVE} shouting", command_parser.NO_SUCH_VOLUME),
+        (f"follow {seeds.LIVE} shouting", command_parser.UNKNOWN_LEVEL),
         (f"follow {seeds.LIVE} {seeds.IDLE}", "I found 2 meeting IDs"),
     ],
 )

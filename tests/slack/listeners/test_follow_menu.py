@@ -18,7 +18,7 @@ from tests.slack.listeners.helpers import changed, choose, follow, following, pa
         (MenuAction.LOUD, "Set to loud: updates go to the card's"),
     ],
 )
-async def test_volume(connected: World, choice: MenuAction, said: str) -> None:
+async def test_level(connected: World, choice: MenuAction, said: str) -> None:
     """Anyone may make it quieter or louder; that person gets a confirmation, and the card's menu has a tick at it."""
     _, card = await follow(connected)
 

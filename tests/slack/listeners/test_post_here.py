@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from bot.errors import ChannelArchived, NotInChannel, SlackBusy, SlackNotAuthorised
+from bot.errors import ChannelArchived, NotInChannel, SlackAccessDenied, SlackBusy
 from bot.slack.messages import lookup_card
 from sandbox.realtimekit import Fault, seeds
 from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, RANDOM, Channel, Message
@@ -113,7 +113,7 @@ async def test_missing_scope(connected: World) -> None:
     await connected.slack.click(answer, lookup_card.POST_HERE)
     told = await connected.told_beside(answer)
 
-    assert told.text == SlackNotAuthorised().sentence
+    assert told.text == SlackAccessDenied().sentence
 
 
 async def test_outage(connected: World) -> None:

@@ -238,7 +238,7 @@ def test_an_end_of_what_was_never_live() -> None:
 
 
 @pytest.mark.parametrize(
-    ("volume", "ticked"),
+    ("level", "ticked"),
     [
         (Level.QUIET, "✓ Quiet – card only"),
         (Level.NORMAL, "✓ Normal – updates in thread"),
@@ -246,9 +246,9 @@ def test_an_end_of_what_was_never_live() -> None:
     ],
 )
 @pytest.mark.parametrize("phase", [Phase.LIVE, Phase.ENDED])
-def test_the_menu(volume: Level, ticked: str, phase: Phase) -> None:
-    """It offers each volume, the current one with a tick, then a check, and to stop; after the end too."""
-    message = follow_card(replace(FOLLOW, level=volume), an_episode(phase))
+def test_the_menu(level: Level, ticked: str, phase: Phase) -> None:
+    """It offers each level, the current one with a tick, then a check, and to stop; after the end too."""
+    message = follow_card(replace(FOLLOW, level=level), an_episode(phase))
 
     assert message.blocks[0]["accessory"]["action_id"] == FOLLOW_MENU
     assert list(choices(message).values()) == list(MenuAction)
@@ -435,9 +435,9 @@ def assert_harmless(message: Message) -> None:
 
 
 @given(EPISODES, st.sampled_from(Level), st.sampled_from(FollowState))
-def test_whatever_is_seen(episode: Episode, volume: Level, state: FollowState) -> None:
+def test_whatever_is_seen(episode: Episode, level: Level, state: FollowState) -> None:
     """Slack takes any card, and it calls nobody."""
-    assert_harmless(follow_card(replace(FOLLOW, level=volume, state=state), episode))
+    assert_harmless(follow_card(replace(FOLLOW, level=level, state=state), episode))
 
 
 @given(CHANGES)

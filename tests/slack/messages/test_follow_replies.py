@@ -9,7 +9,7 @@ import pytest
 
 from bot.domain.episode import Phase
 from bot.domain.follow import Follow, FollowState, Level
-from bot.following.service import MAX_FOLLOWS, Beginning, Begun
+from bot.following.service import MAX_FOLLOWS, FollowEffect, FollowResult
 from bot.slack.messages import follow_replies
 from bot.slack.messages.message import Message
 from bot.store.follows import FollowStatus
@@ -60,41 +60,43 @@ def only(messages: list[Message]) -> Message:
 
 
 @pytest.mark.parametrize(
-    ("begun", "said"),
+    ("effect", "said"),
     [
-        (Begun.NOW, "Now following *All hands* here. Updates go to the card's thread."),
+        (FollowEffect.POSTED, "Now following *All hands* here. Updates go to the card's thread."),
         (
-            Begun.SOON,
+            FollowEffect.QUEUED,
             "Updates go to the card's thread. Slack hasn't accepted the card yet, so it will appear a bit later.",
         ),
         (
-            Begun.AGAIN,
+            FollowEffect.RESUMED,
             "Following *All hands* here again. Updates go to the card's thread. If I'm not in",
         ),
-        (Begun.BEFORE, "This channel already follows *All hands*."),
+        (FollowEffect.ALREADY_FOLLOWED, "This channel already follows *All hands*."),
     ],
 )
-def test_begun(begun: Begun, said: str) -> None:
+def test_reply_says_what_following_did(effect: FollowEffect, said: str) -> None:
     """It is said what came of the wish, in the text and in the block alike."""
-    message = follow_replies.followed(Beginning(begun, follow(), "All hands", None), permalink)
+    message = follow_replies.followed(FollowResult(effect, follow(), "All hands", None), permalink)
 
     assert said in message.text
     assert said in blocks(message)
 
 
 @pytest.mark.parametrize(
-    ("volume", "heard"), [(Level.QUIET, "Only the card updates."), (Level.LOUD, "also to the channel.")]
+    ("level", "heard"), [(Level.QUIET, "Only the card updates."), (Level.LOUD, "also to the channel.")]
 )
-def test_how_loud(volume: Level, heard: str) -> None:
+def test_how_loud(level: Level, heard: str) -> None:
     """It is said what the channel will hear."""
-    message = follow_replies.followed(Beginning(Begun.NOW, follow(level=volume), "All hands", None), permalink)
+    message = follow_replies.followed(
+        FollowResult(FollowEffect.POSTED, follow(level=level), "All hands", None), permalink
+    )
 
     assert heard in message.text
 
 
 def test_the_card_is_linked() -> None:
     """Following twice leads to the card that is there."""
-    message = follow_replies.followed(Beginning(Begun.BEFORE, follow(), "All hands", TS), permalink)
+    message = follow_replies.followed(FollowResult(FollowEffect.ALREADY_FOLLOWED, follow(), "All hands", TS), permalink)
 
     assert message.text.endswith(f"Its card: {URL}")
     assert f"<{URL}|See its card>" in blocks(message)
@@ -102,7 +104,7 @@ def test_the_card_is_linked() -> None:
 
 def test_where_no_link_is_known() -> None:
     """A card is not linked while nobody knows the workspace's address."""
-    message = follow_replies.followed(Beginning(Begun.BEFORE, follow(), "All hands", TS), unknown)
+    message = follow_replies.followed(FollowResult(FollowEffect.ALREADY_FOLLOWED, follow(), "All hands", TS), unknown)
 
     assert "card:" not in message.text
 
@@ -110,7 +112,7 @@ def test_where_no_link_is_known() -> None:
 @pytest.mark.parametrize("name", [None, "", " \u202e "])
 def test_without_a_name(name: str | None) -> None:
     """A meeting that has no name is called by its ID."""
-    message = follow_replies.followed(Beginning(Begun.NOW, follow(), name, None), permalink)
+    message = follow_replies.followed(FollowResult(FollowEffect.POSTED, follow(), name, None), permalink)
 
     assert message.text.startswith(f"Now following meeting `{MEETING}` here.")
 
@@ -119,7 +121,7 @@ def test_nasty_name() -> None:
     """A name with markup calls nobody, wherever it is told."""
     nasty = "<!channel> & <https://evil.example|x>"
     messages = [
-        follow_replies.followed(Beginning(Begun.NOW, follow(), nasty, None), permalink),
+        follow_replies.followed(FollowResult(FollowEffect.POSTED, follow(), nasty, None), permalink),
         follow_replies.unfollowed(listed(name=nasty)),
         *follow_replies.listing([listed(name=nasty)], permalink),
     ]
@@ -135,10 +137,10 @@ def test_unfollowed() -> None:
     assert follow_replies.unfollowed(listed()).text == "Stopped following *All hands* in this channel."
 
 
-@pytest.mark.parametrize("volume", Level)
-def test_as_loud(volume: Level) -> None:
-    """Who changes the volume is told which one it is now."""
-    assert follow_replies.level_changed(follow(level=volume)).text.startswith(f"Set to {volume}: ")
+@pytest.mark.parametrize("level", Level)
+def test_as_loud(level: Level) -> None:
+    """Who changes the level is told which one it is now."""
+    assert follow_replies.level_changed(follow(level=level)).text.startswith(f"Set to {level}: ")
 
 
 def test_nothing_followed() -> None:
@@ -149,7 +151,7 @@ def test_nothing_followed() -> None:
 
 
 def test_listing() -> None:
-    """A line has the name, the status, the volume, by whom, the ID and the card."""
+    """A line has the name, the status, the level, by whom, the ID and the card."""
     message = only(follow_replies.listing([listed()], permalink))
 
     assert message.text == (
@@ -242,9 +244,11 @@ def test_usage() -> None:
     assert complaints(list(message.blocks)) == []
 
 
-def test_changed_volume_is_confirmed() -> None:
+def test_changed_level_is_confirmed() -> None:
     """Following again at another level says which level it is set to."""
     loud = follow(level=Level.LOUD)
-    message = follow_replies.followed(Beginning(Begun.BEFORE, loud, "All hands", TS, volume_changed=True), permalink)
+    message = follow_replies.followed(
+        FollowResult(FollowEffect.ALREADY_FOLLOWED, loud, "All hands", TS, level_changed=True), permalink
+    )
 
     assert message.text.startswith("This channel already follows *All hands*. *Set to loud.* Updates go to the card's")
