@@ -336,7 +336,7 @@ class _Judge:
         )
         if end.kind != "ended" or is_here or end.at - began <= _TOO_LATE_SECONDS:
             return False
-        return not self._was_well(began, end.at - _WELL_SECONDS)
+        return not self._was_well(began - SLACKNESS, end.at - _WELL_SECONDS)
 
     def _was_too_late_here(self, told: Told) -> bool:
         """Whether what was told elsewhere could not be told here before it was over, and too late."""
