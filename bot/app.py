@@ -3,10 +3,7 @@
 import asyncio
 import contextlib
 import errno
-import gc
-import signal
 import socket as sockets
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
@@ -51,7 +48,6 @@ from bot.wording import DEFAULT, Wording
 
 DRAIN_SECONDS = 45.0
 """Longer than Slack may take to post, so that the last posts are recorded and not sent again."""
-_MANY = 65_536
 _ADOPTION_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
@@ -196,51 +192,6 @@ async def look_up_once(settings: CloudflareSettings, meeting_id: UUID) -> Lookup
         return await look_up(kit, meeting_id, lambda: utc(WallClock()))
     finally:
         await kit.close()
-
-
-async def run(settings: Settings) -> None:
-    """Run the bot until SIGTERM, SIGINT or SIGHUP. Raises ConfigurationError like `running`.
-
-    Further SIGTERMs and SIGHUPs have no effect, since supervisors send both; a second Ctrl-C ends the bot at once.
-    """
-    raise_fd_limit()
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-
-    def stop_in_order() -> None:
-        stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stop_in_order)
-    async with running(settings):
-        tune_gc()
-        await stop.wait()
-        log.info("bot_stopping")
-    log.info("bot_stopped")
-
-
-def raise_fd_limit() -> None:
-    """Raise the limit of open files and sockets, which many systems set to 1,024 by default."""
-    if sys.platform == "win32":
-        return
-    import resource  # noqa: PLC0415 - there is none on Windows
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MANY if hard == resource.RLIM_INFINITY else min(hard, _MANY)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def tune_gc() -> None:
-    """Exempt permanent objects from garbage collection, and collect after 10,000 new objects instead of 700.
-
-    A few running commands keep more than 700 objects alive, so that in a burst the default costs a third of the CPU
-    time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
 
 
 def _log_start(settings: Settings, identity: Identity, url: str) -> None:

@@ -88,7 +88,7 @@ def options(
 def run() -> None:
     """Run the bot until SIGTERM, SIGHUP or Ctrl-C."""
     from bot import logs
-    from bot.app import run as run_bot
+    from bot.process import run as run_bot
     from bot.settings import Settings, load
 
     settings = load(Settings)

@@ -13,8 +13,9 @@ from pytest_mock import MockerFixture
 from slack_sdk.web import async_base_client
 
 from bot import __version__
-from bot.app import running, tune_gc
+from bot.app import running
 from bot.errors import ConfigurationError
+from bot.process import tune_gc
 from bot.realtimekit.concurrency import ConcurrencyLimit
 from sandbox.bot_process import BotDidNotStart, Mode, bot_process, settings_for
 from sandbox.realtimekit import seeds

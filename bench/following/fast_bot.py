@@ -12,7 +12,8 @@ import time
 import uvloop
 
 from bot import logs
-from bot.app import running, tune_gc
+from bot.app import running
+from bot.process import tune_gc
 from bot.settings import Settings, load
 from sandbox.clock import Clock
 
