@@ -16,9 +16,8 @@ from slack_bolt.async_app import AsyncApp
 from bot import __version__
 from bot.background_workers import BackgroundWorkers
 from bot.clock import Clock, WallClock, utc
-from bot.errors import ConfigurationError, DatabaseUnavailable, RealtimeKitError
+from bot.errors import ConfigurationError, RealtimeKitError
 from bot.following.rate_budget import RateBudget
-from bot.following.service import FollowService
 from bot.health import Check
 from bot.http_server import WebhookReceiver, create_web
 from bot.metrics import Metrics
@@ -48,7 +47,6 @@ from bot.wording import DEFAULT, Wording
 
 DRAIN_SECONDS = 45.0
 """Longer than Slack may take to post, so that the last posts are recorded and not sent again."""
-_ADOPTION_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -177,7 +175,7 @@ async def running(
         webhooks = WebhookReceiver(WebhookVerifier(key_http, settings.realtimekit_webhook_key_url), engine.hint)
         web = create_web(metrics, checks, slack, webhooks)
         url = await stack.enter_async_context(serving(web, sock))
-        await _identify(identity, engine.following, stack)
+        await _identify(identity, stack)
         stack.callback(engine.stop)
         if socket_mode is not None:
             await socket_mode.start()
@@ -225,28 +223,11 @@ def _socket_mode(
     return SocketMode(app, token.get_secret_value(), client, session, unread=work.failed) if token else None
 
 
-async def _identify(identity: Identity, following: FollowService, stack: contextlib.AsyncExitStack) -> None:
+async def _identify(identity: Identity, stack: contextlib.AsyncExitStack) -> None:
     """Identify the bot to itself: at once or, if Slack is unreachable, in the background. Then keep checking."""
     await identity.fetch()
-    for name, work in (("identity", identity.keep()), ("adoption", _adopt(identity, following))):
-        task = asyncio.create_task(work, name=name)
-        stack.callback(task.cancel)
-
-
-async def _adopt(identity: Identity, following: FollowService) -> None:
-    """Move follows that an earlier version stored under their creator's team to the bot's own team."""
-    while True:
-        home = home_of(identity.authorization)
-        if home is not None:
-            try:
-                moved = await following.adopt(home.team_id)
-            except DatabaseUnavailable:
-                pass
-            else:
-                if moved:
-                    log.info("follows_adopted", follows=moved)
-                return
-        await asyncio.sleep(_ADOPTION_SECONDS)
+    task = asyncio.create_task(identity.keep(), name="identity")
+    stack.callback(task.cancel)
 
 
 def _limited_look_up(kit: RealtimeKitClient, clock: Clock) -> Callable[[UUID], Awaitable[Lookup]]:

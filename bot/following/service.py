@@ -177,10 +177,6 @@ class FollowService:
             self.wake_announcer()
         return moved
 
-    async def adopt(self, team_id: str) -> int:
-        """Move all follows to the team where the bot is installed; return how many."""
-        return await self.store.channel_moves.adopt(team_id)
-
     async def forget(self, team_id: str) -> int:
         """Delete the follows of a workspace that has removed the app; return how many."""
         return await self.store.removal.forget(team_id)

@@ -18,7 +18,7 @@ _AT_ONCE = 100
 
 
 class Moving:
-    """Moves of follows when Slack changes the ID of their channel or team."""
+    """Moves of follows when Slack changes the ID of their channel."""
 
     def __init__(self, db: Database, late_seconds: float = LATE_SECONDS) -> None:
         self._db = db
@@ -34,10 +34,6 @@ class Moving:
             return 0
         theirs = sa.and_(follows.c.team_id == team_id, follows.c.channel_id == old_id)
         return await self._move_all(theirs, {"channel_id": new_id})
-
-    async def adopt(self, team_id: str) -> int:
-        """Move all follows to this team, the only one where the bot is installed; return how many."""
-        return await self._move_all(follows.c.team_id != team_id, {"team_id": team_id})
 
     async def _move_all(self, which: sa.ColumnElement[bool], place: dict[str, str]) -> int:
         moved = 0

@@ -163,16 +163,3 @@ async def test_moved_while_a_change_is_announced(store: Store, clock: Clock) -> 
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert card.announcements == ()
     assert card.needs_edit
-
-
-@pytest.mark.parametrize("team", ["T0OTHER", ""])
-async def test_follows_of_another_team_are_adopted(store: Store, team: str) -> None:
-    """They stay reachable, with what they had."""
-    await store.follows.follow(team, CHANNEL, MEETING, user_id=ANN, level=Level.QUIET, episode=Episode())
-    await follow(store, "C2")
-
-    assert await store.channel_moves.adopt(TEAM) == 1
-
-    (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
-    assert listed.follow.level is Level.QUIET
-    assert await store.channel_moves.adopt(TEAM) == 0
