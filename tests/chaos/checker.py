@@ -440,7 +440,10 @@ class _Judge:
             # The end of what was live in this move, as the next run has brought it to light.
             if told and told[-1].kind == "ended" and told[-1].move == move.number and move.state is not State.OFF:
                 told.pop()
-            if not self._agrees(move, told[-1] if told else None) and not self._is_told_by_a_later_name(move):
+            if self._agrees(move, told[-1] if told else None) or self._is_told_by_a_later_name(move):
+                continue
+            after = next((each for each in self._told if each.move > move.number), None)
+            if after is None or not self._was_too_late([move.number], after.at):
                 last = f"{told[-1].kind} of move {told[-1].move}" if told else "nothing"
                 yield (
                     MISSING,
