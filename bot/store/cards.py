@@ -101,8 +101,10 @@ async def wake_unfinished(
 ) -> None:
     """Re-enable unfinished cards of these follows, dropping those of episodes the channel never saw."""
     theirs = cards.c.follow_id.in_(list(follow_ids))
-    # The channel saw nothing of this episode, and a newer one exists: its card would only confuse people.
-    await connection.execute(sa.delete(cards).where(theirs, cards.c.message_ts.is_(None), ~is_latest(), ~has_pending()))
+    # The channel saw nothing of this episode, and a newer one exists: its card would only confuse people. One that may
+    # have been posted without an answer stays: otherwise nothing would ever edit that message.
+    never_posted = sa.and_(cards.c.message_ts.is_(None), cards.c.unconfirmed_until.is_(None))
+    await connection.execute(sa.delete(cards).where(theirs, never_posted, ~is_latest(), ~has_pending()))
     await connection.execute(sa.update(cards).where(theirs).values(has_news=has_news()))
     await wake(connection, now, theirs, sa.or_(has_work(), cards.c.unconfirmed_until.is_not(None)))
 

@@ -37,7 +37,7 @@ def _wrong(stage: Stage, channel: Channel, broadcast: Broadcast) -> Iterable[str
         yield "there is no card"
         return
     # Of a card that somebody has deleted there may be another one, below that of the next run.
-    *old, newest = sorted(there, key=lambda card: about_what(card) or (0, 0))
+    *old, newest = sorted(there, key=lambda card: (about_what(card) or (0, 0), float(card.ts)))
     yield from (f"an old card shows {shows(card)}" for card in old if shows(card) not in ("ended", "unfollowed"))
     if not _shows_it(newest, broadcast):
         yield f"the card shows {shows(newest)} of {about_what(newest)}, and it is {broadcast.now}"

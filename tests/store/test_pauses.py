@@ -132,6 +132,24 @@ async def test_runs_that_the_channel_missed(store: Store) -> None:
     assert sorted(card.episode for card in await channel.work(store)) == [1, 4]
 
 
+async def test_card_that_may_have_been_posted_is_brought_up_to_date(store: Store, clock: Clock) -> None:
+    """A killed process may have posted it before the bot was removed. If it were dropped, it would stay as it was."""
+    await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    await see(store, Episode(number=2, phase="live"))
+    (posting,) = await store.card_queue.claim("killed", 10, LEASE)
+    clock.advance(LEASE)
+    await refused(store)
+    await see(store, Episode(number=2, phase="ended"), visible=True)
+    await see(store, Episode(number=3, phase="live"))
+
+    await store.pauses.resume(TEAM, CHANNEL)
+
+    shown = {card.episode: card.desired["phase"] for card in await channel.work(store)}
+    assert shown[posting.episode] == "ended"
+
+
 async def test_what_is_finished_stays_so(store: Store) -> None:
     """Going on makes nothing due that has nothing left to do."""
     await follow(store)
