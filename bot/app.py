@@ -31,15 +31,14 @@ from bot.settings import CloudflareSettings, Settings, SlackSettings
 from bot.slack.api_client import SlackClient, open_fresh_session, open_session
 from bot.slack.app import create_app
 from bot.slack.dependencies import Dependencies
-from bot.slack.home_team import Home, home_of
 from bot.slack.identity import Identity
 from bot.slack.in_flight import InFlightRequests
+from bot.slack.installation import Installation, installation_of
 from bot.slack.publisher import Publisher
-from bot.slack.rate_limiter import SlackRateLimiter
+from bot.slack.rate_limiter import SlackRateLimiter, UserRateLimiter
 from bot.slack.responder import Responder
 from bot.slack.signature import RequestVerifier
 from bot.slack.socket_mode import SocketMode
-from bot.slack.user_rate_limit import PersonalLimit
 from bot.store.database_url import parse_database_url
 from bot.store.store import open_store
 from bot.uvicorn_server import listen, serving
@@ -128,14 +127,14 @@ async def running(
         def wording() -> Wording:
             return Wording(settings.slack_command, identity.name or DEFAULT.bot)
 
-        async def home(seconds: float) -> Home | None:
-            return home_of(await identity.known_within(seconds))
+        async def installation(seconds: float) -> Installation | None:
+            return installation_of(await identity.known_within(seconds))
 
-        pacing = SlackRateLimiter(wall)
-        delivery = Publisher(client, pacing, wall, metrics)
+        rate_limiter = SlackRateLimiter(wall)
+        publisher = Publisher(client, rate_limiter, wall, metrics)
         engine = BackgroundWorkers(
             store,
-            delivery,
+            publisher,
             look_up=lambda meeting_id: look_up(kit, meeting_id, lambda: utc(wall)),
             look_up_for_people=recent.look_up,
             lists=kit,
@@ -147,23 +146,23 @@ async def running(
             wording=wording,
         )
         await stack.enter_async_context(engine.running())
-        work = InFlightRequests(metrics)
-        stack.push_async_callback(work.drain, DRAIN_SECONDS)
-        services = Dependencies(
+        in_flight = InFlightRequests(metrics)
+        stack.push_async_callback(in_flight.drain, DRAIN_SECONDS)
+        deps = Dependencies(
             look_up=_measured(recent.look_up, metrics),
-            replies=Responder(session, client, metrics, pacing, timer=timer),
-            work=work,
+            responder=Responder(session, client, metrics, rate_limiter, timer=timer),
+            in_flight=in_flight,
             following=engine.following,
-            home=home,
+            installation=installation,
             is_token_refused=identity.is_token_refused,
             permalink=identity.permalink,
-            limit=PersonalLimit(timer),
+            user_limit=UserRateLimiter(timer),
             wording=wording,
             sleep=wall.sleep,
-            access_problem=lambda: client.access.problem,
+            access_problem=lambda: client.token_health.problem,
         )
-        app = create_app(services, identity, session)
-        socket_mode = _socket_mode(settings, app, client, session, work)
+        app = create_app(deps, identity, session)
+        socket_mode = _socket_mode(settings, app, client, session, in_flight)
         checks: dict[str, Check] = {"slack_token": lambda: _unknown(identity), **engine.checks}
         if socket_mode is not None:
             stack.push_async_callback(socket_mode.stop)
@@ -217,10 +216,14 @@ def _listen(settings: Settings) -> sockets.socket:
 
 
 def _socket_mode(
-    settings: Settings, app: AsyncApp, client: SlackClient, session: aiohttp.ClientSession, work: InFlightRequests
+    settings: Settings, app: AsyncApp, client: SlackClient, session: aiohttp.ClientSession, in_flight: InFlightRequests
 ) -> SocketMode | None:
     token = settings.slack_app_token
-    return SocketMode(app, token.get_secret_value(), client, session, unread=work.failed) if token else None
+    return (
+        SocketMode(app, token.get_secret_value(), client, session, on_malformed=in_flight.count_malformed)
+        if token
+        else None
+    )
 
 
 async def _identify(identity: Identity, stack: contextlib.AsyncExitStack) -> None:

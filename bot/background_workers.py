@@ -24,7 +24,7 @@ from bot.following.service import FollowService
 from bot.following.sweeper import Sweeper
 from bot.metrics import Metrics
 from bot.notifications.announcer import Announcer
-from bot.notifications.missed_invitations import Invitations
+from bot.notifications.missed_invitations import MissedInvitations
 from bot.notifications.pause_notices import PauseNotifier
 from bot.realtimekit.lookup import Lookup
 from bot.slack.publisher import Publisher
@@ -51,7 +51,7 @@ class BackgroundWorkers:
     def __init__(
         self,
         store: Store,
-        delivery: Publisher,
+        publisher: Publisher,
         *,
         look_up: Callable[[UUID], Awaitable[Lookup]],
         look_up_for_people: Callable[[UUID], Awaitable[Lookup]],
@@ -65,13 +65,13 @@ class BackgroundWorkers:
     ) -> None:
         owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         sweeps = ListFreshness()
-        notices = PauseNotifier(store.pauses, store.singleton_jobs, delivery, owner, wording)
+        notices = PauseNotifier(store.pauses, store.singleton_jobs, publisher, owner, wording)
         self._store = store
         self._comparing: set[asyncio.Task[None]] = set()
         self._clock = clock
         self._allowance = allowance
         self._announcer = Announcer(
-            store.card_queue, store.pauses, delivery, clock, metrics, owner, self._notice, wording
+            store.card_queue, store.pauses, publisher, clock, metrics, owner, self._notice, wording
         )
         self._tracker = MeetingPoller(
             store.meeting_queue,
@@ -101,11 +101,13 @@ class BackgroundWorkers:
         self.following = FollowService(
             store, look_up_for_people, self._announcer.deliver, self._announcer.wake, self._tracker.wake, owner
         )
-        invitations = Invitations(store.pauses, store.singleton_jobs, delivery, self.following.resume, owner, clock)
+        invitations = MissedInvitations(
+            store.pauses, store.singleton_jobs, publisher, self.following.resume, owner, clock
+        )
         self._housekeeper = MaintenanceWorker(
             store.maintenance,
             catch_up=invitations.catch_up,
-            tell_creators=notices.tell,
+            tell_creators=notices.send_due,
             budget_left=lambda: allowance.remaining,
             something_is_due=self._announcer.wake,
             clock=clock,

@@ -22,7 +22,7 @@ from bot.realtimekit import webhook_events
 from bot.realtimekit.webhook_events import InvalidPayload, InvalidSignature, PublicKeyUnavailable, WebhookVerifier
 from bot.request_bodies import REFUSALS, BodyLimits, BodyReader, BodyRefused
 from bot.slack.app import dispatch
-from bot.slack.in_flight import ERROR, UNREAD
+from bot.slack.in_flight import ERROR, MALFORMED
 from bot.slack.signature import REASONS, RequestVerifier, SignatureError
 
 ALIVE = b"ok\n"
@@ -116,7 +116,7 @@ def _slack_events(
     for reason in (*REASONS, *REFUSALS, "not_readable"):
         metrics.rejected.labels(reason)  # start at zero: Prometheus misses the first increase of a new series
 
-    unread = metrics.requests.labels(UNREAD, ERROR).inc
+    unread = metrics.requests.labels(MALFORMED, ERROR).inc
 
     def refuse(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
         metrics.rejected.labels(reason).inc()

@@ -7,7 +7,7 @@ import aiohttp
 import promql_parser
 import pytest
 
-from bot.slack.in_flight import UNREAD
+from bot.slack.in_flight import MALFORMED
 from bot.slack.messages.lookup_card import ACTIONS
 from bot.slack.payloads import COMMAND
 from tests.conftest import World
@@ -46,7 +46,7 @@ async def test_the_first_one_counts(connected: World) -> None:
     }
     wanted |= {
         ("livestream_bot_requests_total", f'action="{action}",outcome="error"')
-        for action in (COMMAND, UNREAD, *ACTIONS, *slack_events())
+        for action in (COMMAND, MALFORMED, *ACTIONS, *slack_events())
     }
 
     assert not [each for each in wanted if not any(all(part in line for part in each) for line in lines)]

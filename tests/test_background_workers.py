@@ -50,7 +50,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 def engine(stage: Stage, cloudflare: Cloudflare, lists: Lists) -> BackgroundWorkers:
     return BackgroundWorkers(
         stage.store,
-        stage.delivery,
+        stage.publisher,
         look_up=cloudflare.look,
         look_up_for_people=cloudflare.look,
         lists=lists,

@@ -1,1 +1,1 @@
-"""Say in Slack what happened to followed meetings."""
+"""Announcements in Slack of what happened to followed meetings."""

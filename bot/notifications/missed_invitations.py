@@ -1,4 +1,4 @@
-"""Invitations whose events never arrived: paused follows in channels that the bot is in again."""
+"""The check for missed invitations: paused follows in channels that the bot has joined again without an event."""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,7 +7,7 @@ import structlog
 from bot.clock import Clock
 from bot.domain.follow import Follow
 from bot.slack.errors import ENDED_BY_INVITATION
-from bot.slack.publisher import Later, Publisher, Undelivered
+from bot.slack.publisher import DeliveryError, Publisher, TransientError
 from bot.store.pauses import Pauses
 from bot.store.singleton_jobs import SingletonJobs
 
@@ -15,58 +15,58 @@ CHECK_SECONDS = 30 * 60.0
 RETRY_SECONDS = 60.0
 """How long to wait after a check that failed, if Slack does not say."""
 RESUME_AGAIN_SECONDS = 24 * 3600.0
-"""How long a channel is skipped after it was resumed here. Otherwise, if Slack contradicts itself, people would get a
-notice every half hour that the follow is paused."""
-_DUTY = "invitations"
+"""How long a channel is skipped after its follows were resumed here. Otherwise, if Slack contradicts itself, people
+would get a notice every half hour that the follow is paused."""
+_JOB = "invitations"
 _LEASE_SECONDS = 600.0
-"""Longer than it takes to list the channels of a bot that is in very many."""
+"""Longer than it takes to list the channels of a bot that is in thousands."""
 
 log = structlog.get_logger(__name__)
 
 
-class Invitations:
-    """The check for missed invitations, a singleton job: once after a start, then every half hour."""
+class MissedInvitations:
+    """The check for missed invitations, a singleton job that runs once after a start and then every half hour."""
 
     def __init__(
         self,
         pauses: Pauses,
-        duties: SingletonJobs,
-        delivery: Publisher,
+        singleton_jobs: SingletonJobs,
+        publisher: Publisher,
         resume: Callable[[str, str, frozenset[str]], Awaitable[list[Follow]]],
-        owner: str,
+        worker_id: str,
         clock: Clock,
     ) -> None:
-        """Prepare the job. `resume` resumes a channel's follows that were paused for one of these reasons."""
+        """Prepare the job. `resume` takes a team, a channel and the pause reasons of the follows to resume there."""
         self._pauses = pauses
-        self._duties = duties
-        self._delivery = delivery
+        self._singleton_jobs = singleton_jobs
+        self._publisher = publisher
         self._resume = resume
-        self._owner = owner
+        self._worker_id = worker_id
         self._clock = clock
         self._has_started = False
         self._resumed_at: dict[tuple[str, str], float] = {}
 
     async def catch_up(self) -> None:
-        """Resume what an invitation ends in the channels that the bot is in. Raises DatabaseUnavailable."""
+        """Resume the follows that an invitation would, in channels that the bot is in. Raises DatabaseUnavailable."""
         if not self._has_started:
             # An event may have been lost while no replica was running.
-            await self._duties.hasten(_DUTY)
+            await self._singleton_jobs.hasten(_JOB)
             self._has_started = True
-        duty = await self._duties.claim(_DUTY, self._owner, _LEASE_SECONDS)
-        if duty is None:
+        job = await self._singleton_jobs.claim(_JOB, self._worker_id, _LEASE_SECONDS)
+        if job is None:
             return
         paused = await self._pauses.channels_paused(ENDED_BY_INVITATION)
         try:
-            joined = await self._delivery.joined({channel_id for _, channel_id in paused})
-        except Undelivered as error:
+            joined = await self._publisher.joined_channels({channel_id for _, channel_id in paused})
+        except DeliveryError as error:
             log.warning("channels_not_checked", code=error.code)
-            seconds = (error.seconds or RETRY_SECONDS) if isinstance(error, Later) else CHECK_SECONDS
-            await self._duties.release(duty, again_in=seconds)
+            seconds = (error.seconds or RETRY_SECONDS) if isinstance(error, TransientError) else CHECK_SECONDS
+            await self._singleton_jobs.release(job, again_in=seconds)
             return
         resumed = [follow for place in paused if place[1] in joined for follow in await self._resume_once(*place)]
         if resumed:
             log.info("invitations_missed", follows=len(resumed))
-        await self._duties.complete(duty, again_in=CHECK_SECONDS)
+        await self._singleton_jobs.complete(job, again_in=CHECK_SECONDS)
         log.debug("channels_checked", channels=len(paused), resumed=len(resumed))
 
     async def _resume_once(self, team_id: str, channel_id: str) -> list[Follow]:

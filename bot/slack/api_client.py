@@ -1,4 +1,4 @@
-"""HTTP sessions to Slack, and the Web API client that uses them."""
+"""HTTP sessions for Slack, and the Web API client that uses them."""
 
 import re
 import ssl
@@ -14,26 +14,25 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot.clock import WallClock, within
 from bot.metrics import Metrics
 from bot.slack.errors import (
-    ContentRefused,
+    ContentRejected,
     NotSent,
-    Refused,
+    PermanentError,
     SlackRateLimited,
     Unconfirmed,
-    Undelivered,
+    delivery_error,
+    error_class,
     error_code,
-    kind_of,
-    undelivered,
 )
 from bot.slack.messages.message import Message
-from bot.slack.token_health import Access
+from bot.slack.token_health import TokenHealth
 
-SECONDS = 10
+TIMEOUT_SECONDS = 10
 _CONNECT_SECONDS = 3
-FRESH_SECONDS = 30
+FRESH_TIMEOUT_SECONDS = 30
 """Timeout of the fresh session. It is longer because calls that must not happen twice are not repeated."""
 KEEPALIVE_SECONDS = 15
 """A connection idle for longer is not reused: a firewall or proxy on the path may have dropped it silently."""
-MAX_PLAIN_TEXT = 3_000
+MAX_TEXT_LENGTH = 3_000
 """Length to which a text is cut if Slack calls it too long. Slack documents 4,000 characters for an edit, but counts
 them in its own way."""
 TRANSPORT_ERRORS = (aiohttp.ClientError, TimeoutError)
@@ -55,7 +54,7 @@ def open_session(proxy: str | None = None, tls: ssl.SSLContext | None = None) ->
     """Open an HTTP session that keeps its connections to Slack and reuses them."""
     return aiohttp.ClientSession(
         proxy=proxy,
-        timeout=aiohttp.ClientTimeout(total=SECONDS, connect=_CONNECT_SECONDS),
+        timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS, connect=_CONNECT_SECONDS),
         connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=KEEPALIVE_SECONDS, ssl=tls or True),
     )
 
@@ -64,7 +63,7 @@ def open_fresh_session(proxy: str | None = None, tls: ssl.SSLContext | None = No
     """Open an HTTP session that makes a new connection for each call, so no call meets a dead one."""
     return aiohttp.ClientSession(
         proxy=proxy,
-        timeout=aiohttp.ClientTimeout(total=FRESH_SECONDS, connect=_CONNECT_SECONDS),
+        timeout=aiohttp.ClientTimeout(total=FRESH_TIMEOUT_SECONDS, connect=_CONNECT_SECONDS),
         connector=aiohttp.TCPConnector(limit=100, force_close=True, ssl=tls or True),
     )
 
@@ -83,17 +82,17 @@ class SlackClient(AsyncWebClient):
         base_url: str,
         session: aiohttp.ClientSession,
         metrics: Metrics,
-        access: Access | None = None,
+        token_health: TokenHealth | None = None,
         fresh: aiohttp.ClientSession | None = None,
     ) -> None:
-        """Create the client; `fresh` is a session that opens a new connection per call, by default `session`."""
-        super().__init__(token=token, base_url=base_url, session=session, timeout=SECONDS, retry_handlers=[])
+        """Create the client. `fresh` is a session that opens a new connection for each call, by default `session`."""
+        super().__init__(token=token, base_url=base_url, session=session, timeout=TIMEOUT_SECONDS, retry_handlers=[])
         # The session has the proxy. slack_sdk would take one from the environment, even for local addresses.
         self.proxy = None
-        self.access = access or Access()
+        self.token_health = token_health or TokenHealth()
         self.fresh_session = fresh or session
         self._fresh = _Fresh(
-            token=token, base_url=base_url, session=self.fresh_session, timeout=SECONDS, retry_handlers=[]
+            token=token, base_url=base_url, session=self.fresh_session, timeout=TIMEOUT_SECONDS, retry_handlers=[]
         )
         self._fresh.proxy = None
         self._metrics = metrics
@@ -101,66 +100,74 @@ class SlackClient(AsyncWebClient):
     async def api_call(
         self, api_method: str, *, on_repeat: Callable[[], None] | None = None, **kwargs: Any
     ) -> AsyncSlackResponse:
-        """Call a method, count the call, and note whether Slack accepts the token.
+        """Call a method, count the call, and record whether Slack accepts the token.
 
-        `on_repeat` is called before the call is repeated: Slack may carry out the first attempt, too, even later.
+        `on_repeat` is called before the call is repeated: Slack may still carry out the first attempt, even after the
+        second.
 
         Raises SlackApiError if Slack refuses, and one of TRANSPORT_ERRORS if Slack is unreachable or the answer is
         not Slack's.
         """
         outcome = "unreachable"
         try:
-            response = await self._understood(api_method, on_repeat, **kwargs)
+            response = await self._checked_call(api_method, on_repeat, **kwargs)
             outcome = "ok"
             if api_method not in _WITH_APP_TOKEN:
-                self.access.note_success(api_method)
+                self.token_health.note_success(api_method)
             return response
         except SlackApiError as error:
             code = error_code(error)
-            outcome = "ratelimited" if kind_of(code) is SlackRateLimited else "refused"
+            outcome = "ratelimited" if error_class(code) is SlackRateLimited else "refused"
             if api_method not in _WITH_APP_TOKEN:
-                self.access.note_error(api_method, code)
+                self.token_health.note_error(api_method, code)
             raise
         finally:
             self._metrics.slack_call(api_method, outcome)
 
+    async def call(
+        self, method: str, *, on_repeat: Callable[[], None] | None = None, **kwargs: Any
+    ) -> AsyncSlackResponse:
+        """Call a method as `api_call` does. Raises DeliveryError."""
+        try:
+            return await self.api_call(method, on_repeat=on_repeat, **kwargs)
+        except SlackApiError as error:
+            raise delivery_error(error) from None
+        except TRANSPORT_ERRORS as error:
+            raise (NotSent if isinstance(error, NOT_CONNECTED) else Unconfirmed)(type(error).__name__) from None
+
     async def write(
         self, method: str, message: Message, *, on_repeat: Callable[[], None] | None = None, **arguments: Any
     ) -> str:
-        """Post or edit a message with this method and return its ts; `on_repeat` as for `api_call`.
+        """Post or edit a message with this method, and return its ts.
 
-        If Slack does not accept the blocks, send only the text, which says everything. Raises Undelivered.
+        If Slack does not accept the blocks, send only the text, which says everything. `on_repeat` is called as by
+        `api_call`. Raises DeliveryError.
         """
         try:
             return await self._write(method, message, on_repeat, arguments)
-        except ContentRefused as error:
+        except ContentRejected as error:
             log.warning("blocks_rejected", code=error.code, method=method, channel=arguments.get("channel"))
-            text = message.text if error.code != "msg_too_long" else message.text[:MAX_PLAIN_TEXT]
+            text = message.text if error.code != "msg_too_long" else message.text[:MAX_TEXT_LENGTH]
         try:
             return await self._write(method, Message(text), on_repeat, arguments)
-        except ContentRefused as error:
-            raise Refused(error.code) from None
+        except ContentRejected as error:
+            raise PermanentError(error.code) from None
 
     async def _write(
         self, method: str, message: Message, on_repeat: Callable[[], None] | None, arguments: dict[str, Any]
     ) -> str:
         content = {"text": message.text, "blocks": list(message.blocks)}
-        try:
-            response = await self.api_call(method, on_repeat=on_repeat, json={**arguments, **content})
-        except SlackApiError as error:
-            raise undelivered(error) from None
-        except TRANSPORT_ERRORS as error:
-            raise lost(error) from None
+        response = await self.call(method, on_repeat=on_repeat, json={**arguments, **content})
         ts = str(response.get("ts") or response.get("message_ts"))
         if not _TS.fullmatch(ts):
             raise Unconfirmed("answer_without_ts")
         return ts
 
-    async def _understood(
+    async def _checked_call(
         self, api_method: str, on_repeat: Callable[[], None] | None, **kwargs: Any
     ) -> AsyncSlackResponse:
         try:
-            return await self._sent(api_method, on_repeat, **kwargs)
+            return await self._attempt(api_method, on_repeat, **kwargs)
         except SlackApiError as error:
             if error_code(error) == "unreadable":
                 raise aiohttp.ClientPayloadError(f"{api_method}: an error page") from None
@@ -169,9 +176,11 @@ class SlackClient(AsyncWebClient):
         except (AttributeError, ValueError):
             raise aiohttp.ClientPayloadError(f"{api_method}: no JSON object") from None
 
-    async def _sent(self, api_method: str, on_repeat: Callable[[], None] | None, **kwargs: Any) -> AsyncSlackResponse:
+    async def _attempt(
+        self, api_method: str, on_repeat: Callable[[], None] | None, **kwargs: Any
+    ) -> AsyncSlackResponse:
         if api_method in _ONCE_ONLY:
-            seconds = self.fresh_session.timeout.total or FRESH_SECONDS
+            seconds = self.fresh_session.timeout.total or FRESH_TIMEOUT_SECONDS
             return await within(WallClock(), seconds, self._fresh.api_call(api_method, **kwargs))
         try:
             return await super().api_call(api_method, **kwargs)
@@ -180,7 +189,7 @@ class SlackClient(AsyncWebClient):
                 raise
         if on_repeat is not None:
             on_repeat()
-        return await within(WallClock(), SECONDS, self._fresh.api_call(api_method, **kwargs))
+        return await within(WallClock(), TIMEOUT_SECONDS, self._fresh.api_call(api_method, **kwargs))
 
 
 class _Fresh(AsyncWebClient):
@@ -193,8 +202,3 @@ class _Fresh(AsyncWebClient):
     async def _request(self, *, http_verb: Any, api_url: Any, req_args: Any) -> dict[str, Any]:
         watched = {**req_args, "timeout": aiohttp.ClientTimeout(connect=_CONNECT_SECONDS)}
         return await super()._request(http_verb=http_verb, api_url=api_url, req_args=watched)
-
-
-def lost(error: Exception) -> Undelivered:
-    """Return NotSent if the transport error shows that nothing was sent, otherwise Unconfirmed."""
-    return (NotSent if isinstance(error, NOT_CONNECTED) else Unconfirmed)(type(error).__name__)

@@ -17,7 +17,7 @@ from bot.slack.identity import Identity
 from bot.slack.listeners.unhandled import rejection
 
 
-def create_app(services: Dependencies, identity: Identity, session: aiohttp.ClientSession) -> AsyncApp:
+def create_app(deps: Dependencies, identity: Identity, session: aiohttp.ClientSession) -> AsyncApp:
     """Create a Bolt app that makes no Slack calls of its own.
 
     The bot verifies signatures before Bolt sees a request: Bolt answers malformed ones with a 500 and logs the body of
@@ -42,7 +42,7 @@ def create_app(services: Dependencies, identity: Identity, session: aiohttp.Clie
         client=AsyncWebClient(session=session, retry_handlers=[], proxy="http://unused.invalid"),
         raise_error_for_unhandled_request=True,
     )
-    listeners.register(app, services)
+    listeners.register(app, deps)
     return app
 
 
@@ -50,12 +50,12 @@ async def dispatch(
     app: AsyncApp,
     content: bytes | dict[str, Any],
     headers: Mapping[str, str],
-    unread: Callable[[], None] = lambda: None,
+    on_malformed: Callable[[], None] = lambda: None,
 ) -> BoltResponse:
     """Dispatch a body received over HTTP (bytes) or a payload received through Socket Mode (dict).
 
     Malformed payloads get a 400: Bolt assumes that every payload comes from Slack, and others make it raise in many
-    places, even in its error handling. `unread` counts those that do not get as far as the app's own error handler.
+    places, even in its error handling. `on_malformed` is called for those that do not reach the app's error handler.
     """
     body: object = None
     try:
@@ -66,4 +66,4 @@ async def dispatch(
         body = request.body
         return await app.async_dispatch(request)
     except Exception as error:  # noqa: BLE001 - see above
-        return rejection(error, body, unread)
+        return rejection(error, body, on_malformed)

@@ -1,4 +1,4 @@
-"""Parser of the text after the slash command. Values in, values out."""
+"""Parser of the text after the slash command: values in, values out."""
 
 import difflib
 from dataclasses import dataclass, field, replace
@@ -7,13 +7,13 @@ from uuid import UUID
 
 from bot.domain.follow import Level
 from bot.slack.meeting_ids import (
-    LONGEST_TEXT,
+    MAX_TEXT_LENGTH,
     OneMeeting,
     SeveralMeetings,
+    describe_typo,
+    make_readable,
     read_meeting_id,
-    readable,
     split,
-    what_is_wrong,
 )
 from bot.wording import DEFAULT_COMMAND
 
@@ -61,7 +61,7 @@ class AmbiguousMeeting:
 class UsageError:
     """A text with something missing, superfluous or unknown.
 
-    The sentence says what is wrong. It repeats nothing that the person typed except a meeting ID.
+    The sentence says what is wrong. Of the text that the person typed, it repeats only a meeting ID.
     """
 
     sentence: str
@@ -73,8 +73,8 @@ Command = (
     LookupCommand | FollowCommand | UnfollowCommand | ListFollowsCommand | HelpCommand | AmbiguousMeeting | UsageError
 )
 
-FOLLOW_WHAT = "Which meeting? Type `/livestream follow &lt;meeting-id&gt;`."
-UNFOLLOW_WHAT = (
+FOLLOW_WHICH = "Which meeting? Type `/livestream follow &lt;meeting-id&gt;`."
+UNFOLLOW_WHICH = (
     "Which meeting? Type `/livestream unfollow &lt;meeting-id&gt;`. `/livestream following` lists the ones this "
     "channel follows."
 )
@@ -94,7 +94,7 @@ _NOT_UNDERSTOOD = (
 
 _FOLLOW, _UNFOLLOW, _FOLLOWING, _HELP = "follow", "unfollow", "following", "help"
 _VERBS = (_FOLLOW, _UNFOLLOW, _FOLLOWING, _HELP)
-_NOISE = ("is", "meeting", "id")
+_FILLERS = ("is", "meeting", "id")
 """Words that may precede an ID in a lookup, since they name no action; the bot's own messages write "Meeting" there."""
 _NEGATIONS = ("not", "never", "dont", "don't", "don’t")
 _OTHER_WORDS = {
@@ -109,14 +109,14 @@ _OTHER_WORDS = {
     **{level.value: f"{_FOLLOW} {level}" for level in Level},
 }
 """Words that people may type instead of the command's own."""
-_ALIKE = 0.75
+_MIN_SIMILARITY = 0.75
 """How similar a word must be to one of the command's (difflib's ratio, 0 to 1)."""
 
 
 def read_command(text: str, name: str = DEFAULT_COMMAND) -> Command:
     """Return the command in the text; `name` is the slash command's name in this workspace.
 
-    A text counts as a lookup only if it cannot be meant as another command. A mistake changes nothing.
+    A text is a lookup only if it cannot be meant as another command. A mistake changes nothing.
     """
     command = _read(text, name)
     if isinstance(command, UsageError):
@@ -125,9 +125,9 @@ def read_command(text: str, name: str = DEFAULT_COMMAND) -> Command:
 
 
 def _read(text: str, name: str) -> Command:
-    if len(text) > LONGEST_TEXT:
+    if len(text) > MAX_TEXT_LENGTH:
         return UsageError(TOO_LONG)
-    plain = readable(text)
+    plain = make_readable(text)
     parts = split(plain)
     named = [*takewhile(lambda part: part in (name.strip("/"), DEFAULT_COMMAND.strip("/")), parts)]
     parts = parts[len(named) :]
@@ -144,7 +144,7 @@ def _read(text: str, name: str) -> Command:
             return _follow(meeting_id, set(words))
         case ("unfollow", OneMeeting(meeting_id)):
             return _about_following(NOTHING_MORE) if words else UnfollowCommand(meeting_id)
-        case (_, OneMeeting(meeting_id)) if (verb in _NOISE or verb == meeting_id) and not _nearest(words):
+        case (_, OneMeeting(meeting_id)) if (verb in _FILLERS or verb == meeting_id) and not _nearest(words):
             return LookupCommand(meeting_id)
         case (_, OneMeeting(meeting_id)):
             return _not_understood(meeting_id, [part for part in parts if isinstance(part, str)])
@@ -180,14 +180,14 @@ def _not_understood(meeting_id: UUID, words: list[str]) -> Command:
 
 
 def _without_meeting(verb: str, text: str) -> Command:
-    wrong = what_is_wrong(text)
+    wrong = describe_typo(text)
     if wrong is not None:
         return UsageError(_BAD_ID.format(wrong=wrong))
     match verb:
         case "follow":
-            return _about_following(FOLLOW_WHAT)
+            return _about_following(FOLLOW_WHICH)
         case "unfollow":
-            return _about_following(UNFOLLOW_WHAT)
+            return _about_following(UNFOLLOW_WHICH)
         case "following":
             return ListFollowsCommand()
     nearest = _nearest([verb])
@@ -200,12 +200,12 @@ def _without_meeting(verb: str, text: str) -> Command:
 
 
 def _nearest(words: list[str]) -> str | None:
-    """Return the command that the first similar word is probably meant as, or None."""
+    """Return the command that the first similar word probably stands for, or None."""
     for word in words:
         if word in _VERBS:
             return word
         if word in _OTHER_WORDS:
             return _OTHER_WORDS[word]
-        if close := difflib.get_close_matches(word, (*_VERBS, *Level), n=1, cutoff=_ALIKE):
+        if close := difflib.get_close_matches(word, (*_VERBS, *Level), n=1, cutoff=_MIN_SIMILARITY):
             return _OTHER_WORDS.get(close[0], close[0])
     return None

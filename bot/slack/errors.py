@@ -23,16 +23,16 @@ RETRY_AFTER_SECONDS = 30.0
 """How long to wait if Slack asks the bot to wait but does not say how long."""
 MAX_RETRY_AFTER_SECONDS = 30 * 60.0
 TOKEN_RECHECK_SECONDS = 60.0
-"""While Slack refuses the token the bot sends nothing; it retries the token at this interval."""
+"""While Slack refuses the token, the bot sends nothing and retries at this interval."""
 PERMISSION_RETRY_SECONDS = 15 * 60.0
-"""A permission returns only when an admin grants it, so retrying more often only costs calls."""
-RARE_SECONDS = 30 * 60.0
-"""How often a call is repeated to which Slack has answered with a code of its own outages for a day."""
+"""A permission returns only when an admin grants it, so more frequent retries would only cost calls."""
+RARE_RETRY_SECONDS = 30 * 60.0
+"""How often a call is repeated that Slack has answered for a day with a code of its own outages."""
 HOUR = 3600.0
 
 
-class Undelivered(Exception):
-    """A call that Slack did not carry out, as far as the bot knows. `code` is Slack's reason."""
+class DeliveryError(Exception):
+    """A call that Slack did not carry out, as far as the bot knows. `code` is the reason, mostly Slack's error code."""
 
     codes: ClassVar[frozenset[str]] = frozenset()
     prefixes: ClassVar[tuple[str, ...]] = ()
@@ -43,8 +43,8 @@ class Undelivered(Exception):
         self.code = code
 
 
-class Refused(Undelivered):
-    """Slack refuses this in this channel until someone changes something in Slack."""
+class PermanentError(DeliveryError):
+    """Slack refuses the call in this channel until someone changes something in Slack."""
 
     codes = frozenset(
         {
@@ -74,8 +74,8 @@ class Refused(Undelivered):
     prefixes = ("restricted_action", "slack_connect_")
 
 
-class MessageGone(Undelivered):
-    """The message can no longer be edited or replied to, so another one takes its place."""
+class MessageNotFound(DeliveryError):
+    """The message can no longer be edited or replied to, so a new one replaces it."""
 
     codes = frozenset(
         {
@@ -88,14 +88,14 @@ class MessageGone(Undelivered):
     )
 
 
-class Deleted(MessageGone):
-    """This very message was posted earlier and has since been deleted."""
+class MessageDeleted(MessageNotFound):
+    """This message was posted earlier, and has been deleted since."""
 
     codes = frozenset({"duplicate_channel_not_found", "duplicate_message_not_found"})
 
 
-class ContentRefused(Undelivered):
-    """Slack does not accept the message's content. It may accept the text without it."""
+class ContentRejected(DeliveryError):
+    """Slack does not accept the message's content. It may accept the text without the blocks."""
 
     codes = frozenset(
         {
@@ -121,8 +121,8 @@ class ContentRefused(Undelivered):
     prefixes = ("invalid_metadata_",)
 
 
-class Later(Undelivered):
-    """A call that failed now and may work later."""
+class TransientError(DeliveryError):
+    """The call failed now and may work later."""
 
     codes = frozenset(
         {
@@ -135,36 +135,36 @@ class Later(Undelivered):
         }
     )
     permanent_after: ClassVar[float | None] = 24 * HOUR
-    """After this many seconds of nothing but this code it counts as permanent; None: never."""
+    """After this many seconds of nothing but this code, the error counts as permanent. None: never."""
     rare_after: ClassVar[float | None] = None
-    """After this many seconds of nothing but this code the call is repeated every RARE_SECONDS only; None: never."""
+    """After this many seconds of nothing but this code, the call is made only every RARE_RETRY_SECONDS. None: never."""
     retry_seconds: ClassVar[float | None] = None
     """How long to wait if Slack does not say."""
 
     def __init__(self, code: str, seconds: float | None = None) -> None:
         super().__init__(code)
         self.seconds = self.retry_seconds if seconds is None else seconds
-        """How long to wait: the bot waits for its pace or its token, and the attempt does not count as failed. None:
-        it does count, and each wait is longer than the previous one."""
+        """How long to wait for a token bucket, for Slack's rate limit or for the bot token; the attempt does not count
+        as failed. None: it counts, and each wait is longer than the one before."""
 
 
-class Paced(Later):
+class Throttled(TransientError):
     """The bot's own token bucket is empty; Slack was not called."""
 
     permanent_after = None
 
 
-class SlackRateLimited(Later):
+class SlackRateLimited(TransientError):
     """Slack asks the bot to wait."""
 
     codes = frozenset({"rate_limited", "ratelimited"})
     permanent_after = None
 
 
-class Unconfirmed(Later):
-    """Slack may have carried out the call. Its outages belong here: Slack documents that possibility for each code.
+class Unconfirmed(TransientError):
+    """Slack may have carried out the call. Slack documents that possibility for each code of its outages.
 
-    It is never permanent, because an outage of Slack's must not pause every follow.
+    The error is never permanent, because an outage of Slack must not pause every follow.
     """
 
     codes = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable"})
@@ -172,19 +172,19 @@ class Unconfirmed(Later):
     rare_after = 24 * HOUR
 
 
-class NotSent(Later):
+class NotSent(TransientError):
     """The bot could not connect to Slack, so Slack certainly did not carry out the call."""
 
     permanent_after = None
 
 
-class Unrecognized(Later):
+class UnknownCode(TransientError):
     """A code that is not in this table."""
 
     permanent_after = HOUR
 
 
-class TokenRefused(Later):
+class TokenRejected(TransientError):
     """Slack refuses the bot token in all channels and for every method."""
 
     codes = frozenset(
@@ -202,14 +202,14 @@ class TokenRefused(Later):
     retry_seconds = TOKEN_RECHECK_SECONDS
 
 
-class PermissionRefused(TokenRefused):
+class PermissionDenied(TokenRejected):
     """Slack accepts the bot token, but not for this method or network."""
 
     codes = frozenset({"accesslimited", "app_access_restricted", "enterprise_is_restricted", "missing_scope"})
     retry_seconds = PERMISSION_RETRY_SECONDS
 
 
-class PlaceRefused(Later):
+class TeamAccessDenied(TransientError):
     """Slack accepts the bot token, but not for this team or channel, until an admin changes that or the team has moved.
 
     From `auth.test`, which concerns no channel, such a code means the whole installation.
@@ -237,40 +237,37 @@ UNINSTALLED_CODES = frozenset({"account_inactive", "invalid_auth", "token_expire
 TRANSIENT_TOKEN_CODES = frozenset({"org_login_required", "team_added_to_org"})
 """The workspace is moving to an organization; the code disappears once the move is over."""
 
-_TABLE: tuple[type[Undelivered], ...] = (
-    Refused,
-    MessageGone,
-    Deleted,
-    ContentRefused,
-    Later,
+_TABLE: tuple[type[DeliveryError], ...] = (
+    PermanentError,
+    MessageNotFound,
+    MessageDeleted,
+    ContentRejected,
+    TransientError,
     SlackRateLimited,
     Unconfirmed,
-    TokenRefused,
-    PermissionRefused,
-    PlaceRefused,
+    TokenRejected,
+    PermissionDenied,
+    TeamAccessDenied,
 )
 
 
-def kind_of(code: str) -> type[Undelivered]:
-    """Return the class of this code, by exact match first and by prefix second; Unrecognized for a new code."""
+def error_class(code: str) -> type[DeliveryError]:
+    """Return the class of this code, by exact match first and by prefix second; UnknownCode for a new code."""
     for kind in _TABLE:
         if code in kind.codes:
             return kind
-    return next((kind for kind in _TABLE if code.startswith(kind.prefixes)), Unrecognized)
+    return next((kind for kind in _TABLE if code.startswith(kind.prefixes)), UnknownCode)
 
 
 def is_about_installation(code: str) -> bool:
-    """Return whether a code means that Slack refuses the token or its permissions.
-
-    This holds for calls that concern no channel.
-    """
-    return issubclass(kind_of(code), TokenRefused | PlaceRefused)
+    """Return whether a code means that Slack refuses the token or its permissions, in a call about no channel."""
+    return issubclass(error_class(code), TokenRejected | TeamAccessDenied)
 
 
-def undelivered(error: SlackApiError) -> Undelivered:
-    """Convert slack_sdk's error into the exception that this table has for its code."""
+def delivery_error(error: SlackApiError) -> DeliveryError:
+    """Return the exception of this table for an error of slack_sdk."""
     code = error_code(error)
-    kind = kind_of(code)
+    kind = error_class(code)
     return SlackRateLimited(code, retry_after(error.response.headers)) if kind is SlackRateLimited else kind(code)
 
 

@@ -19,22 +19,22 @@ CHECK_SECONDS = 300.0
 """How often the bot checks that Slack still accepts the token, which may be revoked while nothing is posted."""
 RECHECK_SECONDS = 30.0
 """How often it checks while Slack refuses the token."""
-_NAME_LIMIT = 80
-_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
+_MAX_NAME_LENGTH = 80
+_INITIAL_BACKOFF, _MAX_BACKOFF = 1.0, 60.0
 
 log = structlog.get_logger(__name__)
 
 
 class Identity:
-    """The bot's identity, learned from Slack once at startup so that no request waits for it."""
+    """The bot's identity, fetched from Slack once at startup so that no request waits for it."""
 
     def __init__(self, client: SlackClient, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._client = client
         self._sleep = sleep
         self._result: AuthorizeResult | None = None
         self._name = ""
-        self._where = ""
-        self._learned = asyncio.Event()
+        self._description = ""
+        self._fetched = asyncio.Event()
 
     @property
     def is_known(self) -> bool:
@@ -49,10 +49,10 @@ class Identity:
     @property
     def problem(self) -> str | None:
         """A sentence for the operator while Slack refuses the bot token or its permissions; None otherwise."""
-        return self._client.access.sentence()
+        return self._client.token_health.describe_problem()
 
     def __str__(self) -> str:
-        return self._where or "Slack, which has not answered yet"
+        return self._description or "Slack, which has not answered yet"
 
     @property
     def authorization(self) -> AuthorizeResult:
@@ -65,7 +65,7 @@ class Identity:
         return f"{url.rstrip('/')}/archives/{channel_id}/p{ts.replace('.', '')}" if url else None
 
     async def fetch(self) -> bool:
-        """Learn from Slack who the bot is; return False if Slack cannot say now.
+        """Fetch the identity from Slack; return False if Slack does not answer now.
 
         Raises ConfigurationError if Slack refuses the token.
         """
@@ -80,7 +80,7 @@ class Identity:
         except TRANSPORT_ERRORS as error:
             log.warning("auth_test_failed", error=describe(error))
             return False
-        self._name = escape(str(response.get("user") or ""), _NAME_LIMIT)
+        self._name = escape(str(response.get("user") or ""), _MAX_NAME_LENGTH)
         self._result = AuthorizeResult(
             enterprise_id=response.get("enterprise_id"),
             team_id=response.get("team_id"),
@@ -89,14 +89,14 @@ class Identity:
             url=response.get("url"),
             bot_token=self._client.token,
         )
-        self._where = f"{response.get('team')} as @{response.get('user')}"
-        self._learned.set()
+        self._description = f"{response.get('team')} as @{response.get('user')}"
+        self._fetched.set()
         return True
 
     async def is_token_refused(self) -> bool:
         """Return whether Slack refuses the bot token as it does after the app was removed.
 
-        Raises SlackUnreachable if Slack does not say.
+        Raises SlackUnreachable if Slack does not answer.
         """
         try:
             await self._client.auth_test()
@@ -112,7 +112,7 @@ class Identity:
     async def known_within(self, seconds: float) -> AuthorizeResult:
         """Return the `authorization`, waiting at most this long for Slack to report it."""
         if not self.is_known and seconds > 0:
-            learned, timer = asyncio.ensure_future(self._learned.wait()), asyncio.ensure_future(self._sleep(seconds))
+            learned, timer = asyncio.ensure_future(self._fetched.wait()), asyncio.ensure_future(self._sleep(seconds))
             try:
                 await asyncio.wait({learned, timer}, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -122,7 +122,7 @@ class Identity:
 
     async def fetch_with_retry(self) -> None:
         """Retry until Slack reports the identity; log a refusal, and stay unready until Slack accepts the token."""
-        wait, refusal = _FIRST_WAIT, ""
+        wait, refusal = _INITIAL_BACKOFF, ""
         while not self.is_known:
             try:
                 if await self.fetch():
@@ -130,18 +130,18 @@ class Identity:
             except ConfigurationError as error:
                 if error.detail != refusal:
                     log.warning("token_rejected", error=error.detail)
-                wait, refusal = _LONGEST_WAIT, error.detail
+                wait, refusal = _MAX_BACKOFF, error.detail
             await self._sleep(wait)
-            wait = min(wait * 2, _LONGEST_WAIT)
+            wait = min(wait * 2, _MAX_BACKOFF)
 
     async def keep(self) -> None:
-        """Learn the identity, then regularly check that Slack still accepts the token, until cancelled."""
+        """Fetch the identity, then check regularly that Slack still accepts the token, until cancelled."""
         await self.fetch_with_retry()
         waited = 0.0
         while True:
             await self._sleep(RECHECK_SECONDS)
             waited += RECHECK_SECONDS
-            access = self._client.access
+            access = self._client.token_health
             if access.problem is None and not access.is_doubtful and waited < CHECK_SECONDS:
                 continue
             waited = 0.0

@@ -15,7 +15,7 @@ from bot.slack.messages.lookup_card import ACTIONS
 from bot.slack.payloads import COMMAND, Request
 
 ERROR = "error"
-UNREAD = "unread"
+MALFORMED = "unread"
 """The `action` label of payloads that the bot failed to parse."""
 
 log = structlog.get_logger(__name__)
@@ -23,10 +23,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class RequestOutcome:
-    """The progress of one request."""
+    """The outcome of one request, set by its handler."""
 
     outcome: str = ERROR
-    """`ok`, the code of the error reported to the person, or `broken`."""
+    """`ok`, the code of the error reported to the person, or `error`."""
 
 
 class InFlightRequests:
@@ -34,18 +34,18 @@ class InFlightRequests:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        for action in (COMMAND, UNREAD, *ACTIONS):
+        for action in (COMMAND, MALFORMED, *ACTIONS):
             self.expect(action)
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[object]] = set()
 
     def expect(self, action: str) -> None:
-        """Start this action's failure count at zero: Prometheus sees no increase in a series that begins at 1."""
+        """Start this action's failure count at zero, since Prometheus sees no increase in a series that begins at 1."""
         self._metrics.requests.labels(action, ERROR)
 
-    def failed(self) -> None:
+    def count_malformed(self) -> None:
         """Count a payload that the bot failed to parse."""
-        self._metrics.requests.labels(UNREAD, ERROR).inc()
+        self._metrics.requests.labels(MALFORMED, ERROR).inc()
 
     @contextlib.contextmanager
     def track(self, request: Request, *, needs_reply: bool = True) -> Iterator[RequestOutcome]:
@@ -55,18 +55,18 @@ class InFlightRequests:
         """
         self.hold()
         _bind_to_log(request)
-        started, progress = time.monotonic(), RequestOutcome()
+        started, result = time.monotonic(), RequestOutcome()
         try:
-            yield progress
+            yield result
         finally:
             seconds = time.monotonic() - started
-            self._metrics.requests.labels(request.action, progress.outcome).inc()
+            self._metrics.requests.labels(request.action, result.outcome).inc()
             if needs_reply:
                 self._metrics.reply_seconds.labels(request.action).observe(seconds)
-            log.info("request_completed", outcome=progress.outcome, duration_ms=round(seconds * 1000))
+            log.info("request_completed", outcome=result.outcome, duration_ms=round(seconds * 1000))
 
     async def pause(self, sleep: Coroutine[Any, Any, None]) -> bool:
-        """Wait until `sleep` is over, or until shutdown begins; return False in the latter case."""
+        """Wait for `sleep` or the beginning of shutdown; return False if shutdown has begun."""
         sleeping, stopping = asyncio.ensure_future(sleep), asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait({sleeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -93,9 +93,9 @@ class InFlightRequests:
         if task is not None and task not in self._tasks:
             self._tasks.add(task)
             self._metrics.in_flight.inc()
-            task.add_done_callback(self._let_go)
+            task.add_done_callback(self._on_done)
 
-    def _let_go(self, task: asyncio.Task[object]) -> None:
+    def _on_done(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         self._metrics.in_flight.dec()
 

@@ -1,13 +1,13 @@
-"""Parser of the meeting IDs in what people type or paste."""
+"""Parser of meeting IDs in text that people type or paste."""
 
 import re
 import unicodedata
 from dataclasses import dataclass
 from uuid import UUID
 
-LONGEST_TEXT = 3_000
+MAX_TEXT_LENGTH = 3_000
 _HEX_DIGITS = 32
-_SHORTEST, _LONGEST = 20, 44
+_MIN_DIGITS, _MAX_DIGITS = 20, 44
 """Bounds on the number of letters and digits in a word that was probably meant as an ID."""
 
 # Inside a longer word the digits are not an ID, except after %2F, as in a link inside a link. In an ID that stands
@@ -55,21 +55,21 @@ def read_meeting_id(text: str) -> OneMeeting | SeveralMeetings | NoMeeting:
     Typing and pasting may have damaged the ID; this accepts other dashes, spaces or underscores, missing hyphens and
     invisible characters. Texts longer than 3,000 characters count as having no ID.
     """
-    found = _ids(readable(text))
+    found = _ids(make_readable(text))
     if not found:
         return NoMeeting()
     return OneMeeting(found[0]) if len(found) == 1 else SeveralMeetings(found)
 
 
-def readable(text: str) -> str:
-    """Return the text with plain spaces and hyphens and without invisible characters; "" if it is too long."""
-    if len(text) > LONGEST_TEXT:
+def make_readable(text: str) -> str:
+    """Normalize spaces and hyphens and drop invisible characters; return "" if the text is too long."""
+    if len(text) > MAX_TEXT_LENGTH:
         return ""
     if text.isascii() and "&" not in text:
         return text
-    joined = _plain(text, "")
+    joined = _normalize_text(text, "")
     # Invisible characters are mostly inside a word. If dropping them reveals no ID, treat them as spaces.
-    return joined if _ID.search(joined) else _plain(text, " ")
+    return joined if _ID.search(joined) else _normalize_text(text, " ")
 
 
 def split(text: str) -> list[str | UUID]:
@@ -88,13 +88,13 @@ def split(text: str) -> list[str | UUID]:
     return [part for part in parts if part not in ("", "urn:uuid")]
 
 
-def what_is_wrong(text: str) -> str | None:
-    """Return what is wrong with a readable text's meeting ID, as in "it's one character short", or None."""
+def describe_typo(text: str) -> str | None:
+    """Return what is wrong with the meeting ID in a readable text, such as "it's one character short", or None."""
     for found in _CANDIDATE.finditer(text):
         word = found[0].strip("-")
         digits = word.replace("-", "")
         wrong = [c for c in digits.lower() if c not in "0123456789abcdef"]
-        if not _SHORTEST <= len(digits) <= _LONGEST or len(wrong) * 4 > len(digits):
+        if not _MIN_DIGITS <= len(digits) <= _MAX_DIGITS or len(wrong) * 4 > len(digits):
             continue
         missing = _HEX_DIGITS - len(digits)
         if wrong:
@@ -108,20 +108,20 @@ def _ids(text: str) -> tuple[UUID, ...]:
     return tuple(dict.fromkeys(UUID(re.sub(r"[^0-9a-fA-F]", "", found)) for found in _ID.findall(text)))
 
 
-def _plain(text: str, for_invisible: str) -> str:
+def _normalize_text(text: str, invisible_as: str) -> str:
     for entity, character in _ESCAPED:
         text = text.replace(entity, character)
-    return "".join(_as_typed(character, for_invisible) for character in text)
+    return "".join(_normalize(character, invisible_as) for character in text)
 
 
-def _as_typed(character: str, for_invisible: str) -> str:
+def _normalize(character: str, invisible_as: str) -> str:
     match unicodedata.category(character):
         case "Pd":
             return "-"
         case "Zs":
             return " "
         case "Cf":
-            return for_invisible
+            return invisible_as
     return "-" if character == _MINUS else character
 
 

@@ -24,68 +24,69 @@ from bot.errors import (
 )
 from bot.metrics import Metrics
 from bot.realtimekit.recent_lookups import ANSWER_SECONDS
-from bot.slack.api_client import NOT_CONNECTED, SECONDS, TRANSPORT_ERRORS, SlackClient
+from bot.slack.api_client import NOT_CONNECTED, TIMEOUT_SECONDS, TRANSPORT_ERRORS, SlackClient
 from bot.slack.errors import (
-    ContentRefused,
+    ContentRejected,
+    DeliveryError,
     NotSent,
     SlackRateLimited,
-    TokenRefused,
+    TokenRejected,
     Unconfirmed,
-    Undelivered,
-    kind_of,
+    error_class,
     retry_after,
 )
+from bot.slack.messages import lookup_card
 from bot.slack.messages.message import Message
 from bot.slack.payloads import Request
 from bot.slack.rate_limiter import SlackRateLimiter
 
-LONGEST_WAIT = 5.0
-LONGEST_NOTE = 3.0
+MAX_WAIT_SECONDS = 5.0
+"""How long a person waits for a token bucket or for Slack's rate limit, at most."""
+MAX_NOTE_SECONDS = 3.0
+"""How long an answer waits for the note that is being sent before it."""
 SLOW_AFTER_SECONDS = 1.5
-BODY_LIMIT = 2_000
-_EDITS_KEPT = 1_000
+MAX_BODY_BYTES = 2_000
+_EDIT_CACHE_SIZE = 1_000
 RESPONSE_URL = "response_url"
 OK, UNCONFIRMED, NOT_SENT = "ok", "unconfirmed", "not_sent"
-_NO_WAY_IN = ("not_in_channel", "channel_not_found")
 
 STILL_CHECKING = "Cloudflare is slow to answer right now. Hang on, I'm still checking."
-_STILL_CHECKING = Message(STILL_CHECKING, ({"type": "section", "text": {"type": "mrkdwn", "text": STILL_CHECKING}},))
 
 log = structlog.get_logger(__name__)
 
 
 class Responder:
-    """Sends private answers and public cards."""
+    """The sender of private answers and public cards."""
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
         client: SlackClient,
         metrics: Metrics,
-        pacing: SlackRateLimiter,
+        rate_limiter: SlackRateLimiter,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         timer: Callable[[], float] = time.monotonic,
-        seconds: float = SECONDS,
+        timeout: float = TIMEOUT_SECONDS,
         slow_after: float = SLOW_AFTER_SECONDS,
     ) -> None:
         """Create the sender.
 
-        `pacing` is shared with what the bot posts unprompted, which has half of each bucket to itself. `seconds` is the
-        timeout for a response_url; after `slow_after` seconds without an answer the person gets a note that the bot is
-        still checking.
+        `rate_limiter` is shared with the publisher, which has half of each token bucket to itself. `timeout` is for
+        calls to a response_url, in seconds. After `slow_after` seconds without an answer the person gets a note that
+        the bot is still checking.
         """
         self._slow_after = slow_after
         self._session = session
         self._client = client
         self._metrics = metrics
-        self._pacing = pacing
+        self._rate_limiter = rate_limiter
         self._sleep = sleep
         self._edits: TTLCache[tuple[str, str], tuple[Message, asyncio.Task[None]]] = TTLCache(
-            _EDITS_KEPT, ANSWER_SECONDS, timer
+            _EDIT_CACHE_SIZE, ANSWER_SECONDS, timer
         )
         """The last edit of each message, by channel ID and ts."""
-        self._seconds = seconds
+        self._timeout = timeout
 
     async def respond(self, request: Request, message: Message, *, replace: bool = False) -> None:
         """Send a message that only the requester sees; `replace` puts it in place of the message with the button.
@@ -95,7 +96,7 @@ class Responder:
         """
         payload = {"response_type": "ephemeral", "replace_original": replace, **_content(message)}
         outcome = await self._respond(request.response_url, payload)
-        if kind_of(outcome) is ContentRefused:
+        if error_class(outcome) is ContentRejected:
             log.warning("blocks_rejected", code=outcome, method=RESPONSE_URL, channel=request.channel_id)
             outcome = await self._respond(request.response_url, {**payload, "blocks": []})
         if outcome == UNCONFIRMED:
@@ -103,7 +104,7 @@ class Responder:
             log.info("reply_unconfirmed")
         elif outcome != OK:
             log.warning("response_url_failed", outcome=outcome)
-            await self._as_ephemeral(request, message)
+            await self._post_ephemeral(request, message)
 
     @contextlib.asynccontextmanager
     async def note_if_slow(self, request: Request) -> AsyncIterator[None]:
@@ -113,20 +114,24 @@ class Responder:
         (slackapi/bolt-python#1268), and after a click the note must not replace the card.
         """
         sending = asyncio.Event()
-        task = asyncio.create_task(self._note_later(request, sending))
+        task = asyncio.create_task(self._send_note(request, sending))
         try:
             yield
         finally:
             # The answer must not overtake a note that is on its way to Slack.
             if sending.is_set():
-                await asyncio.wait({task}, timeout=LONGEST_NOTE)
+                await asyncio.wait({task}, timeout=MAX_NOTE_SECONDS)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _note_later(self, request: Request, sending: asyncio.Event) -> None:
+    async def _send_note(self, request: Request, sending: asyncio.Event) -> None:
         await asyncio.sleep(self._slow_after)
         sending.set()
-        payload = {"response_type": "ephemeral", "replace_original": False, **_content(_STILL_CHECKING)}
+        payload = {
+            "response_type": "ephemeral",
+            "replace_original": False,
+            **_content(lookup_card.notice(STILL_CHECKING)),
+        }
         outcome = await self._respond(request.response_url, payload)
         log.info("slow_lookup_noted", outcome=outcome)
 
@@ -136,23 +141,20 @@ class Responder:
         if outcome != OK:
             log.warning("response_url_failed", outcome=outcome)
 
-    async def update_public(self, request: Request, message: Message) -> None:
-        """Replace the public card whose button was pressed. Raises the same errors as `post`."""
-        await self.edit(request.channel_id, request.message_ts, message)
-
     async def edit(self, channel_id: str, ts: str, message: Message) -> None:
         """Edit a public message of the bot's. Raises the same errors as `post`.
 
         A crowd that presses one card's *Refresh* gets one answer of Cloudflare's, so it shares one edit, and its error.
         """
         content, editing = self._edits.get((channel_id, ts), (None, None))
-        if editing is None or content != message or _has_failed(editing):
+        has_failed = editing is not None and editing.done() and (editing.cancelled() or editing.exception() is not None)
+        if editing is None or content != message or has_failed:
             editing = asyncio.create_task(self._edit(channel_id, ts, message), name="edit for people")
             self._edits[channel_id, ts] = message, editing
         await asyncio.shield(editing)
 
     async def _edit(self, channel_id: str, ts: str, message: Message) -> None:
-        await self._turn(lambda: self._pacing.acquire_edit(channel_id, spare=True))
+        await self._acquire(lambda: self._rate_limiter.acquire_edit(channel_id, spare=True))
         await self._write("chat.update", message, channel=channel_id, ts=ts)
 
     async def post(self, channel_id: str, message: Message, *, client_msg_id: str) -> None:
@@ -162,39 +164,39 @@ class Responder:
         NotInChannel, DirectMessageNotSupported, ChannelArchived, SlackBusy, SlackUnconfirmed, SlackUnreachable,
         SlackAccessDenied or SlackRejected.
         """
-        await self._turn(lambda: self._pacing.acquire_post(channel_id, spare=True))
+        await self._acquire(lambda: self._rate_limiter.acquire_post(channel_id, spare=True))
         await self._write(
             "chat.postMessage", message, channel=channel_id, client_msg_id=client_msg_id, unfurl_links=False
         )
 
-    async def _turn(self, take: Callable[[], float]) -> None:
+    async def _acquire(self, acquire: Callable[[], float]) -> None:
         """Wait for a token. Raises SlackBusy if that would take longer than a person waits."""
         waited = 0.0
-        while wait := take():
+        while wait := acquire():
             waited += wait
-            if waited > LONGEST_WAIT:
-                raise SlackBusy(detail="paced")
+            if waited > MAX_WAIT_SECONDS:
+                raise SlackBusy(detail="throttled")
             await self._sleep(wait)
 
     async def _write(self, method: str, message: Message, **arguments: Any) -> None:
         channel, is_edit = arguments["channel"], method == "chat.update"
         try:
-            await self._with_patience(method, message, **arguments)
-        except Undelivered as error:
+            await self._send(method, message, **arguments)
+        except DeliveryError as error:
             if isinstance(error, SlackRateLimited) and error.seconds is not None:
                 if is_edit:
-                    self._pacing.on_edit_limited(error.seconds, channel)
+                    self._rate_limiter.on_edit_limited(error.seconds, channel)
                 else:
-                    self._pacing.on_post_limited(channel, error.seconds)
-            raise _refusal(type(error), error.code, channel) from None
-        (self._pacing.edit_accepted if is_edit else self._pacing.post_accepted)(channel)
+                    self._rate_limiter.on_post_limited(channel, error.seconds)
+            raise slack_error(error.code, channel, type(error)) from None
+        (self._rate_limiter.edit_accepted if is_edit else self._rate_limiter.post_accepted)(channel)
 
-    async def _with_patience(self, method: str, message: Message, **arguments: Any) -> None:
+    async def _send(self, method: str, message: Message, **arguments: Any) -> None:
         try:
             await self._client.write(method, message, **arguments)
             return
         except SlackRateLimited as error:
-            if error.seconds is None or error.seconds > LONGEST_WAIT:
+            if error.seconds is None or error.seconds > MAX_WAIT_SECONDS:
                 raise
             await self._sleep(error.seconds)
         except NotSent:
@@ -209,20 +211,20 @@ class Responder:
         """
         is_repeatable = bool(payload.get("replace_original") or payload.get("delete_original"))
         outcome = await self._post_once(self._session if is_repeatable else self._client.fresh_session, url, payload)
-        if isinstance(outcome, float) and outcome <= LONGEST_WAIT:
+        if isinstance(outcome, float) and outcome <= MAX_WAIT_SECONDS:
             await self._sleep(outcome)
         elif not (outcome == NOT_SENT or (outcome == UNCONFIRMED and is_repeatable)):
-            return _as_code(outcome)
-        return _as_code(await self._post_once(self._client.fresh_session, url, payload))
+            return _outcome_code(outcome)
+        return _outcome_code(await self._post_once(self._client.fresh_session, url, payload))
 
     async def _post_once(self, session: aiohttp.ClientSession, url: str, payload: dict[str, Any]) -> str | float:
         """Post once; return OK, UNCONFIRMED, NOT_SENT, the seconds to wait, or a code for what went wrong."""
         try:
             async with (
-                asyncio.timeout(self._seconds),
+                asyncio.timeout(self._timeout),
                 session.post(url, json=payload, allow_redirects=False) as response,
             ):
-                body = (await response.content.read(BODY_LIMIT)).decode("utf-8", "replace")
+                body = (await response.content.read(MAX_BODY_BYTES)).decode("utf-8", "replace")
                 outcome: str | float = _response_url_outcome(response.status, body, response.headers)
         except NOT_CONNECTED:
             outcome = NOT_SENT
@@ -230,18 +232,15 @@ class Responder:
             outcome = type(error).__name__
         except TRANSPORT_ERRORS:
             outcome = UNCONFIRMED
-        self._metrics.slack_call(RESPONSE_URL, _in_a_word(outcome))
+        code = _outcome_code(outcome)
+        self._metrics.slack_call(RESPONSE_URL, code if code in (OK, "ratelimited") else "failed")
         return outcome
 
-    async def _as_ephemeral(self, request: Request, message: Message) -> None:
+    async def _post_ephemeral(self, request: Request, message: Message) -> None:
         try:
-            await self._with_patience("chat.postEphemeral", message, channel=request.channel_id, user=request.user_id)
-        except Undelivered as error:
+            await self._send("chat.postEphemeral", message, channel=request.channel_id, user=request.user_id)
+        except DeliveryError as error:
             log.warning("reply_failed", outcome=error.code)
-
-
-def _has_failed(task: asyncio.Task[None]) -> bool:
-    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 def _content(message: Message) -> dict[str, Any]:
@@ -252,16 +251,13 @@ def _response_url_outcome(status: int, body: str, headers: Any) -> str | float:
     if status == 429:
         return retry_after(headers)
     code = _error_in(body)
-    if status == 200 and not code and (not body.strip() or _is_ok(body)):
+    is_ok = body.strip() in ("", OK) or _json_object(body).get("ok") is True
+    if status == 200 and not code and is_ok:
         return OK
-    if status >= 500 or kind_of(code) is Unconfirmed:
+    if status >= 500 or error_class(code) is Unconfirmed:
         return UNCONFIRMED
     # A code of Slack's, such as expired_url; the "ok" of another server does not count.
     return code or f"http_{status}"
-
-
-def _is_ok(body: str) -> bool:
-    return body.strip() == OK or _json_object(body).get("ok") is True
 
 
 def _error_in(body: str) -> str:
@@ -279,22 +275,17 @@ def _json_object(body: str) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _as_code(outcome: str | float) -> str:
+def _outcome_code(outcome: str | float) -> str:
     return "ratelimited" if isinstance(outcome, float) else outcome
 
 
-def _in_a_word(outcome: str | float) -> str:
-    code = _as_code(outcome)
-    return code if code in (OK, "ratelimited") else "failed"
+def slack_error(code: str, channel_id: str, kind: type[DeliveryError] | None = None) -> SlackError:
+    """Return the error whose message a person reads when Slack rejects a post in this channel with `code`.
 
-
-def refusal(code: str, channel_id: str) -> SlackError:
-    """Return the error whose message a person reads when Slack rejects a post in this channel with `code`."""
-    return _refusal(kind_of(code), code, channel_id)
-
-
-def _refusal(kind: type[Undelivered], code: str, channel_id: str) -> SlackError:
-    if code in _NO_WAY_IN:
+    `kind` is the code's class in the table of errors, by default looked up there.
+    """
+    kind = kind or error_class(code)
+    if code in ("not_in_channel", "channel_not_found"):
         # The bot cannot be invited to a direct message, whose ID begins with D. `post_here` handles group messages.
         return DirectMessageNotSupported(detail=code) if channel_id.startswith("D") else NotInChannel(detail=code)
     if code in ("is_archived", "is_inactive"):
@@ -302,9 +293,9 @@ def _refusal(kind: type[Undelivered], code: str, channel_id: str) -> SlackError:
     return next((error for is_kind, error in _ERRORS if issubclass(kind, is_kind)), SlackRejected)(detail=code)
 
 
-_ERRORS: tuple[tuple[type[Undelivered], type[SlackError]], ...] = (
+_ERRORS: tuple[tuple[type[DeliveryError], type[SlackError]], ...] = (
     (SlackRateLimited, SlackBusy),
     (Unconfirmed, SlackUnconfirmed),
     (NotSent, SlackUnreachable),
-    (TokenRefused, SlackAccessDenied),
+    (TokenRejected, SlackAccessDenied),
 )

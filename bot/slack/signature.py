@@ -1,4 +1,4 @@
-"""Verification of Slack's request signatures, including their age and replays."""
+"""Verification of Slack's request signatures, which rejects old and replayed requests."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from slack_sdk.signature import Clock, SignatureVerifier
 
 MAX_AGE_SECONDS = 300
 _SIGNATURE_LENGTH = len("v0=") + 64
-_REMEMBERED = 50_000
+_REPLAY_CACHE_SIZE = 50_000
 
 
 REASONS = ("malformed", "stale", "forged", "replayed")
@@ -37,10 +37,10 @@ class RequestVerifier:
         self._now = now
         self._verifier = SignatureVerifier(signing_secret, clock=_Now(now))
         # A timestamp may be up to five minutes ahead of the bot's clock or behind it.
-        self._seen: TTLCache[str, None] = TTLCache(_REMEMBERED, 2 * MAX_AGE_SECONDS + 1, now)
+        self._seen: TTLCache[str, None] = TTLCache(_REPLAY_CACHE_SIZE, 2 * MAX_AGE_SECONDS + 1, now)
 
     def check_headers(self, headers: Mapping[str, str]) -> tuple[str, str]:
-        """Return the timestamp and the signature if they are well-formed and fresh. Raises Disbelieved.
+        """Return the timestamp and the signature if they are well-formed and fresh. Raises SignatureError.
 
         This check comes before the body is read, so that the bot never reads unsigned bodies.
         """
@@ -55,7 +55,7 @@ class RequestVerifier:
         return timestamp, signature
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> str:
-        """Verify a request and return its signature. Raises Disbelieved."""
+        """Verify a request and return its signature. Raises SignatureError."""
         timestamp, signature = self.check_headers(headers)
         try:
             genuine = self._verifier.is_valid(body, timestamp, signature)
@@ -69,5 +69,5 @@ class RequestVerifier:
         return signature
 
     def allow_replay(self, signature: str) -> None:
-        """Accept this request again when Slack repeats it, because it could not be handled the first time."""
+        """Accept this request once more: it could not be handled, so Slack will send it again."""
         self._seen.pop(signature, None)

@@ -12,7 +12,7 @@ HEARTBEAT_SECONDS = 10.0
 """Silence after which the bot pings Slack; without a reply in half that time the connection counts as dead."""
 CLOSE_SECONDS = 2.0
 """How long to wait for the other side to confirm a close; a dead connection never does."""
-_WORD_LIMIT = 40
+_MAX_REASON_LENGTH = 40
 
 Envelope = dict[str, Any]
 EnvelopeHandler = Callable[[Envelope], Awaitable[Envelope | None]]
@@ -26,29 +26,31 @@ class HandshakeError(Exception):
 
 
 class SocketModeConnection:
-    """An open WebSocket that Slack has greeted. `leaving` is set when Slack announces the end, or at the end itself."""
+    """An open WebSocket that Slack has greeted. `closing` is set when Slack announces the end, or at the end itself."""
 
-    def __init__(self, websocket: aiohttp.ClientWebSocketResponse, take: EnvelopeHandler) -> None:
+    def __init__(self, websocket: aiohttp.ClientWebSocketResponse, handle: EnvelopeHandler) -> None:
         self.closing = asyncio.Event()
         self.reason = ""
         """Slack's reason for the disconnect; "" if it gave none."""
         self.unacknowledged: set[asyncio.Task[None]] = set()
         self._websocket = websocket
-        self._take = take
+        self._handle = handle
 
     @classmethod
     async def open(
-        cls, session: aiohttp.ClientSession, url: str, take: EnvelopeHandler, *, heartbeat: float = HEARTBEAT_SECONDS
+        cls, session: aiohttp.ClientSession, url: str, handle: EnvelopeHandler, *, heartbeat: float = HEARTBEAT_SECONDS
     ) -> "SocketModeConnection":
         """Connect and wait for Slack's greeting. Raises aiohttp.ClientError or HandshakeError."""
-        patience = aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS)
-        websocket = await session.ws_connect(url, heartbeat=heartbeat, timeout=patience)
+        close_timeout = aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS)
+        websocket = await session.ws_connect(url, heartbeat=heartbeat, timeout=close_timeout)
         try:
-            _check_greeting(_read(await websocket.receive()))
+            greeting = _read(await websocket.receive())
+            if greeting.get("type") != "hello":
+                raise HandshakeError(_reason(greeting.get("reason")))  # noqa: TRY301 - the socket must be closed
         except BaseException:
             await websocket.close()
             raise
-        return cls(websocket, take)
+        return cls(websocket, handle)
 
     @property
     def is_open(self) -> bool:
@@ -64,33 +66,28 @@ class SocketModeConnection:
             self.closing.set()
 
     async def close(self) -> None:
-        """Close the connection; envelopes not yet acknowledged stay unacknowledged."""
+        """Close the connection. Slack gets no acknowledgement of the remaining envelopes."""
         await self._websocket.close()
 
     def _dispatch(self, envelope: Envelope) -> None:
         if envelope.get("type") == "disconnect":
-            self.reason = _word(envelope.get("reason"))
+            self.reason = _reason(envelope.get("reason"))
             log.info("socket_closing", reason=self.reason)
             self.closing.set()
         elif isinstance(envelope.get("envelope_id"), str):
-            task = asyncio.create_task(self._serve(envelope), name="envelope")
+            task = asyncio.create_task(self._respond(envelope), name="envelope")
             self.unacknowledged.add(task)
             task.add_done_callback(self.unacknowledged.discard)
 
-    async def _serve(self, envelope: Envelope) -> None:
+    async def _respond(self, envelope: Envelope) -> None:
         try:
-            acknowledgement = await self._take(envelope)
+            acknowledgement = await self._handle(envelope)
             if acknowledgement is not None:
                 await self._websocket.send_json({"envelope_id": envelope["envelope_id"], **acknowledgement})
         except aiohttp.ClientError as error:
             log.warning("ack_failed", error=type(error).__name__)
         except Exception:
             log.exception("envelope_crashed")
-
-
-def _check_greeting(first: Envelope) -> None:
-    if first.get("type") != "hello":
-        raise HandshakeError(_word(first.get("reason")))
 
 
 def _read(message: aiohttp.WSMessage) -> Envelope:
@@ -104,5 +101,5 @@ def _read(message: aiohttp.WSMessage) -> Envelope:
     return envelope if isinstance(envelope, dict) else {}
 
 
-def _word(reason: object) -> str:
-    return reason[:_WORD_LIMIT] if isinstance(reason, str) else ""
+def _reason(value: object) -> str:
+    return value[:_MAX_REASON_LENGTH] if isinstance(value, str) else ""

@@ -30,7 +30,7 @@ from bot.slack.errors import error_code
 from bot.slack.identity import is_final
 from bot.slack.socket_connection import HEARTBEAT_SECONDS, Envelope, HandshakeError, SocketModeConnection
 
-MAX_OPEN = 5
+MAX_CONNECTIONS = 5
 """Slack allows an app 10 open connections, shared by all its replicas. A replica has one, or two during a renewal;
 it has more only if Slack announces the end of each new connection and closes none."""
 ACK_SECONDS = 3.0
@@ -50,12 +50,12 @@ class Timing:
 
     connect: float = 10.0
     heartbeat: float = HEARTBEAT_SECONDS
-    linger: float = 15.0
+    retire_after: float = 15.0
     """How long to keep an old connection beside the next one; Slack closes it about ten seconds after its warning."""
-    first_pause: float = 1.0
-    longest_pause: float = 60.0
-    """The interval between connection attempts starts at `first_pause` and doubles up to `longest_pause`. A connection
-    that lasts at least `longest_pause` resets it."""
+    min_backoff: float = 1.0
+    max_backoff: float = 60.0
+    """The wait between connection attempts starts at `min_backoff` and doubles up to `max_backoff`. A connection that
+    lasts at least `max_backoff` resets it."""
 
 
 class SocketMode:
@@ -68,23 +68,23 @@ class SocketMode:
         client: AsyncWebClient,
         session: aiohttp.ClientSession,
         *,
-        unread: Callable[[], None] = lambda: None,
+        on_malformed: Callable[[], None] = lambda: None,
         timing: Timing | None = None,
         timer: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Prepare a connection; `unread` counts payloads that Bolt cannot parse."""
+        """Prepare a connection; `on_malformed` is called for each payload that Bolt cannot parse."""
         self._app = app
         self._app_token = app_token
         self._client = client
         self._session = session
-        self._unread = unread
+        self._on_malformed = on_malformed
         self._timing = timing or Timing()
         self._timer = timer
         self._sleep = sleep
         self._connections: list[SocketModeConnection] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._why = ""
+        self._problem = ""
 
     async def start(self) -> None:
         """Start connecting in the background, even if Slack is unreachable now.
@@ -96,7 +96,7 @@ class SocketMode:
             url = await self._request_url()
         except SlackApiError as error:
             if is_final(error_code(error)):
-                raise ConfigurationError([_refusal(error)]) from None
+                raise ConfigurationError([_token_problem(error)]) from None
             log.warning("socket_open_failed", error=error_code(error))
         except TRANSPORT_ERRORS as error:
             log.warning("socket_open_failed", error=describe(error))
@@ -106,8 +106,8 @@ class SocketMode:
         """Return a sentence that says why no request reaches the bot now, or None."""
         if any(connection.is_open for connection in self._connections):
             return None
-        why = f": {self._why}" if self._why else ""
-        return f"There is no Socket Mode connection to Slack{why}."
+        reason = f": {self._problem}" if self._problem else ""
+        return f"There is no Socket Mode connection to Slack{reason}."
 
     async def stop(self) -> None:
         """Send the outstanding acknowledgements, then disconnect."""
@@ -126,48 +126,48 @@ class SocketMode:
         A long-lived connection is replaced at once. After a short-lived or failed one, whatever the cause, the
         intervals between attempts grow, with jitter so that replicas do not reconnect in step.
         """
-        pause = self._timing.first_pause
+        backoff = self._timing.min_backoff
         while True:
-            began = self._timer()
+            started = self._timer()
             if connection := await self._connect(url):
                 await connection.closing.wait()
-                self._why = _meaning(connection.reason)
+                self._problem = _explain(connection.reason)
             url = None
-            lasted = self._timer() - began
-            if connection is not None and lasted >= self._timing.longest_pause:
-                pause = self._timing.first_pause
+            lasted = self._timer() - started
+            if connection is not None and lasted >= self._timing.max_backoff:
+                backoff = self._timing.min_backoff
                 continue
             # Jitter needs no secure source.
-            await self._sleep(max(0, pause * random.uniform(0.5, 1) - lasted))  # noqa: S311
-            pause = min(pause * 2, self._timing.longest_pause)
+            await self._sleep(max(0, backoff * random.uniform(0.5, 1) - lasted))  # noqa: S311
+            backoff = min(backoff * 2, self._timing.max_backoff)
 
     async def _connect(self, url: str | None) -> SocketModeConnection | None:
         try:
             async with asyncio.timeout(self._timing.connect):
                 address = url or await self._request_url()
-                await self._make_room()
+                await self._close_oldest()
                 connection = await SocketModeConnection.open(
                     self._session, address, self._handle, heartbeat=self._timing.heartbeat
                 )
         except SlackApiError as error:
             code = error_code(error)
-            self._why = _refusal(error).removesuffix(".") if is_final(code) else code
+            self._problem = _token_problem(error).removesuffix(".") if is_final(code) else code
         except HandshakeError as error:
-            self._why = _meaning(str(error)) or "Slack did not greet it"
+            self._problem = _explain(str(error)) or "Slack did not greet it"
         except TRANSPORT_ERRORS as error:
-            self._why = describe(error)
+            self._problem = describe(error)
         else:
             for old in self._connections:
                 self._run(self._retire(old), "socket-leaving")
             self._connections.append(connection)
             self._run(self._receive(connection), "socket-receiving")
             return connection
-        log.warning("socket_connect_failed", error=self._why)
+        log.warning("socket_connect_failed", error=self._problem)
         return None
 
-    async def _make_room(self) -> None:
-        """Close the oldest connections, whose end Slack has announced, to stay below the maximum."""
-        while len(self._connections) >= MAX_OPEN:
+    async def _close_oldest(self) -> None:
+        """Close the oldest connections, whose end Slack has announced, until one more may be opened."""
+        while len(self._connections) >= MAX_CONNECTIONS:
             oldest = self._connections[0]
             await oldest.close()
             with contextlib.suppress(ValueError):
@@ -180,7 +180,7 @@ class SocketMode:
 
     async def _retire(self, connection: SocketModeConnection) -> None:
         """Close an old connection after a while: Slack may still send through it until Slack closes it."""
-        await asyncio.sleep(self._timing.linger)
+        await asyncio.sleep(self._timing.retire_after)
         await connection.close()
 
     async def _request_url(self) -> str:
@@ -192,7 +192,7 @@ class SocketMode:
         if not isinstance(payload, dict):
             log.warning("payload_invalid", detail="envelope without a payload")
             return None
-        return _acknowledgement(await dispatch(self._app, payload, _retry_headers(envelope), self._unread))
+        return _acknowledgement(await dispatch(self._app, payload, _retry_headers(envelope), self._on_malformed))
 
     def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
@@ -215,9 +215,9 @@ def _acknowledgement(response: BoltResponse) -> Envelope | None:
     return {"payload": json.loads(response.body) if is_json else {"text": response.body}}
 
 
-def _meaning(reason: str) -> str:
+def _explain(reason: str) -> str:
     return f"{reason} ({_MEANINGS[reason]})" if reason in _MEANINGS else reason
 
 
-def _refusal(error: SlackApiError) -> str:
+def _token_problem(error: SlackApiError) -> str:
     return f"SLACK_APP_TOKEN is refused by Slack ({error_code(error)}). {_REMEDY}"

@@ -1,11 +1,11 @@
-"""The bot token's standing with Slack, learned from every call that this process makes."""
+"""The health of the bot token: whether Slack accepts it, as learned from every call that this process makes."""
 
 import time
 from collections.abc import Callable
 
 import structlog
 
-from bot.slack.errors import PermissionRefused, PlaceRefused, TokenRefused, kind_of
+from bot.slack.errors import PermissionDenied, TeamAccessDenied, TokenRejected, error_class
 
 FORGET_AFTER_SECONDS = 3600.0
 """A permission refused this long ago, and not since, is no longer reported: the bot may not need it now."""
@@ -38,8 +38,8 @@ def remedy(code: str) -> str:
     return _REMEDIES.get(code, _COPY)
 
 
-class Access:
-    """Slack's latest verdict on the bot token and on the token's permissions."""
+class TokenHealth:
+    """Whether Slack accepts the bot token and its permissions, as of the latest calls."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -73,24 +73,24 @@ class Access:
 
     def note_error(self, method: str, code: str) -> None:
         """Record a failed call, whose error may be about the token."""
-        kind = kind_of(code)
-        if issubclass(kind, PlaceRefused) and method != _INSTALLATION:
+        kind = error_class(code)
+        if issubclass(kind, TeamAccessDenied) and method != _INSTALLATION:
             self.is_doubtful = True
             return
-        if not issubclass(kind, TokenRefused | PlaceRefused):
+        if not issubclass(kind, TokenRejected | TeamAccessDenied):
             return
         before = self.problem
-        if issubclass(kind, PermissionRefused):
+        if issubclass(kind, PermissionDenied):
             self._permissions[method] = code, self._now()
         else:
             self._token = code
         if before != self.problem:
             log.error("slack_access_refused", code=code, method=method, remedy=remedy(code))
 
-    def sentence(self) -> str | None:
+    def describe_problem(self) -> str | None:
         """Return, for the operator, what is wrong and how to fix it; None if nothing is wrong."""
         code = self.problem
         if code is None:
             return None
-        what = "the bot token" if code == self._token else "some of the bot's calls"
-        return f"Slack refuses {what} ({code}). {remedy(code)}"
+        subject = "the bot token" if code == self._token else "some of the bot's calls"
+        return f"Slack refuses {subject} ({code}). {remedy(code)}"

@@ -62,8 +62,8 @@ def be_impatient() -> None:
         (cloudflare, "CONNECT_SECONDS"),
         (lookup, "RESPONSE_SECONDS"),
         (lookup, "_DETAIL_SECONDS"),
-        (slack, "SECONDS"),
-        (slack, "FRESH_SECONDS"),
+        (slack, "TIMEOUT_SECONDS"),
+        (slack, "FRESH_TIMEOUT_SECONDS"),
     ):
         setattr(module, name, getattr(module, name) / SHORTER)
     # Not by as much: a busy machine takes its time for a connection, as for what is written to its disk.

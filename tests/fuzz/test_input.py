@@ -23,7 +23,7 @@ from bot.realtimekit.http import HttpClient
 from bot.realtimekit.webhook_events import SIGNATURE
 from bot.slack.api_client import SlackClient, open_session
 from bot.slack.messages.lookup_card import notice
-from bot.slack.publisher import Publisher, Undelivered
+from bot.slack.publisher import DeliveryError, Publisher
 from bot.slack.rate_limiter import SlackRateLimiter
 from bot.uvicorn_server import listen, serving
 from sandbox.clock import Clock
@@ -194,8 +194,8 @@ async def test_hostile_names(connected: World) -> None:
 STREAM_KEY = "hostile-stream-key"
 BOT_TOKEN = "xoxb-hostile"
 UNDELIVERED = (
-    r"(Refused|MessageGone|Deleted|Later|Paced|SlackRateLimited|Unconfirmed|NotSent|Unrecognized|TokenRefused|"
-    r"PermissionRefused)\("
+    r"(PermanentError|MessageNotFound|MessageDeleted|TransientError|Throttled|SlackRateLimited|Unconfirmed|NotSent|"
+    r"UnknownCode|TokenRejected|PermissionDenied)\("
 )
 
 
@@ -285,7 +285,7 @@ async def test_slack_s_answers(status: int, log: io.StringIO) -> None:
     async def outcome(asked: Awaitable[str | None]) -> str:
         try:
             return str(await asked)
-        except Undelivered as error:
+        except DeliveryError as error:
             return f"{error!r} {error.code}"
 
     async with serving(answer, listen(), drain_seconds=1) as url, open_session() as session:

@@ -41,7 +41,7 @@ class Stage:
     store: Store
     clock: Clock
     metrics: Metrics
-    delivery: Publisher
+    publisher: Publisher
     announcer: Announcer
     notices: PauseNotifier
     episode: Episode = field(init=False)
@@ -101,7 +101,7 @@ class Stage:
     def another_announcer(self, **how: Any) -> Announcer:
         """One with other settings."""
         store = self.store
-        return Announcer(store.card_queue, store.pauses, self.delivery, self.clock, self.metrics, "announcer", **how)
+        return Announcer(store.card_queue, store.pauses, self.publisher, self.clock, self.metrics, "announcer", **how)
 
     async def settle(self) -> None:
         """Do all that becomes due, as long as anything does."""
@@ -112,7 +112,7 @@ class Stage:
     async def late_edit(self) -> Callable[[], None]:
         """Let Slack not answer the next edit; what is returned lets it do then what it was asked for."""
         taken: list[dict[str, Any]] = []
-        client = self.delivery._client
+        client = self.publisher._client
         call = client._request
 
         async def slow(**request: Any) -> Any:
@@ -154,11 +154,11 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def staged(
-    tmp_path: Path, clock: Clock | None = None, pacing: SlackRateLimiter | None = None
+    tmp_path: Path, clock: Clock | None = None, rate_limiter: SlackRateLimiter | None = None
 ) -> AsyncIterator[Stage]:
-    """A stage whose store is a SQLite file in this folder; nobody has to wait for a turn, unless `pacing` says so."""
+    """A stage whose store is a SQLite file in this folder. Nothing is throttled, unless `rate_limiter` does it."""
     clock = clock or Clock(NOON, speed=0)
-    pacing = pacing or SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
+    rate_limiter = rate_limiter or SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
     metrics = Metrics()
     store = await open_store(f"sqlite:///{tmp_path / 'livestream.db'}", clock=clock.now)
     async with Slack(clock).running() as slack, open_session() as session:
@@ -166,8 +166,8 @@ async def staged(
         client = SlackClient(
             token=slack.credentials.bot_token, base_url=slack.api_url, session=session, metrics=metrics
         )
-        delivery = Publisher(client, pacing, clock, metrics)
-        announcer = Announcer(store.card_queue, store.pauses, delivery, clock, metrics, "announcer")
-        notices = PauseNotifier(store.pauses, store.singleton_jobs, delivery, "announcer")
-        yield Stage(slack, store, clock, metrics, delivery, announcer, notices)
+        publisher = Publisher(client, rate_limiter, clock, metrics)
+        announcer = Announcer(store.card_queue, store.pauses, publisher, clock, metrics, "announcer")
+        notices = PauseNotifier(store.pauses, store.singleton_jobs, publisher, "announcer")
+        yield Stage(slack, store, clock, metrics, publisher, announcer, notices)
     await store.close()

@@ -13,8 +13,8 @@ import pytest
 
 from bot.domain.episode import ChangeKind, Phase
 from bot.errors import DatabaseUnavailable
-from bot.notifications.announcer import DRAIN_SECONDS, EDITS_AT_ONCE, Timing
-from bot.slack.api_client import FRESH_SECONDS
+from bot.notifications.announcer import DRAIN_SECONDS, MAX_CONCURRENT_EDITS, Timing
+from bot.slack.api_client import FRESH_TIMEOUT_SECONDS
 from bot.slack.rate_limiter import Rate, SlackRateLimiter
 from bot.store.card_queue import DueCard
 from sandbox.clock import Clock
@@ -65,8 +65,7 @@ async def test_from_a_change_to_its_reply(stage: Stage) -> None:
     assert await stage.store.card_queue.due_in() is None
 
 
-async def test_more_than_hands(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fifty channels are all told, sixteen at most at a time, and many are claimed at once."""
+async def test_due_cards_beyond_the_concurrency_limit_wait(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = []
     claim = stage.store.card_queue.claim
 
@@ -176,8 +175,8 @@ async def test_a_refusal_is_logged(stage: Stage, log: io.StringIO) -> None:
     assert (line["code"], line["channel"]) == ("not_in_channel", RANDOM)
 
 
-async def test_standing_still(stage: Stage) -> None:
-    """It says so when it has not looked for work for a minute."""
+async def test_announcer_reports_that_it_is_stuck(stage: Stage) -> None:
+    """After a minute without a run."""
     async with running(stage):
         await settled(stage)
         stage.clock.advance(59)
@@ -201,8 +200,8 @@ async def test_what_is_being_said_is_finished(stage: Stage) -> None:
 
 def test_stopping_takes_longer_than_a_post() -> None:
     """What Slack was asked for at the last moment is answered, and noted."""
-    assert DRAIN_SECONDS >= FRESH_SECONDS + 15
-    assert Timing().post >= FRESH_SECONDS
+    assert DRAIN_SECONDS >= FRESH_TIMEOUT_SECONDS + 15
+    assert Timing().post >= FRESH_TIMEOUT_SECONDS
 
 
 async def test_nothing_is_begun_after_it_was_told_to_stop(stage: Stage) -> None:
@@ -220,8 +219,8 @@ async def test_nothing_is_begun_after_it_was_told_to_stop(stage: Stage) -> None:
 async def test_news_go_before_edits(tmp_path: Path) -> None:
     """A thousand cards that want an edit delay no announcement, and hold no hand that could announce."""
     clock = Clock(NOON, speed=0)
-    pacing = SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY, edits=Rate(per_second=1, burst=3))
-    async with staged(tmp_path, clock, pacing) as stage:
+    rate_limiter = SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY, edits=Rate(per_second=1, burst=3))
+    async with staged(tmp_path, clock, rate_limiter) as stage:
         for number in range(40):
             channel = Channel(f"C{number:010}", f"room-{number}", frozenset({ANN}), has_bot=True)
             stage.slack.workspace.put_channel(channel)
@@ -255,12 +254,12 @@ async def test_a_hanging_edit_holds_no_hand_for_news(stage: Stage) -> None:
     stage.slack.fault = Fault.HANG
     async with running(stage):
         stage.announcer.wake()
-        await first(stage.slack.events, lambda: len(edits(stage)) >= EDITS_AT_ONCE or None, PATIENCE)
+        await first(stage.slack.events, lambda: len(edits(stage)) >= MAX_CONCURRENT_EDITS or None, PATIENCE)
         stage.slack.fault = Fault.NONE
         await stage.follow(EVENTS)
         stage.announcer.wake()
         await stage.slack.wait_for_message(lambda message: message.channel == EVENTS, timeout=PATIENCE)
-        assert len(edits(stage)) == EDITS_AT_ONCE
+        assert len(edits(stage)) == MAX_CONCURRENT_EDITS
 
 
 async def test_after_an_outage_nothing_is_taken_over_at_once(stage: Stage, log: io.StringIO) -> None:
@@ -324,7 +323,7 @@ async def settled(stage: Stage) -> None:
         while calm < 2:
             # At first, so that who was woken by the clock is up.
             await asyncio.sleep(0.005)
-            asleep = stage.clock._sleepers and not announcer._tasks and not announcer._something.is_set()
+            asleep = stage.clock._sleepers and not announcer._tasks and not announcer._wake.is_set()
             calm = calm + 1 if asleep else 0
 
 

@@ -40,8 +40,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         yield stage
 
 
-async def test_a_run(stage: Stage) -> None:
-    """One card, edited as things go, and each change in its thread, in order."""
+async def test_episode_has_one_card_and_a_thread_of_changes(stage: Stage) -> None:
     await stage.follow()
     assert await stage.work() == [DONE]
     for phase, kinds in (
@@ -67,8 +66,8 @@ async def test_a_run(stage: Stage) -> None:
     assert await stage.store.card_queue.due_in() is None
 
 
-async def test_the_next_run(stage: Stage) -> None:
-    """It has a card and a thread of its own; the old card stays as it is."""
+async def test_next_episode_has_its_own_card_and_thread(stage: Stage) -> None:
+    """The old card does not change."""
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.see(Phase.ENDED, ChangeKind.ENDED)
@@ -85,8 +84,7 @@ async def test_the_next_run(stage: Stage) -> None:
     assert len(stage.thread(second)) == 1
 
 
-async def test_what_happened_meanwhile(stage: Stage) -> None:
-    """Of many versions of a card the last is shown, and of changes none is left out."""
+async def test_card_shows_the_last_version_and_its_thread_every_change(stage: Stage) -> None:
     await stage.follow()
     await stage.work()
     sent = len(stage.slack.sent)
@@ -100,8 +98,7 @@ async def test_what_happened_meanwhile(stage: Stage) -> None:
     assert card.text.startswith("Launch keynote is live")
 
 
-async def test_a_quiet_follow(stage: Stage) -> None:
-    """Shows changes on its card alone."""
+async def test_quiet_follow_shows_changes_only_on_its_card(stage: Stage) -> None:
     await stage.follow(level=Level.QUIET)
     await stage.work()
     stage.clock.advance(3)
@@ -114,8 +111,8 @@ async def test_a_quiet_follow(stage: Stage) -> None:
     assert stage.thread(card) == []
 
 
-async def test_a_loud_follow(stage: Stage) -> None:
-    """Tells the channel too what is live, has an error and has ended, and nothing else."""
+async def test_loud_follow_also_announces_in_the_channel(stage: Stage) -> None:
+    """Only that a livestream is live, has an error or has ended."""
     await stage.follow(level=Level.LOUD)
     await stage.see(Phase.STARTING, ChangeKind.STARTING)
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -131,8 +128,8 @@ async def test_a_loud_follow(stage: Stage) -> None:
     assert loud == [False, True, True, True]
 
 
-async def test_a_loud_follow_is_not_pinged_about_what_is_over(stage: Stage) -> None:
-    """What has ended before it could be announced goes to the thread alone, but for the end."""
+async def test_loud_follow_announces_outdated_changes_only_in_the_thread(stage: Stage) -> None:
+    """Except for the end."""
     await stage.follow(level=Level.LOUD)
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -144,8 +141,9 @@ async def test_a_loud_follow_is_not_pinged_about_what_is_over(stage: Stage) -> N
 
 
 @pytest.mark.parametrize(("recovered", "loud"), [(Phase.LIVE, False), (Phase.INTERRUPTED, True)])
-async def test_a_loud_follow_is_not_pinged_about_a_past_error(stage: Stage, recovered: Phase, loud: bool) -> None:
-    """An error that was over before it could be announced goes to the thread alone."""
+async def test_loud_follow_announces_a_past_error_only_in_the_thread(
+    stage: Stage, recovered: Phase, loud: bool
+) -> None:
     await stage.follow(level=Level.LOUD)
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.work()
@@ -162,8 +160,8 @@ async def test_a_loud_follow_is_not_pinged_about_a_past_error(stage: Stage, reco
 
 
 @pytest.mark.parametrize("how", ["paused", "slack is down"])
-async def test_a_loud_follow_after_hours(stage: Stage, how: str) -> None:
-    """A channel that never heard that it was live is not pinged hours later; its thread has the end."""
+async def test_late_end_of_an_unannounced_livestream_is_only_in_the_thread(stage: Stage, how: str) -> None:
+    """The channel did not see that it was live."""
     await stage.follow(level=Level.LOUD)
     await stage.work()
     stage.slack.refuse_next("chat.postMessage", "not_in_channel" if how == "paused" else "fatal_error")
@@ -198,8 +196,8 @@ async def test_edits_are_debounced(stage: Stage) -> None:
     assert stage.count("edit", "sent") == 1
 
 
-async def test_a_change_is_shown_at_once(stage: Stage) -> None:
-    """A card is never behind its thread, however recently it was edited."""
+async def test_change_with_an_announcement_is_not_debounced(stage: Stage) -> None:
+    """A card never lags behind its thread."""
     await stage.follow()
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -210,8 +208,8 @@ async def test_a_change_is_shown_at_once(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("failure", ["busy", "broken"])
-async def test_a_card_that_cannot_be_edited_now(stage: Stage, failure: str) -> None:
-    """Its thread is told nevertheless, and it is edited as soon as may be."""
+async def test_failed_edit_does_not_delay_the_thread(stage: Stage, failure: str) -> None:
+    """The card is edited as soon as Slack allows it."""
     await stage.follow()
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -233,15 +231,15 @@ async def test_a_card_that_cannot_be_edited_now(stage: Stage, failure: str) -> N
     assert len(stage.thread(card)) == 1
 
 
-async def test_the_thread_does_not_wait_for_the_limit_of_edits(tmp_path: Path) -> None:
-    """Not even a moment: where a thousand cards are to be edited, that would add up."""
+async def test_thread_does_not_wait_for_the_token_bucket_of_edits(tmp_path: Path) -> None:
+    """With a thousand cards to edit, even short waits would add up."""
     clock = Clock(NOON, speed=0)
-    pacing = SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY, edits=Rate(per_second=1, burst=1))
-    async with staged(tmp_path, clock, pacing) as stage:
+    rate_limiter = SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY, edits=Rate(per_second=1, burst=1))
+    async with staged(tmp_path, clock, rate_limiter) as stage:
         await stage.follow()
         await stage.work()
         await stage.see(Phase.LIVE, ChangeKind.LIVE)
-        assert pacing.acquire_edit() == 0  # taken by another card
+        assert rate_limiter.acquire_edit() == 0  # taken by another card
 
         async with asyncio.timeout(30):
             assert await stage.work() == [LATER]
@@ -253,8 +251,7 @@ async def test_the_thread_does_not_wait_for_the_limit_of_edits(tmp_path: Path) -
         assert stage.cards()[0].text.startswith("Launch keynote is live")
 
 
-async def test_an_edit_that_fails_alone(stage: Stage) -> None:
-    """It is tried again, ever more slowly."""
+async def test_failed_edit_is_retried_with_backoff(stage: Stage) -> None:
     await stage.follow()
     await stage.work()
     stage.clock.advance(10)
@@ -270,8 +267,8 @@ async def test_an_edit_that_fails_alone(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("code", ["internal_error", "request_timeout"])
-async def test_an_edit_that_slack_fails_at_all_day_is_tried_twice_an_hour_and_shown(stage: Stage, code: str) -> None:
-    """A message that Slack itself cannot edit costs little; the follow goes on, and its news are announced."""
+async def test_edit_that_failed_for_a_day_is_retried_twice_an_hour(stage: Stage, code: str) -> None:
+    """The follow continues: its changes are announced, and the failure is shown."""
     await stage.follow()
     await stage.work()
     stage.clock.advance(10)
@@ -297,7 +294,7 @@ async def test_an_edit_that_slack_fails_at_all_day_is_tried_twice_an_hour_and_sh
     assert stage.cards()[0].text.startswith("Launch keynote is live")
 
 
-async def test_a_post_that_slack_fails_at_all_day_is_tried_twice_an_hour(stage: Stage) -> None:
+async def test_post_that_failed_for_a_day_is_retried_twice_an_hour(stage: Stage) -> None:
     await stage.follow()
     stage.slack.refuse("chat.postMessage", "internal_error")
     for _ in range(2):
@@ -311,8 +308,8 @@ async def test_a_post_that_slack_fails_at_all_day_is_tried_twice_an_hour(stage: 
     assert await stage.work() == [DONE]
 
 
-async def test_after_a_day_without_a_network_the_card_is_still_tried_every_five_minutes(stage: Stage) -> None:
-    """That is no answer of Slack's; when the network is back, the card is soon right."""
+async def test_card_is_retried_every_five_minutes_without_a_network(stage: Stage) -> None:
+    """A failed connection is not Slack's answer; once the network is back, the card is soon up to date."""
     await stage.follow()
     await stage.work()
     stage.clock.advance(10)
@@ -328,13 +325,12 @@ async def test_after_a_day_without_a_network_the_card_is_still_tried_every_five_
 
 
 @pytest.mark.parametrize(("attempts", "seconds"), [(0, 2), (1, 4), (7, 256), (8, 300), (10_000, 300)])
-def test_waits_grow(attempts: int, seconds: float) -> None:
-    """Twice as long each time, five minutes at most."""
+def test_backoff_doubles_up_to_five_minutes(attempts: int, seconds: float) -> None:
     assert backoff(attempts) == seconds
 
 
-async def test_told_to_wait(stage: Stage) -> None:
-    """What Slack asks for is waited out; then all is told, in order."""
+async def test_rate_limit_is_waited_out(stage: Stage) -> None:
+    """Then all changes are announced in order."""
     await stage.follow()
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -350,7 +346,7 @@ async def test_told_to_wait(stage: Stage) -> None:
     assert [text[15:25] for text in stage.thread(card)] == ["is live. W", "has ended."]
 
 
-async def test_news_does_not_wait_for_what_only_an_edit_has_to_wait_for(stage: Stage) -> None:
+async def test_announcement_does_not_wait_for_a_deferred_edit(stage: Stage) -> None:
     await stage.follow()
     await stage.work()
     stage.clock.advance(60)
@@ -374,8 +370,8 @@ async def test_news_does_not_wait_for_what_only_an_edit_has_to_wait_for(stage: S
 
 
 @pytest.mark.parametrize("ahead", [3_600, -3_600])
-async def test_an_edit_does_not_wait_for_clocks_to_agree(stage: Stage, ahead: float) -> None:
-    """The machine's clock may be an hour off the database's, by which the last edit is dated."""
+async def test_debounce_ignores_the_machines_clock(stage: Stage, ahead: float) -> None:
+    """It may be an hour off the database's clock, which dates the last edit."""
     await stage.follow()
     await stage.work()
     stage.clock.advance(60)
@@ -388,8 +384,7 @@ async def test_an_edit_does_not_wait_for_clocks_to_agree(stage: Stage, ahead: fl
 
 
 @pytest.mark.parametrize("step", ["card", "reply"])
-async def test_an_answer_that_was_lost(stage: Stage, step: str) -> None:
-    """What Slack has taken is not said twice."""
+async def test_reply_without_an_answer_appears_once(stage: Stage, step: str) -> None:
     await stage.follow()
     if step == "reply":
         await stage.work()
@@ -407,9 +402,8 @@ async def test_an_answer_that_was_lost(stage: Stage, step: str) -> None:
     assert len(stage.thread(card)) == 1
 
 
-async def test_a_card_whose_first_answer_was_lost(stage: Stage) -> None:
-    """Slack keeps what it has taken: to what has become of the meeting since then the card is edited, before that is
-    told."""
+async def test_card_without_an_answer_is_edited_before_announcements(stage: Stage) -> None:
+    """Slack keeps the first version that it accepted, and the card shows the current one before its thread does."""
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     stage.slack.drop_after_accepting_next("chat.postMessage", 1)
@@ -425,8 +419,7 @@ async def test_a_card_whose_first_answer_was_lost(stage: Stage) -> None:
     assert methods == ["chat.postMessage", "chat.update", "chat.postMessage", "chat.postMessage"]
 
 
-async def test_a_card_that_is_put_right_later(stage: Stage) -> None:
-    """What it shows is not forgotten while Slack takes no edit."""
+async def test_outdated_version_is_remembered_while_edits_fail(stage: Stage) -> None:
     await stage.follow()
     stage.slack.drop_after_accepting_next("chat.postMessage", 1)
     assert await stage.work() == [LATER]
@@ -441,8 +434,8 @@ async def test_a_card_that_is_put_right_later(stage: Stage) -> None:
     assert stage.cards()[0].text.startswith("Launch keynote is live")
 
 
-async def test_a_card_that_is_followed_while_slack_s_answer_is_lost(stage: Stage) -> None:
-    """The same, where it was a person's command that was to post it."""
+async def test_followers_card_without_an_answer_is_edited_later(stage: Stage) -> None:
+    """As above, for the card that a person's command posts."""
     followed = await stage.follow(owner="announcer")
     assert followed.card is not None
     stage.slack.drop_after_accepting_next("chat.postMessage", 1)
@@ -455,8 +448,8 @@ async def test_a_card_that_is_followed_while_slack_s_answer_is_lost(stage: Stage
     assert stage.cards()[0].text.startswith("Launch keynote is live")
 
 
-async def test_a_card_that_was_refused_at_first(stage: Stage) -> None:
-    """One that shows what it should needs no edit."""
+async def test_card_that_was_rejected_at_first_needs_no_edit(stage: Stage) -> None:
+    """It shows the current version once it is posted."""
     await stage.follow()
     stage.slack.rate_limit_next("chat.postMessage", retry_after=10)
     assert await stage.work() == [LATER]
@@ -468,8 +461,10 @@ async def test_a_card_that_was_refused_at_first(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("step", ["mark_posted", "mark_sent"])
-async def test_killed_before_it_was_known(stage: Stage, step: str, mocker: MockerFixture) -> None:
-    """Whoever goes on after the lease says it by the same ID, also in another process."""
+async def test_crash_before_the_result_is_written_repeats_with_the_same_id(
+    stage: Stage, step: str, mocker: MockerFixture
+) -> None:
+    """Another process continues once the lease has ended."""
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     dying = mocker.patch.object(stage.store.card_queue, step, side_effect=asyncio.CancelledError)
@@ -486,8 +481,8 @@ async def test_killed_before_it_was_known(stage: Stage, step: str, mocker: Mocke
     assert [sent.method for sent in stage.slack.sent].count("chat.postMessage") == 3
 
 
-async def test_killed_before_it_was_given_back(stage: Stage) -> None:
-    """Then nothing is left to do but that, and one edit, since it may have died in the middle of another."""
+async def test_crash_before_the_release_leads_to_one_edit(stage: Stage) -> None:
+    """The worker may have died during another edit."""
     await stage.follow()
     (card,) = await stage.claim()
     assert await stage.store.card_queue.mark_posted(card, "1.0", card.desired_version)
@@ -499,8 +494,7 @@ async def test_killed_before_it_was_given_back(stage: Stage) -> None:
     assert await stage.store.card_queue.due_in() == pytest.approx(LATE_SECONDS)
 
 
-async def test_a_lease_that_was_lost(stage: Stage) -> None:
-    """Whoever was too slow leaves the rest to whoever is at it now."""
+async def test_lost_lease_leaves_the_card_to_its_new_holder(stage: Stage) -> None:
     await stage.follow()
     await stage.see(Phase.STARTING, ChangeKind.STARTING)
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -515,8 +509,8 @@ async def test_a_lease_that_was_lost(stage: Stage) -> None:
     assert len(stage.thread(posted)) == 2
 
 
-async def test_a_deleted_card(stage: Stage) -> None:
-    """It is posted anew, and goes on in a thread of its own."""
+async def test_deleted_card_is_posted_again(stage: Stage) -> None:
+    """Later changes are announced in the new card's thread."""
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.work()
@@ -531,8 +525,7 @@ async def test_a_deleted_card(stage: Stage) -> None:
     assert [text[:18] for text in stage.thread(card)] == ["Launch keynote has"]
 
 
-async def test_a_thread_that_is_gone(stage: Stage) -> None:
-    """So is one of which only the thread notices it."""
+async def test_card_deleted_before_a_reply_is_posted_again(stage: Stage) -> None:
     await stage.follow()
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE, visible=False)
@@ -545,8 +538,7 @@ async def test_a_thread_that_is_gone(stage: Stage) -> None:
     assert len(stage.thread(card)) == 1
 
 
-async def test_deleted_before_it_was_known(stage: Stage) -> None:
-    """A card that was posted and deleted while nobody had noted it is posted anew."""
+async def test_card_deleted_before_it_was_recorded_is_posted_again(stage: Stage) -> None:
     await stage.follow()
     stage.slack.refuse_next("chat.postMessage", "duplicate_message_not_found")
 
@@ -555,8 +547,7 @@ async def test_deleted_before_it_was_known(stage: Stage) -> None:
     assert len(stage.cards()) == 1
 
 
-async def test_a_reply_that_was_deleted_before_it_was_known(stage: Stage) -> None:
-    """It was told: it is not told again."""
+async def test_reply_deleted_before_it_was_recorded_is_not_repeated(stage: Stage) -> None:
     await stage.follow()
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -569,8 +560,7 @@ async def test_a_reply_that_was_deleted_before_it_was_known(stage: Stage) -> Non
     assert await stage.store.card_queue.due_in() is None
 
 
-async def test_a_card_that_is_deleted_again_and_again(stage: Stage) -> None:
-    """It comes back ever more slowly."""
+async def test_card_that_keeps_being_deleted_is_posted_with_backoff(stage: Stage) -> None:
     await stage.follow()
     await stage.work()
     waits = []
@@ -589,8 +579,7 @@ async def test_a_card_that_is_deleted_again_and_again(stage: Stage) -> None:
     assert waits == pytest.approx([8, 16])
 
 
-async def test_a_message_that_is_gone_twice(stage: Stage) -> None:
-    """It is not posted a third time at once."""
+async def test_card_deleted_twice_is_not_posted_again_at_once(stage: Stage) -> None:
     await stage.follow()
     stage.slack.refuse_next("chat.postMessage", "duplicate_message_not_found", times=2)
 
@@ -601,8 +590,8 @@ async def test_a_message_that_is_gone_twice(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(("channel", "code"), [(RANDOM, "not_in_channel"), (GENERAL, "is_archived")])
-async def test_a_refusal_pauses(stage: Stage, channel: str, code: str) -> None:
-    """The follow waits until somebody mends it, and then tells what it has not told."""
+async def test_permanent_rejection_pauses_the_follow(stage: Stage, channel: str, code: str) -> None:
+    """Once the follow resumes, pending changes are announced."""
     stage.slack.archive(GENERAL)
     await stage.follow(channel)
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -614,8 +603,7 @@ async def test_a_refusal_pauses(stage: Stage, channel: str, code: str) -> None:
     assert await stage.store.card_queue.due_in() is None
 
 
-async def test_resumed(stage: Stage) -> None:
-    """After the bot is invited again the thread hears what it has missed."""
+async def test_resumed_follow_announces_what_was_missed(stage: Stage) -> None:
     await stage.follow()
     await stage.work()
     stage.slack.remove_bot(EVENTS)
@@ -630,8 +618,8 @@ async def test_resumed(stage: Stage) -> None:
     assert len(stage.thread(card)) == 1
 
 
-async def test_who_asked_decides(stage: Stage) -> None:
-    """Where somebody waits for the answer a refusal pauses nothing, and nobody else takes the card."""
+async def test_rejection_while_a_person_waits_pauses_nothing(stage: Stage) -> None:
+    """No other worker claims the card."""
     followed = await stage.follow(RANDOM, owner="somebody", lease_seconds=60)
     assert followed.card is not None
 
@@ -643,8 +631,7 @@ async def test_who_asked_decides(stage: Stage) -> None:
     assert await stage.store.follows.unfollow(TEAM, RANDOM, MEETING, user_id="U2") is not None
 
 
-async def test_posted_in_the_same_breath(stage: Stage) -> None:
-    """Whoever follows posts the card, and it is then as any other."""
+async def test_card_posted_by_a_follow_command_is_like_any_other(stage: Stage) -> None:
     followed = await stage.follow(owner="somebody", lease_seconds=60)
     assert followed.card is not None
     assert await stage.claim() == []
@@ -657,8 +644,7 @@ async def test_posted_in_the_same_breath(stage: Stage) -> None:
     assert len(stage.cards()) == 1
 
 
-async def test_an_expired_follow(stage: Stage) -> None:
-    """Its thread is told, and its card has no menu any more."""
+async def test_expired_follow_is_announced_and_loses_its_menu(stage: Stage) -> None:
     await stage.follow(level=Level.QUIET)
     await stage.work()
     stage.clock.advance(30 * 24 * 3600)
@@ -671,8 +657,8 @@ async def test_an_expired_follow(stage: Stage) -> None:
     assert "accessory" not in card.blocks[0]
 
 
-async def test_an_expiry_is_not_announced_where_the_meeting_is_followed_again(stage: Stage) -> None:
-    """It would say that the bot has stopped, and offer what is done already."""
+async def test_expiry_is_not_announced_if_the_meeting_is_followed_again(stage: Stage) -> None:
+    """The announcement would be wrong, and its button pointless."""
     await stage.follow()
     await stage.work()
     stage.clock.advance(30 * 24 * 3600)
@@ -689,8 +675,8 @@ async def test_an_expiry_is_not_announced_where_the_meeting_is_followed_again(st
 
 
 @pytest.mark.parametrize("again", [False, True])
-async def test_an_expired_follow_of_a_meeting_that_never_started(stage: Stage, again: bool) -> None:
-    """Its card no longer promises to change, and offers to follow again what is not followed."""
+async def test_expired_card_of_a_waiting_meeting_offers_to_follow_again(stage: Stage, again: bool) -> None:
+    """It no longer says that it will update."""
     await stage.follow()
     await stage.work()
     stage.clock.advance(30 * 24 * 3600)
@@ -705,8 +691,8 @@ async def test_an_expired_follow_of_a_meeting_that_never_started(stage: Stage, a
     assert (FOLLOW_AGAIN in str(card.blocks)) is not again
 
 
-async def test_how_long_it_took(stage: Stage) -> None:
-    """From a change's being recorded to its reply is measured."""
+async def test_delay_of_an_announcement_is_measured(stage: Stage) -> None:
+    """From recording the change to sending the reply."""
     await stage.follow()
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -719,11 +705,10 @@ async def test_how_long_it_took(stage: Stage) -> None:
     assert values["sum"] == pytest.approx(7)
 
 
-async def test_a_channel_of_many_follows(tmp_path: Path) -> None:
-    """A channel gets no more than it takes; the others are not held up by it."""
+async def test_busy_channel_does_not_delay_others(tmp_path: Path) -> None:
     clock = Clock(NOON, speed=0)
-    pacing = SlackRateLimiter(clock, per_channel=Rate(per_second=0.1, burst=1))
-    async with staged(tmp_path, clock, pacing) as stage:
+    rate_limiter = SlackRateLimiter(clock, per_channel=Rate(per_second=0.1, burst=1))
+    async with staged(tmp_path, clock, rate_limiter) as stage:
         await stage.follow()
         await stage.see(Phase.LIVE, ChangeKind.LIVE)
         await stage.follow(GENERAL)
@@ -735,8 +720,10 @@ async def test_a_channel_of_many_follows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("first", [True, False])
-async def test_unfollowed_meanwhile(stage: Stage, mocker: MockerFixture, first: bool) -> None:
-    """What was on its way to Slack, a first card or an edit, does not stay as if it was kept up to date."""
+async def test_unfollow_during_a_call_to_slack_updates_the_card(
+    stage: Stage, mocker: MockerFixture, first: bool
+) -> None:
+    """A first card or an edit that was on its way shows the end in the end."""
     await stage.follow()
     if not first:
         await stage.work()
@@ -761,8 +748,8 @@ async def test_unfollowed_meanwhile(stage: Stage, mocker: MockerFixture, first: 
     assert await stage.is_empty()
 
 
-async def test_unfollowed_while_edits_are_limited(stage: Stage) -> None:
-    """The card says so as soon as Slack takes it, and then nothing is left of the follow."""
+async def test_unfollowed_card_is_edited_once_the_rate_limit_allows(stage: Stage) -> None:
+    """Then nothing is left of the follow."""
     await stage.follow()
     await stage.work()
     stage.clock.advance(60)
@@ -781,8 +768,8 @@ async def test_unfollowed_while_edits_are_limited(stage: Stage) -> None:
     assert await stage.is_empty()
 
 
-async def test_unfollowed_after_several_runs(stage: Stage) -> None:
-    """Every card loses its menu; those of earlier runs stay the record of how they ended."""
+async def test_unfollow_removes_the_menu_from_every_card(stage: Stage) -> None:
+    """Cards of earlier episodes still show how those ended."""
     await stage.follow()
     for _ in range(2):
         await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -821,8 +808,7 @@ async def test_unfollowed_while_its_first_post_is_unconfirmed(stage: Stage, hono
     assert await stage.is_empty()
 
 
-async def test_unfollowed_after_a_first_post_that_was_refused(stage: Stage) -> None:
-    """Slack certainly has nothing, and gets nothing."""
+async def test_unfollow_after_a_rejected_first_post_sends_nothing(stage: Stage) -> None:
     await stage.follow()
     stage.slack.rate_limit_next("chat.postMessage", retry_after=40)
     assert await stage.work() == [LATER]
@@ -834,8 +820,8 @@ async def test_unfollowed_after_a_first_post_that_was_refused(stage: Stage) -> N
 
 
 @pytest.mark.parametrize("how", ["deleted", "removed"])
-async def test_unfollowed_where_the_card_cannot_be_edited(stage: Stage, how: str) -> None:
-    """Then nothing is posted in its place, and nothing is left of the follow."""
+async def test_unfollowed_card_that_cannot_be_edited_is_left(stage: Stage, how: str) -> None:
+    """Nothing is posted in its place, and nothing is left of the follow."""
     await stage.follow()
     await stage.work()
     if how == "deleted":
@@ -851,8 +837,8 @@ async def test_unfollowed_where_the_card_cannot_be_edited(stage: Stage, how: str
     assert len(stage.cards()) == (0 if how == "deleted" else 1)
 
 
-async def test_a_paused_follow_is_unfollowed(stage: Stage) -> None:
-    """Its card says so, where Slack lets the bot edit."""
+async def test_unfollow_of_a_paused_follow_updates_the_card(stage: Stage) -> None:
+    """If Slack lets the bot edit."""
     await stage.follow()
     await stage.work()
     stage.slack.refuse_next("chat.postMessage", "restricted_action")
@@ -868,8 +854,8 @@ async def test_a_paused_follow_is_unfollowed(stage: Stage) -> None:
     assert stage.thread(card) == []
 
 
-async def test_unfollowed_and_followed_again(stage: Stage) -> None:
-    """At once: a card of its own, and the old one does not offer what is done already."""
+async def test_old_card_does_not_offer_to_follow_a_followed_meeting(stage: Stage) -> None:
+    """The new follow has a card of its own."""
     await stage.follow()
     await stage.work()
     await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
@@ -884,8 +870,7 @@ async def test_unfollowed_and_followed_again(stage: Stage) -> None:
     assert FOLLOW_MENU in str(new.blocks)
 
 
-async def test_an_expired_follow_of_several_runs(stage: Stage) -> None:
-    """No card keeps a menu that does nothing."""
+async def test_expiry_removes_the_menu_from_every_card(stage: Stage) -> None:
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.see(Phase.ENDED, ChangeKind.ENDED)
@@ -903,8 +888,8 @@ async def test_an_expired_follow_of_several_runs(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("code", ["message_not_found", "edit_window_closed"])
-async def test_an_expired_follow_whose_old_card_is_gone(stage: Stage, code: str) -> None:
-    """A card of a past run is not posted again only to show that it is over; the newest one is, to say so."""
+async def test_expiry_reposts_only_the_newest_deleted_card(stage: Stage, code: str) -> None:
+    """A deleted card of an earlier episode stays deleted."""
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.see(Phase.ENDED, ChangeKind.ENDED)
@@ -929,8 +914,8 @@ async def test_an_expired_follow_whose_old_card_is_gone(stage: Stage, code: str)
 # What Slack has not confirmed
 
 
-async def test_an_edit_without_an_answer_is_followed_by_one_more(stage: Stage) -> None:
-    """Slack does it after the next one, for good unless the card is edited once more."""
+async def test_edit_without_an_answer_is_followed_by_one_more(stage: Stage) -> None:
+    """Slack carries it out after the next edit, so the card would stay outdated."""
     await stage.follow()
     await stage.work()
     stage.clock.advance(10)
@@ -964,10 +949,8 @@ async def overtaken_for_now(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("kinds", [(), (ChangeKind.LIVE,)])
-async def test_an_edit_that_had_to_be_repeated_is_followed_by_one_more(
-    stage: Stage, kinds: tuple[ChangeKind, ...]
-) -> None:
-    """Slack cuts the connection, answers the second attempt, and does the first after the next edit."""
+async def test_repeated_edit_is_followed_by_one_more(stage: Stage, kinds: tuple[ChangeKind, ...]) -> None:
+    """Slack drops the connection, answers the second attempt, and carries out the first after the next edit."""
     await stage.follow()
     await stage.work()
     stage.clock.advance(10)
@@ -983,8 +966,8 @@ async def test_an_edit_that_had_to_be_repeated_is_followed_by_one_more(
     await overtaken_for_now(stage)
 
 
-async def test_a_repeated_edit_that_is_refused_is_followed_by_one_more(stage: Stage) -> None:
-    """Slack does the first attempt after all, and refuses the second for now."""
+async def test_repeated_edit_that_is_rejected_is_followed_by_one_more(stage: Stage) -> None:
+    """Slack carries out the first attempt after all, and rejects the second for now."""
     await stage.follow()
     await stage.work()
     stage.clock.advance(10)
@@ -1002,8 +985,8 @@ async def test_a_repeated_edit_that_is_refused_is_followed_by_one_more(stage: St
     await overtaken_for_now(stage)
 
 
-async def test_a_pause_does_not_forget_an_edit_without_an_answer(stage: Stage) -> None:
-    """Slack does the first attempt after the bot was sent away, invited again, and has edited the card."""
+async def test_pause_remembers_an_edit_without_an_answer(stage: Stage) -> None:
+    """Slack carries it out after the bot was removed, invited again, and has edited the card."""
     await stage.follow()
     await stage.work()
     stage.clock.advance(10)
@@ -1020,8 +1003,8 @@ async def test_a_pause_does_not_forget_an_edit_without_an_answer(stage: Stage) -
     await overtaken_for_now(stage)
 
 
-async def test_that_is_not_forgotten_in_a_restart(stage: Stage) -> None:
-    """A bot that dies in the middle of an edit may have asked for it: whoever takes over edits, and once more later."""
+async def test_restart_during_an_edit_leads_to_one_more_edit(stage: Stage) -> None:
+    """The next worker edits the card, and once more later."""
     await stage.follow()
     await stage.work()
     stage.clock.advance(10)
@@ -1040,8 +1023,8 @@ async def test_that_is_not_forgotten_in_a_restart(stage: Stage) -> None:
     assert await stage.store.card_queue.due_in() is None
 
 
-async def test_past_the_deadline_nothing_is_asked_of_slack(stage: Stage) -> None:
-    """A process that has stood still for a minute leaves everything to whoever has claimed the card by then."""
+async def test_no_call_to_slack_begins_after_the_deadline(stage: Stage) -> None:
+    """A process that was suspended for a minute leaves the card to the lease's new holder."""
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     (frozen,) = await stage.claim()
@@ -1054,18 +1037,17 @@ async def test_past_the_deadline_nothing_is_asked_of_slack(stage: Stage) -> None
 
 
 @pytest.mark.parametrize("what", ["post", "reply", "edit"])
-async def test_frozen_while_it_waits_for_a_token(tmp_path: Path, what: str) -> None:
-    """The deadline counts after the wait as well."""
+async def test_deadline_is_checked_after_the_wait_for_a_token(tmp_path: Path, what: str) -> None:
     clock = Clock(NOON, speed=0)
     busy = Rate(per_second=1, burst=1)
-    pacing = SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY if what == "edit" else busy, edits=busy)
-    async with staged(tmp_path, clock, pacing) as stage:
+    rate_limiter = SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY if what == "edit" else busy, edits=busy)
+    async with staged(tmp_path, clock, rate_limiter) as stage:
         await stage.follow()
         if what != "post":
             await stage.work()
             clock.advance(5)
             await stage.see(Phase.LIVE, *([ChangeKind.LIVE] if what == "reply" else []), visible=what == "edit")
-        assert (pacing.acquire_edit() if what == "edit" else pacing.acquire_post(EVENTS)) == 0
+        assert (rate_limiter.acquire_edit() if what == "edit" else rate_limiter.acquire_post(EVENTS)) == 0
         (card,) = await stage.claim()
         calls = len(stage.slack.calls)
 
@@ -1079,14 +1061,14 @@ async def test_frozen_while_it_waits_for_a_token(tmp_path: Path, what: str) -> N
         assert len(stage.slack.calls) == calls
 
 
-async def test_an_edit_that_was_made_too_late_is_edited_over(stage: Stage, mocker: MockerFixture) -> None:
-    """Frozen between its last look at the deadline and the call: the card is edited again, by its holder."""
+async def test_edit_after_the_deadline_is_followed_by_one_more(stage: Stage, mocker: MockerFixture) -> None:
+    """The process was suspended between checking the deadline and the call."""
     await stage.follow()
     await stage.work()
     stage.clock.advance(10)
     await stage.see(Phase.LIVE)
     (frozen,) = await stage.claim()
-    edit = stage.delivery.edit
+    edit = stage.publisher.edit
 
     async def late(*args: Any, **kwargs: Any) -> None:
         mocker.stop(patched)
@@ -1098,7 +1080,7 @@ async def test_an_edit_that_was_made_too_late_is_edited_over(stage: Stage, mocke
         kwargs.pop("time_left")
         await edit(*args, **kwargs)
 
-    patched = mocker.patch.object(stage.delivery, "edit", late)
+    patched = mocker.patch.object(stage.publisher, "edit", late)
     assert await stage.announcer.deliver(frozen) == LATER
     assert stage.cards()[0].text.startswith("Launch keynote is live")
 
@@ -1107,8 +1089,8 @@ async def test_an_edit_that_was_made_too_late_is_edited_over(stage: Stage, mocke
     assert stage.cards()[0].text.startswith("Launch keynote has ended")
 
 
-async def test_a_call_does_not_outlive_the_lease(stage: Stage) -> None:
-    """Whoever waits for Slack stops waiting before another one may claim the card."""
+async def test_call_does_not_outlive_the_lease(stage: Stage) -> None:
+    """The worker stops waiting for Slack before another may claim the card."""
     await stage.follow()
     stage.slack.fault = Fault.HANG
     (card,) = await stage.claim()
@@ -1121,8 +1103,7 @@ async def test_a_call_does_not_outlive_the_lease(stage: Stage) -> None:
     assert stage.count("post", "unconfirmed") == 1
 
 
-async def test_a_lease_is_renewed_before_a_call_that_could_outlive_it(stage: Stage, mocker: MockerFixture) -> None:
-    """So that the call has its full time."""
+async def test_lease_is_renewed_before_a_call_that_could_outlive_it(stage: Stage, mocker: MockerFixture) -> None:
     await stage.follow()
     await stage.work()
     stage.clock.advance(10)
@@ -1140,8 +1121,8 @@ async def test_a_lease_is_renewed_before_a_call_that_could_outlive_it(stage: Sta
 
 
 @pytest.mark.parametrize("step", ["mark_posted", "mark_sent"])
-async def test_a_result_is_written_until_it_is_written(stage: Stage, mocker: MockerFixture, step: str) -> None:
-    """A database that is away for longer than the lease is no reason to post again, also where the ID is ignored."""
+async def test_result_is_written_once_the_database_is_back(stage: Stage, mocker: MockerFixture, step: str) -> None:
+    """Even if it was down for longer than the lease, and Slack ignores the ID, nothing is posted twice."""
     stage.slack.honours_client_msg_id = False
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -1169,8 +1150,8 @@ async def test_a_result_is_written_until_it_is_written(stage: Stage, mocker: Moc
 
 
 @pytest.mark.parametrize("step", ["mark_posted", "mark_sent"])
-async def test_a_result_that_comes_after_the_lease(stage: Stage, mocker: MockerFixture, step: str) -> None:
-    """The next holder has done it once more: one of the two messages goes."""
+async def test_duplicate_after_a_lost_lease_is_deleted(stage: Stage, mocker: MockerFixture, step: str) -> None:
+    """The next holder has posted the message, too."""
     stage.slack.honours_client_msg_id = False
     await stage.follow()
     if step == "sent":
@@ -1195,8 +1176,7 @@ async def test_a_result_that_comes_after_the_lease(stage: Stage, mocker: MockerF
     assert len(stage.cards()) == 1
 
 
-async def test_a_reply_that_is_reported_while_the_next_holder_repeats_it(stage: Stage, mocker: MockerFixture) -> None:
-    """One of the two messages goes, in the thread and in the channel."""
+async def test_duplicate_reply_is_deleted_in_thread_and_channel(stage: Stage, mocker: MockerFixture) -> None:
     stage.slack.honours_client_msg_id = False
     await stage.follow(level=Level.LOUD)
     await stage.work()
@@ -1228,8 +1208,8 @@ async def test_a_reply_that_is_reported_while_the_next_holder_repeats_it(stage: 
     assert len(stage.thread(card)) == 1
 
 
-async def test_a_result_that_comes_before_the_next_holder(stage: Stage, mocker: MockerFixture) -> None:
-    """Reported in time, it is not repeated: a bot that was frozen for a minute tells what Slack has answered."""
+async def test_reported_result_is_not_repeated(stage: Stage, mocker: MockerFixture) -> None:
+    """A process that was suspended for a minute reports what Slack has answered."""
     stage.slack.honours_client_msg_id = False
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -1251,8 +1231,8 @@ async def test_a_result_that_comes_before_the_next_holder(stage: Stage, mocker: 
     assert len(stage.thread(card)) == 1
 
 
-async def test_ten_minutes_of_silence(stage: Stage) -> None:
-    """Slack takes everything, answers nothing and ignores the ID: it is asked ever more rarely."""
+async def test_posts_without_an_answer_are_repeated_with_backoff(stage: Stage) -> None:
+    """Slack accepts all of them for ten minutes, answers none, and ignores the ID."""
     stage.slack.honours_client_msg_id = False
     await stage.follow(level=Level.LOUD)
     await stage.work()
@@ -1266,11 +1246,11 @@ async def test_ten_minutes_of_silence(stage: Stage) -> None:
     assert len(stage.thread(card)) == 4
 
 
-async def test_a_post_that_was_not_sent_is_tried_again_soon(stage: Stage, mocker: MockerFixture) -> None:
-    """Where no connection could be opened, nothing can have happened."""
+async def test_post_that_was_not_sent_is_repeated_soon(stage: Stage, mocker: MockerFixture) -> None:
+    """Without a connection nothing can have happened."""
     await stage.follow()
     error = aiohttp.ClientConnectorError(mocker.Mock(), OSError("nobody there"))
-    patched = mocker.patch.object(stage.delivery._client._fresh, "_request", side_effect=error)
+    patched = mocker.patch.object(stage.publisher._client._fresh, "_request", side_effect=error)
     assert await stage.work() == [LATER]
     mocker.stop(patched)
 
@@ -1280,16 +1260,16 @@ async def test_a_post_that_was_not_sent_is_tried_again_soon(stage: Stage, mocker
 # What is no failure
 
 
-async def test_waiting_for_a_token_is_no_failure(tmp_path: Path) -> None:
-    """However often a card had to wait for its turn, the first error waits as a first one."""
+async def test_waiting_for_a_token_bucket_is_not_a_failure(tmp_path: Path) -> None:
+    """The backoff after the first error is the shortest, however often the card waited before."""
     clock = Clock(NOON, speed=0)
-    pacing = SlackRateLimiter(
+    rate_limiter = SlackRateLimiter(
         clock, per_channel=Rate(per_second=0.1, burst=1), posts=FREELY, edits=Rate(per_second=0.1, burst=1)
     )
-    async with staged(tmp_path, clock, pacing) as stage:
+    async with staged(tmp_path, clock, rate_limiter) as stage:
         await stage.follow()
         for _ in range(8):
-            assert pacing.acquire_post(EVENTS) == 0
+            assert rate_limiter.acquire_post(EVENTS) == 0
             assert await stage.work() == [LATER]
             clock.advance(10)
         stage.slack.refuse_next("chat.postMessage", "internal_error")
@@ -1299,7 +1279,7 @@ async def test_waiting_for_a_token_is_no_failure(tmp_path: Path) -> None:
         assert await stage.work() == [DONE]
         await stage.see(Phase.INTERRUPTED)
         for _ in range(8):
-            assert pacing.acquire_edit() == 0
+            assert rate_limiter.acquire_edit() == 0
             assert await stage.work() == [LATER]
             clock.advance(10)
         stage.slack.refuse_next("chat.update", "fatal_error")
@@ -1307,8 +1287,8 @@ async def test_waiting_for_a_token_is_no_failure(tmp_path: Path) -> None:
         assert await stage.store.card_queue.due_in() == pytest.approx(2)
 
 
-async def test_being_debounced_is_no_failure(stage: Stage) -> None:
-    """A card that changes all the time still waits two seconds after its first error."""
+async def test_debounce_is_not_a_failure(stage: Stage) -> None:
+    """A card that changes all the time still waits only two seconds after its first error."""
     await stage.follow()
     await stage.work()
     await stage.see(Phase.INTERRUPTED)
@@ -1326,14 +1306,14 @@ async def test_being_debounced_is_no_failure(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("code", ["token_revoked", "missing_scope", "team_access_not_granted"])
-async def test_waiting_for_the_token_is_no_failure(stage: Stage, code: str) -> None:
-    """However often Slack refuses it, once it is accepted a failure is waited for as shortly as the first one."""
+async def test_waiting_for_the_bot_token_is_not_a_failure(stage: Stage, code: str) -> None:
+    """The backoff after the first error is the shortest, however often Slack refused the token."""
     await stage.follow()
     for _ in range(10):
         # Another process learns of the refusal by itself, from what Slack answers to its own call.
         stage.slack.refuse_next("chat.postMessage", code)
         assert await stage.work() == [LATER]
-        await stage.delivery._client.auth_test()
+        await stage.publisher._client.auth_test()
         stage.clock.advance(30 * 60)
     stage.slack.refuse_next("chat.postMessage", "update_failed")
     assert await stage.work() == [LATER]
@@ -1346,18 +1326,18 @@ async def test_waiting_for_the_token_is_no_failure(stage: Stage, code: str) -> N
 
 def restart(stage: Stage) -> None:
     """Have another process do what is due from now on."""
-    client, store = stage.delivery._client, stage.store
-    pacing = SlackRateLimiter(stage.clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
-    stage.delivery = Publisher(client, pacing, stage.clock, stage.metrics)
-    stage.announcer = Announcer(store.card_queue, store.pauses, stage.delivery, stage.clock, stage.metrics, "another")
+    client, store = stage.publisher._client, stage.store
+    rate_limiter = SlackRateLimiter(stage.clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
+    stage.publisher = Publisher(client, rate_limiter, stage.clock, stage.metrics)
+    stage.announcer = Announcer(store.card_queue, store.pauses, stage.publisher, stage.clock, stage.metrics, "another")
 
 
 @pytest.mark.parametrize(("code", "hours"), [("a_word_of_tomorrow", 1), ("update_failed", 24)])
 @pytest.mark.parametrize("call", ["chat.postMessage", "chat.update"])
-async def test_a_code_that_lasts_pauses_though_the_bot_is_restarted(
+async def test_lasting_failure_pauses_the_follow_despite_restarts(
     stage: Stage, call: str, code: str, hours: int
 ) -> None:
-    """Since when Slack refuses does not begin again with each process."""
+    """The time since the first failure is stored."""
     await stage.follow()
     if call == "chat.update":
         await stage.work()
@@ -1377,8 +1357,8 @@ async def test_a_code_that_lasts_pauses_though_the_bot_is_restarted(
     assert (listed.follow.state, listed.follow.pause_reason) == (FollowState.PAUSED, code)
 
 
-async def test_a_success_ends_what_failed(stage: Stage) -> None:
-    """The hour begins again with the next failure, and one kind of call says nothing of the other."""
+async def test_success_resets_the_time_of_the_failure(stage: Stage) -> None:
+    """For its own kind of call only."""
     await stage.follow()
     await stage.work()
     stage.slack.refuse("chat.update", "a_word_of_tomorrow", EVENTS)
@@ -1400,8 +1380,7 @@ async def test_a_success_ends_what_failed(stage: Stage) -> None:
     assert await stage.work() == [DeliveryResult(refused="a_word_of_tomorrow")]
 
 
-async def test_what_lasts_for_minutes_is_known_after_a_restart(stage: Stage) -> None:
-    """Whoever asks what the channel follows reads it, whichever process answers."""
+async def test_lasting_failure_is_listed_after_a_restart(stage: Stage) -> None:
     following = FollowService(
         stage.store, nothing, stage.announcer.deliver, stage.announcer.wake, stage.announcer.wake, "a"
     )
@@ -1428,8 +1407,8 @@ async def nothing(_: object) -> Any:
     raise NotImplementedError
 
 
-async def test_no_message_that_is_new_mentions_anybody(stage: Stage) -> None:
-    """Slack notifies whoever a new message mentions. The names of those who follow and unfollow come with an edit."""
+async def test_new_messages_mention_no_one(stage: Stage) -> None:
+    """Slack notifies the people that a new message mentions. The first edit adds the mentions."""
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.settle()
@@ -1454,8 +1433,8 @@ async def test_no_message_that_is_new_mentions_anybody(stage: Stage) -> None:
     assert f"Unfollowed by <@{BEN}>" in str(stage.cards()[-1].blocks)
 
 
-async def test_a_card_that_is_posted_after_its_follow_is_over_mentions_nobody(stage: Stage) -> None:
-    """As where its first post was not confirmed."""
+async def test_final_card_that_is_new_mentions_no_one(stage: Stage) -> None:
+    """It is new if the first post was not confirmed."""
     await stage.follow()
     stage.slack.fault = Fault.SERVER_ERROR
     await stage.work()
@@ -1496,8 +1475,8 @@ async def restored(stage: Stage, backup: Path) -> AsyncIterator[None]:
     await stage.store.close()
 
 
-async def test_after_a_backup_is_restored_the_next_livestream_is_announced(stage: Stage, tmp_path: Path) -> None:
-    """Its episode has the number of one that the database no longer knows, whose messages Slack still has."""
+async def test_next_livestream_is_announced_after_a_restored_backup(stage: Stage, tmp_path: Path) -> None:
+    """Its episode has the number of another one, whose messages Slack still has."""
     await stage.follow()
     await stage.work()
     backup, before = back_up(tmp_path), stage.episode
@@ -1517,7 +1496,7 @@ async def test_after_a_backup_is_restored_the_next_livestream_is_announced(stage
     assert [text[15:25] for text in stage.thread(card)] == ["is live. W", "has ended."] * 2
 
 
-async def test_after_a_backup_is_restored_the_next_episode_has_a_card(stage: Stage, tmp_path: Path) -> None:
+async def test_next_episode_has_a_card_after_a_restored_backup(stage: Stage, tmp_path: Path) -> None:
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.see(Phase.ENDED, ChangeKind.ENDED)
@@ -1539,8 +1518,8 @@ async def test_after_a_backup_is_restored_the_next_episode_has_a_card(stage: Sta
     assert [text[15:25] for text in stage.thread(card)] == ["is live. W"]
 
 
-async def test_after_a_backup_is_restored_a_deleted_card_is_posted_again(stage: Stage, tmp_path: Path) -> None:
-    """As of now, though one was posted for it before, which shows another time's state."""
+async def test_deleted_card_is_posted_again_after_a_restored_backup(stage: Stage, tmp_path: Path) -> None:
+    """With its current state, though Slack has a message with another one."""
     await stage.follow()
     await stage.work()
     backup, before = back_up(tmp_path), stage.episode

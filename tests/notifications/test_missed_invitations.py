@@ -4,16 +4,16 @@ from pathlib import Path
 
 from bot.domain.episode import ChangeKind, Phase
 from bot.domain.follow import FollowState
-from bot.notifications.missed_invitations import CHECK_SECONDS, RESUME_AGAIN_SECONDS, Invitations
+from bot.notifications.missed_invitations import CHECK_SECONDS, RESUME_AGAIN_SECONDS, MissedInvitations
 from sandbox.slack import EVENTS
 from tests.notifications.announcer_harness import TEAM, Stage, staged
 
 
-async def test_a_channel_that_is_refused_again_is_left_alone_for_a_day(tmp_path: Path) -> None:
-    """Else its creator would be told of the pause every half hour."""
+async def test_channel_that_is_refused_again_is_skipped_for_a_day(tmp_path: Path) -> None:
+    """Otherwise its creator would get a notice of the pause every half hour."""
     async with staged(tmp_path) as stage:
-        pauses, duties = stage.store.pauses, stage.store.singleton_jobs
-        invitations = Invitations(pauses, duties, stage.delivery, pauses.resume, "a", stage.clock)
+        pauses, singleton_jobs = stage.store.pauses, stage.store.singleton_jobs
+        invitations = MissedInvitations(pauses, singleton_jobs, stage.publisher, pauses.resume, "a", stage.clock)
         stage.slack.refuse("chat.postMessage", "not_in_channel", EVENTS)
         await stage.follow()
         await stage.work()

@@ -12,7 +12,7 @@ from pytest_mock import MockerFixture
 from bot.domain.episode import ChangeKind, Phase
 from bot.domain.follow import Level
 from bot.errors import DatabaseUnavailable
-from bot.notifications.pause_notices import AT_ONCE, MAX_ATTEMPTS, PauseNotifier
+from bot.notifications.pause_notices import BATCH_SIZE, MAX_ATTEMPTS, PauseNotifier
 from bot.slack.messages.follow_replies import listing
 from bot.slack.messages.lookup_card import FOLLOW_MENU
 from sandbox.slack import ANN, BEN, EVENTS, RANDOM, Fault, Message
@@ -37,21 +37,20 @@ def notices(stage: Stage) -> list[Message]:
     return stage.slack.messages(channel) if channel in stage.slack.workspace.channels else []
 
 
-async def test_told_once(stage: Stage) -> None:
-    """With why, and how to mend it."""
+async def test_notice_is_sent_once(stage: Stage) -> None:
+    """It says why the follow is paused, and how to fix that."""
     for _ in range(3):
-        await stage.notices.tell()
+        await stage.notices.send_due()
 
     (notice,) = notices(stage)
     assert f"<#{EVENTS}>" in notice.text
     assert "Invite me back" in notice.text
 
 
-async def test_two_replicas(stage: Stage) -> None:
-    """One of them tells."""
-    other = PauseNotifier(stage.store.pauses, stage.store.singleton_jobs, stage.delivery, "b")
+async def test_only_one_replica_sends_a_notice(stage: Stage) -> None:
+    other = PauseNotifier(stage.store.pauses, stage.store.singleton_jobs, stage.publisher, "b")
 
-    await asyncio.gather(stage.notices.tell(), other.tell())
+    await asyncio.gather(stage.notices.send_due(), other.send_due())
 
     assert len(notices(stage)) == 1
 
@@ -60,11 +59,11 @@ async def test_killed_before_it_is_marked(stage: Stage, mocker: MockerFixture) -
     """It is told again when the lease is over, and appears once."""
     dying = mocker.patch.object(stage.store.pauses, "mark_told", side_effect=DatabaseUnavailable())
     with pytest.raises(DatabaseUnavailable):
-        await stage.notices.tell()
+        await stage.notices.send_due()
     mocker.stop(dying)
     stage.clock.advance(300)
 
-    await PauseNotifier(stage.store.pauses, stage.store.singleton_jobs, stage.delivery, "b").tell()
+    await PauseNotifier(stage.store.pauses, stage.store.singleton_jobs, stage.publisher, "b").send_due()
 
     assert len(notices(stage)) == 1
     assert await stage.store.pauses.untold(10) == []
@@ -72,28 +71,27 @@ async def test_killed_before_it_is_marked(stage: Stage, mocker: MockerFixture) -
 
 async def test_told_of_each_pause(stage: Stage) -> None:
     """After it was mended and has happened again it is news."""
-    await stage.notices.tell()
+    await stage.notices.send_due()
     stage.slack.invite_bot(EVENTS)
     await stage.store.pauses.resume(TEAM, EVENTS)
     stage.slack.remove_bot(EVENTS)
     stage.clock.advance(1)
     await stage.work()
 
-    await stage.notices.tell()
+    await stage.notices.send_due()
 
     assert len(notices(stage)) == 2
 
 
 @pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.DROP])
-async def test_not_now(stage: Stage, fault: Fault) -> None:
-    """Where Slack does not say that it was told, it is told again, and appears once."""
+async def test_unconfirmed_notice_is_sent_again_and_appears_once(stage: Stage, fault: Fault) -> None:
     stage.slack.fault = fault
-    await stage.notices.tell()
+    await stage.notices.send_due()
     stage.slack.fault = Fault.NONE
     stage.clock.advance(30)
 
-    await stage.notices.tell()
-    await stage.notices.tell()
+    await stage.notices.send_due()
+    await stage.notices.send_due()
 
     assert len(notices(stage)) == 1
 
@@ -101,9 +99,9 @@ async def test_not_now(stage: Stage, fault: Fault) -> None:
 async def test_nobody_to_tell(stage: Stage) -> None:
     """Where that is refused too, it is left at that."""
     stage.slack.refuse_next("chat.postMessage", "user_disabled")
-    await stage.notices.tell()
+    await stage.notices.send_due()
 
-    await stage.notices.tell()
+    await stage.notices.send_due()
 
     assert notices(stage) == []
 
@@ -127,9 +125,9 @@ async def test_one_notice_for_each_person_and_channel(stage: Stage) -> None:
     """Who follows many meetings there is told once, of all of them, also when another one is paused later."""
     await pause_for(stage, RANDOM, BEN, meetings=5)
 
-    await stage.notices.tell()
+    await stage.notices.send_due()
     await pause_for(stage, RANDOM, BEN)
-    await stage.notices.tell()
+    await stage.notices.send_due()
 
     (notice,) = direct(stage, BEN)
     assert "and 2 more in" in notice.text
@@ -140,30 +138,30 @@ async def test_one_notice_for_each_person_and_channel(stage: Stage) -> None:
 @pytest.mark.parametrize("code", ["a_word_of_tomorrow", "message_limit_exceeded"])
 async def test_those_who_cannot_be_told_now_do_not_keep_others_from_it(stage: Stage, code: str) -> None:
     """They are tried again later, and less and less often."""
-    await stage.notices.tell()
-    for number in range(AT_ONCE):
+    await stage.notices.send_due()
+    for number in range(BATCH_SIZE):
         user = f"U0NOBODY{number:03}"
         await pause_for(stage, f"C{number}", user)
         stage.slack.refuse("chat.postMessage", code, user)
     stage.clock.advance(1)
     await pause_for(stage, RANDOM, BEN)
 
-    await stage.notices.tell()
+    await stage.notices.send_due()
 
     assert len(direct(stage, BEN)) == 1
     calls = len(stage.slack.calls)
-    await stage.notices.tell()
+    await stage.notices.send_due()
     assert len(stage.slack.calls) == calls
     stage.clock.advance(30)
-    assert len(await stage.store.pauses.untold(100)) == AT_ONCE
+    assert len(await stage.store.pauses.untold(100)) == BATCH_SIZE
 
 
 async def test_messages_that_are_turned_off_are_said_in_the_list_of_follows(stage: Stage, log: io.StringIO) -> None:
     """And in the log; it is not tried again."""
     stage.slack.refuse_next("chat.postMessage", "messages_tab_disabled")
 
-    await stage.notices.tell()
-    await stage.notices.tell()
+    await stage.notices.send_due()
+    await stage.notices.send_due()
 
     (listed,) = await stage.store.follows.in_channel(TEAM, EVENTS)
     (message,) = listing([listed], lambda channel, ts: None)
@@ -181,19 +179,19 @@ async def test_to_wait_is_no_failed_attempt(stage: Stage, waits: str) -> None:
         stage.slack.refuse("chat.postMessage", waits, ANN)
     for _ in range(MAX_ATTEMPTS + 10):
         if not token_is_refused:
-            stage.delivery._pacing.on_post_limited(ANN, 5)
-        await stage.notices.tell()
+            stage.publisher._rate_limiter.on_post_limited(ANN, 5)
+        await stage.notices.send_due()
         stage.clock.advance(60)
     assert notices(stage) == []
     if token_is_refused:
         stage.slack.accept("chat.postMessage", ANN)
-        await stage.delivery._client.auth_test()
+        await stage.publisher._client.auth_test()
     stage.slack.fault = Fault.SERVER_ERROR
-    await stage.notices.tell()
+    await stage.notices.send_due()
     stage.slack.fault = Fault.NONE
     stage.clock.advance(30)
 
-    await stage.notices.tell()
+    await stage.notices.send_due()
 
     assert len(notices(stage)) == 1
 
@@ -205,7 +203,7 @@ async def expire(stage: Stage) -> None:
     assert await stage.store.maintenance.expire()
     await stage.work()
     stage.clock.advance(60)
-    await stage.notices.tell()
+    await stage.notices.send_due()
 
 
 async def test_a_follow_that_expires_while_the_bot_is_away_does_not_vanish(tmp_path: Path) -> None:
@@ -215,7 +213,7 @@ async def test_a_follow_that_expires_while_the_bot_is_away_does_not_vanish(tmp_p
         await stage.work()
         stage.slack.remove_bot(EVENTS)
         await expire(stage)
-        await stage.notices.tell()
+        await stage.notices.send_due()
 
         (notice,) = notices(stage)
         assert notice.text.startswith(f"I've stopped following *Launch keynote* in <#{EVENTS}>")
@@ -229,13 +227,13 @@ async def test_a_follow_that_expires_while_the_bot_is_away_does_not_vanish(tmp_p
         assert card.text == "Launch keynote is no longer followed here."
         assert FOLLOW_MENU not in str(card.blocks)
         assert "hasn't been live for 30 days" in stage.thread(card)[0]
-        await stage.notices.tell()
+        await stage.notices.send_due()
         assert len(notices(stage)) == 1
 
 
 async def test_a_paused_follow_that_expires_does_not_vanish(stage: Stage) -> None:
     """Who was told to invite the bot back learns that it no longer goes on by itself."""
-    await stage.notices.tell()
+    await stage.notices.send_due()
     await expire(stage)
 
     _, notice = notices(stage)

@@ -55,16 +55,15 @@ def counts(metrics: Metrics) -> dict[tuple[str, str], float]:
     }
 
 
-async def test_ok(client: SlackClient, metrics: Metrics) -> None:
-    """A call that Slack answers is counted as such."""
+async def test_successful_call_is_counted(client: SlackClient, metrics: Metrics) -> None:
     response = await client.auth_test()
 
     assert response["team"] == "Sandbox"
     assert counts(metrics) == {("auth.test", "ok"): 1}
 
 
-async def test_refused(slack: Slack, client: SlackClient, metrics: Metrics) -> None:
-    """A refusal is counted, and raised with Slack's word for it."""
+async def test_rejected_call_is_counted_and_raised(slack: Slack, client: SlackClient, metrics: Metrics) -> None:
+    """The error has Slack's code."""
     slack.refuse_next("chat.postMessage", "account_inactive")
 
     with pytest.raises(SlackApiError) as raised:
@@ -74,8 +73,10 @@ async def test_refused(slack: Slack, client: SlackClient, metrics: Metrics) -> N
     assert counts(metrics) == {("chat.postMessage", "refused"): 1}
 
 
-async def test_rate_limited(slack: Slack, client: SlackClient, metrics: Metrics) -> None:
-    """A request to wait is counted apart, and not followed by another call."""
+async def test_rate_limited_call_is_counted_and_not_repeated(
+    slack: Slack, client: SlackClient, metrics: Metrics
+) -> None:
+    """Rate limits have an outcome of their own."""
     slack.rate_limit_next("chat.postMessage", retry_after=1)
 
     with pytest.raises(SlackApiError) as raised:
@@ -87,8 +88,8 @@ async def test_rate_limited(slack: Slack, client: SlackClient, metrics: Metrics)
     assert len(slack.calls) == 1
 
 
-async def test_never_twice(slack: Slack, client: SlackClient, metrics: Metrics) -> None:
-    """A write whose answer was lost is not repeated: it may have happened."""
+async def test_write_without_an_answer_is_not_repeated(slack: Slack, client: SlackClient, metrics: Metrics) -> None:
+    """Slack may have carried it out."""
     slack.fault = Fault.DROP
 
     with pytest.raises(TRANSPORT_ERRORS):
@@ -98,16 +99,14 @@ async def test_never_twice(slack: Slack, client: SlackClient, metrics: Metrics) 
     assert len(slack.messages(EVENTS)) == 1
 
 
-async def test_nobody_there(session: aiohttp.ClientSession, metrics: Metrics) -> None:
-    """A Slack that cannot be connected to is unreachable."""
+async def test_failed_connection_counts_as_unreachable(session: aiohttp.ClientSession, metrics: Metrics) -> None:
     with pytest.raises(TRANSPORT_ERRORS):
         await a_client("http://127.0.0.1:1/api/", session, metrics).auth_test()
 
     assert counts(metrics) == {("auth.test", "unreachable"): 1}
 
 
-async def test_hanging(slack: Slack, metrics: Metrics) -> None:
-    """A Slack that does not answer in the session's time is unreachable."""
+async def test_timeout_counts_as_unreachable(slack: Slack, metrics: Metrics) -> None:
     slack.fault = Fault.HANG
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.04)) as session:
         with pytest.raises(TRANSPORT_ERRORS):
@@ -116,8 +115,8 @@ async def test_hanging(slack: Slack, metrics: Metrics) -> None:
     assert counts(metrics) == {("auth.test", "unreachable"): 1}
 
 
-async def test_session() -> None:
-    """No call to Slack takes longer than ten seconds, or three to connect."""
+async def test_session_has_short_timeouts() -> None:
+    """Ten seconds for a call, three to connect."""
     async with open_session() as session:
         assert (session.timeout.total, session.timeout.connect) == (10, 3)
 
@@ -190,8 +189,9 @@ async def test_wait_without_a_word(
     assert counts(metrics) == {("auth.test", "ratelimited"): 1}
 
 
-async def test_one_connection(stranger: tuple[Stranger, str], session: aiohttp.ClientSession, metrics: Metrics) -> None:
-    """Calls use one connection again and again."""
+async def test_calls_reuse_one_connection(
+    stranger: tuple[Stranger, str], session: aiohttp.ClientSession, metrics: Metrics
+) -> None:
     proxy, url = stranger
     client = a_client(url, session, metrics)
 
@@ -215,8 +215,8 @@ async def test_one_connection(stranger: tuple[Stranger, str], session: aiohttp.C
         ("text", 500, "unreadable"),
     ],
 )
-def test_error_code(data: Any, status: int, code: str) -> None:
-    """Only a word that could be Slack's goes into the log and to people."""
+def test_only_plausible_error_codes_are_reported(data: Any, status: int, code: str) -> None:
+    """Anything else might put untrusted text into the log or into messages."""
     response = AsyncSlackResponse(
         client=None, http_verb="POST", api_url="", req_args={}, data=data, headers={}, status_code=status
     )

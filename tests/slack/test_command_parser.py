@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from bot.domain.follow import Level
 from bot.slack.command_parser import (
-    FOLLOW_WHAT,
+    FOLLOW_WHICH,
     NO_ID,
     NOTHING_MORE,
-    UNFOLLOW_WHAT,
+    UNFOLLOW_WHICH,
     UNKNOWN_LEVEL,
     AmbiguousMeeting,
     Command,
@@ -30,7 +30,7 @@ from bot.slack.meeting_ids import OneMeeting, read_meeting_id
 ID, OTHER = "50c8940e-1b97-402a-97d6-2708b7feca41", "11111111-2222-4333-8444-555555555555"
 MEETING = UUID(ID)
 KNOWN_SENTENCES = (
-    *(FOLLOW_WHAT, UNFOLLOW_WHAT, UNKNOWN_LEVEL, NOTHING_MORE, NO_ID),
+    *(FOLLOW_WHICH, UNFOLLOW_WHICH, UNKNOWN_LEVEL, NOTHING_MORE, NO_ID),
     "I didn't understand that, so nothing changed. To check this meeting, type `/livestream ID`.",
     "That looks like a meeting ID, but it has letters that no ID has (only 0–9 and a–f). Copy it again.",
 )
@@ -105,18 +105,18 @@ BOTH = AmbiguousMeeting((MEETING, UUID(OTHER)))
         (f"Unfollow <https://dash.example.com/{ID}|our meeting>", UnfollowCommand(MEETING)),
     ],
 )
-def test_understood(text: str, command: Command) -> None:
-    """The first word says what to do, in any case; without one it is a question about a meeting."""
+def test_first_word_selects_the_command(text: str, command: Command) -> None:
+    """In any case. Without a command word the text is a lookup."""
     assert read_command(text) == command
 
 
 @pytest.mark.parametrize(
     ("text", "command"),
     [
-        ("follow", UsageError(FOLLOW_WHAT)),
-        ("follow me", UsageError(FOLLOW_WHAT)),
-        ("follow quiet", UsageError(FOLLOW_WHAT)),
-        ("follow 1234", UsageError(FOLLOW_WHAT)),
+        ("follow", UsageError(FOLLOW_WHICH)),
+        ("follow me", UsageError(FOLLOW_WHICH)),
+        ("follow quiet", UsageError(FOLLOW_WHICH)),
+        ("follow 1234", UsageError(FOLLOW_WHICH)),
         ("what is this?", UsageError(NO_ID)),
         ("Launch week", UsageError(NO_ID)),
         ("???", UsageError(NO_ID)),
@@ -125,14 +125,13 @@ def test_understood(text: str, command: Command) -> None:
         (f"follow {ID} quiet loud", UsageError(UNKNOWN_LEVEL)),
         (f"follow {ID} <!channel>", UsageError(UNKNOWN_LEVEL)),
         (f"follow {ID} <https://example.com|quiet>", UsageError(UNKNOWN_LEVEL)),
-        ("unfollow", UsageError(UNFOLLOW_WHAT)),
-        ("unfollow everything", UsageError(UNFOLLOW_WHAT)),
+        ("unfollow", UsageError(UNFOLLOW_WHICH)),
+        ("unfollow everything", UsageError(UNFOLLOW_WHICH)),
         (f"unfollow {ID} {OTHER}", BOTH),
         (f"unfollow {ID} quiet", UsageError(NOTHING_MORE)),
     ],
 )
-def test_not_understood(text: str, command: Command) -> None:
-    """What is missing, too much or unknown is said, and nothing is guessed."""
+def test_mistakes_are_explained_and_nothing_is_guessed(text: str, command: Command) -> None:
     assert read_command(text) == command
 
 
@@ -257,8 +256,8 @@ def test_the_command_may_have_another_name() -> None:
 @given(
     st.text() | st.builds("{} {} {}".format, st.sampled_from(["follow", "unfollow", "following"]), st.text(), st.text())
 )
-def test_any_text(text: str) -> None:
-    """No text breaks it, and no answer to a mistake repeats what was typed."""
+def test_any_text_is_parsed_without_an_error(text: str) -> None:
+    """No reply to a mistake repeats what was typed."""
     command = read_command(text)
 
     if isinstance(command, UsageError):
@@ -307,8 +306,7 @@ def test_an_id_without_a_character_is_repaired_or_explained(meeting_id: UUID, mi
 
 
 @given(st.sampled_from([None, *Level]), st.booleans(), st.uuids())
-def test_any_follow(level: Level | None, before: bool, meeting_id: UUID) -> None:
-    """A level is understood before and after the ID."""
+def test_level_may_precede_or_follow_the_id(level: Level | None, before: bool, meeting_id: UUID) -> None:
     words = [str(meeting_id), *([level.value.upper()] if level else [])]
 
     command = read_command(" ".join(["follow", *(reversed(words) if before else words)]))

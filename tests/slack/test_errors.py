@@ -3,40 +3,43 @@
 import pytest
 
 from bot.slack.errors import (
-    ContentRefused,
-    Later,
-    MessageGone,
-    PermissionRefused,
-    PlaceRefused,
-    Refused,
+    ContentRejected,
+    DeliveryError,
+    MessageNotFound,
+    PermanentError,
+    PermissionDenied,
     SlackRateLimited,
-    TokenRefused,
+    TeamAccessDenied,
+    TokenRejected,
+    TransientError,
     Unconfirmed,
-    Undelivered,
-    Unrecognized,
+    UnknownCode,
+    error_class,
     is_about_installation,
-    kind_of,
     retry_after,
 )
 
 DOCUMENTED = {
-    TokenRefused: "invalid_auth not_authed account_inactive token_revoked token_expired "
+    TokenRejected: "invalid_auth not_authed account_inactive token_revoked token_expired "
     "two_factor_setup_required not_allowed_token_type",
-    PermissionRefused: "missing_scope accesslimited enterprise_is_restricted",
-    PlaceRefused: "ekm_access_denied access_denied team_access_not_granted org_login_required team_added_to_org",
-    Refused: "channel_not_found not_in_channel is_archived is_inactive channel_is_limited_access restricted_action "
-    "restricted_action_read_only_channel restricted_action_thread_only_channel restricted_action_thread_locked "
-    "restricted_action_non_threadable_channel messages_tab_disabled user_not_found user_not_in_channel no_permission "
+    PermissionDenied: "missing_scope accesslimited enterprise_is_restricted",
+    TeamAccessDenied: "ekm_access_denied access_denied team_access_not_granted org_login_required team_added_to_org",
+    PermanentError: "channel_not_found not_in_channel is_archived is_inactive channel_is_limited_access "
+    "restricted_action restricted_action_read_only_channel restricted_action_thread_only_channel "
+    "restricted_action_thread_locked restricted_action_non_threadable_channel messages_tab_disabled "
+    "user_not_found user_not_in_channel no_permission "
     "as_user_not_supported slack_connect_canvas_sharing_blocked slack_connect_file_link_sharing_blocked "
     "slack_connect_lists_sharing_blocked team_not_found not_enabled is_bot",
-    MessageGone: "message_not_found thread_not_found cant_update_message edit_window_closed cannot_reply_to_message",
-    ContentRefused: "msg_too_long no_text too_many_attachments too_many_contact_cards invalid_blocks "
+    MessageNotFound: "message_not_found thread_not_found cant_update_message edit_window_closed "
+    "cannot_reply_to_message",
+    ContentRejected: "msg_too_long no_text too_many_attachments too_many_contact_cards invalid_blocks "
     "invalid_blocks_format msg_blocks_too_long invalid_attachments invalid_arguments block_mismatch "
     "invalid_metadata_format invalid_metadata_schema metadata_too_large metadata_must_be_sent_from_app "
     "markdown_text_conflict cant_broadcast_message no_dual_broadcast_content_update view_too_large",
     SlackRateLimited: "ratelimited rate_limited",
     Unconfirmed: "internal_error fatal_error service_unavailable request_timeout",
-    Later: "message_limit_exceeded update_failed external_channel_migrating streaming_state_conflict hash_conflict",
+    TransientError: "message_limit_exceeded update_failed external_channel_migrating streaming_state_conflict "
+    "hash_conflict",
 }
 """By chat.postMessage, chat.update, chat.postEphemeral, views.publish, auth.test; source: slack-ruby/slack-api-ref."""
 
@@ -44,21 +47,21 @@ DOCUMENTED = {
 @pytest.mark.parametrize(
     ("code", "kind"), [(code, kind) for kind, codes in DOCUMENTED.items() for code in codes.split()]
 )
-def test_each_documented_code_has_a_kind(code: str, kind: type[Undelivered]) -> None:
+def test_each_documented_code_has_a_kind(code: str, kind: type[DeliveryError]) -> None:
     """Which decides whether it is the token's, the channel's, the message's or a passing one."""
-    assert kind_of(code) is kind
+    assert error_class(code) is kind
 
 
 def test_a_code_of_tomorrow_is_transient_at_first() -> None:
     """And not for ever."""
-    assert kind_of("a_word_of_tomorrow") is Unrecognized
-    assert issubclass(Unrecognized, Later)
-    assert Unrecognized.permanent_after == 3600
+    assert error_class("a_word_of_tomorrow") is UnknownCode
+    assert issubclass(UnknownCode, TransientError)
+    assert UnknownCode.permanent_after == 3600
 
 
 def test_no_code_has_two_kinds() -> None:
     """One table, one meaning."""
-    codes = [code for kind in set(map(kind_of, " ".join(DOCUMENTED.values()).split())) for code in kind.codes]
+    codes = [code for kind in set(map(error_class, " ".join(DOCUMENTED.values()).split())) for code in kind.codes]
 
     assert len(codes) == len(set(codes))
 

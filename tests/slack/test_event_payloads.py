@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from bot.errors import InvalidInteraction
-from bot.slack.event_payloads import Event, read_event
-from bot.slack.home_team import Home
+from bot.slack.installation import Installation
+from bot.slack.payloads import Event, read_event
 
 BOT = "UBOT"
 
@@ -16,18 +16,17 @@ def body(**event: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("user", "about_bot"), [("UBOT", True), ("UANN", False)])
-def test_joined(user: str, about_bot: bool) -> None:
-    """Who has joined which channel, and whether that is the bot."""
+def test_join_names_the_channel_and_whether_it_is_the_bot(user: str, about_bot: bool) -> None:
     event = read_event(body(type="member_joined_channel", user=user, channel="C1", inviter="U2"))
 
     assert event == Event("member_joined_channel", "T1", "C1", user)
-    assert Home("T1", bot_user_id=BOT).placed_event(event).is_about_bot is about_bot
+    assert Installation("T1", bot_user_id=BOT).resolve_event(event).is_about_bot is about_bot
 
 
 @pytest.mark.parametrize("bot_user_id", ["", BOT])
-def test_about_nobody(bot_user_id: str) -> None:
-    """An event without a channel and a user is about neither, also while nobody knows who the bot is."""
-    event = Home("T1", bot_user_id=bot_user_id).placed_event(read_event(body(type="app_uninstalled")))
+def test_event_without_a_user_is_not_about_the_bot(bot_user_id: str) -> None:
+    """An event without a channel and a user has neither, even before the bot knows its own ID."""
+    event = Installation("T1", bot_user_id=bot_user_id).resolve_event(read_event(body(type="app_uninstalled")))
 
     assert event == Event("app_uninstalled", "T1")
 
@@ -41,8 +40,8 @@ def test_about_nobody(bot_user_id: str) -> None:
         ({"team_id": "T1", "event": {"type": "channel_unarchive", "channel": {"id": "secret"}}}, "event.channel"),
     ],
 )
-def test_not_understood(wrong: dict[str, Any], missing: str) -> None:
-    """What has not what it needs is told by the name of that, without its content."""
+def test_event_without_a_required_field_is_rejected(wrong: dict[str, Any], missing: str) -> None:
+    """The error names the missing field, not the payload's content."""
     with pytest.raises(InvalidInteraction) as raised:
         read_event(wrong)
 

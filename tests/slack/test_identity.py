@@ -42,8 +42,7 @@ async def make(slack: Slack, slept: list[float]) -> AsyncIterator[Make]:
         yield make
 
 
-async def test_learned(make: Make) -> None:
-    """Slack says who the token's owner is, in one call."""
+async def test_identity_is_fetched_in_one_call(make: Make) -> None:
     identity = make()
 
     assert await identity.fetch()
@@ -53,8 +52,7 @@ async def test_learned(make: Make) -> None:
     assert identity.authorization.bot_token == BOT_TOKEN
 
 
-def test_unknown_yet(make: Make) -> None:
-    """Until then requests are answered in the name of the token alone."""
+def test_unknown_identity_has_only_the_token(make: Make) -> None:
     identity = make()
 
     assert not identity.is_known
@@ -62,8 +60,8 @@ def test_unknown_yet(make: Make) -> None:
     assert identity.authorization.team_id is None
 
 
-async def test_permalink(make: Make) -> None:
-    """A message opens at the workspace's own address, which nobody knows before Slack has said it."""
+async def test_permalink_uses_the_workspaces_address(make: Make) -> None:
+    """There is none before Slack has reported the address."""
     identity = make()
     before = identity.permalink("C1", "1795521600.000100")
 
@@ -74,8 +72,8 @@ async def test_permalink(make: Make) -> None:
 
 
 @pytest.mark.parametrize("code", ["invalid_auth", "token_revoked", "account_inactive", "not_allowed_token_type"])
-async def test_refused(slack: Slack, make: Make, code: str) -> None:
-    """A refused token is a mistake in the settings, told with its remedy and without the token."""
+async def test_rejected_token_is_a_configuration_error(slack: Slack, make: Make, code: str) -> None:
+    """The error says how to fix it, and does not have the token."""
     slack.refuse_next("auth.test", code)
     identity = make()
 
@@ -99,8 +97,7 @@ async def test_another_workspaces_token(make: Make) -> None:
     "code",
     ["internal_error", "ratelimited", "team_added_to_org", "org_login_required", "unreadable", "a_word_of_tomorrow"],
 )
-async def test_passing_error(slack: Slack, make: Make, code: str) -> None:
-    """What passes says nothing about the token, and can be asked again."""
+async def test_transient_error_leaves_the_identity_unknown(slack: Slack, make: Make, code: str) -> None:
     slack.refuse_next("auth.test", code)
     identity = make()
 
@@ -120,8 +117,7 @@ async def test_out_of_order(slack: Slack, make: Make, log: io.StringIO, fault: F
     assert BOT_TOKEN not in log.getvalue()
 
 
-async def test_in_time(slack: Slack, make: Make, slept: list[float]) -> None:
-    """It is asked again until Slack says it, less and less often."""
+async def test_fetch_is_retried_with_backoff(slack: Slack, make: Make, slept: list[float]) -> None:
     slack.refuse_next("auth.test", "internal_error", times=8)
     identity = make()
 

@@ -20,8 +20,7 @@ def read(mode: Mode, url: str | None = None) -> dict[str, Any]:
     return manifest
 
 
-def test_socket() -> None:
-    """Socket Mode needs no address."""
+def test_socket_mode_manifest_has_no_address() -> None:
     manifest = read("socket")
 
     assert manifest["settings"]["socket_mode_enabled"] is True
@@ -38,8 +37,8 @@ def test_socket() -> None:
         ("https://192.0.2.1", "https://192.0.2.1/slack/events"),
     ],
 )
-def test_http(url: str, endpoint: str) -> None:
-    """In HTTP mode the bot's address is where commands, clicks and events go, and the example's is nowhere."""
+def test_http_manifest_has_the_bots_address(url: str, endpoint: str) -> None:
+    """The example address is gone."""
     manifest = read("http", url)
 
     assert manifest["features"]["slash_commands"][0]["url"] == endpoint
@@ -83,8 +82,7 @@ def test_address_of_no_use(url: str | None) -> None:
 
 
 @given(st.text() | st.from_regex(r"https://[^/]+/?"))
-def test_any_address(url: str) -> None:
-    """No address changes anything in the manifest but the addresses."""
+def test_address_changes_only_the_addresses(url: str) -> None:
     try:
         manifest = read("http", url)
     except ConfigurationError:
@@ -118,7 +116,6 @@ def test_link_is_one_word() -> None:
     assert not set(link) & set(" \n<>\"'|{}")
 
 
-def test_scopes() -> None:
-    """The scopes that the bot needs are those of both manifests."""
+def test_both_manifests_have_the_bots_scopes() -> None:
     assert bot_scopes() == {"channels:read", "chat:write", "commands", "groups:read"}
     assert set(read("http", URL)["oauth_config"]["scopes"]["bot"]) == bot_scopes()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.slack.meeting_ids import LONGEST_TEXT, NoMeeting, OneMeeting, SeveralMeetings, read_meeting_id
+from bot.slack.meeting_ids import MAX_TEXT_LENGTH, NoMeeting, OneMeeting, SeveralMeetings, read_meeting_id
 
 ID = "50c8940e-1b97-402a-97d6-2708b7feca41"
 OTHER = "8f14e45f-ceea-467f-a83d-1f0c9f5a7c02"
@@ -54,14 +54,13 @@ OTHER = "8f14e45f-ceea-467f-a83d-1f0c9f5a7c02"
         f"&lt;{ID}&gt;",
     ],
 )
-def test_one(text: str) -> None:
-    """One ID is understood bare, in any case, in marks, in a link or in a sentence, and named twice is still one."""
+def test_one_id_is_found_in_any_form(text: str) -> None:
+    """Bare, in any case, in quotes, in a link or in a sentence; an ID that appears twice counts once."""
     assert read_meeting_id(text) == OneMeeting(UUID(ID))
 
 
 @pytest.mark.parametrize("text", [f"{OTHER} {ID}", f"{OTHER},{ID}", f"<https://a.example/{OTHER}|{ID}> {OTHER}"])
-def test_several(text: str) -> None:
-    """Different IDs are all told, each once, in their order."""
+def test_several_ids_are_returned_in_order(text: str) -> None:
     assert read_meeting_id(text) == SeveralMeetings((UUID(OTHER), UUID(ID)))
 
 
@@ -95,14 +94,13 @@ def test_several(text: str) -> None:
         "50c8940e 1b97 402a 97d6 2708b7fe ca41",
     ],
 )
-def test_none(text: str) -> None:
-    """What has no ID, or one that is part of something longer, or more text than anyone types, names no meeting."""
+def test_text_without_an_id_names_no_meeting(text: str) -> None:
+    """Neither does a part of something longer, or a text that is too long."""
     assert read_meeting_id(text) == NoMeeting()
 
 
-def test_longest() -> None:
-    """Texts are read up to 3,000 characters, and not at all beyond."""
-    fits = ID.rjust(LONGEST_TEXT)
+def test_texts_are_read_up_to_3000_characters() -> None:
+    fits = ID.rjust(MAX_TEXT_LENGTH)
 
     assert read_meeting_id(fits) == OneMeeting(UUID(ID))
     assert read_meeting_id(f"{fits} ") == NoMeeting()
@@ -114,8 +112,8 @@ PIECES = st.sampled_from(["-", "%2F", "/", " ", "<", ">", "|", "`", "&amp;", "0"
 @given(st.text(st.characters(exclude_categories=())) | st.lists(st.uuids().map(str) | PIECES).map("".join))
 @example("0" * 3_000)
 @example("00000000-" * 333)
-def test_anything(text: str) -> None:
-    """Any text is read without an error, and the digits of every ID that is found are in it."""
+def test_any_text_is_read_without_an_error(text: str) -> None:
+    """The digits of each ID found are in the text."""
     found: tuple[UUID, ...] = ()
     match read_meeting_id(text):
         case OneMeeting(meeting_id):
@@ -129,6 +127,5 @@ def test_anything(text: str) -> None:
 
 
 @given(st.uuids(), st.text(st.sampled_from(" \n`<>|/*_~.,?!&;=()[]{}'\"\u202e\u00e9\u4f1a"), max_size=20))
-def test_between_marks(meeting_id: UUID, around: str) -> None:
-    """An ID is found between any marks."""
+def test_id_is_found_between_any_punctuation(meeting_id: UUID, around: str) -> None:
     assert read_meeting_id(f"{around}{meeting_id}{around}") == OneMeeting(meeting_id)

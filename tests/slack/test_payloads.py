@@ -34,8 +34,7 @@ def a_click(**changes: Any) -> dict[str, Any]:
     }
 
 
-def test_command() -> None:
-    """A command says who typed what, where, and where to answer."""
+def test_command_has_person_place_and_text() -> None:
     assert read_request(a_command()) == Request(COMMAND, TEAM, ANN, GENERAL, URL, text=ID, user_team_id=TEAM)
 
 
@@ -47,8 +46,7 @@ def test_command_without_text() -> None:
     assert read_request(body).text == ""
 
 
-def test_click() -> None:
-    """A click says who pressed which button, on which card."""
+def test_click_has_person_button_and_card() -> None:
     assert read_request(a_click()) == Request(
         "refresh",
         TEAM,
@@ -88,8 +86,8 @@ def test_click_with_less(changes: dict[str, Any]) -> None:
         (a_click(actions=[{"action_id": "refresh", "value": "from another version"}]), None),
     ],
 )
-def test_meeting(request_: dict[str, Any], meeting_id: UUID | None) -> None:
-    """The meeting is the one in the text or on the card, if there is exactly one."""
+def test_request_has_the_only_meeting_named(request_: dict[str, Any], meeting_id: UUID | None) -> None:
+    """The ID comes from the text or the card; several IDs count as none."""
     assert read_request(request_).meeting_id == meeting_id
 
 
@@ -108,9 +106,8 @@ def test_meeting(request_: dict[str, Any], meeting_id: UUID | None) -> None:
         (a_click(response_url=None), "response_url"),
     ],
 )
-def test_not_understood(body: dict[str, Any], missing: str) -> None:
-    """A payload without what is needed, or with something else there, is not understood; the log learns which parts,
-    not what was in them."""
+def test_payload_without_a_required_field_is_rejected(body: dict[str, Any], missing: str) -> None:
+    """The log names the invalid fields, not their content."""
     with pytest.raises(InvalidInteraction) as raised:
         read_request(body)
 
@@ -125,8 +122,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*a_command(), *a_click()]), JSON))
-def test_any_payload(changes: dict[str, Any]) -> None:
-    """Any payload is read or not understood, and nothing else."""
+def test_any_payload_is_parsed_or_rejected(changes: dict[str, Any]) -> None:
     for body in (changes, a_command(**changes), a_click(**changes)):
         try:
             assert isinstance(read_request(body).meeting_id, UUID | None)

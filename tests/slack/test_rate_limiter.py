@@ -39,8 +39,8 @@ def count(take: Callable[[], float]) -> int:
     return turns
 
 
-def test_a_channel(clock: Clock) -> None:
-    """Three messages at once, and then one a second; another channel has its own."""
+def test_channel_allows_three_posts_and_then_one_a_second(clock: Clock) -> None:
+    """Each channel has its own token bucket."""
     limiter = SlackRateLimiter(clock)
 
     assert count(lambda: limiter.acquire_post("C1")) == 3
@@ -52,8 +52,7 @@ def test_a_channel(clock: Clock) -> None:
     assert count(lambda: limiter.acquire_post("C1")) == 3
 
 
-def test_a_workspace(clock: Clock) -> None:
-    """Fifty messages at once, and then five a second, whichever channels they are for."""
+def test_workspace_allows_fifty_posts_and_then_five_a_second(clock: Clock) -> None:
     limiter = SlackRateLimiter(clock)
     channels = iter(range(1_000))
 
@@ -62,8 +61,8 @@ def test_a_workspace(clock: Clock) -> None:
     assert count(lambda: limiter.acquire_post(f"C{next(channels)}")) == 5
 
 
-def test_edits(clock: Clock) -> None:
-    """Forty at once, and then fifty a minute; posts are not counted with them."""
+def test_workspace_allows_forty_edits_and_then_fifty_a_minute(clock: Clock) -> None:
+    """Posts have another token bucket."""
     limiter = SlackRateLimiter(clock)
 
     assert count(limiter.acquire_edit) == 40
@@ -241,8 +240,7 @@ def test_a_clock_that_is_set_back(clock: Clock) -> None:
     assert limiter.acquire_post("C1") == pytest.approx(1)
 
 
-def test_memory(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of very many channels those that were silent longest are forgotten."""
+def test_channels_silent_for_longest_are_dropped(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limiter, "MAX_CHANNELS", 2)
     paced = SlackRateLimiter(clock, per_channel=Rate(per_second=1, burst=1), posts=FAST)
     for channel in ("C1", "C2", "C1", "C3"):

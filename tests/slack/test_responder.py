@@ -27,7 +27,7 @@ from bot.slack.messages.blocks import section
 from bot.slack.messages.message import Message
 from bot.slack.payloads import Request
 from bot.slack.rate_limiter import SlackRateLimiter
-from bot.slack.responder import LONGEST_WAIT, Responder
+from bot.slack.responder import MAX_WAIT_SECONDS, Responder
 from bot.uvicorn_server import listen, url_of
 from sandbox.clock import Clock
 from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, GENERAL, RANDOM, RESPONSE_URL, Fault, Slack
@@ -42,10 +42,10 @@ class Desk:
     """A Slack, the replies that go there, and the seconds for which they waited."""
 
     slack: Slack
-    replies: Responder
+    responder: Responder
     metrics: Metrics
     slept: list[float]
-    pacing: SlackRateLimiter
+    rate_limiter: SlackRateLimiter
 
     def request(self, channel: str = GENERAL, original: Shown | None = None) -> Request:
         """What Ann typed, or pressed on the original."""
@@ -73,7 +73,7 @@ class Desk:
 
 @contextlib.asynccontextmanager
 async def at_desk(clock: Clock, session: aiohttp.ClientSession) -> AsyncIterator[Desk]:
-    metrics, slept, pacing = Metrics(), list[float](), SlackRateLimiter(clock)
+    metrics, slept, rate_limiter = Metrics(), list[float](), SlackRateLimiter(clock)
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
@@ -84,7 +84,11 @@ async def at_desk(clock: Clock, session: aiohttp.ClientSession) -> AsyncIterator
             token=slack.credentials.bot_token, base_url=slack.api_url, session=session, metrics=metrics
         )
         yield Desk(
-            slack, Responder(session, client, metrics, pacing, sleep=sleep, timer=clock.now), metrics, slept, pacing
+            slack,
+            Responder(session, client, metrics, rate_limiter, sleep=sleep, timer=clock.now),
+            metrics,
+            slept,
+            rate_limiter,
         )
 
 
@@ -125,9 +129,9 @@ async def answering(response: web.Response | None) -> AsyncIterator[str]:
 # To one person
 
 
-async def test_answer(desk: Desk) -> None:
-    """An answer reaches who asked, and nobody else, with all its blocks, in one request."""
-    await desk.replies.respond(desk.request(), MESSAGE)
+async def test_answer_reaches_only_the_requester(desk: Desk) -> None:
+    """It has all its blocks, and takes one request."""
+    await desk.responder.respond(desk.request(), MESSAGE)
 
     [shown] = desk.slack.messages(GENERAL)
     assert (shown.ephemeral_to, shown.text) == (ANN, MESSAGE.text)
@@ -137,62 +141,61 @@ async def test_answer(desk: Desk) -> None:
     assert desk.counted("response_url", "ok") == 1
 
 
-async def test_answer_anywhere(desk: Desk) -> None:
-    """An answer needs no membership: a response_url works where the bot is not."""
-    await desk.replies.respond(desk.request(BACKSTAGE), MESSAGE)
+async def test_answer_needs_no_membership(desk: Desk) -> None:
+    """A response_url works in channels that the bot is not in."""
+    await desk.responder.respond(desk.request(BACKSTAGE), MESSAGE)
 
     assert desk.texts(ANN, BACKSTAGE) == [MESSAGE.text]
 
 
 async def test_answer_in_place(desk: Desk) -> None:
     """An answer to a button takes the place of the message that the button was on."""
-    await desk.replies.respond(desk.request(), lookup_card.notice("Before."))
+    await desk.responder.respond(desk.request(), lookup_card.notice("Before."))
     [before] = desk.slack.messages(GENERAL)
 
-    await desk.replies.respond(desk.request(original=before), MESSAGE, replace=True)
+    await desk.responder.respond(desk.request(original=before), MESSAGE, replace=True)
 
     [after] = desk.slack.messages(GENERAL)
     assert (after.ts, after.text) == (before.ts, MESSAGE.text)
 
 
-async def test_answer_beside(desk: Desk) -> None:
-    """What is not meant to take its place leaves the message with the button as it is."""
-    await desk.replies.respond(desk.request(), lookup_card.notice("Before."))
+async def test_answer_leaves_the_message_with_the_button_alone(desk: Desk) -> None:
+    """Unless it replaces that message."""
+    await desk.responder.respond(desk.request(), lookup_card.notice("Before."))
     [before] = desk.slack.messages(GENERAL)
 
-    await desk.replies.respond(desk.request(original=before), MESSAGE)
+    await desk.responder.respond(desk.request(original=before), MESSAGE)
 
     assert desk.texts(ANN) == ["Before.", MESSAGE.text]
 
 
-async def test_remove_original(desk: Desk) -> None:
-    """The message with the button can be taken away."""
-    await desk.replies.respond(desk.request(), lookup_card.notice("Before."))
+async def test_message_with_the_button_can_be_deleted(desk: Desk) -> None:
+    await desk.responder.respond(desk.request(), lookup_card.notice("Before."))
     [before] = desk.slack.messages(GENERAL)
 
-    await desk.replies.delete_original(desk.request(original=before))
+    await desk.responder.delete_original(desk.request(original=before))
 
     assert desk.slack.messages(GENERAL) == []
 
 
 async def test_remove_original_too_late(desk: Desk) -> None:
     """Where the message cannot be taken away any more it stays, and no other is said."""
-    await desk.replies.respond(desk.request(), lookup_card.notice("Before."))
+    await desk.responder.respond(desk.request(), lookup_card.notice("Before."))
     [before] = desk.slack.messages(GENERAL)
     request = desk.request(original=before)
     desk.slack.expire_response_urls()
 
-    await desk.replies.delete_original(request)
+    await desk.responder.delete_original(request)
 
     assert desk.texts(ANN) == ["Before."]
 
 
-async def test_expired(desk: Desk, log: io.StringIO) -> None:
-    """An answer that outlives its response_url comes as an ephemeral message, and the URL is not logged."""
+async def test_expired_response_url_falls_back_to_an_ephemeral_message(desk: Desk, log: io.StringIO) -> None:
+    """The URL is not logged."""
     request = desk.request()
     desk.slack.expire_response_urls()
 
-    await desk.replies.respond(request, MESSAGE)
+    await desk.responder.respond(request, MESSAGE)
 
     assert desk.calls() == ["response_url expired_url", "chat.postEphemeral"]
     [shown] = desk.slack.messages(GENERAL)
@@ -202,12 +205,12 @@ async def test_expired(desk: Desk, log: io.StringIO) -> None:
     assert request.response_url not in log.getvalue()
 
 
-async def test_used_up(desk: Desk) -> None:
-    """A response_url takes five answers; the sixth still comes."""
+async def test_sixth_answer_falls_back_to_an_ephemeral_message(desk: Desk) -> None:
+    """A response_url accepts five answers."""
     request = desk.request()
 
     for _ in range(6):
-        await desk.replies.respond(request, MESSAGE)
+        await desk.responder.respond(request, MESSAGE)
 
     assert desk.calls()[5:] == ["response_url used_url", "chat.postEphemeral"]
     assert desk.texts(ANN) == [MESSAGE.text] * 6
@@ -217,7 +220,7 @@ async def test_asked_to_wait_a_little(desk: Desk) -> None:
     """A short wait is waited, and the answer comes the usual way."""
     desk.slack.rate_limit_next(RESPONSE_URL, retry_after=3)
 
-    await desk.replies.respond(desk.request(), MESSAGE)
+    await desk.responder.respond(desk.request(), MESSAGE)
 
     assert desk.slept == [3.0]
     assert desk.calls() == ["response_url ratelimited", "response_url"]
@@ -228,7 +231,7 @@ async def test_asked_to_wait_twice(desk: Desk) -> None:
     """It is waited once; the person gets the answer the other way then."""
     desk.slack.rate_limit_next(RESPONSE_URL, retry_after=1, times=2)
 
-    await desk.replies.respond(desk.request(), MESSAGE)
+    await desk.responder.respond(desk.request(), MESSAGE)
 
     assert desk.slept == [1.0]
     assert desk.calls()[2:] == ["chat.postEphemeral"]
@@ -236,9 +239,9 @@ async def test_asked_to_wait_twice(desk: Desk) -> None:
 
 async def test_asked_to_wait_long(desk: Desk) -> None:
     """A long wait is not waited."""
-    desk.slack.rate_limit_next(RESPONSE_URL, retry_after=int(LONGEST_WAIT) + 1)
+    desk.slack.rate_limit_next(RESPONSE_URL, retry_after=int(MAX_WAIT_SECONDS) + 1)
 
-    await desk.replies.respond(desk.request(), MESSAGE)
+    await desk.responder.respond(desk.request(), MESSAGE)
 
     assert desk.slept == []
     assert desk.calls() == ["response_url ratelimited", "chat.postEphemeral"]
@@ -249,7 +252,7 @@ async def test_both_asked_to_wait(desk: Desk) -> None:
     desk.slack.rate_limit_next(RESPONSE_URL, retry_after=60)
     desk.slack.rate_limit_next("chat.postEphemeral", retry_after=2)
 
-    await desk.replies.respond(desk.request(), MESSAGE)
+    await desk.responder.respond(desk.request(), MESSAGE)
 
     assert desk.slept == [2.0]
     assert desk.texts(ANN) == [MESSAGE.text]
@@ -273,10 +276,12 @@ async def test_both_asked_to_wait(desk: Desk) -> None:
         (web.Response(text="<html>Please log in</html>"), '"http_200"'),
     ],
 )
-async def test_strange_answers(desk: Desk, log: io.StringIO, response: web.Response | None, outcome: str) -> None:
-    """Whatever else a response_url answers, the answer reaches the person the other way, and the log says why."""
+async def test_unexpected_responses_fall_back_to_an_ephemeral_message(
+    desk: Desk, log: io.StringIO, response: web.Response | None, outcome: str
+) -> None:
+    """The log says why."""
     async with answering(response) as url:
-        await desk.replies.respond(replace(desk.request(), response_url=url), MESSAGE)
+        await desk.responder.respond(replace(desk.request(), response_url=url), MESSAGE)
 
     assert desk.texts(ANN) == [MESSAGE.text]
     assert f'"outcome": {outcome}' in log.getvalue()
@@ -284,19 +289,18 @@ async def test_strange_answers(desk: Desk, log: io.StringIO, response: web.Respo
 
 
 @pytest.mark.parametrize("url", ["", "hooks.slack.com", "ftp://hooks.slack.com/x", "http://[", "http://127.0.0.1:1/x"])
-async def test_no_url(desk: Desk, url: str) -> None:
-    """A response_url that leads nowhere is as good as an expired one."""
-    await desk.replies.respond(replace(desk.request(), response_url=url), MESSAGE)
+async def test_unusable_response_url_falls_back_to_an_ephemeral_message(desk: Desk, url: str) -> None:
+    await desk.responder.respond(replace(desk.request(), response_url=url), MESSAGE)
 
     assert desk.texts(ANN) == [MESSAGE.text]
     assert desk.counted("response_url", "failed") == (2 if url.startswith("http://127") else 1)
 
 
 @pytest.mark.parametrize("body", ["ok", "", '{"ok": true}'])
-async def test_taken(desk: Desk, body: str) -> None:
-    """What Slack says when it has taken an answer; it is not sent the other way, too."""
+async def test_accepted_answer_is_not_sent_twice(desk: Desk, body: str) -> None:
+    """These are the bodies with which Slack accepts an answer."""
     async with answering(web.Response(text=body)) as url:
-        await desk.replies.respond(replace(desk.request(), response_url=url), MESSAGE)
+        await desk.responder.respond(replace(desk.request(), response_url=url), MESSAGE)
 
     assert desk.calls() == []
 
@@ -306,7 +310,7 @@ async def test_unconfirmed_answer_is_not_said_twice(hasty: Desk, log: io.StringI
     """Slack may show it, so no second one that says the same follows, and nobody is warned."""
     hasty.slack.fault = fault
 
-    await hasty.replies.respond(hasty.request(), MESSAGE)
+    await hasty.responder.respond(hasty.request(), MESSAGE)
 
     assert hasty.texts(ANN) in ([], [MESSAGE.text])
     assert [call for call in hasty.calls() if call.startswith("chat.")] == []
@@ -332,7 +336,7 @@ async def test_answer_that_slack_failed_to_confirm_is_not_said_twice(
 ) -> None:
     """A server error does not mean that nothing was shown."""
     async with answering(response) as url:
-        await desk.replies.respond(replace(desk.request(), response_url=url), MESSAGE)
+        await desk.responder.respond(replace(desk.request(), response_url=url), MESSAGE)
 
     assert desk.calls() == []
     assert desk.texts(ANN) == []
@@ -341,11 +345,11 @@ async def test_answer_that_slack_failed_to_confirm_is_not_said_twice(
 
 async def test_unconfirmed_replacement_is_repeated(desk: Desk) -> None:
     """It only says the same in the same place."""
-    await desk.replies.respond(desk.request(), MESSAGE)
+    await desk.responder.respond(desk.request(), MESSAGE)
     [original] = desk.slack.messages(GENERAL)
     desk.slack.drop_after_accepting_next(RESPONSE_URL)
 
-    await desk.replies.respond(desk.request(original=original), lookup_card.notice("Newer."), replace=True)
+    await desk.responder.respond(desk.request(original=original), lookup_card.notice("Newer."), replace=True)
 
     assert desk.calls()[1:] == ["response_url drop", "response_url"]
     assert desk.texts(ANN) == ["Newer."]
@@ -353,11 +357,11 @@ async def test_unconfirmed_replacement_is_repeated(desk: Desk) -> None:
 
 async def test_replacement_after_a_server_error_is_repeated(desk: Desk) -> None:
     """As after no answer at all: it only says the same in the same place."""
-    await desk.replies.respond(desk.request(), MESSAGE)
+    await desk.responder.respond(desk.request(), MESSAGE)
     [original] = desk.slack.messages(GENERAL)
     desk.slack.refuse_next(RESPONSE_URL, "internal_error")
 
-    await desk.replies.respond(desk.request(original=original), lookup_card.notice("Newer."), replace=True)
+    await desk.responder.respond(desk.request(original=original), lookup_card.notice("Newer."), replace=True)
 
     assert desk.calls()[1:] == ["response_url internal_error", "response_url"]
     assert desk.texts(ANN) == ["Newer."]
@@ -365,7 +369,7 @@ async def test_replacement_after_a_server_error_is_repeated(desk: Desk) -> None:
 
 async def test_blocks_that_slack_refuses(desk: Desk) -> None:
     """The text alone arrives, as with cards."""
-    await desk.replies.respond(desk.request(), Message("Launch keynote is live.", (section("x" * 3_001),)))
+    await desk.responder.respond(desk.request(), Message("Launch keynote is live.", (section("x" * 3_001),)))
 
     assert desk.texts(ANN) == ["Launch keynote is live."]
     assert [call.split()[0] for call in desk.calls()] == ["response_url", "response_url"]
@@ -375,11 +379,11 @@ async def test_blocks_that_slack_refuses(desk: Desk) -> None:
 async def test_public_blocks_that_slack_refuses(desk: Desk, code: str) -> None:
     """The same for what all can see, posted and edited."""
     desk.slack.refuse_next("chat.postMessage", code)
-    await desk.replies.post(EVENTS, MESSAGE, client_msg_id="one")
+    await desk.responder.post(EVENTS, MESSAGE, client_msg_id="one")
     [shown] = desk.slack.messages(EVENTS)
     desk.slack.refuse_next("chat.update", code)
 
-    await desk.replies.edit(EVENTS, shown.ts, Message("Newer.", MESSAGE.blocks))
+    await desk.responder.edit(EVENTS, shown.ts, Message("Newer.", MESSAGE.blocks))
 
     assert desk.texts(channel=EVENTS) == ["Newer."]
 
@@ -388,7 +392,7 @@ async def test_slack_is_out_of_order(desk: Desk, log: io.StringIO) -> None:
     """When both ways are barred that is logged once, without the answer, and nothing is raised."""
     desk.slack.fault = Fault.RATE_LIMITED
 
-    await desk.replies.respond(desk.request(), MESSAGE)
+    await desk.responder.respond(desk.request(), MESSAGE)
 
     assert_lost_once(log)
 
@@ -405,7 +409,7 @@ async def test_channel_is_gone(desk: Desk, log: io.StringIO, gone: str) -> None:
     request = desk.request()
     getattr(desk.slack, gone)(GENERAL)
 
-    await desk.replies.respond(request, MESSAGE)
+    await desk.responder.respond(request, MESSAGE)
 
     assert [call.split()[0] for call in desk.calls()] == ["response_url", "chat.postEphemeral"]
     assert '"event": "reply_failed"' in log.getvalue()
@@ -414,9 +418,8 @@ async def test_channel_is_gone(desk: Desk, log: io.StringIO, gone: str) -> None:
 # To a channel
 
 
-async def test_post(desk: Desk) -> None:
-    """A post is there for all to see, with its blocks, and without previews of its links."""
-    await desk.replies.post(EVENTS, MESSAGE, client_msg_id="one")
+async def test_post_is_public_and_has_no_link_previews(desk: Desk) -> None:
+    await desk.responder.post(EVENTS, MESSAGE, client_msg_id="one")
 
     [shown] = desk.slack.messages(EVENTS, BEN)
     assert (shown.author, shown.text, shown.ephemeral_to) == (BOT, MESSAGE.text, None)
@@ -430,15 +433,14 @@ async def test_same_post_twice(desk: Desk, honoured: bool) -> None:
     desk.slack.honours_client_msg_id = honoured
 
     for _ in range(2):
-        await desk.replies.post(EVENTS, MESSAGE, client_msg_id="one")
+        await desk.responder.post(EVENTS, MESSAGE, client_msg_id="one")
 
     assert len(desk.texts(channel=EVENTS)) == (1 if honoured else 2)
 
 
-async def test_two_posts(desk: Desk) -> None:
-    """Two posts are two, even if they say the same."""
+async def test_equal_posts_with_different_ids_both_appear(desk: Desk) -> None:
     for client_msg_id in ("one", "two"):
-        await desk.replies.post(EVENTS, MESSAGE, client_msg_id=client_msg_id)
+        await desk.responder.post(EVENTS, MESSAGE, client_msg_id=client_msg_id)
 
     assert desk.texts(channel=EVENTS) == [MESSAGE.text] * 2
 
@@ -449,18 +451,17 @@ async def test_two_posts(desk: Desk) -> None:
 async def test_no_way_in(desk: Desk, channel: str, code: str) -> None:
     """Where the bot is not, a post fails in the way that an invitation mends; Slack hides private channels."""
     with pytest.raises(NotInChannel) as raised:
-        await desk.replies.post(channel, MESSAGE, client_msg_id="one")
+        await desk.responder.post(channel, MESSAGE, client_msg_id="one")
 
     assert raised.value.detail == code
     assert desk.calls() == [f"chat.postMessage {code}"]
 
 
-async def test_archived(desk: Desk) -> None:
-    """In an archived channel nothing is posted."""
+async def test_post_in_an_archived_channel_fails(desk: Desk) -> None:
     desk.slack.archive(EVENTS)
 
     with pytest.raises(ChannelArchived):
-        await desk.replies.post(EVENTS, MESSAGE, client_msg_id="one")
+        await desk.responder.post(EVENTS, MESSAGE, client_msg_id="one")
 
 
 @pytest.mark.parametrize(
@@ -478,12 +479,11 @@ async def test_archived(desk: Desk) -> None:
         ("request_timeout", SlackUnconfirmed),
     ],
 )
-async def test_refused(desk: Desk, code: str, error: type[SlackError]) -> None:
-    """Slack's word for what went wrong decides what the person is told; of its own failures nobody knows the end."""
+async def test_slacks_code_selects_the_persons_message(desk: Desk, code: str, error: type[SlackError]) -> None:
     desk.slack.refuse_next("chat.postMessage", code)
 
     with pytest.raises(SlackError) as raised:
-        await desk.replies.post(EVENTS, MESSAGE, client_msg_id="one")
+        await desk.responder.post(EVENTS, MESSAGE, client_msg_id="one")
 
     assert (type(raised.value), raised.value.detail) == (error, code)
     assert desk.calls() == [f"chat.postMessage {code}"]
@@ -493,7 +493,7 @@ async def test_post_after_a_little(desk: Desk) -> None:
     """A short wait is waited: Slack has posted nothing when it asks for one."""
     desk.slack.rate_limit_next("chat.postMessage", retry_after=2)
 
-    await desk.replies.post(EVENTS, MESSAGE, client_msg_id="one")
+    await desk.responder.post(EVENTS, MESSAGE, client_msg_id="one")
 
     assert desk.slept == [2.0]
     assert desk.texts(channel=EVENTS) == [MESSAGE.text]
@@ -503,15 +503,15 @@ async def test_what_people_cause_waits_for_what_the_bot_posts_by_itself(desk: De
     """A short wait is waited; a long one is for the person to decide, and Slack is not asked."""
     ts = (await posted(desk)).ts
     for _ in range(21):
-        assert desk.pacing.acquire_edit() == 0
+        assert desk.rate_limiter.acquire_edit() == 0
 
-    await desk.replies.edit(EVENTS, ts, Message("one"))
+    await desk.responder.edit(EVENTS, ts, Message("one"))
     assert len(desk.slept) == 1
     for _ in range(15):
-        assert desk.pacing.acquire_edit() == 0
+        assert desk.rate_limiter.acquire_edit() == 0
     calls = desk.calls()
     with pytest.raises(SlackBusy):
-        await desk.replies.edit(EVENTS, ts, Message("two"))
+        await desk.responder.edit(EVENTS, ts, Message("two"))
 
     assert desk.calls() == calls
 
@@ -520,9 +520,9 @@ async def test_a_rate_limit_that_a_person_meets_holds_for_what_the_bot_posts_by_
     desk.slack.rate_limit_next("chat.postMessage", retry_after=20)
 
     with pytest.raises(SlackBusy):
-        await desk.replies.post(EVENTS, MESSAGE, client_msg_id="one")
+        await desk.responder.post(EVENTS, MESSAGE, client_msg_id="one")
 
-    assert desk.pacing.acquire_post(EVENTS) == pytest.approx(20, abs=0.1)
+    assert desk.rate_limiter.acquire_post(EVENTS) == pytest.approx(20, abs=0.1)
 
 
 async def test_the_same_content_within_a_moment_is_one_edit(desk: Desk) -> None:
@@ -530,10 +530,10 @@ async def test_the_same_content_within_a_moment_is_one_edit(desk: Desk) -> None:
     before = len(desk.calls())
 
     for _ in range(30):
-        await desk.replies.edit(EVENTS, ts, Message("now"))
+        await desk.responder.edit(EVENTS, ts, Message("now"))
     assert desk.calls()[before:] == ["chat.update"]
-    await desk.replies.edit(EVENTS, ts, Message("later"))
-    await desk.replies.edit(EVENTS, ts, Message("now"))
+    await desk.responder.edit(EVENTS, ts, Message("later"))
+    await desk.responder.edit(EVENTS, ts, Message("now"))
     assert desk.calls()[before:] == ["chat.update"] * 3
 
 
@@ -543,7 +543,7 @@ async def test_a_crowd_that_shares_an_edit_shares_its_error(desk: Desk) -> None:
     before = len(desk.calls())
     desk.slack.refuse("chat.update", "not_in_channel")
 
-    edits = [desk.replies.edit(EVENTS, ts, Message("now")) for _ in range(30)]
+    edits = [desk.responder.edit(EVENTS, ts, Message("now")) for _ in range(30)]
     errors = await asyncio.gather(*edits, return_exceptions=True)
 
     assert [type(error) for error in errors] == [NotInChannel] * 30
@@ -555,11 +555,11 @@ async def test_the_same_content_is_written_again_after_a_failure_and_after_a_whi
     before = len(desk.calls())
     desk.slack.refuse_next("chat.update", "not_in_channel")
     with pytest.raises(NotInChannel):
-        await desk.replies.edit(EVENTS, ts, Message("now"))
+        await desk.responder.edit(EVENTS, ts, Message("now"))
 
-    await desk.replies.edit(EVENTS, ts, Message("now"))
+    await desk.responder.edit(EVENTS, ts, Message("now"))
     clock.advance(ANSWER_SECONDS + 0.1)
-    await desk.replies.edit(EVENTS, ts, Message("now"))
+    await desk.responder.edit(EVENTS, ts, Message("now"))
 
     assert desk.calls()[before:] == ["chat.update not_in_channel", "chat.update", "chat.update"]
 
@@ -570,19 +570,19 @@ async def test_post_would_take_long(desk: Desk, retry_after: int, times: int, sl
     desk.slack.rate_limit_next("chat.postMessage", retry_after=retry_after, times=times)
 
     with pytest.raises(SlackBusy):
-        await desk.replies.post(EVENTS, MESSAGE, client_msg_id="one")
+        await desk.responder.post(EVENTS, MESSAGE, client_msg_id="one")
 
     assert desk.slept == slept
     assert desk.texts(channel=EVENTS) == []
 
 
 @pytest.mark.parametrize(("fault", "texts"), [(Fault.DROP, [MESSAGE.text]), (Fault.SERVER_ERROR, [])])
-async def test_nobody_knows(desk: Desk, fault: Fault, texts: list[str]) -> None:
-    """Where Slack does not say whether it posted, the post is not sent again, and the person is told to look."""
+async def test_unconfirmed_post_is_not_repeated(desk: Desk, fault: Fault, texts: list[str]) -> None:
+    """The person is asked to check the channel."""
     desk.slack.fault = fault
 
     with pytest.raises(SlackUnconfirmed):
-        await desk.replies.post(EVENTS, MESSAGE, client_msg_id="one")
+        await desk.responder.post(EVENTS, MESSAGE, client_msg_id="one")
 
     assert desk.calls() == [f"chat.postMessage {fault.value}"]
     assert desk.texts(channel=EVENTS) == texts
@@ -593,7 +593,7 @@ async def test_no_answer_in_time(hasty: Desk) -> None:
     hasty.slack.fault = Fault.HANG
 
     with pytest.raises(SlackUnconfirmed) as raised:
-        await hasty.replies.post(EVENTS, MESSAGE, client_msg_id="one")
+        await hasty.responder.post(EVENTS, MESSAGE, client_msg_id="one")
 
     assert "Timeout" in raised.value.detail
     assert len(hasty.calls()) <= 1
@@ -603,28 +603,27 @@ async def test_no_answer_in_time(hasty: Desk) -> None:
 
 
 async def posted(desk: Desk) -> Shown:
-    await desk.replies.post(EVENTS, lookup_card.notice("Before."), client_msg_id="one")
+    await desk.responder.post(EVENTS, lookup_card.notice("Before."), client_msg_id="one")
     [shown] = desk.slack.messages(EVENTS)
     return shown
 
 
-async def test_replace_public(desk: Desk) -> None:
-    """A public card changes for all, in its place, with all its blocks."""
+async def test_public_card_changes_in_place(desk: Desk) -> None:
     before = await posted(desk)
 
-    await desk.replies.update_public(desk.request(EVENTS, before), MESSAGE)
+    await desk.responder.edit(EVENTS, before.ts, MESSAGE)
 
     [after] = desk.slack.messages(EVENTS, BEN)
     assert (after.ts, after.text) == (before.ts, MESSAGE.text)
     assert after.blocks[0]["text"] == MESSAGE.blocks[0]["text"]
 
 
-async def test_replace_longest(desk: Desk) -> None:
-    """The longest text that a card can have is not too long for an edit, which takes less than a post."""
+async def test_longest_card_fits_in_an_edit(desk: Desk) -> None:
+    """An edit accepts less text than a post."""
     before = await posted(desk)
     longest = Message("&" * 4_000, MESSAGE.blocks)
 
-    await desk.replies.update_public(desk.request(EVENTS, before), longest)
+    await desk.responder.edit(EVENTS, before.ts, longest)
 
     assert desk.texts(channel=EVENTS) == [longest.text]
 
@@ -635,7 +634,7 @@ async def test_replace_in_an_archived_channel(desk: Desk) -> None:
     desk.slack.archive(EVENTS)
 
     with pytest.raises(ChannelArchived):
-        await desk.replies.update_public(desk.request(EVENTS, before), MESSAGE)
+        await desk.responder.edit(EVENTS, before.ts, MESSAGE)
 
 
 async def test_replace_what_is_gone(desk: Desk) -> None:
@@ -644,6 +643,6 @@ async def test_replace_what_is_gone(desk: Desk) -> None:
     desk.slack.delete_message(before)
 
     with pytest.raises(SlackRejected) as raised:
-        await desk.replies.update_public(desk.request(EVENTS, before), MESSAGE)
+        await desk.responder.edit(EVENTS, before.ts, MESSAGE)
 
     assert raised.value.detail == "message_not_found"

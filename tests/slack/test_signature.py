@@ -65,16 +65,16 @@ def test_slacks_own_example() -> None:
 
 
 @pytest.mark.parametrize("age", [-300, -1, 0, 1, 300])
-def test_fresh(signatures: RequestVerifier, age: int) -> None:
-    """Five minutes either way are believed: clocks differ."""
+def test_timestamp_may_differ_by_five_minutes(signatures: RequestVerifier, age: int) -> None:
+    """Clocks differ."""
     headers = signed(timestamp=str(NOW - age))
 
     assert signatures.verify(headers, BODY) == headers["x-slack-signature"]
 
 
 @pytest.mark.parametrize("timestamp", [str(NOW - 301), str(NOW + 301), "0", "999999999999"])
-def test_stale(signatures: RequestVerifier, timestamp: str) -> None:
-    """What was signed longer ago, or for later, is stale, however good its signature is."""
+def test_old_or_future_timestamp_is_stale(signatures: RequestVerifier, timestamp: str) -> None:
+    """Even if the signature is valid."""
     assert reason(signatures, signed(timestamp=timestamp)) == "stale"
 
 
@@ -89,8 +89,8 @@ def test_stale(signatures: RequestVerifier, timestamp: str) -> None:
         (signed() | {"x-slack-signature": "v0=" + signed()["x-slack-signature"][3:].upper()}, BODY),
     ],
 )
-def test_forged(signatures: RequestVerifier, headers: dict[str, str], body: bytes) -> None:
-    """What another secret signed, or what was changed after it was signed, is forged."""
+def test_wrong_signature_is_forged(signatures: RequestVerifier, headers: dict[str, str], body: bytes) -> None:
+    """Another secret signed the request, or someone changed it afterwards."""
     assert reason(signatures, headers, body) == "forged"
 
 
@@ -98,8 +98,7 @@ def test_forged(signatures: RequestVerifier, headers: dict[str, str], body: byte
     "timestamp",
     ["", " ", "now", "1.5", "-1", "+1", "1e9", " 1780480800", "1780480800\n", "١٧٨٠٤٨٠٨٠٠", "²", "9" * 13, "9" * 5_000],
 )
-def test_malformed_timestamp(signatures: RequestVerifier, timestamp: str) -> None:
-    """A timestamp that is not a plain number of seconds is malformed, be its signature what it may."""
+def test_timestamp_that_is_no_number_is_malformed(signatures: RequestVerifier, timestamp: str) -> None:
     assert reason(signatures, signed() | {"x-slack-request-timestamp": timestamp}) == "malformed"
 
 
@@ -107,14 +106,12 @@ def test_malformed_timestamp(signatures: RequestVerifier, timestamp: str) -> Non
     "signature",
     ["", "v0=", "v0=é" + "0" * 63, "v1=" + "0" * 64, "0" * 67, "v0=" + "0" * 65, "v0=" + "0" * 63, "é" * 67],
 )
-def test_malformed_signature(signatures: RequestVerifier, signature: str) -> None:
-    """A signature of another form is malformed, and compared with nothing."""
+def test_signature_of_another_form_is_malformed(signatures: RequestVerifier, signature: str) -> None:
     assert reason(signatures, signed() | {"x-slack-signature": signature}) == "malformed"
 
 
 @pytest.mark.parametrize("missing", ["x-slack-request-timestamp", "x-slack-signature"])
-def test_missing_header(signatures: RequestVerifier, missing: str) -> None:
-    """Without either header nothing is believed."""
+def test_missing_header_fails_verification(signatures: RequestVerifier, missing: str) -> None:
     headers = signed()
     del headers[missing]
 
@@ -128,23 +125,21 @@ def test_body_that_is_no_text(signatures: RequestVerifier, body: bytes) -> None:
 
 
 @given(st.text(), st.text(), st.binary())
-def test_anything(timestamp: str, signature: str, body: bytes) -> None:
-    """Whatever a stranger sends is disbelieved, without another error."""
+def test_any_unsigned_request_fails_verification(timestamp: str, signature: str, body: bytes) -> None:
+    """It raises no other error."""
     headers = {"x-slack-request-timestamp": timestamp, "x-slack-signature": signature}
 
     assert reason(RequestVerifier(SECRET, Clock()), headers, body) in ("malformed", "stale", "forged")
 
 
-def test_replayed(signatures: RequestVerifier) -> None:
-    """The same request is believed once."""
+def test_replayed_request_fails_verification(signatures: RequestVerifier) -> None:
     signatures.verify(signed(), BODY)
 
     assert reason(signatures, signed()) == "replayed"
 
 
 @pytest.mark.parametrize("ahead", [-300, 0, 300])
-def test_never_again(signatures: RequestVerifier, clock: Clock, ahead: int) -> None:
-    """As long as a request's timestamp is fresh, it is remembered."""
+def test_replay_is_detected_while_the_timestamp_is_fresh(signatures: RequestVerifier, clock: Clock, ahead: int) -> None:
     headers = signed(timestamp=str(NOW + ahead))
     signatures.verify(headers, BODY)
 
@@ -161,8 +156,8 @@ def test_same_text_twice(signatures: RequestVerifier) -> None:
     assert signatures.verify(signed(timestamp=str(NOW + 1)), BODY)
 
 
-def test_forgotten(signatures: RequestVerifier) -> None:
-    """A request that could not be served may come once more, as Slack sends it."""
+def test_allowed_replay_passes_verification(signatures: RequestVerifier) -> None:
+    """Slack sends a request again that could not be handled."""
     signature = signatures.verify(signed(), BODY)
     signatures.allow_replay(signature)
 
@@ -179,7 +174,7 @@ def test_forget_the_unknown(signatures: RequestVerifier) -> None:
 
 def test_strangers_fill_no_memory(signatures: RequestVerifier, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is remembered has a bound, and only believed requests take a place in it."""
-    monkeypatch.setattr("bot.slack.signature._REMEMBERED", 3)
+    monkeypatch.setattr("bot.slack.signature._REPLAY_CACHE_SIZE", 3)
     bounded = RequestVerifier(SECRET, clock)
     bodies = [b"text=%d" % number for number in range(4)]
     for body in bodies[:3]:
@@ -192,7 +187,6 @@ def test_strangers_fill_no_memory(signatures: RequestVerifier, clock: Clock, mon
     assert len(bounded._seen) == 3
 
 
-def test_empty_secret() -> None:
-    """No bot runs with a secret that everybody knows."""
+def test_empty_secret_is_rejected() -> None:
     with pytest.raises(ValueError, match="must not be empty"):
         RequestVerifier("")

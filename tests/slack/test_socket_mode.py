@@ -58,8 +58,7 @@ async def test_bad_bot_token(world: World) -> None:
     assert refused.value.mistakes[0].startswith("SLACK_BOT_TOKEN is refused by Slack (invalid_auth).")
 
 
-async def test_refreshed_connection(world: World) -> None:
-    """When Slack renews the connection, the next command comes through the new one."""
+async def test_commands_arrive_through_the_renewed_connection(world: World) -> None:
     async with world.bot("socket"):
         await world.slack.disconnect()
         await world.slack.wait_for_connections(timeout=PATIENCE)
@@ -70,7 +69,7 @@ async def test_refreshed_connection(world: World) -> None:
 
 async def test_slack_comes_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bot that starts while Slack is out of reach connects when it comes back."""
-    monkeypatch.setattr("bot.slack.identity._FIRST_WAIT", 0.02)
+    monkeypatch.setattr("bot.slack.identity._INITIAL_BACKOFF", 0.02)
     world.slack.fault = Fault.SERVER_ERROR
     async with world.bot("socket", wait=False):
         await world.logged("socket_open_failed")
@@ -96,7 +95,7 @@ async def test_stop_finishes_what_runs(world: World) -> None:
 
 async def test_renewed_again_and_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Renewals lose nothing of what is typed meanwhile, and leave one connection behind."""
-    monkeypatch.setattr("bot.app.SocketMode", partial(SocketMode, timing=Timing(first_pause=0.1, linger=3.0)))
+    monkeypatch.setattr("bot.app.SocketMode", partial(SocketMode, timing=Timing(min_backoff=0.1, retire_after=3.0)))
 
     async def type_something(after: float) -> Outcome:
         await asyncio.sleep(after)
@@ -113,7 +112,7 @@ async def test_renewed_again_and_again(world: World, monkeypatch: pytest.MonkeyP
 
 async def test_closed_by_slack(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that is gone without a warning is opened anew, at first after a moment."""
-    monkeypatch.setattr("bot.app.SocketMode", partial(SocketMode, timing=Timing(first_pause=0.02)))
+    monkeypatch.setattr("bot.app.SocketMode", partial(SocketMode, timing=Timing(min_backoff=0.02)))
     async with world.bot("socket"):
         await world.slack.disconnect("link_disabled")
         await world.slack.wait_for_connections(timeout=PATIENCE)  # the old one is not counted any more
@@ -122,9 +121,8 @@ async def test_closed_by_slack(world: World, monkeypatch: pytest.MonkeyPatch) ->
     assert answer.text.startswith("Launch keynote is live")
 
 
-async def test_refused_ticket(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address that Slack does not take any more is given up for a new one."""
-    monkeypatch.setattr("bot.app.SocketMode", partial(SocketMode, timing=Timing(first_pause=0.02)))
+async def test_rejected_websocket_url_is_replaced(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.app.SocketMode", partial(SocketMode, timing=Timing(min_backoff=0.02)))
     real = SlackClient.apps_connections_open
     handed_out: list[str] = []
 

@@ -190,7 +190,7 @@ async def test_refused_addresses_are_asked_for_more_and_more_slowly() -> None:
 async def test_few_connections_are_open_at_a_time() -> None:
     """A Slack that announces the end of each connection and closes none never has more than five of one bot."""
     slack, time = Slack(greets_and_announces_the_end), Time()
-    async with bot(slack, time, Timing(linger=3600)):
+    async with bot(slack, time, Timing(retire_after=3600)):
         await asyncio.wait_for(time.enough.wait(), PATIENCE)
 
         assert slack.opened == PAUSES

@@ -7,7 +7,7 @@ import pytest
 
 from bot.errors import SlackAccessDenied, SlackRejected
 from bot.slack.messages import lookup_card
-from bot.slack.token_health import FORGET_AFTER_SECONDS, Access
+from bot.slack.token_health import FORGET_AFTER_SECONDS, TokenHealth
 from sandbox.realtimekit import seeds
 from sandbox.slack import EVENTS, GENERAL
 from tests.conftest import World
@@ -74,7 +74,7 @@ async def test_a_revoked_token_is_noticed_while_nothing_is_posted(connected: Wor
 
 def test_another_method_does_not_end_what_one_may_not_do() -> None:
     """A missing scope of posts says nothing about edits, and the other way round."""
-    access = Access()
+    access = TokenHealth()
     access.note_error("chat.postMessage", "missing_scope")
 
     access.note_success("auth.test")
@@ -87,18 +87,18 @@ def test_another_method_does_not_end_what_one_may_not_do() -> None:
 def test_a_refused_permission_that_nothing_needs_any_longer_is_forgotten() -> None:
     """Else the bot would never be ready again."""
     time = [0.0]
-    access = Access(lambda: time[0])
+    access = TokenHealth(lambda: time[0])
     access.note_error("chat.postMessage", "accesslimited")
 
     time[0] = FORGET_AFTER_SECONDS
 
     assert access.problem is None
-    assert access.sentence() is None
+    assert access.describe_problem() is None
 
 
 def test_what_concerns_a_channel_is_not_the_tokens() -> None:
     """Being removed from a channel leaves the bot ready."""
-    access = Access()
+    access = TokenHealth()
 
     access.note_error("chat.postMessage", "not_in_channel")
 

@@ -15,21 +15,22 @@ from bot.slack.dependencies import Dependencies
 log = structlog.get_logger(__name__)
 
 
-def register(app: AsyncApp, services: Dependencies) -> None:
-    """Register the error handler, which answers with `refusal`."""
+def register(app: AsyncApp, deps: Dependencies) -> None:
+    """Register the error handler, which answers with `rejection`."""
 
     @app.error
-    async def unheard(error: Exception, body: dict[str, Any], response: BoltResponse | None) -> BoltResponse | None:
-        refused = rejection(error, body, services.work.failed)
+    async def reject(error: Exception, body: dict[str, Any], response: BoltResponse | None) -> BoltResponse | None:
+        rejected = rejection(error, body, deps.in_flight.count_malformed)
         # Without a response the request is already acknowledged, and Bolt accepts no other.
-        return None if response is None else refused
+        return None if response is None else rejected
 
 
-def rejection(error: Exception, body: object, unread: Callable[[], None]) -> BoltResponse:
-    """Return a 404 if no listener handles the request, otherwise a 400; log it without its content and call `unread`.
+def rejection(error: Exception, body: object, on_malformed: Callable[[], None]) -> BoltResponse:
+    """Return a 404 if no listener handles the request, otherwise a 400; log it without its content.
 
-    Events get a 200 all the same: Slack would repeat them, and no person waits for a reply. No listener's error gets
-    past `serve`, so any other error is Bolt's own, raised on a malformed body; the log needs only its location.
+    `on_malformed` is called for a 400. Events get a 200 all the same: Slack would repeat them, and no person waits for
+    a reply. `handlers` catches the errors of all listeners, so any other error is Bolt's own, raised on a malformed
+    body; the log needs only its location.
     """
     fields = body if isinstance(body, dict) else {}
     status = 404 if isinstance(error, BoltUnhandledRequestError) else 400
@@ -37,6 +38,6 @@ def rejection(error: Exception, body: object, unread: Callable[[], None]) -> Bol
         log.warning("request_unhandled", type=str(fields.get("type", "command"))[:40])
     else:
         *_, last = traceback.extract_tb(error.__traceback__)
-        unread()
+        on_malformed()
         log.error("request_malformed", error=type(error).__name__, where=f"{Path(last.filename).name}:{last.lineno}")
     return BoltResponse(status=200 if "event" in fields else status)

@@ -14,11 +14,11 @@ from bot.slack.messages.blocks import actions, bold, button, context, menu, sect
 from bot.slack.messages.lookup_card import (
     FOLLOW_AGAIN,
     FOLLOW_MENU,
-    NAME_LIMIT,
+    MAX_NAME_LENGTH,
+    MAX_REASON_LENGTH,
+    MAX_WORD_LENGTH,
     NO_REASON,
-    REASON_LIMIT,
     UNNAMED,
-    WORD_LIMIT,
     meeting,
     playback_link,
     shown_link,
@@ -26,14 +26,14 @@ from bot.slack.messages.lookup_card import (
     watch_button,
 )
 from bot.slack.messages.message import ActionValue, Block, MenuAction, Message
-from bot.slack.messages.mrkdwn import escape, format_date, format_utc, plain_moment
+from bot.slack.messages.mrkdwn import escape, format_date, format_plain_date, format_utc
 from bot.wording import DEFAULT, Wording
 
-UNSEEN_FOR = timedelta(minutes=10)
-"""If no check succeeded for this long before an end, the reply says that the end may have been earlier."""
+UNOBSERVED_BEFORE_END = timedelta(minutes=10)
+"""If no check succeeded for this long before an end, the reply says that the livestream may have ended earlier."""
 
-FOUND_LATE = timedelta(minutes=2)
-"""A start discovered later than this is announced with its time."""
+LATE_DISCOVERY = timedelta(minutes=2)
+"""A start that is observed later than this is announced with its time."""
 
 _OVER = (FollowState.EXPIRED, FollowState.UNFOLLOWED)
 _LEVEL_LABELS = {
@@ -41,25 +41,25 @@ _LEVEL_LABELS = {
     Level.NORMAL: "Updates in thread",
     Level.LOUD: "Loud: thread and channel",
 }
-_CHOICES = {
+_MENU_LABELS = {
     MenuAction.QUIET: "Quiet – card only",
     MenuAction.NORMAL: "Normal – updates in thread",
     MenuAction.LOUD: "Loud – also post in channel",
 }
 When = Callable[[datetime, str], str]
 
-_WHY_REFUSED = {
+_REFUSALS = {
     "not_in_channel": ("because I'm not in it", "invite me back (`/invite @{bot}`)"),
     "channel_not_found": ("because I can't see it", "invite me back (`/invite @{bot}`)"),
     "is_archived": ("because it's archived", "unarchive the channel and invite me back (`/invite @{bot}`)"),
 }
 """By Slack's code, why the bot can't post in a channel, and what to do."""
 _MISSING = "Cloudflare has no meeting with this ID anymore."
-_SAME = {"is_inactive": "is_archived"}
+_ALIASES = {"is_inactive": "is_archived"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Words:
+class _PhaseText:
     """The wording for one phase, on a card and in a sentence."""
 
     emoji: str
@@ -74,7 +74,7 @@ def follow_card(follow: Follow, episode: Episode, *, is_new: bool = False) -> Me
     The menu stays after the episode has ended, so that the channel can still unfollow there. Slack notifies the people
     mentioned in a new message, so a card that `is_new` mentions no one; its first edit adds the mention.
     """
-    words = _words(episode)
+    words = _phase_text(episode)
     name = _name(episode.name)
     notes = _warnings(episode)
     playback = episode.playback_url if episode.phase is Phase.LIVE else None
@@ -87,7 +87,7 @@ def follow_card(follow: Follow, episode: Episode, *, is_new: bool = False) -> Me
         *([actions(watch_button(playback, _state(follow)))] if playback else []),
         context(_footer(follow, episode, is_new=is_new)),
     ]
-    sentences = [f"{name} {words.sentence}", *notes, *_stale(episode, plain_moment)]
+    sentences = [f"{name} {words.sentence}", *notes, *_stale(episode, format_plain_date)]
     watch = f" Watch: {escape(shown, len(shown))}" if shown else ""
     return Message(" ".join(_with_period(sentence) for sentence in sentences) + watch, tuple(blocks))
 
@@ -95,14 +95,14 @@ def follow_card(follow: Follow, episode: Episode, *, is_new: bool = False) -> Me
 def change_reply(follow: Follow, change: Change) -> Message:
     """Build the announcement of a change, for the thread and, if the follow is loud, for the channel."""
     name = _name(change.name)
-    emoji, said, plain = _change_text(change)
+    emoji, text, plain = _change_text(change)
     playback = change.playback_url if change.kind in (ChangeKind.LIVE, ChangeKind.BACK) else None
     shown = shown_link(playback)
     watch = f" Watch: {escape(shown, len(shown))}" if shown else ""
     return Message(
         _with_period(f"{name} {plain}") + watch,
         (
-            section(f"{emoji} {bold(name)} {_with_period(said)}"),
+            section(f"{emoji} {bold(name)} {_with_period(text)}"),
             *([actions(watch_button(playback, _state(follow)))] if playback else []),
         ),
     )
@@ -151,7 +151,7 @@ def followed_again(meeting_id: UUID, name: str | None = None) -> Message:
     )
 
 
-NAMED_IN_NOTICE = 3
+MAX_NAMES_IN_NOTICE = 3
 
 
 def paused_notice(follow: Follow, reason: str, names: Sequence[str | None] = (), wording: Wording = DEFAULT) -> Message:
@@ -159,22 +159,22 @@ def paused_notice(follow: Follow, reason: str, names: Sequence[str | None] = (),
 
     It says why, and how to fix it. `names` are those of all meetings that the person follows there.
     """
-    why, fix = _why_refused(reason, wording)
+    cause, fix = _refusal(reason, wording)
     fix = (
         f"{fix[0].upper()}{fix[1:]} and I'll pick up where I left off" if fix else "An admin of this workspace can help"
     )
-    said = f"I can't post updates about {_named(names)} in <#{follow.channel_id}> {why}. {fix}."
-    return _notice(follow, said, names)
+    text = f"I can't post updates about {_list_names(names)} in <#{follow.channel_id}> {cause}. {fix}."
+    return _notice(follow, text, names)
 
 
 def expired_notice(
     follow: Follow, reason: str, names: Sequence[str | None] = (), wording: Wording = DEFAULT
 ) -> Message:
-    """Build the notice to the person whose follows expired in a channel where the bot cannot say so.
+    """Build the notice to the person whose follows expired in a channel where the bot cannot post that.
 
     `names` are those of all these meetings.
     """
-    why, fix = _why_refused(reason, wording)
+    cause, fix = _refusal(reason, wording)
     days = round(FOLLOW_SECONDS / 86_400)
     if len(names) > 1:
         because, it = f"they haven't been live for {days} days", "them"
@@ -183,28 +183,28 @@ def expired_notice(
         because, it = f"it hasn't been live for {days} days", "it"
         command = f"`{wording.command} follow {follow.meeting_id}`"
     how = f"{fix}, then type {command} there" if fix else f"type {command} there"
-    said = f"I've stopped following {_named(names)} in <#{follow.channel_id}>: {because}. "
-    return _notice(follow, f"{said}I couldn't post this there {why}. To follow {it} again, {how}.", names)
+    text = f"I've stopped following {_list_names(names)} in <#{follow.channel_id}>: {because}. "
+    return _notice(follow, f"{text}I couldn't post this there {cause}. To follow {it} again, {how}.", names)
 
 
-def _why_refused(reason: str, wording: Wording) -> tuple[str, str]:
-    """Return why Slack refuses posts in a channel, and what to do about it, empty if unknown."""
-    why, fix = _WHY_REFUSED.get(_SAME.get(reason, reason), ("", ""))
-    return why or f"because Slack doesn't allow it ({escape(reason, WORD_LIMIT)})", wording.fill(fix)
+def _refusal(reason: str, wording: Wording) -> tuple[str, str]:
+    """Return why Slack refuses posts in a channel, and how to fix that (empty if unknown)."""
+    cause, fix = _REFUSALS.get(_ALIASES.get(reason, reason), ("", ""))
+    return cause or f"because Slack doesn't allow it ({escape(reason, MAX_WORD_LENGTH)})", wording.fill(fix)
 
 
-def _notice(follow: Follow, said: str, names: Sequence[str | None]) -> Message:
+def _notice(follow: Follow, text: str, names: Sequence[str | None]) -> Message:
     if len(names) > 1:
-        return Message(said, (section(f":warning: {said}"),))
+        return Message(text, (section(f":warning: {text}"),))
     return Message(
-        f"{said} Meeting ID: {follow.meeting_id}.",
-        (section(f":warning: {said}"), context([meeting(follow.meeting_id)])),
+        f"{text} Meeting ID: {follow.meeting_id}.",
+        (section(f":warning: {text}"), context([meeting(follow.meeting_id)])),
     )
 
 
-def _named(names: Sequence[str | None]) -> str:
+def _list_names(names: Sequence[str | None]) -> str:
     """Return the first few names, and how many more meetings there are."""
-    shown = [bold(escape(name, NAME_LIMIT)) for name in names if name][:NAMED_IN_NOTICE]
+    shown = [bold(escape(name, MAX_NAME_LENGTH)) for name in names if name][:MAX_NAMES_IN_NOTICE]
     more = max(1, len(names)) - len(shown)
     if not shown:
         return "a meeting" if more == 1 else f"{more} meetings"
@@ -222,35 +222,37 @@ def humanize(duration: timedelta) -> str:
     return " ".join(f"{count} {unit}{'s' if count != 1 else ''}" for count, unit in parts if count)
 
 
-def _words(episode: Episode) -> _Words:
+def _phase_text(episode: Episode) -> _PhaseText:
     since = episode.since
     match episode.phase:
         case Phase.WAITING if episode.is_missing:
             more = f"\n{_MISSING}"
-            return _Words(":grey_question:", "Meeting not found", more, f"was not found. {_MISSING}")
+            return _PhaseText(":grey_question:", "Meeting not found", more, f"was not found. {_MISSING}")
         case Phase.WAITING:
-            return _Words(":white_circle:", "Not live yet", "\nThis card updates when it starts.", "is not live yet")
+            return _PhaseText(
+                ":white_circle:", "Not live yet", "\nThis card updates when it starts.", "is not live yet"
+            )
         case Phase.STARTING:
-            return _Words(":large_yellow_circle:", "Starting", "\nNo video yet.", "is starting. No video yet")
+            return _PhaseText(":large_yellow_circle:", "Starting", "\nNo video yet.", "is starting. No video yet")
         case Phase.LIVE:
-            return _Words(
+            return _PhaseText(
                 ":red_circle:", "Live", f" · {format_date(since, 'started')}", f"is live. Started {format_utc(since)}"
             )
         case Phase.INTERRUPTED:
             more = f"\n{format_date(since, 'Signal lost')}. Waiting for it to come back."
-            return _Words(
+            return _PhaseText(
                 ":large_yellow_circle:", "Reconnecting", more, f"has been reconnecting since {format_utc(since)}"
             )
         case Phase.ERRORED:
             reason = _reason(episode.error_reason)
-            return _Words(
+            return _PhaseText(
                 ":warning:", "Error", f" · {format_date(since, 'since')}\n{reason}", f"has an error: {reason}"
             )
         case Phase.ENDED:
             more = f" {format_date(since)} · {_duration_text(episode.duration)}"
             until = "" if episode.duration is None else f", until {format_utc(since)}"
             sentence = f"has ended. {_it_lasted(episode.duration)}{until}"
-            return _Words(":white_check_mark:", "Ended", more, sentence)
+            return _PhaseText(":white_check_mark:", "Ended", more, sentence)
 
 
 def _change_text(change: Change) -> tuple[str, str, str]:
@@ -259,30 +261,30 @@ def _change_text(change: Change) -> tuple[str, str, str]:
         case ChangeKind.STARTING:
             return ":large_yellow_circle:", "is starting", "is starting"
         case ChangeKind.LIVE:
-            return ":red_circle:", _live(change, format_date), _live(change, plain_moment)
+            return ":red_circle:", _live(change, format_date), _live(change, format_plain_date)
         case ChangeKind.BACK:
             return ":red_circle:", "is live again", "is live again"
         case ChangeKind.ERRORED:
-            said = f"hit an error: {_reason(change.error_reason)}"
-            return ":warning:", said, said
+            sentence = f"hit an error: {_reason(change.error_reason)}"
+            return ":warning:", sentence, sentence
         case ChangeKind.ENDED:
-            return ":white_check_mark:", _ended(change, format_date), _ended(change, plain_moment)
+            return ":white_check_mark:", _ended(change, format_date), _ended(change, format_plain_date)
 
 
 def _live(change: Change, when: When) -> str:
-    if change.seen_at - change.at <= FOUND_LATE:
+    if change.seen_at - change.at <= LATE_DISCOVERY:
         return "is live"
     return f"has been live {when(change.at, 'since')}"
 
 
 def _ended(change: Change, when: When) -> str:
-    said = f"has ended. {_it_lasted(change.duration)}"
+    text = f"has ended. {_it_lasted(change.duration)}"
     if change.error_reason is not None:
-        said += f". It had an error: {_reason(change.error_reason)}"
-    if change.last_seen_live is not None and change.at - change.last_seen_live > UNSEEN_FOR:
+        text += f". It had an error: {_reason(change.error_reason)}"
+    if change.last_seen_live is not None and change.at - change.last_seen_live > UNOBSERVED_BEFORE_END:
         unseen = f"I couldn't check {when(change.last_seen_live, 'after')}, so it may have ended earlier"
-        said = f"{_with_period(said)} {unseen}"
-    return said
+        text = f"{_with_period(text)} {unseen}"
+    return text
 
 
 def _duration_text(duration: timedelta | None) -> str:
@@ -301,7 +303,7 @@ def _warnings(episode: Episode) -> list[str]:
         return [_MISSING]
     if episode.raw_status is None:
         return []
-    return [unknown_status(escape(episode.raw_status, WORD_LIMIT))]
+    return [unknown_status(escape(episode.raw_status, MAX_WORD_LENGTH))]
 
 
 def _stale(episode: Episode, when: When) -> list[str]:
@@ -321,7 +323,8 @@ def _footer(follow: Follow, episode: Episode, *, is_new: bool) -> list[str]:
 
 def _menu(follow: Follow) -> Block:
     options = [
-        (f"✓ {label}" if choice.value == follow.level.value else label, choice) for choice, label in _CHOICES.items()
+        (f"✓ {label}" if choice.value == follow.level.value else label, choice)
+        for choice, label in _MENU_LABELS.items()
     ]
     options += [("Refresh", MenuAction.REFRESH), ("Unfollow", MenuAction.UNFOLLOW)]
     return menu(FOLLOW_MENU, [(label, _state(follow, choice)) for label, choice in options])
@@ -332,11 +335,11 @@ def _state(follow: Follow, choice: MenuAction | None = None) -> ActionValue:
 
 
 def _name(name: str | None) -> str:
-    return escape(name or "", NAME_LIMIT) or UNNAMED
+    return escape(name or "", MAX_NAME_LENGTH) or UNNAMED
 
 
 def _reason(reason: str | None) -> str:
-    return escape(reason or "", REASON_LIMIT) or NO_REASON
+    return escape(reason or "", MAX_REASON_LENGTH) or NO_REASON
 
 
 def _with_period(sentence: str) -> str:

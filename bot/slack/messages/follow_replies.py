@@ -11,16 +11,16 @@ from bot.following.service import FollowEffect, FollowResult
 from bot.slack.messages import lookup_card
 from bot.slack.messages.blocks import bold, section
 from bot.slack.messages.message import Message
-from bot.slack.messages.mrkdwn import escape, format_date, link, plain_moment
+from bot.slack.messages.mrkdwn import escape, format_date, format_plain_date, link
 from bot.store.follows import FollowStatus
 from bot.wording import DEFAULT, Wording
 
 Permalink = Callable[[str, str], str | None]
 
-LISTED_AT_ONCE = 25
-"""Meetings per message: a response_url accepts five messages, and a channel follows at most a hundred meetings."""
-LISTED_NAME_LIMIT = 80
-REASON_LIMIT = 40
+LIST_BATCH_SIZE = 25
+"""The number of meetings per message: a response_url accepts five messages; a channel follows up to 100 meetings."""
+MAX_LISTED_NAME_LENGTH = 80
+MAX_REASON_LENGTH = 40
 
 HELP = (
     "*Check a meeting*\n"
@@ -39,12 +39,12 @@ HELP_TEXT = (
     "{command} unfollow &lt;meeting-id&gt; stops that. {command} following lists what this channel follows. "
     "Where is the ID? RealtimeKit dashboard → Meetings."
 )
-_HELP_IN_DIRECT = (
+_HELP_IN_DIRECT_MESSAGE = (
     HELP[0],
     "*Follow a meeting*\nType `{command} follow &lt;meeting-id&gt;` in a channel, not here.",
     HELP[2],
 )
-_HELP_TEXT_IN_DIRECT = (
+_HELP_TEXT_IN_DIRECT_MESSAGE = (
     "{command} &lt;meeting-id&gt; checks if a meeting is live, and where to watch. "
     "To follow a meeting, type {command} follow &lt;meeting-id&gt; in a channel, not here. "
     "Where is the ID? RealtimeKit dashboard → Meetings."
@@ -53,7 +53,7 @@ REFRESHING = "Checking again. The card updates if something changed."
 _NOTHING_FOLLOWED = "This channel isn't following any meetings. Start with `{command} follow &lt;meeting-id&gt;`."
 NOTHING_FOLLOWED = DEFAULT.fill(_NOTHING_FOLLOWED)
 
-_HEARD = {
+_LEVEL_EFFECTS = {
     Level.QUIET: "only the card updates.",
     Level.NORMAL: "updates go to the card's thread.",
     Level.LOUD: "updates go to the card's thread, and “live”, errors and “ended” also to the channel.",
@@ -73,17 +73,17 @@ _PHASES = {
 }
 _MISSING = (":grey_question:", "meeting not found")
 _INVITE = "Type `/invite @{bot}` to continue. If I'm already here, repeat the follow command."
-_REMEDIES = {
+_FIXES = {
     "not_in_channel": f"I'm not in this channel. {_INVITE}",
     "channel_not_found": f"I'm not in this channel. {_INVITE}",
     "is_archived": "This channel is archived. Unarchive it and invite me back to continue.",
 }
-_NO_REMEDY = "Whoever runs this bot can see why with `livestream-bot doctor`. Then repeat the follow command."
+_NO_FIX = "Whoever runs this bot can see why with `livestream-bot doctor`. Then repeat the follow command."
 
 
 def usage(wording: Wording = DEFAULT, *, is_direct: bool = False) -> Message:
     """Build the help, with the forms of the command that work here: only lookups in a direct message (`is_direct`)."""
-    text, paragraphs = (_HELP_TEXT_IN_DIRECT, _HELP_IN_DIRECT) if is_direct else (HELP_TEXT, HELP)
+    text, paragraphs = (_HELP_TEXT_IN_DIRECT_MESSAGE, _HELP_IN_DIRECT_MESSAGE) if is_direct else (HELP_TEXT, HELP)
     return Message(wording.fill(text), tuple(section(wording.fill(paragraph)) for paragraph in paragraphs))
 
 
@@ -92,7 +92,7 @@ def followed(
 ) -> Message:
     """Build the reply to a request to follow; `access_problem` is Slack's code while it refuses the bot's access."""
     if result.effect is FollowEffect.QUEUED and access_problem:
-        name = _named(result.name, result.follow.meeting_id)
+        name = _display_name(result.name, result.follow.meeting_id)
         return lookup_card.notice(
             f"Following {name} here, but its card can't be posted yet.\n{_no_access(access_problem)}"
         )
@@ -100,21 +100,20 @@ def followed(
 
 
 def _followed_text(result: FollowResult, wording: Wording) -> str:
-    name = _named(result.name, result.follow.meeting_id)
+    name = _display_name(result.name, result.follow.meeting_id)
     level = result.follow.level
-    heard = _capitalised(_HEARD[level])
+    effect = _LEVEL_EFFECTS[level].capitalize()
     match result.effect:
         case FollowEffect.POSTED:
-            return f"Now following {name} here. {heard}"
+            return f"Now following {name} here. {effect}"
         case FollowEffect.QUEUED:
-            return (
-                f"Now following {name} here. {heard} Slack hasn't accepted the card yet, so it will appear a bit later."
-            )
+            delayed = "Slack hasn't accepted the card yet, so it will appear a bit later."
+            return f"Now following {name} here. {effect} {delayed}"
         case FollowEffect.RESUMED:
             invite = f"If I'm not in this channel yet, type `/invite @{wording.bot}`."
-            return f"Following {name} here again. {heard} {invite}"
+            return f"Following {name} here again. {effect} {invite}"
         case FollowEffect.ALREADY_FOLLOWED:
-            changed = f" *Set to {level}.* {heard}" if result.level_changed else ""
+            changed = f" *Set to {level}.* {effect}" if result.level_changed else ""
             return f"This channel already follows {name}.{changed}"
 
 
@@ -134,7 +133,7 @@ def level_changed(follow: Follow, wording: Wording = DEFAULT) -> Message:
     """Build the reply that confirms a follow's new level, and says so if the follow is paused."""
     if follow.state is FollowState.PAUSED:
         return lookup_card.notice(f"Set to {follow.level}, but paused: {_pause_reason(follow.pause_reason, wording)}")
-    return lookup_card.notice(f"Set to {follow.level}: {_HEARD[follow.level]}")
+    return lookup_card.notice(f"Set to {follow.level}: {_LEVEL_EFFECTS[follow.level]}")
 
 
 def listing(
@@ -151,12 +150,12 @@ def listing(
     """
     if not listed:
         return [lookup_card.notice(wording.fill(_NOTHING_FOLLOWED))]
-    parts = [listed[start : start + LISTED_AT_ONCE] for start in range(0, len(listed), LISTED_AT_ONCE)]
+    parts = [listed[start : start + LIST_BATCH_SIZE] for start in range(0, len(listed), LIST_BATCH_SIZE)]
     heading = f"This channel follows {len(listed)} meeting{'s' if len(listed) > 1 else ''}."
     if access_problem:
         heading = f"{heading}\n{_no_access(access_problem)}"
     elif failing:
-        code = escape(failing.code, REASON_LIMIT)
+        code = escape(failing.code, MAX_REASON_LENGTH)
         heading = (
             f"{heading}\n:warning: Slack hasn't accepted my updates here "
             f"{format_date(failing.since, 'since')} ({code}). I'll keep trying."
@@ -186,7 +185,13 @@ def _part(heading: str, listed: Iterable[FollowStatus], permalink: Permalink, wo
         card = [f"card: {url}"] if url else []
         text.append(
             "; ".join(
-                [f"{_name(each)}: {state}", *facts[1:], *_status_notes(each, plain_moment, wording), _id(each), *card]
+                [
+                    f"{_name(each)}: {state}",
+                    *facts[1:],
+                    *_status_notes(each, format_plain_date, wording),
+                    _id(each),
+                    *card,
+                ]
             )
         )
     return Message("\n".join(text), tuple(blocks))
@@ -194,7 +199,7 @@ def _part(heading: str, listed: Iterable[FollowStatus], permalink: Permalink, wo
 
 def _title(listed: FollowStatus, url: str | None) -> str:
     """Return the meeting's name, linked to its card if there is one."""
-    shown = escape(listed.name or "", LISTED_NAME_LIMIT)
+    shown = escape(listed.name or "", MAX_LISTED_NAME_LENGTH)
     if url is None or not shown:
         return _name(listed) if url is None else f"*{link(url, 'This meeting')}*"
     return bold(link(url, shown))
@@ -202,34 +207,34 @@ def _title(listed: FollowStatus, url: str | None) -> str:
 
 def _status_notes(listed: FollowStatus, when: Callable[[datetime, str], str], wording: Wording) -> list[str]:
     """Return what is wrong with a follow: why it is paused, or that checks fail."""
-    health = []
+    notes = []
     if listed.follow.state is FollowState.PAUSED:
-        health.append(f":warning: Paused: {_pause_reason(listed.follow.pause_reason, wording)}")
+        notes.append(f":warning: Paused: {_pause_reason(listed.follow.pause_reason, wording)}")
         if listed.follow.notice_error:
-            health.append(_not_notified(listed.follow.created_by, listed.follow.notice_error))
+            notes.append(_not_notified(listed.follow.created_by, listed.follow.notice_error))
     if listed.failures:
         checked = f". {when(listed.last_checked_at, 'Last checked')}" if listed.last_checked_at else ""
-        health.append(f":warning: Can't get updates from Cloudflare{checked}")
-    return health
+        notes.append(f":warning: Can't get updates from Cloudflare{checked}")
+    return notes
 
 
 def _no_access(code: str) -> str:
     return (
-        f":warning: Slack refuses this bot's access ({escape(code, REASON_LIMIT)}), so cards and threads aren't "
+        f":warning: Slack refuses this bot's access ({escape(code, MAX_REASON_LENGTH)}), so cards and threads aren't "
         "updated. Whoever runs this bot can find out why with `livestream-bot doctor`."
     )
 
 
 def _not_notified(user: str, code: str) -> str:
-    said = f"I couldn't send <@{user}> a direct message about it"
+    sentence = f"I couldn't send <@{user}> a direct message about it"
     if code == "messages_tab_disabled":
-        return f"{said}: messages to this app are turned off. An admin can turn on its Messages tab (App Home)."
-    return f"{said} ({escape(code, REASON_LIMIT)})."
+        return f"{sentence}: messages to this app are turned off. An admin can turn on its Messages tab (App Home)."
+    return f"{sentence} ({escape(code, MAX_REASON_LENGTH)})."
 
 
 def _pause_reason(reason: str | None, wording: Wording) -> str:
-    word = f" ({escape(reason, REASON_LIMIT)})" if reason else ""
-    return wording.fill(_REMEDIES.get(reason or "", "")) or f"Slack doesn't allow my messages here{word}. {_NO_REMEDY}"
+    code = f" ({escape(reason, MAX_REASON_LENGTH)})" if reason else ""
+    return wording.fill(_FIXES.get(reason or "", "")) or f"Slack doesn't allow my messages here{code}. {_NO_FIX}"
 
 
 def _with_card(sentence: str, follow: Follow, ts: str | None, permalink: Permalink) -> Message:
@@ -243,18 +248,14 @@ def _url(follow: Follow, ts: str | None, permalink: Permalink) -> str | None:
     return None if ts is None else permalink(follow.channel_id, ts)
 
 
-def _capitalised(sentence: str) -> str:
-    return sentence[0].upper() + sentence[1:]
-
-
 def _id(listed: FollowStatus) -> str:
     return f"meeting `{listed.follow.meeting_id}`"
 
 
 def _name(listed: FollowStatus) -> str:
-    return _named(listed.name, listed.follow.meeting_id)
+    return _display_name(listed.name, listed.follow.meeting_id)
 
 
-def _named(name: str | None, meeting_id: UUID) -> str:
-    shown = escape(name or "", LISTED_NAME_LIMIT)
+def _display_name(name: str | None, meeting_id: UUID) -> str:
+    shown = escape(name or "", MAX_LISTED_NAME_LENGTH)
     return bold(shown) if shown else f"meeting `{meeting_id}`"

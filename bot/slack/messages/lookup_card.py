@@ -18,11 +18,11 @@ ACTIONS = (REFRESH, POST_HERE, FOLLOW_HERE, FOLLOW_AGAIN, FOLLOW_MENU)
 """The actions that the bot handles. *Watch* is not among them: Slack opens its link by itself."""
 
 # Slack accepts 3,000 characters in a section and 4,000 in the text of an edit, where an escaped "&" counts as five.
-NAME_LIMIT = 150
-REASON_LIMIT = 400
-WORD_LIMIT = 40
-LINK_LIMIT = 2_000
-IDS_LIMIT = 5
+MAX_NAME_LENGTH = 150
+MAX_REASON_LENGTH = 400
+MAX_WORD_LENGTH = 40
+MAX_LINK_LENGTH = 2_000
+MAX_IDS = 5
 UNNAMED = "This meeting"
 NO_REASON = "Cloudflare gave no reason."
 _STATUS_PAGE = "cloudflarestatus.com"
@@ -33,7 +33,7 @@ Again = tuple[str, ActionValue]
 
 
 @dataclass(frozen=True, slots=True)
-class _Words:
+class _StatusText:
     """The wording for one status, on a card and in a sentence."""
 
     emoji: str
@@ -52,8 +52,8 @@ def lookup_card(
     In a direct message (`is_direct`) the card leaves out the buttons that work only in channels.
     """
     state = ActionValue(m=str(lookup.meeting_id), by=posted_by)
-    words = _words(lookup)
-    name = escape(lookup.name or "", NAME_LIMIT) or UNNAMED
+    words = _status_text(lookup)
+    name = escape(lookup.name or "", MAX_NAME_LENGTH) or UNNAMED
     headline = f"{bold(name)}\n{words.emoji} *{words.title}*{words.more}"
     playback = shown_link(lookup.playback_url)
     blocks = [
@@ -83,9 +83,9 @@ def error_message(
 
 
 def ambiguous(meeting_ids: tuple[UUID, ...]) -> Message:
-    """Build the message that asks for a single meeting ID after several were sent."""
-    shown = ", ".join(f"`{meeting_id}`" for meeting_id in meeting_ids[:IDS_LIMIT])
-    more = f" and {len(meeting_ids) - IDS_LIMIT} more" if len(meeting_ids) > IDS_LIMIT else ""
+    """Build the message that asks for a single meeting ID if a person sent several."""
+    shown = ", ".join(f"`{meeting_id}`" for meeting_id in meeting_ids[:MAX_IDS])
+    more = f" and {len(meeting_ids) - MAX_IDS} more" if len(meeting_ids) > MAX_IDS else ""
     sentence = f"I found {len(meeting_ids)} meeting IDs: {shown}{more}. Please send one at a time."
     return Message(sentence.replace("`", ""), (section(sentence),))
 
@@ -104,32 +104,32 @@ def notice(sentence: str) -> Message:
     return Message(sentence, (section(sentence),))
 
 
-def _words(lookup: Lookup) -> _Words:
+def _status_text(lookup: Lookup) -> _StatusText:
     match lookup.status:
         case Status.LIVE:
             since = lookup.live_since
             if since is None:
-                return _Words(":red_circle:", "Live", "", "is live")
-            return _Words(
+                return _StatusText(":red_circle:", "Live", "", "is live")
+            return _StatusText(
                 ":red_circle:", "Live", f" · {format_date(since, 'started')}", f"is live. Started {format_utc(since)}"
             )
         case Status.STARTING:
-            return _Words(":large_yellow_circle:", "Starting", "\nNo video yet.", "is starting. No video yet")
+            return _StatusText(":large_yellow_circle:", "Starting", "\nNo video yet.", "is starting. No video yet")
         case Status.NOT_BROADCASTING:
-            return _Words(":white_circle:", "Not live", "", "is not live")
+            return _StatusText(":white_circle:", "Not live", "", "is not live")
         case Status.ERRORED:
-            reason = escape(lookup.error_reason or "", REASON_LIMIT) or NO_REASON
-            return _Words(":warning:", "Error", f"\n{reason}", f"has an error: {reason}")
+            reason = escape(lookup.error_reason or "", MAX_REASON_LENGTH) or NO_REASON
+            return _StatusText(":warning:", "Error", f"\n{reason}", f"has an error: {reason}")
         case Status.UNKNOWN:
-            word = escape(lookup.livestream.raw_status or "", WORD_LIMIT) if lookup.livestream else ""
-            said = unknown_status(word)
-            return _Words(":grey_question:", "Unknown status", f"\n{said}", f"has an unknown status. {said}")
+            word = escape(lookup.livestream.raw_status or "", MAX_WORD_LENGTH) if lookup.livestream else ""
+            text = unknown_status(word)
+            return _StatusText(":grey_question:", "Unknown status", f"\n{text}", f"has an unknown status. {text}")
 
 
-def _sentences(name: str, words: _Words, playback: str | None) -> str:
-    said = f"{name} {words.sentence}".rstrip(".")
+def _sentences(name: str, words: _StatusText, playback: str | None) -> str:
+    text = f"{name} {words.sentence}".rstrip(".")
     watch = f" Watch: {escape(playback, len(playback))}" if playback else ""
-    return f"{said}.{watch}"
+    return f"{text}.{watch}"
 
 
 def _buttons(lookup: Lookup, state: ActionValue, *, is_direct: bool) -> Block:
@@ -147,7 +147,7 @@ def _footer(lookup: Lookup, posted_by: str | None, posted_as: str) -> list[str]:
     disabled = lookup.livestream is not None and lookup.livestream.disabled
     return [
         f"Checked {format_date(lookup.checked_at)}",
-        *([f"Posted by {escape(posted_as, NAME_LIMIT) or f'<@{posted_by}>'}"] if posted_by else []),
+        *([f"Posted by {escape(posted_as, MAX_NAME_LENGTH) or f'<@{posted_by}>'}"] if posted_by else []),
         *(["Disabled in RealtimeKit"] if disabled else []),
         meeting(lookup.meeting_id),
     ]
@@ -164,7 +164,7 @@ def unknown_status(word: str) -> str:
 
 def shown_link(playback_url: str | None) -> str | None:
     """Return the playback URL, or None if escaping makes it too long for a message; the button takes it anyway."""
-    fits = playback_url and len(escape(playback_url, len(playback_url))) <= LINK_LIMIT
+    fits = playback_url and len(escape(playback_url, len(playback_url))) <= MAX_LINK_LENGTH
     return playback_url if fits else None
 
 

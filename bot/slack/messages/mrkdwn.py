@@ -18,7 +18,7 @@ def clean(text: str, limit: int) -> str:
 
 
 def escape(text: str, limit: int) -> str:
-    """Return the same, escaped for mrkdwn, so that `<!channel>` is shown and notifies no one.
+    """Return the text as `clean` does, escaped for mrkdwn, so that `<!channel>` is shown and notifies no one.
 
     The limit applies to the text as people read it, before escaping.
     """
@@ -39,8 +39,8 @@ def format_date(at: datetime, lead: str = "") -> str:
     return f"<!date^{timegm(at.utctimetuple())}^{before}{{date_short_pretty}} at {{time}}|{before}{format_utc(at)}>"
 
 
-def plain_moment(at: datetime, lead: str) -> str:
-    """Format a time as `moment` does, for plain text."""
+def format_plain_date(at: datetime, lead: str) -> str:
+    """Format a time in UTC after `lead`, for plain text."""
     return f"{lead} {format_utc(at)}"
 
 

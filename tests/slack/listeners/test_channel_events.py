@@ -19,16 +19,15 @@ from tests.conftest import PATIENCE, World
 from tests.slack.listeners.helpers import changed, following, paused
 
 
-async def test_paused(connected: World) -> None:
-    """Where Slack refuses, the list says why and how to mend it."""
+async def test_list_explains_a_pause_after_a_rejection(connected: World) -> None:
     await paused(connected)
 
     assert "Paused: I'm not in this channel. Type `/invite @livestream`" in await following(connected)
 
 
 @pytest.mark.parametrize("channel", [GENERAL, BACKSTAGE])
-async def test_invited_again(connected: World, channel: str) -> None:
-    """What was paused goes on by itself, in private channels too: the card is brought up to date."""
+async def test_invitation_resumes_paused_follows(connected: World, channel: str) -> None:
+    """In private channels too. The card is brought up to date."""
     card = await paused(connected, channel=channel)
     connected.slack.remove_bot(channel)
 
@@ -66,8 +65,7 @@ async def test_somebody_else_joins(connected: World) -> None:
 
 
 @pytest.mark.parametrize("channel", [GENERAL, BACKSTAGE])
-async def test_unarchived(connected: World, channel: str) -> None:
-    """When the channel is open again, what was paused there goes on."""
+async def test_unarchived_channel_resumes_its_follows(connected: World, channel: str) -> None:
     card = await paused(connected, "is_archived", channel)
     connected.slack.archive(channel)
 
@@ -77,8 +75,7 @@ async def test_unarchived(connected: World, channel: str) -> None:
     assert "Paused" not in await following(connected, channel)
 
 
-async def test_followed_again(connected: World) -> None:
-    """Following it once more goes on as well, and says so."""
+async def test_following_again_resumes_a_paused_follow(connected: World) -> None:
     card = await paused(connected)
 
     answer = await connected.ask("follow 50c8940e-1b97-402a-97d6-2708b7feca41")
@@ -208,8 +205,10 @@ async def test_event_has_no_reply_whose_time_counts(connected: World) -> None:
     assert 'reply_duration_seconds_count{action="channel_unarchive"}' not in metrics
 
 
-async def test_unforeseen_failure(connected: World, log: io.StringIO, mocker: MockerFixture) -> None:
-    """What nobody foresaw is acknowledged too, and the log has all of it."""
+async def test_unexpected_error_in_an_event_is_logged(
+    connected: World, log: io.StringIO, mocker: MockerFixture
+) -> None:
+    """The event is acknowledged all the same."""
     mocker.patch("bot.store.pauses.Pauses.resume", side_effect=ZeroDivisionError)
 
     delivery = await connected.slack.event({"type": "channel_unarchive", "channel": GENERAL, "user": ANN})
@@ -219,8 +218,8 @@ async def test_unforeseen_failure(connected: World, log: io.StringIO, mocker: Mo
     assert "ZeroDivisionError" in log.getvalue()
 
 
-async def test_not_understood(connected: World, log: io.StringIO) -> None:
-    """An event that has not what it needs is acknowledged and logged, without its content."""
+async def test_malformed_event_is_acknowledged_and_logged(connected: World, log: io.StringIO) -> None:
+    """The log does not have its content."""
     delivery = await connected.slack.event({"type": "channel_unarchive", "channel": {"id": "secret"}})
     await connected.logged("payload_invalid")
 

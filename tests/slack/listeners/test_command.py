@@ -127,8 +127,7 @@ async def test_which_one(connected: World) -> None:
     assert not connected.kit.calls
 
 
-async def test_nasty_name(connected: World) -> None:
-    """A livestream named after markup is shown by that name, and calls nobody."""
+async def test_markup_in_a_livestreams_name_is_escaped(connected: World) -> None:
     answer = await connected.ask(seeds.NASTY_NAME)
 
     assert "&lt;!channel&gt;" in answer.text
@@ -164,8 +163,7 @@ async def test_cloudflare_cannot_be_asked(connected: World, fault: Fault, beginn
     assert "not live" not in answer.text
 
 
-async def test_try_again(connected: World) -> None:
-    """Where asking again may help there is a button for it; where it cannot, there is none."""
+async def test_try_again_is_offered_only_where_it_may_help(connected: World) -> None:
     connected.kit.fault = Fault.SERVER_ERROR
     may_help = await connected.ask(seeds.LIVE)
     connected.slack.clock.advance(3)
@@ -176,8 +174,8 @@ async def test_try_again(connected: World) -> None:
     assert buttons(cannot_help) == []
 
 
-async def test_wrong_app(world: World) -> None:
-    """A wrong app ID says who needs to mend it, with Cloudflare's words in the log alone."""
+async def test_wrong_app_id_is_explained(world: World) -> None:
+    """Cloudflare's words are only in the log."""
     async with world.bot(realtimekit_app_id="another-app"):
         answer = await world.ask(seeds.LIVE)
 
@@ -185,8 +183,8 @@ async def test_wrong_app(world: World) -> None:
     assert "7003" not in answer.text
 
 
-async def test_short_wait(connected: World) -> None:
-    """When Cloudflare asks for a short wait, the person notices nothing."""
+async def test_short_rate_limit_is_waited_out(connected: World) -> None:
+    """The person notices nothing."""
     connected.kit.retry_after = 0
     connected.kit.fail_next(Fault.RATE_LIMITED)
 
@@ -195,8 +193,8 @@ async def test_short_wait(connected: World) -> None:
     assert answer.text.startswith("Launch keynote is live")
 
 
-async def test_long_wait(connected: World) -> None:
-    """When Cloudflare asks for a long wait, the person is told how long."""
+async def test_long_rate_limit_is_reported(connected: World) -> None:
+    """The message says how long to wait."""
     connected.kit.retry_after = 240
     connected.kit.fault = Fault.RATE_LIMITED
 
@@ -215,8 +213,7 @@ async def test_barred_response_url(connected: World) -> None:
     assert "chat.postEphemeral" in [call.method for call in connected.slack.calls]
 
 
-async def test_deleted_channel(connected: World, log: io.StringIO) -> None:
-    """Where Slack allows no answer any more, that is logged and nothing is raised."""
+async def test_reply_that_slack_refuses_is_logged(connected: World, log: io.StringIO) -> None:
     connected.slack.delete_channel(GENERAL)
 
     await connected.slack.command(seeds.LIVE)
@@ -225,8 +222,8 @@ async def test_deleted_channel(connected: World, log: io.StringIO) -> None:
     assert '"level": "error"' not in log.getvalue()
 
 
-async def test_unforeseen_failure(connected: World, log: io.StringIO, mocker: MockerFixture) -> None:
-    """What nobody foresaw gives the person a reference, and the log the same one with a traceback."""
+async def test_unexpected_error_has_a_reference(connected: World, log: io.StringIO, mocker: MockerFixture) -> None:
+    """The log has the same reference, with a traceback."""
     mocker.patch("bot.slack.messages.lookup_card.lookup_card", side_effect=ZeroDivisionError)
 
     answer = await connected.ask(seeds.LIVE)

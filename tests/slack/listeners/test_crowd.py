@@ -1,6 +1,6 @@
 """Many people who want to know about one meeting, and one person who wants to know too often."""
 
-from bot.slack.user_rate_limit import AT_ONCE
+from bot.slack.rate_limiter import USER_BURST
 from sandbox.realtimekit import seeds
 from sandbox.slack import ANN, BEN
 from tests.conftest import World
@@ -25,7 +25,7 @@ async def test_a_crowd_that_asks_about_one_meeting_costs_one_lookup(connected: W
 async def test_one_who_asks_too_often_is_told_so_privately(connected: World) -> None:
     """Others are served meanwhile, and so is this one after some seconds."""
     connected.slack.clock.speed = 0
-    answers = [await connected.ask(seeds.NEVER_LIVE) for _ in range(AT_ONCE + 1)]
+    answers = [await connected.ask(seeds.NEVER_LIVE) for _ in range(USER_BURST + 1)]
 
     assert all("Try again in 2 seconds" not in answer.text for answer in answers[:-1])
     assert "That was a lot at once" in answers[-1].text

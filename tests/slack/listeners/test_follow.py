@@ -27,8 +27,8 @@ def public(world: World, channel: str = GENERAL) -> list[Message]:
     return [message for message in world.slack.messages(channel, BEN) if is_public(message)]
 
 
-async def test_followed(connected: World) -> None:
-    """The card is there for all, and who asked is told in private what comes next."""
+async def test_follow_posts_a_public_card(connected: World) -> None:
+    """The person gets a private reply that explains what follows."""
     answer, card = await follow(connected)
 
     assert answer.text == ("Now following *Launch keynote* here. Updates go to the card's thread.")
@@ -45,8 +45,7 @@ async def test_before_the_livestream_exists(connected: World) -> None:
 
 
 @pytest.mark.parametrize(("how", "heard"), [("quiet", "Only the card updates."), ("LOUD", "also to the channel.")])
-async def test_how_loud(connected: World, how: str, heard: str) -> None:
-    """It is followed as loudly as was asked for."""
+async def test_follow_has_the_requested_level(connected: World, how: str, heard: str) -> None:
     answer, _ = await follow(connected, how=how)
 
     assert heard in answer.text
@@ -54,8 +53,7 @@ async def test_how_loud(connected: World, how: str, heard: str) -> None:
     assert listed[how] in await following(connected)
 
 
-async def test_follow_here(connected: World) -> None:
-    """The button on a private answer does the same; the card takes that answer's place."""
+async def test_follow_here_replaces_the_private_answer(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE)
 
     await connected.slack.click(answer, lookup_card.FOLLOW_HERE)
@@ -69,8 +67,8 @@ async def test_follow_here(connected: World) -> None:
     assert buttons(now) == []
 
 
-async def test_twice(connected: World) -> None:
-    """The second time says so and links the card; there is no second card."""
+async def test_second_follow_links_the_existing_card(connected: World) -> None:
+    """There is no second card."""
     _, card = await follow(connected)
 
     again = await connected.ask(f"follow {seeds.LIVE}", user=BEN)
@@ -109,8 +107,8 @@ async def test_no_such_meeting(connected: World) -> None:
     assert public(connected) == []
 
 
-async def test_outage(connected: World) -> None:
-    """While Cloudflare cannot be asked nothing is followed, and it can be tried again."""
+async def test_nothing_is_followed_during_an_outage(connected: World) -> None:
+    """The person can try again."""
     connected.kit.fault = Fault.SERVER_ERROR
     answer = await connected.ask(f"follow {seeds.LIVE}")
     connected.kit.fault = Fault.NONE
@@ -133,8 +131,7 @@ async def test_without_the_bot(connected: World, channel: str) -> None:
     assert card.text.startswith("Launch keynote is live")
 
 
-async def test_archived_channel(connected: World) -> None:
-    """In an archived channel nothing is followed."""
+async def test_archived_channel_follows_nothing(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
     connected.slack.archive(EVENTS)
 
@@ -144,8 +141,8 @@ async def test_archived_channel(connected: World) -> None:
     assert told["error"] == ChannelArchived.code
 
 
-async def test_direct_message(connected: World) -> None:
-    """In a direct message nothing can be followed, and Cloudflare is not asked."""
+async def test_direct_message_follows_nothing(connected: World) -> None:
+    """Cloudflare gets no request."""
     connected.slack.workspace.put_channel(Channel(DIRECT, "ann", frozenset({ANN}), is_im=True, has_bot=True))
     answer = await connected.ask(f"follow {seeds.LIVE}", channel=DIRECT)
 
@@ -166,22 +163,22 @@ async def test_slack_says_wait(connected: World) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("follow", command_parser.FOLLOW_WHAT),
-        ("follow the white rabbit", command_parser.FOLLOW_WHAT),
+        ("follow", command_parser.FOLLOW_WHICH),
+        ("follow the white rabbit", command_parser.FOLLOW_WHICH),
         (f"follow {seeds.LIVE} shouting", command_parser.UNKNOWN_LEVEL),
         (f"follow {seeds.LIVE} {seeds.IDLE}", "I found 2 meeting IDs"),
     ],
 )
-async def test_mistake(connected: World, text: str, sentence: str) -> None:
-    """What is missing or too much is said, and Cloudflare is not asked."""
+async def test_follow_command_with_a_mistake_is_explained(connected: World, text: str, sentence: str) -> None:
+    """Cloudflare gets no request."""
     answer = await connected.ask(text)
 
     assert answer.text.startswith(sentence)
     assert not connected.kit.calls
 
 
-async def test_too_many(connected: World, mocker: MockerFixture) -> None:
-    """A channel that is full follows no more meetings, but what it follows can still be asked for."""
+async def test_channel_follows_a_limited_number_of_meetings(connected: World, mocker: MockerFixture) -> None:
+    """Its existing follows still work."""
     mocker.patch("bot.following.service.MAX_FOLLOWS", 1)
     await follow(connected)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bot.slack.handlers import EVENT_RETRY_SECONDS
-from bot.slack.listeners.installation_events import RECHECK_SECONDS
+from bot.slack.listeners.events import RECHECK_SECONDS
 from bot.slack.messages import follow_replies
 from sandbox.realtimekit import seeds
 from sandbox.slack import BOT, EVENTS
@@ -18,8 +18,7 @@ REMOVALS: list[dict[str, Any]] = [
 ]
 
 
-async def test_forgotten(connected: World) -> None:
-    """All that the workspace follows is forgotten, in each channel."""
+async def test_removal_deletes_all_follows(connected: World) -> None:
     await follow(connected)
     await follow(connected, seeds.IDLE, channel=EVENTS)
 

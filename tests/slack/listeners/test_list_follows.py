@@ -7,8 +7,8 @@ from tests.conftest import World
 from tests.slack.listeners.helpers import follow
 
 
-async def test_listed(connected: World) -> None:
-    """A channel's follows are listed, the oldest first, each with its status, by whom, and its card."""
+async def test_follows_are_listed_oldest_first(connected: World) -> None:
+    """Each with its state, its creator and its card."""
     _, card = await follow(connected)
     await follow(connected, seeds.NEVER_LIVE, "quiet")
     await follow(connected, seeds.IDLE, channel=EVENTS)
@@ -23,8 +23,7 @@ async def test_listed(connected: World) -> None:
     assert answer.ephemeral_to == BEN
 
 
-async def test_nothing(connected: World) -> None:
-    """A channel that follows nothing is told how to begin."""
+async def test_empty_channel_list_explains_how_to_follow(connected: World) -> None:
     answer = await connected.ask("Following")
 
     assert answer.text == follow_replies.NOTHING_FOLLOWED

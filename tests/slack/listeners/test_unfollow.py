@@ -11,8 +11,8 @@ from tests.conftest import World
 from tests.slack.listeners.helpers import changed, follow, following, is_public
 
 
-async def test_unfollowed(connected: World) -> None:
-    """Nothing is followed any more, and the card says so for all, with nothing left to watch."""
+async def test_unfollow_updates_the_card(connected: World) -> None:
+    """Nothing on it can be watched anymore."""
     _, card = await follow(connected)
 
     answer = await connected.ask(f"unfollow {seeds.LIVE}", user=BEN)
@@ -38,8 +38,7 @@ async def test_before_its_card_is_posted(connected: World) -> None:
     assert not [message for message in connected.slack.messages(GENERAL) if is_public(message)]
 
 
-async def test_follow_again(connected: World) -> None:
-    """The button on that card begins anew, with a new card, for whoever presses it."""
+async def test_follow_again_posts_a_new_card(connected: World) -> None:
     _, card = await follow(connected)
     await connected.ask(f"unfollow {seeds.LIVE}")
     over = await changed(connected, card, lambda message: "no longer followed" in message.text)
@@ -53,8 +52,8 @@ async def test_follow_again(connected: World) -> None:
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
-async def test_not_followed(connected: World, elsewhere: bool) -> None:
-    """What this channel does not follow cannot be unfollowed, even if another one does."""
+async def test_meeting_that_is_not_followed_cannot_be_unfollowed(connected: World, elsewhere: bool) -> None:
+    """Even if another channel follows it."""
     if elsewhere:
         await follow(connected, channel=EVENTS)
 
@@ -80,13 +79,13 @@ async def test_a_card_that_cannot_be_edited(connected: World) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("unfollow", command_parser.UNFOLLOW_WHAT),
+        ("unfollow", command_parser.UNFOLLOW_WHICH),
         (f"unfollow {seeds.LIVE} now", command_parser.NOTHING_MORE),
         (f"unfollow {seeds.LIVE} {seeds.IDLE}", "I found 2 meeting IDs"),
     ],
 )
-async def test_mistake(connected: World, text: str, sentence: str) -> None:
-    """What is missing or too much is said, and nothing is unfollowed."""
+async def test_unfollow_command_with_a_mistake_is_explained(connected: World, text: str, sentence: str) -> None:
+    """Nothing is unfollowed."""
     await follow(connected)
 
     answer = await connected.ask(text)

@@ -5,8 +5,8 @@ from sandbox.realtimekit import seeds
 from tests.conftest import World
 
 
-async def test_acknowledged(connected: World) -> None:
-    """Pressing it is acknowledged, so that Slack shows no warning beside the link."""
+async def test_watch_click_is_acknowledged(connected: World) -> None:
+    """So that Slack shows no warning beside the link."""
     answer = await connected.ask(seeds.LIVE)
 
     delivery = await connected.slack.click(answer, lookup_card.WATCH)

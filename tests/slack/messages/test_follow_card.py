@@ -22,7 +22,7 @@ from bot.slack.messages.follow_card import (
     paused_notice,
     unfollowed_card,
 )
-from bot.slack.messages.lookup_card import FOLLOW_AGAIN, FOLLOW_MENU, LINK_LIMIT, WATCH
+from bot.slack.messages.lookup_card import FOLLOW_AGAIN, FOLLOW_MENU, MAX_LINK_LENGTH, WATCH
 from bot.slack.messages.message import ActionValue, MenuAction, Message
 from sandbox.slack.blocks import complaints
 
@@ -131,8 +131,8 @@ def told(kind: ChangeKind, **fields: Any) -> str:
         ),
     ],
 )
-def test_each_phase(episode: Episode, text: str, headline: str) -> None:
-    """Each phase has words of its own, in the sentence and on the card."""
+def test_each_phase_has_its_own_words(episode: Episode, text: str, headline: str) -> None:
+    """In the sentence and on the card."""
     message = follow_card(FOLLOW, episode)
 
     assert message.text == text
@@ -149,8 +149,7 @@ def test_watch_only_what_is_live(phase: Phase) -> None:
     assert (STREAM in message.text) == (phase is Phase.LIVE)
 
 
-def test_watch() -> None:
-    """It opens the player."""
+def test_watch_button_opens_the_player() -> None:
     (row,) = [block for block in follow_card(FOLLOW, an_episode()).blocks if block["type"] == "actions"]
 
     assert row["elements"][0]["action_id"] == WATCH
@@ -159,7 +158,7 @@ def test_watch() -> None:
 
 def test_a_link_that_no_message_holds() -> None:
     """It is left to the button."""
-    message = follow_card(FOLLOW, an_episode(playback_url=f"https://example.com/{'&' * LINK_LIMIT}"))
+    message = follow_card(FOLLOW, an_episode(playback_url=f"https://example.com/{'&' * MAX_LINK_LENGTH}"))
 
     assert labels(message) == ["Watch"]
     assert "example.com" not in message.text + shown(message)

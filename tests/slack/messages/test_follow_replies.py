@@ -85,8 +85,7 @@ def test_reply_says_what_following_did(effect: FollowEffect, said: str) -> None:
 @pytest.mark.parametrize(
     ("level", "heard"), [(Level.QUIET, "Only the card updates."), (Level.LOUD, "also to the channel.")]
 )
-def test_how_loud(level: Level, heard: str) -> None:
-    """It is said what the channel will hear."""
+def test_reply_describes_the_level(level: Level, heard: str) -> None:
     message = follow_replies.followed(
         FollowResult(FollowEffect.POSTED, follow(level=level), "All hands", None), permalink
     )
@@ -117,8 +116,7 @@ def test_without_a_name(name: str | None) -> None:
     assert message.text.startswith(f"Now following meeting `{MEETING}` here.")
 
 
-def test_nasty_name() -> None:
-    """A name with markup calls nobody, wherever it is told."""
+def test_markup_in_a_name_is_escaped_in_replies() -> None:
     nasty = "<!channel> & <https://evil.example|x>"
     messages = [
         follow_replies.followed(FollowResult(FollowEffect.POSTED, follow(), nasty, None), permalink),
@@ -132,26 +130,22 @@ def test_nasty_name() -> None:
         assert "<https://evil" not in message.text + blocks(message)
 
 
-def test_unfollowed() -> None:
-    """Who unfollows is told of which meeting."""
+def test_unfollow_reply_names_the_meeting() -> None:
     assert follow_replies.unfollowed(listed()).text == "Stopped following *All hands* in this channel."
 
 
 @pytest.mark.parametrize("level", Level)
-def test_as_loud(level: Level) -> None:
-    """Who changes the level is told which one it is now."""
+def test_reply_confirms_the_new_level(level: Level) -> None:
     assert follow_replies.level_changed(follow(level=level)).text.startswith(f"Set to {level}: ")
 
 
-def test_nothing_followed() -> None:
-    """A channel that follows nothing is told how to begin."""
+def test_empty_list_explains_how_to_follow() -> None:
     message = only(follow_replies.listing([], permalink))
 
     assert message.text == follow_replies.NOTHING_FOLLOWED
 
 
-def test_listing() -> None:
-    """A line has the name, the status, the level, by whom, the ID and the card."""
+def test_list_line_has_name_state_level_creator_id_and_card() -> None:
     message = only(follow_replies.listing([listed()], permalink))
 
     assert message.text == (
@@ -164,8 +158,7 @@ def test_listing() -> None:
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_every_phase(phase: Phase) -> None:
-    """Each phase has a word, in which nothing else is hidden."""
+def test_every_phase_has_words_in_the_list(phase: Phase) -> None:
     message = only(follow_replies.listing([listed(phase=phase.value)], permalink))
 
     assert f"*All hands*: {follow_replies._PHASES[phase][1]};" in message.text
@@ -184,8 +177,8 @@ def test_every_phase(phase: Phase) -> None:
         (None, "Paused: Slack doesn't allow my messages here. Whoever runs this bot"),
     ],
 )
-def test_paused(reason: str | None, said: str) -> None:
-    """Of a paused follow it is said why, and how to mend it."""
+def test_list_explains_why_a_follow_is_paused(reason: str | None, said: str) -> None:
+    """It also says how to fix that."""
     paused = listed(follow=follow(state=FollowState.PAUSED, pause_reason=reason))
 
     message = only(follow_replies.listing([paused], permalink))
@@ -198,8 +191,8 @@ def test_paused(reason: str | None, said: str) -> None:
     ("failures", "said"),
     [(0, ""), (1, "Can't get updates from Cloudflare. Last checked 2026-11-24 12:00 UTC;")],
 )
-def test_failures(failures: int, said: str) -> None:
-    """Where Cloudflare doesn't answer, the line says so and when it last did."""
+def test_list_says_that_checks_fail(failures: int, said: str) -> None:
+    """It also says when the last one succeeded."""
     message = only(follow_replies.listing([listed(failures=failures)], permalink))
 
     assert said in message.text
@@ -207,8 +200,7 @@ def test_failures(failures: int, said: str) -> None:
     assert ("<!date^1795521600^Last checked {date_short_pretty}" in blocks(message)) == bool(failures)
 
 
-def test_never_checked() -> None:
-    """A meeting that was never checked and has no card is listed without either."""
+def test_unchecked_meeting_without_a_card_is_listed() -> None:
     message = only(follow_replies.listing([listed(last_checked_at=None, ts=None, failures=2)], permalink))
 
     assert "Can't get updates from Cloudflare; meeting" in message.text
@@ -216,8 +208,8 @@ def test_never_checked() -> None:
     assert ":red_circle: *All hands* live" in blocks(message)
 
 
-def test_a_hundred() -> None:
-    """A full channel's list fits in what Slack takes, and in the five messages of a response_url."""
+def test_list_of_a_hundred_meetings_fits() -> None:
+    """In what Slack accepts, and in the five messages of a response_url."""
     long = [
         listed(name="&" * 500, follow=follow(state=FollowState.PAUSED, pause_reason="x" * 80), failures=1_000)
     ] * MAX_FOLLOWS
@@ -233,8 +225,7 @@ def test_a_hundred() -> None:
         assert all(len(block["text"]["text"]) <= 3_000 for block in message.blocks)
 
 
-def test_usage() -> None:
-    """The help names each form of the command, and where the ID is found."""
+def test_help_names_each_form_of_the_command() -> None:
     message = follow_replies.usage()
 
     for words in ("&lt;meeting-id&gt;", "follow", "unfollow", "following", "quiet", "loud", "Where is the ID?"):

@@ -316,10 +316,10 @@ def test_whatever_cloudflare_says(lookup: Lookup, posted_by: str | None) -> None
         assert button.get("url", "https://").lower().startswith(("https://", "http://"))
     assert json.dumps([message.text, message.blocks], ensure_ascii=False).encode()
 
-    assert message.text.startswith(escape(lookup.name or "", lookup_card.NAME_LIMIT) or lookup_card.UNNAMED)
+    assert message.text.startswith(escape(lookup.name or "", lookup_card.MAX_NAME_LENGTH) or lookup_card.UNNAMED)
     assert STATUS_WORDS[lookup.status] in message.text
     playback = escape(lookup.playback_url or "", 10_000)
-    assert (f"Watch: {playback}" in message.text) == (0 < len(playback) <= lookup_card.LINK_LIMIT)
+    assert (f"Watch: {playback}" in message.text) == (0 < len(playback) <= lookup_card.MAX_LINK_LENGTH)
 
 
 @given(HOSTILE)
@@ -329,7 +329,7 @@ def test_limits_are_of_what_is_read(name: str) -> None:
 
     read = headline.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
-    assert len(read) <= lookup_card.NAME_LIMIT + len("**")
+    assert len(read) <= lookup_card.MAX_NAME_LENGTH + len("**")
 
 
 @pytest.mark.parametrize(

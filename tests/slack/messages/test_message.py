@@ -50,13 +50,11 @@ def test_not_one_of_ours(value: str) -> None:
 
 
 @given(ANY_TEXT | st.builds('{{"m": "{}", "by": "{}"}}'.format, ANY_TEXT, ANY_TEXT))
-def test_any_value(value: str) -> None:
-    """Whatever a button carries is read without an error."""
+def test_any_button_value_is_read_without_an_error(value: str) -> None:
     state = ActionValue.read(value)
 
     assert state is None or ActionValue.read(state.value()) == state
 
 
-def test_plain_message() -> None:
-    """A message may be its text alone."""
+def test_message_may_have_only_text() -> None:
     assert Message("Done.").blocks == ()

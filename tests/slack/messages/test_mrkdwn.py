@@ -29,25 +29,25 @@ def unescaped(text: str) -> str:
         ("", ""),
     ],
 )
-def test_plain(text: str, read: str) -> None:
-    """Text becomes one line, in which nothing controls the terminal or turns the direction of the words around."""
+def test_clean_text_is_one_printable_line(text: str, read: str) -> None:
+    """Nothing in it controls a terminal or changes the text direction."""
     assert clean(text, 50) == read
 
 
 @pytest.mark.parametrize(("text", "cut"), [("abcde", "abcde"), ("abcdef", "abcd…"), ("abc efgh", "abc…")])
-def test_cut(text: str, cut: str) -> None:
-    """Text that is too long ends in an ellipsis, within the limit."""
+def test_long_text_ends_in_an_ellipsis(text: str, cut: str) -> None:
+    """It stays within the limit."""
     assert clean(text, 5) == cut
 
 
-def test_escaped() -> None:
-    """Slack's three characters become entities, and what was an entity stays what it looked like."""
+def test_escape_replaces_slacks_three_characters() -> None:
+    """An entity in the original text is shown as it was typed."""
     assert escape("<!channel> & &lt;", 50) == "&lt;!channel&gt; &amp; &amp;lt;"
 
 
 @given(ANY_TEXT, st.integers(1, 200))
-def test_any_text(text: str, limit: int) -> None:
-    """Whatever comes is one printable line within the limit, calls nobody, and reads as it was."""
+def test_any_text_is_escaped_within_the_limit(text: str, limit: int) -> None:
+    """The result is one printable line, notifies no one, and reads like the original."""
     safe = escape(text, limit)
 
     assert safe.isprintable()
@@ -65,24 +65,22 @@ def test_once_is_enough(text: str) -> None:
     assert clean(once, 50) == once
 
 
-def test_link() -> None:
-    """A link's URL is escaped, so that it ends where it should."""
+def test_link_escapes_the_url() -> None:
+    """So the link ends where it should."""
     assert link("https://a.example/?b=1&c=2", "here") == "<https://a.example/?b=1&amp;c=2|here>"
 
 
-def test_clock() -> None:
-    """A time in plain text is in UTC, whatever zone it came in."""
+def test_plain_times_are_in_utc() -> None:
     assert format_utc(AT) == "2026-06-03 10:00 UTC"
 
 
-def test_moment() -> None:
-    """A time in a card is one that each reader sees in their own zone, with UTC for clients that cannot."""
+def test_dates_are_in_the_readers_time_zone() -> None:
+    """Clients that cannot show that show UTC."""
     assert format_date(AT) == "<!date^1780480859^{date_short_pretty} at {time}|2026-06-03 10:00 UTC>"
 
 
 @given(st.datetimes(datetime(1970, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
-def test_any_moment(at: datetime) -> None:
-    """A time is told to the second before it."""
+def test_any_time_is_rounded_down_to_the_second(at: datetime) -> None:
     seconds = int(format_date(at).split("^")[1])
 
     assert timedelta(0) <= at - datetime.fromtimestamp(seconds, UTC) < timedelta(seconds=1)

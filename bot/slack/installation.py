@@ -4,12 +4,11 @@ from dataclasses import dataclass, replace
 
 from slack_bolt.authorization import AuthorizeResult
 
-from bot.slack.event_payloads import Event
-from bot.slack.payloads import Request
+from bot.slack.payloads import Event, Request
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class Installation:
     """The installation as `auth.test` reports it: one workspace or a whole organization."""
 
     team_id: str
@@ -23,16 +22,16 @@ class Home:
         """Whether the app is installed for a whole organization."""
         return self.team_id == self.enterprise_id
 
-    def placed(self, request: Request) -> Request:
+    def resolve(self, request: Request) -> Request:
         """Return the request under this installation's ID, marked if it is from a person of another workspace."""
         return replace(request, team_id=self.team_id, is_outsider=not self._has_member(request))
 
-    def placed_event(self, event: Event) -> Event:
+    def resolve_event(self, event: Event) -> Event:
         """Return the event under this installation's ID, and say whether it is about the bot."""
         is_about_bot = bool(self.bot_user_id) and event.user_id == self.bot_user_id
         return replace(event, team_id=self.team_id, is_about_bot=is_about_bot)
 
-    def has(self, event: Event) -> bool:
+    def owns(self, event: Event) -> bool:
         """Return whether an event belongs to this installation."""
         if self.is_org_wide:
             return event.enterprise_id == self.enterprise_id or event.team_id == self.team_id
@@ -46,7 +45,7 @@ class Home:
 
         The end of another installation does not, nor does the revocation of a person's token.
         """
-        if not self.has(event):
+        if not self.owns(event):
             return False
         if self.is_org_wide and event.is_of_one_workspace:
             return False
@@ -61,9 +60,9 @@ class Home:
         return request.user_team_id == self.team_id
 
 
-def home_of(authorization: AuthorizeResult) -> Home | None:
+def installation_of(authorization: AuthorizeResult) -> Installation | None:
     """Return the installation, or None until Slack reports it."""
     team_id, enterprise_id = authorization.team_id, authorization.enterprise_id
     if not (team_id or enterprise_id):
         return None
-    return Home(team_id or enterprise_id or "", enterprise_id or "", authorization.bot_user_id or "")
+    return Installation(team_id or enterprise_id or "", enterprise_id or "", authorization.bot_user_id or "")

@@ -4,14 +4,13 @@ from typing import Any
 
 import pytest
 
-from bot.slack.event_payloads import read_event
-from bot.slack.home_team import Home, home_of
-from bot.slack.payloads import read_request
+from bot.slack.installation import Installation, installation_of
+from bot.slack.payloads import read_event, read_request
 from tests.slack.test_payloads import a_click, a_command
 
-WORKSPACE = Home("T1", "", "UBOT")
-GRID = Home("T1", "E1", "UBOT")
-ORGANISATION = Home("E1", "E1", "UBOT")
+WORKSPACE = Installation("T1", "", "UBOT")
+GRID = Installation("T1", "E1", "UBOT")
+ORGANISATION = Installation("E1", "E1", "UBOT")
 
 
 class Authorization:
@@ -20,7 +19,7 @@ class Authorization:
 
 
 @pytest.mark.parametrize(
-    ("team_id", "enterprise_id", "home"),
+    ("team_id", "enterprise_id", "installation"),
     [
         ("T1", None, WORKSPACE),
         ("T1", "E1", GRID),
@@ -29,13 +28,14 @@ class Authorization:
         (None, None, None),
     ],
 )
-def test_home_of(team_id: str | None, enterprise_id: str | None, home: Home | None) -> None:
-    """It is what Slack says of the token; until then it is not known."""
-    assert home_of(Authorization(team_id, enterprise_id)) == home  # type: ignore[arg-type]
+def test_installation_is_known_once_slack_reports_it(
+    team_id: str | None, enterprise_id: str | None, installation: Installation | None
+) -> None:
+    assert installation_of(Authorization(team_id, enterprise_id)) == installation  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("home", "body", "outsider"),
+    ("installation", "body", "outsider"),
     [
         (WORKSPACE, a_command(team_id="T1"), False),
         (WORKSPACE, a_command(team_id="T2"), True),
@@ -56,12 +56,14 @@ def test_home_of(team_id: str | None, enterprise_id: str | None, home: Home | No
         (ORGANISATION, a_click(team=None, user={"id": "U1", "team_id": "T2", "enterprise_id": "E2"}), True),
     ],
 )
-def test_outsiders(home: Home, body: dict[str, Any], outsider: bool) -> None:
-    """Who does not belong to the installation for certain is an outsider; all is stored under the installation."""
-    request = home.placed(read_request(body))
+def test_people_of_other_workspaces_are_outsiders(
+    installation: Installation, body: dict[str, Any], outsider: bool
+) -> None:
+    """So is anyone whom the payload does not show to be a member. Requests get the installation's ID."""
+    request = installation.resolve(read_request(body))
 
-    assert (request.is_outsider, request.team_id) == (outsider, home.team_id)
-    assert home.placed(request) == request
+    assert (request.is_outsider, request.team_id) == (outsider, installation.team_id)
+    assert installation.resolve(request) == request
 
 
 def event(kind: str = "channel_unarchive", tokens: dict[str, Any] | None = None, **outer: Any) -> dict[str, Any]:
@@ -73,7 +75,7 @@ OUR_ORGANISATION = [{"team_id": None, "enterprise_id": "E1", "is_enterprise_inst
 
 
 @pytest.mark.parametrize(
-    ("home", "body", "ours"),
+    ("installation", "body", "ours"),
     [
         (WORKSPACE, event(team_id="T1"), True),
         (WORKSPACE, event(team_id="T2"), False),
@@ -83,13 +85,13 @@ OUR_ORGANISATION = [{"team_id": None, "enterprise_id": "E1", "is_enterprise_inst
         (ORGANISATION, event(team_id="T5", authorizations=OURS), False),
     ],
 )
-def test_events_are_of_the_authorization(home: Home, body: dict[str, Any], ours: bool) -> None:
+def test_events_are_of_the_authorization(installation: Installation, body: dict[str, Any], ours: bool) -> None:
     """In a channel that several workspaces share, the outer team is any of theirs."""
-    assert home.has(read_event(body)) is ours
+    assert installation.owns(read_event(body)) is ours
 
 
 @pytest.mark.parametrize(
-    ("home", "body", "ended"),
+    ("installation", "body", "ended"),
     [
         (WORKSPACE, event("app_uninstalled", team_id="T1"), True),
         (WORKSPACE, event("app_uninstalled", team_id="T1", authorizations=[]), True),
@@ -108,6 +110,6 @@ def test_events_are_of_the_authorization(home: Home, body: dict[str, Any], ours:
         (ORGANISATION, event("tokens_revoked", {"bot": ["UBOT"]}, team_id=None, enterprise_id="E1"), True),
     ],
 )
-def test_the_end_of_the_installation(home: Home, body: dict[str, Any], ended: bool) -> None:
+def test_the_end_of_the_installation(installation: Installation, body: dict[str, Any], ended: bool) -> None:
     """In each form that Slack has for it; not of another installation, nor of the token of a person."""
-    assert home.is_ended_by(read_event(body)) is ended
+    assert installation.is_ended_by(read_event(body)) is ended
