@@ -1,11 +1,11 @@
-"""Deliveries: the result of the work on a card."""
+"""Deliveries: the result of working on a card."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """The result of the work on a card."""
+    """The result of working on a card."""
 
     done: bool = False
     """Whether everything is posted and announced; if not, the card is due again later."""

@@ -46,7 +46,7 @@ class Change:
     """1, 2, 3... within the episode, in the order of announcing."""
     kind: ChangeKind
     at: Time
-    """When it happened according to Cloudflare; otherwise when it was seen."""
+    """When it happened according to Cloudflare; if unknown, when it was seen."""
     seen_at: Time
     name: str | None = None
     playback_url: str | None = None
@@ -55,7 +55,7 @@ class Change:
     """The reason of the error; for an end, of the error just before it."""
     live_since: Time | None = None
     last_seen_live: Time | None = None
-    """For an end: long before `at` if checks failed in between; the livestream then ended at some time between them."""
+    """For an end: if checks failed, this is long before `at`, and the livestream ended at some time in between."""
 
     @property
     def duration(self) -> timedelta | None:
@@ -84,7 +84,7 @@ class Episode:
     phase: Phase
     phase_since: Time
     live_since: Time | None = None
-    """When it went on air according to Cloudflare; otherwise when it was first seen live."""
+    """When it went on air according to Cloudflare; if unknown, when it was first seen live."""
     last_seen_live: Time | None = None
     ended_at: Time | None = None
     name: str | None = None
@@ -118,7 +118,7 @@ class Episode:
     """Number of consecutive failed checks since."""
     last_announced: ChangeKind | None = None
     """The kind of this episode's last change."""
-    told_at: Time | None = None
+    announced_at: Time | None = None
     """When that change was seen."""
     seq: int = 0
     """Number of this episode's changes."""
@@ -184,7 +184,7 @@ def ended_by(episode: Episode, change: Change) -> Episode:
         checked_at=change.seen_at,
         failed_checks=0,
         last_announced=change.kind,
-        told_at=change.seen_at,
+        announced_at=change.seen_at,
         seq=change.seq,
     )
 

@@ -10,8 +10,8 @@ LASTING_SECONDS = 180.0
 """A failure that lasts this long is shown to people."""
 
 
-class PassingError(Protocol):
-    """The part of Slack's errors that may pass that decides how long to try again."""
+class TransientError(Protocol):
+    """The part of a transient Slack error that decides how long to retry."""
 
     code: str
 
@@ -27,13 +27,13 @@ class PassingError(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A run of failed calls in a row. Times are epoch seconds on the database's clock."""
+    """Consecutive failed calls of one kind. Times are epoch seconds on the database's clock."""
 
     code: str
     """The most recent call's error code."""
     first_at: float
     code_first_at: float
-    """When this code first came after a different code or a success."""
+    """When this code first followed a different code or a success."""
 
     @property
     def since(self) -> datetime:
@@ -43,20 +43,20 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """A card's failing calls by kind: a post that works does not mean that edits do."""
+    """A card's failing calls by kind, since posts may succeed while edits fail."""
 
     by_call: Mapping[str, Failure]
 
     @staticmethod
-    def from_dict(kept: Mapping[str, Any] | None) -> "Failures":
+    def from_dict(stored: Mapping[str, Any] | None) -> "Failures":
         """Restore what `to_dict` returned."""
-        return Failures({call: Failure(**fields) for call, fields in (kept or {}).items()})
+        return Failures({call: Failure(**fields) for call, fields in (stored or {}).items()})
 
     def to_dict(self) -> dict[str, Any] | None:
         """Return the failures as JSON; None if there are none."""
         return {call: asdict(failure) for call, failure in self.by_call.items()} or None
 
-    def noted(self, call: str, error: PassingError, now: float) -> "Failures":
+    def with_failure(self, call: str, error: TransientError, now: float) -> "Failures":
         """Return a copy with one more failed call of this kind."""
         known = self.by_call.get(call) or Failure(error.code, now, now)
         if known.code != error.code:
@@ -64,19 +64,19 @@ class Failures:
         return Failures({**self.by_call, call: known})
 
     def without(self, call: str) -> "Failures":
-        """Return a copy without this kind, because the call succeeded or will never succeed."""
+        """Return a copy without this kind of call."""
         return Failures({each: failure for each, failure in self.by_call.items() if each != call})
 
-    def is_permanent(self, call: str, error: PassingError, now: float) -> bool:
-        """Return whether the last failed call's code has recurred for so long that it counts as permanent."""
+    def is_permanent(self, call: str, error: TransientError, now: float) -> bool:
+        """Return whether the last error has recurred for so long that it counts as permanent."""
         if error.permanent_after is None:
             return False
         return now - self.by_call[call].code_first_at >= error.permanent_after
 
-    def is_rare(self, call: str, error: PassingError, now: float) -> bool:
-        """Return whether to repeat the failed call only rarely: Slack has answered with this code for so long.
+    def is_rare(self, call: str, error: TransientError, now: float) -> bool:
+        """Return whether Slack has answered with this code for so long that retries should be rare.
 
-        A connection that fails is no answer of Slack's, and may work again at any moment.
+        That never applies to a failed connection, which may work again at any moment.
         """
         if error.rare_after is None or error.code not in error.codes:
             return False

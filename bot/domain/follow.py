@@ -1,4 +1,4 @@
-"""Follows: a channel's wish to hear of a meeting."""
+"""Follows: a channel's requests for the changes of a meeting."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,11 +43,11 @@ class Follow:
     level: Level
     state: FollowState
     pause_reason: str | None
-    """Slack's code for why it is paused."""
+    """Slack's code for the refusal that paused it."""
     expires_at: datetime
-    """Postponed by a livestream before then."""
+    """Postponed by each livestream before then."""
     paused_at: datetime | None = None
     notice_error: str | None = None
-    """Slack's code for why its creator cannot be sent the notice that it is paused."""
+    """Slack's code if the notice to its creator could not be sent."""
     unfollowed_by: str | None = None
     """The user who ended it."""

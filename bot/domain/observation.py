@@ -44,7 +44,7 @@ class Observation:
 class CheckFailed:
     """A failed check: Cloudflare gave no usable answer about the meeting."""
 
-    why: str
+    reason: str
 
 
 CheckResult = Observation | CheckFailed

@@ -1,7 +1,7 @@
-"""Which session an observation belongs to, and when that session was on air.
+"""Rules that say which session an observation belongs to, and when that session was on air.
 
-Only its start time distinguishes one session from another, and not every answer contains it. The bot's clock and
-Cloudflare's may disagree, and the bot's may jump: so no session is taken to begin in the future.
+Only its start time distinguishes one session from another, and not every answer contains it. The bot's clock may jump
+or disagree with Cloudflare's, so a session never counts as starting in the future.
 """
 
 from dataclasses import replace
@@ -14,11 +14,11 @@ ERROR_RECOVERY_WINDOW = timedelta(minutes=15)
 """A new session this soon after an error continues the episode; a later one begins the next, with its own card."""
 ERROR_GRACE = timedelta(seconds=15)
 """How long an error lasts before it is announced, unless the grace period is shorter."""
-_LATE = timedelta(seconds=5)
+_MAX_CHECK_DELAY = timedelta(seconds=5)
 """How late the check at the end of the grace period may be."""
 
 
-def starts_new_episode(ended: Episode, sighting: Observation) -> bool:
+def starts_new_episode(ended: Episode, observation: Observation) -> bool:
     """Return whether the observation begins a new episode after one that has ended.
 
     LIVE always does, even in the session that just ended: two checks a grace period apart confirmed the end, so a stale
@@ -26,57 +26,66 @@ def starts_new_episode(ended: Episode, sighting: Observation) -> bool:
     livestream mistaken for a stale answer would never be announced. ERRORED in that session does not, nor does it
     without a session, which Cloudflare may fail to return: it may keep reporting the error after the session is over.
     """
-    run = sighting.session_started_at
-    match sighting.status:
+    session_start = observation.session_started_at
+    match observation.status:
         case Status.LIVE | Status.STARTING:
             return True
         case Status.ERRORED:
-            return not _is_of_before(run, ended.session_started_at, ended.ended_at)
+            return not _belongs_to_previous(session_start, ended.session_started_at, ended.ended_at)
         case _:
             return False
 
 
-def is_error_of_before(episode: Episode, sighting: Observation) -> bool:
+def is_error_of_previous(episode: Episode, observation: Observation) -> bool:
     """Return whether this is an error of the previous episode, and the current one has announced nothing yet."""
-    if sighting.status is not Status.ERRORED or episode.last_announced is not None:
+    if observation.status is not Status.ERRORED or episode.last_announced is not None:
         return False
-    run = sighting.session_started_at or episode.session_started_at
-    return _is_of_before(run, episode.previous_session_started_at, episode.previous_end)
+    session_start = observation.session_started_at or episode.session_started_at
+    return _belongs_to_previous(session_start, episode.previous_session_started_at, episode.previous_end)
 
 
-def _is_of_before(run: datetime | None, last_run: datetime | None, end: datetime | None) -> bool:
-    """Return whether an error's session is the one that ended. An unknown one is, unless that one was unknown, too."""
-    return last_run is not None if run is None else run == last_run or _is_before(end, run)
+def _belongs_to_previous(
+    session_start: datetime | None, last_session_start: datetime | None, end: datetime | None
+) -> bool:
+    """Return whether an error belongs to the session that ended.
+
+    An unknown session counts as that one, unless that one is unknown as well.
+    """
+    if session_start is None:
+        return last_session_start is not None
+    return session_start == last_session_start or _is_before(end, session_start)
 
 
-def is_new_session(episode: Episode, sighting: Observation, now: datetime, grace: timedelta) -> bool:
+def is_new_session(episode: Episode, observation: Observation, now: datetime, grace: timedelta) -> bool:
     """Return whether this is a new episode's session, and no check saw the end of the current episode.
 
-    An unknown session, or the known one, is not, however long ago the last successful check was. Nor is one that began
-    within the grace period (after an error, the repair time): viewers see it as the same broadcast. Nor is that of
-    another livestream while the known one is still on air.
+    An unknown session or the known one is not new, however long ago the last successful check was. Neither is one that
+    began within the grace period (after an error, within ERROR_RECOVERY_WINDOW), because viewers see the same
+    broadcast, nor that of another livestream while the known one is still on air.
     """
     if episode.last_announced is None or episode.phase not in (Phase.LIVE, Phase.INTERRUPTED, Phase.ERRORED):
         return False
-    off_air, patience = _off_air_from(episode), ERROR_RECOVERY_WINDOW if episode.phase is Phase.ERRORED else grace
-    run = sighting.session_started_at
-    match sighting.status:
+    off_air = _off_air_from(episode)
+    max_gap = ERROR_RECOVERY_WINDOW if episode.phase is Phase.ERRORED else grace
+    session_start = observation.session_started_at
+    match observation.status:
         case Status.STARTING:
-            seen_off_air = episode.phase is not Phase.LIVE and episode.last_announced is not ChangeKind.STARTING
+            was_off_air = episode.phase is not Phase.LIVE and episode.last_announced is not ChangeKind.STARTING
             is_watched = episode.phase is not Phase.INTERRUPTED or was_watched_off_air(episode, now, grace)
-            return seen_off_air and now - off_air >= patience and is_watched
-        case Status.LIVE if episode.livestream_id in sighting.also_live:
+            return was_off_air and now - off_air >= max_gap and is_watched
+        case Status.LIVE if episode.livestream_id in observation.also_live:
             return False
         case Status.LIVE | Status.ERRORED:
-            return run is not None and run != episode.session_started_at and min(run, now) - off_air > patience
+            is_other = session_start is not None and session_start != episode.session_started_at
+            return is_other and min(session_start or now, now) - off_air > max_gap
         case _:
             return False
 
 
 def seen_off_air(episode: Episode, now: datetime, grace: timedelta) -> Episode:
-    """Note in an interrupted episode that it was seen off air.
+    """Return an interrupted episode after another check saw it off air.
 
-    A clock set back by an hour costs one grace period, not an hour.
+    If the clock is set back by an hour, that delays the end by one grace period, not by an hour.
     """
     again = episode.off_air_again_at
     if again is None and _is_after_gap(episode, now, grace):
@@ -92,8 +101,8 @@ def seen_off_air(episode: Episode, now: datetime, grace: timedelta) -> Episode:
 def was_watched_off_air(episode: Episode, now: datetime, grace: timedelta) -> bool:
     """Return whether the checks before this one suffice for an end.
 
-    After a gap longer than the grace period, as when no check succeeded or the clock jumped, the livestream may have
-    been on air in between, so another check some seconds later has to see it off air as well.
+    During a gap longer than the grace period (no check succeeded, or the clock jumped), the livestream may have been on
+    air. So another check some seconds later has to see it off air as well.
     """
     again = episode.off_air_again_at
     if again is None:
@@ -102,7 +111,7 @@ def was_watched_off_air(episode: Episode, now: datetime, grace: timedelta) -> bo
 
 
 def _is_after_gap(episode: Episode, now: datetime, grace: timedelta) -> bool:
-    return episode.off_air_seen_at is not None and now - episode.off_air_seen_at > grace + _LATE
+    return episode.off_air_seen_at is not None and now - episode.off_air_seen_at > grace + _MAX_CHECK_DELAY
 
 
 def _off_air_from(episode: Episode) -> datetime:
@@ -111,35 +120,34 @@ def _off_air_from(episode: Episode) -> datetime:
     return seen_live or episode.phase_since
 
 
-def last_live_at(episode: Episode, sighting: Observation, now: datetime, grace: timedelta) -> datetime:
+def last_live_at(episode: Episode, observation: Observation, now: datetime, grace: timedelta) -> datetime:
     """Return when the episode's session was last certainly on air, given an observation of LIVE.
 
     If checks failed for longer than the grace period and the answer does not contain the session, it may be the next
-    one. Then the earlier time stays: once the session is known, that time decides.
+    one. In that case this returns the earlier time, which decides once the session is known.
     """
     last = episode.last_seen_live
-    unknown = sighting.session_started_at is None and episode.session_started_at is not None
+    unknown = observation.session_started_at is None and episode.session_started_at is not None
     could_be_next = episode.phase in (Phase.LIVE, Phase.INTERRUPTED) and now - _off_air_from(episode) > grace
     return last if last is not None and unknown and could_be_next else now
 
 
-def live_since(episode: Episode, sighting: Observation, now: datetime) -> datetime:
+def live_since(episode: Episode, observation: Observation, now: datetime) -> datetime:
     """Return when the episode went on air: its session's start, or when it was first seen live.
 
     A session's start that is known only later is adopted, unless it is before the previous episode's end: that part of
     the session belongs to the previous episode.
     """
-    seen, run = episode.live_since or now, sighting.session_started_at
-    if run is None or _is_before(episode.previous_end, run):
+    seen, session_start = episode.live_since or now, observation.session_started_at
+    if session_start is None or _is_before(episode.previous_end, session_start):
         return seen
-    return min(run, seen) if episode.live_since is None or episode.session_started_at is None else seen
+    return min(session_start, seen) if episode.live_since is None or episode.session_started_at is None else seen
 
 
 def went_off_air_at(episode: Episode, now: datetime) -> datetime:
     """Return when the episode went off air: Cloudflare's time if it fits the observations, or when it was seen off air.
 
-    After an error it was off air earlier than that, and for an end that no check saw there is no such time: in both
-    cases it is when the livestream was last seen live.
+    After an error, or if no check saw the end, this is the time at which the livestream was last seen live.
     """
     interrupted = episode.phase is Phase.INTERRUPTED
     seen_gone = episode.phase_since if interrupted else now
@@ -151,6 +159,6 @@ def went_off_air_at(episode: Episode, now: datetime) -> datetime:
     return seen_gone if interrupted and episode.error_since is None else last
 
 
-def _is_before(end: datetime | None, run: datetime) -> bool:
-    """Return whether the session began before the end, if there was one."""
-    return end is not None and run <= end
+def _is_before(end: datetime | None, session_start: datetime) -> bool:
+    """Return whether the session began by the end of the previous episode, if there was one."""
+    return end is not None and session_start <= end

@@ -22,7 +22,7 @@ from bot.domain.observation import CheckFailed, CheckResult, Observation, Status
 from bot.domain.sessions import (
     ERROR_GRACE,
     ERROR_RECOVERY_WINDOW,
-    is_error_of_before,
+    is_error_of_previous,
     is_new_session,
     last_live_at,
     live_since,
@@ -32,7 +32,7 @@ from bot.domain.sessions import (
     went_off_air_at,
 )
 
-_MOST_DOUBLINGS = 10
+_MAX_DOUBLINGS = 10
 _ON_AIR = (ChangeKind.LIVE, ChangeKind.BACK)
 
 Step = tuple[Episode, tuple[Change, ...]]
@@ -51,7 +51,7 @@ def advance(episode: Episode, observation: CheckResult, now: datetime, grace: ti
         return (
             _start_next(episode, observation, now, grace) if starts_new_episode(episode, observation) else (episode, ())
         )
-    if is_error_of_before(episode, observation):
+    if is_error_of_previous(episode, observation):
         return (episode if episode.phase is Phase.WAITING else _waiting_again(episode, now)), ()
     if is_new_session(episode, observation, now, grace):
         ended, last = _end(episode, now)
@@ -71,8 +71,8 @@ def pending_until(episode: Episode, grace: timedelta) -> datetime | None:
     match episode.phase:
         case Phase.INTERRUPTED:
             end = episode.phase_since + grace
-            again = episode.off_air_again_at
-            return end if again is None else max(end, again + _error_grace(grace))
+            was_live_before = episode.off_air_again_at
+            return end if was_live_before is None else max(end, was_live_before + _error_grace(grace))
         case Phase.ERRORED if episode.last_announced is not ChangeKind.ERRORED:
             return (episode.unstable_since or episode.phase_since) + _error_grace(grace)
         case Phase.LIVE if episode.last_announced not in _ON_AIR:
@@ -86,12 +86,12 @@ def _error_grace(grace: timedelta) -> timedelta:
 
 def _back_grace(episode: Episode, grace: timedelta) -> timedelta:
     """Return how long the livestream must be live after an error before *back* is announced."""
-    doublings: int = 1 << min(episode.relapses, _MOST_DOUBLINGS)
+    doublings: int = 1 << min(episode.relapses, _MAX_DOUBLINGS)
     return min(grace * doublings, max(grace, ERROR_RECOVERY_WINDOW))
 
 
-def _start_next(ended: Episode, sighting: Observation, now: datetime, grace: timedelta) -> Step:
-    """Begin the episode after one that has ended, at its first sign of life."""
+def _start_next(ended: Episode, observation: Observation, now: datetime, grace: timedelta) -> Step:
+    """Begin the next episode at its first sign of life."""
     fresh = Episode(
         number=ended.number + 1,
         phase=Phase.WAITING,
@@ -101,27 +101,27 @@ def _start_next(ended: Episode, sighting: Observation, now: datetime, grace: tim
         previous_session_started_at=ended.session_started_at,
         checked_at=now,
     )
-    return _advance_phase(_apply_details(fresh, sighting), sighting, now, grace)
+    return _advance_phase(_apply_details(fresh, observation), observation, now, grace)
 
 
-def _apply_details(episode: Episode, sighting: Observation) -> Episode:
-    if _differ(episode.livestream_id, sighting.livestream_id):
-        # What the livestream before had does not stand in for what this one lacks. An end keeps the reason of the error
+def _apply_details(episode: Episode, observation: Observation) -> Episode:
+    if _differ(episode.livestream_id, observation.livestream_id):
+        # Another livestream does not inherit the previous one's URL or error. An end keeps the reason of the error
         # before it.
-        is_off_air = sighting.status is Status.NOT_BROADCASTING
+        is_off_air = observation.status is Status.NOT_BROADCASTING
         episode = replace(episode, playback_url=None, error_reason=episode.error_reason if is_off_air else None)
-    if _differ(episode.session_id, sighting.session_id):
+    if _differ(episode.session_id, observation.session_id):
         # The reason of this session's error may come later than the error.
         episode = replace(episode, error_reason=None)
     return replace(
         episode,
-        name=(sighting.name if sighting.name_is_certain else None) or episode.name or sighting.name,
-        playback_url=sighting.playback_url or episode.playback_url,
-        raw_status=(sighting.raw_status or "") if sighting.status is Status.UNKNOWN else None,
-        session_stopped_at=sighting.session_stopped_at or episode.session_stopped_at,
-        livestream=sighting.livestream,
-        livestream_id=sighting.livestream_id or episode.livestream_id,
-        session_id=sighting.session_id or episode.session_id,
+        name=(observation.name if observation.name_is_certain else None) or episode.name or observation.name,
+        playback_url=observation.playback_url or episode.playback_url,
+        raw_status=(observation.raw_status or "") if observation.status is Status.UNKNOWN else None,
+        session_stopped_at=observation.session_stopped_at or episode.session_stopped_at,
+        livestream=observation.livestream,
+        livestream_id=observation.livestream_id or episode.livestream_id,
+        session_id=observation.session_id or episode.session_id,
     )
 
 
@@ -130,33 +130,33 @@ def _differ(known: str | None, seen: str | None) -> bool:
     return None not in (known, seen) and known != seen
 
 
-def _advance_phase(episode: Episode, sighting: Observation, now: datetime, grace: timedelta) -> Step:
-    match sighting.status:
+def _advance_phase(episode: Episode, observation: Observation, now: datetime, grace: timedelta) -> Step:
+    match observation.status:
         case Status.LIVE:
-            return _on_live(episode, sighting, now, grace)
+            return _on_live(episode, observation, now, grace)
         case Status.STARTING:
             return _on_starting(episode, now, grace)
         case Status.ERRORED:
-            return _on_errored(episode, sighting, now, grace)
+            return _on_errored(episode, observation, now, grace)
         case Status.NOT_BROADCASTING:
             return _on_off_air(episode, now, grace)
         case _:  # an unknown status changes nothing
             return episode, ()
 
 
-def _on_live(episode: Episode, sighting: Observation, now: datetime, grace: timedelta) -> Step:
-    seen_live = last_live_at(episode, sighting, now, grace)
-    began = live_since(episode, sighting, now)
-    again = episode.live_since is not None
+def _on_live(episode: Episode, observation: Observation, now: datetime, grace: timedelta) -> Step:
+    seen_live = last_live_at(episode, observation, now, grace)
+    on_air_since = live_since(episode, observation, now)
+    was_live_before = episode.live_since is not None
     episode = _with_phase(Phase.LIVE, episode, now)
     since = min(episode.phase_since, now)
     is_stable = now - since >= _error_grace(grace)
     episode = replace(
         episode,
         phase_since=since,
-        live_since=began,
+        live_since=on_air_since,
         last_seen_live=seen_live,
-        session_started_at=sighting.session_started_at or episode.session_started_at,
+        session_started_at=observation.session_started_at or episode.session_started_at,
         session_stopped_at=None,
         error_reason=None,
         error_since=None,
@@ -164,15 +164,15 @@ def _on_live(episode: Episode, sighting: Observation, now: datetime, grace: time
     )
     if episode.last_announced in _ON_AIR:
         return episode, ()
-    if not again:
-        return _emit(ChangeKind.LIVE, episode, began, now)
+    if not was_live_before:
+        return _emit(ChangeKind.LIVE, episode, on_air_since, now)
     if now - since < _back_grace(episode, grace):
         return episode, ()
     return _emit(ChangeKind.BACK, episode, since, now)
 
 
 def _on_starting(episode: Episode, now: datetime, grace: timedelta) -> Step:
-    """Apply STARTING: after being on air it only means off air; after an error, that a recovery is under way."""
+    """Apply STARTING, which means off air for an episode that was on air, and recovering for one that had failed."""
     if episode.last_announced is None:
         return _emit(ChangeKind.STARTING, _with_phase(Phase.STARTING, episode, now), now, now)
     if episode.last_announced is ChangeKind.STARTING:
@@ -180,22 +180,22 @@ def _on_starting(episode: Episode, now: datetime, grace: timedelta) -> Step:
     return (episode if episode.phase is Phase.ERRORED else _interrupt(episode, now, grace)), ()
 
 
-def _on_errored(episode: Episode, sighting: Observation, now: datetime, grace: timedelta) -> Step:
+def _on_errored(episode: Episode, observation: Observation, now: datetime, grace: timedelta) -> Step:
     episode = replace(
         _with_phase(Phase.ERRORED, episode, now),
-        session_started_at=sighting.session_started_at or episode.session_started_at,
-        error_reason=sighting.error_reason or episode.error_reason,
+        session_started_at=observation.session_started_at or episode.session_started_at,
+        error_reason=observation.error_reason or episode.error_reason,
         error_since=min(episode.error_since or now, now),
         unstable_since=(unstable_since := min(episode.unstable_since or now, now)),
     )
     if episode.last_announced is ChangeKind.ERRORED or now - unstable_since < _error_grace(grace):
         return episode, ()
-    soon = (
+    is_relapse = (
         episode.last_announced is ChangeKind.BACK
-        and episode.told_at is not None
-        and now - episode.told_at < ERROR_RECOVERY_WINDOW
+        and episode.announced_at is not None
+        and now - episode.announced_at < ERROR_RECOVERY_WINDOW
     )
-    episode = replace(episode, relapses=episode.relapses + 1 if soon else 0)
+    episode = replace(episode, relapses=episode.relapses + 1 if is_relapse else 0)
     return _emit(ChangeKind.ERRORED, episode, episode.error_since or now, now)
 
 
@@ -209,7 +209,7 @@ def _on_off_air(episode: Episode, now: datetime, grace: timedelta) -> Step:
 
 
 def _interrupt(episode: Episode, now: datetime, grace: timedelta) -> Episode:
-    """Mark as off air since it was first seen so."""
+    """Mark the episode as off air since a check first saw it so."""
     return seen_off_air(_with_phase(Phase.INTERRUPTED, episode, now), now, grace)
 
 
@@ -242,7 +242,7 @@ def _with_phase(phase: Phase, episode: Episode, now: datetime) -> Episode:
 
 
 def _emit(kind: ChangeKind, episode: Episode, at: datetime, now: datetime) -> Step:
-    episode = replace(episode, last_announced=kind, told_at=now, seq=episode.seq + 1)
+    episode = replace(episode, last_announced=kind, announced_at=now, seq=episode.seq + 1)
     change = Change(
         episode=episode.number,
         seq=episode.seq,
