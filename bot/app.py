@@ -22,10 +22,8 @@ from bot.health import Check
 from bot.http_server import WebhookReceiver, create_web
 from bot.metrics import Metrics
 from bot.realtimekit.client import OnCall, RealtimeKitClient, open_http
-from bot.realtimekit.concurrency import ConcurrencyLimit
-from bot.realtimekit.lookup import Lookup, look_up
+from bot.realtimekit.lookup import ConcurrencyLimit, Lookup, RecentLookups, look_up
 from bot.realtimekit.rate_limit import RateLimitState
-from bot.realtimekit.recent_lookups import RecentLookups
 from bot.realtimekit.webhook_events import WebhookVerifier, open_key_http
 from bot.settings import CloudflareSettings, Settings, SlackSettings
 from bot.slack.api_client import SlackClient, open_fresh_session, open_session
@@ -53,7 +51,7 @@ log = structlog.get_logger(__name__)
 def open_realtimekit(
     settings: CloudflareSettings,
     on_call: OnCall = lambda *_: None,
-    quota: RateLimitState | None = None,
+    rate_limit: RateLimitState | None = None,
     timer: Callable[[], float] = time.monotonic,
     spend: Callable[[], None] = lambda: None,
 ) -> RealtimeKitClient:
@@ -65,7 +63,7 @@ def open_realtimekit(
         account_id=settings.cloudflare_account_id,
         app_id=settings.realtimekit_app_id,
         on_call=on_call,
-        quota=quota,
+        rate_limit=rate_limit,
         timer=timer,
         spend=spend,
     )
@@ -110,11 +108,11 @@ async def running(
         session = await stack.enter_async_context(open_session(settings.proxy, settings.tls))
         fresh = await stack.enter_async_context(open_fresh_session(settings.proxy, settings.tls))
         client = open_slack(settings, session, metrics, fresh)
-        allowance, quota = RateBudget(store.request_windows, wall), RateLimitState()
+        rate_budget, rate_limit = RateBudget(store.request_windows, wall), RateLimitState()
         timer = clock.now if clock else time.monotonic
-        kit = open_realtimekit(settings, metrics.cloudflare_call, quota, timer, allowance.record_request)
+        kit = open_realtimekit(settings, metrics.cloudflare_call, rate_limit, timer, rate_budget.record_request)
         stack.push_async_callback(kit.close)
-        people = open_realtimekit(settings, metrics.cloudflare_call, quota, timer, allowance.spend_for_people)
+        people = open_realtimekit(settings, metrics.cloudflare_call, rate_limit, timer, rate_budget.spend_for_people)
         stack.push_async_callback(people.close)
 
         def compare(lookup: Lookup) -> None:
@@ -137,9 +135,9 @@ async def running(
             publisher,
             look_up=lambda meeting_id: look_up(kit, meeting_id, lambda: utc(wall)),
             look_up_for_people=recent.look_up,
-            lists=kit,
-            allowance=allowance,
-            quota_wait=quota.retry_after,
+            lister=kit,
+            rate_budget=rate_budget,
+            retry_after=rate_limit.retry_after,
             grace=timedelta(seconds=settings.end_grace_period_seconds),
             clock=wall,
             metrics=metrics,

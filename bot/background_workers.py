@@ -55,61 +55,61 @@ class BackgroundWorkers:
         *,
         look_up: Callable[[UUID], Awaitable[Lookup]],
         look_up_for_people: Callable[[UUID], Awaitable[Lookup]],
-        lists: LivestreamLister,
-        allowance: RateBudget,
-        quota_wait: Callable[[], float],
+        lister: LivestreamLister,
+        rate_budget: RateBudget,
+        retry_after: Callable[[], float],
         grace: timedelta,
         clock: Clock,
         metrics: Metrics,
         wording: Callable[[], Wording] = Wording,
     ) -> None:
-        owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        sweeps = ListFreshness()
-        notices = PauseNotifier(store.pauses, store.singleton_jobs, publisher, owner, wording)
+        worker_id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        list_freshness = ListFreshness()
+        notices = PauseNotifier(store.pauses, store.singleton_jobs, publisher, worker_id, wording)
         self._store = store
         self._comparing: set[asyncio.Task[None]] = set()
         self._clock = clock
-        self._allowance = allowance
+        self._rate_budget = allowance
         self._announcer = Announcer(
-            store.card_queue, store.pauses, publisher, clock, metrics, owner, self._notice, wording
+            store.card_queue, store.pauses, publisher, clock, metrics, worker_id, self._notice, wording
         )
-        self._tracker = MeetingPoller(
+        self._poller = MeetingPoller(
             store.meeting_queue,
             look_up,
-            allowance=allowance,
-            quota_wait=quota_wait,
+            rate_budget=rate_budget,
+            retry_after=retry_after,
             clock=clock,
             grace=grace,
             metrics=metrics,
-            owner=owner,
-            changed=self._announcer.wake,
-            sweeps=sweeps,
+            worker_id=worker_id,
+            wake_announcer=self._announcer.wake,
+            list_freshness=list_freshness,
         )
         self._sweeper = Sweeper(
             store.meeting_sweeps,
             store.singleton_jobs,
-            lists,
-            allowance=allowance,
-            quota_wait=quota_wait,
+            lister,
+            rate_budget=rate_budget,
+            retry_after=retry_after,
             clock=clock,
             grace=grace,
             metrics=metrics,
-            owner=owner,
-            wake=self._tracker.wake,
-            sweeps=sweeps,
+            worker_id=worker_id,
+            wake_poller=self._poller.wake,
+            list_freshness=list_freshness,
         )
         self.following = FollowService(
-            store, look_up_for_people, self._announcer.deliver, self._announcer.wake, self._tracker.wake, owner
+            store, look_up_for_people, self._announcer.deliver, self._announcer.wake, self._poller.wake, worker_id
         )
         invitations = MissedInvitations(
-            store.pauses, store.singleton_jobs, publisher, self.following.resume, owner, clock
+            store.pauses, store.singleton_jobs, publisher, self.following.resume, worker_id, clock
         )
-        self._housekeeper = MaintenanceWorker(
+        self._maintenance = MaintenanceWorker(
             store.maintenance,
             catch_up=invitations.catch_up,
-            tell_creators=notices.send_due,
-            budget_left=lambda: allowance.remaining,
-            something_is_due=self._announcer.wake,
+            send_notices=notices.send_due,
+            requests_remaining=lambda: rate_budget.remaining,
+            wake_announcer=self._announcer.wake,
             clock=clock,
             metrics=metrics,
         )
@@ -120,13 +120,13 @@ class BackgroundWorkers:
 
     def _notice(self) -> None:
         """Send the creator of a paused follow a notice now, not at the next maintenance run."""
-        self._housekeeper.wake()
+        self._maintenance.wake()
 
     async def hint(self, meeting_id: UUID) -> bool:
         """Request a check of the meeting; return False if it is not followed. Raises DatabaseUnavailable."""
         followed = await self._store.meeting_queue.request_check(meeting_id)
         if followed:
-            self._tracker.on_webhook(meeting_id)
+            self._poller.on_webhook(meeting_id)
         return followed
 
     def compare(self, lookup: Lookup) -> None:
@@ -143,7 +143,7 @@ class BackgroundWorkers:
     async def _hint_in(self, phases: Collection[Phase], meeting_id: UUID) -> None:
         try:
             if await self._store.meeting_queue.request_check(meeting_id, phases):
-                self._tracker.wake()
+                self._poller.wake()
         except DatabaseUnavailable as error:
             log.info("lookup_not_compared", meeting_id=str(meeting_id), error=error.detail)
         except Exception:
@@ -157,16 +157,16 @@ class BackgroundWorkers:
             return self._announcer.stall_problem()
 
         async def tracker() -> str | None:
-            return self._tracker.stall_problem()
+            return self._poller.stall_problem()
 
         return {"database": self._store.check, "announcer": announcer, "tracker": tracker}
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the workers until the block ends, then finish the cards in progress."""
-        parts = (self._allowance, self._sweeper, self._announcer)
+        parts = (self._rate_budget, self._sweeper, self._announcer)
         tasks = [asyncio.create_task(part.run(), name=type(part).__name__) for part in parts]
-        later = (self._tracker, self._housekeeper)
+        later = (self._poller, self._maintenance)
         tasks += [asyncio.create_task(self._after_first_sweep(part.run), name=type(part).__name__) for part in later]
         try:
             yield

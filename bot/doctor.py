@@ -281,7 +281,7 @@ async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator
 
 
 def _registered(subject: str, ours: list[WebhookSubscription]) -> CheckResult:
-    telling = [webhook.url for webhook in ours if webhook.tells_of_livestreams()]
+    telling = [webhook.url for webhook in ours if webhook.reports_livestreams()]
     if telling:
         where = clean(", ".join(telling), _DETAIL_LIMIT)
         return _passed(subject, f"Registered: {where}. Whether deliveries arrive can only be seen when one does.")

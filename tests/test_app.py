@@ -16,7 +16,7 @@ from bot import __version__
 from bot.app import running
 from bot.errors import ConfigurationError
 from bot.process import tune_gc
-from bot.realtimekit.concurrency import ConcurrencyLimit
+from bot.realtimekit.lookup import ConcurrencyLimit
 from sandbox.bot_process import BotDidNotStart, Mode, bot_process, settings_for
 from sandbox.realtimekit import seeds
 from sandbox.slack import ANN

@@ -13,7 +13,7 @@ from bot.background_workers import FIRST_SWEEP_SECONDS, BackgroundWorkers
 from bot.domain.follow import Level
 from bot.following.livestream_list import PAGE_SIZE
 from bot.following.rate_budget import RateBudget
-from bot.realtimekit.paging import LivestreamPage
+from bot.realtimekit.responses import LivestreamPage
 from sandbox.slack import ANN, EVENTS
 from tests.following.poller_harness import EPOCH, Cloudflare
 from tests.notifications.announcer_harness import NOON, TEAM, Stage, staged
@@ -53,9 +53,9 @@ def engine(stage: Stage, cloudflare: Cloudflare, lists: Lists) -> BackgroundWork
         stage.publisher,
         look_up=cloudflare.look,
         look_up_for_people=cloudflare.look,
-        lists=lists,
-        allowance=RateBudget(stage.store.request_windows, stage.clock),
-        quota_wait=lambda: 0.0,
+        lister=lists,
+        rate_budget=RateBudget(stage.store.request_windows, stage.clock),
+        retry_after=lambda: 0.0,
         grace=timedelta(seconds=60),
         clock=stage.clock,
         metrics=stage.metrics,

@@ -9,20 +9,20 @@ from uuid import UUID
 from bot.domain.episode import Phase
 from bot.domain.observation import Status
 from bot.realtimekit.models import Livestream, most_active
-from bot.realtimekit.paging import LivestreamPage
+from bot.realtimekit.responses import LivestreamPage
 from bot.store.meeting_sweeps import Known
 
 PAGE_SIZE = 100
 MAX_PAGES = 100
-"""The limit for one listing: ten thousand livestreams, and half of the requests that are kept for people."""
+"""The limit for one reading: ten thousand livestreams, and half of the requests that are kept for people."""
 PHASE_OF = {Status.LIVE: Phase.LIVE, Status.STARTING: Phase.STARTING, Status.ERRORED: Phase.ERRORED}
-_LISTED = ("LIVE", "INVOKED", "ERRORED")
-_NOT_LISTED = (Phase.WAITING, Phase.INTERRUPTED, Phase.ENDED)
-_FIRST_DOUBT, _LONGEST_DOUBT, _MOST_DOUBLINGS = 15.0, 300.0, 5
-CHECK_EVERY_SECONDS = 60.0
-_OLD_ERROR = timedelta(hours=1)
-_OLD_ERROR_CHECK_SECONDS = 300.0
-_TOUCHED_CHECK_SECONDS, _TOUCHED_BONUS_SECONDS = 30.0, 120.0
+_LISTED_STATUSES = ("LIVE", "INVOKED", "ERRORED")
+_UNLISTED_PHASES = (Phase.WAITING, Phase.INTERRUPTED, Phase.ENDED)
+_INITIAL_BACKOFF_SECONDS, _MAX_BACKOFF_SECONDS, _MAX_DOUBLINGS = 15.0, 300.0, 5
+CHECK_SECONDS = 60.0
+_LONG_ERROR = timedelta(hours=1)
+_LONG_ERROR_CHECK_SECONDS = 300.0
+_UPDATED_CHECK_SECONDS, _UPDATED_PRIORITY_SECONDS = 30.0, 120.0
 
 PhaseMismatch = tuple[Hashable, Hashable]
 """A meeting's stored state, and what the list shows instead."""
@@ -42,7 +42,7 @@ class LivestreamSnapshot:
 
     livestreams: dict[UUID, Livestream] = field(default_factory=dict)
     """By meeting; if it has several livestreams, the one that a lookup would choose."""
-    whole: bool = True
+    is_complete: bool = True
     """Whether the list is complete: a meeting that is not in it has no active livestream."""
     pages: int = 0
 
@@ -54,7 +54,7 @@ class LivestreamSnapshot:
             meeting_id = UUID(livestream.meeting_id or "")
         except ValueError:
             # It may belong to any meeting.
-            self.whole = False
+            self.is_complete = False
             return
         known = self.livestreams.get(meeting_id)
         self.livestreams[meeting_id] = most_active([known, livestream] if known else [livestream])
@@ -65,43 +65,43 @@ class LivestreamSnapshot:
         return livestream.status if livestream else None
 
 
-async def read_listing(lists: LivestreamLister) -> LivestreamSnapshot:
+async def read_snapshot(lister: LivestreamLister) -> LivestreamSnapshot:
     """Read all pages, live livestreams first. Raises RealtimeKitError."""
-    listing = LivestreamSnapshot()
-    for status in _LISTED:
+    snapshot = LivestreamSnapshot()
+    for status in _LISTED_STATUSES:
         page_no, more = 1, True
         while more:
-            if listing.pages == MAX_PAGES:
-                listing.whole = False
-                return listing
-            page = await lists.livestreams(status, page_no, PAGE_SIZE)
-            listing.pages += 1
-            listing.whole = listing.whole and page.whole
+            if snapshot.pages == MAX_PAGES:
+                snapshot.is_complete = False
+                return snapshot
+            page = await lister.livestreams(status, page_no, PAGE_SIZE)
+            snapshot.pages += 1
+            snapshot.is_complete = snapshot.is_complete and page.is_complete
             for livestream in page.livestreams:
-                listing.add(livestream)
+                snapshot.add(livestream)
             page_no, more = page_no + 1, page.more
-    return listing
+    return snapshot
 
 
 def matches(phase: str, listed: Status | None) -> bool:
     """Return whether the listed status fits the phase; None means not listed."""
-    return phase in _NOT_LISTED if listed is None else phase == PHASE_OF[listed]
+    return phase in _UNLISTED_PHASES if listed is None else phase == PHASE_OF[listed]
 
 
-def find_mismatches(known: Mapping[UUID, Known], listing: LivestreamSnapshot) -> dict[UUID, PhaseMismatch]:
+def find_mismatches(known: Mapping[UUID, Known], snapshot: LivestreamSnapshot) -> dict[UUID, PhaseMismatch]:
     """Return the meetings that the list shows in another phase, with both phases."""
-    found = {meeting_id: (each.phase, listing.status(meeting_id)) for meeting_id, each in known.items()}
+    found = {meeting_id: (each.phase, snapshot.status(meeting_id)) for meeting_id, each in known.items()}
     return {
         meeting_id: (phase, listed)
         for meeting_id, (phase, listed) in found.items()
-        if not matches(phase, listed) and (listing.whole or listed is not None)
+        if not matches(phase, listed) and (snapshot.is_complete or listed is not None)
     }
 
 
-def changed(known: Mapping[UUID, Known], listing: LivestreamSnapshot) -> dict[UUID, PhaseMismatch]:
+def find_changed(known: Mapping[UUID, Known], snapshot: LivestreamSnapshot) -> dict[UUID, PhaseMismatch]:
     """Return the meetings in the same phase whose livestream has a new ID, name or playback URL in the list."""
     found: dict[UUID, PhaseMismatch] = {}
-    for meeting_id, each, livestream in _in_both(known, listing):
+    for meeting_id, each, livestream in _in_both(known, snapshot):
         before, now = _content(each.episode.get("livestream")), _content(livestream.fingerprint)
         if before != now:
             found[meeting_id] = (before, now)
@@ -109,7 +109,7 @@ def changed(known: Mapping[UUID, Known], listing: LivestreamSnapshot) -> dict[UU
 
 
 def due_for_check(
-    known: Mapping[UUID, Known], listing: LivestreamSnapshot, now: datetime, next_in: float
+    known: Mapping[UUID, Known], snapshot: LivestreamSnapshot, now: datetime, next_in: float
 ) -> list[UUID]:
     """Return the meetings on air to check although the list confirms them, most urgent first.
 
@@ -118,20 +118,20 @@ def due_for_check(
     until the list is read again.
     """
     urgency: dict[UUID, float] = {}
-    for meeting_id, each, livestream in _in_both(known, listing):
+    for meeting_id, each, livestream in _in_both(known, snapshot):
         # Negative after the clock was set back.
-        waited = each.unchecked_for if each.unchecked_for >= 0 else _OLD_ERROR_CHECK_SECONDS
-        touched = _updated(livestream.fingerprint) > _updated(each.episode.get("livestream"))
-        wait = _OLD_ERROR_CHECK_SECONDS if _is_old_error(each, now) else CHECK_EVERY_SECONDS
-        wait = _TOUCHED_CHECK_SECONDS if touched else wait
+        waited = each.unchecked_for if each.unchecked_for >= 0 else _LONG_ERROR_CHECK_SECONDS
+        is_updated = _updated(livestream.fingerprint) > _updated(each.episode.get("livestream"))
+        wait = _LONG_ERROR_CHECK_SECONDS if _is_long_error(each, now) else CHECK_SECONDS
+        wait = _UPDATED_CHECK_SECONDS if is_updated else wait
         if waited + next_in > wait:
-            urgency[meeting_id] = waited - wait + (_TOUCHED_BONUS_SECONDS if touched else 0.0)
+            urgency[meeting_id] = waited - wait + (_UPDATED_PRIORITY_SECONDS if is_updated else 0.0)
     return sorted(urgency, key=lambda meeting_id: -urgency[meeting_id])
 
 
-def _in_both(known: Mapping[UUID, Known], listing: LivestreamSnapshot) -> Iterator[tuple[UUID, Known, Livestream]]:
+def _in_both(known: Mapping[UUID, Known], snapshot: LivestreamSnapshot) -> Iterator[tuple[UUID, Known, Livestream]]:
     """Yield the meetings whose phase the list confirms."""
-    for meeting_id, livestream in listing.livestreams.items():
+    for meeting_id, livestream in snapshot.livestreams.items():
         each = known.get(meeting_id)
         if each is not None and matches(each.phase, livestream.status):
             yield meeting_id, each, livestream
@@ -147,34 +147,34 @@ def _updated(fingerprint: str | None) -> str:
     return "" if updated == "-" else updated
 
 
-def _is_old_error(known: Known, now: datetime) -> bool:
+def _is_long_error(known: Known, now: datetime) -> bool:
     since = known.episode.get("phase_since")
-    return known.phase == Phase.ERRORED and since is not None and now - datetime.fromisoformat(since) > _OLD_ERROR
+    return known.phase == Phase.ERRORED and since is not None and now - datetime.fromisoformat(since) > _LONG_ERROR
 
 
 class MismatchBackoff:
     """Differences between lists and stored states, with the times of their next checks.
 
     Some differences persist: Cloudflare keeps listing long-ended livestreams as ERRORED. So an unchanged difference is
-    checked at growing intervals, up to five minutes, and at most `most_checks` times.
+    checked at growing intervals, up to five minutes, and at most `max_checks` times.
     """
 
-    def __init__(self, most_checks: int | None = None) -> None:
-        self._most_checks = most_checks
+    def __init__(self, max_checks: int | None = None) -> None:
+        self._max_checks = max_checks
         self._known: dict[UUID, tuple[PhaseMismatch, int, float]] = {}
 
-    def due(self, differences: Mapping[UUID, PhaseMismatch], now: float) -> list[UUID]:
+    def due(self, mismatches: Mapping[UUID, PhaseMismatch], now: float) -> list[UUID]:
         """Return the meetings whose difference is new or due for another check; forget differences that are gone."""
         known, self._known = self._known, {}
-        worth = []
-        for meeting_id, difference in differences.items():
-            before, times, again_at = known.get(meeting_id, (difference, 0, now))
-            if before != difference:
-                times, again_at = 0, now
+        due_now = []
+        for meeting_id, mismatch in mismatches.items():
+            before, times, next_at = known.get(meeting_id, (mismatch, 0, now))
+            if before != mismatch:
+                times, next_at = 0, now
             # A later time means that the clock was set back.
-            if times != self._most_checks and not now < again_at <= now + _LONGEST_DOUBT:
-                worth.append(meeting_id)
-                again_at = now + min(_FIRST_DOUBT * 2**times, _LONGEST_DOUBT)
-                times = min(times + 1, _MOST_DOUBLINGS)
-            self._known[meeting_id] = (difference, times, again_at)
-        return worth
+            if times != self._max_checks and not now < next_at <= now + _MAX_BACKOFF_SECONDS:
+                due_now.append(meeting_id)
+                next_at = now + min(_INITIAL_BACKOFF_SECONDS * 2**times, _MAX_BACKOFF_SECONDS)
+                times = min(times + 1, _MAX_DOUBLINGS)
+            self._known[meeting_id] = (mismatch, times, next_at)
+        return due_now

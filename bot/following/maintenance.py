@@ -1,4 +1,4 @@
-"""The maintenance worker: expires follows, purges old rows, resumes, sends notices and updates gauges."""
+"""The maintenance worker: expires follows, purges old rows, resumes follows, sends notices and updates gauges."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,9 +10,9 @@ from bot.errors import DatabaseUnavailable
 from bot.metrics import Metrics
 from bot.store.maintenance import Maintenance, StoreStats
 
-TURN_SECONDS = 15.0
-PURGE_TURNS = 240
-"""An hour."""
+INTERVAL_SECONDS = 15.0
+PURGE_EVERY = 240
+"""Every 240th run also purges, which is once an hour."""
 RETENTION_SECONDS = 30 * 24 * 3600.0
 """How long a past episode's rows are kept. Its messages stay in Slack."""
 
@@ -24,35 +24,37 @@ class MaintenanceWorker:
 
     def __init__(
         self,
-        housekeeping: Maintenance,
+        store: Maintenance,
         *,
         catch_up: Callable[[], Awaitable[None]],
-        tell_creators: Callable[[], Awaitable[None]],
-        budget_left: Callable[[], int],
-        something_is_due: Callable[[], None],
+        send_notices: Callable[[], Awaitable[None]],
+        requests_remaining: Callable[[], int],
+        wake_announcer: Callable[[], None],
         clock: Clock,
         metrics: Metrics,
+        purge_every: int = PURGE_EVERY,
     ) -> None:
         """Prepare the worker.
 
-        `catch_up` resumes paused follows whose invitation was missed.
-        `tell_creators` sends the notices about paused follows; `something_is_due` wakes the announcer for expired ones.
+        `catch_up` resumes paused follows whose invitation was missed, and `send_notices` sends the notices about paused
+        follows. `wake_announcer` is called for follows that have expired.
         """
-        self._housekeeping = housekeeping
+        self._store = store
         self._catch_up = catch_up
-        self._tell_creators = tell_creators
-        self._budget_left = budget_left
-        self._something_is_due = something_is_due
+        self._send_notices = send_notices
+        self._requests_remaining = requests_remaining
+        self._wake_announcer = wake_announcer
         self._clock = clock
         self._metrics = metrics
-        self._turns = 0
+        self._purge_every = purge_every
+        self._runs = 0
         self._woken = asyncio.Event()
 
     async def run(self) -> None:
         """Run maintenance until cancelled."""
         while True:
             await self._run_once()
-            await wait(self._woken, TURN_SECONDS, self._clock)
+            await wait(self._woken, INTERVAL_SECONDS, self._clock)
 
     def wake(self) -> None:
         """Run maintenance now, for a notice that is due."""
@@ -60,36 +62,26 @@ class MaintenanceWorker:
 
     async def _run_once(self) -> None:
         try:
-            await self._expire()
-            await self._purge()
+            if expired := await self._store.expire():
+                log.info("follows_expired", follows=len(expired))
+                self._wake_announcer()
+            self._runs += 1
+            if self._runs % self._purge_every == 1 and (rows := await self._store.purge(RETENTION_SECONDS)):
+                log.info("rows_purged", rows=rows)
             await self._catch_up()
-            await self._tell_creators()
-            self._export(await self._housekeeping.stats())
+            await self._send_notices()
+            self._export(await self._store.stats())
         except DatabaseUnavailable as error:
             log.warning("database_unavailable", detail=error.detail)
         except Exception:
             # The failure may be transient; the loop must continue.
             log.exception("maintenance_failed")
 
-    async def _expire(self) -> None:
-        expired = await self._housekeeping.expire()
-        if expired:
-            log.info("follows_expired", follows=len(expired))
-            self._something_is_due()
-
-    async def _purge(self) -> None:
-        self._turns += 1
-        if self._turns % PURGE_TURNS != 1:
-            return
-        rows = await self._housekeeping.purge(RETENTION_SECONDS)
-        if rows:
-            log.info("rows_purged", rows=rows)
-
-    def _export(self, standing: StoreStats) -> None:
-        for state, number in standing.follows.items():
+    def _export(self, stats: StoreStats) -> None:
+        for state, number in stats.follows.items():
             self._metrics.follows.labels(state).set(number)
-        self._metrics.unsent.set(standing.unsent)
-        self._metrics.oldest_unsent_seconds.set(standing.oldest_unsent_seconds)
-        self._metrics.meetings_due.set(standing.meetings_due)
-        self._metrics.cards_due.set(standing.cards_due)
-        self._metrics.budget_left.set(self._budget_left())
+        self._metrics.unsent.set(stats.unsent)
+        self._metrics.oldest_unsent_seconds.set(stats.oldest_unsent_seconds)
+        self._metrics.meetings_due.set(stats.meetings_due)
+        self._metrics.cards_due.set(stats.cards_due)
+        self._metrics.budget_left.set(self._requests_remaining())

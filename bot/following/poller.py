@@ -29,7 +29,7 @@ MAX_CONCURRENT_CHECKS = 16
 LEASE_SECONDS = 30.0
 """Three times the maximum duration of a check."""
 POLL_SECONDS = 5.0
-"""The longest time that a meeting made due by another replica may go unnoticed."""
+"""How long a meeting that another replica made due may go unnoticed at most."""
 STALL_SECONDS = 60.0
 RATE_LIMIT_POLL_SECONDS = 1.0
 MIN_WAIT_SECONDS = 0.01
@@ -44,146 +44,148 @@ class MeetingPoller:
 
     def __init__(
         self,
-        tracking: MeetingQueue,
-        look: Callable[[UUID], Awaitable[Lookup]],
+        meetings: MeetingQueue,
+        look_up: Callable[[UUID], Awaitable[Lookup]],
         *,
-        allowance: RateBudget,
-        quota_wait: Callable[[], float],
+        rate_budget: RateBudget,
+        retry_after: Callable[[], float],
         clock: Clock,
         grace: timedelta,
         metrics: Metrics,
-        owner: str,
-        changed: Callable[[], None],
-        sweeps: ListFreshness,
+        worker_id: str,
+        wake_announcer: Callable[[], None],
+        list_freshness: ListFreshness,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Prepare a poller.
 
-        `look` raises RealtimeKitError; `quota_wait` returns for how many seconds Cloudflare accepts no requests;
-        `changed` is called when cards or announcements are due; `owner` names this process in leases; `sweeps` is set
-        by this process's sweeper.
+        `look_up` raises RealtimeKitError. `retry_after` returns for how many seconds Cloudflare accepts no requests.
+        `wake_announcer` is called when cards or announcements are due. `worker_id` names this process in leases. This
+        process's sweeper updates `list_freshness`.
         """
-        self._tracking = tracking
-        self._look = look
-        self._allowance = allowance
-        self._quota_wait = quota_wait
+        self._meetings = meetings
+        self._look_up = look_up
+        self._rate_budget = rate_budget
+        self._retry_after = retry_after
         self._clock = clock
         self._grace = grace
         self._metrics = metrics
-        self._owner = owner
-        self._changed = changed
-        self._sweeps = sweeps
+        self._worker_id = worker_id
+        self._wake_announcer = wake_announcer
+        self._list_freshness = list_freshness
         self._jitter = jitter
-        self._webhooks = WebhookTrust()
-        self._heard: LRUCache[UUID, bool] = LRUCache(_WEBHOOK_CACHE_SIZE)
+        self._webhook_trust = WebhookTrust()
+        self._webhooks_received: LRUCache[UUID, bool] = LRUCache(_WEBHOOK_CACHE_SIZE)
         self._woken = asyncio.Event()
-        self._looking = 0
+        self._checks_running = 0
         self._claimed_at = 0.0
-        self._turned_at = clock.now()
+        self._last_run_at = clock.now()
 
     def wake(self) -> None:
         """Check for due meetings now."""
         self._woken.set()
 
     def on_webhook(self, meeting_id: UUID) -> None:
-        """Note that this process received a webhook for the meeting; a check requested by a person does not count."""
-        self._heard[meeting_id] = True
+        """Note that this process received a webhook for the meeting, so that it is not taken for a person's request."""
+        self._webhooks_received[meeting_id] = True
         self._woken.set()
 
     def stall_problem(self) -> str | None:
         """Return a sentence if the loop has not run for a minute, otherwise None."""
-        is_stuck = self._clock.now() - self._turned_at > STALL_SECONDS
+        is_stuck = self._clock.now() - self._last_run_at > STALL_SECONDS
         return "The poller is stuck, so changes go unnoticed." if is_stuck else None
 
     async def run(self) -> None:
         """Check due meetings until cancelled."""
-        async with asyncio.TaskGroup() as looks:
+        async with asyncio.TaskGroup() as checks:
             while True:
-                due, seconds = await self._due_now()
-                self._looking += len(due)
+                due, seconds = await self._claim_or_wait()
+                self._checks_running += len(due)
                 for meeting in due:
-                    looks.create_task(self._check(meeting))
+                    checks.create_task(self._check(meeting))
                 if not due:
                     await wait(self._woken, min(max(seconds, MIN_WAIT_SECONDS), POLL_SECONDS), self._clock)
 
-    async def _due_now(self) -> tuple[list[DueMeeting], float]:
+    async def _claim_or_wait(self) -> tuple[list[DueMeeting], float]:
         """Return the meetings to check now; if there are none, also the seconds to wait."""
         try:
-            turn = await self._poll_once()
+            result = await self._poll_once()
         except DatabaseUnavailable as error:
             log.warning("database_unavailable", error=error.detail)
         except Exception:
-            # The failure may be transient; `standing_still` reports it if it lasts.
+            # The failure may be transient; `stall_problem` reports it if it lasts.
             log.exception("poller_failed")
         else:
-            self._turned_at = self._clock.now()
-            return turn
+            self._last_run_at = self._clock.now()
+            return result
         return [], POLL_SECONDS
 
     async def _poll_once(self) -> tuple[list[DueMeeting], float]:
-        held_back = self._throttle(news=True)
-        if held_back > 0:
-            return [], held_back
+        throttled = self._throttle(news=True)
+        if throttled > 0:
+            return [], throttled
         # When few requests are left, everything but news waits longer.
         routine_in = self._throttle(news=False)
         only_news = routine_in > 0
         # Claiming writes; check first with a cheap read.
-        seconds = await self._tracking.due_in(only_news=only_news)
+        seconds = await self._meetings.due_in(only_news=only_news)
         if seconds is None or seconds > 0:
             seconds = POLL_SECONDS if seconds is None else seconds
             return [], min(seconds, routine_in) if only_news else seconds
-        free = 1 if self._allowance.delay(news=only_news) else MAX_CONCURRENT_CHECKS - self._looking
+        free = 1 if self._rate_budget.delay(news=only_news) else MAX_CONCURRENT_CHECKS - self._checks_running
         self._claimed_at = self._clock.now()
-        return await self._tracking.claim(
-            self._owner, free, LEASE_SECONDS, only_news=only_news
+        return await self._meetings.claim(
+            self._worker_id, free, LEASE_SECONDS, only_news=only_news
         ), RATE_LIMIT_POLL_SECONDS
 
     def _throttle(self, *, news: bool) -> float:
         """Return the seconds for which no check may begin. The end of a running check wakes the poller."""
-        if self._looking >= MAX_CONCURRENT_CHECKS:
+        if self._checks_running >= MAX_CONCURRENT_CHECKS:
             return POLL_SECONDS
-        pause, passed = self._allowance.delay(news=news), self._clock.now() - self._claimed_at
+        pause, passed = self._rate_budget.delay(news=news), self._clock.now() - self._claimed_at
         # Negative if the clock was set back.
         left = pause - passed if 0 <= passed < pause else 0.0
-        return max(self._quota_wait(), left, 0.0 if self._allowance.can_check(news=news) else RATE_LIMIT_POLL_SECONDS)
+        return max(
+            self._retry_after(), left, 0.0 if self._rate_budget.can_check(news=news) else RATE_LIMIT_POLL_SECONDS
+        )
 
     async def _check(self, meeting: DueMeeting) -> None:
         try:
             await self._process(meeting)
-        # Nothing is lost: the lease ends, and the meeting is checked again.
+        # No change is lost: the lease ends, and the meeting is checked again.
         except DatabaseUnavailable as error:
             log.warning("check_not_recorded", meeting_id=str(meeting.meeting_id), error=error.detail)
         except Exception:
             log.exception("check_failed", meeting_id=str(meeting.meeting_id))
         finally:
-            self._looking -= 1
+            self._checks_running -= 1
             self._woken.set()
 
     async def _process(self, meeting: DueMeeting) -> None:
         before = _load_episode(meeting)
         observation, outcome = await self._fetch(meeting.meeting_id)
         self._metrics.observations.labels(outcome).inc()
-        # Use the database's clock: the replicas' clocks may differ.
+        # The database's clock, because the replicas' clocks may differ.
         now = meeting.claimed_at
         after, changes = advance(before, observation, now, self._grace)
-        heard = self._heard.pop(meeting.meeting_id, False)
-        asked_by_hand = meeting.check_requested and not heard
-        visible = card_key(after) != card_key(before) or (asked_by_hand and _is_older(before, now))
-        self._webhooks.note(before.phase, after.phase, check_requested=heard)
-        usual = next_check_in(
+        webhook_received = self._webhooks_received.pop(meeting.meeting_id, False)
+        is_requested_by_person = meeting.check_requested and not webhook_received
+        visible = card_key(after) != card_key(before) or (is_requested_by_person and _is_refresh_visible(before, now))
+        self._webhook_trust.record(before.phase, after.phase, received=webhook_received)
+        interval = next_check_in(
             after,
             now,
             grace=self._grace,
-            webhooks=self._webhooks.trusted,
-            sweeps=self._sweeps.tell(self._clock.now()),
+            webhooks=self._webhook_trust.trusted,
+            lists=self._list_freshness.is_fresh(self._clock.now()),
             failures=after.failed_checks,
             jitter=self._jitter(),
         )
-        recorded = await self._tracking.record(
+        recorded = await self._meetings.record(
             meeting,
             after,
             changes,
-            next_check_in=max(usual, self._quota_wait()),
+            next_check_in=max(interval, self._retry_after()),
             visible=visible,
             ended=_ended_before(before, after, changes),
             failures=after.failed_checks,
@@ -192,18 +194,18 @@ class MeetingPoller:
         if recorded:
             self._report(meeting, changes)
             if visible or changes:
-                self._changed()
+                self._wake_announcer()
 
     async def _fetch(self, meeting_id: UUID) -> tuple[CheckResult, str]:
         """Check the meeting; return the observation and its label for metrics."""
         try:
-            sighting = observation_of(await self._look(meeting_id))
+            observation = observation_of(await self._look_up(meeting_id))
         except MeetingNotFound:
             # Deleted since it was followed: certainly not on air. The grace period applies as usual.
             return Observation(Status.NOT_BROADCASTING, is_missing=True), MeetingNotFound.code
         except RealtimeKitError as error:
             return CheckFailed(error.sentence), error.code
-        return sighting, sighting.status.name.lower()
+        return observation, observation.status.name.lower()
 
     def _report(self, meeting: DueMeeting, changes: tuple[Change, ...]) -> None:
         for change in changes:
@@ -213,8 +215,8 @@ class MeetingPoller:
                 self._metrics.detection_seconds.observe((change.seen_at - change.at).total_seconds())
 
 
-def _is_older(episode: Episode, now: datetime) -> bool:
-    """Return whether the card's time of the last check would visibly change for a person who requested one."""
+def _is_refresh_visible(episode: Episode, now: datetime) -> bool:
+    """Return whether a check that a person requested visibly changes the card's time of the last check."""
     return episode.checked_at is not None and now - episode.checked_at >= MIN_REFRESH_AGE
 
 

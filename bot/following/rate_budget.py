@@ -23,7 +23,7 @@ from bot.errors import DatabaseUnavailable, LookupsLimited
 from bot.store.request_windows import RequestWindow, Used
 
 CLOUDFLARE_LIMIT = 1_200
-TRACKER_LIMIT = 1_000
+BOT_LIMIT = 1_000
 SWEEP_SHARE = 200
 """Requests that checks leave to the list, which covers all meetings at once."""
 PEOPLE_LIMIT = 700
@@ -32,14 +32,14 @@ BOT_FLOOR = 400
 """Requests that the bot's own work has in each window, however many people use."""
 _RESERVE = 20
 """Kept back from the limit for requests that other replicas have not shared yet."""
-_PEOPLE_WAIT_SECONDS = 30.0
+_PEOPLE_RETRY_SECONDS = 30.0
 """The length of one slot of the window, after which more requests are allowed."""
 ROUTINE_LIMIT = 450
 """Above this number of requests in the window, meetings that a list confirms are not checked."""
-_ROUTINE_PARTS = 6
+_ROUTINE_DIVISOR = 6
 _NEWS_SHARE = 0.25
 """The fraction of the requests for checks that only news may use."""
-FLUSH_AT = 20
+FLUSH_BATCH_SIZE = 20
 _FLUSH_SECONDS = 1.0
 _REFRESH_SECONDS = 5.0
 
@@ -49,35 +49,35 @@ log = structlog.get_logger(__name__)
 class RateBudget:
     """This replica's view of the shared rate limit. `run` keeps it up to date."""
 
-    def __init__(self, budget: RequestWindow, clock: Clock, limit: int = TRACKER_LIMIT) -> None:
-        self._budget = budget
+    def __init__(self, window: RequestWindow, clock: Clock, limit: int = BOT_LIMIT) -> None:
+        self._window = window
         self._clock = clock
         self._limit = limit
-        self._looks = limit - SWEEP_SHARE
-        self._floor = min(BOT_FLOOR, limit)
+        self._check_limit = limit - SWEEP_SHARE
+        self._bot_floor = min(BOT_FLOOR, limit)
         self._shared = Used()
         self._unflushed = 0
         self._unflushed_people = 0
-        self._begun = asyncio.Event()
-        self._full = asyncio.Event()
+        self._has_requests = asyncio.Event()
+        self._is_batch_full = asyncio.Event()
 
     def spend_for_people(self) -> None:
         """Count a request that is about to be sent for a person. Raises LookupsLimited if their share is used up."""
         if self._people >= PEOPLE_LIMIT or self._used >= CLOUDFLARE_LIMIT - _RESERVE:
-            raise LookupsLimited(_PEOPLE_WAIT_SECONDS, detail="people have used up their share of the rate limit")
+            raise LookupsLimited(_PEOPLE_RETRY_SECONDS, detail="people have used up their share of the rate limit")
         self._unflushed_people += 1
         self.record_request()
 
     def record_request(self) -> None:
         """Count a request that is about to be sent."""
         self._unflushed += 1
-        self._begun.set()
-        if self._unflushed >= FLUSH_AT:
-            self._full.set()
+        self._has_requests.set()
+        if self._unflushed >= FLUSH_BATCH_SIZE:
+            self._is_batch_full.set()
 
     def can_check(self, *, news: bool = False) -> bool:
         """Return whether a meeting may be checked; not while twenty requests of this replica wait to be shared."""
-        return self._unflushed < FLUSH_AT and self._left_for_checks(0.0 if news else _NEWS_SHARE) > 0
+        return self._unflushed < FLUSH_BATCH_SIZE and self._left_for_checks(0.0 if news else _NEWS_SHARE) > 0
 
     def spare(self) -> float:
         """Return how many requests routine checks may use after each reading of the list.
@@ -85,11 +85,11 @@ class RateBudget:
         It is a sixth of what is left below ROUTINE_LIMIT. So routine checks are spread over the window, and stop when
         there are many changes to check.
         """
-        return max(0.0, ROUTINE_LIMIT - self._used) / _ROUTINE_PARTS
+        return max(0.0, ROUTINE_LIMIT - self._used) / _ROUTINE_DIVISOR
 
     def can_list(self) -> bool:
         """Return whether the list may be requested."""
-        return self._used < self._limit or self._used_by_bot < self._floor
+        return self._used < self._limit or self._used_by_bot < self._bot_floor
 
     def delay(self, *, news: bool = False) -> float:
         """Return the seconds to leave between two checks: 0 until half the share is used, then half a second and more.
@@ -97,7 +97,7 @@ class RateBudget:
         For news it is 0 until only the share for news is left. So requests remain for new changes, and a poller with
         many overdue meetings does not use up the limit at once and then stop for five minutes.
         """
-        enough, left = self._looks * (_NEWS_SHARE if news else 0.5), self._left_for_checks()
+        enough, left = self._check_limit * (_NEWS_SHARE if news else 0.5), self._left_for_checks()
         return 0.0 if left > enough else enough / max(left, 1) / 2
 
     @property
@@ -109,14 +109,14 @@ class RateBudget:
         """Share this replica's count and read the others', until cancelled."""
         while True:
             await self._flush()
-            await wait(self._begun, _REFRESH_SECONDS, self._clock)
+            await wait(self._has_requests, _REFRESH_SECONDS, self._clock)
             if self._unflushed:
-                await wait(self._full, _FLUSH_SECONDS, self._clock)
+                await wait(self._is_batch_full, _FLUSH_SECONDS, self._clock)
 
     async def _flush(self) -> None:
         count, people = self._unflushed, self._unflushed_people
         try:
-            self._shared = await (self._budget.add(count, people) if count else self._budget.count())
+            self._shared = await (self._window.add(count, people) if count else self._window.count())
         except DatabaseUnavailable as error:
             # Requests that could not be shared stay counted here.
             log.warning("request_window_not_shared", error=error.detail)
@@ -140,7 +140,7 @@ class RateBudget:
     def _used_by_bot(self) -> int:
         return self._used - self._people
 
-    def _left_for_checks(self, kept: float = 0.0) -> float:
-        """Return the requests left for checks; `kept` is the fraction of the share to keep back."""
-        whole, floor = self._looks * (1 - kept), (self._floor - SWEEP_SHARE) * (1 - kept)
+    def _left_for_checks(self, reserved: float = 0.0) -> float:
+        """Return the requests left for checks; `reserved` is the fraction of the share to keep back."""
+        whole, floor = self._check_limit * (1 - reserved), (self._bot_floor - SWEEP_SHARE) * (1 - reserved)
         return max(whole - self._used, floor - self._used_by_bot)

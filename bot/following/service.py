@@ -12,8 +12,8 @@ from bot.domain.follow import Follow, FollowState, Level
 from bot.domain.transitions import initial
 from bot.errors import ChannelRequired, FollowLimitReached, NotFollowing
 from bot.realtimekit.lookup import Lookup, observation_of
-from bot.store.card_queue import DueCard
-from bot.store.follows import FollowOutcome, FollowStatus
+from bot.store.due_cards import DueCard
+from bot.store.follows import FollowStatus, StoredFollow
 from bot.store.store import Store
 
 MAX_FOLLOWS = 100
@@ -23,7 +23,7 @@ LEASE_SECONDS = 60.0
 
 
 class CardRefused(Exception):
-    """Slack refuses the first card for good, so nothing is followed."""
+    """Slack permanently refuses the first card, so nothing is followed."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -65,15 +65,15 @@ class FollowResult:
 
 @dataclass(frozen=True, slots=True)
 class FollowService:
-    """Carries out people's actions, and wakes this process's announcer and poller for the changes."""
+    """The actions of people on follows. They wake this process's announcer and poller."""
 
     store: Store
     look_up: Callable[[UUID], Awaitable[Lookup]]
     deliver: Deliver
     wake_announcer: Callable[[], None]
-    wake_tracker: Callable[[], None]
-    owner: str
-    """This process's name in the leases of new cards."""
+    wake_poller: Callable[[], None]
+    worker_id: str
+    """This process's name in leases of new cards."""
 
     async def follow(
         self,
@@ -92,7 +92,7 @@ class FollowService:
         """
         if channel_id.startswith("D"):
             raise ChannelRequired
-        before = await self._room_for(team_id, channel_id, meeting_id)
+        before = await self._check_limit(team_id, channel_id, meeting_id)
         lookup = await self.look_up(meeting_id)
         followed = await self.store.follows.follow(
             team_id,
@@ -101,10 +101,10 @@ class FollowService:
             user_id=user_id,
             level=level or default,
             episode=initial(observation_of(lookup), await self.store.time()),
-            owner=self.owner,
+            worker_id=self.worker_id,
             lease_seconds=LEASE_SECONDS,
         )
-        self.wake_tracker()
+        self.wake_poller()
         if followed.card is not None:
             effect = await self._post(followed, followed.card)
             return FollowResult(effect, followed.follow, lookup.name, None)
@@ -118,7 +118,7 @@ class FollowService:
 
     async def unfollow(self, team_id: str, channel_id: str, user_id: str, meeting_id: UUID) -> FollowStatus:
         """End the follow, and have its cards show that; return its last state. Raises NotFollowing."""
-        listed = await self._listed(team_id, channel_id, meeting_id)
+        listed = await self._find(team_id, channel_id, meeting_id)
         ended = await self.store.follows.unfollow(team_id, channel_id, meeting_id, user_id=user_id)
         if listed is None or ended is None:
             raise NotFollowing
@@ -131,7 +131,7 @@ class FollowService:
 
     async def failing(self, listed: list[FollowStatus]) -> Failure | None:
         """Return the failure that has held up these follows' cards for longest, if any has lasted for some minutes."""
-        failures = [Failures.from_dict(kept) for each in listed for kept in each.failing]
+        failures = [Failures.from_dict(stored) for each in listed for stored in each.failing]
         if not failures:
             return None
         now = (await self.store.time()).timestamp()
@@ -151,27 +151,27 @@ class FollowService:
 
         The card of a paused follow stays as it is.
         """
-        listed = await self._listed(team_id, channel_id, meeting_id)
+        listed = await self._find(team_id, channel_id, meeting_id)
         if listed is None:
             raise NotFollowing
         await self.store.meeting_queue.request_check(meeting_id)
-        self.wake_tracker()
+        self.wake_poller()
         return listed.follow
 
     async def resume(self, team_id: str, channel_id: str, reasons: Collection[str] | None = None) -> list[Follow]:
         """Resume the paused follows of a channel where the bot may post again, and have expired ones show their end.
 
-        With `reasons`, that concerns only those that Slack refused for one of these.
+        With `reasons`, that concerns only follows that Slack refused for one of them.
         """
         resumed = await self.store.pauses.resume(team_id, channel_id, reasons)
         self.wake_announcer()
         if resumed:
-            self.wake_tracker()
+            self.wake_poller()
         return resumed
 
     async def move_channel(self, team_id: str, old_id: str, new_id: str) -> int:
         """Move a channel's follows to its new ID, and resume the paused ones there; return how many were moved."""
-        moved = await self.store.channel_moves.move_channel(team_id, old_id, new_id)
+        moved = await self.store.workspaces.move_channel(team_id, old_id, new_id)
         if moved:
             await self.resume(team_id, new_id)
             self.wake_announcer()
@@ -179,20 +179,20 @@ class FollowService:
 
     async def forget(self, team_id: str) -> int:
         """Delete the follows of a workspace that has removed the app; return how many."""
-        return await self.store.removal.forget(team_id)
+        return await self.store.workspaces.forget(team_id)
 
-    async def _room_for(self, team_id: str, channel_id: str, meeting_id: UUID) -> FollowStatus | None:
-        """Return the channel's existing follow of this meeting. Raises FollowLimitReached if it is one too many."""
+    async def _check_limit(self, team_id: str, channel_id: str, meeting_id: UUID) -> FollowStatus | None:
+        """Return the channel's existing follow of this meeting. Raises FollowLimitReached if a new one is too many."""
         followed = {listed.follow.meeting_id: listed for listed in await self.list_follows(team_id, channel_id)}
         if meeting_id not in followed and len(followed) >= MAX_FOLLOWS:
             raise FollowLimitReached
         return followed.get(meeting_id)
 
-    async def _listed(self, team_id: str, channel_id: str, meeting_id: UUID) -> FollowStatus | None:
+    async def _find(self, team_id: str, channel_id: str, meeting_id: UUID) -> FollowStatus | None:
         listed = await self.list_follows(team_id, channel_id)
         return next((each for each in listed if each.follow.meeting_id == meeting_id), None)
 
-    async def _post(self, followed: FollowOutcome, card: DueCard) -> FollowEffect:
+    async def _post(self, followed: StoredFollow, card: DueCard) -> FollowEffect:
         delivered = await self.deliver(card, pause=False)
         if delivered.refused is not None:
             if await self.store.follows.retract(followed):

@@ -22,12 +22,12 @@ from bot.following.livestream_list import (
     LivestreamLister,
     LivestreamSnapshot,
     MismatchBackoff,
-    changed,
     due_for_check,
+    find_changed,
     find_mismatches,
-    read_listing,
+    read_snapshot,
 )
-from bot.following.rate_budget import TRACKER_LIMIT, RateBudget
+from bot.following.rate_budget import BOT_LIMIT, RateBudget
 from bot.following.schedule import QUIET_SECONDS, SLOWEST_SECONDS, ListFreshness
 from bot.metrics import Metrics
 from bot.store.meeting_sweeps import CHANGED, CONTRADICTED, UNSURE, Known, MeetingSweepStore
@@ -36,20 +36,20 @@ from bot.store.request_windows import WINDOW_SECONDS
 from bot.store.singleton_jobs import SingletonJob, SingletonJobs
 
 SWEEP_SECONDS = 15.0
-_SLOWEST_SWEEP = 45.0
+_MAX_SWEEP_SECONDS = 45.0
 """Shorter than the time after which a meeting that a list confirmed is due for a check of its own."""
-_SHARE = TRACKER_LIMIT / 2
-"""The sweeper's share of the rate limit; the other half is for checking what the list contradicts."""
+_BUDGET_SHARE = BOT_LIMIT / 2
+"""The sweeper's share of the rate limit; the other half is for checks of the meetings that a list contradicts."""
 _LEASE_SECONDS = 60.0
 _POLL_SECONDS = 5.0
-_LONGEST_PAUSE = 60.0
-_DUTY = "sweep"
+_MAX_PAUSE_SECONDS = 60.0
+_JOB = "sweep"
 _OUTCOME = "listed"
 _REQUESTS_PER_CHECK = 3
 """One each for the livestream, the session and the meeting."""
-_CHECKS_OF_A_CHANGE = 3
-"""After this many checks, a difference between list and lookup is taken to be permanent."""
-_SPREAD, _RESTING_SPREAD = 0.1, 0.6
+_MAX_CHECKS_OF_A_CHANGE = 3
+"""After this many checks, a difference between list and lookup counts as permanent."""
+_JITTER, _IDLE_JITTER = 0.1, 0.6
 
 log = structlog.get_logger(__name__)
 
@@ -59,41 +59,41 @@ class Sweeper:
 
     def __init__(
         self,
-        sweeping: MeetingSweepStore,
-        duties: SingletonJobs,
-        lists: LivestreamLister,
+        meetings: MeetingSweepStore,
+        jobs: SingletonJobs,
+        lister: LivestreamLister,
         *,
-        allowance: RateBudget,
-        quota_wait: Callable[[], float],
+        rate_budget: RateBudget,
+        retry_after: Callable[[], float],
         clock: Clock,
         grace: timedelta,
         metrics: Metrics,
-        owner: str,
-        wake: Callable[[], None],
-        sweeps: ListFreshness,
+        worker_id: str,
+        wake_poller: Callable[[], None],
+        list_freshness: ListFreshness,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Prepare a sweeper.
 
-        `wake` wakes this process's poller; `sweeps` passes it the result of the last list. The other arguments are like
-        the poller's.
+        `wake_poller` wakes this process's poller, and `list_freshness` passes it the result of the last list. The other
+        arguments are like the poller's.
         """
-        self._sweeping = sweeping
-        self._duties = duties
-        self._lists = lists
-        self._allowance = allowance
-        self._quota_wait = quota_wait
+        self._meetings = meetings
+        self._jobs = jobs
+        self._lister = lister
+        self._rate_budget = rate_budget
+        self._retry_after = retry_after
         self._clock = clock
         # After a longer gap between lists, a live meeting may be in another session, which the list does not show.
         # Viewers see a shorter absence as the same broadcast.
-        self._gap = max(grace.total_seconds(), QUIET_SECONDS)
+        self._max_gap = max(grace.total_seconds(), QUIET_SECONDS)
         self._metrics = metrics
-        self._owner = owner
-        self._wake = wake
-        self._sweeps = sweeps
+        self._worker_id = worker_id
+        self._wake_poller = wake_poller
+        self._list_freshness = list_freshness
         self._jitter = jitter
-        self._doubts = MismatchBackoff()
-        self._changes = MismatchBackoff(_CHECKS_OF_A_CHANGE)
+        self._mismatches = MismatchBackoff()
+        self._differences = MismatchBackoff(_MAX_CHECKS_OF_A_CHANGE)
         self._failures = 0
         self.first_run_done = asyncio.Event()
         """Set after the first pass, whatever its result."""
@@ -114,89 +114,87 @@ class Sweeper:
 
     async def _run_once(self) -> float:
         """Read the list if it is due; return the seconds until the next pass."""
-        if self._quota_wait() > 0 or not self._allowance.can_list():
+        if self._retry_after() > 0 or not self._rate_budget.can_list():
             return _POLL_SECONDS
-        if not await self._sweeping.is_anything_followed():
+        if not await self._meetings.is_anything_followed():
             return SWEEP_SECONDS
-        duty = await self._duties.claim(_DUTY, self._owner, _LEASE_SECONDS)
-        if duty is None:
+        job = await self._jobs.claim(_JOB, self._worker_id, _LEASE_SECONDS)
+        if job is None:
             await self._sync_freshness()
             return _POLL_SECONDS
-        return await self._sweep(duty)
+        return await self._sweep(job)
 
-    async def _sweep(self, duty: SingletonJob) -> float:
-        began = self._clock.now()
+    async def _sweep(self, job: SingletonJob) -> float:
+        started_at = self._clock.now()
         try:
-            listing = await read_listing(self._lists)
+            snapshot = await read_snapshot(self._lister)
         except RealtimeKitError as error:
             self._failures += 1
-            self._sweeps.note(self._clock.now(), whole=False)
-            pause: float = min(SWEEP_SECONDS * 2 ** min(self._failures - 1, 5), _LONGEST_PAUSE)
+            self._list_freshness.record(self._clock.now(), is_complete=False)
+            pause: float = min(SWEEP_SECONDS * 2 ** min(self._failures - 1, 5), _MAX_PAUSE_SECONDS)
             log.warning("livestream_list_failed", error=str(error), retry_in=pause)
-            await self._duties.release(duty, again_in=pause)
+            await self._jobs.release(job, next_run_in=pause)
             return pause
         self._failures = 0
-        pause = min(max(SWEEP_SECONDS, listing.pages * WINDOW_SECONDS / _SHARE), _SLOWEST_SWEEP)
-        await self._compare(listing, pause, after_gap=duty.done_ago is None or duty.done_ago > self._gap)
+        pause = min(max(SWEEP_SECONDS, snapshot.pages * WINDOW_SECONDS / _BUDGET_SHARE), _MAX_SWEEP_SECONDS)
+        await self._compare(snapshot, pause, after_gap=job.last_run_ago is None or job.last_run_ago > self._max_gap)
         # Only after the contradicted meetings are due: the list counts as a check of all the others.
-        await self._record(began, whole=listing.whole)
-        await self._duties.complete(duty, again_in=pause)
-        if listing.whole:
+        await self._record(started_at, is_complete=snapshot.is_complete)
+        await self._jobs.complete(job, next_run_in=pause)
+        if snapshot.is_complete:
             await self._confirm_idle()
         return pause
 
-    async def _record(self, began: float, *, whole: bool) -> None:
+    async def _record(self, started_at: float, *, is_complete: bool) -> None:
         now = self._clock.now()
-        self._sweeps.note(now, whole=whole)
-        if whole:
-            await self._duties.record(WHOLE_LIST, now - began)
+        self._list_freshness.record(now, is_complete=is_complete)
+        if is_complete:
+            await self._jobs.record(WHOLE_LIST, now - started_at)
             # Count one observation for all idle meetings.
             self._metrics.observations.labels(_OUTCOME).inc()
 
     async def _sync_freshness(self) -> None:
-        """Read the time that the replica with the job recorded for the last full list."""
-        ago = await self._duties.seconds_since(WHOLE_LIST)
-        self._sweeps.note(self._clock.now() - (ago or 0.0), whole=ago is not None)
+        """Read when any replica last read a full list."""
+        ago = await self._jobs.seconds_since(WHOLE_LIST)
+        self._list_freshness.record(self._clock.now() - (ago or 0.0), is_complete=ago is not None)
 
-    async def _compare(self, listing: LivestreamSnapshot, next_in: float, *, after_gap: bool) -> None:
-        known = await self._sweeping.on_air()
-        known |= await self._sweeping.known([each for each in listing.livestreams if each not in known])
+    async def _compare(self, snapshot: LivestreamSnapshot, next_in: float, *, after_gap: bool) -> None:
+        known = await self._meetings.on_air()
+        known |= await self._meetings.known([each for each in snapshot.livestreams if each not in known])
         now = self._clock.now()
         to_check = {
-            CONTRADICTED: self._doubts.due(find_mismatches(known, listing), now),
-            CHANGED: self._changes.due(changed(known, listing), now),
+            CONTRADICTED: self._mismatches.due(find_mismatches(known, snapshot), now),
+            CHANGED: self._differences.due(find_changed(known, snapshot), now),
             # After a gap, a confirmed live meeting may be in another session.
-            UNSURE: self._confirmed(known, listing, Phase.LIVE) if after_gap else [],
+            UNSURE: self._confirmed(known, snapshot, Phase.LIVE) if after_gap else [],
         }
         being_checked = {meeting_id for meeting_ids in to_check.values() for meeting_id in meeting_ids}
-        due = due_for_check(known, listing, utc(self._clock), next_in)
-        routine = [each for each in due if each not in being_checked][: self._spare_checks()]
-        due_now = [await self._sweeping.prioritize(meeting_ids, rank) for rank, meeting_ids in to_check.items()]
-        if sum(due_now) + await self._sweeping.look_soon(routine):
-            self._wake()
+        spare = self._rate_budget.spare()
+        spare_checks = max(1, int(spare / _REQUESTS_PER_CHECK)) if spare > 0 else 0
+        due = due_for_check(known, snapshot, utc(self._clock), next_in)
+        routine = [each for each in due if each not in being_checked][:spare_checks]
+        due_now = [await self._meetings.prioritize(meeting_ids, rank) for rank, meeting_ids in to_check.items()]
+        if sum(due_now) + await self._meetings.make_due(routine):
+            self._wake_poller()
         being_checked.update(routine)
         for phase in PHASE_OF.values():
-            confirmed = self._confirmed(known, listing, phase)
+            confirmed = self._confirmed(known, snapshot, phase)
             await self._confirm(phase, [each for each in confirmed if each not in being_checked])
 
-    def _spare_checks(self) -> int:
-        spare = self._allowance.spare()
-        return max(1, int(spare / _REQUESTS_PER_CHECK)) if spare > 0 else 0
-
     @staticmethod
-    def _confirmed(known: Mapping[UUID, Known], listing: LivestreamSnapshot, phase: Phase) -> list[UUID]:
-        listed = {meeting_id for meeting_id, each in listing.livestreams.items() if PHASE_OF[each.status] is phase}
+    def _confirmed(known: Mapping[UUID, Known], snapshot: LivestreamSnapshot, phase: Phase) -> list[UUID]:
+        listed = {meeting_id for meeting_id, each in snapshot.livestreams.items() if PHASE_OF[each.status] is phase}
         return [meeting_id for meeting_id, each in known.items() if each.phase == phase and meeting_id in listed]
 
     async def _confirm(self, phase: Phase, meeting_ids: list[UUID]) -> None:
-        next_check_in = QUIET_SECONDS * (1 - _SPREAD * self._jitter())
-        settled = await self._sweeping.confirm(meeting_ids, phase, failures=STALE_AFTER, next_check_in=next_check_in)
-        self._metrics.observations.labels(_OUTCOME).inc(settled)
+        next_check_in = QUIET_SECONDS * (1 - _JITTER * self._jitter())
+        confirmed = await self._meetings.confirm(meeting_ids, phase, failures=STALE_AFTER, next_check_in=next_check_in)
+        self._metrics.observations.labels(_OUTCOME).inc(confirmed)
 
     async def _confirm_idle(self) -> None:
-        settled = 1
-        while settled:
+        confirmed = 1
+        while confirmed:
             # A different interval for each batch, so that they do not all become due together if lists stop.
-            next_check_in = SLOWEST_SECONDS * (1 - _RESTING_SPREAD * self._jitter())
-            settled = await self._sweeping.confirm_idle(failures=STALE_AFTER, next_check_in=next_check_in)
-            self._metrics.observations.labels(_OUTCOME).inc(settled)
+            next_check_in = SLOWEST_SECONDS * (1 - _IDLE_JITTER * self._jitter())
+            confirmed = await self._meetings.confirm_idle(failures=STALE_AFTER, next_check_in=next_check_in)
+            self._metrics.observations.labels(_OUTCOME).inc(confirmed)

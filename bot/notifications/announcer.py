@@ -13,7 +13,8 @@ from bot.errors import DatabaseUnavailable
 from bot.metrics import Metrics
 from bot.notifications.card_delivery import CardDelivery, Timing, backoff
 from bot.slack.publisher import Publisher
-from bot.store.card_queue import CardQueue, DueCard
+from bot.store.card_queue import CardQueue
+from bot.store.due_cards import DueCard
 from bot.store.pauses import Pauses
 from bot.wording import Wording
 

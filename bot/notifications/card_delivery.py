@@ -37,7 +37,8 @@ from bot.slack.errors import (
 )
 from bot.slack.messages.follow_card import unfollowed_card
 from bot.slack.publisher import MAX_WAIT_SECONDS, Publisher
-from bot.store.card_queue import Announcement, CardQueue, DueCard
+from bot.store.card_queue import CardQueue
+from bot.store.due_cards import Announcement, DueCard
 from bot.wording import DEFAULT, Wording
 
 EDIT_DEBOUNCE_SECONDS = 3.0
@@ -274,7 +275,7 @@ class CardDelivery:
             failures = before
             raise
         except TransientError as error:
-            failures = before.noted(operation, error, card.claimed_at)
+            failures = before.with_failure(operation, error, card.claimed_at)
             if failures.is_permanent(operation, error, card.claimed_at):
                 raise PermanentError(error.code) from None
             raise
@@ -340,7 +341,7 @@ class CardDelivery:
         """
         known: bool | None = None
         for _ in range(_MAX_REPORTS):
-            known = await self._lease.insist(lambda: self._card_queue.reported_post(self._card, ts))
+            known = await self._lease.insist(lambda: self._card_queue.report_post(self._card, ts))
             if known is not None:
                 break
             await self._clock.sleep(self._timing.report)
@@ -348,7 +349,7 @@ class CardDelivery:
             await self._delete(ts)
 
     async def _report_reply(self, seq: int, ts: str) -> None:
-        if ts and not await self._lease.insist(lambda: self._card_queue.reported_reply(self._card, seq, ts)):
+        if ts and not await self._lease.insist(lambda: self._card_queue.report_reply(self._card, seq, ts)):
             await self._delete(ts)
 
     async def _delete(self, ts: str) -> None:
@@ -364,7 +365,7 @@ class CardDelivery:
         card = self._card
         if not (self._edited or self._unconfirmed):
             return
-        doubtful = await self._lease.insist(lambda: self._card_queue.doubt(card, unconfirmed=self._unconfirmed))
+        doubtful = await self._lease.insist(lambda: self._card_queue.report_edit(card, unconfirmed=self._unconfirmed))
         if doubtful or self._is_over:
             return
         # The row is gone, so the follow is over and no worker will edit the card again.

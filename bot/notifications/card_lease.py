@@ -8,7 +8,8 @@ import structlog
 from bot.clock import Clock
 from bot.errors import DatabaseUnavailable
 from bot.slack.publisher import MAX_WAIT_SECONDS
-from bot.store.card_queue import CardQueue, DueCard
+from bot.store.card_queue import CardQueue
+from bot.store.due_cards import DueCard
 from bot.store.leases import deadline
 
 T = TypeVar("T")

@@ -50,7 +50,7 @@ class MissedInvitations:
         """Resume the follows that an invitation would, in channels that the bot is in. Raises DatabaseUnavailable."""
         if not self._has_started:
             # An event may have been lost while no replica was running.
-            await self._singleton_jobs.hasten(_JOB)
+            await self._singleton_jobs.make_due(_JOB)
             self._has_started = True
         job = await self._singleton_jobs.claim(_JOB, self._worker_id, _LEASE_SECONDS)
         if job is None:
@@ -61,12 +61,12 @@ class MissedInvitations:
         except DeliveryError as error:
             log.warning("channels_not_checked", code=error.code)
             seconds = (error.seconds or RETRY_SECONDS) if isinstance(error, TransientError) else CHECK_SECONDS
-            await self._singleton_jobs.release(job, again_in=seconds)
+            await self._singleton_jobs.release(job, next_run_in=seconds)
             return
         resumed = [follow for place in paused if place[1] in joined for follow in await self._resume_once(*place)]
         if resumed:
             log.info("invitations_missed", follows=len(resumed))
-        await self._singleton_jobs.complete(job, again_in=CHECK_SECONDS)
+        await self._singleton_jobs.complete(job, next_run_in=CHECK_SECONDS)
         log.debug("channels_checked", channels=len(paused), resumed=len(resumed))
 
     async def _resume_once(self, team_id: str, channel_id: str) -> list[Follow]:

@@ -9,7 +9,7 @@ import structlog
 from bot.domain.follow import FollowState
 from bot.slack.messages.follow_card import expired_notice, paused_notice
 from bot.slack.publisher import DeliveryError, Publisher, TransientError
-from bot.store.pauses import Pauses, Untold
+from bot.store.pauses import PauseNotice, Pauses
 from bot.store.singleton_jobs import SingletonJobs
 from bot.wording import Wording
 
@@ -52,24 +52,24 @@ class PauseNotifier:
 
         Raises DatabaseUnavailable.
         """
-        due = await self._pauses.untold(BATCH_SIZE)
+        due = await self._pauses.due_notices(BATCH_SIZE)
         job = await self._singleton_jobs.claim(_JOB, self._worker_id, _LEASE_SECONDS) if due else None
         if job is None:
             return
         for _ in range(MAX_BATCHES):
             # Read again after the claim: another replica may have sent the earlier ones.
-            due = await self._pauses.untold(BATCH_SIZE)
+            due = await self._pauses.due_notices(BATCH_SIZE)
             for outcome in await asyncio.gather(*map(self._send, due), return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     raise outcome
             if len(due) < BATCH_SIZE:
                 break
-        await self._singleton_jobs.complete(job, again_in=0)
+        await self._singleton_jobs.complete(job, next_run_in=0)
 
-    async def _send(self, notice: Untold) -> None:
+    async def _send(self, notice: PauseNotice) -> None:
         follow = notice.follow
         if notice.is_known:
-            await self._pauses.mark_told(notice)
+            await self._pauses.mark_notified(notice)
             return
         build = expired_notice if follow.state is FollowState.EXPIRED else paused_notice
         message = build(follow, follow.pause_reason or "", notice.names, self._wording())
@@ -88,10 +88,10 @@ class PauseNotifier:
         except DeliveryError as error:
             await self._give_up(notice, error)
         else:
-            await self._pauses.mark_told(notice)
+            await self._pauses.mark_notified(notice)
 
-    async def _give_up(self, notice: Untold, error: DeliveryError) -> None:
+    async def _give_up(self, notice: PauseNotice, error: DeliveryError) -> None:
         """Give up the notice; `/livestream following` shows why the follow is paused and that no notice was sent."""
         follow = notice.follow
         log.warning("pause_notice_failed", user=follow.created_by, channel=follow.channel_id, code=error.code)
-        await self._pauses.mark_told(notice, error.code)
+        await self._pauses.mark_notified(notice, error.code)

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -19,9 +19,8 @@ from pydantic import BaseModel, ValidationError
 from bot.errors import InvalidResponse, MeetingNotFound, RateLimited, RealtimeKitError, Unreachable
 from bot.realtimekit.http import HttpClient, app_path, exchange, segment
 from bot.realtimekit.models import Livestream, Meeting, NotLive, Session, most_active
-from bot.realtimekit.paging import LivestreamPage, parse_page
 from bot.realtimekit.rate_limit import RateLimitState
-from bot.realtimekit.responses import parse_data, parse_list
+from bot.realtimekit.responses import LivestreamPage, parse_data, parse_list, parse_page
 from bot.realtimekit.single_flight import SingleFlight
 
 CONNECT_SECONDS = 2.0
@@ -70,13 +69,13 @@ class RealtimeKitClient:
         on_call: OnCall = lambda *_: None,
         timer: Callable[[], float] = time.monotonic,
         answer_seconds: float = RESPONSE_SECONDS,
-        quota: RateLimitState | None = None,
+        rate_limit: RateLimitState | None = None,
         spend: Callable[[], None] = lambda: None,
     ) -> None:
         """Create the client; `spend` is called before each request, and raises a RealtimeKitError to prevent it."""
         self._http = http
         self._app = app_path(account_id, app_id)
-        self._quota = quota or RateLimitState()
+        self._rate_limit = rate_limit or RateLimitState()
         self._spend = spend
         self._on_call = on_call
         self._answer_seconds = answer_seconds
@@ -92,10 +91,10 @@ class RealtimeKitClient:
         """
         deadline = time.monotonic() + self._answer_seconds
         path = f"/meetings/{meeting_id}/active-livestream"
-        found = await self._ask("active_livestream", path, partial(_livestream, meeting_id))
+        found = await self._get("active_livestream", path, partial(_livestream, meeting_id))
         if found is not None:
             return found
-        return NotLive(meeting=await _in_time(self._fetch_meeting(meeting_id), deadline - time.monotonic()))
+        return NotLive(meeting=await _with_deadline(self._fetch_meeting(meeting_id), deadline - time.monotonic()))
 
     async def meeting(self, meeting_id: UUID) -> Meeting:
         """Return the meeting, cached for less than a minute. Raises MeetingNotFound."""
@@ -110,20 +109,20 @@ class RealtimeKitClient:
         if not livestream_id.strip("."):  # "." and ".." change the path even if quoted; no livestream has such an ID
             return None
         path = f"/livestreams/{segment(livestream_id)}/active-livestream-session"
-        return await self._ask("active_session", path, _session)
+        return await self._get("active_session", path, _session)
 
     async def livestreams(self, status: str, page_no: int, per_page: int = 100) -> LivestreamPage:
         """Fetch one page, counted from 1, of the app's livestreams with one of Cloudflare's statuses.
 
-        Raises Malformed if the list has an unknown form, is incomplete, or has entries of which none is a livestream.
+        Raises InvalidResponse if the list has an unknown form, is incomplete, or all its entries are invalid.
         """
         query = urlencode({"status": status, "page_no": page_no, "per_page": per_page})
         read = partial(_page, per_page)
-        return await self._ask("livestreams", f"/livestreams?{query}", read, parse_list)
+        return await self._get("livestreams", f"/livestreams?{query}", read, parse_list)
 
     async def check_access(self) -> None:
         """Check that token, account and app are right, by fetching the shortest possible list."""
-        await self._ask("meetings", "/meetings?per_page=1", lambda _: None)
+        await self._get("meetings", "/meetings?per_page=1", lambda _: None)
 
     async def close(self) -> None:
         """Cancel requests in flight and close the connections."""
@@ -131,7 +130,7 @@ class RealtimeKitClient:
         await self._http.close()
 
     async def _fetch_meeting(self, meeting_id: UUID) -> Meeting:
-        meeting = await self._ask("meeting", f"/meetings/{meeting_id}", partial(_meeting, meeting_id))
+        meeting = await self._get("meeting", f"/meetings/{meeting_id}", partial(_meeting, meeting_id))
         if meeting is None:
             self._meetings.pop(meeting_id, None)
             raise MeetingNotFound
@@ -139,51 +138,51 @@ class RealtimeKitClient:
         self._titles[meeting_id] = meeting.title
         return meeting
 
-    async def _ask(self, endpoint: str, path: str, read: Callable[[Any], T], unwrap: Unwrap = parse_data) -> T:
-        """Send a GET, and return `read` applied to the payload that `unwrap` extracts (None if `data_of` finds none).
+    async def _get(self, endpoint: str, path: str, read: Callable[[Any], T], unwrap: Unwrap = parse_data) -> T:
+        """Send a GET, and return `read` applied to the payload that `unwrap` extracts.
 
-        The payload is parsed inside the task: a task's repr shows its result, which must not contain a stream key.
+        With `parse_data`, the payload is None if the object does not exist. The payload is parsed inside the task: a
+        task's repr shows its result, which must not contain a stream key.
         """
-        question = partial(self._ask_once, endpoint, path, lambda *answer: read(unwrap(*answer)))
-        return await self._in_flight.run(path, lambda: self._ask_until_deadline(question))
 
-    async def _ask_until_deadline(self, question: Callable[[], Awaitable[T]]) -> T:
-        return await _in_time(self._ask_patiently(question), self._answer_seconds)
+        async def request() -> T:
+            return await self._request(endpoint, path, lambda *response: read(unwrap(*response)))
 
-    async def _ask_patiently(self, question: Callable[[], Awaitable[T]]) -> T:
+        return await self._in_flight.run(
+            path, lambda: _with_deadline(self._request_with_retry(request), self._answer_seconds)
+        )
+
+    async def _request_with_retry(self, request: Callable[[], Awaitable[T]]) -> T:
+        """Send a request, and retry it with stamina after a failure, which counts as stamina's first attempt.
+
+        The retrying caller is built only then, because that costs as much CPU time as a request, and most requests need
+        no retry.
+        """
         try:
-            return await question()
+            return await request()
         except RealtimeKitError as error:
-            return await self._ask_again(question, error)
+            failed = [error]
 
-    async def _ask_again(self, question: Callable[[], Awaitable[T]], first: RealtimeKitError) -> T:
-        """Retry with stamina after a first failure, which counts as its first attempt.
-
-        The retrying caller is built only now, because constructing it costs as much CPU as a request, and most
-        requests need no retry.
-        """
-        failed = [first]
-
-        async def ask() -> T:
+        async def attempt() -> T:
             if failed:
                 raise failed.pop()
-            return await question()
+            return await request()
 
         retrying = stamina.AsyncRetryingCaller(attempts=_ATTEMPTS, timeout=self._answer_seconds, wait_jitter=0.2)
-        return await retrying(_is_retryable, ask)
+        return await retrying(_is_retryable, attempt)
 
-    async def _ask_once(self, endpoint: str, path: str, read: Callable[[int, httpx.Headers, bytes], T]) -> T:
+    async def _request(self, endpoint: str, path: str, read: Callable[[int, httpx.Headers, bytes], T]) -> T:
         # Shorter waits are left to the retries.
-        if (refused_for := self._quota.blocked_for()) > _SHORT_WAIT:
-            raise RateLimited(refused_for, detail="not sent, since Cloudflare has said how long to wait")
+        if (blocked_for := self._rate_limit.blocked_for()) > _SHORT_WAIT:
+            raise RateLimited(blocked_for, detail="not sent, since Cloudflare has said how long to wait")
         self._spend()
         started, outcome = time.monotonic(), "timeout"
         try:
-            said = await exchange(self._http, "GET", self._app + path)
-            self._quota.update(said.status, said.headers)
-            answer = read(said.status, said.headers, said.body)
+            response = await exchange(self._http, "GET", self._app + path)
+            self._rate_limit.update(response.status, response.headers)
+            result = read(response.status, response.headers, response.body)
             outcome = "ok"
-            return answer
+            return result
         except RealtimeKitError as error:
             outcome = error.code
             raise
@@ -191,7 +190,7 @@ class RealtimeKitClient:
             self._on_call(endpoint, outcome, time.monotonic() - started)
 
 
-async def _in_time(answer: Awaitable[T], seconds: float) -> T:
+async def _with_deadline(answer: Coroutine[Any, Any, T], seconds: float) -> T:
     try:
         async with asyncio.timeout(seconds):
             return await answer
@@ -237,11 +236,11 @@ def _session(data: Any) -> Session | None:
 def _page(per_page: int, answer: tuple[Any, Any]) -> LivestreamPage:
     page = parse_page(*answer, per_page)
     found = _readable_livestreams(page.items)
-    return LivestreamPage(tuple(found), page.more, whole=len(found) == len(page.items))
+    return LivestreamPage(tuple(found), page.more, is_complete=len(found) == len(page.items))
 
 
 def _readable_livestreams(items: list[Any]) -> list[Livestream]:
-    """Read the livestreams, skipping and logging invalid ones. Raises Malformed if all are invalid."""
+    """Read the livestreams, skipping and logging invalid ones. Raises InvalidResponse if all are invalid."""
     found, errors = [], []
     for item in items:
         try:
@@ -256,7 +255,7 @@ def _readable_livestreams(items: list[Any]) -> list[Livestream]:
 
 
 def _livestreams_of(meeting_id: UUID, data: Any) -> list[Livestream]:
-    """Read the meeting's livestreams, dropping those of other meetings; raise Malformed if none is left.
+    """Read the meeting's livestreams, dropping those of other meetings; raise InvalidResponse if none is left.
 
     Cloudflare's description says that the payload is a list, its schema that it is an object.
     """

@@ -70,7 +70,7 @@ class HttpResponse:
 
 
 async def exchange(http: HttpClient, method: str, path: str, json: Any = None) -> HttpResponse:
-    """Send a request and read the answer. Raises Unreachable if none arrives, and Malformed if it is too long."""
+    """Send a request and read the answer. Raises Unreachable if none arrives, and InvalidResponse if it is too long."""
     try:
         response = await http.send(method, path, json)
         try:

@@ -39,7 +39,7 @@ _INGEST_ADDRESS = re.compile(
 )
 """An address to broadcast to, plain, percent-encoded or JSON-escaped. After a slash and a space the key may follow."""
 _SECRET_FIELDS = frozenset({"streamkey", "ingestserver"})
-_SHORTEST_SECRET = 8
+_MIN_SECRET_LENGTH = 8
 """Shorter values are no keys, and may occur in any text."""
 
 
@@ -78,7 +78,7 @@ def _secrets_in(value: Any) -> Iterator[str]:
         for name, each in value.items():
             if not _is_secret(name):
                 yield from _secrets_in(each)
-            elif isinstance(each, str) and len(each.strip()) >= _SHORTEST_SECRET:
+            elif isinstance(each, str) and len(each.strip()) >= _MIN_SECRET_LENGTH:
                 yield each.strip()
     elif isinstance(value, list):
         for each in value:
@@ -138,11 +138,11 @@ def _timestamp(value: Any) -> datetime | None:
     if not isinstance(value, str):
         return None
     try:
-        moment = datetime.fromisoformat(value)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        time = datetime.fromisoformat(value)
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return moment if moment >= _EARLIEST else None
+    return time if time >= _EARLIEST else None
 
 
 def _boolean(value: Any) -> bool | None:
@@ -223,7 +223,7 @@ class Meeting(_Response):
 
 
 class Session(_Response):
-    """A livestream's session: one run on air."""
+    """A livestream's session: one period on air."""
 
     id: Id = None
     err_message: Reason = None
@@ -245,7 +245,7 @@ class NotLive(_Response):
     meeting: Meeting
 
 
-_MOST_ACTIVE_FIRST = [Status.LIVE, Status.STARTING, Status.ERRORED, Status.UNKNOWN, Status.NOT_BROADCASTING]
+_BY_ACTIVITY = [Status.LIVE, Status.STARTING, Status.ERRORED, Status.UNKNOWN, Status.NOT_BROADCASTING]
 
 
 def most_active(livestreams: Iterable[Livestream]) -> Livestream:
@@ -255,7 +255,7 @@ def most_active(livestreams: Iterable[Livestream]) -> Livestream:
     """
 
     def rank(livestream: Livestream) -> tuple[int, datetime, str, str, str]:
-        activity = -_MOST_ACTIVE_FIRST.index(livestream.status)
+        activity = -_BY_ACTIVITY.index(livestream.status)
         texts = (livestream.id or "", livestream.playback_url or "", livestream.name or "")
         return activity, livestream.created_at or _LONG_AGO, *texts
 

@@ -24,26 +24,26 @@ class RateLimitState:
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
         self._timer = timer
-        self._refused = Cooldown()
-        self._used_up = Cooldown()
+        self._blocked = Cooldown()
+        self._exhausted = Cooldown()
 
     def update(self, status: int, headers: Mapping[str, str]) -> None:
         """Record the rate limit in an answer: a 429's `retry-after`, and `Ratelimit: "default";r=50;t=30`."""
         now = self._timer()
         if status == 429:
-            asked = Cooldown(now, parse_retry_after(headers))
+            demanded = Cooldown(now, parse_retry_after(headers))
             # A slow answer must not shorten the pause that a later one demanded.
-            self._refused = max(self._refused, asked, key=lambda pause: pause.left(now))
+            self._blocked = max(self._blocked, demanded, key=lambda pause: pause.left(now))
         if "ratelimit" in headers:
-            self._used_up = Cooldown(now, _seconds_until_refill(headers["ratelimit"]))
+            self._exhausted = Cooldown(now, _seconds_until_refill(headers["ratelimit"]))
 
     def blocked_for(self) -> float:
         """Return the seconds for which every request would get another 429."""
-        return self._refused.left(self._timer())
+        return self._blocked.left(self._timer())
 
     def retry_after(self) -> float:
         """Return the seconds until Cloudflare accepts requests again; 0 if it accepts them now."""
-        return max(self.blocked_for(), self._used_up.left(self._timer()))
+        return max(self.blocked_for(), self._exhausted.left(self._timer()))
 
 
 def _seconds_until_refill(header: str) -> float:

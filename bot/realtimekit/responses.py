@@ -1,17 +1,22 @@
-"""Parser of the two envelopes in which RealtimeKit's answers come.
+"""Parsers of RealtimeKit's answers, which come in two envelopes, and of its lists, which come in two forms.
 
 The application sends `{"success": ..., "data": ..., "error": {"code", "message"}}`. Cloudflare's gateway in front of it
 sends `{"success": ..., "result": ..., "errors": [{"code", "message"}]}`. A proxy in between may send HTML.
+
+In Cloudflare's examples a list is an array with `paging` beside it. In its schema it is an object with `paging` inside,
+which has room for one livestream only. If a list has neither form or is incomplete, a livestream's absence from it
+means nothing.
 """
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from bot.errors import AuthenticationFailed, InvalidResponse, RateLimited, RealtimeKitError, ServerError
-from bot.realtimekit.models import redact_ingest_urls, without_secret_values
+from bot.realtimekit.models import Livestream, redact_ingest_urls, without_secret_values
 
 MAX_RETRY_AFTER = 300.0
 """Cloudflare counts requests in windows of five minutes, and refuses them for as long. So no answer, whatever it
@@ -20,10 +25,29 @@ _DEFAULT_RETRY_AFTER = 60.0
 _MAX_DETAIL_LENGTH = 200
 
 
+@dataclass(frozen=True, slots=True)
+class LivestreamPage:
+    """One page of the requested livestreams."""
+
+    livestreams: tuple[Livestream, ...]
+    more: bool
+    """Whether the next page may have more."""
+    is_complete: bool = True
+    """Whether all entries of the page could be read; if not, a livestream's absence from it means nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawPage:
+    """A page of unparsed items, which still contain stream keys."""
+
+    items: list[Any]
+    more: bool
+
+
 def parse_data(status: int, headers: Mapping[str, str], body: bytes) -> Any:
     """Return the payload of an answer, or None if the answer says that the object does not exist.
 
-    Raises AuthenticationFailed, RateLimited, ServerError or Malformed if the answer says nothing about the object.
+    Raises AuthenticationFailed, RateLimited, ServerError or InvalidResponse if the answer is an error.
     """
     envelope = _envelope(status, headers, body)
     data = None if envelope is None else _payload(envelope)
@@ -33,7 +57,7 @@ def parse_data(status: int, headers: Mapping[str, str], body: bytes) -> Any:
 def parse_list(status: int, headers: Mapping[str, str], body: bytes) -> tuple[Any, Any]:
     """Return the payload of a list, which may be empty, and the `paging` beside it.
 
-    Raises the same errors as `data_of`, and Malformed for a 404.
+    Raises the same errors as `parse_data`, and InvalidResponse for a 404.
     """
     envelope = _envelope(status, headers, body)
     if envelope is None:
@@ -103,8 +127,8 @@ def _error_code(envelope: dict[str, Any]) -> int:
 
 def _error_details(error: dict[str, Any]) -> list[str]:
     """Return code and message if they are numbers or text; an object in their place could contain anything."""
-    said = [error.get("code"), error.get("message")]
-    return [redact_ingest_urls(str(value)) for value in said if isinstance(value, int | str)]
+    details = [error.get("code"), error.get("message")]
+    return [redact_ingest_urls(str(value)) for value in details if isinstance(value, int | str)]
 
 
 def _one_line(text: str) -> str:
@@ -124,3 +148,31 @@ def _error_for(code: int, headers: Mapping[str, str], envelope: dict[str, Any]) 
     if code >= 500:
         return ServerError(code, detail=detail)
     return InvalidResponse(detail=detail)
+
+
+def parse_page(data: Any, beside: Any, per_page: int) -> RawPage:
+    """Read a page from a payload and the `paging` beside it. Raises InvalidResponse."""
+    if isinstance(data, list):
+        return RawPage(data, _has_more(data, beside if isinstance(beside, dict) else {}))
+    if isinstance(data, dict) and isinstance(data.get("paging"), dict):
+        return _single_page({name: value for name, value in data.items() if name != "paging"}, data["paging"], per_page)
+    raise InvalidResponse(detail="a list in neither of the two forms")
+
+
+def _single_page(item: dict[str, Any], paging: dict[str, Any], per_page: int) -> RawPage:
+    total = _count(paging, "total_count")
+    if per_page > 1 and (total is None or total > 1):
+        raise InvalidResponse(detail=f"one livestream, of {'unknown' if total is None else total}")
+    items = [item] if any(value is not None for value in item.values()) else []
+    return RawPage(items, _has_more(items, paging))
+
+
+def _has_more(items: list[Any], paging: dict[str, Any]) -> bool:
+    """Return whether the next page may have items; without usable offsets, only an empty page marks the end."""
+    total, end = _count(paging, "total_count"), _count(paging, "end_offset")
+    return bool(items) and (total is None or end is None or end < total)
+
+
+def _count(paging: dict[str, Any], name: str) -> int | None:
+    value = paging.get(name)
+    return value if isinstance(value, int) and value >= 0 else None

@@ -21,11 +21,11 @@ class SingleFlight:
         self._latest: dict[Hashable, tuple[asyncio.Task[Any], float]] = {}
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def run(self, key: Hashable, question: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def run(self, key: Hashable, request: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return the result of the request in flight for `key`, or of a new one. All callers share its error, too."""
-        task, begun = self._latest.get(key, (None, 0.0))
-        if task is None or self._timer() - begun > self._join_within:
-            task = self._start(key, question)
+        task, started_at = self._latest.get(key, (None, 0.0))
+        if task is None or self._timer() - started_at > self._join_within:
+            task = self._start(key, request)
         return await cast(Awaitable[T], asyncio.shield(task))
 
     async def cancel(self) -> None:
@@ -35,9 +35,9 @@ class SingleFlight:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, key: Hashable, question: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+    def _start(self, key: Hashable, request: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
         # In an empty context, so that its log lines do not carry the first caller's.
-        task = asyncio.create_task(question(), context=contextvars.Context())
+        task = asyncio.create_task(request(), context=contextvars.Context())
         self._latest[key] = (task, self._timer())
         self._running.add(task)
         task.add_done_callback(lambda done: self._forget(key, done))

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 SIGNATURE = "rtk-signature"
 SIGNATURE_BYTES = range(64, 1025)
 """A signature has as many bytes as the RSA key: 256 for one of 2,048 bits."""
-LIVESTREAM_EVENTS = frozenset({"livestreaming.statusUpdate", "meeting.started", "meeting.ended"})
-"""The events after which a meeting's livestream may have changed."""
+STATUS_EVENT = "livestreaming.statusUpdate"
+LIVESTREAM_EVENTS = (STATUS_EVENT, "meeting.started", "meeting.ended")
+"""The events after which a meeting's livestream may have changed. The first reports only LIVE, OFFLINE and IDLE. The
+other two matter, too: a livestream may begin with its meeting, as INVOKED, and cannot outlast it."""
 KEY_SECONDS = 2.0
 _MIN_REFETCH_SECONDS = 60.0
-_AGAIN_SECONDS = 5.0
+_RETRY_SECONDS = 5.0
 
 
 class InvalidSignature(Exception):
@@ -69,7 +71,7 @@ def parse_event(body: bytes) -> WebhookEvent:
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Raise Forged if the signature is missing, so that the bot does not read the body of an unsigned webhook."""
+    """Raise InvalidSignature if the signature is missing, before the bot reads the body of an unsigned webhook."""
     if len(_signature(headers)) not in SIGNATURE_BYTES:
         raise InvalidSignature
 
@@ -102,27 +104,27 @@ class WebhookVerifier:
         self._url = url
         self._timer = timer
         self._key_seconds = key_seconds
-        self._turn = asyncio.Lock()
+        self._fetching = asyncio.Lock()
         self._key: PublicKey | None = None
         self._problem: str | None = None
-        self._keep_until = float("-inf")
+        self._fresh_until = float("-inf")
 
     async def verify(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Verify the signature over the raw body. Raises InvalidSignature, or PublicKeyUnavailable without a key."""
         signature = _signature(headers)
-        key = self._key or await self._newer()
-        if not key.fits(signature, body) and not (await self._newer()).fits(signature, body):
+        key = self._key or await self._fresh_key()
+        if not key.fits(signature, body) and not (await self._fresh_key()).fits(signature, body):
             raise InvalidSignature
 
     async def fetch(self) -> None:
         """Fetch the key unless there is one. Raises PublicKeyUnavailable."""
         if self._key is None:
-            await self._newer()
+            await self._fresh_key()
 
-    async def _newer(self) -> "PublicKey":
+    async def _fresh_key(self) -> "PublicKey":
         """Return a key that is at most a minute old, fetching it if necessary. Raises PublicKeyUnavailable."""
-        async with self._turn:
-            if self._timer() >= self._keep_until:
+        async with self._fetching:
+            if self._timer() >= self._fresh_until:
                 await self._fetch()
             if self._problem is not None or self._key is None:
                 raise PublicKeyUnavailable(self._problem)
@@ -137,7 +139,7 @@ class WebhookVerifier:
             self._problem = f"no answer within {self._key_seconds:g} s"
         except RealtimeKitError as error:
             self._problem = error.detail if isinstance(error, CloudflareUnavailable) else type(error).__name__
-        self._keep_until = self._timer() + (_AGAIN_SECONDS if self._problem else _MIN_REFETCH_SECONDS)
+        self._fresh_until = self._timer() + (_RETRY_SECONDS if self._problem else _MIN_REFETCH_SECONDS)
 
 
 def _meeting_id(meeting: Any) -> UUID | None:

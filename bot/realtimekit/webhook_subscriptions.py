@@ -9,10 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from bot.errors import InvalidResponse
 from bot.realtimekit.http import HttpClient, HttpResponse, app_path, exchange
 from bot.realtimekit.responses import parse_data, parse_list
+from bot.realtimekit.webhook_events import LIVESTREAM_EVENTS, STATUS_EVENT
 
-EVENTS = ("livestreaming.statusUpdate", "meeting.started", "meeting.ended")
-"""The events that the bot subscribes to. The first reports only LIVE, OFFLINE and IDLE. A livestream may begin with its
-meeting, as INVOKED, and cannot outlast it, so the other two also make a check worthwhile."""
 _NAME = "livestream-bot"
 
 
@@ -44,9 +42,9 @@ class WebhookSubscription(BaseModel):
     enabled: Annotated[bool, BeforeValidator(_is_enabled)] = True
     """Also True if the answer does not say."""
 
-    def tells_of_livestreams(self) -> bool:
+    def reports_livestreams(self) -> bool:
         """Return whether the webhook reports changes of livestreams."""
-        return self.enabled and EVENTS[0] in self.events
+        return self.enabled and STATUS_EVENT in self.events
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +76,16 @@ class WebhookSubscriptions:
         return readable
 
     async def add(self, url: str) -> SubscriptionResult:
-        """Subscribe the URL to all of EVENTS, by a new webhook or by updating an existing one."""
+        """Subscribe the URL to all of LIVESTREAM_EVENTS, by a new webhook or by updating an existing one."""
         present = [webhook for webhook in await self.list_all() if same_address(webhook.url, url)]
         if not present:
-            wanted = {"name": _NAME, "url": url, "events": EVENTS, "enabled": True}
+            wanted = {"name": _NAME, "url": url, "events": LIVESTREAM_EVENTS, "enabled": True}
             return SubscriptionResult(_webhook(await self._send("POST", "", wanted)), changed=True)
         # Update the webhook that needs the least change; a second one for the same URL would send everything twice.
-        best = max(present, key=lambda webhook: (webhook.enabled, len({*EVENTS} & {*webhook.events})))
-        if best.enabled and {*EVENTS} <= {*best.events}:
+        best = max(present, key=lambda webhook: (webhook.enabled, len({*LIVESTREAM_EVENTS} & {*webhook.events})))
+        if best.enabled and {*LIVESTREAM_EVENTS} <= {*best.events}:
             return SubscriptionResult(best, changed=False)
-        repaired = {"enabled": True, "events": list(dict.fromkeys([*best.events, *EVENTS]))}
+        repaired = {"enabled": True, "events": list(dict.fromkeys([*best.events, *LIVESTREAM_EVENTS]))}
         return SubscriptionResult(_webhook(await self._send("PATCH", f"/{best.id}", repaired)), changed=True)
 
     async def remove(self, webhook_id: UUID) -> bool:

@@ -23,7 +23,7 @@ from bot.errors import (
     SlackUnreachable,
 )
 from bot.metrics import Metrics
-from bot.realtimekit.recent_lookups import ANSWER_SECONDS
+from bot.realtimekit.lookup import ANSWER_SECONDS
 from bot.slack.api_client import NOT_CONNECTED, TIMEOUT_SECONDS, TRANSPORT_ERRORS, SlackClient
 from bot.slack.errors import (
     ContentRejected,

@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.cards import has_news, has_work
 from bot.store.database import Database, is_sqlite
-from bot.store.leases import LONGEST_WAIT
+from bot.store.leases import MAX_WAIT_SECONDS
+from bot.store.rows import clean
 from bot.store.schema import announcements, cards
-from bot.store.text import clean
 
-_MOST = 50
+_BATCH_SIZE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class CardUpdate:
     sent_ts: str | None = None
     unconfirmed: bool = False
     """An edit got no answer."""
-    settled: float | None = None
-    """The `unconfirmed_until` to clear, because this step came after it; kept if it was set again meanwhile."""
+    confirmed: float | None = None
+    """The `unconfirmed_until` to clear, because this step came after it; it stays if it was set again meanwhile."""
     failing: dict[str, Any] | None = None
     """Since when Slack has refused the card's requests."""
-    finished: bool = False
+    release: bool = False
     """Release the card: due now if anything is left to do, otherwise idle."""
 
     @property
@@ -50,17 +50,17 @@ class CardUpdate:
 
     @property
     def key(self) -> tuple[UUID, int, str]:
-        """The card and the lease it is held by."""
+        """The card and its lease."""
         return self.follow_id, self.episode, self.lease
 
 
 class Written(Enum):
     """The outcome of a step."""
 
-    LOST = auto()
+    LEASE_LOST = auto()
     """Nothing was written: the lease was lost."""
-    DONE = auto()
-    REPEATED = auto()
+    WRITTEN = auto()
+    DUPLICATE = auto()
     """It was written, but another message had already announced the change."""
 
 
@@ -73,51 +73,48 @@ class CardWriteBatcher:
         self._waiting: list[tuple[CardUpdate, asyncio.Future[Written]]] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def write(self, progress: CardUpdate) -> Written:
+    async def write(self, update: CardUpdate) -> Written:
         """Write one step. Raises DatabaseUnavailable."""
         written: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
-        self._waiting.append((progress, written))
+        self._waiting.append((update, written))
         if self._writing is None:
-            self._writing = asyncio.create_task(self._write_all(), name="card progress")
+            self._writing = asyncio.create_task(self._write_all(), name="card updates")
         return await written
 
     async def _write_all(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+                batch, self._waiting = self._waiting[:_BATCH_SIZE], self._waiting[_BATCH_SIZE:]
                 await self._write(batch)
         finally:
             self._writing = None
 
     async def _write(self, batch: list[tuple[CardUpdate, "asyncio.Future[Written]"]]) -> None:
         try:
-            written = await self._together([progress for progress, _ in batch])
+            written = await self._write_batch([update for update, _ in batch])
             for (_, future), done in zip(batch, written, strict=True):
                 if done is not None:
                     _resolve(future, done)
-            for (progress, future), done in zip(batch, written, strict=True):
+            for (update, future), done in zip(batch, written, strict=True):
                 if done is None:
-                    _resolve(future, await self._alone(progress))
+                    (alone,) = await self._write_batch([update])
+                    _resolve(future, alone or Written.LEASE_LOST)
         except Exception as error:  # noqa: BLE001 - raised again to each waiting caller
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
 
-    async def _together(self, batch: Sequence[CardUpdate]) -> list[Written | None]:
-        """Write these steps; return None for those whose card's row is locked and has to be waited for."""
+    async def _write_batch(self, batch: Sequence[CardUpdate]) -> list[Written | None]:
+        """Write these steps; return None for those whose card's row another transaction has locked."""
         async with self._db.transaction() as connection:
             # Skip locked rows: waiting for some while holding others could deadlock.
-            held = await _held(connection, batch, skip_locked=len(batch) > 1)
-            steps = [progress for progress in batch if progress.key in held]
+            leased = await _leased(connection, batch, skip_locked=len(batch) > 1)
+            steps = [update for update in batch if update.key in leased]
             await _apply(connection, self._db.now(), self._late_seconds, steps)
-            written = dict.fromkeys(held, Written.DONE)
-            written |= dict.fromkeys(await _repeated(connection, steps), Written.REPEATED)
+            written = dict.fromkeys(leased, Written.WRITTEN)
+            written |= dict.fromkeys(await _duplicates(connection, steps), Written.DUPLICATE)
         certain = len(batch) == 1 or is_sqlite(self._db.engine.url)
-        return [written.get(progress.key, Written.LOST if certain else None) for progress in batch]
-
-    async def _alone(self, progress: CardUpdate) -> Written:
-        (written,) = await self._together([progress])
-        return written or Written.LOST
+        return [written.get(update.key, Written.LEASE_LOST if certain else None) for update in batch]
 
 
 def _resolve(future: "asyncio.Future[Written]", written: Written) -> None:
@@ -125,12 +122,12 @@ def _resolve(future: "asyncio.Future[Written]", written: Written) -> None:
         future.set_result(written)
 
 
-async def _held(connection: AsyncConnection, batch: Sequence[CardUpdate], *, skip_locked: bool) -> set[Any]:
+async def _leased(connection: AsyncConnection, batch: Sequence[CardUpdate], *, skip_locked: bool) -> set[Any]:
     key = sa.tuple_(cards.c.follow_id, cards.c.episode)
     query = (
         sa.select(cards.c.follow_id, cards.c.episode, cards.c.lease)
-        .where(key.in_([(progress.follow_id, progress.episode) for progress in batch]))
-        .where(cards.c.lease.in_({progress.lease for progress in batch}))
+        .where(key.in_([(update.follow_id, update.episode) for update in batch]))
+        .where(cards.c.lease.in_({update.lease for update in batch}))
         .with_for_update(skip_locked=skip_locked)
     )
     return {tuple(row) for row in await connection.execute(query)}
@@ -139,48 +136,48 @@ async def _held(connection: AsyncConnection, batch: Sequence[CardUpdate], *, ski
 async def _apply(
     connection: AsyncConnection, now: sa.ColumnElement[float], late_seconds: float, batch: Sequence[CardUpdate]
 ) -> None:
-    got_on = [progress for progress in batch if progress.has_result]
-    if got_on:
-        await connection.execute(_progressed(now, late_seconds), [_values(progress) for progress in got_on])
-    if told := [progress for progress in batch if progress.seq is not None]:
-        await connection.execute(_told(now), [_values(progress) for progress in told])
-    if finished := [(progress.follow_id, progress.episode) for progress in batch if progress.finished]:
+    with_result = [update for update in batch if update.has_result]
+    if with_result:
+        await connection.execute(_update_card(now, late_seconds), [_values(update) for update in with_result])
+    if sent := [update for update in batch if update.seq is not None]:
+        await connection.execute(_mark_sent(now), [_values(update) for update in sent])
+    if released := [(update.follow_id, update.episode) for update in batch if update.release]:
         # A statement of its own: it begins after a concurrent writer releases the row, so it sees the writer's changes.
         due_at = sa.case((has_work(), now), else_=cards.c.unconfirmed_until)
-        these = sa.update(cards).where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(finished))
-        await connection.execute(these.values(lease=None, next_attempt_at=due_at, has_news=has_news()))
+        released_cards = sa.update(cards).where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(released))
+        await connection.execute(released_cards.values(lease=None, next_attempt_at=due_at, has_news=has_news()))
 
 
-async def _repeated(connection: AsyncConnection, batch: Sequence[CardUpdate]) -> set[tuple[UUID, int, str]]:
-    """Return the keys of the steps whose change is known to be announced by another message.
+async def _duplicates(connection: AsyncConnection, batch: Sequence[CardUpdate]) -> set[tuple[UUID, int, str]]:
+    """Return the keys of the steps whose change another message has announced.
 
-    A holder that lost its lease may have reported that message; so this reads what was just written.
+    A holder that lost its lease may have reported that message, so this reads the rows after they are written.
     """
-    told = {(each.follow_id, each.episode, each.seq): each for each in batch if each.seq is not None}
-    if not told:
+    sent = {(each.follow_id, each.episode, each.seq): each for each in batch if each.seq is not None}
+    if not sent:
         return set()
-    line = (announcements.c.follow_id, announcements.c.episode, announcements.c.seq)
-    query = sa.select(*line, announcements.c.sent_ts).where(sa.tuple_(*line).in_(list(told)))
+    key = (announcements.c.follow_id, announcements.c.episode, announcements.c.seq)
+    query = sa.select(*key, announcements.c.sent_ts).where(sa.tuple_(*key).in_(list(sent)))
     known = {tuple(row[:3]): row.sent_ts for row in await connection.execute(query)}
-    return {each.key for line, each in told.items() if known.get(line) not in (None, clean(each.sent_ts or ""))}
+    return {each.key for key, each in sent.items() if known.get(key) not in (None, clean(each.sent_ts or ""))}
 
 
-def _values(progress: CardUpdate) -> dict[str, Any]:
+def _values(update: CardUpdate) -> dict[str, Any]:
     return {
-        "of_follow": progress.follow_id,
-        "of_episode": progress.episode,
-        "posted_ts": progress.ts,
-        "version": progress.version,
-        "lease_seconds": min(progress.lease_seconds, LONGEST_WAIT),
-        "is_unconfirmed": progress.unconfirmed,
-        "settled": progress.settled,
-        "now_failing": progress.failing,
-        "told_seq": progress.seq,
-        "told_ts": progress.sent_ts,
+        "of_follow": update.follow_id,
+        "of_episode": update.episode,
+        "posted_ts": update.ts,
+        "version": update.version,
+        "lease_seconds": min(update.lease_seconds, MAX_WAIT_SECONDS),
+        "is_unconfirmed": update.unconfirmed,
+        "confirmed": update.confirmed,
+        "now_failing": update.failing,
+        "sent_seq": update.seq,
+        "reply_ts": update.sent_ts,
     }
 
 
-def _progressed(now: sa.ColumnElement[float], late_seconds: float) -> sa.Update:
+def _update_card(now: sa.ColumnElement[float], late_seconds: float) -> sa.Update:
     version = sa.bindparam("version", type_=sa.Integer)
     this = sa.and_(
         cards.c.follow_id == sa.bindparam("of_follow", type_=sa.Uuid),
@@ -195,7 +192,7 @@ def _progressed(now: sa.ColumnElement[float], late_seconds: float) -> sa.Update:
             rendered_at=sa.case((version.is_(None), cards.c.rendered_at), else_=now),
             unconfirmed_until=sa.case(
                 (sa.bindparam("is_unconfirmed", type_=sa.Boolean), now + late_seconds),
-                (cards.c.unconfirmed_until == sa.bindparam("settled", type_=sa.Double), sa.null()),
+                (cards.c.unconfirmed_until == sa.bindparam("confirmed", type_=sa.Double), sa.null()),
                 else_=cards.c.unconfirmed_until,
             ),
             failing=sa.bindparam("now_failing", type_=sa.JSON(none_as_null=True)),
@@ -206,11 +203,11 @@ def _progressed(now: sa.ColumnElement[float], late_seconds: float) -> sa.Update:
     )
 
 
-def _told(now: sa.ColumnElement[float]) -> sa.Update:
+def _mark_sent(now: sa.ColumnElement[float]) -> sa.Update:
     this = sa.and_(
         announcements.c.follow_id == sa.bindparam("of_follow", type_=sa.Uuid),
         announcements.c.episode == sa.bindparam("of_episode", type_=sa.Integer),
-        announcements.c.seq == sa.bindparam("told_seq", type_=sa.Integer),
+        announcements.c.seq == sa.bindparam("sent_seq", type_=sa.Integer),
         announcements.c.sent_at.is_(None),
     )
-    return sa.update(announcements).where(this).values(sent_ts=sa.bindparam("told_ts", type_=sa.Text), sent_at=now)
+    return sa.update(announcements).where(this).values(sent_ts=sa.bindparam("reply_ts", type_=sa.Text), sent_at=now)

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.schema import announcements, cards
 
-PATIENT_ATTEMPTS = 10
-"""Consecutive failures, about a quarter of an hour's worth, after which the next episode's card stops waiting."""
+MAX_BLOCKING_ATTEMPTS = 10
+"""After this many consecutive failures, about a quarter of an hour, the next episode's card stops waiting."""
 
 _later = cards.alias("later")
 _before = cards.alias("before")
@@ -46,9 +46,11 @@ def is_latest() -> sa.ColumnElement[bool]:
 
 
 def is_blocked_by_previous() -> sa.ColumnElement[bool]:
-    """Return whether a previous episode's card is unposted or has pending announcements; its end must be announced
-    before the next start."""
-    untold = sa.exists().where(
+    """Return whether a previous episode's card is unposted or has pending announcements.
+
+    The end of an episode has to be announced before the next start.
+    """
+    has_unsent = sa.exists().where(
         announcements.c.follow_id == _before.c.follow_id,
         announcements.c.episode == _before.c.episode,
         announcements.c.sent_at.is_(None),
@@ -59,13 +61,13 @@ def is_blocked_by_previous() -> sa.ColumnElement[bool]:
         _before.c.episode < cards.c.episode,
         # NULL means that the follow is paused.
         _before.c.next_attempt_at.is_not(None),
-        _before.c.attempts < PATIENT_ATTEMPTS,
-        sa.or_(never_posted, untold),
+        _before.c.attempts < MAX_BLOCKING_ATTEMPTS,
+        sa.or_(never_posted, has_unsent),
     )
 
 
 def due_to_show(now: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """Return when a card whose content changes is due: at `now`, which is NULL where the change makes nothing due.
+    """Return when a card whose content changes is due: at `now`, which is NULL if the change makes nothing due.
 
     A claimed or postponed card keeps its time. A card whose only remaining work is the edit that confirms an earlier
     one does not have to wait for that time.
@@ -80,7 +82,7 @@ def due_to_show(now: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 
 
 async def wake(
-    connection: AsyncConnection, now: sa.ColumnElement[float], *which: sa.ColumnElement[bool], news: bool = False
+    connection: AsyncConnection, now: sa.ColumnElement[float], *conditions: sa.ColumnElement[bool], news: bool = False
 ) -> None:
     """Make cards due now; `news`: there is something to announce.
 
@@ -89,33 +91,33 @@ async def wake(
     """
     due_at = due_to_show(now)
     if not news:
-        await connection.execute(sa.update(cards).where(*which).values(next_attempt_at=due_at))
+        await connection.execute(sa.update(cards).where(*conditions).values(next_attempt_at=due_at))
         return
     waits_for_edit = sa.and_(cards.c.lease.is_(None), cards.c.has_news == sa.false())
     due = {"next_attempt_at": sa.case((waits_for_edit, now), else_=due_at), "has_news": True}
-    await connection.execute(sa.update(cards).where(*which).values(due))
+    await connection.execute(sa.update(cards).where(*conditions).values(due))
 
 
 async def wake_unfinished(
     connection: AsyncConnection, now: sa.ColumnElement[float], follow_ids: Iterable[UUID]
 ) -> None:
     """Re-enable unfinished cards of these follows, dropping those of episodes the channel never saw."""
-    theirs = cards.c.follow_id.in_(list(follow_ids))
-    # The channel saw nothing of this episode, and a newer one exists: its card would only confuse people. One that may
-    # have been posted without an answer stays: otherwise nothing would ever edit that message.
+    of_follows = cards.c.follow_id.in_(list(follow_ids))
+    # The channel never saw this episode, and a newer one exists, so its card would only confuse people. A card whose post
+    # got no answer stays, because otherwise nothing would ever edit that message.
     never_posted = sa.and_(cards.c.message_ts.is_(None), cards.c.unconfirmed_until.is_(None))
-    await connection.execute(sa.delete(cards).where(theirs, never_posted, ~is_latest(), ~has_pending()))
-    await connection.execute(sa.update(cards).where(theirs).values(has_news=has_news()))
-    await wake(connection, now, theirs, sa.or_(has_work(), cards.c.unconfirmed_until.is_not(None)))
+    await connection.execute(sa.delete(cards).where(of_follows, never_posted, ~is_latest(), ~has_pending()))
+    await connection.execute(sa.update(cards).where(of_follows).values(has_news=has_news()))
+    await wake(connection, now, of_follows, sa.or_(has_work(), cards.c.unconfirmed_until.is_not(None)))
 
 
-async def take_leases(
+async def revoke_leases(
     connection: AsyncConnection, now: sa.ColumnElement[float], late_seconds: float, follow_ids: Iterable[UUID]
 ) -> None:
-    """Take away the leases of these follows' cards in progress.
+    """Revoke the leases of these follows' cards in progress.
 
-    The cards are due when the leases would have ended: Slack may still carry out the holders' requests, which they then
-    report.
+    The cards are due when the leases would have ended. Slack may still carry out requests of the holders, who then
+    report them.
     """
-    held = sa.update(cards).where(cards.c.follow_id.in_(list(follow_ids)), cards.c.lease.is_not(None))
-    await connection.execute(held.values(lease=None, unconfirmed_until=now + late_seconds, has_news=has_news()))
+    leased = sa.update(cards).where(cards.c.follow_id.in_(list(follow_ids)), cards.c.lease.is_not(None))
+    await connection.execute(leased.values(lease=None, unconfirmed_until=now + late_seconds, has_news=has_news()))

@@ -17,24 +17,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 import bot.clock
 from bot.errors import DatabaseUnavailable
 from bot.store.engine import Timeouts, is_about_data, open_engine
+from bot.store.rows import clean_parameters, dumps
 from bot.store.schema import request_windows
 from bot.store.sqlite_file import DatabaseFile, file_of
-from bot.store.text import clean_parameters, dumps
 
 Clock = Callable[[], float]
 
 BUSY_SECONDS = 10
-_CONNECTIONS = 5
+_POOL_SIZE = 5
 _DEFAULT_TIMEOUTS = Timeouts()
 _BEGIN = "sqlite_begin"
-_NO_SLOT = -1
-# Programming errors; do not retry.
-_BUGS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
-# insufficient_privilege: revoked while the bot runs. The driver classifies it as a programming error.
-_NO_RIGHTS = "42501"
-# The driver classifies this as one, too: a newer version changed a table after a statement was prepared. The driver
-# prepares it again.
-_PREPARED_BEFORE = AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError
+_PROBE_WINDOW = -1
+# Faults of the bot; do not retry.
+_PROGRAMMING_ERRORS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
+# A privilege was revoked while the bot runs. The driver classifies it as a programming error.
+_INSUFFICIENT_PRIVILEGE = "42501"
+# Another one that the driver classifies as such: a newer version changed a table after a statement was prepared. The
+# driver prepares it again.
+_STATEMENT_OUTDATED = AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError
 
 
 class Database:
@@ -50,11 +50,11 @@ class Database:
         self._clock = time.time if clock is None and is_sqlite(engine.url) else clock
         self._readers = engine.execution_options(**{_BEGIN: "BEGIN"})
         # Serialize this process's writers: SQLite's busy handler polls and is unfair.
-        self._turn = asyncio.Lock() if is_sqlite(engine.url) else contextlib.nullcontext()
+        self._write_lock = asyncio.Lock() if is_sqlite(engine.url) else contextlib.nullcontext()
         path = file_of(engine.url) if is_sqlite(engine.url) else None
         self._file = None if path is None else _watch(engine, DatabaseFile(path))
-        self._takes_changes = True
-        self._trial: asyncio.Task[None] | None = None
+        self._is_writable = True
+        self._probe_task: asyncio.Task[None] | None = None
 
     def now(self) -> sa.ColumnElement[float]:
         """Return the statement's start time in epoch seconds, by PostgreSQL's clock so that replicas agree."""
@@ -68,17 +68,17 @@ class Database:
         """Open a transaction that may write. Raises DatabaseUnavailable."""
         self.file_problem()
         try:
-            with _unreachable():
-                async with self._turn, self.engine.begin() as connection:
+            with _translate_errors():
+                async with self._write_lock, self.engine.begin() as connection:
                     yield connection
         except DatabaseUnavailable:
-            self._takes_changes = False
+            self._is_writable = False
             raise
 
     @contextlib.asynccontextmanager
     async def read_only(self) -> AsyncIterator[AsyncConnection]:
         """Open a read-only transaction; on SQLite it waits for no writer. Raises DatabaseUnavailable."""
-        with _unreachable():
+        with _translate_errors():
             async with self._readers.connect() as connection:
                 yield connection
 
@@ -87,27 +87,29 @@ class Database:
         return None if self._file is None else self._file.problem()
 
     def is_writable(self) -> bool:
-        """Return whether the database accepts writes: False from the first failed one until a trial write succeeds.
+        """Return whether the database accepts writes: False from the first failed one until a probe succeeds.
 
-        Most transactions change nothing, so they succeed even on a full disk. This starts a trial without waiting for
-        it: another program's lock may delay it.
+        Most transactions change nothing, so they succeed even on a full disk. This starts the probe in the background,
+        because another program's lock may delay it.
         """
-        if not self._takes_changes and (self._trial is None or self._trial.done()):
-            self._trial = asyncio.create_task(self._probe(), name="trial of the database")
-        return self._takes_changes
+        if not self._is_writable and (self._probe_task is None or self._probe_task.done()):
+            self._probe_task = asyncio.create_task(self._probe(), name="database write probe")
+        return self._is_writable
 
     async def _probe(self) -> None:
         with contextlib.suppress(DatabaseUnavailable):
             async with self.transaction() as connection:
-                await connection.execute(sa.insert(request_windows).values(window_start=_NO_SLOT, requests=0))
-                await connection.execute(sa.delete(request_windows).where(request_windows.c.window_start == _NO_SLOT))
-            self._takes_changes = True
+                await connection.execute(sa.insert(request_windows).values(window_start=_PROBE_WINDOW, requests=0))
+                await connection.execute(
+                    sa.delete(request_windows).where(request_windows.c.window_start == _PROBE_WINDOW)
+                )
+            self._is_writable = True
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._trial is not None:
-            self._trial.cancel()
-            await asyncio.gather(self._trial, return_exceptions=True)
+        if self._probe_task is not None:
+            self._probe_task.cancel()
+            await asyncio.gather(self._probe_task, return_exceptions=True)
         await self.engine.dispose()
 
 
@@ -116,7 +118,7 @@ def connect(url: URL, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -> AsyncEngine:
     if is_sqlite(url):
         engine = create_async_engine(
             url,
-            pool_size=_CONNECTIONS,
+            pool_size=_POOL_SIZE,
             max_overflow=0,
             pool_timeout=timeouts.pool,
             connect_args={"timeout": BUSY_SECONDS},
@@ -129,8 +131,8 @@ def connect(url: URL, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -> AsyncEngine:
         engine = open_engine(
             url,
             timeouts,
-            pool_size=_CONNECTIONS,
-            max_overflow=_CONNECTIONS,
+            pool_size=_POOL_SIZE,
+            max_overflow=_POOL_SIZE,
             pool_timeout=timeouts.pool,
             pool_recycle=timeouts.recycle,
             json_serializer=dumps,
@@ -178,23 +180,23 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 
 def _keep_cancelled(context: ExceptionContext) -> None:
-    # SQLAlchemy closes the connection of a cancelled task. SQLite puts that off while a cursor is open, and the lock
-    # stays with it. Kept, the connection is rolled back as soon as its thread has finished the statement.
+    # SQLAlchemy closes the connection of a cancelled task. SQLite delays that, and keeps the lock,
+    # while a cursor is open. If the connection stays open, it is rolled back as soon as its thread has finished.
     if isinstance(context.original_exception, asyncio.CancelledError):
         context.is_disconnect = False
 
 
 @contextlib.contextmanager
-def _unreachable() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError, BufferError) as error:
         cause = getattr(error, "orig", None) or error
-        if is_about_data(cause) or (isinstance(error, _BUGS) and not _happens(cause)):
+        if is_about_data(cause) or (isinstance(error, _PROGRAMMING_ERRORS) and not _is_environmental(cause)):
             raise
         raise DatabaseUnavailable(detail=f"{type(error).__name__}: {cause}") from error
 
 
-def _happens(error: BaseException) -> bool:
+def _is_environmental(error: BaseException) -> bool:
     """Return whether the error looks like a bug but comes from a change made to the database."""
-    return isinstance(error, _PREPARED_BEFORE) or getattr(error, "sqlstate", None) == _NO_RIGHTS
+    return isinstance(error, _STATEMENT_OUTDATED) or getattr(error, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.follow import Follow, FollowState, Level
-from bot.store.card_queue import LATE_SECONDS, DueCard, claimed_work, removal_of_ended
+from bot.store.card_queue import LATE_SECONDS, delete_ended
 from bot.store.cards import due_to_show, is_latest, wake_unfinished
 from bot.store.database import Database, insert
+from bot.store.due_cards import DueCard, load_cards
 from bot.store.leases import Lease, after, new_lease
 from bot.store.meetings import check_now_values, last_checked, lock, stop_checking
 from bot.store.outdated_announcements import drop_outdated
@@ -32,16 +33,16 @@ NOT_REFUSED = {
 
 
 @dataclass(frozen=True, slots=True)
-class FollowOutcome:
+class StoredFollow:
     """The result of following a meeting."""
 
     follow: Follow
-    new: bool
+    is_new: bool
     """False if the channel already followed the meeting."""
     ts: str | None
     """The newest card's, if it is posted."""
     card: DueCard | None = None
-    """A new follow's card, if the caller asked for its lease."""
+    """A new follow's card, if the caller passed a `worker_id`."""
     meeting_before: Mapping[str, Any] | None = None
     """For `retract`: the meeting's earlier row, if there was one that no current follow used."""
 
@@ -82,22 +83,22 @@ class Follows:
         user_id: str,
         level: Level,
         episode: Episode,
-        owner: str | None = None,
+        worker_id: str | None = None,
         lease_seconds: float = 60.0,
-    ) -> FollowOutcome:
+    ) -> StoredFollow:
         """Follow a meeting in a channel, and make its card due.
 
         `episode` is the meeting's state as just looked up; it is stored if no channel follows the meeting yet. A paused
-        follow becomes active; an expired one stays over, and a new follow begins beside it. If there is an `owner`, it
-        holds the lease of a new follow's card at once, so no other worker sees the card as due until that lease ends.
+        follow becomes active; an expired one stays over, and a new follow begins beside it. With a `worker_id`, that
+        worker gets the lease of a new follow's card, so no other one sees the card as due until the lease ends.
         """
-        lease = None if owner is None else new_lease(owner, lease_seconds, self._db.monotonic())
+        lease = None if worker_id is None else new_lease(worker_id, lease_seconds, self._db.monotonic())
         async with self._db.transaction() as connection:
             now = self._db.now()
             meeting_before = await self._upsert_meeting(connection, now, meeting_id, episode)
-            mine = _key(team_id, channel_id, meeting_id)
-            follow = await _find(connection, mine)
-            new = follow is None
+            condition = _key(team_id, channel_id, meeting_id)
+            follow = await _find(connection, condition)
+            is_new = follow is None
             if follow is None:
                 follow_id = uuid4()
                 row = {
@@ -116,11 +117,11 @@ class Follows:
                 await _add_card(connection, now, follow_id, meeting_id, lease)
             elif follow.state is FollowState.PAUSED:
                 await resume(connection, now, [follow])
-            card = await _leased_card(connection, now, mine, lease) if new and lease else None
-            ts = await _card_ts(connection, mine)
-            return FollowOutcome(await _get(connection, mine), new, ts, card, meeting_before)
+            card = await _load_new_card(connection, now, condition, lease) if is_new and lease else None
+            ts = await _newest_card_ts(connection, condition)
+            return StoredFollow(await _get(connection, condition), is_new, ts, card, meeting_before)
 
-    async def retract(self, followed: FollowOutcome) -> bool:
+    async def retract(self, followed: StoredFollow) -> bool:
         """Undo a new follow whose card Slack refuses, and restore the meeting's earlier row.
 
         If the card's lease was lost, change nothing and return False.
@@ -129,10 +130,10 @@ class Follows:
         if card is None:
             return False
         meeting_id = followed.follow.meeting_id
-        held = sa.exists().where(cards.c.follow_id == follows.c.id, cards.c.lease == card.lease.token)
+        is_leased = sa.exists().where(cards.c.follow_id == follows.c.id, cards.c.lease == card.lease.token)
         async with self._db.transaction() as connection:
             await lock(connection, [meeting_id])
-            retracted = sa.delete(follows).where(follows.c.id == followed.follow.id, held)
+            retracted = sa.delete(follows).where(follows.c.id == followed.follow.id, is_leased)
             if (await connection.execute(retracted)).rowcount == 0:
                 return False
             followed_by = sa.exists().where(follows.c.meeting_id == meetings.c.meeting_id)
@@ -149,7 +150,7 @@ class Follows:
         """End the follow, and have all its cards show that; return None if there is none.
 
         People no longer see it, and nothing more is announced. Its row is deleted once its cards are edited
-        (`Announcing.remove_ended`). A card that was certainly never posted is dropped.
+        (`CardQueue.remove_ended`). A card that was certainly never posted is dropped.
         """
         async with self._db.transaction() as connection:
             now = self._db.now()
@@ -165,16 +166,16 @@ class Follows:
         """Set the level from the next change on, and have the newest card show it; None if there is no follow."""
         async with self._db.transaction() as connection:
             await lock(connection, [meeting_id])
-            mine = _key(team_id, channel_id, meeting_id)
-            follow = await _find(connection, mine)
+            condition = _key(team_id, channel_id, meeting_id)
+            follow = await _find(connection, condition)
             if follow is None or follow.level is level:
                 return follow
-            await connection.execute(sa.update(follows).where(mine).values(level=level))
-            anew = {"desired_version": cards.c.desired_version + 1}
+            await connection.execute(sa.update(follows).where(condition).values(level=level))
+            newer = {"desired_version": cards.c.desired_version + 1}
             if follow.state is FollowState.ACTIVE:
-                anew["next_attempt_at"] = due_to_show(self._db.now())
-            await connection.execute(sa.update(cards).where(cards.c.follow_id == follow.id, is_latest()).values(anew))
-            return await _get(connection, mine)
+                newer["next_attempt_at"] = due_to_show(self._db.now())
+            await connection.execute(sa.update(cards).where(cards.c.follow_id == follow.id, is_latest()).values(newer))
+            return await _get(connection, condition)
 
     async def in_channel(self, team_id: str, channel_id: str) -> list[FollowStatus]:
         """Return a channel's active and paused follows, oldest first."""
@@ -221,7 +222,7 @@ class Follows:
         """
         this = meetings.c.meeting_id == meeting_id
         before = (await connection.execute(sa.select(meetings).where(this).with_for_update())).mappings().one_or_none()
-        begun = {
+        initial = {
             "name": episode.name,
             "episode_number": episode.number,
             "phase": episode.phase,
@@ -236,9 +237,9 @@ class Follows:
         if before is not None and before["next_check_at"] is None:
             # Replace the state left by the last follow: changes since then would be announced as news. Keep the row,
             # since unfinished cards of other channels' past follows depend on it.
-            await connection.execute(sa.update(meetings).where(this).values(begun))
+            await connection.execute(sa.update(meetings).where(this).values(initial))
             return dict(before)
-        statement = insert(connection, meetings).values(meeting_id=meeting_id, **begun)
+        statement = insert(connection, meetings).values(meeting_id=meeting_id, **initial)
         await connection.execute(
             statement.on_conflict_do_update(index_elements=[meetings.c.meeting_id], set_=check_now_values(now))
         )
@@ -263,10 +264,10 @@ async def end(
     now: sa.ColumnElement[float],
     late_seconds: float,
     follow_id: UUID,
-    **how: Any,
+    **values: Any,
 ) -> None:
     """End a follow whose meeting is locked, and have all its cards show that."""
-    ended = {"state": FollowState.UNFOLLOWED, "expires_at": now, **how}
+    ended = {"state": FollowState.UNFOLLOWED, "expires_at": now, **values}
     await connection.execute(sa.update(follows).where(follows.c.id == follow_id).values(ended))
     theirs, is_posted = cards.c.follow_id == follow_id, cards.c.message_ts.is_not(None)
     is_claimed = cards.c.lease.is_not(None)
@@ -276,7 +277,7 @@ async def end(
     await connection.execute(never_posted)
     # Losing the lease stops the card's holder. A request that it has just sent to Slack may arrive after the edit that
     # is due now; and if it is posting the card, it can still report the message.
-    last = {
+    final = {
         "desired_version": cards.c.desired_version + 1,
         "unconfirmed_until": sa.case((is_claimed, now + late_seconds), else_=cards.c.unconfirmed_until),
         "next_attempt_at": sa.case(
@@ -285,8 +286,8 @@ async def end(
         "lease": None,
         "has_news": ~is_posted,
     }
-    await connection.execute(sa.update(cards).where(theirs).values(last))
-    await connection.execute(removal_of_ended(follow_id))
+    await connection.execute(sa.update(cards).where(theirs).values(final))
+    await connection.execute(delete_ended(follow_id))
 
 
 def _key(team_id: str, channel_id: str, meeting_id: UUID) -> sa.ColumnElement[bool]:
@@ -299,18 +300,18 @@ def _key(team_id: str, channel_id: str, meeting_id: UUID) -> sa.ColumnElement[bo
     )
 
 
-async def _find(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> Follow | None:
-    row = (await connection.execute(sa.select(follows).where(which))).mappings().one_or_none()
+async def _find(connection: AsyncConnection, condition: sa.ColumnElement[bool]) -> Follow | None:
+    row = (await connection.execute(sa.select(follows).where(condition))).mappings().one_or_none()
     return None if row is None else follow_from(dict(row))
 
 
-async def _get(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> Follow:
-    row = (await connection.execute(sa.select(follows).where(which))).mappings().one()
+async def _get(connection: AsyncConnection, condition: sa.ColumnElement[bool]) -> Follow:
+    row = (await connection.execute(sa.select(follows).where(condition))).mappings().one()
     return follow_from(dict(row))
 
 
-async def _card_ts(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> str | None:
-    query = sa.select(cards.c.message_ts).join(follows, follows.c.id == cards.c.follow_id).where(which, is_latest())
+async def _newest_card_ts(connection: AsyncConnection, condition: sa.ColumnElement[bool]) -> str | None:
+    query = sa.select(cards.c.message_ts).join(follows, follows.c.id == cards.c.follow_id).where(condition, is_latest())
     ts: str | None = await connection.scalar(query)
     return ts
 
@@ -324,12 +325,12 @@ async def _failing(connection: AsyncConnection, follow_ids: list[UUID]) -> dict[
     return found
 
 
-async def _leased_card(
-    connection: AsyncConnection, now: sa.ColumnElement[float], which: sa.ColumnElement[bool], lease: Lease
+async def _load_new_card(
+    connection: AsyncConnection, now: sa.ColumnElement[float], condition: sa.ColumnElement[bool], lease: Lease
 ) -> DueCard:
     query = sa.select(cards.c.follow_id, cards.c.episode).join(follows, follows.c.id == cards.c.follow_id)
-    row = (await connection.execute(query.where(which))).one()
-    (card,) = await claimed_work(connection, now, [(row.follow_id, row.episode)], lease)
+    row = (await connection.execute(query.where(condition))).one()
+    (card,) = await load_cards(connection, now, [(row.follow_id, row.episode)], lease)
     return card
 
 

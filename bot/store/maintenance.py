@@ -14,8 +14,8 @@ from bot.store.meetings import count_due
 from bot.store.request_windows import WINDOW_SECONDS
 from bot.store.schema import announcements, cards, follows, meetings, request_windows
 
-_AT_ONCE = 500
-_COUNTED = (FollowState.ACTIVE, FollowState.PAUSED, FollowState.EXPIRED)
+_BATCH_SIZE = 500
+_COUNTED_STATES = (FollowState.ACTIVE, FollowState.PAUSED, FollowState.EXPIRED)
 """Unfollowed ones are not counted: they remain only until their cards show the end."""
 
 
@@ -52,10 +52,10 @@ class Maintenance:
         now = self._db.now()
         card = [cards.c.follow_id, cards.c.episode]
         return (
-            await self._purge(cards, card, _finished_before(now - age_seconds))
+            await self._purge(cards, card, _finished_cards_before(now - age_seconds))
             + await self._purge(follows, [follows.c.id], _expired_before(now - age_seconds))
-            + await self._purge(follows, [follows.c.id], _shown_to_be_over())
-            + await self._purge(meetings, [meetings.c.meeting_id], _unfollowed())
+            + await self._purge(follows, [follows.c.id], _is_left_behind())
+            + await self._purge(meetings, [meetings.c.meeting_id], _has_no_follows())
             + await self._purge(
                 request_windows,
                 [request_windows.c.window_start],
@@ -69,13 +69,14 @@ class Maintenance:
             now = self._db.now()
             states = await connection.execute(sa.select(follows.c.state, sa.func.count()).group_by(follows.c.state))
             counted = {FollowState(state): number for state, number in states}
-            unsent, waited = await _unsent(connection, now)
+            unsent, oldest_age = await _unsent(connection, now)
+            cards_due = sa.select(sa.func.count()).where(is_due(cards.c.next_attempt_at, now))
             return StoreStats(
-                follows={state: counted.get(state, 0) for state in FollowState if state in _COUNTED},
+                follows={state: counted.get(state, 0) for state in FollowState if state in _COUNTED_STATES},
                 meetings_due=await count_due(connection, now),
-                cards_due=await _count(connection, is_due(cards.c.next_attempt_at, now)),
+                cards_due=int(await connection.scalar(cards_due) or 0),
                 unsent=unsent,
-                oldest_unsent_seconds=waited,
+                oldest_unsent_seconds=oldest_age,
             )
 
     async def _purge(self, table: sa.Table, key: list[sa.Column[object]], condition: sa.ColumnElement[bool]) -> int:
@@ -83,19 +84,21 @@ class Maintenance:
         while True:
             async with self._db.transaction() as connection:
                 # Skip locked rows: another replica is purging them, or a worker is using them.
-                some = sa.select(*key).where(condition).limit(_AT_ONCE).with_for_update(skip_locked=True, of=table)
-                rows = [tuple(row) for row in await connection.execute(some)]
+                candidates = (
+                    sa.select(*key).where(condition).limit(_BATCH_SIZE).with_for_update(skip_locked=True, of=table)
+                )
+                rows = [tuple(row) for row in await connection.execute(candidates)]
                 if not rows:
                     return purged
                 # Check the condition again: a row may have changed before it was locked.
-                these = sa.delete(table).where(sa.tuple_(*key).in_(rows), condition)
-                deleted = (await connection.execute(these)).rowcount
+                doomed = sa.delete(table).where(sa.tuple_(*key).in_(rows), condition)
+                deleted = (await connection.execute(doomed)).rowcount
             purged += deleted
-            if deleted < _AT_ONCE:
+            if deleted < _BATCH_SIZE:
                 return purged
 
 
-def _finished_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
+def _finished_cards_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
     current = (
         sa.select(meetings.c.episode_number)
         .join(follows, follows.c.meeting_id == meetings.c.meeting_id)
@@ -113,13 +116,13 @@ def _expired_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
     return sa.and_(over, follows.c.expires_at < then)
 
 
-def _shown_to_be_over() -> sa.ColumnElement[bool]:
+def _is_left_behind() -> sa.ColumnElement[bool]:
     """Return whether an unfollowed follow's row was left behind by a bot that crashed before removing it."""
     waiting = sa.exists().where(cards.c.follow_id == follows.c.id, cards.c.next_attempt_at.is_not(None))
     return sa.and_(follows.c.state == FollowState.UNFOLLOWED, ~waiting)
 
 
-def _unfollowed() -> sa.ColumnElement[bool]:
+def _has_no_follows() -> sa.ColumnElement[bool]:
     followed = sa.exists().where(follows.c.meeting_id == meetings.c.meeting_id)
     return sa.and_(meetings.c.next_check_at.is_(None), ~followed)
 
@@ -130,9 +133,5 @@ async def _unsent(connection: AsyncConnection, now: sa.ColumnElement[float]) -> 
         .join(follows, follows.c.id == announcements.c.follow_id)
         .where(announcements.c.sent_at.is_(None), follows.c.pause_reason.is_(None))
     )
-    number, waited = (await connection.execute(waiting)).one()
-    return number, max(0.0, float(waited))
-
-
-async def _count(connection: AsyncConnection, condition: sa.ColumnElement[bool]) -> int:
-    return int(await connection.scalar(sa.select(sa.func.count()).where(condition)) or 0)
+    number, oldest_age = (await connection.execute(waiting)).one()
+    return number, max(0.0, float(oldest_age))

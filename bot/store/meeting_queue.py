@@ -15,7 +15,7 @@ from bot.store.meeting_sweeps import CHANGED, NOTHING_PENDING
 from bot.store.meetings import CHECK_SPACING_SECONDS, check_now_values, is_list_fresh, last_checked, may_be_due
 from bot.store.outbox import card_follows, enqueue, finalize_cards, upsert_cards
 from bot.store.rows import Change, Episode, from_epoch
-from bot.store.schema import RESTING, follows, meetings
+from bot.store.schema import IDLE_PHASES, follows, meetings
 
 _RENEWAL_SECONDS = 24 * 3600.0
 _IS_NEWS = sa.or_(
@@ -54,15 +54,17 @@ class MeetingQueue:
         self._follow_seconds = follow_seconds
         self._check_spacing = check_spacing
 
-    async def claim(self, owner: str, limit: int, lease_seconds: float, *, only_news: bool = False) -> list[DueMeeting]:
-        """Claim due meetings for this owner until `record`, `release` or the lease's end.
+    async def claim(
+        self, worker_id: str, limit: int, lease_seconds: float, *, only_news: bool = False
+    ) -> list[DueMeeting]:
+        """Claim due meetings until `record`, `release` or the end of the lease.
 
         Requested ones come first, then others that are about to change: a list contradicts them, or a grace period
         ends. Then all others, unless `only_news`.
 
         If a check is requested meanwhile, the meeting is due again as soon as the check spacing allows.
         """
-        lease = new_lease(owner, lease_seconds, self._db.monotonic())
+        lease = new_lease(worker_id, lease_seconds, self._db.monotonic())
         async with self._db.transaction() as connection:
             now = self._db.now()
             # Skip rows that another replica is claiming right now instead of waiting for them.
@@ -81,13 +83,13 @@ class MeetingQueue:
             if not rows:
                 return []
             claimed = sa.update(meetings).where(meetings.c.meeting_id.in_([row.meeting_id for row in rows]))
-            held = {
+            values = {
                 "lease": lease.token,
                 "next_check_at": after(now, lease.seconds),
                 "check_requested": False,
                 "idle": False,
             }
-            await connection.execute(claimed.values(held))
+            await connection.execute(claimed.values(values))
         return [
             DueMeeting(
                 meeting_id=row.meeting_id,
@@ -119,22 +121,21 @@ class MeetingQueue:
 
         If the lease was lost, write nothing and return False. The changes are announced in order, in every follow whose
         level is not quiet. A new episode's cards are posted; existing cards are edited only if the change is `visible`.
-        `ended` is the previous episode's final state, if it ended in the same check. `next_check_in` is the time to the
-        next
-        check in seconds; `renew` postpones the expiry of the follows.
+        `ended` is the previous episode's final state, if it ended in the same check. `next_check_in` is in
+        seconds; `renew` postpones the expiry of the follows.
         """
         async with self._db.transaction() as connection:
             now = self._db.now()
             # First of all, since this locks the meeting: from here on its follows stay the same.
-            rests = episode.phase in RESTING
-            seen = self._given_back(now, next_check_in, failures, sa.literal(rests)) | {
+            is_idle = episode.phase in IDLE_PHASES
+            values = self._release_values(now, next_check_in, failures, sa.literal(is_idle)) | {
                 "name": sa.func.coalesce(episode.name, meetings.c.name),
                 "episode_number": episode.number,
                 "phase": episode.phase,
                 "episode_state": episode.to_dict(),
             }
-            held = await connection.execute(sa.update(meetings).where(_holds(meeting)).values(seen))
-            if held.rowcount == 0:
+            updated = await connection.execute(sa.update(meetings).where(_is_leased(meeting)).values(values))
+            if updated.rowcount == 0:
                 return False
             if ended is not None:
                 await finalize_cards(connection, now, meeting.meeting_id, ended)
@@ -148,8 +149,10 @@ class MeetingQueue:
     async def release(self, meeting: DueMeeting, *, next_check_in: float, failures: int = 0) -> bool:
         """Release the meeting with nothing new to record; return False if the lease was lost."""
         async with self._db.transaction() as connection:
-            back = self._given_back(self._db.now(), next_check_in, failures, meetings.c.phase.in_(RESTING))
-            return (await connection.execute(sa.update(meetings).where(_holds(meeting)).values(back))).rowcount == 1
+            values = self._release_values(self._db.now(), next_check_in, failures, meetings.c.phase.in_(IDLE_PHASES))
+            return (
+                await connection.execute(sa.update(meetings).where(_is_leased(meeting)).values(values))
+            ).rowcount == 1
 
     async def request_check(self, meeting_id: UUID, phases: Collection[str] | None = None) -> bool:
         """Request a check of the meeting; return False if it is not followed, or not in one of these phases."""
@@ -164,21 +167,24 @@ class MeetingQueue:
         if check_requested is not False:
             return check_requested is not None
         async with self._db.transaction() as connection:
-            woken = sa.update(meetings).where(
+            followed = sa.update(meetings).where(
                 meetings.c.meeting_id == meeting_id, meetings.c.next_check_at.is_not(None)
             )
             requested = check_now_values(self._db.now(), self._check_spacing)
-            return (await connection.execute(woken.values(requested))).rowcount == 1
+            return (await connection.execute(followed.values(requested))).rowcount == 1
 
     async def due_in(self, *, only_news: bool = False) -> float | None:
         """Return the seconds until a meeting is due, 0 if one is; None if none is waiting, or no news is."""
         async with self._db.read_only() as connection:
             now = self._db.now()
-            which = [may_be_due(list_is_fresh=await is_list_fresh(connection, now)), *([_IS_NEWS] if only_news else [])]
-            return await due_in(connection, meetings.c.next_check_at, now, *which)
+            conditions = [
+                may_be_due(list_is_fresh=await is_list_fresh(connection, now)),
+                *([_IS_NEWS] if only_news else []),
+            ]
+            return await due_in(connection, meetings.c.next_check_at, now, *conditions)
 
-    def _given_back(
-        self, now: sa.ColumnElement[float], next_check_in: float, failures: int, rests: sa.ColumnElement[bool]
+    def _release_values(
+        self, now: sa.ColumnElement[float], next_check_in: float, failures: int, is_idle: sa.ColumnElement[bool]
     ) -> dict[str, Any]:
         return {
             "lease": None,
@@ -186,7 +192,7 @@ class MeetingQueue:
             "next_check_at": sa.case(
                 (meetings.c.check_requested, now + self._check_spacing), else_=after(now, next_check_in)
             ),
-            "idle": sa.and_(~meetings.c.check_requested, rests, sa.literal(failures == 0)),
+            "idle": sa.and_(~meetings.c.check_requested, is_idle, sa.literal(failures == 0)),
             "consecutive_failures": failures,
             "checked_at": now,
             "last_checked_at": meetings.c.last_checked_at if failures else now,
@@ -199,5 +205,5 @@ class MeetingQueue:
         await connection.execute(theirs.values(expires_at=now + self._follow_seconds))
 
 
-def _holds(meeting: DueMeeting) -> sa.ColumnElement[bool]:
+def _is_leased(meeting: DueMeeting) -> sa.ColumnElement[bool]:
     return sa.and_(meetings.c.meeting_id == meeting.meeting_id, meetings.c.lease == meeting.lease.token)

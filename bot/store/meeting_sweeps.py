@@ -13,17 +13,16 @@ import sqlalchemy as sa
 
 from bot.store.database import Database
 from bot.store.leases import after
-from bot.store.schema import BUSY, ON_AIR, RESTING, meetings
+from bot.store.schema import BUSY, IDLE_PHASES, ON_AIR, meetings
 
-_AT_ONCE = 500
+_BATCH_SIZE = 500
 _SEEN_LIVE, _CHECKED = (meetings.c.episode_state[name].as_string() for name in ("last_seen_live", "checked_at"))
-_SURE = sa.or_(_SEEN_LIVE.is_(None), _SEEN_LIVE == _CHECKED, meetings.c.phase != "live")
-"""A live meeting may be in its next episode, or in an unknown state; in both cases the last check did not see it
-live."""
-_TOLD = meetings.c.episode_state["last_announced"].as_string()
+_IS_CERTAIN = sa.or_(_SEEN_LIVE.is_(None), _SEEN_LIVE == _CHECKED, meetings.c.phase != "live")
+"""Otherwise a live meeting may be in its next episode or in an unknown state: the last check did not see it live."""
+_LAST_ANNOUNCED = meetings.c.episode_state["last_announced"].as_string()
 NOTHING_PENDING = sa.or_(
-    sa.and_(meetings.c.phase == "live", sa.or_(_TOLD.is_(None), _TOLD != "errored")),
-    sa.and_(meetings.c.phase == "errored", _TOLD == "errored"),
+    sa.and_(meetings.c.phase == "live", sa.or_(_LAST_ANNOUNCED.is_(None), _LAST_ANNOUNCED != "errored")),
+    sa.and_(meetings.c.phase == "errored", _LAST_ANNOUNCED == "errored"),
     meetings.c.phase.not_in(["live", "errored"]),
 )
 """An error, or the recovery from one, is announced once it has lasted; the check that does so must not be delayed."""
@@ -44,7 +43,7 @@ class Known:
 
 
 class MeetingSweepStore:
-    """The sweeper's part of the store. The phases are bot.following's."""
+    """The sweeper's part of the store."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -62,17 +61,17 @@ class MeetingSweepStore:
     async def known(self, meeting_ids: Sequence[UUID]) -> dict[UUID, Known]:
         """Return the followed ones of these meetings."""
         found: dict[UUID, Known] = {}
-        for some in _in_parts(meeting_ids):
-            found |= await self._known(meetings.c.meeting_id.in_(some))
+        for batch in _batches(meeting_ids):
+            found |= await self._known(meetings.c.meeting_id.in_(batch))
         return found
 
     async def prioritize(self, meeting_ids: Sequence[UUID], rank: float = CONTRADICTED) -> int:
-        """Make these due before all meetings of a later rank; return how many were not yet."""
-        return await self._make_due(meeting_ids, sa.literal(rank, sa.Double), rank)
+        """Make these meetings due at this rank, ahead of later ranks; return how many were not due yet."""
+        return await self._make_due_at(meeting_ids, sa.literal(rank, sa.Double), rank)
 
-    async def look_soon(self, meeting_ids: Sequence[UUID]) -> int:
-        """Make these due now, after the meetings to be checked first; return how many were not due yet."""
-        return await self._make_due(meeting_ids, self._db.now(), UNSURE)
+    async def make_due(self, meeting_ids: Sequence[UUID]) -> int:
+        """Make these meetings due now, after the prioritized ones; return how many were not due yet."""
+        return await self._make_due_at(meeting_ids, self._db.now(), UNSURE)
 
     async def confirm(self, meeting_ids: Sequence[UUID], phase: str, *, failures: int, next_check_in: float) -> int:
         """Postpone the checks of meetings that a list confirms to be in this phase; return how many were postponed.
@@ -80,10 +79,13 @@ class MeetingSweepStore:
         Skipped are meetings in another phase, those being checked, those with `failures` or more failed checks, since
         their cards show that, those whose last check was not certain, and those with an error or recovery to announce.
         """
-        calm = (meetings.c.phase == phase, meetings.c.consecutive_failures < failures, _SURE, NOTHING_PENDING)
-        parts = _in_parts(meeting_ids)
+        is_calm = (meetings.c.phase == phase, meetings.c.consecutive_failures < failures, _IS_CERTAIN, NOTHING_PENDING)
+        batches = _batches(meeting_ids)
         return sum(
-            [await self._settle(next_check_in, meetings.c.meeting_id.in_(some), *calm, idle=False) for some in parts]
+            [
+                await self._confirm(next_check_in, meetings.c.meeting_id.in_(batch), *is_calm, idle=False)
+                for batch in batches
+            ]
         )
 
     async def confirm_idle(self, *, failures: int, next_check_in: float) -> int:
@@ -92,24 +94,26 @@ class MeetingSweepStore:
         From then on the time of the last list counts as their last check, and nothing is written for them until a list
         contradicts one or a check is requested.
         """
-        resting = meetings.c.phase.in_(RESTING)
-        return await self._settle(
-            next_check_in, sa.text(BUSY), resting, meetings.c.consecutive_failures < failures, idle=True
+        is_idle = meetings.c.phase.in_(IDLE_PHASES)
+        return await self._confirm(
+            next_check_in, sa.text(BUSY), is_idle, meetings.c.consecutive_failures < failures, idle=True
         )
 
-    async def _known(self, which: sa.ColumnElement[bool] | sa.TextClause) -> dict[UUID, Known]:
+    async def _known(self, condition: sa.ColumnElement[bool] | sa.TextClause) -> dict[UUID, Known]:
         checked_at = sa.func.coalesce(meetings.c.checked_at, 0.0)
         columns = (meetings.c.meeting_id, meetings.c.phase, meetings.c.episode_state, self._db.now() - checked_at)
-        query = sa.select(*columns).where(which, meetings.c.next_check_at.is_not(None))
+        query = sa.select(*columns).where(condition, meetings.c.next_check_at.is_not(None))
         async with self._db.read_only() as connection:
             return {row[0]: Known(*row[1:]) for row in await connection.execute(query)}
 
-    async def _make_due(self, meeting_ids: Sequence[UUID], when: sa.ColumnElement[float], rank: float) -> int:
+    async def _make_due_at(self, meeting_ids: Sequence[UUID], when: sa.ColumnElement[float], rank: float) -> int:
         due = {"next_check_at": when, "idle": False}
-        parts = _in_parts(meeting_ids)
-        return sum([await self._update(due, rank, meetings.c.meeting_id.in_(some)) for some in parts])
+        batches = _batches(meeting_ids)
+        return sum([await self._update(due, rank, meetings.c.meeting_id.in_(batch)) for batch in batches])
 
-    async def _settle(self, next_check_in: float, *which: sa.ColumnElement[bool] | sa.TextClause, idle: bool) -> int:
+    async def _confirm(
+        self, next_check_in: float, *conditions: sa.ColumnElement[bool] | sa.TextClause, idle: bool
+    ) -> int:
         now = self._db.now()
         seen = {
             "next_check_at": after(now, next_check_in),
@@ -117,14 +121,18 @@ class MeetingSweepStore:
             "consecutive_failures": 0,
             "idle": idle,
         }
-        return await self._update(seen, UNSURE, *which)
+        return await self._update(seen, UNSURE, *conditions)
 
-    async def _update(self, values: dict[str, Any], rank: float, *which: sa.ColumnElement[bool] | sa.TextClause) -> int:
-        at_rest = (meetings.c.next_check_at > rank, meetings.c.lease.is_(None), ~meetings.c.check_requested)
+    async def _update(
+        self, values: dict[str, Any], rank: float, *conditions: sa.ColumnElement[bool] | sa.TextClause
+    ) -> int:
+        is_free = (meetings.c.next_check_at > rank, meetings.c.lease.is_(None), ~meetings.c.check_requested)
         async with self._db.transaction() as connection:
             # Skip locked rows: two transactions that each lock many rows could deadlock.
-            some = sa.select(meetings.c.meeting_id).where(*which, *at_rest).order_by(meetings.c.next_check_at)
-            locked = some.limit(_AT_ONCE).with_for_update(skip_locked=True)
+            candidates = (
+                sa.select(meetings.c.meeting_id).where(*conditions, *is_free).order_by(meetings.c.next_check_at)
+            )
+            locked = candidates.limit(_BATCH_SIZE).with_for_update(skip_locked=True)
             ids = [row.meeting_id for row in await connection.execute(locked)]
             if not ids:
                 return 0
@@ -132,6 +140,6 @@ class MeetingSweepStore:
             return len(ids)
 
 
-def _in_parts(meeting_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
-    for start in range(0, len(meeting_ids), _AT_ONCE):
-        yield meeting_ids[start : start + _AT_ONCE]
+def _batches(meeting_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    for start in range(0, len(meeting_ids), _BATCH_SIZE):
+        yield meeting_ids[start : start + _BATCH_SIZE]

@@ -63,7 +63,7 @@ def outdated(lines: Sequence[Line], *, phase: str, is_posted: bool) -> Verdict:
     unsent = [line for line in changes if line.sent is Sent.NOT_YET]
     if not unsent:
         return Verdict()
-    known, last = _known(changes), unsent[-1]
+    known, last = _last_known(changes), unsent[-1]
     drop = frozenset(line.seq for line in unsent)
     if _ENDED in (phase, last.kind):
         was_live = any(line.kind == _LIVE for line in changes)
@@ -71,15 +71,15 @@ def outdated(lines: Sequence[Line], *, phase: str, is_posted: bool) -> Verdict:
             return Verdict(drop)
         return Verdict(drop - {last.seq}, frozenset([last.seq] if known is None else []))
     if last.kind in _ON_AIR:
-        said_already = known in _ON_AIR
+        is_known = known in _ON_AIR
         first = next((line for line in unsent if line.kind == _LIVE), last)
         last = last if known == _ERRORED else first
     else:
-        said_already = known == last.kind
-    return Verdict(drop if said_already else drop - {last.seq})
+        is_known = known == last.kind
+    return Verdict(drop if is_known else drop - {last.seq})
 
 
-def _known(changes: Sequence[Line]) -> str | None:
+def _last_known(changes: Sequence[Line]) -> str | None:
     """Return the kind of the last change that the channel knows of, from the thread or from its first card."""
     sent = [line.kind for line in changes if line.sent is Sent.YES]
     if sent:
@@ -100,20 +100,20 @@ async def still_true(connection: AsyncConnection, now: sa.ColumnElement[float], 
     Whether an announcement is still true is known only if the livestream was checked recently and is in a settled
     phase, not off air for a moment. Other cards are released and due again in some seconds.
     """
-    late = await _late(connection, now, keys)
-    if not late:
+    waiting_long = await _waiting_long(connection, now, keys)
+    if not waiting_long:
         return keys
-    unsure = await _unsure(connection, now, late)
-    await _drop(connection, now, [key for key in late if key not in unsure])
-    if not unsure:
+    uncertain = await _uncertain(connection, now, waiting_long)
+    await _drop(connection, now, [key for key in waiting_long if key not in uncertain])
+    if not uncertain:
         return keys
-    later = {"lease": None, "next_attempt_at": now + _CHECK_SECONDS, "attempts": cards.c.attempts - 1}
-    these = sa.tuple_(cards.c.follow_id, cards.c.episode).in_(list(unsure))
-    await connection.execute(sa.update(cards).where(these).values(later))
-    return [key for key in keys if key not in unsure]
+    released = {"lease": None, "next_attempt_at": now + _CHECK_SECONDS, "attempts": cards.c.attempts - 1}
+    uncertain_cards = sa.tuple_(cards.c.follow_id, cards.c.episode).in_(list(uncertain))
+    await connection.execute(sa.update(cards).where(uncertain_cards).values(released))
+    return [key for key in keys if key not in uncertain]
 
 
-async def _late(connection: AsyncConnection, now: sa.ColumnElement[float], keys: list[Key]) -> list[Key]:
+async def _waiting_long(connection: AsyncConnection, now: sa.ColumnElement[float], keys: list[Key]) -> list[Key]:
     query = (
         sa.select(announcements.c.follow_id, announcements.c.episode)
         .distinct()
@@ -127,14 +127,14 @@ async def _late(connection: AsyncConnection, now: sa.ColumnElement[float], keys:
     return [(row[0], row[1]) for row in await connection.execute(query)]
 
 
-async def _unsure(connection: AsyncConnection, now: sa.ColumnElement[float], keys: list[Key]) -> set[Key]:
+async def _uncertain(connection: AsyncConnection, now: sa.ColumnElement[float], keys: list[Key]) -> set[Key]:
     """Return the cards whose livestream's current state is uncertain."""
     query = (
         sa.select(
             cards.c.follow_id,
             cards.c.episode,
             meetings.c.phase,
-            meetings.c.episode_state["last_announced"].as_string().label("told"),
+            meetings.c.episode_state["last_announced"].as_string().label("last_announced"),
             (meetings.c.last_checked_at < now - LATE_SECONDS).label("is_old"),
         )
         .join(follows, follows.c.id == cards.c.follow_id)
@@ -144,7 +144,7 @@ async def _unsure(connection: AsyncConnection, now: sa.ColumnElement[float], key
         .where(meetings.c.phase != _ENDED)
     )
     rows = await connection.execute(query)
-    return {(row[0], row[1]) for row in rows if row.is_old or row.told not in _SETTLED.get(row.phase, ())}
+    return {(row[0], row[1]) for row in rows if row.is_old or row.last_announced not in _SETTLED.get(row.phase, ())}
 
 
 async def _drop(connection: AsyncConnection, now: sa.ColumnElement[float], keys: Sequence[Key]) -> None:
@@ -168,11 +168,11 @@ async def _drop(connection: AsyncConnection, now: sa.ColumnElement[float], keys:
         drop += [each["id"] for each in thread if each["seq"] in verdict.drop]
         for each in thread:
             if each["seq"] in verdict.in_thread:
-                quieter = sa.update(announcements).where(announcements.c.id == each["id"])
-                await connection.execute(quieter.values(payload=each["payload"] | {IN_THREAD: True}))
+                thread_only = sa.update(announcements).where(announcements.c.id == each["id"])
+                await connection.execute(thread_only.values(payload=each["payload"] | {IN_THREAD: True}))
     # A sent_at without a sent_ts marks an announcement as dropped.
-    these = sa.update(announcements).where(announcements.c.id.in_(drop), announcements.c.sent_at.is_(None))
-    await connection.execute(these.values(sent_at=now, sent_ts=None))
+    dropped = sa.update(announcements).where(announcements.c.id.in_(drop), announcements.c.sent_at.is_(None))
+    await connection.execute(dropped.values(sent_at=now, sent_ts=None))
 
 
 async def _threads(connection: AsyncConnection, keys: Sequence[Key]) -> dict[Key, list[Any]]:

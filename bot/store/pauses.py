@@ -10,35 +10,36 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.follow import Follow, FollowState
-from bot.store.card_queue import LATE_SECONDS, DueCard
-from bot.store.cards import take_leases, wake_unfinished
+from bot.store.card_queue import LATE_SECONDS
+from bot.store.cards import revoke_leases, wake_unfinished
 from bot.store.database import Database
+from bot.store.due_cards import DueCard
 from bot.store.follows import NOT_REFUSED, resume
 from bot.store.leases import after, is_due
 from bot.store.meetings import lock
 from bot.store.rows import follow_from
-from bot.store.schema import CURRENT, UNTOLD, announcements, cards, follows, meetings
+from bot.store.schema import CURRENT, NOTICE_DUE, announcements, cards, follows, meetings
 
-TOGETHER_SECONDS = 60.0
-"""How long a notice about an expired follow waits for others that expire in the same channel."""
-_UNTOLD = sa.text(UNTOLD)
+NOTICE_DELAY_SECONDS = 60.0
+"""How long a notice about an expired follow waits for other follows that expire in the same channel."""
+_NOTICE_DUE = sa.text(NOTICE_DUE)
 _PAUSED, _EXPIRED = follows.c.state == FollowState.PAUSED, follows.c.state == FollowState.EXPIRED
 _REFUSED = sa.or_(_PAUSED, _EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
-class Untold:
+class PauseNotice:
     """A pending notice to a person that the bot cannot post in a channel where they created follows.
 
-    There is one about the paused follows, and one about those that expired while Slack refused to say so there.
+    There is one notice about paused follows, and one about follows that expired while Slack refused posts there.
     """
 
     follow: Follow
-    """The first of them; its state says which kind of notice it is."""
+    """The first of the follows; its state says which kind of notice it is."""
     names: tuple[str | None, ...]
-    """The names of the expired follows' meetings, or of all meetings that they follow there; that follow's first."""
+    """The names of the expired meetings, or of all that the person follows there; the one of `follow` comes first."""
     is_known: bool
-    """Whether they already received a notice about another follow in this channel, which is still paused."""
+    """Whether the person already received a notice about another follow in this channel that is still paused."""
     attempts: int
     """Number of failed attempts to send the notice."""
     follow_ids: tuple[UUID, ...]
@@ -60,41 +61,41 @@ class Pauses:
         Return the follow, or None if the lease was lost or the follow is no longer active. Announcements wait until the
         follow is active again, and are then sent if they are still true.
 
-        An expired follow stays expired. If its last announcement is unsent, return the follow: that waits, too, and its
-        creator is to get a notice.
+        An expired follow stays expired. If its last announcement is unsent, return the follow: the announcement waits,
+        too, and the creator gets a notice.
         """
         async with self._db.transaction() as connection:
             await lock(connection, [card.follow.meeting_id])
-            held = sa.select(cards.c.episode).where(
+            leased = sa.select(cards.c.episode).where(
                 cards.c.follow_id == card.follow.id,
                 cards.c.episode == card.episode,
                 cards.c.lease == card.lease.token,
             )
-            if await connection.scalar(held.with_for_update()) is None:
+            if await connection.scalar(leased.with_for_update()) is None:
                 return None
             now = self._db.now()
-            # Release all of its cards. The holders of others find their leases lost, but Slack may still carry out what
-            # they requested, and a killed one cannot report that.
+            # Release all of its cards. The holders of the others find their leases lost, but Slack may still carry out
+            # their requests, and a killed holder cannot report that.
             is_this = cards.c.episode == card.episode
             may_change = sa.and_(cards.c.lease.is_not(None), sa.true() if unconfirmed else ~is_this)
-            at_rest = {
+            released = {
                 "next_attempt_at": None,
                 "lease": None,
                 "failing": None,
                 "unconfirmed_until": sa.case((may_change, now + self._late_seconds), else_=cards.c.unconfirmed_until),
             }
-            await connection.execute(sa.update(cards).where(cards.c.follow_id == card.follow.id).values(at_rest))
+            await connection.execute(sa.update(cards).where(cards.c.follow_id == card.follow.id).values(released))
             is_active = follows.c.state == FollowState.ACTIVE
-            unsaid = sa.exists().where(announcements.c.follow_id == follows.c.id, announcements.c.sent_at.is_(None))
+            has_unsent = sa.exists().where(announcements.c.follow_id == follows.c.id, announcements.c.sent_at.is_(None))
             paused = sa.update(follows).where(
                 follows.c.id == card.follow.id,
-                sa.or_(is_active, sa.and_(_EXPIRED, follows.c.pause_reason.is_(None), unsaid)),
+                sa.or_(is_active, sa.and_(_EXPIRED, follows.c.pause_reason.is_(None), has_unsent)),
             )
             refused: dict[str, Any] = NOT_REFUSED | {
                 "state": sa.case((is_active, FollowState.PAUSED), else_=follows.c.state),
                 "pause_reason": reason,
                 "paused_at": now,
-                "notice_at": sa.case((_EXPIRED, now + TOGETHER_SECONDS), else_=sa.null()),
+                "notice_at": sa.case((_EXPIRED, now + NOTICE_DELAY_SECONDS), else_=sa.null()),
             }
             paused = paused.values(refused)
             row = (await connection.execute(paused.returning(*follows.c))).mappings().one_or_none()
@@ -129,7 +130,7 @@ class Pauses:
                 still = still.where(follows.c.pause_reason.in_(reasons))
             rows = (await connection.execute(still)).mappings().all()
             unpaused = list(await connection.scalars(locked.where(~_PAUSED).with_only_columns(follows.c.id)))
-            await take_leases(connection, self._db.now(), self._late_seconds, unpaused)
+            await revoke_leases(connection, self._db.now(), self._late_seconds, unpaused)
             await self._wake_expired(connection, locked, reasons)
             await resume(connection, self._db.now(), [follow_from(dict(row)) for row in rows])
             now_active = sa.select(follows).where(follows.c.id.in_([row["id"] for row in rows]))
@@ -147,7 +148,7 @@ class Pauses:
         await connection.execute(sa.update(follows).where(follows.c.id.in_(ids)).values(NOT_REFUSED))
         await wake_unfinished(connection, self._db.now(), ids)
 
-    async def untold(self, limit: int) -> list[Untold]:
+    async def due_notices(self, limit: int) -> list[PauseNotice]:
         """Return the notices that are due, one of each kind for each person and channel."""
         pair = (follows.c.team_id, follows.c.channel_id, follows.c.created_by)
         kind = (*pair, follows.c.state)
@@ -156,7 +157,7 @@ class Pauses:
             now = self._db.now()
             due = (
                 sa.select(*kind, sa.func.max(follows.c.notice_attempts).label("attempts"))
-                .where(_UNTOLD)
+                .where(_NOTICE_DUE)
                 .group_by(*kind)
                 .having(sa.or_(notice_at.is_(None), is_due(notice_at, now)))
                 .order_by(sa.func.min(follows.c.paused_at), *kind)
@@ -169,7 +170,7 @@ class Pauses:
                 sa.select(follows, meetings.c.name)
                 .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
                 .where(sa.tuple_(*pair).in_({key[:3] for key in attempts}))
-                .where(sa.or_(sa.text(CURRENT), sa.and_(_EXPIRED, _UNTOLD)))
+                .where(sa.or_(sa.text(CURRENT), sa.and_(_EXPIRED, _NOTICE_DUE)))
                 .order_by(follows.c.paused_at, follows.c.created_at, follows.c.id)
             )
             found = defaultdict(list)
@@ -177,29 +178,29 @@ class Pauses:
                 state = FollowState.EXPIRED if row["state"] == FollowState.EXPIRED else FollowState.PAUSED
                 found[row["team_id"], row["channel_id"], row["created_by"], state].append(row)
         # In the order in which the notices are due.
-        return [_untold(found[key], attempts[key]) for key in attempts if found[key]]
+        return [_notice_from(found[key], attempts[key]) for key in attempts if found[key]]
 
-    async def mark_told(self, untold: Untold, error: str | None = None) -> None:
+    async def mark_notified(self, notice: PauseNotice, error: str | None = None) -> None:
         """Record that the notice was sent, or, with `error`, why it cannot be."""
         async with self._db.transaction() as connection:
-            told = sa.update(follows).where(_UNTOLD, follows.c.id.in_(untold.follow_ids))
-            await connection.execute(told.values(creator_notified=True, notice_error=error))
+            marked = sa.update(follows).where(_NOTICE_DUE, follows.c.id.in_(notice.follow_ids))
+            await connection.execute(marked.values(creator_notified=True, notice_error=error))
 
-    async def postpone_notice(self, untold: Untold, seconds: float, *, error: str | None = None) -> None:
+    async def postpone_notice(self, notice: PauseNotice, seconds: float, *, error: str | None = None) -> None:
         """Make the notice due in `seconds`, capped at half an hour; with `error`, count a failed attempt."""
         async with self._db.transaction() as connection:
             again: dict[str, Any] = {"notice_at": after(self._db.now(), seconds)}
             if error is not None:
                 again |= {"notice_attempts": follows.c.notice_attempts + 1, "notice_error": error}
-            theirs = sa.update(follows).where(_UNTOLD, follows.c.id.in_(untold.follow_ids))
+            theirs = sa.update(follows).where(_NOTICE_DUE, follows.c.id.in_(notice.follow_ids))
             await connection.execute(theirs.values(again))
 
 
-def _untold(rows: Sequence[sa.RowMapping], attempts: int) -> Untold:
+def _notice_from(rows: Sequence[sa.RowMapping], attempts: int) -> PauseNotice:
     refused = [row for row in rows if row["state"] != FollowState.ACTIVE]
     new = [row for row in refused if not row["creator_notified"]]
     others = [row for row in rows if row["id"] != new[0]["id"]]
-    return Untold(
+    return PauseNotice(
         follow=follow_from(dict(new[0])),
         names=tuple(row["name"] for row in [new[0], *others]),
         is_known=len(new) < len(refused),

@@ -34,24 +34,24 @@ class RequestWindow:
     async def add(self, count: int, people: int = 0) -> Used:
         """Count `count` more requests, `people` of them for people; return the totals of all replicas in the window."""
         async with self._db.transaction() as connection:
-            spent = insert(connection, request_windows).values(window_start=self._slot(), requests=count, people=people)
+            new = insert(connection, request_windows).values(window_start=self._slot(), requests=count, people=people)
             added = {
-                "requests": request_windows.c.requests + spent.excluded.requests,
-                "people": request_windows.c.people + spent.excluded.people,
+                "requests": request_windows.c.requests + new.excluded.requests,
+                "people": request_windows.c.people + new.excluded.people,
             }
-            counted = spent.on_conflict_do_update(index_elements=[request_windows.c.window_start], set_=added)
-            return await _sum(connection, await connection.scalar(counted.returning(request_windows.c.window_start)))
+            counted = new.on_conflict_do_update(index_elements=[request_windows.c.window_start], set_=added)
+            return await _totals(connection, await connection.scalar(counted.returning(request_windows.c.window_start)))
 
     async def count(self) -> Used:
         """Return the totals of all replicas in the window."""
         async with self._db.read_only() as connection:
-            return await _sum(connection, self._slot())
+            return await _totals(connection, self._slot())
 
     def _slot(self) -> sa.ColumnElement[int]:
         return sa.cast(self._db.now(), sa.BigInteger) // _SLOT_SECONDS * _SLOT_SECONDS
 
 
-async def _sum(connection: AsyncConnection, current: Any) -> Used:
+async def _totals(connection: AsyncConnection, current: Any) -> Used:
     # Ignore future slots: otherwise a clock that was set back by an hour would use up the limit for that hour.
     counting = request_windows.c.window_start.between(current - WINDOW_SECONDS, current)
     sums = [

@@ -46,9 +46,9 @@ def _partial_index(name: str, *columns: sa.Column[Any], where: str, unique: bool
 
 
 ON_AIR = "phase NOT IN ('waiting', 'ended')"
-"""A condition on meetings. It must match the index's word for word, or the index is not used."""
+"""The condition for meetings on air, word for word as in the index, which is not used otherwise."""
 
-RESTING = ("waiting", "ended")
+IDLE_PHASES = ("waiting", "ended")
 """The phases of a meeting that is not on air."""
 BUSY = "next_check_at IS NOT NULL AND NOT idle"
 """The condition for followed meetings that are not idle, word for word as in the index."""
@@ -78,10 +78,9 @@ _partial_index("ix_meetings_busy", meetings.c.next_check_at, where=BUSY)
 _partial_index("ix_meetings_on_air", meetings.c.phase, where=ON_AIR)
 
 CURRENT = "state IN ('active', 'paused')"
-"""The condition for follows that people see and can change. It must match the indexes' word for word, or they are not
-used."""
+"""The condition for follows that people see and can change, word for word as in the indexes."""
 
-UNTOLD = "pause_reason IS NOT NULL AND NOT creator_notified AND state IN ('paused', 'expired')"
+NOTICE_DUE = "pause_reason IS NOT NULL AND NOT creator_notified AND state IN ('paused', 'expired')"
 """The condition for follows whose creators need a notice that Slack refuses the bot's posts, as in the index."""
 
 follows = sa.Table(
@@ -117,7 +116,7 @@ sa.Index(None, follows.c.meeting_id)
 # Serves: follows that expire.
 _partial_index("ix_follows_expires_at", follows.c.expires_at, where=CURRENT)
 # Serves: follows whose creators need a notice.
-_partial_index("ix_follows_unnotified", follows.c.id, where=UNTOLD)
+_partial_index("ix_follows_unnotified", follows.c.id, where=NOTICE_DUE)
 
 cards = sa.Table(
     "cards",
@@ -180,7 +179,7 @@ singleton_jobs = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("next_run_at", sa.Double, nullable=False),  # when it is due; while claimed, the lease's end
     sa.Column("lease", sa.Text),
-    sa.Column("last_run_at", sa.Double),  # when it was last done
+    sa.Column("last_run_at", sa.Double),  # when it last ran
 )
 
 request_windows = sa.Table(

@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from bot.domain.follow import FOLLOW_SECONDS
 from bot.errors import DatabaseUnavailable
 from bot.store.card_queue import LATE_SECONDS, CardQueue
-from bot.store.channel_moves import Moving
 from bot.store.database import Clock, Database, connect
 from bot.store.database_url import parse_database_url
 from bot.store.follows import Follows
@@ -17,10 +16,10 @@ from bot.store.meeting_sweeps import MeetingSweepStore
 from bot.store.meetings import CHECK_SPACING_SECONDS
 from bot.store.migrator import migrate
 from bot.store.pauses import Pauses
-from bot.store.removal import Forgetting
 from bot.store.request_windows import RequestWindow
 from bot.store.rows import from_epoch
 from bot.store.singleton_jobs import SingletonJobs
+from bot.store.workspace_changes import WorkspaceChanges
 
 
 class Store:
@@ -38,8 +37,7 @@ class Store:
         self.meeting_queue = MeetingQueue(db, follow_seconds, check_spacing)
         self.card_queue = CardQueue(db, late_seconds)
         self.pauses = Pauses(db, late_seconds)
-        self.removal = Forgetting(db)
-        self.channel_moves = Moving(db, late_seconds)
+        self.workspaces = WorkspaceChanges(db, late_seconds)
         self.meeting_sweeps = MeetingSweepStore(db)
         self.singleton_jobs = SingletonJobs(db)
         self.request_windows = RequestWindow(db)

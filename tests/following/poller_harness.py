@@ -1,5 +1,4 @@
-"""A meeting that is tracked over a real store, with a Cloudflare that says what a test wants, in time that stands still
-until a test lets it pass."""
+"""A poller over a real store and a scripted Cloudflare, with a clock that only a test advances."""
 
 import asyncio
 import contextlib
@@ -23,7 +22,7 @@ from bot.following.schedule import ListFreshness
 from bot.metrics import Metrics
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream, Session
-from bot.store.card_queue import DueCard, claimed_work
+from bot.store.due_cards import DueCard, load_cards
 from bot.store.leases import new_lease
 from bot.store.schema import cards
 from bot.store.store import Store, open_store
@@ -103,49 +102,49 @@ class Cloudflare:
 
 
 @dataclass
-class Tracked:
-    """One tracker, its store and its Cloudflare."""
+class PollerHarness:
+    """One poller, its store and its Cloudflare."""
 
     clock: Clock
     store: Store
     cloudflare: Cloudflare
     metrics: Metrics = field(default_factory=Metrics)
-    sweeps: ListFreshness = field(default_factory=ListFreshness)
-    quota_wait: float = 0.0
-    changed: int = 0
+    list_freshness: ListFreshness = field(default_factory=ListFreshness)
+    retry_after: float = 0.0
+    announcer_wakes: int = 0
     loops: int = 0
     """How many tasks sleep by the clock when there is nothing to do."""
 
     def __post_init__(self) -> None:
-        self.allowance = RateBudget(self.store.request_windows, self.clock)
-        self.tracker = self.new_tracker("tracker")
+        self.rate_budget = RateBudget(self.store.request_windows, self.clock)
+        self.poller = self.new_poller("poller")
 
-    def new_tracker(self, owner: str, clock: TimeSource | None = None) -> MeetingPoller:
+    def new_poller(self, worker_id: str, clock: TimeSource | None = None) -> MeetingPoller:
         return MeetingPoller(
             self.store.meeting_queue,
             self.cloudflare.look,
-            allowance=self.allowance,
-            quota_wait=lambda: self.quota_wait,
+            rate_budget=self.rate_budget,
+            retry_after=lambda: self.retry_after,
             clock=clock or self.clock,
             grace=GRACE,
             metrics=self.metrics,
-            owner=owner,
-            changed=self._note_change,
-            sweeps=self.sweeps,
+            worker_id=worker_id,
+            wake_announcer=self._note_change,
+            list_freshness=self.list_freshness,
             jitter=lambda: 0.0,
         )
 
-    async def look_once(self, tracker: MeetingPoller) -> None:
-        """Have this tracker check the meeting as if it was check_requested at, and nothing after that."""
+    async def check_once(self, poller: MeetingPoller) -> None:
+        """Have this poller check the meeting as if that was requested, and nothing after that."""
         assert await self.store.meeting_queue.request_check(MEETING)
-        running = asyncio.create_task(tracker.run())
+        running = asyncio.create_task(poller.run())
         asked = self.cloudflare.asked[MEETING]
-        await self.until(lambda: self.cloudflare.asked[MEETING] > asked and not tracker._looking)
+        await self.until(lambda: self.cloudflare.asked[MEETING] > asked and not poller._checks_running)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
     def _note_change(self) -> None:
-        self.changed += 1
+        self.announcer_wakes += 1
 
     async def follow(self, meeting_id: UUID = MEETING, channel: str = CHANNEL, episode: Episode | None = None) -> None:
         episode = episode or replace(Episode.waiting(utc(self.clock)), name="All hands")
@@ -179,11 +178,11 @@ class Tracked:
         async with asyncio.timeout(PATIENCE):
             while calm < 2:
                 await asyncio.sleep(0.001)
-                busy = self.tracker._looking or self._awake()
+                busy = self.poller._checks_running or self._awake()
                 calm = 0 if busy or await self.store.meeting_queue.due_in() == 0 else calm + 1
 
     def _awake(self) -> bool:
-        return self.tracker._woken.is_set() or len(self.clock._sleepers) < self.loops
+        return self.poller._woken.is_set() or len(self.clock._sleepers) < self.loops
 
     async def idles(self, seconds: float, step: float = 5.0) -> None:
         """Let time pass in which nobody may look, whatever is due."""
@@ -202,8 +201,8 @@ class Tracked:
     async def hint(self, meeting_id: UUID = MEETING) -> None:
         """What a webhook does."""
         assert await self.store.meeting_queue.request_check(meeting_id)
-        self.tracker.on_webhook(meeting_id)
-        self.tracker.wake()
+        self.poller.on_webhook(meeting_id)
+        self.poller.wake()
         await self.looked()
 
     async def told(self) -> list[tuple[int, str]]:
@@ -223,24 +222,24 @@ class Tracked:
             due = sa.select(cards.c.follow_id, cards.c.episode).where(cards.c.next_attempt_at.is_not(None))
             rows = await connection.execute(due.order_by(cards.c.next_attempt_at, cards.c.episode))
             keys = [(row.follow_id, row.episode) for row in rows]
-            return await claimed_work(connection, self.store._db.now(), keys, new_lease("test", 1, 0))
+            return await load_cards(connection, self.store._db.now(), keys, new_lease("test", 1, 0))
 
     def count(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"livestream_bot_{name}", labels) or 0.0
 
 
 @contextlib.asynccontextmanager
-async def tracking(path: Path, *, run: bool = True) -> AsyncIterator[Tracked]:
-    """Everything, and the tracker running."""
+async def running_poller(path: Path, *, run: bool = True) -> AsyncIterator[PollerHarness]:
+    """Open the store and run the poller."""
     clock = Clock(EPOCH, speed=0)
     store = await open_store(f"sqlite:///{path / 'livestream.db'}", clock=clock.now, check_spacing=0)
-    tracked = Tracked(clock, store, Cloudflare(clock))
-    tasks = [asyncio.create_task(each) for each in ([tracked.tracker.run(), tracked.allowance.run()] if run else [])]
-    tracked.loops = len(tasks)
+    harness = PollerHarness(clock, store, Cloudflare(clock))
+    tasks = [asyncio.create_task(each) for each in ([harness.poller.run(), harness.rate_budget.run()] if run else [])]
+    harness.loops = len(tasks)
     try:
         # A first turn that is still under way might see what a test does in the middle of it.
-        await tracked.looked()
-        yield tracked
+        await harness.looked()
+        yield harness
     finally:
         for task in tasks:
             task.cancel()

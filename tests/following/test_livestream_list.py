@@ -14,10 +14,10 @@ from bot.following.livestream_list import (
     LivestreamSnapshot,
     MismatchBackoff,
     find_mismatches,
-    read_listing,
+    read_snapshot,
 )
 from bot.realtimekit.models import Livestream
-from bot.realtimekit.paging import LivestreamPage
+from bot.realtimekit.responses import LivestreamPage
 from bot.store.meeting_sweeps import Known
 
 ONE, TWO, THREE = (UUID(int=number) for number in (1, 2, 3))
@@ -30,8 +30,8 @@ def livestream(status: str, meeting: UUID | str | None) -> Livestream:
 WORD_FOR = {Status.STARTING: "INVOKED", Status.LIVE: "LIVE", Status.ERRORED: "ERRORED"}
 
 
-def statuses(listing: LivestreamSnapshot) -> dict[UUID, Status]:
-    return {meeting_id: each.status for meeting_id, each in listing.livestreams.items()}
+def statuses(snapshot: LivestreamSnapshot) -> dict[UUID, Status]:
+    return {meeting_id: each.status for meeting_id, each in snapshot.livestreams.items()}
 
 
 @dataclass
@@ -61,37 +61,37 @@ async def test_all_pages() -> None:
         }
     )
 
-    listing = await read_listing(lists)
+    snapshot = await read_snapshot(lists)
 
     assert lists.asked == [("LIVE", 1), ("LIVE", 2), ("LIVE", 3), ("INVOKED", 1), ("ERRORED", 1)]
-    assert len(listing.livestreams) == 2 * PAGE_SIZE + 3
-    assert (listing.status(ONE), listing.status(TWO)) == (Status.STARTING, Status.ERRORED)
-    assert listing.whole
-    assert listing.pages == 5
+    assert len(snapshot.livestreams) == 2 * PAGE_SIZE + 3
+    assert (snapshot.status(ONE), snapshot.status(TWO)) == (Status.STARTING, Status.ERRORED)
+    assert snapshot.is_complete
+    assert snapshot.pages == 5
 
 
 async def test_another_status_than_was_asked_for() -> None:
     """Each livestream counts by its own."""
-    listing = await read_listing(Lists({"LIVE": [livestream("ERRORED", ONE), livestream("OFFLINE", TWO)]}))
+    snapshot = await read_snapshot(Lists({"LIVE": [livestream("ERRORED", ONE), livestream("OFFLINE", TWO)]}))
 
-    assert statuses(listing) == {ONE: Status.ERRORED}
-    assert listing.whole
+    assert statuses(snapshot) == {ONE: Status.ERRORED}
+    assert snapshot.is_complete
 
 
 async def test_several_livestreams_of_a_meeting() -> None:
     """The most active one counts."""
     lists = Lists({"LIVE": [livestream("LIVE", ONE)], "ERRORED": [livestream("ERRORED", ONE)]})
 
-    assert statuses(await read_listing(lists)) == {ONE: Status.LIVE}
+    assert statuses(await read_snapshot(lists)) == {ONE: Status.LIVE}
 
 
 @pytest.mark.parametrize("meeting", [None, "not an id"])
 async def test_a_livestream_of_nobody_knows_which_meeting(meeting: str | None) -> None:
     """Then no meeting is known to have none."""
-    listing = await read_listing(Lists({"LIVE": [livestream("LIVE", ONE), livestream("LIVE", meeting)]}))
+    snapshot = await read_snapshot(Lists({"LIVE": [livestream("LIVE", ONE), livestream("LIVE", meeting)]}))
 
-    assert statuses(listing) == {ONE: Status.LIVE}
-    assert not listing.whole
+    assert statuses(snapshot) == {ONE: Status.LIVE}
+    assert not snapshot.is_complete
 
 
 async def test_a_page_that_is_not_whole() -> None:
@@ -99,22 +99,22 @@ async def test_a_page_that_is_not_whole() -> None:
 
     class Partly(Lists):
         async def livestreams(self, status: str, page_no: int, per_page: int = PAGE_SIZE) -> LivestreamPage:
-            return replace(await super().livestreams(status, page_no, per_page), whole=status != "LIVE")
+            return replace(await super().livestreams(status, page_no, per_page), is_complete=status != "LIVE")
 
-    listing = await read_listing(Partly({"LIVE": [livestream("LIVE", ONE)], "ERRORED": [livestream("ERRORED", TWO)]}))
+    snapshot = await read_snapshot(Partly({"LIVE": [livestream("LIVE", ONE)], "ERRORED": [livestream("ERRORED", TWO)]}))
 
-    assert statuses(listing) == {ONE: Status.LIVE, TWO: Status.ERRORED}
-    assert not listing.whole
+    assert statuses(snapshot) == {ONE: Status.LIVE, TWO: Status.ERRORED}
+    assert not snapshot.is_complete
 
 
 async def test_too_many_pages() -> None:
     """Neither is one where it does not end, or ignores the page that is asked for."""
     lists = Lists(endless="LIVE")
 
-    listing = await read_listing(lists)
+    snapshot = await read_snapshot(lists)
 
-    assert len(lists.asked) == listing.pages == MAX_PAGES
-    assert not listing.whole
+    assert len(lists.asked) == snapshot.pages == MAX_PAGES
+    assert not snapshot.is_complete
 
 
 async def test_no_list() -> None:
@@ -125,7 +125,7 @@ async def test_no_list() -> None:
             raise Unreachable
 
     with pytest.raises(Unreachable):
-        await read_listing(Broken())
+        await read_snapshot(Broken())
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_differing(phase: Phase, agreeing: Status | None) -> None:
         known = {ONE: Known(phase, {}, 0.0)}
 
         found = find_mismatches(known, LivestreamSnapshot(livestreams))
-        part = find_mismatches(known, LivestreamSnapshot(livestreams, whole=False))
+        part = find_mismatches(known, LivestreamSnapshot(livestreams, is_complete=False))
 
         assert found == ({} if listed is agreeing else {ONE: (phase, listed)})
         assert part == ({} if listed is None else found)

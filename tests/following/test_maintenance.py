@@ -10,7 +10,7 @@ from pytest_mock import MockerFixture
 
 from bot.domain.follow import FOLLOW_SECONDS, FollowState
 from bot.errors import DatabaseUnavailable
-from bot.following.maintenance import RETENTION_SECONDS, TURN_SECONDS, MaintenanceWorker
+from bot.following.maintenance import INTERVAL_SECONDS, RETENTION_SECONDS, MaintenanceWorker
 from bot.metrics import Metrics
 from bot.store.store import Store, open_store
 from sandbox.clock import Clock
@@ -20,41 +20,42 @@ EPOCH = 1_800_000_000.0
 
 
 @dataclass
-class Turns:
-    """A housekeeper whose turns can be waited for."""
+class MaintenanceHarness:
+    """A worker whose harness can be waited for."""
 
     clock: Clock
     store: Store
     metrics: Metrics = field(default_factory=Metrics)
-    turned: asyncio.Event = field(default_factory=asyncio.Event)
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
     woken: int = 0
 
     def __post_init__(self) -> None:
-        self.housekeeper = MaintenanceWorker(
+        self.worker = MaintenanceWorker(
             self.store.maintenance,
             catch_up=self._catch_up,
-            tell_creators=self._tell,
-            budget_left=lambda: 900,
-            something_is_due=self._wake,
+            send_notices=self._tell,
+            requests_remaining=lambda: 900,
+            wake_announcer=self._wake,
             clock=self.clock,
             metrics=self.metrics,
+            purge_every=3,
         )
 
     async def _catch_up(self) -> None:
         pass
 
     async def _tell(self) -> None:
-        self.turned.set()
+        self.finished.set()
 
     def _wake(self) -> None:
         self.woken += 1
 
-    async def next(self, seconds: float = TURN_SECONDS) -> None:
+    async def next(self, seconds: float = INTERVAL_SECONDS) -> None:
         async with asyncio.timeout(30):
             await self._asleep()
-            self.turned.clear()
+            self.finished.clear()
             self.clock.advance(seconds)
-            await self.turned.wait()
+            await self.finished.wait()
             await self._asleep()
 
     async def _asleep(self) -> None:
@@ -68,93 +69,92 @@ class Turns:
 
 
 @pytest.fixture
-async def turns(tmp_path: Path) -> AsyncIterator[Turns]:
+async def harness(tmp_path: Path) -> AsyncIterator[MaintenanceHarness]:
     clock = Clock(EPOCH, speed=0)
     store = await open_store(f"sqlite:///{tmp_path / 'livestream.db'}", clock=clock.now)
-    turns = Turns(clock, store)
-    running = asyncio.create_task(turns.housekeeper.run())
+    harness = MaintenanceHarness(clock, store)
+    running = asyncio.create_task(harness.worker.run())
     try:
-        yield turns
+        yield harness
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await store.close()
 
 
-async def test_counts(turns: Turns) -> None:
+async def test_counts(harness: MaintenanceHarness) -> None:
     """Each turn the metrics say what there is."""
-    await follow(turns.store)
-    await turns.next()
+    await follow(harness.store)
+    await harness.next()
 
-    assert turns.gauge("follows", state=FollowState.ACTIVE) == 1
-    assert turns.gauge("follows", state=FollowState.PAUSED) == 0
-    assert turns.gauge("cards_due") == 1
-    assert turns.gauge("meetings_due") == 1
-    assert turns.gauge("announcements_pending") == 0
-    assert turns.gauge("cloudflare_rate_limit_remaining") == 900
+    assert harness.gauge("follows", state=FollowState.ACTIVE) == 1
+    assert harness.gauge("follows", state=FollowState.PAUSED) == 0
+    assert harness.gauge("cards_due") == 1
+    assert harness.gauge("meetings_due") == 1
+    assert harness.gauge("announcements_pending") == 0
+    assert harness.gauge("cloudflare_rate_limit_remaining") == 900
 
 
-async def test_woken(turns: Turns) -> None:
+async def test_woken(harness: MaintenanceHarness) -> None:
     """It makes a turn at once, without the clock."""
-    await turns.next()
-    turns.turned.clear()
+    await harness.next()
+    harness.finished.clear()
 
-    turns.housekeeper.wake()
+    harness.worker.wake()
 
     async with asyncio.timeout(30):
-        await turns.turned.wait()
+        await harness.finished.wait()
 
 
-async def test_expires(turns: Turns) -> None:
+async def test_expires(harness: MaintenanceHarness) -> None:
     """A follow whose time is over is let go, and whoever says so in its thread is woken."""
-    await follow(turns.store)
-    await turns.next()
-    assert turns.woken == 0
+    await follow(harness.store)
+    await harness.next()
+    assert harness.woken == 0
 
-    await turns.next(FOLLOW_SECONDS)
-    assert turns.woken == 0
-    await check(turns.store)
-    await turns.next(60)
+    await harness.next(FOLLOW_SECONDS)
+    assert harness.woken == 0
+    await check(harness.store)
+    await harness.next(60)
 
-    assert turns.woken == 1
-    assert turns.gauge("follows", state=FollowState.EXPIRED) == 1
+    assert harness.woken == 1
+    assert harness.gauge("follows", state=FollowState.EXPIRED) == 1
 
 
-async def test_purges_now_and_then(turns: Turns, mocker: MockerFixture) -> None:
+async def test_purges_now_and_then(harness: MaintenanceHarness, mocker: MockerFixture) -> None:
     """What is old is cleared away at the start and then once an hour."""
-    mocker.patch("bot.following.maintenance.PURGE_TURNS", 3)
-    await turns.next()
-    purge = mocker.spy(turns.store.maintenance, "purge")
+    await harness.next()
+    purge = mocker.spy(harness.store.maintenance, "purge")
 
     for _ in range(6):
-        await turns.next()
+        await harness.next()
 
     assert purge.call_args_list == [mocker.call(RETENTION_SECONDS)] * 2
 
 
-async def test_clears_away(turns: Turns, mocker: MockerFixture) -> None:
+async def test_clears_away(harness: MaintenanceHarness) -> None:
     """Meetings that nobody follows any more are gone after the next purge."""
-    mocker.patch("bot.following.maintenance.PURGE_TURNS", 2)
-    await turns.next()
-    await follow(turns.store, meeting=MEETING)
-    await follow(turns.store, meeting=OTHER_MEETING)
-    await turns.store.follows.unfollow("T1", "C1", MEETING, user_id="U2")
+    await harness.next()
+    await follow(harness.store, meeting=MEETING)
+    await follow(harness.store, meeting=OTHER_MEETING)
+    await harness.store.follows.unfollow("T1", "C1", MEETING, user_id="U2")
 
-    await turns.next()
+    for _ in range(2):
+        await harness.next()
 
-    assert await turns.store.maintenance.purge(RETENTION_SECONDS) == 0
+    assert await harness.store.maintenance.purge(RETENTION_SECONDS) == 0
 
 
 @pytest.mark.parametrize(
     ("failure", "logged"), [(DatabaseUnavailable(), "database_unavailable"), (KeyError(), "broke")]
 )
-async def test_goes_on(turns: Turns, mocker: MockerFixture, failure: Exception, logged: str) -> None:
+async def test_goes_on(harness: MaintenanceHarness, mocker: MockerFixture, failure: Exception, logged: str) -> None:
     """A turn that fails is logged, and the next one is made."""
-    failing = mocker.patch.object(turns.store.maintenance, "stats", side_effect=failure)
-    await turns.next()
+    failing = mocker.patch.object(harness.store.maintenance, "stats", side_effect=failure)
+    await harness.next()
     mocker.stop(failing)
-    await follow(turns.store)
+    await follow(harness.store)
 
-    await turns.next()
+    await harness.next()
 
-    assert turns.gauge("follows", state=FollowState.ACTIVE) == 1
+    assert harness.gauge("follows", state=FollowState.ACTIVE) == 1

@@ -11,11 +11,11 @@ from pytest_mock import MockerFixture
 from bot.errors import DatabaseUnavailable, LookupsLimited
 from bot.following.rate_budget import (
     BOT_FLOOR,
+    BOT_LIMIT,
     CLOUDFLARE_LIMIT,
-    FLUSH_AT,
+    FLUSH_BATCH_SIZE,
     PEOPLE_LIMIT,
     SWEEP_SHARE,
-    TRACKER_LIMIT,
     RateBudget,
 )
 from bot.store.request_windows import Used
@@ -38,8 +38,8 @@ async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
 
 
 @contextlib.asynccontextmanager
-async def running(*allowances: RateBudget) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(each.run()) for each in allowances]
+async def running(*budgets: RateBudget) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(each.run()) for each in budgets]
     try:
         yield
     finally:
@@ -59,48 +59,48 @@ async def until(condition: Callable[[], object], clock: Clock, seconds: float = 
 
 async def test_what_was_spent_here_counts_at_once(store: Store, clock: Clock) -> None:
     """Told to the others or not."""
-    allowance = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 3)
+    rate_budget = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 3)
     for _ in range(3):
-        assert allowance.can_check()
-        allowance.record_request()
+        assert rate_budget.can_check()
+        rate_budget.record_request()
 
-    assert not allowance.can_check()
-    assert allowance.remaining == CLOUDFLARE_LIMIT - 3
+    assert not rate_budget.can_check()
+    assert rate_budget.remaining == CLOUDFLARE_LIMIT - 3
 
 
 async def test_sweeps_have_something_left(store: Store, clock: Clock) -> None:
     """When no look is made any more, the list is still asked for, as long as people have enough."""
-    allowance = RateBudget(store.request_windows, clock)
-    for _ in range(TRACKER_LIMIT - 1):
-        allowance.record_request()
-    assert not allowance.can_check()
-    assert allowance.can_list()
+    rate_budget = RateBudget(store.request_windows, clock)
+    for _ in range(BOT_LIMIT - 1):
+        rate_budget.record_request()
+    assert not rate_budget.can_check()
+    assert rate_budget.can_list()
 
-    allowance.record_request()
+    rate_budget.record_request()
 
-    assert not allowance.can_list()
+    assert not rate_budget.can_list()
 
 
 async def test_pause(store: Store, clock: Clock) -> None:
     """From half of what there is for looks on there is half a second between them, and more the less is left."""
-    allowance = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 8)
+    rate_budget = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 8)
     pauses = []
     for _ in range(10):
-        pauses.append(allowance.delay())
-        allowance.record_request()
+        pauses.append(rate_budget.delay())
+        rate_budget.record_request()
 
     assert pauses == [0, 0, 0, 0, 0.5, pytest.approx(2 / 3), 1, 2, 2, 2]
 
 
 async def test_news_has_a_quarter_of_the_checks_for_itself(store: Store, clock: Clock) -> None:
     """There is no pause before it until only that quarter is left, and then more the less is left."""
-    allowance = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 8)
+    rate_budget = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 8)
     routine, news, pauses = [], [], []
     for _ in range(9):
-        routine.append(allowance.can_check())
-        news.append(allowance.can_check(news=True))
-        pauses.append(allowance.delay(news=True))
-        allowance.record_request()
+        routine.append(rate_budget.can_check())
+        news.append(rate_budget.can_check(news=True))
+        pauses.append(rate_budget.delay(news=True))
+        rate_budget.record_request()
 
     assert routine == [True] * 6 + [False] * 3
     assert news == [True] * 8 + [False]
@@ -108,94 +108,94 @@ async def test_news_has_a_quarter_of_the_checks_for_itself(store: Store, clock: 
 
 
 async def test_a_crowd_leaves_news_a_quarter_of_the_floor(store: Store, clock: Clock) -> None:
-    allowance = RateBudget(store.request_windows, clock)
+    rate_budget = RateBudget(store.request_windows, clock)
     await store.request_windows.add(PEOPLE_LIMIT, people=PEOPLE_LIMIT)
     await store.request_windows.add(150)
-    async with running(allowance):
-        await until(lambda: allowance.remaining < CLOUDFLARE_LIMIT, clock)
+    async with running(rate_budget):
+        await until(lambda: rate_budget.remaining < CLOUDFLARE_LIMIT, clock)
 
-        assert not allowance.can_check()
-        assert allowance.can_check(news=True)
+        assert not rate_budget.can_check()
+        assert rate_budget.can_check(news=True)
 
 
 async def test_the_others_are_told(store: Store, clock: Clock) -> None:
-    """What one replica spends another one knows some seconds later; people may spend more than the tracker."""
+    """What one replica spends another one knows some seconds later; people may spend more than the poller."""
     one, other = RateBudget(store.request_windows, clock), RateBudget(store.request_windows, clock)
     async with running(one, other):
-        await store.request_windows.add(TRACKER_LIMIT - 1)
+        await store.request_windows.add(BOT_LIMIT - 1)
         one.record_request()
         await until(lambda: not one.can_list() and not other.can_list(), clock, 1, running=2)
 
         assert clock.now() - EPOCH < 60
-        assert (await store.request_windows.count()).all == TRACKER_LIMIT
-        assert other.remaining == CLOUDFLARE_LIMIT - TRACKER_LIMIT
+        assert (await store.request_windows.count()).all == BOT_LIMIT
+        assert other.remaining == CLOUDFLARE_LIMIT - BOT_LIMIT
 
 
 async def test_it_comes_back(store: Store, clock: Clock) -> None:
     """When what was spent is more than five minutes ago."""
-    allowance = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 1)
+    rate_budget = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 1)
     await store.request_windows.add(1)
-    async with running(allowance):
-        await until(lambda: not allowance.can_check(), clock)
-        await until(allowance.can_check, clock, 30)
+    async with running(rate_budget):
+        await until(lambda: not rate_budget.can_check(), clock)
+        await until(rate_budget.can_check, clock, 30)
 
         assert clock.now() - EPOCH >= 300
-        assert allowance.remaining == CLOUDFLARE_LIMIT
+        assert rate_budget.remaining == CLOUDFLARE_LIMIT
 
 
 async def test_many_at_once(store: Store, clock: Clock) -> None:
-    """The tracker waits until the others know of so many, which takes no time."""
-    allowance = RateBudget(store.request_windows, clock)
-    async with running(allowance):
-        for _ in range(FLUSH_AT):
-            assert allowance.can_check()
-            allowance.record_request()
-        assert not allowance.can_check()
-        await until(allowance.can_check, clock)
+    """The poller waits until the others know of so many, which takes no time."""
+    rate_budget = RateBudget(store.request_windows, clock)
+    async with running(rate_budget):
+        for _ in range(FLUSH_BATCH_SIZE):
+            assert rate_budget.can_check()
+            rate_budget.record_request()
+        assert not rate_budget.can_check()
+        await until(rate_budget.can_check, clock)
 
-        assert (await store.request_windows.count()).all == FLUSH_AT
+        assert (await store.request_windows.count()).all == FLUSH_BATCH_SIZE
 
 
 async def test_no_database(store: Store, clock: Clock, mocker: MockerFixture) -> None:
     """What could not be told stays counted, and is told when it can be."""
-    allowance = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 10)
+    rate_budget = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 10)
     spend = mocker.patch.object(store.request_windows, "add", side_effect=DatabaseUnavailable)
-    async with running(allowance):
+    async with running(rate_budget):
         for _ in range(10):
-            allowance.record_request()
+            rate_budget.record_request()
         await until(lambda: spend.call_count > 1, clock, 5)
-        assert not allowance.can_check()
+        assert not rate_budget.can_check()
         mocker.stopall()
-        await until(lambda: not allowance._unflushed, clock, 5)
+        await until(lambda: not rate_budget._unflushed, clock, 5)
 
         assert (await store.request_windows.count()).all == 10
-        assert not allowance.can_check()
+        assert not rate_budget.can_check()
 
 
 async def test_spent_while_it_is_told(store: Store, clock: Clock, mocker: MockerFixture) -> None:
     """It is told the next time: nothing is counted twice or not at all."""
-    allowance = RateBudget(store.request_windows, clock)
+    rate_budget = RateBudget(store.request_windows, clock)
     spend = store.request_windows.add
 
     async def slowly(count: int, people: int = 0) -> Used:
         if patched.call_count == 1:
-            allowance.record_request()
+            rate_budget.record_request()
         return await spend(count, people)
 
     patched = mocker.patch.object(store.request_windows, "add", side_effect=slowly)
-    allowance.record_request()
-    async with running(allowance):
-        await until(lambda: patched.call_count == 2 and not allowance._unflushed, clock, 1)
+    rate_budget.record_request()
+    async with running(rate_budget):
+        await until(lambda: patched.call_count == 2 and not rate_budget._unflushed, clock, 1)
 
         assert (await store.request_windows.count()).all == 2
-        assert allowance.remaining == CLOUDFLARE_LIMIT - 2
+        assert rate_budget.remaining == CLOUDFLARE_LIMIT - 2
 
 
-def spend_all_of_peoples(allowance: RateBudget) -> int:
+def spend_all_of_peoples(rate_budget: RateBudget) -> int:
     """Look up until that is refused; how many requests that were."""
     for number in range(2 * CLOUDFLARE_LIMIT):
         try:
-            allowance.spend_for_people()
+            rate_budget.spend_for_people()
         except LookupsLimited:
             return number
     raise AssertionError("people are never refused")
@@ -203,35 +203,35 @@ def spend_all_of_peoples(allowance: RateBudget) -> int:
 
 async def test_a_crowd_leaves_the_list_and_the_checks_their_floor(store: Store, clock: Clock) -> None:
     """However much people ask, and whoever comes first."""
-    allowance = RateBudget(store.request_windows, clock)
-    async with running(allowance):
-        assert spend_all_of_peoples(allowance) == PEOPLE_LIMIT
-        await until(allowance.can_check, clock)
-        assert allowance.delay() <= 2
+    rate_budget = RateBudget(store.request_windows, clock)
+    async with running(rate_budget):
+        assert spend_all_of_peoples(rate_budget) == PEOPLE_LIMIT
+        await until(rate_budget.can_check, clock)
+        assert rate_budget.delay() <= 2
         for _ in range(BOT_FLOOR - SWEEP_SHARE):
-            allowance.record_request()
-        assert not allowance.can_check()
+            rate_budget.record_request()
+        assert not rate_budget.can_check()
         for _ in range(SWEEP_SHARE):
-            assert allowance.can_list()
-            allowance.record_request()
+            assert rate_budget.can_list()
+            rate_budget.record_request()
 
-        assert not allowance.can_list()
-        assert allowance.remaining > 0
+        assert not rate_budget.can_list()
+        assert rate_budget.remaining > 0
 
 
 async def test_the_bot_leaves_people_their_floor(store: Store, clock: Clock) -> None:
-    allowance = RateBudget(store.request_windows, clock)
-    while allowance.can_list():
-        allowance.record_request()
+    rate_budget = RateBudget(store.request_windows, clock)
+    while rate_budget.can_list():
+        rate_budget.record_request()
 
-    assert 150 <= spend_all_of_peoples(allowance) <= 200
+    assert 150 <= spend_all_of_peoples(rate_budget) <= 200
 
 
 async def test_what_people_have_spent_elsewhere_counts(store: Store, clock: Clock) -> None:
     """One crowd that reaches two replicas is one crowd."""
-    allowance = RateBudget(store.request_windows, clock)
+    rate_budget = RateBudget(store.request_windows, clock)
     await store.request_windows.add(PEOPLE_LIMIT - 3, people=PEOPLE_LIMIT - 3)
-    async with running(allowance):
-        await until(lambda: allowance.remaining < CLOUDFLARE_LIMIT, clock)
+    async with running(rate_budget):
+        await until(lambda: rate_budget.remaining < CLOUDFLARE_LIMIT, clock)
 
-        assert spend_all_of_peoples(allowance) == 3
+        assert spend_all_of_peoples(rate_budget) == 3

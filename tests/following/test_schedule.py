@@ -47,7 +47,7 @@ def test_without_webhooks(phase: Phase, age: float, seconds: float) -> None:
     ("phase", "seconds"), [(Phase.LIVE, 30), (Phase.STARTING, 15), (Phase.WAITING, 300), (Phase.ENDED, 300)]
 )
 def test_with_webhooks(phase: Phase, seconds: float) -> None:
-    """Looks are a safety net, but for what webhooks do not tell."""
+    """Looks are a safety net, but for what webhooks do not is_fresh."""
     assert next_check_in(episode(phase), NOW, grace=GRACE, webhooks=True) == seconds
 
 
@@ -59,18 +59,18 @@ def test_with_sweeps(phase: Phase, seconds: float) -> None:
     """What lists show need not be looked at so often."""
     seen = replace(episode(phase), session_started_at=NOW, checked_at=NOW, last_seen_live=NOW)
 
-    assert next_check_in(seen, NOW, grace=GRACE, sweeps=True) == seconds
+    assert next_check_in(seen, NOW, grace=GRACE, lists=True) == seconds
 
 
-@pytest.mark.parametrize("sweeps", [False, True])
+@pytest.mark.parametrize("lists", [False, True])
 @pytest.mark.parametrize(("age", "seconds"), [(0, 15), (5, 10), (14.5, 0.5), (15, 15), (-3600, 15)])
-def test_error_is_checked_when_it_is_to_be_announced(sweeps: bool, age: float, seconds: float) -> None:
+def test_error_is_checked_when_it_is_to_be_announced(lists: bool, age: float, seconds: float) -> None:
     """Whatever lists show: the check that announces the error comes when it has lasted."""
     broken = replace(
         episode(Phase.ERRORED, age), last_announced=ChangeKind.LIVE, unstable_since=NOW - timedelta(seconds=age)
     )
 
-    assert next_check_in(broken, NOW, grace=GRACE, sweeps=sweeps) == seconds
+    assert next_check_in(broken, NOW, grace=GRACE, lists=lists) == seconds
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_return_is_checked_when_it_is_to_be_announced(relapses: int, age: float,
     seen = replace(episode(Phase.LIVE, age), session_started_at=NOW, checked_at=NOW, last_seen_live=NOW)
     back = replace(seen, last_announced=ChangeKind.ERRORED, relapses=relapses)
 
-    assert next_check_in(back, NOW, grace=GRACE, sweeps=True) == seconds
+    assert next_check_in(back, NOW, grace=GRACE, lists=True) == seconds
 
 
 @pytest.mark.parametrize(("run", "seen_live"), [(None, NOW), (NOW, NOW - 5 * GRACE)])
@@ -89,19 +89,19 @@ def test_a_run_that_is_not_known(run: datetime | None, seen_live: datetime) -> N
     """Of when it began lists say nothing: it is looked at once more, and so is one that may be the next."""
     seen = replace(episode(Phase.LIVE), session_started_at=run, checked_at=NOW, last_seen_live=seen_live)
 
-    assert next_check_in(seen, NOW, grace=GRACE, sweeps=True) == 15
+    assert next_check_in(seen, NOW, grace=GRACE, lists=True) == 15
 
 
 @pytest.mark.parametrize(("age", "seconds"), [(0, 60), (45, 15), (59.5, 0.5), (60, 15), (-3600, 15)])
 def test_interrupted_with_sweeps(age: float, seconds: float) -> None:
     """One look finds the end; lists show whether it comes back before that."""
-    assert next_check_in(episode(Phase.INTERRUPTED, age), NOW, grace=GRACE, sweeps=True) == seconds
+    assert next_check_in(episode(Phase.INTERRUPTED, age), NOW, grace=GRACE, lists=True) == seconds
 
 
 @pytest.mark.parametrize(("grace", "seconds"), [(300, 300), (301, 300), (3600, 300)])
 def test_interrupted_with_sweeps_and_a_long_grace_time(grace: float, seconds: float) -> None:
-    """A safety net, as for all that lists tell of."""
-    assert next_check_in(episode(Phase.INTERRUPTED), NOW, grace=timedelta(seconds=grace), sweeps=True) == seconds
+    """A safety net, as for all that lists is_fresh of."""
+    assert next_check_in(episode(Phase.INTERRUPTED), NOW, grace=timedelta(seconds=grace), lists=True) == seconds
 
 
 @pytest.mark.parametrize(("age", "seconds"), [(0, 15), (45, 15), (50, 10), (59.5, 0.5), (60, 15), (-3600, 15)])
@@ -127,10 +127,10 @@ def test_a_failure_hastens_nothing() -> None:
 
 
 @given(st.sampled_from(Phase), st.floats(-1e6, 1e8), st.booleans(), st.booleans(), st.integers(0, 20), st.floats(0, 1))
-def test_bounds(phase: Phase, age: float, webhooks: bool, sweeps: bool, failures: int, jitter: float) -> None:
+def test_bounds(phase: Phase, age: float, webhooks: bool, lists: bool, failures: int, jitter: float) -> None:
     """Never at once, never later than five minutes, whatever the clock does; jitter takes off a tenth at most."""
     look = partial(
-        next_check_in, episode(phase, age), NOW, grace=GRACE, webhooks=webhooks, sweeps=sweeps, failures=failures
+        next_check_in, episode(phase, age), NOW, grace=GRACE, webhooks=webhooks, lists=lists, failures=failures
     )
     usual = look()
     seconds = look(jitter=jitter)
@@ -154,14 +154,14 @@ def test_webhooks_are_believed(before: Phase, after: Phase) -> None:
     webhooks = WebhookTrust()
     trusted = [webhooks.trusted]
 
-    for check_requested in (True, False):
-        webhooks.note(before, after, check_requested=check_requested)
+    for received in (True, False):
+        webhooks.record(before, after, received=received)
         trusted.append(webhooks.trusted)
 
     assert trusted == [False, True, False]
 
 
-@pytest.mark.parametrize("check_requested", [True, False])
+@pytest.mark.parametrize("received", [True, False])
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -171,22 +171,22 @@ def test_webhooks_are_believed(before: Phase, after: Phase) -> None:
         (Phase.ENDED, Phase.ENDED),
     ],
 )
-def test_what_webhooks_do_not_tell(before: Phase, after: Phase, check_requested: bool) -> None:
+def test_what_webhooks_do_not_tell(before: Phase, after: Phase, received: bool) -> None:
     """It says nothing about them."""
     webhooks = WebhookTrust()
-    webhooks.trusted = not check_requested
+    webhooks.trusted = not received
 
-    webhooks.note(before, after, check_requested=check_requested)
+    webhooks.record(before, after, received=received)
 
-    assert webhooks.trusted is not check_requested
+    assert webhooks.trusted is not received
 
 
 def test_sweeps_are_believed_for_a_while() -> None:
     """From one that showed all, until they do not come any more, or show less."""
-    sweeps = ListFreshness()
-    assert not sweeps.tell(1000)
+    lists = ListFreshness()
+    assert not lists.is_fresh(1000)
 
-    sweeps.note(1000, whole=True)
-    assert [sweeps.tell(now) for now in (1000, 1089, 1090, 900)] == [True, True, False, False]
-    sweeps.note(1010, whole=False)
-    assert not sweeps.tell(1010)
+    lists.record(1000, is_complete=True)
+    assert [lists.is_fresh(now) for now in (1000, 1089, 1090, 900)] == [True, True, False, False]
+    lists.record(1010, is_complete=False)
+    assert not lists.is_fresh(1010)

@@ -21,7 +21,7 @@ from bot.errors import (
 from bot.following.service import MAX_FOLLOWS, CardRefused, FollowEffect, FollowService
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream
-from bot.store.card_queue import DueCard
+from bot.store.due_cards import DueCard
 from bot.store.follows import FollowStatus
 from bot.store.store import Store, open_store
 from sandbox.clock import Clock
@@ -63,8 +63,8 @@ class World:
             look_up=self.look_up,
             deliver=self.deliver,
             wake_announcer=lambda: self.woken.append("announcer"),
-            wake_tracker=lambda: self.woken.append("tracker"),
-            owner="me",
+            wake_poller=lambda: self.woken.append("poller"),
+            worker_id="me",
         )
 
     async def phases(self, channel: str = CHANNEL) -> list[str]:
@@ -86,7 +86,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def test_follow(world: World) -> None:
-    """What is seen now is where it begins; the card is posted in the same breath, and the tracker looks."""
+    """What is seen now is where it begins; the card is posted in the same breath, and the poller checks."""
     result = await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
 
     assert result.effect is FollowEffect.POSTED
@@ -98,7 +98,7 @@ async def test_follow(world: World) -> None:
     assert card.desired["phase"] == "live"
     assert card.announcements == ()
     assert not pause
-    assert world.woken == ["tracker"]
+    assert world.woken == ["poller"]
 
 
 async def test_its_card_is_ours_alone(world: World) -> None:
@@ -108,7 +108,7 @@ async def test_its_card_is_ours_alone(world: World) -> None:
     result = await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
 
     assert result.effect is FollowEffect.QUEUED
-    assert world.woken == ["tracker", "announcer"]
+    assert world.woken == ["poller", "announcer"]
     assert await world.store.card_queue.claim("announcer", 10, 30) == []
     world.clock.advance(61)
     assert len(await world.store.card_queue.claim("announcer", 10, 30)) == 1
@@ -136,7 +136,7 @@ async def test_where_slack_refuses(world: World) -> None:
 
     assert raised.value.code == "not_in_channel"
     assert await world.phases() == []
-    assert await world.store.pauses.untold(10) == []
+    assert await world.store.pauses.due_notices(10) == []
     assert await world.store.meeting_queue.due_in() is None
 
 
@@ -271,9 +271,9 @@ async def test_set_level(world: World) -> None:
 
 
 async def test_refresh(world: World) -> None:
-    """The meeting is due to be looked at, and the tracker is told."""
+    """The meeting is due to be looked at, and the poller is told."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
-    (meeting,) = await world.store.meeting_queue.claim("tracker", 10, 30)
+    (meeting,) = await world.store.meeting_queue.claim("poller", 10, 30)
     await world.store.meeting_queue.release(meeting, next_check_in=300)
 
     await world.following.refresh(TEAM, CHANNEL, MEETING)
@@ -281,11 +281,11 @@ async def test_refresh(world: World) -> None:
     due_in = await world.store.meeting_queue.due_in()
     assert due_in is not None
     assert due_in <= 2
-    assert world.woken == ["tracker", "tracker"]
+    assert world.woken == ["poller", "poller"]
 
 
 async def test_resume(world: World) -> None:
-    """What is paused in the channel goes on, and wakes the announcer and the tracker."""
+    """What is paused in the channel goes on, and wakes the announcer and the poller."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
     await world.pause()
 
@@ -295,7 +295,7 @@ async def test_resume(world: World) -> None:
 
     assert elsewhere == []
     assert [follow.meeting_id for follow in here] == [MEETING]
-    assert world.woken == ["announcer", "tracker"]
+    assert world.woken == ["announcer", "poller"]
     assert await world.store.card_queue.due_in() == 0
 
 

@@ -19,8 +19,8 @@ from bot.following.livestream_list import PAGE_SIZE
 from bot.following.schedule import ListFreshness
 from bot.following.sweeper import Sweeper
 from bot.realtimekit.models import Livestream
-from bot.realtimekit.paging import LivestreamPage
-from tests.following.poller_harness import GRACE, PLAYBACK, Cloudflare, Tracked, tracking
+from bot.realtimekit.responses import LivestreamPage
+from tests.following.poller_harness import GRACE, PLAYBACK, Cloudflare, PollerHarness, running_poller
 
 MANY = 12
 IDS = [UUID(int=number) for number in range(1, MANY + 1)]
@@ -61,67 +61,67 @@ class Lists:
 
 @dataclass
 class Swept:
-    """A tracker and a sweeper, and what they cost."""
+    """A poller and a sweeper, and what they cost."""
 
-    tracked: Tracked
+    harness: PollerHarness
     lists: Lists
 
-    def new_sweeper(self, owner: str = "sweeper", sweeps: ListFreshness | None = None) -> Sweeper:
-        tracked = self.tracked
+    def new_sweeper(self, worker_id: str = "sweeper", list_freshness: ListFreshness | None = None) -> Sweeper:
+        harness = self.harness
         return Sweeper(
-            tracked.store.meeting_sweeps,
-            tracked.store.singleton_jobs,
+            harness.store.meeting_sweeps,
+            harness.store.singleton_jobs,
             self.lists,
-            allowance=tracked.allowance,
-            quota_wait=lambda: tracked.quota_wait,
-            clock=tracked.clock,
+            rate_budget=harness.rate_budget,
+            retry_after=lambda: harness.retry_after,
+            clock=harness.clock,
             grace=GRACE,
-            metrics=tracked.metrics,
-            owner=owner,
-            wake=tracked.tracker.wake,
-            sweeps=sweeps or tracked.sweeps,
+            metrics=harness.metrics,
+            worker_id=worker_id,
+            wake_poller=harness.poller.wake,
+            list_freshness=list_freshness or harness.list_freshness,
             jitter=lambda: 0.0,
         )
 
     async def follow(self, number: int = MANY) -> None:
         for meeting_id in IDS[:number]:
-            await self.tracked.follow(meeting_id)
-        await self.tracked.looked()
+            await self.harness.follow(meeting_id)
+        await self.harness.looked()
 
     async def passes(self, seconds: float, step: float = 5) -> None:
-        await self.tracked.looked()
+        await self.harness.looked()
         for _ in range(round(seconds / step)):
-            self.tracked.clock.advance(step)
-            await self.tracked.looked()
+            self.harness.clock.advance(step)
+            await self.harness.looked()
 
     def looks(self) -> int:
         """Since the last time."""
-        number = sum(self.tracked.cloudflare.asked.values())
-        self.tracked.cloudflare.asked.clear()
+        number = sum(self.harness.cloudflare.asked.values())
+        self.harness.cloudflare.asked.clear()
         return number
 
     def say(self, status: str | None, *meeting_ids: UUID, began: float | None = None) -> None:
         for meeting_id in meeting_ids or [ONE]:
-            self.tracked.say(status, began, meeting_id)
+            self.harness.say(status, began, meeting_id)
 
     def change(self, **fields: str) -> None:
         """Change fields of one livestream, and nothing else."""
-        self.tracked.cloudflare.details[ONE] = {**fields}
+        self.harness.cloudflare.details[ONE] = {**fields}
 
     async def shown(self, meeting_id: UUID = ONE) -> Episode:
         """What the meeting's card should show."""
-        listed = await self.tracked.store.meeting_sweeps.known([meeting_id])
+        listed = await self.harness.store.meeting_sweeps.known([meeting_id])
         return Episode.from_dict(listed[meeting_id].episode)
 
 
 @contextlib.asynccontextmanager
 async def sweeping(path: Path) -> AsyncIterator[Swept]:
-    async with tracking(path) as tracked:
-        swept = Swept(tracked, Lists(tracked.cloudflare))
+    async with running_poller(path) as harness:
+        swept = Swept(harness, Lists(harness.cloudflare))
         running = asyncio.create_task(swept.new_sweeper().run())
-        tracked.loops += 1
+        harness.loops += 1
         try:
-            await tracked.looked()
+            await harness.looked()
             yield swept
         finally:
             running.cancel()
@@ -148,7 +148,7 @@ async def test_one_that_has_waited_for_hours(swept: Swept) -> None:
     swept.say("LIVE", began=4 * 3600)
     await swept.passes(15)
 
-    assert await swept.tracked.told() == [(1, "live")]
+    assert await swept.harness.told() == [(1, "live")]
 
 
 async def test_those_that_wait_cost_nothing(swept: Swept) -> None:
@@ -161,7 +161,7 @@ async def test_those_that_wait_cost_nothing(swept: Swept) -> None:
 
     assert swept.looks() == 0
     assert 3 * 38 <= swept.lists.pages <= 3 * 40
-    assert swept.tracked.count("meeting_checks_total", outcome="listed") > 0
+    assert swept.harness.count("meeting_checks_total", outcome="listed") > 0
 
 
 async def test_from_beginning_to_end(swept: Swept) -> None:
@@ -171,10 +171,10 @@ async def test_from_beginning_to_end(swept: Swept) -> None:
     swept.looks()
     swept.say("INVOKED")
     await swept.passes(30)
-    assert await swept.tracked.told() == [(1, "starting")]
+    assert await swept.harness.told() == [(1, "starting")]
     swept.say("LIVE", began=90)
     await swept.passes(30)
-    assert await swept.tracked.told() == [(1, "starting"), (1, "live")]
+    assert await swept.harness.told() == [(1, "starting"), (1, "live")]
     await swept.passes(600, step=15)
     swept.say("ERRORED")
     await swept.passes(45)
@@ -184,7 +184,7 @@ async def test_from_beginning_to_end(swept: Swept) -> None:
     await swept.passes(120)
 
     told = [(1, kind) for kind in ("starting", "live", "errored", "back", "ended")]
-    assert await swept.tracked.told() == told
+    assert await swept.harness.told() == told
     assert swept.looks() < 25
 
 
@@ -197,7 +197,7 @@ async def test_live_ones_are_checked_once_a_minute(swept: Swept) -> None:
     await swept.passes(600, step=15)
 
     assert 9 * MANY <= swept.looks() <= 14 * MANY
-    assert await swept.tracked.told() == [(1, "live")] * MANY
+    assert await swept.harness.told() == [(1, "live")] * MANY
 
 
 OTHER_URL = "https://customer-s4ndb0x.cloudflarestream.com/fedcba9876543210fedcba9876543210/manifest/video.m3u8"
@@ -223,13 +223,13 @@ async def test_what_changes_without_its_status_is_checked_within_a_minute(
     swept.change(**{field: value})
     await swept.passes(30)
 
-    assert swept.tracked.cloudflare.asked[ONE] >= 1
+    assert swept.harness.cloudflare.asked[ONE] >= 1
     assert (await swept.shown()).playback_url in (OTHER_URL if field == "playback_url" else PLAYBACK, None)
 
 
 async def test_a_title_that_changes_on_air_is_shown_within_a_minute(swept: Swept) -> None:
     await on_air_for_long(swept)
-    swept.tracked.cloudflare.titles[ONE] = "All hands, part two"
+    swept.harness.cloudflare.titles[ONE] = "All hands, part two"
     await swept.passes(60)
 
     assert (await swept.shown()).name == "All hands, part two"
@@ -237,7 +237,7 @@ async def test_a_title_that_changes_on_air_is_shown_within_a_minute(swept: Swept
 
 async def test_a_reason_that_comes_late_is_shown_within_a_minute(swept: Swept) -> None:
     await on_air_for_long(swept, "ERRORED")
-    swept.tracked.cloudflare.reasons[ONE] = "The encoder sends no video"
+    swept.harness.cloudflare.reasons[ONE] = "The encoder sends no video"
     await swept.passes(60)
 
     assert (await swept.shown()).error_reason == "The encoder sends no video"
@@ -253,7 +253,7 @@ async def test_a_list_that_differs_from_the_lookup_for_good_costs_little(swept: 
     await swept.passes(300, step=15)
 
     assert swept.looks() <= 10 * MANY
-    assert await swept.tracked.told() == [(1, "live")] * MANY
+    assert await swept.harness.told() == [(1, "live")] * MANY
 
 
 @pytest.mark.parametrize(("left", "checks"), [(0, 0), (1, 1), (36, 2)])
@@ -262,15 +262,15 @@ async def test_checks_that_nothing_asked_for_take_what_is_spare(
 ) -> None:
     """The longest unchecked go first; where nothing is spare they wait, and what has changed does not."""
     await on_air_for_long(swept, followed=MANY)
-    mocker.patch.object(swept.tracked.allowance, "spare", return_value=left / 6)
-    look_soon = mocker.patch.object(swept.tracked.store.meeting_sweeps, "look_soon", return_value=0)
+    mocker.patch.object(swept.harness.rate_budget, "spare", return_value=left / 6)
+    make_due = mocker.patch.object(swept.harness.store.meeting_sweeps, "make_due", return_value=0)
     swept.say("LIVE", *IDS, began=0)
     await swept.passes(60, step=15)
     swept.change(name="second-part")
     await swept.passes(45, step=15)
 
-    assert max(len(call.args[0]) for call in look_soon.call_args_list) == checks
-    assert (await swept.shown()).livestream == swept.tracked.cloudflare.livestream(ONE, "LIVE").fingerprint
+    assert max(len(call.args[0]) for call in make_due.call_args_list) == checks
+    assert (await swept.shown()).livestream == swept.harness.cloudflare.livestream(ONE, "LIVE").fingerprint
 
 
 async def test_what_begins_does_not_wait_for_what_a_gap_leaves_unsure(swept: Swept) -> None:
@@ -278,17 +278,17 @@ async def test_what_begins_does_not_wait_for_what_a_gap_leaves_unsure(swept: Swe
     await swept.follow()
     swept.say("LIVE", *IDS[1:], began=0)
     await swept.passes(60)
-    swept.tracked.quota_wait = 90
-    await swept.tracked.store.meeting_sweeps.confirm(IDS[1:], "live", failures=3, next_check_in=900)
-    await swept.tracked.idles(90)
-    await swept.tracked.store.request_windows.add(601)
-    await swept.tracked.idles(5)
+    swept.harness.retry_after = 90
+    await swept.harness.store.meeting_sweeps.confirm(IDS[1:], "live", failures=3, next_check_in=900)
+    await swept.harness.idles(90)
+    await swept.harness.store.request_windows.add(601)
+    await swept.harness.idles(5)
     swept.looks()
     swept.say("LIVE", began=150)
-    swept.tracked.quota_wait = 0
-    await swept.tracked.idles(30)
+    swept.harness.retry_after = 0
+    await swept.harness.idles(30)
 
-    assert swept.tracked.cloudflare.asked == {ONE: 1}
+    assert swept.harness.cloudflare.asked == {ONE: 1}
     assert (await swept.shown()).phase == "live"
 
 
@@ -296,10 +296,10 @@ async def test_after_a_gap(swept: Swept) -> None:
     """Where no list was read for longer than the grace time, what is live is looked at: it may be another run."""
     await live_until_a_gap(swept)
     swept.say("LIVE", began=140)
-    swept.tracked.quota_wait = 0
+    swept.harness.retry_after = 0
     await swept.passes(30)
 
-    assert await swept.tracked.told() == [(1, "live"), (1, "ended"), (2, "live")]
+    assert await swept.harness.told() == [(1, "live"), (1, "ended"), (2, "live")]
 
 
 async def test_what_a_run_costs(swept: Swept) -> None:
@@ -321,7 +321,7 @@ async def test_what_a_run_costs(swept: Swept) -> None:
     await swept.passes(90)
 
     assert swept.looks() == 2
-    assert await swept.tracked.told() == [(1, "starting"), (1, "live"), (1, "ended")]
+    assert await swept.harness.told() == [(1, "starting"), (1, "live"), (1, "ended")]
 
 
 async def test_no_list_any_more(swept: Swept) -> None:
@@ -335,36 +335,36 @@ async def test_no_list_any_more(swept: Swept) -> None:
     swept.looks()
     await swept.passes(60)
 
-    assert swept.tracked.cloudflare.asked[ONE] == 4
+    assert swept.harness.cloudflare.asked[ONE] == 4
 
 
 async def test_after_a_gap_in_an_unknown_run(swept: Swept) -> None:
     """What a list says meanwhile does not make it the known one."""
     await live_until_a_gap(swept)
     swept.say("LIVE")
-    swept.tracked.quota_wait = 0
+    swept.harness.retry_after = 0
     await swept.passes(60)
-    assert await swept.tracked.told() == [(1, "live")]
+    assert await swept.harness.told() == [(1, "live")]
     swept.say("LIVE", began=140)
     await swept.passes(60)
 
-    assert await swept.tracked.told() == [(1, "live"), (1, "ended"), (2, "live")]
+    assert await swept.harness.told() == [(1, "live"), (1, "ended"), (2, "live")]
 
 
 async def test_what_the_other_replica_reads(swept: Swept) -> None:
     """Whoever does not read the list himself knows that it is read, and when it is not any more."""
-    sweeps = ListFreshness()
-    other = swept.new_sweeper("other", sweeps)
+    list_freshness = ListFreshness()
+    other = swept.new_sweeper("other", list_freshness)
     await swept.follow()
     await swept.passes(60)
     read = swept.lists.listings
     await other._run_once()
-    assert sweeps.tell(swept.tracked.clock.now())
+    assert list_freshness.is_fresh(swept.harness.clock.now())
     swept.lists.error = InvalidResponse()
     await swept.passes(120)
     await other._run_once()
 
-    assert not sweeps.tell(swept.tracked.clock.now())
+    assert not list_freshness.is_fresh(swept.harness.clock.now())
     assert swept.lists.listings > read
 
 
@@ -382,7 +382,7 @@ async def test_a_list_that_says_nothing(swept: Swept, broken: str) -> None:
     swept.say("LIVE", ONE)
     await swept.passes(75)
 
-    assert await swept.tracked.told() == [(1, "live")] * 2
+    assert await swept.harness.told() == [(1, "live")] * 2
 
 
 async def test_a_list_that_cannot_be_had(swept: Swept) -> None:
@@ -394,7 +394,7 @@ async def test_a_list_that_cannot_be_had(swept: Swept) -> None:
     swept.lists.error = None
     swept.say("LIVE", began=900)
     await swept.passes(60, step=15)
-    assert await swept.tracked.told() == [(1, "live")]
+    assert await swept.harness.told() == [(1, "live")]
     await swept.passes(240, step=15)
     before = swept.lists.listings
     await swept.passes(300, step=15)
@@ -411,18 +411,18 @@ async def test_a_list_that_contradicts(swept: Swept) -> None:
     await swept.passes(900, step=15)
 
     assert swept.looks() <= 8
-    assert await swept.tracked.told() == []
+    assert await swept.harness.told() == []
 
 
 async def test_no_room(swept: Swept) -> None:
-    """The list is not asked for either, while the tracker's share of the budget is spent or Cloudflare says no."""
+    """The list is not asked for either, while the poller's share of the budget is spent or Cloudflare says no."""
     await swept.follow()
     await swept.passes(30)
-    swept.tracked.quota_wait = 30
+    swept.harness.retry_after = 30
     before = swept.lists.pages
-    await swept.tracked.idles(60)
+    await swept.harness.idles(60)
     assert swept.lists.pages == before
-    swept.tracked.quota_wait = 0
+    swept.harness.retry_after = 0
     await swept.passes(15)
 
     assert swept.lists.pages > before
@@ -433,22 +433,22 @@ async def live_until_a_gap(swept: Swept) -> None:
     await swept.follow()
     swept.say("LIVE", began=0)
     await swept.passes(60)
-    swept.tracked.quota_wait = 90
-    assert await swept.tracked.store.meeting_sweeps.confirm([ONE], "live", failures=3, next_check_in=900) == 1
-    await swept.tracked.idles(90)
+    swept.harness.retry_after = 90
+    assert await swept.harness.store.meeting_sweeps.confirm([ONE], "live", failures=3, next_check_in=900) == 1
+    await swept.harness.idles(90)
 
 
 async def test_two_replicas(swept: Swept) -> None:
-    """One of them sweeps, and the other one does when that one is gone."""
+    """One of them list_freshness, and the other one does when that one is gone."""
     other = asyncio.create_task(swept.new_sweeper("other").run())
-    swept.tracked.loops += 1
+    swept.harness.loops += 1
     await swept.follow()
     await swept.passes(15)
     swept.lists.listings = 0
     await swept.passes(300, step=15)
     other.cancel()
     await asyncio.gather(other, return_exceptions=True)
-    swept.tracked.loops -= 1
+    swept.harness.loops -= 1
     assert 15 <= swept.lists.listings <= 20
     await swept.passes(60)
 
@@ -459,7 +459,7 @@ async def test_two_replicas(swept: Swept) -> None:
 async def test_it_goes_on(swept: Swept, mocker: MockerFixture, log: io.StringIO, error: type[Exception]) -> None:
     """Whatever went wrong is logged, and the next sweep is made."""
     await swept.follow()
-    mocker.patch.object(swept.tracked.store.meeting_sweeps, "on_air", side_effect=error)
+    mocker.patch.object(swept.harness.store.meeting_sweeps, "on_air", side_effect=error)
     await swept.passes(60)
     mocker.stopall()
     events = {json.loads(line)["event"] for line in log.getvalue().splitlines()}
@@ -467,4 +467,4 @@ async def test_it_goes_on(swept: Swept, mocker: MockerFixture, log: io.StringIO,
     swept.say("LIVE")
     await swept.passes(120)
 
-    assert await swept.tracked.told() == [(1, "live")]
+    assert await swept.harness.told() == [(1, "live")]

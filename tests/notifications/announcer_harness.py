@@ -19,8 +19,8 @@ from bot.notifications.pause_notices import PauseNotifier
 from bot.slack.api_client import SlackClient, open_session
 from bot.slack.publisher import Publisher
 from bot.slack.rate_limiter import Rate, SlackRateLimiter
-from bot.store.card_queue import DueCard
-from bot.store.follows import FollowOutcome
+from bot.store.due_cards import DueCard
+from bot.store.follows import StoredFollow
 from bot.store.schema import follows, meetings
 from bot.store.store import Store, open_store
 from sandbox.clock import Clock
@@ -49,7 +49,7 @@ class Stage:
     def __post_init__(self) -> None:
         self.episode = replace(Episode.waiting(utc(self.clock)), name="Launch keynote", checked_at=utc(self.clock))
 
-    async def follow(self, channel: str = EVENTS, *, level: Level = Level.NORMAL, **how: Any) -> FollowOutcome:
+    async def follow(self, channel: str = EVENTS, *, level: Level = Level.NORMAL, **how: Any) -> StoredFollow:
         return await self.store.follows.follow(
             TEAM, channel, MEETING, user_id=ANN, level=level, episode=self.episode, **how
         )

@@ -16,7 +16,7 @@ from bot.errors import DatabaseUnavailable
 from bot.notifications.announcer import DRAIN_SECONDS, MAX_CONCURRENT_EDITS, Timing
 from bot.slack.api_client import FRESH_TIMEOUT_SECONDS
 from bot.slack.rate_limiter import Rate, SlackRateLimiter
-from bot.store.card_queue import DueCard
+from bot.store.due_cards import DueCard
 from sandbox.clock import Clock
 from sandbox.slack import ANN, EVENTS, GENERAL, RANDOM, Fault
 from sandbox.slack.log import Call

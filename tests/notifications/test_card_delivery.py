@@ -25,7 +25,8 @@ from bot.notifications.card_delivery import backoff
 from bot.slack.messages.lookup_card import FOLLOW_AGAIN, FOLLOW_MENU
 from bot.slack.publisher import Publisher
 from bot.slack.rate_limiter import Rate, SlackRateLimiter
-from bot.store.card_queue import LATE_SECONDS, DueCard
+from bot.store.card_queue import LATE_SECONDS
+from bot.store.due_cards import DueCard
 from bot.store.store import open_store
 from sandbox.clock import Clock
 from sandbox.slack import ANN, BEN, EVENTS, GENERAL, RANDOM, Fault
@@ -436,7 +437,7 @@ async def test_outdated_version_is_remembered_while_edits_fail(stage: Stage) -> 
 
 async def test_followers_card_without_an_answer_is_edited_later(stage: Stage) -> None:
     """As above, for the card that a person's command posts."""
-    followed = await stage.follow(owner="announcer")
+    followed = await stage.follow(worker_id="announcer")
     assert followed.card is not None
     stage.slack.drop_after_accepting_next("chat.postMessage", 1)
     await stage.announcer.deliver(followed.card)
@@ -620,7 +621,7 @@ async def test_resumed_follow_announces_what_was_missed(stage: Stage) -> None:
 
 async def test_rejection_while_a_person_waits_pauses_nothing(stage: Stage) -> None:
     """No other worker claims the card."""
-    followed = await stage.follow(RANDOM, owner="somebody", lease_seconds=60)
+    followed = await stage.follow(RANDOM, worker_id="somebody", lease_seconds=60)
     assert followed.card is not None
 
     assert await stage.announcer.deliver(followed.card, pause=False) == DeliveryResult(refused="not_in_channel")
@@ -632,7 +633,7 @@ async def test_rejection_while_a_person_waits_pauses_nothing(stage: Stage) -> No
 
 
 async def test_card_posted_by_a_follow_command_is_like_any_other(stage: Stage) -> None:
-    followed = await stage.follow(owner="somebody", lease_seconds=60)
+    followed = await stage.follow(worker_id="somebody", lease_seconds=60)
     assert followed.card is not None
     assert await stage.claim() == []
 
@@ -859,7 +860,7 @@ async def test_old_card_does_not_offer_to_follow_a_followed_meeting(stage: Stage
     await stage.follow()
     await stage.work()
     await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
-    assert (await stage.follow()).new
+    assert (await stage.follow()).is_new
     stage.clock.advance(3)
 
     assert await stage.work() == [DONE] * 2

@@ -57,7 +57,7 @@ async def test_only_one_replica_sends_a_notice(stage: Stage) -> None:
 
 async def test_killed_before_it_is_marked(stage: Stage, mocker: MockerFixture) -> None:
     """It is told again when the lease is over, and appears once."""
-    dying = mocker.patch.object(stage.store.pauses, "mark_told", side_effect=DatabaseUnavailable())
+    dying = mocker.patch.object(stage.store.pauses, "mark_notified", side_effect=DatabaseUnavailable())
     with pytest.raises(DatabaseUnavailable):
         await stage.notices.send_due()
     mocker.stop(dying)
@@ -66,7 +66,7 @@ async def test_killed_before_it_is_marked(stage: Stage, mocker: MockerFixture) -
     await PauseNotifier(stage.store.pauses, stage.store.singleton_jobs, stage.publisher, "b").send_due()
 
     assert len(notices(stage)) == 1
-    assert await stage.store.pauses.untold(10) == []
+    assert await stage.store.pauses.due_notices(10) == []
 
 
 async def test_told_of_each_pause(stage: Stage) -> None:
@@ -132,7 +132,7 @@ async def test_one_notice_for_each_person_and_channel(stage: Stage) -> None:
     (notice,) = direct(stage, BEN)
     assert "and 2 more in" in notice.text
     assert len(notices(stage)) == 1
-    assert await stage.store.pauses.untold(10) == []
+    assert await stage.store.pauses.due_notices(10) == []
 
 
 @pytest.mark.parametrize("code", ["a_word_of_tomorrow", "message_limit_exceeded"])
@@ -153,7 +153,7 @@ async def test_those_who_cannot_be_told_now_do_not_keep_others_from_it(stage: St
     await stage.notices.send_due()
     assert len(stage.slack.calls) == calls
     stage.clock.advance(30)
-    assert len(await stage.store.pauses.untold(100)) == BATCH_SIZE
+    assert len(await stage.store.pauses.due_notices(100)) == BATCH_SIZE
 
 
 async def test_messages_that_are_turned_off_are_said_in_the_list_of_follows(stage: Stage, log: io.StringIO) -> None:

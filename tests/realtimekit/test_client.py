@@ -593,7 +593,7 @@ async def test_one_answer_stops_no_request_for_longer_than_cloudflare_counts(clo
     cloudflare.retry_after = 3_600
     cloudflare.fail_next(Fault.RATE_LIMITED)
 
-    async with opened(cloudflare, url, quota=RateLimitState(lambda: now)) as kit:
+    async with opened(cloudflare, url, rate_limit=RateLimitState(lambda: now)) as kit:
         with pytest.raises(RateLimited):
             await kit.active_livestream(LIVE)
         now += 290

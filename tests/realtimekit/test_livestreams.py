@@ -13,8 +13,8 @@ from bot.errors import AuthenticationFailed, InvalidResponse, RateLimited, Unrea
 from bot.realtimekit.client import RealtimeKitClient, open_http
 from bot.realtimekit.http import HttpClient
 from bot.realtimekit.models import Livestream
-from bot.realtimekit.paging import LivestreamPage
 from bot.realtimekit.rate_limit import RateLimitState
+from bot.realtimekit.responses import LivestreamPage
 from bot.uvicorn_server import listen, serving
 from sandbox.clock import Clock
 from sandbox.realtimekit import Fault, ListShape, seeds
@@ -36,15 +36,15 @@ def cloudflare(clock: Clock) -> Cloudflare:
 
 
 @pytest.fixture
-def quota(clock: Clock) -> RateLimitState:
+def rate_limit(clock: Clock) -> RateLimitState:
     return RateLimitState(clock.now)
 
 
 @pytest.fixture
-async def kit(cloudflare: Cloudflare, quota: RateLimitState) -> AsyncIterator[RealtimeKitClient]:
+async def kit(cloudflare: Cloudflare, rate_limit: RateLimitState) -> AsyncIterator[RealtimeKitClient]:
     async with serving(cloudflare.asgi, listen(), drain_seconds=1) as url:
         http = open_http(f"{url}/client/v4", cloudflare.api_token)
-        kit = RealtimeKitClient(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id, quota=quota)
+        kit = RealtimeKitClient(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id, rate_limit=rate_limit)
         yield kit
         await kit.close()
 
@@ -130,13 +130,13 @@ async def test_item_that_is_no_livestream(answering: Callable[[Any], RealtimeKit
         page = await answering([junk, {"id": "1"}, junk, {"id": "3"}]).livestreams("LIVE", 1)
 
     assert [each.id for each in page.livestreams] == ["1", "3"]
-    assert not page.whole
+    assert not page.is_complete
     assert [(each["event"], each["unreadable"]) for each in logs] == [("livestreams_left_out", 2)]
 
 
 async def test_a_page_that_can_be_read_is_whole(answering: Callable[[Any], RealtimeKitClient]) -> None:
-    assert (await answering([{"id": "1"}]).livestreams("LIVE", 1)).whole
-    assert (await answering([]).livestreams("LIVE", 1)).whole
+    assert (await answering([{"id": "1"}]).livestreams("LIVE", 1)).is_complete
+    assert (await answering([]).livestreams("LIVE", 1)).is_complete
 
 
 async def test_a_page_of_which_nothing_can_be_read(answering: Callable[[Any], RealtimeKitClient]) -> None:
@@ -201,18 +201,20 @@ async def test_a_short_wait_is_sat_out(cloudflare: Cloudflare, kit: RealtimeKitC
     assert [call.status for call in cloudflare.calls] == [429, 200]
 
 
-async def test_what_is_left_is_noted(cloudflare: Cloudflare, kit: RealtimeKitClient, quota: RateLimitState) -> None:
+async def test_what_is_left_is_noted(
+    cloudflare: Cloudflare, kit: RealtimeKitClient, rate_limit: RateLimitState
+) -> None:
     """People are still answered with the last of the budget, and whoever can wait is told for how long."""
     cloudflare.budget = 2
     await kit.active_livestream(LIVE)
-    before = quota.retry_after()
+    before = rate_limit.retry_after()
     await kit.active_livestream(LIVE)
 
-    assert (before, quota.retry_after()) == (0, 300)
+    assert (before, rate_limit.retry_after()) == (0, 300)
 
 
 async def test_a_server_error_is_no_refusal(
-    cloudflare: Cloudflare, kit: RealtimeKitClient, quota: RateLimitState
+    cloudflare: Cloudflare, kit: RealtimeKitClient, rate_limit: RateLimitState
 ) -> None:
     """Only a 429 keeps others from asking."""
     cloudflare.fault = Fault.HTML
@@ -220,4 +222,4 @@ async def test_a_server_error_is_no_refusal(
     with pytest.raises(Unreachable):
         await kit.active_livestream(LIVE)
 
-    assert quota.retry_after() == 0
+    assert rate_limit.retry_after() == 0

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import InvalidResponse
-from bot.realtimekit.paging import parse_page
+from bot.realtimekit.responses import parse_page
 
 ONE = {"id": "1", "status": "LIVE"}
 TWO = {"id": "2", "status": "LIVE"}

@@ -21,49 +21,49 @@ def timer() -> Timer:
 
 
 @pytest.fixture
-def quota(timer: Timer) -> RateLimitState:
+def rate_limit(timer: Timer) -> RateLimitState:
     return RateLimitState(timer)
 
 
-def test_nothing_was_said(quota: RateLimitState) -> None:
+def test_nothing_was_said(rate_limit: RateLimitState) -> None:
     """Who was told nothing need not wait."""
-    quota.update(200, {})
+    rate_limit.update(200, {})
 
-    assert (quota.retry_after(), quota.blocked_for()) == (0, 0)
+    assert (rate_limit.retry_after(), rate_limit.blocked_for()) == (0, 0)
 
 
-def test_refused(quota: RateLimitState, timer: Timer) -> None:
+def test_refused(rate_limit: RateLimitState, timer: Timer) -> None:
     """A 429 counts for as long as it says, and not longer."""
-    quota.update(429, {"retry-after": "30"})
+    rate_limit.update(429, {"retry-after": "30"})
     timer.now += 10
-    before = [quota.retry_after(), quota.blocked_for()]
+    before = [rate_limit.retry_after(), rate_limit.blocked_for()]
     timer.now += 20
-    after = [quota.retry_after(), quota.blocked_for()]
+    after = [rate_limit.retry_after(), rate_limit.blocked_for()]
 
     assert (before, after) == ([20, 20], [0, 0])
 
 
-def test_refused_without_a_word(quota: RateLimitState) -> None:
+def test_refused_without_a_word(rate_limit: RateLimitState) -> None:
     """A 429 that does not say for how long counts for a minute."""
-    quota.update(429, {})
+    rate_limit.update(429, {})
 
-    assert quota.retry_after() == 60
+    assert rate_limit.retry_after() == 60
 
 
-def test_the_longest_refusal_counts(quota: RateLimitState) -> None:
+def test_the_longest_refusal_counts(rate_limit: RateLimitState) -> None:
     """A shorter wait, asked for by an answer that was slow to come, does not shorten a longer one."""
-    quota.update(429, {"retry-after": "300"})
-    quota.update(429, {"retry-after": "5"})
+    rate_limit.update(429, {"retry-after": "300"})
+    rate_limit.update(429, {"retry-after": "5"})
 
-    assert quota.retry_after() == 300
+    assert rate_limit.retry_after() == 300
 
 
-def test_an_answer_ends_no_refusal(quota: RateLimitState) -> None:
+def test_an_answer_ends_no_refusal(rate_limit: RateLimitState) -> None:
     """The answer to a question from before the refusal does not end it."""
-    quota.update(429, {"retry-after": "300"})
-    quota.update(200, {"ratelimit": '"default";r=50;t=30'})
+    rate_limit.update(429, {"retry-after": "300"})
+    rate_limit.update(200, {"ratelimit": '"default";r=50;t=30'})
 
-    assert quota.retry_after() == 300
+    assert rate_limit.retry_after() == 300
 
 
 @pytest.mark.parametrize(
@@ -85,25 +85,25 @@ def test_an_answer_ends_no_refusal(quota: RateLimitState) -> None:
         ("", 0),
     ],
 )
-def test_what_is_left(quota: RateLimitState, header: str, seconds: float) -> None:
+def test_what_is_left(rate_limit: RateLimitState, header: str, seconds: float) -> None:
     """Who has used up a limit waits until it is filled again; a header in another form says nothing."""
-    quota.update(200, {"ratelimit": header})
+    rate_limit.update(200, {"ratelimit": header})
 
-    assert quota.retry_after() == seconds
-    assert quota.blocked_for() == 0
+    assert rate_limit.retry_after() == seconds
+    assert rate_limit.blocked_for() == 0
 
 
-def test_filled_again(quota: RateLimitState) -> None:
+def test_filled_again(rate_limit: RateLimitState) -> None:
     """The next answer may say that there is something left after all."""
-    quota.update(200, {"ratelimit": '"default";r=0;t=200'})
-    quota.update(200, {"ratelimit": '"default";r=1200;t=300'})
+    rate_limit.update(200, {"ratelimit": '"default";r=0;t=200'})
+    rate_limit.update(200, {"ratelimit": '"default";r=1200;t=300'})
 
-    assert quota.retry_after() == 0
+    assert rate_limit.retry_after() == 0
 
 
-def test_the_clock_is_set_back(quota: RateLimitState, timer: Timer) -> None:
+def test_the_clock_is_set_back(rate_limit: RateLimitState, timer: Timer) -> None:
     """A clock that is set back does not make anybody wait longer than was asked."""
-    quota.update(429, {"retry-after": "30"})
+    rate_limit.update(429, {"retry-after": "30"})
     timer.now -= 3600
 
-    assert quota.retry_after() == 0
+    assert rate_limit.retry_after() == 0

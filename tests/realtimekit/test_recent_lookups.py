@@ -8,8 +8,7 @@ from uuid import UUID
 import pytest
 
 from bot.errors import MeetingNotFound, RealtimeKitError, Unreachable
-from bot.realtimekit.lookup import Lookup
-from bot.realtimekit.recent_lookups import RecentLookups
+from bot.realtimekit.lookup import Lookup, RecentLookups
 
 ONE, TWO = UUID(int=1), UUID(int=2)
 NOON = datetime(2026, 6, 3, 12, tzinfo=UTC)

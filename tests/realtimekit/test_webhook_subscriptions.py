@@ -10,7 +10,8 @@ import pytest
 from bot.errors import AuthenticationFailed, InvalidResponse, RateLimited, RealtimeKitError, Unreachable
 from bot.realtimekit.client import open_http
 from bot.realtimekit.http import HttpClient
-from bot.realtimekit.webhook_subscriptions import EVENTS, WebhookSubscriptions
+from bot.realtimekit.webhook_events import LIVESTREAM_EVENTS
+from bot.realtimekit.webhook_subscriptions import WebhookSubscriptions
 from bot.uvicorn_server import listen, serving
 from sandbox.clock import Clock
 from sandbox.realtimekit import Fault
@@ -50,10 +51,10 @@ async def test_add(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> No
     added = await webhooks.add(URL)
 
     [there] = cloudflare.webhooks.values()
-    assert (there.url, there.enabled, there.events) == (URL, True, EVENTS)
+    assert (there.url, there.enabled, there.events) == (URL, True, LIVESTREAM_EVENTS)
     assert added.changed
     assert [added.webhook] == await webhooks.list_all()
-    assert added.webhook.tells_of_livestreams()
+    assert added.webhook.reports_livestreams()
 
 
 @pytest.mark.parametrize("url", [URL, f"{URL}/"])
@@ -69,7 +70,7 @@ async def test_add_again(cloudflare: Cloudflare, webhooks: WebhookSubscriptions,
 
 async def test_add_disabled(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
     """One that is switched off is switched on."""
-    there = cloudflare.add_webhook(URL, EVENTS, enabled=False)
+    there = cloudflare.add_webhook(URL, LIVESTREAM_EVENTS, enabled=False)
 
     added = await webhooks.add(URL)
 
@@ -84,14 +85,14 @@ async def test_add_events(cloudflare: Cloudflare, webhooks: WebhookSubscriptions
     added = await webhooks.add(URL)
 
     [there] = cloudflare.webhooks.values()
-    assert set(there.events) == {*EVENTS, "recording.statusUpdate"}
+    assert set(there.events) == {*LIVESTREAM_EVENTS, "recording.statusUpdate"}
     assert set(added.webhook.events) == set(there.events)
 
 
 async def test_add_to_several(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
     """Of several to one address the good one stays as it is, and the others too."""
-    cloudflare.add_webhook(URL, EVENTS, enabled=False)
-    good = cloudflare.add_webhook(URL, EVENTS)
+    cloudflare.add_webhook(URL, LIVESTREAM_EVENTS, enabled=False)
+    good = cloudflare.add_webhook(URL, LIVESTREAM_EVENTS)
 
     added = await webhooks.add(URL)
 
@@ -164,21 +165,21 @@ ODD = (None, 7, ["x"], {"a": 1}, "")
 @pytest.mark.parametrize("field", ["name", "url", "events", "enabled"])
 @pytest.mark.parametrize("odd", ODD)
 async def test_webhook_with_an_odd_field_is_listed_with_the_others(field: str, odd: Any) -> None:
-    good = {"id": str(NO_SUCH_WEBHOOK), "name": "n", "url": URL, "events": list(EVENTS), "enabled": True}
+    good = {"id": str(NO_SUCH_WEBHOOK), "name": "n", "url": URL, "events": list(LIVESTREAM_EVENTS), "enabled": True}
     other = {**good, "id": "00000000-0000-4000-8000-000000000001", field: odd}
 
     listed = await answering(200, {"success": True, "data": [other, good]}).list_all()
 
     assert [webhook.id for webhook in listed] == [UUID(other["id"]), NO_SUCH_WEBHOOK]
-    assert listed[1].tells_of_livestreams()
+    assert listed[1].reports_livestreams()
 
 
 async def test_webhook_whose_events_are_partly_odd_keeps_the_rest() -> None:
-    data = [{"id": str(NO_SUCH_WEBHOOK), "events": [None, EVENTS[0], 3], "enabled": "false"}]
+    data = [{"id": str(NO_SUCH_WEBHOOK), "events": [None, LIVESTREAM_EVENTS[0], 3], "enabled": "false"}]
 
     [webhook] = await answering(200, {"success": True, "data": data}).list_all()
 
-    assert (webhook.events, webhook.enabled) == ((EVENTS[0],), False)
+    assert (webhook.events, webhook.enabled) == ((LIVESTREAM_EVENTS[0],), False)
 
 
 async def test_entries_without_an_id_do_not_hide_the_others() -> None:
@@ -199,7 +200,7 @@ async def test_hardly_anything_is_needed() -> None:
     """A webhook of which Cloudflare tells only the ID is one."""
     [webhook] = await answering(200, {"success": True, "data": [{"id": str(NO_SUCH_WEBHOOK)}]}).list_all()
 
-    assert not webhook.tells_of_livestreams()
+    assert not webhook.reports_livestreams()
 
 
 async def test_added_and_not_told() -> None:

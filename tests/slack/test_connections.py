@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.metrics import Metrics
-from bot.realtimekit.recent_lookups import ANSWER_SECONDS
+from bot.realtimekit.lookup import ANSWER_SECONDS
 from bot.slack.api_client import SlackClient, open_fresh_session, open_session
 from bot.slack.messages import lookup_card, message
 from sandbox.clock import Clock

@@ -20,7 +20,7 @@ from bot.errors import (
     SlackUnconfirmed,
 )
 from bot.metrics import Metrics
-from bot.realtimekit.recent_lookups import ANSWER_SECONDS
+from bot.realtimekit.lookup import ANSWER_SECONDS
 from bot.slack.api_client import SlackClient, open_session
 from bot.slack.messages import lookup_card
 from bot.slack.messages.blocks import section

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.errors import ConfigurationError
-from bot.realtimekit.recent_lookups import ANSWER_SECONDS
+from bot.realtimekit.lookup import ANSWER_SECONDS
 from bot.slack.api_client import SlackClient
 from bot.slack.messages import lookup_card
 from bot.slack.socket_mode import SocketMode, Timing

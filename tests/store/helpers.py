@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from bot.domain.follow import Follow, Level
-from bot.store.card_queue import DueCard
-from bot.store.follows import FollowOutcome
+from bot.store.due_cards import DueCard
+from bot.store.follows import StoredFollow
 from bot.store.meeting_queue import DueMeeting
 from bot.store.store import Store
 
@@ -56,13 +56,13 @@ async def follow(
     meeting: UUID = MEETING,
     level: Level = Level.NORMAL,
     episode: Episode | None = None,
-) -> FollowOutcome:
+) -> StoredFollow:
     return await store.follows.follow(TEAM, channel, meeting, user_id=ANN, level=level, episode=episode or Episode())
 
 
-async def look(store: Store, owner: str = "tracker") -> DueMeeting:
+async def look(store: Store, worker_id: str = "tracker") -> DueMeeting:
     """Claim the one meeting that is due."""
-    (meeting,) = await store.meeting_queue.claim(owner, 10, LEASE)
+    (meeting,) = await store.meeting_queue.claim(worker_id, 10, LEASE)
     return meeting
 
 
@@ -98,9 +98,9 @@ class Channel:
         self.messages += 1
         return f"1800000000.{self.messages:06}"
 
-    async def work(self, store: Store, owner: str = "announcer") -> list[DueCard]:
+    async def work(self, store: Store, worker_id: str = "announcer") -> list[DueCard]:
         """Do all that is due, as the announcer does; what was due."""
-        due = await store.card_queue.claim(owner, 100, LEASE)
+        due = await store.card_queue.claim(worker_id, 100, LEASE)
         for card in due:
             await self.work_at(store, card)
             assert await store.card_queue.release(card)

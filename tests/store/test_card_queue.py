@@ -8,19 +8,20 @@ import sqlalchemy as sa
 
 from bot.domain.follow import Level
 from bot.errors import DatabaseUnavailable
-from bot.store.card_queue import LATE_SECONDS, DueCard
-from bot.store.cards import PATIENT_ATTEMPTS
+from bot.store.card_queue import LATE_SECONDS
+from bot.store.cards import MAX_BLOCKING_ATTEMPTS
 from bot.store.database import Database, connect, is_sqlite
 from bot.store.database_url import parse_database_url
+from bot.store.due_cards import DueCard
 from bot.store.rows import from_epoch
 from bot.store.schema import announcements, cards
 from bot.store.store import Store
 from tests.store.helpers import CHANNEL, LEASE, MEETING, TEAM, Change, Channel, Clock, Episode, follow, look, see
 
 
-async def claim(store: Store, owner: str = "a") -> DueCard:
+async def claim(store: Store, worker_id: str = "a") -> DueCard:
     """The one card that is due."""
-    (card,) = await store.card_queue.claim(owner, 10, LEASE)
+    (card,) = await store.card_queue.claim(worker_id, 10, LEASE)
     return card
 
 
@@ -267,9 +268,9 @@ async def test_one_of_two_replies_is_known_to_be_one_too_many(store: Store, cloc
 
     if first == "the holder":
         assert await store.card_queue.mark_sent(card, 1, report[1], last=True) is True
-        assert not await store.card_queue.reported_reply(frozen, 1, report[0])
+        assert not await store.card_queue.report_reply(frozen, 1, report[0])
     else:
-        assert await store.card_queue.reported_reply(frozen, 1, report[0])
+        assert await store.card_queue.report_reply(frozen, 1, report[0])
         expected = True if first == "both are one message" else None
         assert await store.card_queue.mark_sent(card, 1, report[1], last=True) is expected
 
@@ -376,7 +377,7 @@ async def test_steps_that_cannot_be_written(store: Store, database: Database, mo
 async def test_a_change_does_not_wait_for_the_edit_that_confirms_an_earlier_one(store: Store, what: str) -> None:
     await follow(store)
     (card,) = await Channel().work(store)
-    assert await store.card_queue.doubt(card, unconfirmed=True)
+    assert await store.card_queue.report_edit(card, unconfirmed=True)
     assert await store.card_queue.due_in() == pytest.approx(LATE_SECONDS)
 
     await change(store, what)
@@ -391,7 +392,7 @@ async def test_a_change_keeps_to_the_limit_of_edits(store: Store, clock: Clock, 
     await follow(store)
     (card,) = await Channel().work(store)
     if unconfirmed:
-        assert await store.card_queue.doubt(card, unconfirmed=True)
+        assert await store.card_queue.report_edit(card, unconfirmed=True)
         clock.advance(LATE_SECONDS)
     else:
         await change(store, "phase")
@@ -406,7 +407,7 @@ async def test_a_change_keeps_to_the_limit_of_edits(store: Store, clock: Clock, 
 async def test_a_change_keeps_a_paused_card_at_rest(store: Store) -> None:
     await follow(store)
     (card,) = await Channel().work(store)
-    assert await store.card_queue.doubt(card, unconfirmed=True)
+    assert await store.card_queue.report_edit(card, unconfirmed=True)
     await see(store, Episode(phase="live"), Change())
     assert await store.pauses.pause(await claim(store), "not_in_channel")
 
@@ -475,7 +476,7 @@ async def test_the_next_run_does_not_wait_for_a_mere_edit(store: Store) -> None:
 async def test_the_next_run_does_not_wait_for_ever(store: Store, clock: Clock) -> None:
     """What fails again and again is overtaken."""
     await two_runs(store)
-    for _ in range(PATIENT_ATTEMPTS):
+    for _ in range(MAX_BLOCKING_ATTEMPTS):
         assert (await claim(store)).episode == 1
         clock.advance(LEASE)
 

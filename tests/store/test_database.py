@@ -168,7 +168,7 @@ async def test_a_locked_file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -
     assert await store.check() == "Can't write to the database: it's locked, full or read-only."
 
     other.close()
-    assert (await follow(store)).new
+    assert (await follow(store)).is_new
     async with asyncio.timeout(30):
         problem: str | None = ""
         while problem is not None:

@@ -32,7 +32,7 @@ async def test_a_new_follow(store: Store, clock: Clock) -> None:
     """It lasts thirty days, and its card is due at once with what was just seen."""
     followed = await follow(store, episode=Episode(phase="live"))
 
-    assert followed.new
+    assert followed.is_new
     assert followed.ts is None
     assert followed.follow.channel_id == CHANNEL
     assert followed.follow.created_by == ANN
@@ -49,7 +49,14 @@ async def test_a_new_follow(store: Store, clock: Clock) -> None:
 async def test_a_new_follow_of_an_owner(store: Store, clock: Clock) -> None:
     """Whoever follows may post the card in the same breath, alone; if it is killed others see the card due."""
     followed = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), owner="somebody", lease_seconds=60
+        TEAM,
+        CHANNEL,
+        MEETING,
+        user_id=ANN,
+        level=Level.NORMAL,
+        episode=Episode(),
+        worker_id="another",
+        lease_seconds=60,
     )
 
     card = followed.card
@@ -65,7 +72,7 @@ async def test_a_new_follow_of_an_owner(store: Store, clock: Clock) -> None:
 async def test_an_owner_that_posts(store: Store) -> None:
     """Then nothing is left to do."""
     followed = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), owner="somebody"
+        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), worker_id="another"
     )
     assert followed.card is not None
 
@@ -73,9 +80,9 @@ async def test_an_owner_that_posts(store: Store) -> None:
 
     assert await store.card_queue.due_in() is None
     again = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), owner="somebody"
+        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), worker_id="another"
     )
-    assert (again.new, again.ts, again.card) == (False, "1.0", None)
+    assert (again.is_new, again.ts, again.card) == (False, "1.0", None)
 
 
 async def test_following_twice(store: Store) -> None:
@@ -85,7 +92,7 @@ async def test_following_twice(store: Store) -> None:
 
     second = await follow(store, level=Level.LOUD)
 
-    assert not second.new
+    assert not second.is_new
     assert second.follow == first.follow
     assert second.ts == "1800000000.000001"
     assert await store.card_queue.due_in() is None
@@ -165,7 +172,7 @@ async def test_unfollow(store: Store) -> None:
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
     assert await store.card_queue.due_in() is None
     assert await store.meeting_queue.due_in() is None
-    assert (await follow(store)).new
+    assert (await follow(store)).is_new
 
 
 async def test_unfollow_what_is_not_followed(store: Store) -> None:
@@ -262,7 +269,7 @@ async def test_followed_again_before_that_is_shown(store: Store, database: Datab
 
     again = await follow(store)
 
-    assert again.new
+    assert again.is_new
     assert again.follow.id != first.follow.id
     due = {card.follow.id: card for card in await channel.work(store)}
     assert due[first.follow.id].is_followed_again
@@ -298,7 +305,7 @@ async def test_ended_while_its_first_card_is_posted(store: Store, database: Data
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
 
     assert not await store.card_queue.mark_posted(card, "1.0", card.desired_version)
-    assert await store.card_queue.reported_post(card, "1.0")
+    assert await store.card_queue.report_post(card, "1.0")
 
     (due,) = await Channel().work(store)
     assert (due.message_ts, due.needs_edit) == ("1.0", True)
@@ -366,7 +373,7 @@ async def test_retract(store: Store, clock: Clock, database: Database, before: s
         await store.meeting_queue.request_check(MEETING)
     was = await contents(database)
     followed = await store.follows.follow(
-        TEAM, "C2", MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(phase="live"), owner="somebody"
+        TEAM, "C2", MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(phase="live"), worker_id="another"
     )
 
     assert await store.follows.retract(followed)
@@ -378,7 +385,7 @@ async def test_retract(store: Store, clock: Clock, database: Database, before: s
 async def test_retract_what_is_lost(store: Store, clock: Clock) -> None:
     """Whose lease has ended and was claimed, that is another one's, who may have posted the card."""
     followed = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), owner="somebody"
+        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), worker_id="another"
     )
     clock.advance(60)
     await store.card_queue.claim("a", 1, LEASE)

@@ -105,7 +105,7 @@ async def test_the_announcer(store: Store, asked: Asked) -> None:
     asked.statements.clear()
     await store.card_queue.due_in()
     await Channel().work(store)
-    await store.pauses.untold(10)
+    await store.pauses.due_notices(10)
 
     assert len(asked.statements) > 8
     assert await asked.scans() == set()

@@ -22,9 +22,9 @@ from hypothesis.stateful import (
 )
 
 from bot.domain.follow import FollowState, Level
-from bot.store.card_queue import DueCard
 from bot.store.database import Database, connect
 from bot.store.database_url import parse_database_url
+from bot.store.due_cards import DueCard
 from bot.store.meeting_queue import DueMeeting
 from bot.store.outdated_announcements import LATE_SECONDS
 from bot.store.schema import announcements, cards, follows, meetings
@@ -133,8 +133,8 @@ class Interleavings(RuleBasedStateMachine):
         followed = self.do(
             follow(self.store, channel, level=Level.QUIET if quiet else Level.NORMAL, episode=self.episode)
         )
-        assert followed.new == (self.state[channel] == "none")
-        if followed.new:
+        assert followed.is_new == (self.state[channel] == "none")
+        if followed.is_new:
             self.state[channel] = "active"
             self.quiet = self.quiet | {channel} if quiet else self.quiet - {channel}
             self.follows[channel] = followed.follow.id
@@ -323,7 +323,7 @@ class Interleavings(RuleBasedStateMachine):
             elif self.do(write):
                 self.note_shown(holder)
                 self.leased[thread] = self.clock.time + LEASE
-            elif new and self.do(announcing.reported_post(card, holder.ts)):
+            elif new and self.do(announcing.report_post(card, holder.ts)):
                 self.note_shown(holder)
                 self.leased.pop(thread, None)
             object.__setattr__(card, "rendered_version", card.desired_version)

@@ -176,7 +176,7 @@ async def test_a_paused_follow_that_expires_says_so(store: Store, clock: Clock) 
 
     await channel.work(store)
     assert list(channel.threads.values()) == [["expired"]]
-    assert await store.pauses.untold(10) == []
+    assert await store.pauses.due_notices(10) == []
 
 
 @pytest.mark.parametrize("paused", [False, True])
@@ -188,8 +188,8 @@ async def test_where_an_expiry_cannot_be_posted_the_creator_is_to_be_told(
     if paused:
         (card,) = await store.card_queue.claim("announcer", 10, LEASE)
         await store.pauses.pause(card, "is_archived")
-        (untold,) = await store.pauses.untold(10)
-        await store.pauses.mark_told(untold)
+        (notice,) = await store.pauses.due_notices(10)
+        await store.pauses.mark_notified(notice)
     clock.advance(MONTH)
     await expire(store)
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
@@ -201,10 +201,10 @@ async def test_where_an_expiry_cannot_be_posted_the_creator_is_to_be_told(
     assert await store.card_queue.due_in() is None
     assert (await store.maintenance.stats()).unsent == 0
     clock.advance(60)
-    (untold,) = await store.pauses.untold(10)
-    assert (untold.follow, untold.names, untold.is_known) == (refused, ("All hands",), False)
-    await store.pauses.mark_told(untold)
-    assert await store.pauses.untold(10) == []
+    (notice,) = await store.pauses.due_notices(10)
+    assert (notice.follow, notice.names, notice.is_known) == (refused, ("All hands",), False)
+    await store.pauses.mark_notified(notice)
+    assert await store.pauses.due_notices(10) == []
 
 
 async def test_expiries_of_one_person_in_a_channel_are_one_notice(store: Store, clock: Clock) -> None:
@@ -220,17 +220,17 @@ async def test_expiries_of_one_person_in_a_channel_are_one_notice(store: Store, 
         assert await store.pauses.pause(card, "not_in_channel") is not None
     clock.advance(60)
 
-    notices = {untold.follow.state: untold for untold in await store.pauses.untold(10)}
+    notices = {notice.follow.state: notice for notice in await store.pauses.due_notices(10)}
 
-    assert {state: len(untold.names) for state, untold in notices.items()} == {
+    assert {state: len(notice.names) for state, notice in notices.items()} == {
         FollowState.PAUSED: 1,
         FollowState.EXPIRED: 2,
     }
     await store.pauses.postpone_notice(notices[FollowState.EXPIRED], 60, error="fatal_error")
-    await store.pauses.mark_told(notices[FollowState.PAUSED])
-    assert await store.pauses.untold(10) == []
+    await store.pauses.mark_notified(notices[FollowState.PAUSED])
+    assert await store.pauses.due_notices(10) == []
     clock.advance(60)
-    (again,) = await store.pauses.untold(10)
+    (again,) = await store.pauses.due_notices(10)
     assert (again.follow.state, again.attempts, len(again.names)) == (FollowState.EXPIRED, 1, 2)
 
 
@@ -248,12 +248,12 @@ async def test_an_expiry_that_could_not_be_posted_is_posted_when_the_bot_is_back
     await store.pauses.pause(card, "not_in_channel")
     clock.advance(60)
     if told:
-        (untold,) = await store.pauses.untold(10)
-        await store.pauses.mark_told(untold)
+        (notice,) = await store.pauses.due_notices(10)
+        await store.pauses.mark_notified(notice)
 
     assert await store.pauses.resume(TEAM, CHANNEL) == []
 
-    assert await store.pauses.untold(10) == []
+    assert await store.pauses.due_notices(10) == []
     (card,) = await channel.work(store)
     assert (card.follow.state, card.needs_edit) == (FollowState.EXPIRED, True)
     assert list(channel.threads.values()) == [["expired"]]
@@ -325,7 +325,7 @@ async def test_follow_again(store: Store, clock: Clock) -> None:
 
     again = await follow(store)
 
-    assert again.new
+    assert again.is_new
     assert again.ts is None
     assert again.follow.id != first.follow.id
     assert await store.meeting_queue.due_in() == 0
@@ -333,7 +333,7 @@ async def test_follow_again(store: Store, clock: Clock) -> None:
 
 async def test_expire_is_bounded(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """In portions, so that nobody waits long."""
-    monkeypatch.setattr("bot.store.expiry._AT_ONCE", 2)
+    monkeypatch.setattr("bot.store.expiry._BATCH_SIZE", 2)
     for channel in ("C1", "C2", "C3"):
         await follow(store, channel)
     clock.advance(MONTH)
@@ -418,7 +418,7 @@ async def test_purge_spent_budgets(store: Store, clock: Clock, database: Databas
 
 async def test_purge_goes_on(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """In portions, until nothing is left."""
-    monkeypatch.setattr(maintenance, "_AT_ONCE", 2)
+    monkeypatch.setattr(maintenance, "_BATCH_SIZE", 2)
     for channel in ("C1", "C2", "C3", "C4", "C5"):
         await follow(store, channel)
     clock.advance(MONTH)

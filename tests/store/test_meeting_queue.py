@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from bot.domain.follow import Level
 from bot.store.database import Database
-from bot.store.leases import LONGEST_WAIT
+from bot.store.leases import MAX_WAIT_SECONDS
 from bot.store.rows import from_epoch
 from bot.store.schema import announcements, cards, follows
 from bot.store.store import Store
@@ -412,7 +412,7 @@ async def test_waits_are_bounded(store: Store) -> None:
     await follow(store)
     await store.meeting_queue.record(await look(store), Episode(), next_check_in=1e9)
 
-    assert await store.meeting_queue.due_in() == LONGEST_WAIT
+    assert await store.meeting_queue.due_in() == MAX_WAIT_SECONDS
 
 
 async def test_a_thousand_follows(store: Store, database: Database) -> None:

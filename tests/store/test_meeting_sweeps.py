@@ -76,7 +76,7 @@ async def test_look_first(store: Store, clock: Clock) -> None:
 async def test_checks_that_nothing_asked_for_come_last(store: Store, clock: Clock) -> None:
     await met(store, next_check_in=60)
     await met(store, OTHER_MEETING, next_check_in=60)
-    assert await store.meeting_sweeps.look_soon([MEETING]) == 1
+    assert await store.meeting_sweeps.make_due([MEETING]) == 1
     assert await store.meeting_sweeps.prioritize([OTHER_MEETING]) == 1
 
     first, second = await store.meeting_queue.claim("t", 10, LEASE)
@@ -93,7 +93,7 @@ async def test_what_a_list_contradicts_comes_before_what_it_leaves_unsure(store:
     assert await store.meeting_sweeps.prioritize([UUID(int=2)], CHANGED) == 1
     assert await settle(store, "live", *(UUID(int=number) for number in range(1, 4))) == 0
     assert await store.meeting_sweeps.prioritize([UUID(int=2)], UNSURE) == 0
-    assert await store.meeting_sweeps.look_soon([UUID(int=1)]) == 0
+    assert await store.meeting_sweeps.make_due([UUID(int=1)]) == 0
     assert await store.meeting_sweeps.prioritize([UUID(int=3)]) == 1
 
     due = await store.meeting_queue.claim("t", 10, LEASE)
@@ -117,7 +117,7 @@ async def test_news_alone_is_claimed_where_the_rest_has_to_wait(store: Store, cl
     for number in range(1, 7):
         await met(store, UUID(int=number), "interrupted" if number == 6 else "live", next_check_in=60)
     assert await store.meeting_queue.due_in(only_news=True) == 60
-    await store.meeting_sweeps.look_soon([UUID(int=1)])
+    await store.meeting_sweeps.make_due([UUID(int=1)])
     await store.meeting_sweeps.prioritize([UUID(int=2)], UNSURE)
     assert await store.meeting_queue.due_in(only_news=True) == 60
     await store.meeting_sweeps.prioritize([UUID(int=3)], CHANGED)

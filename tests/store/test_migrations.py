@@ -149,7 +149,7 @@ async def test_back_across_a_step_that_only_adds(url: str, newer: Path, log: io.
     await migrate(parse_database_url(url), newer)
 
     store = await open_store(url)
-    assert (await follow(store)).new
+    assert (await follow(store)).is_new
     assert await store.check() is None
     await store.close()
 

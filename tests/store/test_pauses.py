@@ -3,7 +3,8 @@
 import pytest
 
 from bot.domain.follow import FollowState, Level
-from bot.store.card_queue import LATE_SECONDS, DueCard
+from bot.store.card_queue import LATE_SECONDS
+from bot.store.due_cards import DueCard
 from bot.store.store import Store
 from tests.store.helpers import (
     CHANNEL,
@@ -62,18 +63,18 @@ async def test_the_creator_is_to_be_told(store: Store) -> None:
     """Until it is marked; of the next pause again; of none that is over."""
     followed = await follow(store)
     await refused(store)
-    (untold,) = await store.pauses.untold(10)
-    assert (untold.follow.id, untold.follow.pause_reason) == (followed.follow.id, "not_in_channel")
-    assert untold.follow.paused_at is not None
+    (notice,) = await store.pauses.due_notices(10)
+    assert (notice.follow.id, notice.follow.pause_reason) == (followed.follow.id, "not_in_channel")
+    assert notice.follow.paused_at is not None
 
-    await store.pauses.mark_told(untold)
+    await store.pauses.mark_notified(notice)
 
-    assert await store.pauses.untold(10) == []
+    assert await store.pauses.due_notices(10) == []
     await store.pauses.resume(TEAM, CHANNEL)
-    assert await store.pauses.untold(10) == []
+    assert await store.pauses.due_notices(10) == []
     await refused(store)
-    (again,) = await store.pauses.untold(10)
-    assert again.follow.id == untold.follow.id
+    (again,) = await store.pauses.due_notices(10)
+    assert again.follow.id == notice.follow.id
 
 
 async def test_untold_is_bounded(store: Store) -> None:
@@ -82,7 +83,7 @@ async def test_untold_is_bounded(store: Store) -> None:
         await follow(store, channel)
         await refused(store)
 
-    assert len(await store.pauses.untold(1)) == 1
+    assert len(await store.pauses.due_notices(1)) == 1
 
 
 async def test_paused_follows_are_told_what_is_still_true_when_they_go_on(store: Store) -> None:
@@ -210,7 +211,7 @@ async def test_invited_back_while_a_card_is_posted(store: Store, clock: Clock) -
     await store.pauses.resume(TEAM, CHANNEL)
 
     assert not await store.card_queue.mark_posted(card, "1800000000.000001", 1)
-    assert await store.card_queue.reported_post(card, "1800000000.000001")
+    assert await store.card_queue.report_post(card, "1800000000.000001")
 
     clock.advance(LEASE)
     (again,) = await store.card_queue.claim("announcer", 10, LEASE)
@@ -233,7 +234,7 @@ async def test_following_again_resumes(store: Store) -> None:
 
     again = await follow(store)
 
-    assert not again.new
+    assert not again.is_new
     assert again.follow.state is FollowState.ACTIVE
     assert await store.card_queue.due_in() == 0
 
@@ -262,7 +263,7 @@ async def test_unfollowing_what_is_paused(store: Store) -> None:
     await refused(store)
 
     assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2") is not None
-    assert await store.pauses.untold(10) == []
+    assert await store.pauses.due_notices(10) == []
 
 
 async def test_resume_what_was_paused_for_some_reasons(store: Store) -> None:
@@ -296,7 +297,7 @@ async def test_a_pause_remembers_that_slack_may_still_carry_out_the_edit_of_anot
     (first,) = await channel.work(store)
     await see(store, Episode(number=2, phase="live"), Change(1, "starting", episode=2))
     await channel.work(store)
-    assert await store.card_queue.doubt(first, unconfirmed=False)
+    assert await store.card_queue.report_edit(first, unconfirmed=False)
     await see(store, Episode(number=2, phase="interrupted"))
     in_flight = {card.episode: card for card in await store.card_queue.claim("killed", 10, LEASE)}
     assert sorted(in_flight) == [1, 2]

@@ -40,7 +40,7 @@ async def test_two_bots(pooled_url: str) -> None:
 
     assert sorted(used.all for used in counted) == list(range(1, 21))
     assert await stores[1].card_queue.claim("w", 100, LEASE) == []
-    assert await stores[1].removal.forget(TEAM) == 40
+    assert await stores[1].workspaces.forget(TEAM) == 40
     for store in stores:
         assert await store.check() is None
         await store.close()
@@ -106,5 +106,5 @@ async def test_it_restarts(postgres: Postgres, new_postgres_url: str) -> None:
     async with pgbouncer(postgres) as address:
         store = await open_store(f"postgresql://postgres@{address}/{name}")
         await postgres.disconnect_all(str(name))
-        assert (await follow(store)).new
+        assert (await follow(store)).is_new
         await store.close()

@@ -66,14 +66,14 @@ async def test_a_duty_is_claimed_once(replicas: list[Store]) -> None:
         claimed = await asyncio.gather(*(store.singleton_jobs.claim("sweep", "s", LEASE) for store in replicas))
 
         (duty,) = [duty for duty in claimed if duty is not None]
-        assert await replicas[0].singleton_jobs.complete(duty, again_in=0)
+        assert await replicas[0].singleton_jobs.complete(duty, next_run_in=0)
 
 
 async def test_following_at_once(replicas: list[Store]) -> None:
     """One of them is the first, and there is one follow."""
     followed = await asyncio.gather(*(follow(store) for _ in range(3) for store in replicas))
 
-    assert sum(each.new for each in followed) == 1
+    assert sum(each.is_new for each in followed) == 1
     assert len({each.follow.id for each in followed}) == 1
 
 

@@ -12,7 +12,7 @@ async def test_claim(store: Store) -> None:
 
     assert duty is not None
     assert duty.name == "sweep"
-    assert duty.done_ago is None
+    assert duty.last_run_ago is None
     assert await store.singleton_jobs.claim("sweep", "other", LEASE) is None
 
 
@@ -27,14 +27,14 @@ async def test_done(store: Store, clock: Clock) -> None:
     duty = await store.singleton_jobs.claim("sweep", "one", LEASE)
     assert duty is not None
 
-    assert await store.singleton_jobs.complete(duty, again_in=15)
+    assert await store.singleton_jobs.complete(duty, next_run_in=15)
 
     clock.advance(14)
     assert await store.singleton_jobs.claim("sweep", "other", LEASE) is None
     clock.advance(1)
     again = await store.singleton_jobs.claim("sweep", "other", LEASE)
     assert again is not None
-    assert again.done_ago == 15
+    assert again.last_run_ago == 15
 
 
 async def test_give_back(store: Store, clock: Clock) -> None:
@@ -42,12 +42,12 @@ async def test_give_back(store: Store, clock: Clock) -> None:
     duty = await store.singleton_jobs.claim("sweep", "one", LEASE)
     assert duty is not None
 
-    assert await store.singleton_jobs.release(duty, again_in=30)
+    assert await store.singleton_jobs.release(duty, next_run_in=30)
 
     clock.advance(30)
     again = await store.singleton_jobs.claim("sweep", "one", LEASE)
     assert again is not None
-    assert again.done_ago is None
+    assert again.last_run_ago is None
 
 
 @pytest.mark.parametrize("how", ["done", "give_back"])
@@ -60,22 +60,22 @@ async def test_killed(store: Store, clock: Clock, how: str) -> None:
     assert again is not None
 
     back = store.singleton_jobs.complete if how == "done" else store.singleton_jobs.release
-    assert not await back(duty, again_in=0)
+    assert not await back(duty, next_run_in=0)
 
-    assert await store.singleton_jobs.complete(again, again_in=0)
+    assert await store.singleton_jobs.complete(again, next_run_in=0)
 
 
 async def test_the_clock_is_set_back(store: Store, clock: Clock) -> None:
     """It is due, and when it was done is not known."""
     duty = await store.singleton_jobs.claim("sweep", "one", LEASE)
     assert duty is not None
-    await store.singleton_jobs.complete(duty, again_in=15)
+    await store.singleton_jobs.complete(duty, next_run_in=15)
 
     clock.advance(-3600)
 
     again = await store.singleton_jobs.claim("sweep", "one", LEASE)
     assert again is not None
-    assert again.done_ago is None
+    assert again.last_run_ago is None
 
 
 async def test_note(store: Store, clock: Clock) -> None:
@@ -91,14 +91,14 @@ async def test_note(store: Store, clock: Clock) -> None:
     assert await store.singleton_jobs.seconds_since("list") is None
 
 
-async def test_hasten(store: Store) -> None:
+async def test_make_due(store: Store) -> None:
     """What was done a moment ago is due again; what a replica is doing stays its own."""
     duty = await store.singleton_jobs.claim("sweep", "one", LEASE)
     assert duty is not None
-    await store.singleton_jobs.hasten("sweep")
+    await store.singleton_jobs.make_due("sweep")
     assert await store.singleton_jobs.claim("sweep", "other", LEASE) is None
-    await store.singleton_jobs.complete(duty, again_in=15)
+    await store.singleton_jobs.complete(duty, next_run_in=15)
 
-    await store.singleton_jobs.hasten("sweep")
+    await store.singleton_jobs.make_due("sweep")
 
     assert await store.singleton_jobs.claim("sweep", "other", LEASE)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bot.realtimekit.recent_lookups import ANSWER_SECONDS
+from bot.realtimekit.lookup import ANSWER_SECONDS
 from sandbox.realtimekit import seeds
 from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, Message
 from tests.conftest import World

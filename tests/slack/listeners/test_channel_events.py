@@ -10,7 +10,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from bot.errors import DatabaseUnavailable
-from bot.following.maintenance import TURN_SECONDS
+from bot.following.maintenance import INTERVAL_SECONDS
 from bot.notifications.missed_invitations import CHECK_SECONDS
 from bot.slack.handlers import EVENT_RETRY_SECONDS
 from sandbox.bot_process import Mode
@@ -188,7 +188,7 @@ async def checked(world: World, times: int) -> None:
         while True:
             if checks(world) >= times:
                 return
-            world.slack.clock.advance(TURN_SECONDS)
+            world.slack.clock.advance(INTERVAL_SECONDS)
             await asyncio.sleep(0.05)
 
 

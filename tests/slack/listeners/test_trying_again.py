@@ -12,7 +12,7 @@ from bot.errors import (
     SlackBusy,
     SlackUnreachable,
 )
-from bot.realtimekit.recent_lookups import FAILURE_SECONDS
+from bot.realtimekit.lookup import FAILURE_SECONDS
 from bot.slack.messages import lookup_card
 from bot.slack.responder import STILL_CHECKING
 from sandbox.realtimekit import Fault, seeds

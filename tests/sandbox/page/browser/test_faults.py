@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from bot.errors import ServerError, Unreachable
-from bot.realtimekit.recent_lookups import FAILURE_SECONDS
+from bot.realtimekit.lookup import FAILURE_SECONDS
 from sandbox.realtimekit.seeds import LIVE
 from sandbox.running import Sandbox
 from tests.sandbox.page.browser.tab import Tab

@@ -1,9 +1,15 @@
-"""Follows whose channel has another ID, or that were stored under another team."""
+"""Workspaces change: a channel has another ID, or the app is removed."""
+
+from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 
 from bot.domain.follow import FollowState, Level
+from bot.store.database import Database
+from bot.store.schema import announcements, cards, follows
 from bot.store.store import Store
+from bot.store.workspace_changes import _BATCH_SIZE
 from tests.store.helpers import (
     ANN,
     CHANNEL,
@@ -27,7 +33,7 @@ async def test_a_channel_moves_with_its_cards(store: Store) -> None:
     await follow(store, "C9")
     await Channel().work(store)
 
-    assert await store.channel_moves.move_channel(TEAM, CHANNEL, "C2") == 1
+    assert await store.workspaces.move_channel(TEAM, CHANNEL, "C2") == 1
 
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
     (listed,) = await store.follows.in_channel(TEAM, "C2")
@@ -43,14 +49,14 @@ async def test_an_id_that_has_follows_already(store: Store) -> None:
     await follow(store, meeting=OTHER_MEETING)
     await follow(store, "C2", level=Level.LOUD)
 
-    assert await store.channel_moves.move_channel(TEAM, CHANNEL, "C2") == 2
+    assert await store.workspaces.move_channel(TEAM, CHANNEL, "C2") == 2
 
     listed = await store.follows.in_channel(TEAM, "C2")
     assert {each.follow.meeting_id: each.follow.level for each in listed} == {
         MEETING: Level.LOUD,
         OTHER_MEETING: Level.NORMAL,
     }
-    assert await store.channel_moves.move_channel(TEAM, CHANNEL, "C2") == 0
+    assert await store.workspaces.move_channel(TEAM, CHANNEL, "C2") == 0
 
 
 @pytest.mark.parametrize("paused", [False, True])
@@ -65,7 +71,7 @@ async def test_of_two_follows_the_one_that_ends_shows_that(store: Store, paused:
     here = await follow(store)
     await Channel().work(store)
 
-    assert await store.channel_moves.move_channel(TEAM, CHANNEL, "C2") == 1
+    assert await store.workspaces.move_channel(TEAM, CHANNEL, "C2") == 1
 
     ended, stays = (there, here) if paused else (here, there)
     (listed,) = await store.follows.in_channel(TEAM, "C2")
@@ -92,7 +98,7 @@ async def test_moved_while_a_card_shows_that_it_is_over(store: Store, clock: Clo
         assert await expire(store)
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
 
-    await store.channel_moves.move_channel(TEAM, CHANNEL, "C2")
+    await store.workspaces.move_channel(TEAM, CHANNEL, "C2")
 
     assert not await store.card_queue.give_up(card)
     clock.advance(LEASE)
@@ -108,7 +114,7 @@ async def test_what_is_over_still_shows_that_after_the_move(store: Store) -> Non
     await follow(store, "C2")
     assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=ANN)
 
-    await store.channel_moves.move_channel(TEAM, CHANNEL, "C2")
+    await store.workspaces.move_channel(TEAM, CHANNEL, "C2")
 
     due = await store.card_queue.claim("announcer", 10, LEASE)
     assert sorted(card.follow.state for card in due if card.follow.channel_id == "C2") == ["active", "unfollowed"]
@@ -119,7 +125,7 @@ async def test_moved_while_a_card_is_on_its_way(store: Store, clock: Clock) -> N
     await follow(store)
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
 
-    await store.channel_moves.move_channel(TEAM, CHANNEL, "C2")
+    await store.workspaces.move_channel(TEAM, CHANNEL, "C2")
 
     assert await store.pauses.pause(card, "channel_not_found") is None
     clock.advance(LEASE)
@@ -134,7 +140,7 @@ async def test_moved_while_a_card_is_edited(store: Store, clock: Clock) -> None:
     await see(store, Episode(phase="live"))
     assert await store.card_queue.claim("announcer", 10, LEASE)
 
-    await store.channel_moves.move_channel(TEAM, CHANNEL, "C2")
+    await store.workspaces.move_channel(TEAM, CHANNEL, "C2")
 
     assert await store.card_queue.due_in() == LEASE
     clock.advance(LEASE)
@@ -154,12 +160,48 @@ async def test_moved_while_a_change_is_announced(store: Store, clock: Clock) -> 
     await see(store, Episode(phase="live"), Change())
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
 
-    await store.channel_moves.move_channel(TEAM, CHANNEL, "C2")
+    await store.workspaces.move_channel(TEAM, CHANNEL, "C2")
 
     assert await store.card_queue.claim("announcer", 10, LEASE) == []
     assert not await store.card_queue.mark_sent(card, 1, "1800000000.000009")
-    assert await store.card_queue.reported_reply(card, 1, "1800000000.000009")
+    assert await store.card_queue.report_reply(card, 1, "1800000000.000009")
     clock.advance(LEASE)
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert card.announcements == ()
     assert card.needs_edit
+
+
+async def test_removal_deletes_everything(store: Store, database: Database) -> None:
+    """Follows, cards and announcements are deleted, and the meetings are no longer checked."""
+    await follow(store)
+    await see(store, Episode(phase="live"), Change())
+
+    assert await store.workspaces.forget(TEAM) == 1
+
+    async with database.read_only() as connection:
+        for table in (follows, cards, announcements):
+            assert await connection.scalar(sa.select(sa.func.count()).select_from(table)) == 0
+    assert await store.meeting_queue.due_in() is None
+    assert await store.card_queue.due_in() is None
+
+
+async def test_removal_spares_other_workspaces(store: Store) -> None:
+    """Another workspace that follows the same meeting keeps its follow."""
+    await follow(store)
+    await store.follows.follow("T2", CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode())
+
+    await store.workspaces.forget(TEAM)
+
+    assert await store.follows.in_channel(TEAM, CHANNEL) == []
+    assert len(await store.follows.in_channel("T2", CHANNEL)) == 1
+    assert await store.meeting_queue.due_in() == 0
+
+
+async def test_removal_works_in_batches(store: Store) -> None:
+    """More follows than fit in one transaction are deleted in several; a repeated removal does no harm."""
+    for number in range(_BATCH_SIZE + 1):
+        await follow(store, meeting=UUID(int=number + 1))
+
+    assert await store.workspaces.forget(TEAM) == _BATCH_SIZE + 1
+
+    assert await store.workspaces.forget(TEAM) == 0

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from bot.domain.follow import Level
 from bot.store.database import Database
+from bot.store.rows import clean, dumps
 from bot.store.schema import meetings
 from bot.store.store import Store
-from bot.store.text import clean, dumps
 from tests.store.helpers import LEASE, MEETING, TEAM, Change, Episode, look
 
 NUL, HALF = "\0", "\ud83d"
@@ -37,9 +37,9 @@ class BadChange(Change):
 async def test_everything_that_the_store_is_given(store: Store, database: Database) -> None:
     """A channel, a person, a name, an episode, a change, a ts, a reason: all of it is stored."""
     followed = await store.follows.follow(
-        f"{TEAM}{NUL}", BAD, MEETING, user_id=BAD, level=Level.NORMAL, episode=BadEpisode(name=BAD), owner="w"
+        f"{TEAM}{NUL}", BAD, MEETING, user_id=BAD, level=Level.NORMAL, episode=BadEpisode(name=BAD), worker_id="another"
     )
-    assert followed.new
+    assert followed.is_new
     assert (followed.follow.team_id, followed.follow.channel_id, followed.follow.created_by) == (TEAM, "abc", "abc")
     assert followed.card is not None
     assert await store.card_queue.mark_posted(followed.card, BAD, 1, last=True)
@@ -59,7 +59,7 @@ async def test_everything_that_the_store_is_given(store: Store, database: Databa
     assert paused.pause_reason == "abc"
     (listed,) = await store.follows.in_channel(TEAM, BAD)
     assert listed.name == "abc"
-    assert await store.removal.forget(f"{NUL}{TEAM}") == 1
+    assert await store.workspaces.forget(f"{NUL}{TEAM}") == 1
     assert await store.check() is None
     async with database.read_only() as connection:
         assert await connection.scalar(sa.select(sa.func.count()).select_from(meetings)) == 1

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bot.errors import Unreachable
-from bot.realtimekit.concurrency import ConcurrencyLimit
+from bot.realtimekit.lookup import ConcurrencyLimit
 
 
 async def test_no_more_at_once() -> None:
