@@ -149,7 +149,7 @@ class PollerHarness:
     async def follow(self, meeting_id: UUID = MEETING, channel: str = CHANNEL, episode: Episode | None = None) -> None:
         episode = episode or replace(Episode.waiting(utc(self.clock)), name="All hands")
         await self.store.follows.follow(TEAM, channel, meeting_id, user_id=ANN, level=Level.NORMAL, episode=episode)
-        self.tracker.wake()
+        self.poller.wake()
 
     def say(self, status: str | None, began: float | None = None, meeting_id: UUID = MEETING) -> None:
         """From now on: this status, None being no livestream at all, in a run that began at so many seconds."""
