@@ -69,7 +69,7 @@ class BackgroundWorkers:
         self._store = store
         self._comparing: set[asyncio.Task[None]] = set()
         self._clock = clock
-        self._rate_budget = allowance
+        self._rate_budget = rate_budget
         self._announcer = Announcer(
             store.card_queue, store.pauses, publisher, clock, metrics, worker_id, self._notice, wording
         )

@@ -103,8 +103,8 @@ async def wake_unfinished(
 ) -> None:
     """Re-enable unfinished cards of these follows, dropping those of episodes the channel never saw."""
     of_follows = cards.c.follow_id.in_(list(follow_ids))
-    # The channel never saw this episode, and a newer one exists, so its card would only confuse people. A card whose post
-    # got no answer stays, because otherwise nothing would ever edit that message.
+    # The channel never saw this episode, and a newer one exists, so its card would only confuse people. A card whose
+    # post got no answer stays, because otherwise nothing would ever edit that message.
     never_posted = sa.and_(cards.c.message_ts.is_(None), cards.c.unconfirmed_until.is_(None))
     await connection.execute(sa.delete(cards).where(of_follows, never_posted, ~is_latest(), ~has_pending()))
     await connection.execute(sa.update(cards).where(of_follows).values(has_news=has_news()))
