@@ -1,4 +1,4 @@
-"""The announcer between a real store and a local Slack, by a clock that stands still until a test moves it."""
+"""An announcer with a real store and the sandbox's Slack, by a clock that only the test advances."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
@@ -35,7 +35,7 @@ NOON = 1_780_488_000.0  # 2026-06-03 12:00 UTC
 
 @dataclass
 class Stage:
-    """What a tracker records, and what people see of it."""
+    """What the poller records, and what people see of it in Slack."""
 
     slack: Slack
     store: Store
@@ -55,7 +55,7 @@ class Stage:
         )
 
     async def see(self, phase: Phase, *kinds: ChangeKind, visible: bool = True, **fields: Any) -> None:
-        """Record that the meeting is so now, and that this is to be told."""
+        """Record the meeting's new phase, and changes of these kinds to announce."""
         now = utc(self.clock)
         live = {"live_since": now, "playback_url": STREAM} if phase is Phase.LIVE else {}
         ended = {"ended_at": now, "playback_url": None} if phase is Phase.ENDED else {}
@@ -63,11 +63,11 @@ class Stage:
         self.episode = replace(self.episode, phase=phase, phase_since=now, checked_at=now, **shown)
         changes = [self._change(kind) for kind in kinds]
         await self._make_due()
-        (meeting,) = await self.store.meeting_queue.claim("tracker", 1, 30)
+        (meeting,) = await self.store.meeting_queue.claim("poller", 1, 30)
         assert await self.store.meeting_queue.record(meeting, self.episode, changes, next_check_in=60, visible=visible)
 
     async def _make_due(self) -> None:
-        """Make the meeting due now; a requested check would keep its distance to the last one."""
+        """Make the meeting due now; a requested check would wait for the minimum interval between checks."""
         async with self.store._db.transaction() as connection:
             await connection.execute(sa.update(meetings).values(next_check_at=self.clock.now()))
 
@@ -87,7 +87,7 @@ class Stage:
         )
 
     def next_run(self) -> None:
-        """The episode after this one, of which nothing is known yet."""
+        """Continue with the next episode, about which nothing is known yet."""
         waiting = Episode.waiting(utc(self.clock))
         self.episode = replace(waiting, number=self.episode.number + 1, name=self.episode.name)
 
@@ -95,23 +95,23 @@ class Stage:
         return await self.store.card_queue.claim("announcer", 100, 60.0)
 
     async def work(self) -> list[DeliveryResult]:
-        """Do what is due now, once."""
+        """Deliver the due cards once."""
         return [await self.announcer.deliver(card) for card in await self.claim()]
 
     def another_announcer(self, **how: Any) -> Announcer:
-        """One with other settings."""
+        """Return an announcer with other settings."""
         store = self.store
         return Announcer(store.card_queue, store.pauses, self.publisher, self.clock, self.metrics, "announcer", **how)
 
     async def settle(self) -> None:
-        """Do all that becomes due, as long as anything does."""
+        """Deliver cards until none will become due."""
         while (wait := await self.store.card_queue.due_in()) is not None:
             self.clock.advance(wait)
             await self.work()
 
     async def late_edit(self) -> Callable[[], None]:
-        """Let Slack not answer the next edit; what is returned lets it do then what it was asked for."""
-        taken: list[dict[str, Any]] = []
+        """Have Slack not answer the next edit; return a function that carries the edit out."""
+        requests: list[dict[str, Any]] = []
         client = self.publisher._client
         call = client._request
 
@@ -119,36 +119,36 @@ class Stage:
             if not str(request["api_url"]).endswith("chat.update"):
                 return await call(**request)
             client._request = call  # type: ignore[method-assign]
-            taken.append(request["req_args"].get("json") or request["req_args"].get("params"))
+            requests.append(request["req_args"].get("json") or request["req_args"].get("params"))
             raise TimeoutError
 
         client._request = slow  # type: ignore[method-assign]
 
         def apply() -> None:
-            (asked,) = taken
-            message = self.slack.workspace.find(asked["channel"], asked["ts"])
+            (sent,) = requests
+            message = self.slack.workspace.find(sent["channel"], sent["ts"])
             assert message is not None
             edited = self.slack.workspace.next_ts(self.clock.now())
-            self.slack.workspace.edit(message, asked["text"], tuple(asked["blocks"]), edited)
+            self.slack.workspace.edit(message, sent["text"], tuple(sent["blocks"]), edited)
 
         return apply
 
     async def is_empty(self) -> bool:
-        """Whether nothing is left of any follow."""
+        """Return whether nothing is left of any follow."""
         async with self.store._db.read_only() as connection:
             return await connection.scalar(sa.select(follows.c.id)) is None
 
     def cards(self, channel: str = EVENTS) -> list[Message]:
-        """The bot's messages in a channel that begin a thread."""
+        """Return the bot's messages in a channel, without replies."""
         return [message for message in self.slack.messages(channel) if message.thread_ts is None]
 
     def thread(self, card: Message) -> list[str]:
-        """What was told in the thread of a card."""
+        """Return the announcements in a card's thread."""
         return [reply.text for reply in self.slack.replies(card)]
 
-    def count(self, what: str, outcome: str) -> float:
-        """How often something was said, with this outcome."""
-        labels = {"operation": what, "outcome": outcome}
+    def count(self, operation: str, outcome: str) -> float:
+        """Return how many calls of this kind had this outcome."""
+        labels = {"operation": operation, "outcome": outcome}
         return self.metrics.registry.get_sample_value("livestream_bot_slack_messages_total", labels) or 0.0
 
 
@@ -156,7 +156,7 @@ class Stage:
 async def staged(
     tmp_path: Path, clock: Clock | None = None, rate_limiter: SlackRateLimiter | None = None
 ) -> AsyncIterator[Stage]:
-    """A stage whose store is a SQLite file in this folder. Nothing is throttled, unless `rate_limiter` does it."""
+    """Set up a stage whose store is a SQLite file in this folder. Nothing is throttled, unless by `rate_limiter`."""
     clock = clock or Clock(NOON, speed=0)
     rate_limiter = rate_limiter or SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
     metrics = Metrics()

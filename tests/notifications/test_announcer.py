@@ -44,8 +44,7 @@ async def running(stage: Stage) -> AsyncIterator[None]:
             await task
 
 
-async def test_from_a_change_to_its_reply(stage: Stage) -> None:
-    """A followed meeting has a card in the channel; what is recorded shows on it, and is told in its thread."""
+async def test_change_updates_the_card_and_is_announced_in_its_thread(stage: Stage) -> None:
     async with running(stage):
         await stage.follow()
         stage.announcer.wake()
@@ -90,8 +89,8 @@ async def test_due_cards_beyond_the_concurrency_limit_wait(stage: Stage, monkeyp
         assert len(stage.thread(card)) == 1
 
 
-async def test_what_others_recorded(stage: Stage) -> None:
-    """Nobody has to say that something is due: it looks every few seconds."""
+async def test_changes_of_other_replicas_are_found(stage: Stage) -> None:
+    """The announcer checks for them every few seconds."""
     async with running(stage):
         await settled(stage)
         await stage.follow()
@@ -99,8 +98,7 @@ async def test_what_others_recorded(stage: Stage) -> None:
         await said(stage, 1)
 
 
-async def test_what_is_due_later(stage: Stage) -> None:
-    """It is done when it is due."""
+async def test_card_due_later_is_delivered_then(stage: Stage) -> None:
     await stage.follow()
     (card,) = await stage.claim()
     await stage.store.card_queue.defer(card, 2)
@@ -110,8 +108,8 @@ async def test_what_is_due_later(stage: Stage) -> None:
         await said(stage, 1)
 
 
-async def test_a_card_that_breaks_something(stage: Stage, log: io.StringIO) -> None:
-    """It does not keep the others from being posted, and is tried again later."""
+async def test_failing_card_does_not_stop_the_others(stage: Stage, log: io.StringIO) -> None:
+    """It is retried later."""
     stage.episode = replace(stage.episode, name=None)
     await stage.follow(GENERAL)
     (broken,) = await stage.claim()
@@ -132,8 +130,9 @@ async def test_a_card_that_breaks_something(stage: Stage, log: io.StringIO) -> N
 @pytest.mark.parametrize(
     ("error", "event"), [(DatabaseUnavailable(), "database_unavailable"), (RuntimeError(), "announcer_failed")]
 )
-async def test_a_store_that_is_out_of_reach(stage: Stage, log: io.StringIO, error: Exception, event: str) -> None:
-    """It goes on when the store is back."""
+async def test_announcer_continues_after_a_database_outage(
+    stage: Stage, log: io.StringIO, error: Exception, event: str
+) -> None:
     await stage.follow()
     with patched_claims(stage, [error]):
         async with running(stage):
@@ -143,10 +142,9 @@ async def test_a_store_that_is_out_of_reach(stage: Stage, log: io.StringIO, erro
             await said(stage, 1)
 
 
-async def test_a_store_that_goes_away_while_it_works(
+async def test_results_are_written_after_an_outage_before_new_work(
     stage: Stage, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What could not be noted is noted when it is back; until then nothing new is begun."""
     posted = stage.store.card_queue.mark_posted
 
     async def unreachable(*args: Any, **kwargs: Any) -> bool:
@@ -165,8 +163,7 @@ async def test_a_store_that_goes_away_while_it_works(
     assert await stage.store.card_queue.due_in() is None
 
 
-async def test_a_refusal_is_logged(stage: Stage, log: io.StringIO) -> None:
-    """With Slack's word for it, and where."""
+async def test_pause_is_logged_with_slacks_code(stage: Stage, log: io.StringIO) -> None:
     await stage.follow(RANDOM)
 
     await stage.work()
@@ -189,8 +186,7 @@ async def test_announcer_reports_that_it_is_stuck(stage: Stage) -> None:
     assert stage.announcer.stall_problem() == "The announcer is stuck, so nothing is posted in Slack."
 
 
-async def test_what_is_being_said_is_finished(stage: Stage) -> None:
-    """An announcer that is stopped ends its sentence."""
+async def test_stopped_announcer_finishes_the_cards_in_progress(stage: Stage) -> None:
     await stage.follow()
     async with running(stage):
         await first(stage.slack.events, lambda: stage.slack.calls or None, PATIENCE)
@@ -198,14 +194,14 @@ async def test_what_is_being_said_is_finished(stage: Stage) -> None:
     assert await stage.store.card_queue.due_in() is None
 
 
-def test_stopping_takes_longer_than_a_post() -> None:
-    """What Slack was asked for at the last moment is answered, and noted."""
+def test_drain_lasts_longer_than_a_post() -> None:
+    """The answer to the last request is received and written."""
     assert DRAIN_SECONDS >= FRESH_TIMEOUT_SECONDS + 15
     assert Timing().post >= FRESH_TIMEOUT_SECONDS
 
 
-async def test_nothing_is_begun_after_it_was_told_to_stop(stage: Stage) -> None:
-    """While the rest of the bot finishes what it has begun."""
+async def test_no_card_is_started_after_stop(stage: Stage) -> None:
+    """The rest of the bot is finishing its requests at that time."""
     async with running(stage):
         await settled(stage)
         stage.announcer.stop()
@@ -216,8 +212,8 @@ async def test_nothing_is_begun_after_it_was_told_to_stop(stage: Stage) -> None:
     assert stage.cards() == []
 
 
-async def test_news_go_before_edits(tmp_path: Path) -> None:
-    """A thousand cards that want an edit delay no announcement, and hold no hand that could announce."""
+async def test_edits_do_not_delay_announcements(tmp_path: Path) -> None:
+    """A thousand cards that need an edit use none of the announcements' slots."""
     clock = Clock(NOON, speed=0)
     rate_limiter = SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY, edits=Rate(per_second=1, burst=3))
     async with staged(tmp_path, clock, rate_limiter) as stage:
@@ -241,8 +237,7 @@ async def test_news_go_before_edits(tmp_path: Path) -> None:
     assert len(stage.cards(EVENTS)) == 1
 
 
-async def test_a_hanging_edit_holds_no_hand_for_news(stage: Stage) -> None:
-    """Edits that Slack does not answer leave room for what is to be announced."""
+async def test_edit_without_an_answer_does_not_delay_announcements(stage: Stage) -> None:
     for number in range(20):
         channel = Channel(f"C{number:010}", f"room-{number}", frozenset({ANN}), has_bot=True)
         stage.slack.workspace.put_channel(channel)
@@ -262,8 +257,8 @@ async def test_a_hanging_edit_holds_no_hand_for_news(stage: Stage) -> None:
         assert len(edits(stage)) == MAX_CONCURRENT_EDITS
 
 
-async def test_after_an_outage_nothing_is_taken_over_at_once(stage: Stage, log: io.StringIO) -> None:
-    """Those who lost their lease in it write first what Slack has answered: also another bot's, which was cut off."""
+async def test_expired_leases_are_respected_right_after_an_outage(stage: Stage, log: io.StringIO) -> None:
+    """Workers that lost a lease in the outage, in other replicas too, first write what Slack has answered."""
     await stage.follow(EVENTS)
     (card,) = await stage.claim()
     stage.clock.advance(90)
@@ -284,8 +279,7 @@ async def test_after_an_outage_nothing_is_taken_over_at_once(stage: Stage, log: 
     assert stage.cards(EVENTS) == []
 
 
-async def test_what_was_lost_in_an_outage_is_taken_over_later(stage: Stage, log: io.StringIO) -> None:
-    """A bot that was killed in it writes nothing any more."""
+async def test_cards_of_a_killed_worker_are_claimed_after_an_outage(stage: Stage, log: io.StringIO) -> None:
     await stage.follow(EVENTS)
     await stage.claim()
     stage.clock.advance(90)
@@ -300,8 +294,8 @@ async def test_what_was_lost_in_an_outage_is_taken_over_later(stage: Stage, log:
     assert len(stage.cards(EVENTS)) == 1
 
 
-async def test_what_takes_too_long_is_left(stage: Stage) -> None:
-    """But it does not wait for ever: whoever has the lease next says it."""
+async def test_drain_gives_up_after_its_timeout(stage: Stage) -> None:
+    """The next holder of the lease continues."""
     stage.announcer = stage.another_announcer(drain_seconds=0.01)
     stage.slack.fault = Fault.HANG
     await stage.follow()
@@ -316,7 +310,7 @@ def edits(stage: Stage) -> list[Call]:
 
 
 async def settled(stage: Stage) -> None:
-    """Until the announcer has nothing to do, and sleeps; the clock stands still."""
+    """Wait until the announcer is idle. The clock does not advance."""
     announcer, calm = stage.announcer, 0
     async with asyncio.timeout(PATIENCE):
         # Twice: who has just been woken is counted among the sleepers for a moment still.
@@ -328,13 +322,13 @@ async def settled(stage: Stage) -> None:
 
 
 async def said(stage: Stage, messages: int) -> None:
-    """Wait until so many messages are there."""
+    """Wait for this number of messages."""
     every_message = stage.slack.workspace.every_message
     await first(stage.slack.events, lambda: len(list(every_message())) >= messages or None, PATIENCE)
 
 
 async def logged(log: io.StringIO, event: str) -> dict[str, Any]:
-    """The first log line of this event, already there or still to come."""
+    """Wait for the first log line of this event, and return it."""
     async with asyncio.timeout(PATIENCE):
         while True:
             for line in map(json.loads, log.getvalue().splitlines()):
@@ -345,7 +339,7 @@ async def logged(log: io.StringIO, event: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def patched_claims(stage: Stage, answers: list[list[DueCard] | Exception]) -> Iterator[None]:
-    """Let the store answer so to the first claims."""
+    """Have the store answer the first claims in this way."""
     announcing, claim = stage.store.card_queue, stage.store.card_queue.claim
 
     async def answering(*args: Any, **kwargs: Any) -> list[DueCard]:

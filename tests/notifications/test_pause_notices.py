@@ -21,7 +21,7 @@ from tests.notifications.announcer_harness import TEAM, Stage, staged
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    """A channel that follows, and from which the bot has been removed."""
+    """Set up a channel with a follow, from which the bot was removed."""
     async with staged(tmp_path) as stage:
         await stage.follow()
         await stage.work()
@@ -32,7 +32,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 def notices(stage: Stage) -> list[Message]:
-    """What Ann was told in her direct message."""
+    """Return the notices in Ann's direct message."""
     channel = f"D{ANN[1:]}"
     return stage.slack.messages(channel) if channel in stage.slack.workspace.channels else []
 
@@ -55,8 +55,8 @@ async def test_only_one_replica_sends_a_notice(stage: Stage) -> None:
     assert len(notices(stage)) == 1
 
 
-async def test_killed_before_it_is_marked(stage: Stage, mocker: MockerFixture) -> None:
-    """It is told again when the lease is over, and appears once."""
+async def test_crash_after_sending_repeats_the_notice_with_the_same_id(stage: Stage, mocker: MockerFixture) -> None:
+    """It appears once."""
     dying = mocker.patch.object(stage.store.pauses, "mark_notified", side_effect=DatabaseUnavailable())
     with pytest.raises(DatabaseUnavailable):
         await stage.notices.send_due()
@@ -69,8 +69,7 @@ async def test_killed_before_it_is_marked(stage: Stage, mocker: MockerFixture) -
     assert await stage.store.pauses.due_notices(10) == []
 
 
-async def test_told_of_each_pause(stage: Stage) -> None:
-    """After it was mended and has happened again it is news."""
+async def test_each_new_pause_has_a_notice(stage: Stage) -> None:
     await stage.notices.send_due()
     stage.slack.invite_bot(EVENTS)
     await stage.store.pauses.resume(TEAM, EVENTS)
@@ -96,8 +95,7 @@ async def test_unconfirmed_notice_is_sent_again_and_appears_once(stage: Stage, f
     assert len(notices(stage)) == 1
 
 
-async def test_nobody_to_tell(stage: Stage) -> None:
-    """Where that is refused too, it is left at that."""
+async def test_rejected_notice_is_given_up(stage: Stage) -> None:
     stage.slack.refuse_next("chat.postMessage", "user_disabled")
     await stage.notices.send_due()
 
@@ -112,7 +110,7 @@ def direct(stage: Stage, user: str) -> list[Message]:
 
 
 async def pause_for(stage: Stage, channel: str, user: str, meetings: int = 1) -> None:
-    """Follows of one person in a channel where nothing can be posted."""
+    """Create follows of one person in a channel where the bot cannot post."""
     for _ in range(meetings):
         followed = await stage.store.follows.follow(
             TEAM, channel, uuid4(), user_id=user, level=Level.NORMAL, episode=stage.episode
@@ -121,8 +119,8 @@ async def pause_for(stage: Stage, channel: str, user: str, meetings: int = 1) ->
         assert await stage.store.pauses.pause(card, "not_in_channel") is not None
 
 
-async def test_one_notice_for_each_person_and_channel(stage: Stage) -> None:
-    """Who follows many meetings there is told once, of all of them, also when another one is paused later."""
+async def test_one_notice_is_sent_per_person_and_channel(stage: Stage) -> None:
+    """It covers all meetings that the person follows there, including one that is paused later."""
     await pause_for(stage, RANDOM, BEN, meetings=5)
 
     await stage.notices.send_due()
@@ -136,8 +134,8 @@ async def test_one_notice_for_each_person_and_channel(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("code", ["a_word_of_tomorrow", "message_limit_exceeded"])
-async def test_those_who_cannot_be_told_now_do_not_keep_others_from_it(stage: Stage, code: str) -> None:
-    """They are tried again later, and less and less often."""
+async def test_failing_notice_does_not_delay_others(stage: Stage, code: str) -> None:
+    """It is retried with backoff."""
     await stage.notices.send_due()
     for number in range(BATCH_SIZE):
         user = f"U0NOBODY{number:03}"
@@ -156,8 +154,8 @@ async def test_those_who_cannot_be_told_now_do_not_keep_others_from_it(stage: St
     assert len(await stage.store.pauses.due_notices(100)) == BATCH_SIZE
 
 
-async def test_messages_that_are_turned_off_are_said_in_the_list_of_follows(stage: Stage, log: io.StringIO) -> None:
-    """And in the log; it is not tried again."""
+async def test_disabled_direct_messages_are_reported_in_the_list(stage: Stage, log: io.StringIO) -> None:
+    """And in the log. The notice is not retried."""
     stage.slack.refuse_next("chat.postMessage", "messages_tab_disabled")
 
     await stage.notices.send_due()
@@ -172,8 +170,8 @@ async def test_messages_that_are_turned_off_are_said_in_the_list_of_follows(stag
 
 
 @pytest.mark.parametrize("waits", ["paced", "token_revoked"])
-async def test_to_wait_is_no_failed_attempt(stage: Stage, waits: str) -> None:
-    """Whoever could not be told since the bot had to wait its turn, or for its token, is told as soon as it may."""
+async def test_waiting_is_not_a_failed_attempt(stage: Stage, waits: str) -> None:
+    """For a token bucket or for the bot token."""
     token_is_refused = waits == "token_revoked"
     if token_is_refused:
         stage.slack.refuse("chat.postMessage", waits, ANN)
@@ -197,7 +195,7 @@ async def test_to_wait_is_no_failed_attempt(stage: Stage, waits: str) -> None:
 
 
 async def expire(stage: Stage) -> None:
-    """A month without a livestream, and a try to say so."""
+    """Let a month pass without a livestream, and try to announce the expiry."""
     stage.clock.advance(31 * 24 * 3600)
     await stage.see(Phase.WAITING)
     assert await stage.store.maintenance.expire()
@@ -206,8 +204,8 @@ async def expire(stage: Stage) -> None:
     await stage.notices.send_due()
 
 
-async def test_a_follow_that_expires_while_the_bot_is_away_does_not_vanish(tmp_path: Path) -> None:
-    """Its creator is told, by the first refusal; once the bot is back, the card no longer promises anything."""
+async def test_follow_that_expires_without_the_bot_has_a_notice(tmp_path: Path) -> None:
+    """The first rejection leads to the notice. Once the bot is back, the card no longer says that it will update."""
     async with staged(tmp_path) as stage:
         await stage.follow()
         await stage.work()
@@ -231,8 +229,8 @@ async def test_a_follow_that_expires_while_the_bot_is_away_does_not_vanish(tmp_p
         assert len(notices(stage)) == 1
 
 
-async def test_a_paused_follow_that_expires_does_not_vanish(stage: Stage) -> None:
-    """Who was told to invite the bot back learns that it no longer goes on by itself."""
+async def test_paused_follow_that_expires_has_another_notice(stage: Stage) -> None:
+    """The first one said that the follow would resume after an invitation."""
     await stage.notices.send_due()
     await expire(stage)
 

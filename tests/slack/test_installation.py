@@ -10,7 +10,7 @@ from tests.slack.test_payloads import a_click, a_command
 
 WORKSPACE = Installation("T1", "", "UBOT")
 GRID = Installation("T1", "E1", "UBOT")
-ORGANISATION = Installation("E1", "E1", "UBOT")
+ORGANIZATION = Installation("E1", "E1", "UBOT")
 
 
 class Authorization:
@@ -23,8 +23,8 @@ class Authorization:
     [
         ("T1", None, WORKSPACE),
         ("T1", "E1", GRID),
-        ("E1", "E1", ORGANISATION),
-        (None, "E1", ORGANISATION),
+        ("E1", "E1", ORGANIZATION),
+        (None, "E1", ORGANIZATION),
         (None, None, None),
     ],
 )
@@ -43,17 +43,17 @@ def test_installation_is_known_once_slack_reports_it(
         (WORKSPACE, a_click(team={"id": "T1"}, user={"id": "U1", "team_id": "T1"}), False),
         (WORKSPACE, a_click(team={"id": "T1"}, user={"id": "U1", "team_id": "T2"}), True),
         (WORKSPACE, a_click(team={"id": "T1"}), False),
-        (ORGANISATION, a_command(team_id="T2", enterprise_id="E1"), False),
-        (ORGANISATION, a_command(team_id="T2", enterprise_id="E2"), True),
+        (ORGANIZATION, a_command(team_id="T2", enterprise_id="E1"), False),
+        (ORGANIZATION, a_command(team_id="T2", enterprise_id="E2"), True),
         (WORKSPACE, a_command(team_id=""), True),
         (WORKSPACE, a_click(team=None), True),
-        (ORGANISATION, a_command(team_id="T2"), True),
-        (ORGANISATION, a_command(team_id="E1"), False),
-        (ORGANISATION, a_click(team=None), True),
-        (ORGANISATION, a_click(team=None, user={"id": "U1", "team_id": "T2"}), True),
-        (ORGANISATION, a_click(team=None, user={"id": "U1", "team_id": "E1"}), False),
-        (ORGANISATION, a_click(team=None, user={"id": "U1", "team_id": "T2", "enterprise_id": "E1"}), False),
-        (ORGANISATION, a_click(team=None, user={"id": "U1", "team_id": "T2", "enterprise_id": "E2"}), True),
+        (ORGANIZATION, a_command(team_id="T2"), True),
+        (ORGANIZATION, a_command(team_id="E1"), False),
+        (ORGANIZATION, a_click(team=None), True),
+        (ORGANIZATION, a_click(team=None, user={"id": "U1", "team_id": "T2"}), True),
+        (ORGANIZATION, a_click(team=None, user={"id": "U1", "team_id": "E1"}), False),
+        (ORGANIZATION, a_click(team=None, user={"id": "U1", "team_id": "T2", "enterprise_id": "E1"}), False),
+        (ORGANIZATION, a_click(team=None, user={"id": "U1", "team_id": "T2", "enterprise_id": "E2"}), True),
     ],
 )
 def test_people_of_other_workspaces_are_outsiders(
@@ -71,7 +71,7 @@ def event(kind: str = "channel_unarchive", tokens: dict[str, Any] | None = None,
 
 
 OURS = [{"team_id": "T1", "enterprise_id": None, "is_enterprise_install": False}]
-OUR_ORGANISATION = [{"team_id": None, "enterprise_id": "E1", "is_enterprise_install": True}]
+OUR_ORGANIZATION = [{"team_id": None, "enterprise_id": "E1", "is_enterprise_install": True}]
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ OUR_ORGANISATION = [{"team_id": None, "enterprise_id": "E1", "is_enterprise_inst
         (WORKSPACE, event(team_id="T2"), False),
         (WORKSPACE, event(team_id="T2", authorizations=OURS), True),
         (WORKSPACE, event(team_id="T2", enterprise_id="E2", authorizations=OURS), True),
-        (ORGANISATION, event(team_id="T5", authorizations=OUR_ORGANISATION), True),
-        (ORGANISATION, event(team_id="T5", authorizations=OURS), False),
+        (ORGANIZATION, event(team_id="T5", authorizations=OUR_ORGANIZATION), True),
+        (ORGANIZATION, event(team_id="T5", authorizations=OURS), False),
     ],
 )
 def test_events_are_of_the_authorization(installation: Installation, body: dict[str, Any], ours: bool) -> None:
@@ -99,15 +99,15 @@ def test_events_are_of_the_authorization(installation: Installation, body: dict[
         (WORKSPACE, event("app_uninstalled", team_id=None, enterprise_id="E1", authorizations=[]), False),
         (GRID, event("app_uninstalled", team_id=None, enterprise_id="E1"), True),
         (GRID, event("app_uninstalled", team_id="T2", enterprise_id="E1"), False),
-        (ORGANISATION, event("app_uninstalled", team_id=None, enterprise_id="E1", authorizations=[]), True),
-        (ORGANISATION, event("app_uninstalled", team_id="T5", authorizations=OUR_ORGANISATION), True),
-        (ORGANISATION, event("app_uninstalled", team_id=None, enterprise_id="E2"), False),
+        (ORGANIZATION, event("app_uninstalled", team_id=None, enterprise_id="E1", authorizations=[]), True),
+        (ORGANIZATION, event("app_uninstalled", team_id="T5", authorizations=OUR_ORGANIZATION), True),
+        (ORGANIZATION, event("app_uninstalled", team_id=None, enterprise_id="E2"), False),
         (WORKSPACE, event("tokens_revoked", {"oauth": ["U1"]}, team_id="T1"), False),
         (WORKSPACE, event("tokens_revoked", {"oauth": ["U1"], "bot": None}, team_id="T1"), False),
         (WORKSPACE, event("tokens_revoked", {"bot": ["UOTHER"]}, team_id="T1"), False),
         (WORKSPACE, event("tokens_revoked", {"bot": ["UBOT"]}, team_id="T1"), True),
         (WORKSPACE, event("tokens_revoked", {"bot": ["UBOT"]}, team_id="T2"), False),
-        (ORGANISATION, event("tokens_revoked", {"bot": ["UBOT"]}, team_id=None, enterprise_id="E1"), True),
+        (ORGANIZATION, event("tokens_revoked", {"bot": ["UBOT"]}, team_id=None, enterprise_id="E1"), True),
     ],
 )
 def test_the_end_of_the_installation(installation: Installation, body: dict[str, Any], ended: bool) -> None:

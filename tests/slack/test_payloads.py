@@ -71,7 +71,7 @@ def test_click_on_a_public_card() -> None:
 
 @pytest.mark.parametrize("changes", [{"team": None}, {"container": {}}, {"actions": [{"action_id": "watch"}]}])
 def test_click_with_less(changes: dict[str, Any]) -> None:
-    """A team is missing where an organisation has the app, and a value where a button is only a link."""
+    """A team is missing where an organization has the app, and a value where a button is only a link."""
     assert read_request(a_click(**changes)).user_id == ANN
 
 

@@ -64,8 +64,8 @@ async def test_greeting_and_acknowledgement() -> None:
 @pytest.mark.parametrize(
     "first", ['{"type": "disconnect", "reason": "too_many_websockets"}', "hello", "[]", '{"type": "hi"}']
 )
-async def test_no_greeting(first: str) -> None:
-    """What is not greeted is closed again, and carries Slack's reason where there is one."""
+async def test_connection_without_a_greeting_is_closed(first: str) -> None:
+    """The error has Slack's reason, if there is one."""
     closed = asyncio.Event()
 
     async def script(websocket: web.WebSocketResponse) -> None:
@@ -95,8 +95,8 @@ async def test_closed_instead_of_greeted() -> None:
 @pytest.mark.parametrize(
     "nonsense", ["", "x", "[]", "null", "{}", '{"envelope_id": 7}', '{"envelope_id": ["a"]}', b"x"]
 )
-async def test_nonsense(nonsense: str | bytes) -> None:
-    """What is no envelope is passed over; the next one is served."""
+async def test_malformed_envelope_is_skipped(nonsense: str | bytes) -> None:
+    """The next one is handled."""
     heard: list[Any] = []
 
     async def script(websocket: web.WebSocketResponse) -> None:
@@ -111,8 +111,8 @@ async def test_nonsense(nonsense: str | bytes) -> None:
     assert heard == [{"envelope_id": "e1"}]
 
 
-async def test_announced_end() -> None:
-    """Slack says that it will close the connection: what it sends after that is served all the same."""
+async def test_envelopes_after_the_warning_are_handled() -> None:
+    """Slack warns before it closes the connection."""
     heard: list[Any] = []
     noticed = asyncio.Event()
 
@@ -134,8 +134,7 @@ async def test_announced_end() -> None:
     assert heard == [{"envelope_id": "e1"}]
 
 
-async def test_silence() -> None:
-    """A Slack that answers no ping any more is given up."""
+async def test_connection_without_a_pong_is_closed() -> None:
     forever = asyncio.Event()
 
     async def script(websocket: web.WebSocketResponse) -> None:
@@ -150,8 +149,7 @@ async def test_silence() -> None:
     assert not connection.is_open
 
 
-async def test_too_late(log: Any) -> None:
-    """An acknowledgement that finds its connection closed is logged."""
+async def test_acknowledgement_on_a_closed_connection_is_logged(log: Any) -> None:
     closed = asyncio.Event()
 
     async def late(envelope: Envelope) -> Envelope:
@@ -171,8 +169,8 @@ async def test_too_late(log: Any) -> None:
     assert '"event": "ack_failed"' in log.getvalue()
 
 
-async def test_broken(log: Any) -> None:
-    """What nobody foresaw is logged, and breaks neither the connection nor the next envelope."""
+async def test_unexpected_error_leaves_the_connection_open(log: Any) -> None:
+    """It is logged, and the next envelope is handled."""
     heard: list[Any] = []
 
     async def broken_at_first(envelope: Envelope) -> Envelope:

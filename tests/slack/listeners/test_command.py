@@ -19,8 +19,7 @@ NO_SUCH_MEETING = "00000000-0000-4000-8000-000000000000"
 NOTHING_CHANGED = "I didn't understand that, so nothing changed."
 
 
-async def test_live(connected: World) -> None:
-    """A live meeting is answered with its name, since when, and where to watch."""
+async def test_lookup_of_a_live_meeting_has_name_start_and_link(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE)
 
     assert answer.text.startswith("Launch keynote is live")
@@ -28,8 +27,7 @@ async def test_live(connected: World) -> None:
     assert buttons(answer) == [lookup_card.WATCH, lookup_card.REFRESH, lookup_card.POST_HERE, lookup_card.FOLLOW_HERE]
 
 
-async def test_private(connected: World) -> None:
-    """Only the person who asked sees the answer."""
+async def test_only_the_requester_sees_the_answer(connected: World) -> None:
     await connected.ask(seeds.LIVE, user=ANN)
 
     assert connected.slack.messages(GENERAL, BEN) == []
@@ -50,8 +48,9 @@ async def test_private(connected: World) -> None:
         (seeds.NULL_DATA, "Support rota handover is not live."),
     ],
 )
-async def test_every_state(connected: World, meeting_id: str, sentence: str) -> None:
-    """Each state that Cloudflare tells of, in each of its ways, has a sentence of its own."""
+async def test_every_state_of_cloudflares_has_its_own_sentence(
+    connected: World, meeting_id: str, sentence: str
+) -> None:
     answer = await connected.ask(meeting_id)
 
     assert answer.text.startswith(sentence)
@@ -66,8 +65,8 @@ async def test_every_state(connected: World, meeting_id: str, sentence: str) -> 
         f"is {seeds.LIVE} on air already, and again {seeds.LIVE}?",
     ],
 )
-async def test_pasted(connected: World, text: str) -> None:
-    """An ID is understood in upper case, in backticks, in a link and in a sentence."""
+async def test_pasted_id_is_found_in_any_form(connected: World, text: str) -> None:
+    """In upper case, in backticks, in a link and in a sentence."""
     answer = await connected.ask(text)
 
     assert answer.text.startswith("Launch keynote is live")
@@ -82,8 +81,7 @@ async def test_text_that_is_too_long(connected: World) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "help", "\u202e"])
-async def test_usage(connected: World, text: str) -> None:
-    """No text is answered with how to use the command."""
+async def test_empty_command_shows_the_help(connected: World, text: str) -> None:
     answer = await connected.ask(text)
 
     assert answer.text == follow_replies.usage().text
@@ -118,8 +116,8 @@ async def test_what_is_wrong_is_said(connected: World, text: str, sentence: str)
     assert not connected.kit.calls
 
 
-async def test_which_one(connected: World) -> None:
-    """Two different IDs are answered with a question, and Cloudflare is not asked."""
+async def test_command_with_several_ids_asks_for_one(connected: World) -> None:
+    """Cloudflare gets no request."""
     answer = await connected.ask(f"{seeds.LIVE} <!channel> {seeds.IDLE}")
 
     assert answer.text.startswith("I found 2 meeting IDs")

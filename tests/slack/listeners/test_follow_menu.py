@@ -18,8 +18,8 @@ from tests.slack.listeners.helpers import changed, choose, follow, following, pa
         (MenuAction.LOUD, "Set to loud: updates go to the card's"),
     ],
 )
-async def test_level(connected: World, choice: MenuAction, said: str) -> None:
-    """Anyone may make it quieter or louder; that person gets a confirmation, and the card's menu has a tick at it."""
+async def test_anyone_can_change_the_level(connected: World, choice: MenuAction, said: str) -> None:
+    """That person gets a confirmation, and the card's menu a tick at the new level."""
     _, card = await follow(connected)
 
     answer = await told(connected, card, choice, user=BEN)
@@ -33,8 +33,7 @@ async def test_level(connected: World, choice: MenuAction, said: str) -> None:
     assert [f'"do":"{choice}"' in option["value"] for option in ticked] == [True]
 
 
-async def test_unfollow(connected: World) -> None:
-    """The same as by command."""
+async def test_menu_unfollows_like_the_command(connected: World) -> None:
     _, card = await follow(connected)
 
     answer = await told(connected, card, MenuAction.UNFOLLOW, user=BEN)
@@ -44,8 +43,8 @@ async def test_unfollow(connected: World) -> None:
     assert await following(connected) == follow_replies.NOTHING_FOLLOWED
 
 
-async def test_refresh(connected: World) -> None:
-    """Cloudflare is asked again at once, and the card shows what has changed."""
+async def test_menu_refresh_updates_the_card(connected: World) -> None:
+    """Cloudflare gets a request at once."""
     _, card = await follow(connected)
     connected.kit.end(seeds.LIVE)
 
@@ -77,8 +76,7 @@ async def test_refresh_of_a_meeting_that_was_deleted(connected: World) -> None:
         (MenuAction.QUIET, "Set to quiet, but paused: I'm not in this channel."),
     ],
 )
-async def test_paused(connected: World, choice: MenuAction, said: str) -> None:
-    """A card that is paused promises nothing, and says why and how to go on."""
+async def test_menu_on_a_paused_card_explains_the_pause(connected: World, choice: MenuAction, said: str) -> None:
     card = await paused(connected)
 
     answer = await told(connected, card, choice)

@@ -1,4 +1,4 @@
-"""People of other workspaces in a shared channel, an app of a whole organisation, and channels whose ID changes."""
+"""People of other workspaces in a shared channel, an app of a whole organization, and channels whose ID changes."""
 
 import asyncio
 from pathlib import Path
@@ -32,8 +32,8 @@ async def test_an_outsider_changes_nothing_and_is_told_why(connected: World) -> 
     assert seeds.IDLE not in await following(connected)
 
 
-async def test_an_organisation(world: World) -> None:
-    """Commands name the organisation; a click that does not changes nothing, since anyone could have pressed."""
+async def test_click_without_an_organization_changes_nothing(world: World) -> None:
+    """Commands name the organization. Without it, anyone could have clicked."""
     world.slack.install_org_wide()
     world.slack.add_person(DANA, GENERAL)
     async with world.bot("http"):

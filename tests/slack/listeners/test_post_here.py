@@ -34,8 +34,8 @@ async def test_posted(connected: World) -> None:
     assert card.text.startswith("Launch keynote is live")
 
 
-async def test_asked_again(connected: World) -> None:
-    """What is posted is the state of now, not of when the private answer was given."""
+async def test_post_shows_the_current_state(connected: World) -> None:
+    """Not the state at the time of the private answer."""
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
     connected.kit.end(seeds.LIVE)
     connected.slack.clock.advance(3)
@@ -46,8 +46,7 @@ async def test_asked_again(connected: World) -> None:
     assert card.text.endswith("is not live.")
 
 
-async def test_double_click(connected: World) -> None:
-    """A double click posts one card."""
+async def test_double_click_posts_one_card(connected: World) -> None:
     connected.kit.latency = 0.05
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
 
@@ -81,8 +80,8 @@ async def test_direct_message_between_others(connected: World) -> None:
     assert buttons(answer) == [lookup_card.WATCH, lookup_card.REFRESH]
 
 
-async def test_archived_channel(connected: World, log: io.StringIO) -> None:
-    """In an archived channel, where Slack allows no word to the person either, it is logged and nothing is raised."""
+async def test_post_in_an_archived_channel_is_logged(connected: World, log: io.StringIO) -> None:
+    """Slack allows no reply to the person there either."""
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
     connected.slack.archive(EVENTS)
 
@@ -105,8 +104,7 @@ async def test_slack_says_wait(connected: World) -> None:
     assert told.text == SlackBusy().sentence
 
 
-async def test_missing_scope(connected: World) -> None:
-    """When the app lacks a scope the person is told who can see why."""
+async def test_missing_scope_refers_to_the_operator(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
     connected.slack.scopes = {"commands"}
 
@@ -116,8 +114,7 @@ async def test_missing_scope(connected: World) -> None:
     assert told.text == SlackAccessDenied().sentence
 
 
-async def test_outage(connected: World) -> None:
-    """When Cloudflare cannot be asked, nothing is posted."""
+async def test_nothing_is_posted_during_an_outage(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
     connected.kit.fault = Fault.UNAUTHORISED
     connected.slack.clock.advance(3)

@@ -23,8 +23,7 @@ async def post_card(world: World, meeting_id: str) -> Message:
     return await world.next_message(lambda message: message.ephemeral_to is None and message.author == BOT)
 
 
-async def test_private_answer(connected: World) -> None:
-    """Refresh shows the new state in the same private message."""
+async def test_refresh_updates_a_private_answer_in_place(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE)
     connected.kit.end(seeds.LIVE)
 
@@ -49,8 +48,8 @@ async def test_no_stale_watch(connected: World) -> None:
     assert "cloudflarestream" not in str(now.blocks) + now.text
 
 
-async def test_public_card(connected: World) -> None:
-    """Anyone may refresh a public card; it changes for all, and stays in the name of who posted it."""
+async def test_anyone_can_refresh_a_public_card(connected: World) -> None:
+    """It changes for everyone, and still names the person who posted it."""
     card = await post_card(connected, seeds.LIVE)
     connected.kit.end(seeds.LIVE)
 

@@ -14,8 +14,8 @@ from sandbox.slack import GENERAL
 from tests.conftest import World
 
 
-async def test_refused(connected: World, mode: Mode, log: io.StringIO) -> None:
-    """Another command is refused with one line in the log, without its text."""
+async def test_unknown_command_is_rejected(connected: World, mode: Mode, log: io.StringIO) -> None:
+    """The log has one line about it, without its text."""
     connected.slack.commands.add("/other")
     if mode == "socket":
         connected.slack.ack_seconds = 1  # for what never comes
@@ -29,8 +29,8 @@ async def test_refused(connected: World, mode: Mode, log: io.StringIO) -> None:
     assert log.getvalue().count("request_unhandled") == 1
 
 
-async def test_event(connected: World, log: io.StringIO) -> None:
-    """An event that nobody asked for is taken, since Slack would repeat it, and noted without its content."""
+async def test_unexpected_event_is_acknowledged_and_logged(connected: World, log: io.StringIO) -> None:
+    """Slack would repeat it otherwise. The log does not have its content."""
     delivery = await connected.slack.event({"type": "message", "text": "my secret plans", "channel": GENERAL})
 
     assert delivery.acked
@@ -131,8 +131,8 @@ async def post_payload(world: World, payload: dict[str, Any]) -> int:
         return response.status
 
 
-async def test_url_verification(world: World) -> None:
-    """When the events' address is set Slack asks whether it is the bot's: the challenge is sent back."""
+async def test_url_verification_returns_the_challenge(world: World) -> None:
+    """Slack verifies the address for events in this way."""
     body = json.dumps({"type": "url_verification", "token": "x", "challenge": "3eZbrw1aB"}).encode()
     headers = {"Content-Type": "application/json", **world.slack.sign(body)}
     async with (

@@ -164,8 +164,7 @@ def test_a_link_that_no_message_holds() -> None:
     assert "example.com" not in message.text + shown(message)
 
 
-def test_checked() -> None:
-    """The small print says when Cloudflare was asked, how loud it is here, and of which meeting."""
+def test_small_print_has_check_level_and_meeting() -> None:
     small_print = shown(follow_card(FOLLOW, an_episode())).splitlines()[-4:]
 
     assert small_print[0].startswith("Checked <!date^1780485000^")
@@ -181,14 +180,13 @@ def test_an_ended_follow_says_who_has_ended_it() -> None:
     assert "Unfollowed by" not in shown(unfollowed_card(FOLLOW))
 
 
-def test_never_checked() -> None:
-    """What was never asked says nothing of it."""
+def test_unchecked_card_has_no_time_of_a_check() -> None:
     assert "Checked" not in shown(follow_card(FOLLOW, an_episode(checked_at=None)))
 
 
 @pytest.mark.parametrize(("checked_at", "last"), [(CHECKED, ". Last checked 2026-06-03 11:10 UTC."), (None, ".")])
-def test_stale(checked_at: datetime | None, last: str) -> None:
-    """While Cloudflare doesn't answer, the card says how old it is."""
+def test_stale_card_says_how_old_it_is(checked_at: datetime | None, last: str) -> None:
+    """It does so while Cloudflare is unreachable."""
     message = follow_card(FOLLOW, an_episode(Phase.WAITING, failed_checks=3, checked_at=checked_at))
 
     assert message.text == f"Launch keynote is not live yet. Can't get updates from Cloudflare{last}"
@@ -245,8 +243,8 @@ def test_an_end_of_what_was_never_live() -> None:
     ],
 )
 @pytest.mark.parametrize("phase", [Phase.LIVE, Phase.ENDED])
-def test_the_menu(level: Level, ticked: str, phase: Phase) -> None:
-    """It offers each level, the current one with a tick, then a check, and to stop; after the end too."""
+def test_menu_offers_levels_refresh_and_unfollow(level: Level, ticked: str, phase: Phase) -> None:
+    """The current level has a tick. The menu stays after the end."""
     message = follow_card(replace(FOLLOW, level=level), an_episode(phase))
 
     assert message.blocks[0]["accessory"]["action_id"] == FOLLOW_MENU
@@ -300,8 +298,10 @@ def test_an_expired_follow() -> None:
         ),
     ],
 )
-def test_each_change(kind: ChangeKind, fields: dict[str, Any], text: str, buttons: list[str]) -> None:
-    """Each change has a sentence of its own; what is on air can be watched from it."""
+def test_each_change_has_its_own_sentence(
+    kind: ChangeKind, fields: dict[str, Any], text: str, buttons: list[str]
+) -> None:
+    """Those about a livestream on air have a *Watch* button."""
     message = change_reply(FOLLOW, a_change(kind, **fields))
 
     assert message.text == text
@@ -320,8 +320,7 @@ def test_each_change(kind: ChangeKind, fields: dict[str, Any], text: str, button
         (timedelta(hours=26, minutes=2), "26 hours 2 minutes"),
     ],
 )
-def test_durations(duration: timedelta, text: str) -> None:
-    """They are told in hours and minutes."""
+def test_durations_are_in_hours_and_minutes(duration: timedelta, text: str) -> None:
     assert humanize(duration) == text
 
 

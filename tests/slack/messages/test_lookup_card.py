@@ -71,8 +71,8 @@ def buttons(message: Message) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_live() -> None:
-    """A live meeting is told with its name, since when in each reader's own time, and where to watch."""
+def test_live_card_has_name_start_and_link() -> None:
+    """The start is in each reader's time zone."""
     message = lookup_card.lookup_card(a_lookup(since=SINCE, playback_url=STREAM))
 
     assert message.text == f"Launch keynote is live. Started 2026-06-03 10:00 UTC. Watch: {STREAM}"
@@ -131,8 +131,8 @@ def test_live_without_playback() -> None:
         ),
     ],
 )
-def test_each_status(lookup: Lookup, text: str, headline: str) -> None:
-    """Each status has words of its own, in the sentence and on the card, and an emoji is never the only sign of it."""
+def test_each_status_has_its_own_words(lookup: Lookup, text: str, headline: str) -> None:
+    """In the sentence and on the card; an emoji is never the only sign of it."""
     message = lookup_card.lookup_card(lookup)
 
     assert message.text == text
@@ -172,16 +172,15 @@ def test_only_web_addresses_become_links(playback: Any) -> None:
     assert "url" not in str(message.blocks)
 
 
-def test_private() -> None:
-    """A private answer can be posted, and names nobody."""
+def test_private_answer_can_be_posted_and_names_no_one() -> None:
     message = lookup_card.lookup_card(a_lookup())
 
     assert buttons(message)["Post here"]["action_id"] == lookup_card.POST_HERE
     assert "Posted by" not in shown(message)
 
 
-def test_posted() -> None:
-    """A card for the channel says in whose name it is there, and cannot be posted again."""
+def test_public_card_names_its_poster() -> None:
+    """It cannot be posted again."""
     message = lookup_card.lookup_card(a_lookup(), posted_by="U0ANN000001")
 
     assert "Posted by <@U0ANN000001>" in shown(message)
@@ -200,8 +199,8 @@ def test_refresh_keeps_the_attribution() -> None:
     assert state.meeting_id == str(MEETING)
 
 
-def test_footer() -> None:
-    """The last line says when it was asked, of which meeting, and whether its livestream is disabled."""
+def test_footer_has_check_and_meeting() -> None:
+    """It also says that a livestream is disabled."""
     enabled = shown(lookup_card.lookup_card(a_lookup(disabled="false")))
     disabled = shown(lookup_card.lookup_card(a_lookup(disabled=True)))
 
@@ -212,8 +211,7 @@ def test_footer() -> None:
 
 
 @pytest.mark.parametrize("name", [None, "", "\x00\x1b", "\u202e\u200b"])
-def test_no_name(name: str | None) -> None:
-    """A meeting without a name, or with one that cannot be seen, is told as such."""
+def test_meeting_without_a_visible_name_is_unnamed(name: str | None) -> None:
     message = lookup_card.lookup_card(a_lookup("IDLE", name=name))
 
     assert message.text == "This meeting is not live."
@@ -343,8 +341,7 @@ def test_limits_are_of_what_is_read(name: str) -> None:
         (AuthenticationFailed(), []),
     ],
 )
-def test_problem(error: BotError, labels: list[str]) -> None:
-    """A problem is told in its own sentence, with a button where asking again may help, and none where it cannot."""
+def test_error_message_offers_to_try_again_only_where_it_may_help(error: BotError, labels: list[str]) -> None:
     message = lookup_card.error_message(error, MEETING)
 
     assert message.text == error.sentence
@@ -379,8 +376,7 @@ def test_details_are_for_the_log_alone() -> None:
     assert "10000" not in message.text + str(message.blocks)
 
 
-def test_which_one() -> None:
-    """Several meetings are listed, for one of them to be copied."""
+def test_several_meetings_are_listed_for_copying() -> None:
     first, second = UUID(int=1), UUID(int=2)
 
     message = lookup_card.ambiguous((first, second))
@@ -400,16 +396,14 @@ def test_which_one_of_many() -> None:
     assert complaints(list(message.blocks)) == []
 
 
-def test_broken() -> None:
-    """What nobody foresaw is told with the reference that the log has too."""
+def test_internal_error_has_the_logs_reference() -> None:
     message = lookup_card.internal_error("a1b2c3d4")
 
     assert message.text.endswith("give whoever runs this bot the reference a1b2c3d4.")
     assert message.text in shown(message)
 
 
-def test_note() -> None:
-    """A note says one sentence."""
+def test_notice_is_one_sentence() -> None:
     message = lookup_card.notice("Done.")
 
     assert message.text == shown(message) == "Done."
