@@ -1,4 +1,4 @@
-"""What is recorded is said in Slack: once, in order, and again where it has to be."""
+"""Recorded changes are announced in Slack once, in order, and again where that is necessary."""
 
 import asyncio
 import contextlib

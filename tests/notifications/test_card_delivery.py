@@ -1,4 +1,4 @@
-"""A card is posted once and shows the present, its thread is told in order, and what Slack says to it is heeded."""
+"""A card is posted once and kept up to date; changes are announced in its thread in order."""
 
 import asyncio
 import json
@@ -794,7 +794,7 @@ async def test_unfollow_removes_the_menu_from_every_card(stage: Stage) -> None:
 
 @pytest.mark.parametrize("honoured", [True, False])
 async def test_unfollowed_while_its_first_post_is_unconfirmed(stage: Stage, honoured: bool) -> None:
-    """Slack has taken the card, and nobody knows where: it is found by the same ID, or the last words are posted."""
+    """Slack has accepted the card: the same ID finds it, or the final card is posted."""
     stage.slack.honours_client_msg_id = honoured
     await stage.follow()
     stage.slack.drop_after_accepting_next("chat.postMessage", 1)
@@ -1326,7 +1326,7 @@ async def test_waiting_for_the_bot_token_is_not_a_failure(stage: Stage, code: st
 
 
 def restart(stage: Stage) -> None:
-    """Have another process do what is due from now on."""
+    """Have another process deliver cards from now on."""
     client, store = stage.publisher._client, stage.store
     rate_limiter = SlackRateLimiter(stage.clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
     stage.publisher = Publisher(client, rate_limiter, stage.clock, stage.metrics)
@@ -1468,7 +1468,7 @@ def put_back(backup: Path) -> Path:
 
 @asynccontextmanager
 async def restored(stage: Stage, backup: Path) -> AsyncIterator[None]:
-    """Have the bot go on with what was in the backup."""
+    """Have the bot continue with the backup's database."""
     await stage.store.close()
     stage.store = await open_store(f"sqlite:///{put_back(backup)}", clock=stage.clock.now)
     restart(stage)

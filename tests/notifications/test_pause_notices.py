@@ -1,4 +1,4 @@
-"""Whoever follows a meeting where the bot cannot post any more is told so, once."""
+"""People get one notice if the bot can no longer post about the meetings that they follow."""
 
 import asyncio
 import io

@@ -165,7 +165,7 @@ async def stranger() -> AsyncIterator[tuple[Stranger, str]]:
 async def test_not_slacks_answer(
     stranger: tuple[Stranger, str], session: aiohttp.ClientSession, metrics: Metrics, answer: dict[str, Any]
 ) -> None:
-    """What is no answer of Slack's is as good as none."""
+    """A response that is not Slack's counts as none."""
     proxy, url = stranger
     proxy.answer = answer
 

@@ -284,7 +284,7 @@ def test_marks_around_a_command_change_nothing(
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=12), st.uuids())
 def test_a_word_before_an_id_is_never_a_lookup(word: str, meeting_id: UUID) -> None:
-    """Unless it's one that nobody means an act by, or only marks."""
+    """Unless the word names no action, or is only punctuation."""
     command = read_command(f"{word} {meeting_id}")
 
     if isinstance(command, LookupCommand):

@@ -1,4 +1,4 @@
-"""Kept connections that died in the meantime lose nothing: neither what a person is answered nor what is posted."""
+"""A kept connection that has died loses nothing: neither an answer to a person nor a post."""
 
 import contextlib
 from collections.abc import AsyncIterator

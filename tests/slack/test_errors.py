@@ -53,7 +53,7 @@ def test_each_documented_code_has_a_kind(code: str, kind: type[DeliveryError]) -
 
 
 def test_a_code_of_tomorrow_is_transient_at_first() -> None:
-    """And not for ever."""
+    """But not forever."""
     assert error_class("a_word_of_tomorrow") is UnknownCode
     assert issubclass(UnknownCode, TransientError)
     assert UnknownCode.permanent_after == 3600

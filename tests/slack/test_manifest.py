@@ -74,7 +74,7 @@ def test_http_manifest_has_the_bots_address(url: str, endpoint: str) -> None:
     ],
 )
 def test_address_of_no_use(url: str | None) -> None:
-    """What is not an https address without a path is refused with an example of one."""
+    """Anything but an https address without a path is rejected; the error has an example."""
     with pytest.raises(ConfigurationError) as raised:
         manifest_text("http", url)
 

@@ -63,7 +63,7 @@ def test_click_has_person_button_and_card() -> None:
 
 
 def test_click_on_a_public_card() -> None:
-    """Slack tells a public card from a private one by its container alone."""
+    """Only the container shows whether a card is public or private."""
     request = read_request(a_click(container={"message_ts": "1.2", "is_ephemeral": False}))
 
     assert (request.on_private_card, request.message_ts) == (False, "1.2")

@@ -167,7 +167,7 @@ async def test_told_to_wait(slack: Slack, publisher: Publisher, metrics: Metrics
 
 
 async def test_edits_are_told_to_wait(slack: Slack, publisher: Publisher) -> None:
-    """Which keeps nobody from posting."""
+    """Posts are not affected."""
     ts = await publisher.post(EVENTS, HELLO, ID)
     slack.rate_limit_next("chat.update", retry_after=30)
     for _ in range(2):
@@ -195,8 +195,10 @@ async def test_a_turn_that_comes_soon(publisher: Publisher, slack: Slack, clock:
     assert len(slack.messages(EVENTS)) == 2
 
 
-async def test_a_turn_that_comes_later(client: SlackClient, slack: Slack, clock: Clock, metrics: Metrics) -> None:
-    """It is not: whoever asked has other things to do."""
+async def test_post_that_would_wait_long_for_a_token_fails(
+    client: SlackClient, slack: Slack, clock: Clock, metrics: Metrics
+) -> None:
+    """The publisher gives up instead: the caller has other work to do."""
     slow = Rate(per_second=0.1, burst=1)
     publisher = Publisher(client, SlackRateLimiter(clock, per_channel=slow), clock, metrics)
     await publisher.post(EVENTS, HELLO, ID)

@@ -1,4 +1,4 @@
-"""No channel gets more than a message a second, no workspace more than it takes, and who is told to wait waits."""
+"""Each channel gets at most one message a second, a workspace no more than Slack allows, and Retry-After is obeyed."""
 
 from collections.abc import Callable
 
@@ -226,7 +226,7 @@ def test_edits_that_are_told_to_wait(clock: Clock) -> None:
 
 
 def test_a_clock_that_is_set_back(clock: Clock) -> None:
-    """Nobody waits for the hour to come again."""
+    """It delays nothing by the hour that it was set back."""
     limiter = SlackRateLimiter(clock, per_channel=Rate(per_second=1, burst=2))
     count(lambda: limiter.acquire_post("C1"))
     limiter.on_edit_limited(30)

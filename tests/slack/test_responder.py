@@ -179,7 +179,7 @@ async def test_message_with_the_button_can_be_deleted(desk: Desk) -> None:
 
 
 async def test_remove_original_too_late(desk: Desk) -> None:
-    """Where the message cannot be taken away any more it stays, and no other is said."""
+    """A message that can no longer be deleted stays, and no other is sent."""
     await desk.responder.respond(desk.request(), lookup_card.notice("Before."))
     [before] = desk.slack.messages(GENERAL)
     request = desk.request(original=before)
@@ -307,7 +307,7 @@ async def test_accepted_answer_is_not_sent_twice(desk: Desk, body: str) -> None:
 
 @pytest.mark.parametrize("fault", [Fault.DROP, Fault.HANG])
 async def test_unconfirmed_answer_is_not_said_twice(hasty: Desk, log: io.StringIO, fault: Fault) -> None:
-    """Slack may show it, so no second one that says the same follows, and nobody is warned."""
+    """Slack may show it, so there is no second answer and no warning."""
     hasty.slack.fault = fault
 
     await hasty.responder.respond(hasty.request(), MESSAGE)
@@ -405,7 +405,7 @@ def assert_lost_once(log: io.StringIO) -> None:
 
 @pytest.mark.parametrize("gone", ["delete_channel", "archive"])
 async def test_channel_is_gone(desk: Desk, log: io.StringIO, gone: str) -> None:
-    """In a channel that was deleted or archived meanwhile nobody can be answered: that is logged."""
+    """If the channel was deleted or archived in the meantime, the answer is lost, and that is logged."""
     request = desk.request()
     getattr(desk.slack, gone)(GENERAL)
 
@@ -449,7 +449,7 @@ async def test_equal_posts_with_different_ids_both_appear(desk: Desk) -> None:
     ("channel", "code"), [(RANDOM, "not_in_channel"), (BACKSTAGE, "channel_not_found"), (NOWHERE, "channel_not_found")]
 )
 async def test_no_way_in(desk: Desk, channel: str, code: str) -> None:
-    """Where the bot is not, a post fails in the way that an invitation mends; Slack hides private channels."""
+    """In a channel that the bot is not in, the error asks for an invitation; Slack hides private channels."""
     with pytest.raises(NotInChannel) as raised:
         await desk.responder.post(channel, MESSAGE, client_msg_id="one")
 
@@ -538,7 +538,7 @@ async def test_the_same_content_within_a_moment_is_one_edit(desk: Desk) -> None:
 
 
 async def test_a_crowd_that_shares_an_edit_shares_its_error(desk: Desk) -> None:
-    """Where Slack is slow to refuse, nobody waits for the others' attempts as well."""
+    """If Slack is slow to refuse, people do not wait for each other's attempts."""
     ts = (await posted(desk)).ts
     before = len(desk.calls())
     desk.slack.refuse("chat.update", "not_in_channel")
@@ -638,7 +638,7 @@ async def test_replace_in_an_archived_channel(desk: Desk) -> None:
 
 
 async def test_replace_what_is_gone(desk: Desk) -> None:
-    """A card that somebody deleted is not changed."""
+    """A deleted card is not changed."""
     before = await posted(desk)
     desk.slack.delete_message(before)
 

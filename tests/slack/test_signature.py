@@ -166,14 +166,14 @@ def test_allowed_replay_passes_verification(signatures: RequestVerifier) -> None
 
 
 def test_forget_the_unknown(signatures: RequestVerifier) -> None:
-    """To forget what is not known changes nothing."""
+    """Allowing the replay of an unknown signature changes nothing."""
     signatures.allow_replay("v0=" + "0" * 64)
 
     assert signatures.verify(signed(), BODY)
 
 
 def test_strangers_fill_no_memory(signatures: RequestVerifier, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is remembered has a bound, and only believed requests take a place in it."""
+    """The cache of signatures is bounded, and only verified requests are in it."""
     monkeypatch.setattr("bot.slack.signature._REPLAY_CACHE_SIZE", 3)
     bounded = RequestVerifier(SECRET, clock)
     bodies = [b"text=%d" % number for number in range(4)]

@@ -33,7 +33,7 @@ async def test_command_and_click(world: World) -> None:
 
 
 async def test_quick_failure_is_acknowledged(world: World) -> None:
-    """A failure within milliseconds is acknowledged all the same, and told."""
+    """A failure within milliseconds is acknowledged all the same, and reported."""
     async with world.bot("socket"):
         answer = await world.ask("00000000-0000-4000-8000-000000000000")
 
@@ -41,7 +41,7 @@ async def test_quick_failure_is_acknowledged(world: World) -> None:
 
 
 async def test_bad_app_token(world: World) -> None:
-    """A refused app token ends the start with what to do, instead of trying for ever."""
+    """A rejected app token ends the start, with what to do, instead of retrying forever."""
     with pytest.raises(ConfigurationError) as refused:
         async with world.bot("socket", slack_app_token="xapp-another"):
             pass
@@ -82,7 +82,7 @@ async def test_slack_comes_late(world: World, monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_stop_finishes_what_runs(world: World) -> None:
-    """What is asked before the stop is acknowledged and answered."""
+    """A request before the stop is acknowledged and answered."""
     world.kit.latency = 0.3
     async with world.bot("socket"):
         delivery = await world.slack.command(seeds.LIVE)
@@ -94,7 +94,7 @@ async def test_stop_finishes_what_runs(world: World) -> None:
 
 
 async def test_renewed_again_and_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Renewals lose nothing of what is typed meanwhile, and leave one connection behind."""
+    """Renewals lose no commands, and leave one connection open."""
     monkeypatch.setattr("bot.app.SocketMode", partial(SocketMode, timing=Timing(min_backoff=0.1, retire_after=3.0)))
 
     async def type_something(after: float) -> Outcome:
@@ -111,7 +111,7 @@ async def test_renewed_again_and_again(world: World, monkeypatch: pytest.MonkeyP
 
 
 async def test_closed_by_slack(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that is gone without a warning is opened anew, at first after a moment."""
+    """A connection that closes without a warning is opened again soon."""
     monkeypatch.setattr("bot.app.SocketMode", partial(SocketMode, timing=Timing(min_backoff=0.02)))
     async with world.bot("socket"):
         await world.slack.disconnect("link_disabled")

@@ -19,7 +19,7 @@ def taken(limit: UserRateLimiter, user: str, times: int) -> int:
 
 
 def test_many_at_once_and_then_one_at_a_time() -> None:
-    """What was refused is not counted: whoever waits as long as the sentence says is served."""
+    """A refused request is not counted: after the wait in the message, the next one is accepted."""
     now = 1000.0
     limit = UserRateLimiter(lambda: now)
     assert taken(limit, "U1", 10 * USER_BURST) == USER_BURST

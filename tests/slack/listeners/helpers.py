@@ -44,7 +44,7 @@ async def choose(
 
 
 async def told(world: World, card: Message, choice: MenuAction, *, user: str = ANN) -> str:
-    """Choose from the menu of a card, and read what is answered."""
+    """Choose from a card's menu, and return the reply."""
     return (await world.answer(await choose(world, card, choice, user=user))).text
 
 

@@ -39,7 +39,7 @@ async def test_invitation_resumes_paused_follows(connected: World, channel: str)
 
 
 async def test_invited_before_slack_has_said_who_the_bot_is(world: World, mode: Mode, tmp_path: Path) -> None:
-    """The event waits for that, and then what was paused goes on."""
+    """The event waits for that; then the paused follows resume."""
     world.database_url = f"sqlite:///{tmp_path / 'livestream.db'}"
     async with world.bot(mode):
         await paused(world)
@@ -55,7 +55,7 @@ async def test_invited_before_slack_has_said_who_the_bot_is(world: World, mode: 
 
 
 async def test_somebody_else_joins(connected: World) -> None:
-    """It is no reason to go on."""
+    """Nothing resumes."""
     await paused(connected)
 
     await connected.slack.event({"type": "member_joined_channel", "user": ANN, "channel": GENERAL, "inviter": BOT})
@@ -110,7 +110,7 @@ async def test_database_out_of_reach(connected: World, mocker: MockerFixture) ->
 
 
 async def test_database_stays_out_of_reach(connected: World, mocker: MockerFixture) -> None:
-    """The event is not tried for ever, and that it came to nothing is logged."""
+    """The event is not retried forever, and its failure is logged."""
     resume = mocker.patch("bot.store.pauses.Pauses.resume", side_effect=DatabaseUnavailable)
 
     await connected.slack.event({"type": "channel_unarchive", "channel": GENERAL, "user": ANN})
@@ -149,7 +149,7 @@ async def called(mock: MagicMock, times: int) -> None:
 async def test_invited_while_the_bot_was_away(
     world: World, mode: Mode, tmp_path: Path, reason: str, goes_on: bool
 ) -> None:
-    """After the start what an invitation ends goes on where the bot is again; anything else stays paused."""
+    """At startup, follows that an invitation would resume do so in channels that the bot is in; others stay paused."""
     world.database_url = f"sqlite:///{tmp_path / 'livestream.db'}"
     async with world.bot(mode):
         await paused(world, reason)

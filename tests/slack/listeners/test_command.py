@@ -108,7 +108,7 @@ async def test_empty_command_shows_the_help(connected: World, text: str) -> None
     ],
 )
 async def test_what_is_wrong_is_said(connected: World, text: str, sentence: str) -> None:
-    """What is not understood is answered with why, repeats nothing of it, and asks nobody."""
+    """The reply to a mistake says what is wrong, and repeats nothing; Cloudflare gets no request."""
     answer = await connected.ask(text)
 
     assert answer.text.startswith(sentence)
@@ -134,7 +134,7 @@ async def test_markup_in_a_livestreams_name_is_escaped(connected: World) -> None
 
 
 async def test_no_such_meeting(connected: World) -> None:
-    """A meeting that does not exist is told apart from one that is not live."""
+    """A meeting that does not exist has another reply than one that is not live."""
     answer = await connected.ask(NO_SUCH_MEETING)
 
     assert answer.text == MeetingNotFound().sentence
@@ -152,7 +152,7 @@ async def test_no_such_meeting(connected: World) -> None:
     ],
 )
 async def test_cloudflare_cannot_be_asked(connected: World, fault: Fault, beginning: str) -> None:
-    """Whatever is wrong at Cloudflare is told in its own sentence, and never as an end of the livestream."""
+    """Each failure of Cloudflare's has its own sentence, and none looks like the end of the livestream."""
     connected.kit.fault = fault
 
     answer = await connected.ask(seeds.LIVE)

@@ -7,7 +7,7 @@ from tests.conftest import World
 
 
 async def test_a_crowd_that_asks_about_one_meeting_costs_one_lookup(connected: World) -> None:
-    """Cloudflare's rate limit is left to what others ask, and to what is followed."""
+    """Cloudflare's rate limit is left to other people's lookups and to follows."""
     connected.slack.clock.speed = 0
     first = await connected.ask(seeds.LIVE, user=BEN)
     requests = len(connected.kit.calls)

@@ -86,7 +86,7 @@ async def test_menu_on_a_paused_card_explains_the_pause(connected: World, choice
 
 @pytest.mark.parametrize("choice", [MenuAction.QUIET, MenuAction.REFRESH, MenuAction.UNFOLLOW])
 async def test_not_followed_any_more(connected: World, choice: MenuAction) -> None:
-    """A card whose end could not be shown on it does nothing any more, and says so."""
+    """The menu on a card that could not show its end no longer works, and says so."""
     _, card = await follow(connected)
     connected.slack.refuse_next("chat.update", "cant_update_message")
     await connected.ask(f"unfollow {seeds.LIVE}")

@@ -81,7 +81,7 @@ async def answer_in_time(world: World, delivery: Delivery) -> str:
 
 
 async def test_a_channel_that_gets_another_id(connected: World) -> None:
-    """What it follows goes on there."""
+    """Its follows continue there."""
     await follow(connected)
 
     connected.slack.change_channel_id(GENERAL, "C0SHARED001")

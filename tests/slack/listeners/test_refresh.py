@@ -95,7 +95,7 @@ async def test_private_answer_in_an_outage(connected: World) -> None:
 
 
 async def test_public_card_in_an_outage(connected: World) -> None:
-    """When Cloudflare cannot be asked the public card stays as it is, and only who pressed is told."""
+    """If Cloudflare is unreachable, the public card does not change, and only the person who clicked gets a message."""
     card = await post_card(connected, seeds.LIVE)
     connected.kit.fault = Fault.SERVER_ERROR
 
@@ -107,7 +107,7 @@ async def test_public_card_in_an_outage(connected: World) -> None:
 
 
 async def test_meeting_deleted_meanwhile(connected: World) -> None:
-    """A meeting that is gone by now is told as gone."""
+    """The card says that a deleted meeting is gone."""
     answer = await connected.ask(seeds.LIVE)
     connected.kit.remove_meeting(seeds.LIVE)
 
@@ -119,7 +119,7 @@ async def test_meeting_deleted_meanwhile(connected: World) -> None:
 
 
 async def test_used_up_response_url(connected: World) -> None:
-    """A private answer whose response_url has expired is answered anew."""
+    """If the response_url has expired, there is a new private answer."""
     answer = await connected.ask(seeds.LIVE)
     connected.slack.refuse_next(RESPONSE_URL, "expired_url")
 

@@ -1,4 +1,4 @@
-"""What is offered after a failure, while people wait, and where it cannot work."""
+"""*Try again*: where it is offered after a failure, and where not."""
 
 import pytest
 from pytest_mock import MockerFixture

@@ -25,7 +25,7 @@ async def test_unfollow_updates_the_card(connected: World) -> None:
 
 
 async def test_before_its_card_is_posted(connected: World) -> None:
-    """A card that Slack has not taken yet is not posted any more."""
+    """A card that Slack has not accepted yet is no longer posted."""
     connected.slack.rate_limit_next("chat.postMessage", retry_after=60)
     await connected.ask(f"follow {seeds.LIVE}")
 
@@ -63,7 +63,7 @@ async def test_meeting_that_is_not_followed_cannot_be_unfollowed(connected: Worl
 
 
 async def test_a_card_that_cannot_be_edited(connected: World) -> None:
-    """Where Slack lets nobody edit the card it stays as it was, and the follow is over nevertheless."""
+    """If Slack allows no edit of the card, it does not change, and the follow ends all the same."""
     _, card = await follow(connected)
     connected.slack.refuse_next("chat.update", "cant_update_message")
 

@@ -67,7 +67,7 @@ async def unread(world: World) -> str:
 
 
 async def test_what_bolt_cannot_read_is_counted_in_both_modes(connected: World) -> None:
-    """An event is taken, so nobody would learn of it but for the log and the alert."""
+    """The event is acknowledged, so only the log and the alert show the failure."""
     assert await unread(connected) == "0.0"
 
     delivery = await connected.slack.event({"type": "message"}, type="block_actions", actions=[])

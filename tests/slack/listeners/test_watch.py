@@ -1,4 +1,4 @@
-"""*Watch*: a link, of which Slack tells the bot."""
+"""*Watch*: a link whose clicks Slack also sends to the bot."""
 
 from bot.slack.messages import lookup_card
 from sandbox.realtimekit import seeds

@@ -69,7 +69,7 @@ def shown(message: Message) -> str:
 
 
 def labels(message: Message) -> list[str]:
-    """What is written on the buttons."""
+    """Return the buttons' labels."""
     rows = [block["elements"] for block in message.blocks if block["type"] == "actions"]
     return [button["text"]["text"] for row in rows for button in row]
 
@@ -141,7 +141,7 @@ def test_each_phase_has_its_own_words(episode: Episode, text: str, headline: str
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_watch_only_what_is_live(phase: Phase) -> None:
-    """No button and no link is left of what is off the air."""
+    """A card that is not live has no *Watch* button and no link."""
     message = follow_card(FOLLOW, an_episode(phase, playback_url=STREAM))
 
     assert labels(message) == (["Watch"] if phase is Phase.LIVE else [])
@@ -172,7 +172,7 @@ def test_small_print_has_check_level_and_meeting() -> None:
 
 
 def test_an_ended_follow_says_who_has_ended_it() -> None:
-    """In the small print, while the text names nobody."""
+    """The small print names people; the text does not."""
     message = unfollowed_card(replace(FOLLOW, unfollowed_by="U0BEN000001"), "Launch keynote")
 
     assert "Unfollowed by <@U0BEN000001>" in shown(message)
@@ -202,7 +202,7 @@ def test_stale_card_says_how_old_it_is(checked_at: datetime | None, last: str) -
     ],
 )
 def test_an_unknown_status(status: str, note: str) -> None:
-    """The card goes on with what was known, and says that there is something new."""
+    """The card keeps its known state, and says that the status is new to the bot."""
     message = follow_card(FOLLOW, an_episode(Phase.WAITING, raw_status=status))
 
     assert message.text == f"Launch keynote is not live yet. {note}"
@@ -325,7 +325,7 @@ def test_durations_are_in_hours_and_minutes(duration: timedelta, text: str) -> N
 
 
 def test_an_expired_follow_is_told() -> None:
-    """With why, and a way to begin anew."""
+    """It says why, and offers to follow again."""
     message = expired_reply(FOLLOW, "Launch keynote")
 
     assert message.text == (
@@ -338,7 +338,7 @@ def test_an_expired_follow_is_told() -> None:
 
 
 def test_an_ended_follow() -> None:
-    """Its card says no more than that, and how to begin anew."""
+    """The card says only that, and offers to follow again."""
     message = unfollowed_card(FOLLOW, "Launch keynote")
 
     assert message.text == "Launch keynote is no longer followed here."
@@ -356,7 +356,7 @@ def test_an_ended_follow() -> None:
     ],
 )
 def test_a_paused_follow(reason: str, remedy: str) -> None:
-    """Whoever follows there is told why, and what to do."""
+    """The notice says why the bot cannot post, and how to fix that."""
     message = paused_notice(FOLLOW, reason, ["Launch keynote"])
 
     assert remedy in message.text
@@ -365,7 +365,7 @@ def test_a_paused_follow(reason: str, remedy: str) -> None:
 
 
 def test_a_follow_that_expired_where_it_could_not_be_said() -> None:
-    """Whoever followed there learns that it is over, why they read it here, and how to follow again."""
+    """The notice says that the follow expired, why the channel does not show that, and how to follow again."""
     message = expired_notice(FOLLOW, "not_in_channel", ["Launch keynote"])
 
     assert message.text == (
@@ -376,7 +376,7 @@ def test_a_follow_that_expired_where_it_could_not_be_said() -> None:
 
 
 def test_several_follows_that_expired_where_it_could_not_be_said() -> None:
-    """One message names them, also for a code that nobody knows."""
+    """One message names them, also for an unknown code."""
     message = expired_notice(FOLLOW, "restricted_action", ["Launch keynote", None, "All hands"])
 
     assert message.text == (
@@ -434,19 +434,19 @@ def assert_harmless(message: Message) -> None:
 
 @given(EPISODES, st.sampled_from(Level), st.sampled_from(FollowState))
 def test_whatever_is_seen(episode: Episode, level: Level, state: FollowState) -> None:
-    """Slack takes any card, and it calls nobody."""
+    """Slack accepts any card, and it notifies no one."""
     assert_harmless(follow_card(replace(FOLLOW, level=level, state=state), episode))
 
 
 @given(CHANGES)
 def test_whatever_is_told(change: Change) -> None:
-    """Slack takes any reply, and it calls nobody."""
+    """Slack accepts any reply, and it notifies no one."""
     assert_harmless(change_reply(FOLLOW, change))
 
 
 @given(TEXTS)
 def test_whatever_a_meeting_is_called(name: str | None) -> None:
-    """The words at the end call nobody either."""
+    """Closing messages notify no one either."""
     assert_harmless(expired_reply(FOLLOW, name))
     assert_harmless(expired_notice(FOLLOW, "not_in_channel", [name]))
     assert_harmless(unfollowed_card(FOLLOW, name))

@@ -1,4 +1,4 @@
-"""What people are told about follows."""
+"""Help, and replies about follows."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -102,7 +102,7 @@ def test_the_card_is_linked() -> None:
 
 
 def test_where_no_link_is_known() -> None:
-    """A card is not linked while nobody knows the workspace's address."""
+    """A card has no link before the workspace's address is known."""
     message = follow_replies.followed(FollowResult(FollowEffect.ALREADY_FOLLOWED, follow(), "All hands", TS), unknown)
 
     assert "card:" not in message.text

@@ -62,7 +62,7 @@ def shown(message: Message) -> str:
 
 
 def buttons(message: Message) -> dict[str, dict[str, Any]]:
-    """The buttons by what is written on them."""
+    """Return the buttons by label."""
     return {
         element["text"]["text"]: element
         for block in message.blocks
@@ -149,7 +149,7 @@ def test_watch_only_what_is_live(status: str) -> None:
 
 @pytest.mark.parametrize("status", ["IDLE", "OFFLINE", "ERRORED"])
 def test_nothing_to_play_off_the_air(status: str) -> None:
-    """What is off the air shows no link: it would play nothing."""
+    """A card that is not live has no link: it would play nothing."""
     message = lookup_card.lookup_card(a_lookup(status, playback_url=STREAM))
 
     assert "cloudflarestream" not in message.text + str(message.blocks)
@@ -165,7 +165,7 @@ def test_what_watch_opens(playback: str, opened: str) -> None:
 
 @pytest.mark.parametrize("playback", ["javascript:alert(1)", "rtmps://live.example/x", "https://", "https://a b", 7])
 def test_only_web_addresses_become_links(playback: Any) -> None:
-    """What is no http(s) address is neither shown nor opened."""
+    """Only http(s) addresses are shown and opened."""
     message = lookup_card.lookup_card(a_lookup(playback_url=playback))
 
     assert message.text == "Launch keynote is live."
@@ -226,7 +226,7 @@ def test_no_visible_reason() -> None:
 
 
 def test_markup_in_a_name() -> None:
-    """A name is shown as it is spelled, and calls nobody."""
+    """A name is shown as it is spelled, and notifies no one."""
     message = lookup_card.lookup_card(a_lookup("IDLE", name="<!channel> & <@U1>"))
 
     assert message.text == "&lt;!channel&gt; &amp; &lt;@U1&gt; is not live."
@@ -301,7 +301,7 @@ def assert_harmless(text: str) -> None:
 @example(a_lookup(name="&" * 1_000, since=SINCE, playback_url="https://a.example/" + "&" * 300 + "x" * 500), None)
 @example(a_lookup("&" * 1_000, name="&" * 1_000, playback_url="https://a.example/" + "&" * 396), "U0ANN000001")
 def test_whatever_cloudflare_says(lookup: Lookup, posted_by: str | None) -> None:
-    """Slack takes any card, which calls nobody, hides nothing, and says name, status and link in its text."""
+    """Slack accepts any card. It notifies no one, and its text has the name, the status and the link."""
     message = lookup_card.lookup_card(lookup, posted_by=posted_by)
 
     assert complaints(list(message.blocks)) == []
@@ -370,7 +370,7 @@ def test_problem_of_no_meeting(error: BotError) -> None:
 
 
 def test_details_are_for_the_log_alone() -> None:
-    """What Cloudflare said of an error reaches nobody in Slack."""
+    """Cloudflare's words about an error do not appear in Slack."""
     message = lookup_card.error_message(AuthenticationFailed(detail="HTTP 401, 10000: Authentication error"), MEETING)
 
     assert "10000" not in message.text + str(message.blocks)

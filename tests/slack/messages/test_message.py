@@ -20,7 +20,7 @@ def test_there_and_back(meeting_id: object, posted_by: str | None) -> None:
 
 
 def test_nothing_more_than_needed() -> None:
-    """A private card's buttons name nobody."""
+    """The buttons of a private card name no one."""
     assert ActionValue(m=MEETING).value() == f'{{"m":"{MEETING}"}}'
 
 
