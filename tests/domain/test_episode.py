@@ -1,4 +1,4 @@
-"""How an episode ended, from what is told of its end."""
+"""An ended episode is restored from the announcement of its end."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,12 +14,12 @@ GRACE = timedelta(seconds=60)
 
 
 @pytest.mark.parametrize("status", [Status.LIVE, Status.STARTING, Status.ERRORED])
-def test_ended_by(status: Status) -> None:
-    """It is the episode that the state machine makes of it, where that shows one."""
+def test_ended_by_restores_the_ended_episode(status: Status) -> None:
+    """The result equals the state machine's ended episode."""
     episode = Episode.waiting(T0)
     gone = Observation(Status.NOT_BROADCASTING, name="All hands")
-    sighting = Observation(status, playback_url="https://example.com/a", error_reason="x")
-    for minute, seen in enumerate([sighting, sighting, gone]):
+    observation = Observation(status, playback_url="https://example.com/a", error_reason="x")
+    for minute, seen in enumerate([observation, observation, gone]):
         episode, _ = advance(episode, seen, T0 + timedelta(minutes=minute), GRACE)
 
     ended, (change,) = advance(episode, gone, T0 + timedelta(minutes=3), GRACE)

@@ -1,4 +1,4 @@
-"""What holds for an episode whatever is seen, in whatever order, by whatever clock."""
+"""Properties of an episode that hold for any observations, in any order, by any clock."""
 
 import json
 from dataclasses import replace
@@ -16,7 +16,7 @@ T0 = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
 GRACE = timedelta(seconds=60)
 GONE = Observation(Status.NOT_BROADCASTING)
 
-# What may be told after what, within one episode.
+# What may be announced after what, within one episode.
 LEGAL: dict[ChangeKind | None, set[ChangeKind]] = {
     None: {ChangeKind.STARTING, ChangeKind.LIVE, ChangeKind.ERRORED},
     ChangeKind.STARTING: {ChangeKind.LIVE, ChangeKind.ERRORED, ChangeKind.ENDED},
@@ -26,7 +26,7 @@ LEGAL: dict[ChangeKind | None, set[ChangeKind]] = {
     ChangeKind.ENDED: set(),
 }
 
-Look = tuple[datetime, CheckResult]
+Check = tuple[datetime, CheckResult]
 
 
 def moments(*seconds: float) -> st.SearchStrategy[datetime | None]:
@@ -35,10 +35,10 @@ def moments(*seconds: float) -> st.SearchStrategy[datetime | None]:
     return st.none() | (st.sampled_from(seconds) | anywhen).map(lambda second: T0 + timedelta(seconds=second))
 
 
-silences = st.builds(CheckFailed, st.just("It is down."))
-puzzles = st.builds(Observation, st.just(Status.UNKNOWN), st.none() | st.just("PAUSED"))
+failed_checks = st.builds(CheckFailed, st.just("It is down."))
+unknown_statuses = st.builds(Observation, st.just(Status.UNKNOWN), st.none() | st.just("PAUSED"))
 texts = st.none() | st.sampled_from(["Keynote", "Rehearsal"])
-sightings = st.builds(
+observations = st.builds(
     Observation,
     status=st.sampled_from(Status),
     raw_status=texts,
@@ -54,7 +54,7 @@ steps = (st.sampled_from([0, 1, 15, 30, 59, 60, 61, 300, 900, 3_600, -1, -60, -3
 )
 
 
-def _timed(history: list[tuple[timedelta, CheckResult]]) -> list[Look]:
+def _timed(history: list[tuple[timedelta, CheckResult]]) -> list[Check]:
     now, timed = T0, []
     for step, observation in history:
         now += step
@@ -62,51 +62,51 @@ def _timed(history: list[tuple[timedelta, CheckResult]]) -> list[Look]:
     return timed
 
 
-def looks(observations: st.SearchStrategy[CheckResult], *, least: int = 0) -> st.SearchStrategy[list[Look]]:
+def checks(observations: st.SearchStrategy[CheckResult], *, least: int = 0) -> st.SearchStrategy[list[Check]]:
     """Looks at one meeting, by a clock that may jump."""
     return st.lists(st.tuples(steps, observations), min_size=least, max_size=25).map(_timed)
 
 
 LIVE, ERRORED, UNKNOWN = Observation(Status.LIVE), Observation(Status.ERRORED), Observation(Status.UNKNOWN)
-OTHER_RUN = Observation(Status.LIVE, session_started_at=T0 + timedelta(days=1))
+OTHER_SESSION = Observation(Status.LIVE, session_started_at=T0 + timedelta(days=1))
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 # What chance alone rarely puts together: an end, a mended error, an end that nobody saw, a clock set back in a drop.
 scenes: st.SearchStrategy[list[tuple[timedelta, CheckResult]]] = st.sampled_from(
     [
         [(MINUTE, GONE), (MINUTE, GONE)],
         [(MINUTE, ERRORED), (MINUTE, LIVE)],
-        [(MINUTE, LIVE), (2 * MINUTE, OTHER_RUN)],
+        [(MINUTE, LIVE), (2 * MINUTE, OTHER_SESSION)],
         [(MINUTE, LIVE), (MINUTE, GONE), (-HOUR, UNKNOWN)],
     ]
 )
 anything = (
-    st.lists(st.tuples(steps, sightings | silences).map(lambda look: [look]) | scenes, max_size=15)
-    .map(lambda parts: [look for part in parts for look in part])
+    st.lists(st.tuples(steps, observations | failed_checks).map(lambda check: [check]) | scenes, max_size=15)
+    .map(lambda parts: [check for part in parts for check in part])
     .map(_timed)
 )
 
 
-def run(history: list[Look], episode: Episode | None = None) -> tuple[list[Episode], list[Change]]:
-    """The episode after each look, the first one before them all, and everything that was told."""
+def announce_all(history: list[Check], episode: Episode | None = None) -> tuple[list[Episode], list[Change]]:
+    """The episode after each check, the first one before them all, and everything that was announced."""
     episodes = [episode or Episode.waiting(T0)]
-    told: list[Change] = []
+    announced: list[Change] = []
     for now, observation in history:
         episode, changes = advance(episodes[-1], observation, now, GRACE)
         episodes.append(episode)
-        told += changes
-    return episodes, told
+        announced += changes
+    return episodes, announced
 
 
 @settings(deadline=None)
 @given(anything)
-def test_each_change_once_and_in_a_legal_order(history: list[Look]) -> None:
-    """Each change is told once, numbered without a gap, in a legal order, and nothing after the end of its episode."""
-    _, told = run(history)
+def test_each_change_is_announced_once_in_a_legal_order(history: list[Check]) -> None:
+    """Changes are numbered without a gap, in a legal order, and none follows the end of its episode."""
+    _, announced = announce_all(history)
 
     by_episode: dict[int, list[Change]] = {}
-    for change in told:
+    for change in announced:
         by_episode.setdefault(change.episode, []).append(change)
-    assert [change for changes in by_episode.values() for change in changes] == told
+    assert [change for changes in by_episode.values() for change in changes] == announced
     assert list(by_episode) == list(range(1, len(by_episode) + 1))
     for changes in by_episode.values():
         assert [change.seq for change in changes] == list(range(1, len(changes) + 1))
@@ -119,9 +119,9 @@ def test_each_change_once_and_in_a_legal_order(history: list[Look]) -> None:
 
 @settings(deadline=None)
 @given(anything)
-def test_state_agrees_with_what_is_told(history: list[Look]) -> None:
-    """The episode knows how much of it was told and what last; its number grows by one, and only after an end."""
-    for (now, observation), (before, after) in zip(history, pairwise(run(history)[0]), strict=True):
+def test_state_agrees_with_the_announcements(history: list[Check]) -> None:
+    """The episode counts its changes and knows the last; its number grows by one, and only after an end."""
+    for (now, observation), (before, after) in zip(history, pairwise(announce_all(history)[0]), strict=True):
         changes = advance(before, observation, now, GRACE)[1]
 
         assert after.number - before.number in (0, 1)
@@ -129,8 +129,8 @@ def test_state_agrees_with_what_is_told(history: list[Look]) -> None:
             assert before.phase is Phase.ENDED or changes[0].kind is ChangeKind.ENDED
         of_after = [change for change in changes if change.episode == after.number]
         assert after.seq == len(of_after) + (before.seq if after.number == before.number else 0)
-        untold = None if after.number > before.number else before.last_announced
-        assert after.last_announced == (of_after[-1].kind if of_after else untold)
+        previous = None if after.number > before.number else before.last_announced
+        assert after.last_announced == (of_after[-1].kind if of_after else previous)
         assert (
             (after.phase is Phase.ENDED) == (after.last_announced is ChangeKind.ENDED) == (after.ended_at is not None)
         )
@@ -138,31 +138,31 @@ def test_state_agrees_with_what_is_told(history: list[Look]) -> None:
 
 @settings(deadline=None)
 @given(anything)
-def test_no_negative_duration(history: list[Look]) -> None:
-    """Whatever the clocks do, nothing lasted less than no time, and no end lies before its start."""
-    episodes, told = run(history)
+def test_durations_are_never_negative(history: list[Check]) -> None:
+    """Whatever the clocks do, no duration is negative."""
+    episodes, announced = announce_all(history)
 
-    assert all(change.duration is None or change.duration >= timedelta(0) for change in told)
+    assert all(change.duration is None or change.duration >= timedelta(0) for change in announced)
     assert all(episode.duration is None or episode.duration >= timedelta(0) for episode in episodes)
 
 
 @settings(deadline=None)
 @given(anything, st.booleans())
-def test_json(history: list[Look], follow_late: bool) -> None:
-    """The episode and its changes come back from JSON as they were, at each step."""
+def test_json_round_trip_at_each_step(history: list[Check], follow_late: bool) -> None:
+    """The episode and its changes survive JSON unchanged, at each step."""
     first = initial(history[0][1], history[0][0]) if follow_late and history else None
 
-    episodes, told = run(history, first)
+    episodes, announced = announce_all(history, first)
 
     assert [Episode.from_dict(json.loads(json.dumps(episode.to_dict()))) for episode in episodes] == episodes
-    assert [Change.from_dict(json.loads(json.dumps(change.to_dict()))) for change in told] == told
+    assert [Change.from_dict(json.loads(json.dumps(change.to_dict()))) for change in announced] == announced
 
 
 @settings(deadline=None)
 @given(anything.filter(bool))
-def test_the_same_look_again(history: list[Look]) -> None:
-    """To see the same again at the same time changes nothing but the count of failures: hints may be repeated."""
-    once = run(history)[0][-1]
+def test_repeated_observation_changes_nothing(history: list[Check]) -> None:
+    """The same observation at the same time changes only the count of failures, so checks may be repeated."""
+    once = announce_all(history)[0][-1]
     now, observation = history[-1]
 
     again, changes = advance(once, observation, now, GRACE)
@@ -172,54 +172,58 @@ def test_the_same_look_again(history: list[Look]) -> None:
 
 
 @settings(deadline=None)
-@given(anything, looks(silences | puzzles, least=1))
-def test_no_news_changes_nothing(history: list[Look], no_news: list[Look]) -> None:
-    """Answers that do not come or are not understood never begin, end or move an episode."""
-    before = run(history)[0][-1]
+@given(anything, checks(failed_checks | unknown_statuses, least=1))
+def test_failed_and_unknown_checks_change_nothing(history: list[Check], no_news: list[Check]) -> None:
+    """Failed checks and unknown statuses never begin, end or move an episode."""
+    before = announce_all(history)[0][-1]
 
-    episodes, told = run(no_news, before)
+    episodes, announced = announce_all(no_news, before)
 
-    assert told == []
-    assert _unheard(episodes[-1]) == _unheard(before)
+    assert announced == []
+    assert _without_check_data(episodes[-1]) == _without_check_data(before)
 
 
-def _unheard(episode: Episode) -> Episode:
+def _without_check_data(episode: Episode) -> Episode:
     return replace(episode, checked_at=None, failed_checks=0, raw_status=None)
 
 
 @settings(deadline=None)
 @given(
-    st.lists(st.tuples(steps, sightings, st.lists(silences | puzzles, max_size=3)), max_size=25),
+    st.lists(st.tuples(steps, observations, st.lists(failed_checks | unknown_statuses, max_size=3)), max_size=25),
 )
-def test_no_news_costs_and_gains_no_grace(history: list[tuple[timedelta, Observation, list[CheckResult]]]) -> None:
-    """What is told is the same with and without any of them in between."""
-    plain = _timed([(step, sighting) for step, sighting, _ in history])
+def test_failed_and_unknown_checks_do_not_affect_grace_periods(
+    history: list[tuple[timedelta, Observation, list[CheckResult]]],
+) -> None:
+    """The same changes are announced with and without such checks in between."""
+    plain = _timed([(step, observation) for step, observation, _ in history])
     mixed = [
-        look
-        for (now, sighting), (_, _, between) in zip(plain, history, strict=True)
-        for look in [*((now, observation) for observation in between), (now, sighting)]
+        check
+        for (now, observation), (_, _, between) in zip(plain, history, strict=True)
+        for check in [*((now, observation) for observation in between), (now, observation)]
     ]
 
-    assert run(mixed)[1] == run(plain)[1]
+    assert announce_all(mixed)[1] == announce_all(plain)[1]
 
 
 @settings(deadline=None)
 @given(anything, st.lists(steps), moments(0, 3_600))
-def test_seen_live_is_never_ended(history: list[Look], times: list[timedelta], started: datetime | None) -> None:
-    """What is always seen live in the same run does not end, whatever the clock does; nothing but *back* is told."""
-    sighting = Observation(Status.LIVE, session_started_at=started)
-    before = run([*history, (T0, sighting)])[0][-1]
+def test_livestream_that_is_always_live_never_ends(
+    history: list[Check], times: list[timedelta], started: datetime | None
+) -> None:
+    """Whatever the clock does, a session that is always seen live does not end; only *back* is announced."""
+    observation = Observation(Status.LIVE, session_started_at=started)
+    before = announce_all([*history, (T0, observation)])[0][-1]
 
-    episodes, told = run(_timed([(step, sighting) for step in times]), before)
+    episodes, announced = announce_all(_timed([(step, observation) for step in times]), before)
 
-    assert [change.kind for change in told] in (
+    assert [change.kind for change in announced] in (
         [],
         [ChangeKind.BACK] if before.last_announced is ChangeKind.ERRORED else [],
     )
     assert {(episode.number, episode.phase) for episode in episodes} == {(before.number, Phase.LIVE)}
 
 
-drops = st.tuples(
+interruptions = st.tuples(
     st.integers(0, 1_000),
     st.lists(
         st.sampled_from([GONE, Observation(Status.STARTING), Observation(Status.UNKNOWN), CheckFailed("")]), min_size=1
@@ -230,22 +234,22 @@ drops = st.tuples(
 
 
 @settings(deadline=None)
-@given(st.lists(drops))
-def test_short_drops_are_silent(history: list[tuple[int, list[CheckResult], int, bool]]) -> None:
-    """Drops shorter than the grace time tell nothing and leave the card as it was, in the same session or another."""
+@given(st.lists(interruptions))
+def test_short_interruptions_are_silent(history: list[tuple[int, list[CheckResult], int, bool]]) -> None:
+    """Interruptions shorter than the grace period announce nothing and leave the card unchanged."""
     first, now, session = initial(Observation(Status.LIVE, session_started_at=T0), T0), T0, T0
-    looks: list[Look] = []
+    checks: list[Check] = []
     for live_for, seen, gone_for, same_session in history:
-        looks.append((now := now + timedelta(seconds=live_for), Observation(Status.LIVE, session_started_at=session)))
+        checks.append((now := now + timedelta(seconds=live_for), Observation(Status.LIVE, session_started_at=session)))
         for number, observation in enumerate(seen, 1):
-            looks.append((now + timedelta(seconds=gone_for * number / len(seen)), observation))
+            checks.append((now + timedelta(seconds=gone_for * number / len(seen)), observation))
         now += timedelta(seconds=gone_for)
         session = session if same_session else now
-        looks.append((now, Observation(Status.LIVE, session_started_at=session)))
+        checks.append((now, Observation(Status.LIVE, session_started_at=session)))
 
-    episodes, told = run(looks, first)
+    episodes, announced = announce_all(checks, first)
 
-    assert told == []
+    assert announced == []
     assert card_key(episodes[-1]) == card_key(first)
 
 
@@ -259,18 +263,18 @@ errors = st.tuples(
 @settings(deadline=None)
 @given(st.lists(errors))
 def test_short_errors_are_silent(history: list[tuple[int, list[CheckResult], int]]) -> None:
-    """Errors shorter than their grace period, with as much life between them, tell nothing."""
+    """Errors shorter than their grace period, with as much time live between them, announce nothing."""
     first, now = initial(Observation(Status.LIVE, session_started_at=T0), T0), T0
-    looks: list[Look] = []
+    checks: list[Check] = []
     for live_for, seen, broken_for in history:
-        looks.append((now := now + timedelta(seconds=live_for), Observation(Status.LIVE, session_started_at=T0)))
+        checks.append((now := now + timedelta(seconds=live_for), Observation(Status.LIVE, session_started_at=T0)))
         for number, observation in enumerate(seen, 1):
-            looks.append((now + timedelta(seconds=broken_for * number / len(seen)), observation))
-        looks.append((now := now + timedelta(seconds=broken_for), Observation(Status.LIVE, session_started_at=T0)))
+            checks.append((now + timedelta(seconds=broken_for * number / len(seen)), observation))
+        checks.append((now := now + timedelta(seconds=broken_for), Observation(Status.LIVE, session_started_at=T0)))
 
-    episodes, told = run(looks, first)
+    episodes, announced = announce_all(checks, first)
 
-    assert told == []
+    assert announced == []
     assert card_key(episodes[-1]) == card_key(first)
 
 
@@ -280,18 +284,18 @@ def test_short_errors_are_silent(history: list[tuple[int, list[CheckResult], int
     st.lists(st.sampled_from([LIVE, ERRORED, UNKNOWN, CheckFailed("")]), min_size=1, max_size=8),
     st.sampled_from([(LIVE, Phase.LIVE), (ERRORED, Phase.ERRORED), (GONE, Phase.ENDED)]),
 )
-def test_flapping_tells_a_handful_and_the_truth_at_the_end(
+def test_flapping_announces_few_changes_and_the_final_state(
     every: int, pattern: list[CheckResult], end: tuple[CheckResult, Phase]
 ) -> None:
-    """An hour of any pattern of life and errors tells a handful; what is so in the end is what was told last."""
+    """An hour of any pattern of live and errors announces a handful of changes; the last is the final state."""
     first, hour = initial(LIVE, T0), 3_600 // every
-    looks: list[Look] = [(T0 + timedelta(seconds=every * n), pattern[n % len(pattern)]) for n in range(hour)]
+    checks: list[Check] = [(T0 + timedelta(seconds=every * n), pattern[n % len(pattern)]) for n in range(hour)]
 
-    episodes, told = run(looks, first)
+    episodes, announced = announce_all(checks, first)
     calm = [(T0 + timedelta(hours=1, seconds=15 * n), end[0]) for n in range(70)]
-    last_episodes, last = run(calm, episodes[-1])
+    last_episodes, last = announce_all(calm, episodes[-1])
 
-    assert len(told) <= 14
+    assert len(announced) <= 14
     assert last_episodes[-1].phase is end[1]
     truth = {Phase.LIVE: (ChangeKind.LIVE, ChangeKind.BACK), Phase.ERRORED: (ChangeKind.ERRORED,)}
     assert last_episodes[-1].last_announced in truth.get(end[1], (ChangeKind.ENDED,))
@@ -300,9 +304,9 @@ def test_flapping_tells_a_handful_and_the_truth_at_the_end(
 
 @settings(deadline=None)
 @given(anything)
-def test_what_is_pending_is_told_when_its_time_comes(history: list[Look]) -> None:
-    """The check at that time, if it finds the same, tells something, or ends what never began; none before does."""
-    episode = run(history)[0][-1]
+def test_pending_change_is_announced_when_due(history: list[Check]) -> None:
+    """An unchanged observation at that time announces the change, or ends what never began; an earlier one does not."""
+    episode = announce_all(history)[0][-1]
     then = pending_until(episode, GRACE)
     same = {Phase.LIVE: LIVE, Phase.ERRORED: ERRORED, Phase.INTERRUPTED: GONE}
     if then is None:
@@ -317,27 +321,27 @@ def test_what_is_pending_is_told_when_its_time_comes(history: list[Look]) -> Non
 
 @settings(deadline=None)
 @given(anything, steps, st.lists(st.integers(1, 59), max_size=3), st.integers(60, 5_000))
-def test_gone_for_the_grace_time_is_the_end(
-    history: list[Look], step: timedelta, between: list[int], later: int
+def test_off_air_for_the_grace_period_is_the_end(
+    history: list[Check], step: timedelta, between: list[int], later: int
 ) -> None:
-    """Whatever was before, a clock set back included: gone for the grace time, and at one more check, it is over."""
+    """Off air for the grace period, confirmed by one more check, ends the episode, even if a clock was set back."""
     now = (history[-1][0] if history else T0) + step
-    gone: list[Look] = [
+    gone: list[Check] = [
         (now + timedelta(seconds=seconds), GONE) for seconds in [0, *sorted(between), later, later + 15]
     ]
 
-    episodes, told = run([*history, *gone])
+    episodes, announced = announce_all([*history, *gone])
 
     assert episodes[-1].phase in (Phase.WAITING, Phase.ENDED)
     assert (episodes[-1].phase is Phase.WAITING) == (episodes[-1].last_announced is None)
-    assert not told or told[-1].kind is ChangeKind.ENDED
+    assert not announced or announced[-1].kind is ChangeKind.ENDED
 
 
 @settings(deadline=None)
 @given(anything)
-def test_an_end_is_seen(history: list[Look]) -> None:
-    """Nothing ends at its first sight off the air, unless what is seen is the sign of life of the next run."""
-    for (now, observation), (before, after) in zip(history, pairwise(run(history)[0]), strict=True):
+def test_end_needs_more_than_one_check(history: list[Check]) -> None:
+    """No episode ends when it is first seen off air, unless the observation begins the next session."""
+    for (now, observation), (before, after) in zip(history, pairwise(announce_all(history)[0]), strict=True):
         ended = any(change.kind is ChangeKind.ENDED for change in advance(before, observation, now, GRACE)[1])
 
         if ended and after.number == before.number:
@@ -356,14 +360,16 @@ def test_an_end_is_seen(history: list[Look]) -> None:
 
 @settings(deadline=None)
 @given(anything, st.lists(texts, min_size=1))
-def test_words_decide_nothing(history: list[Look], words: list[str | None]) -> None:
-    """Names, URLs and words that are not known change what is shown, never what is told or when."""
-    other: list[Look] = [
+def test_texts_do_not_affect_announcements(history: list[Check], words: list[str | None]) -> None:
+    """Names, URLs and unknown statuses change what the card shows, never what is announced or when."""
+    other: list[Check] = [
         (now, replace(seen, name=word, playback_url=word, raw_status=word) if isinstance(seen, Observation) else seen)
         for (now, seen), word in zip(history, cycle(words), strict=False)
     ]
 
-    assert [_essence(change) for change in run(other)[1]] == [_essence(change) for change in run(history)[1]]
+    assert [_essence(change) for change in announce_all(other)[1]] == [
+        _essence(change) for change in announce_all(history)[1]
+    ]
 
 
 def _essence(change: Change) -> Change:

@@ -1,4 +1,4 @@
-"""What is told of a livestream, and what its card shows, for each way in which it can go."""
+"""The changes that an episode announces, and what its card shows, for each course of a livestream."""
 
 import dataclasses
 import json
@@ -27,37 +27,37 @@ def at(seconds: float) -> datetime:
     return T0 + timedelta(seconds=seconds)
 
 
-def live(run: float | None = None, **fields: Any) -> Observation:
-    """LIVE, with the start of its run in seconds, or with a run that is not known."""
-    return Observation(Status.LIVE, "LIVE", session_started_at=None if run is None else at(run), **fields)
+def live(session: float | None = None, **fields: Any) -> Observation:
+    """Return LIVE with the start of its session in seconds; None for an unknown session."""
+    return Observation(Status.LIVE, "LIVE", session_started_at=None if session is None else at(session), **fields)
 
 
-def errored(run: float | None = None, stopped: float | None = None, reason: str | None = None) -> Observation:
+def errored(session: float | None = None, stopped: float | None = None, reason: str | None = None) -> Observation:
     return Observation(
         Status.ERRORED,
         "ERRORED",
-        session_started_at=None if run is None else at(run),
+        session_started_at=None if session is None else at(session),
         session_stopped_at=None if stopped is None else at(stopped),
         error_reason=reason,
     )
 
 
 class Story:
-    """One meeting, looked at again and again."""
+    """One meeting over many checks."""
 
     def __init__(self, episode: Episode | None = None) -> None:
         self.episode = episode or Episode.waiting(T0)
         self.changes: list[Change] = []
 
     def see(self, *looks: tuple[float, CheckResult]) -> "Story":
-        """Look at these seconds, and see this."""
+        """Apply these observations at these seconds."""
         for seconds, observation in looks:
             self.episode, changes = advance(self.episode, observation, at(seconds), GRACE)
             self.changes += changes
         return self
 
     @property
-    def told(self) -> list[tuple[int, ChangeKind]]:
+    def announced(self) -> list[tuple[int, ChangeKind]]:
         return [(change.episode, change.kind) for change in self.changes]
 
     @property
@@ -69,8 +69,8 @@ def story(*looks: tuple[float, CheckResult]) -> Story:
     return Story().see(*looks)
 
 
-def test_whole_run() -> None:
-    """A run is told when it starts, when it is live and when it has ended, in order."""
+def test_an_episode_announces_start_live_and_end() -> None:
+    """A session is announced when it starts, goes live and ends, in this order."""
     told = story((0, GONE), (10, STARTING), (25, live(24)), (300, live(24)), (310, GONE), (370, GONE)).changes
 
     assert [(change.episode, change.seq, change.kind) for change in told] == [
@@ -80,8 +80,8 @@ def test_whole_run() -> None:
     ]
 
 
-def test_times_of_a_change() -> None:
-    """A change says when it happened as well as when it was seen, so that the delay can be measured."""
+def test_a_change_has_both_its_times() -> None:
+    """A change has the time when it happened and the time when it was seen, so that the delay can be measured."""
     starting, on_air, ended = story((10, STARTING), (25, live(24)), (310, GONE), (375, GONE)).changes
 
     assert (starting.at, starting.seen_at) == (at(10), at(10))
@@ -89,8 +89,8 @@ def test_times_of_a_change() -> None:
     assert (ended.at, ended.seen_at) == (at(310), at(375))
 
 
-def test_what_a_sentence_needs() -> None:
-    """Live is told with its name and where to watch; ended with its duration and no link."""
+def test_changes_carry_the_facts_for_their_sentences() -> None:
+    """Live has a name and a playback URL; ended has a duration and no URL."""
     seen = live(20, name="Keynote", playback_url=STREAM)
 
     on_air, ended = story((20, seen), (320, GONE), (380, GONE)).changes
@@ -99,52 +99,54 @@ def test_what_a_sentence_needs() -> None:
     assert (ended.name, ended.playback_url, ended.duration) == ("Keynote", None, timedelta(seconds=300))
 
 
-def test_waiting_and_gone() -> None:
-    """A meeting that is waited for and shows nothing goes on being waited for."""
+def test_waiting_continues_while_off_air() -> None:
+    """A meeting that is off air stays in waiting."""
     waited = story((0, GONE), (600, GONE))
 
-    assert waited.told == []
+    assert waited.announced == []
     assert waited.episode == dataclasses.replace(Episode.waiting(T0), checked_at=at(600))
 
 
-def test_interrupted() -> None:
-    """A live episode is interrupted at the moment when it is seen gone, and nothing is told."""
+def test_off_air_interrupts_silently() -> None:
+    """A live episode is interrupted as soon as it is seen off air, and nothing is announced."""
     dropped = story((0, live(0)), (100, GONE), (159, GONE))
 
-    assert dropped.told == [(1, ChangeKind.LIVE)]
+    assert dropped.announced == [(1, ChangeKind.LIVE)]
     assert (dropped.episode.phase, dropped.episode.phase_since) == (Phase.INTERRUPTED, at(100))
 
 
 @pytest.mark.parametrize("run", [0, 120, None])
-def test_back_within_the_grace(run: float | None) -> None:
-    """Back within the grace time, with the same session or another, it is the same episode and nothing is told."""
+def test_return_within_the_grace_period_continues_the_episode(run: float | None) -> None:
+    """Live again within the grace period, in the same session or another, it is the same episode."""
     back = story((0, live(0)), (100, GONE), (160, live(run)))
 
-    assert back.told == [(1, ChangeKind.LIVE)]
+    assert back.announced == [(1, ChangeKind.LIVE)]
     assert back.phase == (1, Phase.LIVE)
     assert back.episode.live_since == at(0)
 
 
-def test_ended_after_the_grace() -> None:
-    """Still gone when the grace time is over, it has ended: once, at the moment when it was first seen gone."""
+def test_ends_after_the_grace_period() -> None:
+    """An episode that is still off air after the grace period ends once, at the time when it was first seen off air."""
     over = story((0, live(0)), (100, GONE), (160, GONE), (175, GONE), (900, GONE))
 
-    assert over.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED)]
+    assert over.announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED)]
     assert over.episode.ended_at == over.changes[-1].at == at(100)
     assert over.episode.duration == over.changes[-1].duration == timedelta(seconds=100)
 
 
 def test_each_drop_has_its_own_grace() -> None:
     """Two short drops do not add up to an end."""
-    assert story((0, live(0)), (50, GONE), (90, live(0)), (130, GONE), (170, live(0))).told == [(1, ChangeKind.LIVE)]
+    assert story((0, live(0)), (50, GONE), (90, live(0)), (130, GONE), (170, live(0))).announced == [
+        (1, ChangeKind.LIVE)
+    ]
 
 
 @pytest.mark.parametrize(
     ("stopped", "ended"),
     [(85, 85), (80, 80), (100, 100), (79, 100), (101, 100), (None, 100)],
 )
-def test_end_as_cloudflare_says(stopped: float | None, ended: float) -> None:
-    """The run's own end counts where it lies between last seen live and first seen gone."""
+def test_plausible_stop_time_of_cloudflare_is_the_end(stopped: float | None, ended: float) -> None:
+    """The session's own stop counts if it lies between the last check that saw it live and the first that did not."""
     gone = dataclasses.replace(GONE, session_stopped_at=None if stopped is None else at(stopped))
 
     over = story((0, live(0)), (80, live(0)), (100, gone), (160, GONE))
@@ -152,18 +154,18 @@ def test_end_as_cloudflare_says(stopped: float | None, ended: float) -> None:
     assert over.episode.ended_at == at(ended)
 
 
-def test_never_live() -> None:
-    """What started and never was live ends after the same grace time, and has no duration."""
+def test_start_that_never_went_live_ends() -> None:
+    """It ends after the same grace period, and has no duration."""
     over = story((0, STARTING), (30, GONE), (89, GONE), (90, dataclasses.replace(GONE, session_stopped_at=at(10))))
 
-    assert over.told == [(1, ChangeKind.STARTING), (1, ChangeKind.ENDED)]
+    assert over.announced == [(1, ChangeKind.STARTING), (1, ChangeKind.ENDED)]
     assert (over.changes[-1].at, over.changes[-1].duration, over.episode.duration) == (at(30), None, None)
 
 
-def test_starting_flaps() -> None:
-    """A start that is gone for a moment is not told again."""
+def test_start_is_announced_once() -> None:
+    """A start that is off air for a moment is not announced again."""
     assert story((0, STARTING), (30, GONE), (60, STARTING)).phase == (1, Phase.STARTING)
-    assert story((0, STARTING), (30, GONE), (60, STARTING), (90, live(89))).told == [
+    assert story((0, STARTING), (30, GONE), (60, STARTING), (90, live(89))).announced == [
         (1, ChangeKind.STARTING),
         (1, ChangeKind.LIVE),
     ]
@@ -171,12 +173,12 @@ def test_starting_flaps() -> None:
 
 def test_starting_after_an_outage() -> None:
     """A start that is gone, and after an outage starting still, is the same start: nothing tells two of them apart."""
-    assert story((0, STARTING), (30, GONE), (45, SILENCE), (600, STARTING)).told == [(1, ChangeKind.STARTING)]
+    assert story((0, STARTING), (30, GONE), (45, SILENCE), (600, STARTING)).announced == [(1, ChangeKind.STARTING)]
 
 
 def test_starting_for_long() -> None:
     """However long it takes from starting to live, it is one episode."""
-    assert story((0, STARTING), (7_200, live(7_190))).told == [(1, ChangeKind.STARTING), (1, ChangeKind.LIVE)]
+    assert story((0, STARTING), (7_200, live(7_190))).announced == [(1, ChangeKind.STARTING), (1, ChangeKind.LIVE)]
 
 
 def test_unknown_run_is_live_since_it_was_seen() -> None:
@@ -184,93 +186,93 @@ def test_unknown_run_is_live_since_it_was_seen() -> None:
     assert story((30, live()), (60, live())).episode.live_since == at(30)
 
 
-def test_start_that_is_read_later() -> None:
-    """The run's start is taken over when it comes with a later answer."""
+def test_session_start_may_arrive_later() -> None:
+    """The session's start is adopted if it arrives with a later answer."""
     assert story((30, live()), (45, live(20))).episode.live_since == at(20)
 
 
-def test_start_of_a_later_session() -> None:
-    """Another session within the same episode does not make it live since later, nor since earlier."""
+def test_later_session_keeps_live_since() -> None:
+    """Another session within the same episode does not change the time since when it is live."""
     assert story((30, live()), (45, GONE), (60, live(55))).episode.live_since == at(30)
     assert story((30, live(29)), (45, live(28))).episode.live_since == at(29)
 
 
-def test_start_in_the_future() -> None:
-    """A run that is seen live has begun, whatever Cloudflare's clock says."""
+def test_session_start_in_the_future_is_ignored() -> None:
+    """A session that is seen live has begun, whatever Cloudflare's clock says."""
     assert story((30, live(9_999))).episode.live_since == at(30)
 
 
-def test_unnoticed_flap() -> None:
-    """Another run that began within the grace time of the last sight of the old one is the same episode."""
+def test_unnoticed_interruption_is_the_same_episode() -> None:
+    """Another session that began within the grace period after the last one was seen is the same episode."""
     flapped = story((0, live(0)), (100, live(0)), (600, live(160)))
 
-    assert flapped.told == [(1, ChangeKind.LIVE)]
+    assert flapped.announced == [(1, ChangeKind.LIVE)]
     assert flapped.episode.session_started_at == at(160)
 
 
-def test_end_that_nobody_saw() -> None:
-    """Another run that began later is the next episode, and both the end and the start are told, in order."""
+def test_end_that_no_check_saw() -> None:
+    """Another session that began later is the next episode; the end and the start are announced in order."""
     restarted = story((0, live(0)), (100, live(0)), (600, live(161)))
 
-    assert restarted.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
+    assert restarted.announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
     ended, on_air = restarted.changes[1:]
     assert (ended.seq, ended.at, ended.duration) == (2, at(100), timedelta(seconds=100))
     assert (on_air.seq, on_air.at) == (1, at(161))
     assert restarted.phase == (2, Phase.LIVE)
 
 
-def test_end_that_nobody_saw_of_an_unknown_run() -> None:
-    """A run that began well after the last sight is another one, even if it was never known which the old one was."""
-    assert story((0, live()), (600, live(500))).told == [
+def test_end_that_no_check_saw_of_an_unknown_session() -> None:
+    """A session that began well after the last check is another one, even if the last one was unknown."""
+    assert story((0, live()), (600, live(500))).announced == [
         (1, ChangeKind.LIVE),
         (1, ChangeKind.ENDED),
         (2, ChangeKind.LIVE),
     ]
 
 
-def test_run_that_is_not_known_for_a_moment() -> None:
-    """An answer without the run's start is no other run, and the one that was known is kept."""
+def test_session_that_is_unknown_for_a_moment() -> None:
+    """An answer without the session's start is no other session, and the known one is kept."""
     seen = story((0, live(0)), (600, live()), (1_200, live(0)))
 
-    assert seen.told == [(1, ChangeKind.LIVE)]
+    assert seen.announced == [(1, ChangeKind.LIVE)]
     assert story((0, live(0)), (600, live())).episode.session_started_at == at(0)
 
 
-def test_next_run_that_is_errored() -> None:
-    """The next run is told from the last one by its start when it is seen errored, too."""
-    assert story((0, live(0)), (600, errored(500)), (615, errored(500))).told == [
+def test_next_session_that_has_failed() -> None:
+    """The next session is recognized by its start if it is seen errored, too."""
+    assert story((0, live(0)), (600, errored(500)), (615, errored(500))).announced == [
         (1, ChangeKind.LIVE),
         (1, ChangeKind.ENDED),
         (2, ChangeKind.ERRORED),
     ]
 
 
-def test_playback_url_tells_no_runs_apart() -> None:
-    """Another playback URL is no other run, and the same one is no proof of the same run."""
+def test_playback_url_does_not_distinguish_sessions() -> None:
+    """Another playback URL is no other session, and the same one does not prove the same session."""
     first, second = live(0, playback_url=STREAM), live(0, playback_url=f"{STREAM}?2")
     later = live(500, playback_url=STREAM)
 
-    assert story((0, first), (600, second)).told == [(1, ChangeKind.LIVE)]
+    assert story((0, first), (600, second)).announced == [(1, ChangeKind.LIVE)]
     assert story((0, first), (600, later)).phase == (2, Phase.LIVE)
 
 
-def test_error() -> None:
-    """An error that lasts is told once, with its reason and its time, and the card keeps the reason."""
+def test_lasting_error_is_announced_once() -> None:
+    """An error that lasts is announced once with its reason and time, and the card keeps the reason."""
     broken = story((0, live(0)), (100, errored(0, 95, "No ingest")), (130, errored(0, 95)), (145, errored(0, 95)))
 
-    assert broken.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ERRORED)]
+    assert broken.announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ERRORED)]
     assert broken.changes[-1].error_reason == broken.episode.error_reason == "No ingest"
     assert (broken.changes[-1].at, broken.changes[-1].seen_at) == (at(100), at(130))
 
 
 @pytest.mark.parametrize(("again", "told"), [(114, False), (115, True)])
-def test_error_is_told_when_it_has_lasted(again: float, told: bool) -> None:
-    """The card shows an error at once; it is told when it has lasted for the error grace period."""
+def test_error_is_announced_after_its_grace_period(again: float, told: bool) -> None:
+    """The card shows an error at once; it is announced once it has lasted for the error grace period."""
     broken = story((0, live(0)), (100, errored(0)))
 
     assert broken.phase == (1, Phase.ERRORED)
-    assert broken.told == [(1, ChangeKind.LIVE)]
-    assert (broken.see((again, errored(0))).told[-1] == (1, ChangeKind.ERRORED)) is told
+    assert broken.announced == [(1, ChangeKind.LIVE)]
+    assert (broken.see((again, errored(0))).announced[-1] == (1, ChangeKind.ERRORED)) is told
 
 
 def test_error_with_a_short_grace() -> None:
@@ -282,36 +284,36 @@ def test_error_with_a_short_grace() -> None:
 
 
 def test_short_error_is_silent() -> None:
-    """An error that is over within its grace period tells nothing, however often, and leaves the card as it was."""
+    """An error that ends within its grace period is not announced, however often, and the card stays the same."""
     seen = story((0, live(0)))
     shown = card_key(seen.episode)
     for minute in range(1, 30):
         seen.see((60 * minute, errored(0)), (60 * minute + 14, live(0)), (60 * minute + 30, live(0)))
 
-    assert seen.told == [(1, ChangeKind.LIVE)]
+    assert seen.announced == [(1, ChangeKind.LIVE)]
     assert card_key(seen.episode) == shown
 
 
-def test_short_error_before_the_end() -> None:
-    """An error that the livestream went off air with is told with the end."""
+def test_short_error_is_announced_with_the_end() -> None:
+    """The end of a livestream has the reason of the error just before it."""
     over = story((0, live(0)), (95, live(0)), (100, errored(0, reason="No ingest")), (110, GONE), (170, GONE))
 
-    assert over.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED)]
+    assert over.announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED)]
     assert (over.changes[-1].at, over.changes[-1].error_reason) == (at(95), "No ingest")
 
 
-def test_short_error_of_what_never_began() -> None:
-    """A short error before anything was told is forgotten: the same episode is waited for again."""
+def test_short_error_before_anything_returns_to_waiting() -> None:
+    """A short error before any announcement is forgotten, and the same episode waits again."""
     waiting = story((0, errored(0)), (10, GONE), (70, GONE))
 
-    assert waiting.told == []
+    assert waiting.announced == []
     assert waiting.phase == (1, Phase.WAITING)
-    assert waiting.see((300, live(290))).told == [(1, ChangeKind.LIVE)]
+    assert waiting.see((300, live(290))).announced == [(1, ChangeKind.LIVE)]
     assert waiting.episode.live_since == at(290)
 
 
-def test_error_of_before_while_waiting() -> None:
-    """After a short error that was forgotten, an error of the episode before tells nothing new either."""
+def test_error_of_the_previous_episode_while_waiting() -> None:
+    """After a short error that was forgotten, an error of the previous episode announces nothing either."""
     over = story((0, live(0)), (100, GONE), (160, GONE), (200, errored(190)), (210, GONE), (270, GONE))
     assert over.phase == (2, Phase.WAITING)
 
@@ -324,11 +326,11 @@ def test_error_of_before_while_waiting() -> None:
 def test_errors_with_moments_of_life_between() -> None:
     """Errors that it is not live between for as long as an error lasts are one, and told when one is there again."""
     flapping = story((0, live(0)), *[(100 + 5 * n, live(0) if n % 2 else errored(0)) for n in range(4)])
-    assert flapping.told == [(1, ChangeKind.LIVE)]
+    assert flapping.announced == [(1, ChangeKind.LIVE)]
 
     flapping.see((120, errored(0)))
 
-    assert flapping.told[1:] == [(1, ChangeKind.ERRORED)]
+    assert flapping.announced[1:] == [(1, ChangeKind.ERRORED)]
 
 
 def test_error_that_comes_and_goes_with_nothing() -> None:
@@ -336,7 +338,7 @@ def test_error_that_comes_and_goes_with_nothing() -> None:
     for other in (GONE, STARTING):
         broken = story((0, live(0)), *[(100 + 10 * n, other if n % 2 else errored(0)) for n in range(3)])
 
-        assert broken.told[-1] == (1, ChangeKind.ERRORED)
+        assert broken.announced[-1] == (1, ChangeKind.ERRORED)
 
 
 @pytest.mark.parametrize("every", [1, 4, 5, 7, 15, 16])
@@ -352,7 +354,7 @@ def test_flapping_for_an_hour(every: float) -> None:
     for calm in range(1, 70):
         flapping.see((second + 15 * calm, live(0)))
 
-    assert flapping.told[-1][1] in (ChangeKind.LIVE, ChangeKind.BACK)
+    assert flapping.announced[-1][1] in (ChangeKind.LIVE, ChangeKind.BACK)
     assert flapping.phase == (1, Phase.LIVE)
 
 
@@ -366,14 +368,14 @@ def test_relapsing_for_hours(live_for: float) -> None:
         relapsing.see(*[(second + step, live(0)) for step in (1, live_for / 2, live_for + 1)])
         second += live_for + 1
 
-    kinds = [kind for _, kind in relapsing.told]
+    kinds = [kind for _, kind in relapsing.announced]
     assert kinds[:2] == [ChangeKind.LIVE, ChangeKind.ERRORED]
     assert len(kinds) <= 12
-    assert relapsing.see(*[(second + 15 * n, live(0)) for n in range(1, 70)]).told[-1] == (1, ChangeKind.BACK)
+    assert relapsing.see(*[(second + 15 * n, live(0)) for n in range(1, 70)]).announced[-1] == (1, ChangeKind.BACK)
 
 
-def test_errors_hours_apart_are_each_told_soon() -> None:
-    """A relapse long after it was back is an error like the first."""
+def test_errors_hours_apart_are_each_announced_soon() -> None:
+    """A relapse long after a recovery is announced like the first error."""
     seen = story((0, live(0)))
     for hour in range(1, 6):
         start = hour * 3_600
@@ -385,29 +387,29 @@ def test_errors_hours_apart_are_each_told_soon() -> None:
 
 
 @pytest.mark.parametrize(("again", "told"), [(3_059, False), (3_060, True)])
-def test_back_is_told_when_it_has_lasted(again: float, told: bool) -> None:
-    """Live after an error, the card says so at once; it is told when it has been live for the grace period."""
+def test_back_is_announced_after_the_grace_period(again: float, told: bool) -> None:
+    """The card shows a recovery at once; it is announced once the livestream was live for the grace period."""
     back = story((0, live(0)), (100, errored(0)), (115, errored(0)), (3_000, live(0)))
 
     assert back.phase == (1, Phase.LIVE)
-    assert back.told[-1] == (1, ChangeKind.ERRORED)
-    assert (back.see((again, live(0))).told[-1] == (1, ChangeKind.BACK)) is told
+    assert back.announced[-1] == (1, ChangeKind.ERRORED)
+    assert (back.see((again, live(0))).announced[-1] == (1, ChangeKind.BACK)) is told
 
 
 def test_end_before_it_was_back_for_long() -> None:
     """What is off air before it was back for the grace period ends when it was seen gone."""
     over = story((0, live(0)), (100, errored(0)), (115, errored(0)), (200, live(0)), (215, GONE), (275, GONE))
 
-    assert over.told[1:] == [(1, ChangeKind.ERRORED), (1, ChangeKind.ENDED)]
+    assert over.announced[1:] == [(1, ChangeKind.ERRORED), (1, ChangeKind.ENDED)]
     assert (over.changes[-1].at, over.changes[-1].error_reason) == (at(215), None)
 
 
 def test_error_and_a_clock_that_is_set_back() -> None:
     """A clock that is set back costs an error, and the return from it, one more grace period, not an hour."""
     told = story((0, live(0)), (3_600, errored(0)), (5, errored(0)), (20, errored(0)), (30, live(0)), (-3_600, live(0)))
-    assert told.told[-1] == (1, ChangeKind.ERRORED)
+    assert told.announced[-1] == (1, ChangeKind.ERRORED)
 
-    assert told.see((-3_540, live(0))).told[-1] == (1, ChangeKind.BACK)
+    assert told.see((-3_540, live(0))).announced[-1] == (1, ChangeKind.BACK)
 
 
 def test_error_whose_reason_comes_later() -> None:
@@ -424,7 +426,7 @@ def test_back_after_an_error(run: float | None) -> None:
     broken = (100, errored(0, reason="No ingest")), (115, errored(0))
     back = story((0, live(0)), *broken, (3_000, live(run)), (3_060, live(run)))
 
-    assert back.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ERRORED), (1, ChangeKind.BACK)]
+    assert back.announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ERRORED), (1, ChangeKind.BACK)]
     assert back.episode.error_reason is None
     assert back.changes[-1].at == at(3_000)
 
@@ -433,21 +435,21 @@ def test_back_after_an_error_and_a_drop() -> None:
     """An error stands while it is gone for a moment, so live afterwards is told as back."""
     broken = (0, live(0)), (50, errored(0)), (65, errored(0)), (80, GONE)
 
-    assert story(*broken, (90, live(0)), (150, live(0))).told[-1] == (1, ChangeKind.BACK)
-    assert story(*broken, (90, errored(0))).told[-1] == (1, ChangeKind.ERRORED)
+    assert story(*broken, (90, live(0)), (150, live(0))).announced[-1] == (1, ChangeKind.BACK)
+    assert story(*broken, (90, errored(0))).announced[-1] == (1, ChangeKind.ERRORED)
 
 
-def test_drop_after_back() -> None:
-    """What is back after an error may drop and return without a word, like any other."""
+def test_interruption_after_back_is_silent() -> None:
+    """A livestream that has recovered may drop and return silently, like any other."""
     broken = (50, errored(0)), (65, errored(0)), (80, live(0)), (140, live(0))
-    told = story((0, live(0)), *broken, (150, GONE), (180, live(0)), (200, errored(0)), (215, errored(0))).told
+    told = story((0, live(0)), *broken, (150, GONE), (180, live(0)), (200, errored(0)), (215, errored(0))).announced
 
     assert [kind for _, kind in told] == [ChangeKind.LIVE, ChangeKind.ERRORED, ChangeKind.BACK, ChangeKind.ERRORED]
 
 
 def test_live_for_the_first_time_after_an_error() -> None:
     """A run that had an error before it was ever live is told as live, not as back."""
-    assert story((0, STARTING), (20, errored()), (35, errored()), (60, live(59))).told == [
+    assert story((0, STARTING), (20, errored()), (35, errored()), (60, live(59))).announced == [
         (1, ChangeKind.STARTING),
         (1, ChangeKind.ERRORED),
         (1, ChangeKind.LIVE),
@@ -459,13 +461,13 @@ def test_start_of_a_run_that_is_first_seen_errored() -> None:
     assert story((0, errored(-60)), (60, live(-60))).episode.live_since == at(-60)
 
 
-def test_run_long_after_an_error() -> None:
-    """A run that began later than a repair takes is the next episode, though Cloudflare went on saying ERRORED."""
+def test_session_long_after_an_error_is_the_next_episode() -> None:
+    """A session that began after the recovery window is the next episode, even if Cloudflare kept reporting ERRORED."""
     late = 101 + ERROR_RECOVERY_WINDOW.total_seconds()
 
     restarted = story((0, live(0)), (90, live(0)), (100, errored(0)), (5_000, errored(0)), (5_001, live(late)))
 
-    assert restarted.told[-2:] == [(1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
+    assert restarted.announced[-2:] == [(1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
     assert restarted.changes[-2].duration == timedelta(seconds=90)
 
 
@@ -475,8 +477,8 @@ def test_start_after_an_error() -> None:
     late = 85 + ERROR_RECOVERY_WINDOW.total_seconds()
 
     assert story(*broken, (late - 1, STARTING)).phase == (1, Phase.ERRORED)
-    assert story(*broken, (500, STARTING), (520, live(519)), (580, live(519))).told[-1] == (1, ChangeKind.BACK)
-    assert story(*broken, (late, STARTING)).told[-2:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
+    assert story(*broken, (500, STARTING), (520, live(519)), (580, live(519))).announced[-1] == (1, ChangeKind.BACK)
+    assert story(*broken, (late, STARTING)).announced[-2:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
 
 
 @pytest.mark.parametrize(("stopped", "ended"), [(95, 95), (None, 90)])
@@ -486,7 +488,7 @@ def test_end_after_an_error(stopped: float | None, ended: float) -> None:
 
     assert broken.phase == (1, Phase.INTERRUPTED)
     over = broken.see((7_260, GONE))
-    assert over.told[-1] == (1, ChangeKind.ENDED)
+    assert over.announced[-1] == (1, ChangeKind.ENDED)
     assert over.changes[-1].duration == timedelta(seconds=ended)
     assert over.changes[-1].error_reason == "No ingest"
 
@@ -495,7 +497,7 @@ def test_error_that_never_was_live() -> None:
     """An error before it was ever live ends without a duration."""
     over = story((0, errored()), (15, errored()), (30, GONE), (90, GONE))
 
-    assert over.told == [(1, ChangeKind.ERRORED), (1, ChangeKind.ENDED)]
+    assert over.announced == [(1, ChangeKind.ERRORED), (1, ChangeKind.ENDED)]
     assert over.changes[-1].duration is None
 
 
@@ -505,13 +507,13 @@ def test_start_while_live() -> None:
 
     assert restarted.phase == (1, Phase.INTERRUPTED)
     assert restarted.episode.phase_since == at(100)
-    assert story((0, live(0)), (100, STARTING), (115, live(114))).told == [(1, ChangeKind.LIVE)]
-    assert restarted.see((160, STARTING)).told[-2:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
+    assert story((0, live(0)), (100, STARTING), (115, live(114))).announced == [(1, ChangeKind.LIVE)]
+    assert restarted.see((160, STARTING)).announced[-2:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
 
 
 def test_start_in_the_middle_of_a_drop() -> None:
     """A start does not lengthen the grace time of a drop."""
-    assert story((0, live(0)), (100, GONE), (130, STARTING), (160, GONE)).told[-1] == (1, ChangeKind.ENDED)
+    assert story((0, live(0)), (100, GONE), (130, STARTING), (160, GONE)).announced[-1] == (1, ChangeKind.ENDED)
 
 
 @pytest.mark.parametrize(
@@ -527,22 +529,22 @@ def test_sign_of_life_after_the_end(sign: Observation, kind: ChangeKind) -> None
     """Any sign of life after the end begins the next episode."""
     again = story((0, live(0)), (100, GONE), (160, GONE), (501, sign), (516, sign))
 
-    assert again.told[2:] == [(2, kind)]
+    assert again.announced[2:] == [(2, kind)]
     assert again.changes[-1].seq == 1
     assert again.episode.error_reason is None
 
 
-def test_same_run_live_after_its_end() -> None:
-    """A run that is live again after its end was told is believed, and is live since it was seen again."""
+def test_same_session_live_after_its_end_begins_an_episode() -> None:
+    """A session that is live again after its announced end is live since it was seen again."""
     again = story((0, live(0)), (100, GONE), (160, GONE), (600, live(0)), (700, GONE), (760, GONE))
 
-    assert again.told[2:] == [(2, ChangeKind.LIVE), (2, ChangeKind.ENDED)]
+    assert again.announced[2:] == [(2, ChangeKind.LIVE), (2, ChangeKind.ENDED)]
     assert (again.changes[2].at, again.changes[3].duration) == (at(600), timedelta(seconds=100))
 
 
 @pytest.mark.parametrize("run", [0, -0.5])
-def test_same_run_errored_after_its_end(run: float) -> None:
-    """An error of the run that has ended tells nothing new, also where its start is a little different."""
+def test_same_session_errored_after_its_end_is_silent(run: float) -> None:
+    """An error of the session that has ended announces nothing, even if its start differs a little."""
     over = story((0, live(0)), (100, GONE), (160, GONE))
 
     assert over.see((200, errored(run))).phase == (1, Phase.ENDED)
@@ -553,14 +555,14 @@ def test_error_without_a_session_after_the_end() -> None:
     over = story((0, live(0)), (100, GONE), (160, GONE), (200, errored(0)), (500, errored()), (515, errored()))
     assert over.phase == (1, Phase.ENDED)
 
-    assert over.see((600, errored(590)), (615, errored())).told[2:] == [(2, ChangeKind.ERRORED)]
+    assert over.see((600, errored(590)), (615, errored())).announced[2:] == [(2, ChangeKind.ERRORED)]
 
 
 def test_error_without_a_session_after_the_end_of_an_unknown_session() -> None:
     """It may be a new one where the session that ended was never known."""
     again = story((0, live()), (100, GONE), (160, GONE), (500, errored()), (515, errored()))
 
-    assert again.told[2:] == [(2, ChangeKind.ERRORED)]
+    assert again.announced[2:] == [(2, ChangeKind.ERRORED)]
 
 
 @pytest.mark.parametrize("between", [(), ((505, GONE),)])
@@ -569,17 +571,17 @@ def test_error_that_turns_out_to_be_of_before(between: tuple[tuple[float, CheckR
     over = story((0, live()), (100, GONE), (160, GONE), (500, errored()), *between, (515, errored(0)))
 
     assert over.phase == (2, Phase.WAITING)
-    assert over.see((530, errored(0)), (700, errored(0))).told == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED)]
-    assert over.see((800, live(790))).told[2:] == [(2, ChangeKind.LIVE)]
+    assert over.see((530, errored(0)), (700, errored(0))).announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED)]
+    assert over.see((800, live(790))).announced[2:] == [(2, ChangeKind.LIVE)]
 
 
-def test_same_run_errored_after_its_end_on_a_slow_clock() -> None:
-    """The run that has ended is known again by its start alone where our clock is behind Cloudflare's."""
+def test_ended_session_is_recognized_on_a_slow_clock() -> None:
+    """Its start alone identifies a session that has ended if the bot's clock is behind Cloudflare's."""
     assert story((0, live(3_600)), (100, GONE), (160, GONE), (200, errored(3_600))).phase == (1, Phase.ENDED)
 
 
-def test_ended_is_a_record() -> None:
-    """An episode that has ended is shown unchanged, whatever Cloudflare says or fails to say of no later run."""
+def test_ended_episode_stays_unchanged() -> None:
+    """Neither later answers nor failed checks change an ended episode's card."""
     over = story((0, live(0, name="Keynote")), (100, GONE), (160, GONE))
     shown = card_key(over.episode)
 
@@ -599,8 +601,8 @@ def test_ended_is_a_record() -> None:
         ((0, errored()), Phase.ERRORED),
     ],
 )
-def test_unknown_status(before: tuple[float, CheckResult], phase: Phase) -> None:
-    """A word that is not known is neither life nor death: the phase stays, and the card has the word."""
+def test_unknown_status_keeps_the_phase(before: tuple[float, CheckResult], phase: Phase) -> None:
+    """An unknown status changes no phase, and the card shows it."""
     puzzled = story(before, (600, UNKNOWN), (1_200, UNKNOWN))
 
     assert puzzled.phase == (1, phase)
@@ -609,8 +611,8 @@ def test_unknown_status(before: tuple[float, CheckResult], phase: Phase) -> None
     assert puzzled.episode.last_seen_live in (None, at(0))
 
 
-def test_no_status_at_all() -> None:
-    """An answer without a status is not known either, and differs from an answer that is understood."""
+def test_missing_status_is_unknown() -> None:
+    """An answer without a status is unknown as well, and differs from one that the bot understands."""
     assert story((0, Observation(Status.UNKNOWN))).episode.raw_status == ""
     assert story((0, UNKNOWN), (10, live(0))).episode.raw_status is None
 
@@ -626,7 +628,7 @@ def test_unknown_status_while_gone() -> None:
     assert for_long.see((340, GONE)).changes[-1].at == at(100)
 
 
-def test_could_not_ask() -> None:
+def test_failed_checks_are_only_counted() -> None:
     """An outage is counted and changes nothing else, however long it lasts."""
     seen = story((0, live(0)))
     before = seen.episode
@@ -642,7 +644,7 @@ def test_gone_before_and_after_an_outage() -> None:
     over = story((0, live(0)), (100, GONE), (115, SILENCE), (900, SILENCE))
 
     assert over.phase == (1, Phase.INTERRUPTED)
-    assert over.see((915, GONE), (929, GONE)).told == [(1, ChangeKind.LIVE)]
+    assert over.see((915, GONE), (929, GONE)).announced == [(1, ChangeKind.LIVE)]
     assert over.see((930, GONE)).changes[-1].at == at(100)
 
 
@@ -651,28 +653,28 @@ def test_second_drop_after_an_outage(off_air: Observation) -> None:
     """Two drops with an hour between them that nobody could check are no end."""
     back = story((0, live(0)), (15, GONE), (30, SILENCE), (3_600, off_air), (3_615, live(0)))
 
-    assert back.told == [(1, ChangeKind.LIVE)]
+    assert back.announced == [(1, ChangeKind.LIVE)]
 
 
 def test_start_before_and_after_an_outage() -> None:
     """A start that is still seen some seconds after an outage is the next episode's."""
     restarted = story((0, live(0)), (15, GONE), (30, SILENCE), (3_600, STARTING), (3_615, STARTING))
 
-    assert restarted.told[1:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
+    assert restarted.announced[1:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
 
 
 def test_clock_set_forward_while_gone() -> None:
     """A clock that is set forward by more than the grace period ends nothing at once."""
-    assert story((0, live(0)), (15, GONE), (136, GONE), (150, live(0))).told == [(1, ChangeKind.LIVE)]
-    assert story((0, live(0)), (15, GONE), (136, GONE), (151, GONE)).told[-1] == (1, ChangeKind.ENDED)
+    assert story((0, live(0)), (15, GONE), (136, GONE), (150, live(0))).announced == [(1, ChangeKind.LIVE)]
+    assert story((0, live(0)), (15, GONE), (136, GONE), (151, GONE)).announced[-1] == (1, ChangeKind.ENDED)
 
 
-def test_outages_do_not_put_off_the_end_for_ever() -> None:
+def test_outages_do_not_delay_the_end_forever() -> None:
     """One more check is enough, also after another outage, or if the clock is set back."""
     gone = (0, live(0)), (15, GONE), (600, GONE)
 
-    assert story(*gone, (1_200, GONE)).told[-1] == (1, ChangeKind.ENDED)
-    assert story(*gone, (300, GONE), (315, GONE)).told[-1] == (1, ChangeKind.ENDED)
+    assert story(*gone, (1_200, GONE)).announced[-1] == (1, ChangeKind.ENDED)
+    assert story(*gone, (300, GONE), (315, GONE)).announced[-1] == (1, ChangeKind.ENDED)
 
 
 def test_gone_only_after_an_outage() -> None:
@@ -689,7 +691,7 @@ def test_live_after_a_drop_and_an_outage(run: float | None) -> None:
     """Gone, an outage, live: the same episode if the run is the same, began within the grace time or is not known."""
     back = story((0, live(0)), (100, GONE), (115, SILENCE), (900, live(run)))
 
-    assert back.told == [(1, ChangeKind.LIVE)]
+    assert back.announced == [(1, ChangeKind.LIVE)]
     assert back.phase == (1, Phase.LIVE)
 
 
@@ -697,7 +699,7 @@ def test_other_run_after_a_drop_and_an_outage() -> None:
     """Gone, an outage, and live in a run that began after the grace time: that is the next episode."""
     restarted = story((0, live(0)), (100, GONE), (115, SILENCE), (900, live(161)))
 
-    assert restarted.told[1:] == [(1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
+    assert restarted.announced[1:] == [(1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
     assert restarted.changes[1].at == at(100)
 
 
@@ -706,17 +708,17 @@ def test_live_in_an_unknown_run_after_an_outage(drop: tuple[tuple[float, CheckRe
     """Then which run it is is decided when that is known: another one's beginning and the end before are told."""
     outage = (*drop, (115, SILENCE), (900, live()), (915, live()))
     unknown = story((0, live(0)), *outage)
-    assert unknown.told == [(1, ChangeKind.LIVE)]
+    assert unknown.announced == [(1, ChangeKind.LIVE)]
     assert unknown.episode.last_seen_live == at(0)
     assert not unknown.episode.session_is_certain
 
     same = story((0, live(0)), *outage, (930, live(0)))
-    assert same.told == [(1, ChangeKind.LIVE)]
+    assert same.announced == [(1, ChangeKind.LIVE)]
     assert same.episode.last_seen_live == at(930)
     assert same.episode.session_is_certain
 
     other = story((0, live(0)), *outage, (930, live(600)))
-    assert other.told == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
+    assert other.announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
     assert other.episode.live_since == at(600)
 
 
@@ -724,7 +726,7 @@ def test_live_in_an_unknown_run_without_an_outage() -> None:
     """An answer that does not say in which run, soon after one that did, is of the same."""
     seen = story((0, live(0)), (15, live()), (30, live()), (75, live(60)))
 
-    assert seen.told == [(1, ChangeKind.LIVE)]
+    assert seen.announced == [(1, ChangeKind.LIVE)]
     assert seen.episode.last_seen_live == at(75)
 
 
@@ -748,19 +750,19 @@ def test_clock_set_back_while_gone_and_starting() -> None:
 @pytest.mark.parametrize("step", [3_600, -3_600])
 def test_clock_set_while_live(step: float) -> None:
     """A clock that is set an hour in either direction ends nothing that is seen live, also at an unnoticed flap."""
-    assert story((0, live(0)), (step, live(0))).told == [(1, ChangeKind.LIVE)]
-    assert story((0, live(0)), (15, GONE), (step, live(20))).told == [(1, ChangeKind.LIVE)]
+    assert story((0, live(0)), (step, live(0))).announced == [(1, ChangeKind.LIVE)]
+    assert story((0, live(0)), (15, GONE), (step, live(20))).announced == [(1, ChangeKind.LIVE)]
 
 
-def test_slow_clock() -> None:
-    """Where our clock is an hour behind Cloudflare's, a flap is a flap."""
-    assert story((0, live(3_600)), (15, live(3_600)), (30, live(3_625))).told == [(1, ChangeKind.LIVE)]
+def test_short_interruption_on_a_slow_clock() -> None:
+    """A short interruption is silent if the bot's clock is an hour behind Cloudflare's."""
+    assert story((0, live(3_600)), (15, live(3_600)), (30, live(3_625))).announced == [(1, ChangeKind.LIVE)]
 
 
 def test_slow_clock_and_no_answers() -> None:
     """A run that is known is the same, though by our clock it has not begun yet and nobody could look for long."""
-    assert story((0, live(7_200)), (600, live(7_200))).told == [(1, ChangeKind.LIVE)]
-    assert story((0, errored(7_200)), (15, errored(7_200)), (3_600, live(7_200))).told == [
+    assert story((0, live(7_200)), (600, live(7_200))).announced == [(1, ChangeKind.LIVE)]
+    assert story((0, errored(7_200)), (15, errored(7_200)), (3_600, live(7_200))).announced == [
         (1, ChangeKind.ERRORED),
         (1, ChangeKind.LIVE),
     ]
@@ -773,8 +775,8 @@ def test_slow_clock_and_an_error() -> None:
     assert back.episode.ended_at == at(120)
 
 
-def test_names_stay() -> None:
-    """A name or URL that does not come with an answer is kept, and the name goes on to the next episode."""
+def test_last_known_name_is_kept() -> None:
+    """A name or URL that an answer lacks is kept, and the next episode inherits the name."""
     seen = story((0, live(0, name="Keynote", playback_url=STREAM)), (10, live(0)))
     assert (seen.episode.name, seen.episode.playback_url) == ("Keynote", STREAM)
 
@@ -786,16 +788,16 @@ def test_names_stay() -> None:
     "observation",
     [GONE, STARTING, live(-600, name="Keynote"), live(), errored(-600, -60, "No ingest"), UNKNOWN, SILENCE],
 )
-def test_baseline(observation: CheckResult) -> None:
-    """What is under way when a meeting is first followed is known as if it had been watched, and is not told."""
+def test_current_state_is_not_announced_on_following(observation: CheckResult) -> None:
+    """A livestream under way when a meeting is first followed is known, but not announced."""
     watched, _ = advance(Episode.waiting(T0), observation, T0, timedelta())
 
     assert initial(observation, T0) == watched
-    assert Story(watched).see((300, observation), (600, observation)).told == []
+    assert Story(watched).see((300, observation), (600, observation)).announced == []
 
 
-def test_after_a_baseline() -> None:
-    """After a baseline only what is new is told, by numbers that go on."""
+def test_only_later_changes_are_announced() -> None:
+    """After the first observation only new changes are announced, with consecutive numbers."""
     followed = Story(initial(live(-600), T0)).see((10, live(-600)), (20, errored(-600)), (35, errored(-600)))
     followed.see((50, live(-600)), (110, live(-600)))
 
@@ -805,8 +807,8 @@ def test_after_a_baseline() -> None:
     ]
 
 
-def test_since() -> None:
-    """People read since when it is live, when it ended, and of all else since when it was seen so."""
+def test_since_depends_on_the_phase() -> None:
+    """It is when the livestream went live or ended, or when another phase was first seen."""
     seen = story((10, STARTING))
     assert seen.episode.since == at(10)
     assert seen.see((30, live(25))).episode.since == at(25)
@@ -814,8 +816,8 @@ def test_since() -> None:
     assert seen.see((150, GONE)).episode.since == at(90)
 
 
-def test_card_of_the_same() -> None:
-    """A newer check, a drop that is over and an answer that fails to come are no reason to edit the card."""
+def test_card_is_not_edited_without_a_visible_change() -> None:
+    """A newer check, a short interruption and a failed check are no reason to edit the card."""
     seen = story((0, live(0)))
     shown = card_key(seen.episode)
 
@@ -834,7 +836,7 @@ def _other_cards() -> Iterator[tuple[str, tuple[float, CheckResult]]]:
 
 
 @pytest.mark.parametrize("look", [pytest.param(look, id=name) for name, look in _other_cards()])
-def test_card_of_another(look: tuple[float, CheckResult]) -> None:
+def test_card_is_edited_for_each_visible_change(look: tuple[float, CheckResult]) -> None:
     """Whatever a card shows is a reason to edit it."""
     seen = story((0, live(0)))
     shown = card_key(seen.episode)
@@ -875,8 +877,8 @@ def test_card_of_another_time(field: dict[str, Any]) -> None:
     assert card_key(dataclasses.replace(starting, **field)) != card_key(starting)
 
 
-def test_json() -> None:
-    """An episode and its changes come back from JSON as they were, with times in UTC."""
+def test_json_round_trip() -> None:
+    """An episode and its changes survive JSON unchanged, with times in UTC."""
     seen = story((0, errored(-60, -30, "No ingest")), (10, live(-60, name="Keynote", playback_url=STREAM)))
 
     fields = json.loads(json.dumps(seen.episode.to_dict()))
