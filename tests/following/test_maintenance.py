@@ -1,4 +1,4 @@
-"""What is done now and then."""
+"""The maintenance worker."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ EPOCH = 1_800_000_000.0
 
 @dataclass
 class MaintenanceHarness:
-    """A worker whose harness can be waited for."""
+    """A maintenance worker whose runs a test can wait for."""
 
     clock: Clock
     store: Store
@@ -82,8 +82,8 @@ async def harness(tmp_path: Path) -> AsyncIterator[MaintenanceHarness]:
         await store.close()
 
 
-async def test_counts(harness: MaintenanceHarness) -> None:
-    """Each turn the metrics say what there is."""
+async def test_each_run_updates_the_gauges(harness: MaintenanceHarness) -> None:
+    """Each run counts follows, due work and pending announcements."""
     await follow(harness.store)
     await harness.next()
 
@@ -95,7 +95,7 @@ async def test_counts(harness: MaintenanceHarness) -> None:
     assert harness.gauge("cloudflare_rate_limit_remaining") == 900
 
 
-async def test_woken(harness: MaintenanceHarness) -> None:
+async def test_waking_runs_maintenance_at_once(harness: MaintenanceHarness) -> None:
     """It makes a turn at once, without the clock."""
     await harness.next()
     harness.finished.clear()
@@ -106,7 +106,7 @@ async def test_woken(harness: MaintenanceHarness) -> None:
         await harness.finished.wait()
 
 
-async def test_expires(harness: MaintenanceHarness) -> None:
+async def test_expired_follows_wake_the_announcer(harness: MaintenanceHarness) -> None:
     """A follow whose time is over is let go, and whoever says so in its thread is woken."""
     await follow(harness.store)
     await harness.next()
@@ -121,7 +121,7 @@ async def test_expires(harness: MaintenanceHarness) -> None:
     assert harness.gauge("follows", state=FollowState.EXPIRED) == 1
 
 
-async def test_purges_now_and_then(harness: MaintenanceHarness, mocker: MockerFixture) -> None:
+async def test_purge_runs_at_the_start_and_then_rarely(harness: MaintenanceHarness, mocker: MockerFixture) -> None:
     """What is old is cleared away at the start and then once an hour."""
     await harness.next()
     purge = mocker.spy(harness.store.maintenance, "purge")
@@ -132,7 +132,7 @@ async def test_purges_now_and_then(harness: MaintenanceHarness, mocker: MockerFi
     assert purge.call_args_list == [mocker.call(RETENTION_SECONDS)] * 2
 
 
-async def test_clears_away(harness: MaintenanceHarness) -> None:
+async def test_purge_removes_unfollowed_meetings(harness: MaintenanceHarness) -> None:
     """Meetings that nobody follows any more are gone after the next purge."""
     await harness.next()
     await follow(harness.store, meeting=MEETING)

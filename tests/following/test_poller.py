@@ -257,7 +257,7 @@ async def test_so_many_looks_at_once(harness: PollerHarness) -> None:
 
 
 async def test_no_room(harness: PollerHarness) -> None:
-    """Nobody looks while the poller's share of the request_windows is spent, and everybody does afterwards."""
+    """No meeting is checked while the share of the rate limit is used up; all are checked afterwards."""
     await harness.store.request_windows.add(1000)
     harness.rate_budget.record_request()
     await harness.idles(10)
@@ -430,7 +430,7 @@ async def test_a_look_that_breaks(harness: PollerHarness, log: io.StringIO) -> N
 @pytest.mark.parametrize("method", ["claim", "due_in", "record"])
 @pytest.mark.parametrize("error", [DatabaseUnavailable, ZeroDivisionError])
 async def test_no_database(harness: PollerHarness, mocker: MockerFixture, method: str, error: type[Exception]) -> None:
-    """The poller waits it out, whatever it was, and says that nothing is looked at meanwhile."""
+    """The poller waits until it is over, and reports that nothing is checked meanwhile."""
     await harness.follow()
     await harness.passes(10)
     patched = mocker.patch.object(harness.store.meeting_queue, method, side_effect=error)
@@ -447,7 +447,7 @@ async def test_no_database(harness: PollerHarness, mocker: MockerFixture, method
 
 
 async def test_standing_still(tmp_path: Path) -> None:
-    """A poller that has not got around for a minute says so."""
+    """A poller whose loop has not run for a minute reports that."""
     async with running_poller(tmp_path, run=False) as harness:
         harness.clock.advance(60)
         assert harness.poller.stall_problem() is None

@@ -119,7 +119,7 @@ async def test_a_crowd_leaves_news_a_quarter_of_the_floor(store: Store, clock: C
 
 
 async def test_the_others_are_told(store: Store, clock: Clock) -> None:
-    """What one replica spends another one knows some seconds later; people may spend more than the poller."""
+    """Another replica learns of requests some seconds later; people may send more than the poller."""
     one, other = RateBudget(store.request_windows, clock), RateBudget(store.request_windows, clock)
     async with running(one, other):
         await store.request_windows.add(BOT_LIMIT - 1)
@@ -144,7 +144,7 @@ async def test_it_comes_back(store: Store, clock: Clock) -> None:
 
 
 async def test_many_at_once(store: Store, clock: Clock) -> None:
-    """The poller waits until the others know of so many, which takes no time."""
+    """The poller waits until a full batch is shared, which takes no time."""
     rate_budget = RateBudget(store.request_windows, clock)
     async with running(rate_budget):
         for _ in range(FLUSH_BATCH_SIZE):

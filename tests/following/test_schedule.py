@@ -39,7 +39,7 @@ def episode(phase: Phase, age: float = 0) -> Episode:
     ],
 )
 def test_without_webhooks(phase: Phase, age: float, seconds: float) -> None:
-    """What goes on is looked at often, what rests seldom, and what has rested for hours more seldom still."""
+    """Meetings on air are checked often, idle ones rarely, and those idle for hours even more rarely."""
     assert next_check_in(episode(phase, age), NOW, grace=GRACE) == seconds
 
 
@@ -47,7 +47,7 @@ def test_without_webhooks(phase: Phase, age: float, seconds: float) -> None:
     ("phase", "seconds"), [(Phase.LIVE, 30), (Phase.STARTING, 15), (Phase.WAITING, 300), (Phase.ENDED, 300)]
 )
 def test_with_webhooks(phase: Phase, seconds: float) -> None:
-    """Looks are a safety net, but for what webhooks do not is_fresh."""
+    """Checks are only a safety net, except for what webhooks do not report."""
     assert next_check_in(episode(phase), NOW, grace=GRACE, webhooks=True) == seconds
 
 
@@ -56,7 +56,7 @@ def test_with_webhooks(phase: Phase, seconds: float) -> None:
     [(Phase.LIVE, 60), (Phase.STARTING, 60), (Phase.ERRORED, 60), (Phase.WAITING, 60), (Phase.ENDED, 60)],
 )
 def test_with_sweeps(phase: Phase, seconds: float) -> None:
-    """What lists show need not be looked at so often."""
+    """Meetings that lists show are checked less often."""
     seen = replace(episode(phase), session_started_at=NOW, checked_at=NOW, last_seen_live=NOW)
 
     assert next_check_in(seen, NOW, grace=GRACE, lists=True) == seconds
@@ -65,7 +65,7 @@ def test_with_sweeps(phase: Phase, seconds: float) -> None:
 @pytest.mark.parametrize("lists", [False, True])
 @pytest.mark.parametrize(("age", "seconds"), [(0, 15), (5, 10), (14.5, 0.5), (15, 15), (-3600, 15)])
 def test_error_is_checked_when_it_is_to_be_announced(lists: bool, age: float, seconds: float) -> None:
-    """Whatever lists show: the check that announces the error comes when it has lasted."""
+    """The check that announces an error is due when the error has lasted, whatever lists show."""
     broken = replace(
         episode(Phase.ERRORED, age), last_announced=ChangeKind.LIVE, unstable_since=NOW - timedelta(seconds=age)
     )
@@ -86,7 +86,7 @@ def test_return_is_checked_when_it_is_to_be_announced(relapses: int, age: float,
 
 @pytest.mark.parametrize(("run", "seen_live"), [(None, NOW), (NOW, NOW - 5 * GRACE)])
 def test_a_run_that_is_not_known(run: datetime | None, seen_live: datetime) -> None:
-    """Of when it began lists say nothing: it is looked at once more, and so is one that may be the next."""
+    """Lists do not show sessions, so a live meeting with an unknown session is checked again."""
     seen = replace(episode(Phase.LIVE), session_started_at=run, checked_at=NOW, last_seen_live=seen_live)
 
     assert next_check_in(seen, NOW, grace=GRACE, lists=True) == 15
@@ -94,13 +94,13 @@ def test_a_run_that_is_not_known(run: datetime | None, seen_live: datetime) -> N
 
 @pytest.mark.parametrize(("age", "seconds"), [(0, 60), (45, 15), (59.5, 0.5), (60, 15), (-3600, 15)])
 def test_interrupted_with_sweeps(age: float, seconds: float) -> None:
-    """One look finds the end; lists show whether it comes back before that."""
+    """One check finds the end; lists show whether the livestream returns before that."""
     assert next_check_in(episode(Phase.INTERRUPTED, age), NOW, grace=GRACE, lists=True) == seconds
 
 
 @pytest.mark.parametrize(("grace", "seconds"), [(300, 300), (301, 300), (3600, 300)])
 def test_interrupted_with_sweeps_and_a_long_grace_time(grace: float, seconds: float) -> None:
-    """A safety net, as for all that lists is_fresh of."""
+    """Checks are a safety net for what lists report."""
     assert next_check_in(episode(Phase.INTERRUPTED), NOW, grace=timedelta(seconds=grace), lists=True) == seconds
 
 

@@ -86,7 +86,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def test_follow(world: World) -> None:
-    """What is seen now is where it begins; the card is posted in the same breath, and the poller checks."""
+    """The first observation is the starting point; the card is posted at once, and the poller is woken."""
     result = await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
 
     assert result.effect is FollowEffect.POSTED
@@ -271,7 +271,7 @@ async def test_set_level(world: World) -> None:
 
 
 async def test_refresh(world: World) -> None:
-    """The meeting is due to be looked at, and the poller is told."""
+    """The meeting is due for a check, and the poller is woken."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
     (meeting,) = await world.store.meeting_queue.claim("poller", 10, 30)
     await world.store.meeting_queue.release(meeting, next_check_in=300)
@@ -285,7 +285,7 @@ async def test_refresh(world: World) -> None:
 
 
 async def test_resume(world: World) -> None:
-    """What is paused in the channel goes on, and wakes the announcer and the poller."""
+    """The channel's paused follows resume, and the announcer and the poller are woken."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
     await world.pause()
 

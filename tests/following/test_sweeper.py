@@ -325,7 +325,7 @@ async def test_what_a_run_costs(swept: Swept) -> None:
 
 
 async def test_no_list_any_more(swept: Swept) -> None:
-    """Then what has begun is looked at as often as it was before there were lists."""
+    """Then meetings on air are checked as often as without lists."""
     await swept.follow()
     await swept.passes(60)
     swept.say("LIVE", began=60)
@@ -415,7 +415,7 @@ async def test_a_list_that_contradicts(swept: Swept) -> None:
 
 
 async def test_no_room(swept: Swept) -> None:
-    """The list is not asked for either, while the poller's share of the budget is spent or Cloudflare says no."""
+    """No list is requested while the share of the rate limit is used up, or Cloudflare refuses requests."""
     await swept.follow()
     await swept.passes(30)
     swept.harness.retry_after = 30
@@ -439,7 +439,7 @@ async def live_until_a_gap(swept: Swept) -> None:
 
 
 async def test_two_replicas(swept: Swept) -> None:
-    """One of them list_freshness, and the other one does when that one is gone."""
+    """One of them reads lists, and the other one does once the first is gone."""
     other = asyncio.create_task(swept.new_sweeper("other").run())
     swept.harness.loops += 1
     await swept.follow()
