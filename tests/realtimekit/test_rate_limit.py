@@ -25,14 +25,14 @@ def rate_limit(timer: Timer) -> RateLimitState:
     return RateLimitState(timer)
 
 
-def test_nothing_was_said(rate_limit: RateLimitState) -> None:
+def test_requests_are_accepted_without_headers(rate_limit: RateLimitState) -> None:
     """Who was told nothing need not wait."""
     rate_limit.update(200, {})
 
     assert (rate_limit.retry_after(), rate_limit.blocked_for()) == (0, 0)
 
 
-def test_refused(rate_limit: RateLimitState, timer: Timer) -> None:
+def test_429_blocks_requests_until_retry_after(rate_limit: RateLimitState, timer: Timer) -> None:
     """A 429 counts for as long as it says, and not longer."""
     rate_limit.update(429, {"retry-after": "30"})
     timer.now += 10
@@ -43,14 +43,14 @@ def test_refused(rate_limit: RateLimitState, timer: Timer) -> None:
     assert (before, after) == ([20, 20], [0, 0])
 
 
-def test_refused_without_a_word(rate_limit: RateLimitState) -> None:
+def test_429_without_retry_after_blocks_for_a_minute(rate_limit: RateLimitState) -> None:
     """A 429 that does not say for how long counts for a minute."""
     rate_limit.update(429, {})
 
     assert rate_limit.retry_after() == 60
 
 
-def test_the_longest_refusal_counts(rate_limit: RateLimitState) -> None:
+def test_the_longest_cooldown_counts(rate_limit: RateLimitState) -> None:
     """A shorter wait, asked for by an answer that was slow to come, does not shorten a longer one."""
     rate_limit.update(429, {"retry-after": "300"})
     rate_limit.update(429, {"retry-after": "5"})
@@ -58,7 +58,7 @@ def test_the_longest_refusal_counts(rate_limit: RateLimitState) -> None:
     assert rate_limit.retry_after() == 300
 
 
-def test_an_answer_ends_no_refusal(rate_limit: RateLimitState) -> None:
+def test_a_later_answer_does_not_end_a_cooldown(rate_limit: RateLimitState) -> None:
     """The answer to a question from before the refusal does not end it."""
     rate_limit.update(429, {"retry-after": "300"})
     rate_limit.update(200, {"ratelimit": '"default";r=50;t=30'})
@@ -85,7 +85,7 @@ def test_an_answer_ends_no_refusal(rate_limit: RateLimitState) -> None:
         ("", 0),
     ],
 )
-def test_what_is_left(rate_limit: RateLimitState, header: str, seconds: float) -> None:
+def test_exhausted_limit_delays_until_its_refill(rate_limit: RateLimitState, header: str, seconds: float) -> None:
     """Who has used up a limit waits until it is filled again; a header in another form says nothing."""
     rate_limit.update(200, {"ratelimit": header})
 
@@ -93,7 +93,7 @@ def test_what_is_left(rate_limit: RateLimitState, header: str, seconds: float) -
     assert rate_limit.blocked_for() == 0
 
 
-def test_filled_again(rate_limit: RateLimitState) -> None:
+def test_refilled_limit_ends_the_delay(rate_limit: RateLimitState) -> None:
     """The next answer may say that there is something left after all."""
     rate_limit.update(200, {"ratelimit": '"default";r=0;t=200'})
     rate_limit.update(200, {"ratelimit": '"default";r=1200;t=300'})
@@ -101,7 +101,7 @@ def test_filled_again(rate_limit: RateLimitState) -> None:
     assert rate_limit.retry_after() == 0
 
 
-def test_the_clock_is_set_back(rate_limit: RateLimitState, timer: Timer) -> None:
+def test_clock_set_back_ends_the_cooldown(rate_limit: RateLimitState, timer: Timer) -> None:
     """A clock that is set back does not make anybody wait longer than was asked."""
     rate_limit.update(429, {"retry-after": "30"})
     timer.now -= 3600
