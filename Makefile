@@ -20,7 +20,7 @@ TO_RUN := $(VENV)/.ready-to-run
 TO_DEVELOP := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test coverage check lint format-check types spelling manifests dockerfile fmt bench bench-following chaos fuzz soak screenshots monkey audit licences lock release clean
+.PHONY: help install demo run test coverage check lint format-check typecheck spelling manifests lint-dockerfile format bench bench-follow chaos fuzz soak screenshots monkey audit licences lock release clean
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ coverage check: COVERAGE := 1
 coverage: test ## Run the tests, and require enough coverage
 
 # The tests come last, so that their closing line is the last one.
-check: lint format-check types spelling dockerfile test ## Run everything that CI runs
+check: lint format-check typecheck spelling lint-dockerfile test ## Run everything that CI runs
 
 lint: $(TO_DEVELOP) ## Check for mistakes
 	$(BIN)/ruff check
@@ -49,7 +49,7 @@ lint: $(TO_DEVELOP) ## Check for mistakes
 format-check: $(TO_DEVELOP) ## Check the format
 	$(BIN)/ruff format --check
 
-types: $(TO_DEVELOP) ## Check the types
+typecheck: $(TO_DEVELOP) ## Check the types
 	$(BIN)/mypy
 
 spelling: $(TO_DEVELOP) ## Check the spelling of all files that git tracks
@@ -58,17 +58,17 @@ spelling: $(TO_DEVELOP) ## Check the spelling of all files that git tracks
 manifests: $(TO_DEVELOP) ## Check only the Slack manifests (`make test` does so, too)
 	$(BIN)/pytest tests/test_manifests.py
 
-dockerfile: $(TO_DEVELOP) ## Check the Dockerfile
+lint-dockerfile: $(TO_DEVELOP) ## Check the Dockerfile
 	$(BIN)/hadolint Dockerfile
 
-fmt: $(TO_DEVELOP) ## Format the code, and fix what can be fixed automatically
+format: $(TO_DEVELOP) ## Format the code, and fix what can be fixed automatically
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
 bench: $(TO_DEVELOP) ## Measure the bot under load
 	$(BIN)/python -m bench $(ARGS)
 
-bench-following: $(TO_DEVELOP) ## Measure the cost of following thousands of meetings
+bench-follow: $(TO_DEVELOP) ## Measure the cost of following thousands of meetings
 	@$(BIN)/python -m bench.following $(ARGS)
 
 fuzz: $(TO_DEVELOP) ## Send the bot malformed and hostile input; ARGS="--examples 5000 --seed 8 --database postgresql"

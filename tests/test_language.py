@@ -135,7 +135,7 @@ def test_no_phrase_appears_that_the_glossary_replaces(paths: tuple[Path, ...]) -
         ("code.py", 'x = f"{1} changes for {2}, at rest after"\n', 1, "at rest"),
         ("code.py", "x = 1  # the loop must go on\n", 1, "go on"),
         ("page.js", 'const whom = "";\nsay("It is gone for everybody.");\n', 2, "everybody"),
-        ("Makefile", "fmt: ## Mend the code\n", 1, "Mend"),
+        ("Makefile", "format: ## Mend the code\n", 1, "Mend"),
     ],
 )
 def test_a_phrase_is_reported_with_its_line_and_what_to_write(

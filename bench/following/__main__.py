@@ -1,4 +1,4 @@
-"""`make bench-following`: what following costs, and how soon changes are announced. Needs Linux, for /proc."""
+"""`make bench-follow`: what following costs, and how soon changes are announced. Needs Linux, for /proc."""
 
 import argparse
 import asyncio
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make bench-following", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make bench-follow", description=__doc__)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--sizes", nargs="+", type=int, default=list(_LIVE), help="followed meetings")
     parser.add_argument("--databases", nargs="+", choices=("sqlite", "postgresql"), default=["sqlite", "postgresql"])
