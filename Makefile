@@ -20,7 +20,7 @@ TO_RUN := $(VENV)/.ready-to-run
 TO_DEVELOP := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test coverage check lint format-check typecheck spelling manifests lint-dockerfile format bench bench-follow chaos fuzz soak screenshots monkey audit licences lock release clean
+.PHONY: help install demo run test coverage check lint format-check typecheck spelling manifests lint-dockerfile format bench bench-follow chaos fuzz soak screenshots monkey audit licenses lock release clean
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,8 +92,8 @@ monkey: $(TO_DEVELOP) ## Click at random on the real page (needs Chromium); ARGS
 audit: $(TO_DEVELOP) ## Check the dependencies for known vulnerabilities (needs the internet)
 	@$(BIN)/python -m tests.dependencies audit
 
-licences: $(TO_DEVELOP) ## List the dependencies with their licences
-	@$(BIN)/python -m tests.dependencies licences
+licenses: $(TO_DEVELOP) ## List the dependencies with their licenses
+	@$(BIN)/python -m tests.dependencies licenses
 
 lock: ## Rewrite the lock files; ARGS=--upgrade takes newer versions
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && set -e && \

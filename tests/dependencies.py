@@ -1,4 +1,4 @@
-"""What the bot depends on: known vulnerabilities (`make audit`) and licences (`make licences`)."""
+"""What the bot depends on: known vulnerabilities (`make audit`) and licenses (`make licenses`)."""
 
 import json
 import re
@@ -27,7 +27,7 @@ _SPDX = {
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "Python Software Foundation License": "PSF-2.0",
 }
-# What stands in the third clause, and in no other licence.
+# What stands in the third clause, and in no other license.
 _THIRD_CLAUSE = re.compile(r"Neither the name of .* nor the names of its\s+contributors", re.DOTALL)
 _NOT_AUDITED = "The database of vulnerabilities could not be reached: nothing was audited."
 _UNREACHABLE = re.compile(r"ConnectionError|ConnectTimeout|ReadTimeout|Could not connect|Failed to resolve|ProxyError")
@@ -62,8 +62,8 @@ def _pinned(requirement: Requirement, hashes: int) -> Locked:
     return Locked(requirement.name, specifier.version, hashes, here)
 
 
-def licence(package: Distribution) -> str:
-    """A package's licence, as an SPDX expression where that can be told; else its own words, or `unknown`."""
+def license_of(package: Distribution) -> str:
+    """A package's license, as an SPDX expression where that can be told; else its own words, or `unknown`."""
     metadata = package.metadata
     if "License-Expression" in metadata:
         return metadata["License-Expression"]
@@ -79,10 +79,10 @@ def licence(package: Distribution) -> str:
     return " AND ".join(_SPDX.get(word, word) for word in words) or "unknown"
 
 
-def licences() -> list[tuple[str, str, str]]:
-    """Name, version and licence of all that the bot needs at run time on this system."""
+def licenses() -> list[tuple[str, str, str]]:
+    """Name, version and license of all that the bot needs at run time on this system."""
     packages = [distribution(package.name) for package in locked() if package.installed_here]
-    return [(package.name, package.version, licence(package)) for package in packages]
+    return [(package.name, package.version, license_of(package)) for package in packages]
 
 
 def verdict(report: str, log: str) -> tuple[str, int]:
@@ -125,7 +125,7 @@ def main(what: str) -> int:
         sentences, status = audit()
         typer.echo(sentences)
         return status
-    for name, version, words in licences():
+    for name, version, words in licenses():
         typer.echo(f"{name:26} {version:12} {words}")
     return 0
 

@@ -503,7 +503,7 @@ async def test_webhook_without_settings() -> None:
     ("fault", "said"),
     [
         (
-            Fault.UNAUTHORISED,
+            Fault.UNAUTHORIZED,
             "Cloudflare rejects the request (HTTP 401, 10000, Authentication error). `livestream-bot doctor`",
         ),
         (Fault.RATE_LIMITED, "Cloudflare is rate-limiting this bot. Try again in five minutes."),

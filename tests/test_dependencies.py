@@ -1,4 +1,4 @@
-"""What the bot depends on is pinned, checked by its hashes, under licences that may be used, and can be audited."""
+"""What the bot depends on is pinned, checked by its hashes, under licenses that may be used, and can be audited."""
 
 import json
 import re
@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from tests.dependencies import LOCK, ROOT, licence, licences, locked, verdict
+from tests.dependencies import LOCK, ROOT, license_of, licenses, locked, verdict
 
-# Each may be used in, and shipped with, a program under the MIT licence. MPL-2.0 asks for the changed files of that
+# Each may be used in, and shipped with, a program under the MIT license. MPL-2.0 asks for the changed files of that
 # package alone.
 ALLOWED = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "Unlicense"}
 
@@ -20,9 +20,9 @@ def named(expression: str) -> set[str]:
     return set(re.split(r"\s+(?:AND|OR)\s+|[()]", expression)) - {""}
 
 
-@pytest.mark.parametrize(("name", "version", "words"), licences())
-def test_licences(name: str, version: str, words: str) -> None:
-    """Each package that the bot needs at run time is under licences of the list."""
+@pytest.mark.parametrize(("name", "version", "words"), licenses())
+def test_licenses(name: str, version: str, words: str) -> None:
+    """Each package that the bot needs at run time is under licenses of the list."""
     assert named(words) <= ALLOWED, f"{name} {version}: {words}"
 
 
@@ -76,9 +76,9 @@ class Package:
         (Package(), "unknown"),
     ],
 )
-def test_reading_a_licence(package: Package, expected: str) -> None:
-    """A licence is found wherever packages write it, and words that say nothing are not on the list."""
-    assert licence(cast("Distribution", package)) == expected
+def test_reading_a_license(package: Package, expected: str) -> None:
+    """A license is found wherever packages write it, and words that say nothing are not on the list."""
+    assert license_of(cast("Distribution", package)) == expected
 
 
 SKIPPED = {"name": "b", "skip_reason": "not found"}

@@ -19,7 +19,7 @@ AnyFault = TypeVar("AnyFault", bound=Enum)
 _CLOUDFLARE = {
     CloudflareFault.NONE: "Works",
     CloudflareFault.SLOW: "Slow",
-    CloudflareFault.UNAUTHORISED: "401: the token is refused",
+    CloudflareFault.UNAUTHORIZED: "401: the token is refused",
     CloudflareFault.RATE_LIMITED: "429: too many requests",
     CloudflareFault.SERVER_ERROR: "500: internal error",
     CloudflareFault.HTML: "502: an HTML page",

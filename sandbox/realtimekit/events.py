@@ -9,7 +9,7 @@ from sandbox.realtimekit.envelopes import iso
 from sandbox.realtimekit.state import Livestream, Meeting, Session, Status
 
 _TOLD_STATUSES = (Status.LIVE, Status.OFFLINE, Status.IDLE)
-_ORGANISATION = {"id": "c94c437b-592a-4a39-b9e2-47ef1451e43b", "name": "Example organization"}
+_ORGANIZATION = {"id": "c94c437b-592a-4a39-b9e2-47ef1451e43b", "name": "Example organization"}
 
 
 class Event(StrEnum):
@@ -109,7 +109,7 @@ def _meeting(meeting: Meeting) -> dict[str, Any]:
         "title": meeting.title,
         "status": "LIVE",
         "createdAt": iso(meeting.created_at),
-        "organizedBy": _ORGANISATION,
+        "organizedBy": _ORGANIZATION,
     }
 
 

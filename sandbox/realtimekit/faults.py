@@ -14,7 +14,7 @@ class Fault(Enum):
 
     NONE = "none"
     SLOW = "slow"
-    UNAUTHORISED = "401"
+    UNAUTHORIZED = "401"
     RATE_LIMITED = "429"
     SERVER_ERROR = "500"
     HTML = "502 with an HTML page"
@@ -48,7 +48,7 @@ def rate_limited(headers: dict[str, str]) -> Response:
     return json_response(turned_away(429, 971, "Please wait and consider throttling your request speed"), headers)
 
 
-def unauthorised() -> Response:
+def unauthorized() -> Response:
     """Build the gateway's answer to an unknown token."""
     return json_response(turned_away(401, 10000, "Authentication error"))
 
@@ -60,8 +60,8 @@ def json_response(answer: Answer, headers: dict[str, str] | None = None) -> Resp
 
 def _response(fault: Fault, retry_after: int | None) -> Response:
     match fault:
-        case Fault.UNAUTHORISED:
-            return unauthorised()
+        case Fault.UNAUTHORIZED:
+            return unauthorized()
         case Fault.RATE_LIMITED:
             return rate_limited({} if retry_after is None else {"retry-after": str(retry_after)})
         case Fault.HTML:

@@ -79,7 +79,7 @@ class Gateway:
         if scope["path"] == KEY_PATH:
             answer = None
         elif not self._token_is_good(Headers(scope=scope).get("authorization", "")):
-            answer = faults.unauthorised()
+            answer = faults.unauthorized()
         elif "retry-after" in (headers := self._spend()):
             answer = faults.rate_limited(headers)
         else:

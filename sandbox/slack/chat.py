@@ -21,7 +21,7 @@ MOST_CHARACTERS_OF_UPDATE = 4_000
 class Chat:
     """Posts, edits and deletes messages on behalf of the bot.
 
-    `honours_client_msg_id`: for a repeated `client_msg_id` Slack documents only two errors, for when the first message
+    `honors_client_msg_id`: for a repeated `client_msg_id` Slack documents only two errors, for when the first message
     or its channel is gone. Otherwise, by assumption, the repeat posts nothing and returns the first message. If False,
     the ID is ignored.
     """
@@ -34,7 +34,7 @@ class Chat:
         clock: Clock,
         unreachable: Collection[str],
     ) -> None:
-        self.honours_client_msg_id = True
+        self.honors_client_msg_id = True
         self._workspace = workspace
         self._app = app
         self._credentials = credentials
@@ -93,7 +93,7 @@ class Chat:
 
     def _already_posted(self, client_msg_id: str | None) -> Message | None:
         """Return the message posted with this ID, if any. Raises Refusal if it or its channel is gone."""
-        if client_msg_id is None or not self.honours_client_msg_id:
+        if client_msg_id is None or not self.honors_client_msg_id:
             return None
         message = self._workspace.find_client_msg_id(client_msg_id)
         if message is not None and self._workspace.channels[message.channel].is_deleted:

@@ -235,7 +235,7 @@ class Slack:
 
         From now on `team` is null in payloads, and `auth.test` names the organization as the team.
         """
-        self.workspace.enterprise = enterprise or Enterprise("E0SANDBOX01", "Sandbox organisation")
+        self.workspace.enterprise = enterprise or Enterprise("E0SANDBOX01", "Sandbox organization")
         self.workspace.is_org_wide = True
         return self.workspace.enterprise
 
@@ -302,13 +302,13 @@ class Slack:
         self.credentials.app_scopes = set(scopes)
 
     @property
-    def honours_client_msg_id(self) -> bool:
+    def honors_client_msg_id(self) -> bool:
         """Whether a repeated `client_msg_id` posts nothing and returns the first message, which is an assumption."""
-        return self._chat.honours_client_msg_id
+        return self._chat.honors_client_msg_id
 
-    @honours_client_msg_id.setter
-    def honours_client_msg_id(self, honours: bool) -> None:
-        self._chat.honours_client_msg_id = honours
+    @honors_client_msg_id.setter
+    def honors_client_msg_id(self, honors: bool) -> None:
+        self._chat.honors_client_msg_id = honors
 
     @property
     def fault(self) -> Fault:

@@ -134,7 +134,7 @@ async def stage(plan: Plan, folder: Path) -> AsyncIterator[Stage]:
     clock = Clock(speed=plan.speed)
     slack, kit = Slack(clock), RealtimeKit(clock)
     slack.ack_seconds *= plan.speed  # three real seconds, as outside
-    slack.honours_client_msg_id = plan.dedupe
+    slack.honors_client_msg_id = plan.dedupe
     slack.workspace.messages_per_channel = _MANY_MESSAGES
     for channel in CHANNELS:
         known = slack.workspace.channels.get(channel.id) or Room(channel.id, "leavers", PEOPLE)

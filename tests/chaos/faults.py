@@ -87,7 +87,7 @@ class Weather:
         self._kit = kit
         self._half = half
         self._outages: list[CloudflareFault] = []
-        self._honours = slack.honours_client_msg_id
+        self._honours = slack.honors_client_msg_id
         self._forgetting = 0
         kit.slow_seconds = 0.1
         kit.retry_after = 1  # in real seconds, as the bot counts it
@@ -110,13 +110,13 @@ class Weather:
     def slack_forgets(self) -> Iterator[None]:
         """Slack does not look at client_msg_id for as long as the block lasts."""
         self._forgetting += 1
-        self._slack.honours_client_msg_id = False
+        self._slack.honors_client_msg_id = False
         self.faults["forgetful"] += 1
         try:
             yield
         finally:
             self._forgetting -= 1
-            self._slack.honours_client_msg_id = self._honours and self._forgetting == 0
+            self._slack.honors_client_msg_id = self._honours and self._forgetting == 0
 
     def strike_slack(self, dice: random.Random) -> None:
         """Something happens to the next calls."""

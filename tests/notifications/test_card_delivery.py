@@ -795,7 +795,7 @@ async def test_unfollow_removes_the_menu_from_every_card(stage: Stage) -> None:
 @pytest.mark.parametrize("honoured", [True, False])
 async def test_unfollowed_while_its_first_post_is_unconfirmed(stage: Stage, honoured: bool) -> None:
     """Slack has accepted the card: the same ID finds it, or the final card is posted."""
-    stage.slack.honours_client_msg_id = honoured
+    stage.slack.honors_client_msg_id = honoured
     await stage.follow()
     stage.slack.drop_after_accepting_next("chat.postMessage", 1)
     assert await stage.work() == [LATER]
@@ -1124,7 +1124,7 @@ async def test_lease_is_renewed_before_a_call_that_could_outlive_it(stage: Stage
 @pytest.mark.parametrize("step", ["mark_posted", "mark_sent"])
 async def test_result_is_written_once_the_database_is_back(stage: Stage, mocker: MockerFixture, step: str) -> None:
     """Even if it was down for longer than the lease, and Slack ignores the ID, nothing is posted twice."""
-    stage.slack.honours_client_msg_id = False
+    stage.slack.honors_client_msg_id = False
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     write = getattr(stage.store.card_queue, step)
@@ -1153,7 +1153,7 @@ async def test_result_is_written_once_the_database_is_back(stage: Stage, mocker:
 @pytest.mark.parametrize("step", ["mark_posted", "mark_sent"])
 async def test_duplicate_after_a_lost_lease_is_deleted(stage: Stage, mocker: MockerFixture, step: str) -> None:
     """The next holder has posted the message, too."""
-    stage.slack.honours_client_msg_id = False
+    stage.slack.honors_client_msg_id = False
     await stage.follow()
     if step == "sent":
         await stage.work()
@@ -1178,7 +1178,7 @@ async def test_duplicate_after_a_lost_lease_is_deleted(stage: Stage, mocker: Moc
 
 
 async def test_duplicate_reply_is_deleted_in_thread_and_channel(stage: Stage, mocker: MockerFixture) -> None:
-    stage.slack.honours_client_msg_id = False
+    stage.slack.honors_client_msg_id = False
     await stage.follow(level=Level.LOUD)
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
@@ -1211,7 +1211,7 @@ async def test_duplicate_reply_is_deleted_in_thread_and_channel(stage: Stage, mo
 
 async def test_reported_result_is_not_repeated(stage: Stage, mocker: MockerFixture) -> None:
     """A process that was suspended for a minute reports what Slack has answered."""
-    stage.slack.honours_client_msg_id = False
+    stage.slack.honors_client_msg_id = False
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     (frozen,) = await stage.claim()
@@ -1234,7 +1234,7 @@ async def test_reported_result_is_not_repeated(stage: Stage, mocker: MockerFixtu
 
 async def test_posts_without_an_answer_are_repeated_with_backoff(stage: Stage) -> None:
     """Slack accepts all of them for ten minutes, answers none, and ignores the ID."""
-    stage.slack.honours_client_msg_id = False
+    stage.slack.honors_client_msg_id = False
     await stage.follow(level=Level.LOUD)
     await stage.work()
     await stage.see(Phase.LIVE, ChangeKind.LIVE, visible=False)

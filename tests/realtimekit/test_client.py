@@ -196,7 +196,7 @@ async def test_no_such_meeting(cloudflare: Cloudflare, kit: RealtimeKitClient) -
 
 @pytest.mark.parametrize(
     ("fault", "error"),
-    [(Fault.SERVER_ERROR, Unreachable), (Fault.UNAUTHORISED, AuthenticationFailed), (Fault.RATE_LIMITED, RateLimited)],
+    [(Fault.SERVER_ERROR, Unreachable), (Fault.UNAUTHORIZED, AuthenticationFailed), (Fault.RATE_LIMITED, RateLimited)],
 )
 async def test_could_not_tell_the_404s_apart(
     cloudflare: Cloudflare, kit: RealtimeKitClient, fault: Fault, error: type[RealtimeKitError]
@@ -776,7 +776,7 @@ async def test_who_stops_waiting_does_not_stop_the_others(cloudflare: Cloudflare
 
 async def test_all_share_the_error(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     """One refused request is everybody's error."""
-    cloudflare.latency, cloudflare.fault = 0.02, Fault.UNAUTHORISED
+    cloudflare.latency, cloudflare.fault = 0.02, Fault.UNAUTHORIZED
 
     outcomes = await asyncio.gather(*(kit.active_livestream(LIVE) for _ in range(5)), return_exceptions=True)
 
@@ -809,7 +809,7 @@ async def test_each_request_is_told(cloudflare: Cloudflare, url: str, mocker: Mo
 
 @pytest.mark.parametrize(
     ("fault", "outcome"),
-    [(Fault.UNAUTHORISED, "authentication_failed"), (Fault.RATE_LIMITED, "rate_limited"), (Fault.HTML, "server_error")],
+    [(Fault.UNAUTHORIZED, "authentication_failed"), (Fault.RATE_LIMITED, "rate_limited"), (Fault.HTML, "server_error")],
 )
 async def test_failed_requests_are_told(
     cloudflare: Cloudflare, url: str, mocker: MockerFixture, fault: Fault, outcome: str

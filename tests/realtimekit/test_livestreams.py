@@ -156,7 +156,7 @@ async def test_a_meeting_s_livestreams_without_what_is_none(answering: Callable[
 
 async def test_refused(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     """It fails as every other question does."""
-    cloudflare.fault = Fault.UNAUTHORISED
+    cloudflare.fault = Fault.UNAUTHORIZED
 
     with pytest.raises(AuthenticationFailed):
         await kit.livestreams("LIVE", 1)

@@ -157,7 +157,7 @@ async def test_the_answer_that_could_not_be_had(cloudflare: Cloudflare, kit: Rea
         await looked_up(kit, seeds.LIVE)
 
 
-@pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.UNAUTHORISED, Fault.RATE_LIMITED, Fault.HTML, Fault.HALF])
+@pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.UNAUTHORIZED, Fault.RATE_LIMITED, Fault.HTML, Fault.HALF])
 async def test_decorations_that_fail(cloudflare: Cloudflare, kit: RealtimeKitClient, fault: Fault) -> None:
     """Name and start are left out when they cannot be had: the answer stands without them."""
     cloudflare.fail_next(Fault.NONE)
@@ -214,7 +214,7 @@ async def test_decorations_that_are_late(
 async def test_what_is_left_out_is_logged(cloudflare: Cloudflare, kit: RealtimeKitClient, log: io.StringIO) -> None:
     """The log says what was left out, and why."""
     cloudflare.fail_next(Fault.NONE)
-    cloudflare.fail_next(Fault.UNAUTHORISED)
+    cloudflare.fail_next(Fault.UNAUTHORIZED)
 
     await looked_up(kit, seeds.LIVE)
 

@@ -123,7 +123,7 @@ async def test_remove(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) ->
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        (Fault.UNAUTHORISED, AuthenticationFailed),
+        (Fault.UNAUTHORIZED, AuthenticationFailed),
         (Fault.RATE_LIMITED, RateLimited),
         (Fault.SERVER_ERROR, Unreachable),
         (Fault.DROP, Unreachable),

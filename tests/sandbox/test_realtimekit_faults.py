@@ -27,7 +27,7 @@ def next_call(kit: RealtimeKit) -> asyncio.Future[Call]:
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "code"), [(Fault.UNAUTHORISED, 401, 10000), (Fault.RATE_LIMITED, 429, 971)]
+    ("fault", "status", "code"), [(Fault.UNAUTHORIZED, 401, 10000), (Fault.RATE_LIMITED, 429, 971)]
 )
 async def test_faults_of_the_gateway(
     kit: RealtimeKit, client: httpx.AsyncClient, fault: Fault, status: int, code: int

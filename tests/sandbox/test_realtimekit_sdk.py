@@ -133,7 +133,7 @@ async def test_the_sdk_raises_what_it_raises_for_cloudflare(kit: RealtimeKit, sd
 
     with pytest.raises(cloudflare.NotFoundError):
         await ask(seeds.NEVER_LIVE)
-    kit.fail_next(Fault.UNAUTHORISED)
+    kit.fail_next(Fault.UNAUTHORIZED)
     with pytest.raises(cloudflare.AuthenticationError):
         await ask(seeds.LIVE)
     kit.fail_next(Fault.RATE_LIMITED)

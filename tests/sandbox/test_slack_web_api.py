@@ -223,10 +223,10 @@ async def test_direct_message(slack: Slack, client: AsyncWebClient) -> None:
     assert not slack.messages(posted["channel"], BEN)
 
 
-@pytest.mark.parametrize(("honours", "posted"), [(True, 1), (False, 2)])
-async def test_client_msg_id(slack: Slack, client: AsyncWebClient, honours: bool, posted: int) -> None:
-    """A repeated client_msg_id posts nothing and answers with the first message, where Slack honours it."""
-    slack.honours_client_msg_id = honours
+@pytest.mark.parametrize(("honors", "posted"), [(True, 1), (False, 2)])
+async def test_client_msg_id(slack: Slack, client: AsyncWebClient, honors: bool, posted: int) -> None:
+    """A repeated client_msg_id posts nothing and answers with the first message, where Slack honors it."""
+    slack.honors_client_msg_id = honors
 
     stamps = [(await client.chat_postMessage(channel=GENERAL, text="a", client_msg_id="id-1"))["ts"] for _ in range(2)]
 

@@ -19,7 +19,7 @@ async def test_no_stream_key_anywhere(connected: World, log: io.StringIO) -> Non
         await connected.slack.click(answer, lookup_card.REFRESH)
     posted = await connected.ask(seeds.LIVE)
     await connected.slack.click(posted, lookup_card.POST_HERE)
-    for fault in (Fault.SERVER_ERROR, Fault.HALF, Fault.UNAUTHORISED, Fault.HTML):
+    for fault in (Fault.SERVER_ERROR, Fault.HALF, Fault.UNAUTHORIZED, Fault.HTML):
         connected.kit.fault = fault
         await connected.ask(seeds.LIVE)
     connected.kit.fault = Fault.NONE

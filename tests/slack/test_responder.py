@@ -429,8 +429,8 @@ async def test_post_is_public_and_has_no_link_previews(desk: Desk) -> None:
 
 @pytest.mark.parametrize("honoured", [True, False])
 async def test_same_post_twice(desk: Desk, honoured: bool) -> None:
-    """The same post sent again, as by a double click, appears once wherever Slack honours its ID."""
-    desk.slack.honours_client_msg_id = honoured
+    """The same post sent again, as by a double click, appears once wherever Slack honors its ID."""
+    desk.slack.honors_client_msg_id = honoured
 
     for _ in range(2):
         await desk.responder.post(EVENTS, MESSAGE, client_msg_id="one")

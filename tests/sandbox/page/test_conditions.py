@@ -54,7 +54,7 @@ async def test_choices(browser: Browser, world: World) -> None:
 @pytest.mark.parametrize(
     ("dials", "sentence"),
     [
-        ({"speed": 10, "cloudflare_fault": "fire"}, "A fault must be one of none, slow, unauthorised"),
+        ({"speed": 10, "cloudflare_fault": "fire"}, "A fault must be one of none, slow, unauthorized"),
         ({"speed": 10, "slack_fault": "slow"}, "A fault must be one of none, rate_limited, server_error"),
         ({"cloudflare_fault": "slow", "speed": 2}, "The speed must be one of 1, 10, 60."),
         ({"cloudflare_fault": "slow", "speed": 0}, "The speed must be one of 1, 10, 60."),

@@ -147,7 +147,7 @@ async def test_no_such_meeting(connected: World) -> None:
         (Fault.HTML, "Cloudflare is having problems (HTTP 502), so I can't tell"),
         (Fault.DROP, "Cloudflare isn't responding"),
         (Fault.HALF, "Cloudflare isn't responding"),
-        (Fault.UNAUTHORISED, "I can't access Cloudflare right now"),
+        (Fault.UNAUTHORIZED, "I can't access Cloudflare right now"),
         (Fault.RATE_LIMITED, "Cloudflare is rate-limiting this bot"),
     ],
 )
@@ -165,7 +165,7 @@ async def test_try_again_is_offered_only_where_it_may_help(connected: World) -> 
     connected.kit.fault = Fault.SERVER_ERROR
     may_help = await connected.ask(seeds.LIVE)
     connected.slack.clock.advance(3)
-    connected.kit.fault = Fault.UNAUTHORISED
+    connected.kit.fault = Fault.UNAUTHORIZED
     cannot_help = await connected.ask(seeds.LIVE)
 
     assert buttons(may_help) == [lookup_card.REFRESH]

@@ -116,7 +116,7 @@ async def test_missing_scope_refers_to_the_operator(connected: World) -> None:
 
 async def test_nothing_is_posted_during_an_outage(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
-    connected.kit.fault = Fault.UNAUTHORISED
+    connected.kit.fault = Fault.UNAUTHORIZED
     connected.slack.clock.advance(3)
 
     await connected.slack.click(answer, lookup_card.POST_HERE)

@@ -65,7 +65,7 @@ def notes(connected: World, channel: str = GENERAL) -> list[Message]:
 
 
 @pytest.mark.parametrize(
-    ("fault", "text"), [(Fault.NONE, "Office hours is not live."), (Fault.UNAUTHORISED, "I can't access Cloudflare")]
+    ("fault", "text"), [(Fault.NONE, "Office hours is not live."), (Fault.UNAUTHORIZED, "I can't access Cloudflare")]
 )
 async def test_a_slow_lookup_is_noted_before_its_answer(connected: World, fault: Fault, text: str) -> None:
     """Slack lets a command's response_url replace nothing, so the note makes sense above the answer."""

@@ -27,7 +27,7 @@ async def test_each_call_is_a_row_with_its_answer(tab: Tab) -> None:
 async def test_the_calls_can_be_filtered(sandbox: Sandbox, tab: Tab) -> None:
     """By who is asked, by what failed, and by words."""
     meeting_id = sandbox.kit.add_meeting("Never asked for").id  # an answer that is kept for a moment would cost no call
-    await tab.break_down("Cloudflare", "unauthorised")
+    await tab.break_down("Cloudflare", "unauthorized")
     await tab.ask(meeting_id)
     sandbox.kit.remove_meeting(meeting_id)
     await tab.page.get_by_role("button", name="Calls").click()

@@ -14,7 +14,7 @@ from tests.sandbox.page.browser.tab import Tab
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CLOUDFLARE = [
-    ("unauthorised", "I can't access Cloudflare right now"),
+    ("unauthorized", "I can't access Cloudflare right now"),
     ("rate_limited", "Cloudflare is rate-limiting this bot. Try again in 3 seconds."),
     ("server_error", ServerError(500).sentence),
     ("html", ServerError(502).sentence),

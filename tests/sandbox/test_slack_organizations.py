@@ -1,4 +1,4 @@
-"""People of other workspaces, an app of a whole organisation, group direct messages, and ids and tokens that end."""
+"""People of other workspaces, an app of a whole organization, group direct messages, and ids and tokens that end."""
 
 import asyncio
 import json
@@ -70,10 +70,10 @@ async def test_a_person_of_another_workspace(slack: Slack, client: AsyncWebClien
     assert event["is_ext_shared_channel"] is True
 
 
-async def test_an_app_of_a_whole_organisation(
+async def test_an_app_of_a_whole_organization(
     slack: Slack, client: AsyncWebClient, taken: list[dict[str, Any]]
 ) -> None:
-    """Clicks come without a team, events with an authorization of none, and the token's team is the organisation."""
+    """Clicks come without a team, events with an authorization of none, and the token's team is the organization."""
     enterprise = slack.install_org_wide()
     await client.chat_postMessage(channel=GENERAL, text="card", blocks=ROW)
 
@@ -94,7 +94,7 @@ async def test_an_app_of_a_whole_organisation(
     assert (identity["team_id"], identity["enterprise_id"]) == (enterprise.id, enterprise.id)
 
 
-async def test_without_an_organisation_nothing_speaks_of_one(
+async def test_without_an_organization_nothing_speaks_of_one(
     slack: Slack, client: AsyncWebClient, taken: list[dict[str, Any]]
 ) -> None:
     """The usual case: a team everywhere."""
@@ -112,7 +112,7 @@ async def test_without_an_organisation_nothing_speaks_of_one(
 
 
 async def test_fields_around_an_event_are_replaced(slack: Slack, taken: list[dict[str, Any]]) -> None:
-    """An uninstallation from an organisation, or from one workspace of it, has other fields than usual."""
+    """An uninstallation from an organization, or from one workspace of it, has other fields than usual."""
     event = {"type": "app_uninstalled"}
     await slack.event(event, team_id=None, enterprise_id="E0SANDBOX01", authorizations=[])
 
