@@ -116,7 +116,7 @@ async def running(
         stack.push_async_callback(people.close)
 
         def compare(lookup: Lookup) -> None:
-            engine.compare(lookup)
+            workers.compare(lookup)
 
         recent = RecentLookups(_limited_look_up(people, wall), timer, compare)
         stack.push_async_callback(recent.close)
@@ -130,7 +130,7 @@ async def running(
 
         rate_limiter = SlackRateLimiter(wall)
         publisher = Publisher(client, rate_limiter, wall, metrics)
-        engine = BackgroundWorkers(
+        workers = BackgroundWorkers(
             store,
             publisher,
             look_up=lambda meeting_id: look_up(kit, meeting_id, lambda: utc(wall)),
@@ -143,14 +143,14 @@ async def running(
             metrics=metrics,
             wording=wording,
         )
-        await stack.enter_async_context(engine.running())
+        await stack.enter_async_context(workers.running())
         in_flight = InFlightRequests(metrics)
         stack.push_async_callback(in_flight.drain, DRAIN_SECONDS)
         deps = Dependencies(
             look_up=_measured(recent.look_up, metrics),
             responder=Responder(session, client, metrics, rate_limiter, timer=timer),
             in_flight=in_flight,
-            following=engine.following,
+            following=workers.following,
             installation=installation,
             is_token_refused=identity.is_token_refused,
             permalink=identity.permalink,
@@ -161,7 +161,7 @@ async def running(
         )
         app = create_app(deps, identity, session)
         socket_mode = _socket_mode(settings, app, client, session, in_flight)
-        checks: dict[str, Check] = {"slack_token": lambda: _unknown(identity), **engine.checks}
+        checks: dict[str, Check] = {"slack_token": lambda: _unknown(identity), **workers.checks}
         if socket_mode is not None:
             stack.push_async_callback(socket_mode.stop)
             checks["socket_mode"] = socket_mode.problem
@@ -169,11 +169,11 @@ async def running(
         slack = (app, RequestVerifier(signing_secret.get_secret_value())) if signing_secret else None
         key_http = open_key_http(settings.proxy, settings.tls)
         stack.push_async_callback(key_http.close)
-        webhooks = WebhookReceiver(WebhookVerifier(key_http, settings.realtimekit_webhook_key_url), engine.hint)
+        webhooks = WebhookReceiver(WebhookVerifier(key_http, settings.realtimekit_webhook_key_url), workers.hint)
         web = create_web(metrics, checks, slack, webhooks)
         url = await stack.enter_async_context(serving(web, sock))
         await _identify(identity, stack)
-        stack.callback(engine.stop)
+        stack.callback(workers.stop)
         if socket_mode is not None:
             await socket_mode.start()
         _log_start(settings, identity, url)

@@ -186,9 +186,11 @@ def webhook_add(
     """Register this bot's webhook; does nothing if it exists."""
     from bot import webhook_commands
 
-    address = webhook_commands.address(url)
+    address = webhook_commands.webhook_url(url)
     added = _registering(lambda settings: webhook_commands.add(settings, address))
-    typer.echo(f"{'Registered' if added.changed else 'Already registered'}:\n{webhook_commands.line(added.webhook)}")
+    typer.echo(
+        f"{'Registered' if added.changed else 'Already registered'}:\n{webhook_commands.format_webhook(added.webhook)}"
+    )
 
 
 @webhook.command("list")
@@ -196,8 +198,8 @@ def webhook_list() -> None:
     """List the webhooks of the RealtimeKit app: ID, enabled or disabled, address, events."""
     from bot import webhook_commands
 
-    present = _registering(webhook_commands.every)
-    typer.echo("\n".join(map(webhook_commands.line, present)) or "No webhooks are registered.")
+    present = _registering(webhook_commands.list_all)
+    typer.echo("\n".join(map(webhook_commands.format_webhook, present)) or "No webhooks are registered.")
 
 
 @webhook.command("remove")
@@ -210,7 +212,7 @@ def webhook_remove(
     """Remove a webhook."""
     from bot import webhook_commands
 
-    which = webhook_id if url is None else webhook_commands.address(url)
+    which = webhook_id if url is None else webhook_commands.webhook_url(url)
     if which is None or (webhook_id and url):
         raise ConfigurationError(["Give either the ID of a webhook or --url."])
     removed = _registering(lambda settings: webhook_commands.remove(settings, which))
@@ -229,7 +231,7 @@ def _registering(work: "Callable[[LookupSettings], Coroutine[Any, Any, T]]") -> 
     try:
         return run_async(lambda: work(settings))
     except RealtimeKitError as error:
-        typer.echo(webhook_commands.explain(error), err=True)
+        typer.echo(webhook_commands.describe_error(error), err=True)
         raise typer.Exit(FAILED) from None
 
 

@@ -269,9 +269,9 @@ async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator
     """Check webhooks and their key. Without a webhook the bot works: polling finds changes, only later."""
     subject = WEBHOOK
     try:
-        present = await webhook_commands.every(settings)
+        present = await webhook_commands.list_all(settings)
     except RealtimeKitError as error:
-        yield _failed(subject, webhook_commands.explain(error))
+        yield _failed(subject, webhook_commands.describe_error(error))
         yield _skipped(PUBLIC_KEY, "the webhooks couldn't be listed (see above)")
         return
     # Not urlsplit, which raises for some invalid URLs: another program may have registered anything.

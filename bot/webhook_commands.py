@@ -22,7 +22,7 @@ _DETAIL_LIMIT = 200
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: CloudflareSettings) -> AsyncIterator[WebhookSubscriptions]:
+async def connect(settings: CloudflareSettings) -> AsyncIterator[WebhookSubscriptions]:
     """Open a client for the webhooks of the RealtimeKit app in the settings."""
     token = settings.cloudflare_api_token.get_secret_value()
     http = open_http(settings.cloudflare_base_url, token, settings.proxy, settings.tls)
@@ -30,7 +30,7 @@ async def opened(settings: CloudflareSettings) -> AsyncIterator[WebhookSubscript
         yield WebhookSubscriptions(http, account_id=settings.cloudflare_account_id, app_id=settings.realtimekit_app_id)
 
 
-def address(url: str) -> str:
+def webhook_url(url: str) -> str:
     """Return the webhook's URL for a bot at this base URL. Raises ConfigurationError."""
     try:
         base = TypeAdapter(Url).validate_python(url).rstrip("/")
@@ -44,30 +44,30 @@ def address(url: str) -> str:
 
 async def add(settings: CloudflareSettings, url: str) -> SubscriptionResult:
     """Register the bot at this address. Raises RealtimeKitError."""
-    async with opened(settings) as webhooks:
+    async with connect(settings) as webhooks:
         return await webhooks.add(url)
 
 
-async def every(settings: CloudflareSettings) -> list[WebhookSubscription]:
+async def list_all(settings: CloudflareSettings) -> list[WebhookSubscription]:
     """Return all webhooks of the app. Raises RealtimeKitError."""
-    async with opened(settings) as webhooks:
+    async with connect(settings) as webhooks:
         return await webhooks.list_all()
 
 
 async def remove(settings: CloudflareSettings, which: UUID | str) -> list[UUID]:
     """Remove the webhook with this ID, or those with this address; return their IDs. Raises RealtimeKitError."""
-    async with opened(settings) as webhooks:
+    async with connect(settings) as webhooks:
         wanted = [which] if isinstance(which, UUID) else await _ids_to(webhooks, which)
         return [webhook_id for webhook_id in wanted if await webhooks.remove(webhook_id)]
 
 
-def line(webhook: WebhookSubscription) -> str:
+def format_webhook(webhook: WebhookSubscription) -> str:
     """Format a webhook as one line for people."""
     state = "enabled" if webhook.enabled else "disabled"
     return "  ".join([str(webhook.id), state, clean(webhook.url, 500), clean(", ".join(webhook.events), 500)])
 
 
-def explain(error: RealtimeKitError) -> str:
+def describe_error(error: RealtimeKitError) -> str:
     """Explain the error in a sentence for the bot's operator."""
     if isinstance(error, RateLimited):
         return "Cloudflare is rate-limiting this bot. Try again in five minutes."

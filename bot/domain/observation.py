@@ -25,7 +25,7 @@ class Observation:
     name: str | None = None
     playback_url: str | None = None
     session_started_at: datetime | None = None
-    """When the session went on air. Only this distinguishes sessions: livestream IDs and playback URLs are reused."""
+    """When the session went on air. Livestream IDs and playback URLs do not tell sessions apart: they are reused."""
     session_stopped_at: datetime | None = None
     error_reason: str | None = None
     livestream: str | None = None
@@ -36,6 +36,7 @@ class Observation:
     also_live: frozenset[str] = frozenset()
     """The IDs of the meeting's other livestreams that are on air."""
     session_id: str | None = None
+    """None if Cloudflare did not send it, or the session was not fetched."""
     is_missing: bool = False
     """Cloudflare has no meeting with this ID."""
 

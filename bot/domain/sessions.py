@@ -1,7 +1,8 @@
 """Rules that say which session an observation belongs to, and when that session was on air.
 
-Only its start time distinguishes one session from another, and not every answer contains it. The bot's clock may jump
-or disagree with Cloudflare's, so a session never counts as starting in the future.
+Whether a session is the next one depends on when it began, and not every answer says that. Its ID, where Cloudflare
+sends one, tells two sessions apart. The bot's clock may jump or disagree with Cloudflare's, so a session never counts
+as starting in the future.
 """
 
 from dataclasses import replace
@@ -76,7 +77,8 @@ def is_new_session(episode: Episode, observation: Observation, now: datetime, gr
         case Status.LIVE if episode.livestream_id in observation.also_live:
             return False
         case Status.LIVE | Status.ERRORED:
-            is_other = session_start is not None and session_start != episode.session_started_at
+            is_known = observation.session_id is not None and observation.session_id == episode.session_id
+            is_other = not is_known and session_start is not None and session_start != episode.session_started_at
             return is_other and min(session_start or now, now) - off_air > max_gap
         case _:
             return False

@@ -18,8 +18,6 @@ from bot.store.due_cards import DueCard
 from bot.store.pauses import Pauses
 from bot.wording import Wording
 
-__all__ = ["Announcer", "DeliveryResult", "Timing"]
-
 MAX_CONCURRENCY = 16
 """Concurrency limit for cards with something to post or announce."""
 MAX_CONCURRENT_EDITS = 4
@@ -121,7 +119,7 @@ class Announcer:
     async def _pause(self, card: DueCard, code: str, *, unconfirmed: bool) -> None:
         follow = await self._pauses.pause(card, code, unconfirmed=unconfirmed)
         if follow is not None:
-            event = "paused" if follow.state is FollowState.PAUSED else "expiry_refused"
+            event = "follow_paused" if follow.state is FollowState.PAUSED else "expiry_refused"
             log.warning(event, follow=str(card.follow.id), channel=card.follow.channel_id, code=code)
             self._on_pause()
 

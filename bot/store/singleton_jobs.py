@@ -88,5 +88,5 @@ class SingletonJobs:
 
 
 def _past(ago: float | None) -> float | None:
-    """Return None for a time in the future, which comes from a clock that was set released."""
+    """Return None for a time in the future, which comes from a clock that was set back."""
     return None if ago is None or ago < 0 else ago

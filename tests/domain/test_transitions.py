@@ -945,3 +945,14 @@ def test_the_livestreams_name_does_not_replace_a_title_that_could_not_be_read() 
 
     names = [first.name, read.name, unread.name, without_title.name]
     assert names == ["all-hands-42", "All hands", "All hands", "all-hands-42"]
+
+
+def test_session_that_is_known_by_its_id_continues_the_episode() -> None:
+    """Cloudflare may correct the start of a session: without its ID, a later start would be another session's."""
+    first = Observation(Status.LIVE, session_started_at=T0, session_id="s1")
+    episode, _ = advance(Episode.waiting(T0), first, T0, GRACE)
+    later = T0 + timedelta(hours=1)
+
+    for session_id, number in (("s1", 1), ("s2", 2), (None, 2)):
+        corrected = Observation(Status.LIVE, session_started_at=later, session_id=session_id)
+        assert advance(episode, corrected, later, GRACE)[0].number == number

@@ -13,7 +13,8 @@ import pytest
 
 from bot.domain.episode import ChangeKind, Phase
 from bot.errors import DatabaseUnavailable
-from bot.notifications.announcer import DRAIN_SECONDS, MAX_CONCURRENT_EDITS, Timing
+from bot.notifications.announcer import DRAIN_SECONDS, MAX_CONCURRENT_EDITS
+from bot.notifications.card_delivery import Timing
 from bot.slack.api_client import FRESH_TIMEOUT_SECONDS
 from bot.slack.rate_limiter import Rate, SlackRateLimiter
 from bot.store.due_cards import DueCard
@@ -168,7 +169,7 @@ async def test_pause_is_logged_with_slacks_code(stage: Stage, log: io.StringIO) 
 
     await stage.work()
 
-    line = await logged(log, "paused")
+    line = await logged(log, "follow_paused")
     assert (line["code"], line["channel"]) == ("not_in_channel", RANDOM)
 
 

@@ -92,8 +92,8 @@ def _follows() -> None:
     op.create_index("ix_follows_team_id_channel_id_meeting_id", "follows", ["team_id", "channel_id", "meeting_id"])
     op.create_index("ix_follows_meeting_id", "follows", ["meeting_id"])
     _partial_index("ix_follows_expires_at", "follows", ["expires_at"], where=current)
-    untold = "pause_reason IS NOT NULL AND NOT creator_notified AND state IN ('paused', 'expired')"
-    _partial_index("ix_follows_unnotified", "follows", ["id"], where=untold)
+    notice_due = "pause_reason IS NOT NULL AND NOT creator_notified AND state IN ('paused', 'expired')"
+    _partial_index("ix_follows_unnotified", "follows", ["id"], where=notice_due)
 
 
 def _cards() -> None:
