@@ -21,7 +21,7 @@ from bot.store.store import open_store
 from bot.uvicorn_server import listen, serving
 from sandbox.clock import Clock
 from sandbox.realtimekit import RealtimeKit, seeds
-from tests.realtimekit.keys import URL, KeyServer, signed, status_update
+from tests.realtimekit.keys import URL, KeyServer, signature_headers, status_update
 
 MEETING = UUID("bbb8940e-1b97-402a-97d6-2708b7feca41")
 NOBODYS = UUID("00000000-0000-4000-8000-000000000000")
@@ -50,7 +50,7 @@ class Receiver:
 
     async def post(self, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, str]:
         async with aiohttp.ClientSession() as session:
-            sent = session.post(self.url, data=body, headers=signed(body) if headers is None else headers)
+            sent = session.post(self.url, data=body, headers=signature_headers(body) if headers is None else headers)
             async with sent as response:
                 return response.status, (await response.text()).strip()
 
@@ -90,7 +90,7 @@ async def test_other_event(receiver: Receiver) -> None:
 
 async def test_forged(receiver: Receiver, log: io.StringIO) -> None:
     """A webhook that RealtimeKit did not sign changes nothing, and nothing of it is logged."""
-    assert await receiver.post(BODY, signed(BODY, "somebody else's")) == (401, "forged")
+    assert await receiver.post(BODY, signature_headers(BODY, "other")) == (401, "forged")
     assert await receiver.post(BODY, {}) == (401, "forged")
 
     assert receiver.check_requested == []
@@ -122,7 +122,7 @@ async def test_too_long(receiver: Receiver, chunked: bool) -> None:
     data = chunks() if chunked else io.BytesIO(body)
     async with (
         aiohttp.ClientSession() as session,
-        session.post(receiver.url, data=data, headers=signed(body)) as response,
+        session.post(receiver.url, data=data, headers=signature_headers(body)) as response,
     ):
         assert response.status == 413
     assert receiver.counted() == {"too_long": 1}
@@ -185,14 +185,14 @@ async def test_replayed(receiver: Receiver) -> None:
     async with aiohttp.ClientSession() as session:
 
         async def post() -> int:
-            async with session.post(receiver.url, data=BODY, headers=signed(BODY)) as response:
+            async with session.post(receiver.url, data=BODY, headers=signature_headers(BODY)) as response:
                 return response.status
 
         statuses = await asyncio.gather(*(post() for _ in range(200)))
 
     assert set(statuses) == {200}
     assert set(receiver.check_requested) == {MEETING}
-    assert receiver.keys.asked == 1
+    assert receiver.keys.requests == 1
 
 
 async def test_from_the_sandbox(clock: Clock) -> None:

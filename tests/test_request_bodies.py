@@ -17,7 +17,7 @@ from bot.request_bodies import BodyLimits
 from bot.slack.signature import RequestVerifier
 from bot.uvicorn_server import ConnectionLimits, listen, serving
 from tests.conftest import PATIENCE, World
-from tests.realtimekit.keys import signed as signed_by_realtimekit
+from tests.realtimekit.keys import signature_headers as webhook_signature
 
 FREE = 1_000
 """Bytes of a body that need no reader, in these tests."""
@@ -123,7 +123,7 @@ async def test_unsigned_webhooks_are_not_waited_for(connected: World, headers: d
 async def test_too_long_by_its_head(connected: World, path: str) -> None:
     """A declared length above 256 KB is refused at once, signed or not."""
     client = await Client.connect(connected.bot_url)
-    headers = {**plausible(), **signed_by_realtimekit(b"x"), "Content-Length": str(256 * 1024 + 1)}
+    headers = {**plausible(), **webhook_signature(b"x"), "Content-Length": str(256 * 1024 + 1)}
     await client.head(path, headers)
 
     status, _ = await client.answer()

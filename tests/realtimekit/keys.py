@@ -1,4 +1,4 @@
-"""Keys to sign webhooks with, made once for all tests, and a server that publishes one of them."""
+"""Keys that sign webhooks, made once for all tests, and a server that publishes one of them."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ URL = "http://cloudflare/.well-known/webhooks.json"
 
 @functools.cache
 def private_key(name: str, bits: int = 2048) -> rsa.RSAPrivateKey:
-    """The same one for the same name."""
+    """Return the same key for the same name."""
     return rsa.generate_private_key(65537, bits)
 
 
@@ -27,21 +27,21 @@ def public_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def signed(body: bytes, name: str = "first") -> dict[str, str]:
-    """The headers of a webhook that this key signed."""
+def signature_headers(body: bytes, name: str = "first") -> dict[str, str]:
+    """Return the headers of a webhook that this key signature_headers."""
     signature = private_key(name).sign(body, padding.PKCS1v15(), SHA256())
     return {"rtk-signature": base64.b64encode(signature).decode(), "rtk-uuid": "1", "rtk-webhook-id": "2"}
 
 
-def published(pem: Any) -> httpx.Response:
+def key_response(pem: Any) -> httpx.Response:
     return httpx.Response(200, json={"success": True, "data": {"publicKey": pem}, "message": ""})
 
 
 class KeyServer:
-    """Publishes a key, or says whatever a test wants; counts who asks."""
+    """Publishes a key, or sends any response that a test sets; counts its requests."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requests = 0
         self.key = "first"
         self.answer: Callable[[], httpx.Response] | None = None
         self.hold: asyncio.Event | None = None
@@ -49,15 +49,15 @@ class KeyServer:
         self.http = HttpClient(httpx.MockTransport(self._answer))
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.asked += 1
+        self.requests += 1
         self.headers.append(request.headers)
         if self.hold:
             await self.hold.wait()
-        return self.answer() if self.answer else published(public_pem(private_key(self.key)))
+        return self.answer() if self.answer else key_response(public_pem(private_key(self.key)))
 
 
 def status_update(meeting_id: Any = "bbb8940e-1b97-402a-97d6-2708b7feca41", **changes: Any) -> bytes:
-    """A webhook about a livestream, as Cloudflare's documentation shows it."""
+    """Return a webhook about a livestream, as in Cloudflare's documentation."""
     body = {
         "event": "livestreaming.statusUpdate",
         "streamId": "d231d346-c422-43a6-a324-c0d65b79c8a7",

@@ -1,4 +1,4 @@
-"""The client, driven over real sockets: against the sandbox's RealtimeKit, and what the sandbox cannot say."""
+"""RealtimeKitClient over real sockets: against the sandbox, and against responses that the sandbox can't give."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ import dataclasses
 import gzip
 import json
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -35,10 +35,10 @@ from bot.realtimekit.http import HttpClient
 from bot.realtimekit.models import Livestream, NotLive, Session
 from bot.realtimekit.rate_limit import RateLimitState
 from bot.uvicorn_server import listen, serving, url_of
-from sandbox.clock import Clock
 from sandbox.realtimekit import AfterEnd, Fault, Shape, seeds
 from sandbox.realtimekit import RealtimeKit as Cloudflare
 from tests.conftest import World
+from tests.strategies import json_values
 
 LIVE = UUID(seeds.LIVE)
 NEVER_LIVE = UUID(seeds.NEVER_LIVE)
@@ -49,19 +49,6 @@ FOUR_MIB = 4 * 1024 * 1024
 ATTEMPTS = 3
 
 Opened: TypeAlias = contextlib.AbstractAsyncContextManager[RealtimeKitClient]
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_between_attempts() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=100, cap=True):
-        yield
-
-
-@pytest.fixture
-def cloudflare(clock: Clock) -> Cloudflare:
-    cloudflare = Cloudflare(clock)
-    cloudflare.seed()
-    return cloudflare
 
 
 @pytest.fixture
@@ -78,7 +65,7 @@ async def kit(cloudflare: Cloudflare, url: str) -> AsyncIterator[RealtimeKitClie
 
 @contextlib.asynccontextmanager
 async def opened_at(url: str, token: str, **options: Any) -> AsyncIterator[RealtimeKitClient]:
-    """A client of whatever is there."""
+    """Open a client for any server."""
     kit = RealtimeKitClient(open_http(f"{url}/client/v4/", token), **options)
     try:
         yield kit
@@ -87,23 +74,23 @@ async def opened_at(url: str, token: str, **options: Any) -> AsyncIterator[Realt
 
 
 def opened(cloudflare: Cloudflare, url: str, **options: Any) -> Opened:
-    """A client of the sandbox's app, or of what the options say."""
+    """Open a client for the sandbox's app, or with the access in the options."""
     access = {"token": cloudflare.api_token, "account_id": cloudflare.account_id, "app_id": cloudflare.app_id}
     return opened_at(url, **{**access, **options})
 
 
-class Peer:
-    """A server that says the same bytes to every request, be they HTTP or not, and hangs up."""
+class Server:
+    """A server that sends the same bytes to every request, HTTP or not, and closes the connection."""
 
-    def __init__(self, said: bytes, *, forever: bool = False) -> None:
-        self.said = said
+    def __init__(self, response: bytes, *, forever: bool = False) -> None:
+        self.response = response
         self.forever = forever
         self.requests: list[bytes] = []
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             self.requests.append(await reader.readuntil(b"\r\n\r\n"))
-            writer.write(self.said)
+            writer.write(self.response)
             while self.forever:
                 writer.write(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
                 await writer.drain()
@@ -111,8 +98,8 @@ class Peer:
         writer.close()
 
     @contextlib.asynccontextmanager
-    async def asked_by(self, **options: Any) -> AsyncIterator[RealtimeKitClient]:
-        """A client of this server."""
+    async def client(self, **options: Any) -> AsyncIterator[RealtimeKitClient]:
+        """Open a client for this server."""
         sock = listen()
         access = {"token": "token-of-the-test", "account_id": "account", "app_id": "app"}
         server = await asyncio.start_server(self.answer, sock=sock)
@@ -129,20 +116,20 @@ def success(data: Any) -> bytes:
     return json.dumps({"success": True, "data": data}).encode()
 
 
-def paths(cloudflare: Cloudflare) -> list[str]:
-    """What was asked, from behind the app's id on."""
+def requested_paths(cloudflare: Cloudflare) -> list[str]:
+    """The requested_paths of all requests, without everything up to the app's ID."""
     return [call.path.split(f"/{cloudflare.app_id}")[1] for call in cloudflare.calls]
 
 
-def hand_over(cloudflare: Cloudflare, meeting_id: str | None) -> None:
-    """Let the livestream that is answered say that it belongs to this meeting."""
+def assign_to_meeting(cloudflare: Cloudflare, meeting_id: str | None) -> None:
+    """Set the meeting ID that the live livestream carries."""
     livestream = cloudflare.meetings[seeds.LIVE].livestream
     assert livestream is not None
     other = dataclasses.replace(livestream, meeting_id=meeting_id)  # type: ignore[arg-type]
     cloudflare.change(seeds.LIVE, livestream=other)
 
 
-# What the active livestream is
+# The active livestream
 
 
 @pytest.mark.parametrize(
@@ -160,8 +147,9 @@ def hand_over(cloudflare: Cloudflare, meeting_id: str | None) -> None:
         (seeds.NO_PLAYBACK, Status.LIVE, "rehearsal"),
     ],
 )
-async def test_active_livestream(kit: RealtimeKitClient, meeting_id: str, status: Status, name: str | None) -> None:
-    """Every state, in every shape it comes in, is read."""
+async def test_active_livestream_is_parsed_in_every_status_and_shape(
+    kit: RealtimeKitClient, meeting_id: str, status: Status, name: str | None
+) -> None:
     livestream = await kit.active_livestream(UUID(meeting_id))
 
     assert isinstance(livestream, Livestream)
@@ -169,8 +157,7 @@ async def test_active_livestream(kit: RealtimeKitClient, meeting_id: str, status
 
 
 @pytest.mark.parametrize("shape", [Shape.OBJECT, Shape.NULL, Shape.EMPTY_OBJECT, Shape.EMPTY_LIST])
-async def test_not_live(cloudflare: Cloudflare, kit: RealtimeKitClient, shape: Shape) -> None:
-    """Every way of saying that there is none: a value that knows the meeting."""
+async def test_every_empty_payload_means_not_live(cloudflare: Cloudflare, kit: RealtimeKitClient, shape: Shape) -> None:
     cloudflare.change(seeds.NEVER_LIVE, shape=shape)
 
     answer = await kit.active_livestream(NEVER_LIVE)
@@ -179,29 +166,31 @@ async def test_not_live(cloudflare: Cloudflare, kit: RealtimeKitClient, shape: S
     assert answer.meeting.title == "Hiring committee"
 
 
-async def test_not_live_any_more(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """A run that ended, and is answered with 404 from then on, is not live."""
+async def test_404_after_a_livestream_ended_means_not_live(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     cloudflare.end(seeds.LIVE, AfterEnd.NOT_FOUND)
 
     assert isinstance(await kit.active_livestream(LIVE), NotLive)
 
 
-async def test_no_such_meeting(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """A 404 is ambiguous: only when the meeting's own is 404 too, there is no such meeting."""
+async def test_404_for_the_livestream_and_its_meeting_raises_meeting_not_found(
+    cloudflare: Cloudflare, kit: RealtimeKitClient
+) -> None:
     with pytest.raises(MeetingNotFound):
         await kit.active_livestream(NO_SUCH_MEETING)
 
-    assert paths(cloudflare) == [f"/meetings/{NO_SUCH_MEETING}/active-livestream", f"/meetings/{NO_SUCH_MEETING}"]
+    assert requested_paths(cloudflare) == [
+        f"/meetings/{NO_SUCH_MEETING}/active-livestream",
+        f"/meetings/{NO_SUCH_MEETING}",
+    ]
 
 
 @pytest.mark.parametrize(
     ("fault", "error"),
     [(Fault.SERVER_ERROR, Unreachable), (Fault.UNAUTHORIZED, AuthenticationFailed), (Fault.RATE_LIMITED, RateLimited)],
 )
-async def test_could_not_tell_the_404s_apart(
+async def test_404_is_no_result_when_the_meeting_request_fails(
     cloudflare: Cloudflare, kit: RealtimeKitClient, fault: Fault, error: type[RealtimeKitError]
 ) -> None:
-    """When the meeting cannot be asked for after a 404, it is neither "not live" nor "no such meeting"."""
     cloudflare.fail_next(Fault.NONE)
     cloudflare.fail_next(fault, ATTEMPTS)
 
@@ -209,8 +198,7 @@ async def test_could_not_tell_the_404s_apart(
         await kit.active_livestream(NEVER_LIVE)
 
 
-async def test_unsuccessful_with_status_200(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """A 200 that says `success: false` is no answer, and never "not live"."""
+async def test_200_with_success_false_is_an_error(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     cloudflare.change(seeds.LIVE, shape=Shape.UNSUCCESSFUL)
 
     with pytest.raises(Unreachable):
@@ -218,27 +206,27 @@ async def test_unsuccessful_with_status_200(cloudflare: Cloudflare, kit: Realtim
 
 
 @pytest.mark.parametrize("shape", [Shape.OBJECT, Shape.LIST, Shape.RESULT])
-async def test_livestream_of_another_meeting(cloudflare: Cloudflare, kit: RealtimeKitClient, shape: Shape) -> None:
-    """A livestream of another meeting is never an answer."""
+async def test_livestream_of_another_meeting_is_an_invalid_response(
+    cloudflare: Cloudflare, kit: RealtimeKitClient, shape: Shape
+) -> None:
     cloudflare.change(seeds.LIVE, shape=shape)
-    hand_over(cloudflare, seeds.UNNAMED)
+    assign_to_meeting(cloudflare, seeds.UNNAMED)
 
     with pytest.raises(InvalidResponse, match="another meeting"):
         await kit.active_livestream(LIVE)
 
 
 @pytest.mark.parametrize("meeting_id", [seeds.LIVE.upper(), None])
-async def test_livestream_of_this_meeting(
+async def test_livestream_without_a_meeting_id_or_with_one_in_capitals_is_accepted(
     cloudflare: Cloudflare, kit: RealtimeKitClient, meeting_id: str | None
 ) -> None:
-    """A livestream that names this meeting in capitals, or none, is this meeting's."""
-    hand_over(cloudflare, meeting_id)
+    assign_to_meeting(cloudflare, meeting_id)
 
     assert isinstance(await kit.active_livestream(LIVE), Livestream)
 
 
 @pytest.mark.parametrize(
-    ("words", "chosen"),
+    ("statuses", "chosen"),
     [
         (["IDLE", "LIVE", "ERRORED"], "LIVE"),
         (["OFFLINE", "INVOKED"], "INVOKED"),
@@ -247,22 +235,20 @@ async def test_livestream_of_this_meeting(
         (["PAUSED", "ERRORED"], "ERRORED"),
     ],
 )
-async def test_several_livestreams(words: list[str], chosen: str) -> None:
-    """Of several livestreams of a meeting the most active one is the answer."""
-    peer = Peer(http_answer(success([{"status": word, "meeting_id": seeds.LIVE} for word in words])))
+async def test_most_active_of_several_livestreams_is_returned(statuses: list[str], chosen: str) -> None:
+    server = Server(http_answer(success([{"status": status, "meeting_id": seeds.LIVE} for status in statuses])))
 
-    async with peer.asked_by() as kit:
+    async with server.client() as kit:
         answer = await kit.active_livestream(LIVE)
 
     assert isinstance(answer, Livestream)
     assert answer.raw_status == chosen
 
 
-async def test_several_livestreams_of_several_meetings() -> None:
-    """Among livestreams of other meetings, this meeting's is found, be it the least active."""
+async def test_livestreams_of_other_meetings_are_ignored() -> None:
     livestreams = [{"status": "LIVE", "meeting_id": seeds.UNNAMED}, {"status": "IDLE", "meeting_id": seeds.LIVE}]
 
-    async with Peer(http_answer(success(livestreams))).asked_by() as kit:
+    async with Server(http_answer(success(livestreams))).client() as kit:
         answer = await kit.active_livestream(LIVE)
 
     assert isinstance(answer, Livestream)
@@ -270,9 +256,8 @@ async def test_several_livestreams_of_several_meetings() -> None:
 
 
 @pytest.mark.parametrize("data", ["text", 7, True, 0, "", False, ["text"], [None], [[]]])
-async def test_no_livestream_at_all(data: Any) -> None:
-    """What is no object is not understood; it is not taken for "not live"."""
-    async with Peer(http_answer(success(data))).asked_by() as kit:
+async def test_payload_that_is_not_an_object_is_an_invalid_response(data: Any) -> None:
+    async with Server(http_answer(success(data))).client() as kit:
         with pytest.raises(InvalidResponse, match="Livestream: not an object"):
             await kit.active_livestream(LIVE)
 
@@ -280,31 +265,28 @@ async def test_no_livestream_at_all(data: Any) -> None:
 # The meeting
 
 
-async def test_meeting(kit: RealtimeKitClient) -> None:
-    """A meeting has its title."""
+async def test_meeting_has_its_title(kit: RealtimeKitClient) -> None:
     assert (await kit.meeting(LIVE)).title == "Launch keynote"
 
 
-async def test_meeting_is_remembered_for_less_than_a_minute(cloudflare: Cloudflare, url: str) -> None:
-    """A title that changes is seen after 45 seconds, and not asked for before."""
+async def test_meeting_is_cached_for_45_seconds(cloudflare: Cloudflare, url: str) -> None:
     seconds = 1_000.0
     async with opened(cloudflare, url, timer=lambda: seconds) as kit:
         await kit.meeting(LIVE)
         cloudflare.change(seeds.LIVE, title="Other")
 
         seconds += 44
-        remembered = await kit.meeting(LIVE)
+        cached = await kit.meeting(LIVE)
         seconds += 2
-        asked = await kit.meeting(LIVE)
+        fetched = await kit.meeting(LIVE)
 
-    assert (remembered.title, asked.title) == ("Launch keynote", "Other")
+    assert (cached.title, fetched.title) == ("Launch keynote", "Other")
     assert len(cloudflare.calls) == 2
 
 
-async def test_only_so_many_meetings_are_remembered(
+async def test_least_recently_requested_meeting_is_evicted_from_a_full_cache(
     cloudflare: Cloudflare, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When there are too many, the one that was not asked for the longest is forgotten."""
     monkeypatch.setattr(client_module, "_MEETING_CACHE_SIZE", 2)
     first, second, third = (UUID(known) for known in (seeds.LIVE, seeds.UNNAMED, seeds.IDLE))
 
@@ -312,11 +294,10 @@ async def test_only_so_many_meetings_are_remembered(
         for meeting_id in (first, second, third, third, second, first):
             await kit.meeting(meeting_id)
 
-    assert paths(cloudflare) == [f"/meetings/{meeting_id}" for meeting_id in (first, second, third, first)]
+    assert requested_paths(cloudflare) == [f"/meetings/{meeting_id}" for meeting_id in (first, second, third, first)]
 
 
-async def test_meeting_that_does_not_exist_is_not_remembered(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """A meeting that is created later is found at once."""
+async def test_missing_meeting_is_not_cached(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     with pytest.raises(MeetingNotFound):
         await kit.meeting(NO_SUCH_MEETING)
 
@@ -325,17 +306,15 @@ async def test_meeting_that_does_not_exist_is_not_remembered(cloudflare: Cloudfl
     assert (await kit.meeting(NO_SUCH_MEETING)).title == "New"
 
 
-async def test_another_meeting(cloudflare: Cloudflare) -> None:
-    """Another meeting is not taken for the one asked for, nor remembered as it."""
-    async with Peer(http_answer(success({"id": seeds.UNNAMED, "title": "Other"}))).asked_by() as kit:
+async def test_response_about_another_meeting_is_rejected_and_not_cached(cloudflare: Cloudflare) -> None:
+    async with Server(http_answer(success({"id": seeds.UNNAMED, "title": "Other"}))).client() as kit:
         for _ in range(2):
             with pytest.raises(InvalidResponse, match="another meeting"):
                 await kit.meeting(LIVE)
 
 
-async def test_meeting_that_cannot_be_read() -> None:
-    """The error names the field and never quotes it."""
-    async with Peer(http_answer(success({"id": STREAM_KEY}))).asked_by() as kit:
+async def test_error_for_an_unreadable_meeting_names_the_field_without_its_value() -> None:
+    async with Server(http_answer(success({"id": STREAM_KEY}))).client() as kit:
         with pytest.raises(InvalidResponse) as raised:
             await kit.meeting(LIVE)
 
@@ -352,8 +331,7 @@ async def session_of(cloudflare: Cloudflare, kit: RealtimeKitClient, meeting_id:
     return await kit.active_session(livestream.id)
 
 
-async def test_session(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """The run that is on air has its start."""
+async def test_active_session_has_its_start(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     session = await session_of(cloudflare, kit, seeds.LIVE)
 
     assert session is not None
@@ -361,29 +339,25 @@ async def test_session(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     assert session.stopped_time is None
 
 
-async def test_session_that_failed(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """A run that failed has its reason."""
+async def test_failed_session_has_its_error_message(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     session = await session_of(cloudflare, kit, seeds.ERRORED)
 
     assert session is not None
     assert (session.err_message or "").startswith("Ingest stopped")
 
 
-async def test_no_session(kit: RealtimeKitClient) -> None:
-    """A livestream that is not known has none."""
+async def test_unknown_livestream_has_no_session(kit: RealtimeKitClient) -> None:
     assert await kit.active_session(str(NO_SUCH_MEETING)) is None
 
 
 @pytest.mark.parametrize("data", [{"session": None}, {"session": {}}, {"livestream": {}}, [], ["x"], "x", None])
-async def test_no_session_in_the_answer(data: Any) -> None:
-    """An answer without a session says that there is none."""
-    async with Peer(http_answer(success(data))).asked_by() as kit:
+async def test_payload_without_a_session_means_no_session(data: Any) -> None:
+    async with Server(http_answer(success(data))).client() as kit:
         assert await kit.active_session("1") is None
 
 
-async def test_session_that_cannot_be_read() -> None:
-    """What stands for a session and is none is not understood."""
-    async with Peer(http_answer(success({"session": "x"}))).asked_by() as kit:
+async def test_session_that_is_not_an_object_is_an_invalid_response() -> None:
+    async with Server(http_answer(success({"session": "x"}))).client() as kit:
         with pytest.raises(InvalidResponse, match="Session: not an object"):
             await kit.active_session("1")
 
@@ -391,32 +365,31 @@ async def test_session_that_cannot_be_read() -> None:
 # Access
 
 
-async def test_access(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """Access is checked with the smallest question there is."""
+async def test_access_check_requests_a_list_of_one_meeting(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     await kit.check_access()
 
-    assert paths(cloudflare) == ["/meetings?per_page=1"]
+    assert requested_paths(cloudflare) == ["/meetings?per_page=1"]
 
 
 @pytest.mark.parametrize("wrong", ["token", "account_id", "app_id"])
-async def test_no_access(cloudflare: Cloudflare, url: str, wrong: str) -> None:
-    """A wrong token, account or app is one error, and is not asked again."""
+async def test_wrong_token_account_or_app_fails_authentication_without_a_retry(
+    cloudflare: Cloudflare, url: str, wrong: str
+) -> None:
     async with opened(cloudflare, url, **{wrong: "another"}) as kit:
-        for question in (kit.check_access(), kit.active_livestream(LIVE), kit.meeting(LIVE)):
+        for request in (kit.check_access(), kit.active_livestream(LIVE), kit.meeting(LIVE)):
             with pytest.raises(AuthenticationFailed):
-                await question
+                await request
 
     assert len(cloudflare.calls) == 3
 
 
-async def test_what_is_sent() -> None:
-    """Token and wanted form go in the headers; slashes around the base do not double."""
-    peer = Peer(http_answer(success(None)))
+async def test_request_has_the_token_accept_header_and_path() -> None:
+    server = Server(http_answer(success(None)))
 
-    async with peer.asked_by() as kit:
+    async with server.client() as kit:
         await kit.check_access()
 
-    head = peer.requests[0].decode()
+    head = server.requests[0].decode()
     assert head.startswith("GET /client/v4/accounts/account/realtime/kit/app/meetings?per_page=1 HTTP/1.1\r\n")
     assert "\r\nauthorization: Bearer token-of-the-test\r\n" in head
     assert "\r\naccept: application/json\r\n" in head
@@ -434,74 +407,71 @@ async def test_what_is_sent() -> None:
         ("\ud800", "%3F"),
     ],
 )
-async def test_ids_are_quoted(livestream_id: str, segment: str) -> None:
-    """An id is one segment of the path, whatever is in it."""
-    peer = Peer(http_answer(success(None)))
+async def test_livestream_id_is_quoted_as_one_path_segment(livestream_id: str, segment: str) -> None:
+    server = Server(http_answer(success(None)))
 
-    async with peer.asked_by() as kit:
+    async with server.client() as kit:
         await kit.active_session(livestream_id)
 
-    path = peer.requests[0].split(b" ")[1].decode()
+    path = server.requests[0].split(b" ")[1].decode()
     assert path.endswith(f"/app/livestreams/{segment}/active-livestream-session")
 
 
 @pytest.mark.parametrize("livestream_id", ["", ".", ".."])
-async def test_ids_that_would_climb(livestream_id: str) -> None:
-    """An id of dots, which no quoting keeps from climbing, is not asked for."""
-    peer = Peer(http_answer(success(None)))
+async def test_livestream_id_of_dots_is_not_requested(livestream_id: str) -> None:
+    """Quoting does not keep dots from being read as a parent folder."""
+    server = Server(http_answer(success(None)))
 
-    async with peer.asked_by() as kit:
+    async with server.client() as kit:
         assert await kit.active_session(livestream_id) is None
 
-    assert peer.requests == []
+    assert server.requests == []
 
 
-async def test_account_and_app_are_quoted() -> None:
-    """So are the account's and the app's."""
-    peer = Peer(http_answer(success(None)))
+async def test_account_id_and_app_id_are_quoted() -> None:
+    server = Server(http_answer(success(None)))
 
-    async with peer.asked_by(account_id="a/b", app_id="c?d") as kit:
+    async with server.client(account_id="a/b", app_id="c?d") as kit:
         await kit.check_access()
 
-    assert b"/accounts/a%2Fb/realtime/kit/c%3Fd/meetings" in peer.requests[0]
+    assert b"/accounts/a%2Fb/realtime/kit/c%3Fd/meetings" in server.requests[0]
 
 
-def test_deadlines() -> None:
-    """Connecting may take 2 seconds and silence 3.5, which leaves time for another attempt; no repr has the token."""
+def test_timeouts_leave_time_for_a_retry_and_repr_hides_the_token() -> None:
     http = open_http("https://api.example.com", "token-of-the-test")
 
     assert http.timeout == httpx.Timeout(3.5, connect=2)
     assert "token-of-the-test" not in f"{http!r} {vars(http)}"
 
 
-# When it goes wrong
+# Failures
 
 
 @pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.HTML, Fault.DROP, Fault.HALF])
-async def test_asked_again(cloudflare: Cloudflare, kit: RealtimeKitClient, fault: Fault) -> None:
-    """What fails for a moment is asked again, and answered."""
+async def test_transient_failure_is_retried(cloudflare: Cloudflare, kit: RealtimeKitClient, fault: Fault) -> None:
     cloudflare.fail_next(fault, ATTEMPTS - 1)
 
     assert isinstance(await kit.active_livestream(LIVE), Livestream)
 
 
-async def test_no_preparation_for_another_try(
+async def test_retry_caller_is_created_only_after_a_failure(
     cloudflare: Cloudflare, kit: RealtimeKitClient, mocker: MockerFixture
 ) -> None:
-    """What is answered at once prepares no retries: that would cost as much as the question."""
-    prepared = mocker.spy(stamina, "AsyncRetryingCaller")
+    """Creating one costs as much time as a request."""
+    created = mocker.spy(stamina, "AsyncRetryingCaller")
 
     await kit.active_livestream(LIVE)
-    assert prepared.call_count == 0
+    assert created.call_count == 0
 
     cloudflare.fail_next(Fault.SERVER_ERROR, 1)
     await kit.active_livestream(LIVE)
-    assert prepared.call_count == 1
+    assert created.call_count == 1
 
 
 @pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.HTML, Fault.DROP, Fault.HALF])
-async def test_asked_three_times(cloudflare: Cloudflare, url: str, fault: Fault, mocker: MockerFixture) -> None:
-    """What goes on failing is given up after three attempts."""
+async def test_persistent_failure_is_raised_after_three_attempts(
+    cloudflare: Cloudflare, url: str, fault: Fault, mocker: MockerFixture
+) -> None:
     cloudflare.fault = fault
     on_call = mocker.stub()
 
@@ -512,8 +482,7 @@ async def test_asked_three_times(cloudflare: Cloudflare, url: str, fault: Fault,
     assert on_call.call_count == ATTEMPTS
 
 
-async def test_nobody_listens() -> None:
-    """A refused connection is unreachable."""
+async def test_refused_connection_raises_unreachable() -> None:
     with listen() as sock:
         nowhere = url_of(sock)
 
@@ -522,8 +491,7 @@ async def test_nobody_listens() -> None:
             await kit.meeting(LIVE)
 
 
-async def test_rate_limit_that_is_short(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """A short wait is waited for, and the question asked again."""
+async def test_request_is_retried_after_a_short_rate_limit(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     cloudflare.retry_after = 2
     cloudflare.fail_next(Fault.RATE_LIMITED)
 
@@ -531,10 +499,9 @@ async def test_rate_limit_that_is_short(cloudflare: Cloudflare, kit: RealtimeKit
     assert [call.status for call in cloudflare.calls] == [429, 200]
 
 
-async def test_rate_limit_is_waited_for_as_long_as_it_says(
+async def test_retry_waits_for_the_seconds_in_retry_after(
     cloudflare: Cloudflare, kit: RealtimeKitClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wait is what Cloudflare asked for."""
     slept: list[float] = []
     sleep = asyncio.sleep
 
@@ -552,8 +519,9 @@ async def test_rate_limit_is_waited_for_as_long_as_it_says(
     assert 2.0 in slept
 
 
-async def test_rate_limit_that_stays(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """A short wait that does not help is told after three attempts."""
+async def test_persistent_short_rate_limit_is_raised_after_three_attempts(
+    cloudflare: Cloudflare, kit: RealtimeKitClient
+) -> None:
     cloudflare.fault, cloudflare.retry_after = Fault.RATE_LIMITED, 1
 
     with pytest.raises(RateLimited):
@@ -563,10 +531,10 @@ async def test_rate_limit_that_stays(cloudflare: Cloudflare, kit: RealtimeKitCli
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [(3, 3), (30, 30), (300, 300), (3_600, 300), (None, 60)])
-async def test_rate_limit_that_is_long(
+async def test_long_rate_limit_is_raised_at_once_capped_at_five_minutes(
     cloudflare: Cloudflare, kit: RealtimeKitClient, retry_after: int | None, seconds: float
 ) -> None:
-    """A long wait is told at once: five minutes at most, and a minute where Cloudflare says nothing."""
+    """Cloudflare's window is five minutes; without a header the wait is a minute."""
     cloudflare.fault, cloudflare.retry_after = Fault.RATE_LIMITED, retry_after
 
     with pytest.raises(RateLimited) as raised:
@@ -576,19 +544,21 @@ async def test_rate_limit_that_is_long(
     assert len(cloudflare.calls) == 1
 
 
-async def test_rate_limit_until_a_date() -> None:
-    """The wait may be a date."""
-    peer = Peer(http_answer(b"<html>", "retry-after: Fri, 31 Dec 2100 23:59:59 GMT", status="429 Too Many Requests"))
+async def test_retry_after_may_be_a_date() -> None:
+    server = Server(
+        http_answer(b"<html>", "retry-after: Fri, 31 Dec 2100 23:59:59 GMT", status="429 Too Many Requests")
+    )
 
-    async with peer.asked_by() as kit:
+    async with server.client() as kit:
         with pytest.raises(RateLimited) as raised:
             await kit.active_livestream(LIVE)
 
     assert raised.value.retry_after == 300
 
 
-async def test_one_answer_stops_no_request_for_longer_than_cloudflare_counts(cloudflare: Cloudflare, url: str) -> None:
-    """Whatever a refusal says: after five minutes Cloudflare is asked again."""
+async def test_requests_resume_five_minutes_after_a_429_with_a_longer_retry_after(
+    cloudflare: Cloudflare, url: str
+) -> None:
     now = 1_000.0
     cloudflare.retry_after = 3_600
     cloudflare.fail_next(Fault.RATE_LIMITED)
@@ -605,8 +575,7 @@ async def test_one_answer_stops_no_request_for_longer_than_cloudflare_counts(clo
     assert [call.status for call in cloudflare.calls] == [429, 200]
 
 
-async def test_no_answer_in_time(cloudflare: Cloudflare, url: str) -> None:
-    """What hangs is given up at the deadline."""
+async def test_hanging_request_times_out_at_the_deadline(cloudflare: Cloudflare, url: str) -> None:
     cloudflare.fault = Fault.HANG
 
     async with opened(cloudflare, url, answer_seconds=0.05) as kit:
@@ -615,7 +584,6 @@ async def test_no_answer_in_time(cloudflare: Cloudflare, url: str) -> None:
 
 
 async def test_attempts_share_one_deadline(cloudflare: Cloudflare, url: str) -> None:
-    """Attempts that go on failing slowly end at the deadline, not after the last of them."""
     cloudflare.fault, cloudflare.latency = Fault.SERVER_ERROR, 0.04
 
     async with opened(cloudflare, url, answer_seconds=0.06) as kit:
@@ -623,32 +591,31 @@ async def test_attempts_share_one_deadline(cloudflare: Cloudflare, url: str) -> 
             await kit.active_livestream(LIVE)
 
 
-async def test_two_questions_share_one_deadline(
+async def test_livestream_and_meeting_requests_share_one_deadline(
     cloudflare: Cloudflare, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the meeting has to be asked for as well, the time that the first answer took is not given twice."""
-    heard: list[tuple[str, str]] = []
+    calls: list[tuple[str, str]] = []
     now = 0.0
     monkeypatch.setattr(client_module, "time", SimpleNamespace(monotonic=lambda: now))
     cloudflare.fail_next(Fault.NONE)
     cloudflare.fail_next(Fault.HANG)
 
-    def hear(endpoint: str, outcome: str, _: float) -> None:
+    def on_call(endpoint: str, outcome: str, _: float) -> None:
         nonlocal now
-        now = 59.95  # so late does the first answer come
-        heard.append((endpoint, outcome))
+        now = 59.95  # when the first response arrives
+        calls.append((endpoint, outcome))
 
-    async with opened(cloudflare, url, answer_seconds=60, on_call=hear) as kit:
+    async with opened(cloudflare, url, answer_seconds=60, on_call=on_call) as kit:
         with pytest.raises(Unreachable):
             await kit.active_livestream(NEVER_LIVE)
-        assert heard == [("active_livestream", "ok")]
+        assert calls == [("active_livestream", "ok")]
 
 
-# What is hardly HTTP
+# Malformed HTTP
 
 
 @pytest.mark.parametrize(
-    ("said", "error"),
+    ("response", "error"),
     [
         (b"", Unreachable),
         (b"garbage\r\n\r\n", Unreachable),
@@ -668,9 +635,8 @@ async def test_two_questions_share_one_deadline(
         (http_answer(status="999 Beyond"), ServerError),
     ],
 )
-async def test_garbage(said: bytes, error: type[RealtimeKitError]) -> None:
-    """Whatever comes over the wire, what is raised is an error of ours."""
-    async with Peer(said).asked_by() as kit:
+async def test_malformed_http_raises_a_realtimekit_error(response: bytes, error: type[RealtimeKitError]) -> None:
+    async with Server(response).client() as kit:
         with pytest.raises(RealtimeKitError) as raised:
             await kit.active_livestream(LIVE)
 
@@ -678,59 +644,56 @@ async def test_garbage(said: bytes, error: type[RealtimeKitError]) -> None:
 
 
 async def test_redirects_are_not_followed(cloudflare: Cloudflare, url: str) -> None:
-    """The token is not carried to wherever an answer points to."""
+    """A redirect would carry the token to another server."""
     body = success({"status": "LIVE"})
-    peer = Peer(http_answer(body, f"location: {url}/client/v4/elsewhere", status="307 Temporary Redirect"))
+    server = Server(http_answer(body, f"location: {url}/client/v4/elsewhere", status="307 Temporary Redirect"))
 
-    async with peer.asked_by() as kit:
+    async with server.client() as kit:
         with pytest.raises(InvalidResponse):
             await kit.active_livestream(LIVE)
 
-    assert len(peer.requests) == 1
+    assert len(server.requests) == 1
     assert list(cloudflare.calls) == []
 
 
-async def test_compressed() -> None:
-    """A compressed answer is read."""
-    async with Peer(
+async def test_compressed_response_is_read() -> None:
+    async with Server(
         http_answer(gzip.compress(success({"status": "LIVE"})), "content-encoding: gzip")
-    ).asked_by() as kit:
+    ).client() as kit:
         assert isinstance(await kit.active_livestream(LIVE), Livestream)
 
 
-async def test_the_longest_answer() -> None:
-    """An answer of 4 MiB is read, one byte more is too long."""
+async def test_response_of_4_mib_is_read_and_a_longer_one_is_rejected() -> None:
     body = success({"status": "LIVE"})
 
-    async with Peer(http_answer(body.ljust(FOUR_MIB))).asked_by() as kit:
+    async with Server(http_answer(body.ljust(FOUR_MIB))).client() as kit:
         assert isinstance(await kit.active_livestream(LIVE), Livestream)
-    async with Peer(http_answer(body.ljust(FOUR_MIB + 1))).asked_by() as kit:
+    async with Server(http_answer(body.ljust(FOUR_MIB + 1))).client() as kit:
         with pytest.raises(InvalidResponse, match="more than 4194304 bytes"):
             await kit.active_livestream(LIVE)
 
 
-async def test_endless_answer() -> None:
-    """An answer that does not end is given up as soon as it is too long."""
-    async with Peer(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", forever=True).asked_by() as kit:
+async def test_endless_response_is_aborted_at_4_mib() -> None:
+    async with Server(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", forever=True).client() as kit:
         with pytest.raises(InvalidResponse, match="more than 4194304 bytes"):
             await kit.active_livestream(LIVE)
 
 
-async def test_answer_that_unpacks_to_too_much() -> None:
-    """What counts is the length after unpacking."""
+async def test_response_size_is_limited_after_decompression() -> None:
     packed = gzip.compress(b" " * (2 * FOUR_MIB))
     assert len(packed) < 10_000
 
-    async with Peer(http_answer(packed, "content-encoding: gzip")).asked_by() as kit:
+    async with Server(http_answer(packed, "content-encoding: gzip")).client() as kit:
         with pytest.raises(InvalidResponse, match="more than 4194304 bytes"):
             await kit.active_livestream(LIVE)
 
 
-# The same question
+# Requests in flight are shared
 
 
-async def test_asked_once_for_fifty(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """Fifty who ask for the same meeting at once cost one request."""
+async def test_concurrent_requests_for_one_meeting_share_one_response(
+    cloudflare: Cloudflare, kit: RealtimeKitClient
+) -> None:
     cloudflare.latency = 0.02
 
     answers = await asyncio.gather(*(kit.active_livestream(LIVE) for _ in range(50)))
@@ -739,8 +702,9 @@ async def test_asked_once_for_fifty(cloudflare: Cloudflare, kit: RealtimeKitClie
     assert {answer for answer in answers if isinstance(answer, Livestream)} == {answers[0]}
 
 
-async def test_other_meetings_are_other_questions(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """Questions for two meetings do not share an answer."""
+async def test_concurrent_requests_for_two_meetings_are_separate(
+    cloudflare: Cloudflare, kit: RealtimeKitClient
+) -> None:
     cloudflare.latency = 0.02
 
     live, starting = await asyncio.gather(kit.active_livestream(LIVE), kit.active_livestream(UUID(seeds.STARTING)))
@@ -750,8 +714,7 @@ async def test_other_meetings_are_other_questions(cloudflare: Cloudflare, kit: R
     assert (live.status, starting.status) == (Status.LIVE, Status.STARTING)
 
 
-async def test_answer_is_not_kept(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """Who asks after the answer has come gets the present state."""
+async def test_livestream_is_not_cached(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     await kit.active_livestream(LIVE)
     cloudflare.drop(seeds.LIVE)
 
@@ -761,8 +724,9 @@ async def test_answer_is_not_kept(cloudflare: Cloudflare, kit: RealtimeKitClient
     assert answer.status is Status.NOT_BROADCASTING
 
 
-async def test_who_stops_waiting_does_not_stop_the_others(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """The first to ask goes away; the others are answered, by the same request."""
+async def test_cancelled_caller_does_not_cancel_the_shared_request(
+    cloudflare: Cloudflare, kit: RealtimeKitClient
+) -> None:
     cloudflare.latency = 0.03
     waiting = [asyncio.create_task(kit.active_livestream(LIVE)) for _ in range(5)]
     await asyncio.sleep(0.01)
@@ -774,8 +738,7 @@ async def test_who_stops_waiting_does_not_stop_the_others(cloudflare: Cloudflare
     assert all(isinstance(answer, Livestream) for answer in answers)
 
 
-async def test_all_share_the_error(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """One refused request is everybody's error."""
+async def test_concurrent_callers_share_an_error(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     cloudflare.latency, cloudflare.fault = 0.02, Fault.UNAUTHORIZED
 
     outcomes = await asyncio.gather(*(kit.active_livestream(LIVE) for _ in range(5)), return_exceptions=True)
@@ -784,11 +747,12 @@ async def test_all_share_the_error(cloudflare: Cloudflare, kit: RealtimeKitClien
     assert len(cloudflare.calls) == 1
 
 
-# What is told of the calls
+# The on_call hook
 
 
-async def test_each_request_is_told(cloudflare: Cloudflare, url: str, mocker: MockerFixture) -> None:
-    """Endpoint, outcome and duration of each attempt."""
+async def test_on_call_receives_endpoint_outcome_and_duration_of_each_attempt(
+    cloudflare: Cloudflare, url: str, mocker: MockerFixture
+) -> None:
     on_call = mocker.stub()
     cloudflare.fail_next(Fault.SERVER_ERROR)
 
@@ -811,10 +775,9 @@ async def test_each_request_is_told(cloudflare: Cloudflare, url: str, mocker: Mo
     ("fault", "outcome"),
     [(Fault.UNAUTHORIZED, "authentication_failed"), (Fault.RATE_LIMITED, "rate_limited"), (Fault.HTML, "server_error")],
 )
-async def test_failed_requests_are_told(
+async def test_on_call_receives_the_error_code_of_a_failed_request(
     cloudflare: Cloudflare, url: str, mocker: MockerFixture, fault: Fault, outcome: str
 ) -> None:
-    """A failure is told by its error's name."""
     on_call = mocker.stub()
     cloudflare.fault = fault
 
@@ -825,8 +788,9 @@ async def test_failed_requests_are_told(
     assert {call.args[:2] for call in on_call.call_args_list} == {("meeting", outcome)}
 
 
-async def test_requests_that_were_given_up_are_told(cloudflare: Cloudflare, url: str, mocker: MockerFixture) -> None:
-    """What was given up at the deadline is told as a timeout."""
+async def test_on_call_receives_a_timeout_at_the_deadline(
+    cloudflare: Cloudflare, url: str, mocker: MockerFixture
+) -> None:
     on_call = mocker.stub()
     cloudflare.fault = Fault.HANG
 
@@ -837,19 +801,17 @@ async def test_requests_that_were_given_up_are_told(cloudflare: Cloudflare, url:
     assert [call.args[:2] for call in on_call.call_args_list] == [("meeting", "timeout")]
 
 
-async def test_calls_need_not_be_told(kit: RealtimeKitClient) -> None:
-    """Nobody has to listen."""
+async def test_on_call_is_optional(kit: RealtimeKitClient) -> None:
     await kit.check_access()
 
 
-# The end
+# Closing
 
 
-async def test_close_with_questions_under_way(cloudflare: Cloudflare, url: str) -> None:
-    """Closing ends what is under way at once, and leaves no task and no connection."""
+async def test_close_cancels_requests_in_flight(cloudflare: Cloudflare, url: str) -> None:
     cloudflare.fault = Fault.HANG
     async with opened(cloudflare, url) as kit:
-        waiting = [asyncio.create_task(question) for question in (kit.active_livestream(LIVE), kit.meeting(LIVE))]
+        waiting = [asyncio.create_task(request) for request in (kit.active_livestream(LIVE), kit.meeting(LIVE))]
         await asyncio.sleep(0.02)
 
         await kit.close()
@@ -858,8 +820,7 @@ async def test_close_with_questions_under_way(cloudflare: Cloudflare, url: str) 
     assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 2
 
 
-async def test_close_before_anything_was_asked() -> None:
-    """A client that never asked closes as well."""
+async def test_unused_client_can_be_closed() -> None:
     await RealtimeKitClient(open_http("http://127.0.0.1:1", "token"), account_id="a", app_id="b").close()
 
 
@@ -867,21 +828,17 @@ async def test_close_before_anything_was_asked() -> None:
 
 
 @pytest.mark.parametrize("meeting_id", [seed.id for seed in seeds.SEEDS])
-async def test_no_answer_tells_a_secret(cloudflare: Cloudflare, kit: RealtimeKitClient, meeting_id: str) -> None:
-    """No stream key and no ingest server is in any answer."""
+async def test_livestream_contains_no_stream_key_or_ingest_server(
+    cloudflare: Cloudflare, kit: RealtimeKitClient, meeting_id: str
+) -> None:
     answer = await kit.active_livestream(UUID(meeting_id))
 
-    told = f"{answer!r} {answer} {answer.model_dump()} {answer.model_dump_json()} {vars(answer)}"
-    assert [secret for secret in cloudflare.secrets if secret in told] == []
+    shown = f"{answer!r} {answer} {answer.model_dump()} {answer.model_dump_json()} {vars(answer)}"
+    assert [secret for secret in cloudflare.secrets if secret in shown] == []
 
 
 SECRETS = {"stream_key": STREAM_KEY, "ingest_server": INGEST}
-LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | st.just(SECRETS)
-JSON = st.recursive(
-    LEAVES,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
+JSON = json_values(st.just(SECRETS))
 LIVESTREAMS = st.fixed_dictionaries(
     {key: st.just(secret) for key, secret in SECRETS.items()},
     optional={
@@ -919,31 +876,31 @@ BODIES = st.binary() | (ENVELOPES | JSON).map(lambda value: json.dumps(value).en
         st.sampled_from(["gzip", "deflate", "1", "soon", "text/html"]) | st.binary(max_size=5),
     ),
 )
-async def test_any_answer_at_all(status: int, body: bytes, headers: dict[str, Any]) -> None:
-    """Whatever is answered: what comes out is a value or an error of ours, and tells no secret."""
+async def test_any_response_gives_a_value_or_a_realtimekit_error_without_secrets(
+    status: int, body: bytes, headers: dict[str, Any]
+) -> None:
     answers = httpx.MockTransport(
         lambda request: httpx.Response(status, headers=headers, stream=httpx.ByteStream(body), request=request)
     )
-    kit = RealtimeKitClient(HttpClient(answers, "http://peer"), account_id="a", app_id="b")
+    kit = RealtimeKitClient(HttpClient(answers, "http://server"), account_id="a", app_id="b")
 
-    for question in (kit.active_livestream(LIVE), kit.meeting(LIVE), kit.active_session("1"), kit.check_access()):
+    for request in (kit.active_livestream(LIVE), kit.meeting(LIVE), kit.active_session("1"), kit.check_access()):
         try:
-            answer = await question
-            told = f"{answer!r} {answer} {answer.model_dump_json() if answer else ''}"
+            answer = await request
+            shown = f"{answer!r} {answer} {answer.model_dump_json() if answer else ''}"
         except RealtimeKitError as error:
-            told = f"{error!r} {error} {error.sentence} {''.join(traceback.format_exception(error))}"
-        assert STREAM_KEY not in told
-        assert INGEST not in told
+            shown = f"{error!r} {error} {error.sentence} {''.join(traceback.format_exception(error))}"
+        assert STREAM_KEY not in shown
+        assert INGEST not in shown
 
     await kit.close()
 
 
-async def test_proxy(world: World) -> None:
-    """With a proxy every request goes through it."""
-    asked: list[bytes] = []
+async def test_requests_go_through_the_configured_proxy(world: World) -> None:
+    requests: list[bytes] = []
 
     async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        requests.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 60\r\ncontent-length: 0\r\n\r\n")
         writer.close()
         await writer.wait_closed()
@@ -955,18 +912,18 @@ async def test_proxy(world: World) -> None:
             await kit.check_access()
         await kit.close()
 
-    assert asked[0].startswith(b"GET http://127.0.0.1:")
+    assert requests[0].startswith(b"GET http://127.0.0.1:")
 
 
-async def test_no_stream_key_in_a_task(world: World) -> None:
-    """Not even the task that asked, whose repr shows its result, has a stream key."""
+async def test_task_repr_contains_no_stream_key(world: World) -> None:
+    """The repr of a finished task shows its result."""
     kit = open_realtimekit(world.settings())
     shown: list[str] = []
 
     async def look() -> None:
-        asking = asyncio.ensure_future(kit.active_livestream(LIVE))
+        request = asyncio.ensure_future(kit.active_livestream(LIVE))
         tasks: set[asyncio.Task[Any]] = set()
-        while not asking.done():
+        while not request.done():
             tasks |= asyncio.all_tasks()
             await asyncio.sleep(0)
         shown.extend(repr(task) for task in tasks)

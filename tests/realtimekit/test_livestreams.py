@@ -1,4 +1,4 @@
-"""The list of livestreams, asked over real sockets, and what Cloudflare's own count does to every question."""
+"""The list of livestreams over real sockets, and how Cloudflare's rate limit affects every request."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -29,13 +29,6 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def cloudflare(clock: Clock) -> Cloudflare:
-    cloudflare = Cloudflare(clock)
-    cloudflare.seed()
-    return cloudflare
-
-
-@pytest.fixture
 def rate_limit(clock: Clock) -> RateLimitState:
     return RateLimitState(clock.now)
 
@@ -57,8 +50,9 @@ def live_meetings(cloudflare: Cloudflare) -> set[str]:
 # The list
 
 
-async def test_all_on_one_page(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """Every livestream of the status that was asked for, with the meeting that it belongs to."""
+async def test_one_page_lists_every_livestream_of_the_status_with_its_meeting(
+    cloudflare: Cloudflare, kit: RealtimeKitClient
+) -> None:
     page = await kit.livestreams("LIVE", 1)
 
     assert {livestream.meeting_id for livestream in page.livestreams} == live_meetings(cloudflare)
@@ -68,8 +62,9 @@ async def test_all_on_one_page(cloudflare: Cloudflare, kit: RealtimeKitClient) -
 
 
 @pytest.mark.parametrize("shape", [ListShape.ARRAY, ListShape.OBJECT])
-async def test_page_by_page(cloudflare: Cloudflare, kit: RealtimeKitClient, shape: ListShape) -> None:
-    """In both forms the pages lead to every livestream once, and then to an end."""
+async def test_pages_list_every_livestream_once(
+    cloudflare: Cloudflare, kit: RealtimeKitClient, shape: ListShape
+) -> None:
     cloudflare.list_shape = shape
     pages = [await kit.livestreams("LIVE", 1, 1)]
     while pages[-1].more:
@@ -81,24 +76,26 @@ async def test_page_by_page(cloudflare: Cloudflare, kit: RealtimeKitClient, shap
 
 
 @pytest.mark.parametrize("shape", [ListShape.ARRAY, ListShape.OBJECT])
-async def test_none(cloudflare: Cloudflare, kit: RealtimeKitClient, shape: ListShape) -> None:
-    """Where there is none, the page is empty, in either form."""
+async def test_status_without_livestreams_gives_an_empty_page(
+    cloudflare: Cloudflare, kit: RealtimeKitClient, shape: ListShape
+) -> None:
     cloudflare.list_shape = shape
 
     assert await kit.livestreams("NO_SUCH_STATUS", 1) == LivestreamPage((), more=False)
 
 
 @pytest.mark.parametrize("shape", [ListShape.OBJECT, ListShape.UNKNOWN])
-async def test_incomplete(cloudflare: Cloudflare, kit: RealtimeKitClient, shape: ListShape) -> None:
-    """A list that leaves livestreams out, or has a form of its own, is never taken for a whole one."""
+async def test_list_with_omissions_or_an_unknown_shape_is_an_invalid_response(
+    cloudflare: Cloudflare, kit: RealtimeKitClient, shape: ListShape
+) -> None:
     cloudflare.list_shape = shape
 
     with pytest.raises(InvalidResponse):
         await kit.livestreams("LIVE", 1)
 
 
-async def test_no_list_there() -> None:
-    """A 404 is no empty list: what asks for it would believe that nothing is live."""
+async def test_404_is_not_an_empty_list() -> None:
+    """An empty list would mean that no meeting is live."""
     body = {"success": False, "error": {"code": 404, "message": "not found"}}
     answers = httpx.MockTransport(lambda request: httpx.Response(404, json=body))
     kit = RealtimeKitClient(HttpClient(answers, "http://peer"), account_id="a", app_id="b")
@@ -109,8 +106,8 @@ async def test_no_list_there() -> None:
 
 
 @pytest.fixture
-async def answering() -> AsyncIterator[Callable[[Any], RealtimeKitClient]]:
-    """Make a client for a RealtimeKit whose every answer has this payload."""
+async def client_answering() -> AsyncIterator[Callable[[Any], RealtimeKitClient]]:
+    """Return a function that makes a client for a RealtimeKit whose every response has the given payload."""
     kits: list[RealtimeKitClient] = []
 
     def make(data: Any) -> RealtimeKitClient:
@@ -124,57 +121,62 @@ async def answering() -> AsyncIterator[Callable[[Any], RealtimeKitClient]]:
 
 
 @pytest.mark.parametrize("junk", [None, "2", [], 7])
-async def test_item_that_is_no_livestream(answering: Callable[[Any], RealtimeKitClient], junk: Any) -> None:
-    """It is left out, and logged once; the page is not complete, so that an absence from it means nothing."""
+async def test_unreadable_items_are_skipped_and_make_the_page_incomplete(
+    client_answering: Callable[[Any], RealtimeKitClient], junk: Any
+) -> None:
     with capture_logs() as logs:
-        page = await answering([junk, {"id": "1"}, junk, {"id": "3"}]).livestreams("LIVE", 1)
+        page = await client_answering([junk, {"id": "1"}, junk, {"id": "3"}]).livestreams("LIVE", 1)
 
     assert [each.id for each in page.livestreams] == ["1", "3"]
     assert not page.is_complete
     assert [(each["event"], each["unreadable"]) for each in logs] == [("livestreams_left_out", 2)]
 
 
-async def test_a_page_that_can_be_read_is_whole(answering: Callable[[Any], RealtimeKitClient]) -> None:
-    assert (await answering([{"id": "1"}]).livestreams("LIVE", 1)).is_complete
-    assert (await answering([]).livestreams("LIVE", 1)).is_complete
+async def test_readable_page_is_complete(client_answering: Callable[[Any], RealtimeKitClient]) -> None:
+    assert (await client_answering([{"id": "1"}]).livestreams("LIVE", 1)).is_complete
+    assert (await client_answering([]).livestreams("LIVE", 1)).is_complete
 
 
-async def test_a_page_of_which_nothing_can_be_read(answering: Callable[[Any], RealtimeKitClient]) -> None:
+async def test_page_without_any_readable_item_is_an_invalid_response(
+    client_answering: Callable[[Any], RealtimeKitClient],
+) -> None:
     with pytest.raises(InvalidResponse, match="not an object"):
-        await answering([None, "2"]).livestreams("LIVE", 1)
+        await client_answering([None, "2"]).livestreams("LIVE", 1)
 
 
-async def test_a_meeting_s_livestreams_without_what_is_none(answering: Callable[[Any], RealtimeKitClient]) -> None:
-    """The same goes for a meeting's own livestreams: who is live is not hidden by an entry that nobody can read."""
-    found = await answering([None, {"id": "1", "status": "LIVE", "meeting_id": str(LIVE)}]).active_livestream(LIVE)
+async def test_unreadable_items_do_not_hide_a_meetings_livestream(
+    client_answering: Callable[[Any], RealtimeKitClient],
+) -> None:
+    found = await client_answering([None, {"id": "1", "status": "LIVE", "meeting_id": str(LIVE)}]).active_livestream(
+        LIVE
+    )
 
     assert isinstance(found, Livestream)
     assert (found.id, found.status) == ("1", Status.LIVE)
     with pytest.raises(InvalidResponse, match="not an object"):
-        await answering([None]).active_livestream(LIVE)
+        await client_answering([None]).active_livestream(LIVE)
 
 
-async def test_refused(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """It fails as every other question does."""
+async def test_authentication_failure_of_the_list_is_raised(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     cloudflare.fault = Fault.UNAUTHORIZED
 
     with pytest.raises(AuthenticationFailed):
         await kit.livestreams("LIVE", 1)
 
 
-async def test_no_secret(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """No stream key and no ingest server is in a page."""
+async def test_page_contains_no_stream_key_or_ingest_server(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     page = await kit.livestreams("LIVE", 1)
 
-    told = f"{page!r} {[livestream.model_dump_json() for livestream in page.livestreams]}"
-    assert [secret for secret in cloudflare.secrets if secret in told] == []
+    shown = f"{page!r} {[livestream.model_dump_json() for livestream in page.livestreams]}"
+    assert [secret for secret in cloudflare.secrets if secret in shown] == []
 
 
-# Cloudflare's count
+# The rate limit
 
 
-async def test_not_asked_while_refused(cloudflare: Cloudflare, kit: RealtimeKitClient, clock: Clock) -> None:
-    """Until the wait that Cloudflare asked for is over nothing is sent, whatever is asked, and then it is again."""
+async def test_no_request_is_sent_until_retry_after_has_passed(
+    cloudflare: Cloudflare, kit: RealtimeKitClient, clock: Clock
+) -> None:
     cloudflare.retry_after = 300
     cloudflare.fail_next(Fault.RATE_LIMITED)
     with pytest.raises(RateLimited):
@@ -183,16 +185,15 @@ async def test_not_asked_while_refused(cloudflare: Cloudflare, kit: RealtimeKitC
 
     with pytest.raises(RateLimited) as refused:
         await kit.livestreams("LIVE", 1)
-    asked = len(cloudflare.calls)
+    requests = len(cloudflare.calls)
     clock.advance(200)
     await kit.active_livestream(LIVE)
 
     assert refused.value.retry_after == 200
-    assert (asked, len(cloudflare.calls)) == (1, 2)
+    assert (requests, len(cloudflare.calls)) == (1, 2)
 
 
-async def test_a_short_wait_is_sat_out(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """A wait of no more than two seconds keeps nobody from being answered."""
+async def test_request_waits_out_a_short_rate_limit(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     cloudflare.retry_after = 0
     cloudflare.fail_next(Fault.RATE_LIMITED)
 
@@ -201,10 +202,10 @@ async def test_a_short_wait_is_sat_out(cloudflare: Cloudflare, kit: RealtimeKitC
     assert [call.status for call in cloudflare.calls] == [429, 200]
 
 
-async def test_what_is_left_is_noted(
+async def test_exhausted_rate_limit_reports_the_time_until_its_refill(
     cloudflare: Cloudflare, kit: RealtimeKitClient, rate_limit: RateLimitState
 ) -> None:
-    """People are still answered with the last of the budget, and whoever can wait is told for how long."""
+    """A lookup may use the last request; only checks wait."""
     cloudflare.budget = 2
     await kit.active_livestream(LIVE)
     before = rate_limit.retry_after()
@@ -213,10 +214,9 @@ async def test_what_is_left_is_noted(
     assert (before, rate_limit.retry_after()) == (0, 300)
 
 
-async def test_a_server_error_is_no_refusal(
+async def test_server_error_starts_no_cooldown(
     cloudflare: Cloudflare, kit: RealtimeKitClient, rate_limit: RateLimitState
 ) -> None:
-    """Only a 429 keeps others from asking."""
     cloudflare.fault = Fault.HTML
 
     with pytest.raises(Unreachable):

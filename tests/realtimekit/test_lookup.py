@@ -1,16 +1,15 @@
-"""One meeting looked up, with as few questions as that takes, at the sandbox's RealtimeKit."""
+"""A lookup of one meeting against the sandbox's RealtimeKit, and the requests that it needs."""
 
 import asyncio
 import contextlib
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
-import stamina
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.domain.observation import Status
@@ -20,7 +19,6 @@ from bot.realtimekit.client import RealtimeKitClient, open_http
 from bot.realtimekit.lookup import Lookup, look_up
 from bot.realtimekit.models import Livestream, Session
 from bot.uvicorn_server import listen, serving
-from sandbox.clock import Clock
 from sandbox.realtimekit import Fault, Shape, seeds
 from sandbox.realtimekit import RealtimeKit as Cloudflare
 
@@ -30,24 +28,11 @@ NO_SUCH_MEETING = UUID("00000000-0000-4000-8000-000000000000")
 PLAYBACK = "https://example.com/live.m3u8"
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting_between_attempts() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=100, cap=True):
-        yield
-
-
-@pytest.fixture
-def cloudflare(clock: Clock) -> Cloudflare:
-    cloudflare = Cloudflare(clock)
-    cloudflare.seed()
-    return cloudflare
-
-
 @contextlib.asynccontextmanager
-async def opened(cloudflare: Cloudflare, asgi: ASGIApp, **how: Any) -> AsyncIterator[RealtimeKitClient]:
+async def opened(cloudflare: Cloudflare, asgi: ASGIApp, **options: Any) -> AsyncIterator[RealtimeKitClient]:
     async with serving(asgi, listen(), drain_seconds=1) as url:
         http = open_http(f"{url}/client/v4", cloudflare.api_token)
-        kit = RealtimeKitClient(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id, **how)
+        kit = RealtimeKitClient(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id, **options)
         try:
             yield kit
         finally:
@@ -64,8 +49,8 @@ async def looked_up(kit: RealtimeKitClient, meeting_id: str) -> Lookup:
     return await look_up(kit, UUID(meeting_id), lambda: NOW)
 
 
-def asked(cloudflare: Cloudflare) -> list[str]:
-    """The last word of each path that was asked for."""
+def requests(cloudflare: Cloudflare) -> list[str]:
+    """The last segment of each requested path."""
     return [call.path.rpartition("/")[2] for call in cloudflare.calls]
 
 
@@ -93,8 +78,9 @@ def lookup(livestream: dict[str, Any] | None, session: dict[str, Any] | None = N
         (seeds.NULL_DATA, Status.NOT_BROADCASTING, "Support rota handover"),
     ],
 )
-async def test_every_state(kit: RealtimeKitClient, meeting_id: str, status: Status, name: str) -> None:
-    """Each state has its status, and the meeting's title."""
+async def test_lookup_has_the_status_and_title_of_every_seeded_meeting(
+    kit: RealtimeKitClient, meeting_id: str, status: Status, name: str
+) -> None:
     found = await looked_up(kit, meeting_id)
 
     assert (found.meeting_id, found.status, found.name) == (UUID(meeting_id), status, name)
@@ -102,7 +88,7 @@ async def test_every_state(kit: RealtimeKitClient, meeting_id: str, status: Stat
 
 
 @pytest.mark.parametrize(
-    ("meeting_id", "questions"),
+    ("meeting_id", "expected"),
     [
         (seeds.LIVE, ["active-livestream", "active-livestream-session", seeds.LIVE]),
         (seeds.UNNAMED, ["active-livestream", "active-livestream-session", seeds.UNNAMED]),
@@ -113,17 +99,17 @@ async def test_every_state(kit: RealtimeKitClient, meeting_id: str, status: Stat
         (seeds.NEVER_LIVE, ["active-livestream", seeds.NEVER_LIVE]),
     ],
 )
-async def test_only_what_is_needed_is_asked(
-    cloudflare: Cloudflare, kit: RealtimeKitClient, meeting_id: str, questions: list[str]
+async def test_session_is_requested_only_for_a_start_or_an_error_reason(
+    cloudflare: Cloudflare, kit: RealtimeKitClient, meeting_id: str, expected: list[str]
 ) -> None:
-    """The meeting is read for its title, the session only where it has a start or a reason."""
     await looked_up(kit, meeting_id)
 
-    assert sorted(asked(cloudflare)) == sorted(questions)
+    assert sorted(requests(cloudflare)) == sorted(expected)
 
 
-async def test_live_since(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """Since when it is live comes from the session: the livestream itself is a week old."""
+async def test_live_since_comes_from_the_session_not_the_livestream(
+    cloudflare: Cloudflare, kit: RealtimeKitClient
+) -> None:
     session = cloudflare.meetings[seeds.LIVE].sessions[-1]
     assert session.started_time is not None
 
@@ -135,22 +121,19 @@ async def test_live_since(cloudflare: Cloudflare, kit: RealtimeKitClient) -> Non
     assert found.livestream.created_at != found.live_since
 
 
-async def test_error_reason(kit: RealtimeKitClient) -> None:
-    """Why it failed comes from the session."""
+async def test_error_reason_comes_from_the_session(kit: RealtimeKitClient) -> None:
     found = await looked_up(kit, seeds.ERRORED)
 
     assert (found.error_reason or "").startswith("Ingest stopped")
     assert found.live_since is None
 
 
-async def test_no_such_meeting(kit: RealtimeKitClient) -> None:
-    """A meeting that does not exist is told as that."""
+async def test_lookup_of_a_missing_meeting_raises_meeting_not_found(kit: RealtimeKitClient) -> None:
     with pytest.raises(MeetingNotFound):
         await look_up(kit, NO_SUCH_MEETING, lambda: NOW)
 
 
-async def test_the_answer_that_could_not_be_had(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """When Cloudflare cannot be asked, there is no answer, and never "not broadcasting"."""
+async def test_failed_livestream_request_fails_the_lookup(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
     cloudflare.fault = Fault.SERVER_ERROR
 
     with pytest.raises(Unreachable):
@@ -158,8 +141,9 @@ async def test_the_answer_that_could_not_be_had(cloudflare: Cloudflare, kit: Rea
 
 
 @pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.UNAUTHORIZED, Fault.RATE_LIMITED, Fault.HTML, Fault.HALF])
-async def test_decorations_that_fail(cloudflare: Cloudflare, kit: RealtimeKitClient, fault: Fault) -> None:
-    """Name and start are left out when they cannot be had: the answer stands without them."""
+async def test_name_and_start_are_left_out_when_their_requests_fail(
+    cloudflare: Cloudflare, kit: RealtimeKitClient, fault: Fault
+) -> None:
     cloudflare.fail_next(Fault.NONE)
     cloudflare.fail_next(fault, 100)
 
@@ -170,10 +154,10 @@ async def test_decorations_that_fail(cloudflare: Cloudflare, kit: RealtimeKitCli
     assert (found.name, found.live_since) == (None, None)
 
 
-async def test_livestreams_name_stands_in_for_a_title_that_is_missing_or_unknown(
+async def test_livestream_name_replaces_a_missing_or_unknown_title(
     cloudflare: Cloudflare, kit: RealtimeKitClient
 ) -> None:
-    """Unknown is not missing: whoever knows a title already keeps it."""
+    """A title is unknown when its request fails; a caller that knows the title already then keeps it."""
     cloudflare.change(seeds.LIVE, title="")
     missing = await looked_up(kit, seeds.LIVE)
     cloudflare.fail_next(Fault.NONE)
@@ -184,7 +168,7 @@ async def test_livestreams_name_stands_in_for_a_title_that_is_missing_or_unknown
     assert (unknown.name, unknown.name_is_certain) == ("design-review", False)
 
 
-async def test_the_last_title_stands_in_for_one_that_does_not_come(cloudflare: Cloudflare) -> None:
+async def test_last_known_title_replaces_one_that_cannot_be_fetched(cloudflare: Cloudflare) -> None:
     seconds = 1_000.0
     async with opened(cloudflare, cloudflare.asgi, timer=lambda: seconds) as kit:
         before = await looked_up(kit, seeds.LIVE)
@@ -197,10 +181,9 @@ async def test_the_last_title_stands_in_for_one_that_does_not_come(cloudflare: C
     assert after.name_is_certain
 
 
-async def test_decorations_that_are_late(
+async def test_name_and_start_are_left_out_when_they_are_late(
     cloudflare: Cloudflare, kit: RealtimeKitClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What does not come in time is not waited for."""
     monkeypatch.setattr(lookup_module, "_DETAIL_SECONDS", 0.03)
     cloudflare.fail_next(Fault.NONE)
     cloudflare.fault = Fault.HANG
@@ -211,8 +194,9 @@ async def test_decorations_that_are_late(
     assert (found.name, found.live_since) == (None, None)
 
 
-async def test_what_is_left_out_is_logged(cloudflare: Cloudflare, kit: RealtimeKitClient, log: io.StringIO) -> None:
-    """The log says what was left out, and why."""
+async def test_reason_for_an_incomplete_lookup_is_logged(
+    cloudflare: Cloudflare, kit: RealtimeKitClient, log: io.StringIO
+) -> None:
     cloudflare.fail_next(Fault.NONE)
     cloudflare.fail_next(Fault.UNAUTHORIZED)
 
@@ -224,8 +208,7 @@ async def test_what_is_left_out_is_logged(cloudflare: Cloudflare, kit: RealtimeK
     ]
 
 
-async def test_decorations_are_asked_for_at_once(cloudflare: Cloudflare) -> None:
-    """Name and start are asked for side by side."""
+async def test_meeting_and_session_are_requested_concurrently(cloudflare: Cloudflare) -> None:
     both = asyncio.Barrier(2)
 
     async def together(scope: Scope, receive: Receive, send: Send) -> None:
@@ -240,8 +223,9 @@ async def test_decorations_are_asked_for_at_once(cloudflare: Cloudflare) -> None
     assert found.live_since is not None
 
 
-async def test_many_lookups_cost_one(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """A hundred who look up the same meeting at once cost the questions of one."""
+async def test_concurrent_lookups_of_one_meeting_share_their_requests(
+    cloudflare: Cloudflare, kit: RealtimeKitClient
+) -> None:
     cloudflare.latency = 0.02
 
     found = await asyncio.gather(*(looked_up(kit, seeds.UNNAMED) for _ in range(100)))
@@ -250,43 +234,43 @@ async def test_many_lookups_cost_one(cloudflare: Cloudflare, kit: RealtimeKitCli
     assert {each.name for each in found} == {"Monthly all-hands"}
 
 
-async def test_checked_when_the_livestream_was_answered(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """The time of the answer is the livestream's, not that of its decorations."""
-    questions_by_then: list[int] = []
+async def test_checked_at_is_the_time_of_the_livestream_response(
+    cloudflare: Cloudflare, kit: RealtimeKitClient
+) -> None:
+    requests_by_then: list[int] = []
 
     def now() -> datetime:
-        questions_by_then.append(len(cloudflare.calls))
+        requests_by_then.append(len(cloudflare.calls))
         return NOW
 
     await look_up(kit, UUID(seeds.UNNAMED), now)
 
-    assert questions_by_then == [1]
+    assert requests_by_then == [1]
 
 
-async def test_livestream_without_id(cloudflare: Cloudflare, kit: RealtimeKitClient) -> None:
-    """A livestream that says no id has no session to ask for."""
+async def test_session_of_a_livestream_without_id_is_not_requested(
+    cloudflare: Cloudflare, kit: RealtimeKitClient
+) -> None:
     cloudflare.change_livestream(seeds.LIVE, id=None)
     cloudflare.change(seeds.LIVE, shape=Shape.LIST)
 
     found = await looked_up(kit, seeds.LIVE)
 
     assert found.live_since is None
-    assert asked(cloudflare) == ["active-livestream", seeds.LIVE]
+    assert requests(cloudflare) == ["active-livestream", seeds.LIVE]
 
 
 @pytest.mark.parametrize(
     ("status", "shown"),
     [("LIVE", True), ("INVOKED", True), ("PAUSED", True), ("IDLE", False), ("OFFLINE", False), ("ERRORED", False)],
 )
-def test_playback_url(status: str, shown: bool) -> None:
-    """Where it plays is told unless it is known that nothing plays there."""
+def test_playback_url_is_hidden_when_nothing_plays(status: str, shown: bool) -> None:
     found = lookup({"status": status, "playback_url": PLAYBACK})
 
     assert found.playback_url == (PLAYBACK if shown else None)
 
 
-def test_nothing_to_play() -> None:
-    """A livestream may have no address yet, and what is not live has none."""
+def test_playback_url_is_none_without_an_address_or_livestream() -> None:
     assert lookup({"status": "LIVE"}).playback_url is None
     assert lookup(None).playback_url is None
 
@@ -305,8 +289,9 @@ def test_nothing_to_play() -> None:
         ("OFFLINE", {"started_time": STARTED.isoformat()}, None),
     ],
 )
-def test_live_since_is_the_present_runs(status: str, session: dict[str, Any] | None, since: datetime | None) -> None:
-    """Only what is live is live since then; the start of a run that is over says nothing about the next."""
+def test_live_since_is_the_start_of_the_current_session(
+    status: str, session: dict[str, Any] | None, since: datetime | None
+) -> None:
     assert lookup({"status": status, "created_at": NOW.isoformat()}, session).live_since == since
 
 
@@ -318,14 +303,14 @@ def test_live_since_is_the_present_runs(status: str, session: dict[str, Any] | N
         ("LIVE", {"err_message": "no video"}, None),
     ],
 )
-def test_error_reason_of_errors_only(status: str, session: dict[str, Any] | None, reason: str | None) -> None:
-    """The reason of an error is that of one which is there now."""
+def test_error_reason_needs_the_errored_status(status: str, session: dict[str, Any] | None, reason: str | None) -> None:
     assert lookup({"status": status}, session).error_reason == reason
 
 
 @pytest.mark.parametrize("meeting_id", [seed.id for seed in seeds.SEEDS])
-async def test_no_lookup_tells_a_secret(cloudflare: Cloudflare, kit: RealtimeKitClient, meeting_id: str) -> None:
-    """No stream key and no ingest server is in what was looked up."""
-    told = repr(await looked_up(kit, meeting_id))
+async def test_lookup_contains_no_stream_key_or_ingest_server(
+    cloudflare: Cloudflare, kit: RealtimeKitClient, meeting_id: str
+) -> None:
+    shown = repr(await looked_up(kit, meeting_id))
 
-    assert [secret for secret in cloudflare.secrets if secret in told] == []
+    assert [secret for secret in cloudflare.secrets if secret in shown] == []

@@ -1,4 +1,4 @@
-"""What one look at a meeting's livestream showed."""
+"""The observation made from one lookup."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,8 +18,8 @@ STOPPED = datetime(2026, 6, 3, 10, 20, tzinfo=UTC)
 CHECKED = datetime(2026, 6, 3, 10, 25, tzinfo=UTC)
 
 
-def a_lookup(status: str | None, session: dict[str, Any] | None = None) -> Lookup:
-    """A lookup made of what Cloudflare says; no status is no livestream."""
+def make_lookup(status: str | None, session: dict[str, Any] | None = None) -> Lookup:
+    """Make a lookup from Cloudflare's values; no status means no livestream."""
     livestream = None if status is None else Livestream.model_validate({"status": status, "playback_url": STREAM})
     return Lookup(MEETING, "Keynote", livestream, Session.model_validate(session) if session else None, CHECKED)
 
@@ -29,42 +29,38 @@ def fingerprint(lookup: Lookup) -> str:
     return lookup.livestream.fingerprint
 
 
-def test_live() -> None:
-    """A livestream that is live is seen with its name, where it plays, and when its run began."""
-    lookup = a_lookup("LIVE", {"started_time": STARTED.isoformat()})
+def test_live_observation_has_name_playback_url_and_session_start() -> None:
+    lookup = make_lookup("LIVE", {"started_time": STARTED.isoformat()})
 
     assert observation_of(lookup) == Observation(
         Status.LIVE, "LIVE", "Keynote", STREAM, STARTED, livestream=fingerprint(lookup)
     )
 
 
-def test_errored() -> None:
-    """An error is seen with its reason, and with when its run began and stopped."""
+def test_errored_observation_has_reason_and_session_times() -> None:
     session = {"started_time": STARTED.isoformat(), "stopped_time": STOPPED.isoformat(), "err_message": "No ingest"}
 
-    lookup = a_lookup("ERRORED", session)
+    lookup = make_lookup("ERRORED", session)
 
     assert observation_of(lookup) == Observation(
         Status.ERRORED, "ERRORED", "Keynote", None, STARTED, STOPPED, "No ingest", livestream=fingerprint(lookup)
     )
 
 
-def test_livestream_id() -> None:
-    """A livestream is told apart from another one of the same meeting."""
-    lookup = a_lookup("LIVE")
+def test_observation_has_the_livestream_id() -> None:
+    lookup = make_lookup("LIVE")
     assert lookup.livestream is not None
     named = replace(lookup, livestream=lookup.livestream.model_copy(update={"id": "l1"}))
 
     assert (observation_of(lookup).livestream_id, observation_of(named).livestream_id) == (None, "l1")
 
 
-def test_no_livestream() -> None:
-    """A meeting without any livestream is not live."""
-    assert observation_of(a_lookup(None)) == Observation(Status.NOT_BROADCASTING, None, "Keynote")
+def test_meeting_without_a_livestream_is_not_broadcasting() -> None:
+    assert observation_of(make_lookup(None)) == Observation(Status.NOT_BROADCASTING, None, "Keynote")
 
 
 @pytest.mark.parametrize(
-    ("word", "status"),
+    ("raw_status", "status"),
     [
         ("INVOKED", Status.STARTING),
         ("IDLE", Status.NOT_BROADCASTING),
@@ -72,16 +68,14 @@ def test_no_livestream() -> None:
         ("PAUSED", Status.UNKNOWN),
     ],
 )
-def test_word(word: str, status: Status) -> None:
-    """The word is kept beside what it means, known or not."""
-    observation = observation_of(a_lookup(word))
+def test_raw_status_is_kept_beside_its_meaning(raw_status: str, status: Status) -> None:
+    observation = observation_of(make_lookup(raw_status))
 
-    assert (observation.status, observation.raw_status) == (status, word)
+    assert (observation.status, observation.raw_status) == (status, raw_status)
 
 
-def test_session_of_the_run_before() -> None:
-    """A session that has stopped says nothing about the run that is live."""
-    lookup = a_lookup("LIVE", {"started_time": STARTED.isoformat(), "stopped_time": STOPPED.isoformat()})
+def test_stopped_session_is_ignored_while_live() -> None:
+    lookup = make_lookup("LIVE", {"started_time": STARTED.isoformat(), "stopped_time": STOPPED.isoformat()})
 
     observation = observation_of(lookup)
 

@@ -1,4 +1,4 @@
-"""Livestreams, meetings and sessions, read from what Cloudflare sends."""
+"""Livestreams, meetings and sessions parsed from Cloudflare's JSON."""
 
 import json
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from bot.domain.observation import Status
 from bot.realtimekit.models import Livestream, Meeting, NotLive, Session, redact_ingest_urls
+from tests.strategies import json_values
 
 MEETING_ID = "50c8940e-1b97-402a-97d6-2708b7feca41"
 STREAM_KEY = "sk-f1e2d3c4b5a6"
@@ -23,7 +24,7 @@ def livestream(**fields: Any) -> Livestream:
 
 
 @pytest.mark.parametrize(
-    ("word", "status"),
+    ("raw_status", "status"),
     [
         ("LIVE", Status.LIVE),
         ("live", Status.LIVE),
@@ -39,13 +40,11 @@ def livestream(**fields: Any) -> Livestream:
         (["LIVE"], Status.UNKNOWN),
     ],
 )
-def test_status(word: Any, status: Status) -> None:
-    """Each documented word has its meaning, and any other is unknown, never an error."""
-    assert livestream(status=word).status is status
+def test_every_documented_status_is_known_and_any_other_is_unknown(raw_status: Any, status: Status) -> None:
+    assert livestream(status=raw_status).status is status
 
 
-def test_raw_status_is_kept() -> None:
-    """The word itself is there to be shown."""
+def test_unknown_raw_status_is_kept() -> None:
     assert livestream(status="PAUSED").raw_status == "PAUSED"
 
 
@@ -64,13 +63,12 @@ def test_raw_status_is_kept() -> None:
         ({}, None),
     ],
 )
-def test_disabled(sent: Any, disabled: bool | None) -> None:
-    """A boolean or its word; anything else is as good as unsaid."""
+def test_disabled_is_read_from_a_boolean_or_its_word(sent: Any, disabled: bool | None) -> None:
     assert livestream(disabled=sent).disabled is disabled
 
 
 @pytest.mark.parametrize(
-    ("sent", "moment"),
+    ("sent", "parsed"),
     [
         ("2026-06-03T10:00:00.000Z", datetime(2026, 6, 3, 10, tzinfo=UTC)),
         ("2026-06-03T10:00:00Z", datetime(2026, 6, 3, 10, tzinfo=UTC)),
@@ -89,9 +87,8 @@ def test_disabled(sent: Any, disabled: bool | None) -> None:
         (None, None),
     ],
 )
-def test_times(sent: Any, moment: datetime | None) -> None:
-    """ISO 8601, in UTC if it says no zone; one that cannot be read is left out."""
-    assert livestream(created_at=sent).created_at == moment
+def test_time_is_parsed_as_utc_and_dropped_if_implausible(sent: Any, parsed: datetime | None) -> None:
+    assert livestream(created_at=sent).created_at == parsed
 
 
 @pytest.mark.parametrize(
@@ -102,8 +99,7 @@ def test_times(sent: Any, moment: datetime | None) -> None:
         "http://127.0.0.1:8000/video.m3u8",
     ],
 )
-def test_playback_url(address: str) -> None:
-    """Web addresses are kept as they are."""
+def test_web_playback_url_is_kept(address: str) -> None:
     assert livestream(playback_url=address).playback_url == address
 
 
@@ -131,8 +127,7 @@ def test_playback_url(address: str) -> None:
         7,
     ],
 )
-def test_no_playback_url(sent: Any) -> None:
-    """What is no plain web address does not become a link."""
+def test_unsafe_playback_url_is_dropped(sent: Any) -> None:
     assert livestream(playback_url=sent).playback_url is None
 
 
@@ -140,28 +135,27 @@ def test_no_playback_url(sent: Any) -> None:
     "sent",
     ["", "  ", "\n\t", "\u200b", "\ud800", "\0", "null", "undefined", "<nil>", "NaN", None, 7, ["x"]],
 )
-def test_no_text(sent: Any) -> None:
-    """A text without a character to see is none."""
+def test_text_without_a_visible_character_is_dropped(sent: Any) -> None:
     assert livestream(name=sent).name is None
 
 
 @pytest.mark.parametrize("sent", ["", "none", "None", "N/A", "-", "null", "\0"])
-def test_a_word_for_no_reason_is_no_reason(sent: str) -> None:
+def test_placeholder_error_message_is_dropped(sent: str) -> None:
     assert Session.model_validate({"err_message": sent}).err_message is None
 
 
-def test_a_meeting_may_be_called_what_is_no_reason() -> None:
+def test_placeholder_word_is_a_valid_meeting_title() -> None:
     assert Meeting.model_validate({"id": MEETING_ID, "title": "None"}).title == "None"
 
 
-def test_the_nil_uuid_is_no_id() -> None:
+def test_nil_uuid_is_dropped() -> None:
     nil = "00000000-0000-0000-0000-000000000000"
 
     assert livestream(id=nil, meeting_id=nil) == livestream()
 
 
 def test_control_characters_are_dropped_from_every_text() -> None:
-    """PostgreSQL does not store a NUL, a terminal obeys an escape sequence, and some turn the text around."""
+    """PostgreSQL does not store a NUL, a terminal obeys an escape sequence, and some characters reverse the text."""
     sent = "All\0 \x1b[2Jhands\u202e\x9b\x7f,\r\npart\ttwo\u2028now"
     read = "All [2Jhands,  part two now"
 
@@ -173,12 +167,12 @@ def test_control_characters_are_dropped_from_every_text() -> None:
     assert Session.model_validate({"err_message": sent}).err_message == read
 
 
-def test_an_ingest_address_is_taken_out_whatever_is_hidden_in_it() -> None:
+def test_ingest_url_with_a_hidden_character_is_redacted() -> None:
     assert redact_ingest_urls(livestream(name="rtm\0ps://ingest.example.com/live/key").name or "") == "[ingest address]"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         "rtmps://ingest.example.com:443/live/ KEY-0123456789 failed",
         r"{\"url\": \"rtmps:\/\/ingest.example.com:443\/live\/KEY-0123456789\"}",
@@ -190,13 +184,13 @@ def test_an_ingest_address_is_taken_out_whatever_is_hidden_in_it() -> None:
         'streamKey": "KEY-0123456789"',
     ],
 )
-def test_no_ingest_address_in_a_reason(said: str) -> None:
-    """However it is written: whoever has it can broadcast."""
-    assert "KEY-0123456789" not in (Session.model_validate({"err_message": said}).err_message or "")
+def test_stream_key_in_an_error_message_is_redacted(message: str) -> None:
+    """Anyone who has the key can broadcast."""
+    assert "KEY-0123456789" not in (Session.model_validate({"err_message": message}).err_message or "")
 
 
 @pytest.mark.parametrize("title", ["How to reset a stream key", "https://example.com/webrtc/play", "SRT: a history"])
-def test_words_are_no_secret(title: str) -> None:
+def test_harmless_text_is_not_redacted(title: str) -> None:
     assert livestream(name=title).name == title
 
 
@@ -217,35 +211,33 @@ BEFORE, AFTER = "2026-06-03T11:00:00Z", "2026-06-03T12:00:01Z"
         ("1970-01-01T00:00:00Z", None, (False, False)),
     ],
 )
-def test_times_that_cannot_be_true_are_absent(started: str, stopped: str | None, known: tuple[bool, bool]) -> None:
-    """A start or a stop to come, and a stop before the start."""
+def test_future_and_reversed_session_times_are_dropped(
+    started: str, stopped: str | None, known: tuple[bool, bool]
+) -> None:
     session = Session.model_validate({"started_time": started, "stopped_time": stopped}).as_of(NOON)
 
     assert (session.started_time is not None, session.stopped_time is not None) == known
 
 
-def test_long_text() -> None:
-    """A text is cut at a thousand characters."""
+def test_text_is_truncated_to_1000_characters() -> None:
     assert livestream(name="x" * 5_000).name == "x" * 1_000
 
 
-def test_half_characters() -> None:
-    """Half a surrogate pair, which JSON can hold and UTF-8 cannot, becomes a question mark."""
+def test_lone_surrogate_becomes_a_question_mark() -> None:
+    """JSON can hold one, UTF-8 cannot."""
     name = Livestream.model_validate(json.loads(r'{"name": "a\ud800b \ud83d\ude00"}')).name
 
     assert name == "a?b 😀"
 
 
 @pytest.mark.parametrize("scheme", ["rtmps", "rtmp", "RTMPS", "srt", "rtsp", "whip"])
-def test_ingest_address_in_a_text(scheme: str) -> None:
-    """A reason may name where the broadcaster sends to, with the key in it: that part is taken out."""
+def test_ingest_url_in_an_error_message_is_redacted(scheme: str) -> None:
     reason = f"Could not read {scheme}://ingest.example.com:443/live/{STREAM_KEY}?streamid={STREAM_KEY} in time"
 
     assert Session.model_validate({"err_message": reason}).err_message == "Could not read [ingest address] in time"
 
 
-def test_secrets_are_not_read() -> None:
-    """Neither stream key nor ingest server is in anything that a livestream shows of itself."""
+def test_livestream_ignores_stream_key_and_ingest_server() -> None:
     read = livestream(id="1", status="LIVE", stream_key=STREAM_KEY, ingest_server=INGEST)
 
     for shown in (repr(read), str(read), read.model_dump_json(), str(read.model_dump()), str(vars(read))):
@@ -255,8 +247,7 @@ def test_secrets_are_not_read() -> None:
 
 @pytest.mark.parametrize("model", [Livestream, Meeting, Session])
 @pytest.mark.parametrize("sent", [[STREAM_KEY], STREAM_KEY, {"id": [STREAM_KEY]}, {"id": STREAM_KEY}])
-def test_errors_never_quote_their_input(model: type[BaseModel], sent: Any) -> None:
-    """A validation error says where, not what."""
+def test_validation_errors_never_quote_the_input(model: type[BaseModel], sent: Any) -> None:
     try:
         read = str(model.model_validate(sent).model_fields_set)
     except ValidationError as error:
@@ -265,43 +256,30 @@ def test_errors_never_quote_their_input(model: type[BaseModel], sent: Any) -> No
     assert STREAM_KEY not in read
 
 
-def test_meeting_without_id() -> None:
-    """A meeting that does not say which it is, is none."""
+def test_meeting_without_an_id_is_rejected() -> None:
     with pytest.raises(ValidationError):
         Meeting.model_validate({"title": "Weekly sync"})
 
 
-def test_everything_is_optional() -> None:
-    """A livestream and a session may say nothing at all."""
+def test_every_field_of_livestream_and_session_is_optional() -> None:
     assert livestream().status is Status.UNKNOWN
     assert Session.model_validate({}).started_time is None
 
 
-def test_frozen() -> None:
-    """An answer is a value."""
+def test_models_are_immutable() -> None:
     answer = NotLive(meeting=Meeting.model_validate({"id": MEETING_ID, "title": "Weekly sync"}))
 
     with pytest.raises(ValidationError, match="frozen"):
         answer.meeting.title = "Other"  # type: ignore[misc]
 
 
-ANYTHING = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=20)
-    | st.just({"stream_key": STREAM_KEY}),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
+ANYTHING = json_values(st.just({"stream_key": STREAM_KEY}))
 FIELDS = [*Livestream.model_fields, *Session.model_fields, "status"]
 
 
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(FIELDS), ANYTHING))
-def test_any_fields(fields: dict[str, Any]) -> None:
-    """No field, whatever is in it, makes a livestream or a session unreadable, or tells a secret."""
+def test_any_field_value_is_readable_and_never_a_secret(fields: dict[str, Any]) -> None:
     fields |= {"stream_key": STREAM_KEY, "ingest_server": INGEST}
 
     read: list[BaseModel] = [Livestream.model_validate(fields), Session.model_validate(fields)]
@@ -312,9 +290,8 @@ def test_any_fields(fields: dict[str, Any]) -> None:
 
 @settings(deadline=None)
 @given(st.text())
-def test_any_status(word: str) -> None:
-    """Any word has a status."""
-    assert livestream(status=word).status in Status
+def test_any_text_is_a_valid_status(raw_status: str) -> None:
+    assert livestream(status=raw_status).status in Status
 
 
 ISO_PARTS = st.sampled_from(
@@ -324,19 +301,17 @@ ISO_PARTS = st.sampled_from(
 
 @settings(deadline=None)
 @given(st.text() | st.lists(ISO_PARTS, max_size=9).map("".join) | st.datetimes().map(datetime.isoformat))
-def test_any_time(sent: str) -> None:
-    """Any text is a moment in UTC, or none."""
-    moment = livestream(created_at=sent).created_at
+def test_any_time_text_gives_utc_or_none(sent: str) -> None:
+    parsed = livestream(created_at=sent).created_at
 
-    assert moment is None or moment.tzinfo is UTC
+    assert parsed is None or parsed.tzinfo is UTC
 
 
 @settings(deadline=None)
 @given(
     st.text() | st.text().map("https://".__add__) | st.text(st.characters(max_codepoint=127)).map("http://h".__add__)
 )
-def test_any_address(sent: str) -> None:
-    """What is kept as a web address is one, and cannot break out of a link."""
+def test_any_playback_url_kept_is_a_safe_web_url(sent: str) -> None:
     address = livestream(playback_url=sent).playback_url
 
     if address is not None:
@@ -346,6 +321,5 @@ def test_any_address(sent: str) -> None:
 
 @settings(deadline=None)
 @given(st.text(st.characters(codec=None, categories=None)))
-def test_any_text(sent: str) -> None:
-    """Any text can be written as UTF-8 afterwards."""
+def test_any_redacted_text_can_be_encoded(sent: str) -> None:
     redact_ingest_urls(sent).encode()

@@ -1,4 +1,4 @@
-"""Where a playback URL plays in any browser."""
+"""The page that plays a playback URL in any browser."""
 
 from urllib.parse import urlsplit
 
@@ -24,8 +24,7 @@ PLAYER = f"https://{HOST}/{VIDEO}/iframe"
         f"https://{HOST}/{HLS}?clientBandwidthHint=10",
     ],
 )
-def test_hosted_player(playback: str) -> None:
-    """Cloudflare Stream's HLS URLs open in its hosted player, by https."""
+def test_cloudflare_stream_url_opens_in_its_hosted_player(playback: str) -> None:
     assert player_url(playback) == PLAYER
 
 
@@ -51,19 +50,17 @@ def test_hosted_player(playback: str) -> None:
         "https://a1b2.us-east-1.playback.live-video.net/api/video/v1/channel.m3u8",
     ],
 )
-def test_anything_else(playback: str) -> None:
-    """Any other URL, a lookalike's too, opens as it is."""
+def test_other_and_lookalike_urls_are_unchanged(playback: str) -> None:
     assert player_url(playback) == playback
 
 
 @given(
     st.text(st.sampled_from("abcloudflarestream.@:/?#\\-_%[] "), max_size=40).map(lambda host: f"https://{host}/{HLS}")
 )
-def test_player_is_cloudflares(playback: str) -> None:
-    """Where the bot makes a URL of its own, its host is one of Cloudflare Stream's."""
+def test_generated_player_url_is_always_on_cloudflare_stream(playback: str) -> None:
     try:
         urlsplit(playback)
-    except ValueError:  # such a URL does not pass the parser of Cloudflare's answers
+    except ValueError:  # the parser of Cloudflare's responses drops such a URL
         return
 
     opened = player_url(playback)

@@ -1,23 +1,9 @@
-"""What Cloudflare says about how much it still takes."""
+"""RateLimitState: what Cloudflare's responses say about its rate limit."""
 
 import pytest
 
 from bot.realtimekit.rate_limit import RateLimitState
-
-
-class Timer:
-    """Seconds, as a test sets them."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def timer() -> Timer:
-    return Timer()
+from tests.realtimekit.conftest import Timer
 
 
 @pytest.fixture
@@ -26,14 +12,12 @@ def rate_limit(timer: Timer) -> RateLimitState:
 
 
 def test_requests_are_accepted_without_headers(rate_limit: RateLimitState) -> None:
-    """Who was told nothing need not wait."""
     rate_limit.update(200, {})
 
     assert (rate_limit.retry_after(), rate_limit.blocked_for()) == (0, 0)
 
 
 def test_429_blocks_requests_until_retry_after(rate_limit: RateLimitState, timer: Timer) -> None:
-    """A 429 counts for as long as it says, and not longer."""
     rate_limit.update(429, {"retry-after": "30"})
     timer.now += 10
     before = [rate_limit.retry_after(), rate_limit.blocked_for()]
@@ -44,22 +28,20 @@ def test_429_blocks_requests_until_retry_after(rate_limit: RateLimitState, timer
 
 
 def test_429_without_retry_after_blocks_for_a_minute(rate_limit: RateLimitState) -> None:
-    """A 429 that does not say for how long counts for a minute."""
     rate_limit.update(429, {})
 
     assert rate_limit.retry_after() == 60
 
 
 def test_the_longest_cooldown_counts(rate_limit: RateLimitState) -> None:
-    """A shorter wait, asked for by an answer that was slow to come, does not shorten a longer one."""
     rate_limit.update(429, {"retry-after": "300"})
     rate_limit.update(429, {"retry-after": "5"})
 
     assert rate_limit.retry_after() == 300
 
 
-def test_a_later_answer_does_not_end_a_cooldown(rate_limit: RateLimitState) -> None:
-    """The answer to a question from before the refusal does not end it."""
+def test_a_later_success_does_not_end_a_cooldown(rate_limit: RateLimitState) -> None:
+    """It may answer a request that was sent before the 429."""
     rate_limit.update(429, {"retry-after": "300"})
     rate_limit.update(200, {"ratelimit": '"default";r=50;t=30'})
 
@@ -86,7 +68,6 @@ def test_a_later_answer_does_not_end_a_cooldown(rate_limit: RateLimitState) -> N
     ],
 )
 def test_exhausted_limit_delays_until_its_refill(rate_limit: RateLimitState, header: str, seconds: float) -> None:
-    """Who has used up a limit waits until it is filled again; a header in another form says nothing."""
     rate_limit.update(200, {"ratelimit": header})
 
     assert rate_limit.retry_after() == seconds
@@ -94,7 +75,6 @@ def test_exhausted_limit_delays_until_its_refill(rate_limit: RateLimitState, hea
 
 
 def test_refilled_limit_ends_the_delay(rate_limit: RateLimitState) -> None:
-    """The next answer may say that there is something left after all."""
     rate_limit.update(200, {"ratelimit": '"default";r=0;t=200'})
     rate_limit.update(200, {"ratelimit": '"default";r=1200;t=300'})
 
@@ -102,7 +82,6 @@ def test_refilled_limit_ends_the_delay(rate_limit: RateLimitState) -> None:
 
 
 def test_clock_set_back_ends_the_cooldown(rate_limit: RateLimitState, timer: Timer) -> None:
-    """A clock that is set back does not make anybody wait longer than was asked."""
     rate_limit.update(429, {"retry-after": "30"})
     timer.now -= 3600
 

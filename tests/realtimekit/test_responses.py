@@ -1,4 +1,4 @@
-"""The wrapping of RealtimeKit's answers."""
+"""The envelope of RealtimeKit's responses."""
 
 import json
 import traceback
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bot.errors import AuthenticationFailed, BotError, InvalidResponse, RateLimited, RealtimeKitError, ServerError
 from bot.realtimekit.responses import MAX_RETRY_AFTER, parse_data, parse_retry_after
+from tests.strategies import json_values
 
 NOW = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
 STREAM_KEY = "sk-f1e2d3c4b5a6"
@@ -20,13 +21,13 @@ INGEST = "rtmps://ingest.example.com:443/live/0a1b2c"
 A_MINUTE = 60.0
 
 
-def refused(code: int, message: str = "refused") -> dict[str, Any]:
-    """As the application says it."""
+def application_error(code: int, message: str = "rejected") -> dict[str, Any]:
+    """An error in the application's format."""
     return {"success": False, "error": {"code": code, "message": message}}
 
 
-def turned_away(code: int, message: str = "turned away") -> dict[str, Any]:
-    """As the gateway says it."""
+def gateway_error(code: int, message: str = "rejected") -> dict[str, Any]:
+    """An error in the gateway's format."""
     return {"success": False, "errors": [{"code": code, "message": message}], "messages": [], "result": None}
 
 
@@ -46,53 +47,49 @@ def read(status: int, body: Any, headers: dict[str, str] | None = None) -> Any:
         ({"data": {"id": "1"}}, {"id": "1"}),
     ],
 )
-def test_what_was_asked_for(status: int, envelope: dict[str, Any], data: Any) -> None:
-    """It is under `data`, or under `result`, be it an object or a list."""
+def test_payload_is_read_from_data_or_result(status: int, envelope: dict[str, Any], data: Any) -> None:
     assert read(status, envelope) == data
 
 
 @pytest.mark.parametrize("nothing", [None, {}, []])
 @pytest.mark.parametrize("where", ["data", "result"])
-def test_nothing_there(where: str, nothing: Any) -> None:
-    """A success with nothing in it says that there is none."""
+def test_empty_payload_is_none(where: str, nothing: Any) -> None:
     assert read(200, {"success": True, where: nothing}) is None
 
 
 @pytest.mark.parametrize("status", [200, 404])
-def test_not_found(status: int) -> None:
-    """The application's 404 says that there is none, also where only the envelope has the number."""
-    assert read(status, refused(404, "No active livestream found")) is None
+def test_application_404_is_none(status: int) -> None:
+    assert read(status, application_error(404, "No active livestream found")) is None
 
 
 @pytest.mark.parametrize("odd", ["", 0, False, "text", 7])
-def test_what_is_no_payload_is_not_taken_for_nothing(odd: Any) -> None:
-    """Only null, {} and [] are known ways to say none; anything else odd is left to the parser to refuse."""
+def test_odd_payload_is_passed_on_to_its_parser(odd: Any) -> None:
     assert read(200, {"success": True, "data": odd}) == odd
 
 
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
-        (401, turned_away(10000, "Authentication error"), AuthenticationFailed),
-        (403, turned_away(10000), AuthenticationFailed),
-        (401, refused(401), AuthenticationFailed),
+        (401, gateway_error(10000, "Authentication error"), AuthenticationFailed),
+        (403, gateway_error(10000), AuthenticationFailed),
+        (401, application_error(401), AuthenticationFailed),
         (403, b"<html>Forbidden</html>", InvalidResponse),
-        (200, turned_away(10000), AuthenticationFailed),
-        (200, turned_away(7003), AuthenticationFailed),
-        (404, turned_away(7003, "Could not route to ..."), AuthenticationFailed),
-        (404, turned_away(7000, "No route for that URI"), AuthenticationFailed),
-        (400, turned_away(6003, "Invalid request headers"), AuthenticationFailed),
-        (200, refused(403), AuthenticationFailed),
-        (429, turned_away(971), RateLimited),
-        (429, refused(429), RateLimited),
+        (200, gateway_error(10000), AuthenticationFailed),
+        (200, gateway_error(7003), AuthenticationFailed),
+        (404, gateway_error(7003, "Could not route to ..."), AuthenticationFailed),
+        (404, gateway_error(7000, "No route for that URI"), AuthenticationFailed),
+        (400, gateway_error(6003, "Invalid request headers"), AuthenticationFailed),
+        (200, application_error(403), AuthenticationFailed),
+        (429, gateway_error(971), RateLimited),
+        (429, application_error(429), RateLimited),
         (429, b"<html>Too many requests</html>", RateLimited),
-        (200, refused(429), RateLimited),
-        (500, refused(500), ServerError),
+        (200, application_error(429), RateLimited),
+        (500, application_error(500), ServerError),
         (502, b"<html>Bad gateway</html>", ServerError),
         (503, b"", ServerError),
-        (500, turned_away(10000), ServerError),
+        (500, gateway_error(10000), ServerError),
         (503, {"success": True, "data": {"id": "1"}}, ServerError),
-        (200, refused(500), ServerError),
+        (200, application_error(500), ServerError),
         (200, {"success": False}, InvalidResponse),
         (200, {"success": False, "error": "broken"}, InvalidResponse),
         (200, {"success": False, "errors": "broken"}, InvalidResponse),
@@ -108,25 +105,24 @@ def test_what_is_no_payload_is_not_taken_for_nothing(odd: Any) -> None:
         (200, b'{"success": true, "data": ' + b"9" * 5_000 + b"}", InvalidResponse),
         (204, b"", InvalidResponse),
         (301, {"success": True, "data": {"id": "1"}}, InvalidResponse),
-        (400, refused(400, "meeting_id must be a valid UUID"), InvalidResponse),
+        (400, application_error(400, "meeting_id must be a valid UUID"), InvalidResponse),
         (404, b"<html>Not found</html>", InvalidResponse),
         (404, {}, InvalidResponse),
-        (405, turned_away(7001), InvalidResponse),
-        (418, refused(404), InvalidResponse),
+        (405, gateway_error(7001), InvalidResponse),
+        (418, application_error(404), InvalidResponse),
     ],
 )
-def test_what_says_nothing_about_the_meeting(status: int, body: Any, error: type[BotError]) -> None:
-    """Each way of not answering has its own error, and none of them reads as "there is none"."""
+def test_each_failure_raises_its_own_error(status: int, body: Any, error: type[BotError]) -> None:
+    """None of them may mean that there is no livestream."""
     with pytest.raises(RealtimeKitError) as raised:
         read(status, body)
 
     assert type(raised.value) is error
 
 
-def test_detail_for_the_log() -> None:
-    """Status, code and message are kept for the log, on one line of bounded length."""
+def test_error_detail_is_one_bounded_line_of_status_code_and_message() -> None:
     with pytest.raises(AuthenticationFailed) as raised:
-        read(403, turned_away(10000, "Authentication\n\x1b[31merror" + "!" * 1_000))
+        read(403, gateway_error(10000, "Authentication\n\x1b[31merror" + "!" * 1_000))
 
     assert raised.value.detail.startswith("HTTP 403, 10000, Authentication  [31merror!!!")
     assert raised.value.detail.isprintable()
@@ -135,8 +131,8 @@ def test_detail_for_the_log() -> None:
 
 @pytest.mark.parametrize("secret", ["sk/f1e2 d3c4+b5a6", "live.ingest.example.com"])
 @pytest.mark.parametrize("field", ["stream_key", "streamKey", "ingest_server"])
-def test_the_livestreams_own_secrets_are_in_no_other_text(field: str, secret: str) -> None:
-    """Neither plain, nor percent-encoded, nor JSON-escaped, wherever in the answer they are said."""
+def test_a_livestreams_secrets_are_redacted_in_other_texts(field: str, secret: str) -> None:
+    """Plain, percent-encoded or JSON-escaped, anywhere in the response."""
     forms = [secret, quote(secret, safe=""), quote(secret, safe="").lower(), secret.replace("/", r"\/"), f"{secret}\0x"]
     playback = "https://live.ingest.example.com/video.m3u8"
     livestream = {field: secret, "name": f"with {secret}", "playback_url": playback}
@@ -151,8 +147,7 @@ def test_the_livestreams_own_secrets_are_in_no_other_text(field: str, secret: st
 
 
 @pytest.mark.parametrize("place", ["code", "message"])
-def test_detail_never_quotes_objects(place: str) -> None:
-    """Where a text belongs, an object could hold anything, secrets too."""
+def test_error_detail_never_quotes_objects(place: str) -> None:
     error = {"code": 500, "message": "broken", place: {"stream_key": STREAM_KEY}}
 
     with pytest.raises(RealtimeKitError) as raised:
@@ -161,16 +156,14 @@ def test_detail_never_quotes_objects(place: str) -> None:
     assert STREAM_KEY not in raised.value.detail
 
 
-def test_detail_never_quotes_an_ingest_address() -> None:
-    """A message may name where the broadcaster sends to; the log does not."""
+def test_error_detail_redacts_ingest_urls() -> None:
     with pytest.raises(ServerError) as raised:
-        read(500, refused(500, f"cannot pull {INGEST}/{STREAM_KEY} now"))
+        read(500, application_error(500, f"cannot pull {INGEST}/{STREAM_KEY} now"))
 
     assert raised.value.detail == "HTTP 500, 500, cannot pull [ingest address] now"
 
 
-def test_a_rate_limit_says_how_long() -> None:
-    """The error carries the seconds of `retry-after`."""
+def test_rate_limited_error_has_the_seconds_of_retry_after() -> None:
     with pytest.raises(RateLimited) as raised:
         read(429, b"", {"retry-after": "7"})
 
@@ -198,18 +191,15 @@ def test_a_rate_limit_says_how_long() -> None:
         ("soon", A_MINUTE),
     ],
 )
-def test_seconds_to_wait(value: str, seconds: float) -> None:
-    """A number of seconds or an HTTP date, at most five minutes; a minute where it is neither."""
+def test_retry_after_is_seconds_or_a_date_capped_at_five_minutes(value: str, seconds: float) -> None:
     assert parse_retry_after({"retry-after": value}, NOW) == seconds
 
 
-def test_seconds_to_wait_unsaid() -> None:
-    """Without the header it is a minute."""
+def test_missing_retry_after_means_a_minute() -> None:
     assert parse_retry_after({}) == A_MINUTE
 
 
-def test_seconds_to_wait_by_the_clock() -> None:
-    """A date is compared with the present."""
+def test_retry_after_date_is_compared_with_the_current_time() -> None:
     until = format_datetime(datetime.now(UTC) + timedelta(seconds=200), usegmt=True)
 
     assert 100 < parse_retry_after({"retry-after": until}) <= 200
@@ -222,17 +212,12 @@ DATE_WORDS = st.sampled_from(
 
 @settings(deadline=None)
 @given(st.text() | st.lists(DATE_WORDS, max_size=7).map(" ".join) | st.datetimes().map(format_datetime))
-def test_any_wait(value: str) -> None:
-    """Whatever the header says, the wait is between nothing and five minutes."""
+def test_any_retry_after_is_between_zero_and_five_minutes(value: str) -> None:
     assert 0 <= parse_retry_after({"retry-after": value}, NOW) <= MAX_RETRY_AFTER
 
 
 SECRETS = st.fixed_dictionaries({"stream_key": st.just(STREAM_KEY)}, optional={"ingest_server": st.just(INGEST)})
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | SECRETS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
-)
+JSON = json_values(SECRETS)
 ERROR = st.fixed_dictionaries(
     {}, optional={"code": st.sampled_from([404, 429, 500, 7003, 10000]) | JSON, "message": JSON}
 )
@@ -254,11 +239,10 @@ ENVELOPES = st.fixed_dictionaries(
     body=st.binary() | (ENVELOPES | JSON).map(lambda value: json.dumps(value).encode()),
     retry_after=st.text(max_size=5),
 )
-def test_any_answer(status: int, body: bytes, retry_after: str) -> None:
-    """Whatever is answered, it is a payload, or nothing, or an error of ours that tells no secret."""
+def test_any_response_is_a_payload_or_an_error_without_secrets(status: int, body: bytes, retry_after: str) -> None:
     try:
         parse_data(status, {"retry-after": retry_after}, body)
     except RealtimeKitError as error:
-        told = f"{error!r} {error} {error.detail} {error.sentence} {''.join(traceback.format_exception(error))}"
-        assert STREAM_KEY not in told
-        assert INGEST not in told
+        shown = f"{error!r} {error} {error.detail} {error.sentence} {''.join(traceback.format_exception(error))}"
+        assert STREAM_KEY not in shown
+        assert INGEST not in shown

@@ -1,4 +1,4 @@
-"""Registering webhooks, with the sandbox's RealtimeKit and with answers that it does not give."""
+"""Webhook subscriptions, against the sandbox and against responses that the sandbox can't give."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -35,31 +35,32 @@ async def webhooks(cloudflare: Cloudflare) -> AsyncIterator[WebhookSubscriptions
         yield WebhookSubscriptions(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id)
 
 
-def answering(status: int, body: Any) -> WebhookSubscriptions:
-    """Webhooks of a Cloudflare that always says the same."""
+def webhooks_answering(status: int, body: Any) -> WebhookSubscriptions:
+    """Webhook subscriptions at a Cloudflare that always sends this response."""
     answers = httpx.MockTransport(lambda request: httpx.Response(status, json=body))
     return WebhookSubscriptions(HttpClient(answers, "http://peer"), account_id="a", app_id="b")
 
 
-async def test_none(webhooks: WebhookSubscriptions) -> None:
-    """At first there is none."""
+async def test_no_webhook_is_registered_at_first(webhooks: WebhookSubscriptions) -> None:
     assert await webhooks.list_all() == []
 
 
-async def test_add(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
-    """A new one is enabled, and told of all that can change a livestream."""
+async def test_added_webhook_is_enabled_for_all_livestream_events(
+    cloudflare: Cloudflare, webhooks: WebhookSubscriptions
+) -> None:
     added = await webhooks.add(URL)
 
-    [there] = cloudflare.webhooks.values()
-    assert (there.url, there.enabled, there.events) == (URL, True, LIVESTREAM_EVENTS)
+    [registered] = cloudflare.webhooks.values()
+    assert (registered.url, registered.enabled, registered.events) == (URL, True, LIVESTREAM_EVENTS)
     assert added.changed
     assert [added.webhook] == await webhooks.list_all()
     assert added.webhook.reports_livestreams()
 
 
 @pytest.mark.parametrize("url", [URL, f"{URL}/"])
-async def test_add_again(cloudflare: Cloudflare, webhooks: WebhookSubscriptions, url: str) -> None:
-    """What is there already is not added a second time."""
+async def test_registered_webhook_is_not_added_again(
+    cloudflare: Cloudflare, webhooks: WebhookSubscriptions, url: str
+) -> None:
     first = await webhooks.add(URL)
 
     again = await webhooks.add(url)
@@ -68,29 +69,28 @@ async def test_add_again(cloudflare: Cloudflare, webhooks: WebhookSubscriptions,
     assert len(cloudflare.webhooks) == 1
 
 
-async def test_add_disabled(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
-    """One that is switched off is switched on."""
-    there = cloudflare.add_webhook(URL, LIVESTREAM_EVENTS, enabled=False)
+async def test_disabled_webhook_is_enabled(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
+    registered = cloudflare.add_webhook(URL, LIVESTREAM_EVENTS, enabled=False)
 
     added = await webhooks.add(URL)
 
     assert (added.changed, added.webhook.enabled) == (True, True)
-    assert [(each.id, each.enabled) for each in cloudflare.webhooks.values()] == [(there.id, True)]
+    assert [(each.id, each.enabled) for each in cloudflare.webhooks.values()] == [(registered.id, True)]
 
 
-async def test_add_events(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
-    """One that is told of less gets the rest, and keeps what else it has."""
+async def test_missing_events_are_added_to_a_webhook(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
     cloudflare.add_webhook(URL, ["recording.statusUpdate", "meeting.ended"])
 
     added = await webhooks.add(URL)
 
-    [there] = cloudflare.webhooks.values()
-    assert set(there.events) == {*LIVESTREAM_EVENTS, "recording.statusUpdate"}
-    assert set(added.webhook.events) == set(there.events)
+    [registered] = cloudflare.webhooks.values()
+    assert set(registered.events) == {*LIVESTREAM_EVENTS, "recording.statusUpdate"}
+    assert set(added.webhook.events) == set(registered.events)
 
 
-async def test_add_to_several(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
-    """Of several to one address the good one stays as it is, and the others too."""
+async def test_working_webhook_is_chosen_among_several_for_one_url(
+    cloudflare: Cloudflare, webhooks: WebhookSubscriptions
+) -> None:
     cloudflare.add_webhook(URL, LIVESTREAM_EVENTS, enabled=False)
     good = cloudflare.add_webhook(URL, LIVESTREAM_EVENTS)
 
@@ -100,8 +100,7 @@ async def test_add_to_several(cloudflare: Cloudflare, webhooks: WebhookSubscript
     assert sorted(each.enabled for each in cloudflare.webhooks.values()) == [False, True]
 
 
-async def test_others(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
-    """The webhooks of others are left alone."""
+async def test_webhooks_for_other_urls_are_unchanged(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
     other = cloudflare.add_webhook("https://other.example.com/hook", ["meeting.ended"])
 
     added = await webhooks.add(URL)
@@ -110,8 +109,7 @@ async def test_others(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) ->
     assert list(cloudflare.webhooks.values()) == [other]
 
 
-async def test_remove(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
-    """One that is removed is gone, and cannot be removed again."""
+async def test_removed_webhook_cannot_be_removed_again(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) -> None:
     added = await webhooks.add(URL)
 
     assert await webhooks.remove(added.webhook.id)
@@ -129,20 +127,21 @@ async def test_remove(cloudflare: Cloudflare, webhooks: WebhookSubscriptions) ->
         (Fault.DROP, Unreachable),
     ],
 )
-async def test_failures(
+async def test_every_operation_raises_the_request_error(
     cloudflare: Cloudflare, webhooks: WebhookSubscriptions, fault: Fault, error: type[RealtimeKitError]
 ) -> None:
-    """It fails as every other question does."""
     cloudflare.fault = fault
 
-    for asking in (webhooks.list_all(), webhooks.add(URL), webhooks.remove(NO_SUCH_WEBHOOK)):
+    for operation in (webhooks.list_all(), webhooks.add(URL), webhooks.remove(NO_SUCH_WEBHOOK)):
         with pytest.raises(error):
-            await asking
+            await operation
 
 
 @pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.DROP])
-async def test_not_sure(cloudflare: Cloudflare, webhooks: WebhookSubscriptions, fault: Fault) -> None:
-    """What may have been done is not done again by itself: nothing is registered twice."""
+async def test_unconfirmed_addition_is_not_retried(
+    cloudflare: Cloudflare, webhooks: WebhookSubscriptions, fault: Fault
+) -> None:
+    """The webhook could be registered twice."""
     cloudflare.fail_next(Fault.NONE)
     cloudflare.fail_next(fault)
 
@@ -153,10 +152,9 @@ async def test_not_sure(cloudflare: Cloudflare, webhooks: WebhookSubscriptions, 
 
 
 @pytest.mark.parametrize("data", [{"id": "no UUID"}, "webhooks", ["x"], [{"url": URL}], [{"id": 1}]])
-async def test_list_that_is_none(data: Any) -> None:
-    """A list that is not understood is told as that."""
+async def test_malformed_list_is_an_invalid_response(data: Any) -> None:
     with pytest.raises(InvalidResponse):
-        await answering(200, {"success": True, "data": data}).list_all()
+        await webhooks_answering(200, {"success": True, "data": data}).list_all()
 
 
 ODD = (None, 7, ["x"], {"a": 1}, "")
@@ -168,7 +166,7 @@ async def test_webhook_with_an_odd_field_is_listed_with_the_others(field: str, o
     good = {"id": str(NO_SUCH_WEBHOOK), "name": "n", "url": URL, "events": list(LIVESTREAM_EVENTS), "enabled": True}
     other = {**good, "id": "00000000-0000-4000-8000-000000000001", field: odd}
 
-    listed = await answering(200, {"success": True, "data": [other, good]}).list_all()
+    listed = await webhooks_answering(200, {"success": True, "data": [other, good]}).list_all()
 
     assert [webhook.id for webhook in listed] == [UUID(other["id"]), NO_SUCH_WEBHOOK]
     assert listed[1].reports_livestreams()
@@ -177,7 +175,7 @@ async def test_webhook_with_an_odd_field_is_listed_with_the_others(field: str, o
 async def test_webhook_whose_events_are_partly_odd_keeps_the_rest() -> None:
     data = [{"id": str(NO_SUCH_WEBHOOK), "events": [None, LIVESTREAM_EVENTS[0], 3], "enabled": "false"}]
 
-    [webhook] = await answering(200, {"success": True, "data": data}).list_all()
+    [webhook] = await webhooks_answering(200, {"success": True, "data": data}).list_all()
 
     assert (webhook.events, webhook.enabled) == ((LIVESTREAM_EVENTS[0],), False)
 
@@ -185,25 +183,22 @@ async def test_webhook_whose_events_are_partly_odd_keeps_the_rest() -> None:
 async def test_entries_without_an_id_do_not_hide_the_others() -> None:
     data = [None, "x", {"id": None}, {"id": str(NO_SUCH_WEBHOOK)}]
 
-    [webhook] = await answering(200, {"success": True, "data": data}).list_all()
+    [webhook] = await webhooks_answering(200, {"success": True, "data": data}).list_all()
 
     assert webhook.id == NO_SUCH_WEBHOOK
 
 
 @pytest.mark.parametrize("data", [[], None])
-async def test_empty_list(data: Any) -> None:
-    """An empty list may come as nothing at all."""
-    assert await answering(200, {"success": True, "data": data}).list_all() == []
+async def test_empty_or_null_list_has_no_webhooks(data: Any) -> None:
+    assert await webhooks_answering(200, {"success": True, "data": data}).list_all() == []
 
 
-async def test_hardly_anything_is_needed() -> None:
-    """A webhook of which Cloudflare tells only the ID is one."""
-    [webhook] = await answering(200, {"success": True, "data": [{"id": str(NO_SUCH_WEBHOOK)}]}).list_all()
+async def test_webhook_needs_only_an_id() -> None:
+    [webhook] = await webhooks_answering(200, {"success": True, "data": [{"id": str(NO_SUCH_WEBHOOK)}]}).list_all()
 
     assert not webhook.reports_livestreams()
 
 
-async def test_added_and_not_told() -> None:
-    """Where the answer shows no webhook nobody can say that it was registered."""
+async def test_addition_without_a_webhook_in_the_response_is_an_error() -> None:
     with pytest.raises(InvalidResponse, match="no webhook in the answer"):
-        await answering(200, {"success": True, "data": []}).add(URL)
+        await webhooks_answering(200, {"success": True, "data": []}).add(URL)
