@@ -10,7 +10,7 @@ from bot.domain.episode import Phase
 from bot.domain.observation import Status
 from bot.realtimekit.models import Livestream, most_active
 from bot.realtimekit.responses import LivestreamPage
-from bot.store.meeting_sweeps import Known
+from bot.store.meetings import Known
 
 PAGE_SIZE = 100
 MAX_PAGES = 100

@@ -30,8 +30,7 @@ from bot.following.livestream_list import (
 from bot.following.rate_budget import BOT_LIMIT, RateBudget
 from bot.following.schedule import QUIET_SECONDS, SLOWEST_SECONDS, ListFreshness
 from bot.metrics import Metrics
-from bot.store.meeting_sweeps import CHANGED, CONTRADICTED, UNSURE, Known, MeetingSweepStore
-from bot.store.meetings import WHOLE_LIST
+from bot.store.meetings import CHANGED, CONTRADICTED, UNSURE, WHOLE_LIST, Known, MeetingSweepStore
 from bot.store.request_windows import WINDOW_SECONDS
 from bot.store.singleton_jobs import SingletonJob, SingletonJobs
 

@@ -11,8 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.database import Database
 from bot.store.leases import Lease, after, due_in, is_due, new_lease
-from bot.store.meeting_sweeps import CHANGED, NOTHING_PENDING
-from bot.store.meetings import CHECK_SPACING_SECONDS, check_now_values, is_list_fresh, last_checked, may_be_due
+from bot.store.meetings import (
+    CHANGED,
+    CHECK_SPACING_SECONDS,
+    NOTHING_PENDING,
+    check_now_values,
+    is_list_fresh,
+    last_checked,
+    may_be_due,
+)
 from bot.store.outbox import card_follows, enqueue, finalize_cards, upsert_cards
 from bot.store.rows import Change, Episode, from_epoch
 from bot.store.schema import IDLE_PHASES, follows, meetings

@@ -1,14 +1,19 @@
-"""Meeting rows. A transaction that changes a meeting's follows or cards locks its row first."""
+"""Meeting rows: what all their users share, and the sweeper's updates of many meetings at once.
 
-from collections.abc import Iterable
+A transaction that changes a meeting's follows or cards locks its row first.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.leases import is_due
-from bot.store.schema import BUSY, CURRENT, follows, meetings, singleton_jobs
+from bot.store.database import Database
+from bot.store.leases import after, is_due
+from bot.store.schema import BUSY, CURRENT, IDLE_PHASES, ON_AIR, follows, meetings, singleton_jobs
 
 WHOLE_LIST = "whole list"
 """The singleton job that records when the full list of livestreams was last read: one row for all idle meetings."""
@@ -17,6 +22,21 @@ LIST_SECONDS = 90.0
 CHECK_SPACING_SECONDS = 2.0
 """The minimum time between two checks of a meeting, however often a check is requested."""
 _LAST_LIST_AT = sa.select(singleton_jobs.c.last_run_at).where(singleton_jobs.c.name == WHOLE_LIST).scalar_subquery()
+_BATCH_SIZE = 500
+_SEEN_LIVE, _CHECKED = (meetings.c.episode_state[name].as_string() for name in ("last_seen_live", "checked_at"))
+_IS_CERTAIN = sa.or_(_SEEN_LIVE.is_(None), _SEEN_LIVE == _CHECKED, meetings.c.phase != "live")
+"""Otherwise a live meeting may be in its next episode or in an unknown state: the last check did not see it live."""
+_LAST_ANNOUNCED = meetings.c.episode_state["last_announced"].as_string()
+NOTHING_PENDING = sa.or_(
+    sa.and_(meetings.c.phase == "live", sa.or_(_LAST_ANNOUNCED.is_(None), _LAST_ANNOUNCED != "errored")),
+    sa.and_(meetings.c.phase == "errored", _LAST_ANNOUNCED == "errored"),
+    meetings.c.phase.not_in(["live", "errored"]),
+)
+"""An error, or the recovery from one, is announced once it has lasted; the check that does so must not be delayed."""
+CONTRADICTED, CHANGED, UNSURE = 0.0, 1.0, 2.0
+"""Times that make a meeting due before all others, in this order: the list shows another phase, another livestream,
+possibly another session. The sweeper does not request a check instead, because that means that a webhook or a person
+reported a change."""
 
 
 async def lock(connection: AsyncConnection, meeting_ids: Iterable[UUID]) -> None:
@@ -69,3 +89,120 @@ async def stop_checking(connection: AsyncConnection, meeting_ids: Iterable[UUID]
     stopped = {"next_check_at": None, "lease": None, "check_requested": False}
     unfollowed = sa.update(meetings).where(meetings.c.meeting_id.in_(list(meeting_ids)), ~followed)
     await connection.execute(unfollowed.values(stopped))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A meeting's stored state, for comparison with a list."""
+
+    phase: str
+    episode: dict[str, Any]
+    unchecked_for: float
+    """Seconds since the last check of this meeting; negative if the clock was set back."""
+
+
+class MeetingSweepStore:
+    """The sweeper's part of the store: it applies a list of all livestreams to many meetings at once.
+
+    Transactions are small. A meeting that is being checked, or whose check was requested, is left to that check, which
+    sees more.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def is_anything_followed(self) -> bool:
+        """Return whether any meeting is followed."""
+        first = sa.select(meetings.c.meeting_id).where(meetings.c.next_check_at.is_not(None)).limit(1)
+        async with self._db.read_only() as connection:
+            return await connection.scalar(first) is not None
+
+    async def on_air(self) -> dict[UUID, Known]:
+        """Return the followed meetings whose episode has begun and not ended."""
+        return await self._known(sa.text(ON_AIR))
+
+    async def known(self, meeting_ids: Sequence[UUID]) -> dict[UUID, Known]:
+        """Return the followed ones of these meetings."""
+        found: dict[UUID, Known] = {}
+        for batch in _batches(meeting_ids):
+            found |= await self._known(meetings.c.meeting_id.in_(batch))
+        return found
+
+    async def prioritize(self, meeting_ids: Sequence[UUID], rank: float = CONTRADICTED) -> int:
+        """Make these meetings due at this rank, ahead of later ranks; return how many were not due yet."""
+        return await self._make_due_at(meeting_ids, sa.literal(rank, sa.Double), rank)
+
+    async def make_due(self, meeting_ids: Sequence[UUID]) -> int:
+        """Make these meetings due now, after the prioritized ones; return how many were not due yet."""
+        return await self._make_due_at(meeting_ids, self._db.now(), UNSURE)
+
+    async def confirm(self, meeting_ids: Sequence[UUID], phase: str, *, failures: int, next_check_in: float) -> int:
+        """Postpone the checks of meetings that a list confirms to be in this phase; return how many were postponed.
+
+        Skipped are meetings in another phase, those being checked, those with `failures` or more failed checks, since
+        their cards show that, those whose last check was not certain, and those with an error or recovery to announce.
+        """
+        is_calm = (meetings.c.phase == phase, meetings.c.consecutive_failures < failures, _IS_CERTAIN, NOTHING_PENDING)
+        batches = _batches(meeting_ids)
+        return sum(
+            [
+                await self._confirm(next_check_in, meetings.c.meeting_id.in_(batch), *is_calm, idle=False)
+                for batch in batches
+            ]
+        )
+
+    async def confirm_idle(self, *, failures: int, next_check_in: float) -> int:
+        """Mark up to five hundred meetings that wait for a livestream as idle; return how many.
+
+        From then on the time of the last list counts as their last check, and nothing is written for them until a list
+        contradicts one or a check is requested.
+        """
+        is_idle = meetings.c.phase.in_(IDLE_PHASES)
+        return await self._confirm(
+            next_check_in, sa.text(BUSY), is_idle, meetings.c.consecutive_failures < failures, idle=True
+        )
+
+    async def _known(self, condition: sa.ColumnElement[bool] | sa.TextClause) -> dict[UUID, Known]:
+        checked_at = sa.func.coalesce(meetings.c.checked_at, 0.0)
+        columns = (meetings.c.meeting_id, meetings.c.phase, meetings.c.episode_state, self._db.now() - checked_at)
+        query = sa.select(*columns).where(condition, meetings.c.next_check_at.is_not(None))
+        async with self._db.read_only() as connection:
+            return {row[0]: Known(*row[1:]) for row in await connection.execute(query)}
+
+    async def _make_due_at(self, meeting_ids: Sequence[UUID], when: sa.ColumnElement[float], rank: float) -> int:
+        due = {"next_check_at": when, "idle": False}
+        batches = _batches(meeting_ids)
+        return sum([await self._update(due, rank, meetings.c.meeting_id.in_(batch)) for batch in batches])
+
+    async def _confirm(
+        self, next_check_in: float, *conditions: sa.ColumnElement[bool] | sa.TextClause, idle: bool
+    ) -> int:
+        now = self._db.now()
+        seen = {
+            "next_check_at": after(now, next_check_in),
+            "last_checked_at": now,
+            "consecutive_failures": 0,
+            "idle": idle,
+        }
+        return await self._update(seen, UNSURE, *conditions)
+
+    async def _update(
+        self, values: dict[str, Any], rank: float, *conditions: sa.ColumnElement[bool] | sa.TextClause
+    ) -> int:
+        is_free = (meetings.c.next_check_at > rank, meetings.c.lease.is_(None), ~meetings.c.check_requested)
+        async with self._db.transaction() as connection:
+            # Skip locked rows: two transactions that each lock many rows could deadlock.
+            candidates = (
+                sa.select(meetings.c.meeting_id).where(*conditions, *is_free).order_by(meetings.c.next_check_at)
+            )
+            locked = candidates.limit(_BATCH_SIZE).with_for_update(skip_locked=True)
+            ids = [row.meeting_id for row in await connection.execute(locked)]
+            if not ids:
+                return 0
+            await connection.execute(sa.update(meetings).where(meetings.c.meeting_id.in_(ids)).values(values))
+            return len(ids)
+
+
+def _batches(meeting_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    for start in range(0, len(meeting_ids), _BATCH_SIZE):
+        yield meeting_ids[start : start + _BATCH_SIZE]

@@ -12,8 +12,7 @@ from bot.store.database_url import parse_database_url
 from bot.store.follows import Follows
 from bot.store.maintenance import Maintenance
 from bot.store.meeting_queue import MeetingQueue
-from bot.store.meeting_sweeps import MeetingSweepStore
-from bot.store.meetings import CHECK_SPACING_SECONDS
+from bot.store.meetings import CHECK_SPACING_SECONDS, MeetingSweepStore
 from bot.store.migrator import migrate
 from bot.store.pauses import Pauses
 from bot.store.request_windows import RequestWindow

@@ -18,7 +18,7 @@ from bot.following.livestream_list import (
 )
 from bot.realtimekit.models import Livestream
 from bot.realtimekit.responses import LivestreamPage
-from bot.store.meeting_sweeps import Known
+from bot.store.meetings import Known
 
 ONE, TWO, THREE = (UUID(int=number) for number in (1, 2, 3))
 

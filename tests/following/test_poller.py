@@ -18,7 +18,7 @@ from bot.clock import utc
 from bot.domain.episode import Episode, Phase
 from bot.errors import AuthenticationFailed, DatabaseUnavailable, MeetingNotFound, Unreachable
 from bot.following.poller import LEASE_SECONDS, MAX_CONCURRENT_CHECKS
-from bot.store.meeting_sweeps import CHANGED
+from bot.store.meetings import CHANGED
 from bot.store.schema import meetings
 from tests.following.poller_harness import EPOCH, PollerHarness, at, running_poller
 from tests.store.helpers import CHANNEL, MEETING, OTHER_MEETING, TEAM

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.store.database import Database
-from bot.store.meeting_sweeps import CHANGED, UNSURE, Known
+from bot.store.meetings import CHANGED, UNSURE, Known
 from bot.store.rows import from_epoch
 from bot.store.schema import follows, meetings
 from bot.store.store import Store
