@@ -5,7 +5,7 @@ from bot.domain.follow import FollowState, Level
 from bot.slack.messages.follow_card import change_reply, expired_reply, follow_card, unfollowed_card
 from bot.slack.messages.message import Message
 from bot.store.due_cards import Announcement, DueCard
-from bot.store.expiry import EXPIRED
+from bot.store.maintenance import EXPIRED
 from bot.store.outdated_announcements import IN_THREAD
 from bot.wording import Wording
 

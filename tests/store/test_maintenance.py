@@ -333,7 +333,7 @@ async def test_follow_again(store: Store, clock: Clock) -> None:
 
 async def test_expire_is_bounded(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """In portions, so that nobody waits long."""
-    monkeypatch.setattr("bot.store.expiry._BATCH_SIZE", 2)
+    monkeypatch.setattr("bot.store.maintenance._EXPIRY_BATCH_SIZE", 2)
     for channel in ("C1", "C2", "C3"):
         await follow(store, channel)
     clock.advance(MONTH)
@@ -418,7 +418,7 @@ async def test_purge_spent_budgets(store: Store, clock: Clock, database: Databas
 
 async def test_purge_goes_on(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """In portions, until nothing is left."""
-    monkeypatch.setattr(maintenance, "_BATCH_SIZE", 2)
+    monkeypatch.setattr(maintenance, "_PURGE_BATCH_SIZE", 2)
     for channel in ("C1", "C2", "C3", "C4", "C5"):
         await follow(store, channel)
     clock.advance(MONTH)
