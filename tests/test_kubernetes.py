@@ -224,7 +224,7 @@ async def test_a_database_that_is_away_takes_no_pod_away(
     world: World, container: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the database takes no changes the pod still gets Slack's requests, and answers what needs no database."""
-    monkeypatch.setattr("bot.store.database.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.1)
     probes = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
 
     async with world.bot(database_url=f"sqlite:///{tmp_path}/bot.db"):

@@ -4,29 +4,26 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, cast
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine import URL
-from sqlalchemy.engine.interfaces import ExceptionContext
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 import bot.clock
 from bot.errors import DatabaseUnavailable
-from bot.store.engine import Timeouts, is_about_data, open_engine
+from bot.store.postgresql import Timeouts, is_about_data, open_postgresql
 from bot.store.rows import clean_parameters, dumps
 from bot.store.schema import request_windows
-from bot.store.sqlite_file import DatabaseFile, file_of
+from bot.store.sqlite import BEGIN_OPTION, DatabaseFile, file_of, open_sqlite
 
 Clock = Callable[[], float]
 
-BUSY_SECONDS = 10
 _POOL_SIZE = 5
 _DEFAULT_TIMEOUTS = Timeouts()
-_BEGIN = "sqlite_begin"
 _PROBE_WINDOW = -1
 # Faults of the bot; do not retry.
 _PROGRAMMING_ERRORS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
@@ -48,11 +45,11 @@ class Database:
         self.engine = engine
         self.monotonic = monotonic or clock or bot.clock.monotonic
         self._clock = time.time if clock is None and is_sqlite(engine.url) else clock
-        self._readers = engine.execution_options(**{_BEGIN: "BEGIN"})
+        self._readers = engine.execution_options(**{BEGIN_OPTION: "BEGIN"})
         # Serialize this process's writers: SQLite's busy handler polls and is unfair.
         self._write_lock = asyncio.Lock() if is_sqlite(engine.url) else contextlib.nullcontext()
         path = file_of(engine.url) if is_sqlite(engine.url) else None
-        self._file = None if path is None else _watch(engine, DatabaseFile(path))
+        self._file = None if path is None else DatabaseFile(engine, path)
         self._is_writable = True
         self._probe_task: asyncio.Task[None] | None = None
 
@@ -116,19 +113,11 @@ class Database:
 def connect(url: URL, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -> AsyncEngine:
     """Return an engine that has not connected yet; `timeouts` apply to PostgreSQL."""
     if is_sqlite(url):
-        engine = create_async_engine(
-            url,
-            pool_size=_POOL_SIZE,
-            max_overflow=0,
-            pool_timeout=timeouts.pool,
-            connect_args={"timeout": BUSY_SECONDS},
-            json_serializer=dumps,
+        engine = open_sqlite(
+            url, pool_size=_POOL_SIZE, max_overflow=0, pool_timeout=timeouts.pool, json_serializer=dumps
         )
-        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
-        event.listen(engine.sync_engine, "handle_error", _keep_cancelled)
     else:
-        engine = open_engine(
+        engine = open_postgresql(
             url,
             timeouts,
             pool_size=_POOL_SIZE,
@@ -141,12 +130,6 @@ def connect(url: URL, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -> AsyncEngine:
     return engine
 
 
-def _watch(engine: AsyncEngine, file: DatabaseFile) -> DatabaseFile:
-    event.listen(engine.sync_engine, "do_connect", file.before_connect)
-    event.listen(engine.sync_engine, "connect", file.after_connect)
-    return file
-
-
 def is_sqlite(url: URL) -> bool:
     """Return whether the URL is SQLite's; otherwise it is PostgreSQL's."""
     return url.get_backend_name() == "sqlite"
@@ -157,33 +140,6 @@ def insert(connection: AsyncConnection, table: sa.Table) -> postgresql.Insert:
     if connection.dialect.name == "postgresql":
         return postgresql.insert(table)
     return cast("postgresql.Insert", sqlite.insert(table))
-
-
-def set_up_sqlite(connection: Any, *pragmas: str) -> None:
-    """Set up a driver's connection. The bot begins its transactions itself."""
-    # Otherwise the driver begins them implicitly, and never with IMMEDIATE.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in pragmas:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _set_up_sqlite(connection: Any, _record: object) -> None:
-    # FULL: records of sent messages must survive a power cut, or the messages would be sent again.
-    set_up_sqlite(connection, "synchronous = FULL", "foreign_keys = ON")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    # IMMEDIATE: a transaction that begins with a read cannot write once another one has written.
-    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE"))
-
-
-def _keep_cancelled(context: ExceptionContext) -> None:
-    # SQLAlchemy closes the connection of a cancelled task. SQLite delays that, and keeps the lock,
-    # while a cursor is open. If the connection stays open, it is rolled back as soon as its thread has finished.
-    if isinstance(context.original_exception, asyncio.CancelledError):
-        context.is_disconnect = False
 
 
 @contextlib.contextmanager

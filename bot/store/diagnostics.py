@@ -7,13 +7,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from bot.errors import ConfigurationError
-from bot.store import database
+from bot.store import sqlite
 from bot.store.database import is_sqlite
 from bot.store.database_url import describe, parse_database_url
-from bot.store.engine import Timeouts, open_engine
 from bot.store.error_messages import describe_error
+from bot.store.postgresql import Timeouts, open_postgresql
 from bot.store.revisions import SchemaRevisions
-from bot.store.sqlite_file import is_readable_by_others
+from bot.store.sqlite import is_readable_by_others
 
 _STATEMENT_SECONDS = 5.0
 
@@ -35,7 +35,7 @@ def _inspect_sqlite(url: URL) -> str:
         return "doesn't exist yet; `livestream-bot run` creates it"
     # mode=rw does not create a file. Taking the write lock fails if the file or its folder is read-only.
     there = URL.create("sqlite", database=file.as_uri(), query={"mode": "rw", "uri": "true"})
-    engine = sa.create_engine(there, poolclass=sa.NullPool, connect_args={"timeout": database.BUSY_SECONDS})
+    engine = sa.create_engine(there, poolclass=sa.NullPool, connect_args={"timeout": sqlite.BUSY_SECONDS})
     with engine.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         try:
@@ -51,7 +51,7 @@ def _warning(file: Path) -> str:
 
 
 async def _inspect_postgresql(url: URL) -> str:
-    engine = open_engine(url, Timeouts(statement=_STATEMENT_SECONDS), poolclass=sa.NullPool)
+    engine = open_postgresql(url, Timeouts(statement=_STATEMENT_SECONDS), poolclass=sa.NullPool)
     try:
         async with engine.connect() as connection:
             if await connection.scalar(sa.text("SELECT current_setting('transaction_read_only')")) == "on":

@@ -12,12 +12,12 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.errors import ConfigurationError
-from bot.store import database
-from bot.store.database import is_sqlite, set_up_sqlite
-from bot.store.engine import Timeouts, open_engine
+from bot.store import sqlite
+from bot.store.database import is_sqlite
 from bot.store.error_messages import describe_error
+from bot.store.postgresql import Timeouts, open_postgresql
 from bot.store.revisions import MIGRATIONS, SchemaRevisions
-from bot.store.sqlite_file import file_of, make_private
+from bot.store.sqlite import file_of, make_private, set_up_sqlite
 
 LOCK_SECONDS = 2.0
 """How long a migration waits for a table lock before it gives way; statements queue behind it meanwhile."""
@@ -46,7 +46,7 @@ async def migrate(url: URL, migrations: Path = MIGRATIONS) -> None:
 
 
 def _migrate_sqlite(url: URL, migrations: Path) -> None:
-    timeout = {"timeout": database.BUSY_SECONDS}
+    timeout = {"timeout": sqlite.BUSY_SECONDS}
     engine = sa.create_engine(url.set(drivername="sqlite"), poolclass=sa.NullPool, connect_args=timeout)
     sa.event.listen(engine, "connect", _set_up_sqlite)
     if path := file_of(url):
@@ -62,7 +62,7 @@ def _migrate_sqlite(url: URL, migrations: Path) -> None:
 async def _migrate_postgresql(url: URL, migrations: Path) -> None:
     # A migration may take longer than any other statement.
     steps = SchemaRevisions(url, migrations)
-    engine = open_engine(url, Timeouts(statement=None), poolclass=sa.NullPool)
+    engine = open_postgresql(url, Timeouts(statement=None), poolclass=sa.NullPool)
     try:
         for _ in range(LOCK_TRIES - 1):
             try:
@@ -90,7 +90,7 @@ async def _try_postgresql(engine: AsyncEngine, steps: SchemaRevisions) -> None:
 def _set_up_sqlite(connection: Any, _record: object) -> None:
     # WAL is stored in the file: readers and the writer then do not wait for each other. Altering a table replaces it:
     # with foreign keys enforced, dropping the old one would delete the rows that refer to it.
-    deadline = time.monotonic() + database.BUSY_SECONDS
+    deadline = time.monotonic() + sqlite.BUSY_SECONDS
     while True:
         try:
             return set_up_sqlite(connection, "journal_mode = WAL", "foreign_keys = OFF")

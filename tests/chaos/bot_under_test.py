@@ -26,7 +26,7 @@ from bot.realtimekit.lookup import Lookup
 from bot.settings import Settings, load
 from bot.store import database
 from bot.store import store as opening
-from bot.store.engine import Timeouts
+from bot.store.postgresql import Timeouts
 from bot.store.store import Store
 from sandbox.clock import Clock
 

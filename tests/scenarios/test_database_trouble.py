@@ -284,7 +284,7 @@ def log_of_errors(log: io.StringIO) -> Iterator[io.StringIO]:
 @pytest.mark.usefixtures("log_of_errors")
 async def test_locked_for_a_while(fast: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another program locks the file for longer than a change waits."""
-    monkeypatch.setattr("bot.store.database.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.1)
     other = sqlite3.connect(tmp_path / "livestream-bot.db", timeout=30, isolation_level=None, check_same_thread=False)
 
     async def lock() -> None:

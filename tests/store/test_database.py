@@ -157,7 +157,7 @@ async def test_nobody_listens() -> None:
 
 async def test_a_locked_file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who writes gives up after a while; who reads is not disturbed."""
-    monkeypatch.setattr("bot.store.database.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.05)
     store = Store(Database(connect(parse_database_url(sqlite_url))))
     other = sqlite3.connect(parse_database_url(sqlite_url).database or "", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

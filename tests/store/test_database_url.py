@@ -14,8 +14,8 @@ from bot.settings import StoreSettings
 from bot.store.database import Database, connect
 from bot.store.database_url import describe, parse_database_url, secrets_in, servers
 from bot.store.diagnostics import inspect
-from bot.store.engine import Timeouts, open_engine
 from bot.store.error_messages import describe_error
+from bot.store.postgresql import Timeouts, open_postgresql
 from bot.store.url_options import driver_arguments
 from tests.postgres import Front
 
@@ -50,7 +50,7 @@ def test_hosting_companies_urls(text: str) -> None:
     assert url.password
     assert url.username
     assert url.password not in describe(url).split("at ")[0]
-    open_engine(url, Timeouts())
+    open_postgresql(url, Timeouts())
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_options_that_make_no_sense(text: str, word: str) -> None:
 def test_a_file_that_is_not_there(name: str) -> None:
     """It is named by its option when the bot starts."""
     with pytest.raises(ConfigurationError, match=f"{name} in DATABASE_URL names a file that cannot be read"):
-        open_engine(parse_database_url(f"postgresql://u@h/d?sslmode=verify-full&{name}=/nowhere/file"), Timeouts())
+        open_postgresql(parse_database_url(f"postgresql://u@h/d?sslmode=verify-full&{name}=/nowhere/file"), Timeouts())
 
 
 def test_certificates_of_the_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_no_part_of_a_password_is_shown(password: str, form: str, escaped: bool)
         (shown,) = error.mistakes
     else:
         shown = " ".join((describe(url), describe_error(TimeoutError(), url), describe_error(OSError(password), url)))
-        shown += repr(open_engine(url, Timeouts()))
+        shown += repr(open_postgresql(url, Timeouts()))
         if escaped:
             assert password in (url.password, url.query.get("sslpassword"))
             assert password in secrets_in(text)

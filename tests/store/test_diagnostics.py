@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.errors import ConfigurationError
-from bot.store import database as database_module
+from bot.store import sqlite
 from bot.store.database import Database, connect
 from bot.store.database_url import parse_database_url
 from bot.store.diagnostics import inspect
@@ -92,7 +92,7 @@ async def test_no_database(tmp_path: Path) -> None:
 
 async def test_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that another program has locked for good is told as one."""
-    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.01)
     other = sqlite3.connect(tmp_path / "bot.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
 

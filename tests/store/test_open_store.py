@@ -10,9 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from bot.errors import ConfigurationError
-from bot.store.database import connect, set_up_sqlite
+from bot.store.database import connect
 from bot.store.database_url import parse_database_url
 from bot.store.error_messages import describe_error
+from bot.store.sqlite import set_up_sqlite
 from bot.store.store import open_store
 from tests.postgres import GUARDED, PASSWORD, Postgres
 from tests.store.helpers import Channel, follow
@@ -165,7 +166,7 @@ async def test_read_only(sqlite_url: str) -> None:
 
 async def test_locked(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It waits for a while, and then says who is in the way."""
-    monkeypatch.setattr("bot.store.database.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.05)
     other = sqlite3.connect(parse_database_url(sqlite_url).database or "", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
 

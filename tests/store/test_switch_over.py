@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from bot.errors import DatabaseUnavailable
 from bot.store.database import Database, connect
 from bot.store.database_url import parse_database_url
-from bot.store.engine import Timeouts
 from bot.store.migrator import migrate
+from bot.store.postgresql import Timeouts
 from bot.store.schema import metadata
 from bot.store.store import Store
 from tests.postgres import Front, Postgres, start_server

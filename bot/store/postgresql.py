@@ -45,7 +45,7 @@ _DATA_CLASSES = ("21", "22", "54")
 _NEXT_SERVER = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
 
 
-def open_engine(url: URL, timeouts: Timeouts, **pool: Any) -> AsyncEngine:
+def open_postgresql(url: URL, timeouts: Timeouts, **pool: Any) -> AsyncEngine:
     """Return an engine that has not connected yet. Raises ConfigurationError for a file that cannot be read."""
     connector = _Connector(url, timeouts)
     engine = create_async_engine(
