@@ -11,8 +11,8 @@ from bot.store import sqlite
 from bot.store.database import is_sqlite
 from bot.store.database_url import describe, parse_database_url
 from bot.store.error_messages import describe_error
+from bot.store.migrations import SchemaRevisions
 from bot.store.postgresql import Timeouts, open_postgresql
-from bot.store.revisions import SchemaRevisions
 from bot.store.sqlite import is_readable_by_others
 
 _STATEMENT_SECONDS = 5.0

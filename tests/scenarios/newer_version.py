@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from bot.store.revisions import MIGRATIONS
+from bot.store.migrations import MIGRATIONS
 
 GATE = 42
 """The advisory lock at which a test may hold the migration up, its changes made and not committed."""

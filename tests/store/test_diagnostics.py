@@ -12,8 +12,8 @@ from bot.store import sqlite
 from bot.store.database import Database, connect
 from bot.store.database_url import parse_database_url
 from bot.store.diagnostics import inspect
+from bot.store.migrations import SchemaRevisions
 from bot.store.migrator import migrate
-from bot.store.revisions import SchemaRevisions
 from tests.postgres import Postgres
 from tests.scenarios.newer_version import newer_migrations
 

@@ -14,8 +14,8 @@ from alembic.script import ScriptDirectory
 from bot.errors import ConfigurationError
 from bot.store.database import Database
 from bot.store.database_url import parse_database_url
+from bot.store.migrations import MIGRATIONS, is_compatible
 from bot.store.migrator import migrate
-from bot.store.revisions import MIGRATIONS, is_compatible
 from bot.store.schema import metadata
 from bot.store.store import Store, open_store
 from tests.store.helpers import CHANNEL, TEAM, Change, Channel, Episode, follow, see
