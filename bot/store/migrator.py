@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bot.errors import ConfigurationError
 from bot.store import sqlite
 from bot.store.database import is_sqlite
-from bot.store.error_messages import describe_error
+from bot.store.diagnostics import describe_error
 from bot.store.migrations import MIGRATIONS, SchemaRevisions
 from bot.store.postgresql import Timeouts, open_postgresql
 from bot.store.sqlite import file_of, make_private, set_up_sqlite

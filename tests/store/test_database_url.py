@@ -13,8 +13,7 @@ from bot.errors import ConfigurationError
 from bot.settings import StoreSettings
 from bot.store.database import Database, connect
 from bot.store.database_url import describe, parse_database_url, secrets_in, servers
-from bot.store.diagnostics import inspect
-from bot.store.error_messages import describe_error
+from bot.store.diagnostics import describe_error, inspect
 from bot.store.postgresql import Timeouts, open_postgresql
 from bot.store.url_options import driver_arguments
 from tests.postgres import Front

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from bot.errors import ConfigurationError
 from bot.store.database import connect
 from bot.store.database_url import parse_database_url
-from bot.store.error_messages import describe_error
+from bot.store.diagnostics import describe_error
 from bot.store.sqlite import set_up_sqlite
 from bot.store.store import open_store
 from tests.postgres import GUARDED, PASSWORD, Postgres

@@ -9,8 +9,7 @@ import sqlalchemy as sa
 from bot.errors import ConfigurationError
 from bot.store.database import Database, connect
 from bot.store.database_url import parse_database_url
-from bot.store.diagnostics import inspect
-from bot.store.error_messages import describe_error
+from bot.store.diagnostics import describe_error, inspect
 from bot.store.store import open_store
 from tests.pgbouncer import pgbouncer
 from tests.postgres import Postgres
