@@ -5,8 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from bot.domain.observation import Status
-from bot.realtimekit.lookup import Lookup
-from bot.realtimekit.playback import player_url
+from bot.realtimekit.lookup import Lookup, player_url
 from bot.slack.messages.mrkdwn import clean, format_utc
 
 _NAME_LIMIT = 150

@@ -5,11 +5,13 @@ crowd that asks for one meeting costs no more than one person. Checks of followe
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
@@ -30,6 +32,8 @@ FAILURE_SECONDS = 1.0
 _CACHE_SIZE = 1_000
 _DETAIL_SECONDS = 2.0
 _STATUSES_WITH_PLAYBACK = (Status.LIVE, Status.STARTING, Status.UNKNOWN)
+_PLAYER_HOST = re.compile(r"([a-z0-9-]+\.)+cloudflarestream\.com")
+_HLS_PATH = re.compile(r"/([0-9a-f]{32}|[\w-]+\.[\w-]+\.[\w-]+)/manifest/video\.m3u8", re.ASCII)
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -74,6 +78,19 @@ class Lookup:
     @property
     def error_reason(self) -> str | None:
         return self.session.err_message if self.session and self.status is Status.ERRORED else None
+
+
+def player_url(playback_url: str) -> str:
+    """Return Cloudflare Stream's hosted player for its own HLS URLs, signed or not; return other URLs unchanged.
+
+    A bare .m3u8 plays only in Safari and recent desktop Chrome; other browsers download a file. Source of the player's
+    address: Cloudflare Stream, "Use the Stream Player".
+    """
+    parts = urlsplit(playback_url)
+    match = _HLS_PATH.fullmatch(parts.path)
+    if match and _PLAYER_HOST.fullmatch(parts.hostname or ""):
+        return f"https://{parts.hostname}/{match[1]}/iframe"
+    return playback_url
 
 
 async def look_up(kit: RealtimeKitClient, meeting_id: UUID, now: Callable[[], datetime]) -> Lookup:

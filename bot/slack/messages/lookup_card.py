@@ -5,8 +5,7 @@ from uuid import UUID
 
 from bot.domain.observation import Status
 from bot.errors import BotError
-from bot.realtimekit.lookup import Lookup
-from bot.realtimekit.playback import player_url
+from bot.realtimekit.lookup import Lookup, player_url
 from bot.slack.messages.blocks import actions, bold, button, context, section
 from bot.slack.messages.message import ActionValue, Block, Message
 from bot.slack.messages.mrkdwn import escape, format_date, format_utc, link

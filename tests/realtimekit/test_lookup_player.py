@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.realtimekit.playback import player_url
+from bot.realtimekit.lookup import player_url
 
 VIDEO = "0123456789abcdef0123456789abcdef"
 HLS = f"{VIDEO}/manifest/video.m3u8"
