@@ -14,7 +14,7 @@ from bot.metrics import Metrics
 from bot.slack.api_client import SlackClient, open_session
 from bot.slack.errors import TokenRejected
 from bot.slack.messages import message
-from bot.slack.messages.blocks import section
+from bot.slack.messages.message import section
 from bot.slack.publisher import MessageDeleted, MessageNotFound, PermanentError, Publisher, TransientError
 from bot.slack.rate_limiter import Rate, SlackRateLimiter
 from bot.uvicorn_server import listen, url_of

@@ -23,8 +23,7 @@ from bot.metrics import Metrics
 from bot.realtimekit.lookup import ANSWER_SECONDS
 from bot.slack.api_client import SlackClient, open_session
 from bot.slack.messages import lookup_card
-from bot.slack.messages.blocks import section
-from bot.slack.messages.message import Message
+from bot.slack.messages.message import Message, section
 from bot.slack.payloads import Request
 from bot.slack.rate_limiter import SlackRateLimiter
 from bot.slack.responder import MAX_WAIT_SECONDS, Responder

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from bot.domain.episode import Change, ChangeKind, Episode, Phase
 from bot.domain.follow import FOLLOW_SECONDS, Follow, FollowState, Level
-from bot.slack.messages.blocks import actions, bold, button, context, menu, section
 from bot.slack.messages.lookup_card import (
     FOLLOW_AGAIN,
     FOLLOW_MENU,
@@ -25,8 +24,8 @@ from bot.slack.messages.lookup_card import (
     unknown_status,
     watch_button,
 )
-from bot.slack.messages.message import ActionValue, Block, MenuAction, Message
-from bot.slack.messages.mrkdwn import escape, format_date, format_plain_date, format_utc
+from bot.slack.messages.message import ActionValue, Block, MenuAction, Message, actions, button, context, menu, section
+from bot.slack.messages.mrkdwn import bold, escape, format_date, format_plain_date, format_utc
 from bot.wording import DEFAULT, Wording
 
 UNOBSERVED_BEFORE_END = timedelta(minutes=10)

@@ -9,9 +9,8 @@ from bot.domain.failed_calls import Failure
 from bot.domain.follow import Follow, FollowState, Level
 from bot.following.service import FollowEffect, FollowResult
 from bot.slack.messages import lookup_card
-from bot.slack.messages.blocks import bold, section
-from bot.slack.messages.message import Message
-from bot.slack.messages.mrkdwn import escape, format_date, format_plain_date, link
+from bot.slack.messages.message import Message, section
+from bot.slack.messages.mrkdwn import bold, escape, format_date, format_plain_date, link
 from bot.store.follows import FollowStatus
 from bot.wording import DEFAULT, Wording
 

@@ -6,9 +6,8 @@ from uuid import UUID
 from bot.domain.observation import Status
 from bot.errors import BotError
 from bot.realtimekit.lookup import Lookup, player_url
-from bot.slack.messages.blocks import actions, bold, button, context, section
-from bot.slack.messages.message import ActionValue, Block, Message
-from bot.slack.messages.mrkdwn import escape, format_date, format_utc, link
+from bot.slack.messages.message import ActionValue, Block, Message, actions, button, context, section
+from bot.slack.messages.mrkdwn import bold, escape, format_date, format_utc, link
 from bot.wording import DEFAULT, Wording
 
 WATCH, REFRESH, POST_HERE = "watch", "refresh", "post_here"

@@ -1,4 +1,4 @@
-"""Types for the bot's messages in Slack."""
+"""The bot's messages in Slack: their type, the values of their buttons, and builders for their Block Kit blocks."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -47,3 +47,40 @@ class ActionValue(BaseModel):
             return cls.model_validate_json(value)
         except ValidationError:
             return None
+
+
+def section(text: str, accessory: Block | None = None) -> Block:
+    """Build a paragraph, with an optional button or menu beside it."""
+    return {"type": "section", "text": _mrkdwn(text), **({"accessory": accessory} if accessory else {})}
+
+
+def context(texts: list[str]) -> Block:
+    """Build a line of small print."""
+    return {"type": "context", "elements": [_mrkdwn(text) for text in texts]}
+
+
+def actions(*buttons: Block) -> Block:
+    """Build a row of buttons."""
+    return {"type": "actions", "elements": list(buttons)}
+
+
+def button(label: str, action_id: str, state: ActionValue) -> Block:
+    """Build a button whose value carries the card's state."""
+    return {"type": "button", "action_id": action_id, "text": _plain(label), "value": state.value()}
+
+
+def menu(action_id: str, options: list[tuple[str, ActionValue]]) -> Block:
+    """Build an overflow menu (three dots); Slack allows at most five options."""
+    return {
+        "type": "overflow",
+        "action_id": action_id,
+        "options": [{"text": _plain(label), "value": state.value()} for label, state in options],
+    }
+
+
+def _mrkdwn(text: str) -> Block:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def _plain(text: str) -> Block:
+    return {"type": "plain_text", "text": text}

@@ -1,4 +1,4 @@
-"""Formatting of external text, links and times for Slack."""
+"""Formatting of external text, links and times for Slack, in its markup language, mrkdwn."""
 
 from calendar import timegm
 from datetime import UTC, datetime
@@ -23,6 +23,11 @@ def escape(text: str, limit: int) -> str:
     The limit applies to the text as people read it, before escaping.
     """
     return clean(text, limit).translate(_ENTITIES)
+
+
+def bold(name: str) -> str:
+    """Make a name bold, unless it contains an asterisk, which would end the bold text early."""
+    return name if "*" in name else f"*{name}*"
 
 
 def link(url: str, label: str) -> str:
