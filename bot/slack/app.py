@@ -1,12 +1,16 @@
 """The Bolt app, which passes each request to its listener."""
 
 import logging
+import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
@@ -14,7 +18,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.slack import listeners
 from bot.slack.dependencies import Dependencies
 from bot.slack.identity import Identity
-from bot.slack.listeners.unhandled import rejection
+
+log = structlog.get_logger(__name__)
 
 
 def create_app(deps: Dependencies, identity: Identity, session: aiohttp.ClientSession) -> AsyncApp:
@@ -43,6 +48,13 @@ def create_app(deps: Dependencies, identity: Identity, session: aiohttp.ClientSe
         raise_error_for_unhandled_request=True,
     )
     listeners.register(app, deps)
+
+    @app.error
+    async def reject(error: Exception, body: dict[str, Any], response: BoltResponse | None) -> BoltResponse | None:
+        rejected = _reject(error, body, deps.in_flight.count_malformed)
+        # Without a response the request is already acknowledged, and Bolt accepts no other.
+        return None if response is None else rejected
+
     return app
 
 
@@ -66,4 +78,22 @@ async def dispatch(
         body = request.body
         return await app.async_dispatch(request)
     except Exception as error:  # noqa: BLE001 - see above
-        return rejection(error, body, on_malformed)
+        return _reject(error, body, on_malformed)
+
+
+def _reject(error: Exception, body: object, on_malformed: Callable[[], None]) -> BoltResponse:
+    """Return a 404 if no listener handles the request, otherwise a 400; log it without its content.
+
+    `on_malformed` is called for a 400. Events get a 200 all the same: Slack would repeat them, and no person waits for
+    a reply. `handlers` catches the errors of all listeners, so any other error is Bolt's own, raised on a malformed
+    body; the log needs only its location.
+    """
+    fields = body if isinstance(body, dict) else {}
+    status = 404 if isinstance(error, BoltUnhandledRequestError) else 400
+    if status == 404:
+        log.warning("request_unhandled", type=str(fields.get("type", "command"))[:40])
+    else:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        on_malformed()
+        log.error("request_malformed", error=type(error).__name__, where=f"{Path(last.filename).name}:{last.lineno}")
+    return BoltResponse(status=200 if "event" in fields else status)

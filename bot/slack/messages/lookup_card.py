@@ -60,7 +60,9 @@ def lookup_card(
         _buttons(lookup, state, is_direct=is_direct),
         context(_footer(lookup, posted_by, posted_as)),
     ]
-    return Message(_sentences(name, words, playback), tuple(blocks))
+    text = f"{name} {words.sentence}".rstrip(".")
+    watch = f" Watch: {escape(playback, len(playback))}" if playback else ""
+    return Message(f"{text}.{watch}", tuple(blocks))
 
 
 def error_message(
@@ -122,12 +124,6 @@ def _status_text(lookup: Lookup) -> _StatusText:
             word = escape(lookup.livestream.raw_status or "", MAX_WORD_LENGTH) if lookup.livestream else ""
             text = unknown_status(word)
             return _StatusText(":grey_question:", "Unknown status", f"\n{text}", f"has an unknown status. {text}")
-
-
-def _sentences(name: str, words: _StatusText, playback: str | None) -> str:
-    text = f"{name} {words.sentence}".rstrip(".")
-    watch = f" Watch: {escape(playback, len(playback))}" if playback else ""
-    return f"{text}.{watch}"
 
 
 def _buttons(lookup: Lookup, state: ActionValue, *, is_direct: bool) -> Block:
