@@ -53,7 +53,7 @@ def open_postgresql(url: URL, timeouts: Timeouts, **pool: Any) -> AsyncEngine:
         URL.create(url.drivername, database=url.database),
         # The store relies on this: a statement sees what was committed while the previous one waited.
         isolation_level="READ COMMITTED",
-        connect_args={"async_creator_fn": connector.connect, "prepared_statement_name_func": _no_name},
+        connect_args={"async_creator_fn": connector.connect, "prepared_statement_name_func": lambda: ""},
         **pool,
     )
     event.listen(engine.sync_engine, "handle_error", _give_up)
@@ -128,10 +128,6 @@ class _Ping:
             # Closing an unresponsive connection properly would take seconds.
             driver.terminate()
             raise
-
-
-def _no_name() -> str:
-    return ""
 
 
 def _mark_new(_: object, record: Any) -> None:
