@@ -1,4 +1,4 @@
-"""Follows: a channel's requests for the changes of a meeting."""
+"""Follows: a channel's requests for the changes of a meeting, and the results of work on their cards."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,3 +51,18 @@ class Follow:
     """Slack's code if the notice to its creator could not be sent."""
     unfollowed_by: str | None = None
     """The user who ended it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryResult:
+    """The result of working on a card."""
+
+    done: bool = False
+    """Whether everything is posted and announced; if not, the card is due again later."""
+    refused: str | None = None
+    """Slack's code for a permanent refusal."""
+    unconfirmed: bool = False
+    """Whether Slack may still carry out an edit that it did not answer before it refused."""
+
+
+DONE, LATER = DeliveryResult(done=True), DeliveryResult()

@@ -6,9 +6,8 @@ from enum import Enum, auto
 from typing import Protocol
 from uuid import UUID
 
-from bot.domain.delivery import DeliveryResult
 from bot.domain.failed_calls import Failure, Failures
-from bot.domain.follow import Follow, FollowState, Level
+from bot.domain.follow import DeliveryResult, Follow, FollowState, Level
 from bot.domain.transitions import initial
 from bot.errors import ChannelRequired, FollowLimitReached, NotFollowing
 from bot.realtimekit.lookup import Lookup, observation_of

@@ -7,8 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from bot.clock import Clock, wait
-from bot.domain.delivery import DeliveryResult
-from bot.domain.follow import FollowState
+from bot.domain.follow import DeliveryResult, FollowState
 from bot.errors import DatabaseUnavailable
 from bot.metrics import Metrics
 from bot.notifications.card_delivery import CardDelivery, Timing, backoff

@@ -18,10 +18,9 @@ from uuid import uuid5
 import structlog
 
 from bot.clock import Clock, utc
-from bot.domain.delivery import DONE, LATER, DeliveryResult
 from bot.domain.episode import Episode
 from bot.domain.failed_calls import Failures
-from bot.domain.follow import FollowState
+from bot.domain.follow import DONE, LATER, DeliveryResult, FollowState
 from bot.metrics import Metrics
 from bot.notifications.card_lease import CardLease, LeaseLost, check_written
 from bot.notifications.card_messages import announcement_message, card_message, is_broadcast

@@ -8,8 +8,7 @@ from uuid import UUID
 import pytest
 
 from bot.clock import utc
-from bot.domain.delivery import DeliveryResult
-from bot.domain.follow import FollowState, Level
+from bot.domain.follow import DeliveryResult, FollowState, Level
 from bot.errors import (
     ChannelRequired,
     FollowLimitReached,

@@ -10,9 +10,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from bot.clock import utc
-from bot.domain.delivery import DeliveryResult
 from bot.domain.episode import Change, ChangeKind, Episode, Phase
-from bot.domain.follow import Level
+from bot.domain.follow import DeliveryResult, Level
 from bot.metrics import Metrics
 from bot.notifications.announcer import Announcer
 from bot.notifications.pause_notices import PauseNotifier

@@ -15,9 +15,8 @@ import pytest
 from pytest_mock import MockerFixture
 
 from bot.clock import utc
-from bot.domain.delivery import DONE, LATER, DeliveryResult
 from bot.domain.episode import ChangeKind, Phase
-from bot.domain.follow import FollowState, Level
+from bot.domain.follow import DONE, LATER, DeliveryResult, FollowState, Level
 from bot.errors import DatabaseUnavailable
 from bot.following.service import FollowService
 from bot.notifications.announcer import Announcer
