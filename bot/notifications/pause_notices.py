@@ -7,7 +7,7 @@ from uuid import uuid5
 import structlog
 
 from bot.domain.follow import FollowState
-from bot.slack.messages.follow_card import expired_notice, paused_notice
+from bot.slack.messages.pause_notices import expired_notice, paused_notice
 from bot.slack.publisher import DeliveryError, Publisher, TransientError
 from bot.store.pauses import PauseNotice, Pauses
 from bot.store.singleton_jobs import SingletonJobs

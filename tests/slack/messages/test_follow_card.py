@@ -1,48 +1,29 @@
 """What a channel that follows sees: the words of every phase and change, and that nothing from outside breaks out."""
 
-import json
-import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.episode import Change, ChangeKind, Episode, Phase
-from bot.domain.follow import Follow, FollowState, Level
+from bot.domain.follow import FollowState, Level
 from bot.slack.messages.follow_card import (
     change_reply,
-    expired_notice,
     expired_reply,
     follow_card,
     humanize,
-    paused_notice,
     unfollowed_card,
 )
 from bot.slack.messages.lookup_card import FOLLOW_AGAIN, FOLLOW_MENU, MAX_LINK_LENGTH, WATCH
 from bot.slack.messages.message import ActionValue, MenuAction, Message
-from sandbox.slack.blocks import complaints
+from tests.slack.messages.helpers import BEGAN, FOLLOW, MEETING, TEXTS, assert_harmless, shown
 
-MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")
 STREAM = "https://customer-s4ndb0x.cloudflarestream.com/0123456789abcdef0123456789abcdef/manifest/video.m3u8"
-BEGAN = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
 ENDED = datetime(2026, 6, 3, 11, 5, tzinfo=UTC)
 CHECKED = datetime(2026, 6, 3, 11, 10, tzinfo=UTC)
-FOLLOW = Follow(
-    id=UUID(int=7),
-    team_id="T1",
-    channel_id="C0EVENTS001",
-    meeting_id=MEETING,
-    created_by="U0ANN000001",
-    created_at=BEGAN,
-    level=Level.NORMAL,
-    state=FollowState.ACTIVE,
-    pause_reason=None,
-    expires_at=BEGAN + timedelta(days=30),
-)
 
 
 def an_episode(phase: Phase = Phase.LIVE, **fields: Any) -> Episode:
@@ -56,16 +37,6 @@ def a_change(kind: ChangeKind, **fields: Any) -> Change:
     at = ENDED if kind is ChangeKind.ENDED else BEGAN
     known = {"name": "Launch keynote", "playback_url": None if kind is ChangeKind.ENDED else STREAM, "seen_at": at}
     return Change(1, 1, kind, at, **{**known, "live_since": BEGAN, "last_seen_live": at, **fields})
-
-
-def shown(message: Message) -> str:
-    """All that the blocks say, a block a line."""
-    return "\n".join(
-        part["text"]
-        for block in message.blocks
-        for part in ([block["text"]] if "text" in block else block["elements"])
-        if part["type"] == "mrkdwn"
-    )
 
 
 def labels(message: Message) -> list[str]:
@@ -345,54 +316,6 @@ def test_an_ended_follow() -> None:
     assert labels(message) == ["Follow again"]
 
 
-@pytest.mark.parametrize(
-    ("reason", "remedy"),
-    [
-        ("not_in_channel", "because I'm not in it. Invite me back (`/invite @Livestream`)"),
-        ("channel_not_found", "Invite me back"),
-        ("is_archived", "Unarchive the channel"),
-        ("is_inactive", "Unarchive the channel"),
-        ("restricted_action", "because Slack doesn't allow it (restricted_action)"),
-    ],
-)
-def test_a_paused_follow(reason: str, remedy: str) -> None:
-    """The notice says why the bot cannot post, and how to fix that."""
-    message = paused_notice(FOLLOW, reason, ["Launch keynote"])
-
-    assert remedy in message.text
-    assert message.text.startswith("I can't post updates about *Launch keynote* in <#C0EVENTS001> because ")
-    assert str(MEETING) in message.text
-
-
-def test_a_follow_that_expired_where_it_could_not_be_said() -> None:
-    """The notice says that the follow expired, why the channel does not show that, and how to follow again."""
-    message = expired_notice(FOLLOW, "not_in_channel", ["Launch keynote"])
-
-    assert message.text == (
-        "I've stopped following *Launch keynote* in <#C0EVENTS001>: it hasn't been live for 30 days. I couldn't post "
-        "this there because I'm not in it. To follow it again, invite me back (`/invite @Livestream`), then type "
-        f"`/livestream follow {MEETING}` there. Meeting ID: {MEETING}."
-    )
-
-
-def test_several_follows_that_expired_where_it_could_not_be_said() -> None:
-    """One message names them, also for an unknown code."""
-    message = expired_notice(FOLLOW, "restricted_action", ["Launch keynote", None, "All hands"])
-
-    assert message.text == (
-        "I've stopped following *Launch keynote*, *All hands* and another one in <#C0EVENTS001>: they haven't been "
-        "live for 30 days. I couldn't post this there because Slack doesn't allow it (restricted_action). To follow "
-        "them again, type `/livestream follow` and each meeting's ID there."
-    )
-
-
-HOSTILE = st.lists(
-    st.sampled_from(
-        ["<!channel>", "<@U0ANN000001>", "&", "<", ">", "|", "*", "`", "\u202e", "\x00", "\n", ".", "&" * 500]
-    )
-    | st.text(st.characters(exclude_categories=()), max_size=40)
-).map("".join)
-TEXTS = st.none() | HOSTILE
 TIMES = st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001
 ADDRESSES = st.none() | st.sampled_from([STREAM, f"https://a.example/?{'&' * 390}", f"https://a.example/{'x' * 1_900}"])
 EPISODES = st.builds(
@@ -415,21 +338,6 @@ CHANGES = st.builds(
     live_since=st.none() | TIMES,
     last_seen_live=st.none() | TIMES,
 )
-OUR_MARKUP = re.compile(
-    r"<!date\^\d+\^[A-Za-z ]*\{date_short_pretty\} at \{time\}\|[-A-Za-z0-9: ]+ UTC>|<#C0EVENTS001>|(?<=ollowed by )<@U0(?:ANN|BEN)000001>|<https?://[^<>|\s]+\|[^<>|]+>"
-)
-
-
-def assert_harmless(message: Message) -> None:
-    assert complaints(list(message.blocks)) == []
-    assert 0 < len(message.text) <= 4_000
-    json.dumps([message.text, message.blocks], ensure_ascii=False).encode()
-    for text in (message.text, shown(message)):
-        ours = OUR_MARKUP.sub("", text)
-        assert "<" not in ours
-        assert ">" not in ours
-        assert "&" not in re.sub(r"&(amp|lt|gt);", "", ours)
-        assert ours.replace("\n", "").isprintable()
 
 
 @given(EPISODES, st.sampled_from(Level), st.sampled_from(FollowState))
@@ -448,21 +356,4 @@ def test_whatever_is_told(change: Change) -> None:
 def test_whatever_a_meeting_is_called(name: str | None) -> None:
     """Closing messages notify no one either."""
     assert_harmless(expired_reply(FOLLOW, name))
-    assert_harmless(expired_notice(FOLLOW, "not_in_channel", [name]))
     assert_harmless(unfollowed_card(FOLLOW, name))
-    assert_harmless(paused_notice(FOLLOW, name or "not_in_channel", [name]))
-
-
-@pytest.mark.parametrize(
-    ("names", "said"),
-    [
-        (["A", "B"], "about *A* and *B* in"),
-        (["A", "B", "C"], "about *A*, *B* and *C* in"),
-        (["A", "B", "C", "D"], "about *A*, *B*, *C* and another one in"),
-        (["A", "B", "C", *(str(number) for number in range(97))], "about *A*, *B*, *C* and 97 more in"),
-        ([None, None], "about 2 meetings in"),
-    ],
-)
-def test_one_notice_names_the_first_meetings(names: list[str | None], said: str) -> None:
-    """And says how many more there are."""
-    assert said in paused_notice(FOLLOW, "not_in_channel", names).text
