@@ -32,9 +32,9 @@ class Readiness:
         """The names of all checks, including those of other modes."""
         return sorted({*self._checks, *OPTIONAL_CHECKS})
 
-    async def run(self, without: Collection[str] = ()) -> dict[str, str]:
-        """Return the problems by the checks' names, leaving out the checks in `without`."""
-        names = [name for name in self._checks if name not in without]
+    async def run(self, exclude: Collection[str] = ()) -> dict[str, str]:
+        """Return the problems by the checks' names, leaving out the checks in `exclude`."""
+        names = [name for name in self._checks if name not in exclude]
         found = await asyncio.gather(*map(self._check, names))
         return {name: problem for name, problem in zip(names, found, strict=True) if problem}
 

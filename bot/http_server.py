@@ -67,7 +67,7 @@ def create_web(
         if unknown := [name for name in excluded if name not in readiness.names]:
             sentence = f"Unknown check in exclude. Use one of: {', '.join(readiness.names)}."
             return JSONResponse({"error": sentence, "unknown": [name[:80] for name in unknown[:10]]}, 400)
-        problems = await readiness.run(without=excluded)
+        problems = await readiness.run(exclude=excluded)
         return JSONResponse({"ready": not problems, "problems": problems}, 503 if problems else 200)
 
     async def measured(_request: Request) -> Response:

@@ -35,9 +35,9 @@ def webhook_url(url: str) -> str:
     try:
         base = TypeAdapter(Url).validate_python(url).rstrip("/")
     except ValidationError as error:
-        what = error.errors()[0]["msg"].removeprefix("Value error, ")
+        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ConfigurationError(
-            [f"--url {what}. Give where RealtimeKit reaches the bot: https://bot.example.com."]
+            [f"--url {problem}. Give where RealtimeKit reaches the bot: https://bot.example.com."]
         ) from None
     return base if base.endswith(WEBHOOK_PATH) else base + WEBHOOK_PATH
 
@@ -54,11 +54,14 @@ async def list_all(settings: CloudflareSettings) -> list[WebhookSubscription]:
         return await webhooks.list_all()
 
 
-async def remove(settings: CloudflareSettings, which: UUID | str) -> list[UUID]:
+async def remove(settings: CloudflareSettings, id_or_url: UUID | str) -> list[UUID]:
     """Remove the webhook with this ID, or those with this address; return their IDs. Raises RealtimeKitError."""
     async with connect(settings) as webhooks:
-        wanted = [which] if isinstance(which, UUID) else await _ids_to(webhooks, which)
-        return [webhook_id for webhook_id in wanted if await webhooks.remove(webhook_id)]
+        if isinstance(id_or_url, UUID):
+            ids = [id_or_url]
+        else:
+            ids = [webhook.id for webhook in await webhooks.list_all() if same_address(webhook.url, id_or_url)]
+        return [webhook_id for webhook_id in ids if await webhooks.remove(webhook_id)]
 
 
 def format_webhook(webhook: WebhookSubscription) -> str:
@@ -71,13 +74,9 @@ def describe_error(error: RealtimeKitError) -> str:
     """Explain the error in a sentence for the bot's operator."""
     if isinstance(error, RateLimited):
         return "Cloudflare is rate-limiting this bot. Try again in five minutes."
-    said = clean(error.detail, _DETAIL_LIMIT)
+    detail = clean(error.detail, _DETAIL_LIMIT)
     if isinstance(error, AuthenticationFailed):
-        return f"Cloudflare rejects the request ({said}). `livestream-bot doctor` says how to fix it."
+        return f"Cloudflare rejects the request ({detail}). `livestream-bot doctor` says how to fix it."
     if isinstance(error, ServerError):
-        return f"Cloudflare is having problems ({said}). Try again in a minute, or see cloudflarestatus.com."
-    return f"Cloudflare didn't do that ({said}). Try again in a minute; `livestream-bot doctor` says more."
-
-
-async def _ids_to(webhooks: WebhookSubscriptions, url: str) -> list[UUID]:
-    return [webhook.id for webhook in await webhooks.list_all() if same_address(webhook.url, url)]
+        return f"Cloudflare is having problems ({detail}). Try again in a minute, or see cloudflarestatus.com."
+    return f"Cloudflare didn't do that ({detail}). Try again in a minute; `livestream-bot doctor` says more."

@@ -69,7 +69,8 @@ def _envelope(status: int, headers: Mapping[str, str], body: bytes) -> dict[str,
     """Return the envelope of a success, or None for the application's 404."""
     envelope = _json_object(body)
     code = _error_code(envelope) if status < 400 and envelope.get("success") is False else status
-    if 200 <= code < 300 and _is_success(envelope):
+    is_success = envelope.get("success", True) is True and ("data" in envelope or "result" in envelope)
+    if 200 <= code < 300 and is_success:
         return envelope
     if code == 404 and envelope.get("success") is False and not envelope.get("errors"):
         return None
@@ -98,10 +99,6 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _is_success(envelope: dict[str, Any]) -> bool:
-    return envelope.get("success", True) is True and ("data" in envelope or "result" in envelope)
-
-
 def _payload(envelope: dict[str, Any]) -> Any:
     data = envelope.get("data")
     return data if data is not None else envelope.get("result")
@@ -125,19 +122,12 @@ def _error_code(envelope: dict[str, Any]) -> int:
     return code if isinstance(code, int) and code >= 400 else 400
 
 
-def _error_details(error: dict[str, Any]) -> list[str]:
-    """Return code and message if they are numbers or text; an object in their place could contain anything."""
-    details = [error.get("code"), error.get("message")]
-    return [redact_ingest_urls(str(value)) for value in details if isinstance(value, int | str)]
-
-
-def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)[:_MAX_DETAIL_LENGTH]
-
-
 def _error_for(code: int, headers: Mapping[str, str], envelope: dict[str, Any]) -> RealtimeKitError:
     error = _first_error(envelope)
-    detail = _one_line(", ".join([f"HTTP {code}", *_error_details(error)]))
+    # Only numbers and text: an object in their place could contain anything.
+    details = [value for value in (error.get("code"), error.get("message")) if isinstance(value, int | str)]
+    text = ", ".join([f"HTTP {code}", *(redact_ingest_urls(str(value)) for value in details)])
+    detail = "".join(c if c.isprintable() else " " for c in text)[:_MAX_DETAIL_LENGTH]
     if code == 429:
         return RateLimited(parse_retry_after(headers), detail=detail)
     # The gateway's own codes start at 1000: 10000 is a bad token, 7003 a bad account or app. All its routing errors

@@ -17,7 +17,7 @@ Mode = Literal["socket", "http"]
 
 _PLACEHOLDER = "https://livestream-bot.example.com"
 _ADDRESS = re.compile(r"https://[A-Za-z0-9][A-Za-z0-9.-]*(:(?P<port>[0-9]{1,5}))?/?")
-_HIGHEST_PORT = 65_535
+_MAX_PORT = 65_535
 _CREATE_APP = "https://api.slack.com/apps?new_app=1&manifest_json="
 
 
@@ -32,7 +32,8 @@ def manifest_text(mode: Mode, url: str | None = None, command: str = DEFAULT_COM
         if url is not None:
             raise ConfigurationError(["--url is for `manifest http`: with Socket Mode Slack needs no address."])
         return text
-    if not _is_address(url or ""):
+    address = _ADDRESS.fullmatch(url or "")
+    if address is None or not 0 < int(address["port"] or 443) <= _MAX_PORT:
         raise ConfigurationError(["Say where Slack reaches the bot: --url https://bot.example.com, without a path."])
     text = text.partition("\n")[2]  # without the line that says how to fill in the address
     return text.replace(_PLACEHOLDER, str(url).rstrip("/"))
@@ -50,11 +51,6 @@ def bot_scopes() -> frozenset[str]:
     """Return the scopes that the bot needs, which are the same in both modes."""
     manifest: Any = yaml.safe_load(manifest_text("socket"))
     return frozenset(manifest["oauth_config"]["scopes"]["bot"])
-
-
-def _is_address(url: str) -> bool:
-    match = _ADDRESS.fullmatch(url)
-    return match is not None and 0 < int(match["port"] or 443) <= _HIGHEST_PORT
 
 
 def _folder() -> Traversable:

@@ -100,7 +100,8 @@ def describe_typo(text: str) -> str | None:
         if wrong:
             return "it has letters that no ID has (only 0–9 and a–f)"
         if missing:
-            return f"it's {_characters(abs(missing))} {'short' if missing > 0 else 'too long'}"
+            count = "one character" if abs(missing) == 1 else f"{abs(missing)} characters"
+            return f"it's {count} {'short' if missing > 0 else 'too long'}"
     return None
 
 
@@ -133,7 +134,3 @@ def _without_breaks(text: str) -> str:
 
 def _bare(word: str) -> str:
     return re.sub(r"^[\W_]+|[\W_]+$", "", word).lower()
-
-
-def _characters(count: int) -> str:
-    return "one character" if count == 1 else f"{count} characters"

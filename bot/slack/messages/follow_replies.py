@@ -169,6 +169,7 @@ def _part(heading: str, listed: Iterable[FollowStatus], permalink: Permalink, wo
         url = _url(each.follow, each.ts, permalink)
         phase = Phase(each.phase)
         emoji, state = _MISSING if each.is_missing and phase is Phase.WAITING else _PHASES[phase]
+        meeting_id = f"meeting `{each.follow.meeting_id}`"
         facts = [state, _LEVEL_LABELS[each.follow.level], f"added by <@{each.follow.created_by}>"]
         blocks.append(
             section(
@@ -176,7 +177,7 @@ def _part(heading: str, listed: Iterable[FollowStatus], permalink: Permalink, wo
                     [
                         f"{emoji} {_title(each, url)} {' · '.join(facts)}",
                         *_status_notes(each, format_date, wording),
-                        _id(each),
+                        meeting_id,
                     ]
                 )
             )
@@ -188,7 +189,7 @@ def _part(heading: str, listed: Iterable[FollowStatus], permalink: Permalink, wo
                     f"{_name(each)}: {state}",
                     *facts[1:],
                     *_status_notes(each, format_plain_date, wording),
-                    _id(each),
+                    meeting_id,
                     *card,
                 ]
             )
@@ -245,10 +246,6 @@ def _with_card(sentence: str, follow: Follow, ts: str | None, permalink: Permali
 
 def _url(follow: Follow, ts: str | None, permalink: Permalink) -> str | None:
     return None if ts is None else permalink(follow.channel_id, ts)
-
-
-def _id(listed: FollowStatus) -> str:
-    return f"meeting `{listed.follow.meeting_id}`"
 
 
 def _name(listed: FollowStatus) -> str:
