@@ -1,4 +1,4 @@
-"""Which posts the bot could not know the end of, seen between it and Slack."""
+"""Which posts the bot can't know the outcome of, observed between the bot and Slack."""
 
 import json
 from collections.abc import Callable
@@ -7,41 +7,41 @@ from urllib.parse import parse_qsl
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class Answers:
-    """ASGI middleware in front of Slack: notes each post whose answer did not arrive whole, or not in time.
+class UnconfirmedPosts:
+    """ASGI middleware in front of Slack: records each post whose response did not arrive in full and in time.
 
-    `patience` is in real seconds, as the bot's client has it; `monotonic` tells them.
+    `max_wait` is in real seconds, as in the bot's client; `monotonic` measures them.
     """
 
-    def __init__(self, app: ASGIApp, patience: float, monotonic: Callable[[], float]) -> None:
+    def __init__(self, app: ASGIApp, max_wait: float, monotonic: Callable[[], float]) -> None:
         self.app = app
         self.unconfirmed: set[str] = set()
         """The client_msg_id of each."""
-        self._patience = patience
+        self._max_wait = max_wait
         self._monotonic = monotonic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not str(scope["path"]).endswith("/chat.postMessage"):
             await self.app(scope, receive, send)
             return
-        began, body, whole = self._monotonic(), b"", False
+        began, body, complete = self._monotonic(), b"", False
 
-        async def reading() -> Message:
+        async def recording_receive() -> Message:
             nonlocal body
             message = await receive()
             body += message.get("body", b"") if message["type"] == "http.request" else b""
             return message
 
-        async def sending(message: Message) -> None:
-            nonlocal whole
+        async def recording_send(message: Message) -> None:
+            nonlocal complete
             await send(message)
-            whole = message["type"] == "http.response.body" and not message.get("more_body")
+            complete = message["type"] == "http.response.body" and not message.get("more_body")
 
         try:
-            await self.app(scope, reading, sending)
+            await self.app(scope, recording_receive, recording_send)
         finally:
             message_id = _message_id(body)
-            if message_id and not (whole and self._monotonic() - began < self._patience):
+            if message_id and not (complete and self._monotonic() - began < self._max_wait):
                 self.unconfirmed.add(message_id)
 
 

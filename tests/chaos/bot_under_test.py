@@ -1,12 +1,12 @@
-"""The bot by a fast clock, with its patience towards Slack and Cloudflare shortened as time is.
+"""The bot with a fast clock, and with its timeouts towards Slack and Cloudflare shortened accordingly.
 
     python -m tests.chaos.bot_under_test SANDBOX_TIME REAL_TIME SPEED OFFSET
 
-OFFSET is by how many sandbox seconds its clock is ahead. The database's time is the right one: it stands for that of a
-server, which all bots share.
+OFFSET is by how many sandbox seconds its clock is ahead. The database's clock is the correct one: it stands for that of
+a server, which all bots share.
 
-What hangs is given up after real seconds. By a clock that runs thirty times as fast, ten of them are five minutes, in
-which every lease would end; so here they are fewer.
+Timeouts are in real seconds. With a clock that runs thirty times as fast, ten of them are five minutes, in which every
+lease would end; so here they are shorter.
 """
 
 import asyncio
@@ -30,32 +30,34 @@ from bot.store.postgresql import Timeouts
 from bot.store.store import Store
 from sandbox.clock import Clock
 
-SHORTER = 15.0
-"""Half of the usual speed, since a machine has to keep up with it."""
+TIMEOUT_DIVISOR = 15.0
+"""Half of the usual speed, since the machine has to keep up."""
 
 
 async def main(sandbox_time: float, real_time: float, speed: float, offset: float) -> None:
     """Run until SIGTERM."""
     settings = load(Settings)
     logs.configure(level="DEBUG", style="json", secrets=settings.secrets())
-    right, own = (Clock(sandbox_time + (time.time() - real_time) * speed + ahead, speed) for ahead in (0.0, offset))
+    server_clock, own_clock = (
+        Clock(sandbox_time + (time.time() - real_time) * speed + ahead, speed) for ahead in (0.0, offset)
+    )
 
     async def open_store(url: str, **options: Any) -> Store:
-        return await opening.open_store(url, **{**options, "clock": right.now})
+        return await opening.open_store(url, **{**options, "clock": server_clock.now})
 
     app.open_store = open_store  # type: ignore[attr-defined]
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with app.running(settings, clock=own):
+    async with app.running(settings, clock=own_clock):
         await stop.wait()
 
 
-def be_impatient() -> None:
-    """Shorten what is counted in real seconds."""
-    answer = cloudflare.RESPONSE_SECONDS / SHORTER
+def shorten_timeouts() -> None:
+    """Shorten every timeout in real seconds."""
+    answer = cloudflare.RESPONSE_SECONDS / TIMEOUT_DIVISOR
     defaults = cloudflare.RealtimeKitClient.__init__.__kwdefaults__ or {}
     if "answer_seconds" not in defaults:
-        raise LookupError("the client of RealtimeKit has another name for its patience now")
+        raise LookupError("the RealtimeKit client has another name for this timeout now")
     defaults["answer_seconds"] = answer
     for module, name in (
         (cloudflare, "ATTEMPT_SECONDS"),
@@ -65,17 +67,17 @@ def be_impatient() -> None:
         (slack, "TIMEOUT_SECONDS"),
         (slack, "FRESH_TIMEOUT_SECONDS"),
     ):
-        setattr(module, name, getattr(module, name) / SHORTER)
-    # Not by as much: a busy machine takes its time for a connection, as for what is written to its disk.
+        setattr(module, name, getattr(module, name) / TIMEOUT_DIVISOR)
+    # Not by as much: on a busy machine connections and disk writes take their time.
     timeouts = Timeouts(connect=2.0, ping=1.0, statement=2.0, pool=2.0, recycle=20.0)
     opening.connect = partial(database.connect, timeouts=timeouts)  # type: ignore[attr-defined]
 
 
-def remember_no_names() -> None:
-    """Take each name from the answer at hand. The judge tells by it of which moment a sentence is."""
+def disable_name_caches() -> None:
+    """Take each name from the current response. The checker recognizes by it which moment an announcement is about."""
     for name in ("_MEETING_SECONDS", "RealtimeKitClient"):
         if not hasattr(cloudflare, name):
-            raise LookupError(f"the client of RealtimeKit has no {name} now")
+            raise LookupError(f"the RealtimeKit client has no {name} now")
     cloudflare._MEETING_SECONDS = 0.001
     cloudflare.RealtimeKitClient.last_title = lambda self, meeting_id: None  # type: ignore[method-assign]
 
@@ -86,9 +88,9 @@ def remember_no_names() -> None:
 
 
 if __name__ == "__main__":
-    be_impatient()
-    remember_no_names()
+    shorten_timeouts()
+    disable_name_caches()
     try:
         asyncio.run(main(*map(float, sys.argv[1:5])))
-    except ConfigurationError as error:  # as `livestream-bot run` does, where its database is away
+    except ConfigurationError as error:  # as `livestream-bot run` does when its database is unreachable
         sys.exit(str(error))

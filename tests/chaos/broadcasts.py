@@ -1,7 +1,7 @@
-"""What really happens to the livestreams, move by move, and the book that is kept of it.
+"""What really happens to the livestreams, move by move, and the record of it.
 
-Each move gives the livestream, and its meeting, a name with the number of the move in it. The bot says the name with
-all that it tells, so each of its sentences says of which moment it is.
+Each move gives the livestream, and its meeting, a name with the number of the move in it. The bot puts the name in
+everything that it announces, so each announcement shows which moment it is about.
 """
 
 import random
@@ -14,7 +14,7 @@ from sandbox.realtimekit import AfterEnd, Livestream, RealtimeKit, Shape, Status
 
 
 class State(StrEnum):
-    """How a livestream is, as the bot is to tell it."""
+    """The state of a livestream, as the bot has to announce it."""
 
     OFF = "off"
     STARTING = "starting"
@@ -24,57 +24,57 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """From `began` on, in sandbox time, a livestream was so, until its next move."""
+    """A state of a livestream, from `began` in sandbox time until its next move."""
 
     number: int
     state: State
     began: float
-    run: int = 0
-    """Which of the meeting's runs it is, or was last."""
+    session: int = 0
+    """The number of the meeting's current or last session."""
 
 
 @dataclass(slots=True)
 class Broadcast:
-    """One meeting: its moves, and when Cloudflare has told the bot of which of them."""
+    """One meeting: its moves, and when Cloudflare reported which of them to the bot."""
 
     number: int
     meeting_id: str
     moves: list[Move] = field(default_factory=list)
-    looks: list[tuple[float, int]] = field(default_factory=list)
-    """The time of an answer, and the number of the move that it was about."""
+    checks: list[tuple[float, int]] = field(default_factory=list)
+    """The time of each response, and the number of the move that it was about."""
     listed: list[tuple[float, int]] = field(default_factory=list)
-    """The same of lists of all livestreams, which confirm what is known: of what is not, the bot asks once more."""
+    """The same for lists of all livestreams, which confirm known states; anything new is checked once more."""
     rivals: int = 0
     """How often it had a second livestream on air for a while."""
 
     @property
     def now(self) -> Move:
-        """How it is."""
+        """Return the current move."""
         return self.moves[-1]
 
 
-_LATE_REASONS = 0.5
+_LATE_REASON_CHANCE = 0.5
 _STATES = {Status.INVOKED: State.STARTING, Status.LIVE: State.LIVE, Status.ERRORED: State.ERRORED}
 
 
 class Director:
-    """Moves the livestreams, and writes it down."""
+    """Moves the livestreams, and records the moves."""
 
-    def __init__(self, kit: RealtimeKit, dice: random.Random, meetings: int) -> None:
+    def __init__(self, kit: RealtimeKit, rng: random.Random, meetings: int) -> None:
         self.late_reasons = False
         """Whether the reason of some errors comes later than the error, with `change`."""
         self._kit = kit
-        self._dice = dice
+        self._rng = rng
         self.broadcasts = [Broadcast(n, self._new(n)) for n in range(meetings)]
         for each in self.broadcasts:
             each.moves.append(Move(0, State.OFF, kit.clock.now()))
 
     def _new(self, number: int) -> str:
-        meeting_id = str(UUID(int=self._dice.getrandbits(128), version=4))
+        meeting_id = str(UUID(int=self._rng.getrandbits(128), version=4))
         return self._kit.add_meeting(label(number, 0), meeting_id).id
 
     def move(self, broadcast: Broadcast, roll: float) -> None:
-        """Let one of the things happen that can happen to it now; `roll` between 0 and 1 says which."""
+        """Make one of the possible moves; `roll` between 0 and 1 chooses it."""
         kit, meeting = self._kit, self._kit.meetings[broadcast.meeting_id]
         if meeting.running and broadcast.now.state is State.OFF:
             moves = [self.live, self.live, self.live, self.end]
@@ -89,31 +89,33 @@ class Director:
         moves[int(roll * len(moves))](broadcast)
 
     def start(self, broadcast: Broadcast) -> None:
-        """The next run is asked for."""
-        self._moved(broadcast, self._kit.start)
+        """Request the next session."""
+        self._record_move(broadcast, self._kit.start)
 
     def live(self, broadcast: Broadcast) -> None:
-        """On air: again, or in the next run."""
-        self._moved(broadcast, self._kit.go_live)
+        """Go live: again, or in the next session."""
+        self._record_move(broadcast, self._kit.go_live)
 
     def drop(self, broadcast: Broadcast) -> None:
-        """The encoder loses its connection."""
-        self._moved(broadcast, self._kit.drop)
+        """Let the encoder lose its connection."""
+        self._record_move(broadcast, self._kit.drop)
 
     def fail(self, broadcast: Broadcast) -> None:
-        """The run breaks."""
-        late = self.late_reasons and self._dice.random() < _LATE_REASONS
+        """Let the session fail."""
+        late = self.late_reasons and self._rng.random() < _LATE_REASON_CHANCE
         reason = "" if late else reason_of(len(broadcast.moves))
-        self._moved(broadcast, lambda meeting_id: self._kit.fail(meeting_id, reason))
+        self._record_move(broadcast, lambda meeting_id: self._kit.fail(meeting_id, reason))
 
     def end(self, broadcast: Broadcast) -> None:
-        """The host ends the run."""
-        after = self._dice.choice(list(AfterEnd))
-        self._moved(broadcast, lambda meeting_id: self._kit.end(meeting_id, after))
+        """Let the host end the session."""
+        after = self._rng.choice(list(AfterEnd))
+        self._record_move(broadcast, lambda meeting_id: self._kit.end(meeting_id, after))
 
     def change(self, broadcast: Broadcast, roll: float) -> bool:
-        """Change a livestream that is LIVE without changing that, or give an error its reason; whether there was
-        anything to change. `roll` between 0 and 1 says what: name, playback URL, session, or the whole livestream."""
+        """Change a live livestream but not its status, or give an error its reason; return whether it could.
+
+        `roll` between 0 and 1 chooses name, playback URL, session, or the whole livestream.
+        """
         if broadcast.now.state is State.ERRORED:
             self.give_reason(broadcast)
         elif broadcast.now.state is State.LIVE:
@@ -130,50 +132,50 @@ class Director:
             self._kit.change_session(broadcast.meeting_id, err_message=reason_of(broadcast.now.number))
 
     def _rename(self, broadcast: Broadcast) -> None:
-        self._moved(broadcast, lambda _: None)
+        self._record_move(broadcast, lambda _: None)
 
     def _move_playback(self, broadcast: Broadcast) -> None:
-        url = f"https://customer-chaos.cloudflarestream.com/{self._dice.getrandbits(128):032x}/manifest/video.m3u8"
+        url = f"https://customer-chaos.cloudflarestream.com/{self._rng.getrandbits(128):032x}/manifest/video.m3u8"
         self._kit.change_livestream(broadcast.meeting_id, playback_url=url)
 
     def _restart(self, broadcast: Broadcast) -> None:
-        self._moved(broadcast, self._kit.restart)
+        self._record_move(broadcast, self._kit.restart)
 
     def _replace(self, broadcast: Broadcast) -> None:
-        self._moved(broadcast, self._kit.replace_livestream)
+        self._record_move(broadcast, self._kit.replace_livestream)
 
     def add_rival(self, broadcast: Broadcast) -> Livestream | None:
-        """Put a second livestream of the meeting on air; None where the first is not."""
+        """Put a second livestream of the meeting on air; return None if the first is not live."""
         if broadcast.now.state is not State.LIVE or self._kit.meetings[broadcast.meeting_id].others:
             return None
         broadcast.rivals += 1
-        # An answer with a single livestream would not show that the other one is still on air.
+        # A response with a single livestream would not show that the other one is still on air.
         self._kit.change(broadcast.meeting_id, shape=Shape.LIST)
         return self._kit.add_livestream(broadcast.meeting_id, name=label(broadcast.number, broadcast.now.number))
 
     def remove_rival(self, broadcast: Broadcast) -> None:
-        """Take the second livestream away."""
+        """Remove the second livestream."""
         self._kit.change(broadcast.meeting_id, others=())
 
     def playbacks(self, broadcast: Broadcast) -> list[str]:
-        """Where it can be watched now: one URL, or two where there are two livestreams."""
+        """Return where it can be watched now: one URL, or two with two livestreams."""
         found = self._kit.meetings[broadcast.meeting_id].livestreams
         return [each.playback_url for each in found if each.status == Status.LIVE and each.playback_url]
 
-    def _moved(self, broadcast: Broadcast, act: Callable[[str], object]) -> None:
-        """In one go: nobody is answered in between."""
+    def _record_move(self, broadcast: Broadcast, act: Callable[[str], object]) -> None:
+        """Act and record the move at once, with no response in between."""
         meeting_id, number = broadcast.meeting_id, len(broadcast.moves)
         before = self._session_of(meeting_id)
         act(meeting_id)
         if self._kit.meetings[meeting_id].others:
             self.remove_rival(broadcast)
-        run = broadcast.now.run + (self._session_of(meeting_id) != before)
+        session = broadcast.now.session + (self._session_of(meeting_id) != before)
         name = label(broadcast.number, number)
         self._kit.change_livestream(meeting_id, name=name)
         meeting = self._kit.change(meeting_id, title=name)
         status = meeting.livestream.status if meeting.livestream else ""
         state = _STATES.get(Status(status), State.OFF)
-        broadcast.moves.append(Move(number, state, self._kit.clock.now(), run))
+        broadcast.moves.append(Move(number, state, self._kit.clock.now(), session))
 
     def _session_of(self, meeting_id: str) -> str | None:
         sessions = self._kit.meetings[meeting_id].sessions
@@ -181,10 +183,10 @@ class Director:
 
 
 def reason_of(move: int) -> str:
-    """Why it broke in this move."""
+    """Return the reason of an error in this move."""
     return f"fault {move}"
 
 
 def label(broadcast: int, move: int) -> str:
-    """What it is called from this move on."""
+    """Return the name from this move on."""
     return f"Show {broadcast}.{move}"

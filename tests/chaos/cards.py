@@ -1,19 +1,19 @@
-"""How cards went from one state to the next: an older one does not come back. Pure."""
+"""How cards went from one state to the next: an older one must not come back. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from tests.chaos.evidence import FLIPPED, OVERTAKEN, Evidence, Violation
 from tests.chaos.observer import Edit
-from tests.chaos.quiet_periods import LATEST_SECONDS
+from tests.chaos.quiet_periods import MAX_DELAY_SECONDS
 
 
 def card_violations(evidence: Evidence) -> list[Violation]:
-    """Cards that showed an older state for long after they had shown a newer one, and those that flipped."""
+    """Return the cards that showed an older state for long after a newer one, and those that flipped."""
     found = []
     for edits in _by_card(evidence.edits):
         first = edits[0]
-        if (seconds := longest_overtaken(edits)) > LATEST_SECONDS:
+        if (seconds := longest_overtaken(edits)) > MAX_DELAY_SECONDS:
             why = f"the card {first.card} showed an older state for {seconds:.0f} seconds"
             found.append(Violation(OVERTAKEN, first.channel, first.broadcast, why))
         allowed = next(each.rivals for each in evidence.broadcasts if each.number == first.broadcast)
@@ -31,7 +31,7 @@ def _by_card(edits: Iterable[Edit]) -> list[list[Edit]]:
 
 
 def longest_overtaken(edits: Sequence[Edit]) -> float:
-    """The longest time that a card showed an earlier move than it had shown before, if it came to show that again."""
+    """Return the longest time that a card showed an earlier move than before, until it showed that again."""
     newest, since, longest = -1, None, 0.0
     for each in edits:
         if each.move < newest:
@@ -44,12 +44,12 @@ def longest_overtaken(edits: Sequence[Edit]) -> float:
 
 
 def longest_of_all(evidence: Evidence) -> float:
-    """The longest of all cards."""
+    """Return the longest such time of all cards."""
     return max((longest_overtaken(edits) for edits in _by_card(evidence.edits)), default=0.0)
 
 
 def flips_of(edits: Sequence[Edit]) -> int:
-    """How often a card led back to where it had led before, and elsewhere since."""
+    """Return how often a card led back to an earlier playback URL."""
     seen: list[str] = []
     flips = 0
     for each in edits:

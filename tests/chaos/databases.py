@@ -1,4 +1,4 @@
-"""Where the bots remember: a file, or a PostgreSQL that can be torn down under them."""
+"""The bots' database: a file, or a PostgreSQL that fails."""
 
 import asyncio
 import contextlib
@@ -13,31 +13,31 @@ import asyncpg  # type: ignore[import-untyped]
 from tests.chaos.proxy import Proxy
 from tests.postgres import Postgres, start_server
 
-_PATIENCE_SECONDS = 60.0
+_MAX_WAIT_SECONDS = 60.0
 
 
 class Sqlite:
-    """A file. Nobody restarts it."""
+    """A file, which needs no restart."""
 
     restarts = False
 
     def __init__(self, folder: Path) -> None:
         self.url = f"sqlite+aiosqlite:///{folder / 'chaos.db'}"
 
-    async def restart(self, *, brutally: bool, seconds: float) -> None:
+    async def restart(self, *, immediate: bool, seconds: float) -> None:
         """There is no server to restart."""
 
     async def die_silently(self, seconds: float) -> None:
-        """Nor one that dies."""
+        """There is no server that dies."""
 
     async def switch_over(self, seconds: float) -> None:
-        """Nor another one."""
+        """There is no second server."""
 
     async def be_read_only(self, seconds: float) -> None:
-        """It is writable as long as it is there."""
+        """A file stays writable."""
 
     async def be_writable(self) -> None:
-        """It is."""
+        """A file is always writable."""
 
 
 class Server:
@@ -53,23 +53,23 @@ class Server:
         self._proxy = proxy
         self._restarting = asyncio.Lock()
 
-    async def restart(self, *, brutally: bool, seconds: float) -> None:
-        """Stop it, in order or in the middle of everything; start it again so many real seconds later.
+    async def restart(self, *, immediate: bool, seconds: float) -> None:
+        """Stop it, cleanly or not; start it again so many real seconds later.
 
-        One that is stopped while it starts does not start: one restart comes after the other.
+        One that is stopped while it starts does not start again, so restarts take turns.
         """
         async with self._restarting:
-            await asyncio.to_thread(self._stop, "immediate" if brutally else "fast")
+            await asyncio.to_thread(self._stop, "immediate" if immediate else "fast")
             await asyncio.sleep(seconds)
             await asyncio.to_thread(self._server.ensure_postgres_running)
 
     async def die_silently(self, seconds: float) -> None:
-        """The host is gone for so many real seconds; connections from before stay dead, and nobody closes them."""
+        """Let the host vanish for so many real seconds; earlier connections stay dead without being closed."""
         async with self._proxy.swallowing():
             await asyncio.sleep(seconds)
 
     async def switch_over(self, seconds: float) -> None:
-        """All connections are lost, and what is opened within so many real seconds is read-only for good.
+        """Drop all connections; those opened within so many real seconds stay read-only.
 
         As after a switch-over in which the old primary answered a while longer: connections that are opened later can
         write.
@@ -82,7 +82,7 @@ class Server:
         await self.be_writable()
 
     async def be_read_only(self, seconds: float) -> None:
-        """No transaction can write for so many real seconds, on connections that are open neither."""
+        """Refuse writes for so many real seconds, also on open connections."""
         with contextlib.suppress(OSError, asyncpg.PostgresError):
             await self._postgres.execute(
                 "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"
@@ -91,8 +91,8 @@ class Server:
         await self.be_writable()
 
     async def be_writable(self) -> None:
-        """New connections can write again; waits for a server that is being restarted. Raises TimeoutError."""
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        """Let new connections write again; wait for a server that is being restarted. Raises TimeoutError."""
+        async with asyncio.timeout(_MAX_WAIT_SECONDS):
             while True:
                 with contextlib.suppress(OSError, asyncpg.PostgresError):
                     await self._postgres.execute(
@@ -114,11 +114,11 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def database(kind: str, folder: Path) -> AsyncIterator[Sqlite | Server]:
-    """A new one, with nothing in it. What is committed survives a crash of the server."""
+    """Open a new, empty database. Commits survive a crash of the server."""
     if kind == "sqlite":
         yield Sqlite(folder)
         return
-    # Not in the other folder: root starts the server as another user, who has to get there.
+    # Not in the other folder: root starts the server as another user, who needs access.
     place = Path(tempfile.mkdtemp(prefix="livestream-bot-chaos-"))
     server = start_server(place / "data")
     try:

@@ -1,11 +1,11 @@
-"""What there is to judge, and what a judge says of it."""
+"""The evidence that is checked, and the violations found in it."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from sandbox.slack import Message
 from tests.chaos.broadcasts import Broadcast
-from tests.chaos.observer import Absence, Edit, Sign, Told, Trouble
+from tests.chaos.observer import Absence, Activity, Edit, Reply, Trouble
 
 MISSING, TWICE, ORDER, UNTRUE, LATE = "missing", "twice", "out of order", "untrue", "late"
 OVERTAKEN, FLIPPED = "overtaken", "flipped"
@@ -15,7 +15,7 @@ OVERTAKEN, FLIPPED = "overtaken", "flipped"
 class Violation:
     """What is wrong in one thread."""
 
-    what: str
+    kind: str
     channel: str
     broadcast: int
     why: str
@@ -23,39 +23,39 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One place in which everything is followed."""
+    """A channel in which everything is followed."""
 
     id: str
     loud: bool = False
     quiet: bool = False
-    closes: bool = False
-    """The bot is sent away now and then: what is over when it comes back is not told."""
-    leaves: bool = False
+    removes_bot: bool = False
+    """The bot is removed now and then: what is over when it returns is not announced."""
+    unfollows: bool = False
     """Meetings are unfollowed here now and then, and followed again."""
 
     @property
-    def hears_all(self) -> bool:
-        """Whether everything is told here."""
-        return not (self.closes or self.leaves or self.quiet)
+    def gets_all(self) -> bool:
+        """Return whether every announcement must be posted here."""
+        return not (self.removes_bot or self.unfollows or self.quiet)
 
 
 @dataclass(slots=True)
 class Evidence:
-    """All that is judged."""
+    """Everything that is checked."""
 
     broadcasts: Sequence[Broadcast]
     channels: Sequence[Channel]
-    told: Sequence[Told]
+    replies: Sequence[Reply]
     troubles: Sequence[Trouble]
     grace: float
     deleted: Collection[str] = field(default_factory=set)
-    """The cards and replies that somebody has deleted."""
+    """The cards and replies that people have deleted."""
     absences: Sequence[Absence] = ()
-    signs: Sequence[Sign] = ()
+    activities: Sequence[Activity] = ()
     unconfirmed: Collection[str] = ()
-    """The IDs of the messages whose answer did not reach the bot."""
+    """The IDs of the messages whose response did not reach the bot."""
     cards: Sequence[Message] = ()
     """Each as it was posted."""
     edits: Sequence[Edit] = ()
     calms: Sequence[float] = ()
-    """When all was agreed."""
+    """When everything had settled."""

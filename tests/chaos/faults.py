@@ -1,4 +1,4 @@
-"""What goes wrong between the bot and its peers: for a while, or for the next call."""
+"""The faults between the bot, Slack and Cloudflare: for a while, or for the next call."""
 
 import contextlib
 import random
@@ -17,15 +17,15 @@ _CLOUDFLARE = [fault for fault in CloudflareFault if fault is not CloudflareFaul
 _OUT = [fault for fault in _CLOUDFLARE if fault is not CloudflareFault.SLOW]
 _SLACK = [fault for fault in SlackFault if fault is not SlackFault.NONE]
 _OUTAGES = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
-_LONGEST_RETRY_AFTER = 40
-_LATE_ANSWERS = 1 / 3
-_CLOSED = 1 / 2
-_ANSWERED_AFTER = (5.0, 60.0)
-_APPLIED_AFTER = (10.0, 40.0)
-"""Sandbox seconds: around and beyond what the client waits for an edit, and for a post."""
+_MAX_RETRY_AFTER = 40
+_LATE_RESPONSE_CHANCE = 1 / 3
+_CLOSE_CHANCE = 1 / 2
+_RESPONSE_DELAY_SECONDS = (5.0, 60.0)
+_APPLY_DELAY_SECONDS = (10.0, 40.0)
+"""Sandbox seconds: around and beyond the client's timeouts for an edit and a post."""
 
 
-WEATHERS = frozenset(
+FAULTS = frozenset(
     {
         "kills",
         "slack",
@@ -48,12 +48,12 @@ WEATHERS = frozenset(
         "clocks",
     }
 )
-"""What can go wrong, by the names of `--only` and `--without`. Of these, restarts, swallowed, switches, readonly and
-clocks need PostgreSQL."""
+"""The names for `--only` and `--without`. Of these, restarts, swallowed, switches, readonly and clocks need
+PostgreSQL."""
 
 
-class HalfAnswers:
-    """ASGI middleware: does the work of the next calls, writes half of the answer, and closes the connection."""
+class TruncatedResponses:
+    """ASGI middleware: handles the next calls, sends half of the response, and closes the connection."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -78,86 +78,86 @@ class HalfAnswers:
         return half
 
 
-class Weather:
-    """Throws the faults, and counts them."""
+class FaultInjector:
+    """Injects the faults, and counts them."""
 
-    def __init__(self, slack: Slack, kit: RealtimeKit, half: HalfAnswers) -> None:
-        self.faults: Counter[str] = Counter()
+    def __init__(self, slack: Slack, kit: RealtimeKit, half: TruncatedResponses) -> None:
+        self.counts: Counter[str] = Counter()
         self._slack = slack
         self._kit = kit
         self._half = half
         self._outages: list[CloudflareFault] = []
-        self._honours = slack.honors_client_msg_id
+        self._deduplicates = slack.honors_client_msg_id
         self._forgetting = 0
         kit.slow_seconds = 0.1
         kit.retry_after = 1  # in real seconds, as the bot counts it
 
-    def be_late(self, dice: random.Random) -> None:
-        """Slack does what the next calls ask after the client has given up, or answers when it has."""
-        method, times = dice.choice(_METHODS), dice.randint(1, 3)
-        if dice.random() < _LATE_ANSWERS:
-            self._slack.answer_late(method, dice.uniform(*_ANSWERED_AFTER), times=times)
+    def delay_slack_calls(self, rng: random.Random) -> None:
+        """Let Slack apply the next calls after the client has given up, or respond only then."""
+        method, times = rng.choice(_METHODS), rng.randint(1, 3)
+        if rng.random() < _LATE_RESPONSE_CHANCE:
+            self._slack.answer_late(method, rng.uniform(*_RESPONSE_DELAY_SECONDS), times=times)
         else:
-            closes = dice.random() < _CLOSED
-            self._slack.apply_late(method, dice.uniform(*_APPLIED_AFTER), times=times, closes=closes)
-        self.faults["late"] += times
+            closes = rng.random() < _CLOSE_CHANCE
+            self._slack.apply_late(method, rng.uniform(*_APPLY_DELAY_SECONDS), times=times, closes=closes)
+        self.counts["late"] += times
 
     def reset_connections(self) -> None:
-        """Connections that the bot keeps open are dead, which it finds when it uses them."""
-        self.faults["resets"] += self._slack.reset_idle_connections() + self._kit.reset_idle_connections()
+        """Reset the connections that the bot keeps open; it notices when it uses them."""
+        self.counts["resets"] += self._slack.reset_idle_connections() + self._kit.reset_idle_connections()
 
     @contextlib.contextmanager
-    def slack_forgets(self) -> Iterator[None]:
-        """Slack does not look at client_msg_id for as long as the block lasts."""
+    def no_deduplication(self) -> Iterator[None]:
+        """Let Slack ignore client_msg_id until the block ends."""
         self._forgetting += 1
         self._slack.honors_client_msg_id = False
-        self.faults["forgetful"] += 1
+        self.counts["forgetful"] += 1
         try:
             yield
         finally:
             self._forgetting -= 1
-            self._slack.honors_client_msg_id = self._honours and self._forgetting == 0
+            self._slack.honors_client_msg_id = self._deduplicates and self._forgetting == 0
 
-    def strike_slack(self, dice: random.Random) -> None:
-        """Something happens to the next calls."""
-        method, times = dice.choice(_METHODS), dice.randint(1, 3)
-        match dice.randrange(4):
+    def fail_slack_calls(self, rng: random.Random) -> None:
+        """Let the next calls fail."""
+        method, times = rng.choice(_METHODS), rng.randint(1, 3)
+        match rng.randrange(4):
             case 0:
-                self._slack.rate_limit_next(method, dice.randint(1, _LONGEST_RETRY_AFTER), times)
+                self._slack.rate_limit_next(method, rng.randint(1, _MAX_RETRY_AFTER), times)
             case 1:
-                self._slack.refuse_next(method, dice.choice(_OUTAGES), times)
+                self._slack.refuse_next(method, rng.choice(_OUTAGES), times)
             case 2:
                 self._slack.drop_after_accepting_next(method, times)
             case _:
                 self._half.left += times
-        self.faults["slack"] += times
+        self.counts["slack"] += times
 
     @contextlib.asynccontextmanager
-    async def slack_is_ill(self, dice: random.Random) -> AsyncIterator[None]:
-        """For as long as the block lasts."""
-        self._slack.fault = dice.choice(_SLACK)
-        self.faults["slack"] += 1
+    async def slack_outage(self, rng: random.Random) -> AsyncIterator[None]:
+        """Inject a fault until the block ends."""
+        self._slack.fault = rng.choice(_SLACK)
+        self.counts["slack"] += 1
         try:
             yield
         finally:
             self._slack.fault = SlackFault.NONE
 
     @contextlib.asynccontextmanager
-    async def cloudflare_is_ill(self, dice: random.Random, *, out: bool = False) -> AsyncIterator[None]:
-        """For as long as the block lasts; `out` is that nothing at all is to be had from it."""
-        fault = dice.choice(_OUT if out else _CLOUDFLARE)
+    async def cloudflare_outage(self, rng: random.Random, *, out: bool = False) -> AsyncIterator[None]:
+        """Inject a fault until the block ends; with `out` no request succeeds."""
+        fault = rng.choice(_OUT if out else _CLOUDFLARE)
         self._outages.append(fault)
         self._kit.fault = fault
-        self.faults["cloudflare"] += 1
+        self.counts["cloudflare"] += 1
         try:
             yield
         finally:
-            # One that lasts longer is not over with this one.
+            # A longer outage continues after this one.
             self._outages.remove(fault)
             self._kit.fault = self._outages[-1] if self._outages else CloudflareFault.NONE
 
     def clear_up(self) -> None:
-        """Take every fault away, also those that wait for a call."""
+        """Remove every fault, also those that wait for a call."""
         self._half.left = 0
         self._slack.accept()
         self._slack.fault = SlackFault.NONE

@@ -17,11 +17,11 @@ from sandbox.bot_process import below_the_usual
 from sandbox.clock import Clock
 
 _REPOSITORY = Path(__file__).parents[2]
-_BROKE = ("error", "critical")
+_ERROR_LEVELS = ("error", "critical")
 
 
 class Bot:
-    """One place for a process: its port and its log stay."""
+    """A slot for a process, whose port and log stay the same."""
 
     def __init__(
         self, number: int, environment: Mapping[str, str], clock: Clock, folder: Path, offset: float = 0.0
@@ -36,23 +36,23 @@ class Bot:
         self._offset = offset
         self._folder = folder
         self.gave_up = 0
-        """How often it has ended by itself, as it does when its database is away while it starts."""
+        """How often it has exited, as it does when its database is unreachable at the start."""
         self._process: asyncio.subprocess.Process | None = None
         self._starting = asyncio.Lock()
 
     @property
     def runs(self) -> bool:
-        """Whether the process is there. It may be starting still."""
+        """Return whether the process is running. It may still be starting."""
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Begin a process, unless there is one; it takes its time until it is ready."""
+        """Start a process unless one is running; do not wait until it is ready."""
         async with self._starting:
             if not self.runs:
                 self.gave_up += self._process is not None and self._process.returncode != -signal.SIGKILL
-                self._process = await self._begun()
+                self._process = await self._spawn()
 
-    async def _begun(self) -> asyncio.subprocess.Process:
+    async def _spawn(self) -> asyncio.subprocess.Process:
         times = (self._clock.now(), time.time(), self._clock.speed, self._offset)
         with self.log.open("ab") as output:
             return await asyncio.create_subprocess_exec(
@@ -67,7 +67,7 @@ class Bot:
             )
 
     async def kill(self) -> bool:
-        """SIGKILL; False if there was nobody to kill."""
+        """Send SIGKILL; return whether a process was running."""
         if self._process is None or not self.runs:
             return False
         with contextlib.suppress(ProcessLookupError):
@@ -76,7 +76,7 @@ class Bot:
         return True
 
     async def freeze(self, seconds: float) -> bool:
-        """Stop it (SIGSTOP) for so many real seconds, then let it go on; False if there was nobody to stop."""
+        """Stop the process (SIGSTOP) for so many real seconds; return whether one was running."""
         process = self._process
         if process is None or not self.runs:
             return False
@@ -89,7 +89,7 @@ class Bot:
         return True
 
     async def ready(self, seconds: float = 30) -> None:
-        """Wait until it says so. Raises TimeoutError."""
+        """Wait until it is ready. Raises TimeoutError."""
         async with asyncio.timeout(seconds), aiohttp.ClientSession() as session:
             while True:
                 await self.start()
@@ -100,7 +100,7 @@ class Bot:
                 await asyncio.sleep(0.05)
 
     async def awake(self) -> None:
-        """Wait until it is there and has begun to work, whoever starts it."""
+        """Wait until the process serves requests."""
         async with aiohttp.ClientSession() as session:
             while True:
                 with contextlib.suppress(aiohttp.ClientError):
@@ -111,19 +111,19 @@ class Bot:
 
     @property
     def starts(self) -> int:
-        """How often it has begun to work; a process that is killed before that has not."""
+        """Return how often it has started fully; a process that is killed before that has not."""
         return self.log.read_text(errors="replace").count('"event": "bot_started"')
 
     def failures(self) -> Counter[str]:
-        """What it has logged as its own failures: an event's name, and how often."""
+        """Return the events that it has logged as errors, and how often."""
         found: Counter[str] = Counter()
         for line in self.log.read_text(errors="replace").splitlines():
             try:
                 fields = json.loads(line)
             except ValueError:
                 found["traceback"] += line.startswith("Traceback")
-                continue  # else a line that was being written when it was killed
-            if isinstance(fields, dict) and fields.get("level") in _BROKE:
+                continue  # otherwise a line that was being written when it was killed
+            if isinstance(fields, dict) and fields.get("level") in _ERROR_LEVELS:
                 found[str(fields.get("event"))] += 1
         return found
 
@@ -137,7 +137,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
 async def fleet(
     offsets: Sequence[float], environment: Mapping[str, str], clock: Clock, folder: Path
 ) -> AsyncIterator[list[Bot]]:
-    """A place for each of these clocks, with a process in each that is ready; all are killed in the end."""
+    """Start a ready process for each of these clocks; kill them all in the end."""
     environment = {**environment, "PYTHONPATH": str(_REPOSITORY)}
     places = [Bot(n, environment, clock, folder, offset) for n, offset in enumerate(offsets)]
     try:

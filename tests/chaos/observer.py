@@ -1,4 +1,4 @@
-"""Watches both sides: what Cloudflare has told the bot, and what the bot has told in Slack."""
+"""Observes both sides: what Cloudflare has reported to the bot, and what the bot has posted in Slack."""
 
 import re
 from collections.abc import Iterable
@@ -12,17 +12,17 @@ from tests.scenarios.scenario import kind_of
 
 _LABEL = re.compile(r"Show (\d+)\.(\d+)\b")
 _VIDEO = re.compile(r"cloudflarestream\.com/([0-9a-f]{32})/")
-_LOOK = re.compile(r"/meetings/([0-9a-f-]{36})(/active-livestream)?$")
+_CHECK = re.compile(r"/meetings/([0-9a-f-]{36})(/active-livestream)?$")
 _LIST = re.compile(r"/livestreams\?(?:.*&)?status=(LIVE|INVOKED|ERRORED)\b")
 _LISTED = {"LIVE": (State.LIVE,), "INVOKED": (State.STARTING,), "ERRORED": (State.ERRORED, State.OFF)}
-"""What a list tells of. The last of the three tells also what is in none."""
+"""The states that a list reports. After the last of the three, a meeting in none is known to be off."""
 _LISTING_SECONDS = 10.0
-LIVES_ON_SECONDS = 20.0
-"""How long after an answer the bot has to live, at least, to be expected to have written it down."""
+MIN_SURVIVAL_SECONDS = 20.0
+"""How long the bot must survive after a response to be expected to have recorded it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Reply:
     """A reply in a thread, as it was posted."""
 
     at: float
@@ -38,7 +38,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """From when to when what the bot is told may be lost: it was killed, or the database was away."""
+    """The time in which a state that the bot has read may be lost: it was killed, or the database was unreachable."""
 
     began: float
     ended: float
@@ -46,7 +46,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """From when to when the bot was not in a channel."""
+    """The time in which the bot was not in a channel."""
 
     channel: str
     began: float
@@ -54,8 +54,8 @@ class Absence:
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
-    """The bot has posted or edited something of a broadcast in a channel: it follows it there."""
+class Activity:
+    """The bot has posted or edited something about a broadcast in a channel: it follows it there."""
 
     at: float
     channel: str
@@ -64,7 +64,7 @@ class Sign:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What a card showed from then on: the move that it names, and where it can be watched."""
+    """What a card showed from then on: the move that it names, and its video."""
 
     at: float
     channel: str
@@ -74,59 +74,59 @@ class Edit:
     playback: str | None
 
 
-class Witness:
-    """Writes down what it sees; decides nothing."""
+class Observer:
+    """Records what it observes; decides nothing."""
 
     def __init__(self, slack: Slack, kit: RealtimeKit, broadcasts: Iterable[Broadcast]) -> None:
-        self.told: list[Told] = []
+        self.replies: list[Reply] = []
         self.cards: list[Message] = []
         """Each as it was posted."""
         self.deleted: set[str] = set()
         self.troubles: list[Trouble] = []
         self.absences: list[Absence] = []
-        self.signs: list[Sign] = []
+        self.activities: list[Activity] = []
         self.edits: list[Edit] = []
-        """Each card as it was posted, too."""
+        """Includes each card as it was posted."""
         self.calms: list[float] = []
-        """When all was agreed."""
+        """When everything had settled."""
         self._slack = slack
         self._kit = kit
         self._broadcasts = {each.meeting_id: each for each in broadcasts}
         self._not_found: dict[str, int] = {}
-        slack.events.subscribe(self._hear)
-        kit.on_call.append(self._see)
+        slack.events.subscribe(self._on_event)
+        kit.on_call.append(self._on_call)
 
     def trouble(self, began: float) -> None:
-        """There was some from then on until now."""
+        """Record trouble from then until now."""
         self.troubles.append(Trouble(began, self._kit.clock.now()))
 
     def absence(self, channel: str, began: float) -> None:
-        """There was one from then on until now."""
+        """Record an absence from then until now."""
         self.absences.append(Absence(channel, began, self._kit.clock.now()))
 
     def calm(self) -> None:
-        """All is agreed now."""
+        """Record that everything has settled now."""
         self.calms.append(self._kit.clock.now())
 
     def follows_all(self, channel: str) -> None:
-        """It is certain now, without a sign."""
+        """Record that the bot follows everything in this channel now, without further evidence."""
         now = self._kit.clock.now()
-        self.signs += [Sign(now, channel, each.number) for each in self._broadcasts.values()]
+        self.activities += [Activity(now, channel, each.number) for each in self._broadcasts.values()]
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         message = event.subject
         if not isinstance(message, Message) or message.ephemeral_to is not None:
             return
         if event.kind is EventKind.MESSAGE_DELETED:
             self.deleted.add(message.ts)
             return
-        about = about_what(message)
+        about = subject_of(message)
         if about is None or message.channel not in self._slack.workspace.channels:
             return
-        self.signs.append(Sign(self._kit.clock.now(), message.channel, about[0]))
+        self.activities.append(Activity(self._kit.clock.now(), message.channel, about[0]))
         if message.thread_ts is None:
-            shown = playback_in(message)
-            self.edits.append(Edit(self._kit.clock.now(), message.channel, message.ts, *about, shown))
+            video = playback_in(message)
+            self.edits.append(Edit(self._kit.clock.now(), message.channel, message.ts, *about, video))
         if event.kind is EventKind.MESSAGE_POSTED:
             self._posted(message, about)
 
@@ -134,7 +134,7 @@ class Witness:
         if message.thread_ts is None:
             self.cards.append(message)
             return
-        told = Told(
+        reply = Reply(
             float(message.ts),
             message.channel,
             message.thread_ts,
@@ -144,12 +144,12 @@ class Witness:
             message_id=message.client_msg_id,
             text=message.text,
         )
-        self.told.append(told)
+        self.replies.append(reply)
 
-    def _see(self, call: Call) -> None:
-        """Only what was asked and answered within one move, with no fault in the way, says what the bot knows."""
-        self._see_list(call)
-        found = _LOOK.search(call.path)
+    def _on_call(self, call: Call) -> None:
+        """Record a check. Only a request and response within one move, without a fault, show what the bot knows."""
+        self._on_list_call(call)
+        found = _CHECK.search(call.path)
         broadcast = self._broadcasts.get(found[1]) if found else None
         if found is None or broadcast is None or self._kit.fault is not Fault.NONE:
             return
@@ -158,12 +158,12 @@ class Witness:
             return
         asked_for_livestream = found[2] is not None
         if asked_for_livestream and call.status == 404:
-            # That there is no livestream is believed when the meeting itself is found.
+            # No livestream counts only when the meeting itself is found.
             self._not_found[broadcast.meeting_id] = move.number
         elif call.status == 200 and (asked_for_livestream or self._was_not_found(broadcast)):
-            broadcast.looks.append((call.at, move.number))
+            broadcast.checks.append((call.at, move.number))
 
-    def _see_list(self, call: Call) -> None:
+    def _on_list_call(self, call: Call) -> None:
         found = _LIST.search(call.path)
         if found is None or call.status != 200 or self._kit.fault is not Fault.NONE:
             return
@@ -177,18 +177,18 @@ class Witness:
 
 
 def playback_in(message: Message) -> str | None:
-    """The video that a card or a reply leads to, if any: the 32 digits that its playback URL and its player share."""
+    """Return the video that a card or a reply leads to: the 32 digits that its playback URL and its player share."""
     found = _VIDEO.search(str(message.blocks))
     return found[1] if found else None
 
 
 def video_of(playback_url: str) -> str | None:
-    """The same of a playback URL."""
+    """Return the same digits of a playback URL."""
     found = _VIDEO.search(playback_url)
     return found[1] if found else None
 
 
-def about_what(message: Message) -> tuple[int, int] | None:
-    """The broadcast and the move that a message names."""
+def subject_of(message: Message) -> tuple[int, int] | None:
+    """Return the broadcast and the move that a message names."""
     found = _LABEL.search(message.text)
     return (int(found[1]), int(found[2])) if found else None

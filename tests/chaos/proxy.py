@@ -1,4 +1,4 @@
-"""A TCP proxy in front of the database, which can let its host die without a word."""
+"""A TCP proxy in front of the database, which can simulate a host that dies silently."""
 
 import asyncio
 import contextlib
@@ -10,8 +10,8 @@ _CHUNK = 65_536
 class Proxy:
     """Carries bytes between the bots and a Unix socket.
 
-    While `swallows`, what arrives goes nowhere and nobody is told: also on connections that are opened then. Those stay
-    dead when it is over, as they do where a host has died and another one has its address.
+    While `swallowing`, it drops what arrives, also on new connections, without closing them. Those stay dead
+    afterwards, as when a host has died and another one has its address.
     """
 
     def __init__(self, socket_path: str) -> None:
@@ -36,7 +36,7 @@ class Proxy:
 
     @contextlib.asynccontextmanager
     async def swallowing(self) -> AsyncIterator[None]:
-        """The host is dead for as long as the block lasts; what it was doing is rolled back."""
+        """Play dead until the block ends; the server rolls back its open transactions."""
         self._swallowing = True
         for writer in tuple(self._servers):
             writer.transport.abort()
@@ -73,7 +73,7 @@ class Proxy:
             if to_server.transport.is_closing() and self._swallowing:
                 up.cancel()
                 await asyncio.gather(up, return_exceptions=True)
-                await _swallow(reader)  # until the bot gives up: it is told of nothing
+                await _swallow(reader)  # until the bot gives up: it gets no reset
         finally:
             self._servers.discard(to_server)
             for each in (up, down):

@@ -1,20 +1,20 @@
-"""What is there twice, and why it may be. Pure.
+"""What was posted twice, and why it may be. Pure.
 
-Slack documents no use of `client_msg_id`. Where it is not honoured, what is posted once more under the same ID is there
-twice; a bot may do that only where it could not know of the first: Slack's answer did not arrive, or it was killed,
-frozen or without its database before the answer was written down.
+Slack documents no use of `client_msg_id`. Where it is ignored, a message posted again under the same ID appears twice.
+A bot may do that only if it could not know of the first: Slack's response did not arrive, or the bot was killed, frozen
+or without its database before it recorded the response.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from tests.chaos.observer import LIVES_ON_SECONDS, Trouble
+from tests.chaos.observer import MIN_SURVIVAL_SECONDS, Trouble
 
-MOST_COPIES = 4
-"""After each post without an answer the bot waits longer, so that more than this in one trouble is no patience."""
-UNCONFIRMED = "its answer did not arrive"
-LOST = "killed, frozen or without a database before it was written down"
+MAX_COPIES = 4
+"""After each unconfirmed post the bot waits longer, so more copies than this in one trouble come too fast."""
+UNCONFIRMED = "its response did not arrive"
+LOST = "killed, frozen or without a database before it was recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Repetition:
-    """A message that was there before; without a reason the bot had none to post it."""
+    """A message that was there before; without a reason, the repetition is a violation."""
 
     first: Posted
     again: Posted
@@ -39,7 +39,7 @@ class Repetition:
 def repetitions(
     posted: Iterable[Posted], unconfirmed: Collection[str], troubles: Sequence[Trouble]
 ) -> list[Repetition]:
-    """Each message whose ID was there before, in the order of time."""
+    """Return each message whose ID was there before, in the order of time."""
     first: dict[str, Posted] = {}
     found = []
     for each in sorted(posted, key=lambda each: each.at):
@@ -52,7 +52,7 @@ def repetitions(
 
 
 def copies(found: Iterable[Repetition]) -> Counter[str]:
-    """How often each message is there that is there more than once, by its ID."""
+    """Return the number of copies of each repeated message, by its ID."""
     counted = Counter(each.first.message_id or "" for each in found)
     return Counter({message_id: number + 1 for message_id, number in counted.items()})
 
@@ -60,8 +60,8 @@ def copies(found: Iterable[Repetition]) -> Counter[str]:
 def reason_not_to_know(
     first: Posted, again: Posted, unconfirmed: Collection[str], troubles: Sequence[Trouble]
 ) -> str | None:
-    """Why the bot may not have known of the first when it posted the other, if there is a reason."""
+    """Return why the bot may not have known of the first when it posted the other, if there is a reason."""
     if first.message_id in unconfirmed:
         return UNCONFIRMED
-    lost = any(each.began - LIVES_ON_SECONDS < first.at < each.ended and each.began < again.at for each in troubles)
+    lost = any(each.began - MIN_SURVIVAL_SECONDS < first.at < each.ended and each.began < again.at for each in troubles)
     return LOST if lost else None
