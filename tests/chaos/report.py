@@ -93,7 +93,9 @@ class Outcome:
         return "\n".join(lines)
 
     def _timeline(self, channel: str, broadcast: Broadcast) -> list[str]:
-        happened = [(move.began, f"  move {move.number}: {move.state}, session {move.session}") for move in broadcast.moves]
+        happened = [
+            (each.began, f"  move {each.number}: {each.state}, session {each.session}") for each in broadcast.moves
+        ]
         checked = [(at, f"      Cloudflare has reported move {number}") for at, number in broadcast.checks]
         replies = [
             (each.at, f"    announced in {each.thread}: {each.kind} of move {each.move}: {each.text[:80]}")

@@ -1,4 +1,4 @@
-"""A server of somebody whom RealtimeKit's webhooks tell: it notes what it gets, and answers what it is told to."""
+"""A server that receives RealtimeKit's webhooks: it records the requests and responds as a test says."""
 
 import asyncio
 import base64
@@ -23,7 +23,7 @@ PATH = "/realtimekit/webhooks"
 
 @dataclass(frozen=True)
 class Received:
-    """A request, with the sandbox's time of it."""
+    """A request, with the sandbox's time of its arrival."""
 
     headers: dict[str, str]
     body: bytes
@@ -40,7 +40,7 @@ class Received:
 
 
 class Receiver:
-    """Answers with the `statuses`, one each, and then with 200; 0 is silence."""
+    """Responds with the `statuses`, one each, and then with 200; 0 means no response."""
 
     def __init__(self, clock: Clock) -> None:
         self.received: list[Received] = []
@@ -50,14 +50,14 @@ class Receiver:
         self._arrived = asyncio.Event()
 
     async def got(self, count: int) -> None:
-        """Wait until so many requests have come."""
+        """Wait for so many requests."""
         while len(self.received) < count:
             self._arrived.clear()
             await asyncio.wait_for(self._arrived.wait(), 30)
 
     @property
     def events(self) -> list[str]:
-        """What came, by name, with the status where it tells one."""
+        """Return the event of each request, with its status if it has one."""
         return sorted(" ".join(filter(None, (each.event, each.json.get("status")))) for each in self.received)
 
     async def _receive(self, request: Request) -> Response:
@@ -72,7 +72,7 @@ class Receiver:
 
 
 def is_signed(received: Received, key: str) -> bool:
-    """Whether the signature is one of the key's, given in PEM."""
+    """Return whether the signature is of this key, given in PEM."""
     public = serialization.load_pem_public_key(key.encode())
     assert isinstance(public, rsa.RSAPublicKey)
     signature = base64.b64decode(received.headers["rtk-signature"], validate=True)
@@ -84,9 +84,9 @@ def is_signed(received: Received, key: str) -> bool:
 
 
 async def published_key(http: httpx.AsyncClient) -> str:
-    """The key as anybody reads it, without a token."""
-    question = http.build_request("GET", http.base_url.copy_with(path="/.well-known/webhooks.json"))
-    del question.headers["authorization"]
-    answer = await http.send(question)
-    assert answer.status_code == 200
-    return str(answer.json()["data"]["publicKey"])
+    """Return the key as anyone can read it, without a token."""
+    request = http.build_request("GET", http.base_url.copy_with(path="/.well-known/webhooks.json"))
+    del request.headers["authorization"]
+    response = await http.send(request)
+    assert response.status_code == 200
+    return str(response.json()["data"]["publicKey"])

@@ -24,8 +24,7 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def test_settings(world: World) -> None:
-    """Only the way in differs between the modes."""
+def test_settings_of_the_modes_differ_only_in_their_secret(world: World) -> None:
     http, socket = settings(world, "http"), settings(world, "socket")
 
     assert http.keys() - socket.keys() == {"SLACK_SIGNING_SECRET"}
@@ -34,8 +33,9 @@ def test_settings(world: World) -> None:
     assert http["CLOUDFLARE_BASE_URL"] == f"{world.kit_url}/client/v4"
 
 
-async def test_own_settings(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settings of a real workspace do not reach it, and it ends with the block."""
+async def test_process_ignores_real_settings_and_ends_with_the_block(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SLACK_APP_TOKEN", "xapp-of-a-real-workspace")
     monkeypatch.setenv("DATABASE_URL", "sqlite+aiosqlite:////real.db")
     async with bot_process(settings(world)) as bot:
@@ -47,8 +47,7 @@ async def test_own_settings(world: World, monkeypatch: pytest.MonkeyPatch) -> No
     assert await bot.ended() == 0
 
 
-async def test_end(world: World) -> None:
-    """Who waits for its end learns its exit status, and the block still ends well."""
+async def test_ended_returns_the_exit_status(world: World) -> None:
     async with bot_process(settings(world)) as bot:
         ended = asyncio.create_task(bot.ended())
         os.kill(bot.pid, signal.SIGKILL)
@@ -56,16 +55,14 @@ async def test_end(world: World) -> None:
         assert await ended == -signal.SIGKILL
 
 
-async def test_end_in_the_last_moment(world: World) -> None:
-    """A bot that ends by itself while it is about to be stopped does no harm."""
+async def test_block_ends_when_the_bot_has_just_exited(world: World) -> None:
     async with bot_process(settings(world)) as bot:
         os.kill(bot.pid, signal.SIGKILL)
 
     assert await bot.ended() == -signal.SIGKILL
 
 
-async def test_deaf(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bot that does not stop when it is told to is killed."""
+async def test_bot_that_does_not_stop_is_killed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_STOP_SECONDS", 0.01)
     async with bot_process(settings(world)) as bot:
         os.kill(bot.pid, signal.SIGSTOP)
@@ -73,8 +70,7 @@ async def test_deaf(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert await bot.ended() == -signal.SIGKILL
 
 
-async def test_last_words(world: World) -> None:
-    """The last words of a bot are the end of its log."""
+async def test_last_words_are_the_end_of_the_log(world: World) -> None:
     async with bot_process(settings(world)) as bot:
         with bot.log.open("a") as log:
             log.write("x" * 10_000 + "é")
@@ -82,8 +78,9 @@ async def test_last_words(world: World) -> None:
         assert bot.last_words() == "x" * 3_998 + "é"
 
 
-async def test_not_ready_in_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bot that does not get ready is given up, and what it logged is told."""
+async def test_bot_that_is_not_ready_in_time_is_an_error_with_its_log(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_READY_SECONDS", 0.01)
 
     with pytest.raises(BotDidNotStart, match="It logged nothing"):

@@ -1,4 +1,4 @@
-"""The demo: everything started by one command, and ended by Ctrl-C."""
+"""The demo: one command starts everything, Ctrl-C ends it."""
 
 import asyncio
 import contextlib
@@ -33,8 +33,7 @@ asyncio.run(tell(show(), lambda line: print(line, flush=True)))
 
 
 @pytest.mark.parametrize("mode", ["http", "socket"])
-async def test_page(mode: Mode) -> None:
-    """A command typed into the page is answered by the bot in its own process; its death is told, and shown."""
+async def test_page_shows_the_bots_answer_and_its_death(mode: Mode) -> None:
     async with contextlib.AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(running_sandbox(mode))
         session = await stack.enter_async_context(aiohttp.ClientSession(sandbox.url))
@@ -63,17 +62,16 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Sandbox]:
     sandboxes: list[Sandbox] = []
 
     @contextlib.asynccontextmanager
-    async def noting(*arguments: Any, **more: Any) -> AsyncIterator[Sandbox]:
-        async with running_sandbox(*arguments, **more) as sandbox:
+    async def recording(*arguments: Any, **options: Any) -> AsyncIterator[Sandbox]:
+        async with running_sandbox(*arguments, **options) as sandbox:
             sandboxes.append(sandbox)
             yield sandbox
 
-    monkeypatch.setattr("sandbox.demo.running_sandbox", noting)
+    monkeypatch.setattr("sandbox.demo.running_sandbox", recording)
     return sandboxes
 
 
-async def test_show(started: list[Sandbox]) -> None:
-    """The address is told and opened; when the bot dies the demo says so and goes on."""
+async def test_show_reports_the_address_and_continues_when_the_bot_dies(started: list[Sandbox]) -> None:
     opened: list[str] = []
     lines = show(open_browser=opened.append)
     assert await anext(lines) == "Starting a local Slack, a local RealtimeKit and the bot ..."
@@ -96,8 +94,7 @@ async def test_show(started: list[Sandbox]) -> None:
         await more
 
 
-async def test_port() -> None:
-    """The page is where it is wanted to be, or a sentence says why it cannot."""
+async def test_page_uses_the_given_port_or_reports_why_not() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -114,8 +111,7 @@ async def test_port() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_end(number: signal.Signals) -> None:
-    """Ctrl-C, SIGTERM and the closing of the terminal end all of it at once, with a page open, and in silence."""
+async def test_signal_ends_the_demo_silently_with_a_page_open(number: signal.Signals) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PROGRAM, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
@@ -145,7 +141,7 @@ async def test_end(number: signal.Signals) -> None:
         (["--mode", "both"], "Give socket or http."),
     ],
 )
-def test_a_wrong_argument_is_answered_with_what_to_give(
+def test_wrong_argument_names_the_valid_values(
     capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
 ) -> None:
     with pytest.raises(SystemExit) as exited:
@@ -155,8 +151,7 @@ def test_a_wrong_argument_is_answered_with_what_to_give(
     assert sentence in capsys.readouterr().err
 
 
-async def test_the_command_may_have_another_name() -> None:
-    """The sandbox's Slack has registered what SLACK_COMMAND names, the page offers it, and the bot calls itself so."""
+async def test_slack_command_setting_renames_the_command_everywhere() -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sandbox", "--no-open"),
         env={**os.environ, "SLACK_COMMAND": "/broadcast"},
@@ -185,18 +180,16 @@ async def test_the_command_may_have_another_name() -> None:
     assert outcomes == ["ok", "unknown_command"]
 
 
-async def test_tell() -> None:
-    """Lines are said until there are no more; what goes wrong on the way is not hidden."""
-
+async def test_tell_prints_lines_and_raises_their_error() -> None:
     async def lines() -> AsyncIterator[str]:
         yield "one"
         raise ConfigurationError(["two"])
 
-    said: list[str] = []
+    printed: list[str] = []
     with pytest.raises(ConfigurationError):
-        await tell(lines(), said.append)
+        await tell(lines(), printed.append)
 
-    assert said == ["one"]
+    assert printed == ["one"]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
@@ -211,13 +204,11 @@ async def test_tell() -> None:
         ({}, "win32", True),
     ],
 )
-def test_browser(environment: dict[str, str], platform: str, opens: bool) -> None:
-    """A browser is opened only where there is a display to show it on."""
+def test_browser_is_opened_only_with_a_display(environment: dict[str, str], platform: str, opens: bool) -> None:
     assert (browser(environment, platform) is not None) is opens
 
 
-def test_browser_that_holds_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A browser that keeps the one who opens it waiting keeps the demo from nothing."""
+def test_blocking_browser_does_not_block_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     opened, may_end = threading.Event(), threading.Event()
 
     def hold_up(url: str) -> None:
@@ -235,10 +226,11 @@ def test_browser_that_holds_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("mode", ["http", "socket"])
-async def test_script(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The walk-through asks for each seeded meeting and shows the answers; then it follows one, through a drop, to its
-    end, and the thread has what is told and nothing of the drop."""
-    # Of a grace time of five seconds three are gone when the card may show the drop.
+async def test_walk_through_looks_up_every_seed_and_follows_one_to_its_end(
+    mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The drop in between is not announced."""
+    # With a grace period of five seconds, three are over when the card may show the drop.
     monkeypatch.setattr(walk_through, "GRACE_SECONDS", 10)
     monkeypatch.setattr(walk_through, "_PATIENCE", 30)
     lines = [line async for line in script(mode)]
@@ -249,14 +241,13 @@ async def test_script(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "    🔴 Live · started " in "\n".join(lines)
     assert not any("(" + word in line for word in ("operation_timeout", "dispatch_failed") for line in lines)
     story = lines[lines.index(f"Ann: /livestream follow {seeds.NEVER_LIVE}") :]
-    told = [line.split("Hiring committee ")[1] for line in story if "↳" in line]
-    assert [line.partition(". ")[0] for line in told] == ["is starting.", "is live.", "has ended"]
+    announcements = [line.split("Hiring committee ")[1] for line in story if "↳" in line]
+    assert [line.partition(". ")[0] for line in announcements] == ["is starting.", "is live.", "has ended"]
     shown = [line.split()[1] for line in story if line.startswith(("    ⚪", "    🟡", "    🔴", "    ✅"))]
     assert shown == ["Not", "Live", "Reconnecting", "Live", "Ended"]
 
 
-async def test_script_without_an_answer(started: list[Sandbox]) -> None:
-    """A bot that dies on the way leaves the reason in the place of the answer."""
+async def test_walk_through_shows_the_error_when_the_bot_dies(started: list[Sandbox]) -> None:
     lines = script()
     await anext(lines)
     os.kill(started[0].bot.pid, signal.SIGKILL)

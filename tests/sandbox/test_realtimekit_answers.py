@@ -1,4 +1,4 @@
-"""The sandbox's RealtimeKit: every form an active livestream is answered in, and the seeds that show them."""
+"""The sandbox's RealtimeKit: every shape of an active livestream, and the seeds that show them."""
 
 from typing import Any
 
@@ -6,17 +6,7 @@ import httpx
 import pytest
 
 from sandbox.realtimekit import SEEDS, RealtimeKit, Shape, seeds
-
-
-async def active(client: httpx.AsyncClient, meeting_id: str) -> httpx.Response:
-    return await client.get(f"meetings/{meeting_id}/active-livestream")
-
-
-async def session(client: httpx.AsyncClient, kit: RealtimeKit, meeting_id: str) -> Any:
-    livestream = kit.meetings[meeting_id].livestream
-    assert livestream
-    response = await client.get(f"livestreams/{livestream.id}/active-livestream-session")
-    return response.json()["data"]["session"]
+from tests.sandbox.conftest import get_active_livestream, get_session
 
 
 @pytest.mark.parametrize(
@@ -27,27 +17,25 @@ async def session(client: httpx.AsyncClient, kit: RealtimeKit, meeting_id: str) 
         (Shape.EMPTY_LIST, {"success": True, "data": []}),
     ],
 )
-async def test_shapes_that_say_nothing(
+async def test_empty_shapes_are_sent_even_for_a_live_meeting(
     kit: RealtimeKit, client: httpx.AsyncClient, shape: Shape, expected: Any
 ) -> None:
-    """A meeting can be answered for with an empty success, even a live one."""
     meeting = kit.add_meeting("Weekly sync").id
     kit.go_live(meeting)
 
     kit.change(meeting, shape=shape)
 
-    assert (await active(client, meeting)).json() == expected
+    assert (await get_active_livestream(client, meeting)).json() == expected
 
 
-async def test_shapes_that_say_the_same_elsewhere(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """The same livestream comes in `data`, in a list in `data`, or in `result`; or not, with success false."""
+async def test_each_shape_carries_the_same_livestream(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     meeting = kit.add_meeting("Weekly sync").id
     kit.go_live(meeting)
 
     answers = {}
     for shape in (Shape.OBJECT, Shape.LIST, Shape.RESULT, Shape.UNSUCCESSFUL):
         kit.change(meeting, shape=shape)
-        answers[shape] = (await active(client, meeting)).json()
+        answers[shape] = (await get_active_livestream(client, meeting)).json()
 
     plain = answers[Shape.OBJECT]["data"]
     assert plain["meeting_id"] == meeting
@@ -57,18 +45,21 @@ async def test_shapes_that_say_the_same_elsewhere(kit: RealtimeKit, client: http
 
 
 @pytest.mark.parametrize("disabled", ["false", "true", False, True, None])
-async def test_disabled_comes_as_it_was_set(kit: RealtimeKit, client: httpx.AsyncClient, disabled: Any) -> None:
-    """`disabled` is a string, a boolean or null, as the schema and the examples differ."""
+async def test_disabled_is_sent_with_the_type_that_was_set(
+    kit: RealtimeKit, client: httpx.AsyncClient, disabled: Any
+) -> None:
+    """Cloudflare's schema and examples differ in it."""
     meeting = kit.add_meeting("Weekly sync").id
     kit.go_live(meeting)
 
     kit.change_livestream(meeting, disabled=disabled)
 
-    assert (await active(client, meeting)).json()["data"]["disabled"] == disabled
+    assert (await get_active_livestream(client, meeting)).json()["data"]["disabled"] == disabled
 
 
-async def test_secrets_are_known_and_never_in_a_repr(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """Every key and ingest server that is sent is in `secrets`; no repr shows one."""
+async def test_secrets_contain_everything_secret_and_no_repr_shows_one(
+    kit: RealtimeKit, client: httpx.AsyncClient
+) -> None:
     kit.seed()
 
     sent = (await client.get("livestreams", params={"per_page": "100"})).json()["data"]
@@ -78,8 +69,7 @@ async def test_secrets_are_known_and_never_in_a_repr(kit: RealtimeKit, client: h
     assert not [secret for secret in kit.secrets if secret in repr(kit.meetings)]
 
 
-async def test_what_a_viewer_sees_follows_from_the_meetings_id(kit: RealtimeKit) -> None:
-    """Two sandboxes agree on livestream ids and playback URLs, and on no secret."""
+async def test_livestream_id_and_playback_url_derive_from_the_meeting_id(kit: RealtimeKit) -> None:
     kit.seed()
     other = RealtimeKit()
     other.seed()
@@ -92,13 +82,12 @@ async def test_what_a_viewer_sees_follows_from_the_meetings_id(kit: RealtimeKit)
     assert not kit.secrets & other.secrets
 
 
-async def test_every_seed_answers_as_its_line_says(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """The seeds cover each status, shape and oddity once, and each has a line for people."""
+async def test_every_seed_has_its_status_and_a_unique_description(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.seed()
 
     seen = {}
     for seed in SEEDS:
-        response = await active(client, seed.id)
+        response = await get_active_livestream(client, seed.id)
         body = response.json()
         answer = body.get("data", body.get("result")) or {}
         answer = answer[0] if isinstance(answer, list) else answer
@@ -124,11 +113,10 @@ async def test_every_seed_answers_as_its_line_says(kit: RealtimeKit, client: htt
     assert len({seed.about for seed in SEEDS}) == len(SEEDS)
 
 
-async def test_the_live_seed_has_been_live_for_25_minutes(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """The keynote's session began 25 minutes ago, and its `disabled` is a string."""
+async def test_live_seed_has_been_live_for_25_minutes(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.seed()
 
-    keynote = (await active(client, seeds.LIVE)).json()["data"]
+    keynote = (await get_active_livestream(client, seeds.LIVE)).json()["data"]
 
     assert (keynote["name"], keynote["disabled"]) == ("launch-week-main-stage", "false")
-    assert (await session(client, kit, seeds.LIVE))["started_time"] == "2026-06-03T11:35:00.000Z"
+    assert (await get_session(client, kit, seeds.LIVE))["started_time"] == "2026-06-03T11:35:00.000Z"

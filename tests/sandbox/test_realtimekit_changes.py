@@ -1,4 +1,4 @@
-"""What changes while the status stays as it is, and what Cloudflare gets wrong in its answers."""
+"""Changes without a change of status, and flaws in Cloudflare's responses."""
 
 import httpx
 import pytest
@@ -8,7 +8,7 @@ from sandbox.realtimekit import ZERO_TIME, Meeting, RealtimeKit, Shape
 
 @pytest.fixture
 def live(kit: RealtimeKit) -> Meeting:
-    """A meeting that is live for a minute."""
+    """A meeting that has been live for a minute."""
     meeting = kit.go_live(kit.add_meeting("Weekly sync").id)
     kit.clock.advance(60)
     return meeting
@@ -29,8 +29,9 @@ async def session(client: httpx.AsyncClient, livestream_id: object) -> dict[str,
     return dict(answer["data"]["session"])
 
 
-async def test_another_session_begins_while_live(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
-    """The livestream is the same, its status too; its session is another, which began now."""
+async def test_restart_begins_another_session_while_live(
+    kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting
+) -> None:
     before = await livestream(client, live)
     earlier = await session(client, before["id"])
 
@@ -41,10 +42,9 @@ async def test_another_session_begins_while_live(kit: RealtimeKit, client: httpx
     assert str((await session(client, after["id"]))["started_time"]) > str(earlier["started_time"])
 
 
-async def test_another_livestream_takes_over_while_live(
+async def test_replacement_livestream_takes_over_while_live(
     kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting
 ) -> None:
-    """Its id, playback URL and start are new; of the old one nothing is known any more, and no secret is lost."""
     before = await livestream(client, live)
 
     kit.replace_livestream(live.id)
@@ -58,8 +58,9 @@ async def test_another_livestream_takes_over_while_live(
     assert {str(before["stream_key"]), str(after["stream_key"])} <= kit.secrets
 
 
-async def test_an_error_comes_late(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
-    """The reason of an error is there some time after the status, which does not change with it."""
+async def test_error_reason_can_follow_the_error_status(
+    kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting
+) -> None:
     kit.fail(live.id, "")
     kit.change_session(live.id, err_message="The encoder went away")
 
@@ -69,8 +70,9 @@ async def test_an_error_comes_late(kit: RealtimeKit, client: httpx.AsyncClient, 
     assert (await session(client, answer["id"]))["err_message"] == "The encoder went away"
 
 
-async def test_several_livestreams_change_places(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
-    """Each answer begins with another one of the meeting's livestreams, in the list too; the set is the same."""
+async def test_several_livestreams_alternate_in_responses_and_lists(
+    kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting
+) -> None:
     other = kit.add_livestream(live.id, name="Second camera")
     first = live.livestream.id if live.livestream else ""
 
@@ -85,8 +87,8 @@ async def test_several_livestreams_change_places(kit: RealtimeKit, client: httpx
     assert (await session(client, other.id))["livestream_id"] == other.id
 
 
-async def test_the_order_of_other_meetings_stays(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
-    """Only the livestreams of one meeting change places, so pages do not overlap."""
+async def test_order_of_other_meetings_is_stable(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
+    """So pages do not overlap."""
     newer = kit.go_live(kit.add_meeting("Newer").id)
 
     orders = [[each["meeting_id"] for each in await listed(client)] for _ in range(3)]
@@ -94,8 +96,7 @@ async def test_the_order_of_other_meetings_stays(kit: RealtimeKit, client: httpx
     assert orders == [[newer.id, live.id]] * 3
 
 
-async def test_a_zero_time(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
-    """A time that was never set is written as Go writes it."""
+async def test_zero_time_is_written_as_in_go(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
     kit.change_session(live.id, started_time=ZERO_TIME)
     kit.change_livestream(live.id, created_at=ZERO_TIME)
 
@@ -105,8 +106,9 @@ async def test_a_zero_time(kit: RealtimeKit, client: httpx.AsyncClient, live: Me
     assert (await session(client, answer["id"]))["started_time"] == "0001-01-01T00:00:00Z"
 
 
-async def test_control_characters_arrive(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
-    """NUL and its like are legal in JSON, and come as they were written."""
+async def test_control_characters_are_sent_unchanged(
+    kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting
+) -> None:
     kit.change_livestream(live.id, name="a\0b\x1b[31m\u202e")
     kit.change(live.id, title="c\0d")
     kit.change_session(live.id, err_message="e\0f")
@@ -118,8 +120,9 @@ async def test_control_characters_arrive(kit: RealtimeKit, client: httpx.AsyncCl
     assert (await session(client, answer["id"]))["err_message"] == "e\0f"
 
 
-async def test_a_list_that_is_stale(kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting) -> None:
-    """The list stays as it was, until it is right again; single answers are right all the time."""
+async def test_frozen_list_stays_outdated_until_it_is_thawed(
+    kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting
+) -> None:
     kit.freeze_list()
     kit.end(live.id)
     newer = kit.go_live(kit.add_meeting("Newer").id)
@@ -134,7 +137,6 @@ async def test_a_list_that_is_stale(kit: RealtimeKit, client: httpx.AsyncClient,
 async def test_idle_connections_are_reset_when_used_again(
     kit: RealtimeKit, client: httpx.AsyncClient, live: Meeting
 ) -> None:
-    """The next request on a connection from before breaks; on a fresh one all is well."""
     await livestream(client, live)
     assert kit.reset_idle_connections() == 1
 

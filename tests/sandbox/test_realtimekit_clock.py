@@ -1,4 +1,4 @@
-"""The sandbox's clock: real, fast, frozen and pushed, but never backwards."""
+"""The sandbox's clock: real time, fast, stopped or advanced, but never backwards."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from sandbox.clock import Clock
 
 
 class Monotonic:
-    """Real time, moved by hand."""
+    """Real time that a test sets."""
 
     def __init__(self) -> None:
         self.seconds = 100.0
@@ -23,13 +23,12 @@ def real() -> Monotonic:
 
 
 async def settle() -> None:
-    """Let every task that can run do so."""
+    """Let every task run that can run now."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
 def test_time_passes_at_the_clocks_speed(real: Monotonic) -> None:
-    """At speed 10 a real second is ten of the sandbox."""
     clock = Clock(start=1000, speed=10, monotonic=real)
 
     real.seconds += 3
@@ -37,8 +36,7 @@ def test_time_passes_at_the_clocks_speed(real: Monotonic) -> None:
     assert clock.now() == 1030
 
 
-def test_a_change_of_speed_moves_no_time(real: Monotonic) -> None:
-    """A new speed counts from now on; what has passed stays."""
+def test_change_of_speed_keeps_the_current_time(real: Monotonic) -> None:
     clock = Clock(start=1000, monotonic=real)
     real.seconds += 5
 
@@ -54,7 +52,6 @@ def test_a_change_of_speed_moves_no_time(real: Monotonic) -> None:
 
 
 def test_time_can_be_advanced(real: Monotonic) -> None:
-    """Advancing adds to what passes by itself."""
     clock = Clock(start=1000, monotonic=real)
 
     clock.advance(60)
@@ -64,8 +61,7 @@ def test_time_can_be_advanced(real: Monotonic) -> None:
 
 
 @pytest.mark.parametrize("bad", [-1, float("inf"), float("nan")])
-def test_time_never_goes_backwards_or_away(real: Monotonic, bad: float) -> None:
-    """Negative, endless and meaningless numbers are refused, and change nothing."""
+def test_invalid_seconds_and_speeds_are_rejected(real: Monotonic, bad: float) -> None:
     clock = Clock(start=1000, monotonic=real)
 
     with pytest.raises(ValueError, match="seconds"):
@@ -76,8 +72,7 @@ def test_time_never_goes_backwards_or_away(real: Monotonic, bad: float) -> None:
     assert (clock.now(), clock.speed) == (1000, 1)
 
 
-async def test_a_sleeper_wakes_when_time_is_advanced_far_enough() -> None:
-    """A frozen clock's sleeper sleeps through a short advance and wakes at the whole one."""
+async def test_sleep_ends_when_time_is_advanced_far_enough() -> None:
     clock = Clock(speed=0)
     sleeper = asyncio.create_task(clock.sleep(60))
     await settle()
@@ -91,8 +86,7 @@ async def test_a_sleeper_wakes_when_time_is_advanced_far_enough() -> None:
     assert not too_early
 
 
-async def test_a_sleeper_notices_that_the_clock_was_sped_up() -> None:
-    """An hour that has begun is over soon at a speed of a million."""
+async def test_sleep_ends_earlier_when_the_clock_is_sped_up() -> None:
     clock = Clock()
     sleeper = asyncio.create_task(clock.sleep(3600))
     await settle()
@@ -102,8 +96,7 @@ async def test_a_sleeper_notices_that_the_clock_was_sped_up() -> None:
     await asyncio.wait_for(sleeper, 5)
 
 
-async def test_a_sleeper_that_is_cancelled_leaves_nothing_behind() -> None:
-    """A cancelled sleep is forgotten by the clock."""
+async def test_sleep_can_be_cancelled() -> None:
     clock = Clock(speed=0)
     sleeper = asyncio.create_task(clock.sleep(60))
     await settle()
@@ -115,8 +108,7 @@ async def test_a_sleeper_that_is_cancelled_leaves_nothing_behind() -> None:
     assert sleeper.cancelled()
 
 
-async def test_no_time_is_slept_at_once() -> None:
-    """Sleeping for nothing, or less, returns even when time stands still."""
+async def test_sleep_of_zero_or_less_returns_at_once() -> None:
     clock = Clock(speed=0)
 
     await asyncio.wait_for(clock.sleep(0), 5)

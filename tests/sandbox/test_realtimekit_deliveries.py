@@ -1,4 +1,4 @@
-"""The sandbox's RealtimeKit: what its webhooks deliver over a real socket, how often, and signed by whom."""
+"""The sandbox's RealtimeKit: webhook deliveries over a real socket, their retries and signatures."""
 
 import asyncio
 import dataclasses
@@ -23,14 +23,14 @@ def receiver(kit: RealtimeKit) -> Receiver:
 
 @pytest.fixture
 async def url(receiver: Receiver) -> AsyncIterator[str]:
-    """Where the receiver listens."""
+    """The receiver's URL."""
     async with serving(receiver.asgi, listen(), drain_seconds=1) as base:
         yield base + PATH
 
 
 @pytest.fixture
 async def delivering(kit: RealtimeKit, url: str) -> AsyncIterator[None]:
-    """The receiver is told of everything."""
+    """Deliver every event to the receiver."""
     kit.add_webhook(url)
     async with kit.delivering():
         yield
@@ -41,10 +41,9 @@ def outcomes(kit: RealtimeKit) -> list[tuple[int | None, int]]:
 
 
 @pytest.mark.usefixtures("delivering")
-async def test_a_change_is_told_and_its_signature_holds(
+async def test_change_is_delivered_with_a_valid_signature(
     kit: RealtimeKit, receiver: Receiver, client: httpx.AsyncClient
 ) -> None:
-    """Who reads the published key can verify the raw body, and sees which webhook it comes from."""
     meeting = kit.go_live(kit.add_meeting("Weekly sync").id)
     await kit.deliveries_settled()
 
@@ -58,10 +57,10 @@ async def test_a_change_is_told_and_its_signature_holds(
 
 
 @pytest.mark.usefixtures("delivering")
-async def test_a_signature_holds_for_the_raw_body_only(
+async def test_signature_is_valid_only_for_the_raw_body(
     kit: RealtimeKit, receiver: Receiver, client: httpx.AsyncClient
 ) -> None:
-    """JSON that was read and written again is another body."""
+    """JSON that was parsed and written again is another body."""
     kit.start(kit.add_meeting("Zürich").id)
     await kit.deliveries_settled()
 
@@ -71,23 +70,21 @@ async def test_a_signature_holds_for_the_raw_body_only(
 
 
 @pytest.mark.usefixtures("delivering")
-async def test_the_log_says_how_each_delivery_went(kit: RealtimeKit, receiver: Receiver) -> None:
-    """The log tells event, meeting, status, attempts and time; listeners hear the same."""
-    heard: list[Delivery] = []
-    kit.on_delivery.append(heard.append)
+async def test_each_delivery_is_logged_and_reported_to_listeners(kit: RealtimeKit, receiver: Receiver) -> None:
+    reported: list[Delivery] = []
+    kit.on_delivery.append(reported.append)
     receiver.statuses.extend([200, 204, 404])
     meeting = kit.go_live(kit.add_meeting("Weekly sync").id)
     kit.drop(meeting.id)
     await kit.deliveries_settled()
 
     assert {each.status: each.delivered for each in kit.deliveries} == {200: True, 204: True, 404: False}
-    assert {(each.meeting_id, each.attempts, each.at) for each in heard} == {(meeting.id, 1, kit.clock.now())}
-    assert heard == list(kit.deliveries)
+    assert {(each.meeting_id, each.attempts, each.at) for each in reported} == {(meeting.id, 1, kit.clock.now())}
+    assert reported == list(kit.deliveries)
 
 
 @pytest.mark.usefixtures("delivering")
-async def test_what_has_ended_does_not_wait(kit: RealtimeKit) -> None:
-    """Who hears of a delivery's end counts only the others: after the last one nobody is told to count again."""
+async def test_finished_delivery_is_not_counted_as_waiting(kit: RealtimeKit) -> None:
     waiting: list[int] = []
     kit.on_delivery.append(lambda _: waiting.append(kit.deliveries_waiting))
 
@@ -99,8 +96,7 @@ async def test_what_has_ended_does_not_wait(kit: RealtimeKit) -> None:
 
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 429])
 @pytest.mark.usefixtures("delivering")
-async def test_what_is_refused_below_500_is_not_tried_again(kit: RealtimeKit, receiver: Receiver, status: int) -> None:
-    """Whatever a receiver says below 500 is its last word; a redirect is not followed."""
+async def test_response_below_500_is_not_retried(kit: RealtimeKit, receiver: Receiver, status: int) -> None:
     receiver.statuses.append(status)
     kit.forge_delivery(kit.add_meeting("Weekly sync").id)
     await kit.deliveries_settled()
@@ -109,15 +105,14 @@ async def test_what_is_refused_below_500_is_not_tried_again(kit: RealtimeKit, re
 
 
 class TestRetries:
-    """On a clock that runs two thousand times as fast."""
+    """With a clock that runs two thousand times as fast."""
 
     @pytest.fixture
     def kit(self) -> RealtimeKit:
         return RealtimeKit(clock=Clock(speed=2000))
 
     @pytest.mark.usefixtures("delivering")
-    async def test_5xx_is_tried_again_with_a_new_uuid(self, kit: RealtimeKit, receiver: Receiver) -> None:
-        """The same body comes again until it is taken, under another `rtk-uuid`."""
+    async def test_5xx_is_retried_with_a_new_uuid(self, kit: RealtimeKit, receiver: Receiver) -> None:
         receiver.statuses.extend([503, 500])
         kit.start(kit.add_meeting("Weekly sync").id)
         await kit.deliveries_settled()
@@ -127,8 +122,9 @@ class TestRetries:
         assert len({each.headers["rtk-uuid"] for each in receiver.received}) == 3
 
     @pytest.mark.usefixtures("delivering")
-    async def test_after_five_more_attempts_it_is_given_up(self, kit: RealtimeKit, receiver: Receiver) -> None:
-        """The waits between the attempts grow."""
+    async def test_delivery_is_given_up_after_five_retries_with_growing_delays(
+        self, kit: RealtimeKit, receiver: Receiver
+    ) -> None:
         receiver.statuses.extend([503] * 10)
         kit.start(kit.add_meeting("Weekly sync").id)
         await kit.deliveries_settled()
@@ -139,8 +135,7 @@ class TestRetries:
         assert all(waited >= wait for waited, wait in zip(waits, RETRY_WAITS, strict=True))
         assert sorted(RETRY_WAITS) == list(RETRY_WAITS)
 
-    async def test_a_connection_that_breaks_is_tried_again(self, kit: RealtimeKit, url: str) -> None:
-        """No answer is no last word; the next attempt goes where the webhook's address is by then."""
+    async def test_broken_connection_is_retried_at_the_current_url(self, kit: RealtimeKit, url: str) -> None:
         broken = asyncio.Event()
 
         async def break_off(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -159,8 +154,7 @@ class TestRetries:
         assert attempts > 1
 
     @pytest.mark.usefixtures("delivering")
-    async def test_silence_is_tried_again(self, kit: RealtimeKit, receiver: Receiver) -> None:
-        """A receiver has three seconds to answer; what it does after that counts for nothing."""
+    async def test_timeout_is_retried(self, kit: RealtimeKit, receiver: Receiver) -> None:
         assert kit.webhook_seconds == 3
         kit.webhook_seconds = 0.05
         receiver.statuses.append(0)
@@ -175,10 +169,9 @@ class TestRetries:
 
     @pytest.mark.parametrize("removed", [True, False])
     @pytest.mark.usefixtures("delivering")
-    async def test_a_webhook_that_is_gone_is_told_nothing_any_more(
+    async def test_removed_or_disabled_webhook_gets_no_retry(
         self, kit: RealtimeKit, receiver: Receiver, removed: bool
     ) -> None:
-        """What waits for another attempt is over when the webhook is removed or disabled."""
         receiver.statuses.append(503)
         kit.webhooks_held = True
         kit.start(kit.add_meeting("Weekly sync").id)
@@ -195,8 +188,7 @@ class TestRetries:
 
 
 @pytest.mark.usefixtures("delivering")
-async def test_held_deliveries_leave_when_they_are_released(kit: RealtimeKit, receiver: Receiver) -> None:
-    """Holding loses nothing."""
+async def test_held_deliveries_are_sent_when_released(kit: RealtimeKit, receiver: Receiver) -> None:
     kit.webhooks_held = True
     kit.go_live(kit.add_meeting("Weekly sync").id)
     for _ in range(20):
@@ -210,8 +202,7 @@ async def test_held_deliveries_leave_when_they_are_released(kit: RealtimeKit, re
     assert (kit.webhooks_held, kit.deliveries_waiting) == (False, 0)
 
 
-async def test_what_happens_before_there_is_a_courier_waits(kit: RealtimeKit, receiver: Receiver, url: str) -> None:
-    """Changes outside of `delivering` are told at its next beginning."""
+async def test_changes_before_delivering_are_delivered_later(kit: RealtimeKit, receiver: Receiver, url: str) -> None:
     kit.add_webhook(url)
     kit.start(kit.add_meeting("Weekly sync").id)
     waiting = kit.deliveries_waiting
@@ -222,8 +213,7 @@ async def test_what_happens_before_there_is_a_courier_waits(kit: RealtimeKit, re
     assert receiver.events == ["meeting.started"]
 
 
-async def test_too_many_waiting_deliveries_are_dropped(kit: RealtimeKit) -> None:
-    """The queue has an end: what comes after it is over at once, and the log says so."""
+async def test_deliveries_beyond_the_queue_limit_are_dropped_and_logged(kit: RealtimeKit) -> None:
     kit.add_webhook("http://127.0.0.1:1/")
     for _ in range(WAITING_MAX + 1):
         kit.forge_delivery("50c8940e-1b97-402a-97d6-2708b7feca41")
@@ -232,8 +222,7 @@ async def test_too_many_waiting_deliveries_are_dropped(kit: RealtimeKit) -> None
     assert outcomes(kit) == [(None, 0)]
 
 
-async def test_the_end_of_delivering_gives_up_what_is_under_way(kit: RealtimeKit, receiver: Receiver, url: str) -> None:
-    """Neither a silent receiver nor a wait for another attempt holds the end up."""
+async def test_end_of_delivering_cancels_deliveries_in_flight(kit: RealtimeKit, receiver: Receiver, url: str) -> None:
     kit.add_webhook(url)
     receiver.statuses.extend([503, 0])
     async with asyncio.timeout(5), kit.delivering():
@@ -245,8 +234,7 @@ async def test_the_end_of_delivering_gives_up_what_is_under_way(kit: RealtimeKit
 
 
 @pytest.mark.usefixtures("delivering")
-async def test_a_delivery_is_repeated_to_the_last_bit(kit: RealtimeKit, receiver: Receiver) -> None:
-    """A replay has the headers and the body of the last delivery that was not forged."""
+async def test_replay_has_identical_headers_and_body(kit: RealtimeKit, receiver: Receiver) -> None:
     none_yet = kit.repeat_last_delivery()
     meeting = kit.start(kit.add_meeting("Weekly sync").id)
     await kit.deliveries_settled()
@@ -263,8 +251,9 @@ async def test_a_delivery_is_repeated_to_the_last_bit(kit: RealtimeKit, receiver
 
 
 @pytest.mark.usefixtures("delivering")
-async def test_a_forged_delivery_does_not_hold(kit: RealtimeKit, receiver: Receiver, client: httpx.AsyncClient) -> None:
-    """It looks like the others, but for who signed it."""
+async def test_forged_delivery_has_an_invalid_signature(
+    kit: RealtimeKit, receiver: Receiver, client: httpx.AsyncClient
+) -> None:
     meeting = kit.add_meeting("Weekly sync")
     kit.forge_delivery(meeting.id)
     await kit.deliveries_settled()
@@ -275,10 +264,9 @@ async def test_a_forged_delivery_does_not_hold(kit: RealtimeKit, receiver: Recei
 
 
 @pytest.mark.usefixtures("delivering")
-async def test_after_a_rotation_only_the_new_key_holds(
+async def test_only_the_new_key_is_valid_after_a_rotation(
     kit: RealtimeKit, receiver: Receiver, client: httpx.AsyncClient
 ) -> None:
-    """What was signed before does not hold under the new key, nor the other way round."""
     old = await published_key(client)
     meeting = kit.start(kit.add_meeting("Weekly sync").id)
     await kit.deliveries_settled()
@@ -293,8 +281,7 @@ async def test_after_a_rotation_only_the_new_key_holds(
 
 
 @pytest.mark.usefixtures("delivering")
-async def test_only_what_was_asked_for_is_told(kit: RealtimeKit, receiver: Receiver, url: str) -> None:
-    """A webhook hears its own events, and nothing while it is disabled."""
+async def test_webhook_gets_only_its_events_while_enabled(kit: RealtimeKit, receiver: Receiver, url: str) -> None:
     [first] = kit.webhooks
     kit.change_webhook(first, events=["meeting.ended"])
     second = kit.add_webhook(url, events=["livestreaming.statusUpdate"])
@@ -302,13 +289,12 @@ async def test_only_what_was_asked_for_is_told(kit: RealtimeKit, receiver: Recei
     kit.end(kit.go_live(kit.add_meeting("Weekly sync").id).id)
     await kit.deliveries_settled()
 
-    told = {(each.headers["rtk-webhook-id"], each.event) for each in receiver.received}
-    assert told == {(first, "meeting.ended"), (second.id, "livestreaming.statusUpdate")}
+    delivered = {(each.headers["rtk-webhook-id"], each.event) for each in receiver.received}
+    assert delivered == {(first, "meeting.ended"), (second.id, "livestreaming.statusUpdate")}
     assert len(receiver.received) == 3
 
 
-def test_no_repr_of_the_kit_shows_a_secret(kit: RealtimeKit) -> None:
-    """The bodies carry the broadcaster's secrets; nothing that is printed does."""
+def test_repr_of_deliveries_shows_no_secret(kit: RealtimeKit) -> None:
     kit.add_webhook("http://127.0.0.1:1/")
     kit.go_live(kit.add_meeting("Weekly sync").id)
 

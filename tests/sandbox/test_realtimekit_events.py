@@ -1,4 +1,4 @@
-"""The sandbox's RealtimeKit: which events a change of a meeting causes, and what is in them."""
+"""The sandbox's RealtimeKit: the events that a change causes, and their contents."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from sandbox.realtimekit import AfterEnd, Meeting, RealtimeKit, seeds
 from sandbox.realtimekit.events import notices_of
 
 
-class Told:
+class EventRecorder:
     """The bodies of all events, in order."""
 
     def __init__(self, kit: RealtimeKit) -> None:
@@ -19,7 +19,7 @@ class Told:
         self.stop = kit.changes.subscribe(self._note)
 
     def names(self) -> list[str]:
-        """What was told since the last call: the status, or the event where it has none."""
+        """Return the events since the last call: the status, or the event's name if it has none."""
         names = [body.get("status") or body["event"] for body in self.bodies]
         self.bodies.clear()
         return names
@@ -31,14 +31,14 @@ class Told:
 
 
 @pytest.fixture
-def told(kit: RealtimeKit) -> Iterator[Told]:
-    told = Told(kit)
-    yield told
-    told.stop()
+def recorder(kit: RealtimeKit) -> Iterator[EventRecorder]:
+    recorder = EventRecorder(kit)
+    yield recorder
+    recorder.stop()
 
 
-def test_a_run_from_start_to_end(kit: RealtimeKit, told: Told) -> None:
-    """INVOKED is told as the start of the meeting only; the end is told twice."""
+def test_livestream_causes_its_events_from_start_to_end(kit: RealtimeKit, recorder: EventRecorder) -> None:
+    """INVOKED appears only as the start of the meeting; the end causes two events."""
     meeting = kit.add_meeting("Weekly sync").id
 
     for step, names in (
@@ -50,64 +50,63 @@ def test_a_run_from_start_to_end(kit: RealtimeKit, told: Told) -> None:
         (kit.go_live, ["meeting.started", "LIVE"]),
     ):
         step(meeting)
-        assert told.names() == names, step
+        assert recorder.names() == names, step
 
 
-def test_an_end_after_a_drop_changes_no_status(kit: RealtimeKit, told: Told) -> None:
-    """OFFLINE is not told again, and IDLE is."""
+def test_end_after_a_drop_repeats_no_status_event(kit: RealtimeKit, recorder: EventRecorder) -> None:
     offline, idle = kit.add_meeting("one").id, kit.add_meeting("two").id
     for meeting in (offline, idle):
         kit.go_live(meeting)
         kit.drop(meeting)
-    told.names()
+    recorder.names()
 
     kit.end(offline)
-    assert told.names() == ["meeting.ended"]
+    assert recorder.names() == ["meeting.ended"]
     kit.end(idle, AfterEnd.IDLE)
-    assert told.names() == ["IDLE", "meeting.ended"]
+    assert recorder.names() == ["IDLE", "meeting.ended"]
 
 
-def test_a_failure_is_not_told_until_it_is_cleared(kit: RealtimeKit, told: Told) -> None:
-    """ERRORED is seen by asking only; people are still in the meeting, be it run again or ended."""
+def test_failure_causes_no_event_until_it_is_cleared(kit: RealtimeKit, recorder: EventRecorder) -> None:
+    """ERRORED can only be polled."""
     meeting = kit.go_live(kit.add_meeting("Weekly sync").id).id
-    told.names()
+    recorder.names()
 
     kit.fail(meeting, "The encoder sends no video")
-    assert told.names() == []
+    assert recorder.names() == []
     kit.go_live(meeting)
-    assert told.names() == ["LIVE"]
+    assert recorder.names() == ["LIVE"]
     kit.fail(meeting, "The encoder sends no video")
     kit.end(meeting)
-    assert told.names() == ["OFFLINE", "meeting.ended"]
+    assert recorder.names() == ["OFFLINE", "meeting.ended"]
 
 
-def test_what_is_no_step_of_a_run_is_not_told(kit: RealtimeKit, told: Told) -> None:
-    """Neither new meetings, whatever their state, nor titles, nor words that nobody knows."""
+def test_other_changes_cause_no_event(kit: RealtimeKit, recorder: EventRecorder) -> None:
+    """Neither new meetings, nor titles, nor unknown statuses."""
     kit.seed()
     kit.change(seeds.LIVE, title="Another title")
     kit.change_livestream(seeds.LIVE, status="PAUSED")
-    assert told.names() == []
+    assert recorder.names() == []
 
     kit.change_livestream(seeds.NEVER_LIVE, status="LIVE", active=True)
-    assert told.names() == ["LIVE"]
+    assert recorder.names() == ["LIVE"]
     kit.add_meeting("Replaced", seeds.LIVE)
     kit.change_livestream(seeds.UNKNOWN_STATUS, status="ERRORED")
-    assert told.names() == []
+    assert recorder.names() == []
 
 
-def test_a_status_update_is_as_cloudflare_writes_it(kit: RealtimeKit, told: Told) -> None:
-    """The secrets are in it, and nothing that tells one run from another."""
+def test_status_update_has_cloudflares_fields(kit: RealtimeKit, recorder: EventRecorder) -> None:
+    """It contains the secrets, and nothing that identifies the session."""
     meeting = kit.add_meeting("Weekly sync").id
     kit.start(meeting)
-    told.names()
+    recorder.names()
     livestream = kit.go_live(meeting).livestream
     assert livestream
-    [first] = told.bodies
+    [first] = recorder.bodies
     kit.clock.advance(60)
     kit.drop(meeting)
     kit.go_live(meeting)
 
-    assert told.bodies[-1] == first
+    assert recorder.bodies[-1] == first
     assert first == {
         "event": "livestreaming.statusUpdate",
         "streamId": livestream.id,
@@ -127,13 +126,12 @@ def test_a_status_update_is_as_cloudflare_writes_it(kit: RealtimeKit, told: Told
     assert set(first["meeting"]["organizedBy"]) == {"id", "name"}
 
 
-def test_a_meeting_tells_its_times(kit: RealtimeKit, told: Told) -> None:
-    """The end of a meeting calls the meeting LIVE, as Cloudflare does, and says when it was over and why."""
+def test_meeting_events_have_the_start_end_and_reason(kit: RealtimeKit, recorder: EventRecorder) -> None:
     meeting = kit.go_live(kit.add_meeting("Weekly sync").id)
     kit.clock.advance(1800)
     kit.end(meeting.id)
 
-    started, ended = told.bodies[0], told.bodies[-1]
+    started, ended = recorder.bodies[0], recorder.bodies[-1]
     assert started["meeting"]["sessionId"] == ended["meeting"]["sessionId"] == meeting.sessions[-1].id
     assert started["meeting"]["startedAt"] == ended["meeting"]["startedAt"] == "2026-06-03T12:00:00.000Z"
     assert "endedAt" not in started["meeting"]

@@ -1,4 +1,4 @@
-"""The sandbox's RealtimeKit when things go wrong: each fault over a real socket, the budget, and the log of calls."""
+"""The sandbox's RealtimeKit: each fault over a real socket, the rate limit, and the log of calls."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ def kit() -> RealtimeKit:
 
 
 def next_call(kit: RealtimeKit) -> asyncio.Future[Call]:
-    """The next call, once the server has seen its end."""
+    """Return the next call, once the server has finished it."""
     ended = asyncio.get_running_loop().create_future()
     kit.on_call.append(ended.set_result)
     return ended
@@ -29,10 +29,9 @@ def next_call(kit: RealtimeKit) -> asyncio.Future[Call]:
 @pytest.mark.parametrize(
     ("fault", "status", "code"), [(Fault.UNAUTHORIZED, 401, 10000), (Fault.RATE_LIMITED, 429, 971)]
 )
-async def test_faults_of_the_gateway(
+async def test_gateway_fault_is_a_list_of_errors(
     kit: RealtimeKit, client: httpx.AsyncClient, fault: Fault, status: int, code: int
 ) -> None:
-    """The gateway refuses in its own envelope, a list of errors."""
     kit.fault = fault
 
     response = await client.get(PATH)
@@ -41,21 +40,19 @@ async def test_faults_of_the_gateway(
     assert response.json()["errors"][0]["code"] == code
 
 
-async def test_a_rate_limit_says_how_long_to_wait_or_nothing(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """`retry-after` is what was set, and is left out if that is None."""
+async def test_retry_after_of_a_rate_limit_can_be_set_or_omitted(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.fault = Fault.RATE_LIMITED
 
     kit.retry_after = 7
-    told = await client.get(PATH)
+    with_header = await client.get(PATH)
     kit.retry_after = None
-    untold = await client.get(PATH)
+    without_header = await client.get(PATH)
 
-    assert told.headers["retry-after"] == "7"
-    assert "retry-after" not in untold.headers
+    assert with_header.headers["retry-after"] == "7"
+    assert "retry-after" not in without_header.headers
 
 
-async def test_a_server_error_is_in_the_applications_envelope(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """A 500 carries one `error`."""
+async def test_server_error_has_the_applications_envelope(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.fault = Fault.SERVER_ERROR
 
     response = await client.get(PATH)
@@ -64,8 +61,7 @@ async def test_a_server_error_is_in_the_applications_envelope(kit: RealtimeKit, 
     assert response.json()["error"]["code"] == 500
 
 
-async def test_a_bad_gateway_answers_with_a_page(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """A 502 carries HTML, no JSON."""
+async def test_bad_gateway_is_an_html_page(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.fault = Fault.HTML
 
     response = await client.get(PATH)
@@ -75,8 +71,7 @@ async def test_a_bad_gateway_answers_with_a_page(kit: RealtimeKit, client: httpx
     assert response.text.startswith("<!DOCTYPE html>")
 
 
-async def test_a_slow_answer_comes_late_and_whole(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """SLOW and latency add up, and the answer is the usual one."""
+async def test_slow_response_is_late_and_complete(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.fault, kit.slow_seconds, kit.latency = Fault.SLOW, 0.04, 0.02
 
     began = time.perf_counter()
@@ -86,8 +81,7 @@ async def test_a_slow_answer_comes_late_and_whole(kit: RealtimeKit, client: http
     assert response.json()["data"]["status"] == "LIVE"
 
 
-async def test_a_hanging_answer_lasts_until_the_client_goes_away(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """HANG never answers, and leaves nothing running once the client has given up."""
+async def test_hanging_request_ends_when_the_client_disconnects(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.fault = Fault.HANG
     ended = next_call(kit)
 
@@ -97,8 +91,7 @@ async def test_a_hanging_answer_lasts_until_the_client_goes_away(kit: RealtimeKi
     assert (await asyncio.wait_for(ended, 5)).status == 0
 
 
-async def test_a_hanging_answer_to_a_post_ends_as_well(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """HANG reads over the body on its way to the client's leaving."""
+async def test_hanging_post_ends_when_the_client_disconnects(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.fault = Fault.HANG
     ended = next_call(kit)
 
@@ -111,8 +104,7 @@ async def test_a_hanging_answer_to_a_post_ends_as_well(kit: RealtimeKit, client:
     assert kit.meetings[seeds.NEVER_LIVE].livestream is None
 
 
-async def test_a_dropped_connection_answers_not_a_byte(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """DROP closes the connection before any answer, and the next request is answered."""
+async def test_dropped_connection_sends_no_response(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.fail_next(Fault.DROP)
 
     with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
@@ -122,8 +114,7 @@ async def test_a_dropped_connection_answers_not_a_byte(kit: RealtimeKit, client:
     assert [call.status for call in kit.calls] == [0, 200]
 
 
-async def test_half_an_answer_breaks_off_in_the_body(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """HALF sends a good start and less body than it promised."""
+async def test_half_a_response_ends_within_the_body(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.fail_next(Fault.HALF)
 
     with pytest.raises(httpx.RemoteProtocolError, match=r"incomplete|without sending complete"):
@@ -132,8 +123,7 @@ async def test_half_an_answer_breaks_off_in_the_body(kit: RealtimeKit, client: h
     assert (await client.get(PATH)).status_code == 200
 
 
-async def test_faults_for_the_next_requests_pass(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """Planned faults come one after another, then the standing one again."""
+async def test_planned_faults_come_first_then_the_standing_fault(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.fault = Fault.HTML
 
     kit.fail_next(Fault.SERVER_ERROR, 2)
@@ -142,8 +132,9 @@ async def test_faults_for_the_next_requests_pass(kit: RealtimeKit, client: httpx
     assert [(await client.get(PATH)).status_code for _ in range(4)] == [500, 500, 200, 502]
 
 
-async def test_the_budget_blocks_everything_for_five_minutes(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """Over the budget every call is 429 until five minutes have passed; each answer tells what is left."""
+async def test_exhausted_rate_limit_blocks_all_requests_for_five_minutes(
+    kit: RealtimeKit, client: httpx.AsyncClient
+) -> None:
     kit.budget = 2
 
     first, _, third = [await client.get(PATH) for _ in range(3)]
@@ -160,8 +151,7 @@ async def test_the_budget_blocks_everything_for_five_minutes(kit: RealtimeKit, c
     assert again.headers["ratelimit"] == '"default";r=1;t=300'
 
 
-async def test_the_budget_is_whole_again_in_the_next_window(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """Who stays within the budget is never blocked."""
+async def test_rate_limit_resets_in_the_next_window(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.budget = 2
 
     statuses = []
@@ -172,25 +162,22 @@ async def test_the_budget_is_whole_again_in_the_next_window(kit: RealtimeKit, cl
     assert statuses == [200] * 6
 
 
-async def test_without_a_budget_nothing_is_told_of_one(client: httpx.AsyncClient) -> None:
-    """No limit, no headers about it."""
+async def test_response_has_no_rate_limit_headers_without_a_limit(client: httpx.AsyncClient) -> None:
     response = await client.get(PATH)
 
     assert "ratelimit" not in response.headers
 
 
-async def test_a_bad_token_spends_no_budget(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """The budget belongs to the token, so a stranger cannot use it up."""
+async def test_wrong_token_does_not_count_against_the_limit(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.budget = 1
 
     for _ in range(3):
-        assert (await client.get(PATH, headers={"authorization": "Bearer nobody"})).status_code == 401
+        assert (await client.get(PATH, headers={"authorization": "Bearer unknown"})).status_code == 401
 
     assert (await client.get(PATH)).status_code == 200
 
 
-async def test_calls_are_logged_and_told(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """The log has method, path with query, status and time of every call, and tells listeners."""
+async def test_each_call_is_logged_and_reported_to_listeners(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     ended = next_call(kit)
 
     await client.get("meetings?search=board")
@@ -202,8 +189,7 @@ async def test_calls_are_logged_and_told(kit: RealtimeKit, client: httpx.AsyncCl
     assert call.ms > 0
 
 
-async def test_the_log_is_bounded(kit: RealtimeKit) -> None:
-    """A long demo does not grow the log without end."""
+async def test_call_log_is_bounded(kit: RealtimeKit) -> None:
     for number in range(2000):
         kit.record(Call("GET", f"/{number}", 200, 1, 0))
 

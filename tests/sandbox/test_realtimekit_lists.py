@@ -1,4 +1,4 @@
-"""The sandbox's RealtimeKit: its lists of livestreams and meetings, asked over a real socket."""
+"""The sandbox's RealtimeKit: its lists of livestreams and meetings, over a real socket."""
 
 import httpx
 import pytest
@@ -9,7 +9,6 @@ NOWHERE = "00000000-0000-4000-8000-000000000000"
 
 
 async def test_livestreams_are_filtered_ordered_and_paged(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """The list answers with the page asked for, and with how many there are."""
     for title in ("one", "two", "three"):
         kit.go_live(kit.add_meeting(title).id)
         kit.clock.advance(1)
@@ -23,10 +22,9 @@ async def test_livestreams_are_filtered_ordered_and_paged(kit: RealtimeKit, clie
     assert page["paging"] == {"total_count": 3, "start_offset": 3, "end_offset": 3}
 
 
-async def test_livestreams_come_newest_first_and_an_empty_page_is_empty(
+async def test_livestreams_are_newest_first_and_pages_beyond_the_last_are_empty(
     kit: RealtimeKit, client: httpx.AsyncClient
 ) -> None:
-    """Without an order the newest livestream is first; behind the last page there is nothing."""
     old = kit.go_live(kit.add_meeting("old").id)
     kit.clock.advance(1)
     new = kit.go_live(kit.add_meeting("new").id)
@@ -39,8 +37,7 @@ async def test_livestreams_come_newest_first_and_an_empty_page_is_empty(
     assert beyond["paging"] == {"total_count": 2, "start_offset": 0, "end_offset": 0}
 
 
-async def test_the_list_comes_in_the_schemas_shape_too(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """As the schema has it, `data` is one livestream with the paging inside; as nobody has it, it is neither."""
+async def test_list_can_have_the_schemas_or_an_unknown_shape(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     meeting = kit.go_live(kit.add_meeting("Weekly sync").id)
 
     kit.list_shape = ListShape.OBJECT
@@ -54,8 +51,7 @@ async def test_the_list_comes_in_the_schemas_shape_too(kit: RealtimeKit, client:
     assert "id" not in surprising["data"]
 
 
-async def test_livestreams_are_found_by_the_time_of_their_making(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """`start_time` and `end_time` cut the list, with or without a zone; excluding meetings leaves nothing."""
+async def test_livestreams_are_filtered_by_creation_time(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     old = kit.go_live(kit.add_meeting("old").id)
     kit.clock.advance(3600)
     new = kit.go_live(kit.add_meeting("new").id)
@@ -69,8 +65,7 @@ async def test_livestreams_are_found_by_the_time_of_their_making(kit: RealtimeKi
 
 
 @pytest.mark.parametrize("query", [{"page_no": "0"}, {"per_page": "101"}, {"sort_order": "DESC"}, {"start_time": "x"}])
-async def test_a_query_that_makes_no_sense_is_refused(client: httpx.AsyncClient, query: dict[str, str]) -> None:
-    """Out-of-range pages and unknown words are 400 of the application."""
+async def test_invalid_query_is_rejected(client: httpx.AsyncClient, query: dict[str, str]) -> None:
     response = await client.get("livestreams", params=query)
 
     assert response.status_code == 400
@@ -78,7 +73,6 @@ async def test_a_query_that_makes_no_sense_is_refused(client: httpx.AsyncClient,
 
 
 async def test_meetings_are_found_by_title_or_id(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """`search` looks inside titles and ids; the answer says nothing of livestreams."""
     kit.seed()
 
     by_title = (await client.get("meetings", params={"search": "BOARD"})).json()
@@ -89,8 +83,7 @@ async def test_meetings_are_found_by_title_or_id(kit: RealtimeKit, client: httpx
     assert by_id["data"][0]["status"] == "ACTIVE"
 
 
-async def test_meetings_are_found_by_whether_they_can_be_joined(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """ACTIVE and INACTIVE are about joining, whatever the livestream does."""
+async def test_meetings_are_filtered_by_whether_they_can_be_joined(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.add_meeting("open")
     closed = kit.go_live(kit.add_meeting("closed").id)
     kit.change(closed.id, joinable=False)
@@ -100,8 +93,9 @@ async def test_meetings_are_found_by_whether_they_can_be_joined(kit: RealtimeKit
     assert [each["id"] for each in inactive] == [closed.id]
 
 
-async def test_one_meeting_tells_not_live_from_no_such_meeting(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """A meeting that was never livestreamed is found by its id, in any case; another is 404."""
+async def test_meeting_without_a_livestream_is_found_and_a_missing_one_is_404(
+    kit: RealtimeKit, client: httpx.AsyncClient
+) -> None:
     kit.seed()
 
     found = await client.get(f"meetings/{seeds.NEVER_LIVE.upper()}")

@@ -27,8 +27,7 @@ async def sdk(kit: RealtimeKit) -> AsyncIterator[AsyncCloudflare]:
         yield sdk
 
 
-async def test_the_sdk_reads_an_active_livestream(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
-    """The SDK finds every field of the livestream where it looks for it."""
+async def test_sdk_reads_an_active_livestream(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
     answer = await sdk.realtime_kit.livestreams.get_meeting_active_livestreams(
         seeds.LIVE, account_id=kit.account_id, app_id=kit.app_id
     )
@@ -40,8 +39,7 @@ async def test_the_sdk_reads_an_active_livestream(kit: RealtimeKit, sdk: AsyncCl
     assert answer.data.stream_key in kit.secrets
 
 
-async def test_the_sdk_reads_a_session(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
-    """The SDK finds the reason of an error in the session, and the livestream beside it."""
+async def test_sdk_reads_a_session_with_its_livestream(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
     livestream = kit.meetings[seeds.ERRORED].livestream
     assert livestream
 
@@ -56,8 +54,8 @@ async def test_the_sdk_reads_a_session(kit: RealtimeKit, sdk: AsyncCloudflare) -
     assert answer.data.livestream.status == "ERRORED"
 
 
-async def test_the_sdk_reads_the_list_in_the_schemas_shape(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
-    """The SDK knows the list only as the schema has it."""
+async def test_sdk_reads_the_list_in_the_schemas_shape(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
+    """The SDK knows no other shape."""
     kit.list_shape = ListShape.OBJECT
 
     answer = await sdk.realtime_kit.livestreams.get_all_livestreams(
@@ -70,8 +68,7 @@ async def test_the_sdk_reads_the_list_in_the_schemas_shape(kit: RealtimeKit, sdk
     assert answer.data.paging.total_count == 7
 
 
-async def test_the_sdk_reads_meetings(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
-    """The SDK reads one meeting and a list of them."""
+async def test_sdk_reads_one_meeting_and_a_list(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
     one = await sdk.realtime_kit.meetings.get_meeting_by_id(seeds.UNNAMED, account_id=kit.account_id, app_id=kit.app_id)
     listed = await sdk.realtime_kit.meetings.get(kit.app_id, account_id=kit.account_id, search="board")
 
@@ -80,8 +77,7 @@ async def test_the_sdk_reads_meetings(kit: RealtimeKit, sdk: AsyncCloudflare) ->
     assert [each.id for each in listed.data] == [seeds.ERRORED]
 
 
-async def test_the_sdk_starts_and_stops_a_livestream(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
-    """The SDK's start and stop move the meeting."""
+async def test_sdk_starts_and_stops_a_livestream(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
     livestreams = sdk.realtime_kit.livestreams
 
     started = await livestreams.start_livestreaming_a_meeting(
@@ -99,8 +95,7 @@ async def test_the_sdk_starts_and_stops_a_livestream(kit: RealtimeKit, sdk: Asyn
     assert not kit.meetings[seeds.NEVER_LIVE].running
 
 
-async def test_the_sdk_manages_webhooks(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
-    """Every method that the SDK has for webhooks finds what it looks for."""
+async def test_sdk_manages_webhooks(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
     webhooks, url = sdk.realtime_kit.webhooks, "https://bot.example.com/realtimekit/webhooks"
     account, app = kit.account_id, kit.app_id
 
@@ -123,9 +118,7 @@ async def test_the_sdk_manages_webhooks(kit: RealtimeKit, sdk: AsyncCloudflare) 
     assert kit.webhooks == {}
 
 
-async def test_the_sdk_raises_what_it_raises_for_cloudflare(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
-    """No livestream, a bad token and a limit are errors of their own to the SDK."""
-
+async def test_sdk_raises_cloudflares_errors(kit: RealtimeKit, sdk: AsyncCloudflare) -> None:
     async def ask(meeting_id: str) -> None:
         await sdk.realtime_kit.livestreams.get_meeting_active_livestreams(
             meeting_id, account_id=kit.account_id, app_id=kit.app_id

@@ -1,4 +1,4 @@
-"""The sandbox's RealtimeKit: its webhooks over the API, and the address of their key."""
+"""The sandbox's RealtimeKit: webhooks over the API, and the URL of their key."""
 
 from typing import Any
 
@@ -13,8 +13,7 @@ BODY = {"name": "Bot", "url": URL, "events": ["livestreaming.statusUpdate", "mee
 NOWHERE = "webhooks/00000000-0000-4000-8000-000000000000"
 
 
-async def test_a_webhook_is_added_and_found(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """What is added is answered whole, listed, and found by its id in any case."""
+async def test_added_webhook_is_listed_and_found_by_id(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     added = await client.post("webhooks", json=BODY)
     webhook = added.json()["data"]
 
@@ -26,8 +25,7 @@ async def test_a_webhook_is_added_and_found(kit: RealtimeKit, client: httpx.Asyn
     assert list(kit.webhooks) == [webhook["id"]]
 
 
-async def test_a_webhook_is_changed_in_part(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """PATCH leaves what it does not name, and the time of the change is told."""
+async def test_patch_changes_only_the_given_fields(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     before = (await client.post("webhooks", json=BODY)).json()["data"]
     kit.clock.advance(60)
 
@@ -38,8 +36,7 @@ async def test_a_webhook_is_changed_in_part(kit: RealtimeKit, client: httpx.Asyn
     assert narrowed == {**enabled, "events": ["meeting.ended"]}
 
 
-async def test_a_webhook_is_replaced(client: httpx.AsyncClient) -> None:
-    """PUT needs everything but `enabled`, which is then true."""
+async def test_put_replaces_a_webhook_and_enables_it_by_default(client: httpx.AsyncClient) -> None:
     before = (await client.post("webhooks", json=BODY)).json()["data"]
     path = f"webhooks/{before['id']}"
 
@@ -50,8 +47,7 @@ async def test_a_webhook_is_replaced(client: httpx.AsyncClient) -> None:
     assert replaced.json()["data"] == {**before, "name": "New", "events": ["meeting.started"], "enabled": True}
 
 
-async def test_a_webhook_is_deleted(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """DELETE shows it once more; after that there is none."""
+async def test_delete_returns_the_webhook_once(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     webhook = (await client.post("webhooks", json=BODY)).json()["data"]
     path = f"webhooks/{webhook['id']}"
 
@@ -64,8 +60,7 @@ async def test_a_webhook_is_deleted(kit: RealtimeKit, client: httpx.AsyncClient)
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
-async def test_a_webhook_that_is_not_there(client: httpx.AsyncClient, method: str) -> None:
-    """An unknown id is 404 and a word that is no id 400, both in the application's envelope."""
+async def test_unknown_webhook_is_404_and_an_invalid_id_400(client: httpx.AsyncClient, method: str) -> None:
     unknown = await client.request(method, NOWHERE, json=BODY)
     nonsense = await client.request(method, "webhooks/x", json=BODY)
 
@@ -86,10 +81,9 @@ async def test_a_webhook_that_is_not_there(client: httpx.AsyncClient, method: st
         ({"enabled": "yes"}, "enabled"),
     ],
 )
-async def test_a_body_that_makes_no_sense_is_refused(
+async def test_invalid_body_is_rejected_with_the_fields_name(
     kit: RealtimeKit, client: httpx.AsyncClient, wrong: dict[str, Any], named: str
 ) -> None:
-    """The answer names what is wrong, and nothing is changed."""
     good = kit.add_webhook(URL)
 
     added = await client.post("webhooks", json={**BODY, **wrong})
@@ -101,8 +95,7 @@ async def test_a_body_that_makes_no_sense_is_refused(
     assert dict(kit.webhooks) == {good.id: good}
 
 
-async def test_the_conditions_hold_for_webhooks_too(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """Faults, the token and the budget stand before these endpoints as before the others."""
+async def test_faults_token_and_rate_limit_apply_to_webhooks(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.fail_next(Fault.HTML)
     assert (await client.get("webhooks")).status_code == 502
     assert (await client.get("webhooks", headers={"authorization": "Bearer no"})).status_code == 401
@@ -111,8 +104,7 @@ async def test_the_conditions_hold_for_webhooks_too(kit: RealtimeKit, client: ht
     assert [call.status for call in kit.calls] == [502, 401, 201, 429]
 
 
-async def test_the_key_is_for_everybody(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """It needs no token, costs nothing of the budget, and is one PEM in the application's envelope."""
+async def test_public_key_needs_no_token_and_no_rate_limit(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.budget = 0
 
     key = await published_key(client)
@@ -122,8 +114,7 @@ async def test_the_key_is_for_everybody(kit: RealtimeKit, client: httpx.AsyncCli
     assert (await client.get("webhooks")).status_code == 429
 
 
-async def test_the_key_can_be_out_of_reach(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
-    """Faults hold for the key as well."""
+async def test_faults_apply_to_the_public_key(kit: RealtimeKit, client: httpx.AsyncClient) -> None:
     kit.fail_next(Fault.SERVER_ERROR)
 
     answer = await client.get(client.base_url.copy_with(path="/.well-known/webhooks.json"))

@@ -1,4 +1,4 @@
-"""Blocks are refused as Slack refuses them."""
+"""Blocks are validated as Slack validates them."""
 
 import contextlib
 from typing import Any
@@ -50,7 +50,7 @@ def buttons(count: int) -> list[Json]:
     return [button(action_id=f"watch-{number}") for number in range(count)]
 
 
-GOOD = {
+VALID = {
     "section at its limit": section("x" * 3000),
     "fields": {"type": "section", "fields": [mrkdwn("x" * 2000)] * 10},
     "accessories": section(accessory=overflow(5)),
@@ -64,7 +64,7 @@ GOOD = {
     "verbatim": {"type": "section", "text": mrkdwn("x") | {"verbatim": True}},
 }
 
-BAD = {
+INVALID = {
     "unknown type": ({"type": "sparkles"}, "unsupported type: sparkles"),
     "no type": ({}, "unsupported type"),
     "no object": ("text", "must be an object"),
@@ -102,15 +102,13 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("block", GOOD.values(), ids=GOOD)
-def test_good(block: Json) -> None:
-    """What Slack documents as allowed passes, up to the last character."""
+@pytest.mark.parametrize("block", VALID.values(), ids=VALID)
+def test_valid_blocks_pass_up_to_their_limits(block: Json) -> None:
     assert complaints([block]) == []
 
 
-@pytest.mark.parametrize(("block", "complaint"), BAD.values(), ids=BAD)
-def test_bad(block: Json, complaint: str) -> None:
-    """What Slack does not allow is refused, with what and where."""
+@pytest.mark.parametrize(("block", "complaint"), INVALID.values(), ids=INVALID)
+def test_invalid_blocks_are_rejected_with_reason_and_place(block: Json, complaint: str) -> None:
     errors = complaints([block])
 
     assert len(errors) == 1
@@ -118,22 +116,19 @@ def test_bad(block: Json, complaint: str) -> None:
     assert "json-pointer:/blocks/0" in errors[0]
 
 
-def test_fifty_blocks() -> None:
-    """A message has at most 50 blocks."""
+def test_message_may_have_fifty_blocks() -> None:
     assert complaints([{"type": "divider"}] * 50) == []
     assert complaints([{"type": "divider"}] * 51) == ["no more than 50 items allowed [json-pointer:/blocks]"]
 
 
-def test_same_block_id() -> None:
-    """A block_id is there once in a message."""
+def test_duplicate_block_id_is_rejected() -> None:
     errors = complaints([{"type": "divider", "block_id": "a"}, {"type": "divider", "block_id": "a"}])
 
     assert errors == ['`block_id` "a" already exists [json-pointer:/blocks/1/block_id]']
 
 
 @pytest.mark.parametrize("block", [image(), context(image()), section(accessory=image())])
-def test_unreachable_image(block: Json) -> None:
-    """An image that Slack cannot download fails the whole message, wherever it is."""
+def test_unreachable_image_rejects_the_whole_message(block: Json) -> None:
     with pytest.raises(Refusal) as refused:
         read_blocks([block], unreachable_images={"https://a.example/a.png"})
 
@@ -142,14 +137,12 @@ def test_unreachable_image(block: Json) -> None:
 
 
 @pytest.mark.parametrize("value", ["{", '{"type": "divider"}', 7, {"type": "divider"}])
-def test_no_list(value: Any) -> None:
-    """Blocks are a list, or a string with a JSON list."""
+def test_blocks_must_be_a_list(value: Any) -> None:
     with pytest.raises(Refusal, match="invalid_blocks_format"):
         read_blocks(value)
 
 
-def test_names() -> None:
-    """Blocks and elements without ids get some, as they have when they come back in a click."""
+def test_missing_ids_are_generated() -> None:
     nameless = {"type": "button", "text": plain("Watch")}
     (row,) = read_blocks([actions(nameless, nameless)])
 
@@ -174,7 +167,6 @@ anything = st.recursive(
         anything,
     ),
 )
-def test_any_json(kind: str, fields: Json) -> None:
-    """Whatever JSON a bot sends as a block, it is accepted or refused; it never breaks Slack."""
+def test_any_json_block_is_accepted_or_rejected(kind: str, fields: Json) -> None:
     with contextlib.suppress(Refusal):
         read_blocks([{"type": kind, **fields}])

@@ -1,4 +1,4 @@
-"""What happens in the workspace reaches the app as events, for as long as Slack tries."""
+"""Changes in the workspace reach the app as events, with Slack's retries."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,15 +20,15 @@ from sandbox.slack.watching import first
 
 
 @dataclass
-class Hook:
-    """A request URL that keeps what it is told, and answers with `status`."""
+class RequestUrl:
+    """A request URL that records the events and responds with `status`."""
 
     status: int = 200
     payloads: list[dict[str, Any]] = field(default_factory=list)
     retries: list[tuple[str | None, str | None]] = field(default_factory=list)
 
     async def answer(self, request: Request) -> Response:
-        """Take one delivery."""
+        """Handle one delivery."""
         self.payloads.append(await request.json())
         headers = request.headers
         self.retries.append((headers.get("x-slack-retry-num"), headers.get("x-slack-retry-reason")))
@@ -36,12 +36,12 @@ class Hook:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """What was told, without the time."""
+        """Return the events, without their time."""
         return [{**payload["event"], "event_ts": None} for payload in self.payloads]
 
 
-async def told(hook: Hook) -> list[dict[str, Any]]:
-    """What was told when all that has happened by now is told."""
+async def events_of(hook: RequestUrl) -> list[dict[str, Any]]:
+    """Return the events when everything so far has been delivered."""
     await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name().startswith("event ")))
     return hook.events
 
@@ -52,28 +52,21 @@ async def attempts(slack: Slack, count: int) -> None:
 
 
 @pytest.fixture
-async def slack() -> AsyncIterator[Slack]:
-    async with Slack(clock=Clock(speed=0)).running() as slack:
-        yield slack
-
-
-@pytest.fixture
-async def hook(slack: Slack) -> AsyncIterator[Hook]:
-    hook = Hook()
+async def hook(slack: Slack) -> AsyncIterator[RequestUrl]:
+    hook = RequestUrl()
     web = Starlette(routes=[Route("/slack/events", hook.answer, methods=["POST"])])
     async with serving(web, listen(), drain_seconds=1) as url:
         slack.request_url = f"{url}/slack/events"
         yield hook
 
 
-async def test_invited(slack: Slack, hook: Hook) -> None:
-    """The bot is told that it has joined a channel, by whom it was invited, and of which kind the channel is."""
+async def test_invitation_event_names_channel_type_and_inviter(slack: Slack, hook: RequestUrl) -> None:
     slack.invite_bot(RANDOM, by=BEN)
-    await told(hook)
+    await events_of(hook)
     slack.invite_bot(BACKSTAGE)
 
     joined = {"type": "member_joined_channel", "user": BOT, "team": slack.workspace.team.id, "event_ts": None}
-    assert await told(hook) == [
+    assert await events_of(hook) == [
         joined | {"channel": RANDOM, "channel_type": "C", "inviter": BEN},
         joined | {"channel": BACKSTAGE, "channel_type": "G", "inviter": ANN},
     ]
@@ -82,59 +75,58 @@ async def test_invited(slack: Slack, hook: Hook) -> None:
 
 
 @pytest.mark.parametrize(("channel", "kind"), [(GENERAL, "channel"), (BACKSTAGE, "group")])
-async def test_archive(slack: Slack, hook: Hook, channel: str, kind: str) -> None:
-    """A channel goes into the archive and comes out of it; private ones are called groups."""
+async def test_archive_event_depends_on_the_channel_type(
+    slack: Slack, hook: RequestUrl, channel: str, kind: str
+) -> None:
     slack.invite_bot(BACKSTAGE)
     slack.subscribed_events.clear()
     slack.subscribed_events.update({f"{kind}_archive", f"{kind}_unarchive"})
 
     slack.archive(channel, by=BEN)
     assert slack.workspace.channels[channel].is_archived
-    await told(hook)
+    await events_of(hook)
     slack.unarchive(channel)
 
     assert not slack.workspace.channels[channel].is_archived
-    assert [event for event in await told(hook) if event["type"] != "member_joined_channel"] == [
+    assert [event for event in await events_of(hook) if event["type"] != "member_joined_channel"] == [
         {"type": f"{kind}_archive", "channel": channel, "user": BEN, "event_ts": None},
         {"type": f"{kind}_unarchive", "channel": channel, "user": ANN, "event_ts": None},
     ]
 
 
-async def test_unsubscribed(slack: Slack, hook: Hook) -> None:
-    """What the app's manifest does not ask for is not sent, nor what changes nothing."""
+async def test_events_outside_the_manifest_are_not_sent(slack: Slack, hook: RequestUrl) -> None:
     slack.archive(GENERAL)
     slack.invite_bot(GENERAL)
     slack.remove_bot(GENERAL)
     slack.delete_channel(GENERAL)
 
-    assert await told(hook) == []
+    assert await events_of(hook) == []
 
 
 @pytest.mark.parametrize(("scope", "channel"), [("channels:read", RANDOM), ("groups:read", BACKSTAGE)])
-async def test_scope(slack: Slack, hook: Hook, scope: str, channel: str) -> None:
-    """Without the scope for that kind of channel the bot hears of nothing in it."""
+async def test_events_need_the_scope_for_the_channel_type(
+    slack: Slack, hook: RequestUrl, scope: str, channel: str
+) -> None:
     slack.scopes -= {scope}
 
     slack.invite_bot(channel)
 
-    assert await told(hook) == []
+    assert await events_of(hook) == []
 
 
-async def test_private(slack: Slack, hook: Hook) -> None:
-    """Of a private channel only its members hear; of a public one everybody."""
+async def test_events_of_private_channels_need_membership(slack: Slack, hook: RequestUrl) -> None:
     for channel in (BACKSTAGE, RANDOM):
         slack.archive(channel)
         slack.unarchive(channel)
 
-    assert [event["channel"] for event in await told(hook)] == [RANDOM]
+    assert [event["channel"] for event in await events_of(hook)] == [RANDOM]
 
 
-async def test_uninstalled(slack: Slack, hook: Hook) -> None:
-    """The app hears that it was uninstalled; its token is refused from then on, and its bot is in no channel."""
+async def test_uninstallation_is_reported_and_revokes_the_token(slack: Slack, hook: RequestUrl) -> None:
     slack.uninstall()
     slack.uninstall()
 
-    assert sorted(event["type"] for event in await told(hook)) == ["app_uninstalled", "tokens_revoked"]
+    assert sorted(event["type"] for event in await events_of(hook)) == ["app_uninstalled", "tokens_revoked"]
     assert [event["tokens"]["bot"] for event in hook.events if "tokens" in event] == [[BOT]]
     assert not any(channel.has_bot for channel in slack.workspace.channels.values())
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {BOT_TOKEN}"}) as session:
@@ -142,8 +134,7 @@ async def test_uninstalled(slack: Slack, hook: Hook) -> None:
         assert (await answer.json())["error"] == "account_inactive"
 
 
-async def test_uninstalled_with_a_conversation(slack: Slack, hook: Hook) -> None:
-    """The direct message with a person stays."""
+async def test_direct_message_outlasts_the_uninstallation(slack: Slack, hook: RequestUrl) -> None:
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {BOT_TOKEN}"}) as session:
         await session.post(f"{slack.api_url}chat.postMessage", json={"channel": ANN, "text": "hello"})
 
@@ -152,8 +143,8 @@ async def test_uninstalled_with_a_conversation(slack: Slack, hook: Hook) -> None
     assert [channel.is_im for channel in slack.workspace.channels.values() if channel.has_bot] == [True]
 
 
-async def test_repeated(slack: Slack, hook: Hook) -> None:
-    """What is refused is told three times more: at once, after a minute, and five minutes after that."""
+async def test_rejected_event_is_retried_three_times(slack: Slack, hook: RequestUrl) -> None:
+    """At once, after a minute, and five minutes after that."""
     hook.status = 500
     slack.invite_bot(RANDOM)
     await attempts(slack, 2)
@@ -166,13 +157,12 @@ async def test_repeated(slack: Slack, hook: Hook) -> None:
     slack.clock.advance(300)
     await attempts(slack, 4)
 
-    await told(hook)
+    await events_of(hook)
     assert hook.retries == [(None, None), ("1", "http_error"), ("2", "http_error"), ("3", "http_error")]
     assert len({payload["event_id"] for payload in hook.payloads}) == 1
 
 
-async def test_repeated_until_acknowledged(slack: Slack, hook: Hook) -> None:
-    """The first repeat finds a bot that is well again, and is the last one."""
+async def test_retries_end_with_an_acknowledgement(slack: Slack, hook: RequestUrl) -> None:
     hook.status = 503
     slack.events.subscribe(lambda _: setattr(hook, "status", 200))
 
@@ -181,8 +171,7 @@ async def test_repeated_until_acknowledged(slack: Slack, hook: Hook) -> None:
     assert [number for number, _ in hook.retries] == [None, "1"]
 
 
-async def test_bot_that_is_away(slack: Slack, hook: Hook) -> None:
-    """A bot that is away for less than a minute hears of it when it is back; the time without it is in no log."""
+async def test_bot_that_was_down_gets_the_event_on_a_retry(slack: Slack, hook: RequestUrl) -> None:
     address, slack.request_url = slack.request_url, None
     slack.invite_bot(RANDOM)
     for _ in range(5):
@@ -192,12 +181,11 @@ async def test_bot_that_is_away(slack: Slack, hook: Hook) -> None:
     slack.request_url = address
     slack.clock.advance(60)
 
-    assert [event["channel"] for event in await told(hook)] == [RANDOM]
+    assert [event["channel"] for event in await events_of(hook)] == [RANDOM]
     assert hook.retries == [("2", "connection_failed")]
 
 
-async def test_too_late(slack: Slack) -> None:
-    """A bot that does not answer in time is told why it hears of it again, over Socket Mode too."""
+async def test_late_acknowledgement_causes_a_retry_over_socket_mode(slack: Slack) -> None:
     async with aiohttp.ClientSession() as session:
         client = AsyncWebClient(base_url=slack.api_url, session=session)
         url = (await client.apps_connections_open(app_token=APP_TOKEN))["url"]
@@ -215,15 +203,13 @@ async def test_too_late(slack: Slack) -> None:
     assert not any(each["accepts_response_payload"] for each in envelopes)
 
 
-def test_without_an_event_loop() -> None:
-    """A channel can be changed where nothing runs; nobody hears of it."""
+def test_channel_can_be_changed_without_an_event_loop() -> None:
     slack = Slack()
 
     assert slack.invite_bot(RANDOM).has_bot
 
 
-async def test_closed() -> None:
-    """What was still to be told when Slack is closed is told to nobody."""
+async def test_pending_events_are_dropped_when_slack_closes() -> None:
     async with Slack(clock=Clock(speed=0)).running() as slack:
         slack.invite_bot(RANDOM)
 

@@ -1,4 +1,4 @@
-"""HTTP mode: a real Bolt app, verifying signatures, behind the sandbox's Slack."""
+"""HTTP mode: a real Bolt app that verifies signatures, behind the sandbox's Slack."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,6 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bot.uvicorn_server import listen, serving
-from sandbox.clock import Clock
 from sandbox.slack import (
     ANN,
     BACKSTAGE,
@@ -44,14 +43,8 @@ ROW = [{"type": "actions", "block_id": "row", "elements": [WATCH]}]
 
 
 @pytest.fixture
-async def slack() -> AsyncIterator[Slack]:
-    async with Slack(clock=Clock(speed=0)).running() as slack:
-        yield slack
-
-
-@pytest.fixture
 async def app(slack: Slack) -> AsyncIterator[AsyncApp]:
-    """A Bolt app that Slack reaches over HTTP; each test gives it its listeners."""
+    """A Bolt app that Slack reaches over HTTP; each test adds its listeners."""
     app = AsyncApp(
         client=AsyncWebClient(BOT_TOKEN, base_url=slack.api_url, retry_handlers=[]), signing_secret=SIGNING_SECRET
     )
@@ -76,8 +69,7 @@ def recording(seen: list[Any]) -> Callable[..., Awaitable[None]]:
     return listener
 
 
-async def test_command(slack: Slack, app: AsyncApp) -> None:
-    """A slash command arrives signed, with the fields that Slack sends."""
+async def test_command_arrives_signed_with_slacks_fields(slack: Slack, app: AsyncApp) -> None:
     seen: list[Any] = []
     app.command("/livestream")(recording(seen))
 
@@ -96,9 +88,7 @@ async def test_command(slack: Slack, app: AsyncApp) -> None:
     assert {"team_id", "team_domain", "api_app_id", "trigger_id", "is_enterprise_install", "token"} <= set(body)
 
 
-async def test_ack_with_text(slack: Slack, app: AsyncApp) -> None:
-    """What an acknowledgement carries is shown to the person alone, unless it is in_channel."""
-
+async def test_acknowledgement_with_text_is_ephemeral_unless_in_channel(slack: Slack, app: AsyncApp) -> None:
     @app.command("/livestream")
     async def answer(ack: Any, command: Any) -> None:
         await ack(text=command["text"], blocks=CARD, response_type=command["text"])
@@ -112,9 +102,7 @@ async def test_ack_with_text(slack: Slack, app: AsyncApp) -> None:
     assert slack.sent[-1].method == "/livestream"
 
 
-async def test_plain_text_ack(slack: Slack) -> None:
-    """An acknowledgement of plain text is a message too."""
-
+async def test_plain_text_acknowledgement_is_a_message(slack: Slack) -> None:
     async def handle(_: Any) -> Response:
         return PlainTextResponse("hello")
 
@@ -124,9 +112,7 @@ async def test_plain_text_ack(slack: Slack) -> None:
     assert [message.text for message in slack.messages(GENERAL, ANN)] == ["hello"]
 
 
-async def test_respond_and_say(slack: Slack, app: AsyncApp) -> None:
-    """After the acknowledgement the bot responds and posts through what it was given."""
-
+async def test_bot_can_respond_and_post_after_the_acknowledgement(slack: Slack, app: AsyncApp) -> None:
     @app.command("/livestream")
     async def answer(ack: Any, respond: Any, say: Any) -> None:
         await ack()
@@ -139,8 +125,7 @@ async def test_respond_and_say(slack: Slack, app: AsyncApp) -> None:
     assert [message.text for message in slack.messages(GENERAL, ANN)] == ["for you", "for all"]
 
 
-async def test_click(slack: Slack, app: AsyncApp) -> None:
-    """A click tells who clicked what in which message, and the bot can replace that message."""
+async def test_click_names_user_and_message_which_the_bot_can_replace(slack: Slack, app: AsyncApp) -> None:
     seen: list[Any] = []
 
     @app.action({"block_id": "row", "action_id": "watch"})
@@ -170,8 +155,7 @@ async def test_click(slack: Slack, app: AsyncApp) -> None:
     assert len(slack.messages(GENERAL)) == 1
 
 
-async def test_click_in_ephemeral(slack: Slack, app: AsyncApp) -> None:
-    """A click in an ephemeral message comes without that message."""
+async def test_click_in_an_ephemeral_message_has_no_message(slack: Slack, app: AsyncApp) -> None:
     seen: list[Any] = []
     app.action("watch")(recording(seen))
     await app.client.chat_postEphemeral(channel=GENERAL, user=ANN, text="card", blocks=ROW)
@@ -182,8 +166,7 @@ async def test_click_in_ephemeral(slack: Slack, app: AsyncApp) -> None:
     assert seen[0]["container"]["is_ephemeral"]
 
 
-async def test_overflow(slack: Slack, app: AsyncApp) -> None:
-    """A choice from an overflow menu tells the option."""
+async def test_overflow_choice_has_the_selected_option(slack: Slack, app: AsyncApp) -> None:
     seen: list[Any] = []
     app.action("more")(recording(seen))
     await app.client.chat_postMessage(channel=GENERAL, text="card", blocks=CARD)
@@ -194,8 +177,7 @@ async def test_overflow(slack: Slack, app: AsyncApp) -> None:
     assert seen[0]["actions"][0]["block_id"] == "card"
 
 
-async def test_click_on_nothing(slack: Slack, app: AsyncApp) -> None:
-    """What is not there cannot be clicked: the wrong name, or a button that an update took away."""
+async def test_missing_element_cannot_be_clicked(slack: Slack, app: AsyncApp) -> None:
     ts = (await app.client.chat_postMessage(channel=GENERAL, text="card", blocks=ROW))["ts"]
     message = slack.messages(GENERAL)[0]
     with pytest.raises(LookupError):
@@ -207,8 +189,7 @@ async def test_click_on_nothing(slack: Slack, app: AsyncApp) -> None:
         await slack.click(message, "watch")
 
 
-async def test_shortcut_and_event(slack: Slack, app: AsyncApp) -> None:
-    """Message shortcuts and events arrive too."""
+async def test_message_shortcut_and_event_arrive(slack: Slack, app: AsyncApp) -> None:
     seen: list[Any] = []
     app.message_shortcut("follow_this")(recording(seen))
 
@@ -225,8 +206,7 @@ async def test_shortcut_and_event(slack: Slack, app: AsyncApp) -> None:
     assert seen[1]["event_id"].startswith("Ev")
 
 
-async def test_too_late(slack: Slack) -> None:
-    """Who does not acknowledge within three seconds of sandbox time has failed in the person's eyes."""
+async def test_acknowledgement_after_three_seconds_is_a_timeout(slack: Slack) -> None:
     arrived, over = asyncio.Event(), asyncio.Event()
 
     async def handle(_: Any) -> Response:
@@ -253,9 +233,7 @@ async def test_too_late(slack: Slack) -> None:
 
 
 @pytest.mark.parametrize("status", [500, 302])
-async def test_refusing_bot(slack: Slack, status: int) -> None:
-    """Any answer but 200 is a failed dispatch."""
-
+async def test_any_status_but_200_is_a_failed_dispatch(slack: Slack, status: int) -> None:
     async def handle(_: Any) -> Response:
         return Response(status_code=status, headers={"Location": slack.base_url})
 
@@ -266,8 +244,7 @@ async def test_refusing_bot(slack: Slack, status: int) -> None:
     assert slack.messages(GENERAL, ANN)[0].text == '/livestream failed with the error "dispatch_failed"'
 
 
-async def test_no_bot(slack: Slack) -> None:
-    """Nobody listening at the request URL is a failed dispatch, and the log says so."""
+async def test_refused_connection_is_a_failed_dispatch_in_the_log(slack: Slack) -> None:
     with listen() as sock:
         slack.request_url = f"http://127.0.0.1:{sock.getsockname()[1]}/slack/events"
 
@@ -277,8 +254,7 @@ async def test_no_bot(slack: Slack) -> None:
     assert (call.direction, call.method, call.error) == (Direction.SLACK_TO_BOT, "/livestream", "dispatch_failed")
 
 
-async def test_unknown_command(slack: Slack) -> None:
-    """A command that no app has registered does not leave Slack."""
+async def test_unregistered_command_stays_in_slack(slack: Slack) -> None:
     delivery = await slack.command("m1", command="/stream")
 
     assert delivery.outcome is Outcome.UNKNOWN_COMMAND
@@ -289,8 +265,9 @@ async def test_unknown_command(slack: Slack) -> None:
 @pytest.mark.parametrize(
     ("age", "forged", "status"), [(0, False, 200), (240, False, 200), (301, False, 401), (0, True, 401)]
 )
-async def test_signatures(slack: Slack, app: AsyncApp, age: int, forged: bool, status: int) -> None:
-    """Bolt takes what the sandbox signs, until it is five minutes old or was tampered with."""
+async def test_bolt_accepts_only_fresh_unmodified_signatures(
+    slack: Slack, app: AsyncApp, age: int, forged: bool, status: int
+) -> None:
     app.command("/livestream")(recording([]))
     body = urlencode({"command": "/livestream", "text": "m1", "team_id": "T1", "user_id": ANN}).encode()
     headers = slack.sign(body, timestamp=int(time.time()) - age)
@@ -303,24 +280,21 @@ async def test_signatures(slack: Slack, app: AsyncApp, age: int, forged: bool, s
     assert response.status == status
 
 
-async def test_signed_in_real_time(slack: Slack, app: AsyncApp) -> None:
-    """Signatures bear the real time, so that the bot takes them whatever time the sandbox has."""
+async def test_signature_has_the_real_time(slack: Slack, app: AsyncApp) -> None:
     app.command("/livestream")(recording([]))
     slack.clock.advance(86_400)
 
     assert (await slack.command("m1")).status == 200
 
 
-async def test_wrong_secret(slack: Slack, app: AsyncApp) -> None:
-    """A Slack with another signing secret is not believed."""
+async def test_wrong_signing_secret_is_rejected(slack: Slack, app: AsyncApp) -> None:
     app.command("/livestream")(recording([]))
     slack.credentials.signing_secret = "another"
 
     assert (await slack.command("m1")).status == 401
 
 
-def test_payload_is_json() -> None:
-    """The state that a page shows is made of JSON."""
+def test_channels_and_users_are_json() -> None:
     slack = Slack()
 
     json.dumps([channel.to_dict() for channel in slack.workspace.channels.values()])

@@ -1,41 +1,22 @@
-"""A Slack that is late, that refuses some and takes others, and whose idle connections die."""
+"""A Slack that is late, that rejects some calls, and whose idle connections are reset."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from sandbox.clock import Clock
 from sandbox.slack import ANN, ANY_METHOD, BEN, BOT_TOKEN, EVENTS, GENERAL, RESPONSE_URL, Slack
 from sandbox.slack.watching import first
 
 SECONDS = 15.0
 
 
-@pytest.fixture
-async def slack() -> AsyncIterator[Slack]:
-    async with Slack(clock=Clock(speed=0)).running() as slack:
-        yield slack
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-@pytest.fixture
-async def client(slack: Slack, session: aiohttp.ClientSession) -> AsyncWebClient:
-    return AsyncWebClient(BOT_TOKEN, base_url=slack.api_url, session=session, retry_handlers=[])
-
-
-async def error_of(client: AsyncWebClient, method: str, **arguments: str) -> str:
-    """The error that a call is refused with, or "" where it is not."""
+async def error_of(web_client: AsyncWebClient, method: str, **arguments: str) -> str:
+    """Return the error that a call is rejected with, or "" if it is accepted."""
     try:
-        await client.api_call(method, params=arguments)
+        await web_client.api_call(method, params=arguments)
     except SlackApiError as error:
         return str(error.response["error"])
     return ""
@@ -50,10 +31,9 @@ async def accepted(slack: Slack) -> None:
     await first(slack.events, lambda: slack.late_work or None, SECONDS)
 
 
-async def test_a_post_appears_after_the_client_gave_up(slack: Slack, client: AsyncWebClient) -> None:
-    """The client hears nothing; what it asked for is done when the time has passed, and not before."""
+async def test_late_post_appears_after_the_client_gave_up(slack: Slack, web_client: AsyncWebClient) -> None:
     slack.apply_late("chat.postMessage", 30)
-    post = asyncio.ensure_future(client.chat_postMessage(channel=GENERAL, text="late"))
+    post = asyncio.ensure_future(web_client.chat_postMessage(channel=GENERAL, text="late"))
     await accepted(slack)
     post.cancel()
 
@@ -64,16 +44,16 @@ async def test_a_post_appears_after_the_client_gave_up(slack: Slack, client: Asy
 
     assert texts(slack) == ["late"]
     assert [(call.method, call.status, call.error) for call in slack.calls] == [("chat.postMessage", None, "late")]
-    await client.chat_postMessage(channel=GENERAL, text="in time")
+    await web_client.chat_postMessage(channel=GENERAL, text="in time")
 
 
-async def test_a_late_edit_overtakes_a_newer_one(slack: Slack, client: AsyncWebClient) -> None:
-    """An edit that was cut off is applied after one that was answered: the older content stays."""
-    card = (await client.chat_postMessage(channel=GENERAL, text="waiting"))["ts"]
+async def test_late_edit_overtakes_a_newer_one(slack: Slack, web_client: AsyncWebClient) -> None:
+    """The older content stays."""
+    card = (await web_client.chat_postMessage(channel=GENERAL, text="waiting"))["ts"]
     slack.apply_late("chat.update", 30, closes=True)
     with pytest.raises(aiohttp.ClientError):
-        await client.chat_update(channel=GENERAL, ts=card, text="live")
-    await client.chat_update(channel=GENERAL, ts=card, text="ended")
+        await web_client.chat_update(channel=GENERAL, ts=card, text="live")
+    await web_client.chat_update(channel=GENERAL, ts=card, text="ended")
     assert texts(slack) == ["ended"]
 
     slack.clock.advance(30)
@@ -82,12 +62,11 @@ async def test_a_late_edit_overtakes_a_newer_one(slack: Slack, client: AsyncWebC
     assert texts(slack) == ["live"]
 
 
-async def test_what_is_impossible_by_then_is_not_done(slack: Slack, client: AsyncWebClient) -> None:
-    """A late edit of a message that was deleted meanwhile changes nothing."""
-    card = (await client.chat_postMessage(channel=GENERAL, text="waiting"))["ts"]
+async def test_late_edit_of_a_deleted_message_changes_nothing(slack: Slack, web_client: AsyncWebClient) -> None:
+    card = (await web_client.chat_postMessage(channel=GENERAL, text="waiting"))["ts"]
     slack.apply_late("chat.update", 30, closes=True)
     with pytest.raises(aiohttp.ClientError):
-        await client.chat_update(channel=GENERAL, ts=card, text="live")
+        await web_client.chat_update(channel=GENERAL, ts=card, text="live")
     slack.delete_message(slack.messages(GENERAL)[0])
 
     slack.clock.advance(30)
@@ -96,12 +75,11 @@ async def test_what_is_impossible_by_then_is_not_done(slack: Slack, client: Asyn
     assert texts(slack) == []
 
 
-async def test_a_late_answer(slack: Slack, client: AsyncWebClient) -> None:
-    """The work is done at once, and the answer comes when the time has passed."""
+async def test_late_response_comes_after_the_work(slack: Slack, web_client: AsyncWebClient) -> None:
     slack.answer_late("chat.postMessage", 12)
-    post = asyncio.ensure_future(client.chat_postMessage(channel=GENERAL, text="hello"))
+    post = asyncio.ensure_future(web_client.chat_postMessage(channel=GENERAL, text="hello"))
     await slack.wait_for_message(lambda message: message.text == "hello")
-    await client.auth_test()
+    await web_client.auth_test()
     assert not post.done()
 
     slack.clock.advance(12)
@@ -109,25 +87,23 @@ async def test_a_late_answer(slack: Slack, client: AsyncWebClient) -> None:
     assert (await post)["ok"]
 
 
-async def test_a_late_answer_to_who_has_gone(slack: Slack, client: AsyncWebClient) -> None:
-    """The client may give up before: that ends the call, and the message stays."""
+async def test_client_may_disconnect_before_a_late_response(slack: Slack, web_client: AsyncWebClient) -> None:
     slack.answer_late("chat.postMessage", 12)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(client.chat_postMessage(channel=GENERAL, text="hello"), 0.1)
+        await asyncio.wait_for(web_client.chat_postMessage(channel=GENERAL, text="hello"), 0.1)
 
     assert texts(slack) == ["hello"]
 
 
-async def test_late_in_one_channel_until_taken_back(slack: Slack, client: AsyncWebClient) -> None:
-    """Lateness can concern one channel only, and last until it is taken back."""
+async def test_lateness_can_apply_to_one_channel_until_reset(slack: Slack, web_client: AsyncWebClient) -> None:
     slack.apply_late("chat.postMessage", 30, times=None, about=GENERAL, closes=True)
     for _ in range(3):
         with pytest.raises(aiohttp.ClientError):
-            await client.chat_postMessage(channel=GENERAL, text="late")
-    await client.chat_postMessage(channel=EVENTS, text="elsewhere")
+            await web_client.chat_postMessage(channel=GENERAL, text="late")
+    await web_client.chat_postMessage(channel=EVENTS, text="elsewhere")
 
     slack.accept("chat.postMessage", GENERAL)
-    await client.chat_postMessage(channel=GENERAL, text="in time")
+    await web_client.chat_postMessage(channel=GENERAL, text="in time")
     slack.clock.advance(30)
     await slack.all_applied()
 
@@ -135,39 +111,38 @@ async def test_late_in_one_channel_until_taken_back(slack: Slack, client: AsyncW
     assert texts(slack, EVENTS) == ["elsewhere"]
 
 
-async def test_refused_for_as_long_as_wanted(slack: Slack, client: AsyncWebClient) -> None:
-    """Any code, on one method and in one channel, or on all of them, until it is taken back."""
-    card = (await client.chat_postMessage(channel=GENERAL, text="card"))["ts"]
-    there = (await client.chat_postMessage(channel=EVENTS, text="card"))["ts"]
+async def test_rejection_can_apply_to_one_method_and_channel_until_reset(
+    slack: Slack, web_client: AsyncWebClient
+) -> None:
+    card = (await web_client.chat_postMessage(channel=GENERAL, text="card"))["ts"]
+    there = (await web_client.chat_postMessage(channel=EVENTS, text="card"))["ts"]
     slack.refuse("chat.update", "edit_window_closed", GENERAL)
 
     for _ in range(3):
-        assert await error_of(client, "chat.update", channel=GENERAL, ts=card, text="new") == "edit_window_closed"
-    assert await error_of(client, "chat.update", channel=EVENTS, ts=there, text="new") == ""
-    assert await error_of(client, "chat.postMessage", channel=GENERAL, text="hello") == ""
+        assert await error_of(web_client, "chat.update", channel=GENERAL, ts=card, text="new") == "edit_window_closed"
+    assert await error_of(web_client, "chat.update", channel=EVENTS, ts=there, text="new") == ""
+    assert await error_of(web_client, "chat.postMessage", channel=GENERAL, text="hello") == ""
 
     slack.refuse(ANY_METHOD, "token_expired")
-    assert await error_of(client, "auth.test") == "token_expired"
+    assert await error_of(web_client, "auth.test") == "token_expired"
     slack.accept()
-    assert await error_of(client, "auth.test") == ""
-    assert await error_of(client, "chat.update", channel=GENERAL, ts=card, text="new") == ""
+    assert await error_of(web_client, "auth.test") == ""
+    assert await error_of(web_client, "chat.update", channel=GENERAL, ts=card, text="new") == ""
 
 
-async def test_direct_messages_are_refused_by_person(slack: Slack, client: AsyncWebClient) -> None:
-    """Neither by the person nor by an open direct message does anything reach Ann; Ben is not concerned."""
+async def test_direct_messages_can_be_rejected_per_person(slack: Slack, web_client: AsyncWebClient) -> None:
     slack.scopes = {*slack.scopes, "im:write"}
-    direct = (await client.conversations_open(users=ANN))["channel"]["id"]
+    direct = (await web_client.conversations_open(users=ANN))["channel"]["id"]
     slack.refuse_direct_messages(ANN, "cannot_dm_bot")
 
-    assert await error_of(client, "chat.postMessage", channel=ANN, text="hello") == "cannot_dm_bot"
-    assert await error_of(client, "chat.postMessage", channel=direct, text="hello") == "cannot_dm_bot"
-    assert await error_of(client, "conversations.open", users=ANN) == "cannot_dm_bot"
-    assert await error_of(client, "chat.postMessage", channel=BEN, text="hello") == ""
-    assert await error_of(client, "chat.postMessage", channel=GENERAL, text="hello") == ""
+    assert await error_of(web_client, "chat.postMessage", channel=ANN, text="hello") == "cannot_dm_bot"
+    assert await error_of(web_client, "chat.postMessage", channel=direct, text="hello") == "cannot_dm_bot"
+    assert await error_of(web_client, "conversations.open", users=ANN) == "cannot_dm_bot"
+    assert await error_of(web_client, "chat.postMessage", channel=BEN, text="hello") == ""
+    assert await error_of(web_client, "chat.postMessage", channel=GENERAL, text="hello") == ""
 
 
-async def test_a_response_url_refuses_with_http_200(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """`ok` is false in an answer whose status says otherwise, and nothing is posted."""
+async def test_response_url_can_reject_with_http_200(slack: Slack, session: aiohttp.ClientSession) -> None:
     path = slack.response_urls.issue("1.2.3", "commands", GENERAL, ANN)
     slack.refuse_next(RESPONSE_URL, "invalid_blocks", soft=True)
 
@@ -176,8 +151,7 @@ async def test_a_response_url_refuses_with_http_200(slack: Slack, session: aioht
     assert texts(slack) == []
 
 
-async def test_a_response_url_is_late(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """It takes its time to answer, or does what it was asked when the client has gone."""
+async def test_response_url_can_respond_or_apply_late(slack: Slack, session: aiohttp.ClientSession) -> None:
     path = slack.response_urls.issue("1.2.3", "commands", GENERAL, ANN)
 
     async def say(text: str) -> int:
@@ -201,7 +175,6 @@ async def test_a_response_url_is_late(slack: Slack, session: aiohttp.ClientSessi
 
 
 async def test_idle_connections_are_reset_when_used_again(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """The next request on a connection from before breaks and does nothing; on a fresh one all is well."""
     url, headers = f"{slack.api_url}chat.postMessage", {"Authorization": f"Bearer {BOT_TOKEN}"}
 
     async def post(text: str) -> None:

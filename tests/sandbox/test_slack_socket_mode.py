@@ -12,21 +12,8 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from sandbox.clock import Clock
 from sandbox.slack import ANN, APP_TOKEN, BOT_TOKEN, GENERAL, Delivery, EventKind, Message, Outcome, Slack
 from sandbox.slack.watching import first
-
-
-@pytest.fixture
-async def slack() -> AsyncIterator[Slack]:
-    async with Slack(clock=Clock(speed=0)).running() as slack:
-        yield slack
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 @contextlib.asynccontextmanager
@@ -44,8 +31,8 @@ async def bolt(slack: Slack, session: aiohttp.ClientSession) -> AsyncIterator[As
 
 
 @contextlib.asynccontextmanager
-async def raw(slack: Slack, session: aiohttp.ClientSession) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-    """A bare WebSocket, past its hello."""
+async def raw_socket(slack: Slack, session: aiohttp.ClientSession) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A bare WebSocket, after its hello."""
     client, connected = AsyncWebClient(base_url=slack.api_url, session=session), slack.connections
     url = (await client.apps_connections_open(app_token=APP_TOKEN))["url"]
     async with session.ws_connect(str(url)) as socket:
@@ -62,8 +49,7 @@ def answering(seen: list[int], replica: int) -> Callable[..., Awaitable[None]]:
     return answer
 
 
-async def test_command(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """A command goes over the WebSocket; what the acknowledgement carries is shown."""
+async def test_command_and_its_acknowledgement_use_the_websocket(slack: Slack, session: aiohttp.ClientSession) -> None:
     async with bolt(slack, session) as app:
 
         @app.command("/livestream")
@@ -78,8 +64,7 @@ async def test_command(slack: Slack, session: aiohttp.ClientSession) -> None:
     assert "looking for m1" in [message.text for message in slack.messages(GENERAL, ANN)]
 
 
-async def test_interactions(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """Clicks, shortcuts and events go over the WebSocket as well."""
+async def test_clicks_shortcuts_and_events_use_the_websocket(slack: Slack, session: aiohttp.ClientSession) -> None:
     seen: list[str] = []
     button = {"type": "button", "action_id": "watch", "text": {"type": "plain_text", "text": "Watch"}}
     row = {"type": "actions", "block_id": "row", "elements": [button]}
@@ -106,8 +91,8 @@ async def test_interactions(slack: Slack, session: aiohttp.ClientSession) -> Non
     assert seen == ["block_actions", "message_action", "app_home_opened"]
 
 
-async def test_unhandled(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """Bolt does not acknowledge a command that it has no listener for: three seconds later it has failed."""
+async def test_command_without_a_listener_times_out(slack: Slack, session: aiohttp.ClientSession) -> None:
+    """Bolt does not acknowledge it."""
     async with bolt(slack, session):
         pending = asyncio.create_task(slack.command("m1"))
         while not pending.done():
@@ -118,13 +103,11 @@ async def test_unhandled(slack: Slack, session: aiohttp.ClientSession) -> None:
     assert slack.messages(GENERAL, ANN)[0].text == '/livestream failed with the error "operation_timeout"'
 
 
-async def test_no_connection(slack: Slack) -> None:
-    """Without a connection a command fails at once."""
+async def test_command_without_a_connection_fails_at_once(slack: Slack) -> None:
     assert (await slack.command("m1")).outcome is Outcome.DISPATCH_FAILED
 
 
-async def test_round_robin(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """Of several replicas each gets its share, and a payload goes to one of them."""
+async def test_payloads_are_distributed_round_robin(slack: Slack, session: aiohttp.ClientSession) -> None:
     seen: list[int] = []
     async with contextlib.AsyncExitStack() as stack:
         for replica in range(2):
@@ -137,9 +120,8 @@ async def test_round_robin(slack: Slack, session: aiohttp.ClientSession) -> None
     assert sorted(seen) == [0, 0, 1, 1]
 
 
-async def test_envelope(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """An envelope says what it is, and only its own id acknowledges it."""
-    async with raw(slack, session) as socket:
+async def test_envelope_is_acknowledged_only_by_its_id(slack: Slack, session: aiohttp.ClientSession) -> None:
+    async with raw_socket(slack, session) as socket:
         pending = asyncio.create_task(slack.command("m1"))
         envelope = await socket.receive_json()
         await socket.send_str("no JSON")
@@ -153,9 +135,8 @@ async def test_envelope(slack: Slack, session: aiohttp.ClientSession) -> None:
     assert delivery.body == {"text": "hello"}
 
 
-async def test_lost_connection(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """A bot that goes away with an envelope in its hands has failed to take it."""
-    async with raw(slack, session) as socket:
+async def test_lost_connection_fails_its_pending_envelope(slack: Slack, session: aiohttp.ClientSession) -> None:
+    async with raw_socket(slack, session) as socket:
         pending = asyncio.create_task(slack.command("m1"))
         await socket.receive_json()
 
@@ -163,8 +144,7 @@ async def test_lost_connection(slack: Slack, session: aiohttp.ClientSession) -> 
     assert slack.connections == 0
 
 
-async def test_refresh(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """Asked to refresh, the bot opens a new connection and goes on."""
+async def test_bot_reconnects_when_asked_to_refresh(slack: Slack, session: aiohttp.ClientSession) -> None:
     async with bolt(slack, session) as app:
         seen: list[str] = []
 
@@ -181,39 +161,36 @@ async def test_refresh(slack: Slack, session: aiohttp.ClientSession) -> None:
     assert seen == ["after"]
 
 
-async def test_draining(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """A connection that was asked to go may still acknowledge what it has, and gets new things as long as there is no
-    other one."""
-
+async def test_draining_connection_may_acknowledge_and_serves_until_replaced(
+    slack: Slack, session: aiohttp.ClientSession
+) -> None:
     async def acknowledged(by: aiohttp.ClientWebSocketResponse, pending: asyncio.Task[Delivery]) -> bool:
         await by.send_json({"envelope_id": (await by.receive_json())["envelope_id"]})
         return (await pending).acked
 
-    async with raw(slack, session) as old:
+    async with raw_socket(slack, session) as old:
         pending = asyncio.create_task(slack.command("m1"))
         envelope = await old.receive_json()
         await slack.disconnect("warning")
         assert (await old.receive_json())["reason"] == "warning"
 
         assert await acknowledged(old, asyncio.create_task(slack.command("m2")))
-        async with raw(slack, session) as new:
+        async with raw_socket(slack, session) as new:
             assert await acknowledged(new, asyncio.create_task(slack.command("m3")))
             assert await acknowledged(new, asyncio.create_task(slack.command("m4")))
         await old.send_json({"envelope_id": envelope["envelope_id"]})
         assert (await pending).acked
 
 
-async def test_link_disabled(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """When Socket Mode is switched off the connection is closed."""
-    async with raw(slack, session) as socket:
+async def test_disabled_socket_mode_closes_the_connection(slack: Slack, session: aiohttp.ClientSession) -> None:
+    async with raw_socket(slack, session) as socket:
         await slack.disconnect("link_disabled")
 
         assert (await socket.receive_json())["reason"] == "link_disabled"
         assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
 
 
-async def test_tickets(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """A WebSocket URL works once, and not for long."""
+async def test_websocket_url_works_once_and_expires(slack: Slack, session: aiohttp.ClientSession) -> None:
     client = AsyncWebClient(base_url=slack.api_url, session=session)
     used, stale = [(await client.apps_connections_open(app_token=APP_TOKEN))["url"] for _ in range(2)]
     await (await session.ws_connect(used)).close()
@@ -228,11 +205,10 @@ async def test_tickets(slack: Slack, session: aiohttp.ClientSession) -> None:
     await refused(slack.base_url + "/socket/invented")
 
 
-async def test_ten_connections(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """An app has ten connections at most."""
+async def test_eleventh_connection_is_rejected(slack: Slack, session: aiohttp.ClientSession) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(10):
-            await stack.enter_async_context(raw(slack, session))
+            await stack.enter_async_context(raw_socket(slack, session))
         client = AsyncWebClient(base_url=slack.api_url, session=session)
         url = (await client.apps_connections_open(app_token=APP_TOKEN))["url"]
         eleventh = await stack.enter_async_context(session.ws_connect(str(url)))
@@ -241,8 +217,7 @@ async def test_ten_connections(slack: Slack, session: aiohttp.ClientSession) -> 
         assert slack.connections == 10
 
 
-async def test_ping(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """Pings are answered with what they carried."""
+async def test_ping_is_answered_with_its_payload(slack: Slack, session: aiohttp.ClientSession) -> None:
     client = AsyncWebClient(base_url=slack.api_url, session=session)
     url = (await client.apps_connections_open(app_token=APP_TOKEN))["url"]
     async with session.ws_connect(str(url), autoping=False) as socket:
@@ -254,8 +229,7 @@ async def test_ping(slack: Slack, session: aiohttp.ClientSession) -> None:
     assert (pong.type, bytes(pong.data)) == (aiohttp.WSMsgType.PONG, b"sdk-ping-pong:1")
 
 
-async def test_wrong_app_token(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """A wrong app-level token opens no connection."""
+async def test_wrong_app_token_is_rejected(slack: Slack, session: aiohttp.ClientSession) -> None:
     client = AsyncWebClient(base_url=slack.api_url, session=session, retry_handlers=[])
 
     with pytest.raises(SlackApiError) as caught:
@@ -264,13 +238,12 @@ async def test_wrong_app_token(slack: Slack, session: aiohttp.ClientSession) -> 
     assert caught.value.response["error"] == "invalid_auth"
 
 
-async def test_events(slack: Slack, session: aiohttp.ClientSession) -> None:
-    """Those who watch are told how many connections are open."""
+async def test_observers_get_the_number_of_connections(slack: Slack, session: aiohttp.ClientSession) -> None:
     counts: list[Any] = []
     slack.events.subscribe(
         lambda event: counts.append(event.to_dict()) if event.kind is EventKind.CONNECTIONS_CHANGED else None
     )
-    async with raw(slack, session):
+    async with raw_socket(slack, session):
         pass
     await first(slack.events, lambda: counts[1:] or None, 30)
 

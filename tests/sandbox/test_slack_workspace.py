@@ -1,4 +1,4 @@
-"""The state of the sandbox's Slack: who sees what, and what is told to those who watch."""
+"""The state of the sandbox's Slack: who sees which messages, and the events for observers."""
 
 import json
 
@@ -18,15 +18,14 @@ def post(workspace: Workspace, text: str, channel: str = GENERAL, **fields: str)
     return workspace.post(Message(channel, workspace.next_ts(1_000), BOT, text, **fields))  # type: ignore[arg-type]
 
 
-def test_ts_grow(workspace: Workspace) -> None:
-    """No two messages have the same ts, even at the same moment or when time goes back."""
+def test_timestamps_are_unique_and_increasing(workspace: Workspace) -> None:
+    """Also when time stands still or goes back."""
     stamps = [workspace.next_ts(now) for now in (1_000.0, 1_000.0, 999.0, 1_000.5)]
 
     assert stamps == ["1000.000000", "1000.000001", "1000.000002", "1000.500000"]
 
 
-def test_ephemeral(workspace: Workspace) -> None:
-    """An ephemeral message is seen by one person only, in the order in which it came."""
+def test_ephemeral_message_is_visible_to_one_person(workspace: Workspace) -> None:
     post(workspace, "for all")
     post(workspace, "for Ann", ephemeral_to=ANN)
 
@@ -34,16 +33,14 @@ def test_ephemeral(workspace: Workspace) -> None:
     assert [message.text for message in workspace.messages(GENERAL, BEN)] == ["for all"]
 
 
-def test_private_channel(workspace: Workspace) -> None:
-    """Nobody sees a private channel that they are not a member of."""
+def test_private_channel_is_hidden_from_non_members(workspace: Workspace) -> None:
     post(workspace, "psst", BACKSTAGE)
 
     assert workspace.messages(BACKSTAGE, ANN)
     assert not workspace.messages(BACKSTAGE, CHRIS)
 
 
-def test_threads(workspace: Workspace) -> None:
-    """Replies are in their thread; a broadcast one is in the channel too."""
+def test_reply_is_in_its_thread_and_a_broadcast_also_in_the_channel(workspace: Workspace) -> None:
     root = post(workspace, "card")
     post(workspace, "live", thread_ts=root.ts)
     workspace.post(Message(GENERAL, workspace.next_ts(1_001), BOT, "ended", thread_ts=root.ts, is_broadcast=True))
@@ -52,8 +49,7 @@ def test_threads(workspace: Workspace) -> None:
     assert [message.text for message in workspace.replies(GENERAL, root.ts, ANN)] == ["live", "ended"]
 
 
-def test_deleted(workspace: Workspace) -> None:
-    """A deleted message is seen no more, keeps nothing of what it said, and its thread goes on."""
+def test_deleted_message_keeps_no_text_but_its_thread(workspace: Workspace) -> None:
     root = post(workspace, "secret")
     post(workspace, "live", thread_ts=root.ts)
 
@@ -64,8 +60,7 @@ def test_deleted(workspace: Workspace) -> None:
     assert workspace.replies(GENERAL, root.ts, ANN)
 
 
-def test_cap() -> None:
-    """A channel forgets its oldest messages, and only its own."""
+def test_channel_drops_its_own_oldest_messages() -> None:
     seed = seeded(Events())
     small = Workspace(
         seed.team, tuple(seed.users.values()), tuple(seed.channels.values()), Events(), messages_per_channel=2
@@ -77,8 +72,7 @@ def test_cap() -> None:
     assert [message.text for message in small.every_message()] == ["2", "3", "other"]
 
 
-def test_forgotten_client_msg_id() -> None:
-    """With a message its client_msg_id is forgotten; that of a deleted one is not."""
+def test_client_msg_id_is_forgotten_with_its_message_but_not_on_deletion() -> None:
     seed = seeded(Events())
     small = Workspace(
         seed.team, tuple(seed.users.values()), tuple(seed.channels.values()), Events(), messages_per_channel=2
@@ -93,10 +87,9 @@ def test_forgotten_client_msg_id() -> None:
     assert found.deleted
 
 
-def test_events(workspace: Workspace) -> None:
-    """Each change is told at once, as values that JSON takes, until one unsubscribes."""
-    told: list[Event] = []
-    unsubscribe = workspace.events.subscribe(told.append)
+def test_subscriber_gets_each_change_as_json(workspace: Workspace) -> None:
+    events: list[Event] = []
+    unsubscribe = workspace.events.subscribe(events.append)
 
     message = post(workspace, "a")
     workspace.edit(message, "b", ({"type": "divider"},), "1001.000000")
@@ -105,5 +98,5 @@ def test_events(workspace: Workspace) -> None:
     post(workspace, "c")
 
     kinds = [EventKind.MESSAGE_POSTED, EventKind.MESSAGE_CHANGED, EventKind.MESSAGE_DELETED]
-    assert [event.kind for event in told] == kinds
-    assert json.loads(json.dumps(told[1].to_dict()))["subject"]["blocks"] == [{"type": "divider"}]
+    assert [event.kind for event in events] == kinds
+    assert json.loads(json.dumps(events[1].to_dict()))["subject"]["blocks"] == [{"type": "divider"}]

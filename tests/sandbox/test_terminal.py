@@ -1,4 +1,4 @@
-"""A message as it reads in a terminal."""
+"""Messages rendered for a terminal."""
 
 from typing import Any
 
@@ -16,13 +16,12 @@ def mrkdwn(text: str) -> dict[str, Any]:
     return {"type": "mrkdwn", "text": text}
 
 
-def test_plain() -> None:
-    """A message without blocks is its text."""
+def test_message_without_blocks_is_its_text() -> None:
     assert lines(message("one\ntwo"), {}) == ["one", "two"]
 
 
-def test_blocks() -> None:
-    """Blocks take the place of the text, buttons stand in brackets, and an unknown block is named."""
+def test_blocks_replace_the_text() -> None:
+    """Buttons are in brackets, and an unknown block is named."""
     buttons = [{"type": "button", "text": {"type": "plain_text", "text": text}} for text in ("Watch", "Refresh")]
 
     assert lines(
@@ -37,8 +36,7 @@ def test_blocks() -> None:
     ) == ["Keynote", "🔴 Live", "[ Watch ]  [ Refresh ]", "Checked  ·  Meeting 1", "(divider)"]
 
 
-def test_menu() -> None:
-    """A menu beside a text stands in brackets, too."""
+def test_menu_beside_a_text_is_in_brackets() -> None:
     section = {"type": "section", "text": mrkdwn("*Keynote*\n:white_check_mark: *Ended*"), "accessory": {}}
 
     assert lines(message("not shown", section), {}) == ["Keynote  [ ⋮ ]", "✅ Ended"]
@@ -54,13 +52,11 @@ def test_menu() -> None:
         (":grey_question: :unknown:", "❔ :unknown:"),
     ],
 )
-def test_text(text: str, shown: str) -> None:
-    """Dates, links, emoji and escaped characters are shown as a person reads them."""
+def test_dates_links_emoji_and_entities_are_rendered(text: str, shown: str) -> None:
     assert lines(message(text), {}) == [shown]
 
 
-def test_mentioned_people_are_named() -> None:
-    """An ID that is not known stays."""
+def test_known_people_are_mentioned_by_name() -> None:
     section = {"type": "section", "text": mrkdwn("Followed by <@U1>, unfollowed by <@U2>")}
 
     assert lines(message("", section), {"U1": "Ann"}) == ["Followed by @Ann, unfollowed by @U2"]
