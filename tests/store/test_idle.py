@@ -1,4 +1,4 @@
-"""Meetings of which a list of all livestreams says enough: they are not written while it is read."""
+"""Idle meetings: a list of all livestreams replaces their checks, and writes nothing for them."""
 
 from uuid import UUID
 
@@ -13,23 +13,22 @@ from bot.store.store import Store
 from tests.store.helpers import CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Clock, Episode, follow, look
 
 
-async def met(store: Store, meeting: UUID = MEETING, phase: str = "waiting") -> None:
-    """A meeting that is followed and was checked."""
+async def add_meeting(store: Store, meeting: UUID = MEETING, phase: str = "waiting") -> None:
+    """Follow a meeting, and check it once."""
     await follow(store, meeting=meeting)
     await store.meeting_queue.record(await look(store), Episode(phase=phase), next_check_in=60)
 
 
-async def checked_at(store: Store) -> float:
-    """What people are shown."""
+async def shown_check_time(store: Store) -> float:
+    """Return the time of the last check that people see."""
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
     assert listed.last_checked_at is not None
     return listed.last_checked_at.timestamp()
 
 
 @pytest.mark.parametrize("phase", ["waiting", "ended"])
-async def test_a_list_stands_for_all_that_are_idle(store: Store, clock: Clock, phase: str) -> None:
-    """They are not due, and were last checked when it was read."""
-    await met(store, phase=phase)
+async def test_fresh_list_replaces_the_checks_of_idle_meetings(store: Store, clock: Clock, phase: str) -> None:
+    await add_meeting(store, phase=phase)
     for _ in range(20):
         clock.advance(60)
         await store.singleton_jobs.record(WHOLE_LIST)
@@ -37,23 +36,23 @@ async def test_a_list_stands_for_all_that_are_idle(store: Store, clock: Clock, p
     assert await store.meeting_queue.due_in() is None
     assert await store.meeting_queue.claim("t", 10, LEASE) == []
     assert (await store.maintenance.stats()).meetings_due == 0
-    assert await checked_at(store) == clock.time
+    assert await shown_check_time(store) == clock.time
 
 
 @pytest.mark.parametrize("phase", ["starting", "live", "interrupted", "errored"])
-async def test_a_list_does_not_stand_for_what_is_on_air(store: Store, clock: Clock, phase: str) -> None:
-    await met(store, phase=phase)
+async def test_list_does_not_replace_the_checks_of_meetings_on_air(store: Store, clock: Clock, phase: str) -> None:
+    await add_meeting(store, phase=phase)
     checked = clock.time
     clock.advance(60)
     await store.singleton_jobs.record(WHOLE_LIST)
 
     assert await store.meeting_queue.due_in() == 0
-    assert await checked_at(store) == checked
+    assert await shown_check_time(store) == checked
 
 
-async def test_without_a_list_they_come_due_by_themselves(store: Store, clock: Clock) -> None:
-    """And were last checked when the last list was read, which a check knows, too."""
-    await met(store)
+async def test_idle_meetings_are_checked_once_the_list_is_outdated(store: Store, clock: Clock) -> None:
+    """The time of the list counts as that of their last check."""
+    await add_meeting(store)
     clock.advance(60)
     await store.singleton_jobs.record(WHOLE_LIST)
     read = clock.time
@@ -61,32 +60,31 @@ async def test_without_a_list_they_come_due_by_themselves(store: Store, clock: C
 
     assert await store.meeting_queue.due_in() == 0
     assert (await store.maintenance.stats()).meetings_due == 1
-    assert await checked_at(store) == read
+    assert await shown_check_time(store) == read
     assert (await look(store)).last_checked_at == from_epoch(read)
 
 
-async def test_a_list_that_was_read_before_the_last_check_is_older(store: Store, clock: Clock) -> None:
+async def test_list_from_before_the_last_check_does_not_count_as_the_last_check(store: Store, clock: Clock) -> None:
     await store.singleton_jobs.record(WHOLE_LIST, 5)
-    await met(store)
+    await add_meeting(store)
 
-    assert await checked_at(store) == clock.time
+    assert await shown_check_time(store) == clock.time
 
 
-async def test_a_list_from_the_future_stands_for_nothing(store: Store, clock: Clock) -> None:
-    """The clock was set back since."""
-    await met(store)
+async def test_list_from_the_future_is_ignored(store: Store, clock: Clock) -> None:
+    """The clock was set back after the list was read."""
+    await add_meeting(store)
     clock.advance(3600)
     await store.singleton_jobs.record(WHOLE_LIST)
     clock.advance(-3500)
 
     assert await store.meeting_queue.due_in() == 0
-    assert await checked_at(store) <= clock.time
+    assert await shown_check_time(store) <= clock.time
 
 
-async def test_a_request_a_contradiction_and_a_lost_lease_end_it(store: Store, clock: Clock) -> None:
-    """Each makes the meeting due whatever the list says of the others."""
-    await met(store)
-    await met(store, OTHER_MEETING)
+async def test_requested_contradicted_and_abandoned_checks_ignore_the_list(store: Store, clock: Clock) -> None:
+    await add_meeting(store)
+    await add_meeting(store, OTHER_MEETING)
     clock.advance(10)
     await store.singleton_jobs.record(WHOLE_LIST)
     assert await store.meeting_queue.request_check(MEETING)
@@ -100,8 +98,8 @@ async def test_a_request_a_contradiction_and_a_lost_lease_end_it(store: Store, c
     assert (await look(store)).meeting_id == OTHER_MEETING
 
 
-async def test_a_check_that_failed_is_repeated_whatever_the_list_says(store: Store, clock: Clock) -> None:
-    await met(store)
+async def test_failed_check_is_repeated_despite_a_fresh_list(store: Store, clock: Clock) -> None:
+    await add_meeting(store)
     clock.advance(10)
     await store.singleton_jobs.record(WHOLE_LIST)
     assert await store.meeting_queue.request_check(MEETING)
@@ -110,16 +108,15 @@ async def test_a_check_that_failed_is_repeated_whatever_the_list_says(store: Sto
     assert await store.meeting_queue.due_in() == 15
 
 
-async def test_a_new_follow_is_checked_whatever_the_list_says(store: Store) -> None:
+async def test_new_follow_is_checked_despite_a_fresh_list(store: Store) -> None:
     await store.singleton_jobs.record(WHOLE_LIST)
     await follow(store)
 
     assert (await look(store)).meeting_id == MEETING
 
 
-async def test_at_rest_nothing_is_written(store: Store, database: Database, clock: Clock) -> None:
-    """However often the list is read."""
-    await met(store)
+async def test_lists_write_nothing_for_idle_meetings(store: Store, database: Database, clock: Clock) -> None:
+    await add_meeting(store)
     async with database.read_only() as connection:
         before = (await connection.execute(sa.select(meetings))).one()
     for _ in range(40):
@@ -138,8 +135,8 @@ def spaced(store: Store, clock: Clock) -> Store:
 
 
 async def test_requested_checks_are_two_seconds_apart(spaced: Store, clock: Clock) -> None:
-    """Of a hundred requests in a second one check comes of it at once, and one after it: nothing is lost."""
-    await met(spaced)
+    """A hundred requests within a second lead to one check at once and one after the spacing, so none is lost."""
+    await add_meeting(spaced)
     clock.advance(30)
     checks = 0
     for _ in range(100):
@@ -159,7 +156,7 @@ async def test_requested_checks_are_two_seconds_apart(spaced: Store, clock: Cloc
 
 
 async def test_a_request_during_a_check_leads_to_another_check(spaced: Store, clock: Clock) -> None:
-    await met(spaced)
+    await add_meeting(spaced)
     clock.advance(30)
     await spaced.meeting_queue.request_check(MEETING)
     due = await look(spaced)

@@ -1,4 +1,4 @@
-"""SQLite's file: who can read it, and what becomes of it while the bot was running."""
+"""SQLite's file: who can read it, and what the bot does when it is moved, deleted or replaced."""
 
 import io
 import os
@@ -32,7 +32,7 @@ def move_its_folder(path: Path) -> None:
 
 
 def replace(path: Path) -> None:
-    """As a backup that is put back."""
+    """Replace the file, as restoring a backup does."""
     shutil.copy(path, path.with_suffix(".new"))
     path.with_suffix(".new").replace(path)
 
@@ -41,10 +41,10 @@ TROUBLE = [(delete, DELETED), (move, DELETED), (move_its_folder, DELETED), (repl
 
 
 @pytest.mark.parametrize(("trouble", "sentence"), TROUBLE)
-async def test_the_file_goes_away_under_the_bot(
+async def test_lost_file_is_reported_and_not_recreated(
     tmp_path: Path, log: io.StringIO, trouble: Callable[[Path], None], sentence: str
 ) -> None:
-    """The check says so, the log once, and no connection makes or opens another file in its place."""
+    """Each check reports it, the log does once, and no connection creates or opens another file in its place."""
     path = tmp_path / "data" / "bot.db"
     path.parent.mkdir()
     store = await open_store(f"sqlite:///{path}")
@@ -52,7 +52,7 @@ async def test_the_file_goes_away_under_the_bot(
     assert await store.check() is None
 
     trouble(path)
-    there = path.exists()
+    existed = path.exists()
 
     assert (await store.check() or "").startswith(sentence)
     assert (await store.check() or "").startswith(sentence)
@@ -61,11 +61,10 @@ async def test_the_file_goes_away_under_the_bot(
     await store.close()
     with pytest.raises(DatabaseUnavailable):
         await store.follows.in_channel(TEAM, CHANNEL)
-    assert path.exists() == there
+    assert path.exists() == existed
 
 
-async def test_a_file_that_comes_back(tmp_path: Path, log: io.StringIO) -> None:
-    """It was moved away and is moved back: it is the same file."""
+async def test_file_that_is_moved_back_works_again(tmp_path: Path, log: io.StringIO) -> None:
     path = tmp_path / "bot.db"
     store = await open_store(f"sqlite:///{path}")
     await follow(store)
@@ -84,9 +83,8 @@ def modes_in(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
 
 
-@pytest.mark.skipif(os.name != "posix", reason="other systems have other rights")
-async def test_it_is_private(tmp_path: Path) -> None:
-    """The file and those beside it, whatever the umask."""
+@pytest.mark.skipif(os.name != "posix", reason="other systems have other permissions")
+async def test_new_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         store = await open_store(f"sqlite:///{tmp_path}/bot.db")
@@ -99,9 +97,8 @@ async def test_it_is_private(tmp_path: Path) -> None:
     assert modes == {"bot.db": 0o600, "bot.db-wal": 0o600, "bot.db-shm": 0o600}
 
 
-@pytest.mark.skipif(os.name != "posix", reason="other systems have other rights")
-async def test_a_file_that_others_can_read(tmp_path: Path) -> None:
-    """It is left as it is, and doctor says how to change it."""
+@pytest.mark.skipif(os.name != "posix", reason="other systems have other permissions")
+async def test_file_that_others_can_read_stays_so_and_doctor_says_how_to_change_it(tmp_path: Path) -> None:
     path = tmp_path / "bot.db"
     await (await open_store(f"sqlite:///{path}")).close()
     assert (await inspect(f"sqlite:///{path}")).endswith("tables are up to date.")
@@ -113,8 +110,7 @@ async def test_a_file_that_others_can_read(tmp_path: Path) -> None:
     assert f"`chmod 600 {path}` keeps it to its owner." in await inspect(f"sqlite:///{path}")
 
 
-async def test_a_uri_of_sqlite_s_own(sqlite_url: str) -> None:
-    """It is opened as it is, and not watched."""
+async def test_sqlite_uri_is_opened_unchanged_and_not_watched(sqlite_url: str) -> None:
     path = parse_database_url(sqlite_url).database
     database = Database(connect(parse_database_url(f"sqlite:///file:{path}?mode=rw&uri=true")))
     async with database.read_only() as connection:

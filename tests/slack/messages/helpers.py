@@ -1,4 +1,4 @@
-"""A follow, texts from outside, and what no message may contain."""
+"""Helpers for tests of messages: a follow, hostile texts, and a check for what no message may contain."""
 
 import json
 import re
@@ -38,7 +38,7 @@ OUR_MARKUP = re.compile(
 
 
 def shown(message: Message) -> str:
-    """All that the blocks say, a block a line."""
+    """Return the text of the blocks, one line per block."""
     return "\n".join(
         part["text"]
         for block in message.blocks
@@ -48,6 +48,7 @@ def shown(message: Message) -> str:
 
 
 def assert_harmless(message: Message) -> None:
+    """Assert that Slack accepts the message, that it notifies no one, and that nothing hostile gets through."""
     assert complaints(list(message.blocks)) == []
     assert 0 < len(message.text) <= 4_000
     json.dumps([message.text, message.blocks], ensure_ascii=False).encode()

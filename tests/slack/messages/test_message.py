@@ -1,4 +1,4 @@
-"""What a card's buttons carry, there and back."""
+"""Messages, and the state in the values of their buttons."""
 
 import pytest
 from hypothesis import given
@@ -11,16 +11,15 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
 
 @given(st.uuids(), st.none() | st.from_regex(r"[UW][A-Z0-9]{2,31}", fullmatch=True))
-def test_there_and_back(meeting_id: object, posted_by: str | None) -> None:
-    """A click says which card it was on: the meeting, and who posted it."""
+def test_state_survives_the_round_trip_through_a_button(meeting_id: object, posted_by: str | None) -> None:
+    """The state is the meeting, and who posted the card."""
     state = ActionValue(m=str(meeting_id), by=posted_by)
 
     assert ActionValue.read(state.value()) == state
     assert len(state.value()) <= 100
 
 
-def test_nothing_more_than_needed() -> None:
-    """The buttons of a private card name no one."""
+def test_private_card_names_no_person() -> None:
     assert ActionValue(m=MEETING).value() == f'{{"m":"{MEETING}"}}'
 
 
@@ -44,8 +43,7 @@ def test_nothing_more_than_needed() -> None:
         "[" * 10_000,
     ],
 )
-def test_not_one_of_ours(value: str) -> None:
-    """A value that this version did not write is no state at all."""
+def test_value_of_another_app_is_no_state(value: str) -> None:
     assert ActionValue.read(value) is None
 
 

@@ -17,8 +17,7 @@ from tests.slack.messages.helpers import FOLLOW, MEETING, TEXTS, assert_harmless
         ("restricted_action", "because Slack doesn't allow it (restricted_action)"),
     ],
 )
-def test_a_paused_follow(reason: str, remedy: str) -> None:
-    """The notice says why the bot cannot post, and how to fix that."""
+def test_paused_notice_gives_the_reason_and_the_remedy(reason: str, remedy: str) -> None:
     message = paused_notice(FOLLOW, reason, ["Launch keynote"])
 
     assert remedy in message.text
@@ -26,8 +25,8 @@ def test_a_paused_follow(reason: str, remedy: str) -> None:
     assert str(MEETING) in message.text
 
 
-def test_a_follow_that_expired_where_it_could_not_be_said() -> None:
-    """The notice says that the follow expired, why the channel does not show that, and how to follow again."""
+def test_expired_notice_says_how_to_follow_again() -> None:
+    """It also says why the channel does not show that the follow has expired."""
     message = expired_notice(FOLLOW, "not_in_channel", ["Launch keynote"])
 
     assert message.text == (
@@ -37,8 +36,8 @@ def test_a_follow_that_expired_where_it_could_not_be_said() -> None:
     )
 
 
-def test_several_follows_that_expired_where_it_could_not_be_said() -> None:
-    """One message names them, also for an unknown code."""
+def test_one_notice_names_several_expired_follows() -> None:
+    """This holds for a code that the bot does not know, too."""
     message = expired_notice(FOLLOW, "restricted_action", ["Launch keynote", None, "All hands"])
 
     assert message.text == (
@@ -49,7 +48,7 @@ def test_several_follows_that_expired_where_it_could_not_be_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "part"),
     [
         (["A", "B"], "about *A* and *B* in"),
         (["A", "B", "C"], "about *A*, *B* and *C* in"),
@@ -58,9 +57,8 @@ def test_several_follows_that_expired_where_it_could_not_be_said() -> None:
         ([None, None], "about 2 meetings in"),
     ],
 )
-def test_one_notice_names_the_first_meetings(names: list[str | None], said: str) -> None:
-    """And says how many more there are."""
-    assert said in paused_notice(FOLLOW, "not_in_channel", names).text
+def test_notice_names_the_first_meetings_and_counts_the_others(names: list[str | None], part: str) -> None:
+    assert part in paused_notice(FOLLOW, "not_in_channel", names).text
 
 
 @given(TEXTS)
