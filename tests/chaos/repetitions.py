@@ -13,8 +13,8 @@ from tests.chaos.observer import MIN_SURVIVAL_SECONDS, Trouble
 
 MAX_COPIES = 4
 """After each unconfirmed post the bot waits longer, so more copies than this in one trouble come too fast."""
-UNCONFIRMED = "its response did not arrive"
-LOST = "killed, frozen or without a database before it was recorded"
+UNCONFIRMED = "its answer did not arrive"
+LOST = "killed, frozen or without a database before it was written down"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ class Outcome:
     stale: list[str]
     broadcasts: list[Broadcast]
     replies: list[Reply]
-    count_expected: int
-    count_expected_after_absences: int
+    expected: int
+    expected_after_absences: int
     failures: Counter[str]
     repeated: Counter[str]
     """Repetitions where Slack ignores client_msg_id, by the reason."""
@@ -51,8 +51,8 @@ class Outcome:
             "changes": sum(len(each.moves) - 1 for each in self.broadcasts),
             "announced": len(self.replies),
             "changes, in channels that get all": self._observable,
-            "certainly known, must be announced": self.count_expected,
-            "the same, where the bot was removed": self.count_expected_after_absences,
+            "known for certain, must be there": self.expected,
+            "the same, where the bot was removed": self.expected_after_absences,
             "missing": found[MISSING],
             "twice": found[TWICE],
             **{f"repeated: {reason}": number for reason, number in sorted(self.repeated.items())},
@@ -125,13 +125,13 @@ def _outcome(everything: Environment, chaos: Chaos, stale: list[str]) -> Outcome
     starts, gave_up = sum(bot.starts for bot in everything.bots), sum(bot.gave_up for bot in everything.bots)
     return Outcome(
         plan=everything.plan,
-        counts=Counter({**chaos.counts, **faults, "bot starts": starts, "bot exits": gave_up}),
+        counts=Counter({**chaos.counts, **faults, "began to work": starts, "gave up": gave_up}),
         violations=find_violations(everything.evidence()),
         stale=stale,
         broadcasts=everything.director.broadcasts,
         replies=everything.observer.replies,
-        count_expected=count_expected(everything.evidence()),
-        count_expected_after_absences=count_expected_after_absences(everything.evidence()),
+        expected=count_expected(everything.evidence()),
+        expected_after_absences=count_expected_after_absences(everything.evidence()),
         failures=failures,
         repeated=Counter(each.reason or "without need" for each in all_repetitions(everything.evidence())),
         overtaken=longest_of_all(everything.evidence()),
