@@ -1,4 +1,4 @@
-"""A browser on the sandbox page, as far as the server can tell."""
+"""A client of the sandbox page's server that behaves like the page's script."""
 
 import asyncio
 import contextlib
@@ -20,13 +20,13 @@ SECONDS = 30
 
 @dataclass
 class Changes:
-    """What one open stream has told."""
+    """The changes received on one open stream."""
 
     response: aiohttp.ClientResponse
     comments: list[str] = field(default_factory=list)
 
     async def next(self, kind: str | None = None) -> dict[str, Any]:
-        """The subject of the next change of that kind; others before it are skipped."""
+        """Return the subject of the next change of that kind, skipping others."""
         async with asyncio.timeout(SECONDS):
             while True:
                 line = (await self.response.content.readline()).decode()
@@ -42,31 +42,31 @@ class Changes:
 
 @dataclass
 class Browser:
-    """Asks the page's server as the page's script does."""
+    """Sends requests as the page's script does."""
 
     page: Page
     url: str
     session: aiohttp.ClientSession
 
     async def ask(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, dict[str, Any]]:
-        """Status and JSON of an answer."""
+        """Return status and JSON of a response."""
         options = {"json": body} | options if body is not None else options
         async with self.session.request(method, self.url + path, **options) as response:
             return response.status, await response.json()
 
     async def state(self, user: str = ANN) -> dict[str, Any]:
-        """What a person sees."""
+        """Return what a person sees."""
         status, state = await self.ask("GET", f"/api/state?user={user}")
         assert status == 200
         return state
 
     async def texts(self, channel: str, user: str = ANN) -> list[str]:
-        """The texts of the messages that a person sees in a channel."""
+        """Return the texts of the messages that a person sees in a channel."""
         return [message["text"] for message in (await self.state(user))["messages"][channel]]
 
     @contextlib.asynccontextmanager
     async def stream(self, user: str = ANN) -> AsyncIterator[Changes]:
-        """An open stream."""
+        """Open a stream."""
         async with self.session.get(f"{self.url}/api/stream?user={user}") as response:
             assert response.status == 200
             yield Changes(response)

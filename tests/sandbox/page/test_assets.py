@@ -1,4 +1,4 @@
-"""The page's files: all of them, and nothing else."""
+"""The page's files are served, and no other files."""
 
 import contextlib
 from pathlib import Path
@@ -39,8 +39,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("/static/favicon.svg", "image/svg+xml; charset=utf-8"),
     ],
 )
-async def test_files(browser: Browser, folder: Path, path: str, content_type: str) -> None:
-    """A file comes with its type, and the browser asks again whether it has changed."""
+async def test_file_is_served_with_its_type_and_without_caching(
+    browser: Browser, folder: Path, path: str, content_type: str
+) -> None:
     async with browser.session.get(browser.url + path) as response:
         body = await response.read()
 
@@ -50,8 +51,7 @@ async def test_files(browser: Browser, folder: Path, path: str, content_type: st
     assert body == (folder / (path.removeprefix("/static/").strip("/") or "index.html")).read_bytes()
 
 
-async def test_nothing_else(browser: Browser, folder: Path) -> None:
-    """No path leads out of the folder, to a hidden file, or to one that no page is made of."""
+async def test_paths_outside_the_folder_and_other_files_are_404(browser: Browser, folder: Path) -> None:
     for name in (
         "../secret.js",
         "%2e%2e/secret.js",
@@ -77,8 +77,7 @@ async def test_nothing_else(browser: Browser, folder: Path) -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("./\\%ajs~\0 é:"), max_size=30).map(lambda name: f"{name}.js"))
-def test_any_name(name: str) -> None:
-    """Whatever the name, what is sent is in the folder."""
+def test_any_name_stays_in_the_folder(name: str) -> None:
     with contextlib.suppress(Refused):
         response = asset(name)
         assert isinstance(response, FileResponse)

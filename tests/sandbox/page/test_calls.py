@@ -20,27 +20,26 @@ def route(call: dict[str, Any]) -> str:
     return f"{call['from']} > {call['to']}: {call['method']} {call['status']} {call['error']}"
 
 
-async def test_a_lookup(browser: Browser, world: World) -> None:
-    """Each call is told with its ends, its status and its time; the account, the app and all secrets are masked."""
+async def test_calls_of_a_lookup_are_shown_with_secrets_masked(browser: Browser, world: World) -> None:
     async with browser.stream() as changes, world.bot():
         await world.ask(seeds.LIVE)
-        told = [await changes.next("call_logged") for _ in range(6)]
+        logged = [await changes.next("call_logged") for _ in range(6)]
         state = await browser.state()
 
-    owner = "/accounts/•••/realtime/kit/•••"
-    assert sorted(route(call) for call in told) == sorted(
+    app_path = "/accounts/•••/realtime/kit/•••"
+    assert sorted(route(call) for call in logged) == sorted(
         [
             "bot > slack: auth.test 200 None",
             "slack > bot: slash command /livestream 200 None",
-            f"bot > cloudflare: GET {owner}/meetings/{seeds.LIVE}/active-livestream 200 None",
-            f"bot > cloudflare: GET {owner}/meetings/{seeds.LIVE} 200 None",
-            f"bot > cloudflare: GET {owner}/livestreams/{_livestream_id(world)}/active-livestream-session 200 None",
+            f"bot > cloudflare: GET {app_path}/meetings/{seeds.LIVE}/active-livestream 200 None",
+            f"bot > cloudflare: GET {app_path}/meetings/{seeds.LIVE} 200 None",
+            f"bot > cloudflare: GET {app_path}/livestreams/{_livestream_id(world)}/active-livestream-session 200 None",
             "bot > slack: response_url 200 None",
         ]
     )
-    assert state["calls"] == told
-    assert [call["id"] for call in told] == [1, 2, 3, 4, 5, 6]
-    assert all(0 <= call["ms"] < 10_000 and call["at"] > 0 for call in told)
+    assert state["calls"] == logged
+    assert [call["id"] for call in logged] == [1, 2, 3, 4, 5, 6]
+    assert all(0 <= call["ms"] < 10_000 and call["at"] > 0 for call in logged)
     kit, slack = world.kit, world.slack
     secrets = [kit.account_id, kit.app_id, kit.api_token, slack.credentials.bot_token, "/commands/", "/actions/"]
     assert not any(secret in str(state["calls"]) for secret in [*secrets, *kit.secrets])
@@ -52,8 +51,7 @@ def _livestream_id(world: World) -> str:
     return livestream.id
 
 
-async def test_earlier_calls(world: World) -> None:
-    """Calls from before the page was opened are in the drawer, in their order."""
+async def test_calls_before_the_page_was_opened_are_shown_in_order(world: World) -> None:
     async with world.bot():
         await world.ask(seeds.LIVE)
         page = Page(world.slack, world.kit, BotView("http", ""))
@@ -64,8 +62,7 @@ async def test_earlier_calls(world: World) -> None:
     assert times == sorted(times)
 
 
-async def test_bounded(browser: Browser, page: Page) -> None:
-    """The drawer keeps the last calls."""
+async def test_drawer_keeps_only_the_latest_calls(browser: Browser, page: Page) -> None:
     for number in range(KEPT_CALLS + 5):
         page.drawer.put({"method": str(number)})
     calls = (await browser.state())["calls"]
@@ -74,8 +71,8 @@ async def test_bounded(browser: Browser, page: Page) -> None:
     assert (calls[0]["id"], calls[-1]["id"]) == (6, KEPT_CALLS + 5)
 
 
-def test_real_time() -> None:
-    """The sandbox measures in its own time; the drawer tells real milliseconds."""
+def test_durations_are_in_real_milliseconds() -> None:
+    """The sandbox measures in its own time."""
     call = SlackCall(Direction.SLACK_TO_BOT, "block_actions refresh", None, "operation_timeout", 600.0, 1.5)
 
     assert slack_call(call, speed=60) == {
@@ -90,16 +87,14 @@ def test_real_time() -> None:
     assert slack_call(call, speed=0)["ms"] == 600.0
 
 
-def test_no_answer() -> None:
-    """A request that was never answered says so."""
+def test_unanswered_request_says_so() -> None:
     call = cloudflare_call(CloudflareCall("GET", "/somewhere?a=b", 0, 10.04, 1.0))
 
     assert route(call) == "bot > cloudflare: GET /somewhere?a=b None no answer"
     assert call["ms"] == 10.0
 
 
-def test_masked_whatever_they_are() -> None:
-    """A wrong account is masked too, and a path without end is cut off."""
+def test_wrong_accounts_are_masked_and_long_paths_truncated() -> None:
     call = cloudflare_call(CloudflareCall("GET", "/client/v4/accounts/other/realtime/kit/app2/" + "x" * 999, 404, 1, 1))
 
     assert call["method"].startswith("GET /accounts/•••/realtime/kit/•••/xxx")
@@ -117,8 +112,8 @@ def test_masked_whatever_they_are() -> None:
         (None, 0, "cloudflare > bot: webhook meeting.started None not sent"),
     ],
 )
-def test_webhook(status: int | None, attempts: int, line: str) -> None:
-    """A webhook tells how it ended, and after how many attempts; how long it took is not known."""
+def test_webhook_shows_its_outcome_and_attempts(status: int | None, attempts: int, line: str) -> None:
+    """Its duration is unknown."""
     call = webhook_call(Delivery("w1", "meeting.started", seeds.IDLE, status, attempts, at=1_000.0))
 
     assert route(call) == line

@@ -1,4 +1,4 @@
-"""What people click."""
+"""Clicks on messages."""
 
 from typing import Any
 
@@ -31,8 +31,7 @@ async def click(browser: Browser, message: dict[str, Any], action_id: str, **mor
     return status, answer.get("error") or answer["outcome"]
 
 
-async def test_story(browser: Browser, world: World) -> None:
-    """Ann asks, refreshes after the end, and posts the card for all to see."""
+async def test_answer_is_refreshed_and_posted_by_clicks(browser: Browser, world: World) -> None:
     async with world.bot(), browser.stream(ANN) as for_ann, browser.stream(BEN) as for_ben:
         typed = {"user": ANN, "channel": GENERAL, "text": f"/livestream {seeds.LIVE}"}
         await browser.ask("POST", "/api/messages", typed)
@@ -50,24 +49,22 @@ async def test_story(browser: Browser, world: World) -> None:
     assert (posted["author"], posted["ephemeral_to"]) == (BOT, None)
 
 
-async def test_url_button(browser: Browser, world: World) -> None:
-    """A button that opens a link is acknowledged too."""
+async def test_link_button_is_acknowledged(browser: Browser, world: World) -> None:
     async with world.bot():
         answer = await world.ask(seeds.LIVE)
 
         assert await click(browser, answer.to_dict(), "watch") == (200, "ok")
 
 
-async def test_silent_bot(browser: Browser, world: World) -> None:
-    """The page hears that the bot cannot be reached."""
+async def test_unreachable_bot_is_reported(browser: Browser, world: World) -> None:
     async with world.bot():
         answer = (await world.ask(seeds.LIVE)).to_dict()
 
     assert await click(browser, answer, "refresh") == (200, "dispatch_failed")
 
 
-async def test_menu(browser: Browser, world: World) -> None:
-    """The option that is chosen is told to the bot; one that is not in the menu is gone."""
+async def test_chosen_option_is_sent_to_the_bot(browser: Browser, world: World) -> None:
+    """An option that is not in the menu is rejected."""
     message = world.slack.workspace.post(Message(GENERAL, "1.000000", BOT, "menu", MENU)).to_dict()
 
     assert await click(browser, message, "more", value="1", block_id="b1") == (200, "dispatch_failed")
@@ -75,8 +72,7 @@ async def test_menu(browser: Browser, world: World) -> None:
     assert [call.method for call in world.slack.calls] == ["block_actions more"]
 
 
-async def test_gone(browser: Browser, world: World) -> None:
-    """A message or a button that is gone, or that another alone sees, cannot be clicked."""
+async def test_missing_or_invisible_element_cannot_be_clicked(browser: Browser, world: World) -> None:
     post = world.slack.workspace.post
     here = post(Message(GENERAL, "1.000000", BOT, "menu", MENU)).to_dict()
     for_ben = post(Message(GENERAL, "2.000000", BOT, "menu", MENU, ephemeral_to=BEN)).to_dict()
@@ -100,8 +96,7 @@ async def test_gone(browser: Browser, world: World) -> None:
         ({"value": "x" * 2_001}, "value: String should have at most 2000 characters."),
     ],
 )
-async def test_malformed(browser: Browser, change: dict[str, Any], sentence: str) -> None:
-    """A click without what it needs is refused in a sentence."""
+async def test_malformed_click_is_rejected(browser: Browser, change: dict[str, Any], sentence: str) -> None:
     body = {"user": ANN, "channel": GENERAL, "ts": "1.000000", "action_id": "more"} | change
 
     assert await browser.ask("POST", "/api/clicks", body) == (400, {"error": sentence})

@@ -1,4 +1,4 @@
-"""The dials: how fast time goes, and what goes wrong."""
+"""The controls for the clock's speed and for faults."""
 
 import asyncio
 import math
@@ -17,31 +17,29 @@ from tests.conftest import World
 from tests.sandbox.page.conftest import Browser
 
 
-async def turn(browser: Browser, **dials: Any) -> tuple[int, dict[str, Any]]:
-    return await browser.ask("PUT", "/api/conditions", dials)
+async def change_conditions(browser: Browser, **settings: Any) -> tuple[int, dict[str, Any]]:
+    return await browser.ask("PUT", "/api/conditions", settings)
 
 
-async def test_turning(browser: Browser, world: World) -> None:
-    """A dial that is turned is told to all, and the others stay where they are."""
+async def test_changed_condition_is_reported_to_all_and_keeps_the_others(browser: Browser, world: World) -> None:
     async with browser.stream() as changes:
-        assert (await turn(browser, cloudflare_fault="html"))[0] == 200
-        assert (await turn(browser, slack_fault="rate_limited"))[0] == 200
-        status, conditions = await turn(browser, speed=10)
-        told = [await changes.next("conditions_changed") for _ in range(3)]
+        assert (await change_conditions(browser, cloudflare_fault="html"))[0] == 200
+        assert (await change_conditions(browser, slack_fault="rate_limited"))[0] == 200
+        status, conditions = await change_conditions(browser, speed=10)
+        reported = [await changes.next("conditions_changed") for _ in range(3)]
 
     assert (world.kit.fault, world.slack.fault) == (CloudflareFault.HTML, SlackFault.RATE_LIMITED)
     assert world.slack.clock.speed == 10
     assert status == 200
-    assert told[2] == conditions
-    assert conditions["cloudflare_fault"] == told[0]["cloudflare_fault"] == "html"
+    assert reported[2] == conditions
+    assert conditions["cloudflare_fault"] == reported[0]["cloudflare_fault"] == "html"
     assert math.isclose(conditions["now"], world.slack.clock.now(), abs_tol=SECONDS_OF_A_TEST)
 
 
 SECONDS_OF_A_TEST = 60
 
 
-async def test_choices(browser: Browser, world: World) -> None:
-    """Every fault of the sandbox can be chosen, and is called something."""
+async def test_every_fault_can_be_chosen_and_has_a_label(browser: Browser, world: World) -> None:
     conditions = (await browser.state())["conditions"]
 
     for name, faults in (("cloudflare_faults", CloudflareFault), ("slack_faults", SlackFault)):
@@ -52,7 +50,7 @@ async def test_choices(browser: Browser, world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dials", "sentence"),
+    ("settings", "sentence"),
     [
         ({"speed": 10, "cloudflare_fault": "fire"}, "A fault must be one of none, slow, unauthorized"),
         ({"speed": 10, "slack_fault": "slow"}, "A fault must be one of none, rate_limited, server_error"),
@@ -64,17 +62,18 @@ async def test_choices(browser: Browser, world: World) -> None:
         ({"cloudflare_fault": "slow", "volume": 11}, "volume: Extra inputs are not permitted."),
     ],
 )
-async def test_no_such_place(browser: Browser, world: World, dials: dict[str, Any], sentence: str) -> None:
-    """A dial that cannot be turned there leaves all of them where they are."""
-    status, answer = await turn(browser, **dials)
+async def test_invalid_condition_changes_nothing(
+    browser: Browser, world: World, settings: dict[str, Any], sentence: str
+) -> None:
+    status, answer = await change_conditions(browser, **settings)
 
     assert status == 400
     assert answer["error"].startswith(sentence)
     assert (world.slack.clock.speed, world.kit.fault) == (1, CloudflareFault.NONE)
 
 
-async def test_patience(browser: Browser, world: World) -> None:
-    """Slack waits three real seconds for the bot, which lives in real time, however fast the sandbox's goes."""
+async def test_slack_waits_three_real_seconds_at_any_speed(browser: Browser, world: World) -> None:
+    """The bot lives in real time."""
 
     async def slow_bot(scope: Any, receive: Any, send: Any) -> None:
         await Request(scope, receive).body()
@@ -83,9 +82,9 @@ async def test_patience(browser: Browser, world: World) -> None:
 
     async with serving(slow_bot, listen(), drain_seconds=1) as url:
         world.slack.request_url = url
-        await turn(browser, speed=60)
+        await change_conditions(browser, speed=60)
         typed = {"user": ANN, "channel": GENERAL, "text": f"/livestream {seeds.LIVE}"}
         assert (await browser.ask("POST", "/api/messages", typed)) == (200, {"outcome": "ok"})
 
-    await turn(browser, speed=1)
+    await change_conditions(browser, speed=1)
     assert world.slack.ack_seconds == 3

@@ -1,4 +1,4 @@
-"""Who may use the page: nobody but a browser on this machine that shows the page itself."""
+"""Who may use the page: only a browser on this machine that shows the page itself."""
 
 import itertools
 from typing import Any
@@ -26,8 +26,8 @@ OTHERS = (
 )
 
 
-async def test_names_of_this_machine(browser: Browser) -> None:
-    """The page opens under every name of this machine, through a forwarded port too."""
+async def test_every_name_of_this_machine_is_accepted(browser: Browser) -> None:
+    """Through a forwarded port as well."""
     for name in THIS_MACHINE:
         host = name.format(port=urlsplit(browser.url).port)
         status, _ = await browser.ask("GET", "/api/state", headers={"Host": host, "Origin": f"http://{host}"})
@@ -35,8 +35,8 @@ async def test_names_of_this_machine(browser: Browser) -> None:
         assert (host, status) == (host, 200)
 
 
-async def test_other_names(browser: Browser) -> None:
-    """Any other name is refused: a foreign page may have pointed its own at this machine."""
+async def test_other_host_names_are_rejected(browser: Browser) -> None:
+    """A foreign page may have pointed its own name at this machine."""
     for host, path in itertools.product(OTHERS, ("/", "/api/state", "/api/stream", "/static/app.js")):
         status, answer = await browser.ask("GET", path, headers={"Host": host})
 
@@ -45,8 +45,7 @@ async def test_other_names(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/api/state"), ("PUT", "/api/conditions")])
-async def test_other_pages(browser: Browser, method: str, path: str) -> None:
-    """Another web page can neither read nor turn anything, be it on this machine or on none."""
+async def test_requests_from_other_web_pages_are_rejected(browser: Browser, method: str, path: str) -> None:
     origins = ("https://evil.example", "http://localhost:1", "null", f"https://{urlsplit(browser.url).netloc}", "")
     sites = ("cross-site", "same-site")
     for headers in [*({"Origin": origin} for origin in origins), *({"Sec-Fetch-Site": site} for site in sites)]:
@@ -55,24 +54,22 @@ async def test_other_pages(browser: Browser, method: str, path: str) -> None:
         assert (headers, answer) == (headers, (403, {"error": "Another web page may not use this one."}))
 
 
-async def test_links_from_other_pages(browser: Browser) -> None:
-    """A link to the page from elsewhere opens it."""
+async def test_link_from_another_page_is_followed(browser: Browser) -> None:
     status, _ = await browser.ask("GET", "/static/none.js", headers={"Sec-Fetch-Site": "cross-site"})
 
     assert status == 404
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonp"])
-async def test_undeclared_bodies(browser: Browser, content_type: str) -> None:
-    """What a foreign form could send is not read."""
+async def test_body_without_the_json_type_is_rejected(browser: Browser, content_type: str) -> None:
+    """A foreign form could send it."""
     for method, path in (("POST", "/api/messages"), ("POST", "/api/meetings/1/end"), ("PUT", "/api/conditions")):
         answer = await browser.ask(method, path, data=b"{}", headers={"Content-Type": content_type})
 
         assert answer == (415, {"error": "The body must be JSON, declared as application/json."})
 
 
-async def test_declared_bodies(browser: Browser) -> None:
-    """The charset may be named with the type."""
+async def test_json_type_may_have_a_charset(browser: Browser) -> None:
     headers = {"Content-Type": "Application/JSON; charset=utf-8"}
 
     assert (await browser.ask("PUT", "/api/conditions", data=b"{}", headers=headers))[0] == 200
@@ -87,8 +84,9 @@ async def test_declared_bodies(browser: Browser) -> None:
         ("POST", "/api/messages", {"data": b"{}"}),
     ],
 )
-async def test_security_headers(browser: Browser, method: str, path: str, options: dict[str, Any]) -> None:
-    """Every answer forbids scripts, styles, images and connections from elsewhere, and to be framed."""
+async def test_every_response_has_the_security_headers(
+    browser: Browser, method: str, path: str, options: dict[str, Any]
+) -> None:
     async with browser.session.request(method, browser.url + path, **options) as response:
         headers = response.headers
 
@@ -112,14 +110,12 @@ async def test_security_headers(browser: Browser, method: str, path: str, option
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("GET", "/nothing", 404), ("GET", "/api/messages", 405), ("POST", "/", 405)]
 )
-async def test_no_such_route(browser: Browser, method: str, path: str, status: int) -> None:
-    """What there is no route for is refused in a sentence too."""
+async def test_unknown_route_is_rejected_with_a_sentence(browser: Browser, method: str, path: str, status: int) -> None:
     answer = await browser.ask(method, path, headers=JSON)
 
     assert answer == (status, {"error": "Not Found." if status == 404 else "Method Not Allowed."})
 
 
-async def test_websockets(browser: Browser) -> None:
-    """There are no WebSockets."""
+async def test_websockets_are_rejected(browser: Browser) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError):
         await browser.session.ws_connect(f"{browser.url}/api/stream")

@@ -14,7 +14,7 @@ ABOUT = "Live for 25 minutes; its livestream has a name of its own, which the ti
 
 
 async def press(browser: Browser, step: str, meeting_id: str = seeds.LIVE) -> tuple[int, str | None]:
-    """Status of the answer, and of the meeting; or the sentence that refuses."""
+    """Return the status of the response and of the meeting; or the rejection's sentence."""
     status, answer = await browser.ask("POST", f"/api/meetings/{meeting_id}/{step}", {})
     return status, answer.get("error", answer.get("status"))
 
@@ -25,8 +25,7 @@ def status_of(world: World) -> str:
     return livestream.status
 
 
-async def test_a_broadcast(browser: Browser) -> None:
-    """A meeting starts, goes live, fails, is cleared, goes live again and ends; every page hears of each step."""
+async def test_each_step_of_a_broadcast_is_reported_to_every_page(browser: Browser) -> None:
     steps = [("start", "INVOKED"), ("go_live", "LIVE"), ("fail", "ERRORED"), ("end", "OFFLINE"), ("go_live", "LIVE")]
     async with browser.stream() as changes:
         for step, status in steps:
@@ -38,8 +37,8 @@ async def test_a_broadcast(browser: Browser) -> None:
         assert (await changes.next("meeting_changed"))["running"] is False
 
 
-async def test_what_is_said_about_a_meeting(browser: Browser, world: World) -> None:
-    """It is so until the meeting changes; a drop that is over has changed nothing."""
+async def test_description_is_valid_until_the_meeting_changes(browser: Browser, world: World) -> None:
+    """A drop that is over has changed nothing."""
     world.slack.clock.speed = 0
     for step, as_seeded in [("drop", False), ("go_live", True), ("end", False), ("go_live", False)]:
         _, answer = await browser.ask("POST", f"/api/meetings/{seeds.LIVE}/{step}", {})
@@ -47,8 +46,7 @@ async def test_what_is_said_about_a_meeting(browser: Browser, world: World) -> N
         assert answer["about"] == ABOUT
 
 
-async def test_error(browser: Browser, world: World) -> None:
-    """The session of a run that failed tells why."""
+async def test_failed_session_has_its_reason(browser: Browser, world: World) -> None:
     await press(browser, "fail")
 
     assert world.kit.meetings[seeds.LIVE].sessions[-1].err_message == (
@@ -70,29 +68,25 @@ async def test_error(browser: Browser, world: World) -> None:
         ("end", seeds.NEVER_LIVE, "The meeting was never livestreamed."),
     ],
 )
-async def test_impossible(browser: Browser, step: str, meeting_id: str, sentence: str) -> None:
-    """A step that the meeting cannot make is refused in a sentence."""
+async def test_impossible_step_is_rejected(browser: Browser, step: str, meeting_id: str, sentence: str) -> None:
     assert await press(browser, step, meeting_id) == (409, sentence)
 
 
 @pytest.mark.parametrize(
     ("step", "meeting_id"), [("explode", seeds.LIVE), ("end", "none"), ("press", seeds.LIVE), ("close", seeds.LIVE)]
 )
-async def test_not_there(browser: Browser, step: str, meeting_id: str) -> None:
-    """A meeting or a button that is not there is refused."""
+async def test_unknown_meeting_or_step_is_rejected(browser: Browser, step: str, meeting_id: str) -> None:
     assert (await press(browser, step, meeting_id))[0] == 404
 
 
-async def test_body(browser: Browser) -> None:
-    """A press needs no body; one with something in it is refused, as is a word that is unknown."""
+async def test_step_needs_no_body_and_rejects_unknown_fields(browser: Browser) -> None:
     path = f"/api/meetings/{seeds.LIVE}/end"
 
     assert (await browser.ask("POST", path, {"gently": True}))[0] == 400
     assert (await browser.ask("POST", path, headers={"Content-Type": "application/json"}))[0] == 200
 
 
-async def test_drop(browser: Browser, world: World) -> None:
-    """A drop is OFFLINE in the same run, and LIVE again after five seconds of the sandbox's time."""
+async def test_drop_is_offline_in_the_same_session_for_five_seconds(browser: Browser, world: World) -> None:
     world.slack.clock.speed = 0
     async with browser.stream() as changes:
         assert await press(browser, "drop") == (200, "OFFLINE")
@@ -106,8 +100,7 @@ async def test_drop(browser: Browser, world: World) -> None:
     assert len(world.kit.meetings[seeds.LIVE].sessions) == 1
 
 
-async def test_drop_lasts(browser: Browser, world: World) -> None:
-    """It does not come back before its time."""
+async def test_drop_does_not_end_early(browser: Browser, world: World) -> None:
     world.slack.clock.speed = 0
     await press(browser, "drop")
     world.slack.clock.advance(DROP_SECONDS - 0.1)
@@ -117,8 +110,7 @@ async def test_drop_lasts(browser: Browser, world: World) -> None:
 
 
 @pytest.mark.parametrize(("step", "status"), [("end", "OFFLINE"), ("fail", "ERRORED"), ("go_live", "LIVE")])
-async def test_something_else_after_a_drop(browser: Browser, world: World, step: str, status: str) -> None:
-    """What is done after a drop stands: nothing comes back, not even into the next run that drops in its turn."""
+async def test_step_after_a_drop_is_not_undone(browser: Browser, world: World, step: str, status: str) -> None:
     world.slack.clock.speed = 0
     await press(browser, "drop")
     world.slack.clock.advance(3)
@@ -133,8 +125,9 @@ async def test_something_else_after_a_drop(browser: Browser, world: World, step:
 
 
 @pytest.mark.parametrize("gone", [True, False])
-async def test_ended_elsewhere_after_a_drop(browser: Browser, world: World, gone: bool) -> None:
-    """A run that was ended, or a meeting that was deleted, by other hands does not come back."""
+async def test_livestream_ended_elsewhere_does_not_return_from_a_drop(
+    browser: Browser, world: World, gone: bool
+) -> None:
     await press(browser, "drop")
     if gone:
         world.kit.remove_meeting(seeds.LIVE)
@@ -146,8 +139,7 @@ async def test_ended_elsewhere_after_a_drop(browser: Browser, world: World, gone
     assert seeds.LIVE not in world.kit.meetings or not world.kit.meetings[seeds.LIVE].running
 
 
-async def test_started_elsewhere_after_a_drop(browser: Browser, world: World) -> None:
-    """A run that other hands have started since then goes live when they say so."""
+async def test_livestream_started_elsewhere_stays_invoked_after_a_drop(browser: Browser, world: World) -> None:
     await press(browser, "drop")
     world.kit.end(seeds.LIVE)
     world.kit.start(seeds.LIVE)
@@ -157,8 +149,7 @@ async def test_started_elsewhere_after_a_drop(browser: Browser, world: World) ->
     assert status_of(world) == "INVOKED"
 
 
-async def test_several_drops(browser: Browser, page: Page, world: World) -> None:
-    """A meeting that has come back can drop once more, and others at the same time."""
+async def test_meetings_can_drop_repeatedly_and_simultaneously(browser: Browser, page: Page, world: World) -> None:
     world.slack.clock.speed = 0
     for _ in range(2):
         async with browser.stream() as changes:
@@ -170,8 +161,7 @@ async def test_several_drops(browser: Browser, page: Page, world: World) -> None
         assert page.panel.returning == frozenset()
 
 
-async def test_stop_after_a_drop(browser: Browser, page: Page, world: World) -> None:
-    """What was to come back is forgotten when the sandbox stops."""
+async def test_pending_return_from_a_drop_is_cancelled_on_stop(browser: Browser, page: Page, world: World) -> None:
     world.slack.clock.speed = 0
     await press(browser, "drop")
     assert page.panel.returning == {seeds.LIVE}
@@ -184,8 +174,7 @@ async def test_stop_after_a_drop(browser: Browser, page: Page, world: World) -> 
 
 
 @pytest.mark.parametrize("shape", [Shape.NULL, Shape.EMPTY_OBJECT, Shape.EMPTY_LIST, Shape.UNSUCCESSFUL])
-async def test_going_live_shows(browser: Browser, world: World, shape: Shape) -> None:
-    """A meeting that is answered with nothing is answered properly once somebody goes live in it."""
+async def test_going_live_replaces_an_empty_response_shape(browser: Browser, world: World, shape: Shape) -> None:
     world.kit.change(seeds.NULL_DATA, shape=shape)
     async with world.bot():
         await press(browser, "go_live", seeds.NULL_DATA)
@@ -194,8 +183,7 @@ async def test_going_live_shows(browser: Browser, world: World, shape: Shape) ->
     assert "is live" in answer.text
 
 
-async def test_other_shapes_stay(browser: Browser, world: World) -> None:
-    """The other forms of an answer stay what they are."""
+async def test_other_response_shapes_are_kept(browser: Browser, world: World) -> None:
     await press(browser, "end", seeds.AS_LIST)
     await press(browser, "go_live", seeds.AS_LIST)
 

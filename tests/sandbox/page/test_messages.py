@@ -1,4 +1,4 @@
-"""What people type."""
+"""Messages and commands that people type."""
 
 import json
 from typing import Any
@@ -18,8 +18,7 @@ async def send(browser: Browser, text: str, user: str = ANN, channel: str = GENE
     return status, answer.get("error", answer.get("outcome"))
 
 
-async def test_message(browser: Browser, world: World) -> None:
-    """What somebody types is seen by all, stored as Slack stores it: nothing in it is a mention or a link."""
+async def test_message_is_visible_to_all_and_escaped(browser: Browser, world: World) -> None:
     assert await send(browser, "  <!channel> A & B &lt; <script>\nsecond line ", user=BEN) == (200, "ok")
 
     [message] = (await browser.state(CHRIS))["messages"][GENERAL]
@@ -27,8 +26,7 @@ async def test_message(browser: Browser, world: World) -> None:
     assert (message["author"], message["ephemeral_to"], message["thread_ts"]) == (BEN, None, None)
 
 
-async def test_thread(browser: Browser, world: World) -> None:
-    """A reply goes to its thread; a reply to a reply to the same one."""
+async def test_reply_joins_its_thread(browser: Browser, world: World) -> None:
     world.slack.workspace.post(Message(GENERAL, "1.000000", ANN, "first"))
     await send(browser, "second", thread_ts="1.000000")
     second = (await browser.state())["messages"][GENERAL][1]
@@ -41,16 +39,14 @@ async def test_thread(browser: Browser, world: World) -> None:
     ]
 
 
-async def test_no_thread(browser: Browser, world: World) -> None:
-    """There is no thread below what is not there, or what one person alone sees."""
+async def test_missing_or_ephemeral_message_has_no_thread(browser: Browser, world: World) -> None:
     world.slack.workspace.post(Message(GENERAL, "1.000000", BOT, "for Ann", ephemeral_to=ANN))
 
     assert await send(browser, "hm", thread_ts="1.000000") == (409, "This thread is gone.")
     assert await send(browser, "hm", thread_ts="2.000000") == (409, "This thread is gone.")
 
 
-async def test_command(browser: Browser, world: World) -> None:
-    """A slash command reaches the bot, which answers the one who typed it."""
+async def test_command_is_answered_to_its_user_alone(browser: Browser, world: World) -> None:
     async with world.bot(), browser.stream(BEN) as changes:
         assert await send(browser, f"/livestream   {seeds.LIVE}  ", user=BEN) == (200, "ok")
         answer = await changes.next("message_posted")
@@ -60,8 +56,8 @@ async def test_command(browser: Browser, world: World) -> None:
     assert await browser.texts(GENERAL, ANN) == []
 
 
-async def test_command_that_looks_bare(browser: Browser, world: World) -> None:
-    """The command alone asks for nothing; a blank before the slash makes it a message."""
+async def test_bare_command_prints_the_usage(browser: Browser, world: World) -> None:
+    """A leading space makes it a message."""
     async with world.bot(), browser.stream() as changes:
         await send(browser, "/livestream")
         assert (await changes.next("message_posted"))["text"].startswith("/livestream &lt;meeting-id&gt; checks if")
@@ -69,8 +65,7 @@ async def test_command_that_looks_bare(browser: Browser, world: World) -> None:
     assert (await browser.texts(GENERAL, CHRIS)) == ["/livestream"]
 
 
-async def test_unknown_command(browser: Browser) -> None:
-    """Slackbot tells of a command that nobody has registered, to the one who typed it."""
+async def test_unknown_command_is_reported_by_slackbot(browser: Browser) -> None:
     assert await send(browser, "/shrug now") == (200, "unknown_command")
 
     [message] = (await browser.state())["messages"][GENERAL]
@@ -78,8 +73,7 @@ async def test_unknown_command(browser: Browser) -> None:
     assert message["text"] == "/shrug is not a valid command."
 
 
-async def test_command_in_a_thread(browser: Browser, world: World) -> None:
-    """Slack takes no command in a thread, and Slackbot says so there."""
+async def test_command_in_a_thread_is_rejected_by_slackbot(browser: Browser, world: World) -> None:
     world.slack.workspace.post(Message(GENERAL, "1.000000", ANN, "first"))
     assert await send(browser, f"/livestream {seeds.LIVE}", thread_ts="1.000000") == (200, "ok")
 
@@ -89,27 +83,24 @@ async def test_command_in_a_thread(browser: Browser, world: World) -> None:
     assert not world.slack.calls
 
 
-async def test_silent_bot(browser: Browser) -> None:
-    """Slackbot tells of a bot that cannot be reached."""
+async def test_unreachable_bot_is_reported_by_slackbot(browser: Browser) -> None:
     assert await send(browser, "/livestream") == (200, "dispatch_failed")
 
     assert await browser.texts(GENERAL) == ['/livestream failed with the error "dispatch_failed"']
 
 
 @pytest.mark.parametrize("name", ["@Livestream", "@livestream", f"<@{BOT}>"])
-async def test_invite(browser: Browser, world: World, name: str) -> None:
-    """The bot is invited to a channel as it asks to be, and all see it; then it can post there."""
+async def test_bot_is_invited_to_a_channel(browser: Browser, world: World, name: str) -> None:
     async with browser.stream(CHRIS) as changes:
         assert await send(browser, f"/invite {name}", channel=RANDOM) == (200, "ok")
         assert (await changes.next("channel_changed"))["has_bot"] is True
-        told = await changes.next("message_posted")
+        notice = await changes.next("message_posted")
 
-    assert (told["author"], told["text"]) == (BOT, f"was added to #random by <@{ANN}>.")
+    assert (notice["author"], notice["text"]) == (BOT, f"was added to #random by <@{ANN}>.")
     assert world.slack.workspace.channels[RANDOM].has_bot
 
 
-async def test_remove(browser: Browser, world: World) -> None:
-    """The bot can be removed, and is then in no position to post."""
+async def test_bot_is_removed_from_a_channel(browser: Browser, world: World) -> None:
     await send(browser, "/remove @Livestream")
 
     assert not world.slack.workspace.channels[GENERAL].has_bot
@@ -127,8 +118,9 @@ async def test_remove(browser: Browser, world: World) -> None:
         ("/remove @Livestream", "D0ANN000001", "/remove does not work in a direct message."),
     ],
 )
-async def test_membership_refused(browser: Browser, world: World, text: str, channel: str, answer: str) -> None:
-    """An invitation that makes no sense is answered by Slackbot."""
+async def test_invalid_invitation_is_answered_by_slackbot(
+    browser: Browser, world: World, text: str, channel: str, answer: str
+) -> None:
     from sandbox.slack.conversations import direct_message
 
     direct_message(world.slack.workspace, ANN)
@@ -156,8 +148,9 @@ async def test_membership_refused(browser: Browser, world: World, text: str, cha
         ({"colour": "red"}, 400, "colour: Extra inputs are not permitted."),
     ],
 )
-async def test_refused(browser: Browser, change: dict[str, Any], status: int, sentence: str) -> None:
-    """What nobody could have typed is refused in a sentence, and posted nowhere."""
+async def test_invalid_message_is_rejected(
+    browser: Browser, change: dict[str, Any], status: int, sentence: str
+) -> None:
     body = {"user": ANN, "channel": GENERAL, "text": "hello"} | change
 
     assert await browser.ask("POST", "/api/messages", body) == (status, {"error": sentence})
@@ -165,21 +158,18 @@ async def test_refused(browser: Browser, change: dict[str, Any], status: int, se
 
 
 @pytest.mark.parametrize("text", ["x" * 4_000, "/" + "x" * 11_999])
-async def test_longest(browser: Browser, text: str) -> None:
-    """As much as Slack takes is taken."""
+async def test_longest_message_is_accepted(browser: Browser, text: str) -> None:
     assert (await send(browser, text))[0] == 200
 
 
-async def test_archived(browser: Browser, world: World) -> None:
-    """Nothing can be posted in an archived channel."""
+async def test_message_in_an_archived_channel_is_rejected(browser: Browser, world: World) -> None:
     world.slack.archive(GENERAL)
 
     assert await send(browser, "hm") == (409, "This channel is archived, so nothing can be posted in it.")
 
 
 @pytest.mark.parametrize("body", [b"[", b"[]", b'"text"', b"\xff", b'{"text": "\\ud800"}', b""])
-async def test_unreadable(browser: Browser, body: bytes) -> None:
-    """A body that is no JSON object of the right fields is refused."""
+async def test_malformed_body_is_rejected(browser: Browser, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     status, answer = await browser.ask("POST", "/api/messages", data=body, headers=headers)
 
@@ -188,8 +178,7 @@ async def test_unreadable(browser: Browser, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-async def test_too_large(browser: Browser, chunked: bool) -> None:
-    """More than 64 KiB are not read, whether the size is told beforehand or not."""
+async def test_body_above_64_kib_is_rejected(browser: Browser, chunked: bool) -> None:
     body = json.dumps({"user": ANN, "channel": GENERAL, "text": "x" * MOST_BYTES}).encode()
 
     async def pieces() -> Any:

@@ -20,8 +20,7 @@ async def delete(browser: Browser, ts: str, channel: str = GENERAL, user: str = 
     return status, answer.get("error")
 
 
-async def test_deleting(browser: Browser, world: World) -> None:
-    """A message of the bot is gone for everybody, and a second time there is nothing to delete."""
+async def test_deleted_message_is_gone_for_everyone(browser: Browser, world: World) -> None:
     world.slack.workspace.post(Message(GENERAL, "1.000000", BOT, "card"))
 
     async with browser.stream(CHRIS) as changes:
@@ -41,8 +40,9 @@ async def test_deleting(browser: Browser, world: World) -> None:
         (Message(GENERAL, "1.000000", BEN, "hi"), "U0NOBODY", "There is no person with this ID here."),
     ],
 )
-async def test_deleting_refused(browser: Browser, world: World, message: Message, user: str, refusal: str) -> None:
-    """Nobody deletes what they do not see, or what is on one screen only."""
+async def test_invisible_or_ephemeral_message_cannot_be_deleted(
+    browser: Browser, world: World, message: Message, user: str, refusal: str
+) -> None:
     world.slack.workspace.post(message)
 
     status, error = await delete(browser, message.ts, message.channel, user)
@@ -52,8 +52,7 @@ async def test_deleting_refused(browser: Browser, world: World, message: Message
     assert [each.text for each in world.slack.workspace.every_message()] == [message.text]
 
 
-async def test_bot_in_and_out(browser: Browser, world: World) -> None:
-    """The bot comes and goes, and the channel is told by whom."""
+async def test_invitation_and_removal_of_the_bot_are_posted(browser: Browser, world: World) -> None:
     assert await step(browser, "invite", RANDOM, BEN) == (200, None)
     assert world.slack.workspace.channels[RANDOM].has_bot
     assert await step(browser, "remove", RANDOM) == (200, None)
@@ -65,8 +64,7 @@ async def test_bot_in_and_out(browser: Browser, world: World) -> None:
     ]
 
 
-async def test_archive(browser: Browser, world: World) -> None:
-    """An archived channel says so to all who look, and comes back."""
+async def test_channel_is_archived_and_restored(browser: Browser, world: World) -> None:
     async with browser.stream(CHRIS) as changes:
         assert await step(browser, "archive") == (200, None)
         assert (await changes.next("channel_changed"))["is_archived"] is True
@@ -89,8 +87,9 @@ async def test_archive(browser: Browser, world: World) -> None:
         ("archive", "C0NOWHERE", (404, "There is no such channel here.")),
     ],
 )
-async def test_step_refused(browser: Browser, world: World, name: str, channel: str, refusal: tuple[int, str]) -> None:
-    """What makes no sense is refused in a sentence, and changes nothing."""
+async def test_invalid_channel_action_is_rejected(
+    browser: Browser, world: World, name: str, channel: str, refusal: tuple[int, str]
+) -> None:
     direct_message(world.slack.workspace, ANN)
     before = dict(world.slack.workspace.channels)
 
@@ -99,14 +98,12 @@ async def test_step_refused(browser: Browser, world: World, name: str, channel: 
 
 
 @pytest.mark.parametrize("name", ["invite", "remove", "archive"])
-async def test_archived_for_good(browser: Browser, world: World, name: str) -> None:
-    """In an archived channel nothing can be done but to take it back."""
+async def test_archived_channel_can_only_be_restored(browser: Browser, world: World, name: str) -> None:
     world.slack.archive(GENERAL)
 
     assert await step(browser, name) == (409, "This channel is archived.")
 
 
-async def test_stranger(browser: Browser) -> None:
-    """Somebody who does not exist does nothing, and nobody does what another person does not see."""
+async def test_unknown_person_and_hidden_channel_are_rejected(browser: Browser) -> None:
     assert await step(browser, "archive", user=BOT) == (404, "There is no person with this ID here.")
     assert await step(browser, "archive", BACKSTAGE, CHRIS) == (404, "There is no such channel here.")

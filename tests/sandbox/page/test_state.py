@@ -1,4 +1,4 @@
-"""What a person finds when they open the page."""
+"""The state that a person sees when they open the page."""
 
 from dataclasses import replace
 
@@ -10,8 +10,7 @@ from tests.conftest import World
 from tests.sandbox.page.conftest import Browser
 
 
-async def test_first_sight(browser: Browser) -> None:
-    """The workspace, its people, the command as the app's manifest tells it, and the bot."""
+async def test_state_has_workspace_people_command_and_bot(browser: Browser) -> None:
     state = await browser.state()
 
     assert state["me"] == ANN
@@ -27,13 +26,11 @@ async def test_first_sight(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?user=U0NOBODY", f"?user={BOT}", f"?user={SLACKBOT}"])
-async def test_nobody(browser: Browser, query: str) -> None:
-    """Who says not who they are, or is nobody or a bot, is the first person."""
+async def test_missing_or_invalid_user_means_the_first_person(browser: Browser, query: str) -> None:
     assert (await browser.ask("GET", f"/api/state{query}"))[1]["me"] == ANN
 
 
-async def test_private_channels(browser: Browser, world: World) -> None:
-    """A private channel, and what is said in it, is seen by its members."""
+async def test_private_channel_is_visible_only_to_members(browser: Browser, world: World) -> None:
     world.slack.workspace.post(Message(BACKSTAGE, "1.000000", BEN, "psst"))
     for_ben, for_chris = await browser.state(BEN), await browser.state(CHRIS)
 
@@ -42,8 +39,7 @@ async def test_private_channels(browser: Browser, world: World) -> None:
     assert [channel["name"] for channel in for_chris["channels"]] == ["general", "events", "random"]
 
 
-async def test_messages(browser: Browser, world: World) -> None:
-    """Messages come oldest first with replies among them, without deleted ones and what only others see."""
+async def test_messages_are_oldest_first_without_hidden_ones(browser: Browser, world: World) -> None:
     post = world.slack.workspace.post
     first = post(Message(GENERAL, "1.000000", ANN, "first"))
     post(Message(GENERAL, "2.000000", BOT, "for Ben", ephemeral_to=BEN))
@@ -57,15 +53,13 @@ async def test_messages(browser: Browser, world: World) -> None:
     assert messages[2] == replace(first, ts="4.000000", author=BEN, text="a reply", thread_ts=first.ts).to_dict()
 
 
-async def test_deleted_channels(browser: Browser, world: World) -> None:
-    """A deleted channel is not there."""
+async def test_deleted_channel_is_not_listed(browser: Browser, world: World) -> None:
     world.slack.delete_channel(GENERAL)
 
     assert GENERAL not in (await browser.state())["messages"]
 
 
-async def test_meetings(browser: Browser, world: World) -> None:
-    """The meetings come with what the panel shows, and without the broadcaster's secrets."""
+async def test_meetings_have_the_panels_fields_without_secrets(browser: Browser, world: World) -> None:
     added = world.kit.add_meeting("A new one")
     state = await browser.state()
 
@@ -90,7 +84,6 @@ async def test_meetings(browser: Browser, world: World) -> None:
     assert not any(secret in str(state) for secret in world.kit.secrets)
 
 
-async def test_not_cached(browser: Browser) -> None:
-    """No browser keeps a state."""
+async def test_state_is_not_cached(browser: Browser) -> None:
     async with browser.session.get(f"{browser.url}/api/state") as response:
         assert response.headers["Cache-Control"] == "no-store"

@@ -1,4 +1,4 @@
-"""How open pages hear of changes."""
+"""The stream of changes to open pages."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,12 +18,11 @@ from tests.sandbox.page.conftest import SECONDS, Browser
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(SECONDS):
-        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+        while not condition():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.005)
 
 
-async def test_messages(browser: Browser, world: World) -> None:
-    """A message is told when it is posted, changed and deleted."""
+async def test_message_is_streamed_when_posted_changed_and_deleted(browser: Browser, world: World) -> None:
     workspace = world.slack.workspace
     async with browser.stream() as changes:
         message = workspace.post(Message(GENERAL, "1.000000", BOT, "one"))
@@ -36,8 +35,7 @@ async def test_messages(browser: Browser, world: World) -> None:
         assert (await changes.next("message_deleted"))["ts"] == "1.000000"
 
 
-async def test_several_people(browser: Browser, world: World) -> None:
-    """Each hears what they may see: not what another alone is told, nor what is said in a private channel."""
+async def test_each_person_gets_only_visible_changes(browser: Browser, world: World) -> None:
     post = world.slack.workspace.post
     async with browser.stream(BEN) as for_ben, browser.stream(CHRIS) as for_chris:
         world.slack.workspace.delete(post(Message(GENERAL, "1.000000", BOT, "for Ben", ephemeral_to=BEN)))
@@ -48,8 +46,7 @@ async def test_several_people(browser: Browser, world: World) -> None:
         assert (await for_chris.next())["text"] == "for all"
 
 
-async def test_channels(browser: Browser, world: World) -> None:
-    """A channel is told to those who find it; a deleted one to those who have found it."""
+async def test_channel_changes_reach_those_who_can_see_it(browser: Browser, world: World) -> None:
     private = replace(world.slack.workspace.channels[BACKSTAGE], has_bot=True)
     async with browser.stream(ANN) as for_ann, browser.stream(CHRIS) as for_chris:
         world.slack.workspace.put_channel(private)
@@ -65,18 +62,16 @@ async def test_channels(browser: Browser, world: World) -> None:
         assert (await for_chris.next("channel_changed"))["id"] == "D0CHRIS"
 
 
-async def test_bot(browser: Browser, page: Page) -> None:
-    """The end of the bot's process is told, and is in the state from then on."""
+async def test_end_of_the_bot_is_streamed_and_kept_in_the_state(browser: Browser, page: Page) -> None:
     async with browser.stream() as changes:
         page.bot_runs(running=False)
-        told = await changes.next("bot_changed")
+        change = await changes.next("bot_changed")
 
-    assert told == {"mode": "http", "url": "http://127.0.0.1:1", "running": False}
-    assert (await browser.state())["bot"] == told
+    assert change == {"mode": "http", "url": "http://127.0.0.1:1", "running": False}
+    assert (await browser.state())["bot"] == change
 
 
-async def test_form(browser: Browser, page: Page) -> None:
-    """The stream is server-sent events, and nobody keeps it."""
+async def test_stream_is_uncached_server_sent_events(browser: Browser, page: Page) -> None:
     async with browser.session.get(f"{browser.url}/api/stream") as response:
         page.streams.publish("meeting_changed", {"name": "a\n\nb"})
         lines = [await response.content.readline() for _ in range(6)]
@@ -93,16 +88,14 @@ async def test_form(browser: Browser, page: Page) -> None:
     ]
 
 
-async def test_nothing_missed(browser: Browser, page: Page) -> None:
-    """Whatever happens once the stream has answered is told."""
+async def test_no_change_after_the_response_is_missed(browser: Browser, page: Page) -> None:
     async with browser.stream() as changes:
         assert page.streams.open == 1
         page.bot_runs(running=False)
         assert (await changes.next())["running"] is False
 
 
-async def test_heartbeat(world: World) -> None:
-    """A comment keeps a quiet stream open."""
+async def test_comments_keep_a_quiet_stream_open(world: World) -> None:
     page = Page(world.slack, world.kit, BotView("http", ""), Streams(heartbeat_seconds=0.01))
     async with serving(page.asgi, listen(), drain_seconds=1) as url, aiohttp.ClientSession() as session:
         async with session.get(f"{url}/api/stream") as response:
@@ -112,8 +105,7 @@ async def test_heartbeat(world: World) -> None:
     assert lines[3:] == [b": still here\n", b"\n", b": still here\n", b"\n"]
 
 
-async def test_who_leaves(browser: Browser, page: Page) -> None:
-    """A page that is closed is forgotten at once."""
+async def test_closed_page_is_unsubscribed(browser: Browser, page: Page) -> None:
     async with browser.stream() as changes:
         assert page.streams.open == 1
         changes.response.close()
@@ -121,8 +113,7 @@ async def test_who_leaves(browser: Browser, page: Page) -> None:
     await until(lambda: page.streams.open == 0)
 
 
-async def test_slow_reader(browser: Browser, page: Page) -> None:
-    """Who does not keep up is cut off, and may come again; others hear everything."""
+async def test_slow_reader_is_disconnected_and_may_return(browser: Browser, page: Page) -> None:
     async with browser.stream(BEN) as slow, browser.stream(ANN) as quick:
         for number in range(stream.MOST_WAITING + 1):
             page.streams.publish("call_logged", {"id": number}, lambda person: person == BEN)
@@ -138,15 +129,13 @@ async def test_slow_reader(browser: Browser, page: Page) -> None:
         assert await again.next("bot_changed")
 
 
-async def test_no_room(browser: Browser, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is a limit to the number of open pages."""
+async def test_number_of_open_pages_is_limited(browser: Browser, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "MOST_READERS", 1)
     async with browser.stream():
         assert await browser.ask("GET", "/api/stream") == (503, {"error": "Too many pages are open."})
 
 
-async def test_stop(world: World) -> None:
-    """Open streams end properly when the sandbox stops, and do not hold it up; no new one is opened."""
+async def test_streams_end_promptly_when_the_sandbox_stops(world: World) -> None:
     page = Page(world.slack, world.kit, BotView("http", ""))
     served = serving(page.asgi, listen(), drain_seconds=60)
     async with asyncio.timeout(SECONDS), aiohttp.ClientSession() as session, served as url:
@@ -157,8 +146,7 @@ async def test_stop(world: World) -> None:
             assert (refused.status, (await refused.json())["error"]) == (503, "The sandbox is stopping.")
 
 
-async def test_stop_with_a_stuck_reader(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that reads nothing any more does not hold the stop up either."""
+async def test_stuck_reader_does_not_delay_the_stop(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "LAST_WORDS_SECONDS", 0.01)
     page = Page(world.slack, world.kit, BotView("http", ""))
     async with asyncio.timeout(SECONDS), serving(page.asgi, listen(), drain_seconds=60) as url:
@@ -175,8 +163,7 @@ async def test_stop_with_a_stuck_reader(world: World, monkeypatch: pytest.Monkey
     del reader
 
 
-async def test_closed(browser: Browser, page: Page, world: World) -> None:
-    """A closed page listens to nothing any more; closing twice is once."""
+async def test_closed_page_receives_nothing(browser: Browser, page: Page, world: World) -> None:
     await page.close()
     await page.close()
     world.kit.end(next(iter(world.kit.meetings)))

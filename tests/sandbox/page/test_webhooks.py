@@ -17,8 +17,8 @@ from tests.sandbox.page.conftest import Browser
 
 
 @pytest.fixture
-async def address(world: World) -> AsyncIterator[str]:
-    """An address that takes every webhook."""
+async def webhook_url(world: World) -> AsyncIterator[str]:
+    """A URL that accepts every webhook."""
 
     async def take(_: Request) -> Response:
         return Response(status_code=200)
@@ -32,35 +32,32 @@ async def press(browser: Browser, name: str) -> tuple[int, dict[str, Any]]:
     return await browser.ask("POST", f"/api/webhooks/{name}", {})
 
 
-async def test_first_sight(browser: Browser) -> None:
-    """Nobody is told of anything yet."""
+async def test_no_webhook_is_counted_at_first(browser: Browser) -> None:
     nothing = {"addresses": 0, "held": False, "delivered": 0, "failed": 0, "waiting": 0, "rotations": 0}
 
     assert (await browser.state())["webhooks"] == nothing
 
 
-async def test_counting(browser: Browser, world: World, address: str) -> None:
-    """Deliveries are told to the pages as they end, and which of them were taken."""
-    world.kit.add_webhook(address)
-    refusing = world.kit.add_webhook(address.replace("/hook", "/nowhere"))
+async def test_deliveries_are_counted_by_outcome(browser: Browser, world: World, webhook_url: str) -> None:
+    world.kit.add_webhook(webhook_url)
+    refusing = world.kit.add_webhook(webhook_url.replace("/hook", "/nowhere"))
 
     async with browser.stream() as changes:
         world.kit.go_live(seeds.IDLE)
-        told = await changes.next("webhooks_changed")
-        while told["waiting"]:
-            told = await changes.next("webhooks_changed")
+        counts = await changes.next("webhooks_changed")
+        while counts["waiting"]:
+            counts = await changes.next("webhooks_changed")
 
     calls = [call for call in (await browser.state())["calls"] if call["from"] == "cloudflare"]
     assert sorted({call["status"] for call in calls}) == [200, 404]
-    assert told["addresses"] == 2
-    assert told["delivered"] == told["failed"] > 0
+    assert counts["addresses"] == 2
+    assert counts["delivered"] == counts["failed"] > 0
     world.kit.change_webhook(refusing.id, enabled=False)
     assert (await browser.state())["webhooks"]["addresses"] == 1
 
 
-async def test_holding(browser: Browser, world: World, address: str) -> None:
-    """What is held back waits, and leaves when it is let go."""
-    world.kit.add_webhook(address)
+async def test_held_webhooks_are_sent_when_released(browser: Browser, world: World, webhook_url: str) -> None:
+    world.kit.add_webhook(webhook_url)
     assert (await browser.ask("PUT", "/api/webhooks", {"held": True}))[1]["held"] is True
     world.kit.go_live(seeds.IDLE)
     waiting = (await browser.state())["webhooks"]
@@ -72,10 +69,9 @@ async def test_holding(browser: Browser, world: World, address: str) -> None:
     assert (await browser.state())["webhooks"]["delivered"] == waiting["waiting"]
 
 
-async def test_repeating(browser: Browser, world: World, address: str) -> None:
-    """The last one is sent again, once there is one."""
+async def test_last_webhook_can_be_repeated_once_there_is_one(browser: Browser, world: World, webhook_url: str) -> None:
     assert await press(browser, "repeat") == (409, {"error": "No webhook was sent yet."})
-    world.kit.add_webhook(address)
+    world.kit.add_webhook(webhook_url)
     world.kit.go_live(seeds.IDLE)
     await world.kit.deliveries_settled()
     before = len(world.kit.deliveries)
@@ -86,8 +82,7 @@ async def test_repeating(browser: Browser, world: World, address: str) -> None:
     assert len(world.kit.deliveries) == before + 1
 
 
-async def test_rotating(browser: Browser, world: World) -> None:
-    """Another key is published from then on."""
+async def test_rotation_publishes_another_key(browser: Browser, world: World) -> None:
     before = world.kit.public_key
 
     assert (await press(browser, "rotate"))[1]["rotations"] == 1
@@ -95,14 +90,12 @@ async def test_rotating(browser: Browser, world: World) -> None:
     assert world.kit.public_key != before
 
 
-async def test_unknown_button(browser: Browser) -> None:
-    """There are two buttons."""
+async def test_unknown_webhook_action_is_rejected(browser: Browser) -> None:
     assert await press(browser, "forge") == (404, {"error": "There is no such button for webhooks."})
 
 
-async def test_earlier_and_later(world: World, address: str) -> None:
-    """A page counts what was delivered before it was there, and nothing after it is closed."""
-    world.kit.add_webhook(address)
+async def test_page_counts_deliveries_until_it_is_closed(world: World, webhook_url: str) -> None:
+    world.kit.add_webhook(webhook_url)
     world.kit.go_live(seeds.IDLE)
     await world.kit.deliveries_settled()
     page = Page(world.slack, world.kit, BotView("http", ""))

@@ -1,4 +1,4 @@
-"""Finding a Chromium, and starting it so that it asks nobody but this machine."""
+"""Finding a Chromium, and starting it without background network traffic."""
 
 import contextlib
 import os
@@ -20,14 +20,14 @@ ARGUMENTS = (
 
 
 def chromium() -> str | None:
-    """The path of the browser: what the environment variable CHROMIUM names, else one on the PATH."""
+    """Return the path of the browser: the environment variable CHROMIUM, or one on the PATH."""
     named = os.environ.get("CHROMIUM")
     return named or next((path for path in map(shutil.which, PROGRAMS) if path), None)
 
 
 @contextlib.asynccontextmanager
 async def running_chromium(path: str) -> AsyncIterator[Browser]:
-    """A headless browser until the block ends."""
+    """Run a headless browser until the block ends."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         try:

@@ -28,7 +28,7 @@ PROFILE: dict[str, Any] = {
     "timezone_id": "Europe/London",
 }
 
-expect.set_options(timeout=TAKES)  # its own five seconds are few where two cores do everything
+expect.set_options(timeout=TAKES)  # the default of five seconds is too short on two cores
 
 _numbers = itertools.count(1)
 
@@ -50,12 +50,12 @@ async def running(real_browser: Browser) -> AsyncIterator[Sandbox]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def sandbox(running: Sandbox) -> Sandbox:
-    """The sandbox with its meetings as seeded, its clock at its own pace, and nothing broken."""
+    """The sandbox with its seeded meetings, real speed, and no faults."""
     running.kit.seed()
     running.kit.fault, running.slack.fault = CloudflareFault.NONE, SlackFault.NONE
     running.kit.retry_after, running.kit.webhooks_held = 30, False
     running.clock.speed = 1
-    running.slack.ack_seconds = TAKES / 1_000  # three seconds are few for a bot on a slow machine
+    running.slack.ack_seconds = TAKES / 1_000  # three seconds are too short for a bot on a slow machine
     return running
 
 
@@ -104,7 +104,7 @@ class Tabs:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def profile(real_browser: Browser) -> AsyncIterator[BrowserContext]:
-    """The browser profile that most tabs share: each tab is somebody of its own all the same."""
+    """The browser profile that most tabs share; each tab still has its own person."""
     profile = await real_browser.new_context(**PROFILE)
     yield profile
     await profile.close()
@@ -121,7 +121,7 @@ async def tabs(real_browser: Browser, profile: BrowserContext, sandbox: Sandbox,
 
 @pytest.fixture
 def open_tab(tabs: Tabs) -> OpenTab:
-    """Opens a tab as somebody; by default as Ann, in the test's own channel."""
+    """Return a function that opens a tab as a person; by default as Ann, in the test's own channel."""
     return tabs.open
 
 
@@ -144,7 +144,7 @@ async def drawing_page(profile: BrowserContext) -> AsyncIterator[Page]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def drawing(drawing_page: Page) -> AsyncIterator[Drawing]:
-    """A place to draw blocks and mrkdwn in; fails the test on any error in the console."""
+    """A place to draw blocks and mrkdwn in; fails the test on any console error."""
     troubles: list[str] = []
 
     def note(message: ConsoleMessage) -> None:

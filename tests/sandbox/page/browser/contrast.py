@@ -1,4 +1,4 @@
-"""Which texts of a page are hard to read."""
+"""Finds texts of a page that are hard to read."""
 
 CONTRAST = """() => {
     const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });

@@ -1,4 +1,4 @@
-"""A browser tab with the sandbox page in it, in the words of the person who looks at it."""
+"""A browser tab with the sandbox page, in terms of what a person does."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -7,11 +7,11 @@ from playwright.async_api import ConsoleMessage, Locator, Page, expect
 
 from bot.slack.responder import STILL_CHECKING
 
-TAKES = 30_000  # ms: the bot may need its whole patience with Cloudflare, on a machine that is slow and busy
+TAKES = 30_000  # ms: the bot may use its whole timeout for Cloudflare, on a slow and busy machine
 
 
 class Tab:
-    """One tab. `troubles` are the errors that its console shows."""
+    """One tab. `troubles` are the errors in its console."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
@@ -51,11 +51,11 @@ class Tab:
         return self.page.get_by_role("complementary", name="Thread")
 
     def message(self, text: str) -> Locator:
-        """The latest message of the channel with this text in it."""
+        """Return the latest message of the channel with this text in it."""
         return self.messages.filter(has_text=text).last
 
     def meeting(self, meeting_id: str) -> Locator:
-        """A meeting's card in the panel."""
+        """Return a meeting's card in the panel."""
         return self.page.locator(f"[data-meeting='{meeting_id}']")
 
     async def say(self, text: str) -> None:
@@ -64,14 +64,14 @@ class Tab:
         await self.composer.press("Enter")
 
     async def ask(self, text: str) -> Locator:
-        """Type `/livestream ...`; the private answer, whatever else arrives meanwhile, also a note that it is late."""
+        """Type `/livestream ...`; return the private answer, ignoring other messages and a note that it is late."""
         private = self.page.locator("#message-list > .message.is-ephemeral").filter(has_not_text=STILL_CHECKING)
         known = await private.count()
         await self.say(f"/livestream {text}".rstrip())
         ts = await private.nth(known).get_attribute("data-ts")
         return self.page.locator(f"#message-list > [data-ts='{ts}']")
 
-    async def break_down(self, service: str, fault: str) -> None:
+    async def set_fault(self, service: str, fault: str) -> None:
         """Choose how `service` fails, and wait until it does."""
         await self.page.get_by_label(service, exact=True).select_option(fault)
         await expect(self.page.locator("#fault-banners")).to_contain_text(f"{service}:")

@@ -1,4 +1,4 @@
-"""Someone types the command, and uses the answer."""
+"""A person types the command and uses the answer."""
 
 import re
 
@@ -14,8 +14,8 @@ from tests.sandbox.page.browser.tab import Tab
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_slash_offers_the_command_and_enter_completes_it(tab: Tab) -> None:
-    """Typing "/" offers the commands with their hints; Enter takes the first one, and the hint stays in sight."""
+async def test_slash_offers_the_commands_and_enter_completes_one(tab: Tab) -> None:
+    """The hint stays visible."""
     await tab.composer.press_sequentially("/")
     offers = tab.page.get_by_role("listbox", name="Commands")
     await expect(offers.get_by_role("option").first).to_contain_text("/livestream <meeting-id>")
@@ -27,8 +27,7 @@ async def test_a_slash_offers_the_command_and_enter_completes_it(tab: Tab) -> No
     await expect(tab.page.locator("#composer .command-hint")).to_contain_text("<meeting-id>")
 
 
-async def test_arrow_keys_choose_a_command_and_escape_closes_the_offer(tab: Tab) -> None:
-    """The second command is one arrow key away, and Escape leaves what was typed."""
+async def test_arrow_keys_choose_a_command_and_escape_closes_the_list(tab: Tab) -> None:
     await tab.composer.press_sequentially("/")
     await tab.composer.press("ArrowDown")
     chosen = tab.page.get_by_role("listbox", name="Commands").get_by_role("option", selected=True)
@@ -40,8 +39,7 @@ async def test_arrow_keys_choose_a_command_and_escape_closes_the_offer(tab: Tab)
     await expect(tab.composer).to_have_value("/")
 
 
-async def test_the_command_is_answered_with_a_card(tab: Tab) -> None:
-    """The name, that it is live and since when in the reader's zone, the link, the buttons, and who sees it."""
+async def test_command_is_answered_with_a_private_card(tab: Tab) -> None:
     card = await tab.ask(LIVE)
 
     await expect(card).to_contain_text("Only visible to you")
@@ -55,8 +53,7 @@ async def test_the_command_is_answered_with_a_card(tab: Tab) -> None:
     await expect(watch).to_have_attribute("rel", "noopener noreferrer")
 
 
-async def test_refresh_tells_that_the_stream_has_ended(tab: Tab) -> None:
-    """What is ended in the panel, Refresh tells in the same card, and the pressed button keeps the focus."""
+async def test_refresh_updates_the_card_and_keeps_the_focus(tab: Tab) -> None:
     card = await tab.ask(LIVE)
     await tab.meeting(LIVE).get_by_role("button", name="End").click()
     await expect(tab.meeting(LIVE).locator(".pill")).to_have_text("OFFLINE")
@@ -69,8 +66,7 @@ async def test_refresh_tells_that_the_stream_has_ended(tab: Tab) -> None:
     await expect(card.get_by_role("button", name="Refresh")).to_be_focused()
 
 
-async def test_post_here_shows_the_card_to_all_and_takes_the_private_one_away(tab: Tab, open_tab: OpenTab) -> None:
-    """Ben sees the card that Ann has posted, with her name, and may refresh it in place."""
+async def test_post_here_replaces_the_private_card_by_a_public_one(tab: Tab, open_tab: OpenTab) -> None:
     ben = await open_tab(BEN)
     card = await tab.ask(LIVE)
 
@@ -83,8 +79,7 @@ async def test_post_here_shows_the_card_to_all_and_takes_the_private_one_away(ta
     await expect(tab.latest).to_contain_text("(edited)")
 
 
-async def test_a_hostile_name_is_shown_as_text(tab: Tab) -> None:
-    """Neither a script nor a mention of the channel comes out of a livestream's name."""
+async def test_hostile_name_is_shown_as_text(tab: Tab) -> None:
     card = await tab.ask(NASTY_NAME)
 
     await expect(card).to_contain_text("<script>alert(1)</script> <!channel> & bold")
@@ -92,30 +87,27 @@ async def test_a_hostile_name_is_shown_as_text(tab: Tab) -> None:
     assert await card.locator(".mention").count() == 0
 
 
-async def test_an_unknown_command_is_told_as_slack_does(tab: Tab) -> None:
-    """Slackbot tells it, to the one who typed it."""
+async def test_unknown_command_is_reported_by_slackbot(tab: Tab) -> None:
     await tab.say("/dance")
 
     await expect(tab.latest).to_contain_text("/dance is not a valid command")
     await expect(tab.latest).to_contain_text("Only visible to you")
 
 
-async def test_an_empty_command_tells_how_to_use_it(tab: Tab) -> None:
-    """The usage is drawn with its code."""
+async def test_empty_command_shows_the_usage(tab: Tab) -> None:
     card = await tab.ask("")
 
     await expect(card.locator("code").first).to_have_text("/livestream <meeting-id>")
 
 
-async def test_a_status_that_nobody_knows_is_told(tab: Tab) -> None:
-    """Unknown is said as such, with the word that Cloudflare used."""
+async def test_unknown_status_is_shown_in_cloudflares_word(tab: Tab) -> None:
     card = await tab.ask(UNKNOWN_STATUS)
 
     await expect(card).to_contain_text("Cloudflare reports “PAUSED”")
 
 
-async def test_a_bot_that_does_not_answer_is_told(tab: Tab, sandbox: Sandbox) -> None:
-    """As in Slack, a command that nobody acknowledges is told by Slackbot, and a click by a notice."""
+async def test_unreachable_bot_is_reported(tab: Tab, sandbox: Sandbox) -> None:
+    """By Slackbot for a command, by a notice for a click."""
     card = await tab.ask(LIVE)
     address, sandbox.slack.request_url = sandbox.slack.request_url, "http://127.0.0.1:1/"
     try:

@@ -31,8 +31,7 @@ CONFIRM = {"title": plain("End it?"), "text": mrkdwn("*Really*"), "confirm": pla
 OPTIONS = [{"text": plain(name), "value": name.lower()} for name in ("One", "Two", "Three")]
 
 
-async def test_text_blocks_are_drawn(drawing: Drawing) -> None:
-    """Header, section with text and two columns of fields, divider and context, in order."""
+async def test_text_blocks_are_drawn_in_order(drawing: Drawing) -> None:
     body = await drawing.blocks(
         {"type": "header", "text": plain("Title :bell:")},
         {"type": "section", "text": mrkdwn("*Name*"), "fields": [mrkdwn("*A*\n1"), plain("*B*")]},
@@ -47,15 +46,14 @@ async def test_text_blocks_are_drawn(drawing: Drawing) -> None:
     await expect(body.locator(".context-item")).to_have_text(["Checked", "twice", ""])
 
 
-async def test_verbatim_is_respected(drawing: Drawing) -> None:
-    """A verbatim text links nothing by itself."""
+async def test_verbatim_text_is_not_linked(drawing: Drawing) -> None:
     body = await drawing.blocks({"type": "section", "text": mrkdwn("https://a.test", verbatim=True)})
 
     await expect(body).to_have_text("https://a.test")
     await expect(body.locator("a")).to_have_count(0)
 
 
-async def test_an_image_is_a_placeholder_with_its_words_and_address(drawing: Drawing) -> None:
+async def test_image_is_a_placeholder_with_alt_text_and_url(drawing: Drawing) -> None:
     """Nothing is fetched from the network."""
     image = {
         "type": "image",
@@ -70,8 +68,7 @@ async def test_an_image_is_a_placeholder_with_its_words_and_address(drawing: Dra
     await expect(body.locator("img")).to_have_count(0)
 
 
-async def test_a_button_tells_the_bot_which_it_is(drawing: Drawing) -> None:
-    """Its action_id, value and block_id; the style shows."""
+async def test_button_sends_its_ids_and_value(drawing: Drawing) -> None:
     body = await drawing.blocks(actions(button("Refresh", value="v", style="primary"), button("End", style="danger")))
 
     await expect(body.get_by_role("button", name="Refresh")).to_have_class("button button-primary")
@@ -80,16 +77,14 @@ async def test_a_button_tells_the_bot_which_it_is(drawing: Drawing) -> None:
     assert await drawing.acted() == [{"action_id": "press", "block_id": "b1", "value": "v"}]
 
 
-async def test_a_button_with_an_unsafe_address_is_no_link(drawing: Drawing) -> None:
-    """Only http and https are opened."""
+async def test_button_with_an_unsafe_url_is_not_a_link(drawing: Drawing) -> None:
     body = await drawing.blocks(actions(button("Go", url="javascript:alert(1)")))
 
     await expect(body.get_by_role("link")).to_have_count(0)
     await expect(body.get_by_role("button", name="Go")).to_be_visible()
 
 
-async def test_a_confirm_dialog_asks_first_and_gives_the_focus_back(drawing: Drawing) -> None:
-    """Keep does nothing, Escape does nothing, End does it."""
+async def test_confirm_dialog_comes_first_and_restores_the_focus(drawing: Drawing) -> None:
     body = await drawing.blocks(actions(button("End", confirm=CONFIRM)))
     press, dialog = body.locator(".block-actions").get_by_role("button"), body.get_by_role("dialog", name="End it?")
 
@@ -108,8 +103,7 @@ async def test_a_confirm_dialog_asks_first_and_gives_the_focus_back(drawing: Dra
     assert [action["action_id"] for action in await drawing.acted()] == ["press"]
 
 
-async def test_an_overflow_menu_works_by_keyboard(drawing: Drawing) -> None:
-    """Arrow keys go round, Enter chooses, Escape closes, and the focus goes back."""
+async def test_overflow_menu_works_by_keyboard(drawing: Drawing) -> None:
     body = await drawing.blocks(actions({"type": "overflow", "action_id": "more", "options": OPTIONS}))
     opener = body.get_by_role("button", name="More actions")
 
@@ -126,8 +120,7 @@ async def test_an_overflow_menu_works_by_keyboard(drawing: Drawing) -> None:
     assert await drawing.acted() == [{"action_id": "more", "block_id": "b1", "value": "three"}]
 
 
-async def test_a_select_shows_what_was_chosen(drawing: Drawing) -> None:
-    """As an accessory of a section, with its placeholder before."""
+async def test_select_shows_the_chosen_option(drawing: Drawing) -> None:
     select = {"type": "static_select", "action_id": "s", "options": OPTIONS, "placeholder": plain("Which?")}
     body = await drawing.blocks({"type": "section", "text": mrkdwn("Pick"), "accessory": select})
 
@@ -138,8 +131,7 @@ async def test_a_select_shows_what_was_chosen(drawing: Drawing) -> None:
     assert [action["value"] for action in await drawing.acted()] == ["two"]
 
 
-async def test_what_cannot_be_drawn_is_told(drawing: Drawing) -> None:
-    """Unknown blocks, elements and texts are named in their place."""
+async def test_unknown_blocks_elements_and_texts_are_named(drawing: Drawing) -> None:
     body = await drawing.blocks(
         {"type": "video", "title": plain("x")},
         actions({"type": "datepicker"}, button("Fine")),
@@ -166,8 +158,7 @@ async def test_what_cannot_be_drawn_is_told(drawing: Drawing) -> None:
 
 
 @pytest.mark.parametrize("broken", [None, 1, "x", [], {}, {"type": "mrkdwn"}, {"type": "plain_text", "text": None}])
-async def test_a_broken_block_breaks_nothing_else(drawing: Drawing, broken: Any) -> None:
-    """Whatever stands where something else should: the next block is drawn."""
+async def test_malformed_block_does_not_affect_the_next(drawing: Drawing, broken: Any) -> None:
     body = await drawing.blocks(
         {"type": "header", "text": broken},
         {"type": "section", "text": broken, "fields": broken, "accessory": broken},
@@ -186,8 +177,7 @@ async def test_a_broken_block_breaks_nothing_else(drawing: Drawing, broken: Any)
 
 
 @pytest.mark.parametrize("text", HOSTILE[:22], ids=range(22))
-async def test_hostile_strings_stay_text_wherever_they_stand(drawing: Drawing, text: str) -> None:
-    """In every place of every block that takes a string."""
+async def test_hostile_strings_stay_text_in_every_block(drawing: Drawing, text: str) -> None:
     body = await drawing.blocks(
         {"type": "header", "text": plain(text)},
         {"type": "section", "text": mrkdwn(text), "fields": [plain(text), mrkdwn(text)]},

@@ -12,22 +12,21 @@ from tests.sandbox.page.browser.tab import Tab
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_each_call_is_a_row_with_its_answer(tab: Tab) -> None:
-    """The command, the question to Cloudflare and the reply, each with its status and time; accounts are masked."""
+async def test_each_call_is_a_row_with_status_and_time(tab: Tab) -> None:
+    """Accounts are masked."""
     await tab.ask(LIVE)
     await tab.page.get_by_role("button", name="Calls").click()
     rows = tab.page.locator("#call-rows tr")
 
     await expect(rows.filter(has_text="slash command /livestream").last).to_contain_text("Slack → Bot")
-    asked = rows.filter(has_text=f"/meetings/{LIVE}/active-livestream").last
-    await expect(asked).to_have_text(re.compile(r"Bot → Cloudflare\s*GET /accounts/•••/.*200.* ms"))
+    lookup_row = rows.filter(has_text=f"/meetings/{LIVE}/active-livestream").last
+    await expect(lookup_row).to_have_text(re.compile(r"Bot → Cloudflare\s*GET /accounts/•••/.*200.* ms"))
     await expect(rows.filter(has_text="response_url").last).to_contain_text("200")
 
 
-async def test_the_calls_can_be_filtered(sandbox: Sandbox, tab: Tab) -> None:
-    """By who is asked, by what failed, and by words."""
-    meeting_id = sandbox.kit.add_meeting("Never asked for").id  # an answer that is kept for a moment would cost no call
-    await tab.break_down("Cloudflare", "unauthorized")
+async def test_calls_can_be_filtered_by_failure_and_text(sandbox: Sandbox, tab: Tab) -> None:
+    meeting_id = sandbox.kit.add_meeting("Never looked up").id  # a cached answer would cause no call
+    await tab.set_fault("Cloudflare", "unauthorized")
     await tab.ask(meeting_id)
     sandbox.kit.remove_meeting(meeting_id)
     await tab.page.get_by_role("button", name="Calls").click()
@@ -40,8 +39,7 @@ async def test_the_calls_can_be_filtered(sandbox: Sandbox, tab: Tab) -> None:
     await expect(tab.page.get_by_text("No call fits the filter.")).to_be_visible()
 
 
-async def test_the_log_keeps_200_calls(tab: Tab) -> None:
-    """Older rows leave the page."""
+async def test_call_log_keeps_200_rows(tab: Tab) -> None:
     await tab.evaluate("""async () => {
         const { Store } = await import("/static/js/store.js");
         const store = new Store();

@@ -1,4 +1,4 @@
-"""What people read when Cloudflare or Slack does not work."""
+"""What people read when Cloudflare or Slack fails."""
 
 from collections.abc import Iterator
 
@@ -26,19 +26,18 @@ CLOUDFLARE = [
 
 @pytest.fixture
 def meeting(sandbox: Sandbox) -> Iterator[str]:
-    """A meeting of this test's own: an answer that is kept for a moment would show nothing of a fault."""
+    """A meeting of this test's own: a cached answer would hide the fault."""
     meeting_id = sandbox.kit.add_meeting("Town hall").id
     yield meeting_id
     sandbox.kit.remove_meeting(meeting_id)
 
 
 @pytest.mark.parametrize(("fault", "sentence"), CLOUDFLARE)
-async def test_a_fault_of_cloudflare_is_told_in_a_sentence(
+async def test_cloudflare_fault_is_explained_until_it_is_switched_off(
     sandbox: Sandbox, tab: Tab, meeting: str, fault: str, sentence: str
 ) -> None:
-    """The banner says what is switched on, the answer what that means; switched off, Try again shows the card."""
     sandbox.kit.retry_after = 3
-    await tab.break_down("Cloudflare", fault)
+    await tab.set_fault("Cloudflare", fault)
     banner = tab.page.locator("#fault-banners")
 
     answer = await tab.ask(meeting)
@@ -47,25 +46,23 @@ async def test_a_fault_of_cloudflare_is_told_in_a_sentence(
     await banner.get_by_role("button", name="Let Cloudflare work again").click()
     await expect(banner).to_be_empty()
     if await answer.get_by_role("button", name="Try again").count():
-        # The bot keeps to what Cloudflare has asked, whatever it would answer now; and a failure is kept for a second.
+        # The bot obeys Cloudflare's Retry-After; and a failure is cached for a second.
         await tab.page.wait_for_timeout(3_000 if fault == "rate_limited" else 1_000 * FAILURE_SECONDS + 500)
         await tab.press(answer, "Try again")
         await expect(answer).to_contain_text("Town hall")
 
 
-async def test_a_slow_cloudflare_is_waited_for(tab: Tab, meeting: str) -> None:
-    """After three seconds the card is there all the same."""
-    await tab.break_down("Cloudflare", "slow")
+async def test_slow_cloudflare_response_is_shown(tab: Tab, meeting: str) -> None:
+    await tab.set_fault("Cloudflare", "slow")
 
     answer = await tab.ask(meeting)
 
     await expect(answer).to_contain_text("Town hall")
 
 
-async def test_post_here_tells_that_slack_wants_it_to_wait(tab: Tab) -> None:
-    """Nothing is posted, and the person is told so."""
+async def test_rate_limited_post_here_posts_nothing(tab: Tab) -> None:
     card = await tab.ask(LIVE)
-    await tab.break_down("Slack", "rate_limited")
+    await tab.set_fault("Slack", "rate_limited")
     posts = tab.page.locator("#call-rows tr").filter(has_text="chat.postMessage")
 
     await tab.press(card, "Post here")

@@ -19,7 +19,7 @@ AN_END_TAKES = TAKES + GRACE_SECONDS * 1_000
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def meeting(sandbox: Sandbox, tabs: Tabs, room: str) -> AsyncIterator[str]:
-    """A meeting of this test's own, that was never live; followed no longer when the test is over."""
+    """A meeting of this test's own that was never live; unfollowed when the test is over."""
     meeting_id = sandbox.kit.add_meeting("Town hall").id
     yield meeting_id
     sandbox.kit.webhooks_held = False
@@ -34,12 +34,12 @@ async def meeting(sandbox: Sandbox, tabs: Tabs, room: str) -> AsyncIterator[str]
 
 
 def cards(tab: Tab) -> Locator:
-    """The cards that everybody in the channel sees, oldest first."""
+    """Return the public cards in the channel, oldest first."""
     return tab.messages.filter(has=tab.page.get_by_role("button", name="More actions"))
 
 
 async def follow(tab: Tab, meeting_id: str, how: str = "") -> Locator:
-    """Type the command; the card."""
+    """Type the command; return the card."""
     known = await cards(tab).count()
     await tab.say(f"/livestream follow {meeting_id} {how}".rstrip())
     card = cards(tab).nth(known)
@@ -49,7 +49,7 @@ async def follow(tab: Tab, meeting_id: str, how: str = "") -> Locator:
 
 
 async def open_thread(tab: Tab, card: Locator) -> Locator:
-    """Open the card's thread; the replies in it."""
+    """Open the card's thread; return its replies."""
     await card.hover()
     await card.get_by_role("button", name="Reply in thread").click()
     await expect(tab.thread).to_be_visible()
@@ -57,17 +57,17 @@ async def open_thread(tab: Tab, card: Locator) -> Locator:
 
 
 async def direct(tab: Tab, meeting_id: str, *steps: str) -> None:
-    """Press buttons of the meeting in the panel, each when the one before has done what it does."""
+    """Press the meeting's buttons in the panel, each after the effect of the one before."""
     for step in steps:
         async with tab.page.expect_response(f"**/api/meetings/{meeting_id}/*"):
             await tab.meeting(meeting_id).get_by_role("button", name=step, exact=True).click()
 
 
 async def drop(tab: Tab, meeting_id: str, card: Locator, sandbox: Sandbox) -> None:
-    """Drop for as long as the card takes to say so: meanwhile the sandbox's time stands still."""
+    """Drop for as long as the card needs to show it; the sandbox's clock is stopped meanwhile."""
     sandbox.clock.speed = 0
     await direct(tab, meeting_id, "Drop 5 s")
-    await says(card, "Reconnecting")
+    await shows_text(card, "Reconnecting")
     await expect(card.get_by_role("link", name="Watch")).to_have_count(0)
     sandbox.clock.speed = 1
     sandbox.clock.advance(DROP_SECONDS)
@@ -79,76 +79,75 @@ async def choose(tab: Tab, card: Locator, choice: str) -> None:
     await tab.page.get_by_role("menuitem", name=choice).click()
 
 
-async def says(message: Locator, words: str, within: float = TAKES) -> None:
-    """`within` is in milliseconds."""
+async def shows_text(message: Locator, words: str, within: float = TAKES) -> None:
+    """Wait for the text; `within` is in milliseconds."""
     await expect(message).to_contain_text(words, timeout=within)
 
 
-async def test_a_whole_run_shows_on_the_card_and_in_the_open_thread(tab: Tab, meeting: str, sandbox: Sandbox) -> None:
-    """Starting, live, ended, as the buttons are pressed, without a reload; a drop shows on the card alone, and the next
-    run has a card of its own."""
+async def test_whole_episode_is_shown_live_on_the_card_and_in_the_thread(
+    tab: Tab, meeting: str, sandbox: Sandbox
+) -> None:
+    """A drop is only on the card, and the next episode has its own card."""
     card = await follow(tab, meeting)
-    await says(card, "Not live yet")
+    await shows_text(card, "Not live yet")
     replies = await open_thread(tab, card)
 
     await direct(tab, meeting, "Start")
-    await says(card, "No video yet.")
-    await says(card, "Starting")
-    await says(replies.last, "Town hall is starting.")
+    await shows_text(card, "No video yet.")
+    await shows_text(card, "Starting")
+    await shows_text(replies.last, "Town hall is starting.")
     await direct(tab, meeting, "Go live")
-    await says(card, "Live · started")
+    await shows_text(card, "Live · started")
     await expect(card.get_by_role("link", name="Watch")).to_be_visible()
-    await says(replies.last, "Town hall is live")
+    await shows_text(replies.last, "Town hall is live")
     await drop(tab, meeting, card, sandbox)
-    await says(card, "Live · started")
+    await shows_text(card, "Live · started")
     await expect(replies).to_have_count(2)
     await direct(tab, meeting, "End")
-    await says(replies.last, "Town hall has ended. It was live for less than a minute.", AN_END_TAKES)
-    await says(card, "Ended")
+    await shows_text(replies.last, "Town hall has ended. It was live for less than a minute.", AN_END_TAKES)
+    await shows_text(card, "Ended")
     await expect(card.get_by_role("link", name="Watch")).to_have_count(0)
     await expect(replies).to_have_count(3)
 
     await direct(tab, meeting, "Go live")
 
     await expect(cards(tab)).to_have_count(2, timeout=TAKES)
-    await says(cards(tab).last, "Live · started")
-    await says(cards(tab).last, "1 reply")
-    await says(cards(tab).first, "Ended")
+    await shows_text(cards(tab).last, "Live · started")
+    await shows_text(cards(tab).last, "1 reply")
+    await shows_text(cards(tab).first, "Ended")
 
 
-async def test_an_error_is_told_with_its_reason(tab: Tab, meeting: str) -> None:
-    """No webhook tells of it: Refresh in the menu has the bot look. Mended, it is live again."""
+async def test_error_is_announced_with_its_reason_after_a_refresh(tab: Tab, meeting: str) -> None:
+    """No webhook reports it."""
     await direct(tab, meeting, "Go live")
     card = await follow(tab, meeting)
-    await says(card, "Live · started")
+    await shows_text(card, "Live · started")
     replies = await open_thread(tab, card)
 
     await direct(tab, meeting, "Error")
     await choose(tab, card, "Refresh")
-    await says(card, FAILURE)
-    await says(replies.last, f"Town hall hit an error: {FAILURE}.")
+    await shows_text(card, FAILURE)
+    await shows_text(replies.last, f"Town hall hit an error: {FAILURE}.")
     await direct(tab, meeting, "Go live")
 
-    await says(replies.last, "Town hall is live again.")
-    await says(card, "Live · started")
+    await shows_text(replies.last, "Town hall is live again.")
+    await shows_text(card, "Live · started")
     await expect(replies).to_have_count(2)
 
 
-async def test_the_menu_makes_it_louder_and_quieter_and_unfollows(tab: Tab, meeting: str) -> None:
-    """Loud: the channel hears that it is live, with the way into the thread. Quiet: an end shows on the card alone.
-    Unfollowed, the card says so, and offers the way back."""
+async def test_menu_changes_the_level_and_unfollows(tab: Tab, meeting: str) -> None:
     card = await follow(tab, meeting)
     await choose(tab, card, "Loud – also post in channel")
-    await says(card, "Loud: thread and channel")
+    await shows_text(card, "Loud: thread and channel")
     await direct(tab, meeting, "Go live")
     told = tab.message("replied to a thread")
-    await says(told, "Town hall is live")
+    await shows_text(told, "Town hall is live")
 
     await choose(tab, card, "Quiet – card only")
-    await says(card, "Quiet: card only")
+    await shows_text(card, "Quiet: card only")
     await direct(tab, meeting, "End")
-    await says(card, "Ended", AN_END_TAKES)
-    await says(card, "1 reply")
+    await shows_text(card, "Ended", AN_END_TAKES)
+    await shows_text(card, "1 reply")
     await choose(tab, card, "Unfollow")
 
     over = tab.message("No longer followed here")
@@ -158,26 +157,23 @@ async def test_the_menu_makes_it_louder_and_quieter_and_unfollows(tab: Tab, meet
     await expect(cards(tab)).to_have_count(1, timeout=TAKES)
 
 
-async def test_follow_here_and_what_is_followed(tab: Tab, meeting: str) -> None:
-    """The button on a private answer puts the card into the channel; the list says who
-    added it; who follows it once more is led to the card."""
+async def test_follow_here_posts_a_card_and_the_list_shows_who_followed(tab: Tab, meeting: str) -> None:
     answer = await tab.ask(meeting)
 
     await tab.press(answer, "Follow here")
 
     await expect(cards(tab)).to_have_count(1, timeout=TAKES)
-    await says(tab.message("Only visible to you"), "Now following Town hall here.")
+    await shows_text(tab.message("Only visible to you"), "Now following Town hall here.")
     await tab.say("/livestream following")
     listed = tab.message("This channel follows 1 meeting.")
-    await says(listed, "Town hall not live yet")
-    await says(listed, "updates in thread · added by @Ann")
+    await shows_text(listed, "Town hall not live yet")
+    await shows_text(listed, "updates in thread · added by @Ann")
     await tab.say(f"/livestream follow {meeting}")
     again = tab.message("This channel already follows Town hall.")
     await expect(again.get_by_role("link", name="See its card")).to_be_visible(timeout=TAKES)
 
 
-async def test_a_card_that_was_deleted_comes_back(tab: Tab, meeting: str) -> None:
-    """With the next change, which is told in the new card's thread."""
+async def test_deleted_card_is_posted_again_with_the_next_change(tab: Tab, meeting: str) -> None:
     card = await follow(tab, meeting)
     await card.hover()
     await card.get_by_role("button", name="Message menu").click()
@@ -188,45 +184,43 @@ async def test_a_card_that_was_deleted_comes_back(tab: Tab, meeting: str) -> Non
     await direct(tab, meeting, "Go live")
 
     await expect(cards(tab)).to_have_count(1, timeout=TAKES)
-    await says(card, "Live · started")
-    await says(card, "1 reply")
+    await shows_text(card, "Live · started")
+    await shows_text(card, "1 reply")
 
 
-async def test_who_follows_is_told_that_the_bot_was_removed(tab: Tab, meeting: str, room: str) -> None:
-    """The direct message shows in the sidebar, and says how to mend it; that done, the bot goes on with what it could
-    not tell."""
+async def test_follower_gets_a_direct_message_when_the_bot_is_removed(tab: Tab, meeting: str, room: str) -> None:
+    """Once invited, the bot continues with the pending changes."""
     card = await follow(tab, meeting)
     await tab.say("/remove @Livestream")
     await expect(tab.page.locator("#channel-about")).to_contain_text("Livestream is not in this channel")
     await direct(tab, meeting, "Go live")
 
     chat = tab.page.locator("#direct-list").get_by_role("button", name="Livestream")
-    await says(chat, "1 new")
+    await shows_text(chat, "1 new")
     await chat.click()
-    await says(tab.latest, f"Meeting {meeting}")
-    await says(tab.latest, "I'll pick up where I left off.")
+    await shows_text(tab.latest, f"Meeting {meeting}")
+    await shows_text(tab.latest, "I'll pick up where I left off.")
     await tab.page.locator(f"[data-channel={room}]").click()
     await expect(card.get_by_role("button", name="1 reply")).to_have_count(0)
     await tab.say("/invite @Livestream")
 
-    await says(card, "1 reply")
-    await says(card, "Live · started")
+    await shows_text(card, "1 reply")
+    await shows_text(card, "Live · started")
 
 
-async def test_without_webhooks_a_change_comes_by_asking(tab: Tab, meeting: str, sandbox: Sandbox) -> None:
-    """Held back, nothing tells the bot, so that it shows when it is asked; let go, they tell nothing twice, and the
-    next change shows."""
+async def test_change_without_a_webhook_is_found_by_polling(tab: Tab, meeting: str, sandbox: Sandbox) -> None:
+    """Released webhooks announce nothing twice."""
     card = await follow(tab, meeting)
     hold = tab.page.get_by_role("button", name="Hold back")
     await hold.click()
     await expect(hold).to_have_attribute("aria-pressed", "true")
     replies = await open_thread(tab, card)
     await direct(tab, meeting, "Go live")
-    await says(tab.page.locator("#webhooks-about"), "waiting")
+    await shows_text(tab.page.locator("#webhooks-about"), "waiting")
 
     await choose(tab, card, "Refresh")
 
-    await says(card, "Live · started")
+    await shows_text(card, "Live · started")
     await hold.click()
     await expect(tab.page.locator("#webhooks-about")).not_to_contain_text("waiting")
     await drop(tab, meeting, card, sandbox)

@@ -23,26 +23,26 @@ def plain(text: str) -> dict[str, Any]:
 
 
 def card(*words: str, block: str = "card") -> tuple[dict[str, Any]]:
-    """A card with a menu of these words."""
+    """Return a card with a menu of these options."""
     options = [{"text": plain(word), "value": word, "description": plain(f"About {word}")} for word in words]
     menu = {"type": "overflow", "action_id": "follow_menu", "options": options}
     return ({"type": "section", "block_id": block, "text": plain("Launch keynote"), "accessory": menu},)
 
 
 def post(sandbox: Sandbox, room: str, text: str = "Launch keynote", **fields: Any) -> Message:
-    """A message of the bot."""
+    """Post a message of the bot."""
     ts = sandbox.slack.workspace.next_ts(sandbox.clock.now())
     return sandbox.slack.workspace.post(Message(room, ts, BOT, text, **fields))
 
 
 def edit(sandbox: Sandbox, message: Message, *blocks: dict[str, Any]) -> None:
-    """The bot edits a message."""
+    """Let the bot edit a message."""
     edited = sandbox.slack.workspace.next_ts(sandbox.clock.now())
     sandbox.slack.workspace.edit(message, message.text, blocks, edited)
 
 
 async def clicks(tab: Tab) -> asyncio.Queue[Any]:
-    """From now on the clicks that are sent to the server, which answers that all is well."""
+    """Record the clicks from now on; the server accepts them all."""
     sent: asyncio.Queue[Any] = asyncio.Queue()
 
     async def take(route: Any) -> None:
@@ -57,8 +57,7 @@ def menu(tab: Tab) -> Locator:
     return tab.page.get_by_role("menu")
 
 
-async def test_a_cards_menu_is_named_and_says_what_each_choice_means(tab: Tab, sandbox: Sandbox, room: str) -> None:
-    """A screen reader hears the name of the menu, and each choice with what is said about it."""
+async def test_card_menu_has_a_name_and_described_choices(tab: Tab, sandbox: Sandbox, room: str) -> None:
     post(sandbox, room, blocks=card("Quieter", "Unfollow"))
     sent = await clicks(tab)
 
@@ -73,8 +72,7 @@ async def test_a_cards_menu_is_named_and_says_what_each_choice_means(tab: Tab, s
     assert (click["action_id"], click["value"], click["block_id"]) == ("follow_menu", "Unfollow", "card")
 
 
-async def test_a_letter_leads_to_the_choice_that_begins_with_it(tab: Tab, sandbox: Sandbox, room: str) -> None:
-    """Again, to the next one; a letter of none leads nowhere."""
+async def test_letter_selects_the_choice_that_begins_with_it(tab: Tab, sandbox: Sandbox, room: str) -> None:
     post(sandbox, room, blocks=card("Louder", "Refresh", "Reset"))
     await tab.latest.get_by_role("button", name="More actions").press("Enter")
     item = menu(tab).get_by_role("menuitem")
@@ -84,8 +82,7 @@ async def test_a_letter_leads_to_the_choice_that_begins_with_it(tab: Tab, sandbo
         await expect(item.nth(place)).to_be_focused()
 
 
-async def test_an_open_menu_outlives_an_edit_of_its_card(tab: Tab, sandbox: Sandbox, room: str) -> None:
-    """The card is drawn anew below it; the choice still counts, and the focus goes to the new button."""
+async def test_open_menu_survives_an_edit_of_its_card(tab: Tab, sandbox: Sandbox, room: str) -> None:
     message = post(sandbox, room, blocks=card("Quieter", "Unfollow"))
     sent = await clicks(tab)
     await tab.latest.get_by_role("button", name="More actions").press("Enter")
@@ -102,8 +99,7 @@ async def test_an_open_menu_outlives_an_edit_of_its_card(tab: Tab, sandbox: Sand
     assert sent.empty()
 
 
-async def test_an_open_menu_goes_when_its_button_goes(tab: Tab, sandbox: Sandbox, room: str) -> None:
-    """An edit takes the button away, or somebody deletes the whole message."""
+async def test_open_menu_closes_with_its_button(tab: Tab, sandbox: Sandbox, room: str) -> None:
     for go in (lambda it: edit(sandbox, it), sandbox.slack.delete_message):
         message = post(sandbox, room, blocks=card("Quieter"))
         await tab.latest.get_by_role("button", name="More actions").click()
@@ -114,8 +110,7 @@ async def test_an_open_menu_goes_when_its_button_goes(tab: Tab, sandbox: Sandbox
         await expect(menu(tab)).to_have_count(0)
 
 
-async def test_an_open_menu_stays_with_its_card_when_messages_arrive(tab: Tab, sandbox: Sandbox, room: str) -> None:
-    """The list scrolls to its end and the menu moves along, until its card is out of sight."""
+async def test_open_menu_stays_at_its_card_when_messages_arrive(tab: Tab, sandbox: Sandbox, room: str) -> None:
     for number in range(12):
         post(sandbox, room, f"Line {number}", blocks=card("Earlier"))
     post(sandbox, room, blocks=card("Quieter", block="last"))
@@ -137,8 +132,9 @@ async def test_an_open_menu_stays_with_its_card_when_messages_arrive(tab: Tab, s
     await expect(menu(tab)).to_have_count(0)
 
 
-async def test_a_message_is_deleted_from_its_menu(tab: Tab, open_tab: OpenTab, sandbox: Sandbox, room: str) -> None:
-    """The page asks first; then it is gone for everybody. By keyboard as well."""
+async def test_message_is_deleted_from_its_menu_after_a_confirmation(
+    tab: Tab, open_tab: OpenTab, sandbox: Sandbox, room: str
+) -> None:
     ben = await open_tab(BEN)
     post(sandbox, room, "The card")
     await tab.latest.hover()
@@ -158,8 +154,7 @@ async def test_a_message_is_deleted_from_its_menu(tab: Tab, open_tab: OpenTab, s
     await expect(ben.messages).to_have_count(0)
 
 
-async def test_a_reply_is_deleted_in_its_thread(tab: Tab, sandbox: Sandbox, room: str) -> None:
-    """The thread shows one reply less."""
+async def test_reply_is_deleted_in_its_thread(tab: Tab, sandbox: Sandbox, room: str) -> None:
     first = post(sandbox, room, "The card")
     post(sandbox, room, "It is live", thread_ts=first.ts)
     await tab.latest.get_by_role("button", name="1 reply").click()
@@ -174,8 +169,7 @@ async def test_a_reply_is_deleted_in_its_thread(tab: Tab, sandbox: Sandbox, room
     assert await tab.thread.get_by_role("button", name="Reply in thread").count() == 0
 
 
-async def test_what_is_gone_already_cannot_be_deleted(tab: Tab, tabs: Tabs, sandbox: Sandbox, room: str) -> None:
-    """The server's sentence says so."""
+async def test_missing_message_cannot_be_deleted(tab: Tab, tabs: Tabs, sandbox: Sandbox, room: str) -> None:
     tabs.expected.append("409")
     message = post(sandbox, room, "The card")
     await tab.latest.hover()
@@ -189,8 +183,7 @@ async def test_what_is_gone_already_cannot_be_deleted(tab: Tab, tabs: Tabs, sand
     await expect(tab.page.locator("#notices")).to_contain_text("This message is gone.")
 
 
-async def test_the_bot_comes_and_goes_by_the_channels_menu(tab: Tab, sandbox: Sandbox, room: str) -> None:
-    """The header and the channel tell of it, and the menu offers the other way."""
+async def test_channel_menu_invites_and_removes_the_bot(tab: Tab, sandbox: Sandbox, room: str) -> None:
     about, opener = tab.page.locator("#channel-about"), tab.page.get_by_role("button", name="Channel menu")
 
     await opener.click()
@@ -205,8 +198,7 @@ async def test_the_bot_comes_and_goes_by_the_channels_menu(tab: Tab, sandbox: Sa
     await expect(opener).to_be_focused()
 
 
-async def test_a_channel_is_archived_and_taken_back(tab: Tab, tabs: Tabs) -> None:
-    """An archived one says so, takes no message, and offers one thing only."""
+async def test_channel_menu_archives_and_restores_the_channel(tab: Tab, tabs: Tabs) -> None:
     tabs.expected.append("409")
     about, opener = tab.page.locator("#channel-about"), tab.page.get_by_role("button", name="Channel menu")
 
@@ -224,8 +216,7 @@ async def test_a_channel_is_archived_and_taken_back(tab: Tab, tabs: Tabs) -> Non
     await expect(tab.latest).to_contain_text("Here again")
 
 
-async def test_a_direct_message_of_the_bot_shows_in_the_sidebar(tab: Tab, open_tab: OpenTab, sandbox: Sandbox) -> None:
-    """To the one whom it is for, unread until it is opened; it has no menu, and others do not see it."""
+async def test_direct_message_is_in_its_recipients_sidebar_only(tab: Tab, open_tab: OpenTab, sandbox: Sandbox) -> None:
     ben = await open_tab(BEN)
     post(sandbox, direct_message(sandbox.slack.workspace, ANN).id, "Invite me to #room, and I go on.")
 

@@ -74,20 +74,17 @@ DATES = {
 
 
 @pytest.mark.parametrize(("text", "html"), [*FORMATS.items(), *BLOCKS.items()])
-async def test_mrkdwn_is_drawn_as_slack_draws_it(drawing: Drawing, text: str, html: str) -> None:
-    """Each format, on its own and beside what only looks like it."""
+async def test_mrkdwn_is_rendered_as_in_slack(drawing: Drawing, text: str, html: str) -> None:
     assert await drawing.mrkdwn(text) == html
 
 
-async def test_verbatim_leaves_bare_addresses_alone(drawing: Drawing) -> None:
-    """What is marked up is a link all the same."""
+async def test_verbatim_text_links_only_marked_up_urls(drawing: Drawing) -> None:
     drawn = await drawing.mrkdwn("https://a.test <https://b.test|b>", verbatim=True)
 
     assert drawn == f"https://a.test {link('https://b.test/', 'b')}"
 
 
-async def test_emoji_are_drawn_and_named(drawing: Drawing) -> None:
-    """The bot's own are pictures with a name, the others characters with one."""
+async def test_emoji_are_rendered_with_a_name(drawing: Drawing) -> None:
     drawn = await drawing.mrkdwn(":red_circle: :tada:")
 
     assert '<img class="emoji" src="/static/emoji/red_circle.svg" alt=":red_circle:"' in drawn
@@ -96,22 +93,20 @@ async def test_emoji_are_drawn_and_named(drawing: Drawing) -> None:
 
 @pytest.mark.parametrize(("tokens", "said"), DATES.items())
 async def test_dates_are_in_the_readers_zone(drawing: Drawing, tokens: str, said: str) -> None:
-    """Each of Slack's tokens, two days ago, as a reader in London sees it."""
     drawn = await drawing.mrkdwn(f"<!date^{NOW - 2 * 86_400}^{tokens}|fallback>")
 
     assert f">{said}</time>" in drawn
 
 
 @pytest.mark.parametrize(("hours", "said"), [(-24, "Yesterday"), (0, "Today"), (8.9, "Today"), (9.1, "Tomorrow")])
-async def test_days_close_by_have_names(drawing: Drawing, hours: float, said: str) -> None:
-    """The day ends at midnight of the reader, which in London's summer is 23:00 UTC."""
+async def test_nearby_days_have_names(drawing: Drawing, hours: float, said: str) -> None:
+    """The day ends at the reader's midnight, which in London's summer is 23:00 UTC."""
     drawn = await drawing.mrkdwn(f"<!date^{NOW + int(hours * 3_600)}^{{date_short_pretty}}|fallback>")
 
     assert f">{said}</time>" in drawn
 
 
-async def test_a_date_can_be_a_link_and_falls_back_to_its_text(drawing: Drawing) -> None:
-    """The link is checked like any other; what is no time is the fallback."""
+async def test_date_can_be_a_link_and_falls_back_to_its_text(drawing: Drawing) -> None:
     linked = await drawing.mrkdwn(f"<!date^{NOW}^{{date}}^https://example.com/|x>")
     broken = await drawing.mrkdwn("<!date^soon^{date}|2026-06-03 &lt;10:00&gt; UTC>")
 
@@ -120,8 +115,7 @@ async def test_a_date_can_be_a_link_and_falls_back_to_its_text(drawing: Drawing)
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-async def test_a_hostile_text_stays_text_and_takes_no_time(drawing: Drawing, text: str) -> None:
-    """No element but those of mrkdwn, no link but to http and https, no script that ran, and no search without end."""
+async def test_hostile_text_stays_text_and_renders_quickly(drawing: Drawing, text: str) -> None:
     began = time.monotonic()
     await drawing.mrkdwn(text.encode("utf-8", "replace").decode())
 
@@ -133,15 +127,14 @@ async def test_a_hostile_text_stays_text_and_takes_no_time(drawing: Drawing, tex
 @given(
     pieces=st.lists(st.sampled_from([*HOSTILE[:22], *FORMATS, *BLOCKS, "*", "_", "~", "`", "<", ">", "|", "\n", "x"]))
 )
-async def test_whatever_is_put_together_stays_harmless(drawing: Drawing, pieces: list[str]) -> None:
-    """Any mixture of formats and attacks."""
+async def test_any_mixture_of_formats_and_attacks_is_harmless(drawing: Drawing, pieces: list[str]) -> None:
     await drawing.mrkdwn("".join(pieces))
 
     await assert_harmless(drawing)
 
 
-async def test_an_announcement_is_plain_words(drawing: Drawing) -> None:
-    """Without marks, emoji codes and line breaks, for the live region."""
+async def test_announced_text_has_no_markup(drawing: Drawing) -> None:
+    """For the live region."""
     said = await drawing.plain(":red_circle: *Name* is live\n<https://example.com|Watch> <@U0BEN000001>")
 
     assert said == "Name is live Watch @Ben"

@@ -16,9 +16,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 SIXTYFOLD = "60\N{MULTIPLICATION SIGN}"
 
 
-async def test_a_meeting_starts_goes_live_fails_and_ends(tab: Tab, open_tab: OpenTab) -> None:
-    """The pill tells each state in every tab, what was said about it is struck, and what is impossible cannot be
-    pressed."""
+async def test_panel_shows_each_state_in_every_tab(tab: Tab, open_tab: OpenTab) -> None:
+    """Impossible steps are disabled."""
     ben = await open_tab(BEN)
     card = tab.meeting(IDLE)
     await expect(card.get_by_role("button", name="End")).to_be_disabled()
@@ -36,8 +35,7 @@ async def test_a_meeting_starts_goes_live_fails_and_ends(tab: Tab, open_tab: Ope
     await expect(ben.meeting(IDLE).locator(".pill")).to_have_text("OFFLINE")
 
 
-async def test_a_drop_comes_back_after_five_seconds_of_the_sandbox(tab: Tab, sandbox: Sandbox) -> None:
-    """At 60 times the speed that is at once."""
+async def test_drop_ends_after_five_sandbox_seconds(tab: Tab, sandbox: Sandbox) -> None:
     statuses: asyncio.Queue[str | None] = asyncio.Queue()
     unsubscribe = sandbox.kit.changes.subscribe(
         lambda meeting: statuses.put_nowait(meeting.livestream.status if meeting.livestream else None)
@@ -53,8 +51,7 @@ async def test_a_drop_comes_back_after_five_seconds_of_the_sandbox(tab: Tab, san
     await expect(tab.meeting(LIVE).locator(".pill")).to_have_text("LIVE")
 
 
-async def test_what_is_impossible_by_now_is_told(tab: Tab, tabs: Tabs) -> None:
-    """The server's sentence stands in the card when the page was a moment behind."""
+async def test_rejected_step_is_explained_on_the_card(tab: Tab, tabs: Tabs) -> None:
     tabs.expected.append("409")
     await tab.page.route(
         "**/api/meetings/*/end", lambda route: route.fulfill(status=409, json={"error": "It is over."})
@@ -65,8 +62,7 @@ async def test_what_is_impossible_by_now_is_told(tab: Tab, tabs: Tabs) -> None:
     await expect(tab.meeting(LIVE).get_by_role("status")).to_have_text("It is over.")
 
 
-async def test_try_it_puts_the_command_into_the_composer(tab: Tab) -> None:
-    """One more Enter asks for that meeting."""
+async def test_try_it_fills_in_the_command(tab: Tab) -> None:
     await tab.meeting(STARTING).get_by_role("button", name="Try it").click()
 
     await expect(tab.composer).to_be_focused()
@@ -75,8 +71,7 @@ async def test_try_it_puts_the_command_into_the_composer(tab: Tab) -> None:
     await expect(tab.latest).to_contain_text("Starting")
 
 
-async def test_the_id_is_copied(open_tab: OpenTab) -> None:
-    """It is in the clipboard, and the page says so."""
+async def test_meeting_id_can_be_copied(open_tab: OpenTab) -> None:
     tab = await open_tab(permissions=["clipboard-read", "clipboard-write"])
 
     await tab.meeting(LIVE).get_by_role("button", name="Copy meeting ID").click()
@@ -85,8 +80,7 @@ async def test_the_id_is_copied(open_tab: OpenTab) -> None:
     assert await tab.evaluate("navigator.clipboard.readText()") == LIVE
 
 
-async def test_the_bots_state_is_shown(tab: Tab, sandbox: Sandbox) -> None:
-    """That it runs and how it is connected; and that it does not run any more."""
+async def test_state_of_the_bot_is_shown(tab: Tab, sandbox: Sandbox) -> None:
     state = tab.page.locator("#bot-state")
     await expect(state).to_contain_text("Bot is running · HTTP")
 
@@ -97,8 +91,7 @@ async def test_the_bots_state_is_shown(tab: Tab, sandbox: Sandbox) -> None:
     await expect(state).to_contain_text("Bot is running")
 
 
-async def test_webhooks_are_held_back_repeated_and_signed_anew(tab: Tab, tabs: Tabs, sandbox: Sandbox) -> None:
-    """The panel tells what waits and what was delivered."""
+async def test_webhooks_can_be_held_repeated_and_signed_with_a_new_key(tab: Tab, tabs: Tabs, sandbox: Sandbox) -> None:
     about, hold = tab.page.locator("#webhooks-about"), tab.page.get_by_role("button", name="Hold back")
     await expect(about).to_contain_text("delivered")
     key = sandbox.kit.public_key
@@ -114,8 +107,7 @@ async def test_webhooks_are_held_back_repeated_and_signed_anew(tab: Tab, tabs: T
     assert sandbox.kit.public_key != key
 
 
-async def test_a_webhook_that_was_never_sent_cannot_be_repeated(tab: Tab, tabs: Tabs) -> None:
-    """The server's sentence says so."""
+async def test_repeating_without_a_webhook_is_rejected(tab: Tab, tabs: Tabs) -> None:
     tabs.expected.append("409")
     await tab.page.route(
         "**/api/webhooks/repeat", lambda route: route.fulfill(status=409, json={"error": "No webhook was sent yet."})

@@ -14,8 +14,7 @@ from tests.sandbox.page.browser.tab import Tab
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_private_answer_is_seen_by_the_one_who_asked(tab: Tab, open_tab: OpenTab) -> None:
-    """Ben sees what Ann says to all, and nothing of what the bot tells her alone."""
+async def test_private_answer_is_visible_only_to_its_user(tab: Tab, open_tab: OpenTab) -> None:
     ben = await open_tab(BEN)
     await tab.ask(LIVE)
 
@@ -26,8 +25,7 @@ async def test_a_private_answer_is_seen_by_the_one_who_asked(tab: Tab, open_tab:
     await expect(tab.messages).to_have_count(2)
 
 
-async def test_who_one_is_can_be_chosen_and_stays_on_reload(tab: Tab) -> None:
-    """The choice is this tab's own, and it is in the address."""
+async def test_chosen_person_survives_a_reload(tab: Tab) -> None:
     await tab.page.get_by_role("radio", name="Ben").check(force=True)
     await expect(tab.page).to_have_url(re.compile(f"user={BEN}"))
     await tab.say("Ben here")
@@ -39,8 +37,7 @@ async def test_who_one_is_can_be_chosen_and_stays_on_reload(tab: Tab) -> None:
     await expect(tab.page.get_by_role("radio", name="Ben")).to_be_checked()
 
 
-async def test_post_here_in_a_channel_without_the_bot_says_to_invite_it(tab: Tab, sandbox: Sandbox) -> None:
-    """The sentence says what to type, typing it helps, and then it is posted."""
+async def test_post_here_without_the_bot_explains_the_invitation(tab: Tab, sandbox: Sandbox) -> None:
     sandbox.slack.remove_bot(BACKSTAGE)
     await tab.page.get_by_role("button", name="backstage (private)").click()
     await expect(tab.page.locator("#channel-about")).to_contain_text("Livestream is not in this channel")
@@ -55,8 +52,7 @@ async def test_post_here_in_a_channel_without_the_bot_says_to_invite_it(tab: Tab
     await expect(tab.latest).to_contain_text("Posted by ann")
 
 
-async def test_a_private_channel_is_not_shown_to_others(open_tab: OpenTab) -> None:
-    """Chris is not in #backstage, and does not see it even by its address."""
+async def test_private_channel_is_hidden_from_non_members(open_tab: OpenTab) -> None:
     chris = await open_tab(CHRIS, BACKSTAGE)
 
     await expect(chris.page.get_by_role("button", name="general")).to_be_visible()
@@ -64,8 +60,7 @@ async def test_a_private_channel_is_not_shown_to_others(open_tab: OpenTab) -> No
     await expect(chris.page.locator("#channel-title")).to_have_text("general")
 
 
-async def test_a_message_elsewhere_makes_the_channel_bold(tab: Tab, open_tab: OpenTab) -> None:
-    """The channel is marked as unread until it is opened."""
+async def test_channel_with_unread_messages_is_bold(tab: Tab, open_tab: OpenTab) -> None:
     ben = await open_tab(BEN, GENERAL)
     await ben.say("Look here")
 
@@ -77,8 +72,7 @@ async def test_a_message_elsewhere_makes_the_channel_bold(tab: Tab, open_tab: Op
     await expect(general.locator(".unread")).to_have_count(0)
 
 
-async def test_a_draft_stays_with_its_channel(tab: Tab, room: str) -> None:
-    """What was not sent is there again when one comes back."""
+async def test_draft_stays_with_its_channel(tab: Tab, room: str) -> None:
     await tab.composer.fill("Not yet")
     await tab.page.locator(f"[data-channel={GENERAL}]").click()
     await expect(tab.composer).to_have_value("")
@@ -88,8 +82,7 @@ async def test_a_draft_stays_with_its_channel(tab: Tab, room: str) -> None:
     await expect(tab.composer).to_have_value("Not yet")
 
 
-async def test_what_a_person_types_is_drawn_as_slack_draws_it(tab: Tab) -> None:
-    """Bold, code, quotes and links are; markup and mentions that were typed are text."""
+async def test_typed_formatting_is_rendered_as_in_slack(tab: Tab) -> None:
     await tab.composer.fill("*bold* `code` https://example.com/x.")
     await tab.composer.press("Shift+Enter")
     await tab.composer.press_sequentially("> quoted <!channel> <b>")
@@ -101,8 +94,7 @@ async def test_what_a_person_types_is_drawn_as_slack_draws_it(tab: Tab) -> None:
     await expect(tab.latest.locator("blockquote")).to_have_text("quoted <!channel> <b>")
 
 
-async def test_a_text_that_is_refused_comes_back(tab: Tab, tabs: Tabs) -> None:
-    """Too long for Slack: the sentence says so, and nothing that was typed is lost."""
+async def test_rejected_text_stays_in_the_composer(tab: Tab, tabs: Tabs) -> None:
     tabs.expected.append("400")
     await tab.say("long " * 1_000)
 

@@ -23,8 +23,7 @@ async def start_thread(tab: Tab) -> None:
     await expect(tab.thread).to_be_visible()
 
 
-async def test_a_reply_shows_in_the_thread_and_is_counted_in_the_channel(tab: Tab, open_tab: OpenTab) -> None:
-    """The channel shows how many replies there are, and the link opens them for others too."""
+async def test_reply_is_in_the_thread_and_counted_in_the_channel(tab: Tab, open_tab: OpenTab) -> None:
     ben = await open_tab(BEN)
     await start_thread(tab)
 
@@ -38,8 +37,7 @@ async def test_a_reply_shows_in_the_thread_and_is_counted_in_the_channel(tab: Ta
     await expect(ben.thread.locator("textarea")).to_be_focused()
 
 
-async def test_escape_closes_the_thread_and_gives_the_focus_back(tab: Tab) -> None:
-    """The focus is on what leads into the thread again."""
+async def test_escape_closes_the_thread_and_restores_the_focus(tab: Tab) -> None:
     await start_thread(tab)
     await reply(tab, "On my way")
     await expect(tab.latest.get_by_role("button", name="1 reply")).to_be_visible()
@@ -50,8 +48,7 @@ async def test_escape_closes_the_thread_and_gives_the_focus_back(tab: Tab) -> No
     await expect(tab.latest.get_by_role("button", name="1 reply")).to_be_focused()
 
 
-async def test_a_command_in_a_thread_is_refused_as_slack_does(tab: Tab) -> None:
-    """Slackbot says so, in the thread."""
+async def test_command_in_a_thread_is_rejected_by_slackbot(tab: Tab) -> None:
     await start_thread(tab)
 
     await reply(tab, "/livestream x")
@@ -59,8 +56,8 @@ async def test_a_command_in_a_thread_is_refused_as_slack_does(tab: Tab) -> None:
     await expect(tab.thread).to_contain_text("/livestream is not supported in threads. Sorry!")
 
 
-async def test_the_thread_of_a_deleted_message_stays(tab: Tab, sandbox: Sandbox, room: str) -> None:
-    """What was deleted is a line in its place, live and after a reload; without replies it is gone."""
+async def test_thread_outlives_its_deleted_message(tab: Tab, sandbox: Sandbox, room: str) -> None:
+    """Without replies, it is gone."""
     await start_thread(tab)
     await reply(tab, "On my way")
     await expect(tab.latest.get_by_role("button", name="1 reply")).to_be_visible()
@@ -77,8 +74,7 @@ async def test_the_thread_of_a_deleted_message_stays(tab: Tab, sandbox: Sandbox,
     await expect(tab.messages).to_have_count(0)
 
 
-async def test_an_open_thread_fills_live(tab: Tab, sandbox: Sandbox, room: str) -> None:
-    """What the bot replies arrives in it, and what it broadcasts in the channel too, with the way back."""
+async def test_open_thread_gets_new_replies(tab: Tab, sandbox: Sandbox, room: str) -> None:
     await start_thread(tab)
     [first] = sandbox.slack.messages(room)
     for number, broadcast in enumerate((False, True)):
