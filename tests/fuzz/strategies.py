@@ -1,4 +1,4 @@
-"""What nobody in their right mind would send. Seeded: the same seed, the same input."""
+"""Hostile and malformed input. The same seed gives the same input."""
 
 import json
 import os
@@ -12,10 +12,10 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
 """Of each kind. `make fuzz` takes thousands."""
 SEED = int(os.environ.get("FUZZ_SEED", "7"))
 DATABASES = (os.environ.get("FUZZ_DATABASE") or "sqlite postgresql").split()
-"""In which the bot keeps what it makes of all this."""
+"""The databases to run the bot with."""
 
 PINGS = ("<!channel>", "<!here>", "<@U0EVIL0001>", "<#C0EVIL0001>", "<https://evil.example|click>", "<!subteam^S0EVIL>")
-"""What must never reach Slack as it is."""
+"""What must never reach Slack unescaped."""
 _PIECES = (
     *PINGS,
     *("follow", "unfollow", "following", "help", "quiet", "loud", "/livestream", "FOLLOW", "follow follow"),
@@ -26,13 +26,13 @@ _PIECES = (
 
 
 class Generator:
-    """Makes texts, JSON values and bodies."""
+    """Generates texts, JSON values and bodies."""
 
     def __init__(self, seed: int = SEED) -> None:
         self.random = random.Random(seed)
 
     def text(self) -> str:
-        """Words, IDs, markup and noise, sometimes very long."""
+        """Return words, IDs, markup and noise, sometimes very long."""
         pieces = [self.random.choice(_PIECES) for _ in range(self.random.randint(0, 6))]
         text = self.random.choice((" ", "", "\n", "  ")).join(pieces)
         if self.random.random() < 0.05:
@@ -42,7 +42,7 @@ class Generator:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def json(self, depth: int = 3) -> Any:
-        """Any JSON value."""
+        """Return any JSON value."""
         kind = self.random.randint(0, 8 if depth else 5)
         match kind:
             case 0:
@@ -61,7 +61,7 @@ class Generator:
         return {self.text()[:50]: self.json(depth - 1) for _ in range(self.random.randint(0, 3))}
 
     def mutated(self, value: Any) -> Any:
-        """The value with something in it taken out, or replaced by something else."""
+        """Return the value with a part removed or replaced."""
         if isinstance(value, dict) and value and self.random.random() < 0.9:
             key = self.random.choice(list(value))
             if self.random.random() < 0.2:
@@ -72,7 +72,7 @@ class Generator:
         return self.json()
 
     def body(self) -> bytes:
-        """A body that may or may not be a form or JSON."""
+        """Return a body that may or may not be a form or JSON."""
         match self.random.randint(0, 4):
             case 0:
                 return self.random.randbytes(self.random.randint(0, 300))

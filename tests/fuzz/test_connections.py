@@ -1,4 +1,4 @@
-"""Who holds connections, sends too much or too slowly, does not keep others from being served."""
+"""Clients that hold connections, or send too much or too slowly, do not prevent others from being served."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from sandbox.bot_process import BotProcess, bot_process, settings_for
 from sandbox.realtimekit import seeds
 from sandbox.slack import ANN, Outcome
 from tests.conftest import PATIENCE, World
-from tests.fuzz.checks import assert_tells_nothing
+from tests.fuzz.checks import assert_no_secrets
 
 PROMPT = 3.0
 """Seconds. Slack waits no longer."""
@@ -30,10 +30,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @pytest.fixture
 async def bot(world: World) -> AsyncIterator[BotProcess]:
-    """The bot in a process of its own, whose memory can be looked at, and which begins with few open files allowed.
-
-    When the test is over it stops in order, and nothing in its log is what it must not be.
-    """
+    """The bot in a process of its own, with a low limit of open files. It must stop cleanly, with a harmless log."""
     environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "http")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
@@ -43,7 +40,7 @@ async def bot(world: World) -> AsyncIterator[BotProcess]:
         yield bot
         os.kill(bot.pid, signal.SIGTERM)
         assert await bot.ended() == 0
-        assert_tells_nothing(world, bot.log.read_text())
+        assert_no_secrets(world, bot.log.read_text())
 
 
 async def connect(bot: BotProcess) -> Streams:
@@ -51,7 +48,7 @@ async def connect(bot: BotProcess) -> Streams:
 
 
 async def assert_served(world: World, bot: BotProcess) -> None:
-    """A command is acknowledged and answered, and the health check too, as if nothing was."""
+    """Assert that a command and a health check are answered promptly."""
     began = time.monotonic()
     async with aiohttp.ClientSession() as session, session.get(f"{bot.url}/healthz") as response:
         assert response.status == 200
@@ -66,8 +63,8 @@ def memory_mb(bot: BotProcess) -> float:
     return int(line.split()[1]) / 1024
 
 
-def seemingly_signed() -> bytes:
-    """The headers of a signature, which only the body can show to be no good."""
+def plausible_headers() -> bytes:
+    """Return the headers of a signature that only the body can disprove."""
     return b"X-Slack-Signature: v0=%s\r\nX-Slack-Request-Timestamp: %d\r\n" % (b"0" * 64, time.time())
 
 
@@ -79,8 +76,7 @@ async def close(streams: list[Streams]) -> None:
             await writer.wait_closed()
 
 
-async def test_a_thousand_idle_connections(world: World, bot: BotProcess) -> None:
-    """Others are served, and it costs little memory."""
+async def test_idle_connections_cost_little_memory_and_block_no_request(world: World, bot: BotProcess) -> None:
     before = memory_mb(bot)
     idle = [await connect(bot) for _ in range(IDLE)]
 
@@ -93,8 +89,7 @@ async def test_a_thousand_idle_connections(world: World, bot: BotProcess) -> Non
 @pytest.mark.parametrize(
     "sent", [b"POST /slack/ev", b"POST /slack/events HTTP/1.1\r\nHost: x\r\nX-A: ", b"\x16\x03\x01\x02"]
 )
-async def test_slow_heads(world: World, bot: BotProcess, sent: bytes) -> None:
-    """A hundred heads that do not end."""
+async def test_slow_heads_block_no_request(world: World, bot: BotProcess, sent: bytes) -> None:
     slow = [await connect(bot) for _ in range(100)]
     for _, writer in slow:
         writer.write(sent)
@@ -104,11 +99,10 @@ async def test_slow_heads(world: World, bot: BotProcess, sent: bytes) -> None:
     await close(slow)
 
 
-async def test_slow_bodies(world: World, bot: BotProcess) -> None:
-    """A body that does not come is given up, and answered with a 408."""
+async def test_slow_bodies_time_out_and_block_no_request(world: World, bot: BotProcess) -> None:
     slow = [await connect(bot) for _ in range(50)]
     for _, writer in slow:
-        writer.write(b"POST /slack/events HTTP/1.1\r\nHost: x\r\n%sContent-Length: 100\r\n\r\nx" % seemingly_signed())
+        writer.write(b"POST /slack/events HTTP/1.1\r\nHost: x\r\n%sContent-Length: 100\r\n\r\nx" % plausible_headers())
 
     await assert_served(world, bot)
     async with asyncio.timeout(20):
@@ -119,8 +113,9 @@ async def test_slow_bodies(world: World, bot: BotProcess) -> None:
 
 @pytest.mark.parametrize("path", ["/slack/events", "/realtimekit/webhooks", "/healthz"])
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_a_hundred_megabytes(world: World, bot: BotProcess, path: str, chunked: bool) -> None:
-    """They are refused without being kept, announced or not."""
+async def test_huge_body_is_rejected_without_being_stored(
+    world: World, bot: BotProcess, path: str, chunked: bool
+) -> None:
     before = memory_mb(bot)
     reader, writer = await connect(bot)
     size = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % MUCH
@@ -133,7 +128,7 @@ async def test_a_hundred_megabytes(world: World, bot: BotProcess, path: str, chu
     await assert_served(world, bot)
     assert memory_mb(bot) - before < 30
 
-    # Whoever sends on after the refusal may find the connection gone; whoever gets no answer at all is held up.
+    # A client that keeps sending after the rejection may lose its connection; one without a response would wait.
     with contextlib.suppress(ConnectionError):
         async with asyncio.timeout(20):
             assert (await reader.readline()).split()[1:2] in ([b"413"], [b"405"], [])
@@ -153,8 +148,7 @@ async def test_a_hundred_megabytes(world: World, bot: BotProcess, path: str, chu
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ],
 )
-async def test_no_http(world: World, bot: BotProcess, noise: bytes) -> None:
-    """What is no request that we take closes that connection at most."""
+async def test_malformed_http_closes_only_its_connection(world: World, bot: BotProcess, noise: bytes) -> None:
     reader, writer = await connect(bot)
     with contextlib.suppress(OSError):
         writer.write(noise)

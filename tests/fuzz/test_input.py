@@ -1,4 +1,4 @@
-"""Whatever comes in, from people, from Slack, from Cloudflare: no 500, no traceback, no unescaped text, no secret."""
+"""Any input from people, Slack or Cloudflare: no 500, no traceback, no unescaped text, no secret."""
 
 import asyncio
 import hmac
@@ -31,7 +31,7 @@ from sandbox.realtimekit import seeds
 from sandbox.realtimekit.signing import signing_key
 from sandbox.slack import ANN, BEN, GENERAL, RANDOM, Outcome
 from tests.conftest import World
-from tests.fuzz.checks import assert_harmless, assert_tells_nothing, examples
+from tests.fuzz.checks import assert_harmless, assert_no_secrets, examples
 from tests.fuzz.strategies import DATABASES, EXAMPLES, PINGS, Generator
 from tests.notifications.announcer_harness import FREELY
 from tests.postgres import Postgres, postgres
@@ -44,7 +44,7 @@ CARD = {"m": seeds.LIVE}
 
 @pytest.fixture(params=DATABASES)
 async def world(request: pytest.FixtureRequest, world: World) -> AsyncIterator[World]:
-    """The same world, with each kind of database: what one of them takes, the other may refuse."""
+    """The world with each kind of database: one of them may reject what the other accepts."""
     if request.param == "sqlite":
         yield world
         return
@@ -55,39 +55,39 @@ async def world(request: pytest.FixtureRequest, world: World) -> AsyncIterator[W
     await server.drop(name)
 
 
-def signed(world: World, body: bytes) -> dict[str, str]:
-    """As Slack signs; slack_sdk's own way takes texts only."""
+def signature_headers(world: World, body: bytes) -> dict[str, str]:
+    """Sign as Slack does; slack_sdk's own function accepts only text."""
     stamp = str(int(time.time()))
     digest = hmac.new(world.slack.credentials.signing_secret.encode(), f"v0:{stamp}:".encode() + body, "sha256")
     return {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={digest.hexdigest()}"}
 
 
 async def post(world: World, path: str, body: bytes, headers: dict[str, str]) -> int:
-    """The status of the bot's answer, of which nothing else tells anything."""
+    """Return the status of the bot's response, which must contain no secret."""
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,
         session.post(f"{world.bot_url}{path}", data=body, headers=headers) as response,
     ):
-        said = b"\n".join(part for header in response.raw_headers for part in header) + b"\n" + await response.read()
-        assert_tells_nothing(world, said.decode(errors="replace"))
+        headers_received = b"\n".join(part for header in response.raw_headers for part in header)
+        content = headers_received + b"\n" + await response.read()
+        assert_no_secrets(world, content.decode(errors="replace"))
         return response.status
 
 
 def unanswered(world: World, typed: dict[str | None, str]) -> list[str]:
-    """Of what Ann typed, by trigger_id, that to which nothing was said in private."""
-    said = {message.trigger_id for message in world.slack.workspace.every_message() if message.ephemeral_to == ANN}
-    return [text for trigger_id, text in typed.items() if trigger_id not in said]
+    """Return what Ann typed, by trigger_id, without a private answer."""
+    answered = {message.trigger_id for message in world.slack.workspace.every_message() if message.ephemeral_to == ANN}
+    return [text for trigger_id, text in typed.items() if trigger_id not in answered]
 
 
 async def type_in(world: World, text: str, typed: dict[str | None, str]) -> None:
-    """Have Ann type it, which is acknowledged, and note it among what she typed."""
+    """Let Ann type a command, which must be acknowledged, and record it."""
     delivery = await world.slack.command(text)
     assert delivery.outcome is Outcome.OK
     typed[delivery.trigger_id] = text
 
 
-async def test_slash_texts(connected: World) -> None:
-    """Each is acknowledged, and answered."""
+async def test_any_command_text_is_acknowledged_and_answered(connected: World) -> None:
     generator = Generator()
     typed: dict[str | None, str] = {}
     for _ in examples(connected):
@@ -98,20 +98,18 @@ async def test_slash_texts(connected: World) -> None:
     assert unanswered(connected, typed) == []
 
 
-async def test_signed_bodies(connected: World) -> None:
-    """Whoever can sign them: refused or taken, and never a fault."""
+async def test_any_signed_body_causes_no_server_error(connected: World) -> None:
     generator = Generator()
     for _ in examples(connected):
         body = generator.body()
         kind = generator.random.choice((FORM, {"content-type": "application/json"}, {"content-type": "x" * 300}, {}))
-        assert await post(connected, "/slack/events", body, {**kind, **signed(connected, body)}) < 500
+        assert await post(connected, "/slack/events", body, {**kind, **signature_headers(connected, body)}) < 500
 
     await connected.idle()
     assert_harmless(connected)
 
 
-async def test_headers(connected: World) -> None:
-    """Signatures and timestamps of any kind are refused."""
+async def test_any_wrong_signature_header_is_rejected(connected: World) -> None:
     generator = Generator()
     for _ in examples(connected):
         noise = ["".join(c for c in generator.text()[:200] if c.isprintable()).strip() for _ in range(2)]
@@ -122,7 +120,7 @@ async def test_headers(connected: World) -> None:
 
 
 def interaction(world: World) -> dict[str, Any]:
-    """A click that is all right."""
+    """Return a valid click."""
     value = json.dumps(CARD)
     option = {"value": json.dumps({**CARD, "do": "loud"})}
     return {
@@ -137,31 +135,29 @@ def interaction(world: World) -> dict[str, Any]:
 
 
 def event(world: World) -> dict[str, Any]:
-    """An event that is all right."""
+    """Return a valid event."""
     joined = {"type": "member_joined_channel", "user": world.slack.app.user_id, "channel": GENERAL}
     team = world.slack.workspace.team.id
     return {"type": "event_callback", "team_id": team, "event_id": "Ev1", "event": joined, "authorizations": []}
 
 
-async def test_payloads(connected: World) -> None:
-    """Clicks and events in which something is missing, or something else."""
+async def test_mutated_clicks_and_events_cause_no_server_error(connected: World) -> None:
     generator = Generator()
     actions = ("refresh", "post_here", "follow_here", "follow_again", "follow_menu", "watch", "else")
     for _ in examples(connected):
         click = interaction(connected)
         click["actions"][0]["action_id"] = generator.random.choice(actions)
         body = urlencode({"payload": json.dumps(generator.mutated(click))}).encode()
-        assert await post(connected, "/slack/events", body, {**FORM, **signed(connected, body)}) < 500
+        assert await post(connected, "/slack/events", body, {**FORM, **signature_headers(connected, body)}) < 500
         body = json.dumps(generator.mutated(event(connected))).encode()
-        headers = {"content-type": "application/json", **signed(connected, body)}
+        headers = {"content-type": "application/json", **signature_headers(connected, body)}
         assert await post(connected, "/slack/events", body, headers) < 500
 
     await connected.idle()
     assert_harmless(connected)
 
 
-async def test_webhooks(connected: World) -> None:
-    """Signed ones of any content are taken or refused for good; unsigned ones are refused."""
+async def test_any_signed_webhook_is_accepted_or_rejected(connected: World) -> None:
     generator, key = Generator(), signing_key(0)
     known = {"event": "livestreaming.statusUpdate", "status": "LIVE", "meeting": {"id": seeds.LIVE}}
     for _ in examples(connected):
@@ -172,8 +168,7 @@ async def test_webhooks(connected: World) -> None:
     assert_harmless(connected)
 
 
-async def test_hostile_names(connected: World) -> None:
-    """Meetings and livestreams that are called anything, in answers, cards and threads."""
+async def test_any_title_or_name_is_escaped_and_answered(connected: World) -> None:
     generator, kit = Generator(), connected.kit
     typed: dict[str | None, str] = {}
     for _ in examples(connected, EXAMPLES // 4):
@@ -186,21 +181,21 @@ async def test_hostile_names(connected: World) -> None:
 
     assert_harmless(connected)
     assert unanswered(connected, typed) == []
-    # Nothing of it keeps the bot from working, or has it say that its database does not.
+    # The bot still works, and reports its database as ready.
     await connected.ready()
 
 
-# What Cloudflare says has one in it, and what Slack is asked carries one.
+# Cloudflare's responses contain the first, requests to Slack the second.
 STREAM_KEY = "hostile-stream-key"
 BOT_TOKEN = "xoxb-hostile"
-UNDELIVERED = (
+DELIVERY_ERROR = (
     r"(PermanentError|MessageNotFound|MessageDeleted|TransientError|Throttled|SlackRateLimited|Unconfirmed|NotSent|"
     r"UnknownCode|TokenRejected|PermissionDenied)\("
 )
 
 
-def cloudflare_s(generator: Generator, meeting_id: str) -> bytes:
-    """Something that Cloudflare might say of a meeting."""
+def cloudflare_response(generator: Generator, meeting_id: str) -> bytes:
+    """Return a possible response of Cloudflare's about a meeting."""
     failure = f"No way to rtmps://live.example/{STREAM_KEY} <!channel>"
     livestream = {"id": "x", "status": "LIVE", "meeting_id": meeting_id, "stream_key": STREAM_KEY, "name": PINGS[0]}
     session = {"err_message": failure, "started_time": "2026-01-01T00:00:00Z"}
@@ -216,48 +211,48 @@ def cloudflare_s(generator: Generator, meeting_id: str) -> bytes:
     return generator.random.choice((generator.body(), mutated))
 
 
-def slack_s(generator: Generator) -> tuple[bytes, dict[str, str]]:
-    """Something that Slack might answer, and its headers."""
+def slack_response(generator: Generator) -> tuple[bytes, dict[str, str]]:
+    """Return a possible response of Slack's, and its headers."""
     shape = {"ok": True, "channel": GENERAL, "ts": "1.000001", "error": "ratelimited", "message": {"text": "x"}}
-    said = generator.random.choice((generator.body(), json.dumps(generator.mutated(shape)).encode()))
+    response = generator.random.choice((generator.body(), json.dumps(generator.mutated(shape)).encode()))
     kind = generator.random.choice(("application/json", "text/html", "application/json; charset=utf-8"))
-    return said, {"content-type": kind, "retry-after": generator.random.choice(("1", "-1", "soon", "9" * 400))}
+    return response, {"content-type": kind, "retry-after": generator.random.choice(("1", "-1", "soon", "9" * 400))}
 
 
 @pytest.mark.parametrize("status", [200, 404, 429, 500])
-async def test_cloudflare_s_answers(status: int, log: io.StringIO) -> None:
-    """Any JSON, any bytes: an answer, or an error of ours, and neither has a stream key in it."""
+async def test_any_cloudflare_response_is_a_value_or_an_error_without_secrets(status: int, log: io.StringIO) -> None:
     generator = Generator(status)
 
     def answer(request: httpx.Request) -> httpx.Response:
-        said = cloudflare_s(generator, seeds.LIVE)
-        return httpx.Response(status, content=said, headers={"retry-after": "100", "ratelimit": generator.text()[:9]})
+        response = cloudflare_response(generator, seeds.LIVE)
+        return httpx.Response(
+            status, content=response, headers={"retry-after": "100", "ratelimit": generator.text()[:9]}
+        )
 
-    async def outcome(question: Awaitable[object]) -> str:
+    async def outcome(request: Awaitable[object]) -> str:
         try:
-            return repr(await question)
+            return repr(await request)
         except RealtimeKitError as error:
             return f"{error!r} {error.detail} {error.sentence}"
 
     for _ in range(EXAMPLES):
         http = HttpClient(httpx.MockTransport(answer), "https://api.example.com")
         kit = RealtimeKitClient(http, account_id="a", app_id="b", answer_seconds=0.05)
-        for question in (kit.active_livestream(UUID(seeds.LIVE)), kit.livestreams("LIVE", 1), kit.active_session("x")):
-            assert STREAM_KEY not in await outcome(question)
+        for request in (kit.active_livestream(UUID(seeds.LIVE)), kit.livestreams("LIVE", 1), kit.active_session("x")):
+            assert STREAM_KEY not in await outcome(request)
         await kit.close()
     assert STREAM_KEY not in log.getvalue()
     assert "Traceback" not in log.getvalue()
 
 
 @pytest.mark.parametrize("status", [200, 404, 429, 500])
-async def test_cloudflare_s_answers_to_people(world: World, status: int) -> None:
-    """Whatever Cloudflare says, who asks is answered, and who follows too."""
+async def test_any_cloudflare_response_lets_people_be_answered(world: World, status: int) -> None:
     generator = Generator(status)
     typed: dict[str | None, str] = {}
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
-        said = cloudflare_s(generator, scope["path"].split("/meetings/")[-1].split("/")[0])
-        await Response(said, status, {"retry-after": "1"})(scope, receive, send)
+        response = cloudflare_response(generator, scope["path"].split("/meetings/")[-1].split("/")[0])
+        await Response(response, status, {"retry-after": "1"})(scope, receive, send)
 
     async with serving(answer, listen(), drain_seconds=1) as url, world.bot(cloudflare_base_url=url):
         for _ in examples(world, EXAMPLES // 6):
@@ -274,13 +269,12 @@ async def test_cloudflare_s_answers_to_people(world: World, status: int) -> None
 
 
 @pytest.mark.parametrize("status", [200, 404, 429, 500])
-async def test_slack_s_answers(status: int, log: io.StringIO) -> None:
-    """Any JSON, any bytes: it is done, or it is not, for a reason that we know and that has no token in it."""
+async def test_any_slack_response_is_a_success_or_a_known_error_without_secrets(status: int, log: io.StringIO) -> None:
     generator, metrics, clock = Generator(status), Metrics(), Clock(speed=0)
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
-        said, headers = slack_s(generator)
-        await Response(said, status, headers)(scope, receive, send)
+        response, headers = slack_response(generator)
+        await Response(response, status, headers)(scope, receive, send)
 
     async def outcome(asked: Awaitable[str | None]) -> str:
         try:
@@ -295,8 +289,8 @@ async def test_slack_s_answers(status: int, log: io.StringIO) -> None:
             delivery = Publisher(client, pacing, clock, metrics)
             posted = await outcome(delivery.post(GENERAL, notice("Hello"), "an-id"))
             edited = await outcome(delivery.edit(GENERAL, "1.000001", notice("Hello")))
-            assert re.fullmatch(rf"\d+\.\d+|{UNDELIVERED}.*", posted, re.DOTALL)
-            assert re.fullmatch(rf"None|{UNDELIVERED}.*", edited, re.DOTALL)
+            assert re.fullmatch(rf"\d+\.\d+|{DELIVERY_ERROR}.*", posted, re.DOTALL)
+            assert re.fullmatch(rf"None|{DELIVERY_ERROR}.*", edited, re.DOTALL)
             assert BOT_TOKEN not in posted + edited
             clock.advance(10_000)
     assert BOT_TOKEN not in log.getvalue()
@@ -304,26 +298,25 @@ async def test_slack_s_answers(status: int, log: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 404, 429, 500])
-async def test_slack_s_answers_to_the_bot(world: World, status: int) -> None:
-    """Slack does what it is asked and says anything of it, or says so and does nothing: nothing breaks, and when
-    Slack says the truth again, people are answered."""
-    generator, lying = Generator(status), False
+async def test_wrong_slack_responses_do_not_stop_the_bot(world: World, status: int) -> None:
+    """Slack applies the calls or not, and responds with anything; afterwards it works again."""
+    generator, broken = Generator(status), False
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
-        if not lying:
+        if not broken:
             await world.slack.asgi(scope, receive, send)
             return
         if generator.random.random() < 0.5:
-            await world.slack.asgi(scope, receive, unheard)
-        said, headers = slack_s(generator)
-        await Response(said, status, headers)(scope, receive, send)
+            await world.slack.asgi(scope, receive, discard)
+        response, headers = slack_response(generator)
+        await Response(response, status, headers)(scope, receive, send)
 
-    async def unheard(message: Any) -> None:
-        """What Slack would have said."""
+    async def discard(message: Any) -> None:
+        """What Slack would have response."""
 
     async with serving(answer, listen(), drain_seconds=1) as world.slack.base_url, world.bot():
         await world.ask(f"follow {seeds.LIVE}")
-        lying = True
+        broken = True
         for number in examples(world, EXAMPLES // 6):
             channel = generator.random.choice((GENERAL, RANDOM))
             for command in (seeds.LIVE, f"follow {seeds.LIVE}", "following", f"unfollow {seeds.LIVE}"):
@@ -331,18 +324,17 @@ async def test_slack_s_answers_to_the_bot(world: World, status: int) -> None:
             playback_url = f"https://customer-s4ndb0x.cloudflarestream.com/{number:032x}/manifest/video.m3u8"
             world.kit.change_livestream(seeds.LIVE, playback_url=playback_url)
         await world.idle()
-        lying = False
+        broken = False
         answered = await world.ask(seeds.LIVE, user=BEN)  # Ann has reached her limit
 
     assert answered.text.startswith("Launch keynote")
     assert_harmless(world)
 
 
-async def test_all_at_once(connected: World) -> None:
-    """And while all of that comes in, people are answered."""
+async def test_people_are_answered_during_a_flood(connected: World) -> None:
     generator = Generator()
     noise = [generator.body() for _ in range(EXAMPLES)]
-    floods = [post(connected, "/slack/events", body, {**FORM, **signed(connected, body)}) for body in noise]
+    floods = [post(connected, "/slack/events", body, {**FORM, **signature_headers(connected, body)}) for body in noise]
 
     _, answer = await asyncio.gather(asyncio.gather(*floods), connected.ask(seeds.LIVE))
 

@@ -7,8 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-async def test_it_runs() -> None:
-    """With few examples, and with options of pytest's."""
+async def test_fuzzing_runs_with_its_own_and_pytests_options() -> None:
     arguments = [
         "-m",
         "tests.fuzz",

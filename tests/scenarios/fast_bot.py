@@ -1,8 +1,8 @@
-"""The bot in a process of its own, by a clock that runs ahead, and that kills itself where it is told to.
+"""The bot in a process of its own with a fast clock, which kills itself at a given call.
 
     python -m tests.scenarios.fast_bot SANDBOX_TIME REAL_TIME SPEED [before|after:Class.method:N]
 
-The settings come from the environment, as for `livestream-bot run`. SIGKILL leaves nothing a moment to tidy up.
+The settings come from the environment, as for `livestream-bot run`. SIGKILL leaves no time to clean up.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ from sandbox.clock import Clock
 CLASSES = {kind.__name__: kind for kind in (CardQueue, Publisher, MeetingPoller, MeetingQueue)}
 
 
-def die_at(where: str) -> None:
-    """Let the process die before or after the Nth call of a method; calls that come to nothing do not count after."""
-    when, name, count = where.split(":")
+def die_at(step: str) -> None:
+    """Kill the process before or after the Nth call of a method. After, calls that return nothing don't count."""
+    when, name, count = step.split(":")
     kind, method = name.split(".")
     left = int(count)
     call: Callable[..., Any] = getattr(CLASSES[kind], method)

@@ -1,4 +1,4 @@
-"""A next version of the bot, as far as its tables go: a migration of the kind that a rolling upgrade allows."""
+"""The database of a next version of the bot: a migration of the kind that a rolling upgrade allows."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from bot.store.migrations import MIGRATIONS
 
 GATE = 42
-"""The advisory lock at which a test may hold the migration up, its changes made and not committed."""
+"""The advisory lock with which a test can delay the migration before its commit."""
 HEAD = max(MIGRATIONS.glob("versions/0*.py")).name.partition("_")[0]
 NEWER = f"{int(HEAD) + 1:04}"
 NEXT = f'''
@@ -32,8 +32,10 @@ def upgrade() -> None:
 
 
 def newer_migrations(folder: Path, *, additive: bool = True) -> Path:
-    """Those of this version and one more, which only adds, and what it adds may be NULL; what it says of itself is
-    another thing."""
+    """Copy this version's migrations and add one, whose columns may be NULL.
+
+    `additive` is what it claims about itself.
+    """
     path = folder / "migrations"
     shutil.copytree(MIGRATIONS, path, ignore=shutil.ignore_patterns("__pycache__"))
     step = NEXT.format(head=HEAD, new=NEWER, additive=additive)

@@ -15,9 +15,9 @@ from tests.conftest import World
 
 T = TypeVar("T")
 SPEED = 60.0
-"""Sandbox seconds in a real one: a grace time is over in a second, and the bot's own work still takes next to none."""
+"""Sandbox seconds in a real one: a grace period is over in a second, and the bot's own work still takes almost none."""
 SLOWLY = 4.0
-"""For what is over with the grace time: a quarter of a minute in which to see it, and no machine halts for so long."""
+"""For what ends with the grace period: it lasts a quarter of a minute, longer than a slow machine halts."""
 
 _KINDS = {
     r" is starting": "starting",
@@ -42,26 +42,26 @@ def _word(text: str, words: dict[str, str]) -> str:
     for pattern, word in words.items():
         if re.search(pattern, text):
             return word
-    raise AssertionError(f"nobody knows what this says: {text}")
+    raise AssertionError(f"unknown text: {text}")
 
 
-def told(slack: Slack, card: Message) -> list[str]:
-    """The kinds of the changes in a card's thread, in order."""
+def replies_in(slack: Slack, card: Message) -> list[str]:
+    """Return the kinds of the changes in a card's thread, in order."""
     return [kind_of(reply.text) for reply in slack.replies(card)]
 
 
 def kind_of(reply: str) -> str:
-    """The kind of the change that a reply tells."""
+    """Return the kind of the change that a reply announces."""
     return _word(reply, _KINDS)
 
 
 def shows(card: Message) -> str:
-    """The phase that a card shows."""
+    """Return the phase that a card shows."""
     return _word(card.text, _CARDS)
 
 
 def cards(slack: Slack, meeting_id: str, channel: str = GENERAL) -> list[Message]:
-    """The cards of a meeting in a channel, the oldest first; deleted ones left out."""
+    """Return the cards of a meeting in a channel, oldest first, without deleted ones."""
     return [message for message in slack.messages(channel) if _is_card(message, meeting_id)]
 
 
@@ -70,18 +70,18 @@ def _is_card(message: Message, meeting_id: str) -> bool:
     return public and any(f"`{meeting_id}`" in str(block) for block in message.blocks if block["type"] == "context")
 
 
-async def until(what: Callable[[], T | None], seconds: float = 60) -> T:
-    """What it returns as soon as that is true. Raises TimeoutError after real seconds."""
+async def until(condition: Callable[[], T | None], seconds: float = 60) -> T:
+    """Return the condition's result as soon as it is true. Raises TimeoutError after so many real seconds."""
     async with asyncio.timeout(seconds):
         while True:
-            if found := what():
+            if found := condition():
                 return found
             await asyncio.sleep(0.01)
 
 
 @dataclass
-class Story:
-    """A bot that follows, in a world whose clock runs ahead."""
+class Scenario:
+    """A bot that follows meetings, in a world with a fast clock."""
 
     world: World
 
@@ -89,30 +89,30 @@ class Story:
     def slack(self) -> Slack:
         return self.world.slack
 
-    async def follow(self, meeting_id: str, how: str = "", channel: str = GENERAL) -> Message:
-        """Follow a meeting; its card."""
-        await self.world.ask(f"follow {meeting_id} {how}", channel=channel)
+    async def follow(self, meeting_id: str, level: str = "", channel: str = GENERAL) -> Message:
+        """Follow a meeting; return its card."""
+        await self.world.ask(f"follow {meeting_id} {level}", channel=channel)
         return await until(lambda: self.card(meeting_id, channel))
 
     def card(self, meeting_id: str, channel: str = GENERAL) -> Message | None:
-        """The newest card of the meeting."""
+        """Return the newest card of the meeting."""
         return next(reversed(cards(self.slack, meeting_id, channel)), None)
 
-    async def until_told(self, meeting_id: str, *kinds: str, channel: str = GENERAL) -> Message:
-        """Wait until the newest card's thread has just this; the card."""
+    async def until_announced(self, meeting_id: str, *kinds: str, channel: str = GENERAL) -> Message:
+        """Wait until the newest card's thread has exactly these changes; return the card."""
 
-        def said() -> Message | None:
+        def announced() -> Message | None:
             card = self.card(meeting_id, channel)
-            return card if card and told(self.slack, card) == list(kinds) else None
+            return card if card and replies_in(self.slack, card) == list(kinds) else None
 
         try:
-            return await until(said)
+            return await until(announced)
         except TimeoutError:
             card = self.card(meeting_id, channel)
-            raise AssertionError(f"{card and told(self.slack, card)} instead of {list(kinds)}") from None
+            raise AssertionError(f"{card and replies_in(self.slack, card)} instead of {list(kinds)}") from None
 
     async def until_shown(self, meeting_id: str, phase: str, channel: str = GENERAL) -> Message:
-        """Wait until the newest card shows a phase; the card."""
+        """Wait until the newest card shows a phase; return the card."""
 
         def shown() -> Message | None:
             card = self.card(meeting_id, channel)
@@ -129,7 +129,7 @@ class Story:
         await self.world.slack.clock.sleep(seconds)
 
     def private_messages(self, user: str = ANN) -> list[Message]:
-        """What the bot has said to one person in their direct message."""
+        """Return what the bot has sent to one person in their direct message."""
         ours = [channel.id for channel in self.slack.workspace.channels.values() if channel.is_im]
         return [
             message
@@ -140,8 +140,10 @@ class Story:
 
     @contextlib.asynccontextmanager
     async def process(self, database_url: str, die_at: str = "") -> AsyncIterator[BotProcess]:
-        """A bot in a process of its own, in the same time; it kills itself where it is told to. Raises
-        BotDidNotStart where that is before it is ready."""
+        """Run a bot in a process of its own with the same time, which kills itself at `die_at`.
+
+        Raises BotDidNotStart if that is before it is ready.
+        """
         clock = self.slack.clock
         environment = settings_for(self.slack, self.slack.base_url, self.world.kit, self.world.kit_url, "http")
         environment |= {"DATABASE_URL": database_url, "PYTHONPATH": str(_REPOSITORY), "LOG_LEVEL": "DEBUG"}

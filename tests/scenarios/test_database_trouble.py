@@ -1,4 +1,4 @@
-"""A database that cannot be used: told in a sentence at the start, and outlived while the bot runs."""
+"""A database that cannot be used: reported at the start, and survived while the bot runs."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from sandbox.bot_process import below_the_usual, settings_for
 from sandbox.realtimekit import seeds
 from tests.conftest import World
 from tests.postgres import GUARDED, PASSWORD, Postgres, postgres
-from tests.scenarios.scenario import Story
+from tests.scenarios.scenario import Scenario
 
 __all__ = ["postgres"]
 
@@ -45,13 +45,13 @@ main()
 
 
 class Start:
-    """`livestream-bot run`, in a process of its own, with this database."""
+    """`livestream-bot run` in a process of its own, with a given database."""
 
     def __init__(self, world: World) -> None:
         self._environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "http")
 
-    async def refusal(self, url: str, *, program: str = "", **how: Any) -> str:
-        """What is wrong, which is all that it says before it ends with exit status 2."""
+    async def failure(self, url: str, *, program: str = "", **options: Any) -> str:
+        """Return the one sentence that it prints before it exits with status 2."""
         with below_the_usual() as sock:
             port = sock.getsockname()[1]
         environment = {**os.environ, **self._environment, "DATABASE_URL": url, "PORT": str(port)}
@@ -62,7 +62,7 @@ class Start:
             env=environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            **how,
+            **options,
         )
         output, errors = await asyncio.wait_for(process.communicate(), 60)
         (sentence,) = errors.decode().splitlines()
@@ -95,7 +95,7 @@ async def database_url(postgres: Postgres) -> AsyncIterator[str]:
 
 
 def without_privileges() -> None:
-    """Let the program that is about to start heed the modes of files, even if root runs it (prctl(2))."""
+    """Make the program that is about to start obey file modes, even if root runs it (prctl(2))."""
     if os.geteuid() != 0:
         return
     libc = ctypes.CDLL(None)
@@ -114,72 +114,64 @@ def _damage(file: Path) -> None:
         damaged.write(b"\xff" * (size - 100))
 
 
-async def test_locked(start: Start, file: Path) -> None:
-    """Another program keeps the file to itself for longer than the bot waits."""
+async def test_locked_file_is_reported(start: Start, file: Path) -> None:
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        assert "is locked by another program; stop that one" in await start.refusal(f"sqlite:///{file}")
+        assert "is locked by another program; stop that one" in await start.failure(f"sqlite:///{file}")
 
 
-async def test_read_only_file(start: Start, file: Path) -> None:
-    """The file may be read, and not written to."""
+async def test_read_only_file_is_reported(start: Start, file: Path) -> None:
     _allow(file, 0o444)
 
-    sentence = await start.refusal(f"sqlite:///{file}", preexec_fn=without_privileges)
+    sentence = await start.failure(f"sqlite:///{file}", preexec_fn=without_privileges)
 
     assert "cannot be written to; make the file and its folder writable" in sentence
 
 
-async def test_read_only_folder(start: Start, file: Path) -> None:
-    """The file may be written to, and its folder, where SQLite keeps its journal, not."""
+async def test_read_only_folder_is_reported(start: Start, file: Path) -> None:
+    """SQLite keeps its journal there."""
     _allow(file.parent, 0o555)
 
-    sentence = await start.refusal(f"sqlite:///{file}", preexec_fn=without_privileges)
+    sentence = await start.failure(f"sqlite:///{file}", preexec_fn=without_privileges)
 
     assert "writable for the user who runs the bot" in sentence
 
 
-async def test_new_file_in_a_read_only_folder(start: Start, tmp_path: Path) -> None:
-    """There is no file, and none can be made."""
+async def test_new_file_in_a_read_only_folder_is_reported(start: Start, tmp_path: Path) -> None:
     _allow(tmp_path, 0o555)
 
-    sentence = await start.refusal(f"sqlite:///{tmp_path}/livestream.db", preexec_fn=without_privileges)
+    sentence = await start.failure(f"sqlite:///{tmp_path}/livestream.db", preexec_fn=without_privileges)
 
     assert "its folder must exist and be writable" in sentence
 
 
-async def test_full_disk(start: Start, tmp_path: Path) -> None:
-    """There is no room for the tables."""
-    sentence = await start.refusal(f"sqlite:///{tmp_path}/new.db", program=ON_A_SMALL_DISK)
+async def test_full_disk_is_reported(start: Start, tmp_path: Path) -> None:
+    sentence = await start.failure(f"sqlite:///{tmp_path}/new.db", program=ON_A_SMALL_DISK)
     assert "because the disk is full; make room" in sentence
 
 
-async def test_damaged(start: Start, file: Path) -> None:
-    """The file's pages are not what they should be."""
+async def test_damaged_file_is_reported(start: Start, file: Path) -> None:
     _damage(file)
 
-    assert "is damaged; restore a copy of it" in await start.refusal(f"sqlite:///{file}")
+    assert "is damaged; restore a copy of it" in await start.failure(f"sqlite:///{file}")
 
 
-async def test_no_database(start: Start, tmp_path: Path) -> None:
-    """The file is something else."""
+async def test_file_that_is_no_database_is_reported(start: Start, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("Buy milk. " * 1000)
 
-    assert "is not a SQLite database" in await start.refusal(f"sqlite:///{tmp_path}/notes.txt")
+    assert "is not a SQLite database" in await start.failure(f"sqlite:///{tmp_path}/notes.txt")
 
 
-async def test_newer(start: Start, file: Path) -> None:
-    """Its tables are of a newer version, with which this one cannot work."""
+async def test_newer_schema_is_reported(start: Start, file: Path) -> None:
     with contextlib.closing(sqlite3.connect(file)) as newer:
         newer.execute("UPDATE alembic_version SET version_num = '9999'")
         newer.execute("UPDATE schema_compatibility SET min_revision = '9999'")
         newer.commit()
 
-    assert "was written by a newer version of this bot" in await start.refusal(f"sqlite:///{file}")
+    assert "was written by a newer version of this bot" in await start.failure(f"sqlite:///{file}")
 
 
-async def test_newer_on_postgresql(start: Start, postgres: Postgres, database_url: str) -> None:
-    """The same there."""
+async def test_newer_schema_on_postgresql_is_reported(start: Start, postgres: Postgres, database_url: str) -> None:
     await migrate(parse_database_url(database_url))
     await postgres.execute(
         "UPDATE alembic_version SET version_num = '9999'",
@@ -187,58 +179,56 @@ async def test_newer_on_postgresql(start: Start, postgres: Postgres, database_ur
         database=str(parse_database_url(database_url).database),
     )
 
-    assert "was written by a newer version of this bot" in await start.refusal(database_url)
+    assert "was written by a newer version of this bot" in await start.failure(database_url)
 
 
-async def test_wrong_password(start: Start, postgres: Postgres, database_url: str) -> None:
-    """It is not repeated."""
+async def test_wrong_password_is_reported_without_quoting_it(
+    start: Start, postgres: Postgres, database_url: str
+) -> None:
     await postgres.execute(f"DROP ROLE IF EXISTS {GUARDED}", f"CREATE ROLE {GUARDED} LOGIN PASSWORD '{PASSWORD}'")
     url = postgres.url(str(parse_database_url(database_url).database), user=f"{GUARDED}:hunter2")
 
-    sentence = await start.refusal(url)
+    sentence = await start.failure(url)
 
     assert "refuses the user or the password" in sentence
     assert "hunter2" not in sentence
 
 
-async def test_no_rights(start: Start, postgres: Postgres, database_url: str) -> None:
-    """The user may connect, and make no tables."""
+async def test_missing_privileges_are_reported(start: Start, postgres: Postgres, database_url: str) -> None:
+    """The user may connect, but not create tables."""
     await postgres.execute(f"DROP ROLE IF EXISTS {GUARDED}", f"CREATE ROLE {GUARDED} LOGIN PASSWORD '{PASSWORD}'")
     url = postgres.url(str(parse_database_url(database_url).database), user=f"{GUARDED}:{PASSWORD}")
 
-    assert "does not let this user create or change tables" in await start.refusal(url)
+    assert "does not let this user create or change tables" in await start.failure(url)
 
 
-async def test_unknown_host(start: Start) -> None:
-    """There is no such name."""
-    sentence = await start.refusal("postgresql://bot:hunter2@no-such-host.invalid/livestream")
+async def test_unknown_host_is_reported(start: Start) -> None:
+    sentence = await start.failure("postgresql://bot:hunter2@no-such-host.invalid/livestream")
     assert "The database livestream at no-such-host.invalid:5432 can't be reached" in sentence
     assert "hunter2" not in sentence
 
 
-async def test_unknown_database(start: Start, postgres: Postgres) -> None:
-    """The server has no database of this name."""
-    assert "does not exist; create it" in await start.refusal(postgres.url("nowhere"))
+async def test_unknown_database_is_reported(start: Start, postgres: Postgres) -> None:
+    assert "does not exist; create it" in await start.failure(postgres.url("nowhere"))
 
 
-async def test_server_that_starts(start: Start) -> None:
-    """PostgreSQL is there, and takes nobody yet."""
+async def test_starting_server_is_reported(start: Start) -> None:
     fields = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"
 
-    async def not_yet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def starting_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(8)
         writer.write(b"N")  # no TLS
         await reader.read(1024)
         writer.write(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
         writer.close()
 
-    async with await asyncio.start_server(not_yet, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(starting_up, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        assert "is starting or stopping; start again" in await start.refusal(f"postgresql://u@127.0.0.1:{port}/d")
+        assert "is starting or stopping; start again" in await start.failure(f"postgresql://u@127.0.0.1:{port}/d")
 
 
 async def readyz(url: str) -> tuple[int, str]:
-    """Whether the bot says that it is ready, and what is not."""
+    """Return status and body of /readyz."""
     async with aiohttp.ClientSession() as session, session.get(f"{url}/readyz") as response:
         return response.status, await response.text()
 
@@ -251,39 +241,40 @@ async def until_ready(url: str) -> None:
             status, _ = await readyz(url)
 
 
-async def outlived(
-    story: Story, url: str, begin: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[None]]
+async def check_recovery(
+    scenario: Scenario, url: str, begin: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[None]]
 ) -> None:
-    """The trouble begins while a meeting is followed, and ends: people are told, nobody who asks for work is sent to
-    this bot, and afterwards it catches up by itself."""
-    await story.follow(MEETING)
+    """Let the trouble begin and end while a meeting is followed.
+
+    People get an error, the bot is not ready, and it catches up afterwards.
+    """
+    await scenario.follow(MEETING)
     await begin()
 
-    answer = await story.world.ask(f"follow {seeds.LIVE}")
+    answer = await scenario.world.ask(f"follow {seeds.LIVE}")
     assert answer.text == DatabaseUnavailable().sentence
     status, problems = await readyz(url)
     assert status == 503
     assert '"database":' in problems
-    story.world.kit.go_live(MEETING)
-    await story.pass_time(120)
+    scenario.world.kit.go_live(MEETING)
+    await scenario.pass_time(120)
     assert (await readyz(url))[0] == 503
 
     await end()
     await until_ready(url)
-    await story.until_told(MEETING, "live")
-    assert (await story.follow(seeds.LIVE)).text
+    await scenario.until_announced(MEETING, "live")
+    assert (await scenario.follow(seeds.LIVE)).text
 
 
 @pytest.fixture
-def log_of_errors(log: io.StringIO) -> Iterator[io.StringIO]:
-    """The bot's log, in which there is no traceback at the end."""
+def log_without_tracebacks(log: io.StringIO) -> Iterator[io.StringIO]:
+    """The bot's log, which must contain no traceback at the end."""
     yield log
     assert "Traceback" not in log.getvalue()
 
 
-@pytest.mark.usefixtures("log_of_errors")
-async def test_locked_for_a_while(fast: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another program locks the file for longer than a change waits."""
+@pytest.mark.usefixtures("log_without_tracebacks")
+async def test_bot_recovers_from_a_locked_file(fast: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.1)
     other = sqlite3.connect(tmp_path / "livestream-bot.db", timeout=30, isolation_level=None, check_same_thread=False)
 
@@ -291,17 +282,17 @@ async def test_locked_for_a_while(fast: Story, tmp_path: Path, monkeypatch: pyte
         # The bot, which may be writing, is in this thread.
         await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
 
-    async def let_go() -> None:
+    async def unlock() -> None:
         other.execute("ROLLBACK")
 
     with contextlib.closing(other):
         async with fast.world.bot():
-            await outlived(fast, fast.world.bot_url, lock, let_go)
+            await check_recovery(fast, fast.world.bot_url, lock, unlock)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits another process")
-async def test_full_while_it_runs(fast: Story, tmp_path: Path) -> None:
-    """No file of the bot can grow any more (prlimit(2)), and then it can."""
+async def test_bot_recovers_from_a_full_disk(fast: Scenario, tmp_path: Path) -> None:
+    """No file of the bot can grow (prlimit(2)), and then it can."""
     file = tmp_path / "livestream-bot.db"
     async with fast.process(f"sqlite:///{file}") as bot:
         fast.slack.request_url = f"{bot.url}/slack/events"
@@ -313,12 +304,11 @@ async def test_full_while_it_runs(fast: Story, tmp_path: Path) -> None:
         async def make_room() -> None:
             resource.prlimit(bot.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
-        await outlived(fast, bot.url, fill, make_room)
+        await check_recovery(fast, bot.url, fill, make_room)
         assert "Traceback" not in bot.log.read_text()
 
 
-async def test_the_file_is_deleted(world: World, tmp_path: Path) -> None:
-    """The bot says so while it runs, and not only when it starts again and follows nothing."""
+async def test_deleted_file_is_reported_by_the_running_bot(world: World, tmp_path: Path) -> None:
     file = tmp_path / "bot.db"
     async with world.bot(database_url=f"sqlite:///{file}"):
         await world.ready()
@@ -330,9 +320,10 @@ async def test_the_file_is_deleted(world: World, tmp_path: Path) -> None:
     assert "database_file_lost" in world.log.getvalue()
 
 
-@pytest.mark.usefixtures("log_of_errors")
-async def test_postgresql_goes_away(fast: Story, postgres: Postgres, database_url: str) -> None:
-    """It ends every connection and takes no new ones."""
+@pytest.mark.usefixtures("log_without_tracebacks")
+async def test_bot_recovers_from_lost_postgresql_connections(
+    fast: Scenario, postgres: Postgres, database_url: str
+) -> None:
     name = str(parse_database_url(database_url).database)
 
     async def leave() -> None:
@@ -343,29 +334,27 @@ async def test_postgresql_goes_away(fast: Story, postgres: Postgres, database_ur
         await postgres.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
 
     async with fast.world.bot(database_url=database_url):
-        await outlived(fast, fast.world.bot_url, leave, come_back)
+        await check_recovery(fast, fast.world.bot_url, leave, come_back)
 
 
-@pytest.mark.usefixtures("log_of_errors")
+@pytest.mark.usefixtures("log_without_tracebacks")
 @pytest.mark.parametrize("bad", ["\0", "\x1b"])
-async def test_text_that_postgresql_does_not_take(fast: Story, database_url: str, bad: str) -> None:
-    """Cloudflare has it in a title, a name and the reason of an error: the story is told, and the bot is ready."""
+async def test_text_unsupported_by_postgresql_breaks_nothing(fast: Scenario, database_url: str, bad: str) -> None:
     kit = fast.world.kit
     kit.change(MEETING, title=f"Launch{bad} keynote")
     async with fast.world.bot(database_url=database_url):
         await fast.follow(MEETING)
         kit.go_live(MEETING)
-        await fast.until_told(MEETING, "live")
+        await fast.until_announced(MEETING, "live")
         kit.change_livestream(MEETING, name=f"Take{bad} two")
         kit.fail(MEETING, f"Encoder{bad} lost")
-        await fast.until_told(MEETING, "live", "errored")
+        await fast.until_announced(MEETING, "live", "errored")
         assert (await readyz(fast.world.bot_url))[0] == 200
 
 
-@pytest.mark.usefixtures("log_of_errors")
-async def test_postgresql_becomes_read_only(fast: Story, postgres: Postgres, database_url: str) -> None:
-    """As a primary that becomes a replica: it answers, and takes no changes. Nobody closes the connections to it when
-    another one is the primary: the bot itself gives them up."""
+@pytest.mark.usefixtures("log_without_tracebacks")
+async def test_bot_recovers_from_a_read_only_postgresql(fast: Scenario, postgres: Postgres, database_url: str) -> None:
+    """As a primary that becomes a replica: the bot itself must drop its connections."""
     name = str(parse_database_url(database_url).database)
 
     async def demote() -> None:
@@ -376,4 +365,4 @@ async def test_postgresql_becomes_read_only(fast: Story, postgres: Postgres, dat
         await postgres.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = off')
 
     async with fast.world.bot(database_url=database_url):
-        await outlived(fast, fast.world.bot_url, demote, promote)
+        await check_recovery(fast, fast.world.bot_url, demote, promote)

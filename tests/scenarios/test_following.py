@@ -1,9 +1,9 @@
-"""What a channel that follows a meeting is told, from the first sign of life to the end."""
+"""What is announced in a channel that follows a meeting, from the first sign of life to the end."""
 
 from bot.clock import Clock
 from sandbox.realtimekit import Fault, seeds
 from sandbox.slack import ANN, EVENTS, GENERAL
-from tests.scenarios.scenario import SLOWLY, SPEED, Story, cards, shows, told, until
+from tests.scenarios.scenario import SLOWLY, SPEED, Scenario, cards, replies_in, shows, until
 
 MEETING = seeds.NEVER_LIVE
 
@@ -12,245 +12,233 @@ def labels(message: object) -> str:
     return str(getattr(message, "blocks", ""))
 
 
-async def test_a_whole_evening(story: Story) -> None:
-    """Followed before there is a livestream: starting, live, ended, each once; a short drop pings nobody."""
-    card = await story.follow(MEETING)
+async def test_start_live_and_end_are_announced_once_and_a_short_drop_is_not(scenario: Scenario) -> None:
+    card = await scenario.follow(MEETING)
     assert shows(card) == "waiting"
 
-    story.world.kit.start(MEETING, "Keynote")
-    await story.until_told(MEETING, "starting")
-    story.world.kit.go_live(MEETING)
-    live = await story.until_told(MEETING, "starting", "live")
+    scenario.world.kit.start(MEETING, "Keynote")
+    await scenario.until_announced(MEETING, "starting")
+    scenario.world.kit.go_live(MEETING)
+    live = await scenario.until_announced(MEETING, "starting", "live")
     assert live.ts == card.ts
-    live = await story.until_shown(MEETING, "live")
+    live = await scenario.until_shown(MEETING, "live")
     assert "Watch" in labels(live)
 
-    story.slack.clock.speed = SLOWLY
-    story.world.kit.drop(MEETING)
-    await story.until_shown(MEETING, "interrupted")
-    story.world.kit.go_live(MEETING)
-    await story.until_shown(MEETING, "live")
-    story.slack.clock.speed = SPEED
+    scenario.slack.clock.speed = SLOWLY
+    scenario.world.kit.drop(MEETING)
+    await scenario.until_shown(MEETING, "interrupted")
+    scenario.world.kit.go_live(MEETING)
+    await scenario.until_shown(MEETING, "live")
+    scenario.slack.clock.speed = SPEED
 
-    story.world.kit.end(MEETING)
-    ended = await story.until_told(MEETING, "starting", "live", "ended")
-    ended = await story.until_shown(MEETING, "ended")
+    scenario.world.kit.end(MEETING)
+    ended = await scenario.until_announced(MEETING, "starting", "live", "ended")
+    ended = await scenario.until_shown(MEETING, "ended")
     assert "was live for" in ended.text
     assert "Watch" not in labels(ended)
     assert "m3u8" not in labels(ended)
 
 
-async def test_an_error_and_its_repair(story: Story) -> None:
-    """The error is told with its reason, then that it is over, then the end; an error of a moment is not."""
-    story.world.kit.go_live(MEETING)
-    await story.follow(MEETING)
-    story.world.kit.fail(MEETING, "The encoder sends no video")
-    card = await story.until_told(MEETING, "errored")
-    assert "The encoder sends no video" in story.slack.replies(card)[0].text
+async def test_error_recovery_and_end_are_announced(scenario: Scenario) -> None:
+    scenario.world.kit.go_live(MEETING)
+    await scenario.follow(MEETING)
+    scenario.world.kit.fail(MEETING, "The encoder sends no video")
+    card = await scenario.until_announced(MEETING, "errored")
+    assert "The encoder sends no video" in scenario.slack.replies(card)[0].text
 
-    story.world.kit.go_live(MEETING)
-    await story.until_told(MEETING, "errored", "back")
-    story.world.kit.end(MEETING)
-    await story.until_told(MEETING, "errored", "back", "ended")
+    scenario.world.kit.go_live(MEETING)
+    await scenario.until_announced(MEETING, "errored", "back")
+    scenario.world.kit.end(MEETING)
+    await scenario.until_announced(MEETING, "errored", "back", "ended")
 
 
-async def test_the_next_run(story: Story) -> None:
-    """It has a card and a thread of its own; the one before stays as the record of how that ended."""
-    story.world.kit.go_live(MEETING)
-    first = await story.follow(MEETING)
-    story.world.kit.end(MEETING)
-    await story.until_told(MEETING, "ended")
-    await story.pass_time(120)
+async def test_next_episode_has_its_own_card_and_thread(scenario: Scenario) -> None:
+    scenario.world.kit.go_live(MEETING)
+    first = await scenario.follow(MEETING)
+    scenario.world.kit.end(MEETING)
+    await scenario.until_announced(MEETING, "ended")
+    await scenario.pass_time(120)
 
-    story.world.kit.go_live(MEETING)
-    second = await story.until_told(MEETING, "live")
+    scenario.world.kit.go_live(MEETING)
+    second = await scenario.until_announced(MEETING, "live")
 
     assert second.ts != first.ts
-    [old, new] = cards(story.slack, MEETING)
-    assert (shows(old), told(story.slack, old)) == ("ended", ["ended"])
+    [old, new] = cards(scenario.slack, MEETING)
+    assert (shows(old), replies_in(scenario.slack, old)) == ("ended", ["ended"])
     assert new.ts == second.ts
 
 
-async def test_quiet_and_loud(story: Story) -> None:
-    """Quiet is the card alone; loud tells "live", "error" and "ended" to the channel too, and nothing else."""
-    await story.follow(MEETING, "quiet")
-    await story.follow(MEETING, "loud", channel=EVENTS)
-    story.world.kit.start(MEETING)
-    await story.until_told(MEETING, "starting", channel=EVENTS)
-    story.world.kit.go_live(MEETING)
-    await story.until_told(MEETING, "starting", "live", channel=EVENTS)
-    story.world.kit.fail(MEETING, "The encoder sends no video")
-    await story.until_told(MEETING, "starting", "live", "errored", channel=EVENTS)
-    story.world.kit.end(MEETING)
-    loud = await story.until_told(MEETING, "starting", "live", "errored", "ended", channel=EVENTS)
+async def test_quiet_follow_edits_the_card_and_loud_follow_broadcasts_three_kinds(scenario: Scenario) -> None:
+    await scenario.follow(MEETING, "quiet")
+    await scenario.follow(MEETING, "loud", channel=EVENTS)
+    scenario.world.kit.start(MEETING)
+    await scenario.until_announced(MEETING, "starting", channel=EVENTS)
+    scenario.world.kit.go_live(MEETING)
+    await scenario.until_announced(MEETING, "starting", "live", channel=EVENTS)
+    scenario.world.kit.fail(MEETING, "The encoder sends no video")
+    await scenario.until_announced(MEETING, "starting", "live", "errored", channel=EVENTS)
+    scenario.world.kit.end(MEETING)
+    loud = await scenario.until_announced(MEETING, "starting", "live", "errored", "ended", channel=EVENTS)
 
-    quiet = await story.until_shown(MEETING, "ended")
-    assert story.slack.replies(quiet) == []
-    assert [reply.is_broadcast for reply in story.slack.replies(loud)] == [False, True, True, True]
+    quiet = await scenario.until_shown(MEETING, "ended")
+    assert scenario.slack.replies(quiet) == []
+    assert [reply.is_broadcast for reply in scenario.slack.replies(loud)] == [False, True, True, True]
 
 
-async def test_nobody_is_mentioned(story: Story) -> None:
-    """Only the card names a person, the one who follows, whatever the meeting is called."""
-    story.world.kit.add_meeting("<!channel> <@U0BEN000001> & co", meeting := "11111111-1111-4111-8111-111111111111")
-    await story.follow(meeting)
-    story.world.kit.go_live(meeting)
-    card = await story.until_told(meeting, "live")
+async def test_only_the_card_mentions_the_follower(scenario: Scenario) -> None:
+    """Whatever the meeting's title is."""
+    scenario.world.kit.add_meeting("<!channel> <@U0BEN000001> & co", meeting := "11111111-1111-4111-8111-111111111111")
+    await scenario.follow(meeting)
+    scenario.world.kit.go_live(meeting)
+    card = await scenario.until_announced(meeting, "live")
 
-    for message in (card, *story.slack.replies(card)):
+    for message in (card, *scenario.slack.replies(card)):
         shown = message.text + labels(message)
         assert "<!channel>" not in shown
         assert "<@" not in shown.replace(f"Followed by <@{ANN}>", "")
-    assert "<@" not in card.text + "".join(reply.text + labels(reply) for reply in story.slack.replies(card))
+    assert "<@" not in card.text + "".join(reply.text + labels(reply) for reply in scenario.slack.replies(card))
 
 
-async def test_an_end_while_slack_asks_to_wait(story: Story) -> None:
-    """For ten minutes Slack takes nothing; then the end is told, once."""
-    story.world.kit.go_live(MEETING)
-    await story.follow(MEETING)
-    began = story.slack.clock.now()
-    story.slack.rate_limit_next("chat.postMessage", 60, times=10)
-    story.slack.rate_limit_next("chat.update", 60, times=10)
-    story.world.kit.end(MEETING)
+async def test_end_is_announced_once_after_ten_minutes_of_rate_limits(scenario: Scenario) -> None:
+    scenario.world.kit.go_live(MEETING)
+    await scenario.follow(MEETING)
+    began = scenario.slack.clock.now()
+    scenario.slack.rate_limit_next("chat.postMessage", 60, times=10)
+    scenario.slack.rate_limit_next("chat.update", 60, times=10)
+    scenario.world.kit.end(MEETING)
 
-    card = await story.until_told(MEETING, "ended")
+    card = await scenario.until_announced(MEETING, "ended")
 
-    assert story.slack.clock.now() - began >= 600
-    await story.until_shown(MEETING, "ended")
-    await story.pass_time(120)
-    assert told(story.slack, card) == ["ended"]
-
-
-async def test_an_outage_across_an_end(story: Story) -> None:
-    """While Cloudflare cannot be asked the card says as of when it speaks; nothing has ended until it answers."""
-    story.world.kit.go_live(MEETING)
-    card = await story.follow(MEETING)
-    story.world.kit.fault = Fault.SERVER_ERROR
-    story.world.kit.end(MEETING)
-    await until(lambda: "Can't get updates from Cloudflare" in (story.card(MEETING) or card).text)
-    await story.pass_time(600)
-    assert told(story.slack, card) == []
-    assert shows(story.card(MEETING) or card) == "live"
-
-    story.world.kit.fault = Fault.NONE
-
-    await story.until_told(MEETING, "ended")
-    assert "Can't get updates from Cloudflare" not in (await story.until_shown(MEETING, "ended")).text
+    assert scenario.slack.clock.now() - began >= 600
+    await scenario.until_shown(MEETING, "ended")
+    await scenario.pass_time(120)
+    assert replies_in(scenario.slack, card) == ["ended"]
 
 
-async def test_twenty_channels(story: Story) -> None:
-    """Twenty follows of one meeting: each channel is told everything once, and Cloudflare is asked for one."""
+async def test_end_during_a_cloudflare_outage_is_announced_afterwards(scenario: Scenario) -> None:
+    scenario.world.kit.go_live(MEETING)
+    card = await scenario.follow(MEETING)
+    scenario.world.kit.fault = Fault.SERVER_ERROR
+    scenario.world.kit.end(MEETING)
+    await until(lambda: "Can't get updates from Cloudflare" in (scenario.card(MEETING) or card).text)
+    await scenario.pass_time(600)
+    assert replies_in(scenario.slack, card) == []
+    assert shows(scenario.card(MEETING) or card) == "live"
+
+    scenario.world.kit.fault = Fault.NONE
+
+    await scenario.until_announced(MEETING, "ended")
+    assert "Can't get updates from Cloudflare" not in (await scenario.until_shown(MEETING, "ended")).text
+
+
+async def test_twenty_follows_of_one_meeting_cost_the_requests_of_one(scenario: Scenario) -> None:
     channels = [f"C0MANY{n:05d}" for n in range(20)]
-    general = story.slack.workspace.channels[GENERAL]
+    general = scenario.slack.workspace.channels[GENERAL]
     for channel in channels:
-        story.slack.workspace.put_channel(type(general)(channel, channel.lower(), general.members, has_bot=True))
+        scenario.slack.workspace.put_channel(type(general)(channel, channel.lower(), general.members, has_bot=True))
     for channel in channels:
-        await story.follow(MEETING, channel=channel)
-    began = story.slack.clock.now()
-    story.world.kit.go_live(MEETING)
+        await scenario.follow(MEETING, channel=channel)
+    began = scenario.slack.clock.now()
+    scenario.world.kit.go_live(MEETING)
     for channel in channels:
-        await story.until_told(MEETING, "live", channel=channel)
+        await scenario.until_announced(MEETING, "live", channel=channel)
 
-    minutes = (story.slack.clock.now() - began) / 60
-    # Besides, lists of all livestreams are read, however many are followed.
-    asked = [call for call in story.world.kit.calls if call.at >= began and MEETING in call.path]
-    assert len(asked) < 12 * (minutes + 1)
+    minutes = (scenario.slack.clock.now() - began) / 60
+    # In addition, lists of all livestreams are read, however many are followed.
+    requests = [call for call in scenario.world.kit.calls if call.at >= began and MEETING in call.path]
+    assert len(requests) < 12 * (minutes + 1)
 
 
-async def test_a_deleted_card(story: Story) -> None:
-    """It is posted anew, and its thread goes on there."""
-    story.world.kit.go_live(MEETING)
-    first = await story.follow(MEETING)
-    story.slack.delete_message(first)
-    story.world.kit.fail(MEETING, "Nothing comes in")
+async def test_deleted_card_is_posted_again_with_the_next_change(scenario: Scenario) -> None:
+    scenario.world.kit.go_live(MEETING)
+    first = await scenario.follow(MEETING)
+    scenario.slack.delete_message(first)
+    scenario.world.kit.fail(MEETING, "Nothing comes in")
 
-    second = await story.until_told(MEETING, "errored")
+    second = await scenario.until_announced(MEETING, "errored")
 
     assert second.ts != first.ts
 
 
-async def test_a_channel_that_cannot_be_posted_in(story: Story) -> None:
-    """The follow is paused and its creator told once; invited again, the bot goes on with what is still true."""
-    story.world.kit.go_live(MEETING)
-    card = await story.follow(MEETING)
-    story.slack.remove_bot(GENERAL)
-    story.world.kit.fail(MEETING, "Nothing comes in")
-    await until(story.private_messages)
-    story.world.kit.go_live(MEETING)
-    await story.pass_time(300)
-    assert len(story.private_messages()) == 1
+async def test_follow_is_paused_when_the_bot_is_removed_and_resumed_when_invited(scenario: Scenario) -> None:
+    scenario.world.kit.go_live(MEETING)
+    card = await scenario.follow(MEETING)
+    scenario.slack.remove_bot(GENERAL)
+    scenario.world.kit.fail(MEETING, "Nothing comes in")
+    await until(scenario.private_messages)
+    scenario.world.kit.go_live(MEETING)
+    await scenario.pass_time(300)
+    assert len(scenario.private_messages()) == 1
 
-    story.slack.invite_bot(GENERAL)
+    scenario.slack.invite_bot(GENERAL)
 
-    await story.until_shown(MEETING, "live")
-    assert told(story.slack, card) == []
-    story.world.kit.end(MEETING)
-    await story.until_told(MEETING, "ended")
-
-
-async def test_an_end_during_a_pause(story: Story) -> None:
-    """It is announced when the bot is invited again; of the next episode, which is over as well, there is a card."""
-    story.world.kit.go_live(MEETING)
-    first = await story.follow(MEETING, "loud")
-    story.slack.remove_bot(GENERAL)
-    story.world.kit.fail(MEETING, "Nothing comes in")
-    await until(story.private_messages)
-    story.world.kit.end(MEETING)
-    await story.pass_time(300)
-    story.world.kit.go_live(MEETING)
-    await story.pass_time(300)
-    story.world.kit.end(MEETING)
-    await story.pass_time(120)
-    story.slack.clock.advance(3 * 3600)
-
-    story.slack.invite_bot(GENERAL)
-
-    await until(lambda: len(cards(story.slack, MEETING)) == 2)
-    second = await story.until_shown(MEETING, "ended")
-    await until(lambda: told(story.slack, first))
-    assert told(story.slack, first) == ["ended"]
-    assert told(story.slack, second) == []
+    await scenario.until_shown(MEETING, "live")
+    assert replies_in(scenario.slack, card) == []
+    scenario.world.kit.end(MEETING)
+    await scenario.until_announced(MEETING, "ended")
 
 
-async def test_expiry(story: Story) -> None:
-    """After thirty days without a livestream a word in the thread says so, with a button to follow again."""
-    await story.follow(MEETING)
-    story.slack.clock.advance(30 * 24 * 3600)
+async def test_end_during_a_pause_is_announced_after_the_invitation(scenario: Scenario) -> None:
+    """The next episode, which is over as well, gets a card."""
+    scenario.world.kit.go_live(MEETING)
+    first = await scenario.follow(MEETING, "loud")
+    scenario.slack.remove_bot(GENERAL)
+    scenario.world.kit.fail(MEETING, "Nothing comes in")
+    await until(scenario.private_messages)
+    scenario.world.kit.end(MEETING)
+    await scenario.pass_time(300)
+    scenario.world.kit.go_live(MEETING)
+    await scenario.pass_time(300)
+    scenario.world.kit.end(MEETING)
+    await scenario.pass_time(120)
+    scenario.slack.clock.advance(3 * 3600)
 
-    card = await story.until_told(MEETING, "expired")
+    scenario.slack.invite_bot(GENERAL)
 
-    [reply] = story.slack.replies(card)
-    await story.slack.click(reply, "follow_again")
-    await until(lambda: len(cards(story.slack, MEETING)) == 2)
-    story.world.kit.go_live(MEETING)
-    await story.until_told(MEETING, "live")
-
-
-async def test_a_meeting_that_is_deleted(story: Story) -> None:
-    """A livestream that is gone with its meeting has ended, a grace time later."""
-    story.world.kit.go_live(MEETING)
-    await story.follow(MEETING)
-    story.world.kit.remove_meeting(MEETING)
-
-    await story.until_told(MEETING, "ended")
+    await until(lambda: len(cards(scenario.slack, MEETING)) == 2)
+    second = await scenario.until_shown(MEETING, "ended")
+    await until(lambda: replies_in(scenario.slack, first))
+    assert replies_in(scenario.slack, first) == ["ended"]
+    assert replies_in(scenario.slack, second) == []
 
 
-async def test_the_clock_set_back(fast: Story) -> None:
-    """An hour back holds nothing up, and nothing is told twice."""
-    clock = SetBack(fast.slack.clock)
+async def test_follow_expires_after_thirty_days_and_can_be_renewed(scenario: Scenario) -> None:
+    await scenario.follow(MEETING)
+    scenario.slack.clock.advance(30 * 24 * 3600)
+
+    card = await scenario.until_announced(MEETING, "expired")
+
+    [reply] = scenario.slack.replies(card)
+    await scenario.slack.click(reply, "follow_again")
+    await until(lambda: len(cards(scenario.slack, MEETING)) == 2)
+    scenario.world.kit.go_live(MEETING)
+    await scenario.until_announced(MEETING, "live")
+
+
+async def test_end_is_announced_when_the_meeting_is_deleted(scenario: Scenario) -> None:
+    scenario.world.kit.go_live(MEETING)
+    await scenario.follow(MEETING)
+    scenario.world.kit.remove_meeting(MEETING)
+
+    await scenario.until_announced(MEETING, "ended")
+
+
+async def test_clock_set_back_delays_and_repeats_nothing(fast: Scenario) -> None:
+    clock = AdjustableClock(fast.slack.clock)
     async with fast.world.bot(clock=clock):
         fast.world.kit.go_live(MEETING)
         await fast.follow(MEETING)
         fast.world.kit.fail(MEETING, "Nothing comes in")
-        await fast.until_told(MEETING, "errored")
+        await fast.until_announced(MEETING, "errored")
         clock.behind = 3600
         fast.world.kit.go_live(MEETING)
-        await fast.until_told(MEETING, "errored", "back")
+        await fast.until_announced(MEETING, "errored", "back")
         fast.world.kit.end(MEETING)
-        await fast.until_told(MEETING, "errored", "back", "ended")
+        await fast.until_announced(MEETING, "errored", "back", "ended")
 
 
-class SetBack:
-    """A clock that somebody may set back."""
+class AdjustableClock:
+    """A clock that a test can set back."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

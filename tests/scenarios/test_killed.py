@@ -1,4 +1,4 @@
-"""The bot dies between a change and its being told; the next one tells it, and tells nothing twice."""
+"""The bot is killed between a change and its announcement; the next bot announces it, and repeats nothing."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from sandbox.bot_process import BotDidNotStart
 from sandbox.realtimekit import seeds
 from sandbox.slack import EVENTS, GENERAL
 from tests.postgres import Postgres, postgres
-from tests.scenarios.scenario import Story, cards, shows, told
+from tests.scenarios.scenario import Scenario, cards, replies_in, shows
 
 __all__ = ["postgres"]
 
@@ -37,55 +37,52 @@ WITH_A_NEW_CARD = [
 ]
 
 
-async def killed(story: Story, database: Path, step: str) -> None:
-    """Run a bot that dies there."""
+async def run_until_killed(scenario: Scenario, database: Path, step: str) -> None:
+    """Run a bot that kills itself at this step."""
     with contextlib.suppress(BotDidNotStart):
-        async with story.process(f"sqlite:///{database}", step) as bot:
+        async with scenario.process(f"sqlite:///{database}", step) as bot:
             status = await asyncio.wait_for(bot.ended(), 60)
             assert status == -signal.SIGKILL, bot.last_words()
 
 
 @pytest.mark.parametrize("step", IN_THE_THREAD)
-async def test_a_change_is_told_once(fast: Story, tmp_path: Path, step: str) -> None:
-    """Wherever it is killed, "live" is in the thread once, and what follows too."""
+async def test_change_is_announced_once_wherever_the_bot_is_killed(fast: Scenario, tmp_path: Path, step: str) -> None:
     async with fast.world.bot():
         await fast.follow(MEETING)
     fast.world.kit.go_live(MEETING)
-    await killed(fast, tmp_path / "livestream-bot.db", step)
+    await run_until_killed(fast, tmp_path / "livestream-bot.db", step)
 
     async with fast.world.bot():
-        await fast.until_told(MEETING, "live")
+        await fast.until_announced(MEETING, "live")
         await fast.pass_time(90)  # longer than any lease
-        await fast.until_told(MEETING, "live")
+        await fast.until_announced(MEETING, "live")
         fast.world.kit.end(MEETING)
-        card = await fast.until_told(MEETING, "live", "ended")
+        card = await fast.until_announced(MEETING, "live", "ended")
 
     assert len(cards(fast.slack, MEETING)) == 1
     assert fast.card(MEETING) == card
 
 
 @pytest.mark.parametrize("step", WITH_A_NEW_CARD)
-async def test_a_new_card_is_posted_once(fast: Story, tmp_path: Path, step: str) -> None:
-    """Wherever it is killed, the next run has one card, and "live" once in its thread."""
+async def test_new_card_is_posted_once_wherever_the_bot_is_killed(fast: Scenario, tmp_path: Path, step: str) -> None:
     async with fast.world.bot():
         fast.world.kit.go_live(MEETING)
         await fast.follow(MEETING)
         fast.world.kit.end(MEETING)
-        await fast.until_told(MEETING, "ended")
+        await fast.until_announced(MEETING, "ended")
         await fast.until_shown(MEETING, "ended")
     fast.world.kit.go_live(MEETING)
-    await killed(fast, tmp_path / "livestream-bot.db", step)
+    await run_until_killed(fast, tmp_path / "livestream-bot.db", step)
 
     async with fast.world.bot():
-        await fast.until_told(MEETING, "live")
+        await fast.until_announced(MEETING, "live")
         await fast.pass_time(90)
-        await fast.until_told(MEETING, "live")
+        await fast.until_announced(MEETING, "live")
 
     assert [shows(card) for card in cards(fast.slack, MEETING)] == ["ended", "live"]
 
 
-async def test_three_replicas(fast: Story, postgres: Postgres) -> None:
-    """Three processes on one PostgreSQL, one of which is killed: every change in every channel, once, in order."""
+async def test_three_replicas_announce_every_change_once_when_one_is_killed(fast: Scenario, postgres: Postgres) -> None:
     url = postgres.url(await postgres.create())
     meetings = [seeds.NEVER_LIVE, seeds.OFFLINE, seeds.IDLE]
     async with fast.process(url) as first, fast.process(url), fast.process(url) as third:
@@ -98,19 +95,19 @@ async def test_three_replicas(fast: Story, postgres: Postgres) -> None:
         third.process.kill()
         for meeting in meetings:
             for channel in (GENERAL, EVENTS):
-                await fast.until_told(meeting, "live", channel=channel)
+                await fast.until_announced(meeting, "live", channel=channel)
             fast.world.kit.fail(meeting, "Nothing comes in")
         for meeting in meetings:
             for channel in (GENERAL, EVENTS):
-                await fast.until_told(meeting, "live", "errored", channel=channel)
+                await fast.until_announced(meeting, "live", "errored", channel=channel)
             fast.world.kit.end(meeting)
         for meeting in meetings:
             for channel in (GENERAL, EVENTS):
-                await fast.until_told(meeting, "live", "errored", "ended", channel=channel)
+                await fast.until_announced(meeting, "live", "errored", "ended", channel=channel)
         await fast.pass_time(120)
 
     for meeting in meetings:
         for channel in (GENERAL, EVENTS):
             [card] = cards(fast.slack, meeting, channel)
-            assert told(fast.slack, card) == ["live", "errored", "ended"]
+            assert replies_in(fast.slack, card) == ["live", "errored", "ended"]
             assert shows(card) == "ended"

@@ -1,4 +1,4 @@
-"""Whoever has a stream key can broadcast in the host's name: none leaves the parser."""
+"""No stream key leaves the parser: anyone who has it can broadcast in the host's name."""
 
 import io
 from uuid import UUID
@@ -12,8 +12,7 @@ from sandbox.realtimekit import SEEDS, Fault, Shape, seeds
 from tests.conftest import World
 
 
-async def test_no_stream_key_anywhere(connected: World, log: io.StringIO) -> None:
-    """Of all that the bot sent, logged and counted, in good days and bad, nothing holds a secret of a livestream."""
+async def test_nothing_sent_logged_or_counted_contains_a_secret(connected: World, log: io.StringIO) -> None:
     for seed in SEEDS:
         answer = await connected.ask(seed.id)
         await connected.slack.click(answer, lookup_card.REFRESH)
@@ -38,8 +37,7 @@ async def test_no_stream_key_anywhere(connected: World, log: io.StringIO) -> Non
         assert all(secret not in text for text in emitted)
 
 
-async def test_no_stream_key_in_values(world: World) -> None:
-    """No repr or dump of what the client returns holds one."""
+async def test_repr_and_dump_of_a_livestream_contain_no_secret(world: World) -> None:
     kit = open_realtimekit(world.settings())
     livestreams = [await kit.active_livestream(seed_id) for seed_id in map(UUID, (seeds.LIVE, seeds.ERRORED))]
     await kit.close()

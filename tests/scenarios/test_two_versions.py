@@ -14,7 +14,7 @@ from bot.store.migrator import migrate
 from sandbox.realtimekit import seeds
 from tests.postgres import Postgres, postgres
 from tests.scenarios.newer_version import NEWER, newer_migrations
-from tests.scenarios.scenario import Story, cards
+from tests.scenarios.scenario import Scenario, cards
 
 __all__ = ["postgres"]
 
@@ -29,7 +29,7 @@ async def database_url(postgres: Postgres) -> AsyncIterator[str]:
 
 
 async def revision(url: str) -> object:
-    """What the tables are now."""
+    """Return the current revision of the tables."""
     engine = connect(parse_database_url(url))
     async with engine.connect() as connection:
         found: object = await connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
@@ -37,59 +37,56 @@ async def revision(url: str) -> object:
     return found
 
 
-async def test_a_livestream_across_an_upgrade(
-    fast: Story, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_livestream_across_an_upgrade_is_announced_once_in_one_thread(
+    fast: Scenario, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It starts on the older version, goes live while both run, and ends on the newer one: each change is told once,
-    in one thread, and either version answers people all the while."""
+    """Either version answers people all the time."""
     async with contextlib.AsyncExitStack() as older_bots:
         older = await older_bots.enter_async_context(fast.process(database_url))
         fast.slack.request_url = f"{older.url}/slack/events"
         await fast.follow(MEETING)
         fast.world.kit.start(MEETING, "Keynote")
-        await fast.until_told(MEETING, "starting")
+        await fast.until_announced(MEETING, "starting")
 
         monkeypatch.setattr(migrate, "__defaults__", (newer_migrations(tmp_path),))
         async with fast.world.bot(database_url=database_url):
             assert await revision(database_url) == NEWER
             fast.world.kit.go_live(MEETING)
-            await fast.until_told(MEETING, "starting", "live")
+            await fast.until_announced(MEETING, "starting", "live")
             by_newer = await fast.world.ask("following")
             fast.slack.request_url = f"{older.url}/slack/events"
             by_older = await fast.world.ask("following")
             fast.slack.request_url = f"{fast.world.bot_url}/slack/events"
-            # In its own time, before whoever started it loses patience.
+            # Within the time that its supervisor allows.
             older.process.terminate()
             assert await asyncio.wait_for(older.ended(), 60) == 0
             await older_bots.aclose()
 
             fast.world.kit.end(MEETING)
-            await fast.until_told(MEETING, "starting", "live", "ended")
+            await fast.until_announced(MEETING, "starting", "live", "ended")
             await fast.pass_time(90)  # longer than any lease
-            await fast.until_told(MEETING, "starting", "live", "ended")
+            await fast.until_announced(MEETING, "starting", "live", "ended")
 
     assert len(cards(fast.slack, MEETING)) == 1
-    # The meeting's title goes before its livestream's name.
+    # The meeting's title takes precedence over its livestream's name.
     assert "Hiring committee" in by_newer.text + str(by_newer.blocks)
     assert "Hiring committee" in by_older.text + str(by_older.blocks)
 
 
-async def test_back_to_the_older_version(
-    fast: Story, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_older_version_continues_after_a_rollback_and_logs_it(
+    fast: Scenario, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the newer version has begun the older one goes on with, started on tables that it does not know; and it
-    says so in its log."""
     with monkeypatch.context() as newer:
         newer.setattr(migrate, "__defaults__", (newer_migrations(tmp_path),))
         async with fast.world.bot(database_url=database_url):
             await fast.follow(MEETING)
             fast.world.kit.go_live(MEETING)
-            await fast.until_told(MEETING, "live")
+            await fast.until_announced(MEETING, "live")
 
     async with fast.process(database_url) as older:
         fast.slack.request_url = f"{older.url}/slack/events"
         fast.world.kit.end(MEETING)
-        await fast.until_told(MEETING, "live", "ended")
+        await fast.until_announced(MEETING, "live", "ended")
         log = older.log.read_text()
 
     assert log.count("schema_newer_than_code") == 1
