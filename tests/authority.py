@@ -1,4 +1,4 @@
-"""A certificate authority as a company has one, and a TLS server in front of another server."""
+"""A company's certificate authority, and a TLS server in front of another server."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ class Authority:
     def __init__(self, folder: Path, name: str = "Example Company CA") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self._where = folder
+        self._folder = folder
         certificate = (
             self._builder(self._name, self._key, _now() - 30 * _DAY, _now() + 30 * _DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -32,7 +32,7 @@ class Authority:
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def server(self, host: str = "localhost", *, expired: bool = False) -> ssl.SSLContext:
-        """What a server of this name needs."""
+        """Return the TLS context of a server with this name."""
         key = ec.generate_private_key(ec.SECP256R1())
         begin, end = _now() - 20 * _DAY, _now() + (-1 if expired else 20) * _DAY
         certificate = (
@@ -40,7 +40,7 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=True)
             .sign(self._key, hashes.SHA256())
         )
-        file = self._where / f"{host}.pem"
+        file = self._folder / f"{host}.pem"
         file.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -67,15 +67,15 @@ class Authority:
 
 @contextlib.asynccontextmanager
 async def tls_in_front_of(url: str, context: ssl.SSLContext) -> AsyncIterator[str]:
-    """Speak TLS, and pass on what comes to the plain server at this address; yields https://localhost:<port>."""
+    """Terminate TLS and forward to the plain server at this URL; yield https://localhost:<port>."""
     parts = urlsplit(url)
 
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        behind_reader, behind_writer = await asyncio.open_connection(parts.hostname, parts.port)
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream_reader, upstream_writer = await asyncio.open_connection(parts.hostname, parts.port)
         with contextlib.suppress(OSError):
-            await asyncio.gather(_pipe(reader, behind_writer), _pipe(behind_reader, writer))
+            await asyncio.gather(_pipe(reader, upstream_writer), _pipe(upstream_reader, writer))
 
-    server = await asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(forward, "127.0.0.1", 0, ssl=context)
     try:
         yield f"https://localhost:{server.sockets[0].getsockname()[1]}"
     finally:

@@ -1,4 +1,4 @@
-"""What the bot depends on: known vulnerabilities (`make audit`) and licenses (`make licenses`)."""
+"""The bot's dependencies: known vulnerabilities (`make audit`) and licenses (`make licenses`)."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements" / "runtime.txt"
 
-# Words of before there was License-Expression, as the classifiers and the field License have them.
+# Names in the classifiers and the License field, which are older than License-Expression.
 _SPDX = {
     "Apache 2": "Apache-2.0",
     "Apache 2.0": "Apache-2.0",
@@ -27,9 +27,9 @@ _SPDX = {
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "Python Software Foundation License": "PSF-2.0",
 }
-# What stands in the third clause, and in no other license.
+# The third clause, which no other license has.
 _THIRD_CLAUSE = re.compile(r"Neither the name of .* nor the names of its\s+contributors", re.DOTALL)
-_NOT_AUDITED = "The database of vulnerabilities could not be reached: nothing was audited."
+_NOT_AUDITED = "The database of vulnerabilities is unreachable: nothing was audited."
 _UNREACHABLE = re.compile(r"ConnectionError|ConnectTimeout|ReadTimeout|Could not connect|Failed to resolve|ProxyError")
 
 
@@ -40,13 +40,13 @@ class Locked:
     name: str
     version: str
     hashes: int
-    """How many files it may be."""
+    """The number of files that it may be."""
     installed_here: bool
-    """Else it is for another system or Python."""
+    """Otherwise it is for another system or Python."""
 
 
 def locked(path: Path = LOCK) -> Iterator[Locked]:
-    """What a lock file pins. Raises ValueError where a line pins no version."""
+    """Yield target a lock file pins. Raises ValueError if a line pins no version."""
     for entry in re.split(r"\n(?=\S)", path.read_text(encoding="utf-8")):
         text = re.sub(r"#.*|\\$", "", entry, flags=re.MULTILINE)
         requirement, *hashes = text.split("--hash=")
@@ -63,7 +63,7 @@ def _pinned(requirement: Requirement, hashes: int) -> Locked:
 
 
 def license_of(package: Distribution) -> str:
-    """A package's license, as an SPDX expression where that can be told; else its own words, or `unknown`."""
+    """Return a package's license, as an SPDX expression where possible; otherwise its own words, or `unknown`."""
     metadata = package.metadata
     if "License-Expression" in metadata:
         return metadata["License-Expression"]
@@ -71,7 +71,7 @@ def license_of(package: Distribution) -> str:
         words.rpartition(" :: ")[2] for words in metadata.get_all("Classifier") or [] if words.startswith("License ::")
     ]
     text = "".join(metadata.get_all("License") or []).strip()
-    # The field tells the kinds of BSD apart, and the classifier does not. Some have the whole text in it.
+    # The field distinguishes the BSD licenses, the classifier does not. Some packages put the whole text in it.
     if _THIRD_CLAUSE.search(text):
         return "BSD-3-Clause"
     field = text.partition("\n")[0]
@@ -80,15 +80,15 @@ def license_of(package: Distribution) -> str:
 
 
 def licenses() -> list[tuple[str, str, str]]:
-    """Name, version and license of all that the bot needs at run time on this system."""
+    """Return name, version and license of every runtime dependency on this system."""
     packages = [distribution(package.name) for package in locked() if package.installed_here]
     return [(package.name, package.version, license_of(package)) for package in packages]
 
 
-def verdict(report: str, log: str) -> tuple[str, int]:
-    """What pip-audit's JSON report and log come to: sentences, and the exit status.
+def audit_result(report: str, log: str) -> tuple[str, int]:
+    """Return sentences and the exit status for pip-audit's JSON report and log.
 
-    What could not be asked is no finding, and never read as "nothing was found".
+    A package that could not be audited is neither a finding nor clean.
     """
     try:
         packages = json.loads(report)["dependencies"]
@@ -99,7 +99,7 @@ def verdict(report: str, log: str) -> tuple[str, int]:
     skipped = [package["name"] for package in packages if "skip_reason" in package]
     found = [
         f"{package['name']} {package['version']}: {vulnerability['id']},"
-        f" mended in {', '.join(vulnerability['fix_versions']) or 'no version yet'}"
+        f" fixed in {', '.join(vulnerability['fix_versions']) or 'no version yet'}"
         for package in packages
         for vulnerability in package.get("vulns", [])
     ]
@@ -112,16 +112,16 @@ def verdict(report: str, log: str) -> tuple[str, int]:
 
 
 def audit() -> tuple[str, int]:
-    """Ask pip-audit about what the lock file pins."""
+    """Run pip-audit on the lock file."""
     options = ["--require-hashes", "--disable-pip", "--format=json", "--progress-spinner=off", "--timeout=10"]
     command = [sys.executable, "-m", "pip_audit", f"--requirement={LOCK}", *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
-    return verdict(done.stdout, done.stderr)
+    return audit_result(done.stdout, done.stderr)
 
 
-def main(what: str) -> int:
-    """Run one of the two make targets; the exit status."""
-    if what == "audit":
+def main(target: str) -> int:
+    """Run one of the two make targets; return the exit status."""
+    if target == "audit":
         sentences, status = audit()
         typer.echo(sentences)
         return status

@@ -33,7 +33,7 @@ logfile = {folder}/pgbouncer.log
 def program() -> str:
     found = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if found is None:
-        sentence = "PgBouncer cannot be had here: install Debian's package pgbouncer."
+        sentence = "PgBouncer is not installed: install Debian's package pgbouncer."
         if os.environ.get("CI") == "true":
             pytest.fail(sentence)
         pytest.skip(sentence)
@@ -48,14 +48,14 @@ def write(folder: Path, text: str) -> Path:
     return settings
 
 
-def user_of(postgres: Postgres) -> tuple[str, ...]:
-    """It refuses to run as root, and PostgreSQL's socket is in a folder of its user's alone."""
+def user_options(postgres: Postgres) -> tuple[str, ...]:
+    """PgBouncer refuses to run as root, and only its own user can reach PostgreSQL's socket."""
     return ("-u", Path(postgres.socket_dir).owner()) if os.geteuid() == 0 else ()
 
 
 @contextlib.asynccontextmanager
 async def pgbouncer(postgres: Postgres, mode: str = "transaction") -> AsyncIterator[str]:
-    """The address, host and port, of a PgBouncer: fewer sessions than a bot's connections, where that can work."""
+    """Yield host:port of a PgBouncer with fewer sessions than a bot has connections, where that can work."""
     size = 3 if mode == "transaction" else 50
     executable = program()
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -63,7 +63,7 @@ async def pgbouncer(postgres: Postgres, mode: str = "transaction") -> AsyncItera
     folder = Path(tempfile.mkdtemp(prefix="livestream-bot-pgbouncer-"))
     written = _SETTINGS.format(host=postgres.socket_dir, port=port, mode=mode, folder=folder, size=size)
     settings = write(folder, written)
-    process = await asyncio.create_subprocess_exec(executable, "-q", *user_of(postgres), str(settings))
+    process = await asyncio.create_subprocess_exec(executable, "-q", *user_options(postgres), str(settings))
     try:
         await _listening(port, process)
         yield f"127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""What the tests of the alerts and of the dashboard read: the bot's series, and the parts of an expression."""
+"""The bot's series, and the parts of a PromQL expression."""
 
 import ast
 import functools
@@ -16,7 +16,7 @@ SERIES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_cou
 
 @functools.cache
 def series() -> dict[str, set[str]]:
-    """Return each name under which Prometheus knows something of the bot, with its labels."""
+    """Return each of the bot's series in Prometheus, with its labels."""
     found: dict[str, set[str]] = {}
     for metric in vars(Metrics()).values():
         if isinstance(metric, MetricWrapperBase):
@@ -28,8 +28,8 @@ def series() -> dict[str, set[str]]:
 
 
 @functools.cache
-def words() -> frozenset[str]:
-    """Return what a label's value can be: each string in the bot's code, and the name of each class."""
+def label_values() -> frozenset[str]:
+    """Return the possible values of labels: each string in the bot's code, and the name of each class."""
     found = set()
     for path in (ROOT / "bot").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

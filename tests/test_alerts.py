@@ -1,4 +1,4 @@
-"""The Prometheus alerts: each can be read by Prometheus, and asks for what the bot counts."""
+"""The Prometheus alerts: Prometheus can parse each of them, and each uses what the bot exposes."""
 
 import re
 from typing import Any
@@ -12,27 +12,26 @@ from bot.slack.messages.lookup_card import ACTIONS
 from bot.slack.payloads import COMMAND
 from tests.conftest import World
 from tests.deployment import ROOT, documents
-from tests.promql import selectors, series, words
+from tests.promql import label_values, selectors, series
 
 RULES = [rule for group in documents("manifests/prometheus/alerts.yaml")[0]["groups"] for rule in group["rules"]]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_it_asks_for_what_is_counted(rule: dict[str, Any]) -> None:
-    """Every series in the expression is one of the bot's, and so is every label and every value of one."""
-    asked = list(selectors(promql_parser.parse(rule["expr"])))
+def test_expression_uses_only_exposed_series_and_label_values(rule: dict[str, Any]) -> None:
+    used = list(selectors(promql_parser.parse(rule["expr"])))
 
-    assert asked
-    for name, labels in asked:
+    assert used
+    for name, labels in used:
         assert name in series()
         assert set(labels) <= series()[name]
-        assert set().union(*labels.values()) <= words()
+        assert set().union(*labels.values()) <= label_values()
     for label in re.findall(r"\bby \((\w+)\)", rule["expr"]):
-        assert all(label in series()[name] for name, _ in asked)
+        assert all(label in series()[name] for name, _ in used)
 
 
-async def test_the_first_one_counts(connected: World) -> None:
-    """Of what an alert asks for the increase of there is a zero before: Prometheus sees none from nothing to one."""
+async def test_counters_in_increase_start_at_zero(connected: World) -> None:
+    """Prometheus sees no increase from no series to one."""
     async with aiohttp.ClientSession() as session, session.get(f"{connected.bot_url}/metrics") as answer:
         lines = (await answer.text()).splitlines()
 
@@ -53,7 +52,7 @@ async def test_the_first_one_counts(connected: World) -> None:
 
 
 def slack_events() -> set[str]:
-    """The Slack events that the manifests subscribe the bot to."""
+    """Return the Slack events that the manifests subscribe the bot to."""
     return {
         event
         for path in ("manifests/slack/http.yaml", "manifests/slack/socket.yaml")
@@ -62,8 +61,7 @@ def slack_events() -> set[str]:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_it_says_what_to_do(rule: dict[str, Any]) -> None:
-    """Whoever is woken reads what happened and what to do, and every other alert that is named exists."""
+def test_alert_has_summary_description_and_existing_references(rule: dict[str, Any]) -> None:
     assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert set(rule["annotations"]) == {"summary", "description"}
@@ -79,13 +77,12 @@ def test_it_says_what_to_do(rule: dict[str, Any]) -> None:
         'livestream_bot_webhook_requests_total{outcome=~"forged|key_unreachable|database_unavailable|late"}',
     ],
 )
-def test_it_is_watched(series: str) -> None:
-    """What stands still without a word is asked about: what is not ready, and webhooks that are not taken."""
+def test_readiness_and_webhook_failures_have_alerts(series: str) -> None:
     assert [rule["alert"] for rule in RULES if series in rule["expr"]]
 
 
-def test_it_is_told_when_the_database_is_away() -> None:
-    """Somebody is woken when a check fails in all replicas for five minutes, and told which; one that is ready does."""
+def test_not_ready_alert_is_critical_and_names_the_check() -> None:
+    """It fires when a check fails in all replicas for five minutes."""
     (rule,) = [rule for rule in RULES if rule["alert"] == "LivestreamBotNotReady"]
 
     assert (rule["expr"], rule["for"]) == ("max by (check) (livestream_bot_ready) == 0", "5m")
@@ -93,8 +90,7 @@ def test_it_is_told_when_the_database_is_away() -> None:
     assert "{{ $labels.check }}" in rule["annotations"]["summary"]
 
 
-def test_what_wakes_somebody_is_documented() -> None:
-    """docs/production.md names those that are critical, and no others."""
+def test_critical_alerts_are_documented() -> None:
     guide = (ROOT / "docs/production.md").read_text(encoding="utf-8")
     paragraph = guide.partition("## Alerts")[2].partition("\n## ")[0]
     critical = [rule["alert"] for rule in RULES if rule["labels"]["severity"] == "critical"]
@@ -103,6 +99,5 @@ def test_what_wakes_somebody_is_documented() -> None:
     assert f"{['No', 'One', 'Two', 'Three', 'Four', 'Five'][len(critical)]} of them" in paragraph
 
 
-def test_alerts_are_told_apart() -> None:
-    """No two have the same name."""
+def test_alert_names_are_unique() -> None:
     assert len({rule["alert"] for rule in RULES}) == len(RULES)

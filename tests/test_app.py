@@ -1,12 +1,9 @@
-"""The bot as a whole: how it starts, and how it stops."""
+"""The bot as a whole: how it starts and stops."""
 
-import asyncio
 import gc
 import os
 import signal
 import socket
-import sys
-from pathlib import Path
 
 import pytest
 from pytest_mock import MockerFixture
@@ -24,8 +21,7 @@ from tests.conftest import PATIENCE, World
 from tests.scenarios.scenario import until
 
 
-async def test_answers_in_flight_survive_the_stop(world: World) -> None:
-    """What was asked before the stop is answered before it ends."""
+async def test_requests_in_flight_are_answered_before_the_stop(world: World) -> None:
     world.kit.latency = 0.3
     async with world.bot():
         await world.slack.command(seeds.LIVE)
@@ -34,8 +30,7 @@ async def test_answers_in_flight_survive_the_stop(world: World) -> None:
     assert answer.text.startswith("Launch keynote is live")
 
 
-async def test_a_hanging_answer_does_not_hold_up_the_stop(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not end within the deadline is cut off, and that is logged."""
+async def test_hanging_request_is_cut_off_at_the_drain_deadline(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.app.DRAIN_SECONDS", 0.1)
     world.kit.latency = 60
     async with world.bot():
@@ -44,8 +39,7 @@ async def test_a_hanging_answer_does_not_hold_up_the_stop(world: World, monkeypa
     assert (await world.logged("drain_timed_out"))["requests"] == 1
 
 
-async def test_a_hanging_cloudflare_holds_up_no_other_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asks for help gets it, though every lookup hangs and others wait for their turn."""
+async def test_hanging_lookups_do_not_delay_help(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.app.ConcurrencyLimit", lambda: ConcurrencyLimit(limit=1))
     monkeypatch.setattr("bot.app.DRAIN_SECONDS", 0.1)
     world.kit.latency = 60
@@ -57,8 +51,8 @@ async def test_a_hanging_cloudflare_holds_up_no_other_answer(world: World, monke
     assert "/livestream" in answer.text
 
 
-async def test_no_proxy_is_searched_for(world: World, mocker: MockerFixture) -> None:
-    """Bolt makes a client for each request, which searches the environment for a proxy where it has none."""
+async def test_proxy_environment_is_not_read_per_request(world: World, mocker: MockerFixture) -> None:
+    """Bolt makes a client for each request, which reads the environment for a proxy where it has none."""
     searched = mocker.spy(async_base_client, "load_http_proxy_from_env")
     async with world.bot():
         searched.reset_mock()
@@ -67,8 +61,7 @@ async def test_no_proxy_is_searched_for(world: World, mocker: MockerFixture) -> 
     assert searched.call_count == 0
 
 
-def test_what_stays_is_not_collected() -> None:
-    """The garbage collector passes over what the start has made, and comes less often."""
+def test_tune_gc_freezes_startup_objects_and_raises_the_threshold() -> None:
     thresholds = gc.get_threshold()
     try:
         tune_gc()
@@ -80,8 +73,7 @@ def test_what_stays_is_not_collected() -> None:
         gc.set_threshold(*thresholds)
 
 
-async def test_address_in_use(world: World) -> None:
-    """A port that is taken is told in a sentence."""
+async def test_port_in_use_is_a_configuration_error(world: World) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -91,26 +83,26 @@ async def test_address_in_use(world: World) -> None:
                 pass
 
 
-async def test_address_of_another_machine(world: World) -> None:
-    """A HOST that is not here is told in a sentence."""
+async def test_host_of_another_machine_is_a_configuration_error(world: World) -> None:
     with pytest.raises(ConfigurationError, match=r"^HOST 192\.0\.2\.1 is not an address of this machine"):
         async with running(world.settings(host="192.0.2.1")):
             pass
 
 
-@pytest.mark.parametrize(("mode", "said"), [("http", "HTTP"), ("socket", "Socket Mode")])
-async def test_the_first_line(world: World, mode: Mode, said: str) -> None:
-    """The log says what runs, where it is connected to, how, and on which database."""
+@pytest.mark.parametrize(("mode", "mode_name"), [("http", "HTTP"), ("socket", "Socket Mode")])
+async def test_start_is_logged_with_version_team_mode_and_database(world: World, mode: Mode, mode_name: str) -> None:
     async with world.bot(mode):
         line = await world.logged("bot_started")
 
     address = world.bot_url.removeprefix("http://")
-    assert line["summary"] == f"livestream-bot {__version__} connected to Sandbox as @livestream ({said}, {address})"
+    assert (
+        line["summary"] == f"livestream-bot {__version__} connected to Sandbox as @livestream ({mode_name}, {address})"
+    )
     assert line["database"] == "sqlite"
 
 
-async def test_other_slack_variables_do_no_harm(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bolt's own environment variables, with which it would drop the token in silence, change nothing."""
+async def test_bolts_environment_variables_are_ignored(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With them, Bolt would silently drop the token."""
     monkeypatch.setenv("SLACK_CLIENT_ID", "1.2")
     monkeypatch.setenv("SLACK_CLIENT_SECRET", "shh")
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-from-the-environment")
@@ -122,8 +114,7 @@ async def test_other_slack_variables_do_no_harm(world: World, monkeypatch: pytes
 
 @pytest.mark.parametrize("mode", ["http", "socket"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-async def test_process(world: World, mode: Mode, number: signal.Signals) -> None:
-    """The real process answers, finishes what runs when it is told to stop, and exits with 0."""
+async def test_process_answers_and_exits_cleanly_on_a_signal(world: World, mode: Mode, number: signal.Signals) -> None:
     world.kit.latency = 0.2
     environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, mode)
     async with bot_process(environment) as bot:
@@ -144,8 +135,9 @@ async def test_process(world: World, mode: Mode, number: signal.Signals) -> None
 @pytest.mark.parametrize(
     ("again", "status"), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, -signal.SIGINT)]
 )
-async def test_told_to_stop_twice(world: World, again: signal.Signals, status: int) -> None:
-    """A supervisor that repeats itself cuts nothing off; a second Ctrl-C does not wait for what runs."""
+async def test_repeated_sigterm_still_drains_but_a_second_ctrl_c_exits(
+    world: World, again: signal.Signals, status: int
+) -> None:
     world.kit.latency = 2
     environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "http")
     async with bot_process(environment) as bot:
@@ -161,26 +153,7 @@ async def test_told_to_stop_twice(world: World, again: signal.Signals, status: i
     assert "Traceback" not in log
 
 
-async def test_process_with_mistakes(tmp_path: Path) -> None:
-    """Missing settings are told all at once, a sentence each, with exit status 2 and no traceback."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot", "run", cwd=tmp_path, stderr=asyncio.subprocess.PIPE
-    )
-    _, errors = await process.communicate()
-
-    lines = errors.decode().splitlines()
-    assert process.returncode == 2
-    assert [line.split()[0] for line in lines] == [
-        "SLACK_BOT_TOKEN",
-        "SLACK_SIGNING_SECRET",
-        "CLOUDFLARE_API_TOKEN",
-        "CLOUDFLARE_ACCOUNT_ID",
-        "REALTIMEKIT_APP_ID",
-    ]
-
-
-async def test_process_that_does_not_start(world: World) -> None:
-    """The sandbox tells what a bot logged that did not start."""
+async def test_failed_start_reports_the_bots_log(world: World) -> None:
     environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "http")
 
     with pytest.raises(BotDidNotStart, match="SLACK_BOT_TOKEN is refused by Slack"):

@@ -1,4 +1,4 @@
-"""All that follows meetings, put together."""
+"""The background workers, put together."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -41,7 +41,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
             await stage.store.follows.follow(
                 TEAM, EVENTS, UUID(int=number), user_id=ANN, level=Level.QUIET, episode=stage.episode
             )
-        # What was just followed is looked at in any case.
+        # A new follow is checked in any case.
         for meeting in await stage.store.meeting_queue.claim("tracker", MANY, 30):
             await stage.store.meeting_queue.release(meeting, next_check_in=0)
         yield stage
@@ -62,11 +62,11 @@ def engine(stage: Stage, cloudflare: Cloudflare, lists: Lists) -> BackgroundWork
     )
 
 
-async def test_the_first_sweep_comes_first(stage: Stage) -> None:
-    """After a start all is due; what the list says nothing new of is not looked at one by one."""
+async def test_first_sweep_precedes_checks_after_a_start(stage: Stage) -> None:
+    """What the list confirms is not checked one by one."""
     cloudflare, lists = Cloudflare(stage.clock), Lists()
-    all_of_it = engine(stage, cloudflare, lists)
-    async with all_of_it.running(), asyncio.timeout(30):
+    workers = engine(stage, cloudflare, lists)
+    async with workers.running(), asyncio.timeout(30):
         await lists.asked.wait()
         assert cloudflare.asked == {}
         lists.open.set()
@@ -75,15 +75,14 @@ async def test_the_first_sweep_comes_first(stage: Stage) -> None:
         assert cloudflare.asked == {}
         # Not so soon after the last check.
         stage.clock.advance(2)
-        await all_of_it.hint(UUID(int=7))
+        await workers.hint(UUID(int=7))
         while not cloudflare.asked:  # noqa: ASYNC110 - nor has Cloudflare
             await asyncio.sleep(0.005)
 
     assert cloudflare.asked == {UUID(int=7): 1}
 
 
-async def test_the_first_sweep_takes_long(stage: Stage) -> None:
-    """It is not waited for for ever."""
+async def test_checks_start_without_a_slow_first_sweep(stage: Stage) -> None:
     cloudflare, lists = Cloudflare(stage.clock), Lists()
     async with engine(stage, cloudflare, lists).running(), asyncio.timeout(30):
         await lists.asked.wait()

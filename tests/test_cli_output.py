@@ -1,4 +1,4 @@
-"""A lookup as the terminal shows it, and as scripts read it."""
+"""A lookup as printed in a terminal, and as JSON for scripts."""
 
 import json
 from datetime import UTC, datetime
@@ -39,8 +39,7 @@ ERRORED = lookup({"status": "ERRORED", "playback_url": PLAYBACK}, {"err_message"
 UNKNOWN = lookup({"status": "PAUSED", "playback_url": "https://example.com/x.m3u8"})
 
 
-def test_live_for_people() -> None:
-    """What is live: since when, and where to watch."""
+def test_live_lookup_prints_start_and_urls() -> None:
     assert cli_output.lines(LIVE) == [
         "Weekly sync",
         "  Status:   live since 2026-06-03 09:35 UTC",
@@ -51,8 +50,7 @@ def test_live_for_people() -> None:
     ]
 
 
-def test_not_live_for_people() -> None:
-    """What is not live has no more to it."""
+def test_lookup_that_is_not_live_prints_the_status_only() -> None:
     assert cli_output.lines(NOT_LIVE) == [
         "Weekly sync",
         "  Status:   not live",
@@ -61,13 +59,11 @@ def test_not_live_for_people() -> None:
     ]
 
 
-def test_error_for_people() -> None:
-    """An error has its reason, on one line."""
+def test_errored_lookup_prints_the_reason_on_one_line() -> None:
     assert cli_output.lines(ERRORED)[1:3] == ["  Status:   errored", "  Reason:   no video"]
 
 
-def test_unknown_for_people() -> None:
-    """An unknown status is shown in Cloudflare's word; what has no hosted player is watched where it is."""
+def test_unknown_status_prints_cloudflares_word() -> None:
     assert cli_output.lines(UNKNOWN)[1:4] == [
         "  Status:   unknown (Cloudflare says 'PAUSED')",
         "  Watch:    https://example.com/x.m3u8",
@@ -75,19 +71,16 @@ def test_unknown_for_people() -> None:
     ]
 
 
-def test_unsaid_status_for_people() -> None:
-    """A status that was not said is unknown without a word."""
+def test_missing_status_prints_unknown() -> None:
     assert cli_output.lines(lookup({}))[1] == "  Status:   unknown"
 
 
 @pytest.mark.parametrize("name", [None, "", "\u202e", "\x1b\n"])
-def test_nameless_for_people(name: str | None) -> None:
-    """A meeting without a name that can be seen is called a meeting."""
+def test_meeting_without_a_visible_name_prints_a_placeholder(name: str | None) -> None:
     assert cli_output.lines(lookup(None, name=name))[0] == "This meeting"
 
 
-def test_long_words_for_people() -> None:
-    """What is long is cut."""
+def test_long_texts_are_truncated() -> None:
     found = lookup({"status": "P" * 500}, name="N" * 500)
 
     name, status, *_ = cli_output.lines(found)
@@ -98,8 +91,7 @@ def test_long_words_for_people() -> None:
     assert len(reason) == len("  Reason:   ") + 500
 
 
-def test_live_for_scripts() -> None:
-    """Every field is there, times in ISO 8601."""
+def test_live_json_has_every_field() -> None:
     assert cli_output.fields(LIVE) == {
         "meeting_id": str(MEETING_ID),
         "name": "Weekly sync",
@@ -114,8 +106,7 @@ def test_live_for_scripts() -> None:
     }
 
 
-def test_not_live_for_scripts() -> None:
-    """What is not known is null, and nothing is left out."""
+def test_json_has_null_for_unknown_fields() -> None:
     assert cli_output.fields(NOT_LIVE) == {
         "meeting_id": str(MEETING_ID),
         "name": "Weekly sync",
@@ -140,15 +131,13 @@ def test_not_live_for_scripts() -> None:
         (UNKNOWN, "unknown", None),
     ],
 )
-def test_status_for_scripts(found: Lookup, status: str, live: bool | None) -> None:
-    """Each status has one word, and whether it is live needs no knowledge of them."""
+def test_json_has_status_and_live_for_each_state(found: Lookup, status: str, live: bool | None) -> None:
     fields = cli_output.fields(found)
 
     assert (fields["status"], fields["live"]) == (status, live)
 
 
-def test_reason_for_scripts() -> None:
-    """The reason is as Cloudflare said it, in one line."""
+def test_json_has_the_reason_on_one_line() -> None:
     assert cli_output.fields(ERRORED)["error_reason"] == "no video"
 
 
@@ -160,8 +149,9 @@ def test_reason_for_scripts() -> None:
     playback=st.just(PLAYBACK) | st.text(),
     started=st.just(STARTED) | st.text() | st.datetimes().map(datetime.isoformat),
 )
-def test_anything(status: str, name: str | None, reason: str, playback: str, started: str) -> None:
-    """Whatever Cloudflare says: printable lines for people, JSON for scripts, and no secret in either."""
+def test_any_lookup_gives_printable_lines_and_json_without_secrets(
+    status: str, name: str | None, reason: str, playback: str, started: str
+) -> None:
     livestream = {"status": status, "name": name, "playback_url": playback}
     found = lookup(livestream, {"err_message": reason, "started_time": started}, name)
 

@@ -1,4 +1,4 @@
-"""compose.yaml: valid by the Compose specification, in agreement with the bot and its image. No engine runs it here."""
+"""compose.yaml is valid by the Compose specification, and consistent with the bot and its image."""
 
 import copy
 import importlib.resources
@@ -11,7 +11,15 @@ import pytest
 
 from bot.settings import Settings, load
 from bot.store.database_url import parse_database_url
-from tests.deployment import REQUIRED, SETTINGS, code_block, dockerfile, documents, longest_stop, most_megabytes
+from tests.deployment import (
+    REQUIRED,
+    SETTINGS,
+    code_block,
+    dockerfile,
+    documents,
+    max_memory_megabytes,
+    max_stop_seconds,
+)
 
 PASSWORD = "4c1f"
 ENV = {
@@ -51,28 +59,25 @@ def schema() -> Any:
     return json.loads((vendored / "compose-spec.json").read_text(encoding="utf-8"))
 
 
-def mistakes(schema: Any, compose: dict[str, Any]) -> list[str]:
+def schema_errors(schema: Any, compose: dict[str, Any]) -> list[str]:
     return [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(compose)]
 
 
-def test_compose_would_accept_it(schema: Any, compose: dict[str, Any]) -> None:
-    """The schema of the Compose specification finds nothing wrong."""
-    assert mistakes(schema, compose) == []
+def test_file_is_valid_by_the_compose_schema(schema: Any, compose: dict[str, Any]) -> None:
+    assert schema_errors(schema, compose) == []
 
 
-def test_the_schema_would_notice_a_mistake(schema: Any, compose: dict[str, Any]) -> None:
-    """The check above can fail: a word that is misspelt is refused."""
+def test_schema_rejects_a_misspelled_key(schema: Any, compose: dict[str, Any]) -> None:
     wrong = copy.deepcopy(compose)
     wrong["services"]["bot"]["read_olny"] = True
 
-    assert mistakes(schema, wrong) != []
+    assert schema_errors(schema, wrong) != []
 
 
-def test_the_bot_takes_its_settings(bot: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """With an .env of the required ones the bot has all it needs, listens to its container, and finds PostgreSQL."""
+def test_settings_load_from_the_environment_and_env_file(bot: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     assert bot["env_file"] == ".env"
     assert set(bot["environment"]) <= SETTINGS
-    # As Compose does it: what stands in `environment` goes before the file.
+    # As in Compose, `environment` takes precedence over the file.
     for name, value in (ENV | bot["environment"]).items():
         monkeypatch.setenv(name, re.sub(r"\$\{POSTGRES_PASSWORD:\?[^}]*\}", PASSWORD, value))
 
@@ -82,18 +87,16 @@ def test_the_bot_takes_its_settings(bot: dict[str, Any], monkeypatch: pytest.Mon
     assert f":{PASSWORD}@" in settings.database_url.get_secret_value()
 
 
-def test_the_two_mean_the_same_database(bot: dict[str, Any], postgres: dict[str, Any]) -> None:
-    """Host, user and database in the bot's URL are those that PostgreSQL and its health check are told."""
+def test_bot_and_postgresql_use_the_same_database(bot: dict[str, Any], postgres: dict[str, Any]) -> None:
     url = parse_database_url(re.sub(r"\$\{.*?\}", PASSWORD, bot["environment"]["DATABASE_URL"]))
-    told = postgres["environment"]
+    settings = postgres["environment"]
 
     assert (url.drivername, url.host, url.port) == ("postgresql+asyncpg", "postgres", 5432)
-    assert (url.username, url.database) == (told["POSTGRES_USER"], told["POSTGRES_DB"])
+    assert (url.username, url.database) == (settings["POSTGRES_USER"], settings["POSTGRES_DB"])
     assert {f"--username={url.username}", f"--dbname={url.database}"} <= set(postgres["healthcheck"]["test"])
 
 
-def test_no_secret_in_the_file(compose: dict[str, Any]) -> None:
-    """The password comes from .env, and without one nothing starts."""
+def test_password_comes_from_the_env_file(compose: dict[str, Any]) -> None:
     texts = [
         compose["services"]["bot"]["environment"]["DATABASE_URL"],
         compose["services"]["postgres"]["environment"]["POSTGRES_PASSWORD"],
@@ -102,8 +105,7 @@ def test_no_secret_in_the_file(compose: dict[str, Any]) -> None:
     assert all("${POSTGRES_PASSWORD:?" in text for text in texts)
 
 
-def test_the_documented_env_is_complete() -> None:
-    """The .env that docs/production.md shows has the password, what the bot requires, and nothing unknown."""
+def test_documented_env_file_is_complete() -> None:
     lines = code_block("docs/production.md", "POSTGRES_PASSWORD=").splitlines()
     documented = {line.partition("=")[0] for line in lines}
 
@@ -112,8 +114,7 @@ def test_the_documented_env_is_complete() -> None:
 
 
 @pytest.mark.parametrize("name", ["bot", "postgres"])
-def test_they_may_do_nothing(compose: dict[str, Any], name: str) -> None:
-    """Neither is root, writes to its image, or can gain anything."""
+def test_containers_run_without_privileges(compose: dict[str, Any], name: str) -> None:
     service = compose["services"][name]
 
     assert service["user"].split(":")[0] not in ("0", "root")
@@ -123,8 +124,7 @@ def test_they_may_do_nothing(compose: dict[str, Any], name: str) -> None:
     assert "privileged" not in service
 
 
-def test_the_bot_is_the_image(bot: dict[str, Any]) -> None:
-    """Its user and port are the Dockerfile's, and the port is open to this machine alone."""
+def test_user_and_port_match_the_dockerfile(bot: dict[str, Any]) -> None:
     port = dockerfile("EXPOSE")
 
     assert bot["user"] == dockerfile("USER")
@@ -132,16 +132,14 @@ def test_the_bot_is_the_image(bot: dict[str, Any]) -> None:
     assert bot["ports"] == [f"127.0.0.1:{port}:{port}"]
 
 
-def test_the_database_is_out_of_reach(compose: dict[str, Any], postgres: dict[str, Any]) -> None:
-    """PostgreSQL has no port outside, and a network without a way out that it shares with the bot alone."""
+def test_database_is_reachable_only_from_the_bot(compose: dict[str, Any], postgres: dict[str, Any]) -> None:
     assert "ports" not in postgres
     assert postgres["networks"] == ["database"]
     assert compose["networks"]["database"] == {"internal": True}
     assert set(compose["services"]["bot"]["networks"]) == {"outside", "database"}
 
 
-def test_what_it_writes_lasts(compose: dict[str, Any], postgres: dict[str, Any]) -> None:
-    """The data are in a named volume, and what need not last is in memory, writable for its user."""
+def test_data_is_in_a_named_volume_and_the_rest_in_memory(compose: dict[str, Any], postgres: dict[str, Any]) -> None:
     (volume,) = postgres["volumes"]
     uid, gid = postgres["user"].split(":")
 
@@ -149,12 +147,10 @@ def test_what_it_writes_lasts(compose: dict[str, Any], postgres: dict[str, Any])
     assert all(f":uid={uid},gid={gid}," in mount for mount in postgres["tmpfs"])
 
 
-def test_in_order(bot: dict[str, Any]) -> None:
-    """The bot starts when PostgreSQL answers, and is not killed while it finishes its work."""
+def test_bot_waits_for_postgresql_and_may_finish_its_work(bot: dict[str, Any]) -> None:
     assert bot["depends_on"] == {"postgres": {"condition": "service_healthy"}}
-    assert int(bot["stop_grace_period"].removesuffix("s")) >= longest_stop()
+    assert int(bot["stop_grace_period"].removesuffix("s")) >= max_stop_seconds()
 
 
-def test_memory(bot: dict[str, Any]) -> None:
-    """The limit leaves room for what unsigned requests can take."""
-    assert int(bot["mem_limit"].removesuffix("m")) >= most_megabytes()
+def test_memory_limit_leaves_room_for_unsigned_requests(bot: dict[str, Any]) -> None:
+    assert int(bot["mem_limit"].removesuffix("m")) >= max_memory_megabytes()

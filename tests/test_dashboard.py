@@ -9,7 +9,7 @@ import promql_parser
 import pytest
 
 from tests.deployment import ROOT
-from tests.promql import parts, selectors, series, words
+from tests.promql import label_values, parts, selectors, series
 
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "manifests/grafana/dashboard.json").read_text(encoding="utf-8"))
 GUIDE = (ROOT / "docs/production.md").read_text(encoding="utf-8")
@@ -33,13 +33,13 @@ def parsed(query: str) -> Any:
 
 
 def exposed() -> dict[str, set[str]]:
-    """The bot's series, and those of its process that the guide lists, each with all its labels."""
+    """Return the bot's series, and those of its process in the guide, each with all its labels."""
     own = series() | {name: set() for name in re.findall(r"`(process_\w+)`", GUIDE)}
     return {name: labels | SCRAPED for name, labels in own.items()}
 
 
 def shared() -> set[str]:
-    """The metrics that each instance reads from the database: the guide marks them with a dagger."""
+    """Return the metrics that each instance reads from the database: the guide marks them with a dagger."""
     return set(re.findall(r"^\| `(\w+)` †", GUIDE, re.MULTILINE))
 
 
@@ -48,14 +48,14 @@ def names(expression: Any) -> set[str]:
 
 
 @QUERY
-def test_a_query_uses_metrics_and_labels_that_the_bot_exposes(query: str, legend: str) -> None:
+def test_query_uses_only_exposed_metrics_and_labels(query: str, legend: str) -> None:
     expression = parsed(query)
     used = list(selectors(expression))
 
     assert used
     for name, labels in used:
         assert set(labels) <= exposed()[name]
-        assert set().union(*(values for label, values in labels.items() if label not in SCRAPED)) <= words()
+        assert set().union(*(values for label, values in labels.items() if label not in SCRAPED)) <= label_values()
         for part in parts(expression):
             if isinstance(part, promql_parser.AggregateExpr) and part.modifier and name in names(part):
                 assert part.modifier.type == promql_parser.AggModifierType.By
@@ -63,13 +63,13 @@ def test_a_query_uses_metrics_and_labels_that_the_bot_exposes(query: str, legend
 
 
 @QUERY
-def test_a_query_is_limited_to_the_chosen_jobs_and_instances(query: str, legend: str) -> None:
+def test_query_is_limited_to_the_chosen_jobs_and_instances(query: str, legend: str) -> None:
     for _, labels in selectors(parsed(query)):
         assert {label: labels.get(label) for label in SCRAPED} == {"job": {"$job"}, "instance": {"$instance"}}
 
 
 @QUERY
-def test_a_legend_names_labels_that_the_result_has(query: str, legend: str) -> None:
+def test_legend_uses_only_labels_of_the_result(query: str, legend: str) -> None:
     aggregates = [part for part in parts(parsed(query)) if isinstance(part, promql_parser.AggregateExpr)]
     # The outermost one that groups decides which labels are left.
     grouped = [set(part.modifier.labels) for part in aggregates if part.modifier]
@@ -80,7 +80,7 @@ def test_a_legend_names_labels_that_the_result_has(query: str, legend: str) -> N
 
 
 @QUERY
-def test_a_counter_is_shown_as_an_increase_and_a_gauge_as_it_is(query: str, legend: str) -> None:
+def test_counters_are_shown_as_increases_and_gauges_directly(query: str, legend: str) -> None:
     expression = parsed(query)
     matrices = [part for part in parts(expression) if isinstance(part, promql_parser.MatrixSelector)]
     counted = {name for name in names(expression) if name.endswith(("_total", "_bucket", "_count", "_sum"))}
@@ -91,7 +91,7 @@ def test_a_counter_is_shown_as_an_increase_and_a_gauge_as_it_is(query: str, lege
             assert call.func.name in ("rate", "increase")
 
 
-def test_a_quantile_is_taken_of_the_summed_buckets() -> None:
+def test_quantiles_use_summed_buckets() -> None:
     quantiles = [
         part
         for parameter in QUERIES
@@ -110,7 +110,7 @@ def test_a_quantile_is_taken_of_the_summed_buckets() -> None:
         assert buckets.expr.func.name == "rate"
 
 
-def test_what_all_instances_read_from_the_database_is_not_added_up() -> None:
+def test_shared_metrics_are_not_summed_over_instances() -> None:
     shown: set[str] = set()
     for parameter in QUERIES:
         for part in parts(parsed(str(parameter.values[0]))):
@@ -122,14 +122,14 @@ def test_what_all_instances_read_from_the_database_is_not_added_up() -> None:
     assert shown == shared()
 
 
-def test_every_metric_of_the_bot_is_shown() -> None:
+def test_every_metric_is_shown() -> None:
     shown = set().union(*(names(parsed(str(parameter.values[0]))) for parameter in QUERIES))
     families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exposed()}
 
     assert families == {re.sub(r"_(bucket|count|sum)$", "", name) for name in shown}
 
 
-def test_every_panel_says_what_it_shows() -> None:
+def test_every_panel_has_title_unit_and_description() -> None:
     for panel in PANELS:
         assert panel["title"].strip()
         assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
@@ -138,7 +138,7 @@ def test_every_panel_says_what_it_shows() -> None:
         assert row["title"].strip()
 
 
-def test_panels_are_told_apart() -> None:
+def test_panel_and_query_ids_are_unique() -> None:
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
 
     assert len(set(ids)) == len(ids)
@@ -158,8 +158,8 @@ def test_panels_do_not_overlap() -> None:
     assert {column for column, _ in cells} == set(range(24))
 
 
-def test_it_can_be_imported_with_any_prometheus() -> None:
-    """No ID of one Grafana is in it: the data source is a variable, and everything reads from that one."""
+def test_dashboard_can_be_imported_with_any_prometheus() -> None:
+    """It contains no ID of one Grafana: the data source is a variable that everything uses."""
     assert DASHBOARD["title"]
     assert re.fullmatch(r"[\w-]{8,40}", DASHBOARD["uid"])
     assert DASHBOARD["schemaVersion"] >= 36
@@ -175,6 +175,6 @@ def test_it_can_be_imported_with_any_prometheus() -> None:
         assert re.findall(r"livestream_bot_\w+", variable["query"]["query"])[0] in series()
 
 
-def test_the_guide_says_how_to_import_it() -> None:
+def test_guide_explains_the_import() -> None:
     assert "`manifests/grafana/dashboard.json`" in GUIDE
     assert "--from-file manifests/grafana/dashboard.json" in GUIDE

@@ -1,4 +1,4 @@
-"""What the bot depends on is pinned, checked by its hashes, under licenses that may be used, and can be audited."""
+"""Dependencies are pinned, verified by their hashes, under acceptable licenses, and can be audited."""
 
 import json
 import re
@@ -9,26 +9,24 @@ from typing import Any, cast
 
 import pytest
 
-from tests.dependencies import LOCK, ROOT, license_of, licenses, locked, verdict
+from tests.dependencies import LOCK, ROOT, audit_result, license_of, licenses, locked
 
-# Each may be used in, and shipped with, a program under the MIT license. MPL-2.0 asks for the changed files of that
-# package alone.
+# Each may be used in, and shipped with, a program under the MIT license. MPL-2.0 only requires publishing changed files
+# of that package.
 ALLOWED = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "Unlicense"}
 
 
-def named(expression: str) -> set[str]:
+def licenses_in(expression: str) -> set[str]:
     return set(re.split(r"\s+(?:AND|OR)\s+|[()]", expression)) - {""}
 
 
 @pytest.mark.parametrize(("name", "version", "words"), licenses())
-def test_licenses(name: str, version: str, words: str) -> None:
-    """Each package that the bot needs at run time is under licenses of the list."""
-    assert named(words) <= ALLOWED, f"{name} {version}: {words}"
+def test_each_runtime_dependency_has_an_allowed_license(name: str, version: str, words: str) -> None:
+    assert licenses_in(words) <= ALLOWED, f"{name} {version}: {words}"
 
 
 @pytest.mark.parametrize("path", ["runtime.txt", "dev.txt", "build.txt"])
-def test_pinned(path: str) -> None:
-    """Each package is pinned to one version, with the hash of each file that it may be."""
+def test_each_package_is_pinned_with_hashes(path: str) -> None:
     packages = list(locked(LOCK.parent / path))
 
     assert packages
@@ -36,8 +34,7 @@ def test_pinned(path: str) -> None:
     assert len({package.name for package in packages}) == len(packages)
 
 
-def test_an_open_version_is_noticed(tmp_path: Path) -> None:
-    """The check above can fail: a lower bound is no pin."""
+def test_lower_bound_is_not_a_pin(tmp_path: Path) -> None:
     path = tmp_path / "requirements.txt"
     path.write_text("# made by hand\nstarlette>=1.0 \\\n    --hash=sha256:00\n")
 
@@ -45,8 +42,7 @@ def test_an_open_version_is_noticed(tmp_path: Path) -> None:
         list(locked(path))
 
 
-def test_hashes_are_checked() -> None:
-    """Whatever installs from a lock file, in the Makefile and the Dockerfile, demands the hashes."""
+def test_every_installation_from_a_lock_file_requires_hashes() -> None:
     text = "".join((ROOT / path).read_text(encoding="utf-8") for path in ("Makefile", "Dockerfile"))
     text = text.replace("$(INSTALL_LOCKED)", *re.findall(r"INSTALL_LOCKED = (.*)", text))
     installing = [line for line in text.splitlines() if re.search(r"install\b.*-r requirements", line)]
@@ -76,8 +72,7 @@ class Package:
         (Package(), "unknown"),
     ],
 )
-def test_reading_a_license(package: Package, expected: str) -> None:
-    """A license is found wherever packages write it, and words that say nothing are not on the list."""
+def test_license_is_found_in_every_metadata_field(package: Package, expected: str) -> None:
     assert license_of(cast("Distribution", package)) == expected
 
 
@@ -91,25 +86,23 @@ VULNERABLE = {"name": "c", "version": "2", "vulns": [{"id": "CVE-1", "fix_versio
     [
         ([CLEAN], "1 packages have no known vulnerability.", 0),
         ([CLEAN, SKIPPED], "1 packages have no known vulnerability. Not audited: b.", 0),
-        ([CLEAN, VULNERABLE, SKIPPED], "c 2: CVE-1, mended in 3", 1),
-        ([SKIPPED], "The database of vulnerabilities could not be reached: nothing was audited.", 2),
+        ([CLEAN, VULNERABLE, SKIPPED], "c 2: CVE-1, fixed in 3", 1),
+        ([SKIPPED], "The database of vulnerabilities is unreachable: nothing was audited.", 2),
     ],
 )
-def test_audit(packages: list[Any], sentences: str, status: int) -> None:
-    """A finding fails; a database that knows none of the packages is not taken for a clean bill."""
-    assert verdict(json.dumps({"dependencies": packages, "fixes": []}), "") == (sentences, status)
+def test_audit_fails_on_findings_and_when_nothing_was_audited(packages: list[Any], sentences: str, status: int) -> None:
+    assert audit_result(json.dumps({"dependencies": packages, "fixes": []}), "") == (sentences, status)
 
 
 @pytest.mark.parametrize(
     ("log", "sentences", "status"),
     [
-        ("requests.exceptions.ConnectionError: no route", "could not be reached", 2),
+        ("requests.exceptions.ConnectionError: no route", "is unreachable", 2),
         ("ERROR:pip_audit._cli: invalid requirements file", "invalid requirements file", 2),
     ],
 )
-def test_no_audit(log: str, sentences: str, status: int) -> None:
-    """Without a network it is said that nothing was audited, and no script takes that for a good word."""
-    text, code = verdict("", log)
+def test_audit_without_a_report_is_a_failure(log: str, sentences: str, status: int) -> None:
+    text, code = audit_result("", log)
 
     assert sentences in text
     assert code == status

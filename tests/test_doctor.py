@@ -1,4 +1,4 @@
-"""What the doctor finds, over a local Slack and a local Cloudflare, and how it says to mend it."""
+"""The doctor's findings with a local Slack and Cloudflare, and its advice."""
 
 import contextlib
 import re
@@ -28,7 +28,7 @@ def free_port() -> str:
 
 
 class Doctor:
-    """Examines the settings of a bot, with some of them changed."""
+    """Runs the checks with a bot's settings, some of them changed."""
 
     def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         self._world = world
@@ -47,7 +47,7 @@ class Doctor:
 
 @pytest.fixture
 def doctor(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doctor]:
-    """The doctor, who asks Cloudflare once, and has printed none of the secrets at the end."""
+    """A doctor without retries, whose output must contain no secret."""
     doctor = Doctor(world, monkeypatch)
     with stamina.set_testing(True):
         yield doctor
@@ -56,21 +56,20 @@ def doctor(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doctor]:
     assert not [secret for secret in secrets if secret in doctor.printed]
 
 
-def bad(findings: list[CheckResult]) -> dict[str, str]:
-    """What is wrong: the sentence by the subject."""
+def failures(findings: list[CheckResult]) -> dict[str, str]:
+    """Return the failed checks: the sentence by the subject."""
     return {finding.subject: finding.sentence for finding in findings if finding.ok is False}
 
 
 def skipped(findings: list[CheckResult]) -> dict[str, str]:
-    """What was not checked: why, by the subject."""
+    """Return the skipped checks: the reason by the subject."""
     return {finding.subject: finding.sentence for finding in findings if finding.ok is None}
 
 
-async def test_all_well(doctor: Doctor) -> None:
-    """Where nothing is wrong, each thing that was looked at is told."""
+async def test_good_setup_passes_every_check(doctor: Doctor) -> None:
     findings = await doctor()
 
-    assert bad(findings) == {}
+    assert failures(findings) == {}
     assert [finding.subject for finding in findings] == [
         "Settings",
         "Address",
@@ -85,18 +84,16 @@ async def test_all_well(doctor: Doctor) -> None:
     assert "Valid: @livestream in Sandbox, all scopes present." in [finding.sentence for finding in findings]
 
 
-async def test_http_mode(doctor: Doctor) -> None:
-    """In HTTP mode it says what only Slack can show."""
+async def test_http_mode_explains_the_manual_check(doctor: Doctor) -> None:
     findings = await doctor("http")
 
-    assert bad(findings) == {}
+    assert failures(findings) == {}
     [connection] = [finding for finding in findings if finding.subject == "Slack connection"]
     assert "https://<your host>/slack/events" in connection.sentence
     assert "type /livestream once" in connection.sentence
 
 
-async def test_nothing_is_set() -> None:
-    """All the settings that are missing are told at once, each with what it is, and the rest is looked at still."""
+async def test_missing_settings_are_listed_and_other_checks_still_run() -> None:
     findings = [finding async for finding in run_checks()]
 
     missing = [finding.sentence for finding in findings if not finding.ok and finding.subject == "Settings"]
@@ -111,8 +108,7 @@ async def test_nothing_is_set() -> None:
     assert "Address" in [finding.subject for finding in findings]
 
 
-async def test_one_section_is_wrong(doctor: Doctor) -> None:
-    """A mistake in one part of the settings does not keep the others from being looked at."""
+async def test_invalid_settings_do_not_prevent_other_checks(doctor: Doctor) -> None:
     findings = await doctor(SLACK_BOT_TOKEN="xoxp-secret-of-another-kind", PORT="0", LOG_LEVEL="loud")
 
     assert [finding.subject for finding in findings if finding.ok is False] == ["Settings"] * 3
@@ -121,30 +117,26 @@ async def test_one_section_is_wrong(doctor: Doctor) -> None:
     assert "xoxp-secret" not in doctor.printed
 
 
-async def test_unreadable_env_file(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mistake that every part of the settings has is told for each, and raises nothing."""
-
+async def test_unreadable_env_file_is_reported(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(section: object) -> None:
         raise ConfigurationError(["The file .env cannot be read: PermissionError."])
 
     monkeypatch.setattr("bot.doctor.load", refuse)
 
-    assert set(bad(await doctor()).values()) == {"The file .env cannot be read: PermissionError."}
+    assert set(failures(await doctor()).values()) == {"The file .env cannot be read: PermissionError."}
 
 
-async def test_port_is_taken(doctor: Doctor) -> None:
-    """A port that something else has is told with what to do."""
+async def test_port_in_use_is_reported_with_a_remedy(doctor: Doctor) -> None:
     with below_the_usual() as sock:
         port = str(sock.getsockname()[1])
-        found = bad(await doctor(PORT=port))
+        found = failures(await doctor(PORT=port))
 
     assert list(found) == ["Address"]
     assert found["Address"].startswith(f"Can't listen on 127.0.0.1:{port} (Address already in use).")
     assert "set HOST and PORT to another address" in found["Address"]
 
 
-async def test_a_bot_is_running(doctor: Doctor, world: World) -> None:
-    """Its own address is taken by a bot that runs, and that is all right."""
+async def test_port_used_by_a_running_bot_is_fine(doctor: Doctor, world: World) -> None:
     async with world.bot():
         host, _, port = world.bot_url.removeprefix("http://").partition(":")
         (found,) = [finding for finding in await doctor(HOST=host, PORT=port) if finding.subject == "Address"]
@@ -153,57 +145,52 @@ async def test_a_bot_is_running(doctor: Doctor, world: World) -> None:
     assert found.sentence == f"A bot is already running at {host}:{port}; see its /readyz."
 
 
-async def test_something_else_is_running(doctor: Doctor) -> None:
-    """Whatever answers there, it is not this bot."""
-
+async def test_port_used_by_another_program_is_reported(doctor: Doctor) -> None:
     async def other(scope: Any, receive: Any, send: Any) -> None:
         await PlainTextResponse("hello")(scope, receive, send)
 
     async with serving(other, listen(), drain_seconds=1) as url:
-        found = bad(await doctor(PORT=url.rpartition(":")[2]))
+        found = failures(await doctor(PORT=url.rpartition(":")[2]))
 
     assert list(found) == ["Address"]
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid", "ä" * 70])
-async def test_host_is_of_no_use(doctor: Doctor, host: str) -> None:
-    """A host that is not this machine's, or none at all, is told too."""
-    found = bad(await doctor(HOST=host))
+async def test_unusable_host_is_reported(doctor: Doctor, host: str) -> None:
+    found = failures(await doctor(HOST=host))
 
     assert list(found) == ["Address"]
 
 
-async def test_wrong_bot_token(doctor: Doctor) -> None:
-    """A bot token that Slack does not know is told with where to get the right one."""
-    found = bad(await doctor(SLACK_BOT_TOKEN="xoxb-another"))
+async def test_wrong_bot_token_is_reported_with_a_remedy(doctor: Doctor) -> None:
+    found = failures(await doctor(SLACK_BOT_TOKEN="xoxb-another"))
 
     assert list(found) == ["Slack bot token"]
     assert "Slack rejects it (invalid_auth). Copy the Bot User OAuth Token again" in found["Slack bot token"]
 
 
-async def test_missing_scopes(doctor: Doctor, world: World) -> None:
-    """Scopes that the manifest has and the token lacks are named, with what to do."""
+async def test_missing_scopes_are_named_with_a_remedy(doctor: Doctor, world: World) -> None:
     world.slack.scopes = {"users:read"} | bot_scopes() - {"chat:write", "commands"}
 
-    found = bad(await doctor())
+    found = failures(await doctor())
 
     assert found["Slack bot token"].startswith("It lacks chat:write, commands. Add that on the app's page")
     assert found["Slack bot token"].endswith("then reinstall the app.")
 
 
-async def test_more_scopes_than_needed(doctor: Doctor, world: World) -> None:
-    """A token may have scopes of later versions."""
+async def test_additional_scopes_are_fine(doctor: Doctor, world: World) -> None:
     world.slack.scopes = {"users:read"} | bot_scopes()
 
-    assert bad(await doctor()) == {}
+    assert failures(await doctor()) == {}
 
 
 @pytest.mark.parametrize(("token", "code"), [("xapp-another", "invalid_auth"), (None, "missing_scope")])
-async def test_wrong_app_token(doctor: Doctor, world: World, token: str | None, code: str) -> None:
-    """An app token that is unknown or lacks its scope is told with how to make one."""
+async def test_wrong_app_token_is_reported_with_a_remedy(
+    doctor: Doctor, world: World, token: str | None, code: str
+) -> None:
     world.slack.app_scopes = set()
 
-    found = bad(await doctor(SLACK_APP_TOKEN=token or world.slack.credentials.app_token))
+    found = failures(await doctor(SLACK_APP_TOKEN=token or world.slack.credentials.app_token))
 
     assert list(found) == ["Slack app token"]
     assert found["Slack app token"].startswith(f"Slack rejects it ({code}). Make one with connections:write")
@@ -211,21 +198,19 @@ async def test_wrong_app_token(doctor: Doctor, world: World, token: str | None, 
 
 @pytest.mark.parametrize("method", ["auth.test", "apps.connections.open"])
 @pytest.mark.parametrize("code", ["internal_error", "ratelimited"])
-async def test_slack_cannot_say(doctor: Doctor, world: World, method: str, code: str) -> None:
-    """When Slack itself fails, no token is blamed for it."""
+async def test_slack_failure_does_not_blame_the_token(doctor: Doctor, world: World, method: str, code: str) -> None:
     world.slack.refuse_next(method, code)
 
-    [sentence] = bad(await doctor()).values()
+    [sentence] = failures(await doctor()).values()
 
     assert sentence == f"Slack can't check it right now ({code}). Try again in a minute."
 
 
 @pytest.mark.parametrize("fault", [SlackFault.DROP, SlackFault.SERVER_ERROR])
-async def test_slack_is_out_of_reach(doctor: Doctor, world: World, fault: SlackFault) -> None:
-    """A Slack that gives no answer is told as such, for both tokens."""
+async def test_unreachable_slack_is_reported_for_both_tokens(doctor: Doctor, world: World, fault: SlackFault) -> None:
     world.slack.fault = fault
 
-    found = bad(await doctor())
+    found = failures(await doctor())
 
     assert list(found) == ["Slack bot token", "Slack app token"]
     for sentence in found.values():
@@ -234,52 +219,52 @@ async def test_slack_is_out_of_reach(doctor: Doctor, world: World, fault: SlackF
 
 
 @pytest.mark.parametrize(
-    ("changes", "said", "remedy"),
+    ("changes", "message", "remedy"),
     [
         ({"CLOUDFLARE_API_TOKEN": "another"}, "10000", "Make an API token"),
         ({"REALTIMEKIT_APP_ID": "another"}, "7003", "REALTIMEKIT_APP_ID"),
         ({"CLOUDFLARE_ACCOUNT_ID": "another"}, "7003", "CLOUDFLARE_ACCOUNT_ID"),
     ],
 )
-async def test_no_access_to_cloudflare(doctor: Doctor, changes: dict[str, Any], said: str, remedy: str) -> None:
-    """What Cloudflare refuses is told in its own words, with what each of them means."""
-    found = bad(await doctor(**changes))
+async def test_cloudflare_rejection_is_reported_with_its_code_and_a_remedy(
+    doctor: Doctor, changes: dict[str, Any], message: str, remedy: str
+) -> None:
+    found = failures(await doctor(**changes))
 
     [sentence] = found.values()
     assert sentence.startswith("Cloudflare rejects the request (")
-    assert said in sentence
+    assert message in sentence
     assert remedy in sentence
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "message"),
     [
         (CloudflareFault.RATE_LIMITED, "Cloudflare is rate-limiting this bot. Try again in five minutes."),
         (CloudflareFault.SERVER_ERROR, "Cloudflare is having problems (HTTP 500"),
         (CloudflareFault.HTML, "Cloudflare is having problems (HTTP 502)"),
     ],
 )
-async def test_cloudflare_cannot_say(doctor: Doctor, world: World, fault: CloudflareFault, said: str) -> None:
-    """When Cloudflare itself fails, neither the token nor the app is blamed, and no meeting is spoken of."""
+async def test_cloudflare_failure_does_not_blame_the_settings(
+    doctor: Doctor, world: World, fault: CloudflareFault, message: str
+) -> None:
     world.kit.fault = fault
 
-    found = bad(await doctor())
+    found = failures(await doctor())
 
     assert list(found) == ["Cloudflare RealtimeKit"]
-    assert found["Cloudflare RealtimeKit"].startswith(said)
+    assert found["Cloudflare RealtimeKit"].startswith(message)
     assert "meeting" not in found["Cloudflare RealtimeKit"]
     assert "network" not in found["Cloudflare RealtimeKit"]
 
 
-async def test_cloudflare_is_out_of_reach(doctor: Doctor) -> None:
-    """A Cloudflare that cannot be connected to is told with what to check."""
-    found = bad(await doctor(CLOUDFLARE_BASE_URL="http://127.0.0.1:1/client/v4"))
+async def test_unreachable_cloudflare_is_reported_with_a_remedy(doctor: Doctor) -> None:
+    found = failures(await doctor(CLOUDFLARE_BASE_URL="http://127.0.0.1:1/client/v4"))
 
     assert "Check the network and CLOUDFLARE_BASE_URL" in found["Cloudflare RealtimeKit"]
 
 
-async def test_database_of_a_newer_version(doctor: Doctor, tmp_path: Path) -> None:
-    """A database that the bot could not use is told in the sentence that it would refuse to start with."""
+async def test_database_of_a_newer_version_is_reported(doctor: Doctor, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bot.db"
     await (await open_store(url)).close()
     with contextlib.closing(sqlite3.connect(tmp_path / "bot.db")) as connection:
@@ -287,101 +272,94 @@ async def test_database_of_a_newer_version(doctor: Doctor, tmp_path: Path) -> No
         connection.execute("UPDATE schema_compatibility SET min_revision = '9999'")
         connection.commit()
 
-    found = bad(await doctor(DATABASE_URL=url))
+    found = failures(await doctor(DATABASE_URL=url))
 
     assert list(found) == ["Database"]
     assert "written by a newer version of this bot" in found["Database"]
 
 
-async def test_database_is_out_of_reach(doctor: Doctor) -> None:
-    """A database server that is not there is told without the password."""
-    found = bad(await doctor(DATABASE_URL="postgresql://bot:pass-of-the-bot@127.0.0.1:1/bot"))
+async def test_unreachable_database_is_reported_without_the_password(doctor: Doctor) -> None:
+    found = failures(await doctor(DATABASE_URL="postgresql://bot:pass-of-the-bot@127.0.0.1:1/bot"))
 
     assert list(found) == ["Database"]
     assert "pass-of-the-bot" not in doctor.printed
 
 
-async def test_database_is_not_there_yet(doctor: Doctor, tmp_path: Path) -> None:
-    """Before the first start there is no database, and the doctor makes none."""
+async def test_missing_database_is_fine_and_not_created(doctor: Doctor, tmp_path: Path) -> None:
     findings = await doctor(DATABASE_URL=f"sqlite:///{tmp_path}/bot.db")
 
-    assert bad(findings) == {}
+    assert failures(findings) == {}
     assert not (tmp_path / "bot.db").exists()
 
 
 WEBHOOK = "https://bot.example.com/realtimekit/webhooks"
 
 
-async def test_no_webhook(doctor: Doctor, world: World) -> None:
-    """Without a webhook the bot asks, which is no fault; a webhook of somebody else's is none."""
+async def test_missing_webhook_is_fine(doctor: Doctor, world: World) -> None:
     world.kit.add_webhook("https://other.example.com/hook")
 
     findings = await doctor()
 
-    assert bad(findings) == {}
+    assert failures(findings) == {}
     [webhook] = [finding for finding in findings if finding.subject == "RealtimeKit webhook"]
     assert webhook.sentence.startswith("None registered, so changes are found by polling.")
 
 
-async def test_webhook_of_another_program_with_an_odd_address_is_passed_over(doctor: Doctor, world: World) -> None:
+async def test_webhook_with_an_invalid_url_is_ignored(doctor: Doctor, world: World) -> None:
     world.kit.add_webhook("http://[")
     world.kit.add_webhook(WEBHOOK)
 
-    assert bad(await doctor()) == {}
+    assert failures(await doctor()) == {}
 
 
-async def test_webhook(doctor: Doctor, world: World) -> None:
-    """A webhook that tells of livestreams is told with where it goes."""
+async def test_registered_webhook_is_reported_with_its_url(doctor: Doctor, world: World) -> None:
     world.kit.add_webhook(WEBHOOK)
 
     findings = await doctor()
 
-    assert bad(findings) == {}
+    assert failures(findings) == {}
     [webhook] = [finding for finding in findings if finding.subject == "RealtimeKit webhook"]
     assert WEBHOOK in webhook.sentence
 
 
 @pytest.mark.parametrize("wrong", [{"enabled": False}, {"events": ["meeting.ended"]}])
-async def test_webhook_that_is_of_no_use(doctor: Doctor, world: World, wrong: dict[str, Any]) -> None:
-    """A webhook that tells nothing of livestreams was meant to, so it is told with how to mend it."""
+async def test_disabled_or_incomplete_webhook_is_reported_with_a_remedy(
+    doctor: Doctor, world: World, wrong: dict[str, Any]
+) -> None:
     world.kit.add_webhook(WEBHOOK, **wrong)
 
-    found = bad(await doctor())
+    found = failures(await doctor())
 
     assert list(found) == ["RealtimeKit webhook"]
     assert "livestream-bot webhook add" in found["RealtimeKit webhook"]
 
 
-async def test_no_key(doctor: Doctor, world: World) -> None:
-    """A key that cannot be had is a fault where a webhook needs it."""
+async def test_unavailable_key_is_reported_when_a_webhook_needs_it(doctor: Doctor, world: World) -> None:
     world.kit.add_webhook(WEBHOOK)
 
-    found = bad(await doctor(REALTIMEKIT_WEBHOOK_KEY_URL=f"{world.kit_url}/no-key"))
+    found = failures(await doctor(REALTIMEKIT_WEBHOOK_KEY_URL=f"{world.kit_url}/no-key"))
 
     assert list(found) == ["RealtimeKit's public key"]
     assert "REALTIMEKIT_WEBHOOK_KEY_URL" in found["RealtimeKit's public key"]
 
 
-async def test_no_key_is_needed(doctor: Doctor, world: World) -> None:
-    """Where no webhook is registered nobody needs the key."""
+async def test_unavailable_key_is_fine_without_a_webhook(doctor: Doctor, world: World) -> None:
     findings = await doctor(REALTIMEKIT_WEBHOOK_KEY_URL=f"{world.kit_url}/no-key")
 
-    assert bad(findings) == {}
+    assert failures(findings) == {}
     assert "Only webhooks need it" in findings[-1].sentence
 
 
-async def test_webhooks_cannot_be_asked_for(doctor: Doctor, world: World) -> None:
-    """Where Cloudflare does not list the webhooks, that is what is told."""
+async def test_failed_webhook_list_is_reported(doctor: Doctor, world: World) -> None:
     world.kit.fail_next(CloudflareFault.NONE)
     world.kit.fail_next(CloudflareFault.RATE_LIMITED)
 
-    found = bad(await doctor())
+    found = failures(await doctor())
 
     assert found == {"RealtimeKit webhook": "Cloudflare is rate-limiting this bot. Try again in five minutes."}
 
 
-async def test_the_key_is_skipped_if_the_webhooks_cannot_be_listed(doctor: Doctor, world: World) -> None:
-    """It depends on them whether it is needed."""
+async def test_key_check_is_skipped_when_webhooks_cannot_be_listed(doctor: Doctor, world: World) -> None:
     world.kit.fail_next(CloudflareFault.NONE)
     world.kit.fail_next(CloudflareFault.RATE_LIMITED)
 
@@ -399,10 +377,9 @@ async def test_the_key_is_skipped_if_the_webhooks_cannot_be_listed(doctor: Docto
         ({"SLACK_BOT_TOKEN": "another"}, "its settings are missing or invalid"),
     ],
 )
-async def test_direct_messages_are_skipped_without_a_valid_token(
+async def test_direct_message_check_is_skipped_without_a_valid_token(
     doctor: Doctor, changes: dict[str, Any], why: str
 ) -> None:
-    """Nothing that is usually checked is missing from the list."""
     usual = {finding.subject for finding in await doctor()} - {"Settings", "Slack app token"}
     findings = await doctor(**changes)
 
@@ -410,14 +387,13 @@ async def test_direct_messages_are_skipped_without_a_valid_token(
     assert usual <= {finding.subject for finding in findings}
 
 
-async def test_everything_is_wrong(doctor: Doctor, world: World) -> None:
-    """All that is wrong is told in one go."""
+async def test_every_failure_is_reported_together(doctor: Doctor, world: World) -> None:
     changes: dict[str, Any] = {
         "SLACK_BOT_TOKEN": "xoxb-another",
         "SLACK_APP_TOKEN": "xapp-another",
         "CLOUDFLARE_API_TOKEN": "another",
     }
     with below_the_usual() as sock:
-        found = bad(await doctor(PORT=str(sock.getsockname()[1]), **changes))
+        found = failures(await doctor(PORT=str(sock.getsockname()[1]), **changes))
 
     assert list(found) == ["Address", "Slack bot token", "Slack app token", "Cloudflare RealtimeKit"]

@@ -35,13 +35,13 @@ from bot.errors import (
 )
 
 
-def below(error: type[BotError]) -> Iterator[type[BotError]]:
+def subclasses_of(error: type[BotError]) -> Iterator[type[BotError]]:
     for child in error.__subclasses__():
         yield child
-        yield from below(child)
+        yield from subclasses_of(child)
 
 
-def made(error: type[BotError]) -> BotError:
+def example_of(error: type[BotError]) -> BotError:
     if error is ConfigurationError:
         return ConfigurationError([])
     return error(45) if issubclass(error, RateLimited | TooFast | ServerError) else error()
@@ -73,8 +73,7 @@ def made(error: type[BotError]) -> BotError:
         (InvalidInteraction(), "This message is too old to use", "Type `/livestream`"),
     ],
 )
-def test_sentence(error: BotError, happened: str, to_do: str) -> None:
-    """Each error says what happened first, and then what to do."""
+def test_sentence_says_what_happened_and_what_to_do(error: BotError, happened: str, to_do: str) -> None:
     sentence = error.sentence
 
     assert happened in sentence
@@ -82,10 +81,9 @@ def test_sentence(error: BotError, happened: str, to_do: str) -> None:
     assert sentence.index(happened) < sentence.index(to_do)
 
 
-@pytest.mark.parametrize("error", list(below(BotError)))
-def test_every_sentence(error: type[BotError]) -> None:
-    """Every error's sentence is one line that Slack and a terminal show as it is, and ends as a sentence does."""
-    sentence = made(error).sentence
+@pytest.mark.parametrize("error", list(subclasses_of(BotError)))
+def test_every_sentence_is_one_printable_line(error: type[BotError]) -> None:
+    sentence = example_of(error).sentence
 
     assert sentence == " ".join(sentence.split())
     assert sentence.endswith(".")
@@ -108,30 +106,26 @@ def test_every_sentence(error: type[BotError]) -> None:
         (3600, "about 60 minutes"),
     ],
 )
-def test_how_long_to_wait(seconds: float, spoken: str) -> None:
-    """A wait is told in seconds or minutes, as people say it."""
+def test_wait_is_given_in_seconds_or_minutes(seconds: float, spoken: str) -> None:
     error = RateLimited(seconds)
 
     assert error.sentence.endswith(f"this bot. Try again in {spoken}.")
     assert error.retry_after == seconds
 
 
-def test_details_are_for_the_log() -> None:
-    """A detail is in what is logged, and not in what is said."""
+def test_detail_is_logged_but_not_in_the_sentence() -> None:
     error = Unreachable(detail="HTTP 502")
 
     assert (error.detail, str(error)) == ("HTTP 502", "HTTP 502")
     assert "502" not in error.sentence
 
 
-def test_without_a_detail() -> None:
-    """An error without a detail is logged by its name."""
+def test_error_without_a_detail_is_logged_by_its_code() -> None:
     assert str(Unreachable()) == "unreachable"
     assert Unreachable().detail == ""
 
 
-def test_mistakes() -> None:
-    """A wrong configuration tells all its mistakes."""
+def test_configuration_error_lists_every_mistake() -> None:
     error = ConfigurationError(["PORT is not right.", "HOST is not set."])
 
     assert error.mistakes == ["PORT is not right.", "HOST is not set."]
@@ -139,26 +133,24 @@ def test_mistakes() -> None:
 
 
 @pytest.mark.parametrize("error", [CloudflareUnavailable, RateLimited, Unreachable, InvalidResponse])
-def test_one_to_catch(error: type[BotError]) -> None:
-    """What is known of no meeting is caught at one level, and all that Cloudflare does at the next."""
+def test_cloudflare_errors_share_their_base_classes(error: type[BotError]) -> None:
     assert issubclass(error, CloudflareUnavailable)
     assert issubclass(error, RealtimeKitError)
 
 
-def test_the_tree_is_drawn() -> None:
-    """The module's drawing of the tree has every error, each below its parent."""
+def test_docstring_draws_the_whole_class_tree() -> None:
     drawing = inspect.getdoc(errors) or ""
     lines = [line for line in drawing.splitlines() if "──" in line]
     drawn = {line.split("── ")[1].split()[0]: line.index("──") for line in lines}
 
-    assert set(drawn) == {error.__name__ for error in below(BotError)}
-    for error in below(BotError):
+    assert set(drawn) == {error.__name__ for error in subclasses_of(BotError)}
+    for error in subclasses_of(BotError):
         parent = error.__mro__[1]
         assert drawn[error.__name__] > drawn.get(parent.__name__, -1)
 
 
-def test_each_error_has_a_stable_code_of_its_own() -> None:
-    every = [error for error in below(BotError) if error.__module__.startswith("bot.")]
+def test_each_error_has_a_unique_snake_case_code() -> None:
+    every = [error for error in subclasses_of(BotError) if error.__module__.startswith("bot.")]
 
     assert all("code" in vars(error) for error in every)
     assert len({error.code for error in every}) == len(every)

@@ -1,4 +1,4 @@
-"""The HTTP server: whom it believes, and what it says of itself."""
+"""The HTTP server: which requests it accepts, and its health and metrics."""
 
 import io
 import time
@@ -32,8 +32,7 @@ async def post(http: aiohttp.ClientSession, world: World, body: bytes, headers: 
         return response.status
 
 
-async def test_signed(connected: World, http: aiohttp.ClientSession) -> None:
-    """What Slack signed is served."""
+async def test_signed_request_is_served(connected: World, http: aiohttp.ClientSession) -> None:
     body = command_body(connected)
 
     assert await post(http, connected, body, connected.slack.sign(body)) == 200
@@ -52,10 +51,9 @@ async def test_signed(connected: World, http: aiohttp.ClientSession) -> None:
         ({"X-Slack-Request-Timestamp": "12345"}, "stale"),
     ],
 )
-async def test_disbelieved(
+async def test_invalid_signature_is_rejected_and_logged_without_the_body(
     connected: World, http: aiohttp.ClientSession, log: io.StringIO, changes: dict[str, str], reason: str
 ) -> None:
-    """What Slack did not just sign is refused with a 401, and one log line without its body."""
     body = command_body(connected, "my secret plans")
 
     status = await post(http, connected, body, {**connected.slack.sign(body), **changes})
@@ -66,15 +64,13 @@ async def test_disbelieved(
     assert "my secret plans" not in log.getvalue()
 
 
-async def test_stale(connected: World, http: aiohttp.ClientSession) -> None:
-    """A request that was signed more than five minutes ago is refused, however well."""
+async def test_signature_older_than_five_minutes_is_rejected(connected: World, http: aiohttp.ClientSession) -> None:
     body = command_body(connected)
 
     assert await post(http, connected, body, connected.slack.sign(body, int(time.time()) - 301)) == 401
 
 
-async def test_replayed(connected: World, http: aiohttp.ClientSession) -> None:
-    """A request that was served before is refused."""
+async def test_replayed_request_is_rejected(connected: World, http: aiohttp.ClientSession) -> None:
     body = command_body(connected)
     headers = connected.slack.sign(body)
     first = await post(http, connected, body, headers)
@@ -84,19 +80,17 @@ async def test_replayed(connected: World, http: aiohttp.ClientSession) -> None:
     assert (first, again) == (200, 401)
 
 
-async def test_no_text(connected: World, http: aiohttp.ClientSession) -> None:
-    """A body that is no text cannot be Slack's."""
+async def test_body_that_is_not_utf8_is_rejected(connected: World, http: aiohttp.ClientSession) -> None:
     assert await post(http, connected, b"\xff\xfe", connected.slack.sign(b"")) == 401
 
 
-async def test_unsigned(connected: World, http: aiohttp.ClientSession) -> None:
-    """A request without a signature is refused, even one that says it only checks the certificate."""
+async def test_unsigned_request_is_rejected(connected: World, http: aiohttp.ClientSession) -> None:
+    """Even one that claims to be a certificate check."""
     assert await post(http, connected, b"ssl_check=1&token=x", {}) == 401
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_too_long(connected: World, http: aiohttp.ClientSession, chunked: bool) -> None:
-    """A body above 256 KB is refused, with its length declared or not."""
+async def test_body_above_256_kb_is_rejected(connected: World, http: aiohttp.ClientSession, chunked: bool) -> None:
     body = b"x" * (MAX_BODY_BYTES + 1)
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -109,16 +103,16 @@ async def test_too_long(connected: World, http: aiohttp.ClientSession, chunked: 
         assert response.status == 413
 
 
-async def test_longest(connected: World, http: aiohttp.ClientSession) -> None:
-    """A body of 256 KB is read."""
+async def test_body_of_256_kb_is_read(connected: World, http: aiohttp.ClientSession) -> None:
     body = b"x" * MAX_BODY_BYTES
 
     assert await post(http, connected, body, connected.slack.sign(body)) == 404
 
 
 @pytest.mark.parametrize("path", ["/slack/events/", "//slack/events", "/slack//events//"])
-async def test_slashes_too_many(connected: World, http: aiohttp.ClientSession, path: str) -> None:
-    """A base URL that ends with a slash, or an address that was given one, reaches the bot without a redirect."""
+async def test_extra_slashes_reach_the_bot_without_a_redirect(
+    connected: World, http: aiohttp.ClientSession, path: str
+) -> None:
     body = command_body(connected)
     headers = {**FORM, **connected.slack.sign(body)}
 
@@ -128,8 +122,9 @@ async def test_slashes_too_many(connected: World, http: aiohttp.ClientSession, p
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-async def test_health_with_a_slash(connected: World, http: aiohttp.ClientSession, path: str) -> None:
-    """Probes may end with a slash, and may ask by HEAD."""
+async def test_probes_accept_a_trailing_slash_and_head(
+    connected: World, http: aiohttp.ClientSession, path: str
+) -> None:
     async with http.get(f"{connected.bot_url}{path}/", allow_redirects=False) as response:
         assert response.status == 200
     async with http.head(f"{connected.bot_url}{path}", allow_redirects=False) as response:
@@ -152,10 +147,9 @@ async def test_health_with_a_slash(connected: World, http: aiohttp.ClientSession
         ("application/json", b"[" * 100_000),
     ],
 )
-async def test_signed_nonsense(
+async def test_signed_malformed_body_breaks_nothing(
     connected: World, http: aiohttp.ClientSession, log: io.StringIO, content_type: str, body: bytes
 ) -> None:
-    """Nonsense with a good signature is refused or ignored, and breaks nothing."""
     headers = {**connected.slack.sign(body), "content-type": content_type}
 
     status = await post(http, connected, body, headers)
@@ -165,8 +159,9 @@ async def test_signed_nonsense(
     assert "Traceback" not in log.getvalue()
 
 
-async def test_incomplete_command(connected: World, http: aiohttp.ClientSession, log: io.StringIO) -> None:
-    """A command without a response_url can be answered to nobody, which is logged."""
+async def test_command_without_a_response_url_is_logged(
+    connected: World, http: aiohttp.ClientSession, log: io.StringIO
+) -> None:
     body = urlencode({"command": "/livestream", "text": "help", "user_id": "U1"}).encode()
 
     status = await post(http, connected, body, connected.slack.sign(body))
@@ -175,16 +170,16 @@ async def test_incomplete_command(connected: World, http: aiohttp.ClientSession,
     assert (await connected.logged("payload_invalid"))["detail"] == "payload without channel_id, response_url"
 
 
-async def test_health(connected: World, http: aiohttp.ClientSession) -> None:
-    """A running bot is healthy, and ready once Slack has confirmed its token."""
+async def test_running_bot_is_healthy_and_ready(connected: World, http: aiohttp.ClientSession) -> None:
     async with http.get(f"{connected.bot_url}/healthz") as response:
         assert response.status == 200
     async with http.get(f"{connected.bot_url}/readyz") as response:
         assert (response.status, await response.json()) == (200, {"ready": True, "problems": {}})
 
 
-async def test_not_ready(world: World, http: aiohttp.ClientSession) -> None:
-    """While Slack cannot be reached the bot is healthy, not ready, and says what is missing."""
+async def test_bot_without_a_confirmed_token_is_healthy_but_not_ready(
+    world: World, http: aiohttp.ClientSession
+) -> None:
     world.slack.fault = Fault.SERVER_ERROR
     async with world.bot():
         async with http.get(f"{world.bot_url}/healthz") as healthy:
@@ -196,8 +191,9 @@ async def test_not_ready(world: World, http: aiohttp.ClientSession) -> None:
     assert problems == {"slack_token": "Slack has not confirmed the bot token yet."}
 
 
-async def test_metrics(connected: World, http: aiohttp.ClientSession) -> None:
-    """What the bot did is counted: requests, lookups, and calls to Cloudflare and Slack by outcome."""
+async def test_requests_lookups_and_api_calls_are_counted_by_outcome(
+    connected: World, http: aiohttp.ClientSession
+) -> None:
     await connected.ask(seeds.LIVE)
     await connected.ask("help")
     await connected.idle()
@@ -216,8 +212,7 @@ async def test_metrics(connected: World, http: aiohttp.ClientSession) -> None:
     assert 'livestream_bot_ready{check="database"} 1.0' in text
 
 
-async def test_no_events_in_socket_mode(world: World, http: aiohttp.ClientSession) -> None:
-    """In Socket Mode alone nothing is taken over HTTP, but health and metrics are served."""
+async def test_socket_mode_serves_only_health_and_metrics(world: World, http: aiohttp.ClientSession) -> None:
     async with world.bot("socket"):
         async with http.post(f"{world.bot_url}/slack/events", data=b"x") as response:
             assert response.status == 404

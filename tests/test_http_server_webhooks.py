@@ -1,4 +1,4 @@
-"""RealtimeKit's webhooks, posted to the HTTP server: what is answered, and what becomes of it."""
+"""RealtimeKit's webhooks at the HTTP server: the responses and effects."""
 
 import asyncio
 import io
@@ -24,12 +24,12 @@ from sandbox.realtimekit import RealtimeKit, seeds
 from tests.realtimekit.keys import URL, KeyServer, signature_headers, status_update
 
 MEETING = UUID("bbb8940e-1b97-402a-97d6-2708b7feca41")
-NOBODYS = UUID("00000000-0000-4000-8000-000000000000")
+NOT_FOLLOWED = UUID("00000000-0000-4000-8000-000000000000")
 BODY = status_update()
 
 
 class Receiver:
-    """A bot's HTTP server with a tracker behind it that follows one meeting."""
+    """A bot's HTTP server with a poller that follows one meeting."""
 
     def __init__(self) -> None:
         self.keys = KeyServer()
@@ -38,14 +38,14 @@ class Receiver:
         self.error: Exception | None = None
         self.url = ""
 
-    async def hint(self, meeting_id: UUID) -> bool:
+    async def request_check(self, meeting_id: UUID) -> bool:
         if self.error:
             raise self.error
         self.check_requested.append(meeting_id)
         return meeting_id == MEETING
 
-    def app(self, hint: Callable[..., object] | None = None) -> object:
-        webhooks = WebhookReceiver(WebhookVerifier(self.keys.http, URL), hint or self.hint)  # type: ignore[arg-type]
+    def app(self, request_check: Callable[..., object] | None = None) -> object:
+        webhooks = WebhookReceiver(WebhookVerifier(self.keys.http, URL), request_check or self.request_check)  # type: ignore[arg-type]
         return create_web(self.metrics, {}, None, webhooks)
 
     async def post(self, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, str]:
@@ -55,7 +55,7 @@ class Receiver:
                 return response.status, (await response.text()).strip()
 
     def counted(self) -> dict[str, float]:
-        """How many webhooks came to what."""
+        """Return the number of webhooks by outcome."""
         [family] = self.metrics.webhooks.collect()
         samples = [each for each in family.samples if each.name.endswith("_total") and each.value]
         return {each.labels["outcome"]: each.value for each in samples}
@@ -69,27 +69,23 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield receiver
 
 
-async def test_hint(receiver: Receiver) -> None:
-    """A webhook about a meeting that is followed has it looked at."""
+async def test_webhook_about_a_followed_meeting_requests_a_check(receiver: Receiver) -> None:
     assert await receiver.post(BODY) == (200, "check_requested")
     assert receiver.check_requested == [MEETING]
     assert receiver.counted() == {"check_requested": 1}
 
 
-async def test_nobody_follows(receiver: Receiver) -> None:
-    """A webhook about a meeting that nobody follows is no mistake."""
-    assert await receiver.post(status_update(str(NOBODYS))) == (200, "not_followed")
+async def test_webhook_about_an_unfollowed_meeting_is_accepted(receiver: Receiver) -> None:
+    assert await receiver.post(status_update(str(NOT_FOLLOWED))) == (200, "not_followed")
     assert receiver.counted() == {"not_followed": 1}
 
 
-async def test_other_event(receiver: Receiver) -> None:
-    """A webhook that says nothing about livestreams is no mistake either."""
+async def test_webhook_about_another_event_is_ignored(receiver: Receiver) -> None:
     assert await receiver.post(status_update(event="recording.statusUpdate")) == (200, "ignored")
     assert receiver.check_requested == []
 
 
-async def test_forged(receiver: Receiver, log: io.StringIO) -> None:
-    """A webhook that RealtimeKit did not sign changes nothing, and nothing of it is logged."""
+async def test_forged_webhook_has_no_effect_and_is_not_logged_in_full(receiver: Receiver, log: io.StringIO) -> None:
     assert await receiver.post(BODY, signature_headers(BODY, "other")) == (401, "forged")
     assert await receiver.post(BODY, {}) == (401, "forged")
 
@@ -100,19 +96,16 @@ async def test_forged(receiver: Receiver, log: io.StringIO) -> None:
     assert str(MEETING) not in log.getvalue()
 
 
-async def test_forged_before_it_is_read(receiver: Receiver) -> None:
-    """Who is not believed does not learn whether it was JSON."""
+async def test_signature_is_verified_before_the_body_is_parsed(receiver: Receiver) -> None:
     assert (await receiver.post(b"no JSON", {}))[0] == 401
 
 
-async def test_not_json(receiver: Receiver) -> None:
-    """A signed body that is no JSON object is refused for good."""
+async def test_signed_body_that_is_no_json_object_is_rejected(receiver: Receiver) -> None:
     assert await receiver.post(b"no JSON") == (400, "not_json")
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_too_long(receiver: Receiver, chunked: bool) -> None:
-    """A body above 256 KB is refused, with its length declared or not."""
+async def test_body_above_256_kb_is_rejected(receiver: Receiver, chunked: bool) -> None:
     body = b"x" * (MAX_BODY_BYTES + 1)
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -128,46 +121,43 @@ async def test_too_long(receiver: Receiver, chunked: bool) -> None:
     assert receiver.counted() == {"too_long": 1}
 
 
-async def test_longest(receiver: Receiver) -> None:
-    """A body of 256 KB is read."""
+async def test_body_of_256_kb_is_read(receiver: Receiver) -> None:
     assert await receiver.post(BODY.ljust(MAX_BODY_BYTES)) == (200, "check_requested")
 
 
-async def test_no_key(receiver: Receiver, log: io.StringIO) -> None:
-    """Without the key RealtimeKit is asked to send it again, and the log says why."""
+async def test_unavailable_key_asks_for_a_retry_and_is_logged(receiver: Receiver, log: io.StringIO) -> None:
     receiver.keys.answer = lambda: httpx.Response(500)
 
     assert await receiver.post(BODY) == (503, "key_unreachable")
     assert '"error": "HTTP 500"' in log.getvalue()
 
 
-async def test_no_store(receiver: Receiver, log: io.StringIO) -> None:
-    """Without the database it is asked to send it again."""
+async def test_unavailable_database_asks_for_a_retry_and_is_logged(receiver: Receiver, log: io.StringIO) -> None:
     receiver.error = DatabaseUnavailable(detail="the disk is full")
 
     assert await receiver.post(BODY) == (503, "database_unavailable")
     assert '"error": "the disk is full"' in log.getvalue()
 
 
-async def test_locked_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A locked database is not waited for longer than RealtimeKit waits; the meeting is looked at when it lets go."""
+async def test_locked_database_asks_for_a_retry_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check is still requested when the lock is released."""
     store = await open_store(f"sqlite:///{tmp_path}/bot.db")
     receiver = Receiver()
 
     other = sqlite3.connect(tmp_path / "bot.db", isolation_level=None)
     check_requested = asyncio.Event()
 
-    async def hint(meeting_id: UUID) -> bool:
+    async def request_check(meeting_id: UUID) -> bool:
         async with store.meeting_queue._db.transaction():
             check_requested.set()
         return True
 
-    async with serving(receiver.app(hint), listen(), drain_seconds=1) as url:
+    async with serving(receiver.app(request_check), listen(), drain_seconds=1) as url:
         receiver.url = f"{url}/realtimekit/webhooks"
         await receiver.post(status_update(event="recording.statusUpdate"))  # the key is fetched
         other.execute("BEGIN IMMEDIATE")
-        with monkeypatch.context() as hurry:
-            hurry.setattr(http_server, "WEBHOOK_SECONDS", 0.2)
+        with monkeypatch.context() as patched:
+            patched.setattr(http_server, "WEBHOOK_SECONDS", 0.2)
             late = await receiver.post(BODY)
         in_time = not check_requested.is_set()
         other.execute("ROLLBACK")
@@ -180,8 +170,7 @@ async def test_locked_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert in_time
 
 
-async def test_replayed(receiver: Receiver) -> None:
-    """The same webhook over and over is the same hint over and over."""
+async def test_replayed_webhooks_only_repeat_the_check(receiver: Receiver) -> None:
     async with aiohttp.ClientSession() as session:
 
         async def post() -> int:
@@ -195,20 +184,19 @@ async def test_replayed(receiver: Receiver) -> None:
     assert receiver.keys.requests == 1
 
 
-async def test_from_the_sandbox(clock: Clock) -> None:
-    """What the local RealtimeKit sends when a livestream drops is believed, before and after its key changed."""
+async def test_sandbox_webhooks_are_accepted_before_and_after_a_key_rotation(clock: Clock) -> None:
     cloudflare, metrics = RealtimeKit(clock), Metrics()
     cloudflare.seed()
     check_requested: list[UUID] = []
 
-    async def hint(meeting_id: UUID) -> bool:
+    async def request_check(meeting_id: UUID) -> bool:
         check_requested.append(meeting_id)
         return True
 
     async with serving(cloudflare.asgi, listen(), drain_seconds=1) as kit_url, open_key_http() as http:
         now = [0.0]
         key = WebhookVerifier(http, f"{kit_url}/.well-known/webhooks.json", timer=lambda: now[0])
-        app = create_web(metrics, {}, None, WebhookReceiver(key, hint))
+        app = create_web(metrics, {}, None, WebhookReceiver(key, request_check))
         async with serving(app, listen(), drain_seconds=1) as url, cloudflare.delivering():
             cloudflare.add_webhook(f"{url}/realtimekit/webhooks")
             cloudflare.drop(seeds.LIVE)
@@ -222,21 +210,18 @@ async def test_from_the_sandbox(clock: Clock) -> None:
     assert check_requested == [UUID(seeds.LIVE)] * 2
 
 
-async def test_trailing_slash(receiver: Receiver) -> None:
-    """An address that was registered with a slash at its end reaches the bot without a redirect."""
+async def test_trailing_slash_reaches_the_bot_without_a_redirect(receiver: Receiver) -> None:
     receiver.url += "/"
 
     assert await receiver.post(BODY) == (200, "check_requested")
 
 
-async def test_only_post(receiver: Receiver) -> None:
-    """Nothing is to be read there."""
+async def test_get_is_not_allowed(receiver: Receiver) -> None:
     async with aiohttp.ClientSession() as session, session.get(receiver.url) as response:
         assert response.status == 405
 
 
-async def test_without_webhooks() -> None:
-    """A server that was given nothing for webhooks has no such address."""
+async def test_path_is_missing_without_a_webhook_receiver() -> None:
     receiver = Receiver()
     async with serving(create_web(Metrics(), {}, None), listen(), drain_seconds=1) as url:
         receiver.url = f"{url}/realtimekit/webhooks"

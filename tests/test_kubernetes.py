@@ -26,7 +26,16 @@ from bot.store import migrator
 from sandbox.bot_process import Mode
 from sandbox.realtimekit import seeds
 from tests.conftest import World
-from tests.deployment import REQUIRED, ROOT, SETTINGS, code_block, dockerfile, documents, longest_stop, most_megabytes
+from tests.deployment import (
+    REQUIRED,
+    ROOT,
+    SETTINGS,
+    code_block,
+    dockerfile,
+    documents,
+    max_memory_megabytes,
+    max_stop_seconds,
+)
 
 FOLDER = "manifests/kubernetes"
 VERSIONS = ["1.30", "1.33", "1.37"]
@@ -74,22 +83,20 @@ def secret_references(container: dict[str, Any]) -> Iterator[tuple[str, dict[str
             yield entry["name"], entry["valueFrom"]["secretKeyRef"]
 
 
-def served() -> set[str]:
-    """Every path of the bot's, with Slack by HTTP and with webhooks."""
+def served_paths() -> set[str]:
+    """Return every path of the bot, with Slack over HTTP and with webhooks."""
     anything: Any = (None, None)
     return {getattr(route, "path", "") for route in create_web(Metrics(), {}, anything, anything).routes}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("file", FILES)
-def test_kubernetes_would_accept_it(file: str, version: str) -> None:
-    """The schema of this Kubernetes finds nothing wrong: no unknown key, no missing one, no value of another kind."""
+def test_manifest_is_valid_by_the_kubernetes_schema(file: str, version: str) -> None:
     for entry in documents(f"{FOLDER}/{file}"):
         assert kubernetes_validate.validate(entry, version, strict=True) == version
 
 
-def test_the_schema_would_notice_a_mistake() -> None:
-    """The check above can fail: a word that is misspelt is refused."""
+def test_schema_rejects_a_misspelled_key() -> None:
     wrong = copy.deepcopy(one("Deployment"))
     wrong["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
 
@@ -97,31 +104,28 @@ def test_the_schema_would_notice_a_mistake() -> None:
         kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
 
 
-def test_no_file_is_forgotten() -> None:
-    """Each file in the folder is applied."""
-    there = {path.name for path in (ROOT / FOLDER).iterdir()}
+def test_every_file_in_the_folder_is_applied() -> None:
+    present = {path.name for path in (ROOT / FOLDER).iterdir()}
 
-    assert there == {*FILES, "kustomization.yaml"}
+    assert present == {*FILES, "kustomization.yaml"}
 
 
 def rendered(folder: Path) -> dict[str, Any]:
-    """What `kubectl apply --kustomize` would send, by kind."""
+    """Return what `kubectl apply --kustomize` would send, by kind."""
     command = ["kubectl", "kustomize", str(folder)]
     sent = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
     return {entry["kind"]: entry for entry in yaml.safe_load_all(sent)}
 
 
 @needs_kubectl
-def test_kubectl_reads_it() -> None:
-    """What `kubectl apply --kustomize` would send is what stands in the files."""
+def test_kubectl_renders_the_files_unchanged() -> None:
     written = [entry for file in FILES for entry in documents(f"{FOLDER}/{file}")]
 
     assert rendered(ROOT / FOLDER) == {entry["kind"]: entry for entry in written}
 
 
 @needs_kubectl
-def test_the_documented_overlay(tmp_path: Path) -> None:
-    """The kustomization of docs/production.md puts each value where it belongs, and leaves none of ours."""
+def test_documented_overlay_fills_in_every_value(tmp_path: Path) -> None:
     (tmp_path / "livestream-bot").symlink_to(ROOT)
     overlay = tmp_path / "ours"
     overlay.mkdir()
@@ -135,8 +139,7 @@ def test_the_documented_overlay(tmp_path: Path) -> None:
     assert kubernetes_validate.validate(found["Ingress"], VERSIONS[-1], strict=True)
 
 
-def test_one_namespace_and_one_name() -> None:
-    """All of it is found under the same name, and whatever selects pods selects the Deployment's."""
+def test_all_objects_share_namespace_name_and_labels() -> None:
     labels = one("Deployment")["spec"]["template"]["metadata"]["labels"]
     for file in FILES:
         for entry in documents(f"{FOLDER}/{file}"):
@@ -151,21 +154,18 @@ def test_one_namespace_and_one_name() -> None:
     assert [entry["labelSelector"]["matchLabels"] for entry in spread] == [labels, labels]
 
 
-def test_it_is_this_version(container: dict[str, Any]) -> None:
-    """The image's tag is the version of this code."""
+def test_image_tag_is_the_current_version(container: dict[str, Any]) -> None:
     assert container["image"] == f"livestream-bot:{__version__}"
 
 
-def test_the_bot_knows_its_settings(container: dict[str, Any]) -> None:
-    """Every variable that the pod gets is one of the bot's, each from one place, and no required one is missing."""
+def test_every_variable_is_a_setting_and_none_is_missing(container: dict[str, Any]) -> None:
     listed = [*one("ConfigMap")["data"], *(entry["name"] for entry in container["env"])]
 
     assert len(listed) == len(set(listed))
     assert REQUIRED <= set(listed) <= SETTINGS
 
 
-def test_the_bot_takes_its_settings(container: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the secrets there, just what is left to be filled in is missing, and the rest has good values."""
+def test_only_the_ids_to_fill_in_are_missing(container: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     plain = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
     for name, value in (one("ConfigMap")["data"] | plain | SECRETS).items():
         monkeypatch.setenv(name, value)
@@ -178,8 +178,7 @@ def test_the_bot_takes_its_settings(container: dict[str, Any], monkeypatch: pyte
     assert load(Settings).host == "0.0.0.0"
 
 
-def test_secrets_come_from_the_secret(container: dict[str, Any]) -> None:
-    """Each secret setting is a reference to the key of the same name, and none has a value in a file."""
+def test_every_secret_setting_is_a_secret_reference(container: dict[str, Any]) -> None:
     secret = {name.upper() for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
     references = dict(secret_references(container))
 
@@ -188,8 +187,7 @@ def test_secrets_come_from_the_secret(container: dict[str, Any]) -> None:
     assert not secret & set(one("ConfigMap")["data"])
 
 
-def test_the_documented_secret_is_complete(container: dict[str, Any]) -> None:
-    """The file that docs/production.md shows has every key that a pod needs to start, and only placeholder values."""
+def test_documented_secret_file_is_complete(container: dict[str, Any]) -> None:
     lines = [line.partition("=") for line in code_block("docs/production.md", "DATABASE_URL=").splitlines()]
     documented = {name: value for name, _, value in lines}
     references = dict(secret_references(container))
@@ -198,17 +196,16 @@ def test_the_documented_secret_is_complete(container: dict[str, Any]) -> None:
     assert not any(re.search(r"xox[bp]-\d", value) for value in documented.values())
 
 
-def test_the_probes_exist(container: dict[str, Any]) -> None:
-    """Each probe asks for a path that the bot serves, at the port that it listens on; so does Prometheus."""
+def test_probes_use_served_paths_and_the_container_port(container: dict[str, Any]) -> None:
     probes = {kind: container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
     annotations = one("Deployment")["spec"]["template"]["metadata"]["annotations"]
 
     paths = {kind: urlsplit(probe["path"]).path for kind, probe in probes.items()}
 
-    assert {*paths.values(), annotations["prometheus.io/path"]} <= served()
+    assert {*paths.values(), annotations["prometheus.io/path"]} <= served_paths()
     assert paths == {
         "startup": "/healthz",
-        # Slack's being away is no reason to kill a bot.
+        # An unreachable Slack is no reason to kill a bot.
         "liveness": "/healthz",
         "readiness": "/readyz",
     }
@@ -220,10 +217,10 @@ async def answer_of(url: str) -> tuple[int, str]:
         return response.status, await response.text()
 
 
-async def test_a_database_that_is_away_takes_no_pod_away(
+async def test_locked_database_keeps_the_pod_ready(
     world: World, container: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the database takes no changes the pod still gets Slack's requests, and answers what needs no database."""
+    """The pod still gets Slack's requests, and answers what needs no database."""
     monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.1)
     probes = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
 
@@ -243,8 +240,9 @@ async def test_a_database_that_is_away_takes_no_pod_away(
 
 
 @pytest.mark.parametrize(("mode", "needed"), [("http", set()), ("socket", {"socket_mode"})], ids=["http", "socket"])
-async def test_what_makes_a_pod_ready(world: World, container: dict[str, Any], mode: Mode, needed: set[str]) -> None:
-    """The readiness probe leaves checks out that there are, and none without which Slack's requests lead to nothing."""
+async def test_readiness_probe_excludes_all_but_the_needed_checks(
+    world: World, container: dict[str, Any], mode: Mode, needed: set[str]
+) -> None:
     left_out = parse_qs(urlsplit(container["readinessProbe"]["httpGet"]["path"]).query)
 
     async with world.bot(mode):
@@ -256,8 +254,8 @@ async def test_what_makes_a_pod_ready(world: World, container: dict[str, Any], m
     assert needed < checks
 
 
-def test_the_time_to_start(container: dict[str, Any]) -> None:
-    """A pod has five minutes, whether its port is closed or open and silent, and gives up a locked database before."""
+def test_startup_probe_allows_five_minutes(container: dict[str, Any]) -> None:
+    """Whether the port is closed, or open and silent; a locked database fails the start earlier."""
     probe = container["startupProbe"]
     # The kubelet makes one try after the other: one that takes longer than the period puts off the next.
     silent = max(probe["periodSeconds"], probe["timeoutSeconds"]) * probe["failureThreshold"]
@@ -266,24 +264,21 @@ def test_the_time_to_start(container: dict[str, Any]) -> None:
     assert silent - 60 > migrator.LOCK_TRIES * (migrator.LOCK_SECONDS + migrator.PAUSE_SECONDS)
 
 
-def test_a_probe_waits_for_the_checks(container: dict[str, Any]) -> None:
-    """Who asks whether a pod is ready waits for longer than a check may take, and so hears what is wrong."""
+def test_readiness_timeout_is_longer_than_a_check(container: dict[str, Any]) -> None:
     assert container["readinessProbe"]["timeoutSeconds"] > CHECK_SECONDS
 
 
-def test_the_way_in_exists() -> None:
-    """The Ingress passes on what the bot takes from outside, and neither health nor metrics."""
+def test_ingress_forwards_only_public_paths() -> None:
     (rule,) = one("Ingress")["spec"]["rules"]
     paths = rule["http"]["paths"]
 
-    assert {path["path"] for path in paths} == served() - {"/healthz", "/readyz", "/metrics"}
+    assert {path["path"] for path in paths} == served_paths() - {"/healthz", "/readyz", "/metrics"}
     assert {path["pathType"] for path in paths} == {"Exact"}
     assert {path["backend"]["service"]["name"] for path in paths} == {one("Service")["metadata"]["name"]}
     assert one("Ingress")["spec"]["tls"][0]["hosts"] == [rule["host"]]
 
 
-def test_the_ports_agree(container: dict[str, Any]) -> None:
-    """The image, its settings, the Service, the policy and Prometheus mean the same port."""
+def test_all_objects_use_the_same_port(container: dict[str, Any]) -> None:
     (port,) = container["ports"]
     number = port["containerPort"]
     (service_port,) = one("Service")["spec"]["ports"]
@@ -296,8 +291,7 @@ def test_the_ports_agree(container: dict[str, Any]) -> None:
     assert service_port["targetPort"] == port["name"]
 
 
-def test_it_may_do_nothing(pod: dict[str, Any], container: dict[str, Any]) -> None:
-    """The pod is the image's user and not root, writes nothing, can gain nothing, and has no token of the cluster's."""
+def test_pod_runs_without_privileges(pod: dict[str, Any], container: dict[str, Any]) -> None:
     uid, gid = map(int, dockerfile("USER").split(":"))
 
     assert pod["securityContext"] == {
@@ -317,8 +311,7 @@ def test_it_may_do_nothing(pod: dict[str, Any], container: dict[str, Any]) -> No
     assert one("Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_it_goes_only_where_it_must() -> None:
-    """DNS, https to the public internet, and PostgreSQL; nothing else."""
+def test_network_policy_allows_only_dns_https_and_postgresql() -> None:
     policy = one("NetworkPolicy")["spec"]
     dns, https, database = policy["egress"]
 
@@ -329,8 +322,7 @@ def test_it_goes_only_where_it_must() -> None:
     assert [entry["port"] for entry in database["ports"]] == [5432]
 
 
-def test_an_upgrade_leaves_no_gap(deployment: dict[str, Any]) -> None:
-    """An old pod goes when a new one is ready; at least one is there while a node is emptied."""
+def test_rolling_update_keeps_every_replica_available(deployment: dict[str, Any]) -> None:
     assert deployment["strategy"] == {
         "type": "RollingUpdate",
         "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
@@ -338,15 +330,14 @@ def test_an_upgrade_leaves_no_gap(deployment: dict[str, Any]) -> None:
     assert deployment["replicas"] - one("PodDisruptionBudget")["spec"]["maxUnavailable"] >= 1
 
 
-def test_the_drain_is_waited_for(pod: dict[str, Any], container: dict[str, Any]) -> None:
-    """Nobody kills a pod that still finishes its work."""
+def test_termination_grace_period_covers_the_drain(pod: dict[str, Any], container: dict[str, Any]) -> None:
     announced = container["lifecycle"]["preStop"]["sleep"]["seconds"]
 
-    assert pod["terminationGracePeriodSeconds"] >= announced + longest_stop()
+    assert pod["terminationGracePeriodSeconds"] >= announced + max_stop_seconds()
 
 
-def test_resources(container: dict[str, Any]) -> None:
-    """Memory is bounded; the processor is not, since Slack waits three seconds for an acknowledgement and no longer."""
+def test_memory_is_limited_and_cpu_is_not(container: dict[str, Any]) -> None:
+    """Slack waits only three seconds for an acknowledgement."""
     assert set(container["resources"]["requests"]) == {"cpu", "memory"}
     assert set(container["resources"]["limits"]) == {"memory"}
-    assert int(container["resources"]["limits"]["memory"].removesuffix("Mi")) >= most_megabytes()
+    assert int(container["resources"]["limits"]["memory"].removesuffix("Mi")) >= max_memory_megabytes()

@@ -47,7 +47,7 @@ def may_import(package: str, other: str) -> bool:
 
 
 @pytest.mark.parametrize("package", LAYERS)
-def test_packages_import_downwards(package: str) -> None:
+def test_packages_import_only_lower_packages(package: str) -> None:
     """No module imports one of a package above its own, or the wiring at the top level."""
     files = list((BOT / package).rglob("*.py"))
     upwards = [
@@ -59,8 +59,7 @@ def test_packages_import_downwards(package: str) -> None:
 
 
 @pytest.mark.parametrize("module", sorted(EVERYWHERE))
-def test_what_all_may_import_imports_no_package(module: str) -> None:
-    """A module that every package may import stands below all of them."""
+def test_shared_modules_import_no_package(module: str) -> None:
     assert {part(each) for each in imports_of(BOT / f"{module}.py")} <= EVERYWHERE
 
 
@@ -72,8 +71,8 @@ def test_only_entry_points_import_the_wiring() -> None:
     assert {file.stem for file in BOT.rglob("*.py") if "bot.cli" in imports_of(file)} == {"__main__"}
 
 
-def test_sandbox_is_no_part_of_the_bot() -> None:
-    """The bot never imports the sandbox, which is neither in the wheel nor in the image."""
+def test_bot_never_imports_the_sandbox() -> None:
+    """The sandbox is neither in the wheel nor in the image."""
     for file in BOT.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -59,11 +59,10 @@ def fail(text: str) -> None:
     raise ValueError(f"could not {text}, {len(local)}")
 
 
-# One form
+# One format
 
 
-def test_json() -> None:
-    """A line is an object: event, level, logger, time in UTC, and what was bound."""
+def test_json_line_has_event_level_logger_time_and_context() -> None:
     stream = as_json()
 
     structlog.get_logger("bot.somewhere").bind(team="T1").warning("happened", meeting="1", count=2)
@@ -81,8 +80,7 @@ def test_json() -> None:
     }
 
 
-def test_the_same_form_for_libraries() -> None:
-    """What a library logs has the same fields, its arguments filled in."""
+def test_library_lines_have_the_same_fields() -> None:
     stream = as_json()
 
     logging.getLogger("some.library").error("%s of %d", "one", 2)
@@ -92,8 +90,8 @@ def test_the_same_form_for_libraries() -> None:
     assert (line["event"], line["level"], line["logger"]) == ("one of 2", "error", "some.library")
 
 
-def test_context() -> None:
-    """What is bound to the command that runs is on every line, a library's too."""
+def test_bound_context_is_on_every_line() -> None:
+    """Also on those of libraries."""
     stream = as_json()
 
     with structlog.contextvars.bound_contextvars(command_id="c1", user="U1"):
@@ -106,8 +104,7 @@ def test_context() -> None:
     ]
 
 
-def test_what_json_does_not_know() -> None:
-    """A value that JSON has no form for is shown as Python shows it, and never breaks the line."""
+def test_values_unknown_to_json_are_shown_by_repr() -> None:
     stream = as_json()
 
     structlog.get_logger("bot").info("odd", value={1, 2}, half="\ud800", error=Unreachable(detail="down"))
@@ -117,8 +114,7 @@ def test_what_json_does_not_know() -> None:
     assert "down" in line["error"]
 
 
-def test_console() -> None:
-    """On the console a line is readable, and without colours where there is no terminal."""
+def test_console_line_is_readable_and_uncolored_without_a_terminal() -> None:
     stream = io.StringIO()
     logs.configure(style="console", stream=stream)
 
@@ -139,8 +135,7 @@ def test_console() -> None:
         (io.StringIO(), "console", False),
     ],
 )
-def test_style(stream: io.StringIO, style: str | None, is_json: bool) -> None:
-    """Without a style it is console on a terminal and json elsewhere; a style wins."""
+def test_default_style_depends_on_the_terminal(stream: io.StringIO, style: str | None, is_json: bool) -> None:
     logs.configure(style=style, stream=stream)
 
     structlog.get_logger("bot").info("happened")
@@ -148,8 +143,7 @@ def test_style(stream: io.StringIO, style: str | None, is_json: bool) -> None:
     assert stream.getvalue().startswith("{") is is_json
 
 
-def test_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """Logs go to standard error: standard output belongs to the commands."""
+def test_logs_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure()
 
     structlog.get_logger("bot").info("happened")
@@ -159,8 +153,7 @@ def test_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert "happened" in written.err
 
 
-def test_standard_error_is_the_present_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a stream it is what standard error is then."""
+def test_current_standard_error_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     logs.configure()
@@ -170,8 +163,7 @@ def test_standard_error_is_the_present_one(monkeypatch: pytest.MonkeyPatch) -> N
     assert [line["event"] for line in records(stream)] == ["happened"]
 
 
-def test_configured_twice() -> None:
-    """The last configuration alone holds."""
+def test_only_the_last_configuration_applies() -> None:
     first = as_json()
     second = as_json()
 
@@ -182,8 +174,7 @@ def test_configured_twice() -> None:
 
 
 @pytest.mark.parametrize(("level", "events"), [("DEBUG", 3), ("INFO", 2), ("WARNING", 1), ("ERROR", 0)])
-def test_level(level: str, events: int) -> None:
-    """What is below the level is not logged, ours and our libraries'."""
+def test_lines_below_the_level_are_dropped(level: str, events: int) -> None:
     stream = as_json(level)
 
     for log in (structlog.get_logger("bot"), logging.getLogger("some.library")):
@@ -207,8 +198,8 @@ def test_level(level: str, events: int) -> None:
         "websockets.client",
     ],
 )
-def test_noisy_libraries(name: str) -> None:
-    """Libraries that log every frame they send, tokens in it, are quiet at DEBUG; their warnings are not."""
+def test_chatty_libraries_log_only_warnings_at_debug(name: str) -> None:
+    """Their frames contain tokens."""
     stream = as_json("DEBUG")
 
     logging.getLogger(name).debug("GET https://...")
@@ -218,8 +209,7 @@ def test_noisy_libraries(name: str) -> None:
     assert [line["event"] for line in records(stream)] == ["retrying"]
 
 
-def test_noisy_libraries_at_error() -> None:
-    """They are not louder than the rest either."""
+def test_chatty_libraries_obey_a_higher_level() -> None:
     stream = as_json("ERROR")
 
     logging.getLogger("httpx").warning("retrying")
@@ -230,8 +220,7 @@ def test_noisy_libraries_at_error() -> None:
 # Tracebacks
 
 
-def test_traceback(configured: Configured) -> None:
-    """An exception is there with its traceback, and without the local variables of its frames."""
+def test_traceback_has_no_local_variables(configured: Configured) -> None:
     stream = configured()
 
     try:
@@ -245,8 +234,7 @@ def test_traceback(configured: Configured) -> None:
     assert f"{LOCAL}-CONNECT" not in stream.getvalue()
 
 
-def test_traceback_is_one_json_line() -> None:
-    """In JSON a traceback is one field of its line."""
+def test_traceback_is_one_json_field() -> None:
     stream = as_json()
 
     try:
@@ -258,8 +246,7 @@ def test_traceback_is_one_json_line() -> None:
     assert line["exception"].startswith("Traceback")
 
 
-def test_secret_in_a_traceback(configured: Configured) -> None:
-    """A secret in an exception's words, or in a cause's, is masked."""
+def test_secrets_in_exceptions_and_causes_are_masked(configured: Configured) -> None:
     stream = configured()
 
     try:
@@ -278,8 +265,7 @@ def test_secret_in_a_traceback(configured: Configured) -> None:
 # Secrets
 
 
-def test_secrets_are_masked(configured: Configured) -> None:
-    """A secret is masked wherever in the line it stands, in ours and in a library's."""
+def test_secrets_are_masked_anywhere_in_a_line(configured: Configured) -> None:
     stream = configured()
     log = structlog.get_logger("bot").bind(bound=SECRET)
 
@@ -294,8 +280,8 @@ def test_secrets_are_masked(configured: Configured) -> None:
     assert stream.getvalue().count("[secret]") >= 9
 
 
-def test_every_secret_is_masked() -> None:
-    """Each of several, also one that is the beginning of another; an empty one masks nothing."""
+def test_overlapping_secrets_are_masked() -> None:
+    """Also one that is the beginning of another; an empty one masks nothing."""
     stream = as_json(secrets=["abc", "abc-def", "", 'quo"ted\\'])
 
     structlog.get_logger("bot").info("x", a="abc-def", b="abc", c='quo"ted\\', d="ab")
@@ -305,7 +291,7 @@ def test_every_secret_is_masked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("logged", "shown"),
     [
         ("token xoxb-123-abc refused", "token xoxb-[secret] refused"),
         ("xoxp-1-2", "xoxp-[secret]"),
@@ -322,18 +308,16 @@ def test_every_secret_is_masked() -> None:
         ("nothing to hide", "nothing to hide"),
     ],
 )
-def test_what_looks_like_a_secret(said: str, shown: str) -> None:
-    """Tokens that nobody told of, tickets and bearers are masked by their looks, the rest is kept."""
+def test_unknown_tokens_are_masked_by_their_form(logged: str, shown: str) -> None:
     stream = as_json()
 
-    structlog.get_logger("bot").info(said)
-    logging.getLogger("some.library").info("%s", said)
+    structlog.get_logger("bot").info(logged)
+    logging.getLogger("some.library").info("%s", logged)
 
     assert [line["event"] for line in records(stream)] == [shown, shown]
 
 
-def test_what_looks_like_a_secret_in_every_form(configured: Configured) -> None:
-    """So are they in each form, be it in the middle of colours."""
+def test_unknown_tokens_are_masked_in_every_style(configured: Configured) -> None:
     stream = configured()
 
     structlog.get_logger("bot").info(
@@ -351,8 +335,8 @@ def test_what_looks_like_a_secret_in_every_form(configured: Configured) -> None:
     st.sampled_from(["json", "console"]),
     st.text(max_size=5),
 )
-def test_any_secret(secret: str, style: str, around: str) -> None:
-    """Whatever printable characters a secret is made of, it is masked, also where it had to be quoted."""
+def test_any_printable_secret_is_masked(secret: str, style: str, around: str) -> None:
+    """Also where it had to be quoted."""
     stream = io.StringIO()
     logs.configure(style=style, secrets=[secret], stream=stream)
 
@@ -363,8 +347,7 @@ def test_any_secret(secret: str, style: str, around: str) -> None:
     assert json.dumps(secret)[1:-1] not in written
 
 
-def test_masked_between_colours() -> None:
-    """Masking leaves the colours around it alone."""
+def test_masking_keeps_colors() -> None:
     stream = Terminal()
     logs.configure(style="console", stream=stream)
 
@@ -373,11 +356,12 @@ def test_masked_between_colours() -> None:
     assert "ticket=[secret]'\x1b[0m" in stream.getvalue()
 
 
-# When a line cannot be written
+# Lines that cannot be written
 
 
-def test_arguments_that_do_not_fit(configured: Configured, capsys: pytest.CaptureFixture[str]) -> None:
-    """A library's line that cannot be put together is told as lost, where it was; its arguments are not shown."""
+def test_unformattable_library_line_is_reported_as_lost(
+    configured: Configured, capsys: pytest.CaptureFixture[str]
+) -> None:
     stream = configured()
 
     logging.getLogger("some.library").info("%d", SECRET + "!")
@@ -387,8 +371,7 @@ def test_arguments_that_do_not_fit(configured: Configured, capsys: pytest.Captur
     assert SECRET not in stream.getvalue() + "".join(capsys.readouterr())
 
 
-def test_character_that_the_stream_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
-    """A line that the stream has no characters for is told as lost."""
+def test_unencodable_line_is_reported_as_lost(capsys: pytest.CaptureFixture[str]) -> None:
     written = io.BytesIO()
     stream = io.TextIOWrapper(written, encoding="ascii")
     logs.configure(style="console", stream=stream)
@@ -400,8 +383,7 @@ def test_character_that_the_stream_does_not_know(capsys: pytest.CaptureFixture[s
     assert "détail" not in "".join(capsys.readouterr())
 
 
-def test_stream_that_is_closed(capsys: pytest.CaptureFixture[str]) -> None:
-    """When there is nowhere to write to, nothing is raised and nothing is written elsewhere."""
+def test_closed_stream_raises_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     stream = as_json()
     stream.close()
 
@@ -410,8 +392,7 @@ def test_stream_that_is_closed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "".join(capsys.readouterr()) == ""
 
 
-async def test_exception_of_a_task(configured: Configured) -> None:
-    """What asyncio tells of a task that nobody awaited has the same form, and no secret."""
+async def test_unhandled_task_exception_is_logged_and_masked(configured: Configured) -> None:
     stream = configured()
 
     asyncio.get_running_loop().call_exception_handler(

@@ -22,16 +22,14 @@ def manifest(name: str) -> dict[str, Any]:
 
 @pytest.mark.skipif(not SCHEMA.exists(), reason="Slack's manifest schema does not lie beside this checkout")
 @pytest.mark.parametrize("name", NAMES)
-def test_slack_would_accept_it(name: str) -> None:
-    """Slack's own schema finds nothing wrong: no unknown key, no missing one, no value of another kind."""
+def test_manifest_is_valid_by_slacks_schema(name: str) -> None:
     validator = jsonschema.Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
 
     assert [error.message for error in validator.iter_errors(manifest(name))] == []
 
 
 @pytest.mark.skipif(not SCHEMA.exists(), reason="Slack's manifest schema does not lie beside this checkout")
-def test_the_schema_would_notice_a_mistake() -> None:
-    """The check above can fail: a command without its slash is refused."""
+def test_schema_rejects_a_command_without_its_slash() -> None:
     wrong = manifest("socket")
     wrong["features"]["slash_commands"][0]["command"] = "livestream"
     validator = jsonschema.Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
@@ -40,8 +38,7 @@ def test_the_schema_would_notice_a_mistake() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_its_texts_fit(name: str) -> None:
-    """No text is longer than Slack shows: name 35, description 140, command 32, usage hint 1000."""
+def test_texts_are_within_slacks_limits(name: str) -> None:
     display, features = manifest(name)["display_information"], manifest(name)["features"]
 
     assert display["name"] == features["bot_user"]["display_name"] == "Livestream"
@@ -53,9 +50,8 @@ def test_its_texts_fit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_asks_for_the_least(name: str) -> None:
-    """One command, its answers, messages where the bot was invited, and word of where that is: nothing reads messages,
-    and no token rotates."""
+def test_manifest_requests_the_fewest_scopes_and_events(name: str) -> None:
+    """Nothing reads messages, and no token rotates."""
     declared = manifest(name)
 
     assert declared["oauth_config"] == {"scopes": {"bot": ["channels:read", "chat:write", "commands", "groups:read"]}}
@@ -80,8 +76,7 @@ def test_it_asks_for_the_least(name: str) -> None:
     assert declared["settings"]["token_rotation_enabled"] is False
 
 
-def test_they_differ_only_in_how_slack_reaches_the_bot() -> None:
-    """The HTTP manifest is the Socket Mode one with Socket Mode off and one address, for all that Slack sends."""
+def test_manifests_differ_only_in_socket_mode_and_urls() -> None:
     socket, http = manifest("socket"), manifest("http")
     expected = copy.deepcopy(socket)
     expected["features"]["slash_commands"][0]["url"] = "https://livestream-bot.example.com/slack/events"

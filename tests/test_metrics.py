@@ -23,8 +23,7 @@ def samples(metrics: Metrics) -> dict[str, float]:
     }
 
 
-def test_names() -> None:
-    """Everything that is counted, and what it is, is there from the start."""
+def test_every_metric_is_exposed_from_the_start() -> None:
     families = {
         family.name: (family.type, family.documentation)
         for family in text_string_to_metric_families(Metrics().text().decode())
@@ -57,8 +56,7 @@ def test_names() -> None:
     assert all(documentation for _, documentation in families.values())
 
 
-def test_call_to_cloudflare() -> None:
-    """A request to Cloudflare is counted with its duration, by endpoint and outcome."""
+def test_cloudflare_request_is_counted_with_its_duration() -> None:
     metrics = Metrics()
 
     metrics.cloudflare_call("meeting", "ok", 0.3)
@@ -75,8 +73,7 @@ def test_call_to_cloudflare() -> None:
     assert read[f"{calls}_bucket endpoint=meeting le=10.0 outcome=unreachable"] == 1
 
 
-def test_call_to_slack() -> None:
-    """A request to Slack is counted by method and outcome."""
+def test_slack_request_is_counted_by_method_and_outcome() -> None:
     metrics = Metrics()
 
     metrics.slack_call("chat.postMessage", "ok")
@@ -88,8 +85,7 @@ def test_call_to_slack() -> None:
     assert read["livestream_bot_slack_api_requests_total method=chat.postMessage outcome=not_in_channel"] == 1
 
 
-def test_two_bots() -> None:
-    """Two bots in one process do not share their counts."""
+def test_metrics_of_two_bots_are_separate() -> None:
     first, second = Metrics(), Metrics()
 
     first.lookups.labels("live").inc()
@@ -100,8 +96,7 @@ def test_two_bots() -> None:
     assert samples(second)["livestream_bot_requests_in_flight"] == 0
 
 
-async def test_tasks() -> None:
-    """Tasks that are not done are counted, the current one among them."""
+async def test_unfinished_tasks_are_counted() -> None:
     metrics = Metrics()
     task = asyncio.create_task(asyncio.sleep(0))
 
@@ -110,14 +105,12 @@ async def test_tasks() -> None:
     assert samples(metrics)["livestream_bot_asyncio_tasks"] == 1
 
 
-def test_tasks_without_a_loop() -> None:
-    """Where no event loop runs there are none."""
+def test_task_count_is_zero_without_an_event_loop() -> None:
     assert samples(Metrics())["livestream_bot_asyncio_tasks"] == 0
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system has no /proc")
-def test_process() -> None:
-    """Memory, open files, their limit and the start are those of this process."""
+def test_process_metrics_are_those_of_this_process() -> None:
     read = samples(Metrics())
 
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -127,14 +120,12 @@ def test_process() -> None:
     assert read["process_cpu_seconds_total"] > 0
 
 
-def test_python() -> None:
-    """The version of Python is there."""
+def test_python_version_is_exposed() -> None:
     [info] = [name for name in samples(Metrics()) if name.startswith("python_info")]
 
     assert f"version={sys.version.split()[0]}" in info
 
 
-def test_content_type() -> None:
-    """The type is that of the text format which is written."""
+def test_content_type_matches_the_text_format() -> None:
     assert CONTENT_TYPE.startswith("text/plain; version=0.0.4")
     assert b"# EOF" not in Metrics().text()

@@ -39,33 +39,32 @@ async def behind_tls(world: World, context: ssl.SSLContext) -> AsyncIterator[dic
         yield {**environment, "PORT": port}
 
 
-async def problems(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> dict[str, str]:
-    """What doctor says that is wrong."""
+async def failures(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> dict[str, str]:
+    """Return the failed checks of the doctor."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with stamina.set_testing(True):
         return {finding.subject: finding.sentence async for finding in run_checks() if not finding.ok}
 
 
-async def test_a_company_s_authority_in_the_system_s_store(
+async def test_system_certificate_store_is_trusted(
     world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the system trusts is trusted for Slack, for Cloudflare and for the key of its webhooks."""
+    """For Slack, for Cloudflare and for the webhooks' key."""
 
     def system_store(context: ssl.SSLContext, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> None:
         context.load_verify_locations(authority.file)
 
     monkeypatch.setattr(ssl.SSLContext, "load_default_certs", system_store)
     async with behind_tls(world, authority.server()) as environment:
-        assert await problems(monkeypatch, environment) == {}
+        assert await failures(monkeypatch, environment) == {}
 
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
 @pytest.mark.parametrize("where", ["environment", ".env"])
-async def test_a_company_s_authority_in_a_setting(
+async def test_certificate_settings_are_trusted(
     world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, where: str
 ) -> None:
-    """A file or a folder with the authority's certificate does as well, from .env too."""
     folder = tmp_path / "certificates"
     folder.mkdir()
     (folder / "ca.pem").write_bytes(authority.file.read_bytes())
@@ -77,11 +76,10 @@ async def test_a_company_s_authority_in_a_setting(
             (tmp_path / ".env").write_text(f"{name}={value}\n")
         else:
             environment[name] = f'"{value}"'  # as docker run --env-file passes it
-        assert await problems(monkeypatch, environment) == {}
+        assert await failures(monkeypatch, environment) == {}
 
 
-async def test_the_bot_behind_tls(world: World, authority: Authority) -> None:
-    """The running bot answers by way of a TLS that only SSL_CERT_FILE makes trusted."""
+async def test_bot_answers_over_tls_with_a_private_authority(world: World, authority: Authority) -> None:
     context = authority.server()
     async with tls_in_front_of(world.slack.base_url, context) as slack, tls_in_front_of(world.kit_url, context) as kit:
         changes: dict[str, Any] = {"slack_api_url": f"{slack}/api/", "cloudflare_base_url": f"{kit}/client/v4"}
@@ -92,50 +90,52 @@ async def test_the_bot_behind_tls(world: World, authority: Authority) -> None:
     assert "Launch keynote" in answer.text
 
 
-async def test_unknown_authority(world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Doctor says that the certificate is the reason, and which setting helps."""
+async def test_doctor_reports_an_untrusted_certificate_and_the_setting(
+    world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with behind_tls(world, authority.server()) as environment:
-        found = await problems(monkeypatch, environment)
+        found = await failures(monkeypatch, environment)
 
     assert UNTRUSTED in found["Slack bot token"]
     assert UNTRUSTED in found["Cloudflare RealtimeKit"]
     assert "SSL_CERT_FILE" in found["Slack bot token"]
 
 
-async def test_expired_certificate(world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Doctor says that it has expired, or that the clock is wrong."""
+async def test_doctor_reports_an_expired_certificate(
+    world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with behind_tls(world, authority.server(expired=True)) as environment:
-        found = await problems(monkeypatch, {**environment, "SSL_CERT_FILE": str(authority.file)})
+        found = await failures(monkeypatch, {**environment, "SSL_CERT_FILE": str(authority.file)})
 
     assert "its certificate has expired. Check this machine's clock" in found["Slack bot token"]
     assert "its certificate has expired" in found["Cloudflare RealtimeKit"]
 
 
-async def test_certificate_of_another_host(world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Doctor says that it is for another host."""
+async def test_doctor_reports_a_certificate_for_another_host(
+    world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with behind_tls(world, authority.server("slack.example.com")) as environment:
-        found = await problems(monkeypatch, {**environment, "SSL_CERT_FILE": str(authority.file)})
+        found = await failures(monkeypatch, {**environment, "SSL_CERT_FILE": str(authority.file)})
 
     assert "its certificate is for another host" in found["Slack bot token"]
     assert "its certificate is for another host" in found["Cloudflare RealtimeKit"]
 
 
-async def test_no_tls_at_all(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Doctor says that what is at an https address speaks no TLS."""
+async def test_doctor_reports_a_server_without_tls(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     slack, kit = (url.replace("http:", "https:") for url in (world.slack.base_url, world.kit_url))
-    found = await problems(monkeypatch, settings_for(world.slack, slack, world.kit, kit, "http"))
+    found = await failures(monkeypatch, settings_for(world.slack, slack, world.kit, kit, "http"))
 
     assert "there is no TLS at that address" in found["Slack bot token"]
     assert "there is no TLS at that address" in found["Cloudflare RealtimeKit"]
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "message"),
     [(407, "the proxy wants a name and a password (407)"), (403, "the proxy refuses (403)")],
 )
-async def test_a_proxy_that_refuses(world: World, monkeypatch: pytest.MonkeyPatch, status: int, said: str) -> None:
-    """Doctor says that it is the proxy, and why."""
-
+async def test_doctor_reports_a_proxy_that_rejects(
+    world: World, monkeypatch: pytest.MonkeyPatch, status: int, message: str
+) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
@@ -144,25 +144,24 @@ async def test_a_proxy_that_refuses(world: World, monkeypatch: pytest.MonkeyPatc
     async with await asyncio.start_server(refuse, sock=listen()) as server:
         proxy = url_of(server.sockets[0])
         environment = settings_for(world.slack, "https://slack.invalid", world.kit, "https://api.invalid", "http")
-        found = await problems(monkeypatch, {**environment, "HTTPS_PROXY": proxy})
+        found = await failures(monkeypatch, {**environment, "HTTPS_PROXY": proxy})
 
-    assert said in found["Slack bot token"]
-    assert said in found["Cloudflare RealtimeKit"]
+    assert message in found["Slack bot token"]
+    assert message in found["Cloudflare RealtimeKit"]
 
 
-async def test_a_proxy_that_is_not_there(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Doctor says that the proxy can't be reached."""
+async def test_doctor_reports_an_unreachable_proxy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with listen() as sock:
         nowhere = f"http://127.0.0.1:{sock.getsockname()[1]}"
     environment = settings_for(world.slack, "https://slack.invalid", world.kit, "https://api.invalid", "http")
-    found = await problems(monkeypatch, {**environment, "HTTPS_PROXY": nowhere})
+    found = await failures(monkeypatch, {**environment, "HTTPS_PROXY": nowhere})
 
     assert "the proxy can't be reached" in found["Slack bot token"]
     assert "the proxy can't be reached" in found["Cloudflare RealtimeKit"]
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("SSL_CERT_FILE", "nowhere.pem", "SSL_CERT_FILE names a file that does not exist: nowhere.pem."),
         ("SSL_CERT_FILE", "empty.pem", "SSL_CERT_FILE names a file without certificates (PEM): empty.pem."),
@@ -171,8 +170,9 @@ async def test_a_proxy_that_is_not_there(world: World, monkeypatch: pytest.Monke
         ("SSL_CERT_DIR", "nowhere", "SSL_CERT_DIR names a folder that does not exist: nowhere."),
     ],
 )
-async def test_certificates_that_are_not_there(world: World, tmp_path: Path, name: str, value: str, said: str) -> None:
-    """A setting that names no certificates ends the start with one sentence and exit status 2."""
+async def test_unusable_certificate_setting_prevents_the_start(
+    world: World, tmp_path: Path, name: str, value: str, message: str
+) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty.pem").write_text("")
     (tmp_path / "text.pem").write_text("-----BEGIN CERTIFICATE-----\nnone\n")
@@ -186,11 +186,10 @@ async def test_certificates_that_are_not_there(world: World, tmp_path: Path, nam
     )
     _, errors = await process.communicate()
 
-    assert (process.returncode, errors.decode()) == (2, said + "\n")
+    assert (process.returncode, errors.decode()) == (2, message + "\n")
 
 
-def test_a_python_without_a_system_s_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system has no certificates, those that come with httpx are used."""
+def test_httpx_certificates_are_used_without_a_system_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda context, purpose=None: None)
     nothing: Any = SimpleNamespace(cafile=None, capath=None)
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nothing)
@@ -200,8 +199,7 @@ def test_a_python_without_a_system_s_store(monkeypatch: pytest.MonkeyPatch) -> N
     assert tls_context().cert_store_stats()["x509_ca"] > 50
 
 
-def test_mistakes_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is not there is one mistake among others."""
+def test_certificate_problem_is_listed_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
     with pytest.raises(ConfigurationError) as raised:
         load(Settings)

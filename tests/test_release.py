@@ -73,7 +73,7 @@ def assert_nothing_was_released(root: Path, commits: str = "1") -> None:
     assert not (root / "dist").exists()
 
 
-def test_a_release_is_committed_and_tagged(repository: Path) -> None:
+def test_release_is_committed_and_tagged(repository: Path) -> None:
     release(repository, "1.5.0", TODAY)
 
     assert git(repository, "log", "-1", "--format=%s", "v1.5.0") == "Release 1.5.0"
@@ -84,14 +84,14 @@ def test_a_release_is_committed_and_tagged(repository: Path) -> None:
     assert sorted(changed) == sorted([*NAMES_VERSION, "CHANGELOG.md"])
 
 
-def test_the_changes_become_the_version_s_and_a_new_section_begins(repository: Path) -> None:
+def test_unreleased_changes_move_to_the_new_version(repository: Path) -> None:
     release(repository, "1.5.0", TODAY)
 
     heading = "## [Unreleased]\n\n## [1.5.0] - 2026-03-09\n"
     assert (repository / "CHANGELOG.md").read_text() == CHANGELOG.replace("## [Unreleased]\n", heading)
 
 
-def test_every_file_names_the_new_version(repository: Path) -> None:
+def test_every_file_has_the_new_version(repository: Path) -> None:
     release(repository, "1.5.0", TODAY)
 
     assert '__version__ = "1.5.0"\n' in (repository / "bot/__init__.py").read_text()
@@ -99,8 +99,8 @@ def test_every_file_names_the_new_version(repository: Path) -> None:
     assert "1.4.0" not in "".join((repository / name).read_text() for name in NAMES_VERSION)
 
 
-def test_no_other_file_names_the_version() -> None:
-    """A place that names the version, and that the script doesn't know, would be forgotten at each release."""
+def test_no_unknown_file_contains_the_version() -> None:
+    """The script would not update it."""
     paths = [ROOT / "README.md", ROOT / "Dockerfile", ROOT / "compose.yaml", ROOT / "pyproject.toml"]
     paths += [*(ROOT / "bot").rglob("*.py"), *(ROOT / "docs").rglob("*.md")]
     paths += [path for path in (ROOT / "manifests").rglob("*") if path.is_file()]
@@ -128,7 +128,7 @@ def test_wheel_and_sdist_have_the_new_version(repository: Path) -> None:
         assert "livestream_bot-1.5.0/CHANGELOG.md" in archive.getnames()
 
 
-def test_releases_follow_each_other(repository: Path) -> None:
+def test_consecutive_releases_succeed(repository: Path) -> None:
     release(repository, "1.5.0", TODAY)
     with pytest.raises(ReleaseError, match=r"^The section “Unreleased” of CHANGELOG\.md is empty\.$"):
         release(repository, "1.5.1", TODAY)
@@ -145,7 +145,7 @@ def test_releases_follow_each_other(repository: Path) -> None:
     ]
 
 
-def test_the_first_release_may_have_the_version_that_the_code_has(repository: Path) -> None:
+def test_first_release_may_have_the_current_version(repository: Path) -> None:
     git(repository, "tag", "--delete", "v1.4.0")
     (repository / "CHANGELOG.md").write_text(CHANGELOG.partition("## [1.4.0]")[0])
     commit(repository)
@@ -164,7 +164,7 @@ def test_the_first_release_may_have_the_version_that_the_code_has(repository: Pa
         ("", "Give a version such as 1.2.3, not “”"),
     ],
 )
-def test_a_version_that_is_not_newer_is_refused(repository: Path, version: str, sentence: str) -> None:
+def test_version_that_is_not_newer_is_rejected(repository: Path, version: str, sentence: str) -> None:
     with pytest.raises(ReleaseError, match=re.escape(sentence)):
         release(repository, version, TODAY)
 
@@ -172,7 +172,7 @@ def test_a_version_that_is_not_newer_is_refused(repository: Path, version: str, 
 
 
 @pytest.mark.parametrize("record", ["tag", "changelog"])
-def test_a_released_version_is_known_from_either_record(repository: Path, record: str) -> None:
+def test_released_version_is_known_from_tag_or_changelog(repository: Path, record: str) -> None:
     """A shallow clone has no tags, and a changelog may have been edited."""
     if record == "changelog":
         git(repository, "tag", "--delete", "v1.4.0")
@@ -184,7 +184,7 @@ def test_a_released_version_is_known_from_either_record(repository: Path, record
         release(repository, "1.4.0", TODAY)
 
 
-def test_a_version_older_than_the_code_s_is_refused(repository: Path) -> None:
+def test_version_older_than_the_codes_is_rejected(repository: Path) -> None:
     path = repository / "bot/__init__.py"
     path.write_text(path.read_text().replace("1.4.0", "2.0.0"))
     commit(repository)
@@ -194,7 +194,7 @@ def test_a_version_older_than_the_code_s_is_refused(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["bot/__init__.py", "bot/untracked.py"])
-def test_a_dirty_tree_is_refused(repository: Path, name: str) -> None:
+def test_dirty_tree_is_rejected(repository: Path, name: str) -> None:
     with (repository / name).open("a") as file:
         file.write("# not committed\n")
 
@@ -206,7 +206,7 @@ def test_a_dirty_tree_is_refused(repository: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("switch", "here"), [("--create=topic", "topic"), ("--detach", "a detached HEAD")])
-def test_another_branch_is_refused(repository: Path, switch: str, here: str) -> None:
+def test_another_branch_is_rejected(repository: Path, switch: str, here: str) -> None:
     git(repository, "switch", "--quiet", switch)
 
     with pytest.raises(ReleaseError, match=f"^Releases are made on main, and this is {here}\\.$"):
@@ -226,7 +226,7 @@ def test_another_branch_is_refused(repository: Path, switch: str, here: str) -> 
         ("## Next\n\n- A fix.\n", "CHANGELOG.md has no section “## [Unreleased]”."),
     ],
 )
-def test_a_changelog_without_changes_is_refused(repository: Path, section: str, sentence: str) -> None:
+def test_changelog_without_changes_is_rejected(repository: Path, section: str, sentence: str) -> None:
     (repository / "CHANGELOG.md").write_text(f"# Changelog\n\n{section}\n## [1.4.0] - 2026-01-02\n\n- Cards.\n")
     commit(repository)
 
@@ -236,7 +236,7 @@ def test_a_changelog_without_changes_is_refused(repository: Path, section: str, 
     assert_nothing_was_released(repository, commits="2")
 
 
-def test_all_reasons_are_given_together(repository: Path) -> None:
+def test_all_problems_are_reported_together(repository: Path) -> None:
     git(repository, "switch", "--quiet", "--create=topic")
     (repository / "CHANGELOG.md").write_text("# Changelog\n")
 
@@ -246,7 +246,7 @@ def test_all_reasons_are_given_together(repository: Path) -> None:
     assert len(str(refused.value).splitlines()) == 4
 
 
-def test_a_failed_build_leaves_everything_as_it_was(repository: Path) -> None:
+def test_failed_build_changes_nothing(repository: Path) -> None:
     (repository / "pyproject.toml").write_text("[project]\n")
     commit(repository)
 
@@ -257,7 +257,7 @@ def test_a_failed_build_leaves_everything_as_it_was(repository: Path) -> None:
     assert_nothing_was_released(repository, commits="2")
 
 
-def test_a_commit_that_a_hook_refuses_leaves_everything_as_it_was(repository: Path) -> None:
+def test_commit_rejected_by_a_hook_changes_nothing(repository: Path) -> None:
     hook = repository / ".git/hooks/pre-commit"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho not today >&2\nexit 1\n")
@@ -272,7 +272,7 @@ def test_a_commit_that_a_hook_refuses_leaves_everything_as_it_was(repository: Pa
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is missing")
 @pytest.mark.parametrize(("version", "status"), [("1.5.0", 0), ("1.4.0", 2)])
-def test_make_release_says_what_to_push_or_why_not(repository: Path, version: str, status: int) -> None:
+def test_make_release_prints_what_to_push_or_the_problem(repository: Path, version: str, status: int) -> None:
     """The target runs the script with this virtual environment, without installing anything."""
     ready = f"{sys.prefix}/.ready-to-run"
     command = ["make", f"VENV={sys.prefix}", f"--assume-old={ready}", "release", f"VERSION={version}"]

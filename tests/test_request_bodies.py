@@ -43,7 +43,7 @@ class Client:
         await self.send("\r\n".join([*lines, "", ""]).encode())
 
     async def answer(self) -> tuple[int, dict[str, str]]:
-        """The status and the headers of the next answer; its body is read."""
+        """Return status and headers of the next response; read its body."""
         async with asyncio.timeout(PATIENCE):
             status = int((await self.reader.readline()).split()[1])
             headers: dict[str, str] = {}
@@ -66,13 +66,13 @@ class Client:
             await self.writer.wait_closed()
 
 
-def plausible() -> dict[str, str]:
-    """What a request has that says it is Slack's, as far as its head shows."""
+def plausible_headers() -> dict[str, str]:
+    """Return the headers of a request that looks like Slack's."""
     return {"X-Slack-Signature": "v0=" + "0" * 64, "X-Slack-Request-Timestamp": str(int(time.time()))}
 
 
-def buffered() -> int:
-    """The bytes of bodies that the HTTP server keeps in this process."""
+def buffered_bytes() -> int:
+    """Return the bytes of bodies that the HTTP server holds in this process."""
     return sum(len(each.body) for each in gc.get_objects() if isinstance(each, RequestResponseCycle))
 
 
@@ -80,7 +80,7 @@ def buffered() -> int:
 async def server(
     body_limits: BodyLimits | None = None, connection_limits: ConnectionLimits | None = None
 ) -> AsyncIterator[str]:
-    """The bot's HTTP server, without a bot behind it: no request here gets past its signature."""
+    """The bot's HTTP server without a bot: no request here passes the signature check."""
     slack: object = (None, RequestVerifier("secret"))
     web = create_web(Metrics(), {}, slack, None, body_limits)  # type: ignore[arg-type]
     async with serving(web, listen(), drain_seconds=1, limits=connection_limits) as url:
@@ -96,8 +96,7 @@ async def server(
         {"X-Slack-Signature": "v0=" + "0" * 64, "X-Slack-Request-Timestamp": "1531420618"},
     ],
 )
-async def test_unsigned_bodies_are_not_waited_for(connected: World, headers: dict[str, str]) -> None:
-    """Without the headers of a signature, or with old ones, the answer comes before the body does."""
+async def test_unsigned_request_is_rejected_before_its_body(connected: World, headers: dict[str, str]) -> None:
     client = await Client.connect(connected.bot_url)
     await client.head("/slack/events", {**headers, "Content-Length": "200000"})
 
@@ -108,8 +107,7 @@ async def test_unsigned_bodies_are_not_waited_for(connected: World, headers: dic
 
 
 @pytest.mark.parametrize("headers", [{}, {"rtk-signature": ""}, {"rtk-signature": "abcd"}, {"rtk-signature": "?"}])
-async def test_unsigned_webhooks_are_not_waited_for(connected: World, headers: dict[str, str]) -> None:
-    """A webhook without a signature is refused before its body comes."""
+async def test_unsigned_webhook_is_rejected_before_its_body(connected: World, headers: dict[str, str]) -> None:
     client = await Client.connect(connected.bot_url)
     await client.head("/realtimekit/webhooks", {**headers, "Content-Length": "200000"})
 
@@ -120,10 +118,9 @@ async def test_unsigned_webhooks_are_not_waited_for(connected: World, headers: d
 
 
 @pytest.mark.parametrize("path", ["/slack/events", "/realtimekit/webhooks"])
-async def test_too_long_by_its_head(connected: World, path: str) -> None:
-    """A declared length above 256 KB is refused at once, signed or not."""
+async def test_too_long_declared_length_is_rejected_at_once(connected: World, path: str) -> None:
     client = await Client.connect(connected.bot_url)
-    headers = {**plausible(), **webhook_signature(b"x"), "Content-Length": str(256 * 1024 + 1)}
+    headers = {**plausible_headers(), **webhook_signature(b"x"), "Content-Length": str(256 * 1024 + 1)}
     await client.head(path, headers)
 
     status, _ = await client.answer()
@@ -133,8 +130,7 @@ async def test_too_long_by_its_head(connected: World, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/slack/events", "/healthz", "/nothing/here"])
-async def test_refused_bodies_are_not_kept(connected: World, path: str) -> None:
-    """Of what thirty clients send, 300 KB each, nothing is kept after the answers, though the connections stay."""
+async def test_rejected_bodies_are_not_buffered(connected: World, path: str) -> None:
     clients = [await Client.connect(connected.bot_url) for _ in range(30)]
     for client in clients:
         await client.head(path, {"Content-Length": "1000000"})
@@ -144,13 +140,12 @@ async def test_refused_bodies_are_not_kept(connected: World, path: str) -> None:
     for client in clients:
         await client.send(b"x" * 290_000)
 
-    assert buffered() == 0
+    assert buffered_bytes() == 0
     for client in clients:
         await client.close()
 
 
-async def test_the_app_asks_before_more_is_read(connected: World) -> None:
-    """While the app has not asked for a body, at most one small read of it is in memory."""
+async def test_body_is_not_read_ahead_of_the_app(connected: World) -> None:
     asked, go = asyncio.Event(), asyncio.Event()
 
     async def app(scope: object, receive: object, send: object) -> None:
@@ -168,7 +163,7 @@ async def test_the_app_asks_before_more_is_read(connected: World) -> None:
         await other.head("/", {})
         await asyncio.wait_for(asked.wait(), PATIENCE)
 
-        assert buffered() <= 16 * 1024
+        assert buffered_bytes() <= 16 * 1024
 
         sending.cancel()
         go.set()
@@ -176,16 +171,15 @@ async def test_the_app_asks_before_more_is_read(connected: World) -> None:
         await other.close()
 
 
-async def test_readers_are_few() -> None:
-    """Where two long bodies are being read, a third waits and is refused with Retry-After; a short one is served."""
+async def test_long_body_without_a_free_reader_is_rejected_with_retry_after() -> None:
     limits = BodyLimits(free_bytes=FREE, readers=2, reader_seconds=0.2, seconds=60)
     async with server(limits) as url:
         slow = [await Client.connect(url) for _ in range(8)]
         for client in slow:
-            await client.head("/slack/events", {**plausible(), "Content-Length": "100000"})
+            await client.head("/slack/events", {**plausible_headers(), "Content-Length": "100000"})
             await client.send(b"x" * (FREE + 1))
         short = await Client.connect(url)
-        await short.head("/slack/events", {**plausible(), "Content-Length": "900"})
+        await short.head("/slack/events", {**plausible_headers(), "Content-Length": "900"})
         await short.send(b"x" * 900)
 
         assert (await short.answer())[0] == 401  # forged: it was read
@@ -199,16 +193,15 @@ async def test_readers_are_few() -> None:
             await client.close()
 
 
-async def test_slow_readers_make_room() -> None:
-    """A long body that comes at once is read while slow ones hold every reader, and would for an hour."""
+async def test_slow_bodies_lose_their_reader_to_a_quick_one() -> None:
     limits = BodyLimits(free_bytes=FREE, readers=2, reader_seconds=0.5, seconds=3600)
     async with server(limits) as url:
         slow = [await Client.connect(url) for _ in range(2)]
         for client in slow:
-            await client.head("/slack/events", {**plausible(), "Content-Length": "100000"})
+            await client.head("/slack/events", {**plausible_headers(), "Content-Length": "100000"})
             await client.send(b"x" * (FREE + 1))
         quick = await Client.connect(url)
-        await quick.head("/slack/events", {**plausible(), "Content-Length": "100000"})
+        await quick.head("/slack/events", {**plausible_headers(), "Content-Length": "100000"})
         await quick.send(b"x" * 100_000)
 
         assert (await quick.answer())[0] == 401  # forged: it was read
@@ -218,13 +211,12 @@ async def test_slow_readers_make_room() -> None:
             await client.close()
 
 
-async def test_too_many_wait() -> None:
-    """Of those that wait for a reader only so many may, and the others are refused at once."""
+async def test_request_beyond_the_waiting_limit_is_rejected_at_once() -> None:
     limits = BodyLimits(free_bytes=FREE, readers=1, waiting=1, reader_seconds=3600, seconds=3600)
     async with server(limits) as url:
         clients = [await Client.connect(url) for _ in range(3)]
         for client in clients:
-            await client.head("/slack/events", {**plausible(), "Content-Length": "100000"})
+            await client.head("/slack/events", {**plausible_headers(), "Content-Length": "100000"})
             await client.send(b"x" * (FREE + 1))
 
         answers = {asyncio.create_task(client.answer()) for client in clients}
@@ -237,11 +229,10 @@ async def test_too_many_wait() -> None:
             await client.close()
 
 
-async def test_slow_body() -> None:
-    """A body that does not come is given up."""
+async def test_slow_body_times_out() -> None:
     async with server(BodyLimits(seconds=0.05)) as url:
         client = await Client.connect(url)
-        await client.head("/slack/events", {**plausible(), "Content-Length": "100"})
+        await client.head("/slack/events", {**plausible_headers(), "Content-Length": "100"})
         await client.send(b"x")
 
         assert (await client.answer())[0] == 408
@@ -249,8 +240,7 @@ async def test_slow_body() -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /slack/ev", b"POST /slack/events HTTP/1.1\r\nHost: x\r\nX-A: "])
-async def test_slow_head(sent: bytes) -> None:
-    """A connection whose head does not come is closed, one that never says anything too."""
+async def test_connection_with_a_slow_head_is_closed(sent: bytes) -> None:
     async with server(connection_limits=ConnectionLimits(head_seconds=0.05)) as url:
         client = await Client.connect(url)
         await client.send(sent)
@@ -259,8 +249,7 @@ async def test_slow_head(sent: bytes) -> None:
         await client.close()
 
 
-async def test_slow_second_head() -> None:
-    """The same goes for the next request on a connection."""
+async def test_connection_with_a_slow_second_head_is_closed() -> None:
     async with server(connection_limits=ConnectionLimits(head_seconds=0.2)) as url:
         client = await Client.connect(url)
         await client.head("/healthz", {"Content-Length": "0"})
@@ -271,7 +260,7 @@ async def test_slow_second_head() -> None:
         await client.close()
 
 
-async def test_an_idle_connection_outlasts_the_proxy_in_front(mocker: MockerFixture) -> None:
+async def test_idle_connection_outlasts_the_proxys(mocker: MockerFixture) -> None:
     """Usual proxies and load balancers keep theirs for 60 s: they must be the ones to close it."""
     async with server() as url:
         later = mocker.spy(asyncio.get_running_loop(), "call_later")
@@ -284,7 +273,7 @@ async def test_an_idle_connection_outlasts_the_proxy_in_front(mocker: MockerFixt
         await client.close()
 
 
-async def test_a_connection_that_stays_idle_is_closed() -> None:
+async def test_idle_connection_is_closed_in_the_end() -> None:
     async with server(connection_limits=ConnectionLimits(idle_seconds=1)) as url:
         client = await Client.connect(url)
         await client.head("/healthz", {"Content-Length": "0"})
@@ -294,8 +283,7 @@ async def test_a_connection_that_stays_idle_is_closed() -> None:
         await client.close()
 
 
-async def test_head_without_end() -> None:
-    """A head that grows and grows is refused."""
+async def test_endless_head_is_rejected() -> None:
     async with server() as url:
         client = await Client.connect(url)
         with contextlib.suppress(OSError):
@@ -310,8 +298,7 @@ async def test_head_without_end() -> None:
 
 
 @pytest.mark.parametrize("limits", [ConnectionLimits(discarded_bytes=100_000), ConnectionLimits(discarded_seconds=0.1)])
-async def test_body_without_end_after_the_answer(limits: ConnectionLimits) -> None:
-    """A client that goes on to send what was refused is cut off after a while."""
+async def test_client_that_keeps_sending_after_a_rejection_is_cut_off(limits: ConnectionLimits) -> None:
     async with server(connection_limits=limits) as url:
         client = await Client.connect(url)
         await client.head("/slack/events", {"Transfer-Encoding": "chunked"})
@@ -325,8 +312,7 @@ async def test_body_without_end_after_the_answer(limits: ConnectionLimits) -> No
         await client.close()
 
 
-async def test_refused_connection_is_used_again() -> None:
-    """A proxy's connection is kept after a refusal, and serves the next request."""
+async def test_connection_is_reused_after_a_rejection() -> None:
     async with server() as url:
         client = await Client.connect(url)
         for _ in range(2):

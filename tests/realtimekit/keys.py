@@ -28,7 +28,7 @@ def public_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
 
 
 def signature_headers(body: bytes, name: str = "first") -> dict[str, str]:
-    """Return the headers of a webhook that this key signature_headers."""
+    """Return the headers of a webhook that this key signed."""
     signature = private_key(name).sign(body, padding.PKCS1v15(), SHA256())
     return {"rtk-signature": base64.b64encode(signature).decode(), "rtk-uuid": "1", "rtk-webhook-id": "2"}
 

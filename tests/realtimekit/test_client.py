@@ -117,7 +117,7 @@ def success(data: Any) -> bytes:
 
 
 def requested_paths(cloudflare: Cloudflare) -> list[str]:
-    """The requested_paths of all requests, without everything up to the app's ID."""
+    """Return the paths of all requests, without everything up to the app's ID."""
     return [call.path.split(f"/{cloudflare.app_id}")[1] for call in cloudflare.calls]
 
 
