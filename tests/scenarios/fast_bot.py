@@ -26,12 +26,18 @@ from sandbox.clock import Clock
 CLASSES = {kind.__name__: kind for kind in (CardQueue, Publisher, MeetingPoller, MeetingQueue)}
 
 
+def method_at(step: str) -> Callable[..., Any]:
+    """Return the method that a step names. Raises KeyError or AttributeError."""
+    kind, method = step.split(":")[1].split(".")
+    found: Callable[..., Any] = getattr(CLASSES[kind], method)
+    return found
+
+
 def die_at(step: str) -> None:
     """Kill the process before or after the Nth call of a method. After, calls that return nothing don't count."""
     when, name, count = step.split(":")
     kind, method = name.split(".")
-    left = int(count)
-    call: Callable[..., Any] = getattr(CLASSES[kind], method)
+    left, call = int(count), method_at(step)
 
     def die() -> None:
         nonlocal left

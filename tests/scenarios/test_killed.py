@@ -1,7 +1,6 @@
 """The bot is killed between a change and its announcement; the next bot announces it, and repeats nothing."""
 
 import asyncio
-import contextlib
 import signal
 from pathlib import Path
 
@@ -11,38 +10,47 @@ from sandbox.bot_process import BotDidNotStart
 from sandbox.realtimekit import seeds
 from sandbox.slack import EVENTS, GENERAL
 from tests.postgres import Postgres, postgres
+from tests.scenarios.fast_bot import method_at
 from tests.scenarios.scenario import Scenario, cards, replies_in, shows
 
 __all__ = ["postgres"]
 
 MEETING = seeds.NEVER_LIVE
 IN_THE_THREAD = [
-    "before:Tracking.record:1",
-    "after:Tracking.record:1",
-    "after:Announcing.claim:1",
-    "before:Delivery.edit:1",
-    "after:Delivery.edit:1",
-    "before:Delivery.post:1",
-    "after:Delivery.post:1",
-    "before:Announcing.sent:1",
-    "after:Announcing.sent:1",
+    "before:MeetingQueue.record:1",
+    "after:MeetingQueue.record:1",
+    "after:CardQueue.claim:1",
+    "before:Publisher.edit:1",
+    "after:Publisher.edit:1",
+    "before:Publisher.post:1",
+    "after:Publisher.post:1",
+    "before:CardQueue.mark_sent:1",
+    "after:CardQueue.mark_sent:1",
 ]
 WITH_A_NEW_CARD = [
-    "before:Delivery.post:1",
-    "after:Delivery.post:1",
-    "before:Announcing.posted:1",
-    "after:Announcing.posted:1",
-    "after:Delivery.post:2",
-    "after:Announcing.sent:1",
+    "before:Publisher.post:1",
+    "after:Publisher.post:1",
+    "before:CardQueue.mark_posted:1",
+    "after:CardQueue.mark_posted:1",
+    "after:Publisher.post:2",
+    "after:CardQueue.mark_sent:1",
 ]
 
 
 async def run_until_killed(scenario: Scenario, database: Path, step: str) -> None:
-    """Run a bot that kills itself at this step."""
-    with contextlib.suppress(BotDidNotStart):
+    """Run a bot that kills itself at this step, maybe before it is ready."""
+    try:
         async with scenario.process(f"sqlite:///{database}", step) as bot:
             status = await asyncio.wait_for(bot.ended(), 60)
             assert status == -signal.SIGKILL, bot.last_words()
+    except BotDidNotStart as error:
+        if "Traceback" in str(error):
+            raise
+
+
+@pytest.mark.parametrize("step", [*IN_THE_THREAD, *WITH_A_NEW_CARD])
+def test_every_step_names_a_method_of_the_bot(step: str) -> None:
+    assert callable(method_at(step))
 
 
 @pytest.mark.parametrize("step", IN_THE_THREAD)
