@@ -91,7 +91,7 @@ def _rows(each: Followed, now: float, number: int) -> dict[str, dict[str, Any]]:
     meeting = {
         "meeting_id": each.meeting_id,
         "name": episode.name,
-        "number": 1,
+        "episode_number": 1,
         "phase": episode.phase,
         "episode_state": episode.to_dict(),
         "next_check_at": now + number % _SPREAD_SECONDS,
@@ -114,7 +114,8 @@ def _rows(each: Followed, now: float, number: int) -> dict[str, dict[str, Any]]:
     }
     card = {
         "episode": 1,
-        "ts": each.ts,
+        "message_ts": each.ts,
+        "ordered_at": now,
         "desired": episode.to_dict(),
         "desired_version": 1,
         "rendered_version": 1,
