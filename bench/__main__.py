@@ -24,8 +24,8 @@ LOADS = {
         Load("one-meeting", 1500, at_once=64, one_meeting=True),
     )
 }
-_FLOORS = (contenders.FLOOR.name, contenders.SAME_QUESTIONS.name)
-_LONGEST_ACK_MS = 1000
+_FLOORS = (contenders.FLOOR.name, contenders.SAME_REQUESTS.name)
+_MAX_ACK_MS = 1000
 _LEGEND = """\
 at a time: commands not yet acknowledged. late: not acknowledged within Slack's 3 s, or never. CPU: per command.
 memory: peak. Both cover all processes of the program. x floors: the ratio to each of the two floors, in their order.
@@ -98,7 +98,7 @@ async def _rounds(
 
 def _falls_short(who: str, figures: Figures) -> bool:
     bots = (contenders.BOT.name, contenders.BOT_SOCKET.name)
-    return who in bots and (figures.answered < figures.asked or figures.ack_p99 >= _LONGEST_ACK_MS)
+    return who in bots and (figures.answered < figures.asked or figures.ack_p99 >= _MAX_ACK_MS)
 
 
 def _print(title: str, table: tables.Table, *, markdown: bool) -> None:

@@ -22,7 +22,17 @@ _READY_SECONDS = 30.0
 _POLL_SECONDS = 0.01
 _STOP_SECONDS = 10.0
 _LAST_WORDS = 2_000
-_THEIRS = ("SLACK_", "CLOUDFLARE_", "REALTIMEKIT_", "DATABASE_", "FOLLOW_", "LOG_", "HOST", "PORT", "WEB_CONCURRENCY")
+_CONTENDER_VARIABLES = (
+    "SLACK_",
+    "CLOUDFLARE_",
+    "REALTIMEKIT_",
+    "DATABASE_",
+    "FOLLOW_",
+    "LOG_",
+    "HOST",
+    "PORT",
+    "WEB_CONCURRENCY",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,7 @@ _GUNICORN = (
 )
 
 FLOOR = Contender("floor", ("-m", "bench.contenders.floor"))
-SAME_QUESTIONS = Contender("floor, bot's requests", ("-m", "bench.contenders.floor", "--same-questions"))
+SAME_REQUESTS = Contender("floor, bot's requests", ("-m", "bench.contenders.floor", "--same-questions"))
 BOT = Contender("bot", ("-m", "bot", "run"))
 BOT_SOCKET = Contender("bot, Socket Mode", ("-m", "bot", "run"), socket_mode=True)
 BOLT_ASYNC = Contender("async Bolt", ("-m", "bench.contenders.bolt_async"), needs=("cloudflare",))
@@ -67,7 +77,7 @@ BOLT_SYNC = Contender(
 )
 ALL = {
     "floor": FLOOR,
-    "same-questions": SAME_QUESTIONS,
+    "same-questions": SAME_REQUESTS,
     "bot": BOT,
     "socket": BOT_SOCKET,
     "bolt-async": BOLT_ASYNC,
@@ -115,13 +125,13 @@ async def running(contender: Contender, peer_url: str) -> AsyncIterator[Running]
 
 
 def _environment(contender: Contender, peer_url: str, port: int) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_THEIRS)}
-    way_in = (
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_CONTENDER_VARIABLES)}
+    transport_secret = (
         {"SLACK_APP_TOKEN": peer.APP_TOKEN} if contender.socket_mode else {"SLACK_SIGNING_SECRET": peer.SIGNING_SECRET}
     )
     return {
         **kept,
-        **way_in,
+        **transport_secret,
         "PYTHONPATH": str(contender.checkout),
         "HOST": "127.0.0.1",
         "PORT": str(port),

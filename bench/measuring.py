@@ -15,9 +15,9 @@ from bench.peer import Peer, meeting_id, playback_url
 CLOUDFLARE_SECONDS = 0.1
 ACK_SECONDS = 3.0
 """How long Slack waits for an acknowledgement, in seconds."""
-_SILENCE = 10.0
+_MAX_SILENCE_SECONDS = 10.0
 """Seconds without a reply after which no more are expected."""
-LONGEST_SECONDS = 30.0
+MAX_LOAD_SECONDS = 30.0
 """How long a load may last after its last command was due (in a burst: from the start), in seconds."""
 
 
@@ -39,9 +39,9 @@ class Load:
         return f"{self.commands:,} commands {whose}, {pace}"
 
     @property
-    def longest_seconds(self) -> float:
+    def max_seconds(self) -> float:
         """Seconds after which the load ends, even if replies are missing."""
-        return LONGEST_SECONDS + (self.commands / self.per_second if self.per_second else 0)
+        return MAX_LOAD_SECONDS + (self.commands / self.per_second if self.per_second else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Figures:
     cpu: float
     """CPU time per command, of all processes."""
     memory: float
-    questions: float
+    requests: float
     """Requests to Cloudflare per command."""
     load: float
     """The share of one core that the load itself used while it ran."""
@@ -95,10 +95,10 @@ async def _under_load(load: Load, peer: Peer, way: Way, one: Running) -> Figures
     commands = [Command(number, meeting, peer.url) for number, meeting in enumerate(meetings)]
     peer.expected = {number: playback_url(meeting).encode() for number, meeting in enumerate(meetings)}
     timing = _Timing()
-    peer.asked.clear()
+    peer.requests.clear()
     began, cpu, own = time.perf_counter(), usage.cpu_seconds(one.pid), _own_cpu()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(load.longest_seconds):
+        async with asyncio.timeout(load.max_seconds):
             await (_burst(load, commands, way, timing) if load.at_once else _steady(load, commands, way, timing))
             await _all_replied(peer, load.commands)
     seconds, used, own = time.perf_counter() - began, usage.cpu_seconds(one.pid) - cpu, _own_cpu() - own
@@ -114,7 +114,7 @@ async def _under_load(load: Load, peer: Peer, way: Way, one: Running) -> Figures
         reply_p99=_percentile(replies, 99),
         cpu=used * 1000 / load.commands,
         memory=usage.peak_mb(one.pid),
-        questions=peer.asked.total() / load.commands,
+        requests=peer.requests.total() / load.commands,
         load=own / seconds,
         start=one.start_seconds,
     )
@@ -149,12 +149,12 @@ async def _ask(command: Command, way: Way, timing: _Timing, due: float) -> None:
 
 
 async def _all_replied(peer: Peer, commands: int) -> None:
-    heard = asyncio.Event()
-    peer.on_reply = heard.set
+    replied = asyncio.Event()
+    peer.on_reply = replied.set
     with contextlib.suppress(TimeoutError):
         while len(peer.replied) < commands:
-            heard.clear()
-            await asyncio.wait_for(heard.wait(), _SILENCE)
+            replied.clear()
+            await asyncio.wait_for(replied.wait(), _MAX_SILENCE_SECONDS)
 
 
 def _own_cpu() -> float:

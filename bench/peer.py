@@ -47,7 +47,7 @@ class Peer:
     cloudflare_seconds: float
     url: str = ""
     socket_url: str = ""
-    asked: Counter[str] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)
     expected: dict[int, bytes] = field(default_factory=dict)
     """The text that the reply to each command must contain, by the command's number."""
     replied: dict[int, float] = field(default_factory=dict)
@@ -78,16 +78,16 @@ class Peer:
     def _cloudflare(self, path: list[str]) -> bytes:
         """Answer a request to Cloudflare. `path`: v4, accounts, the account, realtime, kit, the app, the resource."""
         match path[6:]:
-            case ["meetings", meeting, "active-livestream" as question]:
+            case ["meetings", meeting, "active-livestream" as endpoint]:
                 data = _livestream(meeting)
-            case ["livestreams", livestream, "active-livestream-session" as question]:
+            case ["livestreams", livestream, "active-livestream-session" as endpoint]:
                 data = {"livestream": _livestream(livestream), "session": _session(livestream)}
-            case ["meetings" as question, meeting]:
+            case ["meetings" as endpoint, meeting]:
                 data = _meeting(meeting)
             case _:
-                self.asked["unknown"] += 1
+                self.requests["unknown"] += 1
                 return _json({"success": False, "error": {"code": 404, "message": "Not found"}}, b"404 Not Found")
-        self.asked[question] += 1
+        self.requests[endpoint] += 1
         return _json({"success": True, "data": data})
 
     def _response_url(self, number: int, body: bytes) -> bytes:

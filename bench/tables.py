@@ -51,7 +51,7 @@ def _cells(one: Figures, floors: Sequence[Figures]) -> tuple[str, ...]:
         " / ".join(f"{one.cpu / floor.cpu:.1f}" for floor in floors),
         f"{one.memory:.0f} MB",
         " / ".join(f"{one.memory / floor.memory:.1f}" for floor in floors),
-        f"{one.questions:.2f}",
+        f"{one.requests:.2f}",
         f"{one.load:.0%}",
     )
 

@@ -30,12 +30,12 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class Floor:
     """The whole program as an ASGI app."""
 
-    def __init__(self, settings: Settings, session: aiohttp.ClientSession, *, same_questions: bool) -> None:
+    def __init__(self, settings: Settings, session: aiohttp.ClientSession, *, same_requests: bool) -> None:
         self._settings = settings
         self._secret = settings.signing_secret.encode()
         self._headers = {"Authorization": f"Bearer {settings.cloudflare_api_token}"}
         self._session = session
-        self._same_questions = same_questions
+        self._same_requests = same_requests
         self._serving: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -63,7 +63,7 @@ class Floor:
     async def _serve(self, meeting_id: str, response_url: str) -> None:
         livestream = await self._ask(f"/meetings/{meeting_id}/active-livestream")
         name, since = livestream["name"], None
-        if self._same_questions:
+        if self._same_requests:
             meeting, session = await asyncio.gather(
                 self._ask(f"/meetings/{meeting_id}"),
                 self._ask(f"/livestreams/{livestream['id']}/active-livestream-session"),
@@ -96,7 +96,7 @@ async def main() -> None:
     """Serve until the process is killed."""
     settings = from_environment()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=300)) as session:
-        floor = Floor(settings, session, same_questions="--same-questions" in sys.argv)
+        floor = Floor(settings, session, same_requests="--same-questions" in sys.argv)
         async with serving(floor, listen(port=settings.port)):
             await asyncio.Event().wait()
 

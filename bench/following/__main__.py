@@ -19,9 +19,9 @@ def main() -> None:
     """Measure and print; exit 1 if 10,000 meetings cost more, or are announced later, than promised."""
     arguments = _arguments()
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}.")
-    short = asyncio.run(_measure(arguments))
-    if short:
-        sys.exit(f"Not as promised: {'; '.join(short)}")
+    unmet = asyncio.run(_measure(arguments))
+    if unmet:
+        sys.exit(f"Not as promised: {'; '.join(unmet)}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -42,12 +42,12 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _measure(arguments: argparse.Namespace) -> list[str]:
-    short: list[str] = []
+    unmet: list[str] = []
     for part in arguments.parts:
         match part:
             case "scale":
                 runs = await _scales(arguments)
-                short = _short([run for run in runs if run.followed == 10_000])
+                unmet = _unmet_promises([run for run in runs if run.followed == 10_000])
             case "fan-out":
                 _show(
                     arguments,
@@ -58,9 +58,10 @@ async def _measure(arguments: argparse.Namespace) -> list[str]:
                 lines = [await pipeline.measure(kind) for kind in arguments.databases]
                 _show(arguments, "Only the announcer; Slack answers immediately", _of_pipelines(lines))
             case "webhook":
-                title = f"From going live to the reply, with a webhook and {webhook.AWAY * 1000:.0f} ms for each answer"
+                milliseconds = webhook.RESPONSE_SECONDS * 1000
+                title = f"From going live to the reply, with a webhook and {milliseconds:.0f} ms for each answer"
                 _show(arguments, title, _of_webhook(await webhook.measure()))
-    return short
+    return unmet
 
 
 async def _scales(arguments: argparse.Namespace) -> list[scale.Scale]:
@@ -98,7 +99,7 @@ def _of_scales(runs: list[scale.Scale]) -> Table:
             f"x {run.speed:g}",
             str(run.live),
             str(run.changes),
-            str(run.told),
+            str(run.announced),
             f"{run.p50:.0f} s",
             f"{run.slowest:.0f} s",
             f"{run.without_list:.0f} s",
@@ -106,7 +107,7 @@ def _of_scales(runs: list[scale.Scale]) -> Table:
             f"{run.core:.1%}",
             f"{run.memory:.0f} MB",
             f"{run.burst_seen:.0f} s",
-            str(run.burst_told),
+            str(run.burst_announced),
         )
         for run in runs
     )
@@ -115,37 +116,37 @@ def _of_scales(runs: list[scale.Scale]) -> Table:
 
 def _of_fan_out(one: fan_out.FanOut) -> Table:
     head = ("channels", "announced", "first", "last", "429", "CPU per channel")
-    row = (str(one.channels), str(one.told), f"{one.first:.1f} s", f"{one.last:.0f} s", str(one.refused))
+    row = (str(one.channels), str(one.announced), f"{one.first:.1f} s", f"{one.last:.0f} s", str(one.rate_limited))
     return Table(head, ((*row, f"{one.cpu:.1f} ms"),))
 
 
 def _of_pipelines(runs: list[pipeline.Pipeline]) -> Table:
-    rows = ((run.database, str(run.told), f"{run.a_second:.0f}", f"{run.a_second_of_cpu:.0f}") for run in runs)
+    rows = ((run.database, str(run.announced), f"{run.per_second:.0f}", f"{run.per_cpu_second:.0f}") for run in runs)
     return Table(("database", "announced", "per second", "per CPU second"), tuple(rows))
 
 
 def _of_webhook(one: webhook.Webhook) -> Table:
-    head = ("runs", "p50", "slowest", f"x {webhook.NEEDED} round trips")
-    return Table(head, ((str(one.times), f"{one.p50:.0f} ms", f"{one.slowest:.0f} ms", f"{one.of_needed:.2f}"),))
+    head = ("runs", "p50", "slowest", f"x {webhook.ROUND_TRIPS} round trips")
+    return Table(head, ((str(one.times), f"{one.p50:.0f} ms", f"{one.slowest:.0f} ms", f"{one.per_round_trip:.2f}"),))
 
 
-def _short(runs: list[scale.Scale]) -> list[str]:
-    short = []
+def _unmet_promises(runs: list[scale.Scale]) -> list[str]:
+    unmet = []
     for run in runs:
         if run.without_list > 60:
-            short.append(
+            unmet.append(
                 f"{run.database}: no list for {run.without_list:.0f} s; is the machine too slow for this speed?"
             )
         found = {
-            f"{run.changes - run.told} changes not announced": run.told < run.changes,
+            f"{run.changes - run.announced} changes not announced": run.announced < run.changes,
             f"{run.extra} announcements without a change": run.extra > 0,
             f"a change announced after {run.slowest:.0f} s": run.slowest > 30,
             f"{run.calls:.0f} requests in 5 minutes": run.calls > 1_000,
             f"{run.core:.1%} of a core": run.core > 0.1,
             f"{run.memory:.0f} MB": run.memory > 250,
         }
-        short += [f"{run.database}: {what}" for what, true in found.items() if true]
-    return short
+        unmet += [f"{run.database}: {what}" for what, true in found.items() if true]
+    return unmet
 
 
 def _show(arguments: argparse.Namespace, title: str, table: Table) -> None:

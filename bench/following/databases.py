@@ -20,7 +20,7 @@ from bot.store.rows import from_epoch
 from bot.store.schema import announcements, cards, follows, meetings
 from bot.store.store import open_store
 
-_AT_ONCE = 2_000
+_BATCH_SIZE = 2_000
 _SPREAD_SECONDS = 300
 _TEAM, _USER = "T0SANDBOX01", "U0ANN000001"
 
@@ -62,7 +62,7 @@ def _postgresql(folder: Path) -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def looking_into(url: str) -> AsyncIterator[Database]:
+async def open_second_engine(url: str) -> AsyncIterator[Database]:
     """Open a second engine on the bot's database."""
     database = Database(connect(parse_database_url(url)))
     try:
@@ -75,9 +75,9 @@ async def fill(url: str, followed: Sequence[Followed], now: float) -> None:
     """Create the tables, and follow these meetings, with their cards in Slack."""
     store = await open_store(url)
     await store.close()
-    async with looking_into(url) as database:
-        for start in range(0, len(followed), _AT_ONCE):
-            some = followed[start : start + _AT_ONCE]
+    async with open_second_engine(url) as database:
+        for start in range(0, len(followed), _BATCH_SIZE):
+            some = followed[start : start + _BATCH_SIZE]
             rows = [_rows(each, now, start + n) for n, each in enumerate(some)]
             async with database.transaction() as connection:
                 for table in (meetings, follows, cards):
@@ -131,7 +131,7 @@ def _waiting(each: Followed, now: float) -> Episode:
     return Episode(1, Phase.WAITING, hours_ago, checked_at=from_epoch(now), name=each.title)
 
 
-async def told(database: Database) -> list[tuple[str, str, float, float, float | None]]:
+async def announced(database: Database) -> list[tuple[str, str, float, float, float | None]]:
     """Return each change's meeting, kind, and the times it happened, was recorded and was announced."""
     query = (
         sa.select(

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from uuid import UUID
 
-from bench.following.databases import Followed, database, fill, looking_into, told
+from bench.following.databases import Followed, announced, database, fill, open_second_engine
 from bench.usage import cpu_seconds
 from bot.uvicorn_server import listen, serving
 from sandbox.bot_process import bot_process, settings_for
@@ -15,7 +15,7 @@ from sandbox.realtimekit import RealtimeKit, seeds
 from sandbox.slack import GENERAL, Message, Slack
 
 SPEED = 10.0
-_LONGEST = 900.0
+_MAX_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,11 @@ class FanOut:
     """The results, in sandbox seconds from when the change was recorded."""
 
     channels: int
-    told: int
+    announced: int
     first: float
     last: float
     """The age of the oldest announcement when it was sent."""
-    refused: int
+    rate_limited: int
     """How often Slack answered 429."""
     cpu: float
     """Milliseconds of CPU time per channel."""
@@ -50,10 +50,10 @@ async def measure(channels: int = 1_000) -> FanOut:
                 kit.go_live(seeds.NEVER_LIVE)
                 await _drained(url, clock, channels)
                 used = cpu_seconds(bot.pid) - before
-        async with looking_into(url) as into:
-            sent = [row[4] - row[3] for row in await told(into) if row[4] is not None]
-    refused = sum(1 for call in slack.calls if call.status == 429)
-    return FanOut(channels, len(sent), min(sent), max(sent), refused, used * 1000 / channels)
+        async with open_second_engine(url) as into:
+            sent = [row[4] - row[3] for row in await announced(into) if row[4] is not None]
+    rate_limited = sum(1 for call in slack.calls if call.status == 429)
+    return FanOut(channels, len(sent), min(sent), max(sent), rate_limited, used * 1000 / channels)
 
 
 def _channel(slack: Slack, number: int) -> Followed:
@@ -65,10 +65,10 @@ def _channel(slack: Slack, number: int) -> Followed:
 
 
 async def _drained(url: str, clock: Clock, channels: int) -> None:
-    deadline = clock.now() + _LONGEST
-    async with looking_into(url) as into:
+    deadline = clock.now() + _MAX_SECONDS
+    async with open_second_engine(url) as into:
         while clock.now() < deadline:
-            rows = await told(into)
+            rows = await announced(into)
             if len(rows) == channels and all(row[4] is not None for row in rows):
                 return
             await asyncio.sleep(0.2)

@@ -28,10 +28,10 @@ class Pipeline:
     """The results."""
 
     database: str
-    told: int
-    a_second: float
+    announced: int
+    per_second: float
     """Announcements per second of wall-clock time, each with an edit of its card; the peer uses the other core."""
-    a_second_of_cpu: float
+    per_cpu_second: float
 
 
 async def measure(kind: str, channels: int = 2_000) -> Pipeline:
@@ -50,7 +50,7 @@ async def measure(kind: str, channels: int = 2_000) -> Pipeline:
             await _go_live(store)
             wall, cpu = time.perf_counter(), time.process_time()
             running = asyncio.create_task(announcer.run())
-            await _told(store)
+            await _wait_until_announced(store)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -58,7 +58,7 @@ async def measure(kind: str, channels: int = 2_000) -> Pipeline:
     return Pipeline(kind, channels, channels / wall, channels / cpu)
 
 
-async def _told(store: Store) -> None:
+async def _wait_until_announced(store: Store) -> None:
     while True:
         if not (await store.maintenance.stats()).unsent:
             return

@@ -9,7 +9,7 @@ from math import inf
 from statistics import median
 from uuid import UUID
 
-from bench.following.databases import Followed, database, fill, looking_into, since, told
+from bench.following.databases import Followed, announced, database, fill, open_second_engine, since
 from bench.usage import cpu_seconds, peak_mb
 from bot.domain.episode import Episode
 from bot.domain.transitions import initial
@@ -49,7 +49,7 @@ class Scale:
     """Sandbox seconds per real second."""
     live: int
     changes: int
-    told: int
+    announced: int
     extra: int
     """Announcements without a change, or sent twice."""
     p50: float
@@ -64,7 +64,7 @@ class Scale:
     memory: float
     burst_seen: float
     """Seconds until the last of 300 simultaneous changes was recorded."""
-    burst_told: int
+    burst_announced: int
     """How many of the 300 were announced within three minutes."""
 
 
@@ -83,14 +83,14 @@ async def measure(
             environment = settings_for(slack, slack.base_url, kit, kit_url, "http") | {"DATABASE_URL": url}
             environment["PYTHONPATH"] = ":".join(sys.path)
             arguments = ["-m", "bench.following.fast_bot", str(clock.now()), str(time.time()), str(speed)]
-            async with bot_process(environment, arguments) as bot, looking_into(url) as into:
+            async with bot_process(environment, arguments) as bot, open_second_engine(url) as into:
                 run = _Run(kit, clock, bot.pid, change_every)
                 waiting = [each for each in followed if each.episode is None]
                 await run.steadily(waiting[:changing], minutes)
-                await run.until_told(into)
+                await run.until_announced(into)
                 await run.at_once(waiting[changing : 2 * changing])
-        async with looking_into(url) as into:
-            return run.figures(kind, count, live, await told(into))
+        async with open_second_engine(url) as into:
+            return run.figures(kind, count, live, await announced(into))
 
 
 def _meetings(kit: RealtimeKit, slack: Slack, count: int, live: int, shown: int) -> list[Followed]:
@@ -130,9 +130,9 @@ class _Run:
         self._changed: dict[tuple[str, str], float] = {}
         self._burst: dict[str, float] = {}
         self._core = self._memory = 0.0
-        kit.on_call.append(self._note)
+        kit.on_call.append(self._on_call)
 
-    def _note(self, call: Call) -> None:
+    def _on_call(self, call: Call) -> None:
         self._calls.append(call.at)
         if "/livestreams?status=LIVE&page_no=1&" in call.path:
             self._lists.append(call.at)
@@ -153,10 +153,10 @@ class _Run:
         self._core = (cpu_seconds(self._pid) - cpu) / (self._clock.now() - began)
         self._memory = peak_mb(self._pid)
 
-    async def until_told(self, into: Database) -> None:
+    async def until_announced(self, into: Database) -> None:
         """Wait for the last changes, so that one that is then not announced is lost rather than late."""
         deadline = max(self._changed.values()) + _LATEST
-        while self._clock.now() < deadline and len(self._sent(await told(into))) < len(self._changed):
+        while self._clock.now() < deadline and len(self._sent(await announced(into))) < len(self._changed):
             await self._clock.sleep(_POLL_SECONDS)
 
     async def at_once(self, changing: list[Followed]) -> None:
@@ -189,7 +189,7 @@ class _Run:
             speed=self._clock.speed,
             live=live,
             changes=len(self._changed),
-            told=len(delays),
+            announced=len(delays),
             extra=len(announced) - len(self._changed.keys() & announced),
             p50=median(delays + never),
             slowest=max(delays + never),
@@ -198,7 +198,7 @@ class _Run:
             core=self._core,
             memory=self._memory,
             burst_seen=max(recorded - self._burst[meeting] for meeting, _, _, recorded, _ in burst),
-            burst_told=sum(1 for row in burst if row[4] is not None),
+            burst_announced=sum(1 for row in burst if row[4] is not None),
         )
 
     def _sent(self, rows: list[tuple[str, str, float, float, float | None]]) -> dict[tuple[str, str], float]:

@@ -14,9 +14,9 @@ from sandbox.bot_process import bot_process, settings_for
 from sandbox.realtimekit import RealtimeKit, seeds
 from sandbox.slack import Message, Slack
 
-AWAY = 0.1
+RESPONSE_SECONDS = 0.1
 """Seconds that each answer from Cloudflare or Slack takes."""
-NEEDED = 4
+ROUND_TRIPS = 4
 """Round trips, one after another: the livestream, its session (which needs the livestream's ID), the new episode's
 card, and the reply (which needs the card's ts)."""
 _SETTLED = 4.0
@@ -31,9 +31,9 @@ class Webhook:
     slowest: float
 
     @property
-    def of_needed(self) -> float:
+    def per_round_trip(self) -> float:
         """The time as a multiple of the required round trips."""
-        return self.p50 / (NEEDED * AWAY * 1000)
+        return self.p50 / (ROUND_TRIPS * RESPONSE_SECONDS * 1000)
 
 
 async def measure(times: int = 5) -> Webhook:
@@ -49,7 +49,7 @@ async def measure(times: int = 5) -> Webhook:
                 await slack.command(f"follow {seeds.NEVER_LIVE}")
                 await slack.wait_for_message(lambda message: message.ephemeral_to is None)
                 kit.add_webhook(f"{bot.url}/realtimekit/webhooks")
-                kit.latency = AWAY
+                kit.latency = RESPONSE_SECONDS
                 waits = [await _once(kit, slack) for _ in range(times)]
     return Webhook(times, median(waits) * 1000, max(waits) * 1000)
 
@@ -78,7 +78,7 @@ async def _away(slack: Slack) -> AsyncIterator[None]:
 
     async def asgi(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            await asyncio.sleep(AWAY)
+            await asyncio.sleep(RESPONSE_SECONDS)
         await slack.asgi(scope, receive, send)
 
     async with serving(asgi, listen(), drain_seconds=1) as slack.base_url:

@@ -52,7 +52,7 @@ def _print(plan: Plan, outcome: Outcome, *, markdown: bool) -> None:
     figures = report.table(outcome)
     print(f"\n{plan.minutes:g} minutes {way}, on {plan.database}\n")
     print(figures.markdown() if markdown else figures.text())
-    print(f"\n{report.story(plan, outcome)}\n{report.verdict(outcome)}", flush=True)
+    print(f"\n{report.summary(plan, outcome)}\n{report.verdict(outcome)}", flush=True)
     if outcome.traces:
         print(f"\nWhat the bot holds more of at the end than half-way:\n{outcome.traces}")
 

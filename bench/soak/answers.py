@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sandbox.slack import BOT, Event, EventKind, Message, Slack
 
-_TOLD = (EventKind.MESSAGE_POSTED, EventKind.MESSAGE_CHANGED, EventKind.MESSAGE_DELETED)
+_MESSAGE_EVENTS = (EventKind.MESSAGE_POSTED, EventKind.MESSAGE_CHANGED, EventKind.MESSAGE_DELETED)
 
 
 class Answers:
@@ -17,9 +17,9 @@ class Answers:
         self._waiting: dict[str, asyncio.Future[Message]] = {}
 
     @contextlib.contextmanager
-    def heard(self) -> Iterator[None]:
+    def listening(self) -> Iterator[None]:
         """Listen for messages until the block ends."""
-        unsubscribe = self._slack.events.subscribe(self._hear)
+        unsubscribe = self._slack.events.subscribe(self._on_event)
         try:
             yield
         finally:
@@ -34,9 +34,9 @@ class Answers:
         """Stop waiting for this person's answer."""
         self._waiting.pop(user, None)
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         message = event.subject
-        if event.kind not in _TOLD or not isinstance(message, Message) or message.author != BOT:
+        if event.kind not in _MESSAGE_EVENTS or not isinstance(message, Message) or message.author != BOT:
             return
         waiting = self._waiting.pop(message.ephemeral_to or self._posted_by(message), None)
         if waiting is not None and not waiting.done():

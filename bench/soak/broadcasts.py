@@ -5,11 +5,11 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
-from bench.soak.scenery import BROADCAST
+from bench.soak.workspace import BROADCAST
 from sandbox.realtimekit import ImpossibleError, RealtimeKit
 
 _PHASE_SECONDS = (20.0, 60.0)
-_KEPT_SESSIONS = 3
+_MAX_SESSIONS = 3
 
 
 class Broadcasts:
@@ -18,23 +18,23 @@ class Broadcasts:
     def __init__(self, kit: RealtimeKit) -> None:
         self.steps: Counter[str] = Counter()
         self._kit = kit
-        self._dice = random.Random(7)
+        self._rng = random.Random(7)
 
     async def run(self) -> None:
         """Run until cancelled."""
         await asyncio.gather(*(self._of(meeting_id) for meeting_id in BROADCAST))
 
     async def _of(self, meeting_id: str) -> None:
-        await asyncio.sleep(self._dice.uniform(0, _PHASE_SECONDS[0]))
+        await asyncio.sleep(self._rng.uniform(0, _PHASE_SECONDS[0]))
         while True:
-            name, step = self._dice.choice(self._steps(meeting_id))
+            name, step = self._rng.choice(self._steps(meeting_id))
             try:
                 step()
                 self.steps[name] += 1
             except ImpossibleError:
                 pass
             self._forget_old_sessions(meeting_id)
-            await asyncio.sleep(self._dice.uniform(*_PHASE_SECONDS))
+            await asyncio.sleep(self._rng.uniform(*_PHASE_SECONDS))
 
     def _steps(self, meeting_id: str) -> list[tuple[str, Callable[[], object]]]:
         kit = self._kit
@@ -50,5 +50,5 @@ class Broadcasts:
     def _forget_old_sessions(self, meeting_id: str) -> None:
         """Remove ended sessions: the sandbox keeps every one, and its memory must not grow."""
         sessions = self._kit.meetings[meeting_id].sessions
-        if len(sessions) > _KEPT_SESSIONS:
-            self._kit.change_livestream(meeting_id, sessions=sessions[-_KEPT_SESSIONS:])
+        if len(sessions) > _MAX_SESSIONS:
+            self._kit.change_livestream(meeting_id, sessions=sessions[-_MAX_SESSIONS:])

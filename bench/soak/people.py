@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from bench.soak.answers import Answers
-from bench.soak.scenery import BROADCAST, LOOKED_UP, Scenery
+from bench.soak.workspace import BROADCAST, LOOKED_UP, Workspace
 from bot.slack.messages import lookup_card
 from sandbox.slack import Message, Outcome, Slack
 
@@ -37,42 +37,42 @@ class Tally:
 class Person:
     """A worker that does one thing at a time, each as another user, so that a late message can't pass for an answer."""
 
-    def __init__(self, slack: Slack, answers: Answers, scenery: Scenery, names: list[str], tally: Tally) -> None:
+    def __init__(self, slack: Slack, answers: Answers, workspace: Workspace, names: list[str], tally: Tally) -> None:
         self._slack = slack
         self._answers = answers
-        self._scenery = scenery
+        self._workspace = workspace
         self._names = itertools.cycle(names)
         self._tally = tally
-        self._dice = random.Random(names[0])
+        self._rng = random.Random(names[0])
         self._last: Message | None = None
 
     async def live(self, until: asyncio.Event) -> None:
         """Work until the given time, and finish the last action."""
         while not until.is_set():
-            await asyncio.sleep(self._dice.expovariate(1 / THINK_SECONDS))
-            await (self._click() if self._dice.random() < 0.25 else self._type())
+            await asyncio.sleep(self._rng.expovariate(1 / THINK_SECONDS))
+            await (self._click() if self._rng.random() < 0.25 else self._type())
 
     async def _type(self) -> None:
         what, text = self._command()
-        await self._do(what, next(self._names), self._dice.choice(self._scenery.channels), text)
+        await self._do(what, next(self._names), self._rng.choice(self._workspace.channels), text)
 
     def _command(self) -> tuple[str, str]:
         """Return a command's kind and its text."""
-        dice = self._dice
-        followed = dice.choice(BROADCAST)
-        return dice.choice(
+        rng = self._rng
+        followed = rng.choice(BROADCAST)
+        return rng.choice(
             [
-                ("lookup", dice.choice([*BROADCAST, *LOOKED_UP])),
-                ("lookup", dice.choice(LOOKED_UP)),
-                ("lookup of a missing meeting", str(uuid.UUID(int=dice.getrandbits(128), version=4))),
-                ("follow", f"follow {followed} {dice.choice(['', 'quiet', 'loud'])}"),
+                ("lookup", rng.choice([*BROADCAST, *LOOKED_UP])),
+                ("lookup", rng.choice(LOOKED_UP)),
+                ("lookup of a missing meeting", str(uuid.UUID(int=rng.getrandbits(128), version=4))),
+                ("follow", f"follow {followed} {rng.choice(['', 'quiet', 'loud'])}"),
                 ("unfollow", f"unfollow {followed}"),
                 ("following", "following"),
                 ("following", "following"),
                 ("help", "help"),
-                ("nonsense", _nonsense(dice)),
-                ("nonsense", f"follow {_nonsense(dice)}"),
-                ("several IDs", " ".join(dice.sample(BROADCAST, 3))),
+                ("nonsense", _nonsense(rng)),
+                ("nonsense", f"follow {_nonsense(rng)}"),
+                ("several IDs", " ".join(rng.sample(BROADCAST, 3))),
             ]
         )
 
@@ -83,7 +83,7 @@ class Person:
 
     async def _click(self) -> None:
         """Press a button of the last answer, or choose an option from a card's menu."""
-        if self._dice.random() < 0.3:
+        if self._rng.random() < 0.3:
             await self._choose()
         elif self._last is not None and self._last.ephemeral_to is not None:
             message, self._last = self._last, None
@@ -93,14 +93,14 @@ class Person:
         there = [button for button in (*_ANSWERED_BUTTONS, lookup_card.WATCH) if f"'{button}'" in str(message.blocks)]
         if not there:
             return
-        button, name = self._dice.choice(there), message.ephemeral_to or ""
+        button, name = self._rng.choice(there), message.ephemeral_to or ""
         answer = self._answers.expect(name)
         if button == lookup_card.WATCH:
             answer.set_result(message)
         await self._clicked(button, message, name, None, answer)
 
     async def _choose(self) -> None:
-        found = self._scenery.a_card(self._dice)
+        found = self._workspace.random_card(self._rng)
         if found is None:
             return
         card, value = found
@@ -138,6 +138,6 @@ class Person:
             self._answers.forget(name)
 
 
-def _nonsense(dice: random.Random) -> str:
+def _nonsense(rng: random.Random) -> str:
     letters = string.ascii_letters + " <>&*_`äß漢🎥\u202e-"
-    return "".join(dice.choices(letters, k=dice.choice([1, 20, 200, 3000])))
+    return "".join(rng.choices(letters, k=rng.choice([1, 20, 200, 3000])))

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from bench.soak.sampling import Held
+from bench.soak.sampling import ResourceUsage
 from bench.soak.stage import Outcome, Plan
 from bench.soak.trend import Trend, trend
 from bench.tables import Table
@@ -19,7 +19,7 @@ class _Figure:
     unit: str
     tolerance: float
 
-    def of(self, held: Held) -> float:
+    def of(self, held: ResourceUsage) -> float:
         value: float = getattr(held, self.name)
         return value
 
@@ -50,15 +50,15 @@ def table(outcome: Outcome) -> Table:
 
 def problems(outcome: Outcome) -> list[str]:
     """Return a sentence for each failure."""
-    growing = [f"{figure.label} growing" for figure in FIGURES if _grows(figure, outcome)]
+    growing = [f"{figure.label} growing" for figure in FIGURES if _is_growing(figure, outcome)]
     lost = [f"{count} lost: {what}" for what, count in outcome.tally.lost.items()]
     before, after = outcome.sessions
     sessions = [f"{after} Socket Mode connections, {before} before"] if after > before else []
-    unsent = [f"{outcome.unsent:.0f} announcements not sent"] if outcome.unsent else []
-    return [*growing, *lost, *sessions, *unsent]
+    pending = [f"{outcome.pending:.0f} announcements not sent"] if outcome.pending else []
+    return [*growing, *lost, *sessions, *pending]
 
 
-def story(plan: Plan, outcome: Outcome) -> str:
+def summary(plan: Plan, outcome: Outcome) -> str:
     """Summarize what was done in a few lines."""
     tally = outcome.tally
     lines = [
@@ -82,7 +82,7 @@ def _trend(figure: _Figure, outcome: Outcome) -> Trend:
     return trend([(seconds, figure.of(held)) for seconds, held in outcome.samples])
 
 
-def _grows(figure: _Figure, outcome: Outcome) -> bool:
+def _is_growing(figure: _Figure, outcome: Outcome) -> bool:
     if outcome.traces and figure.unit == "MB":
         return False  # the tracing itself makes memory grow
     return min(_left(figure, outcome), _trend(figure, outcome).rise) > figure.tolerance
@@ -90,18 +90,18 @@ def _grows(figure: _Figure, outcome: Outcome) -> bool:
 
 def _left(figure: _Figure, outcome: Outcome) -> float:
     """Return how much more the idle bot holds after the load than before it."""
-    return figure.of(outcome.rest_after) - figure.of(outcome.rest_before)
+    return figure.of(outcome.idle_after) - figure.of(outcome.idle_before)
 
 
 def _row(figure: _Figure, outcome: Outcome) -> tuple[str, ...]:
-    went = _trend(figure, outcome)
+    course = _trend(figure, outcome)
     values = (
-        figure.of(outcome.rest_before),
-        *(went.start, went.middle, went.end),
-        figure.of(outcome.rest_after),
+        figure.of(outcome.idle_before),
+        *(course.start, course.middle, course.end),
+        figure.of(outcome.idle_after),
     )
     shown = [figure.shown(value) for value in values]
-    return (figure.label, *shown, f"{went.per_hour:+.1f}", f"{went.rise:+.1f}", f"{figure.tolerance:g}")
+    return (figure.label, *shown, f"{course.per_hour:+.1f}", f"{course.rise:+.1f}", f"{figure.tolerance:g}")
 
 
 def _listed(counts: Counter[str]) -> str:

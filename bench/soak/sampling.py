@@ -8,12 +8,12 @@ from pathlib import Path
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-EVERY_SECONDS = 2.0
+SAMPLE_SECONDS = 2.0
 _MB = 1024.0
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ResourceUsage:
     """Memory in MB: resident (RSS), and the private part of it (USS); and numbers of files, sockets, threads, tasks."""
 
     rss: float
@@ -31,18 +31,18 @@ class Sampler:
     pid: int
     url: str
     http: aiohttp.ClientSession
-    samples: list[tuple[float, Held]] = field(default_factory=list)
+    samples: list[tuple[float, ResourceUsage]] = field(default_factory=list)
 
     async def run(self) -> None:
         """Take a sample every two seconds, until cancelled."""
         while True:
-            self.samples.append((time.monotonic(), await self.look()))
-            await asyncio.sleep(EVERY_SECONDS)
+            self.samples.append((time.monotonic(), await self.sample()))
+            await asyncio.sleep(SAMPLE_SECONDS)
 
-    async def look(self) -> Held:
+    async def sample(self) -> ResourceUsage:
         """Return what the process holds now."""
         tasks = await self.metric("livestream_bot_asyncio_tasks")
-        return Held(**_of_process(Path("/proc") / str(self.pid)), tasks=tasks)
+        return ResourceUsage(**_of_process(Path("/proc") / str(self.pid)), tasks=tasks)
 
     async def metric(self, name: str) -> float:
         """Return the value of a metric without labels."""

@@ -12,12 +12,12 @@ from typing import Any
 
 import aiohttp
 
-from bench.soak import scenery, traced_bot
+from bench.soak import traced_bot, workspace
 from bench.soak.answers import Answers
 from bench.soak.broadcasts import Broadcasts
+from bench.soak.faults import FaultInjector
 from bench.soak.people import Person, Tally
-from bench.soak.sampling import Held, Sampler, own_mb
-from bench.soak.weather import Weather
+from bench.soak.sampling import ResourceUsage, Sampler, own_mb
 from bot.uvicorn_server import listen, serving
 from sandbox.bot_process import BotProcess, Mode, bot_process, settings_for
 from sandbox.realtimekit import RealtimeKit
@@ -46,12 +46,12 @@ class Outcome:
 
     tally: Tally
     events: Counter[str]
-    samples: list[tuple[float, Held]]
-    rest_before: Held
-    rest_after: Held
+    samples: list[tuple[float, ResourceUsage]]
+    idle_before: ResourceUsage
+    idle_after: ResourceUsage
     sessions: tuple[int, int]
     """Socket Mode connections of the idle bot, before and after."""
-    unsent: float
+    pending: float
     own: tuple[float, float]
     """The private memory of this process in MB, before and after."""
     traces: str = ""
@@ -63,7 +63,7 @@ async def run(plan: Plan) -> Outcome:
         slack = Slack()
         kit = RealtimeKit(slack.clock)
         kit.latency = 0.05
-        place = scenery.build(slack, kit)
+        place = workspace.build(slack, kit)
         await stack.enter_async_context(slack.running())
         kit_url = await stack.enter_async_context(serving(kit.asgi, listen(), drain_seconds=1))
         settings = settings_for(slack, slack.base_url, kit, kit_url, plan.mode)
@@ -75,7 +75,7 @@ async def run(plan: Plan) -> Outcome:
         kit.add_webhook(f"{bot.url}/realtimekit/webhooks")
         await stack.enter_async_context(kit.delivering())
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        return await _Run(plan, slack, kit, place, bot, Sampler(bot.pid, bot.url, http)).whole()
+        return await _Run(plan, slack, kit, place, bot, Sampler(bot.pid, bot.url, http)).measure()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,70 +83,70 @@ class _Run:
     plan: Plan
     slack: Slack
     kit: RealtimeKit
-    place: scenery.Scenery
+    place: workspace.Workspace
     bot: BotProcess
     sampler: Sampler
 
-    async def whole(self) -> Outcome:
+    async def measure(self) -> Outcome:
         await asyncio.sleep(3)
-        rest_before, sessions, own = await self.sampler.look(), self.slack.connections, own_mb()
+        idle_before, sessions, own = await self.sampler.sample(), self.slack.connections, own_mb()
         tally, events = await self._under_load()
-        unsent = await self._settled()
+        pending = await self._wait_until_idle()
         return Outcome(
             tally=tally,
             events=events,
             samples=self.sampler.samples,
-            rest_before=rest_before,
-            rest_after=await self.sampler.look(),
+            idle_before=idle_before,
+            idle_after=await self.sampler.sample(),
             sessions=(sessions, self.slack.connections),
-            unsent=unsent,
+            pending=pending,
             own=(own, own_mb()),
             traces=await traced_bot.traces_of(self.bot) if self.plan.traced else "",
         )
 
     async def _under_load(self) -> tuple[Tally, Counter[str]]:
         tally, over, answers = Tally(), asyncio.Event(), Answers(self.slack)
-        weather, broadcasts = Weather(self.slack, self.kit), Broadcasts(self.kit)
+        injector, broadcasts = FaultInjector(self.slack, self.kit), Broadcasts(self.kit)
         people = [Person(self.slack, answers, self.place, names, tally) for names in self.place.names]
-        background = [weather.run(), broadcasts.run(), self.sampler.run()]
+        background = [injector.run(), broadcasts.run(), self.sampler.run()]
         if self.plan.traced:
-            background.append(self._half_time())
+            background.append(self._trace_at_half_time())
         if self.plan.mode == "socket":
-            background.append(weather.disconnect(DISCONNECT_SECONDS))
-        with answers.heard():
+            background.append(injector.disconnect(DISCONNECT_SECONDS))
+        with answers.listening():
             running = [asyncio.create_task(work) for work in background]
             living = asyncio.gather(*(person.live(over) for person in people))
             try:
-                await self._time_passes([living, *running])
+                await self._run_until_time_is_up([living, *running])
                 over.set()
                 await living
             finally:
                 for task in running:
                     task.cancel()
                 await asyncio.gather(*running, return_exceptions=True)
-        return tally, weather.faults + broadcasts.steps
+        return tally, injector.faults + broadcasts.steps
 
-    async def _time_passes(self, working: list[asyncio.Future[Any]]) -> None:
+    async def _run_until_time_is_up(self, working: list[asyncio.Future[Any]]) -> None:
         """Run all of these until the time is up; one that ends early is broken, and raises."""
         done, _ = await asyncio.wait(working, timeout=self.plan.minutes * 60, return_when=asyncio.FIRST_COMPLETED)
         for broken in done:
             broken.result()
 
-    async def _half_time(self) -> None:
+    async def _trace_at_half_time(self) -> None:
         await asyncio.sleep(self.plan.minutes * 30)
         await traced_bot.traces_of(self.bot)
         await asyncio.Event().wait()
 
-    async def _settled(self) -> float:
+    async def _wait_until_idle(self) -> float:
         """Wait until the bot is idle, and return how many announcements are still unsent."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_SECONDS):
-                while await self._under_way():  # noqa: ASYNC110 - the state is in another process
+                while await self._pending_work():  # noqa: ASYNC110 - the state is in another process
                     await asyncio.sleep(1)
         await asyncio.sleep(_REST_SECONDS)
         return await self.sampler.metric("livestream_bot_announcements_pending")
 
-    async def _under_way(self) -> float:
+    async def _pending_work(self) -> float:
         names = (
             "livestream_bot_requests_in_flight",
             "livestream_bot_announcements_pending",
