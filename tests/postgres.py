@@ -21,7 +21,7 @@ import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 GUARDED, PASSWORD = "guarded", "correct-horse"
-"""The one user who needs a password; everybody else is trusted."""
+"""The one user who needs a password; all others are trusted."""
 
 _FASTER = """
 # A test's data need not outlive the computer's crash.
@@ -42,22 +42,22 @@ class Postgres:
         return f"postgresql+asyncpg://{user}@/{database}?host={self.socket_dir}"
 
     async def create(self) -> str:
-        """A new database, with nothing in it; its name. Takes a third of a second."""
+        """Create an empty database and return its name. Takes a third of a second."""
         name = f"test_{uuid.uuid4().hex}"
         await self.execute(f'CREATE DATABASE "{name}"')
         return name
 
     async def drop(self, name: str) -> None:
-        """Remove a database, whoever is still connected to it."""
+        """Remove a database, even with open connections."""
         await self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     async def empty(self, name: str, *tables: str) -> None:
-        """Remove all rows, and whoever a test before has left connected. Takes some milliseconds."""
+        """Remove all rows, and connections left by an earlier test. Takes some milliseconds."""
         await self.disconnect_all(name)
         await self.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE", database=name)
 
     async def disconnect_all(self, name: str) -> None:
-        """What a restart of the server does to its clients."""
+        """Terminate all connections, as a restart of the server does."""
         await self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
     async def execute(self, *statements: str, database: str = "postgres") -> None:
@@ -77,14 +77,14 @@ class Front:
         self._passing = asyncio.Event()
         self._passing.set()
         self.swallowed = b""
-        """What clients have sent in vain."""
+        """What clients have sent in silence."""
         self.port = 0
 
     def url(self, database: str, options: str = "") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}{options}"
 
     def fall_silent(self) -> None:
-        """Answer nothing more on connections that are open now, and do not close them: the host lost its power."""
+        """Stop responding on open connections without closing them, as a host that lost its power."""
         self._passing.clear()
         self._passing = asyncio.Event()
         self._passing.set()
@@ -130,7 +130,7 @@ async def front(postgres: "Postgres") -> AsyncIterator[Front]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    # Not in pytest's folder: root starts the server as another user, who has to get there.
+    # Not in pytest's folder: root starts the server as another user, who needs access.
     folder = Path(tempfile.mkdtemp(prefix="livestream-bot-postgres-"))
     server = None
     try:
@@ -143,7 +143,7 @@ def postgres() -> Iterator[Postgres]:
 
 
 def start_server(data: Path) -> Any:
-    """A server on a new folder, to be cleaned up. Skips, or in CI fails, where it cannot be had."""
+    """Start a server in a new folder, which the caller cleans up. Skips, or in CI fails, where it is unavailable."""
     try:
         with warnings.catch_warnings():
             # It warns of a machine without XDG_RUNTIME_DIR.
@@ -165,7 +165,7 @@ def start_server(data: Path) -> Any:
 
 
 def _without(reason: str) -> NoReturn:
-    sentence = f"PostgreSQL cannot be had here: {reason}."
+    sentence = f"PostgreSQL is not available: {reason}."
     if os.environ.get("CI") == "true":
         pytest.fail(sentence)
     pytest.skip(sentence)

@@ -1,4 +1,4 @@
-"""Bodies that nobody has signed: they take little memory, and nobody waits for them. Over real sockets."""
+"""Unsigned bodies take little memory and delay no request, over real sockets."""
 
 import asyncio
 import contextlib

@@ -125,7 +125,7 @@ def after_an_outage(
     *checks: float, ended_at: float = 820.0, others: float | None = None, killed_at: float = 115.0
 ) -> Evidence:
     """Live from 100 on; the bot sees it at these times, and is then killed. It is well again from 800 on, when the
-    next run is live, and tells the end of the first, of which it had told nothing."""
+    next session is live, and announces the end of the first, without its beginning."""
     moves = [Move(0, State.OFF, 0), Move(1, State.LIVE, 100, session=1), Move(2, State.OFF, 300, session=1)]
     moves.append(Move(3, State.LIVE, 500, session=2))
     seen = [(at, 1) for at in checks] + [(at, 3) for at in (800.0, 815.0, 830.0)]

@@ -30,7 +30,7 @@ Check = tuple[datetime, CheckResult]
 
 
 def moments(*seconds: float) -> st.SearchStrategy[datetime | None]:
-    """No time, one of these, or any within some hours."""
+    """Return a strategy for no time, one of these, or any within some hours."""
     anywhen = st.integers(-4_000, 20_000)
     return st.none() | (st.sampled_from(seconds) | anywhen).map(lambda second: T0 + timedelta(seconds=second))
 
@@ -62,15 +62,15 @@ def _timed(history: list[tuple[timedelta, CheckResult]]) -> list[Check]:
     return timed
 
 
-def checks(observations: st.SearchStrategy[CheckResult], *, least: int = 0) -> st.SearchStrategy[list[Check]]:
-    """Looks at one meeting, by a clock that may jump."""
-    return st.lists(st.tuples(steps, observations), min_size=least, max_size=25).map(_timed)
+def checks(observations: st.SearchStrategy[CheckResult], *, min_size: int = 0) -> st.SearchStrategy[list[Check]]:
+    """Return a strategy for checks of one meeting, by a clock that may jump."""
+    return st.lists(st.tuples(steps, observations), min_size=min_size, max_size=25).map(_timed)
 
 
 LIVE, ERRORED, UNKNOWN = Observation(Status.LIVE), Observation(Status.ERRORED), Observation(Status.UNKNOWN)
 OTHER_SESSION = Observation(Status.LIVE, session_started_at=T0 + timedelta(days=1))
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-# What chance alone rarely puts together: an end, a mended error, an end that nobody saw, a clock set back in a drop.
+# Rare by chance alone: an end, a recovered error, an unseen end, a clock set back in a drop.
 scenes: st.SearchStrategy[list[tuple[timedelta, CheckResult]]] = st.sampled_from(
     [
         [(MINUTE, GONE), (MINUTE, GONE)],
@@ -87,7 +87,7 @@ anything = (
 
 
 def announce_all(history: list[Check], episode: Episode | None = None) -> tuple[list[Episode], list[Change]]:
-    """The episode after each check, the first one before them all, and everything that was announced."""
+    """Return the episode before and after each check, and everything that was announced."""
     episodes = [episode or Episode.waiting(T0)]
     announced: list[Change] = []
     for now, observation in history:
@@ -172,7 +172,7 @@ def test_repeated_observation_changes_nothing(history: list[Check]) -> None:
 
 
 @settings(deadline=None)
-@given(anything, checks(failed_checks | unknown_statuses, least=1))
+@given(anything, checks(failed_checks | unknown_statuses, min_size=1))
 def test_failed_and_unknown_checks_change_nothing(history: list[Check], no_news: list[Check]) -> None:
     """Failed checks and unknown statuses never begin, end or move an episode."""
     before = announce_all(history)[0][-1]

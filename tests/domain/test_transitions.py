@@ -42,16 +42,16 @@ def errored(session: float | None = None, stopped: float | None = None, reason: 
     )
 
 
-class Story:
+class Timeline:
     """One meeting over many checks."""
 
     def __init__(self, episode: Episode | None = None) -> None:
         self.episode = episode or Episode.waiting(T0)
         self.changes: list[Change] = []
 
-    def see(self, *looks: tuple[float, CheckResult]) -> "Story":
+    def see(self, *checks: tuple[float, CheckResult]) -> "Timeline":
         """Apply these observations at these seconds."""
-        for seconds, observation in looks:
+        for seconds, observation in checks:
             self.episode, changes = advance(self.episode, observation, at(seconds), GRACE)
             self.changes += changes
         return self
@@ -65,24 +65,22 @@ class Story:
         return self.episode.number, self.episode.phase
 
 
-def story(*looks: tuple[float, CheckResult]) -> Story:
-    return Story().see(*looks)
+def timeline(*checks: tuple[float, CheckResult]) -> Timeline:
+    return Timeline().see(*checks)
 
 
 def test_an_episode_announces_start_live_and_end() -> None:
-    """A session is announced when it starts, goes live and ends, in this order."""
-    told = story((0, GONE), (10, STARTING), (25, live(24)), (300, live(24)), (310, GONE), (370, GONE)).changes
+    announced = timeline((0, GONE), (10, STARTING), (25, live(24)), (300, live(24)), (310, GONE), (370, GONE)).changes
 
-    assert [(change.episode, change.seq, change.kind) for change in told] == [
+    assert [(change.episode, change.seq, change.kind) for change in announced] == [
         (1, 1, ChangeKind.STARTING),
         (1, 2, ChangeKind.LIVE),
         (1, 3, ChangeKind.ENDED),
     ]
 
 
-def test_a_change_has_both_its_times() -> None:
-    """A change has the time when it happened and the time when it was seen, so that the delay can be measured."""
-    starting, on_air, ended = story((10, STARTING), (25, live(24)), (310, GONE), (375, GONE)).changes
+def test_change_has_the_times_when_it_happened_and_was_seen() -> None:
+    starting, on_air, ended = timeline((10, STARTING), (25, live(24)), (310, GONE), (375, GONE)).changes
 
     assert (starting.at, starting.seen_at) == (at(10), at(10))
     assert (on_air.at, on_air.seen_at) == (at(24), at(25))
@@ -93,23 +91,21 @@ def test_changes_carry_the_facts_for_their_sentences() -> None:
     """Live has a name and a playback URL; ended has a duration and no URL."""
     seen = live(20, name="Keynote", playback_url=STREAM)
 
-    on_air, ended = story((20, seen), (320, GONE), (380, GONE)).changes
+    on_air, ended = timeline((20, seen), (320, GONE), (380, GONE)).changes
 
     assert (on_air.name, on_air.playback_url, on_air.duration) == ("Keynote", STREAM, None)
     assert (ended.name, ended.playback_url, ended.duration) == ("Keynote", None, timedelta(seconds=300))
 
 
 def test_waiting_continues_while_off_air() -> None:
-    """A meeting that is off air stays in waiting."""
-    waited = story((0, GONE), (600, GONE))
+    waited = timeline((0, GONE), (600, GONE))
 
     assert waited.announced == []
     assert waited.episode == dataclasses.replace(Episode.waiting(T0), checked_at=at(600))
 
 
 def test_off_air_interrupts_silently() -> None:
-    """A live episode is interrupted as soon as it is seen off air, and nothing is announced."""
-    dropped = story((0, live(0)), (100, GONE), (159, GONE))
+    dropped = timeline((0, live(0)), (100, GONE), (159, GONE))
 
     assert dropped.announced == [(1, ChangeKind.LIVE)]
     assert (dropped.episode.phase, dropped.episode.phase_since) == (Phase.INTERRUPTED, at(100))
@@ -117,26 +113,24 @@ def test_off_air_interrupts_silently() -> None:
 
 @pytest.mark.parametrize("run", [0, 120, None])
 def test_return_within_the_grace_period_continues_the_episode(run: float | None) -> None:
-    """Live again within the grace period, in the same session or another, it is the same episode."""
-    back = story((0, live(0)), (100, GONE), (160, live(run)))
+    back = timeline((0, live(0)), (100, GONE), (160, live(run)))
 
     assert back.announced == [(1, ChangeKind.LIVE)]
     assert back.phase == (1, Phase.LIVE)
     assert back.episode.live_since == at(0)
 
 
-def test_ends_after_the_grace_period() -> None:
-    """An episode that is still off air after the grace period ends once, at the time when it was first seen off air."""
-    over = story((0, live(0)), (100, GONE), (160, GONE), (175, GONE), (900, GONE))
+def test_episode_ends_once_after_the_grace_period() -> None:
+    """The end is at the time when it was first seen off air."""
+    over = timeline((0, live(0)), (100, GONE), (160, GONE), (175, GONE), (900, GONE))
 
     assert over.announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED)]
     assert over.episode.ended_at == over.changes[-1].at == at(100)
     assert over.episode.duration == over.changes[-1].duration == timedelta(seconds=100)
 
 
-def test_each_drop_has_its_own_grace() -> None:
-    """Two short drops do not add up to an end."""
-    assert story((0, live(0)), (50, GONE), (90, live(0)), (130, GONE), (170, live(0))).announced == [
+def test_each_drop_has_its_own_grace_period() -> None:
+    assert timeline((0, live(0)), (50, GONE), (90, live(0)), (130, GONE), (170, live(0))).announced == [
         (1, ChangeKind.LIVE)
     ]
 
@@ -146,73 +140,65 @@ def test_each_drop_has_its_own_grace() -> None:
     [(85, 85), (80, 80), (100, 100), (79, 100), (101, 100), (None, 100)],
 )
 def test_plausible_stop_time_of_cloudflare_is_the_end(stopped: float | None, ended: float) -> None:
-    """The session's own stop counts if it lies between the last check that saw it live and the first that did not."""
+    """It must lie between the last check that saw it live and the first that did not."""
     gone = dataclasses.replace(GONE, session_stopped_at=None if stopped is None else at(stopped))
 
-    over = story((0, live(0)), (80, live(0)), (100, gone), (160, GONE))
+    over = timeline((0, live(0)), (80, live(0)), (100, gone), (160, GONE))
 
     assert over.episode.ended_at == at(ended)
 
 
-def test_start_that_never_went_live_ends() -> None:
-    """It ends after the same grace period, and has no duration."""
-    over = story((0, STARTING), (30, GONE), (89, GONE), (90, dataclasses.replace(GONE, session_stopped_at=at(10))))
+def test_start_that_never_went_live_ends_without_a_duration() -> None:
+    over = timeline((0, STARTING), (30, GONE), (89, GONE), (90, dataclasses.replace(GONE, session_stopped_at=at(10))))
 
     assert over.announced == [(1, ChangeKind.STARTING), (1, ChangeKind.ENDED)]
     assert (over.changes[-1].at, over.changes[-1].duration, over.episode.duration) == (at(30), None, None)
 
 
-def test_start_is_announced_once() -> None:
-    """A start that is off air for a moment is not announced again."""
-    assert story((0, STARTING), (30, GONE), (60, STARTING)).phase == (1, Phase.STARTING)
-    assert story((0, STARTING), (30, GONE), (60, STARTING), (90, live(89))).announced == [
+def test_start_that_is_off_air_for_a_moment_is_announced_once() -> None:
+    assert timeline((0, STARTING), (30, GONE), (60, STARTING)).phase == (1, Phase.STARTING)
+    assert timeline((0, STARTING), (30, GONE), (60, STARTING), (90, live(89))).announced == [
         (1, ChangeKind.STARTING),
         (1, ChangeKind.LIVE),
     ]
 
 
-def test_starting_after_an_outage() -> None:
-    """A start that is gone, and after an outage starting still, is the same start: nothing tells two of them apart."""
-    assert story((0, STARTING), (30, GONE), (45, SILENCE), (600, STARTING)).announced == [(1, ChangeKind.STARTING)]
+def test_starting_before_and_after_an_outage_is_one_start() -> None:
+    """Nothing distinguishes two of them."""
+    assert timeline((0, STARTING), (30, GONE), (45, SILENCE), (600, STARTING)).announced == [(1, ChangeKind.STARTING)]
 
 
-def test_starting_for_long() -> None:
-    """However long it takes from starting to live, it is one episode."""
-    assert story((0, STARTING), (7_200, live(7_190))).announced == [(1, ChangeKind.STARTING), (1, ChangeKind.LIVE)]
+def test_long_start_and_live_are_one_episode() -> None:
+    assert timeline((0, STARTING), (7_200, live(7_190))).announced == [(1, ChangeKind.STARTING), (1, ChangeKind.LIVE)]
 
 
-def test_unknown_run_is_live_since_it_was_seen() -> None:
-    """Where Cloudflare does not say since when, it is live since it was first seen so."""
-    assert story((30, live()), (60, live())).episode.live_since == at(30)
+def test_live_since_is_the_first_check_without_a_session_start() -> None:
+    assert timeline((30, live()), (60, live())).episode.live_since == at(30)
 
 
 def test_session_start_may_arrive_later() -> None:
-    """The session's start is adopted if it arrives with a later answer."""
-    assert story((30, live()), (45, live(20))).episode.live_since == at(20)
+    assert timeline((30, live()), (45, live(20))).episode.live_since == at(20)
 
 
 def test_later_session_keeps_live_since() -> None:
-    """Another session within the same episode does not change the time since when it is live."""
-    assert story((30, live()), (45, GONE), (60, live(55))).episode.live_since == at(30)
-    assert story((30, live(29)), (45, live(28))).episode.live_since == at(29)
+    assert timeline((30, live()), (45, GONE), (60, live(55))).episode.live_since == at(30)
+    assert timeline((30, live(29)), (45, live(28))).episode.live_since == at(29)
 
 
 def test_session_start_in_the_future_is_ignored() -> None:
-    """A session that is seen live has begun, whatever Cloudflare's clock says."""
-    assert story((30, live(9_999))).episode.live_since == at(30)
+    assert timeline((30, live(9_999))).episode.live_since == at(30)
 
 
 def test_unnoticed_interruption_is_the_same_episode() -> None:
-    """Another session that began within the grace period after the last one was seen is the same episode."""
-    flapped = story((0, live(0)), (100, live(0)), (600, live(160)))
+    """Another session began within the grace period after the last check."""
+    flapped = timeline((0, live(0)), (100, live(0)), (600, live(160)))
 
     assert flapped.announced == [(1, ChangeKind.LIVE)]
     assert flapped.episode.session_started_at == at(160)
 
 
-def test_end_that_no_check_saw() -> None:
-    """Another session that began later is the next episode; the end and the start are announced in order."""
-    restarted = story((0, live(0)), (100, live(0)), (600, live(161)))
+def test_unseen_end_is_announced_before_the_next_start() -> None:
+    restarted = timeline((0, live(0)), (100, live(0)), (600, live(161)))
 
     assert restarted.announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
     ended, on_air = restarted.changes[1:]
@@ -221,26 +207,24 @@ def test_end_that_no_check_saw() -> None:
     assert restarted.phase == (2, Phase.LIVE)
 
 
-def test_end_that_no_check_saw_of_an_unknown_session() -> None:
-    """A session that began well after the last check is another one, even if the last one was unknown."""
-    assert story((0, live()), (600, live(500))).announced == [
+def test_unseen_end_of_an_unknown_session_is_announced() -> None:
+    """The next session began well after the last check."""
+    assert timeline((0, live()), (600, live(500))).announced == [
         (1, ChangeKind.LIVE),
         (1, ChangeKind.ENDED),
         (2, ChangeKind.LIVE),
     ]
 
 
-def test_session_that_is_unknown_for_a_moment() -> None:
-    """An answer without the session's start is no other session, and the known one is kept."""
-    seen = story((0, live(0)), (600, live()), (1_200, live(0)))
+def test_response_without_a_session_start_keeps_the_known_one() -> None:
+    seen = timeline((0, live(0)), (600, live()), (1_200, live(0)))
 
     assert seen.announced == [(1, ChangeKind.LIVE)]
-    assert story((0, live(0)), (600, live())).episode.session_started_at == at(0)
+    assert timeline((0, live(0)), (600, live())).episode.session_started_at == at(0)
 
 
-def test_next_session_that_has_failed() -> None:
-    """The next session is recognized by its start if it is seen errored, too."""
-    assert story((0, live(0)), (600, errored(500)), (615, errored(500))).announced == [
+def test_failed_next_session_is_recognized_by_its_start() -> None:
+    assert timeline((0, live(0)), (600, errored(500)), (615, errored(500))).announced == [
         (1, ChangeKind.LIVE),
         (1, ChangeKind.ENDED),
         (2, ChangeKind.ERRORED),
@@ -248,35 +232,32 @@ def test_next_session_that_has_failed() -> None:
 
 
 def test_playback_url_does_not_distinguish_sessions() -> None:
-    """Another playback URL is no other session, and the same one does not prove the same session."""
     first, second = live(0, playback_url=STREAM), live(0, playback_url=f"{STREAM}?2")
     later = live(500, playback_url=STREAM)
 
-    assert story((0, first), (600, second)).announced == [(1, ChangeKind.LIVE)]
-    assert story((0, first), (600, later)).phase == (2, Phase.LIVE)
+    assert timeline((0, first), (600, second)).announced == [(1, ChangeKind.LIVE)]
+    assert timeline((0, first), (600, later)).phase == (2, Phase.LIVE)
 
 
 def test_lasting_error_is_announced_once() -> None:
-    """An error that lasts is announced once with its reason and time, and the card keeps the reason."""
-    broken = story((0, live(0)), (100, errored(0, 95, "No ingest")), (130, errored(0, 95)), (145, errored(0, 95)))
+    broken = timeline((0, live(0)), (100, errored(0, 95, "No ingest")), (130, errored(0, 95)), (145, errored(0, 95)))
 
     assert broken.announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ERRORED)]
     assert broken.changes[-1].error_reason == broken.episode.error_reason == "No ingest"
     assert (broken.changes[-1].at, broken.changes[-1].seen_at) == (at(100), at(130))
 
 
-@pytest.mark.parametrize(("again", "told"), [(114, False), (115, True)])
-def test_error_is_announced_after_its_grace_period(again: float, told: bool) -> None:
-    """The card shows an error at once; it is announced once it has lasted for the error grace period."""
-    broken = story((0, live(0)), (100, errored(0)))
+@pytest.mark.parametrize(("again", "announced"), [(114, False), (115, True)])
+def test_error_is_announced_after_its_grace_period(again: float, announced: bool) -> None:
+    """The card shows it at once."""
+    broken = timeline((0, live(0)), (100, errored(0)))
 
     assert broken.phase == (1, Phase.ERRORED)
     assert broken.announced == [(1, ChangeKind.LIVE)]
-    assert (broken.see((again, errored(0))).announced[-1] == (1, ChangeKind.ERRORED)) is told
+    assert (broken.see((again, errored(0))).announced[-1] == (1, ChangeKind.ERRORED)) is announced
 
 
-def test_error_with_a_short_grace() -> None:
-    """Where the grace period is shorter, an error has no longer one."""
+def test_error_grace_period_is_at_most_the_grace_period() -> None:
     episode, _ = advance(Episode.waiting(T0), live(0), T0, timedelta(seconds=5))
     episode, _ = advance(episode, errored(0), at(10), timedelta(seconds=5))
 
@@ -284,8 +265,7 @@ def test_error_with_a_short_grace() -> None:
 
 
 def test_short_error_is_silent() -> None:
-    """An error that ends within its grace period is not announced, however often, and the card stays the same."""
-    seen = story((0, live(0)))
+    seen = timeline((0, live(0)))
     shown = card_key(seen.episode)
     for minute in range(1, 30):
         seen.see((60 * minute, errored(0)), (60 * minute + 14, live(0)), (60 * minute + 30, live(0)))
@@ -294,17 +274,15 @@ def test_short_error_is_silent() -> None:
     assert card_key(seen.episode) == shown
 
 
-def test_short_error_is_announced_with_the_end() -> None:
-    """The end of a livestream has the reason of the error just before it."""
-    over = story((0, live(0)), (95, live(0)), (100, errored(0, reason="No ingest")), (110, GONE), (170, GONE))
+def test_end_has_the_reason_of_the_short_error_before_it() -> None:
+    over = timeline((0, live(0)), (95, live(0)), (100, errored(0, reason="No ingest")), (110, GONE), (170, GONE))
 
     assert over.announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED)]
     assert (over.changes[-1].at, over.changes[-1].error_reason) == (at(95), "No ingest")
 
 
-def test_short_error_before_anything_returns_to_waiting() -> None:
-    """A short error before any announcement is forgotten, and the same episode waits again."""
-    waiting = story((0, errored(0)), (10, GONE), (70, GONE))
+def test_short_error_before_any_announcement_returns_to_waiting() -> None:
+    waiting = timeline((0, errored(0)), (10, GONE), (70, GONE))
 
     assert waiting.announced == []
     assert waiting.phase == (1, Phase.WAITING)
@@ -312,9 +290,8 @@ def test_short_error_before_anything_returns_to_waiting() -> None:
     assert waiting.episode.live_since == at(290)
 
 
-def test_error_of_the_previous_episode_while_waiting() -> None:
-    """After a short error that was forgotten, an error of the previous episode announces nothing either."""
-    over = story((0, live(0)), (100, GONE), (160, GONE), (200, errored(190)), (210, GONE), (270, GONE))
+def test_error_of_the_previous_episode_is_not_announced_while_waiting() -> None:
+    over = timeline((0, live(0)), (100, GONE), (160, GONE), (200, errored(190)), (210, GONE), (270, GONE))
     assert over.phase == (2, Phase.WAITING)
 
     over.see((300, errored(0)), (400, errored()), (500, errored(0)))
@@ -323,9 +300,8 @@ def test_error_of_the_previous_episode_while_waiting() -> None:
     assert len(over.changes) == 2
 
 
-def test_errors_with_moments_of_life_between() -> None:
-    """Errors that it is not live between for as long as an error lasts are one, and told when one is there again."""
-    flapping = story((0, live(0)), *[(100 + 5 * n, live(0) if n % 2 else errored(0)) for n in range(4)])
+def test_errors_with_short_recoveries_are_announced_as_one() -> None:
+    flapping = timeline((0, live(0)), *[(100 + 5 * n, live(0) if n % 2 else errored(0)) for n in range(4)])
     assert flapping.announced == [(1, ChangeKind.LIVE)]
 
     flapping.see((120, errored(0)))
@@ -333,18 +309,16 @@ def test_errors_with_moments_of_life_between() -> None:
     assert flapping.announced[1:] == [(1, ChangeKind.ERRORED)]
 
 
-def test_error_that_comes_and_goes_with_nothing() -> None:
-    """Neither an end nor a start that flaps between keeps an error from being told."""
+def test_error_flapping_with_an_end_or_start_is_announced() -> None:
     for other in (GONE, STARTING):
-        broken = story((0, live(0)), *[(100 + 10 * n, other if n % 2 else errored(0)) for n in range(3)])
+        broken = timeline((0, live(0)), *[(100 + 10 * n, other if n % 2 else errored(0)) for n in range(3)])
 
         assert broken.announced[-1] == (1, ChangeKind.ERRORED)
 
 
 @pytest.mark.parametrize("every", [1, 4, 5, 7, 15, 16])
-def test_flapping_for_an_hour(every: float) -> None:
-    """What flaps between live and error for an hour is told a handful of times, and how it is in the end."""
-    flapping = story((0, live(0)))
+def test_hour_of_flapping_announces_few_changes_and_the_final_state(every: float) -> None:
+    flapping = timeline((0, live(0)))
     second = 0.0
     while second < 3_600:
         second += every
@@ -359,9 +333,9 @@ def test_flapping_for_an_hour(every: float) -> None:
 
 
 @pytest.mark.parametrize("live_for", [60, 75, 200])
-def test_relapsing_for_hours(live_for: float) -> None:
-    """Errors that come again soon after it was back are told ever more seldom, and the first of them at once."""
-    relapsing, second = story((0, live(0))), 0.0
+def test_repeated_relapses_are_announced_ever_more_rarely(live_for: float) -> None:
+    """The first of them is announced at once."""
+    relapsing, second = timeline((0, live(0))), 0.0
     while second < 4 * 3_600:
         relapsing.see((second + 1, errored(0)), (second + 20, errored(0)))
         second += 20
@@ -375,8 +349,7 @@ def test_relapsing_for_hours(live_for: float) -> None:
 
 
 def test_errors_hours_apart_are_each_announced_soon() -> None:
-    """A relapse long after a recovery is announced like the first error."""
-    seen = story((0, live(0)))
+    seen = timeline((0, live(0)))
     for hour in range(1, 6):
         start = hour * 3_600
         seen.see((start, errored(0)), (start + 15, errored(0)), (start + 30, live(0)), (start + 90, live(0)))
@@ -386,105 +359,100 @@ def test_errors_hours_apart_are_each_announced_soon() -> None:
     ]
 
 
-@pytest.mark.parametrize(("again", "told"), [(3_059, False), (3_060, True)])
-def test_back_is_announced_after_the_grace_period(again: float, told: bool) -> None:
-    """The card shows a recovery at once; it is announced once the livestream was live for the grace period."""
-    back = story((0, live(0)), (100, errored(0)), (115, errored(0)), (3_000, live(0)))
+@pytest.mark.parametrize(("again", "announced"), [(3_059, False), (3_060, True)])
+def test_back_is_announced_after_the_grace_period(again: float, announced: bool) -> None:
+    """The card shows it at once."""
+    back = timeline((0, live(0)), (100, errored(0)), (115, errored(0)), (3_000, live(0)))
 
     assert back.phase == (1, Phase.LIVE)
     assert back.announced[-1] == (1, ChangeKind.ERRORED)
-    assert (back.see((again, live(0))).announced[-1] == (1, ChangeKind.BACK)) is told
+    assert (back.see((again, live(0))).announced[-1] == (1, ChangeKind.BACK)) is announced
 
 
-def test_end_before_it_was_back_for_long() -> None:
-    """What is off air before it was back for the grace period ends when it was seen gone."""
-    over = story((0, live(0)), (100, errored(0)), (115, errored(0)), (200, live(0)), (215, GONE), (275, GONE))
+def test_end_before_the_recovery_is_announced_is_when_it_was_seen_gone() -> None:
+    over = timeline((0, live(0)), (100, errored(0)), (115, errored(0)), (200, live(0)), (215, GONE), (275, GONE))
 
     assert over.announced[1:] == [(1, ChangeKind.ERRORED), (1, ChangeKind.ENDED)]
     assert (over.changes[-1].at, over.changes[-1].error_reason) == (at(215), None)
 
 
-def test_error_and_a_clock_that_is_set_back() -> None:
-    """A clock that is set back costs an error, and the return from it, one more grace period, not an hour."""
-    told = story((0, live(0)), (3_600, errored(0)), (5, errored(0)), (20, errored(0)), (30, live(0)), (-3_600, live(0)))
-    assert told.announced[-1] == (1, ChangeKind.ERRORED)
+def test_clock_set_back_delays_an_error_by_one_grace_period_at_most() -> None:
+    announced = timeline(
+        (0, live(0)), (3_600, errored(0)), (5, errored(0)), (20, errored(0)), (30, live(0)), (-3_600, live(0))
+    )
+    assert announced.announced[-1] == (1, ChangeKind.ERRORED)
 
-    assert told.see((-3_540, live(0))).announced[-1] == (1, ChangeKind.BACK)
+    assert announced.see((-3_540, live(0))).announced[-1] == (1, ChangeKind.BACK)
 
 
-def test_error_whose_reason_comes_later() -> None:
-    """A reason that comes late is shown on the card, and not told again."""
-    broken = story((0, live(0)), (100, errored(0)), (115, errored(0)), (130, errored(0, reason="No ingest")))
+def test_late_reason_is_shown_but_not_announced_again() -> None:
+    broken = timeline((0, live(0)), (100, errored(0)), (115, errored(0)), (130, errored(0, reason="No ingest")))
 
     assert len(broken.changes) == 2
     assert broken.episode.error_reason == "No ingest"
 
 
 @pytest.mark.parametrize("run", [0, 100 + ERROR_RECOVERY_WINDOW.total_seconds(), None])
-def test_back_after_an_error(run: float | None) -> None:
-    """Live after an error, in the same run, an unknown one, or one that began within the repair time, it is back."""
+def test_live_soon_after_an_error_is_announced_as_back(run: float | None) -> None:
+    """In the same session, an unknown one, or one that began within the recovery window."""
     broken = (100, errored(0, reason="No ingest")), (115, errored(0))
-    back = story((0, live(0)), *broken, (3_000, live(run)), (3_060, live(run)))
+    back = timeline((0, live(0)), *broken, (3_000, live(run)), (3_060, live(run)))
 
     assert back.announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ERRORED), (1, ChangeKind.BACK)]
     assert back.episode.error_reason is None
     assert back.changes[-1].at == at(3_000)
 
 
-def test_back_after_an_error_and_a_drop() -> None:
-    """An error stands while it is gone for a moment, so live afterwards is told as back."""
+def test_live_after_an_error_and_a_drop_is_announced_as_back() -> None:
     broken = (0, live(0)), (50, errored(0)), (65, errored(0)), (80, GONE)
 
-    assert story(*broken, (90, live(0)), (150, live(0))).announced[-1] == (1, ChangeKind.BACK)
-    assert story(*broken, (90, errored(0))).announced[-1] == (1, ChangeKind.ERRORED)
+    assert timeline(*broken, (90, live(0)), (150, live(0))).announced[-1] == (1, ChangeKind.BACK)
+    assert timeline(*broken, (90, errored(0))).announced[-1] == (1, ChangeKind.ERRORED)
 
 
 def test_interruption_after_back_is_silent() -> None:
-    """A livestream that has recovered may drop and return silently, like any other."""
     broken = (50, errored(0)), (65, errored(0)), (80, live(0)), (140, live(0))
-    told = story((0, live(0)), *broken, (150, GONE), (180, live(0)), (200, errored(0)), (215, errored(0))).announced
+    announced = timeline(
+        (0, live(0)), *broken, (150, GONE), (180, live(0)), (200, errored(0)), (215, errored(0))
+    ).announced
 
-    assert [kind for _, kind in told] == [ChangeKind.LIVE, ChangeKind.ERRORED, ChangeKind.BACK, ChangeKind.ERRORED]
+    assert [kind for _, kind in announced] == [ChangeKind.LIVE, ChangeKind.ERRORED, ChangeKind.BACK, ChangeKind.ERRORED]
 
 
-def test_live_for_the_first_time_after_an_error() -> None:
-    """A run that had an error before it was ever live is told as live, not as back."""
-    assert story((0, STARTING), (20, errored()), (35, errored()), (60, live(59))).announced == [
+def test_first_live_after_an_error_is_announced_as_live_not_back() -> None:
+    assert timeline((0, STARTING), (20, errored()), (35, errored()), (60, live(59))).announced == [
         (1, ChangeKind.STARTING),
         (1, ChangeKind.ERRORED),
         (1, ChangeKind.LIVE),
     ]
 
 
-def test_start_of_a_run_that_is_first_seen_errored() -> None:
-    """A run whose start was heard with its error is live since that start."""
-    assert story((0, errored(-60)), (60, live(-60))).episode.live_since == at(-60)
+def test_session_first_seen_errored_is_live_since_its_start() -> None:
+    assert timeline((0, errored(-60)), (60, live(-60))).episode.live_since == at(-60)
 
 
 def test_session_long_after_an_error_is_the_next_episode() -> None:
-    """A session that began after the recovery window is the next episode, even if Cloudflare kept reporting ERRORED."""
+    """Even if Cloudflare kept reporting ERRORED."""
     late = 101 + ERROR_RECOVERY_WINDOW.total_seconds()
 
-    restarted = story((0, live(0)), (90, live(0)), (100, errored(0)), (5_000, errored(0)), (5_001, live(late)))
+    restarted = timeline((0, live(0)), (90, live(0)), (100, errored(0)), (5_000, errored(0)), (5_001, live(late)))
 
     assert restarted.announced[-2:] == [(1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
     assert restarted.changes[-2].duration == timedelta(seconds=90)
 
 
-def test_start_after_an_error() -> None:
-    """A start soon after an error is its repair; one that comes later is the next episode."""
+def test_start_after_an_error_is_a_recovery_or_the_next_episode() -> None:
     broken = (0, live(0)), (85, errored(0)), (100, errored(0))
     late = 85 + ERROR_RECOVERY_WINDOW.total_seconds()
 
-    assert story(*broken, (late - 1, STARTING)).phase == (1, Phase.ERRORED)
-    assert story(*broken, (500, STARTING), (520, live(519)), (580, live(519))).announced[-1] == (1, ChangeKind.BACK)
-    assert story(*broken, (late, STARTING)).announced[-2:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
+    assert timeline(*broken, (late - 1, STARTING)).phase == (1, Phase.ERRORED)
+    assert timeline(*broken, (500, STARTING), (520, live(519)), (580, live(519))).announced[-1] == (1, ChangeKind.BACK)
+    assert timeline(*broken, (late, STARTING)).announced[-2:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
 
 
 @pytest.mark.parametrize(("stopped", "ended"), [(95, 95), (None, 90)])
-def test_end_after_an_error(stopped: float | None, ended: float) -> None:
-    """After an error it ends like any other, and the time that it stood in error is no time on air."""
-    broken = story((0, live(0)), (90, live(0)), (100, errored(0, stopped, "No ingest")), (7_200, GONE))
+def test_time_in_error_is_not_part_of_the_duration(stopped: float | None, ended: float) -> None:
+    broken = timeline((0, live(0)), (90, live(0)), (100, errored(0, stopped, "No ingest")), (7_200, GONE))
 
     assert broken.phase == (1, Phase.INTERRUPTED)
     over = broken.see((7_260, GONE))
@@ -493,27 +461,25 @@ def test_end_after_an_error(stopped: float | None, ended: float) -> None:
     assert over.changes[-1].error_reason == "No ingest"
 
 
-def test_error_that_never_was_live() -> None:
-    """An error before it was ever live ends without a duration."""
-    over = story((0, errored()), (15, errored()), (30, GONE), (90, GONE))
+def test_error_before_any_live_time_ends_without_a_duration() -> None:
+    over = timeline((0, errored()), (15, errored()), (30, GONE), (90, GONE))
 
     assert over.announced == [(1, ChangeKind.ERRORED), (1, ChangeKind.ENDED)]
     assert over.changes[-1].duration is None
 
 
-def test_start_while_live() -> None:
-    """A start that is seen while it was live is a drop: silent within the grace time, and the next episode after it."""
-    restarted = story((0, live(0)), (100, STARTING), (130, STARTING))
+def test_start_while_live_is_a_drop_or_the_next_episode() -> None:
+    """Silent within the grace period, and the next episode after it."""
+    restarted = timeline((0, live(0)), (100, STARTING), (130, STARTING))
 
     assert restarted.phase == (1, Phase.INTERRUPTED)
     assert restarted.episode.phase_since == at(100)
-    assert story((0, live(0)), (100, STARTING), (115, live(114))).announced == [(1, ChangeKind.LIVE)]
+    assert timeline((0, live(0)), (100, STARTING), (115, live(114))).announced == [(1, ChangeKind.LIVE)]
     assert restarted.see((160, STARTING)).announced[-2:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
 
 
-def test_start_in_the_middle_of_a_drop() -> None:
-    """A start does not lengthen the grace time of a drop."""
-    assert story((0, live(0)), (100, GONE), (130, STARTING), (160, GONE)).announced[-1] == (1, ChangeKind.ENDED)
+def test_start_does_not_extend_the_grace_period_of_a_drop() -> None:
+    assert timeline((0, live(0)), (100, GONE), (130, STARTING), (160, GONE)).announced[-1] == (1, ChangeKind.ENDED)
 
 
 @pytest.mark.parametrize(
@@ -525,9 +491,8 @@ def test_start_in_the_middle_of_a_drop() -> None:
         (errored(500), ChangeKind.ERRORED),
     ],
 )
-def test_sign_of_life_after_the_end(sign: Observation, kind: ChangeKind) -> None:
-    """Any sign of life after the end begins the next episode."""
-    again = story((0, live(0)), (100, GONE), (160, GONE), (501, sign), (516, sign))
+def test_any_sign_of_life_after_the_end_begins_the_next_episode(sign: Observation, kind: ChangeKind) -> None:
+    again = timeline((0, live(0)), (100, GONE), (160, GONE), (501, sign), (516, sign))
 
     assert again.announced[2:] == [(2, kind)]
     assert again.changes[-1].seq == 1
@@ -536,7 +501,7 @@ def test_sign_of_life_after_the_end(sign: Observation, kind: ChangeKind) -> None
 
 def test_same_session_live_after_its_end_begins_an_episode() -> None:
     """A session that is live again after its announced end is live since it was seen again."""
-    again = story((0, live(0)), (100, GONE), (160, GONE), (600, live(0)), (700, GONE), (760, GONE))
+    again = timeline((0, live(0)), (100, GONE), (160, GONE), (600, live(0)), (700, GONE), (760, GONE))
 
     assert again.announced[2:] == [(2, ChangeKind.LIVE), (2, ChangeKind.ENDED)]
     assert (again.changes[2].at, again.changes[3].duration) == (at(600), timedelta(seconds=100))
@@ -545,14 +510,14 @@ def test_same_session_live_after_its_end_begins_an_episode() -> None:
 @pytest.mark.parametrize("run", [0, -0.5])
 def test_same_session_errored_after_its_end_is_silent(run: float) -> None:
     """An error of the session that has ended announces nothing, even if its start differs a little."""
-    over = story((0, live(0)), (100, GONE), (160, GONE))
+    over = timeline((0, live(0)), (100, GONE), (160, GONE))
 
     assert over.see((200, errored(run))).phase == (1, Phase.ENDED)
 
 
 def test_error_without_a_session_after_the_end() -> None:
     """An error that one check cannot tell the session of is no new episode where the session that ended is known."""
-    over = story((0, live(0)), (100, GONE), (160, GONE), (200, errored(0)), (500, errored()), (515, errored()))
+    over = timeline((0, live(0)), (100, GONE), (160, GONE), (200, errored(0)), (500, errored()), (515, errored()))
     assert over.phase == (1, Phase.ENDED)
 
     assert over.see((600, errored(590)), (615, errored())).announced[2:] == [(2, ChangeKind.ERRORED)]
@@ -560,7 +525,7 @@ def test_error_without_a_session_after_the_end() -> None:
 
 def test_error_without_a_session_after_the_end_of_an_unknown_session() -> None:
     """It may be a new one where the session that ended was never known."""
-    again = story((0, live()), (100, GONE), (160, GONE), (500, errored()), (515, errored()))
+    again = timeline((0, live()), (100, GONE), (160, GONE), (500, errored()), (515, errored()))
 
     assert again.announced[2:] == [(2, ChangeKind.ERRORED)]
 
@@ -568,7 +533,7 @@ def test_error_without_a_session_after_the_end_of_an_unknown_session() -> None:
 @pytest.mark.parametrize("between", [(), ((505, GONE),)])
 def test_error_that_turns_out_to_be_of_before(between: tuple[tuple[float, CheckResult], ...]) -> None:
     """An error that is not announced yet is forgotten once its session turns out to be that of the previous episode."""
-    over = story((0, live()), (100, GONE), (160, GONE), (500, errored()), *between, (515, errored(0)))
+    over = timeline((0, live()), (100, GONE), (160, GONE), (500, errored()), *between, (515, errored(0)))
 
     assert over.phase == (2, Phase.WAITING)
     assert over.see((530, errored(0)), (700, errored(0))).announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED)]
@@ -577,12 +542,12 @@ def test_error_that_turns_out_to_be_of_before(between: tuple[tuple[float, CheckR
 
 def test_ended_session_is_recognized_on_a_slow_clock() -> None:
     """Its start alone identifies a session that has ended if the bot's clock is behind Cloudflare's."""
-    assert story((0, live(3_600)), (100, GONE), (160, GONE), (200, errored(3_600))).phase == (1, Phase.ENDED)
+    assert timeline((0, live(3_600)), (100, GONE), (160, GONE), (200, errored(3_600))).phase == (1, Phase.ENDED)
 
 
 def test_ended_episode_stays_unchanged() -> None:
     """Neither later answers nor failed checks change an ended episode's card."""
-    over = story((0, live(0, name="Keynote")), (100, GONE), (160, GONE))
+    over = timeline((0, live(0, name="Keynote")), (100, GONE), (160, GONE))
     shown = card_key(over.episode)
 
     over.see((200, dataclasses.replace(GONE, name="Renamed")), (300, UNKNOWN), *[(400, SILENCE)] * STALE_AFTER)
@@ -603,7 +568,7 @@ def test_ended_episode_stays_unchanged() -> None:
 )
 def test_unknown_status_keeps_the_phase(before: tuple[float, CheckResult], phase: Phase) -> None:
     """An unknown status changes no phase, and the card shows it."""
-    puzzled = story(before, (600, UNKNOWN), (1_200, UNKNOWN))
+    puzzled = timeline(before, (600, UNKNOWN), (1_200, UNKNOWN))
 
     assert puzzled.phase == (1, phase)
     assert puzzled.episode.raw_status == "PAUSED"
@@ -613,24 +578,24 @@ def test_unknown_status_keeps_the_phase(before: tuple[float, CheckResult], phase
 
 def test_missing_status_is_unknown() -> None:
     """An answer without a status is unknown as well, and differs from one that the bot understands."""
-    assert story((0, Observation(Status.UNKNOWN))).episode.raw_status == ""
-    assert story((0, UNKNOWN), (10, live(0))).episode.raw_status is None
+    assert timeline((0, Observation(Status.UNKNOWN))).episode.raw_status == ""
+    assert timeline((0, UNKNOWN), (10, live(0))).episode.raw_status is None
 
 
 def test_unknown_status_while_gone() -> None:
     """A word that is not known neither ends what is gone nor gives it more time."""
-    gone = story((0, live(0)), (100, GONE), (159, UNKNOWN))
+    gone = timeline((0, live(0)), (100, GONE), (159, UNKNOWN))
     assert gone.phase == (1, Phase.INTERRUPTED)
     assert gone.see((160, GONE)).changes[-1].at == at(100)
 
-    for_long = story((0, live(0)), (100, GONE), *[(100 + 15 * n, UNKNOWN) for n in range(1, 15)], (325, GONE))
+    for_long = timeline((0, live(0)), (100, GONE), *[(100 + 15 * n, UNKNOWN) for n in range(1, 15)], (325, GONE))
     assert for_long.phase == (1, Phase.INTERRUPTED)
     assert for_long.see((340, GONE)).changes[-1].at == at(100)
 
 
 def test_failed_checks_are_only_counted() -> None:
     """An outage is counted and changes nothing else, however long it lasts."""
-    seen = story((0, live(0)))
+    seen = timeline((0, live(0)))
     before = seen.episode
 
     seen.see((600, SILENCE), (86_400, SILENCE))
@@ -641,7 +606,7 @@ def test_failed_checks_are_only_counted() -> None:
 
 def test_gone_before_and_after_an_outage() -> None:
     """Gone, an outage longer than the grace time, and still gone: it has ended when it was first seen gone."""
-    over = story((0, live(0)), (100, GONE), (115, SILENCE), (900, SILENCE))
+    over = timeline((0, live(0)), (100, GONE), (115, SILENCE), (900, SILENCE))
 
     assert over.phase == (1, Phase.INTERRUPTED)
     assert over.see((915, GONE), (929, GONE)).announced == [(1, ChangeKind.LIVE)]
@@ -651,35 +616,35 @@ def test_gone_before_and_after_an_outage() -> None:
 @pytest.mark.parametrize("off_air", [GONE, STARTING])
 def test_second_drop_after_an_outage(off_air: Observation) -> None:
     """Two drops with an hour between them that nobody could check are no end."""
-    back = story((0, live(0)), (15, GONE), (30, SILENCE), (3_600, off_air), (3_615, live(0)))
+    back = timeline((0, live(0)), (15, GONE), (30, SILENCE), (3_600, off_air), (3_615, live(0)))
 
     assert back.announced == [(1, ChangeKind.LIVE)]
 
 
 def test_start_before_and_after_an_outage() -> None:
     """A start that is still seen some seconds after an outage is the next episode's."""
-    restarted = story((0, live(0)), (15, GONE), (30, SILENCE), (3_600, STARTING), (3_615, STARTING))
+    restarted = timeline((0, live(0)), (15, GONE), (30, SILENCE), (3_600, STARTING), (3_615, STARTING))
 
     assert restarted.announced[1:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
 
 
 def test_clock_set_forward_while_gone() -> None:
     """A clock that is set forward by more than the grace period ends nothing at once."""
-    assert story((0, live(0)), (15, GONE), (136, GONE), (150, live(0))).announced == [(1, ChangeKind.LIVE)]
-    assert story((0, live(0)), (15, GONE), (136, GONE), (151, GONE)).announced[-1] == (1, ChangeKind.ENDED)
+    assert timeline((0, live(0)), (15, GONE), (136, GONE), (150, live(0))).announced == [(1, ChangeKind.LIVE)]
+    assert timeline((0, live(0)), (15, GONE), (136, GONE), (151, GONE)).announced[-1] == (1, ChangeKind.ENDED)
 
 
 def test_outages_do_not_delay_the_end_forever() -> None:
     """One more check is enough, also after another outage, or if the clock is set back."""
     gone = (0, live(0)), (15, GONE), (600, GONE)
 
-    assert story(*gone, (1_200, GONE)).announced[-1] == (1, ChangeKind.ENDED)
-    assert story(*gone, (300, GONE), (315, GONE)).announced[-1] == (1, ChangeKind.ENDED)
+    assert timeline(*gone, (1_200, GONE)).announced[-1] == (1, ChangeKind.ENDED)
+    assert timeline(*gone, (300, GONE), (315, GONE)).announced[-1] == (1, ChangeKind.ENDED)
 
 
 def test_gone_only_after_an_outage() -> None:
     """Gone after an outage is seen gone for the first time; the change says how long nobody had seen it live."""
-    over = story((0, live(0)), (100, SILENCE), (900, SILENCE), (915, GONE))
+    over = timeline((0, live(0)), (100, SILENCE), (900, SILENCE), (915, GONE))
 
     assert over.phase == (1, Phase.INTERRUPTED)
     ended = over.see((975, GONE)).changes[-1]
@@ -689,7 +654,7 @@ def test_gone_only_after_an_outage() -> None:
 @pytest.mark.parametrize("run", [0, 160, None])
 def test_live_after_a_drop_and_an_outage(run: float | None) -> None:
     """Gone, an outage, live: the same episode if the run is the same, began within the grace time or is not known."""
-    back = story((0, live(0)), (100, GONE), (115, SILENCE), (900, live(run)))
+    back = timeline((0, live(0)), (100, GONE), (115, SILENCE), (900, live(run)))
 
     assert back.announced == [(1, ChangeKind.LIVE)]
     assert back.phase == (1, Phase.LIVE)
@@ -697,7 +662,7 @@ def test_live_after_a_drop_and_an_outage(run: float | None) -> None:
 
 def test_other_run_after_a_drop_and_an_outage() -> None:
     """Gone, an outage, and live in a run that began after the grace time: that is the next episode."""
-    restarted = story((0, live(0)), (100, GONE), (115, SILENCE), (900, live(161)))
+    restarted = timeline((0, live(0)), (100, GONE), (115, SILENCE), (900, live(161)))
 
     assert restarted.announced[1:] == [(1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
     assert restarted.changes[1].at == at(100)
@@ -705,26 +670,26 @@ def test_other_run_after_a_drop_and_an_outage() -> None:
 
 @pytest.mark.parametrize("drop", [(), ((100, GONE),)])
 def test_live_in_an_unknown_run_after_an_outage(drop: tuple[tuple[float, CheckResult], ...]) -> None:
-    """Then which run it is is decided when that is known: another one's beginning and the end before are told."""
+    """Then which run it is is decided when that is known: another one's beginning and the end before are announced."""
     outage = (*drop, (115, SILENCE), (900, live()), (915, live()))
-    unknown = story((0, live(0)), *outage)
+    unknown = timeline((0, live(0)), *outage)
     assert unknown.announced == [(1, ChangeKind.LIVE)]
     assert unknown.episode.last_seen_live == at(0)
     assert not unknown.episode.session_is_certain
 
-    same = story((0, live(0)), *outage, (930, live(0)))
+    same = timeline((0, live(0)), *outage, (930, live(0)))
     assert same.announced == [(1, ChangeKind.LIVE)]
     assert same.episode.last_seen_live == at(930)
     assert same.episode.session_is_certain
 
-    other = story((0, live(0)), *outage, (930, live(600)))
+    other = timeline((0, live(0)), *outage, (930, live(600)))
     assert other.announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
     assert other.episode.live_since == at(600)
 
 
 def test_live_in_an_unknown_run_without_an_outage() -> None:
     """An answer that does not say in which run, soon after one that did, is of the same."""
-    seen = story((0, live(0)), (15, live()), (30, live()), (75, live(60)))
+    seen = timeline((0, live(0)), (15, live()), (30, live()), (75, live(60)))
 
     assert seen.announced == [(1, ChangeKind.LIVE)]
     assert seen.episode.last_seen_live == at(75)
@@ -732,7 +697,7 @@ def test_live_in_an_unknown_run_without_an_outage() -> None:
 
 def test_clock_set_back_while_gone() -> None:
     """A clock that is set back delays an end by one grace time, and the duration is not negative."""
-    delayed = story((0, live()), (100, GONE), (-3_500, GONE), (-3_441, GONE))
+    delayed = timeline((0, live()), (100, GONE), (-3_500, GONE), (-3_441, GONE))
 
     assert delayed.phase == (1, Phase.INTERRUPTED)
     ended = delayed.see((-3_440, GONE)).changes[-1]
@@ -741,7 +706,7 @@ def test_clock_set_back_while_gone() -> None:
 
 def test_clock_set_back_while_gone_and_starting() -> None:
     """The same holds where it is starting again meanwhile."""
-    delayed = story((0, live(0)), (100, STARTING), (-3_500, STARTING), (-3_441, STARTING))
+    delayed = timeline((0, live(0)), (100, STARTING), (-3_500, STARTING), (-3_441, STARTING))
 
     assert delayed.phase == (1, Phase.INTERRUPTED)
     assert delayed.see((-3_440, STARTING)).phase == (2, Phase.STARTING)
@@ -750,19 +715,19 @@ def test_clock_set_back_while_gone_and_starting() -> None:
 @pytest.mark.parametrize("step", [3_600, -3_600])
 def test_clock_set_while_live(step: float) -> None:
     """A clock that is set an hour in either direction ends nothing that is seen live, also at an unnoticed flap."""
-    assert story((0, live(0)), (step, live(0))).announced == [(1, ChangeKind.LIVE)]
-    assert story((0, live(0)), (15, GONE), (step, live(20))).announced == [(1, ChangeKind.LIVE)]
+    assert timeline((0, live(0)), (step, live(0))).announced == [(1, ChangeKind.LIVE)]
+    assert timeline((0, live(0)), (15, GONE), (step, live(20))).announced == [(1, ChangeKind.LIVE)]
 
 
 def test_short_interruption_on_a_slow_clock() -> None:
     """A short interruption is silent if the bot's clock is an hour behind Cloudflare's."""
-    assert story((0, live(3_600)), (15, live(3_600)), (30, live(3_625))).announced == [(1, ChangeKind.LIVE)]
+    assert timeline((0, live(3_600)), (15, live(3_600)), (30, live(3_625))).announced == [(1, ChangeKind.LIVE)]
 
 
 def test_slow_clock_and_no_answers() -> None:
     """A run that is known is the same, though by our clock it has not begun yet and nobody could look for long."""
-    assert story((0, live(7_200)), (600, live(7_200))).announced == [(1, ChangeKind.LIVE)]
-    assert story((0, errored(7_200)), (15, errored(7_200)), (3_600, live(7_200))).announced == [
+    assert timeline((0, live(7_200)), (600, live(7_200))).announced == [(1, ChangeKind.LIVE)]
+    assert timeline((0, errored(7_200)), (15, errored(7_200)), (3_600, live(7_200))).announced == [
         (1, ChangeKind.ERRORED),
         (1, ChangeKind.LIVE),
     ]
@@ -770,14 +735,14 @@ def test_slow_clock_and_no_answers() -> None:
 
 def test_slow_clock_and_an_error() -> None:
     """The stop of a run that is back is not taken for its end."""
-    back = story((0, live(0)), (100, errored(0, stopped=110)), (105, live(0)), (120, GONE), (180, GONE))
+    back = timeline((0, live(0)), (100, errored(0, stopped=110)), (105, live(0)), (120, GONE), (180, GONE))
 
     assert back.episode.ended_at == at(120)
 
 
 def test_last_known_name_is_kept() -> None:
     """A name or URL that an answer lacks is kept, and the next episode inherits the name."""
-    seen = story((0, live(0, name="Keynote", playback_url=STREAM)), (10, live(0)))
+    seen = timeline((0, live(0, name="Keynote", playback_url=STREAM)), (10, live(0)))
     assert (seen.episode.name, seen.episode.playback_url) == ("Keynote", STREAM)
 
     seen.see((20, GONE), (80, GONE), (100, STARTING))
@@ -793,12 +758,12 @@ def test_current_state_is_not_announced_on_following(observation: CheckResult) -
     watched, _ = advance(Episode.waiting(T0), observation, T0, timedelta())
 
     assert initial(observation, T0) == watched
-    assert Story(watched).see((300, observation), (600, observation)).announced == []
+    assert Timeline(watched).see((300, observation), (600, observation)).announced == []
 
 
 def test_only_later_changes_are_announced() -> None:
     """After the first observation only new changes are announced, with consecutive numbers."""
-    followed = Story(initial(live(-600), T0)).see((10, live(-600)), (20, errored(-600)), (35, errored(-600)))
+    followed = Timeline(initial(live(-600), T0)).see((10, live(-600)), (20, errored(-600)), (35, errored(-600)))
     followed.see((50, live(-600)), (110, live(-600)))
 
     assert [(change.seq, change.kind) for change in followed.changes] == [
@@ -809,7 +774,7 @@ def test_only_later_changes_are_announced() -> None:
 
 def test_since_depends_on_the_phase() -> None:
     """It is when the livestream went live or ended, or when another phase was first seen."""
-    seen = story((10, STARTING))
+    seen = timeline((10, STARTING))
     assert seen.episode.since == at(10)
     assert seen.see((30, live(25))).episode.since == at(25)
     assert seen.see((90, GONE)).episode.since == at(90)
@@ -818,7 +783,7 @@ def test_since_depends_on_the_phase() -> None:
 
 def test_card_is_not_edited_without_a_visible_change() -> None:
     """A newer check, a short interruption and a failed check are no reason to edit the card."""
-    seen = story((0, live(0)))
+    seen = timeline((0, live(0)))
     shown = card_key(seen.episode)
 
     assert card_key(seen.see((15, live(0))).episode) == shown
@@ -838,7 +803,7 @@ def _other_cards() -> Iterator[tuple[str, tuple[float, CheckResult]]]:
 @pytest.mark.parametrize("look", [pytest.param(look, id=name) for name, look in _other_cards()])
 def test_card_is_edited_for_each_visible_change(look: tuple[float, CheckResult]) -> None:
     """Whatever a card shows is a reason to edit it."""
-    seen = story((0, live(0)))
+    seen = timeline((0, live(0)))
     shown = card_key(seen.episode)
 
     assert card_key(seen.see(look).episode) != shown
@@ -846,7 +811,7 @@ def test_card_is_edited_for_each_visible_change(look: tuple[float, CheckResult])
 
 def test_card_that_is_stale() -> None:
     """The card is edited when answers fail to come, not with each of them, and again for a later "as of"."""
-    seen = story((0, live(0)))
+    seen = timeline((0, live(0)))
     fresh = card_key(seen.episode)
 
     stale = card_key(seen.see(*[(60, SILENCE)] * STALE_AFTER).episode)
@@ -858,12 +823,12 @@ def test_card_that_is_stale() -> None:
 
 def test_card_without_any_answer() -> None:
     """The card says so, too, when no answer has ever come."""
-    assert card_key(story(*[(60, SILENCE)] * STALE_AFTER).episode) != card_key(Episode.waiting(T0))
+    assert card_key(timeline(*[(60, SILENCE)] * STALE_AFTER).episode) != card_key(Episode.waiting(T0))
 
 
 def test_card_of_a_record() -> None:
     """The card of an ended episode differs by how long it was, and by why it broke."""
-    ended = story((0, live(0)), (100, GONE), (160, GONE)).episode
+    ended = timeline((0, live(0)), (100, GONE), (160, GONE)).episode
 
     assert card_key(ended) != card_key(dataclasses.replace(ended, live_since=at(10)))
     assert card_key(ended) != card_key(dataclasses.replace(ended, error_reason="No ingest"))
@@ -872,14 +837,14 @@ def test_card_of_a_record() -> None:
 @pytest.mark.parametrize("field", [{"number": 2}, {"phase": Phase.ERRORED}, {"phase_since": at(30)}])
 def test_card_of_another_time(field: dict[str, Any]) -> None:
     """The card of a start differs by its episode, by its phase, and by since when it is so."""
-    starting = story((0, STARTING)).episode
+    starting = timeline((0, STARTING)).episode
 
     assert card_key(dataclasses.replace(starting, **field)) != card_key(starting)
 
 
 def test_json_round_trip() -> None:
     """An episode and its changes survive JSON unchanged, with times in UTC."""
-    seen = story((0, errored(-60, -30, "No ingest")), (10, live(-60, name="Keynote", playback_url=STREAM)))
+    seen = timeline((0, errored(-60, -30, "No ingest")), (10, live(-60, name="Keynote", playback_url=STREAM)))
 
     fields = json.loads(json.dumps(seen.episode.to_dict()))
     assert fields["phase"] == "live"
@@ -912,9 +877,11 @@ def test_another_livestream_does_not_keep_the_playback_url(off_air: bool) -> Non
     without = [(10, live(0, livestream_id="l1")), (15, GONE), (20, live(0, livestream_id="l1"))]
     between = [(25, dataclasses.replace(GONE, livestream_id="l2"))] if off_air else []
 
-    same = story((0, first), *without)
-    other = story((0, first), *without, *between, (30, live(livestream_id="l2")))
-    known = story((0, first), (30, live(livestream_id="l2")), (40, live(livestream_id="l2", playback_url=OTHER_STREAM)))
+    same = timeline((0, first), *without)
+    other = timeline((0, first), *without, *between, (30, live(livestream_id="l2")))
+    known = timeline(
+        (0, first), (30, live(livestream_id="l2")), (40, live(livestream_id="l2", playback_url=OTHER_STREAM))
+    )
 
     assert same.episode.playback_url == STREAM
     assert (other.phase, other.episode.playback_url) == ((1, Phase.LIVE), None)
@@ -927,9 +894,9 @@ def test_another_livestream_does_not_keep_the_error() -> None:
     again, other = (dataclasses.replace(errored(0), livestream_id=each) for each in ("l1", "l2"))
     gone = dataclasses.replace(GONE, livestream_id="l2")
 
-    same = story((0, first), (10, again))
-    changed = story((0, first), (10, other))
-    ended = story((0, first), (20, first), (30, gone), (95, gone))
+    same = timeline((0, first), (10, again))
+    changed = timeline((0, first), (10, other))
+    ended = timeline((0, first), (20, first), (30, gone), (95, gone))
 
     assert same.episode.error_reason == "No ingest"
     assert changed.episode.error_reason is None

@@ -80,6 +80,6 @@ class Drawing:
         return await self.page.evaluate("(text) => plain(text)", text)
 
     async def acted(self, times: int = 1) -> Any:
-        """What the bot would have been told by then."""
+        """Return what the bot would have received by then."""
         await expect(self.body).to_have_attribute("data-acted", str(times))
         return await self.page.evaluate("window.acted")

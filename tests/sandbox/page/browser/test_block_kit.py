@@ -1,4 +1,4 @@
-"""Block Kit becomes elements; what the page cannot draw is told, and nothing comes into it as HTML."""
+"""Block Kit is rendered as elements, never as HTML; what the page can't draw is named."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A channel follows a meeting, and somebody at the panel lets its livestream start, drop, fail and end."""
+"""A channel follows a meeting whose livestream starts, drops, fails and ends from the panel."""
 
 from collections.abc import AsyncIterator
 

@@ -15,7 +15,7 @@ from tests.sandbox.page.browser.tab import Tab
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SCROLLED = "() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(() => drawn())))"
-"""A function of JavaScript: done when what has scrolled has told so, which it does before the next frame."""
+"""A function of JavaScript: done when the scroll event has been handled, before the next frame."""
 
 
 def plain(text: str) -> dict[str, Any]:
@@ -218,7 +218,7 @@ async def test_channel_menu_archives_and_restores_the_channel(tab: Tab, tabs: Ta
 
 async def test_direct_message_is_in_its_recipients_sidebar_only(tab: Tab, open_tab: OpenTab, sandbox: Sandbox) -> None:
     ben = await open_tab(BEN)
-    post(sandbox, direct_message(sandbox.slack.workspace, ANN).id, "Invite me to #room, and I go on.")
+    post(sandbox, direct_message(sandbox.slack.workspace, ANN).id, "Invite me to #room, and I continue.")
 
     chat = tab.page.locator("#direct-list").get_by_role("button", name="Livestream")
     await expect(chat.locator(".unread")).to_have_text("1 new")

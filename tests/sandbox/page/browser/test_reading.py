@@ -20,7 +20,7 @@ SCROLL_UP = """(list) => new Promise((scrolled) => {
     list.addEventListener("scroll", () => scrolled(), { once: true });
     list.scrollTop = 0;
 })"""
-"""A function of JavaScript: done when the list has heard of it."""
+"""A function of JavaScript: done when the list has handled it."""
 SIDEWAYS = "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
 
 
