@@ -111,9 +111,9 @@ def test_off_air_interrupts_silently() -> None:
     assert (dropped.episode.phase, dropped.episode.phase_since) == (Phase.INTERRUPTED, at(100))
 
 
-@pytest.mark.parametrize("run", [0, 120, None])
-def test_return_within_the_grace_period_continues_the_episode(run: float | None) -> None:
-    back = timeline((0, live(0)), (100, GONE), (160, live(run)))
+@pytest.mark.parametrize("session", [0, 120, None])
+def test_return_within_the_grace_period_continues_the_episode(session: float | None) -> None:
+    back = timeline((0, live(0)), (100, GONE), (160, live(session)))
 
     assert back.announced == [(1, ChangeKind.LIVE)]
     assert back.phase == (1, Phase.LIVE)
@@ -392,11 +392,11 @@ def test_late_reason_is_shown_but_not_announced_again() -> None:
     assert broken.episode.error_reason == "No ingest"
 
 
-@pytest.mark.parametrize("run", [0, 100 + ERROR_RECOVERY_WINDOW.total_seconds(), None])
-def test_live_soon_after_an_error_is_announced_as_back(run: float | None) -> None:
+@pytest.mark.parametrize("session", [0, 100 + ERROR_RECOVERY_WINDOW.total_seconds(), None])
+def test_live_soon_after_an_error_is_announced_as_back(session: float | None) -> None:
     """In the same session, an unknown one, or one that began within the recovery window."""
     broken = (100, errored(0, reason="No ingest")), (115, errored(0))
-    back = timeline((0, live(0)), *broken, (3_000, live(run)), (3_060, live(run)))
+    back = timeline((0, live(0)), *broken, (3_000, live(session)), (3_060, live(session)))
 
     assert back.announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ERRORED), (1, ChangeKind.BACK)]
     assert back.episode.error_reason is None
@@ -500,39 +500,36 @@ def test_any_sign_of_life_after_the_end_begins_the_next_episode(sign: Observatio
 
 
 def test_same_session_live_after_its_end_begins_an_episode() -> None:
-    """A session that is live again after its announced end is live since it was seen again."""
+    """It is live since it was seen again."""
     again = timeline((0, live(0)), (100, GONE), (160, GONE), (600, live(0)), (700, GONE), (760, GONE))
 
     assert again.announced[2:] == [(2, ChangeKind.LIVE), (2, ChangeKind.ENDED)]
     assert (again.changes[2].at, again.changes[3].duration) == (at(600), timedelta(seconds=100))
 
 
-@pytest.mark.parametrize("run", [0, -0.5])
-def test_same_session_errored_after_its_end_is_silent(run: float) -> None:
-    """An error of the session that has ended announces nothing, even if its start differs a little."""
+@pytest.mark.parametrize("session", [0, -0.5])
+def test_same_session_errored_after_its_end_is_silent(session: float) -> None:
+    """Even if its start differs a little."""
     over = timeline((0, live(0)), (100, GONE), (160, GONE))
 
-    assert over.see((200, errored(run))).phase == (1, Phase.ENDED)
+    assert over.see((200, errored(session))).phase == (1, Phase.ENDED)
 
 
-def test_error_without_a_session_after_the_end() -> None:
-    """An error that one check cannot tell the session of is no new episode where the session that ended is known."""
+def test_error_of_an_unknown_session_after_a_known_one_ended_is_silent() -> None:
     over = timeline((0, live(0)), (100, GONE), (160, GONE), (200, errored(0)), (500, errored()), (515, errored()))
     assert over.phase == (1, Phase.ENDED)
 
     assert over.see((600, errored(590)), (615, errored())).announced[2:] == [(2, ChangeKind.ERRORED)]
 
 
-def test_error_without_a_session_after_the_end_of_an_unknown_session() -> None:
-    """It may be a new one where the session that ended was never known."""
+def test_error_after_the_end_of_an_unknown_session_begins_an_episode() -> None:
     again = timeline((0, live()), (100, GONE), (160, GONE), (500, errored()), (515, errored()))
 
     assert again.announced[2:] == [(2, ChangeKind.ERRORED)]
 
 
 @pytest.mark.parametrize("between", [(), ((505, GONE),)])
-def test_error_that_turns_out_to_be_of_before(between: tuple[tuple[float, CheckResult], ...]) -> None:
-    """An error that is not announced yet is forgotten once its session turns out to be that of the previous episode."""
+def test_pending_error_of_the_previous_episode_is_forgotten(between: tuple[tuple[float, CheckResult], ...]) -> None:
     over = timeline((0, live()), (100, GONE), (160, GONE), (500, errored()), *between, (515, errored(0)))
 
     assert over.phase == (2, Phase.WAITING)
@@ -541,12 +538,10 @@ def test_error_that_turns_out_to_be_of_before(between: tuple[tuple[float, CheckR
 
 
 def test_ended_session_is_recognized_on_a_slow_clock() -> None:
-    """Its start alone identifies a session that has ended if the bot's clock is behind Cloudflare's."""
     assert timeline((0, live(3_600)), (100, GONE), (160, GONE), (200, errored(3_600))).phase == (1, Phase.ENDED)
 
 
-def test_ended_episode_stays_unchanged() -> None:
-    """Neither later answers nor failed checks change an ended episode's card."""
+def test_ended_episode_is_unchanged_by_later_responses_and_failures() -> None:
     over = timeline((0, live(0, name="Keynote")), (100, GONE), (160, GONE))
     shown = card_key(over.episode)
 
@@ -566,8 +561,7 @@ def test_ended_episode_stays_unchanged() -> None:
         ((0, errored()), Phase.ERRORED),
     ],
 )
-def test_unknown_status_keeps_the_phase(before: tuple[float, CheckResult], phase: Phase) -> None:
-    """An unknown status changes no phase, and the card shows it."""
+def test_unknown_status_keeps_the_phase_and_is_shown(before: tuple[float, CheckResult], phase: Phase) -> None:
     puzzled = timeline(before, (600, UNKNOWN), (1_200, UNKNOWN))
 
     assert puzzled.phase == (1, phase)
@@ -577,13 +571,12 @@ def test_unknown_status_keeps_the_phase(before: tuple[float, CheckResult], phase
 
 
 def test_missing_status_is_unknown() -> None:
-    """An answer without a status is unknown as well, and differs from one that the bot understands."""
+    """It differs from a known status."""
     assert timeline((0, Observation(Status.UNKNOWN))).episode.raw_status == ""
     assert timeline((0, UNKNOWN), (10, live(0))).episode.raw_status is None
 
 
-def test_unknown_status_while_gone() -> None:
-    """A word that is not known neither ends what is gone nor gives it more time."""
+def test_unknown_status_does_not_affect_the_grace_period() -> None:
     gone = timeline((0, live(0)), (100, GONE), (159, UNKNOWN))
     assert gone.phase == (1, Phase.INTERRUPTED)
     assert gone.see((160, GONE)).changes[-1].at == at(100)
@@ -594,7 +587,6 @@ def test_unknown_status_while_gone() -> None:
 
 
 def test_failed_checks_are_only_counted() -> None:
-    """An outage is counted and changes nothing else, however long it lasts."""
     seen = timeline((0, live(0)))
     before = seen.episode
 
@@ -604,8 +596,7 @@ def test_failed_checks_are_only_counted() -> None:
     assert seen.see((86_410, live(0))).episode.failed_checks == 0
 
 
-def test_gone_before_and_after_an_outage() -> None:
-    """Gone, an outage longer than the grace time, and still gone: it has ended when it was first seen gone."""
+def test_off_air_before_and_after_an_outage_ended_when_first_seen() -> None:
     over = timeline((0, live(0)), (100, GONE), (115, SILENCE), (900, SILENCE))
 
     assert over.phase == (1, Phase.INTERRUPTED)
@@ -614,36 +605,33 @@ def test_gone_before_and_after_an_outage() -> None:
 
 
 @pytest.mark.parametrize("off_air", [GONE, STARTING])
-def test_second_drop_after_an_outage(off_air: Observation) -> None:
-    """Two drops with an hour between them that nobody could check are no end."""
+def test_drops_before_and_after_an_outage_are_no_end(off_air: Observation) -> None:
     back = timeline((0, live(0)), (15, GONE), (30, SILENCE), (3_600, off_air), (3_615, live(0)))
 
     assert back.announced == [(1, ChangeKind.LIVE)]
 
 
-def test_start_before_and_after_an_outage() -> None:
-    """A start that is still seen some seconds after an outage is the next episode's."""
+def test_start_seen_twice_after_an_outage_begins_the_next_episode() -> None:
     restarted = timeline((0, live(0)), (15, GONE), (30, SILENCE), (3_600, STARTING), (3_615, STARTING))
 
     assert restarted.announced[1:] == [(1, ChangeKind.ENDED), (2, ChangeKind.STARTING)]
 
 
-def test_clock_set_forward_while_gone() -> None:
-    """A clock that is set forward by more than the grace period ends nothing at once."""
+def test_clock_set_forward_while_off_air_ends_nothing() -> None:
     assert timeline((0, live(0)), (15, GONE), (136, GONE), (150, live(0))).announced == [(1, ChangeKind.LIVE)]
     assert timeline((0, live(0)), (15, GONE), (136, GONE), (151, GONE)).announced[-1] == (1, ChangeKind.ENDED)
 
 
-def test_outages_do_not_delay_the_end_forever() -> None:
-    """One more check is enough, also after another outage, or if the clock is set back."""
+def test_one_more_check_after_an_outage_confirms_the_end() -> None:
+    """Also after another outage, or if the clock is set back."""
     gone = (0, live(0)), (15, GONE), (600, GONE)
 
     assert timeline(*gone, (1_200, GONE)).announced[-1] == (1, ChangeKind.ENDED)
     assert timeline(*gone, (300, GONE), (315, GONE)).announced[-1] == (1, ChangeKind.ENDED)
 
 
-def test_gone_only_after_an_outage() -> None:
-    """Gone after an outage is seen gone for the first time; the change says how long nobody had seen it live."""
+def test_off_air_after_an_outage_needs_the_grace_period() -> None:
+    """The change says how long no check had seen it live."""
     over = timeline((0, live(0)), (100, SILENCE), (900, SILENCE), (915, GONE))
 
     assert over.phase == (1, Phase.INTERRUPTED)
@@ -651,17 +639,16 @@ def test_gone_only_after_an_outage() -> None:
     assert (ended.last_seen_live, ended.at) == (at(0), at(915))
 
 
-@pytest.mark.parametrize("run", [0, 160, None])
-def test_live_after_a_drop_and_an_outage(run: float | None) -> None:
-    """Gone, an outage, live: the same episode if the run is the same, began within the grace time or is not known."""
-    back = timeline((0, live(0)), (100, GONE), (115, SILENCE), (900, live(run)))
+@pytest.mark.parametrize("session", [0, 160, None])
+def test_live_after_a_drop_and_an_outage_continues_the_episode(session: float | None) -> None:
+    """If its session is the same, began within the grace period, or is unknown."""
+    back = timeline((0, live(0)), (100, GONE), (115, SILENCE), (900, live(session)))
 
     assert back.announced == [(1, ChangeKind.LIVE)]
     assert back.phase == (1, Phase.LIVE)
 
 
-def test_other_run_after_a_drop_and_an_outage() -> None:
-    """Gone, an outage, and live in a run that began after the grace time: that is the next episode."""
+def test_later_session_after_a_drop_and_an_outage_is_the_next_episode() -> None:
     restarted = timeline((0, live(0)), (100, GONE), (115, SILENCE), (900, live(161)))
 
     assert restarted.announced[1:] == [(1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
@@ -669,8 +656,9 @@ def test_other_run_after_a_drop_and_an_outage() -> None:
 
 
 @pytest.mark.parametrize("drop", [(), ((100, GONE),)])
-def test_live_in_an_unknown_run_after_an_outage(drop: tuple[tuple[float, CheckResult], ...]) -> None:
-    """Then which run it is is decided when that is known: another one's beginning and the end before are announced."""
+def test_unknown_session_after_an_outage_is_decided_when_its_start_is_known(
+    drop: tuple[tuple[float, CheckResult], ...],
+) -> None:
     outage = (*drop, (115, SILENCE), (900, live()), (915, live()))
     unknown = timeline((0, live(0)), *outage)
     assert unknown.announced == [(1, ChangeKind.LIVE)]
@@ -687,16 +675,14 @@ def test_live_in_an_unknown_run_after_an_outage(drop: tuple[tuple[float, CheckRe
     assert other.episode.live_since == at(600)
 
 
-def test_live_in_an_unknown_run_without_an_outage() -> None:
-    """An answer that does not say in which run, soon after one that did, is of the same."""
+def test_unknown_session_soon_after_a_known_one_is_the_same() -> None:
     seen = timeline((0, live(0)), (15, live()), (30, live()), (75, live(60)))
 
     assert seen.announced == [(1, ChangeKind.LIVE)]
     assert seen.episode.last_seen_live == at(75)
 
 
-def test_clock_set_back_while_gone() -> None:
-    """A clock that is set back delays an end by one grace time, and the duration is not negative."""
+def test_clock_set_back_delays_an_end_by_one_grace_period() -> None:
     delayed = timeline((0, live()), (100, GONE), (-3_500, GONE), (-3_441, GONE))
 
     assert delayed.phase == (1, Phase.INTERRUPTED)
@@ -704,8 +690,7 @@ def test_clock_set_back_while_gone() -> None:
     assert (ended.kind, ended.duration) == (ChangeKind.ENDED, timedelta(0))
 
 
-def test_clock_set_back_while_gone_and_starting() -> None:
-    """The same holds where it is starting again meanwhile."""
+def test_clock_set_back_delays_an_end_with_a_start_by_one_grace_period() -> None:
     delayed = timeline((0, live(0)), (100, STARTING), (-3_500, STARTING), (-3_441, STARTING))
 
     assert delayed.phase == (1, Phase.INTERRUPTED)
@@ -713,19 +698,17 @@ def test_clock_set_back_while_gone_and_starting() -> None:
 
 
 @pytest.mark.parametrize("step", [3_600, -3_600])
-def test_clock_set_while_live(step: float) -> None:
-    """A clock that is set an hour in either direction ends nothing that is seen live, also at an unnoticed flap."""
+def test_clock_change_by_an_hour_while_live_ends_nothing(step: float) -> None:
     assert timeline((0, live(0)), (step, live(0))).announced == [(1, ChangeKind.LIVE)]
     assert timeline((0, live(0)), (15, GONE), (step, live(20))).announced == [(1, ChangeKind.LIVE)]
 
 
-def test_short_interruption_on_a_slow_clock() -> None:
-    """A short interruption is silent if the bot's clock is an hour behind Cloudflare's."""
+def test_short_interruption_is_silent_on_a_slow_clock() -> None:
     assert timeline((0, live(3_600)), (15, live(3_600)), (30, live(3_625))).announced == [(1, ChangeKind.LIVE)]
 
 
-def test_slow_clock_and_no_answers() -> None:
-    """A run that is known is the same, though by our clock it has not begun yet and nobody could look for long."""
+def test_known_session_continues_after_an_outage_on_a_slow_clock() -> None:
+    """By the bot's clock, it has not begun yet."""
     assert timeline((0, live(7_200)), (600, live(7_200))).announced == [(1, ChangeKind.LIVE)]
     assert timeline((0, errored(7_200)), (15, errored(7_200)), (3_600, live(7_200))).announced == [
         (1, ChangeKind.ERRORED),
@@ -733,15 +716,14 @@ def test_slow_clock_and_no_answers() -> None:
     ]
 
 
-def test_slow_clock_and_an_error() -> None:
-    """The stop of a run that is back is not taken for its end."""
+def test_stop_of_a_recovered_session_is_not_its_end() -> None:
     back = timeline((0, live(0)), (100, errored(0, stopped=110)), (105, live(0)), (120, GONE), (180, GONE))
 
     assert back.episode.ended_at == at(120)
 
 
-def test_last_known_name_is_kept() -> None:
-    """A name or URL that an answer lacks is kept, and the next episode inherits the name."""
+def test_last_known_name_and_url_are_kept() -> None:
+    """The next episode inherits the name."""
     seen = timeline((0, live(0, name="Keynote", playback_url=STREAM)), (10, live(0)))
     assert (seen.episode.name, seen.episode.playback_url) == ("Keynote", STREAM)
 
@@ -754,15 +736,13 @@ def test_last_known_name_is_kept() -> None:
     [GONE, STARTING, live(-600, name="Keynote"), live(), errored(-600, -60, "No ingest"), UNKNOWN, SILENCE],
 )
 def test_current_state_is_not_announced_on_following(observation: CheckResult) -> None:
-    """A livestream under way when a meeting is first followed is known, but not announced."""
     watched, _ = advance(Episode.waiting(T0), observation, T0, timedelta())
 
     assert initial(observation, T0) == watched
     assert Timeline(watched).see((300, observation), (600, observation)).announced == []
 
 
-def test_only_later_changes_are_announced() -> None:
-    """After the first observation only new changes are announced, with consecutive numbers."""
+def test_only_changes_after_the_first_observation_are_announced() -> None:
     followed = Timeline(initial(live(-600), T0)).see((10, live(-600)), (20, errored(-600)), (35, errored(-600)))
     followed.see((50, live(-600)), (110, live(-600)))
 
@@ -782,7 +762,6 @@ def test_since_depends_on_the_phase() -> None:
 
 
 def test_card_is_not_edited_without_a_visible_change() -> None:
-    """A newer check, a short interruption and a failed check are no reason to edit the card."""
     seen = timeline((0, live(0)))
     shown = card_key(seen.episode)
 
@@ -800,17 +779,15 @@ def _other_cards() -> Iterator[tuple[str, tuple[float, CheckResult]]]:
     yield "next episode", (600, live(500))
 
 
-@pytest.mark.parametrize("look", [pytest.param(look, id=name) for name, look in _other_cards()])
-def test_card_is_edited_for_each_visible_change(look: tuple[float, CheckResult]) -> None:
-    """Whatever a card shows is a reason to edit it."""
+@pytest.mark.parametrize("check", [pytest.param(check, id=name) for name, check in _other_cards()])
+def test_card_is_edited_for_each_visible_change(check: tuple[float, CheckResult]) -> None:
     seen = timeline((0, live(0)))
     shown = card_key(seen.episode)
 
-    assert card_key(seen.see(look).episode) != shown
+    assert card_key(seen.see(check).episode) != shown
 
 
-def test_card_that_is_stale() -> None:
-    """The card is edited when answers fail to come, not with each of them, and again for a later "as of"."""
+def test_card_is_edited_when_checks_fail_but_not_for_each() -> None:
     seen = timeline((0, live(0)))
     fresh = card_key(seen.episode)
 
@@ -821,13 +798,11 @@ def test_card_that_is_stale() -> None:
     assert card_key(seen.see(*[(180, SILENCE)] * STALE_AFTER).episode) not in (stale, fresh)
 
 
-def test_card_without_any_answer() -> None:
-    """The card says so, too, when no answer has ever come."""
+def test_card_without_any_response_shows_the_outage() -> None:
     assert card_key(timeline(*[(60, SILENCE)] * STALE_AFTER).episode) != card_key(Episode.waiting(T0))
 
 
-def test_card_of_a_record() -> None:
-    """The card of an ended episode differs by how long it was, and by why it broke."""
+def test_card_of_an_ended_episode_depends_on_duration_and_reason() -> None:
     ended = timeline((0, live(0)), (100, GONE), (160, GONE)).episode
 
     assert card_key(ended) != card_key(dataclasses.replace(ended, live_since=at(10)))
@@ -835,15 +810,13 @@ def test_card_of_a_record() -> None:
 
 
 @pytest.mark.parametrize("field", [{"number": 2}, {"phase": Phase.ERRORED}, {"phase_since": at(30)}])
-def test_card_of_another_time(field: dict[str, Any]) -> None:
-    """The card of a start differs by its episode, by its phase, and by since when it is so."""
+def test_card_of_a_start_depends_on_episode_phase_and_time(field: dict[str, Any]) -> None:
     starting = timeline((0, STARTING)).episode
 
     assert card_key(dataclasses.replace(starting, **field)) != card_key(starting)
 
 
-def test_json_round_trip() -> None:
-    """An episode and its changes survive JSON unchanged, with times in UTC."""
+def test_episode_and_changes_survive_json_in_utc() -> None:
     seen = timeline((0, errored(-60, -30, "No ingest")), (10, live(-60, name="Keynote", playback_url=STREAM)))
 
     fields = json.loads(json.dumps(seen.episode.to_dict()))
@@ -853,15 +826,13 @@ def test_json_round_trip() -> None:
     assert [Change.from_dict(json.loads(json.dumps(change.to_dict()))) for change in seen.changes] == seen.changes
 
 
-def test_json_of_another_version() -> None:
-    """What another version of the bot wrote is read: its new fields are ignored, and what it lacks is the default."""
+def test_json_of_another_version_is_read_with_defaults() -> None:
     fields = {"number": 3, "phase": "live", "phase_since": "2026-06-03T12:00:00+02:00", "viewers": 7}
 
     assert Episode.from_dict(fields) == Episode(3, Phase.LIVE, T0)
 
 
-def test_json_is_in_utc() -> None:
-    """A time of another zone is written in UTC."""
+def test_json_times_are_in_utc() -> None:
     noon = datetime(2026, 6, 3, 12, 0, tzinfo=timezone(timedelta(hours=2)))
 
     assert Episode.waiting(noon).to_dict()["phase_since"] == "2026-06-03T10:00:00+00:00"
@@ -871,8 +842,8 @@ OTHER_STREAM = "https://customer-s4ndb0x.cloudflarestream.com/fedcba9876543210fe
 
 
 @pytest.mark.parametrize("off_air", [False, True])
-def test_another_livestream_does_not_keep_the_playback_url(off_air: bool) -> None:
-    """The old URL plays nothing any more; an answer about the same livestream, or about none, does not clear it."""
+def test_replacement_livestream_clears_the_playback_url(off_air: bool) -> None:
+    """A response about the same livestream, or about none, does not."""
     first = live(0, playback_url=STREAM, livestream_id="l1")
     without = [(10, live(0, livestream_id="l1")), (15, GONE), (20, live(0, livestream_id="l1"))]
     between = [(25, dataclasses.replace(GONE, livestream_id="l2"))] if off_air else []
@@ -888,8 +859,8 @@ def test_another_livestream_does_not_keep_the_playback_url(off_air: bool) -> Non
     assert known.episode.playback_url == OTHER_STREAM
 
 
-def test_another_livestream_does_not_keep_the_error() -> None:
-    """The reason is the failed livestream's; an end after it still has it."""
+def test_replacement_livestream_clears_the_error_reason() -> None:
+    """An end after it still has it."""
     first = dataclasses.replace(errored(0, reason="No ingest"), livestream_id="l1")
     again, other = (dataclasses.replace(errored(0), livestream_id=each) for each in ("l1", "l2"))
     gone = dataclasses.replace(GONE, livestream_id="l2")
@@ -903,8 +874,8 @@ def test_another_livestream_does_not_keep_the_error() -> None:
     assert (ended.episode.phase, ended.changes[-1].error_reason) == (Phase.ENDED, "No ingest")
 
 
-def test_the_livestreams_name_does_not_replace_a_title_that_could_not_be_read() -> None:
-    """It stands in only until the meeting has been read once."""
+def test_livestream_name_does_not_replace_an_unread_title() -> None:
+    """It is used only until the meeting has been read once."""
     first = initial(Observation(Status.LIVE, name="all-hands-42", name_is_certain=False), T0)
     read, _ = advance(first, Observation(Status.LIVE, name="All hands"), T0, GRACE)
     unread, _ = advance(read, Observation(Status.LIVE, name="all-hands-42", name_is_certain=False), T0, GRACE)
@@ -915,7 +886,7 @@ def test_the_livestreams_name_does_not_replace_a_title_that_could_not_be_read() 
 
 
 def test_session_that_is_known_by_its_id_continues_the_episode() -> None:
-    """Cloudflare may correct the start of a session: without its ID, a later start would be another session's."""
+    """Cloudflare may correct a session's start, which without the ID would be another session's."""
     first = Observation(Status.LIVE, session_started_at=T0, session_id="s1")
     episode, _ = advance(Episode.waiting(T0), first, T0, GRACE)
     later = T0 + timedelta(hours=1)
