@@ -132,10 +132,10 @@ async def _burst(load: Load, commands: list[Command], way: Way, timing: _Timing)
 
 async def _steady(load: Load, commands: list[Command], way: Way, timing: _Timing) -> None:
     """Send each command when it is due and time it from then, regardless of the commands before it."""
-    begun = time.perf_counter()
+    started = time.perf_counter()
     asking = []
     for number, command in enumerate(commands):
-        due = begun + number / load.per_second
+        due = started + number / load.per_second
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         asking.append(asyncio.create_task(_ask(command, way, timing, due)))
     await asyncio.gather(*asking)

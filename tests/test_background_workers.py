@@ -26,10 +26,10 @@ class Lists:
     """Says that nothing is on air, when it is allowed to."""
 
     open: asyncio.Event = field(default_factory=asyncio.Event)
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    requested: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def livestreams(self, status: str, page_no: int, per_page: int = PAGE_SIZE) -> LivestreamPage:
-        self.asked.set()
+        self.requested.set()
         await self.open.wait()
         return LivestreamPage((), False)
 
@@ -67,7 +67,7 @@ async def test_first_sweep_precedes_checks_after_a_start(stage: Stage) -> None:
     cloudflare, lists = Cloudflare(stage.clock), Lists()
     workers = engine(stage, cloudflare, lists)
     async with workers.running(), asyncio.timeout(30):
-        await lists.asked.wait()
+        await lists.requested.wait()
         assert cloudflare.asked == {}
         lists.open.set()
         while await stage.store.meeting_queue.due_in() == 0:  # noqa: ASYNC110 - a database has no events
@@ -85,7 +85,7 @@ async def test_first_sweep_precedes_checks_after_a_start(stage: Stage) -> None:
 async def test_checks_start_without_a_slow_first_sweep(stage: Stage) -> None:
     cloudflare, lists = Cloudflare(stage.clock), Lists()
     async with engine(stage, cloudflare, lists).running(), asyncio.timeout(30):
-        await lists.asked.wait()
+        await lists.requested.wait()
         stage.clock.advance(FIRST_SWEEP_SECONDS - 1)
         await asyncio.sleep(0.05)
         assert cloudflare.asked == {}

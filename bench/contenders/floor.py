@@ -69,8 +69,8 @@ class Floor:
                 self._ask(f"/livestreams/{livestream['id']}/active-livestream-session"),
             )
             name, since = meeting["title"], session["session"]["started_time"]
-        said = answer(name, livestream["status"], livestream["playback_url"], since)
-        async with self._session.post(response_url, json=said) as response:
+        payload = answer(name, livestream["status"], livestream["playback_url"], since)
+        async with self._session.post(response_url, json=payload) as response:
             await response.read()
 
     async def _ask(self, path: str) -> Any:

@@ -264,8 +264,8 @@ class _ThreadChecker:
                 continue
             newer = [other for other in elsewhere if other.move > each.move and other.at < returned - TOLERANCE_SECONDS]
             if any(_contradicts(each, other) for other in newer[-1:]):
-                said = f"{newer[-1].kind} of move {newer[-1].move}"
-                yield UNTRUE, f"{each.kind} of move {each.move} was posted after the bot came back, {said} before"
+                newest = f"{newer[-1].kind} of move {newer[-1].move}"
+                yield UNTRUE, f"{each.kind} of move {each.move} was posted after the bot came back, {newest} before"
 
     def _silent_in_a_calm_period(self) -> Iterable[tuple[str, str]]:
         """Check that in a calm period the last reply shows the current state, also after an absence."""
@@ -277,8 +277,8 @@ class _ThreadChecker:
             replies = [each for each in self._replies if each.at < calm]
             last = max(replies, key=lambda each: each.at, default=None)
             if last is None or last.kind not in ("live", "back"):
-                said = f"{last.kind} of move {last.move}" if last else "nothing"
-                yield MISSING, f"move {move.number} was live in a calm period, and the last reply is {said}"
+                newest = f"{last.kind} of move {last.move}" if last else "nothing"
+                yield MISSING, f"move {move.number} was live in a calm period, and the last reply is {newest}"
 
     def _began_on_air(self, move: Move) -> float:
         earlier = self._moves[: move.number + 1]
@@ -369,8 +369,8 @@ class _ThreadChecker:
 
         The outcome was announced after that.
         """
-        begun = {number for number in moves if self._moves[number].state is not State.OFF}
-        seen = min((at for at, number in self._broadcast.checks if number in begun), default=None)
+        started = {number for number in moves if self._moves[number].state is not State.OFF}
+        seen = min((at for at, number in self._broadcast.checks if number in started), default=None)
         if seen is None or told_at - seen <= _TOO_LATE_SECONDS:
             return False
         return not self._could_post(seen, seen + _TOO_LATE_SECONDS)

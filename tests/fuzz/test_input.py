@@ -276,9 +276,9 @@ async def test_any_slack_response_is_a_success_or_a_known_error_without_secrets(
         response, headers = slack_response(generator)
         await Response(response, status, headers)(scope, receive, send)
 
-    async def outcome(asked: Awaitable[str | None]) -> str:
+    async def outcome(call: Awaitable[str | None]) -> str:
         try:
-            return str(await asked)
+            return str(await call)
         except DeliveryError as error:
             return f"{error!r} {error.code}"
 

@@ -25,7 +25,7 @@ async def test_fuzzing_runs_with_its_own_and_pytests_options() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    said, _ = await process.communicate()
+    output, _ = await process.communicate()
 
-    assert process.returncode == 0, said.decode()
-    assert b"1 passed" in said
+    assert process.returncode == 0, output.decode()
+    assert b"1 passed" in output

@@ -24,7 +24,7 @@ from tests.sandbox.page.browser.chromium import chromium, running_chromium
 
 MIB = 1024 * 1024
 SAMPLES = 10
-PATIENCE = 1_000  # ms for one click: what is covered or gone by then is left alone
+TIMEOUT_MS = 1_000  # ms for one click: what is covered or gone by then is left alone
 SIZES = ((1440, 900), (1600, 1000), (1024, 768), (400, 800))
 # A 409 is the server's answer to a button that was gone a moment before; Chromium notes it by itself.
 LEGITIMATE = ("status of 409",)
@@ -93,21 +93,21 @@ class Monkey:
         candidates = self.page.locator("button:visible:enabled, summary:visible, label:visible")
         count = await candidates.count()
         if count:
-            await candidates.nth(self.random.randrange(count)).click(timeout=PATIENCE)
+            await candidates.nth(self.random.randrange(count)).click(timeout=TIMEOUT_MS)
 
     async def _type(self) -> None:
         fields = self.page.locator("textarea:visible, input[type=search]:visible")
         count = await fields.count()
         if count:
             chosen = fields.nth(self.random.randrange(count))
-            await chosen.fill(self.random.choice(WORDS), timeout=PATIENCE)
-            await chosen.press("Enter", timeout=PATIENCE)
+            await chosen.fill(self.random.choice(WORDS), timeout=TIMEOUT_MS)
+            await chosen.press("Enter", timeout=TIMEOUT_MS)
 
     async def _ask(self) -> None:
         composer = self.page.locator("#composer textarea:visible")
         if await composer.count():
-            await composer.fill(f"/livestream {self.random.choice(SEEDS).id}", timeout=PATIENCE)
-            await composer.press("Enter", timeout=PATIENCE)
+            await composer.fill(f"/livestream {self.random.choice(SEEDS).id}", timeout=TIMEOUT_MS)
+            await composer.press("Enter", timeout=TIMEOUT_MS)
 
     async def _press_key(self) -> None:
         await self.page.keyboard.press(self.random.choice(["Escape", "Tab", "Shift+Tab", "Enter", "ArrowDown", "/"]))
@@ -127,7 +127,7 @@ class Monkey:
             options = await dial.locator("option").count()
             # Mostly back to what works: otherwise there is little to click on.
             index = 0 if self.random.random() < 0.6 else self.random.randrange(options)
-            await dial.select_option(index=index, timeout=PATIENCE)
+            await dial.select_option(index=index, timeout=TIMEOUT_MS)
 
 
 @dataclass(frozen=True)
@@ -150,16 +150,16 @@ async def running_demo() -> AsyncIterator[Demo]:
     command = (sys.executable, "-m", "sandbox", "--no-open")
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
-    said = asyncio.create_task(pass_on(process.stdout, address := asyncio.get_running_loop().create_future()))
+    forwarding = asyncio.create_task(forward(process.stdout, address := asyncio.get_running_loop().create_future()))
     try:
         yield Demo(await asyncio.wait_for(address, 30), process.pid)
     finally:
         process.terminate()
         await process.wait()
-        await said
+        await forwarding
 
 
-async def pass_on(lines: asyncio.StreamReader, address: "asyncio.Future[str]") -> None:
+async def forward(lines: asyncio.StreamReader, address: "asyncio.Future[str]") -> None:
     """Say every line, and find the address in them."""
     async for raw in lines:
         line = raw.decode().rstrip()

@@ -140,8 +140,8 @@ async def test_menu_changes_the_level_and_unfollows(tab: Tab, meeting: str) -> N
     await choose(tab, card, "Loud – also post in channel")
     await shows_text(card, "Loud: thread and channel")
     await direct(tab, meeting, "Go live")
-    told = tab.message("replied to a thread")
-    await shows_text(told, "Town hall is live")
+    notice = tab.message("replied to a thread")
+    await shows_text(notice, "Town hall is live")
 
     await choose(tab, card, "Quiet – card only")
     await shows_text(card, "Quiet: card only")

@@ -91,19 +91,19 @@ async def test_emoji_are_rendered_with_a_name(drawing: Drawing) -> None:
     assert 'role="img" aria-label="tada"' in drawn
 
 
-@pytest.mark.parametrize(("tokens", "said"), DATES.items())
-async def test_dates_are_in_the_readers_zone(drawing: Drawing, tokens: str, said: str) -> None:
+@pytest.mark.parametrize(("tokens", "rendered"), DATES.items())
+async def test_dates_are_in_the_readers_zone(drawing: Drawing, tokens: str, rendered: str) -> None:
     drawn = await drawing.mrkdwn(f"<!date^{NOW - 2 * 86_400}^{tokens}|fallback>")
 
-    assert f">{said}</time>" in drawn
+    assert f">{rendered}</time>" in drawn
 
 
-@pytest.mark.parametrize(("hours", "said"), [(-24, "Yesterday"), (0, "Today"), (8.9, "Today"), (9.1, "Tomorrow")])
-async def test_nearby_days_have_names(drawing: Drawing, hours: float, said: str) -> None:
+@pytest.mark.parametrize(("hours", "rendered"), [(-24, "Yesterday"), (0, "Today"), (8.9, "Today"), (9.1, "Tomorrow")])
+async def test_nearby_days_have_names(drawing: Drawing, hours: float, rendered: str) -> None:
     """The day ends at the reader's midnight, which in London's summer is 23:00 UTC."""
     drawn = await drawing.mrkdwn(f"<!date^{NOW + int(hours * 3_600)}^{{date_short_pretty}}|fallback>")
 
-    assert f">{said}</time>" in drawn
+    assert f">{rendered}</time>" in drawn
 
 
 async def test_date_can_be_a_link_and_falls_back_to_its_text(drawing: Drawing) -> None:
@@ -135,9 +135,9 @@ async def test_any_mixture_of_formats_and_attacks_is_harmless(drawing: Drawing, 
 
 async def test_announced_text_has_no_markup(drawing: Drawing) -> None:
     """For the live region."""
-    said = await drawing.plain(":red_circle: *Name* is live\n<https://example.com|Watch> <@U0BEN000001>")
+    rendered = await drawing.plain(":red_circle: *Name* is live\n<https://example.com|Watch> <@U0BEN000001>")
 
-    assert said == "Name is live Watch @Ben"
+    assert rendered == "Name is live Watch @Ben"
 
 
 async def assert_harmless(drawing: Drawing) -> None:
