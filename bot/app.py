@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import errno
+import functools
+import os
+import secrets
 import socket as sockets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,10 +14,9 @@ from uuid import UUID
 
 import aiohttp
 import structlog
-from slack_bolt.async_app import AsyncApp
 
 from bot import __version__
-from bot.background_workers import BackgroundWorkers
+from bot.background_workers import BackgroundWorkers, LivestreamSources
 from bot.clock import Clock, WallClock, utc
 from bot.errors import ConfigurationError, RealtimeKitError
 from bot.following.rate_budget import RateBudget
@@ -27,7 +29,7 @@ from bot.realtimekit.rate_limit import RateLimitState
 from bot.realtimekit.webhook_events import WebhookVerifier, open_key_http
 from bot.settings import CloudflareSettings, Settings, SlackSettings
 from bot.slack.api_client import SlackClient, open_fresh_session, open_session
-from bot.slack.app import create_app
+from bot.slack.app import create_app, dispatch
 from bot.slack.dependencies import Dependencies
 from bot.slack.identity import Identity
 from bot.slack.in_flight import InFlightRequests
@@ -41,6 +43,7 @@ from bot.store.database_url import parse_database_url
 from bot.store.store import open_store
 from bot.uvicorn_server import listen, serving
 from bot.wording import DEFAULT, Wording
+from bot.worker import WorkerContext
 
 DRAIN_SECONDS = 45.0
 """Longer than Slack may take to post, so that the last posts are recorded and not sent again."""
@@ -108,11 +111,14 @@ async def running(
         session = await stack.enter_async_context(open_session(settings.proxy, settings.tls))
         fresh = await stack.enter_async_context(open_fresh_session(settings.proxy, settings.tls))
         client = open_slack(settings, session, metrics, fresh)
-        rate_budget, rate_limit = RateBudget(store.request_windows, wall), RateLimitState()
         timer = clock.now if clock else time.monotonic
-        kit = open_realtimekit(settings, metrics.cloudflare_call, rate_limit, timer, rate_budget.record_request)
+        rate_limit = RateLimitState(timer)
+        rate_budget = RateBudget(store.request_windows, rate_limit, wall)
+        kit, people = (
+            open_realtimekit(settings, metrics.cloudflare_call, rate_limit, timer, spend)
+            for spend in (rate_budget.record_request, rate_budget.spend_for_people)
+        )
         stack.push_async_callback(kit.close)
-        people = open_realtimekit(settings, metrics.cloudflare_call, rate_limit, timer, rate_budget.spend_for_people)
         stack.push_async_callback(people.close)
 
         def compare(lookup: Lookup) -> None:
@@ -122,51 +128,38 @@ async def running(
         stack.push_async_callback(recent.close)
         identity = Identity(client, sleep=wall.sleep)
 
-        def wording() -> Wording:
-            return Wording(settings.slack_command, identity.name or DEFAULT.bot)
-
         async def installation(seconds: float) -> Installation | None:
             return installation_of(await identity.known_within(seconds))
 
-        rate_limiter = SlackRateLimiter(wall)
-        publisher = Publisher(client, rate_limiter, wall, metrics)
-        workers = BackgroundWorkers(
-            store,
-            publisher,
-            look_up=lambda meeting_id: look_up(kit, meeting_id, lambda: utc(wall)),
-            look_up_for_people=recent.look_up,
-            lister=kit,
-            rate_budget=rate_budget,
-            retry_after=rate_limit.retry_after,
-            grace=timedelta(seconds=settings.end_grace_period_seconds),
-            clock=wall,
-            metrics=metrics,
-            wording=wording,
-        )
+        publisher = Publisher(client, SlackRateLimiter(wall), wall, metrics)
+        sources = LivestreamSources(lambda meeting_id: look_up(kit, meeting_id, lambda: utc(wall)), recent.look_up, kit)
+        context = _worker_context(settings, identity, wall, metrics)
+        workers = BackgroundWorkers(store, publisher, sources, rate_budget, context)
         await stack.enter_async_context(workers.running())
         in_flight = InFlightRequests(metrics)
         stack.push_async_callback(in_flight.drain, DRAIN_SECONDS)
         deps = Dependencies(
             look_up=_measured(recent.look_up, metrics),
-            responder=Responder(session, client, metrics, rate_limiter, timer=timer),
+            responder=Responder(session, client, publisher, wall),
             in_flight=in_flight,
             following=workers.following,
             installation=installation,
             is_token_refused=identity.is_token_refused,
             permalink=identity.permalink,
             user_limit=UserRateLimiter(timer),
-            wording=wording,
+            wording=context.wording,
             sleep=wall.sleep,
             access_problem=lambda: client.token_health.problem,
         )
         app = create_app(deps, identity, session)
-        socket_mode = _socket_mode(settings, app, client, session, in_flight)
+        answer, token = functools.partial(dispatch, app, in_flight), settings.slack_app_token
+        socket_mode = SocketMode(answer, token.get_secret_value(), client, session, wall) if token else None
         checks: dict[str, Check] = {"slack_token": lambda: _unknown(identity), **workers.checks}
         if socket_mode is not None:
             stack.push_async_callback(socket_mode.stop)
             checks["socket_mode"] = socket_mode.problem
-        signing_secret = settings.slack_signing_secret
-        slack = (app, RequestVerifier(signing_secret.get_secret_value())) if signing_secret else None
+        secret = settings.slack_signing_secret
+        slack = (answer, RequestVerifier(secret.get_secret_value())) if secret else None
         key_http = open_key_http(settings.proxy, settings.tls)
         stack.push_async_callback(key_http.close)
         webhooks = WebhookReceiver(WebhookVerifier(key_http, settings.realtimekit_webhook_key_url), workers.hint)
@@ -198,6 +191,15 @@ def _log_start(settings: Settings, identity: Identity, url: str) -> None:
     log.info("bot_started", summary=summary, version=__version__, mode=mode, url=url, database=database)
 
 
+def _worker_context(settings: Settings, identity: Identity, clock: Clock, metrics: Metrics) -> WorkerContext:
+    def wording() -> Wording:
+        return Wording(settings.slack_command, identity.name or DEFAULT.bot)
+
+    worker_id = f"{sockets.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    grace = timedelta(seconds=settings.end_grace_period_seconds)
+    return WorkerContext(worker_id, clock, metrics, grace, wording)
+
+
 def _listen(settings: Settings) -> sockets.socket:
     try:
         return listen(settings.host, settings.port)
@@ -211,17 +213,6 @@ def _listen(settings: Settings) -> sockets.socket:
         else:
             sentence = f"HOST {settings.host} is not an address of this machine ({error.strerror or error})."
         raise ConfigurationError([sentence]) from None
-
-
-def _socket_mode(
-    settings: Settings, app: AsyncApp, client: SlackClient, session: aiohttp.ClientSession, in_flight: InFlightRequests
-) -> SocketMode | None:
-    token = settings.slack_app_token
-    return (
-        SocketMode(app, token.get_secret_value(), client, session, on_malformed=in_flight.count_malformed)
-        if token
-        else None
-    )
 
 
 async def _identify(identity: Identity, stack: contextlib.AsyncExitStack) -> None:

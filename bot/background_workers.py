@@ -2,16 +2,13 @@
 
 import asyncio
 import contextlib
-import os
-import secrets
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
 
-from bot.clock import Clock, wait
+from bot.clock import wait
 from bot.domain.episode import Phase
 from bot.domain.observation import Status
 from bot.errors import DatabaseUnavailable
@@ -22,14 +19,13 @@ from bot.following.rate_budget import RateBudget
 from bot.following.schedule import ListFreshness
 from bot.following.service import FollowService
 from bot.following.sweeper import Sweeper
-from bot.metrics import Metrics
 from bot.notifications.announcer import Announcer
 from bot.notifications.missed_invitations import MissedInvitations
 from bot.notifications.pause_notices import PauseNotifier
 from bot.realtimekit.lookup import Lookup
 from bot.slack.publisher import Publisher
 from bot.store.store import Store
-from bot.wording import Wording
+from bot.worker import WorkerContext
 
 FIRST_SWEEP_SECONDS = 30.0
 """How long checks wait for the first list at most."""
@@ -45,6 +41,16 @@ end, so an error contradicts only what is on air."""
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class LivestreamSources:
+    """Where the workers learn about livestreams. Each source raises RealtimeKitError."""
+
+    look_up: Callable[[UUID], Awaitable[Lookup]]
+    look_up_for_people: Callable[[UUID], Awaitable[Lookup]]
+    """The same, counted and cached for people."""
+    lister: LivestreamLister
+
+
 class BackgroundWorkers:
     """All workers of one process. They work inside `running`."""
 
@@ -52,75 +58,31 @@ class BackgroundWorkers:
         self,
         store: Store,
         publisher: Publisher,
-        *,
-        look_up: Callable[[UUID], Awaitable[Lookup]],
-        look_up_for_people: Callable[[UUID], Awaitable[Lookup]],
-        lister: LivestreamLister,
+        sources: LivestreamSources,
         rate_budget: RateBudget,
-        retry_after: Callable[[], float],
-        grace: timedelta,
-        clock: Clock,
-        metrics: Metrics,
-        wording: Callable[[], Wording] = Wording,
+        context: WorkerContext,
     ) -> None:
-        worker_id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        list_freshness = ListFreshness()
-        notices = PauseNotifier(store.pauses, store.singleton_jobs, publisher, worker_id, wording)
         self._store = store
-        self._comparing: set[asyncio.Task[None]] = set()
-        self._clock = clock
         self._rate_budget = rate_budget
-        self._announcer = Announcer(
-            store.card_queue, store.pauses, publisher, clock, metrics, worker_id, self._notice, wording
-        )
-        self._poller = MeetingPoller(
-            store.meeting_queue,
-            look_up,
-            rate_budget=rate_budget,
-            retry_after=retry_after,
-            clock=clock,
-            grace=grace,
-            metrics=metrics,
-            worker_id=worker_id,
-            wake_announcer=self._announcer.wake,
-            list_freshness=list_freshness,
-        )
+        self._clock = context.clock
+        self._wake_ups = context.wake_ups
+        self._comparing: set[asyncio.Task[None]] = set()
+        list_freshness = ListFreshness()
+        self._announcer = Announcer(store.card_queue, store.pauses, publisher, context)
+        self._poller = MeetingPoller(store.meeting_queue, sources.look_up, rate_budget, list_freshness, context)
         self._sweeper = Sweeper(
-            store.meeting_sweeps,
-            store.singleton_jobs,
-            lister,
-            rate_budget=rate_budget,
-            retry_after=retry_after,
-            clock=clock,
-            grace=grace,
-            metrics=metrics,
-            worker_id=worker_id,
-            wake_poller=self._poller.wake,
-            list_freshness=list_freshness,
+            store.meeting_sweeps, store.singleton_jobs, sources.lister, rate_budget, list_freshness, context
         )
         self.following = FollowService(
-            store, look_up_for_people, self._announcer.deliver, self._announcer.wake, self._poller.wake, worker_id
+            store, sources.look_up_for_people, self._announcer.deliver, context.wake_ups, context.worker_id
         )
-        invitations = MissedInvitations(
-            store.pauses, store.singleton_jobs, publisher, self.following.resume, worker_id, clock
-        )
-        self._maintenance = MaintenanceWorker(
-            store.maintenance,
-            catch_up=invitations.catch_up,
-            send_notices=notices.send_due,
-            requests_remaining=lambda: rate_budget.remaining,
-            wake_announcer=self._announcer.wake,
-            clock=clock,
-            metrics=metrics,
-        )
+        invitations = MissedInvitations(store.pauses, store.singleton_jobs, publisher, self.following.resume, context)
+        notices = PauseNotifier(store.pauses, store.singleton_jobs, publisher, context)
+        self._maintenance = MaintenanceWorker(store.maintenance, invitations, notices, rate_budget, context)
 
     def stop(self) -> None:
         """Begin no more cards; those in progress continue until `running` ends."""
         self._announcer.stop()
-
-    def _notice(self) -> None:
-        """Send the creator of a paused follow a notice now, not at the next maintenance run."""
-        self._maintenance.wake()
 
     async def hint(self, meeting_id: UUID) -> bool:
         """Request a check of the meeting; return False if it is not followed. Raises DatabaseUnavailable."""
@@ -143,7 +105,7 @@ class BackgroundWorkers:
     async def _hint_in(self, phases: Collection[Phase], meeting_id: UUID) -> None:
         try:
             if await self._store.meeting_queue.request_check(meeting_id, phases):
-                self._poller.wake()
+                self._wake_ups.poller.set()
         except DatabaseUnavailable as error:
             log.info("lookup_not_compared", meeting_id=str(meeting_id), error=error.detail)
         except Exception:

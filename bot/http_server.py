@@ -7,7 +7,6 @@ from uuid import UUID
 
 import structlog
 from slack_bolt.adapter.starlette.async_handler import to_starlette_response
-from slack_bolt.async_app import AsyncApp
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -21,8 +20,7 @@ from bot.metrics import Metrics
 from bot.realtimekit import webhook_events
 from bot.realtimekit.webhook_events import InvalidPayload, InvalidSignature, PublicKeyUnavailable, WebhookVerifier
 from bot.request_bodies import REFUSALS, BodyLimits, BodyReader, BodyRefused
-from bot.slack.app import dispatch
-from bot.slack.in_flight import ERROR, MALFORMED
+from bot.slack.app import Dispatch
 from bot.slack.signature import REASONS, RequestVerifier, SignatureError
 
 ALIVE = b"ok\n"
@@ -47,7 +45,7 @@ class WebhookReceiver:
 def create_web(
     metrics: Metrics,
     checks: Mapping[str, Check],
-    slack: tuple[AsyncApp, RequestVerifier] | None,
+    slack: tuple[Dispatch, RequestVerifier] | None,
     webhooks: WebhookReceiver | None = None,
     body_limits: BodyLimits | None = None,
 ) -> Starlette:
@@ -111,12 +109,10 @@ class _Endpoint:
 
 
 def _slack_events(
-    app: AsyncApp, signatures: RequestVerifier, bodies: BodyReader, metrics: Metrics
+    dispatch: Dispatch, signatures: RequestVerifier, bodies: BodyReader, metrics: Metrics
 ) -> Callable[[Request], Awaitable[Response]]:
     for reason in (*REASONS, *REFUSALS, "not_readable"):
         metrics.rejected.labels(reason)  # start at zero: Prometheus misses the first increase of a new series
-
-    unread = metrics.requests.labels(MALFORMED, ERROR).inc
 
     def refuse(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
         metrics.rejected.labels(reason).inc()
@@ -133,7 +129,7 @@ def _slack_events(
             return refuse(why.status, why.reason, why.headers)
         except SignatureError as why:
             return refuse(401, why.reason)
-        response = await dispatch(app, body, request.headers, unread)
+        response = await dispatch(body, request.headers)
         if response.status >= 500:
             signatures.allow_replay(signature)
         if response.status == 400:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from bot.app import DRAIN_SECONDS
-from bot.notifications import announcer
+from bot.notifications import timing
 from bot.request_bodies import BodyLimits
 from bot.settings import Settings
 from bot.slack import socket_connection, socket_mode
@@ -29,7 +29,7 @@ def max_stop_seconds() -> float:
     """Return the longest time in seconds from SIGTERM to the end of the process, with 15 to spare."""
     http = inspect.signature(serving).parameters["drain_seconds"].default
     socket = socket_mode.ACK_SECONDS + socket_connection.CLOSE_SECONDS
-    announcing = max(announcer.DRAIN_SECONDS, 1.5 * SLACK_CALL_SECONDS)
+    announcing = max(timing.DRAIN_SECONDS, 1.5 * SLACK_CALL_SECONDS)
     return float(http + socket + DRAIN_SECONDS + announcing + 15)
 
 

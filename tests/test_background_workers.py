@@ -3,17 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from bot.background_workers import FIRST_SWEEP_SECONDS, BackgroundWorkers
+from bot.background_workers import FIRST_SWEEP_SECONDS, BackgroundWorkers, LivestreamSources
 from bot.domain.follow import Level
 from bot.following.livestream_list import PAGE_SIZE
 from bot.following.rate_budget import RateBudget
+from bot.realtimekit.rate_limit import RateLimitState
 from bot.realtimekit.responses import LivestreamPage
+from bot.worker import WorkerContext
 from sandbox.slack import ANN, EVENTS
 from tests.following.poller_harness import EPOCH, Cloudflare
 from tests.notifications.announcer_harness import NOON, TEAM, Stage, staged
@@ -51,14 +52,9 @@ def engine(stage: Stage, cloudflare: Cloudflare, lists: Lists) -> BackgroundWork
     return BackgroundWorkers(
         stage.store,
         stage.publisher,
-        look_up=cloudflare.look,
-        look_up_for_people=cloudflare.look,
-        lister=lists,
-        rate_budget=RateBudget(stage.store.request_windows, stage.clock),
-        retry_after=lambda: 0.0,
-        grace=timedelta(seconds=60),
-        clock=stage.clock,
-        metrics=stage.metrics,
+        LivestreamSources(cloudflare.look, cloudflare.look, lists),
+        RateBudget(stage.store.request_windows, RateLimitState(), stage.clock),
+        WorkerContext("worker", stage.clock, stage.metrics),
     )
 
 

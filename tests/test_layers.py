@@ -11,7 +11,7 @@ BOT = ROOT / "bot"
 LAYERS = ["domain", "store", "realtimekit", "following", "slack", "notifications"]
 """From the bottom up."""
 SIDE_BY_SIDE = {("store", "realtimekit"), ("realtimekit", "store")}
-EVERYWHERE = {"clock", "errors", "metrics", "network", "wording"}
+EVERYWHERE = {"clock", "errors", "metrics", "network", "wording", "worker"}
 """Top-level modules that any package may import. They import none of the packages."""
 
 

@@ -18,6 +18,7 @@ from bot.slack.api_client import SlackClient, open_session
 from bot.slack.publisher import Publisher
 from bot.slack.rate_limiter import Rate, SlackRateLimiter
 from bot.store.store import Store, open_store
+from bot.worker import WorkerContext
 
 _NO_LIMIT = Rate(per_second=1e6, burst=1_000_000)
 _LEASE_SECONDS = 60.0
@@ -46,7 +47,7 @@ async def measure(kind: str, channels: int = 2_000) -> Pipeline:
             client = SlackClient(token=BOT_TOKEN, base_url=f"{slack}/api/", session=session, metrics=metrics)
             pacing = SlackRateLimiter(clock, per_channel=_NO_LIMIT, posts=_NO_LIMIT, edits=_NO_LIMIT)
             delivery = Publisher(client, pacing, clock, metrics)
-            announcer = Announcer(store.card_queue, store.pauses, delivery, clock, metrics, "bench")
+            announcer = Announcer(store.card_queue, store.pauses, delivery, WorkerContext("bench", clock, metrics))
             await _go_live(store)
             wall, cpu = time.perf_counter(), time.process_time()
             running = asyncio.create_task(announcer.run())

@@ -1,14 +1,12 @@
 """The maintenance worker: expires follows, purges old rows, resumes follows, sends notices and updates gauges."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import structlog
 
-from bot.clock import Clock, wait
-from bot.errors import DatabaseUnavailable
-from bot.metrics import Metrics
+from bot.following.rate_budget import RateBudget
 from bot.store.maintenance import Maintenance, StoreStats
+from bot.worker import WorkerContext, supervise
 
 INTERVAL_SECONDS = 15.0
 PURGE_EVERY = 240
@@ -19,63 +17,55 @@ RETENTION_SECONDS = 30 * 24 * 3600.0
 log = structlog.get_logger(__name__)
 
 
+class Job(Protocol):
+    """Work that every run does, if it is due."""
+
+    async def run(self) -> None:
+        """Do the work. Raises DatabaseUnavailable."""
+        ...
+
+
 class MaintenanceWorker:
     """The maintenance loop, which runs every 15 seconds. Any number of replicas may run it at once."""
 
     def __init__(
         self,
         store: Maintenance,
-        *,
-        catch_up: Callable[[], Awaitable[None]],
-        send_notices: Callable[[], Awaitable[None]],
-        requests_remaining: Callable[[], int],
-        wake_announcer: Callable[[], None],
-        clock: Clock,
-        metrics: Metrics,
+        invitations: Job,
+        notices: Job,
+        rate_budget: RateBudget,
+        context: WorkerContext,
         purge_every: int = PURGE_EVERY,
     ) -> None:
         """Prepare the worker.
 
-        `catch_up` resumes paused follows whose invitation was missed, and `send_notices` sends the notices about paused
-        follows. `wake_announcer` is called for follows that have expired.
+        `invitations` resumes paused follows whose invitation was missed; `notices` sends the notices about paused
+        follows.
         """
         self._store = store
-        self._catch_up = catch_up
-        self._send_notices = send_notices
-        self._requests_remaining = requests_remaining
-        self._wake_announcer = wake_announcer
-        self._clock = clock
-        self._metrics = metrics
+        self._jobs = (invitations, notices)
+        self._rate_budget = rate_budget
+        self._context = context
+        self._metrics = context.metrics
         self._purge_every = purge_every
         self._runs = 0
-        self._woken = asyncio.Event()
 
     async def run(self) -> None:
         """Run maintenance until cancelled."""
-        while True:
-            await self._run_once()
-            await wait(self._woken, INTERVAL_SECONDS, self._clock)
+        wake_up = self._context.wake_ups.maintenance
+        await supervise("maintenance", self._run_once, self._context.clock, wake_up)
 
-    def wake(self) -> None:
-        """Run maintenance now, for a notice that is due."""
-        self._woken.set()
-
-    async def _run_once(self) -> None:
-        try:
-            if expired := await self._store.expire():
-                log.info("follows_expired", follows=len(expired))
-                self._wake_announcer()
-            self._runs += 1
-            if self._runs % self._purge_every == 1 and (rows := await self._store.purge(RETENTION_SECONDS)):
-                log.info("rows_purged", rows=rows)
-            await self._catch_up()
-            await self._send_notices()
-            self._export(await self._store.stats())
-        except DatabaseUnavailable as error:
-            log.warning("database_unavailable", detail=error.detail)
-        except Exception:
-            # The failure may be transient; the loop must continue.
-            log.exception("maintenance_failed")
+    async def _run_once(self) -> float:
+        if expired := await self._store.expire():
+            log.info("follows_expired", follows=len(expired))
+            self._context.wake_ups.announcer.set()
+        self._runs += 1
+        if self._runs % self._purge_every == 1 and (rows := await self._store.purge(RETENTION_SECONDS)):
+            log.info("rows_purged", rows=rows)
+        for job in self._jobs:
+            await job.run()
+        self._export(await self._store.stats())
+        return INTERVAL_SECONDS
 
     def _export(self, stats: StoreStats) -> None:
         for state, number in stats.follows.items():
@@ -84,4 +74,4 @@ class MaintenanceWorker:
         self._metrics.oldest_unsent_seconds.set(stats.oldest_unsent_seconds)
         self._metrics.meetings_due.set(stats.meetings_due)
         self._metrics.cards_due.set(stats.cards_due)
-        self._metrics.budget_left.set(self._requests_remaining())
+        self._metrics.budget_left.set(self._rate_budget.remaining)

@@ -5,7 +5,7 @@ A webhook or a person can request a check, which makes the meeting due and says 
 """
 
 import asyncio
-import random
+import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,16 +14,15 @@ from uuid import UUID
 import structlog
 from cachetools import LRUCache
 
-from bot.clock import Clock, wait
 from bot.domain.episode import Change, ChangeKind, Episode, Phase, card_key, ended_by
 from bot.domain.observation import CheckFailed, CheckResult, Observation, Status
 from bot.domain.transitions import advance
 from bot.errors import DatabaseUnavailable, MeetingNotFound, RealtimeKitError
 from bot.following.rate_budget import RateBudget
 from bot.following.schedule import ListFreshness, WebhookTrust, next_check_in
-from bot.metrics import Metrics
 from bot.realtimekit.lookup import Lookup, observation_of
 from bot.store.meeting_queue import DueMeeting, MeetingQueue
+from bot.worker import WorkerContext, supervise
 
 MAX_CONCURRENT_CHECKS = 16
 LEASE_SECONDS = 30.0
@@ -46,49 +45,29 @@ class MeetingPoller:
         self,
         meetings: MeetingQueue,
         look_up: Callable[[UUID], Awaitable[Lookup]],
-        *,
         rate_budget: RateBudget,
-        retry_after: Callable[[], float],
-        clock: Clock,
-        grace: timedelta,
-        metrics: Metrics,
-        worker_id: str,
-        wake_announcer: Callable[[], None],
         list_freshness: ListFreshness,
-        jitter: Callable[[], float] = random.random,
+        context: WorkerContext,
     ) -> None:
-        """Prepare a poller.
-
-        `look_up` raises RealtimeKitError. `retry_after` returns for how many seconds Cloudflare accepts no requests.
-        `wake_announcer` is called when cards or announcements are due. `worker_id` names this process in leases. This
-        process's sweeper updates `list_freshness`.
-        """
+        """Prepare a poller. `look_up` raises RealtimeKitError; this process's sweeper updates `list_freshness`."""
         self._meetings = meetings
         self._look_up = look_up
         self._rate_budget = rate_budget
-        self._retry_after = retry_after
-        self._clock = clock
-        self._grace = grace
-        self._metrics = metrics
-        self._worker_id = worker_id
-        self._wake_announcer = wake_announcer
         self._list_freshness = list_freshness
-        self._jitter = jitter
+        self._context = context
+        self._clock = context.clock
+        self._metrics = context.metrics
+        self._wake_up = context.wake_ups.poller
         self._webhook_trust = WebhookTrust()
         self._webhooks_received: LRUCache[UUID, bool] = LRUCache(_WEBHOOK_CACHE_SIZE)
-        self._woken = asyncio.Event()
         self._checks_running = 0
         self._claimed_at = 0.0
-        self._last_run_at = clock.now()
-
-    def wake(self) -> None:
-        """Check for due meetings now."""
-        self._woken.set()
+        self._last_run_at = self._clock.now()
 
     def on_webhook(self, meeting_id: UUID) -> None:
         """Note that this process received a webhook for the meeting, so that it is not taken for a person's request."""
         self._webhooks_received[meeting_id] = True
-        self._woken.set()
+        self._wake_up.set()
 
     def stall_problem(self) -> str | None:
         """Return a sentence if the loop has not run for a minute, otherwise None."""
@@ -98,29 +77,19 @@ class MeetingPoller:
     async def run(self) -> None:
         """Check due meetings until cancelled."""
         async with asyncio.TaskGroup() as checks:
-            while True:
-                due, seconds = await self._claim_or_wait()
-                self._checks_running += len(due)
-                for meeting in due:
-                    checks.create_task(self._check(meeting))
-                if not due:
-                    await wait(self._woken, min(max(seconds, MIN_WAIT_SECONDS), POLL_SECONDS), self._clock)
+            await supervise("poller", functools.partial(self._run_once, checks), self._clock, self._wake_up)
 
-    async def _claim_or_wait(self) -> tuple[list[DueMeeting], float]:
-        """Return the meetings to check now; if there are none, also the seconds to wait."""
-        try:
-            result = await self._poll_once()
-        except DatabaseUnavailable as error:
-            log.warning("database_unavailable", error=error.detail)
-        except Exception:
-            # The failure may be transient; `stall_problem` reports it if it lasts.
-            log.exception("poller_failed")
-        else:
-            self._last_run_at = self._clock.now()
-            return result
-        return [], POLL_SECONDS
+    async def _run_once(self, checks: asyncio.TaskGroup) -> float:
+        """Start the checks that are due; return the seconds until the next run."""
+        due, seconds = await self._claim()
+        self._last_run_at = self._clock.now()
+        self._checks_running += len(due)
+        for meeting in due:
+            checks.create_task(self._check(meeting))
+        return 0.0 if due else min(max(seconds, MIN_WAIT_SECONDS), POLL_SECONDS)
 
-    async def _poll_once(self) -> tuple[list[DueMeeting], float]:
+    async def _claim(self) -> tuple[list[DueMeeting], float]:
+        """Claim the meetings to check now; if there are none, also return the seconds to wait."""
         throttled = self._throttle(news=True)
         if throttled > 0:
             return [], throttled
@@ -134,9 +103,8 @@ class MeetingPoller:
             return [], min(seconds, routine_in) if only_news else seconds
         free = 1 if self._rate_budget.delay(news=only_news) else MAX_CONCURRENT_CHECKS - self._checks_running
         self._claimed_at = self._clock.now()
-        return await self._meetings.claim(
-            self._worker_id, free, LEASE_SECONDS, only_news=only_news
-        ), RATE_LIMIT_POLL_SECONDS
+        due = await self._meetings.claim(self._context.worker_id, free, LEASE_SECONDS, only_news=only_news)
+        return due, RATE_LIMIT_POLL_SECONDS
 
     def _throttle(self, *, news: bool) -> float:
         """Return the seconds for which no check may begin. The end of a running check wakes the poller."""
@@ -145,9 +113,8 @@ class MeetingPoller:
         pause, passed = self._rate_budget.delay(news=news), self._clock.now() - self._claimed_at
         # Negative if the clock was set back.
         left = pause - passed if 0 <= passed < pause else 0.0
-        return max(
-            self._retry_after(), left, 0.0 if self._rate_budget.can_check(news=news) else RATE_LIMIT_POLL_SECONDS
-        )
+        used_up = 0.0 if self._rate_budget.can_check(news=news) else RATE_LIMIT_POLL_SECONDS
+        return max(self._rate_budget.retry_after(), left, used_up)
 
     async def _check(self, meeting: DueMeeting) -> None:
         try:
@@ -159,7 +126,7 @@ class MeetingPoller:
             log.exception("check_failed", meeting_id=str(meeting.meeting_id))
         finally:
             self._checks_running -= 1
-            self._woken.set()
+            self._wake_up.set()
 
     async def _process(self, meeting: DueMeeting) -> None:
         before = _load_episode(meeting)
@@ -167,7 +134,7 @@ class MeetingPoller:
         self._metrics.observations.labels(outcome).inc()
         # The database's clock, because the replicas' clocks may differ.
         now = meeting.claimed_at
-        after, changes = advance(before, observation, now, self._grace)
+        after, changes = advance(before, observation, now, self._context.grace)
         webhook_received = self._webhooks_received.pop(meeting.meeting_id, False)
         is_requested_by_person = meeting.check_requested and not webhook_received
         visible = card_key(after) != card_key(before) or (is_requested_by_person and _is_refresh_visible(before, now))
@@ -175,17 +142,17 @@ class MeetingPoller:
         interval = next_check_in(
             after,
             now,
-            grace=self._grace,
+            grace=self._context.grace,
             webhooks=self._webhook_trust.trusted,
             lists=self._list_freshness.is_fresh(self._clock.now()),
             failures=after.failed_checks,
-            jitter=self._jitter(),
+            jitter=self._context.jitter(),
         )
         recorded = await self._meetings.record(
             meeting,
             after,
             changes,
-            next_check_in=max(interval, self._retry_after()),
+            next_check_in=max(interval, self._rate_budget.retry_after()),
             visible=visible,
             ended=_ended_before(before, after, changes),
             failures=after.failed_checks,
@@ -194,7 +161,7 @@ class MeetingPoller:
         if recorded:
             self._report(meeting, changes)
             if visible or changes:
-                self._wake_announcer()
+                self._context.wake_ups.announcer.set()
 
     async def _fetch(self, meeting_id: UUID) -> tuple[CheckResult, str]:
         """Check the meeting; return the observation and its label for metrics."""

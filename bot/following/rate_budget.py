@@ -16,11 +16,11 @@ use is for news: meetings that are about to change, according to a list, a webho
 
 import asyncio
 
-import structlog
-
 from bot.clock import Clock, wait
-from bot.errors import DatabaseUnavailable, LookupsLimited
+from bot.errors import LookupsLimited
+from bot.realtimekit.rate_limit import RateLimitState
 from bot.store.request_windows import RequestWindow, Used
+from bot.worker import supervise
 
 CLOUDFLARE_LIMIT = 1_200
 BOT_LIMIT = 1_000
@@ -43,14 +43,14 @@ FLUSH_BATCH_SIZE = 20
 _FLUSH_SECONDS = 1.0
 _REFRESH_SECONDS = 5.0
 
-log = structlog.get_logger(__name__)
-
 
 class RateBudget:
     """This replica's view of the shared rate limit. `run` keeps it up to date."""
 
-    def __init__(self, window: RequestWindow, clock: Clock, limit: int = BOT_LIMIT) -> None:
+    def __init__(self, window: RequestWindow, rate_limit: RateLimitState, clock: Clock, limit: int = BOT_LIMIT) -> None:
+        """Create the view. `rate_limit` is what Cloudflare itself reports to this replica."""
         self._window = window
+        self._rate_limit = rate_limit
         self._clock = clock
         self._limit = limit
         self._check_limit = limit - SWEEP_SHARE
@@ -74,6 +74,10 @@ class RateBudget:
         self._has_requests.set()
         if self._unflushed >= FLUSH_BATCH_SIZE:
             self._is_batch_full.set()
+
+    def retry_after(self) -> float:
+        """Return the seconds until Cloudflare accepts requests again; 0 if it accepts them now."""
+        return self._rate_limit.retry_after()
 
     def can_check(self, *, news: bool = False) -> bool:
         """Return whether a meeting may be checked; not while twenty requests of this replica wait to be shared."""
@@ -107,26 +111,17 @@ class RateBudget:
 
     async def run(self) -> None:
         """Share this replica's count and read the others', until cancelled."""
-        while True:
-            await self._flush()
-            await wait(self._has_requests, _REFRESH_SECONDS, self._clock)
-            if self._unflushed:
-                await wait(self._is_batch_full, _FLUSH_SECONDS, self._clock)
+        await supervise("rate_budget", self._flush, self._clock, self._has_requests)
 
-    async def _flush(self) -> None:
+    async def _flush(self) -> float:
+        if self._unflushed:
+            await wait(self._is_batch_full, _FLUSH_SECONDS, self._clock)
         count, people = self._unflushed, self._unflushed_people
-        try:
-            self._shared = await (self._window.add(count, people) if count else self._window.count())
-        except DatabaseUnavailable as error:
-            # Requests that could not be shared stay counted here.
-            log.warning("request_window_not_shared", error=error.detail)
-            return
-        except Exception:
-            # If this loop ended, the count would never be shared again, and all checks would stop.
-            log.exception("request_window_failed")
-            return
+        # If this fails, the requests stay counted here.
+        self._shared = await (self._window.add(count, people) if count else self._window.count())
         self._unflushed -= count
         self._unflushed_people -= people
+        return _REFRESH_SECONDS
 
     @property
     def _used(self) -> int:

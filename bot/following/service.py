@@ -14,6 +14,7 @@ from bot.realtimekit.lookup import Lookup, observation_of
 from bot.store.due_cards import DueCard
 from bot.store.follows import FollowStatus, StoredFollow
 from bot.store.store import Store
+from bot.worker import WakeUps
 
 MAX_FOLLOWS = 100
 """The maximum number of meetings that one channel can follow."""
@@ -69,8 +70,7 @@ class FollowService:
     store: Store
     look_up: Callable[[UUID], Awaitable[Lookup]]
     deliver: Deliver
-    wake_announcer: Callable[[], None]
-    wake_poller: Callable[[], None]
+    wake_ups: WakeUps
     worker_id: str
     """This process's name in leases of new cards."""
 
@@ -103,13 +103,13 @@ class FollowService:
             worker_id=self.worker_id,
             lease_seconds=LEASE_SECONDS,
         )
-        self.wake_poller()
+        self.wake_ups.poller.set()
         if followed.card is not None:
             effect = await self._post(followed, followed.card)
             return FollowResult(effect, followed.follow, lookup.name, None)
         follow = await self._with_level(followed.follow, level)
         changed = follow.level is not followed.follow.level
-        self.wake_announcer()
+        self.wake_ups.announcer.set()
         paused = before is not None and before.follow.state is FollowState.PAUSED
         return FollowResult(
             FollowEffect.RESUMED if paused else FollowEffect.ALREADY_FOLLOWED, follow, lookup.name, followed.ts, changed
@@ -121,7 +121,7 @@ class FollowService:
         ended = await self.store.follows.unfollow(team_id, channel_id, meeting_id, user_id=user_id)
         if listed is None or ended is None:
             raise NotFollowing
-        self.wake_announcer()
+        self.wake_ups.announcer.set()
         return listed
 
     async def list_follows(self, team_id: str, channel_id: str) -> list[FollowStatus]:
@@ -142,7 +142,7 @@ class FollowService:
         follow = await self.store.follows.set_level(team_id, channel_id, meeting_id, level)
         if follow is None:
             raise NotFollowing
-        self.wake_announcer()
+        self.wake_ups.announcer.set()
         return follow
 
     async def refresh(self, team_id: str, channel_id: str, meeting_id: UUID) -> Follow:
@@ -154,7 +154,7 @@ class FollowService:
         if listed is None:
             raise NotFollowing
         await self.store.meeting_queue.request_check(meeting_id)
-        self.wake_poller()
+        self.wake_ups.poller.set()
         return listed.follow
 
     async def resume(self, team_id: str, channel_id: str, reasons: Collection[str] | None = None) -> list[Follow]:
@@ -163,9 +163,9 @@ class FollowService:
         With `reasons`, that concerns only follows that Slack refused for one of them.
         """
         resumed = await self.store.pauses.resume(team_id, channel_id, reasons)
-        self.wake_announcer()
+        self.wake_ups.announcer.set()
         if resumed:
-            self.wake_poller()
+            self.wake_ups.poller.set()
         return resumed
 
     async def move_channel(self, team_id: str, old_id: str, new_id: str) -> int:
@@ -173,7 +173,7 @@ class FollowService:
         moved = await self.store.workspaces.move_channel(team_id, old_id, new_id)
         if moved:
             await self.resume(team_id, new_id)
-            self.wake_announcer()
+            self.wake_ups.announcer.set()
         return moved
 
     async def forget(self, team_id: str) -> int:
@@ -199,7 +199,7 @@ class FollowService:
             # The lease was lost, so the follow stays, and the announcer handles its card.
         elif delivered.done:
             return FollowEffect.POSTED
-        self.wake_announcer()
+        self.wake_ups.announcer.set()
         return FollowEffect.QUEUED
 
     async def _with_level(self, follow: Follow, level: Level | None) -> Follow:

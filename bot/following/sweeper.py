@@ -7,16 +7,14 @@ due on their own, and are checked one by one as the rate limit allows.
 """
 
 import asyncio
-import random
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from uuid import UUID
 
 import structlog
 
-from bot.clock import Clock, utc
+from bot.clock import utc
 from bot.domain.episode import STALE_AFTER, Phase
-from bot.errors import DatabaseUnavailable, RealtimeKitError
+from bot.errors import RealtimeKitError
 from bot.following.livestream_list import (
     PHASE_OF,
     LivestreamLister,
@@ -29,10 +27,10 @@ from bot.following.livestream_list import (
 )
 from bot.following.rate_budget import BOT_LIMIT, RateBudget
 from bot.following.schedule import QUIET_SECONDS, SLOWEST_SECONDS, ListFreshness
-from bot.metrics import Metrics
 from bot.store.meetings import CHANGED, CONTRADICTED, UNSURE, WHOLE_LIST, Known, MeetingSweepStore
 from bot.store.request_windows import WINDOW_SECONDS
 from bot.store.singleton_jobs import SingletonJob, SingletonJobs
+from bot.worker import WorkerContext, supervise
 
 SWEEP_SECONDS = 15.0
 _MAX_SWEEP_SECONDS = 45.0
@@ -61,36 +59,22 @@ class Sweeper:
         meetings: MeetingSweepStore,
         jobs: SingletonJobs,
         lister: LivestreamLister,
-        *,
         rate_budget: RateBudget,
-        retry_after: Callable[[], float],
-        clock: Clock,
-        grace: timedelta,
-        metrics: Metrics,
-        worker_id: str,
-        wake_poller: Callable[[], None],
         list_freshness: ListFreshness,
-        jitter: Callable[[], float] = random.random,
+        context: WorkerContext,
     ) -> None:
-        """Prepare a sweeper.
-
-        `wake_poller` wakes this process's poller, and `list_freshness` passes it the result of the last list. The other
-        arguments are like the poller's.
-        """
+        """Prepare a sweeper. `list_freshness` passes the result of the last list to this process's poller."""
         self._meetings = meetings
         self._jobs = jobs
         self._lister = lister
         self._rate_budget = rate_budget
-        self._retry_after = retry_after
-        self._clock = clock
+        self._list_freshness = list_freshness
+        self._context = context
+        self._clock = context.clock
+        self._metrics = context.metrics
         # After a longer gap between lists, a live meeting may be in another session, which the list does not show.
         # Viewers see a shorter absence as the same broadcast.
-        self._max_gap = max(grace.total_seconds(), QUIET_SECONDS)
-        self._metrics = metrics
-        self._worker_id = worker_id
-        self._wake_poller = wake_poller
-        self._list_freshness = list_freshness
-        self._jitter = jitter
+        self._max_gap = max(context.grace.total_seconds(), QUIET_SECONDS)
         self._mismatches = MismatchBackoff()
         self._differences = MismatchBackoff(_MAX_CHECKS_OF_A_CHANGE)
         self._failures = 0
@@ -99,25 +83,21 @@ class Sweeper:
 
     async def run(self) -> None:
         """Read lists until cancelled."""
-        while True:
-            try:
-                seconds = await self._run_once()
-            except DatabaseUnavailable as error:
-                log.warning("database_unavailable", error=error.detail)
-                seconds = _POLL_SECONDS
-            except Exception:
-                log.exception("sweep_failed")
-                seconds = SWEEP_SECONDS
-            self.first_run_done.set()
-            await self._clock.sleep(seconds)
+        await supervise("sweeper", self._run_once, self._clock)
 
     async def _run_once(self) -> float:
+        try:
+            return await self._sweep_if_due()
+        finally:
+            self.first_run_done.set()
+
+    async def _sweep_if_due(self) -> float:
         """Read the list if it is due; return the seconds until the next pass."""
-        if self._retry_after() > 0 or not self._rate_budget.can_list():
+        if self._rate_budget.retry_after() > 0 or not self._rate_budget.can_list():
             return _POLL_SECONDS
         if not await self._meetings.is_anything_followed():
             return SWEEP_SECONDS
-        job = await self._jobs.claim(_JOB, self._worker_id, _LEASE_SECONDS)
+        job = await self._jobs.claim(_JOB, self._context.worker_id, _LEASE_SECONDS)
         if job is None:
             await self._sync_freshness()
             return _POLL_SECONDS
@@ -174,7 +154,7 @@ class Sweeper:
         routine = [each for each in due if each not in being_checked][:spare_checks]
         due_now = [await self._meetings.prioritize(meeting_ids, rank) for rank, meeting_ids in to_check.items()]
         if sum(due_now) + await self._meetings.make_due(routine):
-            self._wake_poller()
+            self._context.wake_ups.poller.set()
         being_checked.update(routine)
         for phase in PHASE_OF.values():
             confirmed = self._confirmed(known, snapshot, phase)
@@ -186,7 +166,7 @@ class Sweeper:
         return [meeting_id for meeting_id, each in known.items() if each.phase == phase and meeting_id in listed]
 
     async def _confirm(self, phase: Phase, meeting_ids: list[UUID]) -> None:
-        next_check_in = QUIET_SECONDS * (1 - _JITTER * self._jitter())
+        next_check_in = QUIET_SECONDS * (1 - _JITTER * self._context.jitter())
         confirmed = await self._meetings.confirm(meeting_ids, phase, failures=STALE_AFTER, next_check_in=next_check_in)
         self._metrics.observations.labels(_OUTCOME).inc(confirmed)
 
@@ -194,6 +174,6 @@ class Sweeper:
         confirmed = 1
         while confirmed:
             # A different interval for each batch, so that they do not all become due together if lists stop.
-            next_check_in = SLOWEST_SECONDS * (1 - _IDLE_JITTER * self._jitter())
+            next_check_in = SLOWEST_SECONDS * (1 - _IDLE_JITTER * self._context.jitter())
             confirmed = await self._meetings.confirm_idle(failures=STALE_AFTER, next_check_in=next_check_in)
             self._metrics.observations.labels(_OUTCOME).inc(confirmed)

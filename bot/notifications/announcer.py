@@ -2,20 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 
 import structlog
 
-from bot.clock import Clock, wait
 from bot.domain.follow import DeliveryResult, FollowState
 from bot.errors import DatabaseUnavailable
-from bot.metrics import Metrics
-from bot.notifications.card_delivery import CardDelivery, Timing, backoff
+from bot.notifications.card_delivery import CardDelivery
+from bot.notifications.timing import Timing, backoff
 from bot.slack.publisher import Publisher
 from bot.store.card_queue import CardQueue
 from bot.store.due_cards import DueCard
+from bot.store.leases import LeaseLost
 from bot.store.pauses import Pauses
-from bot.wording import Wording
+from bot.worker import WorkerContext, supervise
 
 MAX_CONCURRENCY = 16
 """Concurrency limit for cards with something to post or announce."""
@@ -28,8 +27,6 @@ MIN_WAIT_SECONDS = 0.05
 THROTTLED_SECONDS = 1.0
 """The wait if due cards may have to wait for a token bucket, or for workers that lost a lease."""
 STALL_SECONDS = 60.0
-DRAIN_SECONDS = 45.0
-"""Longer than Slack may take to post, plus the database to record it."""
 AFTER_OUTAGE_SECONDS = 20.0
 """After a database outage, the time that workers with expired leases have to write Slack's answers."""
 
@@ -44,29 +41,16 @@ class Announcer:
         card_queue: CardQueue,
         pauses: Pauses,
         publisher: Publisher,
-        clock: Clock,
-        metrics: Metrics,
-        worker_id: str,
-        on_pause: Callable[[], None] = lambda: None,
-        wording: Callable[[], Wording] = Wording,
+        context: WorkerContext,
         timing: Timing | None = None,
-        drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
-        """Prepare an announcer.
-
-        `worker_id` is this process's name in leases; `on_pause` is called after a follow was paused.
-        """
-        self._wording = wording
         self._card_queue = card_queue
         self._pauses = pauses
         self._publisher = publisher
-        self._clock = clock
-        self._metrics = metrics
-        self._worker_id = worker_id
-        self._on_pause = on_pause
-        self._wake = asyncio.Event()
+        self._context = context
+        self._clock = context.clock
+        self._wake_up = context.wake_ups.announcer
         self._timing = timing or Timing()
-        self._drain_seconds = drain_seconds
         self._tasks: set[asyncio.Task[None]] = set()
         self._edit_tasks: set[asyncio.Task[None]] = set()
         self._deliveries: set[CardDelivery] = set()
@@ -74,19 +58,14 @@ class Announcer:
         self._take_over_at = 0.0
         """Until then, in monotonic time, cards with an expired lease are skipped."""
         self._stopping = False
-        self._last_run_at = clock.now()
+        self._last_run_at = self._clock.now()
 
     async def run(self) -> None:
-        """Announce until cancelled, then finish the cards in progress within `drain_seconds`."""
+        """Announce until cancelled, then finish the cards in progress within `Timing.drain` seconds."""
         try:
-            while True:
-                await wait(self._wake, await self._run_once(), self._clock)
+            await supervise("announcer", self._run_once, self._clock, self._wake_up)
         finally:
             await self._drain()
-
-    def wake(self) -> None:
-        """Check for due cards now."""
-        self._wake.set()
 
     def stop(self) -> None:
         """Start no more cards; `run` continues those in progress until it is cancelled."""
@@ -103,9 +82,7 @@ class Announcer:
         If Slack refuses, the follow is paused. With `pause` False, nothing changes and the card stays claimed, so that
         the caller can decide about the follow. Raises DatabaseUnavailable.
         """
-        delivery = CardDelivery(
-            card, self._card_queue, self._publisher, self._clock, self._metrics, self._wording(), self._timing
-        )
+        delivery = CardDelivery(card, self._card_queue, self._publisher, self._context, self._timing)
         self._deliveries.add(delivery)
         try:
             result = await delivery.run()
@@ -120,33 +97,30 @@ class Announcer:
         if follow is not None:
             event = "follow_paused" if follow.state is FollowState.PAUSED else "expiry_refused"
             log.warning(event, follow=str(card.follow.id), channel=card.follow.channel_id, code=code)
-            self._on_pause()
+            # The creator gets a notice now, not at the next maintenance run.
+            self._context.wake_ups.maintenance.set()
 
     async def _run_once(self) -> float:
         """Start the due cards, and return how many seconds to wait for more."""
         try:
-            return await self._claim_due()
-        except DatabaseUnavailable as error:
+            wait_for = await self._claim_due()
+        except DatabaseUnavailable:
             self._had_outage = True
-            log.warning("database_unavailable", detail=error.detail)
-        except Exception:
-            # The failure may be transient; `stall_problem` reports it if it lasts.
-            log.exception("announcer_failed")
-        return IDLE_SECONDS
-
-    async def _claim_due(self) -> float:
-        wait_for = IDLE_SECONDS
-        free = MAX_CONCURRENCY - len(self._tasks)
-        if self._stopping:
-            pass
-        elif any(delivery.is_unwritten for delivery in self._deliveries):
-            # Unwritten results go first: until they are written, their cards may seem to be due.
-            wait_for = self._timing.rewrite
-        # Claim in batches: wait until at least half the slots are free.
-        elif free >= MAX_CONCURRENCY // 2:
-            wait_for = await self._claim(free, MAX_CONCURRENT_EDITS - len(self._edit_tasks))
+            raise
         self._last_run_at = self._clock.now()
         return wait_for
+
+    async def _claim_due(self) -> float:
+        if self._stopping:
+            return IDLE_SECONDS
+        if any(delivery.is_unwritten for delivery in self._deliveries):
+            # Unwritten results go first: until they are written, their cards may seem to be due.
+            return self._timing.rewrite
+        free = MAX_CONCURRENCY - len(self._tasks)
+        # Claim in batches: wait until at least half the slots are free.
+        if free < MAX_CONCURRENCY // 2:
+            return IDLE_SECONDS
+        return await self._claim(free, MAX_CONCURRENT_EDITS - len(self._edit_tasks))
 
     async def _claim(self, news: int, edits: int) -> float:
         """Start up to `news` cards with news and up to `edits` others; return how many seconds to wait for more."""
@@ -156,7 +130,7 @@ class Announcer:
         takes_over = self._clock.monotonic() >= self._take_over_at
         ready = self._publisher.edits_ready()
         due = await self._card_queue.claim(
-            self._worker_id, news, self._timing.lease, edits=min(edits, ready), take_over=takes_over
+            self._context.worker_id, news, self._timing.lease, edits=min(edits, ready), take_over=takes_over
         )
         for card in due:
             self._start(card)
@@ -176,7 +150,7 @@ class Announcer:
 
     def _on_done(self, _task: asyncio.Task[None]) -> None:
         if len(self._tasks) <= MAX_CONCURRENCY // 2:
-            self._wake.set()
+            self._wake_up.set()
 
     async def _work(self, card: DueCard) -> None:
         try:
@@ -187,12 +161,12 @@ class Announcer:
         except Exception:
             # A failure with one card must not stop the others.
             log.exception("card_delivery_failed", follow=str(card.follow.id), episode=card.episode)
-            with contextlib.suppress(DatabaseUnavailable):
+            with contextlib.suppress(DatabaseUnavailable, LeaseLost):
                 await self._card_queue.defer(card, backoff(card.attempts))
 
     async def _drain(self) -> None:
         if tasks := self._tasks | self._edit_tasks:
-            _, late = await asyncio.wait(tasks, timeout=self._drain_seconds)
+            _, late = await asyncio.wait(tasks, timeout=self._timing.drain)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

@@ -11,19 +11,18 @@ once. The ID includes a stored time, because after a backup is restored, episode
 """
 
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 from uuid import uuid5
 
 import structlog
 
-from bot.clock import Clock, utc
-from bot.domain.episode import Episode
-from bot.domain.failed_calls import Failures
+from bot.clock import utc
 from bot.domain.follow import DONE, LATER, DeliveryResult, FollowState
-from bot.metrics import Metrics
-from bot.notifications.card_lease import CardLease, LeaseLost, check_written
+from bot.notifications.card_lease import CardLease
 from bot.notifications.card_messages import announcement_message, card_message, is_broadcast
+from bot.notifications.lost_lease import LostLease
+from bot.notifications.timing import Timing, backoff
 from bot.slack.errors import (
     RARE_RETRY_SECONDS,
     DeliveryError,
@@ -34,44 +33,15 @@ from bot.slack.errors import (
     TransientError,
     Unconfirmed,
 )
-from bot.slack.messages.follow_card import unfollowed_card
-from bot.slack.publisher import MAX_WAIT_SECONDS, Publisher
+from bot.slack.publisher import MAX_WAIT_SECONDS, DeadlinePassed, Publisher
 from bot.store.card_queue import CardQueue
 from bot.store.due_cards import Announcement, DueCard
-from bot.wording import DEFAULT, Wording
-
-EDIT_DEBOUNCE_SECONDS = 3.0
-"""The minimum time between two edits of a card, unless an announcement is pending."""
-MAX_BACKOFF_SECONDS = 300.0
-_MAX_REPORTS = 30
+from bot.store.leases import LeaseLost
+from bot.worker import WorkerContext
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Timeouts and intervals, in seconds."""
-
-    lease: float = 60.0
-    """Longer than a call to Slack. If a step needs more, the lease is renewed first."""
-    post: float = 30.0
-    """How long Slack may take to post: the timeout of the client's fresh session."""
-    edit: float = 10.0
-    """How long Slack may take to edit: the timeout of the client's other session."""
-    between_edits: float = EDIT_DEBOUNCE_SECONDS
-    unconfirmed: float = 60.0
-    """The wait before a post that got no answer is repeated; it doubles each time."""
-    rewrite: float = 1.0
-    """The wait before writing a result again after the database failed."""
-    report: float = 2.0
-    """The wait before a posted card is reported again, while the next holder of the lease may be posting it too."""
-
-
-def backoff(attempts: int) -> float:
-    """Return the seconds to wait after a failure that follows `attempts` others in a row."""
-    return min(MAX_BACKOFF_SECONDS, 2.0 * 2.0 ** min(attempts, 10))
 
 
 class CardDelivery:
@@ -82,24 +52,21 @@ class CardDelivery:
         card: DueCard,
         card_queue: CardQueue,
         publisher: Publisher,
-        clock: Clock,
-        metrics: Metrics,
-        wording: Wording = DEFAULT,
-        timing: Timing | None = None,
+        context: WorkerContext,
+        timing: Timing,
     ) -> None:
-        self._wording = wording
         self._card = card
         """The card's state after the steps done so far."""
         self._card_queue = card_queue
         self._publisher = publisher
-        self._clock = clock
-        self._metrics = metrics
-        self._timing = timing or Timing()
-        self._lease = CardLease(card, card_queue, clock, self._timing.rewrite)
+        self._context = context
+        self._timing = timing
+        self._lease = CardLease(card, card_queue, context.clock, timing.rewrite)
+        self._lost_lease = LostLease(self._lease, card_queue, publisher, context.clock, timing)
         self._edited = False
         """Whether an edit succeeded that is not written yet; repeating an edit does no harm."""
         self._unconfirmed = False
-        """Whether an edit got no answer, or was repeated after one that got none, and this is not written yet."""
+        """Whether an edit got no answer, and this is not written yet."""
         self._edited_again = False
         """Whether the card was edited once more after an earlier edit without an answer."""
         self._edit_in = 0.0
@@ -116,16 +83,13 @@ class CardDelivery:
         """Do the work and release the card, unless Slack refuses. Raises DatabaseUnavailable."""
         try:
             delivered = await self._run_with_retries()
-        except LeaseLost:
-            await self._request_correction()
+        except (LeaseLost, DeadlinePassed):
+            if self._edited or self._unconfirmed:
+                await self._lost_lease.report_edit(self._card, unconfirmed=self._unconfirmed)
             return LATER
-        if delivered.done and self._is_over:
+        if delivered.done and self._card.is_unfollowed:
             await self._card_queue.remove_ended(self._card.follow)
         return delivered
-
-    @property
-    def _is_over(self) -> bool:
-        return self._card.follow.state is FollowState.UNFOLLOWED
 
     @property
     def _may_stay_deleted(self) -> bool:
@@ -138,11 +102,11 @@ class CardDelivery:
                 try:
                     return await self._deliver()
                 except MessageNotFound as error:
-                    if self._is_over or self._may_stay_deleted:
+                    if self._card.is_unfollowed or self._may_stay_deleted:
                         return await self._give_up(error)
                     await self._repost(error)
             except PermanentError as refusal:
-                if self._is_over:
+                if self._card.is_unfollowed:
                     return await self._give_up(refusal)
                 return DeliveryResult(refused=refusal.code, unconfirmed=self._unconfirmed)
             except TransientError as error:
@@ -163,7 +127,7 @@ class CardDelivery:
                 lambda: self._card_queue.mark_rendered(card, card.desired_version, unconfirmed=unconfirmed, last=True)
             )
         elif not self._is_released:
-            check_written(await self._card_queue.release(self._card))
+            await self._card_queue.release(self._card)
         return DONE
 
     @property
@@ -176,15 +140,16 @@ class CardDelivery:
         message_id = uuid5(follow.id, f"{card.episode}/card/{card.times_deleted}/{card.ordered_at}")
         await self._lease.ensure_time(self._card, self._timing.post)
         post = self._publisher.post(
-            follow.channel_id, card_message(self._card), str(message_id), time_left=self._lease.time_left
+            follow.channel_id, card_message(card), str(message_id), deadline=self._lease.deadline
         )
         ts = await self._track_failures("post", post)
         card = self._card
         last = not card.announcements and card.rendered_version == card.desired_version
-        await self._lease.record(
-            lambda: self._card_queue.mark_posted(card, ts, card.rendered_version, last=last),
-            lambda: self._report_post(ts),
-        )
+        try:
+            await self._lease.record(lambda: self._card_queue.mark_posted(card, ts, card.rendered_version, last=last))
+        except LeaseLost:
+            await self._lost_lease.report_post(card, ts)
+            raise
         self._is_released = last
         self._card = replace(card, message_ts=ts, attempts=0, unconfirmed_until=None)
 
@@ -197,10 +162,9 @@ class CardDelivery:
         edit = self._publisher.edit(
             card.follow.channel_id,
             card.message_ts or "",
-            card_message(self._card),
+            card_message(card),
             max_wait,
-            time_left=self._lease.time_left,
-            on_repeat=self._mark_unconfirmed,
+            deadline=self._lease.deadline,
         )
         try:
             await self._track_failures("edit", edit)
@@ -214,47 +178,42 @@ class CardDelivery:
         self._edited = self._edited_again = True
         self._card = replace(self._card, rendered_version=card.desired_version)
 
-    def _mark_unconfirmed(self) -> None:
-        self._unconfirmed = True
-
     async def _announce(self) -> None:
         card, (first, *rest) = self._card, self._card.announcements
         ts = await self._reply(first)
         card = self._card
         last = not rest and not self._needs_edit
         version = card.desired_version if self._edited else None
-        is_repeated = False
-
-        async def write() -> bool:
-            nonlocal is_repeated
-            written = await self._card_queue.mark_sent(
-                card, first.seq, ts, version=version, unconfirmed=self._unconfirmed, last=last
+        try:
+            is_duplicate = await self._lease.record(
+                lambda: self._card_queue.mark_sent(
+                    card, first.seq, ts, version=version, unconfirmed=self._unconfirmed, last=last
+                )
             )
-            is_repeated = written is None
-            return written is not False
-
-        await self._lease.record(write, lambda: self._report_reply(first.seq, ts))
-        if is_repeated and ts:
-            await self._delete(ts)
+        except LeaseLost:
+            await self._lost_lease.report_reply(card, first.seq, ts)
+            raise
+        if is_duplicate and ts:
+            await self._lost_lease.delete(card, ts)
         self._is_released = last
         self._edited = self._unconfirmed = False
-        waited = utc(self._clock) - first.recorded_at
-        self._metrics.announcement_seconds.observe(max(0.0, waited.total_seconds()))
+        waited = utc(self._context.clock) - first.recorded_at
+        self._context.metrics.announcement_seconds.observe(max(0.0, waited.total_seconds()))
         self._card = replace(card, announcements=tuple(rest), attempts=0)
 
     async def _reply(self, announcement: Announcement) -> str:
         card, follow = self._card, self._card.follow
         source = f"{card.episode}/{announcement.seq}/{announcement.kind}/{announcement.occurred_at.timestamp()}"
         message_id = uuid5(follow.id, source)
-        message, broadcast = announcement_message(card, announcement, self._wording), is_broadcast(card, announcement)
+        message = announcement_message(card, announcement, self._context.wording())
         await self._lease.ensure_time(self._card, self._timing.post)
         post = self._publisher.post(
             follow.channel_id,
             message,
             str(message_id),
             card.message_ts,
-            broadcast=broadcast,
-            time_left=self._lease.time_left,
+            broadcast=is_broadcast(card, announcement),
+            deadline=self._lease.deadline,
         )
         try:
             return await self._track_failures("post", post)
@@ -266,7 +225,7 @@ class CardDelivery:
 
         Raises PermanentError if the failure has lasted so long that it counts as permanent.
         """
-        card, before = self._card, Failures.from_dict(self._card.failing)
+        card, before = self._card, self._card.failures
         failures = before.without(operation)
         try:
             return await call
@@ -283,7 +242,7 @@ class CardDelivery:
 
     def _rare_wait(self, operation: str, error: TransientError) -> float:
         """Return RARE_RETRY_SECONDS if this kind of call has failed with the same code for a day, otherwise 0."""
-        is_rare = Failures.from_dict(self._card.failing).is_rare(operation, error, self._card.claimed_at)
+        is_rare = self._card.failures.is_rare(operation, error, self._card.claimed_at)
         return RARE_RETRY_SECONDS if is_rare else 0.0
 
     async def _repost(self, error: MessageNotFound) -> None:
@@ -311,14 +270,13 @@ class CardDelivery:
         """Leave the card of an ended follow as it is: it was deleted in Slack, or Slack refuses the edit."""
         card = self._card
         log.info("card_update_skipped", channel=card.follow.channel_id, episode=card.episode, code=error.code)
-        check_written(await self._card_queue.give_up(card))
+        await self._card_queue.give_up(card)
         return DONE
 
     async def _defer_after(self, error: TransientError) -> DeliveryResult:
         attempts = self._card.attempts
         if isinstance(error, Unconfirmed):
-            seconds = min(MAX_BACKOFF_SECONDS, self._timing.unconfirmed * 2.0 ** min(attempts, 10))
-            seconds = max(seconds, self._rare_wait("post", error))
+            seconds = max(backoff(attempts, self._timing.unconfirmed), self._rare_wait("post", error))
             return await self._defer(seconds, unconfirmed=self._card.message_ts is None)
         if error.seconds is None:
             return await self._defer(backoff(attempts))
@@ -330,49 +288,8 @@ class CardDelivery:
         if self._edited:
             await self._lease.record(lambda: self._card_queue.mark_rendered(card, card.desired_version))
             self._edited = False
-        check_written(await self._card_queue.defer(card, seconds, failed=failed, unconfirmed=unconfirmed))
+        await self._card_queue.defer(card, seconds, failed=failed, unconfirmed=unconfirmed)
         return LATER
-
-    async def _report_post(self, ts: str) -> None:
-        """Report a card that was posted before the lease was lost.
-
-        If another message is the card now, delete this one: nothing would keep it up to date.
-        """
-        known: bool | None = None
-        for _ in range(_MAX_REPORTS):
-            known = await self._lease.insist(lambda: self._card_queue.report_post(self._card, ts))
-            if known is not None:
-                break
-            await self._clock.sleep(self._timing.report)
-        if known is False:
-            await self._delete(ts)
-
-    async def _report_reply(self, seq: int, ts: str) -> None:
-        if ts and not await self._lease.insist(lambda: self._card_queue.report_reply(self._card, seq, ts)):
-            await self._delete(ts)
-
-    async def _delete(self, ts: str) -> None:
-        channel = self._card.follow.channel_id
-        log.info("duplicate_deleted", channel=channel, episode=self._card.episode)
-        try:
-            await self._publisher.delete(channel, ts)
-        except DeliveryError as error:
-            log.warning("duplicate_left", channel=channel, code=error.code)
-
-    async def _request_correction(self) -> None:
-        """Have the card edited once more if an edit without the lease may have overtaken another worker's."""
-        card = self._card
-        if not (self._edited or self._unconfirmed):
-            return
-        doubtful = await self._lease.insist(lambda: self._card_queue.report_edit(card, unconfirmed=self._unconfirmed))
-        if doubtful or self._is_over:
-            return
-        # The row is gone, so the follow is over and no worker will edit the card again.
-        final = unfollowed_card(card.follow, Episode.from_dict(card.desired).name)
-        try:
-            await self._publisher.edit(card.follow.channel_id, card.message_ts or "", final)
-        except DeliveryError as error:
-            log.info("card_update_skipped", channel=card.follow.channel_id, episode=card.episode, code=error.code)
 
     def _debounce(self) -> float:
         """Return the seconds that the next edit has to wait.

@@ -10,15 +10,11 @@ from bot.errors import DatabaseUnavailable
 from bot.slack.publisher import MAX_WAIT_SECONDS
 from bot.store.card_queue import CardQueue
 from bot.store.due_cards import DueCard
-from bot.store.leases import deadline
+from bot.store.leases import LeaseLost, deadline
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
-
-
-class LeaseLost(Exception):
-    """Another worker has the card's lease, or may have it, or the card no longer exists."""
 
 
 class CardLease:
@@ -26,8 +22,9 @@ class CardLease:
 
     def __init__(self, card: DueCard, card_queue: CardQueue, clock: Clock, rewrite_seconds: float) -> None:
         """Prepare the lease; a write that the database does not accept is repeated every `rewrite_seconds`."""
+        self.deadline = card.lease.deadline
+        """In monotonic time. No call to Slack begins after it or outlives it."""
         self._seconds = card.lease.seconds
-        self._deadline = card.lease.deadline
         self._channel_id = card.follow.channel_id
         self._card_queue = card_queue
         self._clock = clock
@@ -35,35 +32,32 @@ class CardLease:
         self.is_unwritten = False
         """Whether a result of Slack's still has to be written to the database."""
 
-    def time_left(self) -> float:
-        """Return the seconds until the deadline. Raises LeaseLost after it, as when the process was suspended."""
-        left = self._deadline - self._clock.monotonic()
-        if left <= 0:
-            raise LeaseLost
-        return left
-
     async def ensure_time(self, card: DueCard, seconds: float) -> None:
-        """Renew the lease if a call to Slack that takes `seconds` could outlive it. Raises LeaseLost."""
-        if self.time_left() < MAX_WAIT_SECONDS + seconds:
-            started_at = self._clock.monotonic()
-            check_written(await self._card_queue.renew(card))
-            self._deadline = deadline(started_at, self._seconds)
+        """Renew the lease if a call to Slack that takes `seconds` could outlive it.
 
-    async def record(
-        self, write: Callable[[], Awaitable[bool]], report: Callable[[], Awaitable[None]] | None = None
-    ) -> None:
-        """Write a result of Slack's, which also renews the lease. If it was lost, `report` that and raise LeaseLost."""
+        Raises LeaseLost, also after the deadline, as when the process was suspended.
+        """
+        started_at = self._clock.monotonic()
+        time_left = self.deadline - started_at
+        if time_left <= 0:
+            raise LeaseLost
+        if time_left < MAX_WAIT_SECONDS + seconds:
+            await self._card_queue.renew(card)
+            self.deadline = deadline(started_at, self._seconds)
 
-        async def write_and_renew() -> bool:
+    async def record(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write a result of Slack's, which also renews the lease, and return what the store returns. Raises LeaseLost.
+
+        The write is repeated until the database accepts it.
+        """
+
+        async def write_and_renew() -> T:
             started_at = self._clock.monotonic()
             written = await write()
-            self._deadline = deadline(started_at, self._seconds)
+            self.deadline = deadline(started_at, self._seconds)
             return written
 
-        if not await self.insist(write_and_renew):
-            if report is not None:
-                await report()
-            raise LeaseLost
+        return await self.insist(write_and_renew)
 
     async def insist(self, write: Callable[[], Awaitable[T]]) -> T:
         """Repeat a write until the database accepts it: only this worker knows what Slack did."""
@@ -78,9 +72,3 @@ class CardLease:
                     await self._clock.sleep(self._rewrite_seconds)
         finally:
             self.is_unwritten = False
-
-
-def check_written(written: bool) -> None:  # noqa: FBT001 - the result of a fenced write
-    """Raise LeaseLost if a write found the lease lost."""
-    if not written:
-        raise LeaseLost

@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from bot.clock import Clock
 from bot.domain.follow import Follow
 from bot.slack.errors import ENDED_BY_INVITATION
 from bot.slack.publisher import DeliveryError, Publisher, TransientError
 from bot.store.pauses import Pauses
 from bot.store.singleton_jobs import SingletonJobs
+from bot.worker import WorkerContext
 
 CHECK_SECONDS = 30 * 60.0
 RETRY_SECONDS = 60.0
@@ -33,20 +33,19 @@ class MissedInvitations:
         singleton_jobs: SingletonJobs,
         publisher: Publisher,
         resume: Callable[[str, str, frozenset[str]], Awaitable[list[Follow]]],
-        worker_id: str,
-        clock: Clock,
+        context: WorkerContext,
     ) -> None:
         """Prepare the job. `resume` takes a team, a channel and the pause reasons of the follows to resume there."""
         self._pauses = pauses
         self._singleton_jobs = singleton_jobs
         self._publisher = publisher
         self._resume = resume
-        self._worker_id = worker_id
-        self._clock = clock
+        self._worker_id = context.worker_id
+        self._clock = context.clock
         self._has_started = False
         self._resumed_at: dict[tuple[str, str], float] = {}
 
-    async def catch_up(self) -> None:
+    async def run(self) -> None:
         """Resume the follows that an invitation would, in channels that the bot is in. Raises DatabaseUnavailable."""
         if not self._has_started:
             # An event may have been lost while no replica was running.

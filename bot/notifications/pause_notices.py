@@ -1,7 +1,6 @@
 """Notices to people that the bot cannot post about meetings they follow: one direct message for each channel."""
 
 import asyncio
-from collections.abc import Callable
 from uuid import uuid5
 
 import structlog
@@ -11,7 +10,7 @@ from bot.slack.messages.pause_notices import expired_notice, paused_notice
 from bot.slack.publisher import DeliveryError, Publisher, TransientError
 from bot.store.pauses import PauseNotice, Pauses
 from bot.store.singleton_jobs import SingletonJobs
-from bot.wording import Wording
+from bot.worker import WorkerContext
 
 BATCH_SIZE = 20
 MAX_BATCHES = 4
@@ -34,26 +33,20 @@ class PauseNotifier:
     """
 
     def __init__(
-        self,
-        pauses: Pauses,
-        singleton_jobs: SingletonJobs,
-        publisher: Publisher,
-        worker_id: str,
-        wording: Callable[[], Wording] = Wording,
+        self, pauses: Pauses, singleton_jobs: SingletonJobs, publisher: Publisher, context: WorkerContext
     ) -> None:
-        self._wording = wording
         self._pauses = pauses
         self._singleton_jobs = singleton_jobs
         self._publisher = publisher
-        self._worker_id = worker_id
+        self._context = context
 
-    async def send_due(self) -> None:
+    async def run(self) -> None:
         """Send the notices that are due, each batch concurrently, so that a failing notice does not delay the others.
 
         Raises DatabaseUnavailable.
         """
         due = await self._pauses.due_notices(BATCH_SIZE)
-        job = await self._singleton_jobs.claim(_JOB, self._worker_id, _LEASE_SECONDS) if due else None
+        job = await self._singleton_jobs.claim(_JOB, self._context.worker_id, _LEASE_SECONDS) if due else None
         if job is None:
             return
         for _ in range(MAX_BATCHES):
@@ -72,7 +65,7 @@ class PauseNotifier:
             await self._pauses.mark_notified(notice)
             return
         build = expired_notice if follow.state is FollowState.EXPIRED else paused_notice
-        message = build(follow, follow.pause_reason or "", notice.names, self._wording())
+        message = build(follow, follow.pause_reason or "", notice.names, self._context.wording())
         message_id = uuid5(follow.id, f"{follow.state}/{follow.paused_at}")
         try:
             await self._publisher.post(follow.created_by, message, str(message_id))

@@ -2,7 +2,6 @@
 
 import re
 import ssl
-from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -29,7 +28,7 @@ from bot.slack.token_health import TokenHealth
 TIMEOUT_SECONDS = 10
 _CONNECT_SECONDS = 3
 FRESH_TIMEOUT_SECONDS = 30
-"""Timeout of the fresh session. It is longer because calls that must not happen twice are not repeated."""
+"""Timeout of the fresh session, for a post: it is longer because a post that got no answer is not repeated at once."""
 KEEPALIVE_SECONDS = 15
 """A connection idle for longer is not reused: a firewall or proxy on the path may have dropped it silently."""
 MAX_TEXT_LENGTH = 3_000
@@ -42,8 +41,10 @@ NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 CONNECTION_LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 """The other side dropped the connection before it answered, as happens to idle connections."""
 
-_ONCE_ONLY = frozenset({"chat.postMessage", "chat.postEphemeral"})
-"""Repeating these could post a message twice, so they never use a connection that may be dead."""
+_POSTS = frozenset({"chat.postMessage", "chat.postEphemeral"})
+_WRITES = _POSTS | {"chat.update"}
+"""These never use a connection that may be dead: repeating a post could show it twice, and Slack could carry out the
+first attempt of an edit after the second."""
 _WITH_APP_TOKEN = frozenset({"apps.connections.open"})
 _TS = re.compile(r"\d{1,20}\.\d{1,20}", re.ASCII)
 
@@ -69,7 +70,7 @@ def open_fresh_session(proxy: str | None = None, tls: ssl.SSLContext | None = No
 
 
 class SlackClient(AsyncWebClient):
-    """A Web API client that counts its calls and repeats only repeatable ones after a kept connection breaks.
+    """A Web API client that counts its calls, and repeats only those that read, after a kept connection breaks.
 
     slack_sdk's own retry handler repeats any call whose connection broke, even if Slack had already accepted it, and
     so posts twice.
@@ -97,20 +98,15 @@ class SlackClient(AsyncWebClient):
         self._fresh.proxy = None
         self._metrics = metrics
 
-    async def api_call(
-        self, api_method: str, *, on_repeat: Callable[[], None] | None = None, **kwargs: Any
-    ) -> AsyncSlackResponse:
+    async def api_call(self, api_method: str, **kwargs: Any) -> AsyncSlackResponse:
         """Call a method, count the call, and record whether Slack accepts the token.
-
-        `on_repeat` is called before the call is repeated: Slack may still carry out the first attempt, even after the
-        second.
 
         Raises SlackApiError if Slack refuses, and one of TRANSPORT_ERRORS if Slack is unreachable or the answer is
         not Slack's.
         """
         outcome = "unreachable"
         try:
-            response = await self._checked_call(api_method, on_repeat, **kwargs)
+            response = await self._checked_call(api_method, **kwargs)
             outcome = "ok"
             if api_method not in _WITH_APP_TOKEN:
                 self.token_health.note_success(api_method)
@@ -122,52 +118,47 @@ class SlackClient(AsyncWebClient):
                 self.token_health.note_error(api_method, code)
             raise
         finally:
-            self._metrics.slack_call(api_method, outcome)
+            self.count_call(api_method, outcome)
 
-    async def call(
-        self, method: str, *, on_repeat: Callable[[], None] | None = None, **kwargs: Any
-    ) -> AsyncSlackResponse:
+    def count_call(self, method: str, outcome: str) -> None:
+        """Count a call to Slack; `method` is `response_url` for one that is not part of the Web API."""
+        self._metrics.slack_call(method, outcome)
+
+    async def call(self, method: str, **kwargs: Any) -> AsyncSlackResponse:
         """Call a method as `api_call` does. Raises DeliveryError."""
         try:
-            return await self.api_call(method, on_repeat=on_repeat, **kwargs)
+            return await self.api_call(method, **kwargs)
         except SlackApiError as error:
             raise delivery_error(error) from None
         except TRANSPORT_ERRORS as error:
             raise (NotSent if isinstance(error, NOT_CONNECTED) else Unconfirmed)(type(error).__name__) from None
 
-    async def write(
-        self, method: str, message: Message, *, on_repeat: Callable[[], None] | None = None, **arguments: Any
-    ) -> str:
+    async def write(self, method: str, message: Message, **arguments: Any) -> str:
         """Post or edit a message with this method, and return its ts.
 
-        If Slack does not accept the blocks, send only the text, which says everything. `on_repeat` is called as by
-        `api_call`. Raises DeliveryError.
+        If Slack does not accept the blocks, send only the text, which says everything. Raises DeliveryError.
         """
         try:
-            return await self._write(method, message, on_repeat, arguments)
+            return await self._write(method, message, arguments)
         except ContentRejected as error:
             log.warning("blocks_rejected", code=error.code, method=method, channel=arguments.get("channel"))
             text = message.text if error.code != "msg_too_long" else message.text[:MAX_TEXT_LENGTH]
         try:
-            return await self._write(method, Message(text), on_repeat, arguments)
+            return await self._write(method, Message(text), arguments)
         except ContentRejected as error:
             raise PermanentError(error.code) from None
 
-    async def _write(
-        self, method: str, message: Message, on_repeat: Callable[[], None] | None, arguments: dict[str, Any]
-    ) -> str:
+    async def _write(self, method: str, message: Message, arguments: dict[str, Any]) -> str:
         content = {"text": message.text, "blocks": list(message.blocks)}
-        response = await self.call(method, on_repeat=on_repeat, json={**arguments, **content})
+        response = await self.call(method, json={**arguments, **content})
         ts = str(response.get("ts") or response.get("message_ts"))
         if not _TS.fullmatch(ts):
             raise Unconfirmed("answer_without_ts")
         return ts
 
-    async def _checked_call(
-        self, api_method: str, on_repeat: Callable[[], None] | None, **kwargs: Any
-    ) -> AsyncSlackResponse:
+    async def _checked_call(self, api_method: str, **kwargs: Any) -> AsyncSlackResponse:
         try:
-            return await self._attempt(api_method, on_repeat, **kwargs)
+            return await self._call_with_repeat(api_method, **kwargs)
         except SlackApiError as error:
             if error_code(error) == "unreadable":
                 raise aiohttp.ClientPayloadError(f"{api_method}: an error page") from None
@@ -176,20 +167,17 @@ class SlackClient(AsyncWebClient):
         except (AttributeError, ValueError):
             raise aiohttp.ClientPayloadError(f"{api_method}: no JSON object") from None
 
-    async def _attempt(
-        self, api_method: str, on_repeat: Callable[[], None] | None, **kwargs: Any
-    ) -> AsyncSlackResponse:
-        if api_method in _ONCE_ONLY:
-            seconds = self.fresh_session.timeout.total or FRESH_TIMEOUT_SECONDS
-            return await within(WallClock(), seconds, self._fresh.api_call(api_method, **kwargs))
-        try:
-            return await super().api_call(api_method, **kwargs)
-        except CONNECTION_LOST as error:
-            if isinstance(error, NOT_CONNECTED):
-                raise
-        if on_repeat is not None:
-            on_repeat()
-        return await within(WallClock(), TIMEOUT_SECONDS, self._fresh.api_call(api_method, **kwargs))
+    async def _call_with_repeat(self, api_method: str, **kwargs: Any) -> AsyncSlackResponse:
+        if api_method not in _WRITES:
+            try:
+                return await super().api_call(api_method, **kwargs)
+            except CONNECTION_LOST as error:
+                if isinstance(error, NOT_CONNECTED):
+                    raise
+        seconds = self.fresh_session.timeout.total or FRESH_TIMEOUT_SECONDS
+        if api_method not in _POSTS:
+            seconds = min(seconds, TIMEOUT_SECONDS)
+        return await within(WallClock(), seconds, self._fresh.api_call(api_method, **kwargs))
 
 
 class _Fresh(AsyncWebClient):

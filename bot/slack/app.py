@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.slack import listeners
 from bot.slack.dependencies import Dependencies
 from bot.slack.identity import Identity
+from bot.slack.in_flight import InFlightRequests
 
 log = structlog.get_logger(__name__)
+
+Dispatch = Callable[[bytes | dict[str, Any], Mapping[str, str]], Awaitable[BoltResponse]]
+"""`dispatch` of one app."""
 
 
 def create_app(deps: Dependencies, identity: Identity, session: aiohttp.ClientSession) -> AsyncApp:
@@ -51,7 +55,7 @@ def create_app(deps: Dependencies, identity: Identity, session: aiohttp.ClientSe
 
     @app.error
     async def reject(error: Exception, body: dict[str, Any], response: BoltResponse | None) -> BoltResponse | None:
-        rejected = _reject(error, body, deps.in_flight.count_malformed)
+        rejected = _reject(error, body, deps.in_flight)
         # Without a response the request is already acknowledged, and Bolt accepts no other.
         return None if response is None else rejected
 
@@ -59,15 +63,12 @@ def create_app(deps: Dependencies, identity: Identity, session: aiohttp.ClientSe
 
 
 async def dispatch(
-    app: AsyncApp,
-    content: bytes | dict[str, Any],
-    headers: Mapping[str, str],
-    on_malformed: Callable[[], None] = lambda: None,
+    app: AsyncApp, in_flight: InFlightRequests, content: bytes | dict[str, Any], headers: Mapping[str, str]
 ) -> BoltResponse:
     """Dispatch a body received over HTTP (bytes) or a payload received through Socket Mode (dict).
 
     Malformed payloads get a 400: Bolt assumes that every payload comes from Slack, and others make it raise in many
-    places, even in its error handling. `on_malformed` is called for those that do not reach the app's error handler.
+    places, even in its error handling.
     """
     body: object = None
     try:
@@ -78,15 +79,15 @@ async def dispatch(
         body = request.body
         return await app.async_dispatch(request)
     except Exception as error:  # noqa: BLE001 - see above
-        return _reject(error, body, on_malformed)
+        return _reject(error, body, in_flight)
 
 
-def _reject(error: Exception, body: object, on_malformed: Callable[[], None]) -> BoltResponse:
+def _reject(error: Exception, body: object, in_flight: InFlightRequests) -> BoltResponse:
     """Return a 404 if no listener handles the request, otherwise a 400; log it without its content.
 
-    `on_malformed` is called for a 400. Events get a 200 all the same: Slack would repeat them, and no person waits for
-    a reply. `handlers` catches the errors of all listeners, so any other error is Bolt's own, raised on a malformed
-    body; the log needs only its location.
+    Events get a 200 all the same: Slack would repeat them, and no person waits for a reply. `handlers` catches the
+    errors of all listeners, so any other error is Bolt's own, raised on a malformed body; the log needs only its
+    location.
     """
     fields = body if isinstance(body, dict) else {}
     status = 404 if isinstance(error, BoltUnhandledRequestError) else 400
@@ -94,6 +95,6 @@ def _reject(error: Exception, body: object, on_malformed: Callable[[], None]) ->
         log.warning("request_unhandled", type=str(fields.get("type", "command"))[:40])
     else:
         *_, last = traceback.extract_tb(error.__traceback__)
-        on_malformed()
+        in_flight.count_malformed()
         log.error("request_malformed", error=type(error).__name__, where=f"{Path(last.filename).name}:{last.lineno}")
     return BoltResponse(status=200 if "event" in fields else status)

@@ -1,6 +1,7 @@
-"""Delivery of the messages that the bot sends unprompted: rate-limited, timed and counted."""
+"""The one sender of the bot's messages: it writes no faster than Slack accepts, and reports Slack's limits."""
 
-from collections.abc import Callable, Coroutine, Set
+from collections.abc import Callable, Set
+from math import inf
 from typing import Any
 
 import structlog
@@ -13,6 +14,7 @@ from bot.slack.errors import (
     DeliveryError,
     MessageDeleted,
     MessageNotFound,
+    NotSent,
     PermanentError,
     SlackRateLimited,
     Throttled,
@@ -32,16 +34,23 @@ PAGE_INTERVAL_SECONDS = 1.5
 MAX_PAGES = 100
 MAX_WAIT_SECONDS = 2.0
 """How long a call waits for the token bucket before it gives up."""
+MAX_PERSON_WAIT_SECONDS = 5.0
+"""How long a person waits for a token bucket or for Slack's rate limit, at most."""
+_EDIT = "chat.update"
 
 log = structlog.get_logger(__name__)
 
 
-def _unlimited() -> float:
-    return float("inf")
+class DeadlinePassed(Exception):
+    """The call was not made, because its deadline had passed, as after a pause of the process."""
 
 
 class Publisher:
-    """The sender of messages that no one requested: it posts and edits no faster than Slack accepts."""
+    """The sender of everything that a channel or a thread shows.
+
+    What the bot sends unprompted is counted, and has half of each token bucket to itself. What a person has requested
+    is sent by the methods `..._for_person`, which wait and repeat as a person would.
+    """
 
     def __init__(self, client: SlackClient, rate_limiter: SlackRateLimiter, clock: Clock, metrics: Metrics) -> None:
         self._client = client
@@ -57,44 +66,41 @@ class Publisher:
         thread_ts: str | None = None,
         *,
         broadcast: bool = False,
-        time_left: Callable[[], float] = _unlimited,
+        deadline: float = inf,
     ) -> str:
         """Post a message, or a reply in a thread (`broadcast` shows it in the channel too), and return its ts.
 
-        `time_left` returns how many seconds the call may take. It is called right before the call to Slack, and may
-        raise to abort. Raises PermanentError, MessageNotFound, MessageDeleted or TransientError.
+        The call neither begins after the `deadline`, in monotonic time, nor outlives it. Raises DeadlinePassed,
+        PermanentError, MessageNotFound, MessageDeleted or TransientError.
         """
-        operation = "post" if thread_ts is None else "reply"
-        await self._acquire(operation, lambda: self._rate_limiter.acquire_post(channel))
-        arguments: dict[str, Any] = {
-            "channel": channel,
-            "client_msg_id": client_msg_id,
-            "unfurl_links": False,
-            "unfurl_media": False,
-        }
+        arguments: dict[str, Any] = {"channel": channel, "client_msg_id": client_msg_id}
+        arguments |= {"unfurl_links": False, "unfurl_media": False}
         if thread_ts is not None:
             arguments |= {"thread_ts": thread_ts, "reply_broadcast": broadcast}
-        seconds, write = time_left(), self._write(operation, "chat.postMessage", message, arguments)
-        return await self._with_deadline(operation, seconds, write)
+        operation = "post" if thread_ts is None else "reply"
+        return await self._deliver(operation, "chat.postMessage", message, arguments, deadline=deadline)
 
     async def edit(
-        self,
-        channel: str,
-        ts: str,
-        message: Message,
-        max_wait: float = MAX_WAIT_SECONDS,
-        time_left: Callable[[], float] = _unlimited,
-        on_repeat: Callable[[], None] | None = None,
+        self, channel: str, ts: str, message: Message, max_wait: float = MAX_WAIT_SECONDS, *, deadline: float = inf
     ) -> None:
         """Replace a message's content, waiting at most `max_wait` seconds for the token bucket.
 
-        `on_repeat` is called if the connection broke, before the edit is sent again: Slack may still carry out the
-        first attempt, even after the second. Raises the same errors as `post`.
+        Raises the same errors as `post`.
         """
-        await self._acquire("edit", lambda: self._rate_limiter.acquire_edit(channel), max_wait)
-        seconds, arguments = time_left(), {"channel": channel, "ts": ts}
-        write = self._write("edit", "chat.update", message, arguments, on_repeat)
-        await self._with_deadline("edit", seconds, write)
+        await self._deliver("edit", _EDIT, message, {"channel": channel, "ts": ts}, max_wait, deadline=deadline)
+
+    async def post_for_person(self, channel: str, message: Message, client_msg_id: str) -> None:
+        """Post a message that a person has requested. Raises DeliveryError."""
+        arguments = {"channel": channel, "client_msg_id": client_msg_id, "unfurl_links": False}
+        await self._deliver_for_person("chat.postMessage", message, arguments)
+
+    async def edit_for_person(self, channel: str, ts: str, message: Message) -> None:
+        """Replace the content of a message whose button a person has pressed. Raises DeliveryError."""
+        await self._deliver_for_person(_EDIT, message, {"channel": channel, "ts": ts})
+
+    async def post_to_person(self, channel: str, user: str, message: Message) -> None:
+        """Post a message that only this person sees in the channel. Raises DeliveryError."""
+        await self._deliver_for_person("chat.postEphemeral", message, {"channel": channel, "user": user})
 
     async def delete(self, channel: str, ts: str) -> None:
         """Delete one of the bot's messages. Raises DeliveryError."""
@@ -115,8 +121,7 @@ class Publisher:
         return found & channel_ids
 
     async def _channels(self, cursor: str | None) -> AsyncSlackResponse:
-        if code := self._client.token_health.refused_token:
-            raise TokenRejected(code)
+        self._check_token()
         params = {"types": "public_channel,private_channel", "exclude_archived": True, "limit": PAGE_SIZE}
         if cursor:
             params["cursor"] = cursor
@@ -126,54 +131,79 @@ class Publisher:
         """Return how many edits the token bucket allows right now."""
         return self._rate_limiter.edits_ready()
 
-    async def _with_deadline(self, operation: str, seconds: float, call: Coroutine[Any, Any, str]) -> str:
-        if seconds == float("inf"):
-            return await call
-        try:
-            return await within(self._clock, seconds, call)
-        except TimeoutError:
-            self._count(operation, "unconfirmed")
-            raise Unconfirmed("out_of_time") from None
-
-    async def _acquire(self, operation: str, acquire: Callable[[], float], max_wait: float = MAX_WAIT_SECONDS) -> None:
-        if code := self._client.token_health.refused_token:
-            self._count(operation, "waiting")
-            raise TokenRejected(code)
-        waited = 0.0
-        while wait := acquire():
-            waited += wait
-            if waited > max_wait:
-                self._count(operation, "waiting")
-                raise Throttled("throttled", wait)
-            await self._clock.sleep(wait)
-
-    async def _write(
+    async def _deliver(
         self,
         operation: str,
         method: str,
         message: Message,
         arguments: dict[str, Any],
-        on_repeat: Callable[[], None] | None = None,
+        max_wait: float = MAX_WAIT_SECONDS,
+        *,
+        deadline: float,
     ) -> str:
         try:
-            ts = await self._client.write(method, message, on_repeat=on_repeat, **arguments)
+            self._check_token()
+            await self._acquire(method, arguments["channel"], max_wait)
+            ts = await self._write(method, message, arguments, deadline)
         except DeliveryError as error:
-            self._count(operation, _outcome(error))
-            self._on_error(operation, error, arguments["channel"])
+            self._on_error(operation, arguments["channel"], error)
             raise
         self._count(operation, "sent")
-        accepted = self._rate_limiter.edit_accepted if operation == "edit" else self._rate_limiter.post_accepted
-        accepted(arguments["channel"])
         return ts
 
-    def _on_error(self, operation: str, error: DeliveryError, channel: str) -> None:
-        match error:
-            case SlackRateLimited(seconds=float(seconds)) if operation == "edit":
-                self._rate_limiter.on_edit_limited(seconds, channel)
-            case SlackRateLimited(seconds=float(seconds)):
-                self._rate_limiter.on_post_limited(channel, seconds)
-            case TransientError(permanent_after=float()):
-                log.error("slack_api_error", code=error.code, operation=operation, channel=channel)
+    async def _deliver_for_person(self, method: str, message: Message, arguments: dict[str, Any]) -> None:
+        """Send once more after a short rate limit, or if nothing was sent."""
+        self._check_token()
+        await self._acquire(method, arguments["channel"], MAX_PERSON_WAIT_SECONDS, spare=True)
+        try:
+            await self._write(method, message, arguments)
+            return
+        except SlackRateLimited as error:
+            if error.seconds is None or error.seconds > MAX_PERSON_WAIT_SECONDS:
+                raise
+            await self._clock.sleep(error.seconds)
+        except NotSent:
+            pass  # nothing was sent, so one more attempt is safe
+        await self._write(method, message, arguments)
+
+    def _check_token(self) -> None:
+        if code := self._client.token_health.refused_token:
+            raise TokenRejected(code)
+
+    async def _acquire(self, method: str, channel: str, max_wait: float, *, spare: bool = False) -> None:
+        """Wait for a token. Raises Throttled if that takes longer than `max_wait` seconds."""
+        limiter = self._rate_limiter
+        acquire: Callable[..., float] = limiter.acquire_edit if method == _EDIT else limiter.acquire_post
+        waited = 0.0
+        while wait := acquire(channel, spare=spare):
+            waited += wait
+            if waited > max_wait:
+                raise Throttled("throttled", wait)
+            await self._clock.sleep(wait)
+
+    async def _write(self, method: str, message: Message, arguments: dict[str, Any], deadline: float = inf) -> str:
+        channel, is_edit = arguments["channel"], method == _EDIT
+        seconds = deadline - self._clock.monotonic()
+        if seconds <= 0:
+            raise DeadlinePassed
+        write = self._client.write(method, message, **arguments)
+        try:
+            ts = await (write if deadline == inf else within(self._clock, seconds, write))
+        except TimeoutError:
+            raise Unconfirmed("out_of_time") from None
+        except SlackRateLimited as error:
+            if error.seconds is not None and is_edit:
+                self._rate_limiter.on_edit_limited(error.seconds, channel)
+            elif error.seconds is not None:
+                self._rate_limiter.on_post_limited(channel, error.seconds)
+            raise
+        (self._rate_limiter.edit_accepted if is_edit else self._rate_limiter.post_accepted)(channel)
+        return ts
+
+    def _on_error(self, operation: str, channel: str, error: DeliveryError) -> None:
+        self._count(operation, _outcome(error))
+        if isinstance(error, TransientError) and error.permanent_after is not None:
+            log.error("slack_api_error", code=error.code, operation=operation, channel=channel)
 
     def _count(self, operation: str, outcome: str) -> None:
         self._metrics.announcements.labels(operation, outcome).inc()

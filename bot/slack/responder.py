@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
+from types import UnionType
 from typing import Any
 
 import aiohttp
 import structlog
 from cachetools import TTLCache
 
+from bot.clock import Clock
 from bot.errors import (
     ChannelArchived,
     DirectMessageNotSupported,
@@ -22,7 +23,6 @@ from bot.errors import (
     SlackUnconfirmed,
     SlackUnreachable,
 )
-from bot.metrics import Metrics
 from bot.realtimekit.lookup import ANSWER_SECONDS
 from bot.slack.api_client import NOT_CONNECTED, TIMEOUT_SECONDS, TRANSPORT_ERRORS, SlackClient
 from bot.slack.errors import (
@@ -30,6 +30,7 @@ from bot.slack.errors import (
     DeliveryError,
     NotSent,
     SlackRateLimited,
+    Throttled,
     TokenRejected,
     Unconfirmed,
     error_class,
@@ -38,10 +39,8 @@ from bot.slack.errors import (
 from bot.slack.messages import lookup_card
 from bot.slack.messages.message import Message
 from bot.slack.payloads import Request
-from bot.slack.rate_limiter import SlackRateLimiter
+from bot.slack.publisher import MAX_PERSON_WAIT_SECONDS, Publisher
 
-MAX_WAIT_SECONDS = 5.0
-"""How long a person waits for a token bucket or for Slack's rate limit, at most."""
 MAX_NOTE_SECONDS = 3.0
 """How long an answer waits for the note that is being sent before it."""
 SLOW_AFTER_SECONDS = 1.5
@@ -56,37 +55,29 @@ log = structlog.get_logger(__name__)
 
 
 class Responder:
-    """The sender of private answers and public cards."""
+    """The sender of answers to people: private ones by response_url, public ones by the publisher."""
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
         client: SlackClient,
-        metrics: Metrics,
-        rate_limiter: SlackRateLimiter,
-        *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        timer: Callable[[], float] = time.monotonic,
-        timeout: float = TIMEOUT_SECONDS,
+        publisher: Publisher,
+        clock: Clock,
         slow_after: float = SLOW_AFTER_SECONDS,
     ) -> None:
         """Create the sender.
 
-        `rate_limiter` is shared with the publisher, which has half of each token bucket to itself. `timeout` is for
-        calls to a response_url, in seconds. After `slow_after` seconds without an answer the person gets a note that
-        the bot is still checking.
+        After `slow_after` real seconds without an answer the person gets a note that the bot is still checking.
         """
-        self._slow_after = slow_after
         self._session = session
         self._client = client
-        self._metrics = metrics
-        self._rate_limiter = rate_limiter
-        self._sleep = sleep
+        self._publisher = publisher
+        self._clock = clock
+        self._slow_after = slow_after
         self._edits: TTLCache[tuple[str, str], tuple[Message, asyncio.Task[None]]] = TTLCache(
-            _EDIT_CACHE_SIZE, ANSWER_SECONDS, timer
+            _EDIT_CACHE_SIZE, ANSWER_SECONDS, clock.monotonic
         )
         """The last edit of each message, by channel ID and ts."""
-        self._timeout = timeout
 
     async def respond(self, request: Request, message: Message, *, replace: bool = False) -> None:
         """Send a message that only the requester sees; `replace` puts it in place of the message with the button.
@@ -149,13 +140,10 @@ class Responder:
         content, editing = self._edits.get((channel_id, ts), (None, None))
         has_failed = editing is not None and editing.done() and (editing.cancelled() or editing.exception() is not None)
         if editing is None or content != message or has_failed:
-            editing = asyncio.create_task(self._edit(channel_id, ts, message), name="edit for people")
+            edit = self._publisher.edit_for_person(channel_id, ts, message)
+            editing = asyncio.create_task(_raising_for_people(channel_id, edit), name="edit for people")
             self._edits[channel_id, ts] = message, editing
         await asyncio.shield(editing)
-
-    async def _edit(self, channel_id: str, ts: str, message: Message) -> None:
-        await self._acquire(lambda: self._rate_limiter.acquire_edit(channel_id, spare=True))
-        await self._write("chat.update", message, channel=channel_id, ts=ts)
 
     async def post(self, channel_id: str, message: Message, *, client_msg_id: str) -> None:
         """Post a message that everyone in the channel sees.
@@ -164,44 +152,7 @@ class Responder:
         NotInChannel, DirectMessageNotSupported, ChannelArchived, SlackBusy, SlackUnconfirmed, SlackUnreachable,
         SlackAccessDenied or SlackRejected.
         """
-        await self._acquire(lambda: self._rate_limiter.acquire_post(channel_id, spare=True))
-        await self._write(
-            "chat.postMessage", message, channel=channel_id, client_msg_id=client_msg_id, unfurl_links=False
-        )
-
-    async def _acquire(self, acquire: Callable[[], float]) -> None:
-        """Wait for a token. Raises SlackBusy if that would take longer than a person waits."""
-        waited = 0.0
-        while wait := acquire():
-            waited += wait
-            if waited > MAX_WAIT_SECONDS:
-                raise SlackBusy(detail="throttled")
-            await self._sleep(wait)
-
-    async def _write(self, method: str, message: Message, **arguments: Any) -> None:
-        channel, is_edit = arguments["channel"], method == "chat.update"
-        try:
-            await self._send(method, message, **arguments)
-        except DeliveryError as error:
-            if isinstance(error, SlackRateLimited) and error.seconds is not None:
-                if is_edit:
-                    self._rate_limiter.on_edit_limited(error.seconds, channel)
-                else:
-                    self._rate_limiter.on_post_limited(channel, error.seconds)
-            raise slack_error(error.code, channel, type(error)) from None
-        (self._rate_limiter.edit_accepted if is_edit else self._rate_limiter.post_accepted)(channel)
-
-    async def _send(self, method: str, message: Message, **arguments: Any) -> None:
-        try:
-            await self._client.write(method, message, **arguments)
-            return
-        except SlackRateLimited as error:
-            if error.seconds is None or error.seconds > MAX_WAIT_SECONDS:
-                raise
-            await self._sleep(error.seconds)
-        except NotSent:
-            pass  # nothing was sent, so one more attempt is safe
-        await self._client.write(method, message, **arguments)
+        await _raising_for_people(channel_id, self._publisher.post_for_person(channel_id, message, client_msg_id))
 
     async def _respond(self, url: str, payload: dict[str, Any]) -> str:
         """Post to a response_url; return OK, UNCONFIRMED, or a code for what went wrong.
@@ -211,8 +162,8 @@ class Responder:
         """
         is_repeatable = bool(payload.get("replace_original") or payload.get("delete_original"))
         outcome = await self._post_once(self._session if is_repeatable else self._client.fresh_session, url, payload)
-        if isinstance(outcome, float) and outcome <= MAX_WAIT_SECONDS:
-            await self._sleep(outcome)
+        if isinstance(outcome, float) and outcome <= MAX_PERSON_WAIT_SECONDS:
+            await self._clock.sleep(outcome)
         elif not (outcome == NOT_SENT or (outcome == UNCONFIRMED and is_repeatable)):
             return _outcome_code(outcome)
         return _outcome_code(await self._post_once(self._client.fresh_session, url, payload))
@@ -221,7 +172,7 @@ class Responder:
         """Post once; return OK, UNCONFIRMED, NOT_SENT, the seconds to wait, or a code for what went wrong."""
         try:
             async with (
-                asyncio.timeout(self._timeout),
+                asyncio.timeout(TIMEOUT_SECONDS),
                 session.post(url, json=payload, allow_redirects=False) as response,
             ):
                 body = (await response.content.read(MAX_BODY_BYTES)).decode("utf-8", "replace")
@@ -233,12 +184,12 @@ class Responder:
         except TRANSPORT_ERRORS:
             outcome = UNCONFIRMED
         code = _outcome_code(outcome)
-        self._metrics.slack_call(RESPONSE_URL, code if code in (OK, "ratelimited") else "failed")
+        self._client.count_call(RESPONSE_URL, code if code in (OK, "ratelimited") else "failed")
         return outcome
 
     async def _post_ephemeral(self, request: Request, message: Message) -> None:
         try:
-            await self._send("chat.postEphemeral", message, channel=request.channel_id, user=request.user_id)
+            await self._publisher.post_to_person(request.channel_id, request.user_id, message)
         except DeliveryError as error:
             log.warning("reply_failed", outcome=error.code)
 
@@ -279,6 +230,14 @@ def _outcome_code(outcome: str | float) -> str:
     return "ratelimited" if isinstance(outcome, float) else outcome
 
 
+async def _raising_for_people(channel_id: str, call: Awaitable[None]) -> None:
+    """Await a call to Slack in this channel. Raises an error that a person can read."""
+    try:
+        await call
+    except DeliveryError as error:
+        raise slack_error(error.code, channel_id, type(error)) from None
+
+
 def slack_error(code: str, channel_id: str, kind: type[DeliveryError] | None = None) -> SlackError:
     """Return the error whose message a person reads when Slack rejects a post in this channel with `code`.
 
@@ -293,8 +252,8 @@ def slack_error(code: str, channel_id: str, kind: type[DeliveryError] | None = N
     return next((error for is_kind, error in _ERRORS if issubclass(kind, is_kind)), SlackRejected)(detail=code)
 
 
-_ERRORS: tuple[tuple[type[DeliveryError], type[SlackError]], ...] = (
-    (SlackRateLimited, SlackBusy),
+_ERRORS: tuple[tuple[type[DeliveryError] | UnionType, type[SlackError]], ...] = (
+    (SlackRateLimited | Throttled, SlackBusy),
     (Unconfirmed, SlackUnconfirmed),
     (NotSent, SlackUnreachable),
     (TokenRejected, SlackAccessDenied),

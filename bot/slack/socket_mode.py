@@ -10,22 +10,21 @@ import asyncio
 import contextlib
 import json
 import random
-import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import structlog
-from slack_bolt.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.clock import Clock
 from bot.errors import ConfigurationError
 from bot.network import describe
 from bot.slack.api_client import TRANSPORT_ERRORS
-from bot.slack.app import dispatch
+from bot.slack.app import Dispatch
 from bot.slack.errors import error_code
 from bot.slack.identity import is_final
 from bot.slack.socket_connection import HEARTBEAT_SECONDS, Envelope, HandshakeError, SocketModeConnection
@@ -63,25 +62,19 @@ class SocketMode:
 
     def __init__(
         self,
-        app: AsyncApp,
+        dispatch: Dispatch,
         app_token: str,
         client: AsyncWebClient,
         session: aiohttp.ClientSession,
-        *,
-        on_malformed: Callable[[], None] = lambda: None,
+        clock: Clock,
         timing: Timing | None = None,
-        timer: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Prepare a connection; `on_malformed` is called for each payload that Bolt cannot parse."""
-        self._app = app
+        self._dispatch = dispatch
         self._app_token = app_token
         self._client = client
         self._session = session
-        self._on_malformed = on_malformed
+        self._clock = clock
         self._timing = timing or Timing()
-        self._timer = timer
-        self._sleep = sleep
         self._connections: list[SocketModeConnection] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._problem = ""
@@ -128,17 +121,17 @@ class SocketMode:
         """
         backoff = self._timing.min_backoff
         while True:
-            started = self._timer()
+            started = self._clock.monotonic()
             if connection := await self._connect(url):
                 await connection.closing.wait()
                 self._problem = _explain(connection.reason)
             url = None
-            lasted = self._timer() - started
+            lasted = self._clock.monotonic() - started
             if connection is not None and lasted >= self._timing.max_backoff:
                 backoff = self._timing.min_backoff
                 continue
             # Jitter needs no secure source.
-            await self._sleep(max(0, backoff * random.uniform(0.5, 1) - lasted))  # noqa: S311
+            await self._clock.sleep(max(0, backoff * random.uniform(0.5, 1) - lasted))  # noqa: S311
             backoff = min(backoff * 2, self._timing.max_backoff)
 
     async def _connect(self, url: str | None) -> SocketModeConnection | None:
@@ -192,7 +185,7 @@ class SocketMode:
         if not isinstance(payload, dict):
             log.warning("payload_invalid", detail="envelope without a payload")
             return None
-        return _acknowledgement(await dispatch(self._app, payload, _retry_headers(envelope), self._on_malformed))
+        return _acknowledgement(await self._dispatch(payload, _retry_headers(envelope)))
 
     def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

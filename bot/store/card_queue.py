@@ -12,7 +12,7 @@ from bot.store.card_updates import CardUpdate, CardWriteBatcher, Written
 from bot.store.cards import has_news, is_blocked_by_previous, is_unattempted
 from bot.store.database import Database
 from bot.store.due_cards import DueCard, load_cards
-from bot.store.leases import after, due_in, is_due, new_lease
+from bot.store.leases import LeaseLost, after, due_in, is_due, new_lease
 from bot.store.meetings import lock
 from bot.store.outdated_announcements import still_true
 from bot.store.schema import announcements, cards, follows
@@ -24,9 +24,10 @@ LATE_SECONDS = 120.0
 class CardQueue:
     """The announcer's part of the store.
 
-    Most methods are fenced: if the lease was lost, they write nothing and return False. `mark_*` and `renew` extend the
-    lease. `release`, `defer`, `give_up` and a step marked `last` release the card. Steps of several cards that arrive
-    together are written in one transaction. `report_*` are for a holder that lost the lease but knows what Slack did.
+    Most methods are fenced: if the lease was lost, they write nothing and raise LeaseLost. `mark_*` and `renew` extend
+    the lease. `release`, `defer`, `give_up` and a step marked `last` release the card. Steps of several cards that
+    arrive together are written in one transaction. `report_*` are for a holder that lost the lease but knows what Slack
+    did.
     """
 
     def __init__(self, db: Database, late_seconds: float = LATE_SECONDS) -> None:
@@ -72,18 +73,16 @@ class CardQueue:
             due = await load_cards(connection, now, await still_true(connection, now, keys), lease)
             return await _drop_expiry_of_followed_again(connection, now, due)
 
-    async def mark_posted(self, card: DueCard, ts: str, version: int, *, last: bool = False) -> bool:
+    async def mark_posted(self, card: DueCard, ts: str, version: int, *, last: bool = False) -> None:
         """Record that the card was posted and shows this version. The `last` step also releases the card."""
-        written = await self._write(card, ts=ts, version=version, confirmed=card.unconfirmed_until, release=last)
-        return written is not Written.LEASE_LOST
+        await self._write(card, ts=ts, version=version, confirmed=card.unconfirmed_until, release=last)
 
     async def mark_rendered(
         self, card: DueCard, version: int, *, unconfirmed: bool = False, last: bool = False
-    ) -> bool:
+    ) -> None:
         """Record that the card was edited and shows this version; `unconfirmed`: an earlier attempt got no answer."""
         confirmed = _confirmed_until(card, version)
-        written = await self._write(card, version=version, confirmed=confirmed, unconfirmed=unconfirmed, release=last)
-        return written is not Written.LEASE_LOST
+        await self._write(card, version=version, confirmed=confirmed, unconfirmed=unconfirmed, release=last)
 
     async def mark_sent(
         self,
@@ -94,10 +93,10 @@ class CardQueue:
         version: int | None = None,
         unconfirmed: bool = False,
         last: bool = False,
-    ) -> bool | None:
+    ) -> bool:
         """Record that this announcement is in the thread.
 
-        Return None if that is recorded, but an earlier holder has reported that another message announces the change:
+        Return whether it is a duplicate: an earlier holder has reported that another message announces the change, so
         one of the two has to go. `version`: the card now shows it. `unconfirmed`: an edit that preceded the
         announcement got no answer.
         """
@@ -105,13 +104,13 @@ class CardQueue:
         written = await self._write(
             card, seq=seq, sent_ts=ts, version=version, confirmed=confirmed, unconfirmed=unconfirmed, release=last
         )
-        return None if written is Written.DUPLICATE else written is Written.WRITTEN
+        return written is Written.DUPLICATE
 
-    async def release(self, card: DueCard) -> bool:
+    async def release(self, card: DueCard) -> None:
         """Release the card: due now if anything is left to do, including what arrived meanwhile, otherwise idle."""
-        return await self._write(card, release=True) is not Written.LEASE_LOST
+        await self._write(card, release=True)
 
-    async def mark_deleted(self, card: DueCard) -> bool:
+    async def mark_deleted(self, card: DueCard) -> None:
         """Record that the card's message was deleted, so that the card is posted again."""
         values = {
             "message_ts": None,
@@ -122,13 +121,13 @@ class CardQueue:
             "unconfirmed_until": None,
             "failing": None,
         }
-        return await self._update(card, next_attempt_at=after(self._db.now(), card.lease.seconds), **values)
+        await self._update(card, next_attempt_at=after(self._db.now(), card.lease.seconds), **values)
 
-    async def renew(self, card: DueCard) -> bool:
+    async def renew(self, card: DueCard) -> None:
         """Extend the lease, since the next call to Slack could outlive it."""
-        return await self._update(card, next_attempt_at=after(self._db.now(), card.lease.seconds))
+        await self._update(card, next_attempt_at=after(self._db.now(), card.lease.seconds))
 
-    async def defer(self, card: DueCard, seconds: float, *, failed: bool = True, unconfirmed: bool = False) -> bool:
+    async def defer(self, card: DueCard, seconds: float, *, failed: bool = True, unconfirmed: bool = False) -> None:
         """Release the card and make it due in `seconds`, capped at half an hour; nothing makes it due earlier.
 
         Unless something `failed`, the claim does not count as an attempt. `unconfirmed`: a request got no answer.
@@ -140,11 +139,11 @@ class CardQueue:
             values["attempts"] = sa.case((cards.c.attempts > 0, cards.c.attempts - 1), else_=0)
         if unconfirmed:
             values["unconfirmed_until"] = now + self._late_seconds
-        return await self._update(card, **values)
+        await self._update(card, **values)
 
-    async def give_up(self, card: DueCard) -> bool:
+    async def give_up(self, card: DueCard) -> None:
         """Release the card for good: its follow is over, and Slack refuses the edit that would show it."""
-        return await self._update(card, lease=None, next_attempt_at=None, failing=None)
+        await self._update(card, lease=None, next_attempt_at=None, failing=None)
 
     async def report_post(self, card: DueCard, ts: str) -> bool | None:
         """Report a card's message that was posted by a holder that has since lost the lease.
@@ -179,7 +178,7 @@ class CardQueue:
         """Report an announcement that was sent by a holder that has since lost the lease.
 
         Return False if another message had already announced the change. If the next holder is announcing it right now,
-        `mark_sent` returns None to that holder.
+        `mark_sent` returns True to that holder.
         """
         this = sa.and_(
             announcements.c.follow_id == card.follow.id,
@@ -229,15 +228,21 @@ class CardQueue:
             )
         return min((wait for wait in (news, edit) if wait is not None), default=None)
 
-    async def _update(self, card: DueCard, **values: Any) -> bool:
+    async def _update(self, card: DueCard, **values: Any) -> None:
         async with self._db.transaction() as connection:
             leased = sa.update(cards).where(_is(card), cards.c.lease == card.lease.token)
-            return (await connection.execute(leased.values(values))).rowcount == 1
+            updated = await connection.execute(leased.values(values))
+        if updated.rowcount != 1:
+            raise LeaseLost
 
     async def _write(self, card: DueCard, **step: Any) -> Written:
         lease = card.lease
         step |= {"failing": card.failing}
-        return await self._updates.write(CardUpdate(card.follow.id, card.episode, lease.token, lease.seconds, **step))
+        update = CardUpdate(card.follow.id, card.episode, lease.token, lease.seconds, **step)
+        written = await self._updates.write(update)
+        if written is Written.LEASE_LOST:
+            raise LeaseLost
+        return written
 
 
 async def _due(

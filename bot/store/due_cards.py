@@ -9,9 +9,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.domain.episode import Change, Episode
+from bot.domain.failed_calls import Failures
 from bot.domain.follow import Follow, FollowState
 from bot.store.cards import is_latest
 from bot.store.leases import Lease
+from bot.store.outdated_announcements import IN_THREAD
 from bot.store.rows import follow_from, from_epoch
 from bot.store.schema import CURRENT, announcements, cards, follows
 
@@ -27,9 +30,19 @@ class Announcement:
     """Negative for the store's own announcement (kind EXPIRED), which is not a Change."""
     kind: str
     payload: dict[str, Any]
-    """Change.to_dict()."""
+    """Change.to_dict(), and IN_THREAD."""
     occurred_at: datetime
     recorded_at: datetime
+
+    @property
+    def change(self) -> Change:
+        """The change to announce. Raises KeyError for the store's own announcement."""
+        return Change.from_dict(self.payload)
+
+    @property
+    def is_in_thread_only(self) -> bool:
+        """Whether the channel itself does not see it, even if the follow is loud."""
+        return bool(self.payload.get(IN_THREAD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +58,9 @@ class DueCard:
     """How many times its message was deleted in Slack."""
     ordered_at: float
     """When it first became due for posting, or for posting again, in epoch seconds by the database's clock."""
-    desired: dict[str, Any]
-    """Episode.to_dict() of what the card should show."""
+    stored_episode: dict[str, Any]
+    """Episode.to_dict() of what the card should show. It is decoded on access, so that a row that cannot be decoded
+    stops only its own card."""
     desired_version: int
     rendered_version: int
     """Before the card is posted, the version of the first attempt: if Slack accepted that one, the message shows it,
@@ -63,10 +77,25 @@ class DueCard:
     is_followed_again: bool
     """Whether this follow is over but the channel has a newer, current one of the same meeting."""
     failing: dict[str, Any] | None
-    """Failures.to_dict(): since when Slack has refused the card's requests. Each step writes it."""
+    """Failures.to_dict() of `failures`. Each step writes it."""
     announcements: tuple[Announcement, ...]
     """Pending announcements for its thread, in order."""
     lease: Lease
+
+    @property
+    def desired(self) -> Episode:
+        """The episode that the card should show."""
+        return Episode.from_dict(self.stored_episode)
+
+    @property
+    def failures(self) -> Failures:
+        """Since when Slack has refused the card's requests."""
+        return Failures.from_dict(self.failing)
+
+    @property
+    def is_unfollowed(self) -> bool:
+        """Whether the channel no longer follows the meeting, because someone ended the follow."""
+        return self.follow.state is FollowState.UNFOLLOWED
 
     @property
     def has_news(self) -> bool:
@@ -117,7 +146,7 @@ async def load_cards(
             message_ts=row["message_ts"],
             times_deleted=row["times_deleted"],
             ordered_at=row["ordered_at"],
-            desired=row["desired"],
+            stored_episode=row["desired"],
             desired_version=row["desired_version"],
             rendered_version=row["rendered_version"],
             rendered_at=None if row["rendered_at"] is None else from_epoch(row["rendered_at"]),

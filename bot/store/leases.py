@@ -15,6 +15,10 @@ MAX_WAIT_SECONDS = 30 * 60.0
 """No wait is longer, so a row that is due later got its time before a clock was set back."""
 
 
+class LeaseLost(Exception):
+    """Nothing was written: another worker has the row's lease, or may have it, or the row no longer exists."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The exclusive right to write to a row for as long as the row holds this token."""

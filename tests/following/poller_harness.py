@@ -22,10 +22,12 @@ from bot.following.schedule import ListFreshness
 from bot.metrics import Metrics
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream, Session
+from bot.realtimekit.rate_limit import RateLimitState
 from bot.store.due_cards import DueCard, load_cards
 from bot.store.leases import new_lease
 from bot.store.schema import cards
 from bot.store.store import Store, open_store
+from bot.worker import WakeUps, WorkerContext
 from sandbox.clock import Clock
 from tests.store.helpers import ANN, CHANNEL, MEETING, TEAM
 
@@ -101,6 +103,25 @@ class Cloudflare:
         return Livestream.model_validate({**usual, **self.details.get(of, {}), **fields})
 
 
+class CloudflareCooldown(RateLimitState):
+    """A rate limit that blocks for as long as a test says."""
+
+    seconds = 0.0
+
+    def retry_after(self) -> float:
+        return self.seconds
+
+
+class CountingEvent(asyncio.Event):
+    """An event that counts how often it was set."""
+
+    count = 0
+
+    def set(self) -> None:
+        self.count += 1
+        super().set()
+
+
 @dataclass
 class PollerHarness:
     """One poller, its store and its Cloudflare."""
@@ -110,29 +131,30 @@ class PollerHarness:
     cloudflare: Cloudflare
     metrics: Metrics = field(default_factory=Metrics)
     list_freshness: ListFreshness = field(default_factory=ListFreshness)
-    retry_after: float = 0.0
-    announcer_wakes: int = 0
+    rate_limit: CloudflareCooldown = field(default_factory=CloudflareCooldown)
+    wake_ups: dict[str, WakeUps] = field(default_factory=dict)
+    """Of each process, by worker ID."""
     loops: int = 0
     """How many tasks sleep by the clock when there is nothing to do."""
 
     def __post_init__(self) -> None:
-        self.rate_budget = RateBudget(self.store.request_windows, self.clock)
+        self.rate_budget = RateBudget(self.store.request_windows, self.rate_limit, self.clock)
+        self.announcer = CountingEvent()
         self.poller = self.new_poller("poller")
 
     def new_poller(self, worker_id: str, clock: TimeSource | None = None) -> MeetingPoller:
         return MeetingPoller(
             self.store.meeting_queue,
             self.cloudflare.look,
-            rate_budget=self.rate_budget,
-            retry_after=lambda: self.retry_after,
-            clock=clock or self.clock,
-            grace=GRACE,
-            metrics=self.metrics,
-            worker_id=worker_id,
-            wake_announcer=self._note_change,
-            list_freshness=self.list_freshness,
-            jitter=lambda: 0.0,
+            self.rate_budget,
+            self.list_freshness,
+            self.context(worker_id, clock),
         )
+
+    def context(self, worker_id: str, clock: TimeSource | None = None) -> WorkerContext:
+        """Return a worker's context; the poller of the same name shares its wake-ups."""
+        wake_ups = self.wake_ups.setdefault(worker_id, WakeUps(announcer=self.announcer))
+        return WorkerContext(worker_id, clock or self.clock, self.metrics, GRACE, jitter=lambda: 0.0, wake_ups=wake_ups)
 
     async def check_once(self, poller: MeetingPoller) -> None:
         """Have this poller check the meeting as if that was requested, and nothing after that."""
@@ -143,13 +165,10 @@ class PollerHarness:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
-    def _note_change(self) -> None:
-        self.announcer_wakes += 1
-
     async def follow(self, meeting_id: UUID = MEETING, channel: str = CHANNEL, episode: Episode | None = None) -> None:
         episode = episode or replace(Episode.waiting(utc(self.clock)), name="All hands")
         await self.store.follows.follow(TEAM, channel, meeting_id, user_id=ANN, level=Level.NORMAL, episode=episode)
-        self.poller.wake()
+        self.poller._wake_up.set()
 
     def say(self, status: str | None, began: float | None = None, meeting_id: UUID = MEETING) -> None:
         """From now on: this status, None being no livestream at all, in a run that began at so many seconds."""
@@ -182,7 +201,7 @@ class PollerHarness:
                 calm = 0 if busy or await self.store.meeting_queue.due_in() == 0 else calm + 1
 
     def _awake(self) -> bool:
-        return self.poller._woken.is_set() or len(self.clock._sleepers) < self.loops
+        return self.poller._wake_up.is_set() or len(self.clock._sleepers) < self.loops
 
     async def idles(self, seconds: float, step: float = 5.0) -> None:
         """Let time pass in which nobody may look, whatever is due."""
@@ -202,7 +221,7 @@ class PollerHarness:
         """What a webhook does."""
         assert await self.store.meeting_queue.request_check(meeting_id)
         self.poller.on_webhook(meeting_id)
-        self.poller.wake()
+        self.poller._wake_up.set()
         await self.looked()
 
     async def told(self) -> list[tuple[int, str]]:
@@ -210,11 +229,11 @@ class PollerHarness:
         return [(card.episode, each.kind) for card in await self._due() for each in card.announcements]
 
     async def changes(self) -> list[Change]:
-        return [Change.from_dict(each.payload) for card in await self._due() for each in card.announcements]
+        return [each.change for card in await self._due() for each in card.announcements]
 
     async def cards(self) -> list[Episode]:
         """What each card should show."""
-        return [Episode.from_dict(card.desired) for card in await self._due()]
+        return [card.desired for card in await self._due()]
 
     async def _due(self) -> list[DueCard]:
         """What the announcer has to work at: also the next run's card, which waits for the one before."""

@@ -11,12 +11,26 @@ from pytest_mock import MockerFixture
 from bot.domain.follow import FOLLOW_SECONDS, FollowState
 from bot.errors import DatabaseUnavailable
 from bot.following.maintenance import INTERVAL_SECONDS, RETENTION_SECONDS, MaintenanceWorker
+from bot.following.rate_budget import CLOUDFLARE_LIMIT, RateBudget
 from bot.metrics import Metrics
+from bot.realtimekit.rate_limit import RateLimitState
 from bot.store.store import Store, open_store
+from bot.worker import WakeUps, WorkerContext
 from sandbox.clock import Clock
+from tests.following.poller_harness import CountingEvent
 from tests.store.helpers import MEETING, OTHER_MEETING, check, follow
 
 EPOCH = 1_800_000_000.0
+
+
+@dataclass
+class Job:
+    """A job that sets an event when it runs."""
+
+    has_run: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        self.has_run.set()
 
 
 @dataclass
@@ -27,28 +41,18 @@ class MaintenanceHarness:
     store: Store
     metrics: Metrics = field(default_factory=Metrics)
     finished: asyncio.Event = field(default_factory=asyncio.Event)
-    woken: int = 0
+    announcer: CountingEvent = field(default_factory=CountingEvent)
 
     def __post_init__(self) -> None:
+        self.wake_ups = WakeUps(announcer=self.announcer)
         self.worker = MaintenanceWorker(
             self.store.maintenance,
-            catch_up=self._catch_up,
-            send_notices=self._tell,
-            requests_remaining=lambda: 900,
-            wake_announcer=self._wake,
-            clock=self.clock,
-            metrics=self.metrics,
+            Job(),
+            Job(self.finished),
+            RateBudget(self.store.request_windows, RateLimitState(), self.clock),
+            WorkerContext("worker", self.clock, self.metrics, wake_ups=self.wake_ups),
             purge_every=3,
         )
-
-    async def _catch_up(self) -> None:
-        pass
-
-    async def _tell(self) -> None:
-        self.finished.set()
-
-    def _wake(self) -> None:
-        self.woken += 1
 
     async def next(self, seconds: float = INTERVAL_SECONDS) -> None:
         async with asyncio.timeout(30):
@@ -92,7 +96,7 @@ async def test_each_run_updates_the_gauges(harness: MaintenanceHarness) -> None:
     assert harness.gauge("cards_due") == 1
     assert harness.gauge("meetings_due") == 1
     assert harness.gauge("announcements_pending") == 0
-    assert harness.gauge("cloudflare_rate_limit_remaining") == 900
+    assert harness.gauge("cloudflare_rate_limit_remaining") == CLOUDFLARE_LIMIT
 
 
 async def test_waking_runs_maintenance_at_once(harness: MaintenanceHarness) -> None:
@@ -100,7 +104,7 @@ async def test_waking_runs_maintenance_at_once(harness: MaintenanceHarness) -> N
     await harness.next()
     harness.finished.clear()
 
-    harness.worker.wake()
+    harness.wake_ups.maintenance.set()
 
     async with asyncio.timeout(30):
         await harness.finished.wait()
@@ -110,14 +114,14 @@ async def test_expired_follows_wake_the_announcer(harness: MaintenanceHarness) -
     """A follow whose time is over is let go, and whoever says so in its thread is woken."""
     await follow(harness.store)
     await harness.next()
-    assert harness.woken == 0
+    assert harness.announcer.count == 0
 
     await harness.next(FOLLOW_SECONDS)
-    assert harness.woken == 0
+    assert harness.announcer.count == 0
     await check(harness.store)
     await harness.next(60)
 
-    assert harness.woken == 1
+    assert harness.announcer.count == 1
     assert harness.gauge("follows", state=FollowState.EXPIRED) == 1
 
 
@@ -146,7 +150,7 @@ async def test_purge_removes_unfollowed_meetings(harness: MaintenanceHarness) ->
 
 
 @pytest.mark.parametrize(
-    ("failure", "logged"), [(DatabaseUnavailable(), "database_unavailable"), (KeyError(), "broke")]
+    ("failure", "logged"), [(DatabaseUnavailable(), "database_unavailable"), (KeyError(), "worker_failed")]
 )
 async def test_goes_on(harness: MaintenanceHarness, mocker: MockerFixture, failure: Exception, logged: str) -> None:
     """A turn that fails is logged, and the next one is made."""

@@ -76,11 +76,11 @@ async def test_changed_is_called_when_there_is_something_to_do(harness: PollerHa
     """And not for each look."""
     await harness.follow()
     await harness.passes(60)
-    assert harness.announcer_wakes == 0
+    assert harness.announcer.count == 0
     harness.say("LIVE")
     await harness.passes(120)
 
-    assert harness.announcer_wakes == 1
+    assert harness.announcer.count == 1
 
 
 async def test_the_next_run_in_one_look(harness: PollerHarness) -> None:
@@ -308,7 +308,7 @@ async def test_news_does_not_wait_for_the_pause_between_other_checks(harness: Po
     assert await harness.store.meeting_sweeps.prioritize(changed[:2]) == 2
     assert await harness.store.meeting_sweeps.prioritize(changed[2:4], CHANGED) == 2
     assert await harness.store.meeting_queue.request_check(changed[4])
-    harness.poller.wake()
+    harness.poller._wake_up.set()
     await harness.until(lambda: harness.cloudflare.asked.keys() >= set(changed))
     await harness.asleep()
 
@@ -323,7 +323,7 @@ async def test_the_last_quarter_is_for_news(harness: PollerHarness) -> None:
 
     one, other = UUID(int=0), UUID(int=1)
     assert await harness.store.meeting_sweeps.prioritize([other]) == 1
-    harness.poller.wake()
+    harness.poller._wake_up.set()
     await harness.until(lambda: harness.cloudflare.asked)
     await harness.asleep()
     assert harness.cloudflare.asked == {other: 1}
@@ -335,12 +335,12 @@ async def test_the_last_quarter_is_for_news(harness: PollerHarness) -> None:
 
 async def test_cloudflare_wants_no_question(harness: PollerHarness) -> None:
     """Then none is asked until it does."""
-    harness.retry_after = 120
+    harness.rate_limit.seconds = 120
     await harness.follow()
     await harness.idles(120, step=30)
     assert harness.cloudflare.asked == {}
 
-    harness.retry_after = 0
+    harness.rate_limit.seconds = 0
     harness.clock.advance(5)
     await harness.looked()
 
@@ -352,7 +352,7 @@ async def test_a_refusal_puts_the_meeting_off(harness: PollerHarness) -> None:
     harness.cloudflare.open.clear()
     await harness.follow()
     await harness.until(lambda: harness.cloudflare.asking)
-    harness.retry_after = 200
+    harness.rate_limit.seconds = 200
     harness.cloudflare.open.set()
     await harness.looked()
 
@@ -387,7 +387,7 @@ async def test_killed_during_a_look(tmp_path: Path) -> None:
         harness.say("LIVE")
         harness.clock.advance(LEASE_SECONDS)
         again = asyncio.create_task(harness.new_poller("next").run())
-        await harness.until(lambda: harness.announcer_wakes)
+        await harness.until(lambda: harness.announcer.count)
         again.cancel()
         await asyncio.gather(again, return_exceptions=True)
 
@@ -400,7 +400,7 @@ async def test_a_look_that_took_too_long(harness: PollerHarness) -> None:
     await harness.follow()
     await harness.until(lambda: harness.cloudflare.asking)
     # Else it would take it itself when the lease has ended.
-    harness.retry_after = 2 * LEASE_SECONDS
+    harness.rate_limit.seconds = 2 * LEASE_SECONDS
     await harness.asleep()
     harness.clock.advance(LEASE_SECONDS)
     (taken,) = await harness.store.meeting_queue.claim("other", 1, LEASE_SECONDS)
@@ -408,7 +408,7 @@ async def test_a_look_that_took_too_long(harness: PollerHarness) -> None:
     harness.cloudflare.open.set()
     await harness.looked()
 
-    assert harness.announcer_wakes == 0
+    assert harness.announcer.count == 0
     assert harness.count("episode_changes_total", kind="live") == 0
     assert await harness.store.meeting_queue.release(taken, next_check_in=60)
 
@@ -471,7 +471,7 @@ async def test_the_clock_is_set_back(harness: PollerHarness) -> None:
     await harness.passes(60)
     harness.clock._restart_from(EPOCH - 3600)
     harness.clock._wake()
-    harness.poller.wake()
+    harness.poller._wake_up.set()
     await harness.looked()
     harness.cloudflare.asked.clear()
     harness.say(None)
@@ -487,11 +487,11 @@ async def test_what_a_sweep_has_seen_counts(harness: PollerHarness) -> None:
     harness.say("LIVE", began=0)
     await harness.passes(30)
     # It is not looked at meanwhile.
-    harness.retry_after = 60
+    harness.rate_limit.seconds = 60
     for _ in range(20):
         harness.clock.advance(50)
         assert await harness.store.meeting_sweeps.confirm([MEETING], "live", failures=3, next_check_in=60) == 1
-    harness.retry_after = 0
+    harness.rate_limit.seconds = 0
     harness.say("LIVE", began=1000)
     await harness.hint()
 
@@ -519,15 +519,15 @@ async def test_who_asks_by_hand_sees_it(harness: PollerHarness) -> None:
     """The card is shown anew, with when it was checked; and nothing is believed of webhooks."""
     await harness.follow()
     await harness.passes(30)
-    changed = harness.announcer_wakes
+    changed = harness.announcer.count
 
     assert await harness.store.meeting_queue.request_check(MEETING)
-    harness.poller.wake()
+    harness.poller._wake_up.set()
     await harness.looked()
 
-    assert harness.announcer_wakes == changed + 1
+    assert harness.announcer.count == changed + 1
     harness.say("LIVE", began=9)
     assert await harness.store.meeting_queue.request_check(MEETING)
-    harness.poller.wake()
+    harness.poller._wake_up.set()
     await harness.looked()
     assert not harness.poller._webhook_trust.trusted

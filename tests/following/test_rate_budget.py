@@ -18,6 +18,7 @@ from bot.following.rate_budget import (
     SWEEP_SHARE,
     RateBudget,
 )
+from bot.realtimekit.rate_limit import RateLimitState
 from bot.store.request_windows import Used
 from bot.store.store import Store, open_store
 from sandbox.clock import Clock
@@ -57,9 +58,13 @@ async def until(condition: Callable[[], object], clock: Clock, seconds: float = 
             await asyncio.sleep(0.01)
 
 
+def budget_of(store: Store, clock: Clock, limit: int = BOT_LIMIT) -> RateBudget:
+    return RateBudget(store.request_windows, RateLimitState(), clock, limit)
+
+
 async def test_what_was_spent_here_counts_at_once(store: Store, clock: Clock) -> None:
     """Told to the others or not."""
-    rate_budget = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 3)
+    rate_budget = budget_of(store, clock, limit=SWEEP_SHARE + 3)
     for _ in range(3):
         assert rate_budget.can_check()
         rate_budget.record_request()
@@ -70,7 +75,7 @@ async def test_what_was_spent_here_counts_at_once(store: Store, clock: Clock) ->
 
 async def test_sweeps_have_something_left(store: Store, clock: Clock) -> None:
     """When no look is made any more, the list is still asked for, as long as people have enough."""
-    rate_budget = RateBudget(store.request_windows, clock)
+    rate_budget = budget_of(store, clock)
     for _ in range(BOT_LIMIT - 1):
         rate_budget.record_request()
     assert not rate_budget.can_check()
@@ -83,7 +88,7 @@ async def test_sweeps_have_something_left(store: Store, clock: Clock) -> None:
 
 async def test_pause(store: Store, clock: Clock) -> None:
     """From half of what there is for looks on there is half a second between them, and more the less is left."""
-    rate_budget = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 8)
+    rate_budget = budget_of(store, clock, limit=SWEEP_SHARE + 8)
     pauses = []
     for _ in range(10):
         pauses.append(rate_budget.delay())
@@ -94,7 +99,7 @@ async def test_pause(store: Store, clock: Clock) -> None:
 
 async def test_news_has_a_quarter_of_the_checks_for_itself(store: Store, clock: Clock) -> None:
     """There is no pause before it until only that quarter is left, and then more the less is left."""
-    rate_budget = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 8)
+    rate_budget = budget_of(store, clock, limit=SWEEP_SHARE + 8)
     routine, news, pauses = [], [], []
     for _ in range(9):
         routine.append(rate_budget.can_check())
@@ -108,7 +113,7 @@ async def test_news_has_a_quarter_of_the_checks_for_itself(store: Store, clock: 
 
 
 async def test_a_crowd_leaves_news_a_quarter_of_the_floor(store: Store, clock: Clock) -> None:
-    rate_budget = RateBudget(store.request_windows, clock)
+    rate_budget = budget_of(store, clock)
     await store.request_windows.add(PEOPLE_LIMIT, people=PEOPLE_LIMIT)
     await store.request_windows.add(150)
     async with running(rate_budget):
@@ -120,7 +125,10 @@ async def test_a_crowd_leaves_news_a_quarter_of_the_floor(store: Store, clock: C
 
 async def test_the_others_are_told(store: Store, clock: Clock) -> None:
     """Another replica learns of requests some seconds later; people may send more than the poller."""
-    one, other = RateBudget(store.request_windows, clock), RateBudget(store.request_windows, clock)
+    one, other = (
+        budget_of(store, clock),
+        budget_of(store, clock),
+    )
     async with running(one, other):
         await store.request_windows.add(BOT_LIMIT - 1)
         one.record_request()
@@ -133,7 +141,7 @@ async def test_the_others_are_told(store: Store, clock: Clock) -> None:
 
 async def test_it_comes_back(store: Store, clock: Clock) -> None:
     """When what was spent is more than five minutes ago."""
-    rate_budget = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 1)
+    rate_budget = budget_of(store, clock, limit=SWEEP_SHARE + 1)
     await store.request_windows.add(1)
     async with running(rate_budget):
         await until(lambda: not rate_budget.can_check(), clock)
@@ -145,7 +153,7 @@ async def test_it_comes_back(store: Store, clock: Clock) -> None:
 
 async def test_many_at_once(store: Store, clock: Clock) -> None:
     """The poller waits until a full batch is shared, which takes no time."""
-    rate_budget = RateBudget(store.request_windows, clock)
+    rate_budget = budget_of(store, clock)
     async with running(rate_budget):
         for _ in range(FLUSH_BATCH_SIZE):
             assert rate_budget.can_check()
@@ -158,7 +166,7 @@ async def test_many_at_once(store: Store, clock: Clock) -> None:
 
 async def test_no_database(store: Store, clock: Clock, mocker: MockerFixture) -> None:
     """What could not be told stays counted, and is told when it can be."""
-    rate_budget = RateBudget(store.request_windows, clock, limit=SWEEP_SHARE + 10)
+    rate_budget = budget_of(store, clock, limit=SWEEP_SHARE + 10)
     spend = mocker.patch.object(store.request_windows, "add", side_effect=DatabaseUnavailable)
     async with running(rate_budget):
         for _ in range(10):
@@ -174,7 +182,7 @@ async def test_no_database(store: Store, clock: Clock, mocker: MockerFixture) ->
 
 async def test_spent_while_it_is_told(store: Store, clock: Clock, mocker: MockerFixture) -> None:
     """It is told the next time: nothing is counted twice or not at all."""
-    rate_budget = RateBudget(store.request_windows, clock)
+    rate_budget = budget_of(store, clock)
     spend = store.request_windows.add
 
     async def slowly(count: int, people: int = 0) -> Used:
@@ -203,7 +211,7 @@ def spend_all_of_peoples(rate_budget: RateBudget) -> int:
 
 async def test_a_crowd_leaves_the_list_and_the_checks_their_floor(store: Store, clock: Clock) -> None:
     """However much people ask, and whoever comes first."""
-    rate_budget = RateBudget(store.request_windows, clock)
+    rate_budget = budget_of(store, clock)
     async with running(rate_budget):
         assert spend_all_of_peoples(rate_budget) == PEOPLE_LIMIT
         await until(rate_budget.can_check, clock)
@@ -220,7 +228,7 @@ async def test_a_crowd_leaves_the_list_and_the_checks_their_floor(store: Store, 
 
 
 async def test_the_bot_leaves_people_their_floor(store: Store, clock: Clock) -> None:
-    rate_budget = RateBudget(store.request_windows, clock)
+    rate_budget = budget_of(store, clock)
     while rate_budget.can_list():
         rate_budget.record_request()
 
@@ -229,7 +237,7 @@ async def test_the_bot_leaves_people_their_floor(store: Store, clock: Clock) -> 
 
 async def test_what_people_have_spent_elsewhere_counts(store: Store, clock: Clock) -> None:
     """One crowd that reaches two replicas is one crowd."""
-    rate_budget = RateBudget(store.request_windows, clock)
+    rate_budget = budget_of(store, clock)
     await store.request_windows.add(PEOPLE_LIMIT - 3, people=PEOPLE_LIMIT - 3)
     async with running(rate_budget):
         await until(lambda: rate_budget.remaining < CLOUDFLARE_LIMIT, clock)

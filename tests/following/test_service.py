@@ -1,5 +1,6 @@
 """What people do about follows, over a real store, with a Cloudflare and a Slack that say what a test wants."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from bot.clock import utc
+from bot.domain.episode import Phase
 from bot.domain.follow import DeliveryResult, FollowState, Level
 from bot.errors import (
     ChannelRequired,
@@ -23,10 +25,23 @@ from bot.realtimekit.models import Livestream
 from bot.store.due_cards import DueCard
 from bot.store.follows import FollowStatus
 from bot.store.store import Store, open_store
+from bot.worker import WakeUps
 from sandbox.clock import Clock
 
 TEAM, CHANNEL, ANN, BEN = "T1", "C1", "U1", "U2"
 MEETING = UUID(int=1)
+
+
+class NotingEvent(asyncio.Event):
+    """An event that notes its name whenever it is set."""
+
+    def __init__(self, notes: list[str], name: str) -> None:
+        super().__init__()
+        self._notes, self._name = notes, name
+
+    def set(self) -> None:
+        self._notes.append(self._name)
+        super().set()
 
 
 @dataclass
@@ -61,8 +76,7 @@ class World:
             store=self.store,
             look_up=self.look_up,
             deliver=self.deliver,
-            wake_announcer=lambda: self.woken.append("announcer"),
-            wake_poller=lambda: self.woken.append("poller"),
+            wake_ups=WakeUps(NotingEvent(self.woken, "announcer"), NotingEvent(self.woken, "poller")),
             worker_id="me",
         )
 
@@ -94,7 +108,7 @@ async def test_follow(world: World) -> None:
     assert result.follow.level is Level.NORMAL
     assert await world.phases() == ["live"]
     ((card, pause),) = world.cards
-    assert card.desired["phase"] == "live"
+    assert card.desired.phase is Phase.LIVE
     assert card.announcements == ()
     assert not pause
     assert world.woken == ["poller"]

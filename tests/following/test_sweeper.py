@@ -5,7 +5,7 @@ import contextlib
 import io
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from bot.following.schedule import ListFreshness
 from bot.following.sweeper import Sweeper
 from bot.realtimekit.models import Livestream
 from bot.realtimekit.responses import LivestreamPage
-from tests.following.poller_harness import GRACE, PLAYBACK, Cloudflare, PollerHarness, running_poller
+from tests.following.poller_harness import PLAYBACK, Cloudflare, PollerHarness, running_poller
 
 MANY = 12
 IDS = [UUID(int=number) for number in range(1, MANY + 1)]
@@ -72,15 +72,9 @@ class Swept:
             harness.store.meeting_sweeps,
             harness.store.singleton_jobs,
             self.lists,
-            rate_budget=harness.rate_budget,
-            retry_after=lambda: harness.retry_after,
-            clock=harness.clock,
-            grace=GRACE,
-            metrics=harness.metrics,
-            worker_id=worker_id,
-            wake_poller=harness.poller.wake,
-            list_freshness=list_freshness or harness.list_freshness,
-            jitter=lambda: 0.0,
+            harness.rate_budget,
+            list_freshness or harness.list_freshness,
+            replace(harness.context("poller"), worker_id=worker_id),
         )
 
     async def follow(self, number: int = MANY) -> None:
@@ -278,14 +272,14 @@ async def test_what_begins_does_not_wait_for_what_a_gap_leaves_unsure(swept: Swe
     await swept.follow()
     swept.say("LIVE", *IDS[1:], began=0)
     await swept.passes(60)
-    swept.harness.retry_after = 90
+    swept.harness.rate_limit.seconds = 90
     await swept.harness.store.meeting_sweeps.confirm(IDS[1:], "live", failures=3, next_check_in=900)
     await swept.harness.idles(90)
     await swept.harness.store.request_windows.add(601)
     await swept.harness.idles(5)
     swept.looks()
     swept.say("LIVE", began=150)
-    swept.harness.retry_after = 0
+    swept.harness.rate_limit.seconds = 0
     await swept.harness.idles(30)
 
     assert swept.harness.cloudflare.asked == {ONE: 1}
@@ -296,7 +290,7 @@ async def test_after_a_gap(swept: Swept) -> None:
     """Where no list was read for longer than the grace time, what is live is looked at: it may be another run."""
     await live_until_a_gap(swept)
     swept.say("LIVE", began=140)
-    swept.harness.retry_after = 0
+    swept.harness.rate_limit.seconds = 0
     await swept.passes(30)
 
     assert await swept.harness.told() == [(1, "live"), (1, "ended"), (2, "live")]
@@ -342,7 +336,7 @@ async def test_after_a_gap_in_an_unknown_run(swept: Swept) -> None:
     """What a list says meanwhile does not make it the known one."""
     await live_until_a_gap(swept)
     swept.say("LIVE")
-    swept.harness.retry_after = 0
+    swept.harness.rate_limit.seconds = 0
     await swept.passes(60)
     assert await swept.harness.told() == [(1, "live")]
     swept.say("LIVE", began=140)
@@ -418,11 +412,11 @@ async def test_no_room(swept: Swept) -> None:
     """No list is requested while the share of the rate limit is used up, or Cloudflare refuses requests."""
     await swept.follow()
     await swept.passes(30)
-    swept.harness.retry_after = 30
+    swept.harness.rate_limit.seconds = 30
     before = swept.lists.pages
     await swept.harness.idles(60)
     assert swept.lists.pages == before
-    swept.harness.retry_after = 0
+    swept.harness.rate_limit.seconds = 0
     await swept.passes(15)
 
     assert swept.lists.pages > before
@@ -433,7 +427,7 @@ async def live_until_a_gap(swept: Swept) -> None:
     await swept.follow()
     swept.say("LIVE", began=0)
     await swept.passes(60)
-    swept.harness.retry_after = 90
+    swept.harness.rate_limit.seconds = 90
     assert await swept.harness.store.meeting_sweeps.confirm([ONE], "live", failures=3, next_check_in=900) == 1
     await swept.harness.idles(90)
 
@@ -463,7 +457,7 @@ async def test_it_goes_on(swept: Swept, mocker: MockerFixture, log: io.StringIO,
     await swept.passes(60)
     mocker.stopall()
     events = {json.loads(line)["event"] for line in log.getvalue().splitlines()}
-    assert ("database_unavailable" if error is DatabaseUnavailable else "sweep_failed") in events
+    assert ("database_unavailable" if error is DatabaseUnavailable else "worker_failed") in events
     swept.say("LIVE")
     await swept.passes(120)
 

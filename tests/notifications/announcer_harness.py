@@ -15,6 +15,7 @@ from bot.domain.follow import DeliveryResult, Level
 from bot.metrics import Metrics
 from bot.notifications.announcer import Announcer
 from bot.notifications.pause_notices import PauseNotifier
+from bot.notifications.timing import Timing
 from bot.slack.api_client import SlackClient, open_session
 from bot.slack.publisher import Publisher
 from bot.slack.rate_limiter import Rate, SlackRateLimiter
@@ -22,6 +23,7 @@ from bot.store.due_cards import DueCard
 from bot.store.follows import StoredFollow
 from bot.store.schema import follows, meetings
 from bot.store.store import Store, open_store
+from bot.worker import WorkerContext
 from sandbox.clock import Clock
 from sandbox.slack import ANN, EVENTS, Message, Slack
 
@@ -40,6 +42,7 @@ class Stage:
     store: Store
     clock: Clock
     metrics: Metrics
+    context: WorkerContext
     publisher: Publisher
     announcer: Announcer
     notices: PauseNotifier
@@ -97,10 +100,14 @@ class Stage:
         """Deliver the due cards once."""
         return [await self.announcer.deliver(card) for card in await self.claim()]
 
-    def another_announcer(self, **how: Any) -> Announcer:
-        """Return an announcer with other settings."""
-        store = self.store
-        return Announcer(store.card_queue, store.pauses, self.publisher, self.clock, self.metrics, "announcer", **how)
+    def another_announcer(self, timing: Timing | None = None, worker_id: str = "announcer") -> Announcer:
+        """Return an announcer with another timing, or of another process."""
+        store, context = self.store, replace(self.context, worker_id=worker_id)
+        return Announcer(store.card_queue, store.pauses, self.publisher, context, timing)
+
+    def wake_up(self) -> None:
+        """Have the announcer check for due cards now."""
+        self.context.wake_ups.announcer.set()
 
     async def settle(self) -> None:
         """Deliver cards until none will become due."""
@@ -111,7 +118,7 @@ class Stage:
     async def late_edit(self) -> Callable[[], None]:
         """Have Slack not answer the next edit; return a function that carries the edit out."""
         requests: list[dict[str, Any]] = []
-        client = self.publisher._client
+        client = self.publisher._client._fresh
         call = client._request
 
         async def slow(**request: Any) -> Any:
@@ -166,7 +173,8 @@ async def staged(
             token=slack.credentials.bot_token, base_url=slack.api_url, session=session, metrics=metrics
         )
         publisher = Publisher(client, rate_limiter, clock, metrics)
-        announcer = Announcer(store.card_queue, store.pauses, publisher, clock, metrics, "announcer")
-        notices = PauseNotifier(store.pauses, store.singleton_jobs, publisher, "announcer")
-        yield Stage(slack, store, clock, metrics, publisher, announcer, notices)
+        context = WorkerContext("announcer", clock, metrics)
+        announcer = Announcer(store.card_queue, store.pauses, publisher, context)
+        notices = PauseNotifier(store.pauses, store.singleton_jobs, publisher, context)
+        yield Stage(slack, store, clock, metrics, context, publisher, announcer, notices)
     await store.close()

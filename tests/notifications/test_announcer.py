@@ -13,8 +13,8 @@ import pytest
 
 from bot.domain.episode import ChangeKind, Phase
 from bot.errors import DatabaseUnavailable
-from bot.notifications.announcer import DRAIN_SECONDS, MAX_CONCURRENT_EDITS
-from bot.notifications.card_delivery import Timing
+from bot.notifications.announcer import MAX_CONCURRENT_EDITS
+from bot.notifications.timing import DRAIN_SECONDS, Timing
 from bot.slack.api_client import FRESH_TIMEOUT_SECONDS
 from bot.slack.rate_limiter import Rate, SlackRateLimiter
 from bot.store.due_cards import DueCard
@@ -48,14 +48,14 @@ async def running(stage: Stage) -> AsyncIterator[None]:
 async def test_change_updates_the_card_and_is_announced_in_its_thread(stage: Stage) -> None:
     async with running(stage):
         await stage.follow()
-        stage.announcer.wake()
+        stage.wake_up()
         card = await stage.slack.wait_for_message(lambda message: message.channel == EVENTS, timeout=PATIENCE)
         assert card.text == "Launch keynote is not live yet."
         await settled(stage)
         stage.clock.advance(60)
 
         await stage.see(Phase.LIVE, ChangeKind.LIVE)
-        stage.announcer.wake()
+        stage.wake_up()
         reply = await stage.slack.wait_for_message(lambda message: message.thread_ts == card.ts, timeout=PATIENCE)
         await settled(stage)
 
@@ -80,7 +80,7 @@ async def test_due_cards_beyond_the_concurrency_limit_wait(stage: Stage, monkeyp
         await stage.follow(channel.id)
     async with running(stage):
         await stage.see(Phase.LIVE, ChangeKind.LIVE)
-        stage.announcer.wake()
+        stage.wake_up()
         await said(stage, 100)
 
     assert min(limits) >= 8
@@ -114,7 +114,7 @@ async def test_failing_card_does_not_stop_the_others(stage: Stage, log: io.Strin
     stage.episode = replace(stage.episode, name=None)
     await stage.follow(GENERAL)
     (broken,) = await stage.claim()
-    wrong = replace(broken, desired={"of": "tomorrow"})
+    wrong = replace(broken, stored_episode={"of": "tomorrow"})
     await stage.follow(EVENTS)
     (good,) = await stage.claim()
 
@@ -129,7 +129,7 @@ async def test_failing_card_does_not_stop_the_others(stage: Stage, log: io.Strin
 
 
 @pytest.mark.parametrize(
-    ("error", "event"), [(DatabaseUnavailable(), "database_unavailable"), (RuntimeError(), "announcer_failed")]
+    ("error", "event"), [(DatabaseUnavailable(), "database_unavailable"), (RuntimeError(), "worker_failed")]
 )
 async def test_announcer_continues_after_a_database_outage(
     stage: Stage, log: io.StringIO, error: Exception, event: str
@@ -207,7 +207,7 @@ async def test_no_card_is_started_after_stop(stage: Stage) -> None:
         await settled(stage)
         stage.announcer.stop()
         await stage.follow()
-        stage.announcer.wake()
+        stage.wake_up()
         await settled(stage)
 
     assert stage.cards() == []
@@ -229,7 +229,7 @@ async def test_edits_do_not_delay_announcements(tmp_path: Path) -> None:
         await stage.follow(EVENTS)
         edits = stage.count("edit", "sent")
         async with running(stage):
-            stage.announcer.wake()
+            stage.wake_up()
             await said(stage, 41)
             await settled(stage)
             assert stage.count("edit", "sent") - edits == 3
@@ -246,14 +246,14 @@ async def test_edit_without_an_answer_does_not_delay_announcements(stage: Stage)
     await stage.work()
     stage.clock.advance(10)
     await stage.see(Phase.INTERRUPTED)
-    stage.announcer = stage.another_announcer(drain_seconds=0.01)
+    stage.announcer = stage.another_announcer(Timing(drain=0.01))
     stage.slack.fault = Fault.HANG
     async with running(stage):
-        stage.announcer.wake()
+        stage.wake_up()
         await first(stage.slack.events, lambda: len(edits(stage)) >= MAX_CONCURRENT_EDITS or None, PATIENCE)
         stage.slack.fault = Fault.NONE
         await stage.follow(EVENTS)
-        stage.announcer.wake()
+        stage.wake_up()
         await stage.slack.wait_for_message(lambda message: message.channel == EVENTS, timeout=PATIENCE)
         assert len(edits(stage)) == MAX_CONCURRENT_EDITS
 
@@ -272,7 +272,7 @@ async def test_expired_leases_are_respected_right_after_an_outage(stage: Stage, 
             await said(stage, 1)
             await settled(stage)
             assert stage.cards(EVENTS) == []
-            assert await stage.store.card_queue.mark_posted(card, "1.0", card.desired_version, last=True)
+            await stage.store.card_queue.mark_posted(card, "1.0", card.desired_version, last=True)
             for _ in range(25):
                 stage.clock.advance(1)
                 await settled(stage)
@@ -297,7 +297,7 @@ async def test_cards_of_a_killed_worker_are_claimed_after_an_outage(stage: Stage
 
 async def test_drain_gives_up_after_its_timeout(stage: Stage) -> None:
     """The next holder of the lease continues."""
-    stage.announcer = stage.another_announcer(drain_seconds=0.01)
+    stage.announcer = stage.another_announcer(Timing(drain=0.01))
     stage.slack.fault = Fault.HANG
     await stage.follow()
     async with running(stage):
@@ -318,7 +318,7 @@ async def settled(stage: Stage) -> None:
         while calm < 2:
             # At first, so that who was woken by the clock is up.
             await asyncio.sleep(0.005)
-            asleep = stage.clock._sleepers and not announcer._tasks and not announcer._wake.is_set()
+            asleep = stage.clock._sleepers and not announcer._tasks and not announcer._wake_up.is_set()
             calm = calm + 1 if asleep else 0
 
 

@@ -19,8 +19,7 @@ from bot.domain.episode import ChangeKind, Phase
 from bot.domain.follow import DONE, LATER, DeliveryResult, FollowState, Level
 from bot.errors import DatabaseUnavailable
 from bot.following.service import FollowService
-from bot.notifications.announcer import Announcer
-from bot.notifications.card_delivery import backoff
+from bot.notifications.timing import backoff
 from bot.slack.messages.lookup_card import FOLLOW_AGAIN, FOLLOW_MENU
 from bot.slack.publisher import Publisher
 from bot.slack.rate_limiter import Rate, SlackRateLimiter
@@ -485,7 +484,7 @@ async def test_crash_before_the_release_leads_to_one_edit(stage: Stage) -> None:
     """The worker may have died during another edit."""
     await stage.follow()
     (card,) = await stage.claim()
-    assert await stage.store.card_queue.mark_posted(card, "1.0", card.desired_version)
+    await stage.store.card_queue.mark_posted(card, "1.0", card.desired_version)
 
     stage.clock.advance(60)
     assert await stage.work() == [DONE]
@@ -949,13 +948,17 @@ async def overtaken_for_now(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("kinds", [(), (ChangeKind.LIVE,)])
-async def test_repeated_edit_is_followed_by_one_more(stage: Stage, kinds: tuple[ChangeKind, ...]) -> None:
+async def test_edit_after_a_lost_connection_is_followed_by_one_more(
+    stage: Stage, kinds: tuple[ChangeKind, ...]
+) -> None:
     """Slack drops the connection, answers the second attempt, and carries out the first after the next edit."""
     await stage.follow()
     await stage.work()
     stage.clock.advance(10)
     await stage.see(Phase.LIVE, *kinds)
     stage.slack.apply_late("chat.update", 80, closes=True)
+    assert await stage.work() == [LATER]
+    stage.clock.advance(backoff(0))
     assert await stage.work() == [DONE]
     assert stage.cards()[0].text.startswith("Launch keynote is live")
     stage.clock.advance(10)
@@ -966,16 +969,17 @@ async def test_repeated_edit_is_followed_by_one_more(stage: Stage, kinds: tuple[
     await overtaken_for_now(stage)
 
 
-async def test_repeated_edit_that_is_rejected_is_followed_by_one_more(stage: Stage) -> None:
+async def test_rejected_edit_after_a_lost_connection_is_followed_by_one_more(stage: Stage) -> None:
     """Slack carries out the first attempt after all, and rejects the second for now."""
     await stage.follow()
     await stage.work()
     stage.clock.advance(10)
     await stage.see(Phase.LIVE)
     stage.slack.apply_late("chat.update", 100, closes=True)
-    unsubscribe = stage.slack.events.subscribe(lambda _: stage.slack.rate_limit_next("chat.update", 60, 1))
     assert await stage.work() == [LATER]
-    unsubscribe()
+    stage.slack.rate_limit_next("chat.update", 60, 1)
+    stage.clock.advance(backoff(0))
+    assert await stage.work() == [LATER]
     stage.slack.accept()
     await stage.see(Phase.ENDED)
     stage.clock.advance(60)
@@ -1077,7 +1081,7 @@ async def test_edit_after_the_deadline_is_followed_by_one_more(stage: Stage, moc
         assert await stage.work() == [DONE]
         stage.clock.advance(LATE_SECONDS)
         assert await stage.work() == [DONE]
-        kwargs.pop("time_left")
+        kwargs.pop("deadline")
         await edit(*args, **kwargs)
 
     patched = mocker.patch.object(stage.publisher, "edit", late)
@@ -1216,12 +1220,12 @@ async def test_reported_result_is_not_repeated(stage: Stage, mocker: MockerFixtu
     (frozen,) = await stage.claim()
     write = stage.store.card_queue.mark_posted
 
-    async def late(*args: Any, **kwargs: Any) -> bool:
+    async def late(*args: Any, **kwargs: Any) -> None:
         mocker.stop(patched)
         stage.clock.advance(60)
         (card,) = await stage.claim()
         await stage.store.card_queue.defer(card, 30)
-        return await write(*args, **kwargs)
+        await write(*args, **kwargs)
 
     patched = mocker.patch.object(stage.store.card_queue, "mark_posted", late)
     assert await stage.announcer.deliver(frozen) == LATER
@@ -1326,10 +1330,10 @@ async def test_waiting_for_the_bot_token_is_not_a_failure(stage: Stage, code: st
 
 def restart(stage: Stage) -> None:
     """Have another process deliver cards from now on."""
-    client, store = stage.publisher._client, stage.store
+    client = stage.publisher._client
     rate_limiter = SlackRateLimiter(stage.clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
     stage.publisher = Publisher(client, rate_limiter, stage.clock, stage.metrics)
-    stage.announcer = Announcer(store.card_queue, store.pauses, stage.publisher, stage.clock, stage.metrics, "another")
+    stage.announcer = stage.another_announcer(worker_id="another")
 
 
 @pytest.mark.parametrize(("code", "hours"), [("a_word_of_tomorrow", 1), ("update_failed", 24)])
@@ -1381,9 +1385,7 @@ async def test_success_resets_the_time_of_the_failure(stage: Stage) -> None:
 
 
 async def test_lasting_failure_is_listed_after_a_restart(stage: Stage) -> None:
-    following = FollowService(
-        stage.store, nothing, stage.announcer.deliver, stage.announcer.wake, stage.announcer.wake, "a"
-    )
+    following = FollowService(stage.store, nothing, stage.announcer.deliver, stage.context.wake_ups, "a")
     await stage.follow()
     stage.slack.refuse("chat.postMessage", "a_word_of_tomorrow", EVENTS)
     await stage.work()

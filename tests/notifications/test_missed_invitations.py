@@ -13,23 +13,23 @@ async def test_channel_that_is_refused_again_is_skipped_for_a_day(tmp_path: Path
     """Otherwise its creator would get a notice of the pause every half hour."""
     async with staged(tmp_path) as stage:
         pauses, singleton_jobs = stage.store.pauses, stage.store.singleton_jobs
-        invitations = MissedInvitations(pauses, singleton_jobs, stage.publisher, pauses.resume, "a", stage.clock)
+        invitations = MissedInvitations(pauses, singleton_jobs, stage.publisher, pauses.resume, stage.context)
         stage.slack.refuse("chat.postMessage", "not_in_channel", EVENTS)
         await stage.follow()
         await stage.work()
 
-        await invitations.catch_up()
+        await invitations.run()
         assert await state(stage) is FollowState.ACTIVE
         await stage.see(Phase.LIVE, ChangeKind.LIVE)
         await stage.work()
         assert await state(stage) is FollowState.PAUSED
         for _ in range(int(RESUME_AGAIN_SECONDS / CHECK_SECONDS) - 1):
             stage.clock.advance(CHECK_SECONDS)
-            await invitations.catch_up()
+            await invitations.run()
             assert await state(stage) is FollowState.PAUSED
 
         stage.clock.advance(CHECK_SECONDS)
-        await invitations.catch_up()
+        await invitations.run()
         assert await state(stage) is FollowState.ACTIVE
 
 

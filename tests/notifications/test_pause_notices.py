@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -40,17 +41,25 @@ def notices(stage: Stage) -> list[Message]:
 async def test_notice_is_sent_once(stage: Stage) -> None:
     """It says why the follow is paused, and how to fix that."""
     for _ in range(3):
-        await stage.notices.send_due()
+        await stage.notices.run()
 
     (notice,) = notices(stage)
     assert f"<#{EVENTS}>" in notice.text
     assert "Invite me back" in notice.text
 
 
-async def test_only_one_replica_sends_a_notice(stage: Stage) -> None:
-    other = PauseNotifier(stage.store.pauses, stage.store.singleton_jobs, stage.publisher, "b")
+def another_notifier(stage: Stage) -> PauseNotifier:
+    """Return the notifier of another replica."""
+    context = replace(stage.context, worker_id="b")
+    return PauseNotifier(stage.store.pauses, stage.store.singleton_jobs, stage.publisher, context)
 
-    await asyncio.gather(stage.notices.send_due(), other.send_due())
+
+async def test_only_one_replica_sends_a_notice(stage: Stage) -> None:
+    other = PauseNotifier(
+        stage.store.pauses, stage.store.singleton_jobs, stage.publisher, replace(stage.context, worker_id="b")
+    )
+
+    await asyncio.gather(stage.notices.run(), other.run())
 
     assert len(notices(stage)) == 1
 
@@ -59,25 +68,27 @@ async def test_crash_after_sending_repeats_the_notice_with_the_same_id(stage: St
     """It appears once."""
     dying = mocker.patch.object(stage.store.pauses, "mark_notified", side_effect=DatabaseUnavailable())
     with pytest.raises(DatabaseUnavailable):
-        await stage.notices.send_due()
+        await stage.notices.run()
     mocker.stop(dying)
     stage.clock.advance(300)
 
-    await PauseNotifier(stage.store.pauses, stage.store.singleton_jobs, stage.publisher, "b").send_due()
+    await PauseNotifier(
+        stage.store.pauses, stage.store.singleton_jobs, stage.publisher, replace(stage.context, worker_id="b")
+    ).run()
 
     assert len(notices(stage)) == 1
     assert await stage.store.pauses.due_notices(10) == []
 
 
 async def test_each_new_pause_has_a_notice(stage: Stage) -> None:
-    await stage.notices.send_due()
+    await stage.notices.run()
     stage.slack.invite_bot(EVENTS)
     await stage.store.pauses.resume(TEAM, EVENTS)
     stage.slack.remove_bot(EVENTS)
     stage.clock.advance(1)
     await stage.work()
 
-    await stage.notices.send_due()
+    await stage.notices.run()
 
     assert len(notices(stage)) == 2
 
@@ -85,21 +96,21 @@ async def test_each_new_pause_has_a_notice(stage: Stage) -> None:
 @pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.DROP])
 async def test_unconfirmed_notice_is_sent_again_and_appears_once(stage: Stage, fault: Fault) -> None:
     stage.slack.fault = fault
-    await stage.notices.send_due()
+    await stage.notices.run()
     stage.slack.fault = Fault.NONE
     stage.clock.advance(30)
 
-    await stage.notices.send_due()
-    await stage.notices.send_due()
+    await stage.notices.run()
+    await stage.notices.run()
 
     assert len(notices(stage)) == 1
 
 
 async def test_rejected_notice_is_given_up(stage: Stage) -> None:
     stage.slack.refuse_next("chat.postMessage", "user_disabled")
-    await stage.notices.send_due()
+    await stage.notices.run()
 
-    await stage.notices.send_due()
+    await stage.notices.run()
 
     assert notices(stage) == []
 
@@ -123,9 +134,9 @@ async def test_one_notice_is_sent_per_person_and_channel(stage: Stage) -> None:
     """It covers all meetings that the person follows there, including one that is paused later."""
     await pause_for(stage, RANDOM, BEN, meetings=5)
 
-    await stage.notices.send_due()
+    await stage.notices.run()
     await pause_for(stage, RANDOM, BEN)
-    await stage.notices.send_due()
+    await stage.notices.run()
 
     (notice,) = direct(stage, BEN)
     assert "and 2 more in" in notice.text
@@ -136,7 +147,7 @@ async def test_one_notice_is_sent_per_person_and_channel(stage: Stage) -> None:
 @pytest.mark.parametrize("code", ["a_word_of_tomorrow", "message_limit_exceeded"])
 async def test_failing_notice_does_not_delay_others(stage: Stage, code: str) -> None:
     """It is retried with backoff."""
-    await stage.notices.send_due()
+    await stage.notices.run()
     for number in range(BATCH_SIZE):
         user = f"U0NOBODY{number:03}"
         await pause_for(stage, f"C{number}", user)
@@ -144,11 +155,11 @@ async def test_failing_notice_does_not_delay_others(stage: Stage, code: str) -> 
     stage.clock.advance(1)
     await pause_for(stage, RANDOM, BEN)
 
-    await stage.notices.send_due()
+    await stage.notices.run()
 
     assert len(direct(stage, BEN)) == 1
     calls = len(stage.slack.calls)
-    await stage.notices.send_due()
+    await stage.notices.run()
     assert len(stage.slack.calls) == calls
     stage.clock.advance(30)
     assert len(await stage.store.pauses.due_notices(100)) == BATCH_SIZE
@@ -158,8 +169,8 @@ async def test_disabled_direct_messages_are_reported_in_the_list(stage: Stage, l
     """And in the log. The notice is not retried."""
     stage.slack.refuse_next("chat.postMessage", "messages_tab_disabled")
 
-    await stage.notices.send_due()
-    await stage.notices.send_due()
+    await stage.notices.run()
+    await stage.notices.run()
 
     (listed,) = await stage.store.follows.in_channel(TEAM, EVENTS)
     (message,) = listing([listed], lambda channel, ts: None)
@@ -178,18 +189,18 @@ async def test_waiting_is_not_a_failed_attempt(stage: Stage, waits: str) -> None
     for _ in range(MAX_ATTEMPTS + 10):
         if not token_is_refused:
             stage.publisher._rate_limiter.on_post_limited(ANN, 5)
-        await stage.notices.send_due()
+        await stage.notices.run()
         stage.clock.advance(60)
     assert notices(stage) == []
     if token_is_refused:
         stage.slack.accept("chat.postMessage", ANN)
         await stage.publisher._client.auth_test()
     stage.slack.fault = Fault.SERVER_ERROR
-    await stage.notices.send_due()
+    await stage.notices.run()
     stage.slack.fault = Fault.NONE
     stage.clock.advance(30)
 
-    await stage.notices.send_due()
+    await stage.notices.run()
 
     assert len(notices(stage)) == 1
 
@@ -201,7 +212,7 @@ async def expire(stage: Stage) -> None:
     assert await stage.store.maintenance.expire()
     await stage.work()
     stage.clock.advance(60)
-    await stage.notices.send_due()
+    await stage.notices.run()
 
 
 async def test_follow_that_expires_without_the_bot_has_a_notice(tmp_path: Path) -> None:
@@ -211,7 +222,7 @@ async def test_follow_that_expires_without_the_bot_has_a_notice(tmp_path: Path) 
         await stage.work()
         stage.slack.remove_bot(EVENTS)
         await expire(stage)
-        await stage.notices.send_due()
+        await stage.notices.run()
 
         (notice,) = notices(stage)
         assert notice.text.startswith(f"I've stopped following *Launch keynote* in <#{EVENTS}>")
@@ -225,13 +236,13 @@ async def test_follow_that_expires_without_the_bot_has_a_notice(tmp_path: Path) 
         assert card.text == "Launch keynote is no longer followed here."
         assert FOLLOW_MENU not in str(card.blocks)
         assert "hasn't been live for 30 days" in stage.thread(card)[0]
-        await stage.notices.send_due()
+        await stage.notices.run()
         assert len(notices(stage)) == 1
 
 
 async def test_paused_follow_that_expires_has_another_notice(stage: Stage) -> None:
     """The first one said that the follow would resume after an invitation."""
-    await stage.notices.send_due()
+    await stage.notices.run()
     await expire(stage)
 
     _, notice = notices(stage)

@@ -25,8 +25,9 @@ from bot.slack.api_client import SlackClient, open_session
 from bot.slack.messages import lookup_card
 from bot.slack.messages.message import Message, section
 from bot.slack.payloads import Request
+from bot.slack.publisher import MAX_PERSON_WAIT_SECONDS, Publisher
 from bot.slack.rate_limiter import SlackRateLimiter
-from bot.slack.responder import MAX_WAIT_SECONDS, Responder
+from bot.slack.responder import Responder
 from bot.uvicorn_server import listen, url_of
 from sandbox.clock import Clock
 from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, EVENTS, GENERAL, RANDOM, RESPONSE_URL, Fault, Slack
@@ -70,21 +71,37 @@ class Desk:
         return self.metrics.registry.get_sample_value("livestream_bot_slack_api_requests_total", labels)
 
 
+@dataclass
+class AdvancingClock:
+    """A clock that nobody waits for: a sleep is noted, and advances it."""
+
+    clock: Clock
+    slept: list[float]
+
+    def now(self) -> float:
+        return self.clock.now()
+
+    def monotonic(self) -> float:
+        return self.clock.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.clock.advance(seconds)
+
+
 @contextlib.asynccontextmanager
 async def at_desk(clock: Clock, session: aiohttp.ClientSession) -> AsyncIterator[Desk]:
     metrics, slept, rate_limiter = Metrics(), list[float](), SlackRateLimiter(clock)
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        clock.advance(seconds)
+    waiting = AdvancingClock(clock, slept)
 
     async with Slack(clock).running() as slack, session:
         client = SlackClient(
             token=slack.credentials.bot_token, base_url=slack.api_url, session=session, metrics=metrics
         )
+        publisher = Publisher(client, rate_limiter, waiting, metrics)
         yield Desk(
             slack,
-            Responder(session, client, metrics, rate_limiter, sleep=sleep, timer=clock.now),
+            Responder(session, client, publisher, waiting),
             metrics,
             slept,
             rate_limiter,
@@ -238,7 +255,7 @@ async def test_asked_to_wait_twice(desk: Desk) -> None:
 
 async def test_asked_to_wait_long(desk: Desk) -> None:
     """A long wait is not waited."""
-    desk.slack.rate_limit_next(RESPONSE_URL, retry_after=int(MAX_WAIT_SECONDS) + 1)
+    desk.slack.rate_limit_next(RESPONSE_URL, retry_after=int(MAX_PERSON_WAIT_SECONDS) + 1)
 
     await desk.responder.respond(desk.request(), MESSAGE)
 

@@ -66,16 +66,19 @@ class Slack:
 class Time:
     """The bot's clock: it moves when the bot waits, and by `each` while a connection is open."""
 
-    now: float = 0.0
+    moment: float = 0.0
     pauses: list[float] = field(default_factory=list)
     enough: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def __call__(self) -> float:
-        return self.now
+    def now(self) -> float:
+        return self.moment
+
+    def monotonic(self) -> float:
+        return self.moment
 
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
-        self.now += seconds
+        self.moment += seconds
         if len(self.pauses) >= PAUSES:
             self.enough.set()
             await asyncio.Event().wait()
@@ -97,7 +100,7 @@ async def bot(slack: Slack, time: Time, timing: Timing | None = None) -> AsyncIt
         session = await stack.enter_async_context(aiohttp.ClientSession())
         client = SlackClient(token="xoxb-1", base_url=f"{slack.url}/api/", session=session, metrics=Metrics())
         anything: Any = None  # no envelope comes
-        mode = SocketMode(anything, "xapp-1", client, session, timing=timing, timer=time, sleep=time.sleep)
+        mode = SocketMode(anything, "xapp-1", client, session, time, timing)
         try:
             await mode.start()
             yield mode
@@ -205,7 +208,7 @@ async def test_a_connection_that_lasted_is_replaced_at_once() -> None:
     async def lasts(slack: Slack, websocket: web.WebSocketResponse) -> None:
         await greet(websocket)
         if slack.opened == 1:
-            time.now += 60
+            time.moment += 60
             await part(websocket, "warning")
         else:
             second.set()
@@ -224,7 +227,7 @@ async def test_what_a_connection_lasted_is_taken_off_the_pause() -> None:
 
     async def lasts_a_little(slack: Slack, websocket: web.WebSocketResponse) -> None:
         await greet(websocket)
-        time.now += 10
+        time.moment += 10
         await websocket.close()
 
     async with bot(Slack(lasts_a_little), time):

@@ -103,7 +103,7 @@ class Channel:
         due = await store.card_queue.claim(worker_id, 100, LEASE)
         for card in due:
             await self.work_at(store, card)
-            assert await store.card_queue.release(card)
+            await store.card_queue.release(card)
             await store.card_queue.remove_ended(card.follow)
         return due
 
@@ -111,12 +111,12 @@ class Channel:
         ts = card.message_ts
         if ts is None:
             ts = self.ts()
-            self.cards[ts] = card.desired
+            self.cards[ts] = card.stored_episode
             self.threads[ts] = []
-            assert await store.card_queue.mark_posted(card, ts, card.desired_version)
+            await store.card_queue.mark_posted(card, ts, card.desired_version)
         elif card.needs_edit:
-            self.cards[ts] = card.desired
-            assert await store.card_queue.mark_rendered(card, card.desired_version)
+            self.cards[ts] = card.stored_episode
+            await store.card_queue.mark_rendered(card, card.desired_version)
         for announcement in card.announcements:
             self.threads[ts].append(announcement.kind)
-            assert await store.card_queue.mark_sent(card, announcement.seq, self.ts())
+            await store.card_queue.mark_sent(card, announcement.seq, self.ts())

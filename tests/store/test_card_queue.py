@@ -13,6 +13,7 @@ from bot.store.cards import MAX_BLOCKING_ATTEMPTS
 from bot.store.database import Database, connect, is_sqlite
 from bot.store.database_url import parse_database_url
 from bot.store.due_cards import DueCard
+from bot.store.leases import LeaseLost
 from bot.store.rows import from_epoch
 from bot.store.schema import announcements, cards
 from bot.store.store import Store
@@ -63,8 +64,8 @@ async def test_posting(store: Store, clock: Clock) -> None:
     """Once it is posted and finished there is nothing to do, and the next one knows its message."""
     await follow(store)
     card = await claim(store)
-    assert await store.card_queue.mark_posted(card, "1.0", card.desired_version)
-    assert await store.card_queue.release(card)
+    await store.card_queue.mark_posted(card, "1.0", card.desired_version)
+    await store.card_queue.release(card)
 
     assert await store.card_queue.due_in() is None
     await see(store, Episode(phase="live"))
@@ -72,8 +73,8 @@ async def test_posting(store: Store, clock: Clock) -> None:
     assert card.message_ts == "1.0"
     assert (card.rendered_version, card.desired_version) == (1, 2)
     assert card.rendered_at == from_epoch(clock.time)
-    assert await store.card_queue.mark_rendered(card, 2)
-    assert await store.card_queue.release(card)
+    await store.card_queue.mark_rendered(card, 2)
+    await store.card_queue.release(card)
     assert await store.card_queue.due_in() is None
 
 
@@ -84,9 +85,9 @@ async def test_work_that_goes_on_is_not_overtaken(store: Store, clock: Clock) ->
     card = await claim(store)
 
     clock.advance(LEASE - 1)
-    assert await store.card_queue.mark_posted(card, "1.0", 2)
+    await store.card_queue.mark_posted(card, "1.0", 2)
     clock.advance(LEASE - 1)
-    assert await store.card_queue.mark_sent(card, 1, "1.1")
+    await store.card_queue.mark_sent(card, 1, "1.1")
     clock.advance(LEASE - 1)
 
     assert await store.card_queue.claim("b", 10, LEASE) == []
@@ -100,12 +101,18 @@ async def test_a_stale_owner(store: Store, clock: Clock) -> None:
     clock.advance(LEASE)
     card = await claim(store, "a")
 
-    assert not await store.card_queue.mark_posted(stale, "9.9", 9)
-    assert not await store.card_queue.mark_rendered(stale, 9)
-    assert not await store.card_queue.mark_sent(stale, 1, "9.9")
-    assert not await store.card_queue.mark_deleted(stale)
-    assert not await store.card_queue.release(stale)
-    assert not await store.card_queue.defer(stale, 60)
+    with pytest.raises(LeaseLost):
+        await store.card_queue.mark_posted(stale, "9.9", 9)
+    with pytest.raises(LeaseLost):
+        await store.card_queue.mark_rendered(stale, 9)
+    with pytest.raises(LeaseLost):
+        await store.card_queue.mark_sent(stale, 1, "9.9")
+    with pytest.raises(LeaseLost):
+        await store.card_queue.mark_deleted(stale)
+    with pytest.raises(LeaseLost):
+        await store.card_queue.release(stale)
+    with pytest.raises(LeaseLost):
+        await store.card_queue.defer(stale, 60)
     assert await store.pauses.pause(stale, "not_in_channel") is None
 
     clock.advance(LEASE)
@@ -113,7 +120,8 @@ async def test_a_stale_owner(store: Store, clock: Clock) -> None:
     assert again.message_ts is None
     assert again.rendered_version < 9
     assert len(again.announcements) == 1
-    assert not await store.card_queue.release(card)
+    with pytest.raises(LeaseLost):
+        await store.card_queue.release(card)
 
 
 async def test_killed_between_posting_and_knowing(store: Store, clock: Clock) -> None:
@@ -121,8 +129,8 @@ async def test_killed_between_posting_and_knowing(store: Store, clock: Clock) ->
     await follow(store)
     await see(store, Episode(phase="live"), Change(1, "starting"), Change(2))
     killed = await claim(store)
-    assert await store.card_queue.mark_posted(killed, "1.0", 2)
-    assert await store.card_queue.mark_sent(killed, 1, "1.1")
+    await store.card_queue.mark_posted(killed, "1.0", 2)
+    await store.card_queue.mark_sent(killed, 1, "1.1")
 
     clock.advance(LEASE)
 
@@ -146,7 +154,7 @@ async def test_killed_before_it_was_known_what_was_posted(store: Store, clock: C
         await store.card_queue.defer(card, 0)
 
     card = await claim(store, "b")
-    assert await store.card_queue.mark_deleted(card)
+    await store.card_queue.mark_deleted(card)
     await store.card_queue.release(card)
     assert not (await claim(store)).needs_edit
 
@@ -160,7 +168,7 @@ async def test_a_change_while_somebody_works(store: Store) -> None:
     await see(store, Episode(phase="live"), Change())
 
     assert await store.card_queue.claim("b", 10, LEASE) == []
-    assert await store.card_queue.release(card)
+    await store.card_queue.release(card)
     again = await claim(store, "b")
     assert (again.rendered_version, again.desired_version) == (1, 2)
     assert len(again.announcements) == 1
@@ -183,7 +191,7 @@ async def test_unfinished_work_given_back(store: Store) -> None:
     await see(store, Episode(phase="live"), Change())
     card = await claim(store)
     await store.card_queue.mark_posted(card, "1.0", 2)
-    assert await store.card_queue.release(card)
+    await store.card_queue.release(card)
 
     assert await store.card_queue.due_in() == 0
     assert len((await claim(store)).announcements) == 1
@@ -193,7 +201,7 @@ async def test_postpone(store: Store, clock: Clock) -> None:
     """As long as Slack asks for, whatever happens meanwhile; then all of it is told."""
     await follow(store)
     await see(store, Episode(phase="live"), Change(1))
-    assert await store.card_queue.defer(await claim(store), 600)
+    await store.card_queue.defer(await claim(store), 600)
 
     await see(store, Episode(phase="ended"), Change(2, "ended"))
 
@@ -229,7 +237,7 @@ async def test_a_deleted_card(store: Store) -> None:
     card = await claim(store)
     assert not card.needs_edit
 
-    assert await store.card_queue.mark_deleted(card)
+    await store.card_queue.mark_deleted(card)
 
     await store.card_queue.release(card)
     (card,) = await channel.work(store)
@@ -245,9 +253,9 @@ async def test_sent_twice(store: Store, database: Database) -> None:
     card = await claim(store)
     await store.card_queue.mark_posted(card, "1.0", 2)
 
-    assert await store.card_queue.mark_sent(card, 1, "1.1")
-    assert await store.card_queue.mark_sent(card, 1, "1.1")
-    assert await store.card_queue.mark_sent(card, 1, "1.2") is None
+    await store.card_queue.mark_sent(card, 1, "1.1")
+    await store.card_queue.mark_sent(card, 1, "1.1")
+    assert await store.card_queue.mark_sent(card, 1, "1.2") is True
 
     await store.card_queue.release(card)
     assert await store.card_queue.due_in() is None
@@ -267,14 +275,15 @@ async def test_one_of_two_replies_is_known_to_be_one_too_many(store: Store, cloc
     report = ("1.1", "1.1" if first == "both are one message" else "1.2")
 
     if first == "the holder":
-        assert await store.card_queue.mark_sent(card, 1, report[1], last=True) is True
+        assert await store.card_queue.mark_sent(card, 1, report[1], last=True) is False
         assert not await store.card_queue.report_reply(frozen, 1, report[0])
     else:
         assert await store.card_queue.report_reply(frozen, 1, report[0])
-        expected = True if first == "both are one message" else None
-        assert await store.card_queue.mark_sent(card, 1, report[1], last=True) is expected
+        is_duplicate = first != "both are one message"
+        assert await store.card_queue.mark_sent(card, 1, report[1], last=True) is is_duplicate
 
-    assert not await store.card_queue.release(card)
+    with pytest.raises(LeaseLost):
+        await store.card_queue.release(card)
 
 
 async def test_the_last_step(store: Store) -> None:
@@ -282,18 +291,19 @@ async def test_the_last_step(store: Store) -> None:
     await follow(store)
     await see(store, Episode(phase="live"), Change(1), Change(2))
     card = await claim(store)
-    assert await store.card_queue.mark_posted(card, "1.0", 1, last=True)
+    await store.card_queue.mark_posted(card, "1.0", 1, last=True)
 
     assert await store.card_queue.due_in() == 0
     card = await claim(store)
-    assert await store.card_queue.mark_sent(card, 1, "1.1", version=2)
-    assert await store.card_queue.mark_sent(card, 2, "1.2", last=True)
-    assert not await store.card_queue.mark_sent(card, 2, "1.2")
+    await store.card_queue.mark_sent(card, 1, "1.1", version=2)
+    await store.card_queue.mark_sent(card, 2, "1.2", last=True)
+    with pytest.raises(LeaseLost):
+        await store.card_queue.mark_sent(card, 2, "1.2")
     assert await store.card_queue.due_in() is None
     await see(store, Episode(phase="ended"))
     card = await claim(store)
     assert (card.message_ts, card.rendered_version, card.desired_version) == ("1.0", 2, 3)
-    assert await store.card_queue.mark_rendered(card, 3, last=True)
+    await store.card_queue.mark_rendered(card, 3, last=True)
     assert await store.card_queue.due_in() is None
 
 
@@ -306,10 +316,12 @@ async def test_many_steps_at_once(store: Store, clock: Clock) -> None:
     due = await store.card_queue.claim("b", 60, LEASE)
 
     written = await asyncio.gather(
-        *(store.card_queue.mark_posted(card, f"{number}.0", 1, last=True) for number, card in enumerate(stale + due))
+        *(store.card_queue.mark_posted(card, f"{number}.0", 1, last=True) for number, card in enumerate(stale + due)),
+        return_exceptions=True,
     )
 
-    assert written == [False] * 30 + [True] * 60
+    assert [type(each) for each in written[:30]] == [LeaseLost] * 30
+    assert written[30:] == [None] * 60
     assert await store.card_queue.due_in() is None
     posted = {listed.ts for card in due for listed in await store.follows.in_channel("T1", card.follow.channel_id)}
     assert posted == {f"{number}.0" for number in range(30, 90)}
@@ -329,9 +341,9 @@ async def test_a_row_that_somebody_is_at(store: Store, database: Database) -> No
         await asyncio.sleep(0.05)
         if not is_sqlite(database.engine.url):  # which has one lock for everything
             async with asyncio.timeout(30):
-                assert await steps[1]
+                await steps[1]
 
-    assert await asyncio.gather(*steps) == [True, True]
+    await asyncio.gather(*steps)
     (card,) = await store.card_queue.claim("a", 2, LEASE)
     assert card.follow == first.follow
     assert card.needs_edit
@@ -347,7 +359,7 @@ async def test_a_step_that_nobody_waits_for(store: Store) -> None:
     await asyncio.sleep(0)
     given_up.cancel()
 
-    assert await other
+    await other
 
     assert await store.card_queue.due_in() is None
 
@@ -370,7 +382,7 @@ async def test_steps_that_cannot_be_written(store: Store, database: Database, mo
         errors = await asyncio.gather(*steps, return_exceptions=True)
 
     assert [type(error) for error in errors] == [DatabaseUnavailable] * 2
-    assert await store.card_queue.mark_posted(due[0], "1.0", 1)
+    await store.card_queue.mark_posted(due[0], "1.0", 1)
 
 
 @pytest.mark.parametrize("what", ["phase", "level", "last"])
@@ -396,7 +408,7 @@ async def test_a_change_keeps_to_the_limit_of_edits(store: Store, clock: Clock, 
         clock.advance(LATE_SECONDS)
     else:
         await change(store, "phase")
-    assert await store.card_queue.defer(await claim(store), 1_800, failed=False)
+    await store.card_queue.defer(await claim(store), 1_800, failed=False)
 
     await change(store, what)
 
@@ -422,8 +434,10 @@ async def test_unfollowed_while_somebody_works(store: Store) -> None:
     card = await claim(store)
     await store.follows.unfollow("T1", "C1", followed.follow.meeting_id, user_id="U2")
 
-    assert not await store.card_queue.mark_posted(card, "1.0", 1)
-    assert not await store.card_queue.release(card)
+    with pytest.raises(LeaseLost):
+        await store.card_queue.mark_posted(card, "1.0", 1)
+    with pytest.raises(LeaseLost):
+        await store.card_queue.release(card)
 
 
 async def two_runs(store: Store) -> None:
@@ -495,7 +509,7 @@ async def test_since_when_slack_refuses_survives_a_restart(store: Store, url: st
     """Another process reads what the last one wrote, until a step of the work clears it."""
     failing = {"post": {"code": "update_failed", "first_at": 1.0, "code_first_at": 2.0}}
     await follow(store)
-    assert await store.card_queue.defer(replace(await claim(store), failing=failing), 60)
+    await store.card_queue.defer(replace(await claim(store), failing=failing), 60)
     another = Store(Database(connect(parse_database_url(url)), clock), check_spacing=0)
     clock.advance(60)
 
@@ -504,7 +518,7 @@ async def test_since_when_slack_refuses_survives_a_restart(store: Store, url: st
 
     assert card.failing == failing
     assert listed.failing == (failing,)
-    assert await another.card_queue.mark_posted(replace(card, failing=None), "1800000000.000001", 1, last=True)
+    await another.card_queue.mark_posted(replace(card, failing=None), "1800000000.000001", 1, last=True)
     (listed,) = await another.follows.in_channel(TEAM, CHANNEL)
     assert listed.failing == ()
     await another.close()
@@ -521,11 +535,11 @@ async def test_each_step_keeps_what_still_fails(store: Store, step: str) -> None
 
     match step:
         case "posted":
-            assert await store.card_queue.mark_posted(card, "1800000000.000001", 1)
+            await store.card_queue.mark_posted(card, "1800000000.000001", 1)
         case "shown":
-            assert await store.card_queue.mark_rendered(card, 1)
+            await store.card_queue.mark_rendered(card, 1)
         case "sent":
-            assert await store.card_queue.mark_sent(card, 1, "1800000000.000002")
+            await store.card_queue.mark_sent(card, 1, "1800000000.000002")
 
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
     assert listed.failing == (failing,)

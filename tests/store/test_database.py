@@ -41,7 +41,7 @@ async def test_recording_fails_halfway(store: Store) -> None:
         await store.meeting_queue.record(meeting, Episode(phase="live"), [Change(), Change(seq=None)], next_check_in=15)  # type: ignore[arg-type]
 
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
-    assert card.desired["phase"] == "waiting"
+    assert card.stored_episode["phase"] == "waiting"
     assert card.announcements == ()
     assert await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 

@@ -22,7 +22,7 @@ async def test_there_and_back(store: Store) -> None:
     await store.meeting_queue.record(meeting, live, [change], next_check_in=15)
 
     (card,) = await store.card_queue.claim("announcer", 1, LEASE)
-    assert Episode.from_dict(card.desired) == live
-    assert Change.from_dict(card.announcements[0].payload) == change
+    assert card.desired == live
+    assert card.announcements[0].change == change
     assert card.announcements[0].kind == ChangeKind.LIVE
     assert card.announcements[0].occurred_at == NOON

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from bot.domain.follow import FollowState, Level
 from bot.store.database import Database
+from bot.store.leases import LeaseLost
 from bot.store.rows import from_epoch
 from bot.store.schema import announcements, cards, follows, meetings
 from bot.store.store import Store
@@ -42,7 +43,7 @@ async def test_a_new_follow(store: Store, clock: Clock) -> None:
     (card,) = await store.card_queue.claim("announcer", 10, 30)
     assert card.follow == followed.follow
     assert card.message_ts is None
-    assert card.desired == {"number": 1, "phase": "live"}
+    assert card.stored_episode == {"number": 1, "phase": "live"}
     assert not card.needs_edit
 
 
@@ -62,11 +63,12 @@ async def test_a_new_follow_of_an_owner(store: Store, clock: Clock) -> None:
     card = followed.card
     assert card is not None
     assert (card.follow, card.message_ts, card.attempts) == (followed.follow, None, 0)
-    assert card.desired == {"number": 1, "phase": "waiting"}
+    assert card.stored_episode == {"number": 1, "phase": "waiting"}
     assert await store.card_queue.claim("announcer", 10, 30) == []
     clock.advance(60)
     assert len(await store.card_queue.claim("announcer", 10, 30)) == 1
-    assert not await store.card_queue.mark_posted(card, "1.0", 1)
+    with pytest.raises(LeaseLost):
+        await store.card_queue.mark_posted(card, "1.0", 1)
 
 
 async def test_an_owner_that_posts(store: Store) -> None:
@@ -76,7 +78,7 @@ async def test_an_owner_that_posts(store: Store) -> None:
     )
     assert followed.card is not None
 
-    assert await store.card_queue.mark_posted(followed.card, "1.0", 1, last=True)
+    await store.card_queue.mark_posted(followed.card, "1.0", 1, last=True)
 
     assert await store.card_queue.due_in() is None
     again = await store.follows.follow(
@@ -107,7 +109,7 @@ async def test_many_channels_follow_one_meeting(store: Store) -> None:
 
     due = {card.follow.channel_id: card for card in await store.card_queue.claim("announcer", 10, 30)}
     assert due["C2"].episode == 3
-    assert due["C2"].desired["phase"] == "live"
+    assert due["C2"].stored_episode["phase"] == "live"
 
 
 async def test_a_new_follower_hears_no_old_news(store: Store) -> None:
@@ -304,7 +306,8 @@ async def test_ended_while_its_first_card_is_posted(store: Store, database: Data
     (card,) = await store.card_queue.claim("a", 1, LEASE)
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
 
-    assert not await store.card_queue.mark_posted(card, "1.0", card.desired_version)
+    with pytest.raises(LeaseLost):
+        await store.card_queue.mark_posted(card, "1.0", card.desired_version)
     assert await store.card_queue.report_post(card, "1.0")
 
     (due,) = await Channel().work(store)
@@ -358,7 +361,7 @@ async def test_following_elsewhere_keeps_what_is_unsent(store: Store, clock: Clo
     assert words == ([] if channel == "C1" else ["expired"])
     assert len(due) == 2
     (old,) = [card for card in due if card.follow.state is FollowState.EXPIRED]
-    assert await store.card_queue.mark_rendered(old, old.desired_version, last=True)
+    await store.card_queue.mark_rendered(old, old.desired_version, last=True)
     assert await store.card_queue.due_in() == (LEASE if channel == "C1" else 0)
 
 

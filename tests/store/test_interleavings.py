@@ -25,6 +25,7 @@ from bot.domain.follow import FollowState, Level
 from bot.store.database import Database, connect
 from bot.store.database_url import parse_database_url
 from bot.store.due_cards import DueCard
+from bot.store.leases import LeaseLost
 from bot.store.meeting_queue import DueMeeting
 from bot.store.outdated_announcements import LATE_SECONDS
 from bot.store.schema import announcements, cards, follows, meetings
@@ -283,17 +284,17 @@ class Interleavings(RuleBasedStateMachine):
             case "finish":
                 self.finish(holder)
             case "lost" | "pause" if holder.is_over:
-                if self.do(self.store.card_queue.give_up(holder.card)):
+                if self.writes(self.store.card_queue.give_up(holder.card)):
                     self.leased.pop(holder.thread)
                     self.over[holder.card.follow.id].pop(holder.thread, None)
                 self.do(self.store.card_queue.remove_ended(holder.card.follow))
             case "postpone":
-                if self.do(self.store.card_queue.defer(holder.card, 10)):
+                if self.writes(self.store.card_queue.defer(holder.card, 10)):
                     self.leased[holder.thread] = self.clock.time + 10
                     if self.do(self.has_nothing_but_edits(holder.thread)):
                         self.wait_for_edit.add(holder.thread)
             case "lost":
-                if self.do(self.store.card_queue.mark_deleted(holder.card)):
+                if self.writes(self.store.card_queue.mark_deleted(holder.card)):
                     self.states.pop(holder.thread, None)
                 self.finish(holder)
             case "pause":
@@ -301,8 +302,16 @@ class Interleavings(RuleBasedStateMachine):
                     self.state[holder.card.follow.channel_id] = "paused"
                     self.leased = {key: until for key, until in self.leased.items() if key[0] != holder.thread[0]}
 
+    def writes(self, write: Coroutine[Any, Any, object]) -> bool:
+        """Return whether a fenced write succeeds; if not, its holder has lost the lease."""
+        try:
+            self.do(write)
+        except LeaseLost:
+            return False
+        return True
+
     def finish(self, holder: Holder) -> bool:
-        finished = self.do(self.store.card_queue.release(holder.card))
+        finished = self.writes(self.store.card_queue.release(holder.card))
         if finished:
             self.leased.pop(holder.thread)
             self.do(self.store.card_queue.remove_ended(holder.card.follow))
@@ -313,14 +322,14 @@ class Interleavings(RuleBasedStateMachine):
         if holder.ts is None or card.needs_edit:
             new, holder.ts = holder.ts is None, holder.ts or self.new_ts()
             announcing = self.store.card_queue
-            write = (
+            write: Coroutine[Any, Any, object] = (
                 announcing.mark_posted(card, holder.ts, card.desired_version)
                 if new
                 else announcing.mark_rendered(card, card.desired_version)
             )
             if killed:
                 write.close()
-            elif self.do(write):
+            elif self.writes(write):
                 self.note_shown(holder)
                 self.leased[thread] = self.clock.time + LEASE
             elif new and self.do(announcing.report_post(card, holder.ts)):
@@ -335,7 +344,7 @@ class Interleavings(RuleBasedStateMachine):
                 self.told[thread].append(seq)
             if killed:
                 saying.close()
-            elif self.do(saying):
+            elif self.writes(saying):
                 self.known.add((thread, seq))
                 self.leased[thread] = self.clock.time + LEASE
 
@@ -344,7 +353,7 @@ class Interleavings(RuleBasedStateMachine):
         states = self.over.get(follow.id, self.states)
         states[thread] = follow.state
         if follow.id not in self.over:
-            self.shown[thread] = holder.card.desired
+            self.shown[thread] = holder.card.stored_episode
 
     def new_ts(self) -> str:
         self.messages += 1

@@ -72,7 +72,7 @@ async def test_a_crashed_tracker(store: Store, clock: Clock) -> None:
     assert not await store.meeting_queue.release(crashed, next_check_in=15)
     assert await store.meeting_queue.record(taken, Episode(phase="starting"), next_check_in=15)
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
-    assert card.desired["phase"] == "starting"
+    assert card.stored_episode["phase"] == "starting"
     assert card.announcements == ()
 
 

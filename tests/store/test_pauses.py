@@ -5,6 +5,7 @@ import pytest
 from bot.domain.follow import FollowState, Level
 from bot.store.card_queue import LATE_SECONDS
 from bot.store.due_cards import DueCard
+from bot.store.leases import LeaseLost
 from bot.store.store import Store
 from tests.store.helpers import (
     CHANNEL,
@@ -53,7 +54,8 @@ async def test_all_cards_of_the_follow_wait(store: Store) -> None:
     (second,) = await store.card_queue.claim("announcer", 10, LEASE)
 
     assert await store.pauses.pause(first, "is_archived") is not None
-    assert not await store.card_queue.mark_posted(second, "1.0", 1)
+    with pytest.raises(LeaseLost):
+        await store.card_queue.mark_posted(second, "1.0", 1)
     assert await store.pauses.pause(second, "is_archived") is None
 
     assert await store.card_queue.due_in() is None
@@ -100,7 +102,7 @@ async def test_paused_follows_are_told_what_is_still_true_when_they_go_on(store:
     (resumed,) = await store.pauses.resume(TEAM, "C1")
     assert (resumed.state, resumed.pause_reason) == (FollowState.ACTIVE, None)
     (card,) = await channel.work(store)
-    assert card.desired["phase"] == "live"
+    assert card.stored_episode["phase"] == "live"
     assert [each.kind for each in card.announcements] == ["live"]
 
 
@@ -147,7 +149,7 @@ async def test_card_that_may_have_been_posted_is_brought_up_to_date(store: Store
 
     await store.pauses.resume(TEAM, CHANNEL)
 
-    shown = {card.episode: card.desired["phase"] for card in await channel.work(store)}
+    shown = {card.episode: card.stored_episode["phase"] for card in await channel.work(store)}
     assert shown[posting.episode] == "ended"
 
 
@@ -210,7 +212,8 @@ async def test_invited_back_while_a_card_is_posted(store: Store, clock: Clock) -
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     await store.pauses.resume(TEAM, CHANNEL)
 
-    assert not await store.card_queue.mark_posted(card, "1800000000.000001", 1)
+    with pytest.raises(LeaseLost):
+        await store.card_queue.mark_posted(card, "1800000000.000001", 1)
     assert await store.card_queue.report_post(card, "1800000000.000001")
 
     clock.advance(LEASE)
@@ -224,7 +227,7 @@ async def test_invited_back_leaves_other_channels_alone(store: Store) -> None:
 
     await store.pauses.resume(TEAM, CHANNEL)
 
-    assert await store.card_queue.mark_posted(card, "1800000000.000001", 1)
+    await store.card_queue.mark_posted(card, "1800000000.000001", 1)
 
 
 async def test_following_again_resumes(store: Store) -> None:

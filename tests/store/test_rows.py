@@ -42,7 +42,7 @@ async def test_everything_that_the_store_is_given(store: Store, database: Databa
     assert followed.is_new
     assert (followed.follow.team_id, followed.follow.channel_id, followed.follow.created_by) == (TEAM, "abc", "abc")
     assert followed.card is not None
-    assert await store.card_queue.mark_posted(followed.card, BAD, 1, last=True)
+    await store.card_queue.mark_posted(followed.card, BAD, 1, last=True)
     meeting = await look(store)
     assert await store.meeting_queue.record(
         meeting, BadEpisode(phase="live", name=BAD), [BadChange(kind=BAD)], next_check_in=15, ended=None
@@ -50,10 +50,16 @@ async def test_everything_that_the_store_is_given(store: Store, database: Databa
 
     (card,) = await store.card_queue.claim("w", 10, LEASE)
     assert card.message_ts == "abc"
-    assert card.desired == {"number": 1, "phase": "live", "abc": ["abc", {"deep": "abc"}], "nan": None, "inf": None}
+    assert card.stored_episode == {
+        "number": 1,
+        "phase": "live",
+        "abc": ["abc", {"deep": "abc"}],
+        "nan": None,
+        "inf": None,
+    }
     assert card.announcements[0].kind == "abc"
     assert card.announcements[0].payload == {"reason": "abc", "at": None}
-    assert await store.card_queue.mark_sent(card, 1, BAD)
+    await store.card_queue.mark_sent(card, 1, BAD)
     paused = await store.pauses.pause(card, BAD)
     assert paused is not None
     assert paused.pause_reason == "abc"

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from bot.domain.follow import FollowState, Level
 from bot.store.database import Database
+from bot.store.leases import LeaseLost
 from bot.store.schema import announcements, cards, follows
 from bot.store.store import Store
 from bot.store.workspace_changes import _BATCH_SIZE
@@ -82,7 +83,7 @@ async def test_of_two_follows_the_one_that_ends_shows_that(store: Store, paused:
     assert card.needs_edit
     assert card.announcements == ()
     assert card.is_followed_again
-    assert await store.card_queue.mark_rendered(card, card.desired_version, last=True)
+    await store.card_queue.mark_rendered(card, card.desired_version, last=True)
     assert await store.card_queue.remove_ended(card.follow)
 
 
@@ -100,7 +101,8 @@ async def test_moved_while_a_card_shows_that_it_is_over(store: Store, clock: Clo
 
     await store.workspaces.move_channel(TEAM, CHANNEL, "C2")
 
-    assert not await store.card_queue.give_up(card)
+    with pytest.raises(LeaseLost):
+        await store.card_queue.give_up(card)
     clock.advance(LEASE)
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert (card.follow.channel_id, card.follow.state) == ("C2", how)
@@ -145,7 +147,7 @@ async def test_moved_while_a_card_is_edited(store: Store, clock: Clock) -> None:
     assert await store.card_queue.due_in() == LEASE
     clock.advance(LEASE)
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
-    assert await store.card_queue.mark_rendered(card, card.desired_version, last=True)
+    await store.card_queue.mark_rendered(card, card.desired_version, last=True)
     wait = await store.card_queue.due_in()
     assert wait is not None
     clock.advance(wait)
@@ -163,7 +165,8 @@ async def test_moved_while_a_change_is_announced(store: Store, clock: Clock) -> 
     await store.workspaces.move_channel(TEAM, CHANNEL, "C2")
 
     assert await store.card_queue.claim("announcer", 10, LEASE) == []
-    assert not await store.card_queue.mark_sent(card, 1, "1800000000.000009")
+    with pytest.raises(LeaseLost):
+        await store.card_queue.mark_sent(card, 1, "1800000000.000009")
     assert await store.card_queue.report_reply(card, 1, "1800000000.000009")
     clock.advance(LEASE)
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from uuid import UUID
 
-from bot.notifications.card_delivery import EDIT_DEBOUNCE_SECONDS
+from bot.notifications.timing import EDIT_DEBOUNCE_SECONDS
 from bot.slack.messages import lookup_card
 from bot.slack.messages.message import ActionValue, MenuAction
 from sandbox.realtimekit import seeds
