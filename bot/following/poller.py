@@ -21,6 +21,7 @@ from bot.errors import DatabaseUnavailable, MeetingNotFound, RealtimeKitError
 from bot.following.rate_budget import RateBudget
 from bot.following.schedule import ListFreshness, WebhookTrust, next_check_in
 from bot.realtimekit.lookup import Lookup, observation_of
+from bot.store.leases import LeaseLost
 from bot.store.meeting_queue import DueMeeting, MeetingQueue
 from bot.worker import WorkerContext, supervise
 
@@ -119,6 +120,8 @@ class MeetingPoller:
     async def _check(self, meeting: DueMeeting) -> None:
         try:
             await self._process(meeting)
+        except LeaseLost:
+            log.info("check_superseded", meeting_id=str(meeting.meeting_id))
         # No change is lost: the lease ends, and the meeting is checked again.
         except DatabaseUnavailable as error:
             log.warning("check_not_recorded", meeting_id=str(meeting.meeting_id), error=error.detail)
@@ -148,7 +151,7 @@ class MeetingPoller:
             failures=after.failed_checks,
             jitter=self._context.jitter(),
         )
-        recorded = await self._meetings.record(
+        await self._meetings.record(
             meeting,
             after,
             changes,
@@ -158,10 +161,9 @@ class MeetingPoller:
             failures=after.failed_checks,
             renew=after.phase not in (Phase.WAITING, Phase.ENDED),
         )
-        if recorded:
-            self._report(meeting, changes)
-            if visible or changes:
-                self._context.wake_ups.announcer.set()
+        self._report(meeting, changes)
+        if visible or changes:
+            self._context.wake_ups.announcer.set()
 
     async def _fetch(self, meeting_id: UUID) -> tuple[CheckResult, str]:
         """Check the meeting; return the observation and its label for metrics."""

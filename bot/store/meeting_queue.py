@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.database import Database
-from bot.store.leases import Lease, after, due_in, is_due, new_lease
+from bot.store.leases import Lease, LeaseLost, after, due_in, is_due, new_lease
 from bot.store.meetings import (
     CHANGED,
     CHECK_SPACING_SECONDS,
@@ -123,13 +123,13 @@ class MeetingQueue:
         ended: Episode | None = None,
         failures: int = 0,
         renew: bool = False,
-    ) -> bool:
+    ) -> None:
         """Record an observation with its cards and announcements, and release the meeting, in one transaction.
 
-        If the lease was lost, write nothing and return False. The changes are announced in order, in every follow whose
-        level is not quiet. A new episode's cards are posted; existing cards are edited only if the change is `visible`.
-        `ended` is the previous episode's final state, if it ended in the same check. `next_check_in` is in
-        seconds; `renew` postpones the expiry of the follows.
+        The changes are announced in order, in every follow whose level is not quiet. A new episode's cards are posted;
+        existing cards are edited only if the change is `visible`. `ended` is the previous episode's final state, if it
+        ended in the same check. `next_check_in` is in seconds; `renew` postpones the expiry of the follows. Raises
+        LeaseLost, and then writes nothing.
         """
         async with self._db.transaction() as connection:
             now = self._db.now()
@@ -143,7 +143,7 @@ class MeetingQueue:
             }
             updated = await connection.execute(sa.update(meetings).where(_is_leased(meeting)).values(values))
             if updated.rowcount == 0:
-                return False
+                raise LeaseLost
             if ended is not None:
                 await finalize_cards(connection, now, meeting.meeting_id, ended)
             await upsert_cards(connection, now, meeting.meeting_id, episode, visible=visible)
@@ -151,15 +151,14 @@ class MeetingQueue:
                 await enqueue(connection, now, meeting.meeting_id, change)
             if renew:
                 await self._renew(connection, now, meeting.meeting_id)
-            return True
 
-    async def release(self, meeting: DueMeeting, *, next_check_in: float, failures: int = 0) -> bool:
-        """Release the meeting with nothing new to record; return False if the lease was lost."""
+    async def release(self, meeting: DueMeeting, *, next_check_in: float, failures: int = 0) -> None:
+        """Release the meeting with nothing new to record. Raises LeaseLost."""
         async with self._db.transaction() as connection:
             values = self._release_values(self._db.now(), next_check_in, failures, meetings.c.phase.in_(IDLE_PHASES))
-            return (
-                await connection.execute(sa.update(meetings).where(_is_leased(meeting)).values(values))
-            ).rowcount == 1
+            updated = await connection.execute(sa.update(meetings).where(_is_leased(meeting)).values(values))
+        if updated.rowcount == 0:
+            raise LeaseLost
 
     async def request_check(self, meeting_id: UUID, phases: Collection[str] | None = None) -> bool:
         """Request a check of the meeting; return False if it is not followed, or not in one of these phases."""

@@ -50,7 +50,7 @@ def die_at(step: str) -> None:
         if when == "before":
             die()
         result = await call(*args, **kwargs)
-        if when == "after" and result not in ([], False):
+        if when == "after" and result != []:
             die()
         return result
 

@@ -69,7 +69,7 @@ async def look(store: Store, worker_id: str = "tracker") -> DueMeeting:
 async def check(store: Store) -> None:
     """Check all meetings that are due, and find nothing new."""
     for meeting in await store.meeting_queue.claim("tracker", 1_000, LEASE):
-        assert await store.meeting_queue.release(meeting, next_check_in=60)
+        await store.meeting_queue.release(meeting, next_check_in=60)
 
 
 async def expire(store: Store) -> list[Follow]:
@@ -81,7 +81,7 @@ async def expire(store: Store) -> list[Follow]:
 async def see(store: Store, episode: Episode, *changes: Change, **how: Any) -> None:
     """Look at a meeting as if it was check_requested at, and record what is seen."""
     assert await store.meeting_queue.request_check(how.pop("meeting", MEETING))
-    assert await store.meeting_queue.record(await look(store), episode, changes, **{"next_check_in": 60.0, **how})
+    await store.meeting_queue.record(await look(store), episode, changes, **{"next_check_in": 60.0, **how})
 
 
 @dataclass

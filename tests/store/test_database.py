@@ -43,7 +43,7 @@ async def test_recording_fails_halfway(store: Store) -> None:
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert card.stored_episode["phase"] == "waiting"
     assert card.announcements == ()
-    assert await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+    await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
 
 async def test_a_cancelled_transaction(store: Store, database: Database) -> None:

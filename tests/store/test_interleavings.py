@@ -195,7 +195,7 @@ class Interleavings(RuleBasedStateMachine):
         ended = Episode(before.number, "ended") if seen.following else None
         newest = meeting is self.trackers[-1]
         self.trackers.remove(meeting)
-        recorded = self.do(
+        recorded = self.writes(
             self.store.meeting_queue.record(
                 meeting, after, [*made, *opening], next_check_in=5, visible=seen.visible, ended=ended
             )

@@ -121,7 +121,7 @@ async def test_what_may_be_on_air_does_not_expire(store: Store, clock: Clock) ->
     assert await store.meeting_sweeps.prioritize([MEETING]) == 1
     clock.advance(3600)
     assert await store.maintenance.expire() == []
-    assert await store.meeting_queue.record(await look(store), Episode(), next_check_in=60)
+    await store.meeting_queue.record(await look(store), Episode(), next_check_in=60)
     clock.advance(60)
 
     assert len(await store.maintenance.expire()) == 1
@@ -214,7 +214,7 @@ async def test_expiries_of_one_person_in_a_channel_are_one_notice(store: Store, 
     clock.advance(MONTH)
     await follow(store, meeting=UUID(int=3))
     for meeting in await store.meeting_queue.claim("tracker", 10, LEASE):
-        assert await store.meeting_queue.record(meeting, Episode(), next_check_in=60)
+        await store.meeting_queue.record(meeting, Episode(), next_check_in=60)
     assert len(await store.maintenance.expire()) == 2
     for card in await store.card_queue.claim("announcer", 10, LEASE):
         assert await store.pauses.pause(card, "not_in_channel") is not None
@@ -290,7 +290,7 @@ async def test_what_is_being_checked_does_not_expire(store: Store, clock: Clock)
     clock.advance(60)
     assert await store.maintenance.expire() == []
 
-    assert await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+    await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
     await channel.work(store)
     assert list(channel.threads.values()) == [["live"]]

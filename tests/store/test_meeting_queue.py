@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from bot.domain.follow import Level
 from bot.store.database import Database
-from bot.store.leases import MAX_WAIT_SECONDS
+from bot.store.leases import MAX_WAIT_SECONDS, LeaseLost
 from bot.store.rows import from_epoch
 from bot.store.schema import announcements, cards, follows
 from bot.store.store import Store
@@ -68,9 +68,11 @@ async def test_a_crashed_tracker(store: Store, clock: Clock) -> None:
 
     taken = await look(store, "b")
 
-    assert not await store.meeting_queue.record(crashed, Episode(phase="live"), [Change()], next_check_in=15)
-    assert not await store.meeting_queue.release(crashed, next_check_in=15)
-    assert await store.meeting_queue.record(taken, Episode(phase="starting"), next_check_in=15)
+    with pytest.raises(LeaseLost):
+        await store.meeting_queue.record(crashed, Episode(phase="live"), [Change()], next_check_in=15)
+    with pytest.raises(LeaseLost):
+        await store.meeting_queue.release(crashed, next_check_in=15)
+    await store.meeting_queue.record(taken, Episode(phase="starting"), next_check_in=15)
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert card.stored_episode["phase"] == "starting"
     assert card.announcements == ()
@@ -83,8 +85,9 @@ async def test_the_same_owner_claims_again(store: Store, clock: Clock) -> None:
     clock.advance(LEASE)
     now = await look(store, "a")
 
-    assert not await store.meeting_queue.record(before, Episode(phase="live"), next_check_in=15)
-    assert await store.meeting_queue.record(now, Episode(phase="live"), next_check_in=15)
+    with pytest.raises(LeaseLost):
+        await store.meeting_queue.record(before, Episode(phase="live"), next_check_in=15)
+    await store.meeting_queue.record(now, Episode(phase="live"), next_check_in=15)
 
 
 async def test_late_but_nobody_else_came(store: Store, clock: Clock) -> None:
@@ -93,16 +96,17 @@ async def test_late_but_nobody_else_came(store: Store, clock: Clock) -> None:
     meeting = await look(store)
     clock.advance(10 * LEASE)
 
-    assert await store.meeting_queue.record(meeting, Episode(phase="live"), next_check_in=15)
+    await store.meeting_queue.record(meeting, Episode(phase="live"), next_check_in=15)
 
 
 async def test_recording_twice(store: Store) -> None:
     """Only the first one counts: a change is told once."""
     await follow(store)
     meeting = await look(store)
-    assert await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+    await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
-    assert not await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+    with pytest.raises(LeaseLost):
+        await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert len(card.announcements) == 1
@@ -139,7 +143,7 @@ async def test_release(store: Store, clock: Clock) -> None:
     await follow(store)
     clock.advance(5)
 
-    assert await store.meeting_queue.release(await look(store), next_check_in=20, failures=3)
+    await store.meeting_queue.release(await look(store), next_check_in=20, failures=3)
 
     assert await store.meeting_queue.due_in() == 20
     (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
@@ -389,7 +393,8 @@ async def test_unfollowed_during_the_look(store: Store) -> None:
     meeting = await look(store)
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
 
-    assert not await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+    with pytest.raises(LeaseLost):
+        await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
     assert await store.meeting_queue.due_in() is None
 
@@ -428,7 +433,7 @@ async def test_a_thousand_follows(store: Store, database: Database) -> None:
     meeting = await look(store)
     statements.clear()
 
-    assert await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+    await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
     assert len([statement for statement in statements if not statement.startswith("BEGIN")]) == 4
     async with database.read_only() as connection:

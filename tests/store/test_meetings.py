@@ -153,7 +153,7 @@ async def test_meeting_that_is_checked_requested_or_prioritized_is_left_alone(st
     assert await store.meeting_sweeps.prioritize([MEETING]) == 0
     assert await confirm(store) == 0
     assert await confirm_idle(store) == 0
-    assert await store.meeting_queue.release(due, next_check_in=15)
+    await store.meeting_queue.release(due, next_check_in=15)
 
     assert await store.meeting_sweeps.prioritize([MEETING]) == 1
     assert await store.meeting_sweeps.prioritize([MEETING]) == 0

@@ -44,7 +44,7 @@ async def test_everything_that_the_store_is_given(store: Store, database: Databa
     assert followed.card is not None
     await store.card_queue.mark_posted(followed.card, BAD, 1, last=True)
     meeting = await look(store)
-    assert await store.meeting_queue.record(
+    await store.meeting_queue.record(
         meeting, BadEpisode(phase="live", name=BAD), [BadChange(kind=BAD)], next_check_in=15, ended=None
     )
 
