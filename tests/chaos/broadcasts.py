@@ -44,6 +44,8 @@ class Broadcast:
     """The time of each response, and the number of the move that it was about."""
     listed: list[tuple[float, int]] = field(default_factory=list)
     """The same for lists of all livestreams, which confirm known states; anything new is checked once more."""
+    asked: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when a person's command may have looked it up, which the bot does not record."""
     rivals: int = 0
     """How often it had a second livestream on air for a while."""
 

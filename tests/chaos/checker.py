@@ -245,6 +245,7 @@ class _ThreadChecker:
                 (each.kind, each.move) in replies
                 or self._was_too_late_here(each)
                 or self._was_dropped_without_record(each)
+                or self._was_over_on_a_late_return(each)
             ):
                 continue
             if self._missed_the_whole_episode(each):
@@ -292,21 +293,39 @@ class _ThreadChecker:
     def _late(self) -> Iterable[tuple[str, str]]:
         for each in self._replies:
             seconds = delay_of(each, self._broadcast)
-            if seconds > MAX_DELAY_SECONDS and self._could_post(each.at - seconds, each.at):
+            # A bot that has just started has to make up for all that happened before.
+            if seconds > MAX_DELAY_SECONDS and self._could_post(each.at - seconds, each.at - _REPEAT_SECONDS):
                 yield LATE, f"{each.kind} of move {each.move}: after {seconds:.0f} seconds"
 
     def _out_of_order(self) -> Iterable[tuple[str, str]]:
-        before, been_live = "ended", False
-        thread = ""
+        last: Reply | None = None
+        been_live = False
         for each in self._replies:
+            new = last is None or last.kind == "ended" or self._may_lack_its_end(last, each)
+            before = "ended" if last is None or new else last.kind
             allowed = _KINDS_AFTER.get(before, frozenset({"back" if been_live else "live", "ended"}))
             if each.kind not in allowed and not self._is_without_its_beginning(each):
                 yield ORDER, f"{each.kind} of move {each.move} after {before}"
-            new = before == "ended"
-            if thread and new is (each.thread == thread) and not self._lost(thread):
+            if last and new is (each.thread == last.thread) and not self._lost(last.thread):
                 yield ORDER, f"{each.kind} of move {each.move} is in the {'old' if new else 'wrong'} thread"
             been_live = (been_live and not new) or each.kind in ("live", "back")
-            before, thread = each.kind, each.thread
+            last = each
+
+    def _may_lack_its_end(self, last: Reply, after: Reply) -> bool:
+        """Return whether there may be no end between these two, the last in its thread and the first in the next.
+
+        The bot could not record anything that it posted in that thread, and never saw the livestream live. When it
+        could post again, the episode was over and too old to be announced.
+        """
+        thread = [each for each in self._replies if each.thread == last.thread]
+        if last is not thread[-1] or after.thread == last.thread:
+            return False
+        was_live = any(each.kind in ("live", "back") for each in thread) or any(
+            move.state is State.LIVE and thread[0].move <= move.number < after.move for move in self._known.states()
+        )
+        if was_live or not all(self._is_unknown(each, after) for each in thread):
+            return False
+        return self._was_too_late(range(thread[0].move, last.move + 1), after.at)
 
     def _is_without_its_beginning(self, end: Reply) -> bool:
         """Return whether its beginning was over, and too old, before it could be posted."""
@@ -330,6 +349,24 @@ class _ThreadChecker:
         return any(
             0 <= absence.began - end.at < _REPEAT_SECONDS
             and all(self._is_unknown(each, replace(end, at=absence.began)) for each in here)
+            for absence in self._absences()
+        )
+
+    def _was_over_on_a_late_return(self, reply: Reply) -> bool:
+        """Return whether the bot was removed soon after this reply elsewhere, and it was over when it could return.
+
+        A bot that was down when it was invited notices that some time after its start.
+        """
+        over = [
+            each.at
+            for each in replies_elsewhere(self._broadcast, self._evidence)
+            if each.move > reply.move and _contradicts(reply, each)
+        ]
+        return bool(over) and any(
+            0 <= absence.began - reply.at < _QUEUE_SECONDS
+            and not self._could_post(
+                absence.ended, max(absence.ended + AFTERMATH_SECONDS, min(over) - _RECOVERY_SECONDS)
+            )
             for absence in self._absences()
         )
 
@@ -377,7 +414,9 @@ class _ThreadChecker:
 
     def _could_post(self, since: float, until: float) -> bool:
         """Return whether a bot was working in this time, long enough to post, and was in the channel."""
-        checks = [at for each in self._evidence.broadcasts for at, _ in expectations_of(each, self._evidence).checks()]
+        checks = [
+            at for each in self._evidence.broadcasts for at, _ in expectations_of(each, self._evidence).responses()
+        ]
         kept = [(each.began, each.began) for each in self._evidence.troubles]
         kept += [(each.began, each.ended) for each in self._absences()]
         return any(
@@ -466,6 +505,8 @@ class _ThreadChecker:
             if self._agrees(move, replies[-1] if replies else None) or self._is_announced_under_a_later_name(move):
                 continue
             after = next((each for each in self._replies if each.move > move.number), None)
+            if move.state is State.OFF and replies and after and self._may_lack_its_end(replies[-1], after):
+                continue
             if after is None or not self._was_too_late([move.number], after.at):
                 last = f"{replies[-1].kind} of move {replies[-1].move}" if replies else "nothing"
                 yield (

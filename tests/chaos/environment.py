@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -97,18 +97,30 @@ class Environment:
         while not await self._is_done(text, channel):  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.1)
 
+    @contextlib.contextmanager
+    def _asking(self, text: str) -> Iterator[None]:
+        """Record that within the block the command may look its meeting up."""
+        began = self.clock.now()
+        try:
+            yield
+        finally:
+            for each in self.director.broadcasts:
+                if text.startswith(f"follow {each.meeting_id}"):
+                    each.asked.append((began, self.clock.now()))
+
     async def _is_done(self, text: str, channel: str) -> bool:
-        delivery = await self.slack.command(text, channel=channel)
-        if not delivery.acked:
+        with self._asking(text):
+            delivery = await self.slack.command(text, channel=channel)
+            if not delivery.acked:
+                return False
+
+            def confirms(message: Message) -> bool:
+                return message.trigger_id == delivery.trigger_id and "follow" in message.text.partition("Then ")[0]
+
+            with contextlib.suppress(TimeoutError):
+                await self.slack.wait_for_message(confirms, timeout=_ANSWER_SECONDS)
+                return True
             return False
-
-        def confirms(message: Message) -> bool:
-            return message.trigger_id == delivery.trigger_id and "follow" in message.text.partition("Then ")[0]
-
-        with contextlib.suppress(TimeoutError):
-            await self.slack.wait_for_message(confirms, timeout=_ANSWER_SECONDS)
-            return True
-        return False
 
     def evidence(self) -> Evidence:
         """Return what the checker needs."""

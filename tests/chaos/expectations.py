@@ -23,12 +23,21 @@ class Expectations:
         self._moves = broadcast.moves
         self._checks = broadcast.checks
         self._listed = broadcast.listed
+        self._asked = broadcast.asked
         self._troubles = troubles
         self._grace = grace
 
-    def checks(self) -> list[tuple[float, int]]:
-        """Return the checks that no trouble affected: the time, and the number of the move that each saw."""
+    def responses(self) -> list[tuple[float, int]]:
+        """Return the responses that no trouble affected: the time, and the number of the move that each was about."""
         return self._sure(self._checks)
+
+    def checks(self) -> list[tuple[float, int]]:
+        """Return those that the bot has certainly recorded: a lookup for a person's command is no check."""
+        return [
+            (at, number)
+            for at, number in self.responses()
+            if not any(began <= at <= ended for began, ended in self._asked)
+        ]
 
     def states(self) -> list[Move]:
         """Return the states that were seen for long enough.

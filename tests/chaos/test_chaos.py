@@ -18,3 +18,4 @@ async def test_announcements_are_correct_after_kills_and_faults(tmp_path: Path) 
     assert outcome.passed, outcome.table() + outcome.details()
     assert outcome.counts["kills"] > 0
     assert outcome.replies
+    assert all(each.asked for each in outcome.broadcasts)

@@ -234,6 +234,44 @@ def test_end_may_skip_the_channel_when_the_bot_died_before_recording_its_beginni
     assert kinds_after_an_unrecorded_post(live_at=750.0) == {UNTRUE}
 
 
+def kinds_after_an_unrecorded_thread(
+    *kinds: str, killed_at: float = 115.0, others: float | None = None, live: tuple[float, ...] = ()
+) -> set[str]:
+    """Return the violations where a thread got these replies just before a kill, and no end.
+
+    The error of move 1 is over at 300, or the livestream live from 790 to 820, which the bot checks at `live`. The
+    bot works again from 800 on, and the next session is announced in the next thread.
+    """
+    moves = [Move(0, State.OFF, 0), Move(1, State.ERRORED, 100, session=1)]
+    moves += [Move(2, State.LIVE, 790, session=1)] if live else []
+    moves += [Move(len(moves), State.OFF, 820 if live else 300, session=1)]
+    off, next_live = moves[-1].number, Move(len(moves), State.LIVE, 1_000, session=2)
+    checks = [(105.0, 1), *((at, 2) for at in live), *((at, off) for at in (825.0, 840.0, 856.0, 870.0))]
+    checks += [(at, next_live.number) for at in (1_005.0, 1_020.0)]
+    replies = [Reply(108.0 + n, "C", "106.0", kind, 0, 1) for n, kind in enumerate(kinds)]
+    replies.append(Reply(1_010, "C", "1007.0", "live", 0, next_live.number))
+    evidence = Evidence(
+        [Broadcast(0, "m", [*moves, next_live], checks)],
+        [Channel("C")],
+        replies,
+        [Trouble(killed_at, killed_at + 1)],
+        grace=30,
+    )
+    if others is not None:
+        evidence.broadcasts = [*evidence.broadcasts, Broadcast(1, "n", MOVES[:1], [(others, 0)])]
+    return kinds_of(evidence)
+
+
+def test_thread_may_lack_an_end_when_the_bot_died_before_recording_any_of_it() -> None:
+    """Not if the bot survived, worked again within ten minutes, or knew that it was live."""
+    assert kinds_after_an_unrecorded_thread("errored") == set()
+    assert kinds_after_an_unrecorded_thread("errored", killed_at=230.0) == {ORDER, MISSING}
+    assert kinds_after_an_unrecorded_thread("errored", others=400.0) == {ORDER, MISSING}
+    assert kinds_after_an_unrecorded_thread("errored", live=(800.0, 810.0)) == {ORDER, MISSING}
+    assert ORDER in kinds_after_an_unrecorded_thread("live")
+    assert ORDER in kinds_after_an_unrecorded_thread("errored", "back")
+
+
 def test_end_within_the_grace_period_is_untrue() -> None:
     assert UNTRUE in kinds_in([*RIGHT[:4], replace(RIGHT[4], at=615.0)])
 
@@ -300,6 +338,19 @@ def test_threads_of_a_repeated_unconfirmed_card_count_as_one() -> None:
 
     evidence.unconfirmed = []
     assert {each.kind for each in find_violations(evidence)} == {TWICE}
+
+
+def kinds_after_a_lookup(*asked: tuple[float, float], checks: tuple[float, ...] = (105.0,)) -> set[str]:
+    """Return the violations where nothing was announced of what was live from 100 to 120, which a list confirmed."""
+    moves = [Move(0, State.OFF, 0), Move(1, State.LIVE, 100, session=1), Move(2, State.OFF, 120, session=1)]
+    broadcast = Broadcast(0, "m", moves, [(at, 1) for at in checks], [(115.0, 1)], asked=list(asked))
+    return kinds_of(Evidence([broadcast], [Channel("C")], [], [], grace=30))
+
+
+def test_lookup_for_a_person_is_no_check() -> None:
+    assert kinds_after_a_lookup((101.0, 107.0)) == set()
+    assert kinds_after_a_lookup((101.0, 104.0)) == kinds_after_a_lookup((106.0, 109.0)) == {MISSING}
+    assert kinds_after_a_lookup((101.0, 107.0), checks=(105.0, 110.0)) == {MISSING}
 
 
 NEXT_RUN = Move(8, State.LIVE, 700, session=3)
@@ -378,6 +429,16 @@ def test_announcement_after_half_an_hour_is_late() -> None:
     assert kinds_in([*RIGHT[:4], replace(RIGHT[4], at=2_410.0)]) == {LATE}
 
 
+@pytest.mark.parametrize(("seconds", "kinds"), [(255.0, set()), (265.0, {LATE})])
+def test_bot_that_has_just_started_gets_some_minutes_to_announce(seconds: float, kinds: set[str]) -> None:
+    """No bot had worked for more than half an hour before that."""
+    moves = [Move(0, State.OFF, 0), Move(1, State.LIVE, 100, session=1)]
+    checks = [(105.0, 1), *((2_000.0 + 15 * n, 1) for n in range(40))]
+    late = Reply(2_000 + seconds, "C", "2001.0", "live", 0, 1)
+    evidence = Evidence([Broadcast(0, "m", moves, checks)], [Channel("C")], [late], [Trouble(115, 116)], grace=30)
+    assert kinds_of(evidence) == kinds
+
+
 def with_an_absence(replies: list[Reply], *activities: float) -> Evidence:
     """Everything is announced elsewhere; the bot was not in B from 190 to 250."""
     evidence = make_evidence([*RIGHT, *(replace(each, channel="B") for each in replies)])
@@ -421,6 +482,31 @@ def test_change_that_was_over_on_the_return_may_be_missing() -> None:
     rest = [replace(each, at=each.at) for each in RIGHT[2:]]
     assert MISSING not in kinds_after_absences([RIGHT[0], *rest], (206, 450))
     assert MISSING in kinds_after_absences([RIGHT[0], *rest])
+
+
+def kinds_after_a_late_return(
+    *checks: float, away: tuple[float, float] = (220.0, 250.0), is_over: bool = True
+) -> list[str]:
+    """Return the violations in B, where only the end was announced.
+
+    Elsewhere "is live" was announced at 207, just before the bot was killed. It works again from 470 on, or at
+    `checks`.
+    """
+    moves = [Move(0, State.OFF, 0), Move(1, State.LIVE, 200, session=1), Move(2, State.OFF, 400, session=1)]
+    seen = [(205.0, 1), *((at, 1) for at in checks), *((at, 2) for at in (470.0, 485.0, 505.0))]
+    replies = [Reply(207, "C", "1.0", "live", 0, 1)]
+    replies += [Reply(at, channel, "1.0", "ended", 0, 2) for at, channel in ((506.0, "C"), (507.0, "B")) if is_over]
+    evidence = Evidence([Broadcast(0, "m", moves, seen)], [], replies, [Trouble(215, 216)], grace=30)
+    evidence.channels, evidence.absences = [Channel("C"), Channel("B", removes_bot=True)], [Absence("B", *away)]
+    return [each.kind for each in find_violations(evidence) if each.channel == "B"]
+
+
+def test_change_that_was_over_before_a_bot_could_notice_the_return_may_be_missing() -> None:
+    assert kinds_after_a_late_return() == []
+    assert kinds_after_a_late_return(255.0) == [MISSING], "a bot was working"
+    assert kinds_after_a_late_return(395.0, away=(220.0, 390.0)) == [MISSING], "it was working when it was invited"
+    assert kinds_after_a_late_return(away=(290.0, 320.0)) == [MISSING], "it could post before it was removed"
+    assert kinds_after_a_late_return(is_over=False) == [MISSING]
 
 
 def kinds_for_a_dropped_end(
