@@ -318,7 +318,8 @@ class _ThreadChecker:
         could post again, the episode was over and too old to be announced.
         """
         thread = [each for each in self._replies if each.thread == last.thread]
-        if last is not thread[-1] or after.thread == last.thread:
+        is_next = self._moves[after.move].session > self._moves[last.move].session
+        if last is not thread[-1] or after.thread == last.thread or not is_next:
             return False
         was_live = any(each.kind in ("live", "back") for each in thread) or any(
             move.state is State.LIVE and thread[0].move <= move.number < after.move for move in self._known.states()
@@ -355,8 +356,10 @@ class _ThreadChecker:
     def _was_over_on_a_late_return(self, reply: Reply) -> bool:
         """Return whether the bot was removed soon after this reply elsewhere, and it was over when it could return.
 
-        A bot that was down when it was invited notices that some time after its start.
+        A bot that was down when it was invited notices that some time after its start. An end is posted all the same.
         """
+        if reply.kind == "ended":
+            return False
         over = [
             each.at
             for each in replies_elsewhere(self._broadcast, self._evidence)

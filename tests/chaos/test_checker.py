@@ -235,17 +235,17 @@ def test_end_may_skip_the_channel_when_the_bot_died_before_recording_its_beginni
 
 
 def kinds_after_an_unrecorded_thread(
-    *kinds: str, killed_at: float = 115.0, others: float | None = None, live: tuple[float, ...] = ()
+    *kinds: str, killed_at: float = 115.0, others: float | None = None, live: tuple[float, ...] = (), session: int = 2
 ) -> set[str]:
     """Return the violations where a thread got these replies just before a kill, and no end.
 
     The error of move 1 is over at 300, or the livestream live from 790 to 820, which the bot checks at `live`. The
-    bot works again from 800 on, and the next session is announced in the next thread.
+    bot works again from 800 on, and "is live" is announced in the next thread, of that session.
     """
     moves = [Move(0, State.OFF, 0), Move(1, State.ERRORED, 100, session=1)]
     moves += [Move(2, State.LIVE, 790, session=1)] if live else []
     moves += [Move(len(moves), State.OFF, 820 if live else 300, session=1)]
-    off, next_live = moves[-1].number, Move(len(moves), State.LIVE, 1_000, session=2)
+    off, next_live = moves[-1].number, Move(len(moves), State.LIVE, 1_000, session=session)
     checks = [(105.0, 1), *((at, 2) for at in live), *((at, off) for at in (825.0, 840.0, 856.0, 870.0))]
     checks += [(at, next_live.number) for at in (1_005.0, 1_020.0)]
     replies = [Reply(108.0 + n, "C", "106.0", kind, 0, 1) for n, kind in enumerate(kinds)]
@@ -263,11 +263,12 @@ def kinds_after_an_unrecorded_thread(
 
 
 def test_thread_may_lack_an_end_when_the_bot_died_before_recording_any_of_it() -> None:
-    """Not if the bot survived, worked again within ten minutes, or knew that it was live."""
+    """Not if the bot survived, worked again within ten minutes, or knew that it was live, or in the same session."""
     assert kinds_after_an_unrecorded_thread("errored") == set()
     assert kinds_after_an_unrecorded_thread("errored", killed_at=230.0) == {ORDER, MISSING}
     assert kinds_after_an_unrecorded_thread("errored", others=400.0) == {ORDER, MISSING}
     assert kinds_after_an_unrecorded_thread("errored", live=(800.0, 810.0)) == {ORDER, MISSING}
+    assert kinds_after_an_unrecorded_thread("errored", session=1) == {ORDER, MISSING}
     assert ORDER in kinds_after_an_unrecorded_thread("live")
     assert ORDER in kinds_after_an_unrecorded_thread("errored", "back")
 
@@ -485,17 +486,21 @@ def test_change_that_was_over_on_the_return_may_be_missing() -> None:
 
 
 def kinds_after_a_late_return(
-    *checks: float, away: tuple[float, float] = (220.0, 250.0), is_over: bool = True
+    *checks: float,
+    away: tuple[float, float] = (220.0, 250.0),
+    is_over: bool = True,
+    kinds: tuple[str, str] = ("live", "ended"),
 ) -> list[str]:
-    """Return the violations in B, where only the end was announced.
+    """Return the violations in B, where only the second was announced.
 
-    Elsewhere "is live" was announced at 207, just before the bot was killed. It works again from 470 on, or at
+    Elsewhere the first was announced at 207, just before the bot was killed. It works again from 470 on, or at
     `checks`.
     """
-    moves = [Move(0, State.OFF, 0), Move(1, State.LIVE, 200, session=1), Move(2, State.OFF, 400, session=1)]
+    states = [{"live": State.LIVE, "ended": State.OFF}[kind] for kind in kinds]
+    moves = [Move(0, State.OFF, 0), Move(1, states[0], 160, session=1), Move(2, states[1], 400, session=2)]
     seen = [(205.0, 1), *((at, 1) for at in checks), *((at, 2) for at in (470.0, 485.0, 505.0))]
-    replies = [Reply(207, "C", "1.0", "live", 0, 1)]
-    replies += [Reply(at, channel, "1.0", "ended", 0, 2) for at, channel in ((506.0, "C"), (507.0, "B")) if is_over]
+    replies = [Reply(207, "C", "1.0", kinds[0], 0, 1)]
+    replies += [Reply(at, channel, "2.0", kinds[1], 0, 2) for at, channel in ((506.0, "C"), (507.0, "B")) if is_over]
     evidence = Evidence([Broadcast(0, "m", moves, seen)], [], replies, [Trouble(215, 216)], grace=30)
     evidence.channels, evidence.absences = [Channel("C"), Channel("B", removes_bot=True)], [Absence("B", *away)]
     return [each.kind for each in find_violations(evidence) if each.channel == "B"]
@@ -507,6 +512,7 @@ def test_change_that_was_over_before_a_bot_could_notice_the_return_may_be_missin
     assert kinds_after_a_late_return(395.0, away=(220.0, 390.0)) == [MISSING], "it was working when it was invited"
     assert kinds_after_a_late_return(away=(290.0, 320.0)) == [MISSING], "it could post before it was removed"
     assert kinds_after_a_late_return(is_over=False) == [MISSING]
+    assert kinds_after_a_late_return(kinds=("ended", "live")) == [MISSING]
 
 
 def kinds_for_a_dropped_end(
