@@ -146,11 +146,17 @@ def _realtimekit_webhooks(
     for refused in ("forged", "not_json", "key_unreachable", "database_unavailable", "late", *REFUSALS):
         metrics.webhooks.labels(refused)  # start at zero, as above
 
+    def finish(hinting: asyncio.Future[bool]) -> None:
+        """Retrieve the error of a check that failed after RealtimeKit had its answer, or asyncio would log it."""
+        under_way.discard(hinting)
+        if not hinting.cancelled():
+            hinting.exception()
+
     async def hint(meeting_id: UUID) -> bool:
         """Continue after a timeout: cancelling would block until a locked database releases the lock."""
         hinting = asyncio.ensure_future(webhooks.hint(meeting_id))
         under_way.add(hinting)
-        hinting.add_done_callback(under_way.discard)
+        hinting.add_done_callback(finish)
         return await asyncio.shield(hinting)
 
     async def realtimekit_webhooks(request: Request) -> Response:

@@ -1,6 +1,7 @@
 """RealtimeKit's webhooks at the HTTP server: the responses and effects."""
 
 import asyncio
+import gc
 import io
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -168,6 +169,28 @@ async def test_locked_database_asks_for_a_retry_in_time(tmp_path: Path, monkeypa
 
     assert (late, again) == ((503, "late"), (200, "check_requested"))
     assert in_time
+
+
+async def test_check_that_fails_after_the_answer_leaves_no_unretrieved_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver, fail = Receiver(), asyncio.Event()
+
+    async def request_check(_meeting_id: UUID) -> bool:
+        await fail.wait()
+        raise DatabaseUnavailable(detail="the connection was lost")
+
+    async with serving(receiver.app(request_check), listen(), drain_seconds=1) as url:
+        receiver.url = f"{url}/realtimekit/webhooks"
+        await receiver.post(status_update(event="recording.statusUpdate"))  # the key is fetched
+        monkeypatch.setattr(http_server, "WEBHOOK_SECONDS", 0.05)
+        assert await receiver.post(BODY) == (503, "late")
+        fail.set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        gc.collect()
+
+    assert "never retrieved" not in caplog.text
 
 
 async def test_replayed_webhooks_only_repeat_the_check(receiver: Receiver) -> None:
