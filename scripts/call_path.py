@@ -4,6 +4,7 @@
 
 Runs the bot against the sandbox in this process and records every call with `sys.setprofile`: once for a lookup
 (`/livestream <meeting>` to the private answer), once for a change (a RealtimeKit webhook to the reply in the thread).
+What other tasks do meanwhile, such as reading lists, is not counted.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,6 +28,14 @@ from sandbox.slack import GENERAL, Slack
 
 BOT = str(Path(__file__).parent.parent / "bot") + "/"
 WARM_UP = 2
+ENTRY_POINTS = {
+    "_slack_events.<locals>.slack_events",
+    "_realtimekit_webhooks.<locals>.realtimekit_webhooks",
+    "MeetingPoller._check",
+    "Announcer._work",
+}
+"""Where a request enters a task: each function that such a task or its children run belongs to the path."""
+on_path: ContextVar[bool] = ContextVar("on_path", default=False)
 
 
 class CallRecorder:
@@ -45,7 +55,11 @@ class CallRecorder:
 
     def _on_event(self, frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
-        if event == "call" and code.co_filename.startswith(BOT) and not code.co_name.startswith("<"):
+        if event != "call" or not code.co_filename.startswith(BOT) or code.co_name.startswith("<"):
+            return
+        if code.co_qualname in ENTRY_POINTS:
+            on_path.set(True)
+        if on_path.get():
             self.calls[code.co_filename.removeprefix(BOT), code.co_qualname] += 1
 
     def report(self, title: str, *, every: bool) -> str:

@@ -35,7 +35,7 @@ UNMEASURED = (
     "bench",
     "chaos",
     "following/test_sweeper.py",
-    "hostile",
+    "fuzz",
     "sandbox/page/browser",
     "scenarios",
     "store/test_interleavings.py",
