@@ -54,7 +54,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class CheckResult:
+class Finding:
     """The result of one check; `ok` is None if it was skipped."""
 
     subject: str
@@ -68,19 +68,19 @@ class CheckResult:
         return Outcome.SKIP if self.ok is None else Outcome.OK if self.ok else Outcome.FAIL
 
 
-def _passed(subject: str, sentence: str) -> CheckResult:
-    return CheckResult(subject, ok=True, sentence=sentence)
+def _passed(subject: str, sentence: str) -> Finding:
+    return Finding(subject, ok=True, sentence=sentence)
 
 
-def _failed(subject: str, sentence: str) -> CheckResult:
-    return CheckResult(subject, ok=False, sentence=sentence)
+def _failed(subject: str, sentence: str) -> Finding:
+    return Finding(subject, ok=False, sentence=sentence)
 
 
-def _skipped(subject: str, because: str) -> CheckResult:
-    return CheckResult(subject, None, f"Not checked, because {because}.")
+def _skipped(subject: str, because: str) -> Finding:
+    return Finding(subject, None, f"Not checked, because {because}.")
 
 
-async def run_checks() -> AsyncIterator[CheckResult]:
+async def run_checks() -> AsyncIterator[Finding]:
     """Run each check and yield its finding: first the settings, then whatever each valid section configures."""
     slack, slack_findings = _read(SlackSettings)
     cloudflare, cloudflare_findings = _read(CloudflareSettings)
@@ -118,14 +118,14 @@ async def run_checks() -> AsyncIterator[CheckResult]:
         yield _skipped(PUBLIC_KEY, why)
 
 
-def _read(section: type[SettingsT]) -> tuple[SettingsT | None, list[CheckResult]]:
+def _read(section: type[SettingsT]) -> tuple[SettingsT | None, list[Finding]]:
     try:
         return load(section), []
     except ConfigurationError as error:
         return None, [_failed("Settings", mistake) for mistake in error.mistakes]
 
 
-async def _address(settings: ServerSettings) -> CheckResult:
+async def _address(settings: ServerSettings) -> Finding:
     where = f"{settings.host}:{settings.port}"
     try:
         listen(settings.host, settings.port).close()
@@ -151,14 +151,14 @@ async def _a_bot_answers(settings: ServerSettings) -> bool:
         return False
 
 
-async def _database(settings: StoreSettings) -> CheckResult:
+async def _database(settings: StoreSettings) -> Finding:
     try:
         return _passed(DATABASE, await inspect(settings.database_url.get_secret_value()))
     except ConfigurationError as error:
         return _failed(DATABASE, " ".join(error.mistakes))
 
 
-async def _slack(settings: SlackSettings) -> AsyncIterator[CheckResult]:
+async def _slack(settings: SlackSettings) -> AsyncIterator[Finding]:
     async with open_session(settings.proxy, settings.tls) as session:
         client = open_slack(settings, session, Metrics())
         token = await _bot_token(client)
@@ -181,7 +181,7 @@ async def _slack(settings: SlackSettings) -> AsyncIterator[CheckResult]:
             )
 
 
-async def _bot_token(client: AsyncWebClient) -> CheckResult:
+async def _bot_token(client: AsyncWebClient) -> Finding:
     subject = BOT_TOKEN
     try:
         response = await client.auth_test()
@@ -205,7 +205,7 @@ def _scopes(headers: dict[str, str]) -> frozenset[str]:
     return frozenset(scope.strip() for scope in lower.get("x-oauth-scopes", "").split(","))
 
 
-async def _app_token(client: AsyncWebClient, app_token: str) -> CheckResult:
+async def _app_token(client: AsyncWebClient, app_token: str) -> Finding:
     subject = "Slack app token"
     try:
         await client.apps_connections_open(app_token=app_token)
@@ -221,20 +221,20 @@ async def _app_token(client: AsyncWebClient, app_token: str) -> CheckResult:
     return _passed(subject, "Valid: it can open Socket Mode connections.")
 
 
-def _refused(subject: str, code: str, remedy: str) -> CheckResult:
+def _refused(subject: str, code: str, remedy: str) -> Finding:
     if not is_final(code):
         return _failed(subject, f"Slack can't check it right now ({code}). Try again in a minute.")
     return _failed(subject, f"Slack rejects it ({code}). {remedy}")
 
 
-def _unreachable(subject: str, error: Exception) -> CheckResult:
+def _unreachable(subject: str, error: Exception) -> Finding:
     if found := network.problem(error):
         return _failed(subject, f"Can't reach Slack: {found.what}. {found.remedy}")
     why = type(error).__name__
     return _failed(subject, f"Can't reach Slack ({why}). Check the network, the proxy and SLACK_API_URL.")
 
 
-async def _realtimekit(settings: CloudflareSettings) -> CheckResult:
+async def _realtimekit(settings: CloudflareSettings) -> Finding:
     subject = REALTIMEKIT
     kit = open_realtimekit(settings)
     try:
@@ -265,7 +265,7 @@ async def _realtimekit(settings: CloudflareSettings) -> CheckResult:
     return _passed(subject, "Valid: the token can read this account's app.")
 
 
-async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator[CheckResult]:
+async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator[Finding]:
     """Check webhooks and their key. Without a webhook the bot works: polling finds changes, only later."""
     subject = WEBHOOK
     try:
@@ -280,7 +280,7 @@ async def _webhooks(settings: CloudflareSettings, key_url: str) -> AsyncIterator
     yield await _key(settings, key_url, needed=bool(ours))
 
 
-def _registered(subject: str, ours: list[WebhookSubscription]) -> CheckResult:
+def _registered(subject: str, ours: list[WebhookSubscription]) -> Finding:
     telling = [webhook.url for webhook in ours if webhook.reports_livestreams()]
     if telling:
         where = clean(", ".join(telling), _DETAIL_LIMIT)
@@ -294,7 +294,7 @@ def _registered(subject: str, ours: list[WebhookSubscription]) -> CheckResult:
     return _passed(subject, "None registered, so changes are found by polling. See `livestream-bot webhook add`.")
 
 
-async def _key(settings: CloudflareSettings, url: str, *, needed: bool) -> CheckResult:
+async def _key(settings: CloudflareSettings, url: str, *, needed: bool) -> Finding:
     subject = PUBLIC_KEY
     async with open_key_http(settings.proxy, settings.tls) as http:
         try:

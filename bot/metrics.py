@@ -114,7 +114,7 @@ class Metrics:
         )
         self.meetings_due = Gauge("livestream_bot_meetings_due", "Meetings due for a check.", registry=self.registry)
         self.cards_due = Gauge("livestream_bot_cards_due", "Cards due for a post or an edit.", registry=self.registry)
-        self.budget_left = Gauge(
+        self.requests_remaining = Gauge(
             "livestream_bot_cloudflare_rate_limit_remaining",
             "Requests left of Cloudflare's 1,200 in five minutes.",
             registry=self.registry,

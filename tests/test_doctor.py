@@ -11,7 +11,7 @@ import pytest
 import stamina
 from starlette.responses import PlainTextResponse
 
-from bot.doctor import CheckResult, run_checks
+from bot.doctor import Finding, run_checks
 from bot.errors import ConfigurationError
 from bot.slack.manifest import bot_scopes
 from bot.store.store import open_store
@@ -35,7 +35,7 @@ class Doctor:
         self._monkeypatch = monkeypatch
         self.printed = ""
 
-    async def __call__(self, mode: Mode = "socket", **changes: str) -> list[CheckResult]:
+    async def __call__(self, mode: Mode = "socket", **changes: str) -> list[Finding]:
         world = self._world
         environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, mode)
         for name, value in {"PORT": free_port(), **environment, **changes}.items():
@@ -56,12 +56,12 @@ def doctor(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doctor]:
     assert not [secret for secret in secrets if secret in doctor.printed]
 
 
-def failures(findings: list[CheckResult]) -> dict[str, str]:
+def failures(findings: list[Finding]) -> dict[str, str]:
     """Return the failed checks: the sentence by the subject."""
     return {finding.subject: finding.sentence for finding in findings if finding.ok is False}
 
 
-def skipped(findings: list[CheckResult]) -> dict[str, str]:
+def skipped(findings: list[Finding]) -> dict[str, str]:
     """Return the skipped checks: the reason by the subject."""
     return {finding.subject: finding.sentence for finding in findings if finding.ok is None}
 

@@ -10,7 +10,7 @@ LASTING_SECONDS = 180.0
 """A failure that lasts this long is shown to people."""
 
 
-class TransientError(Protocol):
+class RetryableError(Protocol):
     """The part of a transient Slack error that decides how long to retry."""
 
     code: str
@@ -56,7 +56,7 @@ class Failures:
         """Return the failures as JSON; None if there are none."""
         return {call: asdict(failure) for call, failure in self.by_call.items()} or None
 
-    def with_failure(self, call: str, error: TransientError, now: float) -> "Failures":
+    def with_failure(self, call: str, error: RetryableError, now: float) -> "Failures":
         """Return a copy with one more failed call of this kind."""
         known = self.by_call.get(call) or Failure(error.code, now, now)
         if known.code != error.code:
@@ -67,13 +67,13 @@ class Failures:
         """Return a copy without this kind of call."""
         return Failures({each: failure for each, failure in self.by_call.items() if each != call})
 
-    def is_permanent(self, call: str, error: TransientError, now: float) -> bool:
+    def is_permanent(self, call: str, error: RetryableError, now: float) -> bool:
         """Return whether the last error has recurred for so long that it counts as permanent."""
         if error.permanent_after is None:
             return False
         return now - self.by_call[call].code_first_at >= error.permanent_after
 
-    def is_rare(self, call: str, error: TransientError, now: float) -> bool:
+    def is_rare(self, call: str, error: RetryableError, now: float) -> bool:
         """Return whether Slack has answered with this code for so long that retries should be rare.
 
         That never applies to a failed connection, which may work again at any moment.

@@ -74,4 +74,4 @@ class MaintenanceWorker:
         self._metrics.oldest_unsent_seconds.set(stats.oldest_unsent_seconds)
         self._metrics.meetings_due.set(stats.meetings_due)
         self._metrics.cards_due.set(stats.cards_due)
-        self._metrics.budget_left.set(self._rate_budget.remaining)
+        self._metrics.requests_remaining.set(self._rate_budget.remaining)

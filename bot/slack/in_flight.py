@@ -15,7 +15,7 @@ from bot.slack.messages.lookup_card import ACTIONS
 from bot.slack.payloads import COMMAND, Request
 
 ERROR = "error"
-MALFORMED = "unread"
+MALFORMED = "malformed"
 """The `action` label of payloads that the bot failed to parse."""
 
 log = structlog.get_logger(__name__)

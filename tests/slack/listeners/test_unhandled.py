@@ -62,7 +62,9 @@ async def malformed_requests(world: World) -> str:
     """Return how many requests could not be parsed, as the alert for unhandled errors sees it."""
     async with aiohttp.ClientSession() as session, session.get(f"{world.bot_url}/metrics") as response:
         lines = (await response.text()).splitlines()
-    (line,) = [line for line in lines if line.startswith('livestream_bot_requests_total{action="unread",outcome="err')]
+    (line,) = [
+        line for line in lines if line.startswith('livestream_bot_requests_total{action="malformed",outcome="err')
+    ]
     return line.rpartition(" ")[2]
 
 
