@@ -106,6 +106,8 @@ class Episode:
     """When the session stopped, according to Cloudflare; None while it is live."""
     previous_end: Time | None = None
     """When the previous episode ended."""
+    previous_session_id: str | None = None
+    """The ID of the previous episode's last session."""
     previous_session_started_at: Time | None = None
     """The start of the previous episode's last session."""
     off_air_seen_at: Time | None = None

@@ -27,12 +27,12 @@ def starts_new_episode(ended: Episode, observation: Observation) -> bool:
     livestream mistaken for a stale answer would never be announced. ERRORED in that session does not, nor does it
     without a session, which Cloudflare may fail to return: it may keep reporting the error after the session is over.
     """
-    session_start = observation.session_started_at
     match observation.status:
         case Status.LIVE | Status.STARTING:
             return True
         case Status.ERRORED:
-            return not _belongs_to_previous(session_start, ended.session_started_at, ended.ended_at)
+            last = (ended.session_id, ended.session_started_at, ended.ended_at)
+            return not _belongs_to_previous(observation.session_id, observation.session_started_at, *last)
         case _:
             return False
 
@@ -42,18 +42,24 @@ def is_error_of_previous(episode: Episode, observation: Observation) -> bool:
     if observation.status is not Status.ERRORED or episode.last_announced is not None:
         return False
     session_start = observation.session_started_at or episode.session_started_at
-    return _belongs_to_previous(session_start, episode.previous_session_started_at, episode.previous_end)
+    last = (episode.previous_session_id, episode.previous_session_started_at, episode.previous_end)
+    return _belongs_to_previous(observation.session_id, session_start, *last)
 
 
 def _belongs_to_previous(
-    session_start: datetime | None, last_session_start: datetime | None, end: datetime | None
+    session_id: str | None,
+    session_start: datetime | None,
+    last_session_id: str | None,
+    last_session_start: datetime | None,
+    end: datetime | None,
 ) -> bool:
     """Return whether an error belongs to the session that ended.
 
-    An unknown session counts as that one, unless that one is unknown as well.
+    An unknown session counts as that one, unless that one is unknown as well. A session that failed before it went on
+    air has no start; its ID tells it apart.
     """
     if session_start is None:
-        return last_session_start is not None
+        return last_session_start is not None and not differ(last_session_id, session_id)
     return session_start == last_session_start or _is_before(end, session_start)
 
 
@@ -82,6 +88,23 @@ def is_new_session(episode: Episode, observation: Observation, now: datetime, gr
             return is_other and min(session_start or now, now) - off_air > max_gap
         case _:
             return False
+
+
+def known_session_id(episode: Episode, observation: Observation) -> str | None:
+    """Return the ID of the episode's session after this observation.
+
+    While the start of another session that is live is unknown (on a slow clock it is in the future at first), that
+    session may be the next episode's. So its ID is not the episode's yet.
+    """
+    is_unknown = observation.session_started_at is None and episode.session_started_at is not None
+    if observation.session_id is None or (is_unknown and observation.status is Status.LIVE):
+        return episode.session_id
+    return observation.session_id
+
+
+def differ(known: str | None, seen: str | None) -> bool:
+    """Return whether two IDs are known and not the same."""
+    return None not in (known, seen) and known != seen
 
 
 def seen_off_air(episode: Episode, now: datetime, grace: timedelta) -> Episode:

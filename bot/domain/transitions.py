@@ -22,8 +22,10 @@ from bot.domain.observation import CheckFailed, CheckResult, Observation, Status
 from bot.domain.sessions import (
     ERROR_GRACE,
     ERROR_RECOVERY_WINDOW,
+    differ,
     is_error_of_previous,
     is_new_session,
+    known_session_id,
     last_live_at,
     live_since,
     seen_off_air,
@@ -98,6 +100,7 @@ def _start_next(ended: Episode, observation: Observation, now: datetime, grace: 
         phase_since=now,
         name=ended.name,
         previous_end=ended.ended_at,
+        previous_session_id=ended.session_id,
         previous_session_started_at=ended.session_started_at,
         checked_at=now,
     )
@@ -105,12 +108,12 @@ def _start_next(ended: Episode, observation: Observation, now: datetime, grace: 
 
 
 def _apply_details(episode: Episode, observation: Observation) -> Episode:
-    if _differ(episode.livestream_id, observation.livestream_id):
+    if differ(episode.livestream_id, observation.livestream_id):
         # Another livestream does not inherit the previous one's URL or error. An end keeps the reason of the error
         # before it.
         is_off_air = observation.status is Status.NOT_BROADCASTING
         episode = replace(episode, playback_url=None, error_reason=episode.error_reason if is_off_air else None)
-    if _differ(episode.session_id, observation.session_id):
+    if differ(episode.session_id, observation.session_id):
         # The reason of this session's error may come later than the error.
         episode = replace(episode, error_reason=None)
     return replace(
@@ -121,13 +124,8 @@ def _apply_details(episode: Episode, observation: Observation) -> Episode:
         session_stopped_at=observation.session_stopped_at or episode.session_stopped_at,
         livestream=observation.livestream,
         livestream_id=observation.livestream_id or episode.livestream_id,
-        session_id=observation.session_id or episode.session_id,
+        session_id=known_session_id(episode, observation),
     )
-
-
-def _differ(known: str | None, seen: str | None) -> bool:
-    """Return whether two IDs are known and not the same."""
-    return None not in (known, seen) and known != seen
 
 
 def _advance_phase(episode: Episode, observation: Observation, now: datetime, grace: timedelta) -> Step:
@@ -230,6 +228,7 @@ def _waiting_again(episode: Episode, now: datetime) -> Episode:
         phase_since=now,
         name=episode.name,
         previous_end=episode.previous_end,
+        previous_session_id=episode.previous_session_id,
         previous_session_started_at=episode.previous_session_started_at,
         checked_at=episode.checked_at,
     )

@@ -32,13 +32,16 @@ def live(session: float | None = None, **fields: Any) -> Observation:
     return Observation(Status.LIVE, "LIVE", session_started_at=None if session is None else at(session), **fields)
 
 
-def errored(session: float | None = None, stopped: float | None = None, reason: str | None = None) -> Observation:
+def errored(
+    session: float | None = None, stopped: float | None = None, reason: str | None = None, **fields: Any
+) -> Observation:
     return Observation(
         Status.ERRORED,
         "ERRORED",
         session_started_at=None if session is None else at(session),
         session_stopped_at=None if stopped is None else at(stopped),
         error_reason=reason,
+        **fields,
     )
 
 
@@ -522,6 +525,35 @@ def test_error_of_an_unknown_session_after_a_known_one_ended_is_silent() -> None
     assert over.see((600, errored(590)), (615, errored())).announced[2:] == [(2, ChangeKind.ERRORED)]
 
 
+@pytest.mark.parametrize(("session_id", "announced"), [("b", [(2, ChangeKind.ERRORED)]), ("a", []), (None, [])])
+def test_session_that_failed_before_going_live_is_recognized_by_its_id(
+    session_id: str | None, announced: list[tuple[int, ChangeKind]]
+) -> None:
+    """It has no start."""
+    over = timeline((0, live(0, session_id="a")), (100, GONE), (160, GONE))
+    failed = errored(session_id=session_id)
+
+    assert over.see((500, failed), (515, failed), (530, failed)).announced[2:] == announced
+
+
+def test_error_of_a_later_session_of_the_episode_is_silent_after_the_end() -> None:
+    later = errored(session_id="b")
+    over = timeline((0, live(0, session_id="a")), (100, later), (120, later), (200, GONE), (260, GONE))
+    assert over.phase == (1, Phase.ENDED)
+
+    assert over.see((500, later), (520, later)).phase == (1, Phase.ENDED)
+
+
+def test_error_of_another_session_is_announced_after_a_forgotten_one() -> None:
+    again = timeline((0, live(0, session_id="a")), (100, GONE), (160, GONE))
+    again.see((500, errored(session_id="b")), (505, GONE), (565, GONE))
+    assert again.phase == (2, Phase.WAITING)
+
+    assert again.see((700, errored(session_id="a")), (720, errored(session_id="a"))).announced[2:] == []
+    again.see((800, errored(session_id="c")), (815, errored(session_id="c")))
+    assert again.announced[2:] == [(2, ChangeKind.ERRORED)]
+
+
 def test_error_after_the_end_of_an_unknown_session_begins_an_episode() -> None:
     again = timeline((0, live()), (100, GONE), (160, GONE), (500, errored()), (515, errored()))
 
@@ -673,6 +705,18 @@ def test_unknown_session_after_an_outage_is_decided_when_its_start_is_known(
     other = timeline((0, live(0)), *outage, (930, live(600)))
     assert other.announced == [(1, ChangeKind.LIVE), (1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
     assert other.episode.live_since == at(600)
+
+
+@pytest.mark.parametrize("drop", [(), ((100, GONE),)])
+def test_session_is_the_next_one_when_its_start_was_unknown_at_first(
+    drop: tuple[tuple[float, CheckResult], ...],
+) -> None:
+    """On a slow clock the start of a new session is in the future, so only its ID is known."""
+    seen = timeline((0, live(0, session_id="a")), *drop, (115, SILENCE), (900, live(session_id="b")))
+    assert seen.announced == [(1, ChangeKind.LIVE)]
+
+    seen.see((920, live(890, session_id="b")))
+    assert seen.announced[-2:] == [(1, ChangeKind.ENDED), (2, ChangeKind.LIVE)]
 
 
 def test_unknown_session_soon_after_a_known_one_is_the_same() -> None:
