@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import cast
 
+import asyncpg  # type: ignore[import-untyped]
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -25,6 +26,8 @@ Clock = Callable[[], float]
 _POOL_SIZE = 5
 _DEFAULT_TIMEOUTS = Timeouts()
 _PROBE_WINDOW = -1
+# SQLAlchemy sets up a new connection with calls of the driver's own, and doesn't wrap their errors.
+_CONNECTION_ERRORS = (asyncpg.InterfaceError, asyncpg.PostgresError)
 # Faults of the bot; do not retry.
 _PROGRAMMING_ERRORS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
 # A privilege was revoked while the bot runs. The driver classifies it as a programming error.
@@ -146,7 +149,7 @@ def insert(connection: AsyncConnection, table: sa.Table) -> postgresql.Insert:
 def _translate_errors() -> Iterator[None]:
     try:
         yield
-    except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError, BufferError) as error:
+    except (*_CONNECTION_ERRORS, sa.exc.DBAPIError, sa.exc.TimeoutError, OSError, BufferError) as error:
         cause = getattr(error, "orig", None) or error
         if is_about_data(cause) or (isinstance(error, _PROGRAMMING_ERRORS) and not _is_environmental(cause)):
             raise

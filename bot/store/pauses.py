@@ -177,8 +177,9 @@ class Pauses:
             for row in (await connection.execute(theirs)).mappings():
                 state = FollowState.EXPIRED if row["state"] == FollowState.EXPIRED else FollowState.PAUSED
                 found[row["team_id"], row["channel_id"], row["created_by"], state].append(row)
-        # In the order in which the notices are due.
-        return [_notice_from(found[key], attempts[key]) for key in attempts if found[key]]
+        # In the order in which the notices are due. Another replica may have sent one since the first query.
+        notices = [_notice_from(found[key], attempts[key]) for key in attempts]
+        return [notice for notice in notices if notice is not None]
 
     async def mark_notified(self, notice: PauseNotice, error: str | None = None) -> None:
         """Record that the notice was sent, or, with `error`, why it cannot be."""
@@ -196,9 +197,12 @@ class Pauses:
             await connection.execute(theirs.values(again))
 
 
-def _notice_from(rows: Sequence[sa.RowMapping], attempts: int) -> PauseNotice:
+def _notice_from(rows: Sequence[sa.RowMapping], attempts: int) -> PauseNotice | None:
+    """Return the notice about these follows of one person in one channel; None if the person knows of all of them."""
     refused = [row for row in rows if row["state"] != FollowState.ACTIVE]
     new = [row for row in refused if not row["creator_notified"]]
+    if not new:
+        return None
     others = [row for row in rows if row["id"] != new[0]["id"]]
     return PauseNotice(
         follow=follow_from(dict(new[0])),

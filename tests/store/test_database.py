@@ -5,8 +5,10 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from bot.errors import BotError, DatabaseUnavailable
 from bot.store.database import Database, connect
@@ -250,3 +252,22 @@ async def test_a_server_that_is_starting() -> None:
     await database.close()
     server.close()
     await server.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "error", [asyncpg.InterfaceError("connection is closed"), asyncpg.CannotConnectNowError("starting up")]
+)
+async def test_connection_lost_during_its_set_up_is_an_unavailable_database(
+    postgres_url: str, error: Exception
+) -> None:
+    """SQLAlchemy passes on the driver's own errors here."""
+    database = Database(connect(parse_database_url(postgres_url)))
+
+    def lose(*_: object) -> None:
+        raise error
+
+    event.listen(database.engine.sync_engine, "connect", lose)
+    with pytest.raises(DatabaseUnavailable):
+        async with database.read_only():
+            pass
+    await database.close()

@@ -1,6 +1,8 @@
 """Where the bot may not post, the follow waits, its creator is told once, and nothing is lost."""
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.util import await_only
 
 from bot.domain.follow import FollowState, Level
 from bot.store.card_queue import LATE_SECONDS
@@ -313,3 +315,24 @@ async def test_a_pause_remembers_that_slack_may_still_carry_out_the_edit_of_anot
     clock.advance(LATE_SECONDS)
     assert [card.episode for card in await channel.work(store)] == [1]
     assert await store.card_queue.due_in() is None
+
+
+async def test_notice_that_another_replica_sends_meanwhile_is_not_due(store: Store) -> None:
+    await follow(store)
+    await refused(store)
+    (notice,) = await store.pauses.due_notices(10)
+    engine, marked = store.pauses._db.engine.sync_engine, False
+
+    def mark_notified(*_: object) -> None:
+        nonlocal marked
+        if not marked:
+            marked = True
+            await_only(store.pauses.mark_notified(notice))
+
+    event.listen(engine, "after_cursor_execute", mark_notified)
+    try:
+        due = await store.pauses.due_notices(10)
+    finally:
+        event.remove(engine, "after_cursor_execute", mark_notified)
+
+    assert due == []
