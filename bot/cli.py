@@ -8,11 +8,14 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Coroutine
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
 
 import typer
+from typer.core import TyperCommand
+from typer.exceptions import TyperException
 
 from bot import __version__
 from bot.errors import ConfigurationError, MeetingNotFound, RealtimeKitError
@@ -30,6 +33,8 @@ Other commands exit with 0, or with FAILED if they did not succeed or `doctor` f
 """
 FAILED = 1
 INTERNAL_ERROR = "internal_error"
+INVALID_USAGE = "invalid_usage"
+AS_JSON = "--json"
 
 T = TypeVar("T")
 cli = typer.Typer(
@@ -96,10 +101,24 @@ def run() -> None:
     run_async(lambda: run_bot(settings))
 
 
-@cli.command()
+class _LookupCommand(TyperCommand):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line; with `--json`, wrong usage is also reported as JSON, for scripts."""
+        given = [arg.partition("=")[0] for arg in takewhile(lambda arg: arg != "--", args)]
+        try:
+            return super().parse_args(ctx, args)
+        except TyperException as error:
+            if AS_JSON in given:
+                from bot import cli_output
+
+                typer.echo(json.dumps(cli_output.failure(None, INVALID_USAGE, error.format_message())))
+            raise
+
+
+@cli.command(cls=_LookupCommand)
 def lookup(
     meeting_id: Annotated[str, typer.Argument(help="The meeting's ID, or a link with it inside.")],
-    as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON object, for scripts.")] = False,
+    as_json: Annotated[bool, typer.Option(AS_JSON, metavar="", help="Print one JSON object, for scripts.")] = False,
 ) -> None:
     """Show whether a meeting is live.
 

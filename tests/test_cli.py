@@ -270,6 +270,33 @@ async def test_lookup_json_reports_a_bad_id_or_missing_settings_as_json(
     assert found == {"meeting_id": meeting_id, "live": None, "error": error}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--json",), "Missing argument"),
+        (("--json", seeds.LIVE, seeds.IDLE), "unexpected extra argument"),
+        ((seeds.LIVE, "--json", "--nope"), "No such option: --nope"),
+        (("--nope", seeds.LIVE, "--json"), "No such option: --nope"),
+        ((seeds.LIVE, "--json=yes"), "does not take a value"),
+    ],
+)
+async def test_lookup_json_reports_wrong_usage_as_json(arguments: tuple[str, ...], said: str) -> None:
+    result = await run("lookup", *arguments)
+
+    found = json.loads(result.out)
+    assert said in found["message"]
+    assert f"{found.pop('message')}\n" in result.err
+    assert (result.status, found) == (2, {"meeting_id": None, "live": None, "error": "invalid_usage"})
+
+
+@pytest.mark.parametrize("arguments", [(), (seeds.LIVE, seeds.IDLE), (seeds.LIVE, "--", "--json")])
+async def test_lookup_without_json_prints_no_json_for_wrong_usage(arguments: tuple[str, ...]) -> None:
+    result = await run("lookup", *arguments)
+
+    assert (result.status, result.out) == (2, "")
+    assert "Usage: " in result.err
+
+
 async def test_lookup_json_of_a_missing_meeting_has_the_error_code(ask: Ask) -> None:
     result = await ask("lookup", NO_SUCH_MEETING, "--json")
 
