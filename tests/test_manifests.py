@@ -76,6 +76,16 @@ def test_manifest_requests_the_fewest_scopes_and_events(name: str) -> None:
     assert declared["settings"]["token_rotation_enabled"] is False
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_manifest_lets_people_read_and_answer_direct_messages(name: str) -> None:
+    """Without the messages tab, Slack rejects the bot's direct messages; a read-only tab would refuse a command."""
+    assert manifest(name)["features"]["app_home"] == {
+        "home_tab_enabled": False,
+        "messages_tab_enabled": True,
+        "messages_tab_read_only_enabled": False,
+    }
+
+
 def test_manifests_differ_only_in_socket_mode_and_urls() -> None:
     socket, http = manifest("socket"), manifest("http")
     expected = copy.deepcopy(socket)
