@@ -85,11 +85,7 @@ class Responder:
         A response_url is valid for 30 minutes and 5 uses, so an ephemeral message is the fallback. If that fails too,
         log it: no way to reach the person is left.
         """
-        payload = {"response_type": "ephemeral", "replace_original": replace, **_content(message)}
-        outcome = await self._respond(request.response_url, payload)
-        if error_class(outcome) is ContentRejected:
-            log.warning("blocks_rejected", code=outcome, method=RESPONSE_URL, channel=request.channel_id)
-            outcome = await self._respond(request.response_url, {**payload, "blocks": []})
+        outcome = await self._send_privately(request, message, replace=replace)
         if outcome == UNCONFIRMED:
             # Slack may already show the message; a duplicate would only confuse.
             log.info("reply_unconfirmed")
@@ -118,13 +114,17 @@ class Responder:
     async def _send_note(self, request: Request, sending: asyncio.Event) -> None:
         await asyncio.sleep(self._slow_after)
         sending.set()
-        payload = {
-            "response_type": "ephemeral",
-            "replace_original": False,
-            **_content(lookup_card.notice(STILL_CHECKING)),
-        }
-        outcome = await self._respond(request.response_url, payload)
+        outcome = await self._send_privately(request, lookup_card.notice(STILL_CHECKING), replace=False)
         log.info("slow_lookup_noted", outcome=outcome)
+
+    async def _send_privately(self, request: Request, message: Message, *, replace: bool) -> str:
+        """Send the message by response_url, its text alone if Slack rejects the blocks; return `_respond`'s result."""
+        payload = {"response_type": "ephemeral", "replace_original": replace, **_content(message)}
+        outcome = await self._respond(request.response_url, payload)
+        if error_class(outcome) is ContentRejected:
+            log.warning("blocks_rejected", code=outcome, method=RESPONSE_URL, channel=request.channel_id)
+            outcome = await self._respond(request.response_url, {**payload, "blocks": []})
+        return outcome
 
     async def delete_original(self, request: Request) -> None:
         """Remove the message whose button was pressed."""

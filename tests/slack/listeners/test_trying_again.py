@@ -16,7 +16,7 @@ from bot.realtimekit.lookup import FAILURE_SECONDS
 from bot.slack.messages import lookup_card
 from bot.slack.responder import STILL_CHECKING
 from sandbox.realtimekit import Fault, seeds
-from sandbox.slack import ANN, BEN, EVENTS, GENERAL, Message
+from sandbox.slack import ANN, BEN, EVENTS, GENERAL, RESPONSE_URL, Message
 from sandbox.slack.workspace import Channel
 from tests.conftest import World
 from tests.slack.listeners.helpers import changed, follow, following, is_public
@@ -76,6 +76,17 @@ async def test_a_slow_lookup_is_noted_before_its_answer(connected: World, fault:
     note, answer = notes(connected)
     assert note.text == STILL_CHECKING
     assert answer.text.startswith(text)
+
+
+async def test_a_note_whose_blocks_slack_rejects_arrives_as_text(connected: World) -> None:
+    connected.kit.latency = SLOW_SECONDS
+    connected.slack.refuse_next(RESPONSE_URL, "invalid_blocks")
+    await connected.ask(seeds.IDLE)
+    await connected.idle()
+
+    note, answer = notes(connected)
+    assert (note.text, note.blocks) == (STILL_CHECKING, ())
+    assert answer.text == "Office hours is not live."
 
 
 @pytest.mark.parametrize("button", [lookup_card.REFRESH, lookup_card.POST_HERE, lookup_card.FOLLOW_HERE])
