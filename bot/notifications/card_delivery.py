@@ -159,12 +159,15 @@ class CardDelivery:
         # Edits have Slack's lowest rate limit, and announcements must not wait for it.
         max_wait = 0.0 if card.announcements else MAX_WAIT_SECONDS
         await self._lease.ensure_time(card, self._timing.edit)
+        deadline = self._lease.deadline
+        if card.announcements:
+            deadline = min(deadline, self._context.clock.monotonic() + self._timing.edit_before_announcement)
         edit = self._publisher.edit(
             card.follow.channel_id,
             card.message_ts or "",
             card_message(card),
             max_wait,
-            deadline=self._lease.deadline,
+            deadline=deadline,
         )
         try:
             await self._track_failures("edit", edit)

@@ -19,6 +19,8 @@ class Timing:
     """How long Slack may take to post: the client's timeout for a post."""
     edit: float = 10.0
     """How long Slack may take to edit: the client's timeout for an edit."""
+    edit_before_announcement: float = 3.0
+    """The same while an announcement waits for the edit: if Slack is slow to edit, the announcement goes first."""
     between_edits: float = EDIT_DEBOUNCE_SECONDS
     unconfirmed: float = 60.0
     """The wait before a post that got no answer is repeated; it doubles each time."""

@@ -13,7 +13,7 @@ import pytest
 
 from bot.domain.episode import ChangeKind, Phase
 from bot.errors import DatabaseUnavailable
-from bot.notifications.announcer import MAX_CONCURRENT_EDITS
+from bot.notifications.announcer import MAX_CONCURRENCY, MAX_CONCURRENT_EDITS
 from bot.notifications.timing import DRAIN_SECONDS, Timing
 from bot.slack.api_client import FRESH_TIMEOUT_SECONDS
 from bot.slack.rate_limiter import Rate, SlackRateLimiter
@@ -256,6 +256,28 @@ async def test_edit_without_an_answer_does_not_delay_announcements(stage: Stage)
         stage.wake_up()
         await stage.slack.wait_for_message(lambda message: message.channel == EVENTS, timeout=PATIENCE)
         assert len(edits(stage)) == MAX_CONCURRENT_EDITS
+
+
+async def test_edits_without_an_answer_do_not_hold_up_announcements_for_long(stage: Stage) -> None:
+    channels = [Channel(f"C{number:010}", f"room-{number}", frozenset({ANN}), has_bot=True) for number in range(20)]
+    for channel in channels:
+        stage.slack.workspace.put_channel(channel)
+        await stage.follow(channel.id)
+    await stage.work()
+    stage.clock.advance(10)
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    stage.announcer = stage.another_announcer(Timing(drain=0.01))
+    stage.slack.answer_late("chat.update", 1000, times=None)
+
+    def announced() -> int:
+        return sum(len(stage.thread(stage.cards(channel.id)[0])) for channel in channels)
+
+    async with running(stage):
+        for number in (MAX_CONCURRENCY, len(channels)):
+            stage.wake_up()
+            await first(stage.slack.events, lambda number=number: len(edits(stage)) >= number or None, PATIENCE)
+            stage.clock.advance(Timing().edit_before_announcement)
+            await first(stage.slack.events, lambda number=number: announced() >= number or None, PATIENCE)
 
 
 async def test_expired_leases_are_respected_right_after_an_outage(stage: Stage, log: io.StringIO) -> None:
