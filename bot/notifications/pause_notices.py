@@ -6,8 +6,11 @@ from uuid import uuid5
 import structlog
 
 from bot.domain.follow import FollowState
+from bot.errors import DatabaseUnavailable
+from bot.notifications.timing import DRAIN_SECONDS
+from bot.slack.errors import Unconfirmed
 from bot.slack.messages.pause_notices import expired_notice, paused_notice
-from bot.slack.publisher import DeliveryError, Publisher, TransientError
+from bot.slack.publisher import DeadlinePassed, DeliveryError, Publisher, TransientError
 from bot.store.pauses import PauseNotice, Pauses
 from bot.store.singleton_jobs import SingletonJobs
 from bot.worker import WorkerContext
@@ -16,6 +19,9 @@ BATCH_SIZE = 20
 MAX_BATCHES = 4
 """How many batches are sent in one run; the rest follow in the next."""
 INITIAL_BACKOFF_SECONDS = 30.0
+UNCONFIRMED_BACKOFF_SECONDS = 60.0
+"""Longer than after a refusal: Slack may have sent the notice, and where it ignores the ID, a second one appears."""
+RECORD_AGAIN_SECONDS = 1.0
 MAX_ATTEMPTS = 50
 """About a day, since no wait is longer than half an hour."""
 _JOB = "notices"
@@ -28,8 +34,8 @@ log = structlog.get_logger(__name__)
 class PauseNotifier:
     """The sender of notices, a singleton job.
 
-    A notice is marked as sent afterwards. A bot that crashes in between sends the notice again with the same ID, so it
-    appears once if Slack honors the ID.
+    A notice is marked as sent afterwards. A bot killed in between sends it again with the same ID, so it appears once
+    if Slack honors the ID.
     """
 
     def __init__(
@@ -52,14 +58,25 @@ class PauseNotifier:
         for _ in range(MAX_BATCHES):
             # Read again after the claim: another replica may have sent the earlier ones.
             due = await self._pauses.due_notices(BATCH_SIZE)
-            for outcome in await asyncio.gather(*map(self._send, due), return_exceptions=True):
-                if isinstance(outcome, BaseException):
-                    raise outcome
+            await self._send_all(due, job.lease.deadline)
             if len(due) < BATCH_SIZE:
                 break
         await self._singleton_jobs.complete(job, next_run_in=0)
 
-    async def _send(self, notice: PauseNotice) -> None:
+    async def _send_all(self, notices: list[PauseNotice], deadline: float) -> None:
+        """Send a batch; when the bot stops, first wait until what Slack has answered is recorded."""
+        sending = asyncio.gather(*(self._send(notice, deadline) for notice in notices), return_exceptions=True)
+        try:
+            outcomes = await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            await asyncio.wait({sending}, timeout=DRAIN_SECONDS)
+            raise
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _send(self, notice: PauseNotice, deadline: float) -> None:
+        """Send one notice, unless the job's `deadline` has passed and another replica may be sending it."""
         follow = notice.follow
         if notice.is_known:
             await self._pauses.mark_notified(notice)
@@ -68,20 +85,34 @@ class PauseNotifier:
         message = build(follow, follow.pause_reason or "", notice.names, self._context.wording())
         message_id = uuid5(follow.id, f"{follow.state}/{follow.paused_at}")
         try:
-            await self._publisher.post(follow.created_by, message, str(message_id))
+            await self._publisher.post(follow.created_by, message, str(message_id), deadline=deadline)
+        except DeadlinePassed:
+            log.info("pause_notice_left", channel=follow.channel_id)
         except TransientError as error:
             if error.seconds is not None:
                 # Waiting for a token bucket, or for the bot token, is not a failure.
                 await self._pauses.postpone_notice(notice, error.seconds)
             elif notice.attempts < MAX_ATTEMPTS:
-                seconds = INITIAL_BACKOFF_SECONDS * 2.0 ** min(notice.attempts, 10)
+                first = UNCONFIRMED_BACKOFF_SECONDS if isinstance(error, Unconfirmed) else INITIAL_BACKOFF_SECONDS
+                seconds = first * 2.0 ** min(notice.attempts, 10)
                 await self._pauses.postpone_notice(notice, seconds, error=error.code)
             else:
                 await self._give_up(notice, error)
         except DeliveryError as error:
             await self._give_up(notice, error)
         else:
-            await self._pauses.mark_notified(notice)
+            await self._record_sent(notice, deadline)
+
+    async def _record_sent(self, notice: PauseNotice, deadline: float) -> None:
+        """Record that the notice was sent, until the database accepts it: only this worker knows."""
+        while True:
+            try:
+                await self._pauses.mark_notified(notice)
+                return
+            except DatabaseUnavailable:
+                if self._context.clock.monotonic() >= deadline:
+                    raise
+            await self._context.clock.sleep(RECORD_AGAIN_SECONDS)
 
     async def _give_up(self, notice: PauseNotice, error: DeliveryError) -> None:
         """Give up the notice; `/livestream following` shows why the follow is paused and that no notice was sent."""

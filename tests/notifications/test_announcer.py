@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -272,12 +272,15 @@ async def test_edits_without_an_answer_do_not_hold_up_announcements_for_long(sta
     def announced() -> int:
         return sum(len(stage.thread(stage.cards(channel.id)[0])) for channel in channels)
 
+    def reaching(number: int, count: Callable[[], int]) -> Callable[[], bool | None]:
+        return lambda: count() >= number or None
+
     async with running(stage):
         for number in (MAX_CONCURRENCY, len(channels)):
             stage.wake_up()
-            await first(stage.slack.events, lambda number=number: len(edits(stage)) >= number or None, PATIENCE)
+            await first(stage.slack.events, reaching(number, lambda: len(edits(stage))), PATIENCE)
             stage.clock.advance(Timing().edit_before_announcement)
-            await first(stage.slack.events, lambda number=number: announced() >= number or None, PATIENCE)
+            await first(stage.slack.events, reaching(number, announced), PATIENCE)
 
 
 async def test_expired_leases_are_respected_right_after_an_outage(stage: Stage, log: io.StringIO) -> None:

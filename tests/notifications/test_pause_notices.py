@@ -5,6 +5,7 @@ import io
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -17,6 +18,8 @@ from bot.notifications.pause_notices import BATCH_SIZE, MAX_ATTEMPTS, PauseNotif
 from bot.slack.messages.follow_replies import listing
 from bot.slack.messages.lookup_card import FOLLOW_MENU
 from sandbox.slack import ANN, BEN, EVENTS, RANDOM, Fault, Message
+from sandbox.slack.watching import first
+from tests.conftest import PATIENCE
 from tests.notifications.announcer_harness import TEAM, Stage, staged
 
 
@@ -64,10 +67,14 @@ async def test_only_one_replica_sends_a_notice(stage: Stage) -> None:
     assert len(notices(stage)) == 1
 
 
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
 async def test_crash_after_sending_repeats_the_notice_with_the_same_id(stage: Stage, mocker: MockerFixture) -> None:
     """It appears once."""
-    dying = mocker.patch.object(stage.store.pauses, "mark_notified", side_effect=DatabaseUnavailable())
-    with pytest.raises(DatabaseUnavailable):
+    dying = mocker.patch.object(stage.store.pauses, "mark_notified", side_effect=Killed)
+    with pytest.raises(Killed):
         await stage.notices.run()
     mocker.stop(dying)
     stage.clock.advance(300)
@@ -98,12 +105,72 @@ async def test_unconfirmed_notice_is_sent_again_and_appears_once(stage: Stage, f
     stage.slack.fault = fault
     await stage.notices.run()
     stage.slack.fault = Fault.NONE
-    stage.clock.advance(30)
+    stage.clock.advance(59)
+    await stage.notices.run()
+    stage.clock.advance(1)
 
     await stage.notices.run()
     await stage.notices.run()
 
     assert len(notices(stage)) == 1
+
+
+async def test_sent_notice_is_recorded_once_the_database_is_back(stage: Stage, mocker: MockerFixture) -> None:
+    """Also if Slack does not honor the message's ID."""
+    stage.slack.honors_client_msg_id = False
+    mark_notified = stage.store.pauses.mark_notified
+    errors = [DatabaseUnavailable(), DatabaseUnavailable()]
+
+    async def fail_twice(*arguments: Any) -> None:
+        if errors:
+            raise errors.pop()
+        await mark_notified(*arguments)
+
+    mocker.patch.object(stage.store.pauses, "mark_notified", fail_twice)
+    running = asyncio.create_task(stage.notices.run())
+    while not running.done():
+        await asyncio.sleep(0.01)
+        stage.clock.advance(0.5)
+    await running
+    stage.clock.advance(600)
+    await stage.notices.run()
+
+    assert len(notices(stage)) == 1
+
+
+async def test_stop_waits_for_the_notice_that_is_being_sent(stage: Stage) -> None:
+    stage.slack.honors_client_msg_id = False
+    stage.slack.answer_late("chat.postMessage", 7)
+    running = asyncio.create_task(stage.notices.run())
+    await first(stage.slack.events, lambda: notices(stage) or None, PATIENCE)
+
+    running.cancel()
+    await asyncio.sleep(0)
+    stage.clock.advance(7)
+    await asyncio.gather(running, return_exceptions=True)
+    stage.clock.advance(600)
+    await stage.notices.run()
+
+    assert len(notices(stage)) == 1
+
+
+async def test_notice_is_not_sent_after_the_lease(stage: Stage, mocker: MockerFixture) -> None:
+    """A process that was suspended leaves it to another replica."""
+    due_notices = stage.store.pauses.due_notices
+    calls = 0
+
+    async def freeze_before_the_batch(limit: int) -> Any:
+        nonlocal calls
+        calls += 1
+        due = await due_notices(limit)
+        if calls == 2:
+            stage.clock.advance(400)
+        return due
+
+    mocker.patch.object(stage.store.pauses, "due_notices", freeze_before_the_batch)
+    await stage.notices.run()
+
+    assert notices(stage) == []
 
 
 async def test_rejected_notice_is_given_up(stage: Stage) -> None:
@@ -198,7 +265,7 @@ async def test_waiting_is_not_a_failed_attempt(stage: Stage, waits: str) -> None
     stage.slack.fault = Fault.SERVER_ERROR
     await stage.notices.run()
     stage.slack.fault = Fault.NONE
-    stage.clock.advance(30)
+    stage.clock.advance(60)
 
     await stage.notices.run()
 
