@@ -25,7 +25,7 @@ from bot.slack.messages.lookup_card import (
     watch_button,
 )
 from bot.slack.messages.message import ActionValue, Block, MenuAction, Message, actions, button, context, menu, section
-from bot.slack.messages.mrkdwn import bold, escape, format_date, format_plain_date, format_utc
+from bot.slack.messages.mrkdwn import bold, escape, escape_entities, format_date, format_plain_date, format_utc
 from bot.wording import DEFAULT, Wording
 
 UNOBSERVED_BEFORE_END = timedelta(minutes=10)
@@ -80,7 +80,7 @@ def follow_card(follow: Follow, episode: Episode, *, is_new: bool = False) -> Me
         context(_footer(follow, episode, is_new=is_new)),
     ]
     sentences = [f"{name} {words.sentence}", *notes, *_stale(episode, format_plain_date)]
-    watch = f" Watch: {escape(shown, len(shown))}" if shown else ""
+    watch = f" Watch: {escape_entities(shown)}" if shown else ""
     return Message(" ".join(_with_period(sentence) for sentence in sentences) + watch, tuple(blocks))
 
 
@@ -90,7 +90,7 @@ def change_reply(follow: Follow, change: Change) -> Message:
     emoji, text, plain = _change_text(change)
     playback = change.playback_url if change.kind in (ChangeKind.LIVE, ChangeKind.BACK) else None
     shown = shown_link(playback)
-    watch = f" Watch: {escape(shown, len(shown))}" if shown else ""
+    watch = f" Watch: {escape_entities(shown)}" if shown else ""
     return Message(
         _with_period(f"{name} {plain}") + watch,
         (

@@ -7,7 +7,7 @@ from bot.domain.observation import Status
 from bot.errors import BotError
 from bot.realtimekit.lookup import Lookup, player_url
 from bot.slack.messages.message import ActionValue, Block, Message, actions, button, context, section
-from bot.slack.messages.mrkdwn import bold, escape, format_date, format_utc, link
+from bot.slack.messages.mrkdwn import bold, escape, escape_entities, format_date, format_utc, link
 from bot.wording import DEFAULT, Wording
 
 WATCH, REFRESH, POST_HERE = "watch", "refresh", "post_here"
@@ -61,7 +61,7 @@ def lookup_card(
         context(_footer(lookup, posted_by, posted_as)),
     ]
     text = f"{name} {words.sentence}".rstrip(".")
-    watch = f" Watch: {escape(playback, len(playback))}" if playback else ""
+    watch = f" Watch: {escape_entities(playback)}" if playback else ""
     return Message(f"{text}.{watch}", tuple(blocks))
 
 
@@ -158,7 +158,7 @@ def unknown_status(word: str) -> str:
 
 def shown_link(playback_url: str | None) -> str | None:
     """Return the playback URL, or None if escaping makes it too long for a message; the button takes it anyway."""
-    fits = playback_url and len(escape(playback_url, len(playback_url))) <= MAX_LINK_LENGTH
+    fits = playback_url and len(escape_entities(playback_url)) <= MAX_LINK_LENGTH
     return playback_url if fits else None
 
 

@@ -1,9 +1,13 @@
 """Formatting of external text, links and times for Slack, in its markup language, mrkdwn."""
 
+import re
 from calendar import timegm
 from datetime import UTC, datetime
 
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_ZERO_WIDTH_SPACE = "\u200b"
+_MARKER = re.compile(r"[*_~]|:(?=[^\s:]+:)")
+_BACKTICK, _GRAVE_ACCENT = "`", "\u02cb"
 
 
 def clean(text: str, limit: int) -> str:
@@ -18,16 +22,45 @@ def clean(text: str, limit: int) -> str:
 
 
 def escape(text: str, limit: int) -> str:
-    """Return the text as `clean` does, escaped for mrkdwn, so that `<!channel>` is shown and notifies no one.
+    """Return the text as `clean` does, shown by Slack as it is typed: it notifies no one, and formats nothing.
 
     The limit applies to the text as people read it, before escaping.
     """
-    return clean(text, limit).translate(_ENTITIES)
+    return escape_entities(_break_markup(clean(text, limit)))
+
+
+def escape_entities(text: str) -> str:
+    """Escape only what makes mentions and links, so that a URL can still be copied."""
+    return text.translate(_ENTITIES)
+
+
+def _break_markup(text: str) -> str:
+    """Break what would be bold, italic, struck through, code, an emoji or a quote; mrkdwn has no way to escape it.
+
+    Slack formats nothing where a space follows the first marker or precedes the last; one of zero width will do. It
+    stands only inside the text, so that the bot can still make the whole bold. Code may begin and end with spaces, so
+    a backtick becomes an accent that looks like one.
+    """
+    text = text.replace(_BACKTICK, _GRAVE_ACCENT)
+    broken = _MARKER.sub(_break_marker, text)
+    return _ZERO_WIDTH_SPACE + broken if broken.startswith(">") else broken
+
+
+def _break_marker(match: re.Match[str]) -> str:
+    marker, text = match[0], match.string
+    before, after = text[: match.start()][-1:], text[match.end() :][:1]
+    if marker == ":":
+        return marker + _ZERO_WIDTH_SPACE
+    if before.isalnum() and after.isalnum():
+        return marker
+    left = _ZERO_WIDTH_SPACE if before.strip("*_~ ") else ""
+    right = _ZERO_WIDTH_SPACE if after.strip() else ""
+    return left + marker + right
 
 
 def bold(name: str) -> str:
-    """Make a name bold, unless it contains an asterisk, which would end the bold text early."""
-    return name if "*" in name else f"*{name}*"
+    """Make an escaped name bold, unless it contains an asterisk, which would end the bold text early."""
+    return name if "*" in name else f"*{name.removeprefix(_ZERO_WIDTH_SPACE)}*"
 
 
 def link(url: str, label: str) -> str:

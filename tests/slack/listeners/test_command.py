@@ -133,6 +133,16 @@ async def test_markup_in_a_livestreams_name_is_escaped(connected: World) -> None
     assert "<script>" not in answer.text + str(answer.blocks)
 
 
+async def test_title_and_error_reason_format_nothing(connected: World) -> None:
+    connected.kit.change(seeds.ERRORED, title="*Bold* _x_ ~y~ :tada: `z`")
+    answer = await connected.ask(seeds.ERRORED)
+
+    shown = answer.text + str(answer.blocks[0]["text"]["text"])
+    for markup in ("*Bold*", "_x_", "~y~", ":tada:", "`z`"):
+        assert markup not in shown
+    assert "Bold" in shown
+
+
 async def test_no_such_meeting(connected: World) -> None:
     """A meeting that does not exist has another reply than one that is not live."""
     answer = await connected.ask(NO_SUCH_MEETING)

@@ -1,19 +1,22 @@
 """Text from outside, made safe for Slack."""
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.messages.mrkdwn import clean, escape, format_date, format_utc, link
+from bot.slack.messages.mrkdwn import bold, clean, escape, format_date, format_utc, link
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 AT = datetime(2026, 6, 3, 12, 0, 59, tzinfo=timezone(timedelta(hours=2)))
 
 
 def unescaped(text: str) -> str:
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    """Return what people read, where an accent stands for a backtick."""
+    read = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    return read.replace("\u200b", "").replace("\u02cb", "`")
 
 
 @pytest.mark.parametrize(
@@ -45,15 +48,58 @@ def test_escape_replaces_slacks_three_characters() -> None:
     assert escape("<!channel> & &lt;", 50) == "&lt;!channel&gt; &amp; &amp;lt;"
 
 
+@pytest.mark.parametrize(
+    ("typed", "safe"),
+    [
+        ("*bold*", "*|bold|*"),
+        ("Launch *week* one", "Launch *|week|* one"),
+        ("_x_", "_|x|_"),
+        ("~x~", "~|x|~"),
+        ("(_x_)", "(|_|x|_|)"),
+        ("*_x_*", "*|_|x|_|*"),
+        ("`code` and ```more```", "^code^ and ^^^more^^^"),
+        (":tada: Launch", ":|tada: Launch"),
+        ("a:white_check_mark:b", "a:|white_check_mark:b"),
+        ("> quoted", "|&gt; quoted"),
+        ("launch_week_2026, 3*4, 10:30 – a > b: c", "launch_week_2026, 3*4, 10:30 – a &gt; b: c"),
+        ("a * b _ c ~ d", "a * b _ c ~ d"),
+    ],
+)
+def test_markup_formats_nothing(typed: str, safe: str) -> None:
+    """A zero-width space (here a bar) breaks markup, and an accent (^) replaces a backtick; other text is unchanged."""
+    assert escape(typed, 50) == safe.replace("|", "\u200b").replace("^", "\u02cb")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("Keynote", "*Keynote*"), ("_x_", "*_|x|_*"), ("> x", "*&gt; x*"), ("*x*", "*|x|*")]
+)
+def test_whole_name_can_be_bold(name: str, shown: str) -> None:
+    """Nothing stands between the bot's own markers and the name."""
+    assert bold(escape(name, 50)) == shown.replace("|", "\u200b")
+
+
+@given(st.text(st.sampled_from("*_~`:>ab1 "), max_size=12))
+def test_no_marker_begins_or_ends_formatted_text(text: str) -> None:
+    """Unless it is between two letters, spaces, of zero width or not, or the ends of the text surround it."""
+    safe = f" {escape(text, 50)} "
+
+    assert "`" not in safe
+    for before, marker, after in zip(safe, safe[1:], safe[2:], strict=False):
+        if marker in "*_~" and not (before.isalnum() and after.isalnum()):
+            assert before in " \u200b"
+            assert after in " \u200b"
+    assert re.search(r":[^\s:\u200b][^\s:]*:", safe) is None
+
+
 @given(ANY_TEXT, st.integers(1, 200))
 def test_any_text_is_escaped_within_the_limit(text: str, limit: int) -> None:
     """The result is one printable line, notifies no one, and reads like the original."""
     safe = escape(text, limit)
 
-    assert safe.isprintable()
+    assert safe.replace("\u200b", "").isprintable()
     assert "<" not in safe
     assert ">" not in safe
-    assert unescaped(safe) == clean(text, limit)
+    assert unescaped(safe) == clean(text, limit).replace("\u02cb", "`")
     assert len(clean(text, limit)) <= limit
 
 

@@ -12,6 +12,7 @@ const STYLES = { "*": "bold", _: "italic", "~": "strike" };
 const DEEPEST = 8; // deeper nesting is shown as written
 const EMOJI = /:([a-z0-9_+-]{1,60}):/y;
 const BARE_URL = /https?:\/\/[^\s<>"`]+/y;
+const SPACE = /[\s\u200b]/; // next to a marker, a space of zero width counts as one
 const ENTITIES = { "&lt;": "<", "&gt;": ">", "&amp;": "&" };
 
 /** Replaces Slack's three entities by characters, but no others: `&quot;` is shown as written. */
@@ -120,7 +121,7 @@ function bareUrlAt(text, at) {
 /** *bold*: opened at the start of a word, closed at the end of one, on the same line. */
 function styledAt(text, at, links, depth, unclosed) {
   const marker = text[at];
-  if (isWord(text[at - 1]) || !text[at + 1] || /[\s]/.test(text[at + 1]) || unclosed.has(marker)) return null;
+  if (isWord(text[at - 1]) || !text[at + 1] || SPACE.test(text[at + 1]) || unclosed.has(marker)) return null;
   const end = closing(text, at, marker);
   if (end < 0) {
     unclosed.add(marker);
@@ -139,7 +140,7 @@ function closing(text, at, marker) {
       const end = text.indexOf(character === "<" ? ">" : "`", index + 1);
       const line = text.indexOf("\n", index);
       if (end > 0 && (line < 0 || end < line)) index = end;
-    } else if (character === marker && index > at + 1 && !/\s/.test(text[index - 1]) && !isWord(text[index + 1])) {
+    } else if (character === marker && index > at + 1 && !SPACE.test(text[index - 1]) && !isWord(text[index + 1])) {
       return index;
     }
   }
