@@ -46,8 +46,8 @@ class Broadcast:
     """The same for lists of all livestreams, which confirm known states; anything new is checked once more."""
     asked: list[tuple[float, float]] = field(default_factory=list)
     """From when to when a person's command may have looked it up, which the bot does not record."""
-    rivals: int = 0
-    """How often it had a second livestream on air for a while."""
+    rivals: list[str] = field(default_factory=list)
+    """The playback URLs of the second livestreams that were on air for a while. Cloudflare names no session of them."""
 
     @property
     def now(self) -> Move:
@@ -150,10 +150,11 @@ class Director:
         """Put a second livestream of the meeting on air; return None if the first is not live."""
         if broadcast.now.state is not State.LIVE or self._kit.meetings[broadcast.meeting_id].others:
             return None
-        broadcast.rivals += 1
         # A response with a single livestream would not show that the other one is still on air.
         self._kit.change(broadcast.meeting_id, shape=Shape.LIST)
-        return self._kit.add_livestream(broadcast.meeting_id, name=label(broadcast.number, broadcast.now.number))
+        rival = self._kit.add_livestream(broadcast.meeting_id, name=label(broadcast.number, broadcast.now.number))
+        broadcast.rivals.append(rival.playback_url or "")
+        return rival
 
     def remove_rival(self, broadcast: Broadcast) -> None:
         """Remove the second livestream."""

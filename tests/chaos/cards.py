@@ -16,7 +16,7 @@ def card_violations(evidence: Evidence) -> list[Violation]:
         if (seconds := longest_overtaken(edits)) > MAX_DELAY_SECONDS:
             why = f"the card {first.card} showed an older state for {seconds:.0f} seconds"
             found.append(Violation(OVERTAKEN, first.channel, first.broadcast, why))
-        allowed = next(each.rivals for each in evidence.broadcasts if each.number == first.broadcast)
+        allowed = next(len(each.rivals) for each in evidence.broadcasts if each.number == first.broadcast)
         if (flips := flips_of(edits)) > allowed:
             why = f"the card {first.card} went back {flips} times to where it could be watched before"
             found.append(Violation(FLIPPED, first.channel, first.broadcast, why))

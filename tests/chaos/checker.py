@@ -27,6 +27,10 @@ _TOO_LATE_SECONDS = 600.0
 """What has waited longer than this is announced only if it is still true."""
 _QUEUE_SECONDS = 80.0
 """How long an announcement may wait after another channel got it, when there are many."""
+_NAME_SECONDS = 2.0
+"""The time between the responses of one check to the state and to the name."""
+_MAX_REPEAT_SECONDS = 300.0 + _QUEUE_SECONDS
+"""How long a post without a response waits at most until it is repeated."""
 _RECOVERY_SECONDS = 120.0
 """How long a bot must be without trouble to be expected to post: by then the lease of a killed bot, and a repeated
 post, have passed."""
@@ -195,7 +199,8 @@ class _ThreadChecker:
         if move.began > reply.at + TOLERANCE_SECONDS:
             return False
         if reply.kind in _STATE_OF_KIND:
-            return move.state is _STATE_OF_KIND[reply.kind] and _has_right_reason(reply, self._moves)
+            is_state = move.state is _STATE_OF_KIND[reply.kind] or self._has_name_of_next_move(reply, move)
+            return is_state and _has_right_reason(reply, self._moves)
         return self._had_ended(reply, move, before)
 
     def _had_ended(self, reply: Reply, move: Move, before: Reply | None) -> bool:
@@ -206,6 +211,7 @@ class _ThreadChecker:
         ):
             return True
         # An end that was found with the next session has that session's name.
+        before = self._before_second_livestreams(before)
         if before is not None and self._moves[before.move].session < move.session:
             return True
         # The same where the beginning of that session was too old to be announced.
@@ -223,6 +229,24 @@ class _ThreadChecker:
             if earlier.state is not State.LIVE:
                 since = earlier.began
         return reply.at - since >= self._evidence.grace - TOLERANCE_SECONDS
+
+    def _has_name_of_next_move(self, reply: Reply, move: Move) -> bool:
+        """Return whether this is about the move before, which ended during the check: the name is fetched last."""
+        before = self._moves[move.number - 1]
+        is_its_state = move.number > 0 and before.state is _STATE_OF_KIND[reply.kind]
+        return is_its_state and any(
+            number == before.number and 0 <= move.began - at < _NAME_SECONDS for at, number in self._broadcast.checks
+        )
+
+    def _before_second_livestreams(self, reply: Reply | None) -> Reply | None:
+        """Return the last reply in its thread, up to this one, that was not about a second livestream.
+
+        Cloudflare names no session of a second livestream, so the bot notices the next session only after it.
+        """
+        thread = [each for each in self._replies if reply and each.thread == reply.thread and each.at <= reply.at]
+        second = [url for url in self._broadcast.rivals if url]
+        own = (each for each in reversed(thread) if not any(url in each.text for url in second))
+        return next(own, reply)
 
     def _reversed_moves(self) -> Iterable[tuple[str, str]]:
         for before, after in zip(self._replies, self._replies[1:], strict=False):
@@ -246,6 +270,8 @@ class _ThreadChecker:
                 or self._was_too_late_here(each)
                 or self._was_dropped_without_record(each)
                 or self._was_over_on_a_late_return(each)
+                or self._was_over_before_it_could_be_posted(each)
+                or self._waited_for_an_unconfirmed_card(each)
             ):
                 continue
             if self._missed_the_whole_episode(each):
@@ -372,6 +398,39 @@ class _ThreadChecker:
             )
             for absence in self._absences()
         )
+
+    def _was_over_before_it_could_be_posted(self, reply: Reply) -> bool:
+        """Return whether the bot was removed before any bot could post this here, and it was over when one could."""
+        after = min((each for each in self._replies if each.at > reply.at), key=lambda each: each.at, default=None)
+        if reply.kind == "ended" or after is None or after.move < reply.move or not _contradicts(reply, after):
+            return False
+        was_removed = any(reply.at < each.began and each.ended < after.at for each in self._absences())
+        return was_removed and not self._could_post(reply.at, after.at)
+
+    def _waited_for_an_unconfirmed_card(self, reply: Reply) -> bool:
+        """Return whether it was over, and too old, when Slack confirmed an earlier card.
+
+        What comes after such a card waits for it. The bot posts the card again as soon as it may, which changes nothing
+        in Slack if the card is there.
+        """
+        seen = min((at for at, number in self._broadcast.checks if number == reply.move), default=None)
+        elsewhere = replies_elsewhere(self._broadcast, self._evidence)
+        for card in self._evidence.cards:
+            is_here = (card.channel, (subject_of(card) or (None,))[0]) == (self._channel.id, reply.broadcast)
+            if not is_here or card.client_msg_id not in self._evidence.unconfirmed or float(card.ts) > reply.at:
+                continue
+            edits = [each.at for each in self._evidence.edits if (each.channel, each.card) == (card.channel, card.ts)]
+            edits += [each.at for each in self._replies if each.thread == card.ts]
+            # The first is the card as it was posted.
+            confirmed = min(sorted(edits)[1:], default=None)
+            if confirmed is None or seen is None or confirmed < reply.at or confirmed - seen <= _TOO_LATE_SECONDS:
+                continue
+            is_over = reply.kind == "ended" or any(
+                reply.move < each.move and each.at < confirmed and _contradicts(reply, each) for each in elsewhere
+            )
+            if is_over and not self._could_post(float(card.ts), confirmed - _MAX_REPEAT_SECONDS):
+                return True
+        return False
 
     def _missed_the_whole_episode(self, end: Reply) -> bool:
         """Return whether this channel had neither card nor reply of an episode of more than ten minutes.

@@ -601,7 +601,7 @@ def test_new_follow_may_repeat_an_announcement_in_a_new_thread() -> None:
 
 def shown(*edits: tuple[float, int, str | None], rivals: int = 0) -> set[str]:
     evidence = make_evidence(RIGHT)
-    evidence.broadcasts[0].rivals = rivals
+    evidence.broadcasts[0].rivals = ["https://example.com/b"] * rivals
     evidence.edits = [Edit(at, "C", "1.0", 0, move, playback) for at, move, playback in edits]
     return {each.kind for each in find_violations(evidence)}
 
@@ -628,3 +628,85 @@ def test_next_session_without_a_pause_may_be_the_same_episode() -> None:
     for replies in ([live, ended], [live, *between, replace(ended, thread="311.0")]):
         evidence = Evidence([Broadcast(0, "m", moves, checks)], [Channel("C")], replies, [], grace=30)
         assert find_violations(evidence) == []
+
+
+def kinds_with_a_second_livestream(*, rivals: tuple[str, ...], first: str = "live") -> set[str]:
+    """Return the violations where "back" led to a second livestream, and the next session was noticed after that."""
+    moves = [
+        Move(0, State.OFF, 0),
+        Move(1, State.LIVE, 100, session=1),
+        Move(2, State.ERRORED, 200, session=1),
+        Move(3, State.OFF, 240, session=1),
+        Move(4, State.LIVE, 300, session=2),
+        Move(5, State.OFF, 400, session=2),
+    ]
+    ends = [each.began for each in moves[1:]] + [500.0]
+    checks = [(at, each.number) for each, end in zip(moves, ends, strict=True) for at in check_times(each.began, end)]
+    replies = [
+        Reply(105, "C", "104.0", first, 0, 1),
+        Reply(225, "C", "104.0", "errored", 0, 2),
+        Reply(335, "C", "104.0", "back", 0, 4, text="Watch: https://example.com/second"),
+        Reply(350, "C", "104.0", "ended", 0, 4),
+        Reply(356, "C", "355.0", "live", 0, 4),
+        Reply(440, "C", "355.0", "ended", 0, 5),
+    ]
+    broadcast = Broadcast(0, "m", moves, checks, rivals=list(rivals))
+    return kinds_of(Evidence([broadcast], [Channel("C")], replies, [], grace=30))
+
+
+def test_next_session_may_be_noticed_after_a_second_livestream() -> None:
+    assert kinds_with_a_second_livestream(rivals=("https://example.com/second",)) == set()
+    assert kinds_with_a_second_livestream(rivals=()) == {UNTRUE}
+    assert kinds_with_a_second_livestream(rivals=("https://example.com/other",)) == {UNTRUE}
+
+
+@pytest.mark.parametrize(("checked_at", "kinds"), [(119.0, set()), (117.0, {UNTRUE}), (None, {UNTRUE})])
+def test_state_that_ends_during_the_check_may_have_the_next_name(checked_at: float | None, kinds: set[str]) -> None:
+    moves = [Move(0, State.OFF, 0), Move(1, State.LIVE, 100, session=1), Move(2, State.OFF, 120, session=1)]
+    checks = [] if checked_at is None else [(checked_at, 1)]
+    replies = [Reply(125, "C", "124.0", "live", 0, 2), Reply(180, "C", "124.0", "ended", 0, 2)]
+    assert kinds_of(Evidence([Broadcast(0, "m", moves, checks)], [Channel("C")], replies, [], grace=30)) == kinds
+
+
+def kinds_where_removed_before_posting(
+    *, away: tuple[float, float] | None = (400.0, 450.0), killed: bool = True
+) -> list[str]:
+    """Return the violations in B, which got "ended" and not "live"; bots were killed every 100 seconds until 610."""
+    moves = [Move(0, State.OFF, 0), Move(1, State.LIVE, 200, session=1), Move(2, State.OFF, 300, session=1)]
+    seen = [(205.0, 1), *((at, 2) for at in (305.0, 500.0, 600.0, 615.0, 640.0, 655.0))]
+    replies = [Reply(207, "C", "206.0", "live", 0, 1)]
+    replies += [Reply(at, channel, "206.0", "ended", 0, 2) for at, channel in ((506.0, "C"), (660.0, "B"))]
+    times = (210.0, 310.0, 410.0, 510.0, 610.0, 700.0) if killed else (210.0, 700.0)
+    evidence = Evidence([Broadcast(0, "m", moves, seen)], [], replies, [Trouble(at, at + 1) for at in times], grace=30)
+    evidence.channels = [Channel("C"), Channel("B", removes_bot=True)]
+    evidence.absences = [Absence("B", *away)] if away else []
+    return [each.kind for each in find_violations(evidence) if each.channel == "B"]
+
+
+def test_change_that_was_over_before_a_bot_could_post_it_there_may_be_missing() -> None:
+    assert kinds_where_removed_before_posting() == []
+    assert MISSING in kinds_where_removed_before_posting(away=None), "it was never removed"
+    assert MISSING in kinds_where_removed_before_posting(killed=False), "a bot could post it before or after that"
+
+
+def kinds_behind_an_unconfirmed_card(
+    *, unconfirmed: tuple[str, ...] = ("card",), confirmed: float = 1_250.0, killed_until: float = 900.0
+) -> list[str]:
+    """Return the violations in B, which got nothing of the livestream from 300 to 400 after its card of 220."""
+    moves = [Move(0, State.OFF, 0), Move(1, State.LIVE, 300, session=1), Move(2, State.OFF, 400, session=1)]
+    seen = [(305.0, 1), *((405.0 + 15 * n, 2) for n in range(70))]
+    replies = [Reply(310, "C", "308.0", "live", 0, 1), Reply(440, "C", "308.0", "ended", 0, 2)]
+    troubles = [Trouble(at, at + 1) for at in range(260, 1_400, 50) if at < killed_until]
+    evidence = Evidence([Broadcast(0, "m", moves, seen)], [], replies, troubles, grace=30)
+    evidence.channels = [Channel("C"), Channel("B", removes_bot=True)]
+    evidence.cards = [Message("B", "220.0", "bot", "Show 0.0", client_msg_id="card")]
+    evidence.edits = [Edit(at, "B", "220.0", 0, 0, None) for at in (220.0, confirmed)]
+    evidence.unconfirmed = unconfirmed
+    return [each.kind for each in find_violations(evidence) if each.channel == "B"]
+
+
+def test_changes_that_were_over_when_an_earlier_card_was_confirmed_may_be_missing() -> None:
+    assert kinds_behind_an_unconfirmed_card() == []
+    assert MISSING in kinds_behind_an_unconfirmed_card(unconfirmed=())
+    assert MISSING in kinds_behind_an_unconfirmed_card(confirmed=900.0), "they were not too old"
+    assert MISSING in kinds_behind_an_unconfirmed_card(killed_until=700.0), "a bot could post the card again"
