@@ -10,24 +10,31 @@ _HEX_DIGITS = 32
 _MIN_DIGITS, _MAX_DIGITS = 20, 44
 """Bounds on the number of letters and digits in a word that was probably meant as an ID."""
 
+_SEPARATOR = "[\\W_\u30fc\uff70]{1,3}"
+"""What may stand for a hyphen between an ID's groups: punctuation, spaces, or the Japanese long vowel marks."""
+
 # Inside a longer word the digits are not an ID, except after %2F, as in a link inside a link. In an ID that stands
-# alone, hyphens may be missing, misplaced, or replaced by spaces or underscores. In a URL, digits without the right
-# hyphens are more likely a video's ID.
+# alone, hyphens may be missing or misplaced; or other separators may replace them, between five groups of the right
+# length. In a URL, digits without the right hyphens are more likely a video's ID.
 _ID = re.compile(
     r"(?:(?<![0-9a-z])|(?<=%[0-9a-f]{2}))"
     r"[0-9a-f]{8}\s{0,2}-\s{0,2}[0-9a-f]{4}\s{0,2}-\s{0,2}[0-9a-f]{4}\s{0,2}-\s{0,2}[0-9a-f]{4}\s{0,2}-\s{0,2}"
     r"[0-9a-f]{12}(?![0-9a-z])"
     r"|(?<![0-9a-z/.%=&?#-])(?:[0-9a-f]-{0,2}){31}[0-9a-f](?![0-9a-z/.-][0-9a-z]|[0-9a-z])"
-    r"|(?<![0-9a-z/.%=&?#-])(?<![0-9a-z]_)[0-9a-f]{8}(?:[\s_]{1,2}[0-9a-f]{4}){3}[\s_]{1,2}[0-9a-f]{12}"
-    r"(?![0-9a-z_/.-][0-9a-z]|[0-9a-z])",
+    r"|(?<![0-9a-z/.%=&?#-])(?<![0-9a-z]_)(?<![0-9a-f]{2}[:\u00b7])"
+    rf"[0-9a-f]{{8}}(?:{_SEPARATOR}[0-9a-f]{{4}}){{3}}{_SEPARATOR}[0-9a-f]{{12}}"
+    r"(?![0-9a-z_/.:\u00b7-][0-9a-z]|[0-9a-z])",
     re.IGNORECASE,
 )
 _PASTED_LINK = re.compile(r"<(?:https?|mailto|tel):[^<>]*>", re.IGNORECASE)
 _ADDRESS = re.compile(r"://|\w\.\w[^\s/?]*[/?]")
 _BETWEEN_WORDS = re.compile(r"[\s/?=%&,;|]+")
-_CANDIDATE = re.compile(r"[0-9a-z-]+", re.IGNORECASE)
+_CANDIDATE = re.compile(
+    rf"(?<![0-9a-z])[0-9a-f]{{3,}}(?:{_SEPARATOR}[0-9a-f]{{3,}}){{4}}(?![0-9a-z])|[0-9a-z-]+", re.IGNORECASE
+)
 _ESCAPED = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
-_MINUS = "\u2212"
+_DASHES = "\u02d7\u2043\u2053\u207b\u208b\u2212\u2796"
+"""Characters that Unicode calls a minus sign, a hyphen or a dash, beside those in its category of dashes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +59,8 @@ class NoMeeting:
 def read_meeting_id(text: str) -> OneMeeting | SeveralMeetings | NoMeeting:
     """Read a meeting ID in upper or lower case, in quotes, in a link or in a sentence; the same ID twice counts once.
 
-    Typing and pasting may have damaged the ID; this accepts other dashes, spaces or underscores, missing hyphens and
-    invisible characters. Texts longer than 3,000 characters count as having no ID.
+    Typing and pasting may have damaged the ID; this accepts other dashes and separators, missing hyphens and invisible
+    characters. Texts longer than 3,000 characters count as having no ID.
     """
     found = _ids(make_readable(text))
     if not found:
@@ -91,8 +98,7 @@ def split(text: str) -> list[str | UUID]:
 def describe_typo(text: str) -> str | None:
     """Return what is wrong with the meeting ID in a readable text, such as "it's one character short", or None."""
     for found in _CANDIDATE.finditer(text):
-        word = found[0].strip("-")
-        digits = word.replace("-", "")
+        digits = re.sub(r"[\W_\u30fc\uff70]", "", found[0])
         wrong = [c for c in digits.lower() if c not in "0123456789abcdef"]
         if not _MIN_DIGITS <= len(digits) <= _MAX_DIGITS or len(wrong) * 4 > len(digits):
             continue
@@ -106,7 +112,11 @@ def describe_typo(text: str) -> str | None:
 
 
 def _ids(text: str) -> tuple[UUID, ...]:
-    return tuple(dict.fromkeys(UUID(re.sub(r"[^0-9a-fA-F]", "", found)) for found in _ID.findall(text)))
+    return tuple(dict.fromkeys(_uuid(found) for found in _ID.finditer(text)))
+
+
+def _uuid(found: re.Match[str]) -> UUID:
+    return UUID(re.sub(r"[^0-9a-fA-F]", "", found[0]))
 
 
 def _normalize_text(text: str, invisible_as: str) -> str:
@@ -123,13 +133,13 @@ def _normalize(character: str, invisible_as: str) -> str:
             return " "
         case "Cf":
             return invisible_as
-    return "-" if character == _MINUS else character
+    return "-" if character in _DASHES else character
 
 
 def _without_breaks(text: str) -> str:
-    """Return the text without whitespace inside pasted links and IDs."""
+    """Return the text without whitespace inside pasted links, and with its IDs in their usual form."""
     whole = _PASTED_LINK.sub(lambda found: re.sub(r"\s+", "/", found[0]), text)
-    return _ID.sub(lambda found: re.sub(r"\s+", "", found[0]), whole)
+    return _ID.sub(lambda found: str(_uuid(found)), whole)
 
 
 def _bare(word: str) -> str:
