@@ -96,19 +96,19 @@ _FOLLOW, _UNFOLLOW, _FOLLOWING, _HELP = "follow", "unfollow", "following", "help
 _VERBS = (_FOLLOW, _UNFOLLOW, _FOLLOWING, _HELP)
 _FILLERS = ("is", "meeting", "id")
 """Words that may precede an ID in a lookup, since they name no action; the bot's own messages write "Meeting" there."""
-_NEGATIONS = ("not", "never", "dont", "don't", "don’t")
+_NEGATIONS = ("no", "not", "never", "dont", "don't", "don’t")
 _OTHER_WORDS = {
     **dict.fromkeys(("start", "subscribe", "add", "track", "begin", "join"), _FOLLOW),
-    **dict.fromkeys(
-        ("stop", "end", "remove", "delete", "cancel", "unsubscribe", "leave", "forget", "un", "dont", "don't", "don’t"),
-        _UNFOLLOW,
-    ),
+    **dict.fromkeys(("stop", "end", "remove", "delete", "cancel", "unsubscribe", "leave", "forget", "un"), _UNFOLLOW),
+    **dict.fromkeys(("quit", "exit", "drop", "disable", "off", "dont", "don't", "don’t"), _UNFOLLOW),
     **dict.fromkeys(("mute", "silence", "silent", "hush"), f"{_FOLLOW} {Level.QUIET}"),
     **dict.fromkeys(("unmute",), f"{_FOLLOW} {Level.NORMAL}"),
     **dict.fromkeys(("list", "followed", "follows"), _FOLLOWING),
     **{level.value: f"{_FOLLOW} {level}" for level in Level},
 }
 """Words that people may type instead of the command's own."""
+_OPPOSITES = ("un", "no", "de", "dis", "stop", "quit", "dont", "don't", "don’t")
+"""What turns a word like "follow" into its opposite, as in "unfollowing"."""
 _MIN_SIMILARITY = 0.75
 """How similar a word must be to one of the command's (difflib's ratio, 0 to 1)."""
 
@@ -207,5 +207,7 @@ def _nearest(words: list[str]) -> str | None:
         if word in _OTHER_WORDS:
             return _OTHER_WORDS[word]
         if close := difflib.get_close_matches(word, (*_VERBS, *Level), n=1, cutoff=_MIN_SIMILARITY):
+            if close[0] in (_FOLLOW, _FOLLOWING) and word.startswith(_OPPOSITES):
+                return _UNFOLLOW
             return _OTHER_WORDS.get(close[0], close[0])
     return None

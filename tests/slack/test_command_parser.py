@@ -99,6 +99,11 @@ BOTH = AmbiguousMeeting((MEETING, UUID(OTHER)))
         (f"follow {ID.replace('-', chr(0x2013))} quiet", FollowCommand(MEETING, Level.QUIET)),
         (f"follow {ID.replace('-', ' ')} quiet", FollowCommand(MEETING, Level.QUIET)),
         (f"unfollow {ID.replace('-', '_')}", UnfollowCommand(MEETING)),
+        (f"follow {ID.replace('-', ':')} loud", FollowCommand(MEETING, Level.LOUD)),
+        (f"unfollow:{ID.replace('-', ':')}", UnfollowCommand(MEETING)),
+        (f"unfollow {ID.replace('-', '.')}?", UnfollowCommand(MEETING)),
+        (f"unfollow {ID.replace('-', chr(0xB7))}", UnfollowCommand(MEETING)),
+        (f"unfollow {ID.replace('-', chr(0x30FC))}", UnfollowCommand(MEETING)),
         (f"follow {{{ID}}}", FollowCommand(MEETING, None)),
         (f"follow urn:uuid:{ID}", FollowCommand(MEETING, None)),
         (f"follow {ID[:8]} - {ID[9:]}", FollowCommand(MEETING, None)),
@@ -135,7 +140,7 @@ def test_mistakes_are_explained_and_nothing_is_guessed(text: str, command: Comma
     assert read_command(text) == command
 
 
-@pytest.mark.parametrize("no", ["do not", "don't", "don’t", "dont", "please do not", "never", "not"])
+@pytest.mark.parametrize("no", ["do not", "don't", "don’t", "dont", "please do not", "never", "not", "no"])
 @pytest.mark.parametrize(
     ("verb", "said"),
     [
@@ -198,6 +203,11 @@ def test_a_mistake_knows_whether_its_advice_works_in_channels_only(text: str, is
         (f"please follow {ID}", f"follow {ID}"),
         (f"stop following {ID}", f"unfollow {ID}"),
         (f"un follow {ID}", f"unfollow {ID}"),
+        *((f"{word} {ID}", f"unfollow {ID}") for word in ("unfollowing", "unfollowed", "unfolowing", "nofollow")),
+        *((f"{word} {ID}", f"unfollow {ID}") for word in ("dontfollow", "stopfollowing", "quit", "exit", "drop")),
+        (f"turn off {ID}", f"unfollow {ID}"),
+        ("unfollowing", "unfollow &lt;meeting-id&gt;"),
+        (f"normol {ID}", f"follow {ID} normal"),
         (f"quiet {ID}", f"follow {ID} quiet"),
         (f"{ID} unfollow", f"unfollow {ID}"),
         (f"{ID} loud", f"follow {ID} loud"),
@@ -238,6 +248,9 @@ def test_an_unknown_word_before_an_id_is_no_lookup(word: str) -> None:
         (f"{ID}0", "it's one character too long"),
         (ID.replace("5", "O"), "it has letters that no ID has (only 0–9 and a–f)"),
         (ID.replace("-", "")[1:], "it's one character short"),
+        (ID.replace("-", "\u2043")[:-1], "it's one character short"),
+        (ID.replace("-", ":")[:-1], "it's one character short"),
+        (f"{ID.replace('-', ' · ')}0", "it's one character too long"),
     ],
 )
 @pytest.mark.parametrize("before", ["", "follow ", "unfollow ", "following ", "https://dash.example.com/"])
