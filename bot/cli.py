@@ -77,7 +77,7 @@ def _uuid(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise typer.BadParameter("That is no webhook ID. `livestream-bot webhook list` shows them.") from None
+        raise typer.BadParameter("That isn't a webhook ID. `livestream-bot webhook list` shows them.") from None
 
 
 @cli.callback()

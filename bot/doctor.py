@@ -113,7 +113,7 @@ async def run_checks() -> AsyncIterator[Finding]:
         async for finding in _webhooks(cloudflare, follow.realtimekit_webhook_key_url):
             yield finding
     else:
-        why = "Cloudflare refused the access above" if cloudflare and follow else _BAD_SETTINGS
+        why = "the Cloudflare check above failed" if cloudflare and follow else _BAD_SETTINGS
         yield _skipped(WEBHOOK, why)
         yield _skipped(PUBLIC_KEY, why)
 

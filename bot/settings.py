@@ -214,7 +214,9 @@ class CommandSettings(SettingsSection):
 class SlackSettings(CommandSettings, NetworkSettings):
     """The connection to one Slack workspace."""
 
-    slack_bot_token: Annotated[SecretStr, _token("xoxb-")] = Field(description="Bot token of the workspace (xoxb-...)")
+    slack_bot_token: Annotated[SecretStr, _token("xoxb-")] = Field(
+        description="Bot token of the workspace (xoxb-...): see OAuth & Permissions on the Slack app's page"
+    )
     slack_app_token: Annotated[SecretStr, _token("xapp-")] | None = Field(
         None, description="App-level token (xapp-...). Set: Socket Mode"
     )
@@ -235,9 +237,15 @@ class SlackSettings(CommandSettings, NetworkSettings):
 class CloudflareSettings(NetworkSettings):
     """The RealtimeKit app and the access to it."""
 
-    cloudflare_api_token: Annotated[SecretStr, _token()] = Field(description="API token with the permission Realtime")
-    cloudflare_account_id: Identifier = Field(description="The account that the app belongs to")
-    realtimekit_app_id: Identifier = Field(description="The RealtimeKit app")
+    cloudflare_api_token: Annotated[SecretStr, _token()] = Field(
+        description="API token with the permission Realtime: see Manage Account > API Tokens in Cloudflare's dashboard"
+    )
+    cloudflare_account_id: Identifier = Field(
+        description="ID of the account that the app belongs to: see its overview in Cloudflare's dashboard"
+    )
+    realtimekit_app_id: Identifier = Field(
+        description="ID of the RealtimeKit app: see RealtimeKit in Cloudflare's dashboard"
+    )
     cloudflare_base_url: Url = Field("https://api.cloudflare.com/client/v4", description="Base of Cloudflare's API")
 
 

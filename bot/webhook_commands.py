@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
-from bot.errors import AuthenticationFailed, ConfigurationError, RateLimited, RealtimeKitError, ServerError
+from bot.errors import AuthenticationFailed, ConfigurationError, RateLimited, RealtimeKitError, ServerError, Unreachable
 from bot.http_server import WEBHOOK_PATH
 from bot.realtimekit.client import open_http
 from bot.realtimekit.webhook_subscriptions import (
@@ -79,4 +79,6 @@ def describe_error(error: RealtimeKitError) -> str:
         return f"Cloudflare rejects the request ({detail}). `livestream-bot doctor` says how to fix it."
     if isinstance(error, ServerError):
         return f"Cloudflare is having problems ({detail}). Try again in a minute, or see cloudflarestatus.com."
+    if isinstance(error, Unreachable):
+        return f"Can't reach Cloudflare ({detail}). Try again in a minute; `livestream-bot doctor` says more."
     return f"Cloudflare didn't do that ({detail}). Try again in a minute; `livestream-bot doctor` says more."

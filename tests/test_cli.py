@@ -341,7 +341,7 @@ async def test_short_help_option_works_for_every_command(arguments: tuple[str, .
     ("arguments", "sentence"),
     [
         (("manifest", "xyz"), "Give socket or http."),
-        (("webhook", "remove", "nope"), "That is no webhook ID. `livestream-bot webhook list` shows them."),
+        (("webhook", "remove", "nope"), "That isn't a webhook ID. `livestream-bot webhook list` shows them."),
     ],
 )
 async def test_wrong_argument_names_the_valid_values(arguments: tuple[str, ...], sentence: str) -> None:
@@ -504,6 +504,7 @@ async def test_wrong_webhook_arguments_send_no_request(
         ),
         (Fault.RATE_LIMITED, "Cloudflare is rate-limiting this bot. Try again in five minutes."),
         (Fault.SERVER_ERROR, "Cloudflare is having problems (HTTP 500"),
+        (Fault.DROP, "Can't reach Cloudflare (ServerDisconnectedError"),
     ],
 )
 async def test_failed_webhook_command_reports_the_error(ask: Ask, world: World, fault: Fault, message: str) -> None:
@@ -542,4 +543,7 @@ async def test_http_manifest_needs_an_https_url(arguments: tuple[str, ...]) -> N
     result = await run("manifest", *arguments)
 
     assert (result.status, result.out) == (2, "")
-    assert result.err == "Say where Slack reaches the bot: --url https://bot.example.com, without a path.\n"
+    assert (
+        result.err
+        == "Say where Slack reaches the bot: --url https://bot.example.com. It must be https, without a path.\n"
+    )

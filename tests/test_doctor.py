@@ -359,6 +359,14 @@ async def test_failed_webhook_list_is_reported(doctor: Doctor, world: World) -> 
     assert found == {"RealtimeKit webhook": "Cloudflare is rate-limiting this bot. Try again in five minutes."}
 
 
+async def test_webhook_checks_are_skipped_when_cloudflare_fails(doctor: Doctor, world: World) -> None:
+    """It may refuse the access, or not be reached."""
+    world.kit.fault = CloudflareFault.DROP
+
+    why = "Not checked, because the Cloudflare check above failed."
+    assert skipped(await doctor()) == {"RealtimeKit webhook": why, "RealtimeKit's public key": why}
+
+
 async def test_key_check_is_skipped_when_webhooks_cannot_be_listed(doctor: Doctor, world: World) -> None:
     world.kit.fail_next(CloudflareFault.NONE)
     world.kit.fail_next(CloudflareFault.RATE_LIMITED)

@@ -101,10 +101,13 @@ def test_secret_is_read_without_surrounding_whitespace(environment: pytest.Monke
 
 def test_all_missing_settings_are_listed_with_their_meaning() -> None:
     assert sorted(problems()) == [
-        "CLOUDFLARE_ACCOUNT_ID is not set. The account that the app belongs to.",
-        "CLOUDFLARE_API_TOKEN is not set. API token with the permission Realtime.",
-        "REALTIMEKIT_APP_ID is not set. The RealtimeKit app.",
-        "SLACK_BOT_TOKEN is not set. Bot token of the workspace (xoxb-...).",
+        "CLOUDFLARE_ACCOUNT_ID is not set. ID of the account that the app belongs to: see its overview in "
+        "Cloudflare's dashboard.",
+        "CLOUDFLARE_API_TOKEN is not set. API token with the permission Realtime: see Manage Account > API Tokens in "
+        "Cloudflare's dashboard.",
+        "REALTIMEKIT_APP_ID is not set. ID of the RealtimeKit app: see RealtimeKit in Cloudflare's dashboard.",
+        "SLACK_BOT_TOKEN is not set. Bot token of the workspace (xoxb-...): see "
+        "OAuth & Permissions on the Slack app's page.",
         "SLACK_SIGNING_SECRET or SLACK_APP_TOKEN must be set: the first for HTTP, the second for Socket Mode.",
     ]
 

@@ -34,7 +34,9 @@ def manifest_text(mode: Mode, url: str | None = None, command: str = DEFAULT_COM
         return text
     address = _ADDRESS.fullmatch(url or "")
     if address is None or not 0 < int(address["port"] or 443) <= _MAX_PORT:
-        raise ConfigurationError(["Say where Slack reaches the bot: --url https://bot.example.com, without a path."])
+        raise ConfigurationError(
+            ["Say where Slack reaches the bot: --url https://bot.example.com. It must be https, without a path."]
+        )
     text = text.partition("\n")[2]  # without the line that says how to fill in the address
     return text.replace(_PLACEHOLDER, str(url).rstrip("/"))
 

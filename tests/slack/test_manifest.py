@@ -78,7 +78,9 @@ def test_address_of_no_use(url: str | None) -> None:
     with pytest.raises(ConfigurationError) as raised:
         manifest_text("http", url)
 
-    assert raised.value.mistakes == ["Say where Slack reaches the bot: --url https://bot.example.com, without a path."]
+    assert raised.value.mistakes == [
+        "Say where Slack reaches the bot: --url https://bot.example.com. It must be https, without a path."
+    ]
 
 
 @given(st.text() | st.from_regex(r"https://[^/]+/?"))
