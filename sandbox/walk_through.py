@@ -51,6 +51,8 @@ async def following(slack: Slack, kit: RealtimeKit) -> AsyncIterator[str]:
         step.act(NEVER_LIVE)
         async for line in _seen(slack, card, step):
             yield line
+    yield ""
+    yield "Done. `make demo` opens the page."
 
 
 async def _seen(slack: Slack, card: Message, step: _Step) -> AsyncIterator[str]:
@@ -77,7 +79,7 @@ def _steps(kit: RealtimeKit) -> list[_Step]:
 
 def _questions() -> list[tuple[str, str]]:
     return [
-        ("", "Nothing: how to use it"),
+        ("", "No arguments: shows the help"),
         *((seed.id, seed.about) for seed in SEEDS),
         (_NO_SUCH_MEETING, "A meeting that does not exist"),
         (f"{SEEDS[0].id} or {SEEDS[1].id}", "Two meetings at once"),

@@ -25,14 +25,14 @@ _CLOUDFLARE = {
     CloudflareFault.HTML: "502: an HTML page",
     CloudflareFault.HANG: "Never answers",
     CloudflareFault.DROP: "Closes the connection",
-    CloudflareFault.HALF: "Breaks off in the middle",
+    CloudflareFault.HALF: "Cuts the answer short",
 }
 _SLACK = {
     SlackFault.NONE: "Works",
     SlackFault.RATE_LIMITED: "429: too many requests",
     SlackFault.SERVER_ERROR: "503: service unavailable",
     SlackFault.HANG: "Never answers",
-    SlackFault.DROP: "Does it, but closes the connection",
+    SlackFault.DROP: "Processes the request, then closes the connection",
 }
 
 

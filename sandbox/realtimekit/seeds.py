@@ -54,7 +54,7 @@ SEEDS = (
     Seed(
         LIVE,
         "Launch keynote",
-        "Live for 25 minutes; its livestream has a name of its own, which the title goes before",
+        "Live for 25 minutes; its livestream also has a name; the meeting's title takes precedence",
         Status.LIVE,
         name="launch-week-main-stage",
         minutes=25,
@@ -77,13 +77,13 @@ SEEDS = (
         playback=Playback.OLD,
     ),
     Seed(
-        STARTING, "Design review", "Starting: invoked, no video has arrived yet", Status.INVOKED, name="design-review"
+        STARTING, "Design review", "Starting: requested, but no video yet", Status.INVOKED, name="design-review"
     ),
-    Seed(IDLE, "Office hours", "Not broadcasting (IDLE): the last run ended normally", Status.IDLE, minutes=180),
+    Seed(IDLE, "Office hours", "Not broadcasting (IDLE): the last session ended normally", Status.IDLE, minutes=180),
     Seed(
         OFFLINE,
         "Customer webinar: getting started",
-        "Not broadcasting (OFFLINE): the last run ended normally",
+        "Not broadcasting (OFFLINE): the last session ended normally",
         Status.OFFLINE,
         name="getting-started",
         minutes=1500,
@@ -99,7 +99,7 @@ SEEDS = (
     Seed(
         UNKNOWN_STATUS,
         "Hack day demos",
-        "Carries a status word that is in no documentation: PAUSED",
+        "Has an undocumented status: PAUSED",
         "PAUSED",
         name="hack-day",
         minutes=33,
@@ -116,7 +116,7 @@ SEEDS = (
     Seed(
         AS_LIST,
         "Product tour",
-        "Live, and answered as a list instead of an object",
+        "Live; Cloudflare answers with a list instead of an object",
         Status.LIVE,
         name="product-tour",
         minutes=5,

@@ -245,6 +245,8 @@ async def test_walk_through_looks_up_every_seed_and_follows_one_to_its_end(
     assert [line.partition(". ")[0] for line in announcements] == ["is starting.", "is live.", "has ended"]
     shown = [line.split()[1] for line in story if line.startswith(("    ⚪", "    🟡", "    🔴", "    ✅"))]
     assert shown == ["Not", "Live", "Reconnecting", "Live", "Ended"]
+    assert "# No arguments: shows the help" in lines
+    assert lines[-1] == "Done. `make demo` opens the page."
 
 
 async def test_walk_through_shows_the_error_when_the_bot_dies(started: list[Sandbox]) -> None:

@@ -10,7 +10,7 @@ from sandbox.realtimekit import Shape, seeds
 from tests.conftest import World
 from tests.sandbox.page.conftest import Browser
 
-ABOUT = "Live for 25 minutes; its livestream has a name of its own, which the title goes before"
+ABOUT = "Live for 25 minutes; its livestream also has a name; the meeting's title takes precedence"
 
 
 async def press(browser: Browser, step: str, meeting_id: str = seeds.LIVE) -> tuple[int, str | None]:

@@ -66,7 +66,7 @@ async def test_meetings_have_the_panels_fields_without_secrets(browser: Browser,
     assert state["meetings"][0] == {
         "id": seeds.LIVE,
         "title": "Launch keynote",
-        "about": "Live for 25 minutes; its livestream has a name of its own, which the title goes before",
+        "about": "Live for 25 minutes; its livestream also has a name; the meeting's title takes precedence",
         "as_seeded": True,
         "status": "LIVE",
         "name": "launch-week-main-stage",
