@@ -22,8 +22,9 @@ from pytest_mock import MockerFixture
 
 from bot import __version__
 from bot.cli import main
-from bot.errors import AuthenticationFailed, MeetingNotFound, RateLimited
+from bot.errors import AuthenticationFailed, MeetingNotFound, RateLimited, Unreachable
 from bot.slack.manifest import bot_scopes, manifest_text
+from bot.webhook_commands import describe_error
 from sandbox.bot_process import below_the_usual, settings_for
 from sandbox.realtimekit import Fault, seeds
 from tests.conftest import World
@@ -504,7 +505,6 @@ async def test_wrong_webhook_arguments_send_no_request(
         ),
         (Fault.RATE_LIMITED, "Cloudflare is rate-limiting this bot. Try again in five minutes."),
         (Fault.SERVER_ERROR, "Cloudflare is having problems (HTTP 500"),
-        (Fault.DROP, "Can't reach Cloudflare (ServerDisconnectedError"),
     ],
 )
 async def test_failed_webhook_command_reports_the_error(ask: Ask, world: World, fault: Fault, message: str) -> None:
@@ -536,6 +536,12 @@ async def test_http_manifest_contains_the_given_url() -> None:
 
     assert result.status == 0
     assert result.out.endswith(manifest_text("http", "https://bot.example.com"))
+
+
+def test_unreachable_cloudflare_is_called_that() -> None:
+    sentence = describe_error(Unreachable(detail="ClientConnectorDNSError for /webhooks"))
+
+    assert sentence.startswith("Can't reach Cloudflare (ClientConnectorDNSError for /webhooks). Try again")
 
 
 @pytest.mark.parametrize("arguments", [("http",), ("http", "--url", "http://bot.example.com")])
