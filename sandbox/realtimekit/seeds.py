@@ -76,14 +76,12 @@ SEEDS = (
         minutes=41,
         playback=Playback.OLD,
     ),
-    Seed(
-        STARTING, "Design review", "Starting: requested, but no video yet", Status.INVOKED, name="design-review"
-    ),
+    Seed(STARTING, "Design review", "Starting: requested, but no video yet", Status.INVOKED, name="design-review"),
     Seed(IDLE, "Office hours", "Not broadcasting (IDLE): the last session ended normally", Status.IDLE, minutes=180),
     Seed(
         OFFLINE,
         "Customer webinar: getting started",
-        "Not broadcasting (OFFLINE): the last session ended normally",
+        "Not live (OFFLINE): the last session ended normally",
         Status.OFFLINE,
         name="getting-started",
         minutes=1500,
