@@ -81,7 +81,7 @@ SEEDS = (
     Seed(
         OFFLINE,
         "Customer webinar: getting started",
-        "Not live (OFFLINE): the last session ended normally",
+        "Not broadcasting (OFFLINE): the last session ended normally",
         Status.OFFLINE,
         name="getting-started",
         minutes=1500,
