@@ -69,9 +69,12 @@ class FollowStatus:
 class Follows:
     """People's actions on follows."""
 
-    def __init__(self, db: Database, follow_seconds: float, late_seconds: float = LATE_SECONDS) -> None:
+    def __init__(
+        self, db: Database, follow_seconds: float, check_spacing: float, late_seconds: float = LATE_SECONDS
+    ) -> None:
         self._db = db
         self._follow_seconds = follow_seconds
+        self._check_spacing = check_spacing
         self._late_seconds = late_seconds
 
     async def follow(
@@ -116,7 +119,7 @@ class Follows:
                 await connection.execute(sa.insert(follows).values(row))
                 await _add_card(connection, now, follow_id, meeting_id, lease)
             elif follow.state is FollowState.PAUSED:
-                await resume(connection, now, [follow])
+                await resume(connection, now, [follow], self._check_spacing)
             card = await _load_new_card(connection, now, condition, lease) if is_new and lease else None
             ts = await _newest_card_ts(connection, condition)
             return StoredFollow(await _get(connection, condition), is_new, ts, card, meeting_before)
@@ -240,23 +243,24 @@ class Follows:
             await connection.execute(sa.update(meetings).where(this).values(initial))
             return dict(before)
         statement = insert(connection, meetings).values(meeting_id=meeting_id, **initial)
+        requested = check_now_values(now, self._check_spacing)
         await connection.execute(
-            statement.on_conflict_do_update(index_elements=[meetings.c.meeting_id], set_=check_now_values(now))
+            statement.on_conflict_do_update(index_elements=[meetings.c.meeting_id], set_=requested)
         )
         return None
 
 
-async def resume(connection: AsyncConnection, now: sa.ColumnElement[float], paused: list[Follow]) -> None:
+async def resume(
+    connection: AsyncConnection, now: sa.ColumnElement[float], paused: list[Follow], check_spacing: float
+) -> None:
     """Reactivate paused follows, whose meetings are locked, and drop outdated announcements."""
     ids = [follow.id for follow in paused]
     active = sa.update(follows).where(follows.c.id.in_(ids)).values(state=FollowState.ACTIVE, **NOT_REFUSED)
     await connection.execute(active)
     await drop_outdated(connection, now, ids)
     await wake_unfinished(connection, now, ids)
-    meeting_ids = {follow.meeting_id for follow in paused}
-    await connection.execute(
-        sa.update(meetings).where(meetings.c.meeting_id.in_(meeting_ids)).values(check_now_values(now))
-    )
+    theirs = sa.update(meetings).where(meetings.c.meeting_id.in_({follow.meeting_id for follow in paused}))
+    await connection.execute(theirs.values(check_now_values(now, check_spacing)))
 
 
 async def end(

@@ -46,7 +46,7 @@ async def lock(connection: AsyncConnection, meeting_ids: Iterable[UUID]) -> None
     await connection.execute(ids.order_by(meetings.c.meeting_id).with_for_update())
 
 
-def check_now_values(now: sa.ColumnElement[float], spacing: float = 0.0) -> dict[str, Any]:
+def check_now_values(now: sa.ColumnElement[float], spacing: float) -> dict[str, Any]:
     """Return the values that request a check; `spacing` is the minimum number of seconds since the last check."""
     just_checked = meetings.c.checked_at.between(now - spacing, now)
     earliest = sa.case((just_checked, meetings.c.checked_at + spacing), else_=now)

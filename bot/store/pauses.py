@@ -49,8 +49,9 @@ class PauseNotice:
 class Pauses:
     """Pausing follows when Slack refuses their cards, resuming them, and the notices about it."""
 
-    def __init__(self, db: Database, late_seconds: float = LATE_SECONDS) -> None:
+    def __init__(self, db: Database, check_spacing: float, late_seconds: float = LATE_SECONDS) -> None:
         self._db = db
+        self._check_spacing = check_spacing
         self._late_seconds = late_seconds
 
     async def pause(self, card: DueCard, reason: str, *, unconfirmed: bool = False) -> Follow | None:
@@ -132,7 +133,8 @@ class Pauses:
             unpaused = list(await connection.scalars(locked.where(~_PAUSED).with_only_columns(follows.c.id)))
             await revoke_leases(connection, self._db.now(), self._late_seconds, unpaused)
             await self._wake_expired(connection, locked, reasons)
-            await resume(connection, self._db.now(), [follow_from(dict(row)) for row in rows])
+            paused = [follow_from(dict(row)) for row in rows]
+            await resume(connection, self._db.now(), paused, self._check_spacing)
             now_active = sa.select(follows).where(follows.c.id.in_([row["id"] for row in rows]))
             resumed = await connection.execute(now_active.order_by(follows.c.created_at, follows.c.id))
             return [follow_from(dict(row)) for row in resumed.mappings()]

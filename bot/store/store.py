@@ -32,10 +32,10 @@ class Store:
         late_seconds: float = LATE_SECONDS,
     ) -> None:
         self._db = db
-        self.follows = Follows(db, follow_seconds, late_seconds)
+        self.follows = Follows(db, follow_seconds, check_spacing, late_seconds)
         self.meeting_queue = MeetingQueue(db, follow_seconds, check_spacing)
         self.card_queue = CardQueue(db, late_seconds)
-        self.pauses = Pauses(db, late_seconds)
+        self.pauses = Pauses(db, check_spacing, late_seconds)
         self.workspaces = WorkspaceChanges(db, late_seconds)
         self.meeting_sweeps = MeetingSweepStore(db)
         self.singleton_jobs = SingletonJobs(db)

@@ -155,6 +155,47 @@ async def test_requested_checks_are_two_seconds_apart(spaced: Store, clock: Cloc
     assert (await look(spaced)).check_requested
 
 
+async def test_checks_requested_by_follow_are_two_seconds_apart(spaced: Store, clock: Clock) -> None:
+    """A crowd that follows a meeting in many channels, or again in one, costs no more checks than other requests."""
+    await add_meeting(spaced)
+    clock.advance(30)
+    checks = 0
+    for number in range(20):
+        await follow(spaced, f"C{number % 10}")
+        for due in await spaced.meeting_queue.claim("t", 10, LEASE):
+            checks += 1
+            await spaced.meeting_queue.record(due, Episode(), next_check_in=60)
+        clock.advance(0.05)
+    assert checks == 1
+    assert await spaced.meeting_queue.due_in() == pytest.approx(1.0, abs=0.01)
+
+    clock.advance(1.1)
+
+    assert (await look(spaced)).check_requested
+
+
+async def test_checks_requested_by_resumed_follows_are_two_seconds_apart(spaced: Store, clock: Clock) -> None:
+    """Whether the bot was invited back, or someone typed the command again."""
+    await add_meeting(spaced)
+    for number in range(10):
+        await follow(spaced, f"C{number}")
+    for card in await spaced.card_queue.claim("a", 20, LEASE):
+        assert await spaced.pauses.pause(card, "not_in_channel")
+    clock.advance(30)
+    checks = 0
+    for number in range(10):
+        await (follow(spaced, f"C{number}") if number % 2 else spaced.pauses.resume(TEAM, f"C{number}"))
+        for due in await spaced.meeting_queue.claim("t", 10, LEASE):
+            checks += 1
+            await spaced.meeting_queue.record(due, Episode(), next_check_in=60)
+        clock.advance(0.1)
+    assert checks == 1
+
+    clock.advance(1.1)
+
+    assert (await look(spaced)).check_requested
+
+
 async def test_a_request_during_a_check_leads_to_another_check(spaced: Store, clock: Clock) -> None:
     await add_meeting(spaced)
     clock.advance(30)
