@@ -26,7 +26,9 @@ HELP = (
     "`{command} &lt;meeting-id&gt;` – is it live, and where to watch. Links that contain the ID work too.",
     "*Follow in this channel*\n"
     "`{command} follow &lt;meeting-id&gt;` – status card here, updates in its thread\n"
-    "add `quiet` (card only) or `loud` (also post “live”, errors and “ended” in the channel)\n"
+    "`{command} follow &lt;meeting-id&gt; quiet` – card only\n"
+    "`{command} follow &lt;meeting-id&gt; loud` – also post “live”, errors and “ended” in the channel\n"
+    "`{command} follow &lt;meeting-id&gt; normal` – back to updates in the thread\n"
     "`{command} unfollow &lt;meeting-id&gt;` · `{command} following`",
     "*Where is the ID?* RealtimeKit dashboard → Meetings.",
 )
@@ -34,7 +36,7 @@ HELP = (
 HELP_TEXT = (
     "{command} &lt;meeting-id&gt; checks if a meeting is live, and where to watch. "
     "{command} follow &lt;meeting-id&gt; posts a status card here, with updates in its thread. "
-    "Add quiet (card only) or loud (also post “live”, errors and “ended” in the channel). "
+    "Add quiet (card only), loud (also post “live”, errors and “ended” in the channel) or normal after the ID. "
     "{command} unfollow &lt;meeting-id&gt; stops that. {command} following lists what this channel follows. "
     "Where is the ID? RealtimeKit dashboard → Meetings."
 )
