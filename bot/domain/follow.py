@@ -63,6 +63,8 @@ class DeliveryResult:
     """Slack's code for a permanent refusal."""
     unconfirmed: bool = False
     """Whether Slack may still carry out an edit that it did not answer before it refused."""
+    denied: str | None = None
+    """Slack's code if an admin has to let the bot into the team or channel; the card waits for that."""
 
 
 DONE, LATER = DeliveryResult(done=True), DeliveryResult()

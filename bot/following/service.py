@@ -61,6 +61,8 @@ class FollowResult:
     """The newest card's message, if the follow already had one."""
     level_changed: bool = False
     """Whether an existing follow's level changed."""
+    denied: str | None = None
+    """Slack's code if an admin has to let the bot in before the card can be posted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,8 @@ class FollowService:
         )
         self.wake_ups.poller.set()
         if followed.card is not None:
-            effect = await self._post(followed, followed.card)
-            return FollowResult(effect, followed.follow, lookup.name, None)
+            effect, denied = await self._post(followed, followed.card)
+            return FollowResult(effect, followed.follow, lookup.name, None, denied=denied)
         follow = await self._with_level(followed.follow, level)
         changed = follow.level is not followed.follow.level
         self.wake_ups.announcer.set()
@@ -191,16 +193,17 @@ class FollowService:
         listed = await self.list_follows(team_id, channel_id)
         return next((each for each in listed if each.follow.meeting_id == meeting_id), None)
 
-    async def _post(self, followed: StoredFollow, card: DueCard) -> FollowEffect:
+    async def _post(self, followed: StoredFollow, card: DueCard) -> tuple[FollowEffect, str | None]:
+        """Post the first card; also return Slack's code if an admin has to let the bot in first."""
         delivered = await self.deliver(card, pause=False)
         if delivered.refused is not None:
             if await self.store.follows.retract(followed):
                 raise CardRefused(delivered.refused)
             # The lease was lost, so the follow stays, and the announcer handles its card.
         elif delivered.done:
-            return FollowEffect.POSTED
+            return FollowEffect.POSTED, None
         self.wake_ups.announcer.set()
-        return FollowEffect.QUEUED
+        return FollowEffect.QUEUED, delivered.denied
 
     async def _with_level(self, follow: Follow, level: Level | None) -> Follow:
         """Set the level if a different one is requested; return the follow."""

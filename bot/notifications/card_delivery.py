@@ -29,6 +29,7 @@ from bot.slack.errors import (
     MessageDeleted,
     MessageNotFound,
     PermanentError,
+    TeamAccessDenied,
     Throttled,
     TransientError,
     Unconfirmed,
@@ -284,7 +285,8 @@ class CardDelivery:
         if error.seconds is None:
             return await self._defer(backoff(attempts))
         # Waiting for a token bucket, for Slack's rate limit or for the bot token is not a failure.
-        return await self._defer(error.seconds, failed=False)
+        deferred = await self._defer(error.seconds, failed=False)
+        return replace(deferred, denied=error.code) if isinstance(error, TeamAccessDenied) else deferred
 
     async def _defer(self, seconds: float, *, failed: bool = True, unconfirmed: bool = False) -> DeliveryResult:
         card, unconfirmed = self._card, unconfirmed or self._unconfirmed

@@ -1316,7 +1316,8 @@ async def test_waiting_for_the_bot_token_is_not_a_failure(stage: Stage, code: st
     for _ in range(10):
         # Another process learns of the refusal by itself, from what Slack answers to its own call.
         stage.slack.refuse_next("chat.postMessage", code)
-        assert await stage.work() == [LATER]
+        (result,) = await stage.work()
+        assert not result.done
         await stage.publisher._client.auth_test()
         stage.clock.advance(30 * 60)
     stage.slack.refuse_next("chat.postMessage", "update_failed")

@@ -92,6 +92,7 @@ def followed(
     result: FollowResult, permalink: Permalink, wording: Wording = DEFAULT, access_problem: str | None = None
 ) -> Message:
     """Build the reply to a request to follow; `access_problem` is Slack's code while it refuses the bot's access."""
+    access_problem = access_problem or result.denied
     if result.effect is FollowEffect.QUEUED and access_problem:
         name = _display_name(result.name, result.follow.meeting_id)
         return lookup_card.notice(

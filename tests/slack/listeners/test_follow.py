@@ -210,3 +210,13 @@ async def test_button_of_another_version(connected: World) -> None:
     told = await connected.told_beside(answer)
 
     assert "This message is too old to use" in told.text
+
+
+@pytest.mark.parametrize("code", ["ekm_access_denied", "team_access_not_granted", "access_denied"])
+async def test_follow_says_if_an_admin_has_to_let_the_bot_in(connected: World, code: str) -> None:
+    connected.slack.refuse("chat.postMessage", code, EVENTS)
+
+    answer = await connected.ask(f"follow {seeds.LIVE}", channel=EVENTS)
+
+    assert "can't be posted yet" in answer.text
+    assert code in answer.text
