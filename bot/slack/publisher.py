@@ -152,8 +152,10 @@ class Publisher:
         return ts
 
     async def _deliver_for_person(self, method: str, message: Message, arguments: dict[str, Any]) -> None:
-        """Send once more after a short rate limit, or if nothing was sent."""
-        self._check_token()
+        """Send once more after a short rate limit, or if nothing was sent.
+
+        A person's request also finds out whether Slack accepts the bot token again.
+        """
         await self._acquire(method, arguments["channel"], MAX_PERSON_WAIT_SECONDS, spare=True)
         try:
             await self._write(method, message, arguments)
