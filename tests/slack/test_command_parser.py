@@ -207,7 +207,7 @@ def test_a_mistake_knows_whether_its_advice_works_in_channels_only(text: str, is
         *((f"{word} {ID}", f"unfollow {ID}") for word in ("dontfollow", "stopfollowing", "quit", "exit", "drop")),
         (f"turn off {ID}", f"unfollow {ID}"),
         ("unfollowing", "unfollow &lt;meeting-id&gt;"),
-        (f"normol {ID}", f"follow {ID} normal"),
+        (f"normaal {ID}", f"follow {ID} normal"),
         (f"quiet {ID}", f"follow {ID} quiet"),
         (f"{ID} unfollow", f"unfollow {ID}"),
         (f"{ID} loud", f"follow {ID} loud"),
