@@ -12,7 +12,7 @@ from bot.errors import ConfigurationError, SlackUnreachable
 from bot.network import describe
 from bot.slack.api_client import TRANSPORT_ERRORS, SlackClient
 from bot.slack.errors import TRANSIENT_TOKEN_CODES, UNINSTALLED_CODES, error_code, is_about_installation
-from bot.slack.messages.mrkdwn import escape
+from bot.slack.messages.mrkdwn import clean, escape_entities
 from bot.slack.token_health import remedy
 
 CHECK_SECONDS = 300.0
@@ -80,7 +80,8 @@ class Identity:
         except TRANSPORT_ERRORS as error:
             log.warning("auth_test_failed", error=describe(error))
             return False
-        self._name = escape(str(response.get("user") or ""), _MAX_NAME_LENGTH)
+        # Without spaces of zero width: people copy the name from `/invite @name`.
+        self._name = escape_entities(clean(str(response.get("user") or ""), _MAX_NAME_LENGTH))
         self._result = AuthorizeResult(
             enterprise_id=response.get("enterprise_id"),
             team_id=response.get("team_id"),

@@ -51,8 +51,7 @@ class Lists:
         return LivestreamPage(tuple(page), more=page_no * per_page < len(there))
 
 
-async def test_all_pages() -> None:
-    """Of what is live, what starts and what has failed."""
+async def test_snapshot_has_every_page_of_each_status() -> None:
     lists = Lists(
         {
             "LIVE": [livestream("LIVE", UUID(int=number)) for number in range(10, 10 + 2 * PAGE_SIZE + 1)],
@@ -117,9 +116,7 @@ async def test_too_many_pages() -> None:
     assert not snapshot.is_complete
 
 
-async def test_no_list() -> None:
-    """Whoever cannot ask says so."""
-
+async def test_list_that_cannot_be_read_raises() -> None:
     class Broken(Lists):
         async def livestreams(self, status: str, page_no: int, per_page: int = PAGE_SIZE) -> LivestreamPage:
             raise Unreachable
@@ -139,8 +136,7 @@ async def test_no_list() -> None:
         (Phase.ERRORED, Status.ERRORED),
     ],
 )
-def test_differing(phase: Phase, agreeing: Status | None) -> None:
-    """Each phase has one way to be listed; every other is a difference, where the list can be believed."""
+def test_mismatch_is_any_other_status_than_the_phase_allows(phase: Phase, agreeing: Status | None) -> None:
     for listed in (None, Status.STARTING, Status.LIVE, Status.ERRORED):
         livestreams = {} if listed is None else {ONE: livestream(WORD_FOR[listed], ONE)}
         known = {ONE: Known(phase, {}, 0.0)}

@@ -152,8 +152,9 @@ async def test_purge_removes_unfollowed_meetings(harness: MaintenanceHarness) ->
 @pytest.mark.parametrize(
     ("failure", "logged"), [(DatabaseUnavailable(), "database_unavailable"), (KeyError(), "worker_failed")]
 )
-async def test_goes_on(harness: MaintenanceHarness, mocker: MockerFixture, failure: Exception, logged: str) -> None:
-    """A turn that fails is logged, and the next one is made."""
+async def test_run_that_fails_is_logged_and_followed_by_the_next(
+    harness: MaintenanceHarness, mocker: MockerFixture, failure: Exception, logged: str
+) -> None:
     failing = mocker.patch.object(harness.store.maintenance, "stats", side_effect=failure)
     await harness.next()
     mocker.stop(failing)

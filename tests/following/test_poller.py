@@ -183,8 +183,7 @@ async def missing(harness: PollerHarness) -> bool:
     return Episode.from_dict(known[MEETING].episode).is_missing
 
 
-async def test_a_hint(harness: PollerHarness) -> None:
-    """The meeting is looked at at once."""
+async def test_webhook_has_the_meeting_checked_at_once(harness: PollerHarness) -> None:
     await harness.follow()
     await harness.passes(10)
     harness.say("LIVE", began=9)
@@ -227,8 +226,7 @@ async def test_webhooks_slow_the_looks_down(harness: PollerHarness) -> None:
     assert len(harness.cloudflare.asked_at) == 4
 
 
-async def test_fifty_channels(harness: PollerHarness) -> None:
-    """A meeting that is followed in fifty channels is looked at as if it was one."""
+async def test_meeting_followed_in_fifty_channels_is_checked_as_one(harness: PollerHarness) -> None:
     for number in range(50):
         await harness.follow(channel=f"C{number}")
     await harness.looked()
@@ -256,8 +254,7 @@ async def test_so_many_looks_at_once(harness: PollerHarness) -> None:
     assert harness.cloudflare.most_at_once == MAX_CONCURRENT_CHECKS
 
 
-async def test_no_room(harness: PollerHarness) -> None:
-    """No meeting is checked while the share of the rate limit is used up; all are checked afterwards."""
+async def test_no_check_begins_while_the_rate_limit_is_used_up(harness: PollerHarness) -> None:
     await harness.store.request_windows.add(1000)
     harness.rate_budget.record_request()
     await harness.idles(10)
@@ -359,8 +356,7 @@ async def test_a_refusal_puts_the_meeting_off(harness: PollerHarness) -> None:
     assert await harness.store.meeting_queue.due_in() == 200
 
 
-async def test_two_replicas(harness: PollerHarness) -> None:
-    """Each meeting is looked at by one of them."""
+async def test_each_meeting_is_checked_by_one_replica(harness: PollerHarness) -> None:
     other = harness.new_poller("other")
     running = asyncio.create_task(other.run())
     for number in range(30):
@@ -429,8 +425,9 @@ async def test_a_look_that_breaks(harness: PollerHarness, log: io.StringIO) -> N
 
 @pytest.mark.parametrize("method", ["claim", "due_in", "record"])
 @pytest.mark.parametrize("error", [DatabaseUnavailable, ZeroDivisionError])
-async def test_no_database(harness: PollerHarness, mocker: MockerFixture, method: str, error: type[Exception]) -> None:
-    """The poller waits until it is over, and reports that nothing is checked meanwhile."""
+async def test_poller_waits_and_reports_while_the_database_is_down(
+    harness: PollerHarness, mocker: MockerFixture, method: str, error: type[Exception]
+) -> None:
     await harness.follow()
     await harness.passes(10)
     patched = mocker.patch.object(harness.store.meeting_queue, method, side_effect=error)
@@ -446,8 +443,7 @@ async def test_no_database(harness: PollerHarness, mocker: MockerFixture, method
     assert harness.poller.stall_problem() is None
 
 
-async def test_standing_still(tmp_path: Path) -> None:
-    """A poller whose loop has not run for a minute reports that."""
+async def test_loop_that_stands_still_for_a_minute_is_reported(tmp_path: Path) -> None:
     async with running_poller(tmp_path, run=False) as harness:
         harness.clock.advance(60)
         assert harness.poller.stall_problem() is None

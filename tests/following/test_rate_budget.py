@@ -86,8 +86,7 @@ async def test_sweeps_have_something_left(store: Store, clock: Clock) -> None:
     assert not rate_budget.can_list()
 
 
-async def test_pause(store: Store, clock: Clock) -> None:
-    """From half of what there is for looks on there is half a second between them, and more the less is left."""
+async def test_delay_between_checks_grows_as_the_share_runs_out(store: Store, clock: Clock) -> None:
     rate_budget = budget_of(store, clock, limit=SWEEP_SHARE + 8)
     pauses = []
     for _ in range(10):
@@ -164,8 +163,9 @@ async def test_many_at_once(store: Store, clock: Clock) -> None:
         assert (await store.request_windows.count()).all == FLUSH_BATCH_SIZE
 
 
-async def test_no_database(store: Store, clock: Clock, mocker: MockerFixture) -> None:
-    """What could not be told stays counted, and is told when it can be."""
+async def test_unshared_requests_stay_counted_until_the_database_is_back(
+    store: Store, clock: Clock, mocker: MockerFixture
+) -> None:
     rate_budget = budget_of(store, clock, limit=SWEEP_SHARE + 10)
     spend = mocker.patch.object(store.request_windows, "add", side_effect=DatabaseUnavailable)
     async with running(rate_budget):

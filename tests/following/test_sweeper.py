@@ -408,8 +408,7 @@ async def test_a_list_that_contradicts(swept: Swept) -> None:
     assert await swept.harness.told() == []
 
 
-async def test_no_room(swept: Swept) -> None:
-    """No list is requested while the share of the rate limit is used up, or Cloudflare refuses requests."""
+async def test_no_list_is_requested_while_the_rate_limit_is_used_up(swept: Swept) -> None:
     await swept.follow()
     await swept.passes(30)
     swept.harness.rate_limit.seconds = 30
@@ -432,8 +431,7 @@ async def live_until_a_gap(swept: Swept) -> None:
     await swept.harness.idles(90)
 
 
-async def test_two_replicas(swept: Swept) -> None:
-    """One of them reads lists, and the other one does once the first is gone."""
+async def test_one_replica_reads_lists_until_it_is_gone(swept: Swept) -> None:
     other = asyncio.create_task(swept.new_sweeper("other").run())
     swept.harness.loops += 1
     await swept.follow()

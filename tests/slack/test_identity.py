@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
+from pytest_mock import MockerFixture
 
 from bot.errors import ConfigurationError
 from bot.metrics import Metrics
@@ -139,3 +140,14 @@ async def test_refused_in_time(slack: Slack, make: Make, log: io.StringIO, slept
     assert slept == [1, 60, 60, 60]
     assert log.getvalue().count('"event": "token_rejected"') == 1
     assert "SLACK_BOT_TOKEN is refused by Slack (invalid_auth)" in log.getvalue()
+
+
+async def test_name_of_the_bot_can_be_copied_as_it_is(make: Make, mocker: MockerFixture) -> None:
+    """It stands in `/invite @name`, where a space of zero width would name another user."""
+    identity = make()
+    answer = {"ok": True, "user": "_live_show_", "user_id": BOT, "bot_id": "B1", "team_id": "T1", "url": "https://x/"}
+    mocker.patch.object(identity._client, "auth_test", return_value=answer)
+
+    assert await identity.fetch()
+
+    assert identity.name == "_live_show_"
