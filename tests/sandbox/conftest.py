@@ -1,13 +1,21 @@
 """A RealtimeKit and a Slack for each test, plain clients of them, and waiting for a bot in its own process."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 import aiohttp
 import httpx
 import pytest
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.uvicorn_server import listen, serving
 from sandbox.bot_process import BotProcess
@@ -34,6 +42,54 @@ async def get_session(client: httpx.AsyncClient, kit: RealtimeKit, meeting_id: s
     assert livestream
     response = await client.get(f"livestreams/{livestream.id}/active-livestream-session")
     return response.json()["data"]["session"]
+
+
+@contextlib.asynccontextmanager
+async def request_url(slack: Slack, app: ASGIApp) -> AsyncIterator[None]:
+    """Serve this as the app's request URL."""
+    async with serving(app, listen(), drain_seconds=1) as url:
+        slack.request_url = f"{url}/slack/events"
+        yield
+
+
+@dataclass
+class App:
+    """An app that records the commands, clicks and events that reach it, and responds with `status`."""
+
+    status: int = 200
+    payloads: list[dict[str, Any]] = field(default_factory=list)
+    retries: list[tuple[str | None, str | None]] = field(default_factory=list)
+    """The number and the reason of each payload's retry."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one delivery."""
+        request = Request(scope, receive)
+        body, headers = await request.body(), request.headers
+        if headers["content-type"] != "application/json":
+            form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+            body = (form.get("payload") or json.dumps(form)).encode()
+        self.payloads.append(json.loads(body))
+        self.retries.append((headers.get("x-slack-retry-num"), headers.get("x-slack-retry-reason")))
+        await Response(status_code=self.status)(scope, receive, send)
+
+    async def events(self) -> list[dict[str, Any]]:
+        """Return the events, without their time, when everything so far has been delivered."""
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name().startswith("event ")))
+        return [{**payload["event"], "event_ts": None} for payload in self.payloads]
+
+
+@pytest.fixture
+async def app(slack: Slack) -> AsyncIterator[App]:
+    app = App()
+    async with request_url(slack, app):
+        yield app
+
+
+async def error_of(call: Awaitable[Any]) -> str:
+    """Return the error that a call of the Web API is rejected with."""
+    with pytest.raises(SlackApiError) as caught:
+        await call
+    return str(caught.value.response["error"])
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import os
-import re
 import signal
-import socket
 import sys
 import threading
 import webbrowser
@@ -16,40 +14,24 @@ import aiohttp
 import pytest
 
 from bot.errors import ConfigurationError
+from bot.uvicorn_server import listen
 from sandbox import walk_through
 from sandbox.__main__ import main
-from sandbox.bot_process import Mode
+from sandbox.bot_process import below_the_usual
 from sandbox.demo import browser, script, show, tell
 from sandbox.realtimekit import SEEDS, seeds
 from sandbox.running import Sandbox, running_sandbox
 from sandbox.slack import ANN, GENERAL
-from tests.sandbox.conftest import logged
-
-PROGRAM = """
-import asyncio
-from sandbox.demo import show, tell
-asyncio.run(tell(show(), lambda line: print(line, flush=True)))
-"""
 
 
-@pytest.mark.parametrize("mode", ["http", "socket"])
-async def test_page_shows_the_bots_answer_and_its_death(mode: Mode) -> None:
-    async with contextlib.AsyncExitStack() as stack:
-        sandbox = await stack.enter_async_context(running_sandbox(mode))
-        session = await stack.enter_async_context(aiohttp.ClientSession(sandbox.url))
-        stream = await stack.enter_async_context(session.get("/api/stream"))
-        body = {"user": ANN, "channel": GENERAL, "text": f"/livestream {seeds.LIVE}"}
-        async with session.post("/api/messages", json=body) as response:
-            assert await response.json() == {"outcome": "ok"}
-        await _line_with(stream, "Launch keynote is live")
-
-        os.kill(sandbox.bot.pid, signal.SIGKILL)
-        line = await _line_with(stream, "bot_changed")
-    assert f'"mode": "{mode}"' in line
-    assert '"running": false' in line
+async def send(session: aiohttp.ClientSession, text: str) -> str:
+    """Type a text on the page; return the outcome."""
+    body = {"user": ANN, "channel": GENERAL, "text": text}
+    async with session.post("/api/messages", json=body) as response:
+        return str((await response.json())["outcome"])
 
 
-async def _line_with(stream: aiohttp.ClientResponse, text: str) -> str:
+async def line_with(stream: aiohttp.ClientResponse, text: str) -> str:
     async with asyncio.timeout(30):
         while text not in (line := (await stream.content.readline()).decode()):
             assert line, f"the stream ended without {text}"
@@ -71,32 +53,38 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Sandbox]:
     return sandboxes
 
 
-async def test_show_reports_the_address_and_continues_when_the_bot_dies(started: list[Sandbox]) -> None:
+async def test_page_shows_the_bots_answer_and_its_death_and_stays_open(started: list[Sandbox]) -> None:
     opened: list[str] = []
     lines = show(open_browser=opened.append)
     assert await anext(lines) == "Starting a local Slack, a local RealtimeKit and the bot ..."
     address = await anext(lines)
     [sandbox] = started
     assert address == f"The demo is at {sandbox.url} (Ctrl-C ends it)"
-    await logged(sandbox.bot, '"event": "bot_started"')
-
-    os.kill(sandbox.bot.pid, signal.SIGKILL)
-
-    assert await anext(lines) == "The bot has stopped with exit status -9; the page stays open. The end of its log:"
-    assert opened == [sandbox.url]
-    assert '"event": "bot_started"' in await anext(lines)
     more = asyncio.ensure_future(anext(lines))
-    async with aiohttp.ClientSession() as session, session.get(f"{sandbox.url}/api/state") as response:
-        assert (await response.json())["bot"]["running"] is False
+
+    async with aiohttp.ClientSession(sandbox.url) as session:
+        async with session.get("/api/stream") as stream:
+            assert await send(session, f"/livestream {seeds.LIVE}") == "ok"
+            await line_with(stream, "Launch keynote is live")
+            os.kill(sandbox.bot.pid, signal.SIGKILL)
+            changed = await line_with(stream, "bot_changed")
+        assert await more == "The bot has stopped with exit status -9; the page stays open. The end of its log:"
+        assert await anext(lines) == sandbox.bot.last_words() != ""
+        more = asyncio.ensure_future(anext(lines))
+        async with session.get("/api/state") as response:
+            bot = (await response.json())["bot"]
+
+    assert opened == [sandbox.url]
+    assert bot == {"mode": "http", "url": sandbox.bot.url, "running": False}
+    assert '"running": false' in changed
     assert not more.done()
     more.cancel()
     with pytest.raises(asyncio.CancelledError):
         await more
 
 
-async def test_page_uses_the_given_port_or_reports_why_not() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+async def test_page_names_a_port_that_cannot_be_used() -> None:
+    with listen() as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError) as caught:
             await anext(show(port=port))
@@ -104,32 +92,39 @@ async def test_page_uses_the_given_port_or_reports_why_not() -> None:
     with pytest.raises(ConfigurationError, match=r"--port: Port 70000 can't be used"):
         await anext(show(port=70_000))
 
-    lines = show(port=port)
-    assert await anext(lines)
-    assert f"http://127.0.0.1:{port} " in await anext(lines)
-    await lines.aclose()
 
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_signal_ends_the_demo_silently_with_a_page_open(number: signal.Signals) -> None:
+async def test_ctrl_c_ends_the_demo_silently_with_a_page_open() -> None:
+    """It has the port and the command's name that were asked for."""
+    with below_the_usual() as free:
+        port = free.getsockname()[1]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "sandbox", "--no-open", "--port", str(port)),
+        env={**os.environ, "SLACK_COMMAND": "/broadcast"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    assert process.stderr is not None
     await process.stdout.readline()
-    [url] = re.findall(r"http://\S+", (await process.stdout.readline()).decode())
+    url = f"http://127.0.0.1:{port}"
+    assert (await process.stdout.readline()).decode() == f"The demo is at {url} (Ctrl-C ends it)\n"
     async with asyncio.timeout(30), aiohttp.ClientSession(url) as session:
         async with session.get("/api/state") as response:
-            bot = (await response.json())["bot"]["url"]
+            state = await response.json()
         async with session.get("/api/stream") as stream:
-            process.send_signal(number)
+            assert [await send(session, f"{name} help") for name in ("/broadcast", "/livestream")] == [
+                "ok",
+                "unknown_command",
+            ]
+            await line_with(stream, "/broadcast follow")
+            process.send_signal(signal.SIGINT)
             await stream.content.read()
-        assert await process.wait() == 0
-        for gone in (url, bot):
+        assert await process.communicate() == (b"", b"")
+        assert process.returncode == 0
+        for gone in (url, state["bot"]["url"]):
             with pytest.raises(aiohttp.ClientConnectorError):
                 await session.get(f"{gone}/healthz")
-    assert await process.stderr.read() == b""
+
+    assert state["command"]["name"] == "/broadcast"
 
 
 @pytest.mark.parametrize(
@@ -151,43 +146,23 @@ def test_wrong_argument_names_the_valid_values(
     assert sentence in capsys.readouterr().err
 
 
-async def test_slack_command_setting_renames_the_command_everywhere() -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sandbox", "--no-open"),
-        env={**os.environ, "SLACK_COMMAND": "/broadcast"},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    await process.stdout.readline()
-    [url] = re.findall(r"http://\S+", (await process.stdout.readline()).decode())
-    try:
-        async with contextlib.AsyncExitStack() as stack:
-            session = await stack.enter_async_context(aiohttp.ClientSession(url))
-            stream = await stack.enter_async_context(session.get("/api/stream"))
-            async with session.get("/api/state") as response:
-                offered = (await response.json())["command"]["name"]
-            outcomes = []
-            for text in ("/broadcast help", "/livestream help"):
-                body = {"user": ANN, "channel": GENERAL, "text": text}
-                async with session.post("/api/messages", json=body) as response:
-                    outcomes.append((await response.json())["outcome"])
-            await _line_with(stream, "/broadcast follow")
-    finally:
-        process.send_signal(signal.SIGINT)
-        await process.communicate()
+async def test_tell_passes_lines_on_until_an_error_or_a_signal() -> None:
+    """Afterwards, signals have their usual effect."""
 
-    assert offered == "/broadcast"
-    assert outcomes == ["ok", "unknown_command"]
-
-
-async def test_tell_prints_lines_and_raises_their_error() -> None:
     async def lines() -> AsyncIterator[str]:
         yield "one"
         raise ConfigurationError(["two"])
 
+    async def endless() -> AsyncIterator[str]:
+        yield "one"
+        await asyncio.Event().wait()
+
     printed: list[str] = []
     with pytest.raises(ConfigurationError):
         await tell(lines(), printed.append)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        async with asyncio.timeout(15):
+            await tell(endless(), lambda _, number=number: os.kill(os.getpid(), number))  # type: ignore[misc]
 
     assert printed == ["one"]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
@@ -225,15 +200,12 @@ def test_blocking_browser_does_not_block_the_demo(monkeypatch: pytest.MonkeyPatc
     may_end.set()
 
 
-@pytest.mark.parametrize("mode", ["http", "socket"])
-async def test_walk_through_looks_up_every_seed_and_follows_one_to_its_end(
-    mode: Mode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The drop in between is not announced."""
+async def test_walk_through_looks_up_every_seed_and_follows_one_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over Socket Mode. The drop in between is not announced."""
     # With a grace period of five seconds, three are over when the card may show the drop.
     monkeypatch.setattr(walk_through, "GRACE_SECONDS", 10)
     monkeypatch.setattr(walk_through, "_PATIENCE", 30)
-    lines = [line async for line in script(mode)]
+    lines = [line async for line in script("socket")]
 
     for seed in SEEDS:
         assert lines[lines.index(f"# {seed.about}") + 1] == f"Ann: /livestream {seed.id}"

@@ -30,25 +30,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("path", "content_type"),
-    [
-        ("/", "text/html; charset=utf-8"),
-        ("/static/index.html", "text/html; charset=utf-8"),
-        ("/static/js/block-kit.js", "text/javascript; charset=utf-8"),
-        ("/static/favicon.svg", "image/svg+xml; charset=utf-8"),
-    ],
-)
-async def test_file_is_served_with_its_type_and_without_caching(
-    browser: Browser, folder: Path, path: str, content_type: str
-) -> None:
-    async with browser.session.get(browser.url + path) as response:
-        body = await response.read()
+async def test_file_is_served_with_its_type_and_without_caching(browser: Browser, folder: Path) -> None:
+    for path, name, content_type in (
+        ("/", "index.html", "text/html"),
+        ("/static/index.html", "index.html", "text/html"),
+        ("/static/js/block-kit.js", "js/block-kit.js", "text/javascript"),
+        ("/static/favicon.svg", "favicon.svg", "image/svg+xml"),
+    ):
+        async with browser.session.get(browser.url + path) as response:
+            body = await response.read()
 
-    assert response.status == 200
-    assert response.headers["Content-Type"] == content_type
-    assert response.headers["Cache-Control"] == "no-cache"
-    assert body == (folder / (path.removeprefix("/static/").strip("/") or "index.html")).read_bytes()
+        assert (path, response.status, body) == (path, 200, (folder / name).read_bytes())
+        assert response.headers["Content-Type"] == f"{content_type}; charset=utf-8"
+        assert response.headers["Cache-Control"] == "no-cache"
 
 
 async def test_paths_outside_the_folder_and_other_files_are_404(browser: Browser, folder: Path) -> None:

@@ -2,27 +2,15 @@
 
 from typing import Any
 
-import pytest
-
 from bot.realtimekit.lookup import ANSWER_SECONDS
 from sandbox.realtimekit import seeds
 from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, Message
 from tests.conftest import World
 from tests.sandbox.page.conftest import Browser
 
-MENU = (
-    {
-        "type": "actions",
-        "block_id": "b1",
-        "elements": [
-            {
-                "type": "overflow",
-                "action_id": "more",
-                "options": [{"text": {"type": "plain_text", "text": "One"}, "value": "1"}],
-            }
-        ],
-    },
-)
+OPTION = {"text": {"type": "plain_text", "text": "One"}, "value": "1"}
+OVERFLOW = {"type": "overflow", "action_id": "more", "options": [OPTION]}
+MENU = ({"type": "actions", "block_id": "b1", "elements": [OVERFLOW]},)
 
 
 async def click(browser: Browser, message: dict[str, Any], action_id: str, **more: Any) -> tuple[int, str]:
@@ -49,16 +37,10 @@ async def test_answer_is_refreshed_and_posted_by_clicks(browser: Browser, world:
     assert (posted["author"], posted["ephemeral_to"]) == (BOT, None)
 
 
-async def test_link_button_is_acknowledged(browser: Browser, world: World) -> None:
-    async with world.bot():
-        answer = await world.ask(seeds.LIVE)
-
-        assert await click(browser, answer.to_dict(), "watch") == (200, "ok")
-
-
-async def test_unreachable_bot_is_reported(browser: Browser, world: World) -> None:
+async def test_link_button_is_acknowledged_and_an_unreachable_bot_reported(browser: Browser, world: World) -> None:
     async with world.bot():
         answer = (await world.ask(seeds.LIVE)).to_dict()
+        assert await click(browser, answer, "watch") == (200, "ok")
 
     assert await click(browser, answer, "refresh") == (200, "dispatch_failed")
 
@@ -88,15 +70,11 @@ async def test_missing_or_invisible_element_cannot_be_clicked(browser: Browser, 
     assert not world.slack.calls
 
 
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
+async def test_malformed_click_is_rejected(browser: Browser) -> None:
+    click = {"user": ANN, "channel": GENERAL, "ts": "1.000000", "action_id": "more"}
+    for change, sentence in (
         ({"value": 1}, "value: Input should be a valid string."),
         ({"action_id": ""}, "action_id: String should have at least 1 character."),
         ({"value": "x" * 2_001}, "value: String should have at most 2000 characters."),
-    ],
-)
-async def test_malformed_click_is_rejected(browser: Browser, change: dict[str, Any], sentence: str) -> None:
-    body = {"user": ANN, "channel": GENERAL, "ts": "1.000000", "action_id": "more"} | change
-
-    assert await browser.ask("POST", "/api/clicks", body) == (400, {"error": sentence})
+    ):
+        assert await browser.ask("POST", "/api/clicks", click | change) == (400, {"error": sentence})

@@ -1,13 +1,13 @@
 """Messages and commands that people type."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
-
-import pytest
 
 from sandbox.page.bodies import MOST_BYTES
 from sandbox.realtimekit import seeds
 from sandbox.slack import ANN, BACKSTAGE, BEN, BOT, CHRIS, GENERAL, RANDOM, SLACKBOT, Message
+from sandbox.slack.conversations import direct_message
 from tests.conftest import World
 from tests.sandbox.page.conftest import Browser
 
@@ -32,18 +32,15 @@ async def test_reply_joins_its_thread(browser: Browser, world: World) -> None:
     second = (await browser.state())["messages"][GENERAL][1]
     await send(browser, "third", thread_ts=second["ts"])
 
-    assert [message["thread_ts"] for message in (await browser.state())["messages"][GENERAL]] == [
-        None,
-        "1.000000",
-        "1.000000",
-    ]
+    threads = [message["thread_ts"] for message in (await browser.state())["messages"][GENERAL]]
+    assert threads == [None, "1.000000", "1.000000"]
 
 
 async def test_missing_or_ephemeral_message_has_no_thread(browser: Browser, world: World) -> None:
     world.slack.workspace.post(Message(GENERAL, "1.000000", BOT, "for Ann", ephemeral_to=ANN))
 
-    assert await send(browser, "hm", thread_ts="1.000000") == (409, "This thread is gone.")
-    assert await send(browser, "hm", thread_ts="2.000000") == (409, "This thread is gone.")
+    for ts in ("1.000000", "2.000000"):
+        assert await send(browser, "hm", thread_ts=ts) == (409, "This thread is gone.")
 
 
 async def test_command_is_answered_to_its_user_alone(browser: Browser, world: World) -> None:
@@ -89,52 +86,40 @@ async def test_unreachable_bot_is_reported_by_slackbot(browser: Browser) -> None
     assert await browser.texts(GENERAL) == ['/livestream failed with the error "dispatch_failed"']
 
 
-@pytest.mark.parametrize("name", ["@Livestream", "@livestream", f"<@{BOT}>"])
-async def test_bot_is_invited_to_a_channel(browser: Browser, world: World, name: str) -> None:
+async def test_bot_is_invited_and_removed(browser: Browser, world: World) -> None:
     async with browser.stream(CHRIS) as changes:
-        assert await send(browser, f"/invite {name}", channel=RANDOM) == (200, "ok")
-        assert (await changes.next("channel_changed"))["has_bot"] is True
-        notice = await changes.next("message_posted")
-
-    assert (notice["author"], notice["text"]) == (BOT, f"was added to #random by <@{ANN}>.")
-    assert world.slack.workspace.channels[RANDOM].has_bot
-
-
-async def test_bot_is_removed_from_a_channel(browser: Browser, world: World) -> None:
-    await send(browser, "/remove @Livestream")
-
-    assert not world.slack.workspace.channels[GENERAL].has_bot
-    assert await browser.texts(GENERAL, BEN) == [f"was removed from #general by <@{ANN}>."]
+        for name in ("@Livestream", "@livestream", f"<@{BOT}>"):
+            assert await send(browser, f"/invite {name}", channel=RANDOM) == (200, "ok")
+            assert (await changes.next("channel_changed"))["has_bot"] is True
+            notice = await changes.next("message_posted")
+            assert (notice["author"], notice["text"]) == (BOT, f"was added to #random by <@{ANN}>.")
+            await send(browser, "/remove @Livestream", channel=RANDOM)
+            assert (await changes.next("channel_changed"))["has_bot"] is False
+            assert (await changes.next("message_posted"))["text"] == f"was removed from #random by <@{ANN}>."
+    assert not world.slack.workspace.channels[RANDOM].has_bot
 
 
-@pytest.mark.parametrize(
-    ("text", "channel", "answer"),
-    [
+async def test_invalid_invitation_is_answered_by_slackbot(browser: Browser, world: World) -> None:
+    chat = direct_message(world.slack.workspace, ANN).id
+    before = dict(world.slack.workspace.channels)
+    for text, channel, answer in (
         ("/invite @Livestream", GENERAL, "@Livestream is already in this channel."),
         ("/remove @Livestream", RANDOM, "@Livestream is not in this channel."),
         ("/invite @ben", GENERAL, "Only @Livestream can be invited and removed in this sandbox."),
         ("/invite", GENERAL, "Only @Livestream can be invited and removed in this sandbox."),
-        ("/invite @Livestream", "D0ANN000001", "/invite does not work in a direct message."),
-        ("/remove @Livestream", "D0ANN000001", "/remove does not work in a direct message."),
-    ],
-)
-async def test_invalid_invitation_is_answered_by_slackbot(
-    browser: Browser, world: World, text: str, channel: str, answer: str
-) -> None:
-    from sandbox.slack.conversations import direct_message
+        ("/invite @Livestream", chat, "/invite does not work in a direct message."),
+        ("/remove @Livestream", chat, "/remove does not work in a direct message."),
+    ):
+        assert await send(browser, text, channel=channel) == (200, "ok")
+        message = (await browser.state())["messages"][channel][-1]
+        assert (message["text"], message["author"], message["ephemeral_to"]) == (answer, SLACKBOT, ANN)
 
-    direct_message(world.slack.workspace, ANN)
-    before = dict(world.slack.workspace.channels)
-    assert await send(browser, text, channel=channel) == (200, "ok")
-
-    [message] = (await browser.state())["messages"][channel]
-    assert (message["text"], message["author"], message["ephemeral_to"]) == (answer, SLACKBOT, ANN)
     assert world.slack.workspace.channels == before
 
 
-@pytest.mark.parametrize(
-    ("change", "status", "sentence"),
-    [
+async def test_invalid_message_is_rejected(browser: Browser, world: World) -> None:
+    valid = {"user": ANN, "channel": GENERAL, "text": "hello"}
+    for change, status, sentence in (
         ({"user": "U0NOBODY"}, 404, "There is no person with this ID here."),
         ({"user": BOT}, 404, "There is no person with this ID here."),
         ({"channel": "C0NOWHERE"}, 404, "There is no such channel here."),
@@ -146,50 +131,34 @@ async def test_invalid_invitation_is_answered_by_slackbot(
         ({"user": ""}, 400, "user: String should have at least 1 character."),
         ({"thread_ts": 1.5}, 400, "thread_ts: Input should be a valid string."),
         ({"colour": "red"}, 400, "colour: Extra inputs are not permitted."),
-    ],
-)
-async def test_invalid_message_is_rejected(
-    browser: Browser, change: dict[str, Any], status: int, sentence: str
-) -> None:
-    body = {"user": ANN, "channel": GENERAL, "text": "hello"} | change
-
-    assert await browser.ask("POST", "/api/messages", body) == (status, {"error": sentence})
+    ):
+        answer = await browser.ask("POST", "/api/messages", valid | change)
+        assert answer == (status, {"error": sentence})
     assert await browser.texts(GENERAL) == []
 
-
-@pytest.mark.parametrize("text", ["x" * 4_000, "/" + "x" * 11_999])
-async def test_longest_message_is_accepted(browser: Browser, text: str) -> None:
-    assert (await send(browser, text))[0] == 200
-
-
-async def test_message_in_an_archived_channel_is_rejected(browser: Browser, world: World) -> None:
     world.slack.archive(GENERAL)
-
     assert await send(browser, "hm") == (409, "This channel is archived, so nothing can be posted in it.")
 
 
-@pytest.mark.parametrize("body", [b"[", b"[]", b'"text"', b"\xff", b'{"text": "\\ud800"}', b""])
-async def test_malformed_body_is_rejected(browser: Browser, body: bytes) -> None:
-    headers = {"Content-Type": "application/json"}
-    status, answer = await browser.ask("POST", "/api/messages", data=body, headers=headers)
-
-    assert status == 400
-    assert answer["error"].endswith(".")
+async def test_longest_message_is_accepted(browser: Browser) -> None:
+    for text in ("x" * 4_000, "/" + "x" * 11_999):
+        assert (await send(browser, text))[0] == 200
 
 
-@pytest.mark.parametrize("chunked", [True, False])
-async def test_body_above_64_kib_is_rejected(browser: Browser, chunked: bool) -> None:
-    body = json.dumps({"user": ANN, "channel": GENERAL, "text": "x" * MOST_BYTES}).encode()
+async def test_malformed_or_large_body_is_rejected(browser: Browser) -> None:
+    async def send_body(body: Any) -> tuple[int, str]:
+        headers = {"Content-Type": "application/json"}
+        status, answer = await browser.ask("POST", "/api/messages", data=body, headers=headers)
+        return status, answer["error"]
 
-    async def pieces() -> Any:
-        for start in range(0, len(body), 4_096):
-            yield body[start : start + 4_096]
+    large = json.dumps({"user": ANN, "channel": GENERAL, "text": "x" * MOST_BYTES}).encode()
 
-    status, answer = await browser.ask(
-        "POST",
-        "/api/messages",
-        data=pieces() if chunked else body,
-        headers={"Content-Type": "application/json"},
-    )
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(large), 4_096):
+            yield large[start : start + 4_096]
 
-    assert (status, answer["error"]) == (413, "That is more than 64 KiB.")
+    for body in (b"[", b"[]", b'"text"', b"\xff", b'{"text": "\\ud800"}', b""):
+        status, sentence = await send_body(body)
+        assert (status, sentence[-1]) == (400, ".")
+    for too_large in (large, pieces()):
+        assert await send_body(too_large) == (413, "That is more than 64 KiB.")

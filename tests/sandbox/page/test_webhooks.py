@@ -4,28 +4,20 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from bot.uvicorn_server import listen, serving
 from sandbox.page import BotView, Page
 from sandbox.realtimekit import seeds
 from tests.conftest import World
 from tests.sandbox.page.conftest import Browser
+from tests.sandbox.receiver import PATH, Receiver
 
 
 @pytest.fixture
 async def webhook_url(world: World) -> AsyncIterator[str]:
     """A URL that accepts every webhook."""
-
-    async def take(_: Request) -> Response:
-        return Response(status_code=200)
-
-    app = Starlette(routes=[Route("/hook", take, methods=["POST"])])
-    async with serving(app, listen(), drain_seconds=1) as url, world.kit.delivering():
-        yield f"{url}/hook"
+    async with serving(Receiver(world.kit.clock).asgi, listen(), drain_seconds=1) as url, world.kit.delivering():
+        yield url + PATH
 
 
 async def press(browser: Browser, name: str) -> tuple[int, dict[str, Any]]:
@@ -40,7 +32,7 @@ async def test_no_webhook_is_counted_at_first(browser: Browser) -> None:
 
 async def test_deliveries_are_counted_by_outcome(browser: Browser, world: World, webhook_url: str) -> None:
     world.kit.add_webhook(webhook_url)
-    refusing = world.kit.add_webhook(webhook_url.replace("/hook", "/nowhere"))
+    refusing = world.kit.add_webhook(f"{webhook_url}/nowhere")
 
     async with browser.stream() as changes:
         world.kit.go_live(seeds.IDLE)

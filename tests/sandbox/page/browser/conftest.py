@@ -1,22 +1,22 @@
 """Real Chromium in front of the whole sandbox, with the real bot in a process of its own.
 
-One browser and one sandbox serve all tests of a run; each test has a channel of its own, and finds the meetings as
-seeded and nothing broken. A test fails when a console shows an error.
+One browser, one sandbox and a few windows serve all tests of a run; each test has a channel of its own, and finds the
+meetings as seeded and nothing broken. A test fails when a console shows an error.
 """
 
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
 from sandbox.realtimekit import Fault as CloudflareFault
 from sandbox.running import Sandbox, running_sandbox
-from sandbox.slack import ANN, BEN, CHRIS, Channel
+from sandbox.slack import ANN, BEN, BOT, CHRIS, Channel, Message
 from sandbox.slack import Fault as SlackFault
 from tests.sandbox.page.browser.chromium import PROGRAMS, chromium, running_chromium
 from tests.sandbox.page.browser.drawing import DRAWING, NOW, Drawing, serve_statics
@@ -59,12 +59,30 @@ async def sandbox(running: Sandbox) -> Sandbox:
     return running
 
 
+@dataclass(frozen=True)
+class Room:
+    """A channel of one test's own, with Ann, Ben, Chris and the bot, and what happens in it without a browser."""
+
+    sandbox: Sandbox
+    id: str
+
+    def post(
+        self, text: str = "Launch keynote", author: str = BOT, *, channel: str | None = None, **more: Any
+    ) -> Message:
+        ts = self.sandbox.slack.workspace.next_ts(self.sandbox.clock.now())
+        return self.sandbox.slack.workspace.post(Message(channel or self.id, ts, author, text, **more))
+
+    def edit(self, message: Message, *blocks: dict[str, Any]) -> None:
+        edited = self.sandbox.slack.workspace.next_ts(self.sandbox.clock.now())
+        self.sandbox.slack.workspace.edit(message, message.text, blocks, edited)
+
+
 @pytest.fixture
-def room(sandbox: Sandbox) -> str:
-    """A new channel with Ann, Ben, Chris and the bot."""
+def room(sandbox: Sandbox) -> Iterator[Room]:
     number = next(_numbers)
     channel = Channel(f"C0ROOM{number:05}", f"room-{number}", frozenset({ANN, BEN, CHRIS}), has_bot=True)
-    return sandbox.slack.workspace.put_channel(channel).id
+    yield Room(sandbox, sandbox.slack.workspace.put_channel(channel).id)
+    sandbox.slack.delete_channel(channel.id)
 
 
 class OpenTab(Protocol):
@@ -75,48 +93,53 @@ class OpenTab(Protocol):
 
 @dataclass
 class Tabs:
-    """The tabs of one test. `expected` are parts of console errors that the test means to happen."""
+    """The tabs of one test. `expected` are parts of console errors that the test means to happen.
+
+    A tab is loaded in the next of the `windows`, which stay open: a new window costs more than what is loaded in it.
+    """
 
     browser: Browser
-    profile: BrowserContext
-    url: str
-    room: str
+    windows: list[Page]
+    room: Room
     stack: contextlib.AsyncExitStack
     tabs: list[Tab] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
 
     async def open(self, user: str = ANN, channel: str | None = None, **options: Any) -> Tab:
-        profile = self.profile
-        if options or self.tabs:  # a second tab of one window would be in the background, and slow
-            profile = await self.browser.new_context(**PROFILE | options)
-            self.stack.push_async_callback(profile.close)
-        page = await profile.new_page()
-        self.stack.push_async_callback(page.close)
-        tab = Tab(page, self.url)
+        if options:
+            page = await self._window(**options)
+            self.stack.push_async_callback(page.context.close)
+        else:
+            if len(self.tabs) == len(self.windows):
+                self.windows.append(await self._window())
+            page = self.windows[len(self.tabs)]
+        tab = Tab(page, self.room.sandbox.url)
+        self.stack.push_async_callback(tab.leave)
         self.tabs.append(tab)
-        await tab.open(user=user, channel=channel or self.room)
+        await tab.open(user=user, channel=channel or self.room.id)
         return tab
+
+    async def _window(self, **options: Any) -> Page:
+        """Open a window of its own: a second tab of one window would be in the background, and slow."""
+        return await (await self.browser.new_context(**PROFILE | options)).new_page()
 
     def troubles(self) -> list[str]:
         every = [trouble for tab in self.tabs for trouble in tab.troubles]
         return [trouble for trouble in every if not any(part in trouble for part in self.expected)]
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def profile(real_browser: Browser) -> AsyncIterator[BrowserContext]:
-    """The browser profile that most tabs share; each tab still has its own person."""
-    profile = await real_browser.new_context(**PROFILE)
-    yield profile
-    await profile.close()
+@pytest.fixture(scope="session")
+def windows() -> list[Page]:
+    """The windows that are open so far."""
+    return []
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def tabs(real_browser: Browser, profile: BrowserContext, sandbox: Sandbox, room: str) -> AsyncIterator[Tabs]:
+async def tabs(real_browser: Browser, windows: list[Page], room: Room) -> AsyncIterator[Tabs]:
     async with contextlib.AsyncExitStack() as stack:
-        tabs = Tabs(real_browser, profile, sandbox.url, room, stack)
+        tabs = Tabs(real_browser, windows, room, stack)
         yield tabs
         assert tabs.troubles() == []
-    sandbox.slack.delete_channel(room)
 
 
 @pytest.fixture
@@ -132,9 +155,9 @@ async def tab(tabs: Tabs) -> Tab:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def drawing_page(profile: BrowserContext) -> AsyncIterator[Page]:
+async def drawing_page(real_browser: Browser) -> AsyncIterator[Page]:
     """An empty page with the modules of the real one, and no server behind it."""
-    page = await profile.new_page()
+    page = await real_browser.new_page(**PROFILE)
     await page.route("http://drawing.test/**", serve_statics)
     await page.goto("http://drawing.test/")
     await page.evaluate(DRAWING, NOW)

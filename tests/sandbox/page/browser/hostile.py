@@ -1,6 +1,6 @@
 """Strings that have broken out of other pages."""
 
-HOSTILE = (
+ATTACKS = (
     "<script>window.broken = 1</script>",
     "<img src=x onerror='window.broken = 1'>",
     '"><svg onload="window.broken = 1">',
@@ -23,6 +23,8 @@ HOSTILE = (
     "<#constructor|<b>x</b>>",
     ":__proto__: :constructor: :red_circle:",
     "\u202egnp.exe\u202c \u0000 \ufeff \u200b",
+)
+FLOODS = (
     "*" * 3_000,
     "*a " * 1_000,
     "_*~" * 1_000,
@@ -37,5 +39,4 @@ HOSTILE = (
     "https://" * 400,
     "\n" * 2_999,
     "😀" * 1_500,
-    "\ud83d",
 )

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from playwright.async_api import ConsoleMessage, Locator, Page, expect
+from playwright.async_api import ConsoleMessage, Error, Locator, Page, expect
 
 from bot.slack.responder import STILL_CHECKING
 
@@ -18,17 +18,28 @@ class Tab:
         self.url = url
         self.troubles: list[str] = []
         page.on("console", self._on_console)
-        page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        page.on("pageerror", self._on_error)
         page.set_default_timeout(TAKES)
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.troubles.append(message.text)
 
+    def _on_error(self, error: Error) -> None:
+        self.troubles.append(str(error))
+
     async def open(self, **place: str) -> None:
         """Go to the page as `user` in `channel`, and wait until it is connected."""
         await self.page.goto(f"{self.url}/#{urlencode(place)}")
         await self.connected()
+
+    async def leave(self) -> None:
+        """Leave the window as it was."""
+        self.page.remove_listener("console", self._on_console)
+        self.page.remove_listener("pageerror", self._on_error)
+        await self.page.unroute_all(behavior="ignoreErrors")
+        await self.page.evaluate("sessionStorage.clear()")
+        await self.page.goto("about:blank")
 
     async def connected(self) -> None:
         await expect(self.page.locator("body")).to_have_attribute("data-connection", "open")

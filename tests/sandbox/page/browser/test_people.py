@@ -6,48 +6,39 @@ import pytest
 from playwright.async_api import expect
 
 from sandbox.realtimekit.seeds import LIVE
-from sandbox.running import Sandbox
 from sandbox.slack import BACKSTAGE, BEN, CHRIS, GENERAL
-from tests.sandbox.page.browser.conftest import OpenTab, Tabs
+from tests.sandbox.page.browser.conftest import OpenTab, Room, Tabs
 from tests.sandbox.page.browser.tab import Tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_private_answer_is_visible_only_to_its_user(tab: Tab, open_tab: OpenTab) -> None:
-    ben = await open_tab(BEN)
-    await tab.ask(LIVE)
-
-    await tab.say("Is it on?")
-
-    await expect(ben.latest).to_contain_text("Is it on?")
-    await expect(ben.messages).to_have_count(1)
-    await expect(tab.messages).to_have_count(2)
-
-
-async def test_chosen_person_survives_a_reload(tab: Tab) -> None:
+async def test_chosen_person_and_all_messages_survive_a_reload(tab: Tab) -> None:
     await tab.page.get_by_role("radio", name="Ben").check(force=True)
     await expect(tab.page).to_have_url(re.compile(f"user={BEN}"))
     await tab.say("Ben here")
     await expect(tab.latest.locator(".author")).to_have_text("Ben")
+    await tab.ask(LIVE)
 
     await tab.page.reload()
     await tab.connected()
 
     await expect(tab.page.get_by_role("radio", name="Ben")).to_be_checked()
+    await expect(tab.messages).to_have_count(2)
+    await expect(tab.latest).to_contain_text("Launch keynote")
 
 
-async def test_post_here_without_the_bot_explains_the_invitation(tab: Tab, sandbox: Sandbox) -> None:
-    sandbox.slack.remove_bot(BACKSTAGE)
-    await tab.page.get_by_role("button", name="backstage (private)").click()
-    await expect(tab.page.locator("#channel-about")).to_contain_text("Livestream is not in this channel")
+async def test_post_here_without_the_bot_explains_the_invitation(tab: Tab, room: Room) -> None:
+    room.sandbox.slack.remove_bot(room.id)
+    about = tab.page.locator("#channel-about")
+    await expect(about).to_contain_text("Livestream is not in this channel")
     card = await tab.ask(LIVE)
 
     await tab.press(card, "Post here")
 
     await expect(tab.latest).to_contain_text("Type /invite @livestream, then try again.")
     await tab.say("/invite @Livestream")
-    await expect(tab.page.locator("#channel-about")).to_contain_text("and Livestream")
+    await expect(about).to_contain_text("and Livestream")
     await tab.press(card, "Post here")
     await expect(tab.latest).to_contain_text("Posted by ann")
 
@@ -60,11 +51,9 @@ async def test_private_channel_is_hidden_from_non_members(open_tab: OpenTab) -> 
     await expect(chris.page.locator("#channel-title")).to_have_text("general")
 
 
-async def test_channel_with_unread_messages_is_bold(tab: Tab, open_tab: OpenTab) -> None:
-    ben = await open_tab(BEN, GENERAL)
-    await ben.say("Look here")
-
+async def test_channel_with_unread_messages_is_bold(tab: Tab, room: Room) -> None:
     general = tab.page.locator(f"[data-channel={GENERAL}]")
+    room.post("Look here", BEN, channel=GENERAL)
     await expect(general.locator(".unread")).to_have_text("1 new")
     await general.click()
 
@@ -72,12 +61,12 @@ async def test_channel_with_unread_messages_is_bold(tab: Tab, open_tab: OpenTab)
     await expect(general.locator(".unread")).to_have_count(0)
 
 
-async def test_draft_stays_with_its_channel(tab: Tab, room: str) -> None:
+async def test_draft_stays_with_its_channel(tab: Tab, room: Room) -> None:
     await tab.composer.fill("Not yet")
     await tab.page.locator(f"[data-channel={GENERAL}]").click()
     await expect(tab.composer).to_have_value("")
 
-    await tab.page.locator(f"[data-channel={room}]").click()
+    await tab.page.locator(f"[data-channel={room.id}]").click()
 
     await expect(tab.composer).to_have_value("Not yet")
 

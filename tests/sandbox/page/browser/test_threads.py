@@ -3,9 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from sandbox.running import Sandbox
-from sandbox.slack import BEN, BOT, Message
-from tests.sandbox.page.browser.conftest import OpenTab
+from tests.sandbox.page.browser.conftest import Room
 from tests.sandbox.page.browser.tab import Tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -23,64 +21,48 @@ async def start_thread(tab: Tab) -> None:
     await expect(tab.thread).to_be_visible()
 
 
-async def test_reply_is_in_the_thread_and_counted_in_the_channel(tab: Tab, open_tab: OpenTab) -> None:
-    ben = await open_tab(BEN)
+async def test_reply_is_in_the_thread_and_counted_in_the_channel(tab: Tab) -> None:
+    """Escape closes the thread, and its count opens it again; a command works only in the channel."""
     await start_thread(tab)
-
     await reply(tab, "On my way")
     await reply(tab, "Parking now")
-
-    await expect(ben.messages).to_have_count(1)
-    link = ben.latest.get_by_role("button", name="2 replies")
-    await link.click()
-    await expect(ben.thread).to_contain_text("Parking now")
-    await expect(ben.thread.locator("textarea")).to_be_focused()
-
-
-async def test_escape_closes_the_thread_and_restores_the_focus(tab: Tab) -> None:
-    await start_thread(tab)
-    await reply(tab, "On my way")
-    await expect(tab.latest.get_by_role("button", name="1 reply")).to_be_visible()
+    count = tab.latest.get_by_role("button", name="2 replies")
+    await expect(count).to_be_visible()
+    await expect(tab.messages).to_have_count(1)
 
     await tab.page.keyboard.press("Escape")
-
     await expect(tab.thread).to_be_hidden()
-    await expect(tab.latest.get_by_role("button", name="1 reply")).to_be_focused()
+    await expect(count).to_be_focused()
+    await tab.page.keyboard.press("Enter")
 
-
-async def test_command_in_a_thread_is_rejected_by_slackbot(tab: Tab) -> None:
-    await start_thread(tab)
-
+    await expect(tab.thread).to_contain_text("Parking now")
+    await expect(tab.thread.locator("textarea")).to_be_focused()
     await reply(tab, "/livestream x")
-
     await expect(tab.thread).to_contain_text("/livestream is not supported in threads. Sorry!")
 
 
-async def test_thread_outlives_its_deleted_message(tab: Tab, sandbox: Sandbox, room: str) -> None:
+async def test_thread_outlives_its_deleted_message(tab: Tab, room: Room) -> None:
     """Without replies, it is gone."""
     await start_thread(tab)
-    await reply(tab, "On my way")
+    [first] = room.sandbox.slack.messages(room.id)
+    answer = room.post("On my way", thread_ts=first.ts)
     await expect(tab.latest.get_by_role("button", name="1 reply")).to_be_visible()
-    first = sandbox.slack.messages(room)[0]
 
-    sandbox.slack.delete_message(first)
+    room.sandbox.slack.delete_message(first)
 
     await expect(tab.message("This message was deleted.")).to_contain_text("1 reply")
     await expect(tab.thread).to_contain_text("This message was deleted.")
     await tab.page.reload()
     await expect(tab.message("This message was deleted.")).to_contain_text("1 reply")
-    for each in sandbox.slack.replies(first):
-        sandbox.slack.delete_message(each)
+    room.sandbox.slack.delete_message(answer)
     await expect(tab.messages).to_have_count(0)
 
 
-async def test_open_thread_gets_new_replies(tab: Tab, sandbox: Sandbox, room: str) -> None:
+async def test_open_thread_gets_new_replies(tab: Tab, room: Room) -> None:
     await start_thread(tab)
-    [first] = sandbox.slack.messages(room)
+    [first] = room.sandbox.slack.messages(room.id)
     for number, broadcast in enumerate((False, True)):
-        ts = sandbox.slack.workspace.next_ts(sandbox.clock.now())
-        reply = Message(room, ts, BOT, f"Change {number}", thread_ts=first.ts, is_broadcast=broadcast)
-        sandbox.slack.workspace.post(reply)
+        room.post(f"Change {number}", thread_ts=first.ts, is_broadcast=broadcast)
 
     await expect(tab.thread.locator(".thread-count")).to_have_text("2 replies")
     await expect(tab.thread.locator(".message")).to_have_count(3)
