@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 LASTING_SECONDS = 180.0
 """A failure that lasts this long is shown to people."""
+MAX_RETRY_SECONDS = 24 * 3600.0
+"""The longest wait before a call is repeated. If one seems to be longer, the clock was set back."""
 
 
 class RetryableError(Protocol):
@@ -24,6 +26,12 @@ class RetryableError(Protocol):
     @property
     def rare_after(self) -> float | None: ...
 
+    @property
+    def retry_seconds(self) -> float | None: ...
+
+    @property
+    def max_retry_seconds(self) -> float | None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -34,6 +42,8 @@ class Failure:
     first_at: float
     code_first_at: float
     """When this code first followed a different code or a success."""
+    retry_at: float = 0.0
+    """No earlier call has a chance, unless a person has changed something in Slack."""
 
     @property
     def since(self) -> datetime:
@@ -61,7 +71,11 @@ class Failures:
         known = self.by_call.get(call) or Failure(error.code, now, now)
         if known.code != error.code:
             known = replace(known, code=error.code, code_first_at=now)
-        return Failures({**self.by_call, call: known})
+        wait = 0.0
+        if error.max_retry_seconds is not None:
+            # As long as the code has lasted, so that each wait doubles that time.
+            wait = min(max(now - known.code_first_at, error.retry_seconds or 0.0), error.max_retry_seconds)
+        return Failures({**self.by_call, call: replace(known, retry_at=now + wait)})
 
     def without(self, call: str) -> "Failures":
         """Return a copy without this kind of call."""
@@ -81,6 +95,15 @@ class Failures:
         if error.rare_after is None or error.code not in error.codes:
             return False
         return now - self.by_call[call].code_first_at >= error.rare_after
+
+    def retry_in(self, now: float) -> float:
+        """Return the seconds until all of these calls may be repeated; 0 if they may be now."""
+        wait = max((failure.retry_at - now for failure in self.by_call.values()), default=0.0)
+        return wait if 0.0 < wait <= MAX_RETRY_SECONDS else 0.0
+
+    def without_wait(self) -> "Failures":
+        """Return a copy whose calls may be repeated now."""
+        return Failures({call: replace(failure, retry_at=0.0) for call, failure in self.by_call.items()})
 
     def lasting(self, now: float) -> list[Failure]:
         """Return the failures that have lasted at least LASTING_SECONDS."""

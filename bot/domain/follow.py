@@ -27,7 +27,7 @@ class FollowState(StrEnum):
     EXPIRED = "expired"
     """There was no livestream for a long time."""
     UNFOLLOWED = "unfollowed"
-    """A person ended it. People no longer see it; the row stays until all its cards show the end."""
+    """A person ended it. Its row stays for a while, so that its card can stop offering to follow again."""
 
 
 @dataclass(frozen=True, slots=True)

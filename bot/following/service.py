@@ -12,7 +12,8 @@ from bot.domain.transitions import initial
 from bot.errors import ChannelRequired, FollowLimitReached, NotFollowing
 from bot.realtimekit.lookup import Lookup, observation_of
 from bot.store.due_cards import DueCard
-from bot.store.follows import FollowStatus, StoredFollow
+from bot.store.follow_list import FollowStatus
+from bot.store.follows import StoredFollow
 from bot.store.store import Store
 from bot.worker import WakeUps
 
@@ -109,6 +110,7 @@ class FollowService:
         if followed.card is not None:
             effect, denied = await self._post(followed, followed.card)
             return FollowResult(effect, followed.follow, lookup.name, None, denied=denied)
+        await self.store.pauses.retry_denied(team_id, channel_id)
         follow = await self._with_level(followed.follow, level)
         changed = follow.level is not followed.follow.level
         self.wake_ups.announcer.set()
@@ -144,6 +146,7 @@ class FollowService:
         follow = await self.store.follows.set_level(team_id, channel_id, meeting_id, level)
         if follow is None:
             raise NotFollowing
+        await self.store.pauses.retry_denied(team_id, channel_id)
         self.wake_ups.announcer.set()
         return follow
 
@@ -157,6 +160,8 @@ class FollowService:
             raise NotFollowing
         await self.store.meeting_queue.request_check(meeting_id)
         self.wake_ups.poller.set()
+        await self.store.pauses.retry_denied(team_id, channel_id)
+        self.wake_ups.announcer.set()
         return listed.follow
 
     async def resume(self, team_id: str, channel_id: str, reasons: Collection[str] | None = None) -> list[Follow]:
@@ -165,6 +170,7 @@ class FollowService:
         With `reasons`, that concerns only follows that Slack refused for one of them.
         """
         resumed = await self.store.pauses.resume(team_id, channel_id, reasons)
+        await self.store.pauses.retry_denied(team_id, channel_id)
         self.wake_ups.announcer.set()
         if resumed:
             self.wake_ups.poller.set()
@@ -201,6 +207,9 @@ class FollowService:
                 raise CardRefused(delivered.refused)
             # The lease was lost, so the follow stays, and the announcer handles its card.
         elif delivered.done:
+            await self.store.follows.show_followed_again(followed.follow)
+            await self.store.pauses.retry_denied(followed.follow.team_id, followed.follow.channel_id)
+            self.wake_ups.announcer.set()
             return FollowEffect.POSTED, None
         self.wake_ups.announcer.set()
         return FollowEffect.QUEUED, delivered.denied

@@ -5,22 +5,18 @@ These guarantees do not depend on Slack:
 - No request begins after the lease's deadline or outlives it.
 - Slack's answers are written, with retries, or reported if the lease was lost.
 - An edit without an answer is followed by one more.
-
-Each message has an ID derived from what it announces: if Slack honors the ID, a message that is sent twice appears
-once. The ID includes a stored time, because after a backup is restored, episode and sequence numbers are used again.
 """
 
 from collections.abc import Awaitable
 from dataclasses import replace
 from typing import TypeVar
-from uuid import uuid5
 
 import structlog
 
 from bot.clock import utc
-from bot.domain.follow import DONE, LATER, DeliveryResult, FollowState
+from bot.domain.follow import DONE, LATER, DeliveryResult
+from bot.notifications import card_messages
 from bot.notifications.card_lease import CardLease
-from bot.notifications.card_messages import announcement_message, card_message, is_broadcast
 from bot.notifications.lost_lease import LostLease
 from bot.notifications.timing import Timing, backoff
 from bot.slack.errors import (
@@ -88,26 +84,24 @@ class CardDelivery:
             if self._edited or self._unconfirmed:
                 await self._lost_lease.report_edit(self._card, unconfirmed=self._unconfirmed)
             return LATER
-        if delivered.done and self._card.is_unfollowed:
+        if delivered.done and self._card.is_followed_again:
             await self._card_queue.remove_ended(self._card.follow)
         return delivered
 
-    @property
-    def _may_stay_deleted(self) -> bool:
-        """Whether a deleted card is not posted again: its follow has expired, and no announcement is pending."""
-        return self._card.follow.state is FollowState.EXPIRED and not self._card.announcements
-
     async def _run_with_retries(self) -> DeliveryResult:
+        if wait := self._card.failures.retry_in(self._card.claimed_at):
+            return await self._defer(wait, failed=False)
         while True:
             try:
                 try:
                     return await self._deliver()
                 except MessageNotFound as error:
-                    if self._card.is_unfollowed or self._may_stay_deleted:
+                    is_past = self._card.is_over or not self._card.is_latest
+                    if is_past and not self._card.announcements:
                         return await self._give_up(error)
                     await self._repost(error)
             except PermanentError as refusal:
-                if self._card.is_unfollowed:
+                if self._card.is_unfollowed or self._card.is_followed_again:
                     return await self._give_up(refusal)
                 return DeliveryResult(refused=refusal.code, unconfirmed=self._unconfirmed)
             except TransientError as error:
@@ -116,12 +110,12 @@ class CardDelivery:
     async def _deliver(self) -> DeliveryResult:
         if self._card.message_ts is None:
             await self._post()
-        if self._needs_edit and (self._card.announcements or self._debounce() == 0):
+        if self._needs_edit and (self._card.announcements or self._timing.debounce(self._card) == 0):
             await self._edit()
         while self._card.announcements:
             await self._announce()
         if self._needs_edit:
-            return await self._defer(max(self._edit_in, self._debounce()), failed=self._edit_failed)
+            return await self._defer(max(self._edit_in, self._timing.debounce(self._card)), failed=self._edit_failed)
         if self._edited:
             card, unconfirmed = self._card, self._unconfirmed
             await self._lease.record(
@@ -137,12 +131,10 @@ class CardDelivery:
         return card.rendered_version < card.desired_version or (card.may_be_overwritten and not self._edited_again)
 
     async def _post(self) -> None:
-        card, follow = self._card, self._card.follow
-        message_id = uuid5(follow.id, f"{card.episode}/card/{card.times_deleted}/{card.ordered_at}")
-        await self._lease.ensure_time(self._card, self._timing.post)
-        post = self._publisher.post(
-            follow.channel_id, card_message(card), str(message_id), deadline=self._lease.deadline
-        )
+        card = self._card
+        await self._lease.ensure_time(card, self._timing.post)
+        message, message_id = card_messages.card_message(card), card_messages.card_id(card)
+        post = self._publisher.post(card.follow.channel_id, message, message_id, deadline=self._lease.deadline)
         ts = await self._track_failures("post", post)
         card = self._card
         last = not card.announcements and card.rendered_version == card.desired_version
@@ -163,13 +155,8 @@ class CardDelivery:
         deadline = self._lease.deadline
         if card.announcements:
             deadline = min(deadline, self._context.clock.monotonic() + self._timing.edit_before_announcement)
-        edit = self._publisher.edit(
-            card.follow.channel_id,
-            card.message_ts or "",
-            card_message(card),
-            max_wait,
-            deadline=deadline,
-        )
+        ts, message = card.message_ts or "", card_messages.card_message(card)
+        edit = self._publisher.edit(card.follow.channel_id, ts, message, max_wait, deadline=deadline)
         try:
             await self._track_failures("edit", edit)
         except TransientError as error:
@@ -206,17 +193,14 @@ class CardDelivery:
         self._card = replace(card, announcements=tuple(rest), attempts=0)
 
     async def _reply(self, announcement: Announcement) -> str:
-        card, follow = self._card, self._card.follow
-        source = f"{card.episode}/{announcement.seq}/{announcement.kind}/{announcement.occurred_at.timestamp()}"
-        message_id = uuid5(follow.id, source)
-        message = announcement_message(card, announcement, self._context.wording())
-        await self._lease.ensure_time(self._card, self._timing.post)
+        card = self._card
+        await self._lease.ensure_time(card, self._timing.post)
         post = self._publisher.post(
-            follow.channel_id,
-            message,
-            str(message_id),
+            card.follow.channel_id,
+            card_messages.announcement_message(card, announcement, self._context.wording()),
+            card_messages.announcement_id(card, announcement),
             card.message_ts,
-            broadcast=is_broadcast(card, announcement),
+            broadcast=card_messages.is_broadcast(card, announcement),
             deadline=self._lease.deadline,
         )
         try:
@@ -258,20 +242,12 @@ class CardDelivery:
         log.info("card_deleted", follow=str(card.follow.id), episode=card.episode, code=error.code)
         await self._lease.record(lambda: self._card_queue.mark_deleted(card))
         self._edited = self._unconfirmed = False
-        self._card = replace(
-            card,
-            message_ts=None,
-            rendered_version=card.desired_version,
-            unconfirmed_until=None,
-            times_deleted=card.times_deleted + 1,
-            ordered_at=card.claimed_at,
-            failing=None,
-        )
+        self._card = card.after_deletion()
         if card.times_deleted > 0:
             raise TransientError("card_deleted", 2.0 ** min(card.times_deleted + 2, 10))
 
     async def _give_up(self, error: DeliveryError) -> DeliveryResult:
-        """Leave the card of an ended follow as it is: it was deleted in Slack, or Slack refuses the edit."""
+        """Leave the card as it is: it was deleted in Slack, or Slack refuses the edit of a past follow's card."""
         card = self._card
         log.info("card_update_skipped", channel=card.follow.channel_id, episode=card.episode, code=error.code)
         await self._card_queue.give_up(card)
@@ -285,7 +261,8 @@ class CardDelivery:
         if error.seconds is None:
             return await self._defer(backoff(attempts))
         # Waiting for a token bucket, for Slack's rate limit or for the bot token is not a failure.
-        deferred = await self._defer(error.seconds, failed=False)
+        seconds = max(error.seconds, self._card.failures.retry_in(self._card.claimed_at))
+        deferred = await self._defer(seconds, failed=False)
         return replace(deferred, denied=error.code) if isinstance(error, TeamAccessDenied) else deferred
 
     async def _defer(self, seconds: float, *, failed: bool = True, unconfirmed: bool = False) -> DeliveryResult:
@@ -295,12 +272,3 @@ class CardDelivery:
             self._edited = False
         await self._card_queue.defer(card, seconds, failed=failed, unconfirmed=unconfirmed)
         return LATER
-
-    def _debounce(self) -> float:
-        """Return the seconds that the next edit has to wait.
-
-        This compares times of the database's clock only: if this process's clock differed, edits would be delayed.
-        """
-        rendered_at, between = self._card.rendered_at, self._timing.between_edits
-        since = between if rendered_at is None else self._card.claimed_at - rendered_at.timestamp()
-        return between - since if 0 <= since < between else 0.0

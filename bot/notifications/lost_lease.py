@@ -8,7 +8,7 @@ import structlog
 from bot.clock import Clock
 from bot.notifications.card_lease import CardLease
 from bot.notifications.timing import Timing
-from bot.slack.messages.follow_card import unfollowed_card
+from bot.slack.messages.follow_card import followed_again
 from bot.slack.publisher import DeliveryError, Publisher
 from bot.store.card_queue import CardQueue
 from bot.store.due_cards import DueCard
@@ -49,10 +49,10 @@ class LostLease:
     async def report_edit(self, card: DueCard, *, unconfirmed: bool) -> None:
         """Have the card edited once more, since an edit without the lease may have overtaken another worker's."""
         exists = await self._lease.insist(lambda: self._card_queue.report_edit(card, unconfirmed=unconfirmed))
-        if exists or card.is_unfollowed:
+        if exists or card.is_followed_again:
             return
-        # The row is gone, so the follow is over and no worker will edit the card again.
-        final = unfollowed_card(card.follow, card.desired.name)
+        # The row is gone: the card said that the meeting is followed again, and no worker will edit it anymore.
+        final = followed_again(card.follow.meeting_id, card.desired.name)
         try:
             await self._publisher.edit(card.follow.channel_id, card.message_ts or "", final)
         except DeliveryError as error:

@@ -89,12 +89,12 @@ class PauseNotifier:
         except DeadlinePassed:
             log.info("pause_notice_left", channel=follow.channel_id)
         except TransientError as error:
-            if error.seconds is not None:
+            if error.seconds is not None and error.max_retry_seconds is None:
                 # Waiting for a token bucket, or for the bot token, is not a failure.
                 await self._pauses.postpone_notice(notice, error.seconds)
             elif notice.attempts < MAX_ATTEMPTS:
                 first = UNCONFIRMED_BACKOFF_SECONDS if isinstance(error, Unconfirmed) else INITIAL_BACKOFF_SECONDS
-                seconds = first * 2.0 ** min(notice.attempts, 10)
+                seconds = (error.seconds or first) * 2.0 ** min(notice.attempts, 10)
                 await self._pauses.postpone_notice(notice, seconds, error=error.code)
             else:
                 await self._give_up(notice, error)

@@ -1,6 +1,9 @@
 """How long the announcer's work may take, and how long it waits."""
 
 from dataclasses import dataclass
+from math import inf
+
+from bot.store.due_cards import DueCard
 
 EDIT_DEBOUNCE_SECONDS = 3.0
 """The minimum time between two edits of a card, unless an announcement is pending."""
@@ -30,6 +33,14 @@ class Timing:
     """The wait before a posted card is reported again, while the next holder of the lease may be posting it too."""
     drain: float = DRAIN_SECONDS
     """How long the cards in progress have to finish when the bot stops."""
+
+    def debounce(self, card: DueCard) -> float:
+        """Return the seconds that the card's next edit has to wait.
+
+        This compares times of the database's clock only: if this process's clock differed, edits would be delayed.
+        """
+        since = inf if card.rendered_at is None else card.claimed_at - card.rendered_at.timestamp()
+        return self.between_edits - since if 0 <= since < self.between_edits else 0.0
 
 
 def backoff(attempts: int, first: float = 2.0) -> float:

@@ -6,6 +6,7 @@ A code may concern:
 - a team or channel until an admin changes something: wait there;
 - the channel: pause its follows;
 - the message: post another one, or only its text;
+- the request, which no repetition fixes: pause the channel's follows as well;
 - nothing that lasts: try again later.
 
 A code that is not in the table is new to the bot, which treats it as transient at first. Source: the errors that
@@ -18,6 +19,8 @@ from typing import ClassVar
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bot.domain.failed_calls import MAX_RETRY_SECONDS
 
 RETRY_AFTER_SECONDS = 30.0
 """How long to wait if Slack asks the bot to wait but does not say how long."""
@@ -72,6 +75,23 @@ class PermanentError(DeliveryError):
         }
     )
     prefixes = ("restricted_action", "slack_connect_")
+
+
+class InvalidRequest(PermanentError):
+    """Slack does not accept such requests, for instance because this version of the bot is too old for its API."""
+
+    codes = frozenset(
+        {
+            "deprecated_endpoint",
+            "invalid_arg_name",
+            "invalid_array_arg",
+            "invalid_charset",
+            "invalid_form_data",
+            "invalid_post_type",
+            "method_deprecated",
+            "missing_post_type",
+        }
+    )
 
 
 class MessageNotFound(DeliveryError):
@@ -140,6 +160,8 @@ class TransientError(DeliveryError):
     """After this many seconds of nothing but this code, the call is made only every RARE_RETRY_SECONDS. None: never."""
     retry_seconds: ClassVar[float | None] = None
     """How long to wait if Slack does not say."""
+    max_retry_seconds: ClassVar[float | None] = None
+    """If set, each wait is twice as long as the one before, up to this."""
 
     def __init__(self, code: str, seconds: float | None = None) -> None:
         super().__init__(code)
@@ -226,6 +248,7 @@ class TeamAccessDenied(TransientError):
     )
     permanent_after = None
     retry_seconds = PERMISSION_RETRY_SECONDS
+    max_retry_seconds = MAX_RETRY_SECONDS
 
 
 ENDED_BY_INVITATION = frozenset({"channel_not_found", "is_archived", "is_inactive", "not_in_channel"})
@@ -239,6 +262,7 @@ TRANSIENT_TOKEN_CODES = frozenset({"org_login_required", "team_added_to_org"})
 
 _TABLE: tuple[type[DeliveryError], ...] = (
     PermanentError,
+    InvalidRequest,
     MessageNotFound,
     MessageDeleted,
     ContentRejected,

@@ -15,6 +15,7 @@ from bot.store.due_cards import DueCard, load_cards
 from bot.store.leases import LeaseLost, after, due_in, is_due, new_lease
 from bot.store.meetings import lock
 from bot.store.outdated_announcements import still_true
+from bot.store.past_follows import is_replaced
 from bot.store.schema import announcements, cards, follows
 
 LATE_SECONDS = 120.0
@@ -142,8 +143,9 @@ class CardQueue:
         await self._update(card, **values)
 
     async def give_up(self, card: DueCard) -> None:
-        """Release the card for good: its follow is over, and Slack refuses the edit that would show it."""
-        await self._update(card, lease=None, next_attempt_at=None, failing=None)
+        """Release the card as it is: it was deleted in Slack, or Slack refuses to edit the card of a past follow."""
+        shown = {"rendered_version": card.desired_version, "unconfirmed_until": None}
+        await self._update(card, lease=None, next_attempt_at=None, failing=None, **shown)
 
     async def report_post(self, card: DueCard, ts: str) -> bool | None:
         """Report a card's message that was posted by a holder that has since lost the lease.
@@ -208,10 +210,11 @@ class CardQueue:
             return (await connection.execute(sa.update(cards).where(_is(card)).values(unsure))).rowcount == 1
 
     async def remove_ended(self, follow: Follow) -> bool:
-        """Delete an unfollowed follow if each of its cards shows the end or never will."""
+        """Delete a past follow if its card says that the meeting is followed again, or never will."""
         async with self._db.transaction() as connection:
             await lock(connection, [follow.meeting_id])
-            return (await connection.execute(delete_ended(follow.id))).rowcount == 1
+            replaced = sa.delete(follows).where(follows.c.id == follow.id, is_replaced())
+            return (await connection.execute(replaced)).rowcount == 1
 
     async def due_in(self, *, edits: bool = True) -> float | None:
         """Return the seconds until a card is due, 0 if one is, None if there is no work. Without `edits`, only cards
@@ -259,12 +262,6 @@ async def _due(
         .with_for_update(skip_locked=True)
     )
     return [(row.follow_id, row.episode) for row in await connection.execute(due)]
-
-
-def delete_ended(follow_id: UUID) -> sa.Delete:
-    """Return the statement that deletes an unfollowed follow if none of its cards is due."""
-    waiting = sa.exists().where(cards.c.follow_id == follows.c.id, cards.c.next_attempt_at.is_not(None))
-    return sa.delete(follows).where(follows.c.id == follow_id, follows.c.state == FollowState.UNFOLLOWED, ~waiting)
 
 
 def _is(card: DueCard) -> sa.ColumnElement[bool]:

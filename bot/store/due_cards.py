@@ -1,7 +1,7 @@
 """Claimed cards with everything that the announcer needs to work on them."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,10 +15,9 @@ from bot.domain.follow import Follow, FollowState
 from bot.store.cards import is_latest
 from bot.store.leases import Lease
 from bot.store.outdated_announcements import IN_THREAD
+from bot.store.past_follows import is_followed_again
 from bot.store.rows import follow_from, from_epoch
-from bot.store.schema import CURRENT, announcements, cards, follows
-
-_again = follows.alias("again")
+from bot.store.schema import announcements, cards, follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +93,13 @@ class DueCard:
 
     @property
     def is_unfollowed(self) -> bool:
-        """Whether the channel no longer follows the meeting, because someone ended the follow."""
+        """Whether someone ended the follow."""
         return self.follow.state is FollowState.UNFOLLOWED
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the follow has ended or expired."""
+        return self.follow.state in (FollowState.UNFOLLOWED, FollowState.EXPIRED)
 
     @property
     def has_news(self) -> bool:
@@ -113,26 +117,31 @@ class DueCard:
         will, so one more edit settles it."""
         return self.unconfirmed_until is not None and self.unconfirmed_until <= self.claimed_at
 
+    def after_deletion(self) -> "DueCard":
+        """Return the card as `CardQueue.mark_deleted` stores it: its message was deleted in Slack."""
+        return replace(
+            self,
+            message_ts=None,
+            rendered_version=self.desired_version,
+            unconfirmed_until=None,
+            times_deleted=self.times_deleted + 1,
+            ordered_at=self.claimed_at,
+            failing=None,
+        )
+
 
 async def load_cards(
     connection: AsyncConnection, now: sa.ColumnElement[float], keys: list[tuple[UUID, int]], lease: Lease
 ) -> list[DueCard]:
     """Load the work for claimed cards, in the order of their keys."""
     pending = await _unsent(connection, keys)
-    followed_again = sa.exists().where(
-        follows.c.state.in_([FollowState.UNFOLLOWED, FollowState.EXPIRED]),
-        _again.c.team_id == follows.c.team_id,
-        _again.c.channel_id == follows.c.channel_id,
-        _again.c.meeting_id == follows.c.meeting_id,
-        sa.text(f"{_again.name}.{CURRENT}"),
-    )
     query = (
         sa.select(
             follows,
             cards,
             now.label("claimed_at"),
             is_latest().label("is_latest"),
-            followed_again.label("is_followed_again"),
+            is_followed_again().label("is_followed_again"),
         )
         .join(follows, follows.c.id == cards.c.follow_id)
         .where(sa.tuple_(cards.c.follow_id, cards.c.episode).in_(keys))

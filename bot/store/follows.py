@@ -1,9 +1,7 @@
 """Follows: which channel follows which meeting, and at which level."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,15 +9,17 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.follow import Follow, FollowState, Level
-from bot.store.card_queue import LATE_SECONDS, delete_ended
+from bot.store.card_queue import LATE_SECONDS
 from bot.store.cards import due_to_show, is_latest, wake_unfinished
 from bot.store.database import Database, insert
 from bot.store.due_cards import DueCard, load_cards
+from bot.store.follow_list import FollowStatus, list_follows
 from bot.store.leases import Lease, after, new_lease
-from bot.store.meetings import check_now_values, last_checked, lock, stop_checking
+from bot.store.meetings import check_now_values, lock, stop_checking
 from bot.store.outdated_announcements import drop_outdated
-from bot.store.rows import Episode, follow_from, from_epoch
-from bot.store.schema import CURRENT, announcements, cards, follows, meetings
+from bot.store.past_follows import end, show_followed_again
+from bot.store.rows import Episode, follow_from
+from bot.store.schema import CURRENT, cards, follows, meetings
 
 NOT_REFUSED = {
     "pause_reason": None,
@@ -45,25 +45,6 @@ class StoredFollow:
     """A new follow's card, if the caller passed a `worker_id`."""
     meeting_before: Mapping[str, Any] | None = None
     """For `retract`: the meeting's earlier row, if there was one that no current follow used."""
-
-
-@dataclass(frozen=True, slots=True)
-class FollowStatus:
-    """One entry in the list of a channel's follows."""
-
-    follow: Follow
-    name: str | None
-    phase: str
-    last_checked_at: datetime | None
-    """When Cloudflare last answered."""
-    failures: int
-    """Number of consecutive failed checks since."""
-    ts: str | None
-    """The newest card's, if it is posted."""
-    failing: tuple[dict[str, Any], ...] = ()
-    """Failures.to_dict() of each card that Slack refuses to post, edit or reply to."""
-    is_missing: bool = False
-    """Whether Cloudflare had no meeting with this ID at the last check."""
 
 
 class Follows:
@@ -93,7 +74,8 @@ class Follows:
 
         `episode` is the meeting's state as just looked up; it is stored if no channel follows the meeting yet. A paused
         follow becomes active; an expired one stays over, and a new follow begins beside it. With a `worker_id`, that
-        worker gets the lease of a new follow's card, so no other one sees the card as due until the lease ends.
+        worker gets the lease of a new follow's card, so no other one sees the card as due until the lease ends; it
+        calls `show_followed_again` once the card is posted.
         """
         lease = None if worker_id is None else new_lease(worker_id, lease_seconds, self._db.monotonic())
         async with self._db.transaction() as connection:
@@ -118,6 +100,9 @@ class Follows:
                 }
                 await connection.execute(sa.insert(follows).values(row))
                 await _add_card(connection, now, follow_id, meeting_id, lease)
+                # Not before the new card is posted or, if the worker is killed, may be posted by another one.
+                due_at = after(now, lease.seconds) if lease else now
+                await show_followed_again(connection, due_at, team_id, channel_id, [meeting_id])
             elif follow.state is FollowState.PAUSED:
                 await resume(connection, now, [follow], self._check_spacing)
             card = await _load_new_card(connection, now, condition, lease) if is_new and lease else None
@@ -149,11 +134,18 @@ class Follows:
                 await connection.execute(sa.update(meetings).where(this, ~by_others).values(followed.meeting_before))
             return True
 
-    async def unfollow(self, team_id: str, channel_id: str, meeting_id: UUID, *, user_id: str) -> Follow | None:
-        """End the follow, and have all its cards show that; return None if there is none.
+    async def show_followed_again(self, follow: Follow) -> None:
+        """Have the cards of the channel's past follows of this meeting say now that a newer card follows it."""
+        async with self._db.transaction() as connection:
+            await lock(connection, [follow.meeting_id])
+            now = self._db.now()
+            await show_followed_again(connection, now, follow.team_id, follow.channel_id, [follow.meeting_id])
 
-        People no longer see it, and nothing more is announced. Its row is deleted once its cards are edited
-        (`CardQueue.remove_ended`). A card that was certainly never posted is dropped.
+    async def unfollow(self, team_id: str, channel_id: str, meeting_id: UUID, *, user_id: str) -> Follow | None:
+        """End the follow, and have its latest card show that and offer to follow again; return None if there is none.
+
+        Nothing more is announced. A card that was certainly never posted is dropped. The rest is deleted once the card
+        says that the channel follows the meeting again (`CardQueue.remove_ended`), or by `Maintenance.purge`.
         """
         async with self._db.transaction() as connection:
             now = self._db.now()
@@ -182,39 +174,8 @@ class Follows:
 
     async def in_channel(self, team_id: str, channel_id: str) -> list[FollowStatus]:
         """Return a channel's active and paused follows, oldest first."""
-        last_checked_at = last_checked(self._db.now()).label("last_checked_at")
-        query = (
-            sa.select(
-                follows,
-                meetings.c.name,
-                meetings.c.phase,
-                meetings.c.episode_state["is_missing"].as_boolean().label("is_missing"),
-                last_checked_at,
-                meetings.c.consecutive_failures,
-                cards.c.message_ts,
-            )
-            .join(meetings, meetings.c.meeting_id == follows.c.meeting_id)
-            .outerjoin(cards, sa.and_(cards.c.follow_id == follows.c.id, is_latest()))
-            .where(follows.c.team_id == team_id, follows.c.channel_id == channel_id)
-            .where(sa.text(CURRENT))
-            .order_by(follows.c.created_at, follows.c.id)
-        )
         async with self._db.read_only() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-            failing = await _failing(connection, [row["id"] for row in rows])
-        return [
-            FollowStatus(
-                follow=follow_from(dict(row)),
-                name=row["name"],
-                phase=row["phase"],
-                last_checked_at=None if row["last_checked_at"] is None else from_epoch(row["last_checked_at"]),
-                failures=row["consecutive_failures"],
-                ts=row["message_ts"],
-                failing=tuple(failing[row["id"]]),
-                is_missing=bool(row["is_missing"]),
-            )
-            for row in rows
-        ]
+            return await list_follows(connection, self._db.now(), team_id, channel_id)
 
     async def _upsert_meeting(
         self, connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, episode: Episode
@@ -263,37 +224,6 @@ async def resume(
     await connection.execute(theirs.values(check_now_values(now, check_spacing)))
 
 
-async def end(
-    connection: AsyncConnection,
-    now: sa.ColumnElement[float],
-    late_seconds: float,
-    follow_id: UUID,
-    **values: Any,
-) -> None:
-    """End a follow whose meeting is locked, and have all its cards show that."""
-    ended = {"state": FollowState.UNFOLLOWED, "expires_at": now, **values}
-    await connection.execute(sa.update(follows).where(follows.c.id == follow_id).values(ended))
-    theirs, is_posted = cards.c.follow_id == follow_id, cards.c.message_ts.is_not(None)
-    is_claimed = cards.c.lease.is_not(None)
-    unsent = sa.delete(announcements).where(announcements.c.follow_id == follow_id)
-    await connection.execute(unsent.where(announcements.c.sent_at.is_(None)))
-    never_posted = sa.delete(cards).where(theirs, ~is_posted, ~is_claimed, cards.c.unconfirmed_until.is_(None))
-    await connection.execute(never_posted)
-    # Losing the lease stops the card's holder. A request that it has just sent to Slack may arrive after the edit that
-    # is due now; and if it is posting the card, it can still report the message.
-    final = {
-        "desired_version": cards.c.desired_version + 1,
-        "unconfirmed_until": sa.case((is_claimed, now + late_seconds), else_=cards.c.unconfirmed_until),
-        "next_attempt_at": sa.case(
-            (sa.and_(is_posted, is_claimed), now), else_=sa.func.coalesce(cards.c.next_attempt_at, now)
-        ),
-        "lease": None,
-        "has_news": ~is_posted,
-    }
-    await connection.execute(sa.update(cards).where(theirs).values(final))
-    await connection.execute(delete_ended(follow_id))
-
-
 def _key(team_id: str, channel_id: str, meeting_id: UUID) -> sa.ColumnElement[bool]:
     """Return the condition for the channel's current follow of the meeting; there is at most one."""
     return sa.and_(
@@ -318,15 +248,6 @@ async def _newest_card_ts(connection: AsyncConnection, condition: sa.ColumnEleme
     query = sa.select(cards.c.message_ts).join(follows, follows.c.id == cards.c.follow_id).where(condition, is_latest())
     ts: str | None = await connection.scalar(query)
     return ts
-
-
-async def _failing(connection: AsyncConnection, follow_ids: list[UUID]) -> dict[UUID, list[dict[str, Any]]]:
-    query = sa.select(cards.c.follow_id, cards.c.failing)
-    query = query.where(cards.c.follow_id.in_(follow_ids), cards.c.failing.is_not(None))
-    found = defaultdict(list)
-    for row in await connection.execute(query):
-        found[row.follow_id].append(row.failing)
-    return found
 
 
 async def _load_new_card(

@@ -15,6 +15,7 @@ from bot.store.database import Database, insert
 from bot.store.follows import NOT_REFUSED
 from bot.store.leases import is_due
 from bot.store.meetings import count_due, last_checked, lock, stop_checking
+from bot.store.past_follows import IS_OVER, is_replaced
 from bot.store.request_windows import WINDOW_SECONDS
 from bot.store.rows import follow_from
 from bot.store.schema import CURRENT, announcements, cards, follows, meetings, request_windows
@@ -32,7 +33,7 @@ _MAX_CHECK_AGE_SECONDS = 3600.0
 longer time the state is unknown."""
 _PURGE_BATCH_SIZE = 500
 _COUNTED_STATES = (FollowState.ACTIVE, FollowState.PAUSED, FollowState.EXPIRED)
-"""Unfollowed ones are not counted: they remain only until their cards show the end."""
+"""Unfollowed ones are not counted: only their cards remain, for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +85,23 @@ class Maintenance:
             await connection.execute(unsent)
             # Also for paused follows: if Slack still refuses, their creators get a notice (`Pauses.pause`).
             await _announce_expiry(connection, now, ids)
-            await _remove_menus(connection, now, ids)
+            await _show_expiry(connection, now, ids)
             await stop_checking(connection, {row["meeting_id"] for row in rows})
             return expired
 
     async def purge(self, age_seconds: float) -> int:
         """Delete data that has been over for `age_seconds`; return the number of rows.
 
-        That covers finished cards of past episodes with their announcements, expired follows, meetings without follows,
-        and old counts of requests. Transactions are small, so that other writers are not held up.
+        That covers finished cards of past episodes with their announcements, past follows, meetings without follows,
+        and old counts of requests. Past follows that a crashed bot left behind are deleted, too. Transactions are
+        small, so that other writers are not held up.
         """
         now = self._db.now()
         card = [cards.c.follow_id, cards.c.episode]
         return (
             await self._purge(cards, card, _finished_cards_before(now - age_seconds))
-            + await self._purge(follows, [follows.c.id], _expired_before(now - age_seconds))
-            + await self._purge(follows, [follows.c.id], _is_left_behind())
+            + await self._purge(follows, [follows.c.id], sa.and_(IS_OVER, follows.c.expires_at < now - age_seconds))
+            + await self._purge(follows, [follows.c.id], is_replaced())
             + await self._purge(meetings, [meetings.c.meeting_id], _has_no_follows())
             + await self._purge(
                 request_windows,
@@ -199,11 +201,12 @@ async def _announce_expiry(connection: AsyncConnection, now: sa.ColumnElement[fl
     await wake(connection, now, newest, news=True)
 
 
-async def _remove_menus(connection: AsyncConnection, now: sa.ColumnElement[float], follow_ids: list[UUID]) -> None:
-    """Have every card of these follows, including past episodes', drop its menu and show that the follow is over."""
+async def _show_expiry(connection: AsyncConnection, now: sa.ColumnElement[float], follow_ids: list[UUID]) -> None:
+    """Have the latest card of each of these follows show that it is over; others only lose their menu, if not yet."""
     posted = sa.and_(cards.c.follow_id.in_(follow_ids), cards.c.message_ts.is_not(None))
-    await connection.execute(sa.update(cards).where(posted).values(desired_version=cards.c.desired_version + 1))
-    await wake(connection, now, posted)
+    newer = {"desired_version": cards.c.desired_version + 1}
+    await connection.execute(sa.update(cards).where(posted, is_latest()).values(newer))
+    await wake(connection, now, posted, cards.c.rendered_version < cards.c.desired_version)
 
 
 def _finished_cards_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
@@ -217,17 +220,6 @@ def _finished_cards_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bo
     return sa.and_(
         cards.c.rendered_at < then, cards.c.next_attempt_at.is_(None), cards.c.episode < current, ~has_work()
     )
-
-
-def _expired_before(then: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
-    over = follows.c.state.in_([FollowState.EXPIRED, FollowState.UNFOLLOWED])
-    return sa.and_(over, follows.c.expires_at < then)
-
-
-def _is_left_behind() -> sa.ColumnElement[bool]:
-    """Return whether an unfollowed follow's row was left behind by a bot that crashed before removing it."""
-    waiting = sa.exists().where(cards.c.follow_id == follows.c.id, cards.c.next_attempt_at.is_not(None))
-    return sa.and_(follows.c.state == FollowState.UNFOLLOWED, ~waiting)
 
 
 def _has_no_follows() -> sa.ColumnElement[bool]:

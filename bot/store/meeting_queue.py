@@ -20,7 +20,7 @@ from bot.store.meetings import (
     last_checked,
     may_be_due,
 )
-from bot.store.outbox import card_follows, enqueue, finalize_cards, upsert_cards
+from bot.store.outbox import card_follows, enqueue, finalize_cards, retire_cards, upsert_cards
 from bot.store.rows import Change, Episode, from_epoch
 from bot.store.schema import IDLE_PHASES, follows, meetings
 
@@ -146,6 +146,8 @@ class MeetingQueue:
                 raise LeaseLost
             if ended is not None:
                 await finalize_cards(connection, now, meeting.meeting_id, ended)
+            if episode.number > meeting.episode["number"]:
+                await retire_cards(connection, now, meeting.meeting_id, episode.number)
             await upsert_cards(connection, now, meeting.meeting_id, episode, visible=visible)
             for change in changes:
                 await enqueue(connection, now, meeting.meeting_id, change)

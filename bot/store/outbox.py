@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.follow import FollowState, Level
-from bot.store.cards import due_to_show, wake
+from bot.store.cards import due_to_show, is_latest, wake
 from bot.store.database import insert
 from bot.store.rows import Change, Episode
 from bot.store.schema import CURRENT, announcements, cards, follows
@@ -59,6 +59,17 @@ async def upsert_cards(
         "next_attempt_at": due_to_show(statement.excluded.next_attempt_at),
     }
     await connection.execute(statement.on_conflict_do_update(index_elements=key, set_=newer))
+
+
+async def retire_cards(
+    connection: AsyncConnection, now: sa.ColumnElement[float], meeting_id: UUID, next_episode: int
+) -> None:
+    """Have each follow's latest card drop level and menu, which only the latest shows, before the next episode's."""
+    followers = sa.select(follows.c.id).where(card_follows(meeting_id))
+    due_at = sa.select(_due_if_active(now)).where(follows.c.id == cards.c.follow_id).scalar_subquery()
+    latest = sa.and_(cards.c.follow_id.in_(followers), cards.c.episode < next_episode, is_latest())
+    newer = {"desired_version": cards.c.desired_version + 1, "next_attempt_at": due_to_show(due_at)}
+    await connection.execute(sa.update(cards).where(latest).values(newer))
 
 
 async def finalize_cards(

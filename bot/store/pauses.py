@@ -9,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.domain.failed_calls import Failures
 from bot.domain.follow import Follow, FollowState
 from bot.store.card_queue import LATE_SECONDS
 from bot.store.cards import revoke_leases, wake_unfinished
@@ -149,6 +150,25 @@ class Pauses:
         ids = list(await connection.scalars(refused.with_only_columns(follows.c.id)))
         await connection.execute(sa.update(follows).where(follows.c.id.in_(ids)).values(NOT_REFUSED))
         await wake_unfinished(connection, self._db.now(), ids)
+
+    async def retry_denied(self, team_id: str, channel_id: str) -> None:
+        """Have the channel's cards that wait for an admin to let the bot in tried now: a person may know that it is."""
+        key = (cards.c.follow_id, cards.c.episode)
+        failing = (
+            sa.select(*key, cards.c.failing, self._db.now().label("now"))
+            .join(follows, follows.c.id == cards.c.follow_id)
+            .where(follows.c.team_id == team_id, follows.c.channel_id == channel_id)
+            .where(cards.c.failing.is_not(None), cards.c.lease.is_(None), cards.c.next_attempt_at.is_not(None))
+        )
+        async with self._db.read_only() as connection:
+            rows = (await connection.execute(failing)).all()
+        for row in rows:
+            failures = Failures.from_dict(row.failing)
+            if failures.retry_in(row.now) > 0:
+                this = sa.and_(sa.tuple_(*key) == (row.follow_id, row.episode), cards.c.lease.is_(None))
+                now = {"failing": failures.without_wait().to_dict(), "next_attempt_at": self._db.now()}
+                async with self._db.transaction() as connection:
+                    await connection.execute(sa.update(cards).where(this).values(now))
 
     async def due_notices(self, limit: int) -> list[PauseNotice]:
         """Return the notices that are due, one of each kind for each person and channel."""

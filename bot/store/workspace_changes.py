@@ -10,8 +10,8 @@ from bot.domain.follow import FollowState
 from bot.store.card_queue import LATE_SECONDS
 from bot.store.cards import revoke_leases, wake_unfinished
 from bot.store.database import Database
-from bot.store.follows import end
 from bot.store.meetings import lock, stop_checking
+from bot.store.past_follows import end, show_followed_again
 from bot.store.schema import CURRENT, follows
 
 _BATCH_SIZE = 100
@@ -70,6 +70,7 @@ class WorkspaceChanges:
             await revoke_leases(connection, now, self._late_seconds, moved)
             active = [follow_id for follow_id, state in moved.items() if state == FollowState.ACTIVE]
             await wake_unfinished(connection, now, active)
+            await show_followed_again(connection, now, team_id, new_id, meeting_ids)
             await stop_checking(connection, meeting_ids)
             return len(rows)
 

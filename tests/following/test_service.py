@@ -23,7 +23,7 @@ from bot.following.service import MAX_FOLLOWS, CardRefused, FollowEffect, Follow
 from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.models import Livestream
 from bot.store.due_cards import DueCard
-from bot.store.follows import FollowStatus
+from bot.store.follow_list import FollowStatus
 from bot.store.store import Store, open_store
 from bot.worker import WakeUps
 from sandbox.clock import Clock

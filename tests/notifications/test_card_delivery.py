@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bot.clock import utc
 from bot.domain.episode import ChangeKind, Phase
 from bot.domain.follow import DONE, LATER, DeliveryResult, FollowState, Level
 from bot.errors import DatabaseUnavailable
+from bot.following.maintenance import RETENTION_SECONDS
 from bot.following.service import FollowService
 from bot.notifications.timing import backoff
 from bot.slack.messages.lookup_card import FOLLOW_AGAIN, FOLLOW_MENU
@@ -66,19 +68,19 @@ async def test_episode_has_one_card_and_a_thread_of_changes(stage: Stage) -> Non
 
 
 async def test_next_episode_has_its_own_card_and_thread(stage: Stage) -> None:
-    """The old card does not change."""
+    """The old card still says how its episode ended."""
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.see(Phase.ENDED, ChangeKind.ENDED)
-    await stage.work()
+    await stage.settle()
     (old,) = stage.cards()
 
     stage.next_run()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
-    assert await stage.work() == [DONE]
+    await stage.settle()
 
     first, second = stage.cards()
-    assert first == old
+    assert (first.ts, first.text) == (old.ts, old.text)
     assert len(stage.thread(first)) == 2
     assert len(stage.thread(second)) == 1
 
@@ -669,7 +671,7 @@ async def test_expiry_is_not_announced_if_the_meeting_is_followed_again(stage: S
 
     old, new = stage.cards()
     assert (stage.thread(old), stage.thread(new)) == ([], [])
-    assert old.text == "Launch keynote is no longer followed here."
+    assert old.text == "Launch keynote is followed here again, on a newer card."
     assert await stage.store.card_queue.due_in() is None
 
 
@@ -686,7 +688,7 @@ async def test_expired_card_of_a_waiting_meeting_offers_to_follow_again(stage: S
     await stage.work()
 
     card = stage.cards()[0]
-    assert card.text == "Launch keynote is no longer followed here."
+    assert ("is no longer followed here" in card.text) is not again
     assert (FOLLOW_AGAIN in str(card.blocks)) is not again
 
 
@@ -744,11 +746,10 @@ async def test_unfollow_during_a_call_to_slack_updates_the_card(
 
     (card,) = stage.slack.messages(EVENTS)
     assert "is no longer followed here" in card.text
-    assert await stage.is_empty()
+    assert await stage.store.card_queue.due_in() is None
 
 
 async def test_unfollowed_card_is_edited_once_the_rate_limit_allows(stage: Stage) -> None:
-    """Then nothing is left of the follow."""
     await stage.follow()
     await stage.work()
     stage.clock.advance(60)
@@ -764,10 +765,10 @@ async def test_unfollowed_card_is_edited_once_the_rate_limit_allows(stage: Stage
     assert await stage.work() == [DONE]
 
     assert "is no longer followed here" in stage.cards()[0].text
-    assert await stage.is_empty()
+    assert await stage.store.card_queue.due_in() is None
 
 
-async def test_unfollow_removes_the_menu_from_every_card(stage: Stage) -> None:
+async def test_no_card_of_an_unfollowed_meeting_has_a_menu(stage: Stage) -> None:
     """Cards of earlier episodes still show how those ended."""
     await stage.follow()
     for _ in range(2):
@@ -776,17 +777,167 @@ async def test_unfollow_removes_the_menu_from_every_card(stage: Stage) -> None:
         await stage.work()
         stage.next_run()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
-    await stage.work()
+    await stage.settle()
     await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
     stage.clock.advance(3)
 
-    assert await stage.work() == [DONE] * 3
+    assert await stage.work() == [DONE]
 
     first, second, last = stage.cards()
     assert first.text.startswith("Launch keynote has ended")
     assert second.text.startswith("Launch keynote has ended")
     assert "is no longer followed here" in last.text
     assert FOLLOW_MENU not in str([card.blocks for card in stage.cards()])
+    assert await stage.store.card_queue.due_in() is None
+
+
+def count_calls(stage: Stage, method: str) -> int:
+    return sum(call.method == method for call in stage.slack.calls)
+
+
+def count_edits(stage: Stage) -> int:
+    return count_calls(stage, "chat.update")
+
+
+async def end_an_episode(stage: Stage) -> None:
+    """Have the followed meeting go live and end, and show it."""
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.settle()
+    stage.clock.advance(100)
+    await stage.see(Phase.ENDED, ChangeKind.ENDED)
+    await stage.settle()
+    stage.clock.advance(100)
+
+
+@pytest.mark.parametrize("level", Level)
+async def test_only_the_latest_card_shows_the_level_and_has_a_menu(stage: Stage, level: Level) -> None:
+    """So a change of level leaves no card outdated."""
+    await stage.follow()
+    await end_an_episode(stage)
+    assert FOLLOW_MENU in str(stage.cards()[0].blocks)
+    stage.next_run()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.settle()
+
+    await stage.store.follows.set_level(TEAM, EVENTS, MEETING, level)
+    await stage.settle()
+
+    old, new = stage.cards()
+    assert old.text.startswith("Launch keynote has ended")
+    assert FOLLOW_MENU not in str(old.blocks)
+    labels = {
+        Level.QUIET: "Quiet: card only",
+        Level.NORMAL: "Updates in thread",
+        Level.LOUD: "Loud: thread and channel",
+    }
+    assert not any(label in str(old.blocks) for label in labels.values())
+    assert labels[level] in str(new.blocks)
+    assert FOLLOW_MENU in str(new.blocks)
+
+
+@pytest.mark.parametrize("code", ["message_not_found", "edit_window_closed"])
+async def test_earlier_card_that_cannot_be_edited_is_not_posted_again(stage: Stage, code: str) -> None:
+    """It would appear below the card of the new episode."""
+    await stage.follow()
+    await end_an_episode(stage)
+    stage.slack.refuse_next("chat.update", code)
+    stage.next_run()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+
+    await stage.settle()
+
+    assert len(stage.cards()) == 2
+    edits = count_edits(stage)
+    await stage.store.pauses.resume(TEAM, EVENTS)
+    await stage.settle()
+    assert count_edits(stage) == edits
+
+
+async def test_paused_follow_drops_the_menu_of_an_earlier_card_on_resuming(stage: Stage) -> None:
+    await stage.follow()
+    await end_an_episode(stage)
+    stage.slack.refuse("chat.update", "not_in_channel", EVENTS)
+    stage.next_run()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.settle()
+    assert FOLLOW_MENU in str(stage.cards()[0].blocks)
+
+    stage.slack.accept()
+    await stage.store.pauses.resume(TEAM, EVENTS)
+    await stage.settle()
+
+    old, new = stage.cards()
+    assert FOLLOW_MENU not in str(old.blocks)
+    assert FOLLOW_MENU in str(new.blocks)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("how", ["unfollowed", "expired"])
+async def test_card_of_a_past_follow_offers_to_follow_again_until_the_channel_does(
+    stage: Stage, how: str, ended: bool
+) -> None:
+    """Then nothing is left of the past follow, and nothing more is sent."""
+    past = await stage.follow()
+    await stage.settle()
+    if ended:
+        await end_an_episode(stage)
+    if how == "unfollowed":
+        await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+    else:
+        stage.clock.advance(31 * 24 * 3600)
+        known = {"ended_at": stage.episode.ended_at} if ended else {}
+        await stage.see(Phase.ENDED if ended else Phase.WAITING, visible=False, **known)
+        await expire(stage.store)
+    await stage.settle()
+    (old,) = stage.cards()
+    assert FOLLOW_AGAIN in str(old.blocks)
+    assert not any(FOLLOW_AGAIN in str(reply.blocks) for reply in stage.slack.replies(old))
+
+    await stage.follow()
+    await stage.settle()
+
+    old, new = stage.cards()
+    assert old.text == "Launch keynote is followed here again, on a newer card."
+    assert FOLLOW_AGAIN not in str(old.blocks)
+    assert FOLLOW_MENU in str(new.blocks)
+    assert not await stage.store.card_queue.remove_ended(past.follow)
+    edits = count_edits(stage)
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+    await stage.follow()
+    await stage.settle()
+    assert [FOLLOW_AGAIN in str(card.blocks) for card in stage.cards()] == [False] * 3
+    assert count_edits(stage) == edits + 1
+
+
+async def test_retracted_follow_leaves_the_offer_to_follow_again(stage: Stage) -> None:
+    """Slack refuses the new card, so the channel doesn't follow the meeting again."""
+    await stage.follow()
+    await stage.settle()
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+    await stage.settle()
+    followed = await stage.follow(worker_id="worker")
+    assert await stage.work() == []
+    assert await stage.store.follows.retract(followed)
+
+    await stage.settle()
+
+    (old,) = stage.cards()
+    assert FOLLOW_AGAIN in str(old.blocks)
+
+
+async def test_past_follow_is_forgotten_after_thirty_days(stage: Stage) -> None:
+    """Its card goes on offering to follow again; the press of the button removes that."""
+    await stage.follow()
+    await stage.settle()
+    await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+    await stage.settle()
+    stage.clock.advance(RETENTION_SECONDS - 60)
+    await stage.store.maintenance.purge(RETENTION_SECONDS)
+    assert not await stage.is_empty()
+
+    stage.clock.advance(120)
+    await stage.store.maintenance.purge(RETENTION_SECONDS)
+
     assert await stage.is_empty()
 
 
@@ -804,7 +955,7 @@ async def test_unfollowed_while_its_first_post_is_unconfirmed(stage: Stage, hono
 
     assert "is no longer followed here" in stage.cards()[-1].text
     assert len(stage.cards()) == (1 if honoured else 2)
-    assert await stage.is_empty()
+    assert await stage.store.card_queue.due_in() is None
 
 
 async def test_unfollow_after_a_rejected_first_post_sends_nothing(stage: Stage) -> None:
@@ -820,7 +971,7 @@ async def test_unfollow_after_a_rejected_first_post_sends_nothing(stage: Stage) 
 
 @pytest.mark.parametrize("how", ["deleted", "removed"])
 async def test_unfollowed_card_that_cannot_be_edited_is_left(stage: Stage, how: str) -> None:
-    """Nothing is posted in its place, and nothing is left of the follow."""
+    """Nothing is posted in its place."""
     await stage.follow()
     await stage.work()
     if how == "deleted":
@@ -832,7 +983,7 @@ async def test_unfollowed_card_that_cannot_be_edited_is_left(stage: Stage, how: 
 
     assert await stage.work() == [DONE]
 
-    assert await stage.is_empty()
+    assert await stage.store.card_queue.due_in() is None
     assert len(stage.cards()) == (0 if how == "deleted" else 1)
 
 
@@ -864,12 +1015,12 @@ async def test_old_card_does_not_offer_to_follow_a_followed_meeting(stage: Stage
     assert await stage.work() == [DONE] * 2
 
     old, new = stage.cards()
-    assert "is no longer followed here" in old.text
+    assert old.text == "Launch keynote is followed here again, on a newer card."
     assert FOLLOW_AGAIN not in str(old.blocks)
     assert FOLLOW_MENU in str(new.blocks)
 
 
-async def test_expiry_removes_the_menu_from_every_card(stage: Stage) -> None:
+async def test_no_card_of_an_expired_follow_has_a_menu(stage: Stage) -> None:
     await stage.follow()
     await stage.see(Phase.LIVE, ChangeKind.LIVE)
     await stage.see(Phase.ENDED, ChangeKind.ENDED)
@@ -1309,7 +1460,37 @@ async def test_debounce_is_not_a_failure(stage: Stage) -> None:
     assert await stage.store.card_queue.due_in() == pytest.approx(2)
 
 
-@pytest.mark.parametrize("code", ["token_revoked", "missing_scope", "team_access_not_granted"])
+@pytest.mark.parametrize("call", ["chat.postMessage", "chat.update"])
+async def test_card_is_tried_more_and_more_rarely_until_an_admin_lets_the_bot_in(stage: Stage, call: str) -> None:
+    """At first after a quarter of an hour, in the end once a day; at once if a person does something in the channel."""
+    await stage.follow()
+    if call == "chat.update":
+        await stage.work()
+        stage.clock.advance(30)
+        await stage.see(Phase.STARTING)
+    stage.slack.refuse(call, "ekm_access_denied", EVENTS)
+    since, tries = stage.clock.now(), list[float]()
+    while stage.clock.now() < since + 5 * 24 * 3600:
+        before = count_calls(stage, call)
+        await stage.work()
+        tries += [stage.clock.now() - since] * (count_calls(stage, call) - before)
+        stage.clock.advance(15 * 60)
+    quarters = [round(seconds / 900) for seconds in tries]
+    assert quarters[:8] == [0, 1, 2, 4, 8, 16, 32, 64]
+    assert len(quarters) <= 13
+    waits = [later - earlier for earlier, later in pairwise(quarters)]
+    assert waits == sorted(waits)
+    assert waits[-1] <= 24 * 4 + 2
+    stage.slack.accept()
+    assert await stage.work() == []
+
+    await stage.store.pauses.retry_denied(TEAM, EVENTS)
+
+    assert await stage.work() == [DONE]
+    assert await stage.store.card_queue.due_in() is None
+
+
+@pytest.mark.parametrize("code", ["token_revoked", "missing_scope"])
 async def test_waiting_for_the_bot_token_is_not_a_failure(stage: Stage, code: str) -> None:
     """The backoff after the first error is the shortest, however often Slack refused the token."""
     await stage.follow()

@@ -100,6 +100,20 @@ async def test_each_new_pause_has_a_notice(stage: Stage) -> None:
     assert len(notices(stage)) == 2
 
 
+async def test_notice_that_an_admin_has_to_allow_is_given_up_in_the_end(stage: Stage) -> None:
+    """It is not tried every quarter of an hour forever."""
+    stage.slack.refuse_direct_messages(ANN, "ekm_access_denied")
+    before = len(stage.slack.calls)
+    for _ in range(200):
+        await stage.notices.run()
+        stage.clock.advance(15 * 60)
+
+    tries = len(stage.slack.calls) - before
+    assert 1 < tries <= MAX_ATTEMPTS + 1
+    (status,) = await stage.store.follows.in_channel(TEAM, EVENTS)
+    assert status.follow.notice_error == "ekm_access_denied"
+
+
 @pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.DROP])
 async def test_unconfirmed_notice_is_sent_again_and_appears_once(stage: Stage, fault: Fault) -> None:
     stage.slack.fault = fault

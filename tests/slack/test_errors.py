@@ -5,6 +5,7 @@ import pytest
 from bot.slack.errors import (
     ContentRejected,
     DeliveryError,
+    InvalidRequest,
     MessageNotFound,
     PermanentError,
     PermissionDenied,
@@ -30,6 +31,8 @@ DOCUMENTED = {
     "user_not_found user_not_in_channel no_permission "
     "as_user_not_supported slack_connect_canvas_sharing_blocked slack_connect_file_link_sharing_blocked "
     "slack_connect_lists_sharing_blocked team_not_found not_enabled is_bot",
+    InvalidRequest: "deprecated_endpoint method_deprecated invalid_arg_name invalid_array_arg invalid_charset "
+    "invalid_form_data invalid_post_type missing_post_type",
     MessageNotFound: "message_not_found thread_not_found cant_update_message edit_window_closed "
     "cannot_reply_to_message",
     ContentRejected: "msg_too_long no_text too_many_attachments too_many_contact_cards invalid_blocks "

@@ -242,7 +242,7 @@ async def test_level_of_what_is_not_followed(store: Store) -> None:
 
 
 async def test_what_somebody_has_ended_is_shown_before_it_goes(store: Store, database: Database) -> None:
-    """People see nothing of it any longer; its cards, those of earlier episodes too, are due, and then its rows go."""
+    """People see nothing of it any longer; its latest card is due, and stays to offer to follow again."""
     await follow(store)
     channel = Channel()
     await channel.work(store)
@@ -256,10 +256,35 @@ async def test_what_somebody_has_ended_is_shown_before_it_goes(store: Store, dat
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
     assert (await store.maintenance.stats()).follows[FollowState.ACTIVE] == 0
     due = await channel.work(store)
-    assert [(card.episode, card.is_latest, card.announcements) for card in due] == [(1, False, ()), (2, True, ())]
+    assert [(card.episode, card.is_latest, card.announcements) for card in due] == [(2, True, ())]
     assert {card.follow.state for card in due} == {FollowState.UNFOLLOWED}
     assert {card.follow.unfollowed_by for card in due} == {BEN}
-    assert await rows(database, "follows") == 0
+    assert await store.card_queue.due_in() is None
+    assert await rows(database, "follows") == 1
+
+
+async def test_card_of_a_past_follow_is_due_once_the_channel_follows_again(
+    store: Store, clock: Clock, database: Database
+) -> None:
+    """Not before the new card is posted, for it may be refused; or after its lease, if its holder was killed."""
+    await follow(store)
+    channel = Channel()
+    await channel.work(store)
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
+    await channel.work(store)
+
+    again = await store.follows.follow(
+        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), worker_id="a", lease_seconds=LEASE
+    )
+    assert again.card is not None
+    assert await store.card_queue.due_in() == LEASE
+    await channel.work_at(store, again.card)
+    await store.card_queue.release(again.card)
+    await store.follows.show_followed_again(again.follow)
+
+    (old,) = await channel.work(store)
+    assert old.is_followed_again
+    assert await rows(database, "follows") == 1
 
 
 async def test_followed_again_before_that_is_shown(store: Store, database: Database) -> None:
@@ -297,7 +322,7 @@ async def test_ended_while_its_first_card_is_unconfirmed(store: Store, clock: Cl
         True,
         FollowState.UNFOLLOWED,
     )
-    assert await rows(database, "follows") == 0
+    assert await store.card_queue.due_in() is None
 
 
 async def test_ended_while_its_first_card_is_posted(store: Store, database: Database) -> None:
@@ -312,7 +337,7 @@ async def test_ended_while_its_first_card_is_posted(store: Store, database: Data
 
     (due,) = await Channel().work(store)
     assert (due.message_ts, due.needs_edit) == ("1.0", True)
-    assert await rows(database, "follows") == 0
+    assert await store.card_queue.due_in() is None
 
 
 async def test_ended_before_its_card_was_tried(store: Store, database: Database) -> None:
@@ -326,19 +351,20 @@ async def test_ended_before_its_card_was_tried(store: Store, database: Database)
 
 
 async def test_a_bot_that_dies_before_the_row_goes(store: Store, database: Database) -> None:
-    """It is cleared away; while a card is to show it, it is not."""
+    """It is cleared away; while a card is to show that the channel follows again, it is not."""
     await follow(store)
     await Channel().work(store)
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
+    await Channel().work(store)
+    await follow(store)
     await store.maintenance.purge(1e6)
+    assert await rows(database, "follows") == 2
+    for card in await store.card_queue.claim("a", 2, LEASE):
+        await store.card_queue.mark_rendered(card, card.desired_version, last=True)
+
+    await store.maintenance.purge(1e6)
+
     assert await rows(database, "follows") == 1
-    (card,) = await store.card_queue.claim("a", 1, LEASE)
-    await store.card_queue.mark_rendered(card, card.desired_version, last=True)
-
-    await store.maintenance.purge(1e6)
-
-    assert await rows(database, "follows") == 0
-    assert await rows(database, "meetings") == 0
 
 
 async def expired_with_an_unsent_word(store: Store, clock: Clock) -> None:

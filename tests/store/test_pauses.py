@@ -143,7 +143,8 @@ async def test_card_that_may_have_been_posted_is_brought_up_to_date(store: Store
     channel = Channel()
     await channel.work(store)
     await see(store, Episode(number=2, phase="live"))
-    (posting,) = await store.card_queue.claim("killed", 10, LEASE)
+    posting, earlier = await store.card_queue.claim("killed", 10, LEASE)
+    await store.card_queue.mark_rendered(earlier, earlier.desired_version, last=True)
     clock.advance(LEASE)
     await refused(store)
     await see(store, Episode(number=2, phase="ended"), visible=True)
@@ -161,6 +162,8 @@ async def test_what_is_finished_stays_so(store: Store) -> None:
     channel = Channel()
     await channel.work(store)
     await see(store, Episode(number=2, phase="live"))
+    await channel.work(store)
+    await see(store, Episode(number=2, phase="ended"))
     await refused(store)
 
     await store.pauses.resume(TEAM, CHANNEL)

@@ -60,10 +60,11 @@ class _PhaseText:
     sentence: str
 
 
-def follow_card(follow: Follow, episode: Episode, *, is_new: bool = False) -> Message:
+def follow_card(follow: Follow, episode: Episode, *, is_latest: bool = True, is_new: bool = False) -> Message:
     """Build the card of one episode of a followed meeting.
 
-    The menu stays after the episode has ended, so that the channel can still unfollow there. Slack notifies the people
+    Only the follow's latest card shows the level and has a menu. Both stay after the episode has ended, so that the
+    channel can still unfollow there; an expired follow's card offers to follow again instead. Slack notifies the people
     mentioned in a new message, so a card that `is_new` mentions no one; its first edit adds the mention.
     """
     words = _phase_text(episode)
@@ -72,12 +73,14 @@ def follow_card(follow: Follow, episode: Episode, *, is_new: bool = False) -> Me
     playback = episode.playback_url if episode.phase is Phase.LIVE else None
     shown = shown_link(playback)
     headline = f"{bold(name)}\n{words.emoji} *{words.title}*{words.more}"
+    is_over = follow.state in _OVER
     blocks = [
-        section(headline, None if follow.state in _OVER else _menu(follow)),
+        section(headline, _menu(follow) if is_latest and not is_over else None),
         *(section(note) for note in notes),
         *([playback_link(shown)] if shown else []),
         *([actions(watch_button(playback, _state(follow)))] if playback else []),
-        context(_footer(follow, episode, is_new=is_new)),
+        *([_follow_again_button(follow)] if is_latest and is_over else []),
+        context(_footer(follow, episode, is_latest=is_latest, is_new=is_new)),
     ]
     sentences = [f"{name} {words.sentence}", *notes, *_stale(episode, format_plain_date)]
     watch = f" Watch: {escape_entities(shown)}" if shown else ""
@@ -101,34 +104,24 @@ def change_reply(follow: Follow, change: Change) -> Message:
 
 
 def expired_reply(follow: Follow, name: str | None = None, wording: Wording = DEFAULT) -> Message:
-    """Build the reply that closes an expired follow, with a button to follow again."""
+    """Build the reply that closes an expired follow. The button to follow again is on the card, which can change."""
     days = round(FOLLOW_SECONDS / 86_400)
     sentence = f"{_name(name)} hasn't been live for {days} days, so I've stopped following it here."
-    again = button("Follow again", FOLLOW_AGAIN, _state(follow, MenuAction(follow.level.value)))
     return Message(
         f"{sentence} To follow it again, type {wording.command} follow {follow.meeting_id}.",
-        (section(f":no_bell: {sentence}"), actions(again)),
+        (section(f":no_bell: {sentence} To follow it again, press *Follow again* on the card."),),
     )
 
 
-def unfollowed_card(
-    follow: Follow, name: str | None = None, *, can_follow_again: bool = True, is_new: bool = False
-) -> Message:
-    """Build the final card of an unfollowed meeting; nothing on it can become outdated.
-
-    A card that `is_new` mentions no one, as in `follow_card`.
-    """
+def unfollowed_card(follow: Follow, name: str | None = None, *, is_new: bool = False) -> Message:
+    """Build the card of an unfollowed meeting. A card that `is_new` mentions no one, as in `follow_card`."""
     name = _name(name)
     by = [f"Unfollowed by <@{follow.unfollowed_by}>"] if follow.unfollowed_by and not is_new else []
     return Message(
         f"{name} is no longer followed here.",
         (
             section(f"{bold(name)}\n:no_bell: *No longer followed here*"),
-            *(
-                [actions(button("Follow again", FOLLOW_AGAIN, _state(follow, MenuAction(follow.level.value))))]
-                if can_follow_again
-                else []
-            ),
+            _follow_again_button(follow),
             context([*by, meeting(follow.meeting_id)]),
         ),
     )
@@ -179,7 +172,7 @@ def _phase_text(episode: Episode) -> _PhaseText:
                 ":warning:", "Error", f" · {format_date(since, 'since')}\n{reason}", f"has an error: {reason}"
             )
         case Phase.ENDED:
-            more = f" {format_date(since)} · {_duration_text(episode.duration)}"
+            more = f" · {format_date(since)} · {_duration_text(episode.duration)}"
             until = "" if episode.duration is None else f", until {format_utc(since)}"
             sentence = f"has ended. {_it_lasted(episode.duration)}{until}"
             return _PhaseText(":white_check_mark:", "Ended", more, sentence)
@@ -243,12 +236,12 @@ def _stale(episode: Episode, when: When) -> list[str]:
     return [f"Can't get updates from Cloudflare{checked}"]
 
 
-def _footer(follow: Follow, episode: Episode, *, is_new: bool) -> list[str]:
-    checked = [f"Checked {format_date(episode.checked_at)}"] if episode.checked_at else []
+def _footer(follow: Follow, episode: Episode, *, is_latest: bool, is_new: bool) -> list[str]:
+    checked = [format_date(episode.checked_at, "Checked")] if episode.checked_at else []
     stale = [f":warning: {note}" for note in _stale(episode, format_date)]
     level = "No longer followed here" if follow.state in _OVER else _LEVEL_LABELS[follow.level]
     by = [] if is_new else [f"Followed by <@{follow.created_by}>"]
-    return [*(stale or checked), level, *by, meeting(follow.meeting_id)]
+    return [*(stale or checked), *([level] if is_latest else []), *by, meeting(follow.meeting_id)]
 
 
 def _menu(follow: Follow) -> Block:
@@ -258,6 +251,10 @@ def _menu(follow: Follow) -> Block:
     ]
     options += [("Refresh", MenuAction.REFRESH), ("Unfollow", MenuAction.UNFOLLOW)]
     return menu(FOLLOW_MENU, [(label, _state(follow, choice)) for label, choice in options])
+
+
+def _follow_again_button(follow: Follow) -> Block:
+    return actions(button("Follow again", FOLLOW_AGAIN, _state(follow, MenuAction(follow.level.value))))
 
 
 def _state(follow: Follow, choice: MenuAction | None = None) -> ActionValue:

@@ -11,7 +11,7 @@ from bot.following.service import FollowEffect, FollowResult
 from bot.slack.messages import lookup_card
 from bot.slack.messages.message import Message, section
 from bot.slack.messages.mrkdwn import bold, escape, format_date, format_plain_date, link
-from bot.store.follows import FollowStatus
+from bot.store.follow_list import FollowStatus
 from bot.wording import DEFAULT, Wording
 
 Permalink = Callable[[str, str], str | None]

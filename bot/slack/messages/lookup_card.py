@@ -140,7 +140,7 @@ def _buttons(lookup: Lookup, state: ActionValue, *, is_direct: bool) -> Block:
 def _footer(lookup: Lookup, posted_by: str | None, posted_as: str) -> list[str]:
     disabled = lookup.livestream is not None and lookup.livestream.disabled
     return [
-        f"Checked {format_date(lookup.checked_at)}",
+        format_date(lookup.checked_at, "Checked"),
         *([f"Posted by {escape(posted_as, MAX_NAME_LENGTH) or f'<@{posted_by}>'}"] if posted_by else []),
         *(["Disabled in RealtimeKit"] if disabled else []),
         meeting(lookup.meeting_id),

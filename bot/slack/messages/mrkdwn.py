@@ -71,7 +71,8 @@ def link(url: str, label: str) -> str:
 def format_date(at: datetime, lead: str = "") -> str:
     """Format a time that each reader sees in their own time zone, with UTC as the fallback.
 
-    `lead` is a word such as "since". It belongs inside: Slack capitalizes "today" only at the start of a date.
+    `lead` is a word such as "since". It belongs inside: Slack capitalizes "today" only at the start of a date. So a
+    date without `lead` belongs at the start of a line or after "·".
     """
     before = f"{lead} " if lead else ""
     return f"<!date^{timegm(at.utctimetuple())}^{before}{{date_short_pretty}} at {{time}}|{before}{format_utc(at)}>"

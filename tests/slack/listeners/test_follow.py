@@ -220,3 +220,17 @@ async def test_follow_says_if_an_admin_has_to_let_the_bot_in(connected: World, c
 
     assert "can't be posted yet" in answer.text
     assert code in answer.text
+
+
+@pytest.mark.parametrize("how", ["follow", "other_follow"])
+async def test_person_who_follows_finds_out_that_an_admin_has_let_the_bot_in(connected: World, how: str) -> None:
+    """The card that waited for that is posted at once, not within a day."""
+    connected.slack.refuse("chat.postMessage", "ekm_access_denied", EVENTS)
+    await connected.ask(f"follow {seeds.LIVE}", channel=EVENTS)
+    connected.slack.accept()
+
+    await connected.ask(f"follow {seeds.LIVE if how == 'follow' else seeds.IDLE}", channel=EVENTS)
+
+    await connected.next_message(
+        lambda message: is_public(message) and message.text.startswith("Launch keynote is live")
+    )

@@ -8,7 +8,7 @@ from bot.slack.messages import follow_replies, lookup_card
 from sandbox.realtimekit import seeds
 from sandbox.slack import BEN, EVENTS, GENERAL
 from tests.conftest import World
-from tests.slack.listeners.helpers import changed, follow, following, is_public
+from tests.slack.listeners.helpers import buttons, changed, follow, following, is_public
 
 
 async def test_unfollow_updates_the_card(connected: World) -> None:
@@ -49,6 +49,30 @@ async def test_follow_again_posts_a_new_card(connected: World) -> None:
     assert answer.text.startswith("Now following *Launch keynote* here.")
     assert new.text.startswith("Launch keynote is live")
     assert f"added by <@{BEN}>" in await following(connected)
+
+
+@pytest.mark.parametrize("how", ["command", "follow_here", "other_card"])
+async def test_old_card_stops_offering_follow_again_once_the_meeting_is_followed(connected: World, how: str) -> None:
+    """Whether by command, by *Follow here* or by the button of another old card."""
+    _, oldest = await follow(connected)
+    await connected.ask(f"unfollow {seeds.LIVE}")
+    oldest = await changed(connected, oldest, lambda message: buttons(message) == [lookup_card.FOLLOW_AGAIN])
+    other = oldest
+    if how == "other_card":
+        await connected.slack.click(oldest, lookup_card.FOLLOW_AGAIN)
+        other = await connected.next_message(lambda message: is_public(message) and message.ts != oldest.ts)
+        await changed(connected, oldest, lambda message: buttons(message) == [])
+        oldest, _ = other, await connected.ask(f"unfollow {seeds.LIVE}")
+        oldest = await changed(connected, oldest, lambda message: buttons(message) == [lookup_card.FOLLOW_AGAIN])
+
+    if how == "command":
+        await connected.ask(f"follow {seeds.LIVE}")
+    else:
+        private = await connected.ask(seeds.LIVE, user=BEN)
+        await connected.slack.click(private, lookup_card.FOLLOW_HERE, user=BEN)
+
+    now = await changed(connected, oldest, lambda message: buttons(message) == [])
+    assert now.text == "Launch keynote is followed here again, on a newer card."
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])

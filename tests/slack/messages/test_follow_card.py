@@ -98,7 +98,7 @@ def told(kind: ChangeKind, **fields: Any) -> str:
         (
             an_episode(Phase.ENDED),
             "Launch keynote has ended. It was live for 1 hour 5 minutes, until 2026-06-03 11:05 UTC.",
-            ":white_check_mark: *Ended* <!date^1780484700^",
+            ":white_check_mark: *Ended* · <!date^1780484700^",
         ),
     ],
 )
@@ -138,7 +138,7 @@ def test_a_link_that_no_message_holds() -> None:
 def test_small_print_has_check_level_and_meeting() -> None:
     small_print = shown(follow_card(FOLLOW, an_episode())).splitlines()[-4:]
 
-    assert small_print[0].startswith("Checked <!date^1780485000^")
+    assert small_print[0].startswith("<!date^1780485000^Checked {date_short_pretty}")
     assert small_print[1:] == ["Updates in thread", "Followed by <@U0ANN000001>", f"Meeting `{MEETING}`"]
 
 
@@ -296,15 +296,15 @@ def test_durations_are_in_hours_and_minutes(duration: timedelta, text: str) -> N
 
 
 def test_an_expired_follow_is_told() -> None:
-    """It says why, and offers to follow again."""
+    """It says why, and how to follow again; it can't be edited later, so it has no button."""
     message = expired_reply(FOLLOW, "Launch keynote")
 
     assert message.text == (
         "Launch keynote hasn't been live for 30 days, so I've stopped following it here. "
         f"To follow it again, type /livestream follow {MEETING}."
     )
-    assert labels(message) == ["Follow again"]
-    assert message.blocks[1]["elements"][0]["action_id"] == FOLLOW_AGAIN
+    assert labels(message) == []
+    assert "press *Follow again* on the card" in str(message.blocks)
     assert expired_reply(FOLLOW).text.startswith("This meeting hasn't been live")
 
 
@@ -314,6 +314,7 @@ def test_an_ended_follow() -> None:
 
     assert message.text == "Launch keynote is no longer followed here."
     assert labels(message) == ["Follow again"]
+    assert message.blocks[1]["elements"][0]["action_id"] == FOLLOW_AGAIN
 
 
 TIMES = st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001

@@ -12,7 +12,7 @@ from bot.domain.follow import Follow, FollowState, Level
 from bot.following.service import MAX_FOLLOWS, FollowEffect, FollowResult
 from bot.slack.messages import follow_replies
 from bot.slack.messages.message import Message
-from bot.store.follows import FollowStatus
+from bot.store.follow_list import FollowStatus
 from sandbox.slack.blocks import complaints
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

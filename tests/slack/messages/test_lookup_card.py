@@ -204,7 +204,7 @@ def test_footer_has_check_and_meeting() -> None:
     enabled = shown(lookup_card.lookup_card(a_lookup(disabled="false")))
     disabled = shown(lookup_card.lookup_card(a_lookup(disabled=True)))
 
-    assert "Checked <!date^1780482300^{date_short_pretty} at {time}|2026-06-03 10:25 UTC>" in enabled
+    assert "<!date^1780482300^Checked {date_short_pretty} at {time}|Checked 2026-06-03 10:25 UTC>" in enabled
     assert enabled.endswith(f"Meeting `{MEETING}`")
     assert "Disabled in RealtimeKit" not in enabled
     assert "Disabled in RealtimeKit" in disabled
