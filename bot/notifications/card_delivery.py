@@ -257,7 +257,9 @@ class CardDelivery:
         attempts = self._card.attempts
         if isinstance(error, Unconfirmed):
             seconds = max(backoff(attempts, self._timing.unconfirmed), self._rare_wait("post", error))
-            return await self._defer(seconds, unconfirmed=self._card.message_ts is None)
+            if self._card.message_ts is None:
+                return await self._defer(seconds, unconfirmed=True)
+            return await self._defer(seconds, unconfirmed_seq=self._card.announcements[0].seq)
         if error.seconds is None:
             return await self._defer(backoff(attempts))
         # Waiting for a token bucket, for Slack's rate limit or for the bot token is not a failure.
@@ -265,10 +267,19 @@ class CardDelivery:
         deferred = await self._defer(seconds, failed=False)
         return replace(deferred, denied=error.code) if isinstance(error, TeamAccessDenied) else deferred
 
-    async def _defer(self, seconds: float, *, failed: bool = True, unconfirmed: bool = False) -> DeliveryResult:
+    async def _defer(
+        self,
+        seconds: float,
+        *,
+        failed: bool = True,
+        unconfirmed: bool = False,
+        unconfirmed_seq: int | None = None,
+    ) -> DeliveryResult:
         card, unconfirmed = self._card, unconfirmed or self._unconfirmed
         if self._edited:
             await self._lease.record(lambda: self._card_queue.mark_rendered(card, card.desired_version))
             self._edited = False
-        await self._card_queue.defer(card, seconds, failed=failed, unconfirmed=unconfirmed)
+        await self._card_queue.defer(
+            card, seconds, failed=failed, unconfirmed=unconfirmed, unconfirmed_seq=unconfirmed_seq
+        )
         return LATER

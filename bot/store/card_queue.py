@@ -113,7 +113,7 @@ class CardQueue:
 
     async def mark_deleted(self, card: DueCard) -> None:
         """Record that the card's message was deleted, so that the card is posted again."""
-        values = {
+        values: dict[str, Any] = {
             "message_ts": None,
             "rendered_version": card.desired_version,
             "times_deleted": cards.c.times_deleted + 1,
@@ -128,10 +128,19 @@ class CardQueue:
         """Extend the lease, since the next call to Slack could outlive it."""
         await self._update(card, next_attempt_at=after(self._db.now(), card.lease.seconds))
 
-    async def defer(self, card: DueCard, seconds: float, *, failed: bool = True, unconfirmed: bool = False) -> None:
+    async def defer(
+        self,
+        card: DueCard,
+        seconds: float,
+        *,
+        failed: bool = True,
+        unconfirmed: bool = False,
+        unconfirmed_seq: int | None = None,
+    ) -> None:
         """Release the card and make it due in `seconds`, capped at half an hour; nothing makes it due earlier.
 
-        Unless something `failed`, the claim does not count as an attempt. `unconfirmed`: a request got no answer.
+        Unless something `failed`, the claim does not count as an attempt. `unconfirmed`: a request about the card's
+        message got no answer; `unconfirmed_seq`: the post of this announcement got none.
         """
         now = self._db.now()
         values: dict[str, Any] = {"lease": None, "next_attempt_at": after(now, seconds), "has_news": has_news()}
@@ -140,7 +149,7 @@ class CardQueue:
             values["attempts"] = sa.case((cards.c.attempts > 0, cards.c.attempts - 1), else_=0)
         if unconfirmed:
             values["unconfirmed_until"] = now + self._late_seconds
-        await self._update(card, **values)
+        await self._update(card, unconfirmed_seq, **values)
 
     async def give_up(self, card: DueCard) -> None:
         """Release the card as it is: it was deleted in Slack, or Slack refuses to edit the card of a past follow."""
@@ -182,11 +191,7 @@ class CardQueue:
         Return False if another message had already announced the change. If the next holder is announcing it right now,
         `mark_sent` returns True to that holder.
         """
-        this = sa.and_(
-            announcements.c.follow_id == card.follow.id,
-            announcements.c.episode == card.episode,
-            announcements.c.seq == seq,
-        )
+        this = _is_announcement(card, seq)
         async with self._db.transaction() as connection:
             unsent = sa.update(announcements).where(this, announcements.c.sent_at.is_(None))
             await connection.execute(unsent.values(sent_ts=ts, sent_at=self._db.now()))
@@ -231,10 +236,13 @@ class CardQueue:
             )
         return min((wait for wait in (news, edit) if wait is not None), default=None)
 
-    async def _update(self, card: DueCard, **values: Any) -> None:
+    async def _update(self, card: DueCard, unconfirmed_seq: int | None = None, **values: Any) -> None:
         async with self._db.transaction() as connection:
             leased = sa.update(cards).where(_is(card), cards.c.lease == card.lease.token)
             updated = await connection.execute(leased.values(values))
+            if unconfirmed_seq is not None and updated.rowcount == 1:
+                unanswered = sa.update(announcements).where(_is_announcement(card, unconfirmed_seq))
+                await connection.execute(unanswered.values(unconfirmed=True))
         if updated.rowcount != 1:
             raise LeaseLost
 
@@ -266,6 +274,14 @@ async def _due(
 
 def _is(card: DueCard) -> sa.ColumnElement[bool]:
     return sa.and_(cards.c.follow_id == card.follow.id, cards.c.episode == card.episode)
+
+
+def _is_announcement(card: DueCard, seq: int) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        announcements.c.follow_id == card.follow.id,
+        announcements.c.episode == card.episode,
+        announcements.c.seq == seq,
+    )
 
 
 def _confirmed_until(card: DueCard, version: int | None) -> float | None:

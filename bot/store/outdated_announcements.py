@@ -31,6 +31,8 @@ class Sent(Enum):
     """Whether an announcement was sent."""
 
     NOT_YET = auto()
+    UNCONFIRMED = auto()
+    """A post of it got no answer, so it may be in the thread."""
     YES = auto()
     DROPPED = auto()
 
@@ -56,24 +58,31 @@ class Verdict:
 def outdated(lines: Sequence[Line], *, phase: str, is_posted: bool) -> Verdict:
     """Decide which of a thread's announcements are still worth sending, given the phase that its card should show.
 
-    At most one is: the end, if the channel has the card; or the current state, if the thread does not say so already.
-    Changes that came and went in between are dropped.
+    At most one is: the end, if the channel may have the card; or the current state, unless the thread certainly says so
+    already. Changes that came and went in between are dropped, also one that may be in the thread: what follows it
+    then has to be there as well.
     """
     changes = [line for line in lines if line.seq > 0]
-    unsent = [line for line in changes if line.sent is Sent.NOT_YET]
+    unsent = [line for line in changes if line.sent in (Sent.NOT_YET, Sent.UNCONFIRMED)]
     if not unsent:
         return Verdict()
-    known, last = _last_known(changes), unsent[-1]
+    known, first, last = _last_known(changes), unsent[0], unsent[-1]
     drop = frozenset(line.seq for line in unsent)
+    may_be_known = first.kind if first.sent is Sent.UNCONFIRMED and first is not last else None
     if _ENDED in (phase, last.kind):
         was_live = any(line.kind == _LIVE for line in changes)
-        if last.kind != _ENDED or not is_posted or (known is None and not was_live):
+        has_heard = was_live or (known or may_be_known) is not None
+        if last.kind != _ENDED or not is_posted or not has_heard:
             return Verdict(drop)
         return Verdict(drop - {last.seq}, frozenset([last.seq] if known is None else []))
+    if may_be_known is not None:
+        if may_be_known == last.kind or {may_be_known, last.kind} == set(_ON_AIR):
+            return Verdict(drop - {first.seq})  # under its ID it cannot appear twice
+        known = may_be_known
     if last.kind in _ON_AIR:
         is_known = known in _ON_AIR
-        first = next((line for line in unsent if line.kind == _LIVE), last)
-        last = last if known == _ERRORED else first
+        begun = next((line for line in unsent if line.kind == _LIVE), last)
+        last = last if known == _ERRORED else begun
     else:
         is_known = known == last.kind
     return Verdict(drop if is_known else drop - {last.seq})
@@ -161,8 +170,9 @@ async def _drop(connection: AsyncConnection, now: sa.ColumnElement[float], keys:
     drop: list[int] = []
     for card in rows:
         thread = threads[card["follow_id"], card["episode"]]
-        lines = [Line(each["seq"], each["kind"], _sent(each)) for each in thread]
-        is_posted = card["message_ts"] is not None or card["times_deleted"] > 0
+        lines = _lines(thread, is_unconfirmed=None not in (card["message_ts"], card["unconfirmed_until"]))
+        # Without a ts, an unconfirmed card may have been posted.
+        is_posted = any([card["message_ts"], card["times_deleted"], card["unconfirmed_until"]])
         phase = card["desired"]["phase"] if card["episode"] == card["episode_number"] else _ENDED
         verdict = outdated(lines, phase=phase, is_posted=is_posted)
         drop += [each["id"] for each in thread if each["seq"] in verdict.drop]
@@ -183,7 +193,17 @@ async def _threads(connection: AsyncConnection, keys: Sequence[Key]) -> dict[Key
     return threads
 
 
-def _sent(row: Any) -> Sent:
-    if row["sent_at"] is None:
-        return Sent.NOT_YET
-    return Sent.DROPPED if row["sent_ts"] is None else Sent.YES
+def _lines(thread: Sequence[Any], *, is_unconfirmed: bool) -> list[Line]:
+    """Return a thread's lines; `is_unconfirmed`: some request of its card's last holder got no answer.
+
+    Announcements are posted one after another, so only the first unsent one may have been posted.
+    """
+    lines = []
+    is_first = True
+    for row in thread:
+        sent = Sent.DROPPED if row["sent_ts"] is None else Sent.YES
+        if row["sent_at"] is None:
+            sent = Sent.UNCONFIRMED if is_first and (is_unconfirmed or row["unconfirmed"]) else Sent.NOT_YET
+            is_first = False
+        lines.append(Line(row["seq"], row["kind"], sent))
+    return lines

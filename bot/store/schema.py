@@ -158,6 +158,7 @@ announcements = sa.Table(
     sa.Column("payload", sa.JSON, nullable=False),  # the Change, to_dict()
     sa.Column("occurred_at", sa.Double, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("unconfirmed", sa.Boolean, nullable=False, server_default=sa.false()),  # a post of it got no answer
     sa.Column("sent_ts", sa.Text),
     sa.Column("sent_at", sa.Double),
     sa.ForeignKeyConstraint(["follow_id", "episode"], [cards.c.follow_id, cards.c.episode], ondelete="CASCADE"),

@@ -1258,6 +1258,28 @@ async def test_call_does_not_outlive_the_lease(stage: Stage) -> None:
     assert stage.count("post", "unconfirmed") == 1
 
 
+async def test_recovery_is_announced_after_an_error_whose_post_got_no_answer(stage: Stage) -> None:
+    """The error is too old to be posted again; without the recovery the thread would end with it."""
+    await stage.follow()
+    await stage.see(Phase.LIVE, ChangeKind.LIVE)
+    await stage.settle()
+    await stage.see(Phase.ERRORED, ChangeKind.ERRORED, visible=False)
+    stage.slack.fault = Fault.DROP
+    assert await stage.work() == [LATER]
+    (card,) = stage.cards()
+    assert len(stage.thread(card)) == 2
+
+    stage.slack.fault = Fault.NONE
+    stage.clock.advance(700)
+    await stage.see(Phase.LIVE, ChangeKind.BACK)
+    await stage.settle()
+
+    assert [text.split(". ")[0] for text in stage.thread(card)][1:] == [
+        "Launch keynote hit an error: Cloudflare gave no reason.",
+        "Launch keynote is live again",
+    ]
+
+
 async def test_lease_is_renewed_before_a_call_that_could_outlive_it(stage: Stage, mocker: MockerFixture) -> None:
     await stage.follow()
     await stage.work()

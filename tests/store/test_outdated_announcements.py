@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -25,11 +26,12 @@ class Episode(AnyEpisode):
 
 
 def thread(history: str, first: int = 1) -> list[Line]:
-    """A thread: upper case is not sent yet, lower case was sent, with a minus it was dropped."""
+    """A thread: upper case is not sent yet, lower case was sent, and a post of what precedes a ? got no answer."""
     lines: list[Line] = []
-    for letter in history.replace("-", ""):
-        sent = Sent.NOT_YET if letter.isupper() else Sent.YES
-        lines.append(Line(first + len(lines), WORDS[letter.upper()], sent))
+    for letter, after in pairwise(history + " "):
+        if letter != "?":
+            sent = Sent.UNCONFIRMED if after == "?" else Sent.NOT_YET if letter.isupper() else Sent.YES
+            lines.append(Line(first + len(lines), WORDS[letter.upper()], sent))
     return lines
 
 
@@ -66,6 +68,21 @@ def thread(history: str, first: int = 1) -> list[Line]:
         ("L", 2, "interrupted", True, ["live"]),
         # The end is not announced to this channel: nothing else is true.
         ("SL", 1, "ended", True, []),
+        # What may be in the thread is not contradicted by silence.
+        ("slE?B", 1, "live", True, ["back"]),
+        ("E?B", 2, "live", True, ["back"]),
+        ("sleB?E", 1, "errored", True, ["errored"]),
+        ("S?X", 1, "ended", True, ["ended"]),
+        ("E?X", 1, "ended", True, ["ended"]),
+        ("S?L", 1, "live", True, ["live"]),
+        # It may say so already: repeated under its ID, it appears once.
+        ("L?", 1, "live", True, ["live"]),
+        ("L?EB", 1, "live", True, ["live"]),
+        ("sleB?EB", 1, "live", True, ["back"]),
+        ("slE?BE", 1, "errored", True, ["errored"]),
+        ("sX?", 1, "ended", True, ["ended"]),
+        # The thread says so already, whether it is there or not.
+        ("slEB?", 1, "live", True, []),
     ],
 )
 def test_what_is_still_worth_announcing(history: str, first: int, phase: str, posted: bool, kept: list[str]) -> None:
@@ -74,13 +91,26 @@ def test_what_is_still_worth_announcing(history: str, first: int, phase: str, po
 
     verdict = outdated(lines, phase=phase, is_posted=posted)
 
-    unsent = [line for line in lines if line.sent is Sent.NOT_YET]
+    unsent = [line for line in lines if line.sent is not Sent.YES]
     assert [line.kind for line in unsent if line.seq not in verdict.drop] == kept
-    assert all(line.sent is Sent.NOT_YET for line in lines if line.seq in verdict.drop)
+    assert all(line in unsent for line in lines if line.seq in verdict.drop)
+
+
+@pytest.mark.parametrize("history", ["L?EB", "sleB?EB", "slE?BE"])
+def test_of_two_that_say_the_same_the_unconfirmed_one_is_repeated(history: str) -> None:
+    """The other has another ID, so both would appear."""
+    lines = thread(history)
+
+    verdict = outdated(lines, phase="live", is_posted=True)
+
+    assert [line.sent for line in lines if line.seq not in verdict.drop and line.sent is not Sent.YES] == [
+        Sent.UNCONFIRMED
+    ]
 
 
 @pytest.mark.parametrize(
-    ("history", "first", "pings"), [("SLX", 1, False), ("slX", 1, True), ("sX", 1, True), ("X", 2, True)]
+    ("history", "first", "pings"),
+    [("SLX", 1, False), ("slX", 1, True), ("sX", 1, True), ("X", 2, True), ("L?X", 1, False), ("slE?X", 1, True)],
 )
 def test_who_never_heard_of_the_beginning_is_not_pinged_about_the_end(history: str, first: int, pings: bool) -> None:
     """The thread is told of the end; the channel too, only where it knew of the beginning."""
@@ -231,6 +261,53 @@ async def test_slack_was_down_for_a_moment(store: Store, clock: Clock) -> None:
     await see(store, Episode(phase="ended", told="ended"), Change(2, "ended"))
 
     assert await announced(store) == [(1, ["live", "ended"])]
+
+
+UNANSWERED = ["unanswered", "killed"]
+"""Why the bot does not know whether Slack took a post: no answer came, or nobody was left to record it."""
+
+
+async def leave_unconfirmed(store: Store, clock: Clock, how: str) -> None:
+    """Post what is due next, without an answer."""
+    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+    if how == "unanswered" and card.message_ts is None:
+        await store.card_queue.defer(card, 60, unconfirmed=True)
+    elif how == "unanswered":
+        await store.card_queue.defer(card, 60, unconfirmed_seq=card.announcements[0].seq)
+    clock.advance(LATE_SECONDS + 300)
+
+
+@pytest.mark.parametrize("how", UNANSWERED)
+async def test_an_error_that_may_have_been_announced_is_followed_by_the_recovery(
+    store: Store, clock: Clock, how: str
+) -> None:
+    """Otherwise the thread would say that it is in error as long as it is live."""
+    channel = Channel()
+    await follow(store)
+    await channel.work(store)
+    await see(store, Episode(phase="live", told="live"), Change(1, "live"))
+    await channel.work(store)
+    await see(store, Episode(phase="errored", told="errored"), Change(2, "errored"))
+
+    await leave_unconfirmed(store, clock, how)
+    await see(store, Episode(phase="live", told="back"), Change(3, "back"))
+
+    assert await announced(store) == [(1, ["back"])]
+
+
+@pytest.mark.parametrize("how", UNANSWERED)
+async def test_a_card_that_may_be_there_gets_the_end(store: Store, clock: Clock, how: str) -> None:
+    """People may have seen it on the card as live."""
+    await follow(store)
+    await Channel().work(store)
+    await see(store, Episode(phase="ended", told="ended"), Change(1, "live"), Change(2, "ended"))
+    await announced(store)
+    await see(store, Episode(2, "live", told="live"), Change(1, "live", episode=2))
+
+    await leave_unconfirmed(store, clock, how)
+    await see(store, Episode(2, "ended", told="ended"), Change(2, "ended", episode=2))
+
+    assert await announced(store) == [(2, ["ended"])]
 
 
 @pytest.mark.parametrize("phase", ["live", "interrupted", "errored"])

@@ -132,6 +132,7 @@ def _announcements() -> None:
         sa.Column("payload", sa.JSON, nullable=False),
         sa.Column("occurred_at", sa.Double, nullable=False),
         sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("unconfirmed", sa.Boolean, server_default=sa.false(), nullable=False),
         sa.Column("sent_ts", sa.Text),
         sa.Column("sent_at", sa.Double),
         sa.PrimaryKeyConstraint("id", name="pk_announcements"),
