@@ -272,6 +272,7 @@ class _ThreadChecker:
                 or self._was_over_on_a_late_return(each)
                 or self._was_over_before_it_could_be_posted(each)
                 or self._waited_for_an_unconfirmed_card(each)
+                or self._never_heard_that_it_failed(each)
             ):
                 continue
             if self._missed_the_whole_episode(each):
@@ -290,9 +291,28 @@ class _ThreadChecker:
             if returned is None or each.kind == "ended":
                 continue
             newer = [other for other in elsewhere if other.move > each.move and other.at < returned - TOLERANCE_SECONDS]
+            if newer and self._was_not_noticed_to_be_absent(each, newer[-1]):
+                continue
             if any(_contradicts(each, other) for other in newer[-1:]):
                 newest = f"{newer[-1].kind} of move {newer[-1].move}"
                 yield UNTRUE, f"{each.kind} of move {each.move} was posted after the bot came back, {newest} before"
+
+    def _was_not_noticed_to_be_absent(self, late: Reply, newer: Reply) -> bool:
+        """Return whether no bot could post in the absences, so that the bot may not know of them.
+
+        Then it announces each change of the last ten minutes, in order, as if it had been here.
+        """
+        elsewhere = replies_elsewhere(self._broadcast, self._evidence)
+        recorded = min(
+            (each.at for each in elsewhere if (each.kind, each.move) == (late.kind, late.move)), default=None
+        )
+        if recorded is None or late.at - recorded > _TOO_LATE_SECONDS:
+            return False
+        follows = any(
+            (each.kind, each.move) == (newer.kind, newer.move) and each.at > late.at for each in self._replies
+        )
+        times = [(max(each.began, recorded), each.ended) for each in self._absences() if each.began < late.at]
+        return follows and not any(self._could_post(began, ended, removed=True) for began, ended in times)
 
     def _silent_in_a_calm_period(self) -> Iterable[tuple[str, str]]:
         """Check that in a calm period the last reply shows the current state, also after an absence."""
@@ -330,7 +350,11 @@ class _ThreadChecker:
             new = last is None or last.kind == "ended" or self._may_lack_its_end(last, each)
             before = "ended" if last is None or new else last.kind
             allowed = _KINDS_AFTER.get(before, frozenset({"back" if been_live else "live", "ended"}))
-            if each.kind not in allowed and not self._is_without_its_beginning(each):
+            if (
+                each.kind not in allowed
+                and not self._is_without_its_beginning(each)
+                and not (last and self._is_without_its_error(each, last))
+            ):
                 yield ORDER, f"{each.kind} of move {each.move} after {before}"
             if last and new is (each.thread == last.thread) and not self._lost(last.thread):
                 yield ORDER, f"{each.kind} of move {each.move} is in the {'old' if new else 'wrong'} thread"
@@ -360,6 +384,12 @@ class _ThreadChecker:
         if end.kind != "ended" or (before and before.kind != "ended"):
             return False
         return self._was_too_late(range(before.move + 1 if before else 0, end.move + 1), end.at)
+
+    def _is_without_its_error(self, back: Reply, last: Reply) -> bool:
+        """Return whether the error was over, and too old, before a bot could know whether it had been posted."""
+        errors = [number for number in range(last.move + 1, back.move) if self._moves[number].state is State.ERRORED]
+        is_back = (last.kind, back.kind) == ("live", "back")
+        return is_back and bool(errors) and self._was_too_late(errors, back.at)
 
     def _was_dropped_without_record(self, end: Reply) -> bool:
         """Return whether the end of what was never live may be missing.
@@ -450,6 +480,24 @@ class _ThreadChecker:
             return False
         return not self._could_post(began - TOLERANCE_SECONDS, end.at - _RECOVERY_SECONDS)
 
+    def _never_heard_that_it_failed(self, end: Reply) -> bool:
+        """Return whether this channel heard nothing of an episode that never went live, nor could it.
+
+        Where all that has happened was too old when a bot could post, only the card shows it.
+        """
+        elsewhere = [each for each in replies_elsewhere(self._broadcast, self._evidence) if each.channel == end.channel]
+        ends = [each for each in elsewhere if each.kind == "ended" and each.at < end.at]
+        before = max((each.at for each in ends), default=0.0)
+        run = [each for each in elsewhere if before < each.at < end.at]
+        if end.kind != "ended" or not run or any(each.kind == "live" for each in run):
+            return False
+        moves = range(min(each.move for each in run), end.move + 1)
+        seen = min((at for at, number in self._broadcast.checks if number in moves), default=None)
+        is_here = any(each.move in moves for each in self._replies)
+        if seen is None or is_here or end.at - seen <= _TOO_LATE_SECONDS:
+            return False
+        return not self._could_post(seen, end.at)
+
     def _was_too_late_here(self, reply: Reply) -> bool:
         """Return whether a reply elsewhere could not be posted here before it was over, and too old."""
         after = min((each for each in self._replies if each.at > reply.at), key=lambda each: each.at, default=None)
@@ -474,13 +522,16 @@ class _ThreadChecker:
             return False
         return not self._could_post(seen, seen + _TOO_LATE_SECONDS)
 
-    def _could_post(self, since: float, until: float) -> bool:
-        """Return whether a bot was working in this time, long enough to post, and was in the channel."""
+    def _could_post(self, since: float, until: float, *, removed: bool = False) -> bool:
+        """Return whether a bot was working in this time, long enough to post, and was in the channel.
+
+        With `removed`, it need not have been in the channel.
+        """
         checks = [
             at for each in self._evidence.broadcasts for at, _ in expectations_of(each, self._evidence).responses()
         ]
         kept = [(each.began, each.began) for each in self._evidence.troubles]
-        kept += [(each.began, each.ended) for each in self._absences()]
+        kept += [] if removed else [(each.began, each.ended) for each in self._absences()]
         return any(
             since <= at < until and not any(began < at + _RECOVERY_SECONDS and ended > at for began, ended in kept)
             for at in checks

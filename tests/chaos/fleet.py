@@ -18,6 +18,11 @@ from sandbox.clock import Clock
 
 _REPOSITORY = Path(__file__).parents[2]
 _ERROR_LEVELS = ("error", "critical")
+_CUT_WHILE_CONNECTING = (
+    "Future exception was never retrieved\n"
+    "future: <Future finished exception=ConnectionError('unexpected connection_lost() call')>"
+)
+"""What asyncio logs if a connection to PostgreSQL is cut after asyncpg has given up setting it up, as it is here."""
 
 
 class Bot:
@@ -123,7 +128,11 @@ class Bot:
             except ValueError:
                 found["traceback"] += line.startswith("Traceback")
                 continue  # otherwise a line that was being written when it was killed
-            if isinstance(fields, dict) and fields.get("level") in _ERROR_LEVELS:
+            if (
+                isinstance(fields, dict)
+                and fields.get("level") in _ERROR_LEVELS
+                and fields.get("event") != _CUT_WHILE_CONNECTING
+            ):
                 found[str(fields.get("event"))] += 1
         return found
 

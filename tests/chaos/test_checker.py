@@ -710,3 +710,84 @@ def test_changes_that_were_over_when_an_earlier_card_was_confirmed_may_be_missin
     assert MISSING in kinds_behind_an_unconfirmed_card(unconfirmed=())
     assert MISSING in kinds_behind_an_unconfirmed_card(confirmed=900.0), "they were not too old"
     assert MISSING in kinds_behind_an_unconfirmed_card(killed_until=700.0), "a bot could post the card again"
+
+
+def kinds_where_nothing_was_heard(
+    *, kind: str = "errored", others: float | None = None, ended_at: float = 1_000.0, in_b: tuple[Reply, ...] = ()
+) -> list[str]:
+    """Return the violations in B, which has the card, and only "live" of the next session in it.
+
+    Elsewhere an episode began with this kind at 207, just before bots were killed every 100 seconds, and ended.
+    """
+    state = {"errored": State.ERRORED, "live": State.LIVE}[kind]
+    moves = [Move(0, State.OFF, 0), Move(1, state, 190, session=1), Move(2, State.OFF, 300, session=1)]
+    moves.append(Move(3, State.LIVE, 1_200, session=2))
+    checks = [(205.0, 1), (305.0, 2), (950.0, 2), *((1_205.0 + 15 * n, 3) for n in range(10))]
+    replies = [Reply(207, "C", "206.0", kind, 0, 1), Reply(ended_at, "C", "206.0", "ended", 0, 2), *in_b]
+    replies += [Reply(1_210, channel, "1209.0", "live", 0, 3) for channel in ("C", "B")]
+    troubles = [Trouble(at, at + 1) for at in range(210, 1_100, 100)]
+    broadcasts = [Broadcast(0, "m", moves, checks)]
+    if others is not None:
+        broadcasts.append(Broadcast(1, "n", MOVES[:1], [(others, 0)]))
+        troubles = [each for each in troubles if not others <= each.began < others + 130]
+    evidence = Evidence(broadcasts, [Channel("C"), Channel("B", removes_bot=True)], replies, troubles, grace=30)
+    evidence.absences = [Absence("B", 10, 20)]
+    evidence.activities = [Activity(100, "B", 0)]
+    evidence.edits = [Edit(at, "B", "500.0", 0, move, None) for at, move in ((500.0, 1), (1_100.0, 2))]
+    return [each.kind for each in find_violations(evidence) if each.channel == "B"]
+
+
+def test_failure_of_which_a_channel_heard_nothing_needs_no_end() -> None:
+    assert kinds_where_nothing_was_heard() == []
+    assert MISSING in kinds_where_nothing_was_heard(kind="live"), "the card was there and said that it was live"
+    assert MISSING in kinds_where_nothing_was_heard(others=450.0), "a bot could post within ten minutes"
+    assert MISSING in kinds_where_nothing_was_heard(others=850.0), "a bot could post before the end"
+    assert MISSING in kinds_where_nothing_was_heard(ended_at=780.0), "it was not too old"
+    assert MISSING in kinds_where_nothing_was_heard(in_b=(Reply(208, "B", "500.0", "errored", 0, 1),))
+
+
+def kinds_after_an_absence(
+    *, away: tuple[float, float] = (320.0, 400.0), live_at: float = 410.0, end: bool = True, others: float | None = None
+) -> list[str]:
+    """Return the violations in B, which got "live" late; elsewhere it was live at 207 and ended at 340."""
+    moves = [Move(0, State.OFF, 0), Move(1, State.LIVE, 190, session=1), Move(2, State.OFF, 300, session=1)]
+    checks = [(205.0, 1), (305.0, 2), (335.0, 2), *((live_at + 15 * n, 2) for n in range(10))]
+    replies = [Reply(207, "C", "206.0", "live", 0, 1), Reply(340, "C", "206.0", "ended", 0, 2)]
+    replies.append(Reply(live_at, "B", "208.0", "live", 0, 1))
+    replies += [Reply(live_at + 5, "B", "208.0", "ended", 0, 2)] if end else []
+    evidence = Evidence([Broadcast(0, "m", moves, checks)], [], replies, [], grace=30)
+    if others is not None:
+        evidence.broadcasts = [*evidence.broadcasts, Broadcast(1, "n", MOVES[:1], [(others, 0)])]
+    evidence.troubles = [Trouble(at, at + 1) for at in (210.0, 310.0, 395.0)]
+    evidence.channels, evidence.absences = [Channel("C"), Channel("B", removes_bot=True)], [Absence("B", *away)]
+    return [each.kind for each in find_violations(evidence) if each.channel == "B"]
+
+
+def test_changes_may_be_announced_in_order_after_an_absence_that_no_bot_could_notice() -> None:
+    assert kinds_after_an_absence() == []
+    assert kinds_after_an_absence(away=(320.0, 800.0), live_at=805.0, others=500.0) == [UNTRUE], "a bot was refused"
+    assert kinds_after_an_absence(away=(320.0, 810.0), live_at=815.0) == [UNTRUE], "it was too old"
+    assert UNTRUE in kinds_after_an_absence(end=False), "what was newer did not follow"
+
+
+def kinds_without_the_error(*, error: bool = True, back_at: float = 900.0, others: float | None = None) -> set[str]:
+    """Return the violations where "back" follows "live"; bots were killed every 100 seconds until 850."""
+    state = State.ERRORED if error else State.OFF
+    moves = [Move(0, State.OFF, 0), Move(1, State.LIVE, 100, session=1), Move(2, state, 200, session=1)]
+    moves.append(Move(3, State.LIVE, 400, session=1))
+    checks = [(105.0, 1), (205.0, 2), (405.0, 3), (805.0, 3), *((back_at + 15 * n, 3) for n in range(10))]
+    replies = [Reply(110, "C", "108.0", "live", 0, 1), Reply(back_at + 5, "C", "108.0", "back", 0, 3)]
+    troubles = [Trouble(at, at + 1) for at in range(210, 850, 100)]
+    broadcasts = [Broadcast(0, "m", moves, checks)]
+    if others is not None:
+        broadcasts.append(Broadcast(1, "n", MOVES[:1], [(others, 0)]))
+        troubles = [each for each in troubles if not others <= each.began < others + 130]
+    return kinds_of(Evidence(broadcasts, [Channel("C")], replies, troubles, grace=30))
+
+
+def test_recovery_may_follow_an_error_that_was_too_old() -> None:
+    """Slack may have taken the error without an answer; the bot cannot know, and announces the recovery."""
+    assert kinds_without_the_error() == set()
+    assert ORDER in kinds_without_the_error(error=False), "there was no error"
+    assert ORDER in kinds_without_the_error(back_at=700.0), "the error was not too old"
+    assert ORDER in kinds_without_the_error(others=450.0), "a bot could post the error"
