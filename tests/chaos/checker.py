@@ -431,8 +431,10 @@ class _ThreadChecker:
 
     def _was_over_before_it_could_be_posted(self, reply: Reply) -> bool:
         """Return whether the bot was removed before any bot could post this here, and it was over when one could."""
-        after = min((each for each in self._replies if each.at > reply.at), key=lambda each: each.at, default=None)
-        if reply.kind == "ended" or after is None or after.move < reply.move or not _contradicts(reply, after):
+        # What is older came late as well, and says nothing about this.
+        later = (each for each in self._replies if each.at > reply.at and each.move > reply.move)
+        after = min(later, key=lambda each: each.at, default=None)
+        if reply.kind == "ended" or after is None or not _contradicts(reply, after):
             return False
         was_removed = any(reply.at < each.began and each.ended < after.at for each in self._absences())
         return was_removed and not self._could_post(reply.at, after.at)

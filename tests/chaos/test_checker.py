@@ -791,3 +791,31 @@ def test_recovery_may_follow_an_error_that_was_too_old() -> None:
     assert ORDER in kinds_without_the_error(error=False), "there was no error"
     assert ORDER in kinds_without_the_error(back_at=700.0), "the error was not too old"
     assert ORDER in kinds_without_the_error(others=450.0), "a bot could post the error"
+
+
+def kinds_where_the_end_before_is_late(
+    *, away: tuple[float, float] | None = (400.0, 450.0), killed: bool = True
+) -> list[str]:
+    """Return the violations in B, which got the end of one episode late.
+
+    It never got "starting" of the next, but the "errored" that followed.
+    """
+    moves = [Move(0, State.OFF, 0), Move(1, State.LIVE, 100, session=1), Move(2, State.OFF, 140, session=1)]
+    moves += [Move(3, State.STARTING, 200, session=2), Move(4, State.ERRORED, 300, session=2)]
+    seen = [(105.0, 1), (145.0, 2), (180.0, 2), (205.0, 3)]
+    seen += [(at, 4) for at in (305.0, 500.0, 600.0, 615.0, 640.0, 655.0, 670.0)]
+    replies = [Reply(107, channel, "106.0", "live", 0, 1) for channel in ("B", "C")]
+    replies += [Reply(185, "C", "106.0", "ended", 0, 2), Reply(207, "C", "206.0", "starting", 0, 3)]
+    replies += [Reply(506, "C", "206.0", "errored", 0, 4), Reply(650, "B", "106.0", "ended", 0, 2)]
+    replies.append(Reply(660, "B", "651.0", "errored", 0, 4))
+    times = (182.0, 210.0, 310.0, 410.0, 510.0, 610.0, 700.0) if killed else (182.0, 700.0)
+    evidence = Evidence([Broadcast(0, "m", moves, seen)], [], replies, [Trouble(at, at + 1) for at in times], grace=30)
+    evidence.channels = [Channel("C"), Channel("B", removes_bot=True)]
+    evidence.absences = [Absence("B", *away)] if away else []
+    return [each.kind for each in find_violations(evidence) if each.channel == "B"]
+
+
+def test_what_waited_behind_a_late_end_until_it_was_over_may_be_missing() -> None:
+    assert kinds_where_the_end_before_is_late() == []
+    assert MISSING in kinds_where_the_end_before_is_late(away=None), "it was never removed"
+    assert MISSING in kinds_where_the_end_before_is_late(killed=False), "a bot could post it before or after that"
