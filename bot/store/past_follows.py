@@ -1,6 +1,6 @@
 """Follows that are over: their latest card says so and offers to follow again, until the channel does.
 
-Such a follow's rows stay for that, at most as long as `Maintenance.purge` is told to keep what is over.
+Such a follow's rows stay for that, until `Maintenance.purge` deletes them.
 """
 
 from collections.abc import Collection
