@@ -16,24 +16,21 @@ import aiohttp
 import structlog
 
 from bot import __version__
-from bot.background_workers import BackgroundWorkers, LivestreamSources
-from bot.clock import Clock, WallClock, utc
+from bot.background_workers import BackgroundWorkers
+from bot.clock import Clock, WallClock
 from bot.errors import ConfigurationError, RealtimeKitError
-from bot.following.rate_budget import RateBudget
 from bot.health import Check
 from bot.http_server import WebhookReceiver, create_web
+from bot.livestream_sources import open_sources
 from bot.metrics import Metrics
-from bot.realtimekit.client import OnCall, RealtimeKitClient, open_http
-from bot.realtimekit.lookup import ConcurrencyLimit, Lookup, RecentLookups, look_up
-from bot.realtimekit.rate_limit import RateLimitState
+from bot.realtimekit.lookup import Lookup
 from bot.realtimekit.webhook_events import WebhookVerifier, open_key_http
-from bot.settings import CloudflareSettings, Settings, SlackSettings
+from bot.settings import Settings, SlackSettings
 from bot.slack.api_client import SlackClient, open_fresh_session, open_session
 from bot.slack.app import create_app, dispatch
 from bot.slack.dependencies import Dependencies
 from bot.slack.identity import Identity
 from bot.slack.in_flight import InFlightRequests
-from bot.slack.installation import Installation, installation_of
 from bot.slack.publisher import Publisher
 from bot.slack.rate_limiter import SlackRateLimiter, UserRateLimiter
 from bot.slack.responder import Responder
@@ -49,27 +46,6 @@ DRAIN_SECONDS = 45.0
 """Longer than Slack may take to post, so that the last posts are recorded and not sent again."""
 
 log = structlog.get_logger(__name__)
-
-
-def open_realtimekit(
-    settings: CloudflareSettings,
-    on_call: OnCall = lambda *_: None,
-    rate_limit: RateLimitState | None = None,
-    timer: Callable[[], float] = time.monotonic,
-    spend: Callable[[], None] = lambda: None,
-) -> RealtimeKitClient:
-    """Open a client for the RealtimeKit app in the settings. The caller closes it."""
-    token = settings.cloudflare_api_token.get_secret_value()
-    http = open_http(settings.cloudflare_base_url, token, settings.proxy, settings.tls)
-    return RealtimeKitClient(
-        http,
-        account_id=settings.cloudflare_account_id,
-        app_id=settings.realtimekit_app_id,
-        on_call=on_call,
-        rate_limit=rate_limit,
-        timer=timer,
-        spend=spend,
-    )
 
 
 def open_slack(
@@ -111,42 +87,29 @@ async def running(
         session = await stack.enter_async_context(open_session(settings.proxy, settings.tls))
         fresh = await stack.enter_async_context(open_fresh_session(settings.proxy, settings.tls))
         client = open_slack(settings, session, metrics, fresh)
-        timer = clock.now if clock else time.monotonic
-        rate_limit = RateLimitState(timer)
-        rate_budget = RateBudget(store.request_windows, rate_limit, wall)
-        kit, people = (
-            open_realtimekit(settings, metrics.cloudflare_call, rate_limit, timer, spend)
-            for spend in (rate_budget.record_request, rate_budget.spend_for_people)
+
+        def compare(meeting_id: UUID, lookup: Lookup | None) -> None:
+            workers.compare(meeting_id, lookup)
+
+        sources, rate_budget = await stack.enter_async_context(
+            open_sources(settings, metrics, store.request_windows, clock, compare)
         )
-        stack.push_async_callback(kit.close)
-        stack.push_async_callback(people.close)
-
-        def compare(lookup: Lookup) -> None:
-            workers.compare(lookup)
-
-        recent = RecentLookups(_limited_look_up(people, wall), timer, compare)
-        stack.push_async_callback(recent.close)
         identity = Identity(client, sleep=wall.sleep)
-
-        async def installation(seconds: float) -> Installation | None:
-            return installation_of(await identity.known_within(seconds))
-
         publisher = Publisher(client, SlackRateLimiter(wall), wall, metrics)
-        sources = LivestreamSources(lambda meeting_id: look_up(kit, meeting_id, lambda: utc(wall)), recent.look_up, kit)
         context = _worker_context(settings, identity, wall, metrics)
         workers = BackgroundWorkers(store, publisher, sources, rate_budget, context)
         await stack.enter_async_context(workers.running())
         in_flight = InFlightRequests(metrics)
         stack.push_async_callback(in_flight.drain, DRAIN_SECONDS)
         deps = Dependencies(
-            look_up=_measured(recent.look_up, metrics),
+            look_up=_measured(sources.look_up_for_people, metrics),
             responder=Responder(session, client, publisher, wall),
             in_flight=in_flight,
             following=workers.following,
-            installation=installation,
+            installation=identity.installation,
             is_token_refused=identity.is_token_refused,
             permalink=identity.permalink,
-            user_limit=UserRateLimiter(timer),
+            user_limit=UserRateLimiter(clock.now if clock else time.monotonic),
             wording=context.wording,
             sleep=wall.sleep,
             access_problem=lambda: client.token_health.problem,
@@ -160,8 +123,7 @@ async def running(
             checks["socket_mode"] = socket_mode.problem
         secret = settings.slack_signing_secret
         slack = (answer, RequestVerifier(secret.get_secret_value())) if secret else None
-        key_http = open_key_http(settings.proxy, settings.tls)
-        stack.push_async_callback(key_http.close)
+        key_http = await stack.enter_async_context(open_key_http(settings.proxy, settings.tls))
         webhooks = WebhookReceiver(WebhookVerifier(key_http, settings.realtimekit_webhook_key_url), workers.hint)
         web = create_web(metrics, checks, slack, webhooks)
         url = await stack.enter_async_context(serving(web, sock))
@@ -171,15 +133,6 @@ async def running(
             await socket_mode.start()
         _log_start(settings, identity, url)
         yield url
-
-
-async def look_up_once(settings: CloudflareSettings, meeting_id: UUID) -> Lookup:
-    """Look up a meeting once, with a client of its own. Raises the same errors as `look_up`."""
-    kit = open_realtimekit(settings)
-    try:
-        return await look_up(kit, meeting_id, lambda: utc(WallClock()))
-    finally:
-        await kit.close()
 
 
 def _log_start(settings: Settings, identity: Identity, url: str) -> None:
@@ -220,16 +173,6 @@ async def _identify(identity: Identity, stack: contextlib.AsyncExitStack) -> Non
     await identity.fetch()
     task = asyncio.create_task(identity.keep(), name="identity")
     stack.callback(task.cancel)
-
-
-def _limited_look_up(kit: RealtimeKitClient, clock: Clock) -> Callable[[UUID], Awaitable[Lookup]]:
-    turns = ConcurrencyLimit()
-
-    async def limited(meeting_id: UUID) -> Lookup:
-        async with turns:
-            return await look_up(kit, meeting_id, lambda: utc(clock))
-
-    return limited
 
 
 def _measured(ask: Callable[[UUID], Awaitable[Lookup]], metrics: Metrics) -> Callable[[UUID], Awaitable[Lookup]]:

@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from uuid import UUID
 
 import structlog
@@ -12,18 +12,20 @@ from bot.clock import wait
 from bot.domain.episode import Phase
 from bot.domain.observation import Status
 from bot.errors import DatabaseUnavailable
-from bot.following.livestream_list import LivestreamLister
 from bot.following.maintenance import MaintenanceWorker
 from bot.following.poller import MeetingPoller
 from bot.following.rate_budget import RateBudget
 from bot.following.schedule import ListFreshness
 from bot.following.service import FollowService
 from bot.following.sweeper import Sweeper
+from bot.livestream_sources import LivestreamSources
 from bot.notifications.announcer import Announcer
 from bot.notifications.missed_invitations import MissedInvitations
 from bot.notifications.pause_notices import PauseNotifier
 from bot.realtimekit.lookup import Lookup
 from bot.slack.publisher import Publisher
+from bot.store.meetings import Known
+from bot.store.schema import IDLE_PHASES
 from bot.store.store import Store
 from bot.worker import WorkerContext
 
@@ -35,20 +37,21 @@ CONTRADICTED_PHASES = {
     Status.ERRORED: frozenset({Phase.STARTING, Phase.LIVE}),
     Status.NOT_BROADCASTING: frozenset({Phase.STARTING, Phase.LIVE, Phase.ERRORED}),
 }
-"""By a lookup's status, the phases in which a check is worth a request. Cloudflare may report an error long after the
-end, so an error contradicts only what is on air."""
+"""By a lookup's status, the phases that it contradicts. Cloudflare may report an error long after the end, so an error
+contradicts only what is on air."""
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class LivestreamSources:
-    """Where the workers learn about livestreams. Each source raises RealtimeKitError."""
-
-    look_up: Callable[[UUID], Awaitable[Lookup]]
-    look_up_for_people: Callable[[UUID], Awaitable[Lookup]]
-    """The same, counted and cached for people."""
-    lister: LivestreamLister
+def is_outdated(lookup: Lookup | None, known: Known) -> bool:
+    """Return whether a check would change what is known of a meeting; `lookup` is None if it does not exist."""
+    status = Status.NOT_BROADCASTING if lookup is None else lookup.status
+    if known.phase in CONTRADICTED_PHASES.get(status, ()):
+        return True
+    if lookup is None or known.episode.get("is_missing"):
+        return known.phase in IDLE_PHASES and bool(known.episode.get("is_missing")) is (lookup is not None)
+    has_new_title = lookup.name_is_certain and lookup.name not in (None, known.episode.get("name"))
+    return known.phase == Phase.WAITING and status is Status.NOT_BROADCASTING and has_new_title
 
 
 class BackgroundWorkers:
@@ -69,7 +72,9 @@ class BackgroundWorkers:
         self._comparing: set[asyncio.Task[None]] = set()
         list_freshness = ListFreshness()
         self._announcer = Announcer(store.card_queue, store.pauses, publisher, context)
-        self._poller = MeetingPoller(store.meeting_queue, sources.look_up, rate_budget, list_freshness, context)
+        self._poller = MeetingPoller(
+            store.meeting_queue, sources.check, sources.check_for_person, rate_budget, list_freshness, context
+        )
         self._sweeper = Sweeper(
             store.meeting_sweeps, store.singleton_jobs, sources.lister, rate_budget, list_freshness, context
         )
@@ -91,20 +96,19 @@ class BackgroundWorkers:
             self._poller.on_webhook(meeting_id)
         return followed
 
-    def compare(self, lookup: Lookup) -> None:
-        """Request a check if a person's lookup contradicts a followed meeting's phase, without delaying the person.
+    def compare(self, meeting_id: UUID, lookup: Lookup | None) -> None:
+        """Request a check if a person's lookup contradicts what is known of a followed meeting, without delaying them.
 
-        A list that omits a livestream, or lists one that is over, would otherwise hide the change for a long time.
+        `lookup` is None if Cloudflare has no such meeting. A list that omits a livestream, or lists one that is over,
+        would otherwise hide the change for a long time, and no list shows a waiting meeting's title.
         """
-        phases = CONTRADICTED_PHASES.get(lookup.status)
-        if phases is not None:
-            task = asyncio.create_task(self._hint_in(phases, lookup.meeting_id))
-            self._comparing.add(task)
-            task.add_done_callback(self._comparing.discard)
+        task = asyncio.create_task(self._request_check(meeting_id, functools.partial(is_outdated, lookup)))
+        self._comparing.add(task)
+        task.add_done_callback(self._comparing.discard)
 
-    async def _hint_in(self, phases: Collection[Phase], meeting_id: UUID) -> None:
+    async def _request_check(self, meeting_id: UUID, condition: Callable[[Known], bool]) -> None:
         try:
-            if await self._store.meeting_queue.request_check(meeting_id, phases):
+            if await self._store.meeting_queue.request_check(meeting_id, condition):
                 self._wake_ups.poller.set()
         except DatabaseUnavailable as error:
             log.info("lookup_not_compared", meeting_id=str(meeting_id), error=error.detail)

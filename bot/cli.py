@@ -126,7 +126,7 @@ def lookup(
     Cloudflare reports a status that the bot does not know.
     """
     from bot import cli_output, logs
-    from bot.app import look_up_once
+    from bot.livestream_sources import look_up_once
     from bot.settings import LookupSettings, load
     from bot.slack.meeting_ids import OneMeeting, read_meeting_id
 

@@ -10,9 +10,10 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import network, webhook_commands
-from bot.app import open_realtimekit, open_slack
+from bot.app import open_slack
 from bot.errors import AuthenticationFailed, ConfigurationError, RateLimited, RealtimeKitError, ServerError
 from bot.http_server import ALIVE, WEBHOOK_PATH
+from bot.livestream_sources import open_realtimekit
 from bot.metrics import Metrics
 from bot.realtimekit.webhook_events import PublicKeyUnavailable, WebhookVerifier, open_key_http
 from bot.realtimekit.webhook_subscriptions import WebhookSubscription

@@ -40,7 +40,7 @@ async def test_hanging_request_is_cut_off_at_the_drain_deadline(world: World, mo
 
 
 async def test_hanging_lookups_do_not_delay_help(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.app.ConcurrencyLimit", lambda: ConcurrencyLimit(limit=1))
+    monkeypatch.setattr("bot.livestream_sources.ConcurrencyLimit", lambda: ConcurrencyLimit(limit=1))
     monkeypatch.setattr("bot.app.DRAIN_SECONDS", 0.1)
     world.kit.latency = 60
     async with world.bot():

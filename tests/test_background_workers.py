@@ -8,10 +8,11 @@ from uuid import UUID
 
 import pytest
 
-from bot.background_workers import FIRST_SWEEP_SECONDS, BackgroundWorkers, LivestreamSources
+from bot.background_workers import FIRST_SWEEP_SECONDS, BackgroundWorkers
 from bot.domain.follow import Level
 from bot.following.livestream_list import PAGE_SIZE
 from bot.following.rate_budget import RateBudget
+from bot.livestream_sources import LivestreamSources
 from bot.realtimekit.rate_limit import RateLimitState
 from bot.realtimekit.responses import LivestreamPage
 from bot.worker import WorkerContext
@@ -52,7 +53,7 @@ def engine(stage: Stage, cloudflare: Cloudflare, lists: Lists) -> BackgroundWork
     return BackgroundWorkers(
         stage.store,
         stage.publisher,
-        LivestreamSources(cloudflare.look, cloudflare.look, lists),
+        LivestreamSources(cloudflare.look, cloudflare.look, cloudflare.look, lists),
         RateBudget(stage.store.request_windows, RateLimitState(), stage.clock),
         WorkerContext("worker", stage.clock, stage.metrics),
     )

@@ -308,7 +308,9 @@ def _broken(*_: object) -> object:
     return {}["sk-1234"]  # type: ignore[index]
 
 
-@pytest.mark.parametrize("place", ["bot.app.look_up", "bot.cli_output.fields", "bot.app.open_realtimekit"])
+@pytest.mark.parametrize(
+    "place", ["bot.livestream_sources.look_up", "bot.cli_output.fields", "bot.livestream_sources.open_realtimekit"]
+)
 async def test_lookup_json_reports_a_crash_as_json(ask: Ask, mocker: MockerFixture, place: str) -> None:
     mocker.patch(place, _broken)
 
@@ -321,7 +323,7 @@ async def test_lookup_json_reports_a_crash_as_json(ask: Ask, mocker: MockerFixtu
 
 async def test_lookup_crash_is_reported_without_variables(ask: Ask, mocker: MockerFixture) -> None:
     """The sentence names the place, not the values registered."""
-    mocker.patch("bot.app.look_up", _broken)
+    mocker.patch("bot.livestream_sources.look_up", _broken)
 
     result = await ask("lookup", seeds.LIVE)
 

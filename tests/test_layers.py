@@ -67,7 +67,7 @@ def test_only_entry_points_import_the_wiring() -> None:
     """`app` is imported by the process that runs it, and by the commands that open parts of it."""
     users = {file.stem for file in BOT.rglob("*.py") if "bot.app" in imports_of(file)}
 
-    assert users == {"cli", "doctor", "process"}
+    assert users == {"doctor", "process"}
     assert {file.stem for file in BOT.rglob("*.py") if "bot.cli" in imports_of(file)} == {"__main__"}
 
 

@@ -46,7 +46,7 @@ class LivestreamSnapshot:
     """Whether the list is complete: a meeting that is not in it has no active livestream."""
     pages: int = 0
 
-    def add(self, livestream: Livestream) -> None:
+    def add(self, livestream: Livestream, now: datetime) -> None:
         """Add a livestream by its own status: Cloudflare may ignore the status that was requested."""
         if livestream.status not in PHASE_OF:
             return
@@ -57,7 +57,7 @@ class LivestreamSnapshot:
             self.is_complete = False
             return
         known = self.livestreams.get(meeting_id)
-        self.livestreams[meeting_id] = most_active([known, livestream] if known else [livestream])
+        self.livestreams[meeting_id] = most_active([known, livestream] if known else [livestream], now)
 
     def status(self, meeting_id: UUID) -> Status | None:
         """Return the meeting's status in the list; None if it is not listed."""
@@ -65,7 +65,7 @@ class LivestreamSnapshot:
         return livestream.status if livestream else None
 
 
-async def read_snapshot(lister: LivestreamLister) -> LivestreamSnapshot:
+async def read_snapshot(lister: LivestreamLister, now: datetime) -> LivestreamSnapshot:
     """Read all pages, live livestreams first. Raises RealtimeKitError."""
     snapshot = LivestreamSnapshot()
     for status in _LISTED_STATUSES:
@@ -78,7 +78,7 @@ async def read_snapshot(lister: LivestreamLister) -> LivestreamSnapshot:
             snapshot.pages += 1
             snapshot.is_complete = snapshot.is_complete and page.is_complete
             for livestream in page.livestreams:
-                snapshot.add(livestream)
+                snapshot.add(livestream, now)
             page_no, more = page_no + 1, page.more
     return snapshot
 

@@ -1,7 +1,8 @@
 """The poller: checks followed meetings when they are due, and records the observations.
 
 Any number of replicas may poll at once: each claims due meetings with a lease, and only the lease's holder may record.
-A webhook or a person can request a check, which makes the meeting due and says nothing about its state.
+A webhook or a person can request a check, which makes the meeting due and says nothing about its state. Checks that
+only a person wants are few at a time and count as people's requests, so they delay no others.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ from bot.store.meeting_queue import DueMeeting, MeetingQueue
 from bot.worker import WorkerContext, supervise
 
 MAX_CONCURRENT_CHECKS = 16
+MAX_CONCURRENT_REFRESHES = 4
+"""Checks that only a person requested; they are not among the other sixteen."""
 LEASE_SECONDS = 30.0
 """Three times the maximum duration of a check."""
 POLL_SECONDS = 5.0
@@ -46,13 +49,18 @@ class MeetingPoller:
         self,
         meetings: MeetingQueue,
         look_up: Callable[[UUID], Awaitable[Lookup]],
+        look_up_for_person: Callable[[UUID], Awaitable[Lookup]],
         rate_budget: RateBudget,
         list_freshness: ListFreshness,
         context: WorkerContext,
     ) -> None:
-        """Prepare a poller. `look_up` raises RealtimeKitError; this process's sweeper updates `list_freshness`."""
+        """Prepare a poller. Both ways to look up raise RealtimeKitError; the second counts as people's requests.
+
+        This process's sweeper updates `list_freshness`.
+        """
         self._meetings = meetings
         self._look_up = look_up
+        self._look_up_for_person = look_up_for_person
         self._rate_budget = rate_budget
         self._list_freshness = list_freshness
         self._context = context
@@ -62,11 +70,12 @@ class MeetingPoller:
         self._webhook_trust = WebhookTrust()
         self._webhooks_received: LRUCache[UUID, bool] = LRUCache(_WEBHOOK_CACHE_SIZE)
         self._checks_running = 0
+        self._refreshes_running = 0
         self._claimed_at = 0.0
         self._last_run_at = self._clock.now()
 
     def on_webhook(self, meeting_id: UUID) -> None:
-        """Note that this process received a webhook for the meeting, so that it is not taken for a person's request."""
+        """Note that this process received a webhook for the meeting, which the next check confirms or not."""
         self._webhooks_received[meeting_id] = True
         self._wake_up.set()
 
@@ -83,14 +92,18 @@ class MeetingPoller:
     async def _run_once(self, checks: asyncio.TaskGroup) -> float:
         """Start the checks that are due; return the seconds until the next run."""
         due, seconds = await self._claim()
+        requested, requested_in = await self._claim_refreshes()
         self._last_run_at = self._clock.now()
         self._checks_running += len(due)
-        for meeting in due:
+        self._refreshes_running += len(requested)
+        for meeting in (*due, *requested):
             checks.create_task(self._check(meeting))
-        return 0.0 if due else min(max(seconds, MIN_WAIT_SECONDS), POLL_SECONDS)
+        if due or requested:
+            return 0.0
+        return min(max(min(seconds, requested_in), MIN_WAIT_SECONDS), POLL_SECONDS)
 
     async def _claim(self) -> tuple[list[DueMeeting], float]:
-        """Claim the meetings to check now; if there are none, also return the seconds to wait."""
+        """Claim the meetings to check now for the bot itself; if there are none, also return the seconds to wait."""
         throttled = self._throttle(news=True)
         if throttled > 0:
             return [], throttled
@@ -104,8 +117,22 @@ class MeetingPoller:
             return [], min(seconds, routine_in) if only_news else seconds
         free = 1 if self._rate_budget.delay(news=only_news) else MAX_CONCURRENT_CHECKS - self._checks_running
         self._claimed_at = self._clock.now()
-        due = await self._meetings.claim(self._context.worker_id, free, LEASE_SECONDS, only_news=only_news)
+        worker_id = self._context.worker_id
+        due = await self._meetings.claim(worker_id, free, LEASE_SECONDS, only_news=only_news, refreshes=0)
         return due, RATE_LIMIT_POLL_SECONDS
+
+    async def _claim_refreshes(self) -> tuple[list[DueMeeting], float]:
+        """Claim the meetings to check now because people requested that, in the same form."""
+        free = MAX_CONCURRENT_REFRESHES - self._refreshes_running
+        if free <= 0 or self._rate_budget.retry_after() > 0:
+            return [], POLL_SECONDS
+        seconds = await self._meetings.refresh_due_in()
+        if seconds is None or seconds > 0:
+            return [], POLL_SECONDS if seconds is None else seconds
+        if not self._rate_budget.can_refresh():
+            return [], RATE_LIMIT_POLL_SECONDS
+        requested = await self._meetings.claim(self._context.worker_id, 0, LEASE_SECONDS, refreshes=free)
+        return requested, RATE_LIMIT_POLL_SECONDS
 
     def _throttle(self, *, news: bool) -> float:
         """Return the seconds for which no check may begin. The end of a running check wakes the poller."""
@@ -128,19 +155,23 @@ class MeetingPoller:
         except Exception:
             log.exception("check_failed", meeting_id=str(meeting.meeting_id))
         finally:
-            self._checks_running -= 1
+            if meeting.for_person:
+                self._refreshes_running -= 1
+            else:
+                self._checks_running -= 1
             self._wake_up.set()
 
     async def _process(self, meeting: DueMeeting) -> None:
         before = _load_episode(meeting)
-        observation, outcome = await self._fetch(meeting.meeting_id)
+        observation, outcome = await self._fetch(meeting)
         self._metrics.observations.labels(outcome).inc()
         # The database's clock, because the replicas' clocks may differ.
         now = meeting.claimed_at
         after, changes = advance(before, observation, now, self._context.grace)
         webhook_received = self._webhooks_received.pop(meeting.meeting_id, False)
-        is_requested_by_person = meeting.check_requested and not webhook_received
-        visible = card_key(after) != card_key(before) or (is_requested_by_person and _is_refresh_visible(before, now))
+        visible = card_key(after) != card_key(before) or (
+            meeting.requested_by_person and _is_refresh_visible(before, now)
+        )
         self._webhook_trust.record(before.phase, after.phase, received=webhook_received)
         interval = next_check_in(
             after,
@@ -165,10 +196,11 @@ class MeetingPoller:
         if visible or changes:
             self._context.wake_ups.announcer.set()
 
-    async def _fetch(self, meeting_id: UUID) -> tuple[CheckResult, str]:
+    async def _fetch(self, meeting: DueMeeting) -> tuple[CheckResult, str]:
         """Check the meeting; return the observation and its label for metrics."""
+        look_up = self._look_up_for_person if meeting.for_person else self._look_up
         try:
-            observation = observation_of(await self._look_up(meeting_id))
+            observation = observation_of(await look_up(meeting.meeting_id))
         except MeetingNotFound:
             # Deleted since it was followed: certainly not on air. The grace period applies as usual.
             return Observation(Status.NOT_BROADCASTING, is_missing=True), MeetingNotFound.code

@@ -11,7 +11,8 @@ exceed their share by less than the two hundred requests that are kept for peopl
 
 People and the bot's own work each have a floor, so that neither starves the other: the bot always leaves 200 requests
 to people, and people leave 400 to the bot, of which checks leave half to reading the list. A quarter of what checks may
-use is for news: meetings that are about to change, according to a list, a webhook or a person.
+use is for news: meetings that are about to change, according to a list, a webhook or a lookup. Checks that people
+request count as people's, so that a crowd that refreshes cards cannot use up the checks that find changes.
 """
 
 import asyncio
@@ -28,6 +29,8 @@ SWEEP_SHARE = 200
 """Requests that checks leave to the list, which covers all meetings at once."""
 PEOPLE_LIMIT = 700
 """For people's lookups in one window."""
+REFRESH_LIMIT = 500
+"""Above this number of people's requests in the window, checks that people requested wait; the rest is for lookups."""
 BOT_FLOOR = 400
 """Requests that the bot's own work has in each window, however many people use."""
 _RESERVE = 20
@@ -63,8 +66,12 @@ class RateBudget:
 
     def spend_for_people(self) -> None:
         """Count a request that is about to be sent for a person. Raises LookupsLimited if their share is used up."""
-        if self._people >= PEOPLE_LIMIT or self._used >= CLOUDFLARE_LIMIT - _RESERVE:
+        if not self._is_left_for_people(PEOPLE_LIMIT):
             raise LookupsLimited(_PEOPLE_RETRY_SECONDS, detail="people have used up their share of the rate limit")
+        self.record_for_people()
+
+    def record_for_people(self) -> None:
+        """Count a request that is about to be sent for a check that a person requested."""
         self._unflushed_people += 1
         self.record_request()
 
@@ -82,6 +89,10 @@ class RateBudget:
     def can_check(self, *, news: bool = False) -> bool:
         """Return whether a meeting may be checked; not while twenty requests of this replica wait to be shared."""
         return self._unflushed < FLUSH_BATCH_SIZE and self._left_for_checks(0.0 if news else _NEWS_SHARE) > 0
+
+    def can_refresh(self) -> bool:
+        """Return whether a meeting may be checked because a person requested that."""
+        return self._unflushed < FLUSH_BATCH_SIZE and self._is_left_for_people(REFRESH_LIMIT)
 
     def spare(self) -> float:
         """Return how many requests routine checks may use after each reading of the list.
@@ -134,6 +145,9 @@ class RateBudget:
     @property
     def _used_by_bot(self) -> int:
         return self._used - self._people
+
+    def _is_left_for_people(self, limit: int) -> bool:
+        return self._people < limit and self._used < CLOUDFLARE_LIMIT - _RESERVE
 
     def _left_for_checks(self, reserved: float = 0.0) -> float:
         """Return the requests left for checks; `reserved` is the fraction of the share to keep back."""

@@ -158,7 +158,7 @@ class FollowService:
         listed = await self._find(team_id, channel_id, meeting_id)
         if listed is None:
             raise NotFollowing
-        await self.store.meeting_queue.request_check(meeting_id)
+        await self.store.meeting_queue.request_refresh(meeting_id)
         self.wake_ups.poller.set()
         await self.store.pauses.retry_denied(team_id, channel_id)
         self.wake_ups.announcer.set()

@@ -2,8 +2,9 @@
 
 A meeting that the list contradicts is due for a check at once, by any replica; the check of one that it confirms is
 postponed. So the cost depends on the number of active livestreams, not of followed meetings, and a start is noticed
-equally soon with one followed meeting as with thousands. If the list cannot be read or is incomplete, meetings become
-due on their own, and are checked one by one as the rate limit allows.
+equally soon with one followed meeting as with thousands. Of the meetings that are not on air, a few after each list
+are checked for a new title or a deletion, while there are requests to spare. If the list cannot be read or is
+incomplete, meetings become due on their own, and are checked one by one as the rate limit allows.
 """
 
 import asyncio
@@ -46,6 +47,10 @@ _REQUESTS_PER_CHECK = 3
 """One each for the livestream, the session and the meeting."""
 _MAX_CHECKS_OF_A_CHANGE = 3
 """After this many checks, a difference between list and lookup counts as permanent."""
+IDLE_CHECKS = 5
+"""The most idle meetings that are checked after each list, which is at most twenty in a minute."""
+IDLE_CHECK_SECONDS = 3600.0
+"""The minimum time between two such checks of a meeting."""
 _JITTER, _IDLE_JITTER = 0.1, 0.6
 
 log = structlog.get_logger(__name__)
@@ -106,7 +111,7 @@ class Sweeper:
     async def _sweep(self, job: SingletonJob) -> float:
         started_at = self._clock.now()
         try:
-            snapshot = await read_snapshot(self._lister)
+            snapshot = await read_snapshot(self._lister, utc(self._clock))
         except RealtimeKitError as error:
             self._failures += 1
             self._list_freshness.record(self._clock.now(), is_complete=False)
@@ -122,6 +127,7 @@ class Sweeper:
         await self._jobs.complete(job, next_run_in=pause)
         if snapshot.is_complete:
             await self._confirm_idle()
+            await self._check_idle()
         return pause
 
     async def _record(self, started_at: float, *, is_complete: bool) -> None:
@@ -177,3 +183,9 @@ class Sweeper:
             next_check_in = SLOWEST_SECONDS * (1 - _IDLE_JITTER * self._context.jitter())
             confirmed = await self._meetings.confirm_idle(failures=STALE_AFTER, next_check_in=next_check_in)
             self._metrics.observations.labels(_OUTCOME).inc(confirmed)
+
+    async def _check_idle(self) -> None:
+        """Have some idle meetings checked, if more than half of the requests for checks are left."""
+        is_spare = self._rate_budget.delay() == 0
+        if is_spare and await self._meetings.make_idle_due(IDLE_CHECKS, unchecked_for=IDLE_CHECK_SECONDS):
+            self._context.wake_ups.poller.set()

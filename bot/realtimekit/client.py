@@ -1,9 +1,11 @@
 """The client for Cloudflare RealtimeKit. All its requests are reads, so failed ones are safe to retry."""
 
 import asyncio
+import copy
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -71,12 +73,14 @@ class RealtimeKitClient:
         answer_seconds: float = RESPONSE_SECONDS,
         rate_limit: RateLimitState | None = None,
         spend: Callable[[], None] = lambda: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Create the client; `spend` is called before each request, and raises a RealtimeKitError to prevent it."""
         self._http = http
         self._app = app_path(account_id, app_id)
         self._rate_limit = rate_limit or RateLimitState()
         self._spend = spend
+        self._now = now
         self._on_call = on_call
         self._answer_seconds = answer_seconds
         self._in_flight = SingleFlight()
@@ -91,7 +95,7 @@ class RealtimeKitClient:
         """
         deadline = time.monotonic() + self._answer_seconds
         path = f"/meetings/{meeting_id}/active-livestream"
-        found = await self._get("active_livestream", path, partial(_livestream, meeting_id))
+        found = await self._get("active_livestream", path, lambda data: _livestream(meeting_id, data, self._now()))
         if found is not None:
             return found
         return NotLive(meeting=await _with_deadline(self._fetch_meeting(meeting_id), deadline - time.monotonic()))
@@ -123,6 +127,12 @@ class RealtimeKitClient:
     async def check_access(self) -> None:
         """Check that token, account and app are right, by fetching the shortest possible list."""
         await self._get("meetings", "/meetings?per_page=1", lambda _: None)
+
+    def counting(self, spend: Callable[[], None]) -> "RealtimeKitClient":
+        """Return this client with another `spend`: both share connections, caches and requests in flight."""
+        other = copy.copy(self)
+        other._spend = spend  # noqa: SLF001 - a copy of this client
+        return other
 
     async def close(self) -> None:
         """Cancel requests in flight and close the connections."""
@@ -212,11 +222,11 @@ def _read(model: type[Model], data: Any) -> Model:
         raise InvalidResponse(detail=f"{model.__name__}: {', '.join(sorted(fields)) or 'not an object'}") from None
 
 
-def _livestream(meeting_id: UUID, data: Any) -> Livestream | None:
+def _livestream(meeting_id: UUID, data: Any, now: datetime) -> Livestream | None:
     if data is None:
         return None
     found = _livestreams_of(meeting_id, data)
-    return most_active(found).beside(found)
+    return most_active(found, now).beside(found)
 
 
 def _meeting(meeting_id: UUID, data: Any) -> Meeting | None:

@@ -187,11 +187,12 @@ class RecentLookups:
         self,
         look_up: Callable[[UUID], Awaitable[Lookup]],
         timer: Callable[[], float] = time.monotonic,
-        on_answer: Callable[[Lookup], None] = lambda _: None,
+        on_answer: Callable[[UUID, Lookup | None], None] = lambda *_: None,
     ) -> None:
         """Create the cache.
 
-        `timer` returns seconds and must never go back; `on_answer` is called with each new answer.
+        `timer` returns seconds and must never go back; `on_answer` is called with each new answer, None for a meeting
+        that does not exist.
         """
         self._look_up = look_up
         self._on_answer = on_answer
@@ -219,10 +220,11 @@ class RecentLookups:
             answer = await self._look_up(meeting_id)
         except MeetingNotFound:
             self._answers[meeting_id] = None
+            self._on_answer(meeting_id, None)
             raise
         except RealtimeKitError as error:
             self._failures[meeting_id] = error
             raise
         self._answers[meeting_id] = answer
-        self._on_answer(answer)
+        self._on_answer(meeting_id, answer)
         return answer

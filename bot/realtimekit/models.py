@@ -9,7 +9,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
@@ -22,8 +22,10 @@ from bot.domain.observation import Status
 _MAX_TEXT_LENGTH = 1_000
 _MAX_URL_LENGTH = 2_000
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""Earlier times stand for missing values: year 1, the epoch, 1900."""
+_EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
+"""Earlier times stand for missing values, such as year 1, the epoch or 2000: RealtimeKit's predecessor is younger."""
+_CLOCK_TOLERANCE = timedelta(minutes=5)
+"""How far Cloudflare's clocks may be ahead of the bot's."""
 _NOT_A_TEXT = frozenset({"null", "undefined", "nan", "<nil>", "<null>", "(null)", "[object object]"})
 _NOT_A_REASON = _NOT_A_TEXT | {"none", "nil", "n/a", "na", "-", "--"}
 _NIL_UUID = UUID(int=0)
@@ -248,15 +250,18 @@ class NotLive(_Response):
 _BY_ACTIVITY = [Status.LIVE, Status.STARTING, Status.ERRORED, Status.UNKNOWN, Status.NOT_BROADCASTING]
 
 
-def most_active(livestreams: Iterable[Livestream]) -> Livestream:
+def most_active(livestreams: Iterable[Livestream], now: datetime) -> Livestream:
     """Return the livestream that represents its meeting, independent of the order in which Cloudflare lists them.
 
-    The most active status wins, then the latest creation. The other fields only make the choice deterministic.
+    The most active status wins, then the latest creation; one in the future counts as unknown. The other fields only
+    make the choice deterministic.
     """
+    latest = now + _CLOCK_TOLERANCE
 
     def rank(livestream: Livestream) -> tuple[int, datetime, str, str, str]:
         activity = -_BY_ACTIVITY.index(livestream.status)
         texts = (livestream.id or "", livestream.playback_url or "", livestream.name or "")
-        return activity, livestream.created_at or _LONG_AGO, *texts
+        created_at = livestream.created_at or _LONG_AGO
+        return activity, created_at if created_at <= latest else _LONG_AGO, *texts
 
     return max(livestreams, key=rank)

@@ -12,6 +12,7 @@ from bot.errors import ConfigurationError, SlackUnreachable
 from bot.network import describe
 from bot.slack.api_client import TRANSPORT_ERRORS, SlackClient
 from bot.slack.errors import TRANSIENT_TOKEN_CODES, UNINSTALLED_CODES, error_code, is_about_installation
+from bot.slack.installation import Installation, installation_of
 from bot.slack.messages.mrkdwn import clean, escape_entities
 from bot.slack.token_health import remedy
 
@@ -110,8 +111,8 @@ class Identity:
             raise SlackUnreachable(detail=describe(error)) from None
         return False
 
-    async def known_within(self, seconds: float) -> AuthorizeResult:
-        """Return the `authorization`, waiting at most this long for Slack to report it."""
+    async def installation(self, seconds: float) -> Installation | None:
+        """Return the bot's installation, or None if Slack does not report it within this many seconds."""
         if not self.is_known and seconds > 0:
             learned, timer = asyncio.ensure_future(self._fetched.wait()), asyncio.ensure_future(self._sleep(seconds))
             try:
@@ -119,7 +120,7 @@ class Identity:
             finally:
                 learned.cancel()
                 timer.cancel()
-        return self.authorization
+        return installation_of(self.authorization)
 
     async def fetch_with_retry(self) -> None:
         """Retry until Slack reports the identity; log a refusal, and stay unready until Slack accepts the token."""

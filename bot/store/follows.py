@@ -15,12 +15,14 @@ from bot.store.database import Database, insert
 from bot.store.due_cards import DueCard, load_cards
 from bot.store.follow_list import FollowStatus, list_follows
 from bot.store.leases import Lease, after, new_lease
-from bot.store.meetings import check_now_values, lock, stop_checking
+from bot.store.meetings import lock, refresh_values, stop_checking
 from bot.store.outdated_announcements import drop_outdated
 from bot.store.past_follows import end, show_followed_again
 from bot.store.rows import Episode, follow_from
 from bot.store.schema import CURRENT, cards, follows, meetings
 
+_FIRST_CHECK_SECONDS = 60.0
+"""When a newly followed meeting is checked at the latest: usually the check for the person who follows it is sooner."""
 NOT_REFUSED = {
     "pause_reason": None,
     "paused_at": None,
@@ -191,8 +193,9 @@ class Follows:
             "episode_number": episode.number,
             "phase": episode.phase,
             "episode_state": episode.to_dict(),
-            "next_check_at": now,
-            "check_requested": True,
+            "next_check_at": now + _FIRST_CHECK_SECONDS,
+            "check_requested": False,
+            "refresh_at": now,
             "consecutive_failures": 0,
             "last_checked_at": now,
             "checked_at": now,
@@ -204,7 +207,7 @@ class Follows:
             await connection.execute(sa.update(meetings).where(this).values(initial))
             return dict(before)
         statement = insert(connection, meetings).values(meeting_id=meeting_id, **initial)
-        requested = check_now_values(now, self._check_spacing)
+        requested = refresh_values(now, self._check_spacing)
         await connection.execute(
             statement.on_conflict_do_update(index_elements=[meetings.c.meeting_id], set_=requested)
         )
@@ -221,7 +224,7 @@ async def resume(
     await drop_outdated(connection, now, ids)
     await wake_unfinished(connection, now, ids)
     theirs = sa.update(meetings).where(meetings.c.meeting_id.in_({follow.meeting_id for follow in paused}))
-    await connection.execute(theirs.values(check_now_values(now, check_spacing)))
+    await connection.execute(theirs.values(refresh_values(now, check_spacing)))
 
 
 def _key(team_id: str, channel_id: str, meeting_id: UUID) -> sa.ColumnElement[bool]:

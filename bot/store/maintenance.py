@@ -162,7 +162,9 @@ async def _lock_overdue(connection: AsyncConnection, now: sa.ColumnElement[float
             meetings.c.episode_state,
             meetings.c.consecutive_failures,
             meetings.c.next_check_at,
-            sa.or_(meetings.c.check_requested, meetings.c.lease.is_not(None)).label("is_checked"),
+            sa.or_(meetings.c.check_requested, meetings.c.refresh_at.is_not(None), meetings.c.lease.is_not(None)).label(
+                "is_checked"
+            ),
             last_checked(now).label("last_checked"),
             now.label("now"),
         )

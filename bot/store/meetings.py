@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.database import Database
 from bot.store.leases import after, is_due
-from bot.store.schema import BUSY, CURRENT, IDLE_PHASES, ON_AIR, follows, meetings, singleton_jobs
+from bot.store.schema import BUSY, CURRENT, IDLE, IDLE_PHASES, ON_AIR, follows, meetings, singleton_jobs
 
 WHOLE_LIST = "whole list"
 """The singleton job that records when the full list of livestreams was last read: one row for all idle meetings."""
@@ -35,7 +35,7 @@ NOTHING_PENDING = sa.or_(
 """An error, or the recovery from one, is announced once it has lasted; the check that does so must not be delayed."""
 CONTRADICTED, CHANGED, UNSURE = 0.0, 1.0, 2.0
 """Times that make a meeting due before all others, in this order: the list shows another phase, another livestream,
-possibly another session. The sweeper does not request a check instead, because that means that a webhook or a person
+possibly another session. The sweeper does not request a check instead, because that means that a webhook or a lookup
 reported a change."""
 
 
@@ -46,10 +46,17 @@ async def lock(connection: AsyncConnection, meeting_ids: Iterable[UUID]) -> None
     await connection.execute(ids.order_by(meetings.c.meeting_id).with_for_update())
 
 
+def refresh_values(now: sa.ColumnElement[float], spacing: float) -> dict[str, Any]:
+    """Return the values that request a check for a person.
+
+    That changes nothing about the checks that the bot does for itself: people's are counted and claimed apart.
+    """
+    return {"refresh_at": sa.func.coalesce(meetings.c.refresh_at, _earliest_check(now, spacing))}
+
+
 def check_now_values(now: sa.ColumnElement[float], spacing: float) -> dict[str, Any]:
     """Return the values that request a check; `spacing` is the minimum number of seconds since the last check."""
-    just_checked = meetings.c.checked_at.between(now - spacing, now)
-    earliest = sa.case((just_checked, meetings.c.checked_at + spacing), else_=now)
+    earliest = _earliest_check(now, spacing)
     # During a check next_check_at is the end of the lease and stays; check_requested makes the meeting due on release.
     waits = sa.and_(meetings.c.lease.is_(None), meetings.c.next_check_at > earliest)
     return {
@@ -57,6 +64,11 @@ def check_now_values(now: sa.ColumnElement[float], spacing: float) -> dict[str, 
         "idle": False,
         "next_check_at": sa.case((waits, earliest), else_=meetings.c.next_check_at),
     }
+
+
+def _earliest_check(now: sa.ColumnElement[float], spacing: float) -> sa.ColumnElement[float]:
+    just_checked = meetings.c.checked_at.between(now - spacing, now)
+    return sa.case((just_checked, meetings.c.checked_at + spacing), else_=now)
 
 
 async def is_list_fresh(connection: AsyncConnection, now: sa.ColumnElement[float]) -> bool:
@@ -86,7 +98,7 @@ async def stop_checking(connection: AsyncConnection, meeting_ids: Iterable[UUID]
     """Stop checking those of these locked meetings that have no current follow."""
     followed = sa.exists().where(follows.c.meeting_id == meetings.c.meeting_id, sa.text(CURRENT))
     # Without the lease, a check in progress records nothing.
-    stopped = {"next_check_at": None, "lease": None, "check_requested": False}
+    stopped = {"next_check_at": None, "lease": None, "check_requested": False, "refresh_at": None}
     unfollowed = sa.update(meetings).where(meetings.c.meeting_id.in_(list(meeting_ids)), ~followed)
     await connection.execute(unfollowed.values(stopped))
 
@@ -136,6 +148,18 @@ class MeetingSweepStore:
         """Make these meetings due now, after the prioritized ones; return how many were not due yet."""
         return await self._make_due_at(meeting_ids, self._db.now(), UNSURE)
 
+    async def make_idle_due(self, limit: int, *, unchecked_for: float) -> int:
+        """Make up to `limit` idle meetings due, those not checked for longest first; return how many.
+
+        Lists show neither a new title nor that a meeting was deleted. `unchecked_for`: only meetings that were not
+        checked for as many seconds.
+        """
+        now = self._db.now()
+        # A later time than now means that the clock was set back.
+        is_old = sa.or_(meetings.c.checked_at <= now - unchecked_for, meetings.c.checked_at > now)
+        due = {"next_check_at": now, "idle": False}
+        return await self._update(due, UNSURE, sa.text(IDLE), is_old, order_by=meetings.c.checked_at, limit=limit)
+
     async def confirm(self, meeting_ids: Sequence[UUID], phase: str, *, failures: int, next_check_in: float) -> int:
         """Postpone the checks of meetings that a list confirms to be in this phase; return how many were postponed.
 
@@ -155,7 +179,7 @@ class MeetingSweepStore:
         """Mark up to five hundred meetings that wait for a livestream as idle; return how many.
 
         From then on the time of the last list counts as their last check, and nothing is written for them until a list
-        contradicts one or a check is requested.
+        contradicts one, a check is requested, or it is one's turn in `make_idle_due`.
         """
         is_idle = meetings.c.phase.in_(IDLE_PHASES)
         return await self._confirm(
@@ -187,15 +211,18 @@ class MeetingSweepStore:
         return await self._update(seen, UNSURE, *conditions)
 
     async def _update(
-        self, values: dict[str, Any], rank: float, *conditions: sa.ColumnElement[bool] | sa.TextClause
+        self,
+        values: dict[str, Any],
+        rank: float,
+        *conditions: sa.ColumnElement[bool] | sa.TextClause,
+        order_by: sa.ColumnElement[Any] = meetings.c.next_check_at,
+        limit: int = _BATCH_SIZE,
     ) -> int:
         is_free = (meetings.c.next_check_at > rank, meetings.c.lease.is_(None), ~meetings.c.check_requested)
         async with self._db.transaction() as connection:
             # Skip locked rows: two transactions that each lock many rows could deadlock.
-            candidates = (
-                sa.select(meetings.c.meeting_id).where(*conditions, *is_free).order_by(meetings.c.next_check_at)
-            )
-            locked = candidates.limit(_BATCH_SIZE).with_for_update(skip_locked=True)
+            candidates = sa.select(meetings.c.meeting_id).where(*conditions, *is_free).order_by(order_by)
+            locked = candidates.limit(limit).with_for_update(skip_locked=True)
             ids = [row.meeting_id for row in await connection.execute(locked)]
             if not ids:
                 return 0

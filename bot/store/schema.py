@@ -52,6 +52,8 @@ IDLE_PHASES = ("waiting", "ended")
 """The phases of a meeting that is not on air."""
 BUSY = "next_check_at IS NOT NULL AND NOT idle"
 """The condition for followed meetings that are not idle, word for word as in the index."""
+IDLE = "next_check_at IS NOT NULL AND idle"
+"""The condition for followed meetings that are idle, word for word as in the index."""
 
 meetings = sa.Table(
     "meetings",
@@ -62,7 +64,8 @@ meetings = sa.Table(
     sa.Column("phase", sa.Text, nullable=False),
     sa.Column("episode_state", sa.JSON, nullable=False),  # the current one's to_dict()
     sa.Column("next_check_at", sa.Double),  # next check; during one, the lease's end; NULL: not followed
-    sa.Column("check_requested", sa.Boolean, nullable=False),  # a check is requested and has not begun
+    sa.Column("check_requested", sa.Boolean, nullable=False),  # by a webhook or a contradicting lookup; has not begun
+    sa.Column("refresh_at", sa.Double),  # when to do the check that a person requested; NULL: none is requested
     sa.Column("lease", sa.Text),  # a token for each claim; NULL: not claimed
     sa.Column("consecutive_failures", sa.Integer, nullable=False),  # consecutive failed checks
     sa.Column("last_checked_at", sa.Double),  # last answer, or last confirmation by a list
@@ -74,6 +77,10 @@ meetings = sa.Table(
 _partial_index("ix_meetings_next_check_at", meetings.c.next_check_at, where="next_check_at IS NOT NULL")
 # Serves: due meetings, and when the next one is due, while full lists are read.
 _partial_index("ix_meetings_busy", meetings.c.next_check_at, where=BUSY)
+# Serves: the idle meetings that were not checked for longest.
+_partial_index("ix_meetings_idle", meetings.c.checked_at, where=IDLE)
+# Serves: checks that people requested.
+_partial_index("ix_meetings_refresh_at", meetings.c.refresh_at, where="refresh_at IS NOT NULL")
 # Serves: meetings that a list of all livestreams should contain.
 _partial_index("ix_meetings_on_air", meetings.c.phase, where=ON_AIR)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import bot.realtimekit.client as cloudflare
 import bot.slack.api_client as slack
-from bot import app, logs
+from bot import app, livestream_sources, logs
 from bot.errors import ConfigurationError
 from bot.realtimekit import lookup
 from bot.realtimekit.lookup import Lookup
@@ -84,7 +84,7 @@ def disable_name_caches() -> None:
     async def look_up(*args: Any) -> Lookup:
         return replace(await lookup.look_up(*args), name_is_certain=True)
 
-    app.look_up = look_up  # type: ignore[assignment, attr-defined]
+    livestream_sources.look_up = look_up  # type: ignore[assignment, attr-defined]
 
 
 if __name__ == "__main__":

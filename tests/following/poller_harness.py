@@ -134,6 +134,8 @@ class PollerHarness:
     rate_limit: CloudflareCooldown = field(default_factory=CloudflareCooldown)
     wake_ups: dict[str, WakeUps] = field(default_factory=dict)
     """Of each process, by worker ID."""
+    requests_per_check: int = 0
+    """As many are counted for each check."""
     loops: int = 0
     """How many tasks sleep by the clock when there is nothing to do."""
 
@@ -145,7 +147,8 @@ class PollerHarness:
     def new_poller(self, worker_id: str, clock: TimeSource | None = None) -> MeetingPoller:
         return MeetingPoller(
             self.store.meeting_queue,
-            self.cloudflare.look,
+            self.look,
+            self.look_for_person,
             self.rate_budget,
             self.list_freshness,
             self.context(worker_id, clock),
@@ -155,6 +158,22 @@ class PollerHarness:
         """Return a worker's context; the poller of the same name shares its wake-ups."""
         wake_ups = self.wake_ups.setdefault(worker_id, WakeUps(announcer=self.announcer))
         return WorkerContext(worker_id, clock or self.clock, self.metrics, GRACE, jitter=lambda: 0.0, wake_ups=wake_ups)
+
+    async def look(self, meeting_id: UUID) -> Lookup:
+        for _ in range(self.requests_per_check):
+            self.rate_budget.record_request()
+        return await self.cloudflare.look(meeting_id)
+
+    async def look_for_person(self, meeting_id: UUID) -> Lookup:
+        for _ in range(self.requests_per_check):
+            self.rate_budget.record_for_people()
+        return await self.cloudflare.look(meeting_id)
+
+    async def refresh(self, *meeting_ids: UUID) -> None:
+        """What *Refresh* in the menus of these meetings' cards does."""
+        for meeting_id in meeting_ids or [MEETING]:
+            assert await self.store.meeting_queue.request_refresh(meeting_id)
+        self.poller._wake_up.set()
 
     async def check_once(self, poller: MeetingPoller) -> None:
         """Have this poller check the meeting as if that was requested, and nothing after that."""
@@ -197,8 +216,10 @@ class PollerHarness:
         async with asyncio.timeout(PATIENCE):
             while calm < 2:
                 await asyncio.sleep(0.001)
-                busy = self.poller._checks_running or self._awake()
-                calm = 0 if busy or await self.store.meeting_queue.due_in() == 0 else calm + 1
+                busy = self.poller._checks_running or self.poller._refreshes_running or self._awake()
+                queue = self.store.meeting_queue
+                due = await queue.due_in() == 0 or await queue.refresh_due_in() == 0
+                calm = 0 if busy or due else calm + 1
 
     def _awake(self) -> bool:
         return self.poller._wake_up.is_set() or len(self.clock._sleepers) < self.loops

@@ -1,6 +1,7 @@
 """The list of all livestreams, and what it says of meetings that are followed."""
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -21,6 +22,7 @@ from bot.realtimekit.responses import LivestreamPage
 from bot.store.meetings import Known
 
 ONE, TWO, THREE = (UUID(int=number) for number in (1, 2, 3))
+NOW = datetime(2026, 6, 3, 12, tzinfo=UTC)
 
 
 def livestream(status: str, meeting: UUID | str | None) -> Livestream:
@@ -51,6 +53,19 @@ class Lists:
         return LivestreamPage(tuple(page), more=page_no * per_page < len(there))
 
 
+async def test_livestream_created_in_the_future_does_not_replace_the_current_one() -> None:
+    """A time after now is no time at all, unless Cloudflare's clock is just a little ahead."""
+
+    async def chosen(ahead: timedelta) -> str | None:
+        times = {"odd": NOW + ahead, "current": NOW - timedelta(hours=1)}
+        both = [livestream("LIVE", ONE).model_copy(update={"id": name, "created_at": at}) for name, at in times.items()]
+        return (await read_snapshot(Lists({"LIVE": both}), NOW)).livestreams[ONE].id
+
+    assert await chosen(timedelta(days=365)) == "current"
+    assert await chosen(timedelta(minutes=6)) == "current"
+    assert await chosen(timedelta(minutes=4)) == "odd"
+
+
 async def test_snapshot_has_every_page_of_each_status() -> None:
     lists = Lists(
         {
@@ -60,7 +75,7 @@ async def test_snapshot_has_every_page_of_each_status() -> None:
         }
     )
 
-    snapshot = await read_snapshot(lists)
+    snapshot = await read_snapshot(lists, NOW)
 
     assert lists.asked == [("LIVE", 1), ("LIVE", 2), ("LIVE", 3), ("INVOKED", 1), ("ERRORED", 1)]
     assert len(snapshot.livestreams) == 2 * PAGE_SIZE + 3
@@ -71,7 +86,7 @@ async def test_snapshot_has_every_page_of_each_status() -> None:
 
 async def test_another_status_than_was_asked_for() -> None:
     """Each livestream counts by its own."""
-    snapshot = await read_snapshot(Lists({"LIVE": [livestream("ERRORED", ONE), livestream("OFFLINE", TWO)]}))
+    snapshot = await read_snapshot(Lists({"LIVE": [livestream("ERRORED", ONE), livestream("OFFLINE", TWO)]}), NOW)
 
     assert statuses(snapshot) == {ONE: Status.ERRORED}
     assert snapshot.is_complete
@@ -81,13 +96,13 @@ async def test_several_livestreams_of_a_meeting() -> None:
     """The most active one counts."""
     lists = Lists({"LIVE": [livestream("LIVE", ONE)], "ERRORED": [livestream("ERRORED", ONE)]})
 
-    assert statuses(await read_snapshot(lists)) == {ONE: Status.LIVE}
+    assert statuses(await read_snapshot(lists, NOW)) == {ONE: Status.LIVE}
 
 
 @pytest.mark.parametrize("meeting", [None, "not an id"])
 async def test_a_livestream_of_nobody_knows_which_meeting(meeting: str | None) -> None:
     """Then no meeting is known to have none."""
-    snapshot = await read_snapshot(Lists({"LIVE": [livestream("LIVE", ONE), livestream("LIVE", meeting)]}))
+    snapshot = await read_snapshot(Lists({"LIVE": [livestream("LIVE", ONE), livestream("LIVE", meeting)]}), NOW)
 
     assert statuses(snapshot) == {ONE: Status.LIVE}
     assert not snapshot.is_complete
@@ -100,7 +115,9 @@ async def test_a_page_that_is_not_whole() -> None:
         async def livestreams(self, status: str, page_no: int, per_page: int = PAGE_SIZE) -> LivestreamPage:
             return replace(await super().livestreams(status, page_no, per_page), is_complete=status != "LIVE")
 
-    snapshot = await read_snapshot(Partly({"LIVE": [livestream("LIVE", ONE)], "ERRORED": [livestream("ERRORED", TWO)]}))
+    snapshot = await read_snapshot(
+        Partly({"LIVE": [livestream("LIVE", ONE)], "ERRORED": [livestream("ERRORED", TWO)]}), NOW
+    )
 
     assert statuses(snapshot) == {ONE: Status.LIVE, TWO: Status.ERRORED}
     assert not snapshot.is_complete
@@ -110,7 +127,7 @@ async def test_too_many_pages() -> None:
     """Neither is one where it does not end, or ignores the page that is asked for."""
     lists = Lists(endless="LIVE")
 
-    snapshot = await read_snapshot(lists)
+    snapshot = await read_snapshot(lists, NOW)
 
     assert len(lists.asked) == snapshot.pages == MAX_PAGES
     assert not snapshot.is_complete
@@ -122,7 +139,7 @@ async def test_list_that_cannot_be_read_raises() -> None:
             raise Unreachable
 
     with pytest.raises(Unreachable):
-        await read_snapshot(Broken())
+        await read_snapshot(Broken(), NOW)
 
 
 @pytest.mark.parametrize(

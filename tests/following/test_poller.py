@@ -17,7 +17,7 @@ from pytest_mock import MockerFixture
 from bot.clock import utc
 from bot.domain.episode import Episode, Phase
 from bot.errors import AuthenticationFailed, DatabaseUnavailable, MeetingNotFound, Unreachable
-from bot.following.poller import LEASE_SECONDS, MAX_CONCURRENT_CHECKS
+from bot.following.poller import LEASE_SECONDS, MAX_CONCURRENT_CHECKS, MAX_CONCURRENT_REFRESHES
 from bot.store.meetings import CHANGED
 from bot.store.schema import meetings
 from tests.following.poller_harness import EPOCH, PollerHarness, at, running_poller
@@ -239,27 +239,38 @@ async def test_meeting_followed_in_fifty_channels_is_checked_as_one(harness: Pol
 
 
 async def test_so_many_looks_at_once(harness: PollerHarness) -> None:
-    """And no more; the others have their turn when one of them ends."""
+    """And no more; the others have their turn when one of them ends. Those that people request have their own limit."""
     harness.cloudflare.open.clear()
-    for number in range(40):
-        await harness.follow(UUID(int=number))
-    await harness.until(lambda: harness.cloudflare.asking == MAX_CONCURRENT_CHECKS)
+    ids = [UUID(int=number) for number in range(40)]
+    for meeting_id in ids:
+        await harness.follow(meeting_id)
+    await harness.until(lambda: harness.cloudflare.asking == MAX_CONCURRENT_REFRESHES)
     await harness.asleep()
-    assert harness.cloudflare.asking == MAX_CONCURRENT_CHECKS
+    assert harness.cloudflare.asking == MAX_CONCURRENT_REFRESHES
+
+    assert await harness.store.meeting_sweeps.prioritize(ids) == len(ids) - MAX_CONCURRENT_REFRESHES
+    harness.poller._wake_up.set()
+    most = MAX_CONCURRENT_REFRESHES + MAX_CONCURRENT_CHECKS
+    await harness.until(lambda: harness.cloudflare.asking == most)
+    await harness.asleep()
+    assert harness.cloudflare.asking == most
 
     harness.cloudflare.open.set()
     await harness.looked()
 
-    assert harness.cloudflare.asked == {UUID(int=number): 1 for number in range(40)}
-    assert harness.cloudflare.most_at_once == MAX_CONCURRENT_CHECKS
+    assert harness.cloudflare.asked == dict.fromkeys(ids, 1)
+    assert harness.cloudflare.most_at_once == most
 
 
 async def test_no_check_begins_while_the_rate_limit_is_used_up(harness: PollerHarness) -> None:
+    await harness.follow()
+    await harness.looked()
+    harness.cloudflare.asked.clear()
     await harness.store.request_windows.add(1000)
     harness.rate_budget.record_request()
     await harness.idles(10)
     assert not harness.rate_budget.can_check()
-    await harness.follow()
+    assert await harness.store.meeting_queue.request_check(MEETING)
     await harness.idles(5)
     assert harness.cloudflare.asked == {}
 
@@ -517,13 +528,11 @@ async def test_who_asks_by_hand_sees_it(harness: PollerHarness) -> None:
     await harness.passes(30)
     changed = harness.announcer.count
 
-    assert await harness.store.meeting_queue.request_check(MEETING)
-    harness.poller._wake_up.set()
+    await harness.refresh()
     await harness.looked()
 
     assert harness.announcer.count == changed + 1
     harness.say("LIVE", began=9)
-    assert await harness.store.meeting_queue.request_check(MEETING)
-    harness.poller._wake_up.set()
+    await harness.refresh()
     await harness.looked()
     assert not harness.poller._webhook_trust.trusted

@@ -10,16 +10,19 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from pytest_mock import MockerFixture
 
 from bot.clock import utc
 from bot.domain.episode import Episode
-from bot.errors import DatabaseUnavailable, InvalidResponse, RealtimeKitError
+from bot.errors import DatabaseUnavailable, InvalidResponse, MeetingNotFound, RealtimeKitError
 from bot.following.livestream_list import PAGE_SIZE
+from bot.following.rate_budget import BOT_LIMIT, REFRESH_LIMIT, SWEEP_SHARE
 from bot.following.schedule import ListFreshness
-from bot.following.sweeper import Sweeper
+from bot.following.sweeper import IDLE_CHECK_SECONDS, IDLE_CHECKS, Sweeper
 from bot.realtimekit.models import Livestream
 from bot.realtimekit.responses import LivestreamPage
+from bot.store.schema import meetings
 from tests.following.poller_harness import PLAYBACK, Cloudflare, PollerHarness, running_poller
 
 MANY = 12
@@ -88,6 +91,11 @@ class Swept:
             self.harness.clock.advance(step)
             await self.harness.looked()
 
+    async def let_an_hour_pass_since_the_checks(self) -> None:
+        """Make the last check of each meeting an hour older, and let nothing else pass."""
+        async with self.harness.store._db.transaction() as connection:
+            await connection.execute(sa.update(meetings).values(checked_at=meetings.c.checked_at - IDLE_CHECK_SECONDS))
+
     def looks(self) -> int:
         """Since the last time."""
         number = sum(self.harness.cloudflare.asked.values())
@@ -145,8 +153,8 @@ async def test_one_that_has_waited_for_hours(swept: Swept) -> None:
     assert await swept.harness.told() == [(1, "live")]
 
 
-async def test_those_that_wait_cost_nothing(swept: Swept) -> None:
-    """However many they are: three pages each quarter of a minute."""
+async def test_those_that_wait_cost_three_pages_each_quarter_of_a_minute(swept: Swept) -> None:
+    """However many they are. Each is checked once an hour, and not twenty in a minute."""
     await swept.follow()
     await swept.passes(60)
     swept.looks()
@@ -156,6 +164,40 @@ async def test_those_that_wait_cost_nothing(swept: Swept) -> None:
     assert swept.looks() == 0
     assert 3 * 38 <= swept.lists.pages <= 3 * 40
     assert swept.harness.count("meeting_checks_total", outcome="listed") > 0
+
+
+async def test_new_title_or_deletion_of_a_waiting_meeting_is_shown_within_the_hour(swept: Swept) -> None:
+    """Nothing reports them. After each list the five that were not checked for longest are checked."""
+    await swept.follow()
+    await swept.passes(60)
+    cloudflare = swept.harness.cloudflare
+    cloudflare.titles[ONE] = "New title"
+    cloudflare.says[IDS[1]] = MeetingNotFound()
+    await swept.passes(30, step=15)
+    swept.looks()
+    await swept.let_an_hour_pass_since_the_checks()
+
+    for checked in (IDLE_CHECKS, 2 * IDLE_CHECKS, MANY, MANY):
+        await swept.passes(15, step=15)
+        assert sum(cloudflare.asked.values()) == checked
+    assert set(cloudflare.asked.values()) == {1}
+    assert (await swept.shown()).name == "New title"
+    assert (await swept.shown(IDS[1])).is_missing
+
+
+async def test_waiting_meetings_are_checked_only_while_half_of_the_requests_are_left(swept: Swept) -> None:
+    await swept.follow(1)
+    await swept.passes(30, step=15)
+    swept.looks()
+    await swept.let_an_hour_pass_since_the_checks()
+    for _ in range((BOT_LIMIT - SWEEP_SHARE) // 2):
+        swept.harness.rate_budget.record_request()
+    await swept.passes(60, step=15)
+    assert swept.looks() == 0
+
+    await swept.passes(300, step=60)
+
+    assert swept.looks() == 1
 
 
 async def test_from_beginning_to_end(swept: Swept) -> None:
@@ -284,6 +326,29 @@ async def test_what_begins_does_not_wait_for_what_a_gap_leaves_unsure(swept: Swe
 
     assert swept.harness.cloudflare.asked == {ONE: 1}
     assert (await swept.shown()).phase == "live"
+
+
+async def test_cards_that_people_keep_refreshing_hide_no_change(swept: Swept) -> None:
+    """Three such cards use people's share of the rate limit; what a list contradicts is checked as soon as ever."""
+    await swept.follow()
+    await swept.passes(60)
+    harness = swept.harness
+    harness.requests_per_check = 3
+    refreshed, other = IDS[:3], IDS[3]
+    swept.say("LIVE", *refreshed, began=60)
+    await harness.idles(30)
+    for seconds in range(0, 150, 2):
+        harness.clock.advance(2)
+        await harness.refresh(*refreshed)
+        await harness.asleep()
+        if seconds == 130:
+            swept.say("LIVE", other, began=220)
+
+    assert (await swept.shown(other)).phase == "live"
+    used = await harness.store.request_windows.count()
+    assert REFRESH_LIMIT <= used.people <= REFRESH_LIMIT + 20
+    assert used.all - used.people < 150
+    assert harness.rate_budget.can_check()
 
 
 async def test_after_a_gap(swept: Swept) -> None:

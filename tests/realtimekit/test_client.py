@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
-from bot.app import open_realtimekit
 from bot.domain.observation import Status
 from bot.errors import (
     AuthenticationFailed,
@@ -29,6 +28,7 @@ from bot.errors import (
     ServerError,
     Unreachable,
 )
+from bot.livestream_sources import open_realtimekit
 from bot.realtimekit import client as client_module
 from bot.realtimekit.client import RealtimeKitClient, open_http
 from bot.realtimekit.http import HttpClient

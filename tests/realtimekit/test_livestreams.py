@@ -144,6 +144,18 @@ async def test_page_without_any_readable_item_is_an_invalid_response(
         await client_answering([None, "2"]).livestreams("LIVE", 1)
 
 
+async def test_livestream_created_in_the_future_is_not_chosen_for_that(
+    client_answering: Callable[[Any], RealtimeKitClient],
+) -> None:
+    times = {"future": "9000-01-01T00:00:00Z", "placeholder": "2001-01-01T00:00:00Z", "current": "2026-06-03T10:00:00Z"}
+    both = [{"id": name, "status": "LIVE", "created_at": time} for name, time in times.items()]
+    found = await client_answering(both).active_livestream(LIVE)
+
+    assert isinstance(found, Livestream)
+    assert found.id == "current"
+    assert found.also_live == {"future", "placeholder"}
+
+
 async def test_unreadable_items_do_not_hide_a_meetings_livestream(
     client_answering: Callable[[Any], RealtimeKitClient],
 ) -> None:

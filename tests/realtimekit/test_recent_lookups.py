@@ -21,7 +21,11 @@ class Cloudflare:
         self.now = 1000.0
         self.lookups: Counter[UUID] = Counter()
         self.error: RealtimeKitError | None = None
-        self.recent = RecentLookups(self._look_up, lambda: self.now)
+        self.answers: list[str | None] = []
+        self.recent = RecentLookups(self._look_up, lambda: self.now, self._note)
+
+    def _note(self, _meeting_id: UUID, lookup: Lookup | None) -> None:
+        self.answers.append(None if lookup is None else lookup.name)
 
     async def _look_up(self, meeting_id: UUID) -> Lookup:
         self.lookups[meeting_id] += 1
@@ -65,6 +69,7 @@ async def test_missing_meeting_is_cached_like_a_result() -> None:
     cloudflare.error = None
 
     assert (await cloudflare.recent.look_up(ONE)).name == "lookup 2"
+    assert cloudflare.answers == [None, "lookup 2"]
 
 
 async def test_transient_failure_is_cached_for_a_second() -> None:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import aiohttp
 
-from bot.app import open_realtimekit
+from bot.livestream_sources import open_realtimekit
 from bot.realtimekit.models import Livestream
 from bot.slack.messages import lookup_card
 from sandbox.realtimekit import SEEDS, Fault, Shape, seeds

@@ -130,7 +130,7 @@ async def test_following_makes_the_meeting_due(store: Store) -> None:
 
     await follow(store, "C2")
 
-    assert await store.meeting_queue.due_in() == 0
+    assert await store.meeting_queue.refresh_due_in() == 0
 
 
 async def test_what_a_channel_follows(store: Store, clock: Clock) -> None:
@@ -189,7 +189,7 @@ async def test_others_go_on(store: Store) -> None:
 
     await store.follows.unfollow(TEAM, "C1", MEETING, user_id=BEN)
 
-    assert await store.meeting_queue.due_in() == 0
+    assert await store.meeting_queue.refresh_due_in() == 0
 
 
 async def test_a_meeting_is_begun_anew(store: Store) -> None:
@@ -399,7 +399,7 @@ async def test_retract(store: Store, clock: Clock, database: Database, before: s
     if before == "followed":
         await follow(store, "C1")
         await see(store, Episode(number=4, phase="live"), next_check_in=60)
-        await store.meeting_queue.request_check(MEETING)
+        await store.meeting_queue.request_refresh(MEETING)
     was = await contents(database)
     followed = await store.follows.follow(
         TEAM, "C2", MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(phase="live"), worker_id="another"

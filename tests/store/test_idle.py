@@ -128,6 +128,31 @@ async def test_lists_write_nothing_for_idle_meetings(store: Store, database: Dat
         assert (await connection.execute(sa.select(meetings))).one() == before
 
 
+async def test_idle_meetings_not_checked_for_longest_are_made_due_first(store: Store, clock: Clock) -> None:
+    """A few at a time, each once an hour; one that is requested is left alone."""
+    ids = [UUID(int=number) for number in range(1, 7)]
+    for meeting in ids:
+        await store.singleton_jobs.record(WHOLE_LIST)
+        await add_meeting(store, meeting)
+        clock.advance(60)
+    clock.advance(3600 - 3 * 60)
+    await store.singleton_jobs.record(WHOLE_LIST)
+    assert await store.meeting_queue.request_check(ids[0])
+
+    assert await store.meeting_sweeps.make_idle_due(2, unchecked_for=3600) == 2
+    assert {each.meeting_id for each in await store.meeting_queue.claim("t", 10, LEASE)} == {*ids[:3]}
+    assert await store.meeting_sweeps.make_idle_due(9, unchecked_for=3600) == 1
+    assert {each.meeting_id for each in await store.meeting_queue.claim("t", 10, LEASE)} == {ids[3]}
+
+
+async def test_idle_meetings_are_checked_after_the_clock_was_set_back(store: Store, clock: Clock) -> None:
+    await add_meeting(store)
+    clock.advance(-86_400)
+    await store.singleton_jobs.record(WHOLE_LIST)
+
+    assert await store.meeting_sweeps.make_idle_due(5, unchecked_for=3600) == 1
+
+
 @pytest.fixture
 def spaced(store: Store, clock: Clock) -> Store:
     """A store that keeps two seconds between checks of a meeting."""
@@ -167,7 +192,7 @@ async def test_checks_requested_by_follow_are_two_seconds_apart(spaced: Store, c
             await spaced.meeting_queue.record(due, Episode(), next_check_in=60)
         clock.advance(0.05)
     assert checks == 1
-    assert await spaced.meeting_queue.due_in() == pytest.approx(1.0, abs=0.01)
+    assert await spaced.meeting_queue.refresh_due_in() == pytest.approx(1.0, abs=0.01)
 
     clock.advance(1.1)
 

@@ -70,12 +70,14 @@ async def test_the_tracker(store: Store, asked: Asked) -> None:
     asked.statements.clear()
     await store.meeting_queue.due_in()
     await store.meeting_queue.due_in(only_news=True)
+    await store.meeting_queue.refresh_due_in()
     meeting = await look(store)
     await store.meeting_queue.record(
         meeting, Episode(2), [Change(), Change(episode=2)], next_check_in=0, ended=Episode(1), renew=True
     )
     await store.meeting_queue.request_check(MEETING)
     await store.meeting_queue.release(await look(store), next_check_in=0)
+    await store.meeting_queue.request_refresh(MEETING)
 
     assert len(asked.statements) > 12
     assert await asked.scans() == set()
@@ -92,6 +94,7 @@ async def test_the_sweeper(store: Store, asked: Asked) -> None:
     await store.meeting_sweeps.known([MEETING])
     await store.meeting_sweeps.confirm([MEETING], "waiting", failures=3, next_check_in=60)
     await store.meeting_sweeps.confirm_idle(failures=3, next_check_in=60)
+    await store.meeting_sweeps.make_idle_due(5, unchecked_for=3600)
     await store.meeting_sweeps.prioritize([MEETING])
 
     assert len(asked.statements) > 10

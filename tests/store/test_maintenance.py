@@ -327,7 +327,7 @@ async def test_follow_again(store: Store, clock: Clock) -> None:
     assert again.is_new
     assert again.ts is None
     assert again.follow.id != first.follow.id
-    assert await store.meeting_queue.due_in() == 0
+    assert await store.meeting_queue.refresh_due_in() == 0
 
 
 async def test_expire_is_bounded(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

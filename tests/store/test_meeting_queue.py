@@ -184,13 +184,56 @@ async def test_hinted_ones_first(store: Store, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("phases", "due"), [({"live", "starting"}, False), ({"waiting", "ended"}, True)])
-async def test_a_hint_in_some_phases(store: Store, phases: set[str], due: bool) -> None:
-    """A check is requested only if the meeting is in one of these phases."""
+async def test_check_is_requested_only_of_an_outdated_state(store: Store, phases: set[str], due: bool) -> None:
     await follow(store)
     await store.meeting_queue.record(await look(store), Episode(), next_check_in=60)
 
-    assert await store.meeting_queue.request_check(MEETING, phases) is due
+    assert await store.meeting_queue.request_check(MEETING, lambda known: known.phase in phases) is due
     assert bool(await store.meeting_queue.claim("t", 10, LEASE)) is due
+
+
+async def test_refreshes_do_not_precede_or_displace_other_checks(store: Store, clock: Clock) -> None:
+    """A person's request leaves the bot's own schedule as it is, and its check is counted as people's."""
+    await follow(store)
+    await follow(store, meeting=OTHER_MEETING)
+    for each in await store.meeting_queue.claim("t", 10, LEASE):
+        await store.meeting_queue.release(each, next_check_in=60 if each.meeting_id == MEETING else 10)
+    clock.advance(10)
+    assert await store.meeting_queue.request_refresh(MEETING)
+    assert await store.meeting_queue.request_refresh(MEETING)
+    assert not await store.meeting_queue.request_refresh(UUID(int=99))
+    assert await store.meeting_queue.due_in() == 0
+
+    assert await store.meeting_queue.claim("t", 0, LEASE, refreshes=0) == []
+    (own,) = await store.meeting_queue.claim("t", 10, LEASE, refreshes=0)
+    assert (own.meeting_id, own.for_person, own.check_requested) == (OTHER_MEETING, False, False)
+    assert await store.meeting_queue.due_in() == LEASE
+    assert await store.meeting_queue.refresh_due_in() == 0
+    (requested,) = await store.meeting_queue.claim("t", 0, LEASE, refreshes=10)
+    assert (requested.meeting_id, requested.for_person, requested.requested_by_person) == (MEETING, True, True)
+    assert await store.meeting_queue.refresh_due_in() is None
+
+
+async def test_refresh_of_a_meeting_that_is_due_anyway_is_the_bots_own_check(store: Store, clock: Clock) -> None:
+    await follow(store)
+    await store.meeting_queue.release(await look(store), next_check_in=10)
+    clock.advance(10)
+    assert await store.meeting_queue.request_refresh(MEETING)
+
+    meeting = await look(store)
+
+    assert (meeting.for_person, meeting.requested_by_person) == (False, True)
+    assert await store.meeting_queue.refresh_due_in() is None
+
+
+async def test_refresh_during_a_check_leads_to_another_check(store: Store) -> None:
+    await follow(store)
+    meeting = await look(store)
+    assert await store.meeting_queue.request_refresh(MEETING)
+    assert await store.meeting_queue.claim("t", 10, LEASE) == []
+    await store.meeting_queue.release(meeting, next_check_in=60)
+
+    assert (await look(store)).for_person
 
 
 @pytest.mark.parametrize("how", ["record", "release"])

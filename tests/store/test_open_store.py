@@ -45,7 +45,7 @@ async def test_the_real_clock(new_url: str) -> None:
     """Without a clock of the test's, what was asked for in an hour is not due, and what is asked for now is."""
     store = await open_store(new_url)
     await follow(store)
-    assert await store.meeting_queue.due_in() == 0
+    assert await store.meeting_queue.refresh_due_in() == 0
 
     (meeting,) = await store.meeting_queue.claim("tracker", 10, 30)
     await store.meeting_queue.release(meeting, next_check_in=600)

@@ -179,7 +179,7 @@ async def test_resume_looks_again(store: Store) -> None:
 
     await store.pauses.resume(TEAM, CHANNEL)
 
-    assert await store.meeting_queue.due_in() == 0
+    assert await store.meeting_queue.refresh_due_in() == 0
 
 
 async def test_resume_is_for_the_channel(store: Store, clock: Clock) -> None:
@@ -252,7 +252,7 @@ async def test_a_paused_meeting_is_still_looked_at(store: Store) -> None:
     await follow(store)
     await refused(store)
 
-    assert await store.meeting_queue.due_in() == 0
+    assert await store.meeting_queue.refresh_due_in() == 0
 
 
 async def test_level_of_a_paused_follow(store: Store) -> None:

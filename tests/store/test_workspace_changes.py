@@ -197,7 +197,7 @@ async def test_removal_spares_other_workspaces(store: Store) -> None:
 
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
     assert len(await store.follows.in_channel("T2", CHANNEL)) == 1
-    assert await store.meeting_queue.due_in() == 0
+    assert await store.meeting_queue.refresh_due_in() == 0
 
 
 async def test_removal_works_in_batches(store: Store) -> None:

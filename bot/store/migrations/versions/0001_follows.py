@@ -48,6 +48,7 @@ def _meetings() -> None:
         sa.Column("episode_state", sa.JSON, nullable=False),
         sa.Column("next_check_at", sa.Double),
         sa.Column("check_requested", sa.Boolean, nullable=False),
+        sa.Column("refresh_at", sa.Double),
         sa.Column("lease", sa.Text),
         sa.Column("consecutive_failures", sa.Integer, nullable=False),
         sa.Column("last_checked_at", sa.Double),
@@ -58,6 +59,8 @@ def _meetings() -> None:
     )
     _partial_index("ix_meetings_next_check_at", "meetings", ["next_check_at"], where="next_check_at IS NOT NULL")
     _partial_index("ix_meetings_busy", "meetings", ["next_check_at"], where="next_check_at IS NOT NULL AND NOT idle")
+    _partial_index("ix_meetings_idle", "meetings", ["checked_at"], where="next_check_at IS NOT NULL AND idle")
+    _partial_index("ix_meetings_refresh_at", "meetings", ["refresh_at"], where="refresh_at IS NOT NULL")
     _partial_index("ix_meetings_on_air", "meetings", ["phase"], where="phase NOT IN ('waiting', 'ended')")
 
 
