@@ -99,7 +99,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def test_follow(world: World) -> None:
-    """The first observation is the starting point; the card is posted at once, and the poller is woken."""
+    """The first observation is the starting point; the card is posted at once, and older cards are edited next."""
     result = await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
 
     assert result.effect is FollowEffect.POSTED
@@ -111,7 +111,7 @@ async def test_follow(world: World) -> None:
     assert card.desired.phase is Phase.LIVE
     assert card.announcements == ()
     assert not pause
-    assert world.woken == ["poller"]
+    assert world.woken == ["poller", "announcer"]
 
 
 async def test_its_card_is_ours_alone(world: World) -> None:
@@ -284,7 +284,7 @@ async def test_set_level(world: World) -> None:
 
 
 async def test_refresh(world: World) -> None:
-    """The meeting is due for a check, and the poller is woken."""
+    """The meeting is due for a check, and the announcer tries the cards that wait for an admin."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
     (meeting,) = await world.store.meeting_queue.claim("poller", 10, 30)
     await world.store.meeting_queue.release(meeting, next_check_in=300)
@@ -295,7 +295,7 @@ async def test_refresh(world: World) -> None:
     assert due_in is not None
     assert due_in <= 2
     assert await world.store.meeting_queue.due_in() == pytest.approx(300, abs=1)
-    assert world.woken == ["poller", "poller"]
+    assert world.woken == ["poller", "announcer"] * 2
 
 
 async def test_resume(world: World) -> None:
