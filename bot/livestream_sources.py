@@ -1,4 +1,4 @@
-"""Where the bot learns about livestreams: clients for one RealtimeKit app, each request counted for whom it serves."""
+"""Where the bot learns about livestreams: clients for one RealtimeKit app, which count checks and lookups apart."""
 
 import contextlib
 import time
@@ -21,7 +21,7 @@ LookUp = Callable[[UUID], Awaitable[Lookup]]
 
 @dataclass(frozen=True, slots=True)
 class LivestreamSources:
-    """The ways to ask Cloudflare. Each raises RealtimeKitError."""
+    """The ways to request the state of livestreams. Each raises RealtimeKitError."""
 
     check: LookUp
     """For a check of a followed meeting, which counts as the bot's own."""
