@@ -33,12 +33,13 @@ demo: $(TO_RUN) ## Try the bot with a local Slack and a local RealtimeKit
 run: $(TO_RUN) ## Run the bot with the settings from the environment and .env
 	@$(BIN)/livestream-bot run $(ARGS)
 
-test: $(TO_DEVELOP) ## Run the tests; ARGS="-k word" selects some, COVERAGE=1 requires enough coverage
-	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(ARGS) $(if $(COVERAGE),--cov)
+test: $(TO_DEVELOP) ## Run the tests but the longest; ALL=1 runs those, too; ARGS="-k word" selects some
+	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(if $(ALL),,-m "not long") $(ARGS) $(if $(COVERAGE),--cov)
 
 coverage check: COVERAGE := 1
+coverage check: ALL := 1
 
-coverage: test ## Run the tests, and require enough coverage
+coverage: test ## Run all tests, and require enough coverage
 
 # The tests come last, so that their closing line is the last one.
 check: lint format-check typecheck spelling lint-dockerfile test ## Run everything that CI runs

@@ -31,7 +31,7 @@ from sandbox.slack import ANN, GENERAL, Delivery, Message, Outcome, Slack
 hypothesis.settings.register_profile("bot", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("bot")
 
-UNMEASURED = (
+LONG = (
     "bench",
     "chaos",
     "following/test_sweeper.py",
@@ -41,15 +41,19 @@ UNMEASURED = (
     "store/test_interleavings.py",
     "store/test_racing.py",
 )
-"""What runs long or in processes of its own. What it covers is covered by quicker tests, and it runs at full speed."""
+"""What runs long, or in browsers and processes of its own: `make check` runs it, `make test` does not.
+
+What it covers is covered by quicker tests, so no coverage is measured, and it runs at full speed.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the slowest tests out of the measured coverage."""
+    """Mark the tests that run long, and measure no coverage in them."""
     here = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(here).as_posix().startswith(UNMEASURED):
+        if item.path.relative_to(here).as_posix().startswith(LONG):
             item.add_marker("no_cover")
+            item.add_marker("long")
 
 
 PATIENCE = 15.0
