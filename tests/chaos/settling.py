@@ -9,6 +9,8 @@ from tests.chaos.evidence import Channel
 from tests.chaos.observer import playback_in, subject_of, video_of
 from tests.scenarios.scenario import cards, shows
 
+_OVER = ("ended", "unfollowed", "followed again")
+"""What a card shows that will not change any more, except by a new follow."""
 _SHOWN = {
     State.LIVE: {"live"},
     State.ERRORED: {"errored"},
@@ -38,7 +40,7 @@ def _problems(environment: Environment, channel: Channel, broadcast: Broadcast) 
         return
     # A deleted card may have been posted again, below that of the next episode.
     *old, newest = sorted(found, key=lambda card: (subject_of(card) or (0, 0), float(card.ts)))
-    yield from (f"an old card shows {shows(card)}" for card in old if shows(card) not in ("ended", "unfollowed"))
+    yield from (f"an old card shows {shows(card)}" for card in old if shows(card) not in _OVER)
     if not _matches(newest, broadcast):
         yield f"the card shows {shows(newest)} of {subject_of(newest)}, and it is {broadcast.now}"
     elif shows(newest) == "live" and playback_in(newest) not in _videos(environment, broadcast):
@@ -56,7 +58,7 @@ def unfollowed(environment: Environment, channel: Channel) -> list[str]:
         f"{channel.id}, broadcast {broadcast.number}: nothing is followed, and a card shows {shows(card)}"
         for broadcast in environment.director.broadcasts
         for card in _cards_of(environment, channel, broadcast)
-        if shows(card) not in ("ended", "unfollowed")
+        if shows(card) not in _OVER
     ]
 
 

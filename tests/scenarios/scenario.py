@@ -35,6 +35,7 @@ _CARDS = {
     r" has an error": "errored",
     r" has ended": "ended",
     r" is no longer followed": "unfollowed",
+    r" is followed here again": "followed again",
 }
 
 
