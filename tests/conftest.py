@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import functools
 import io
 import json
 import os
 import shutil
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,6 +97,15 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith(OURS):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+shared_client_context = functools.cache(ssl.create_default_context)
+
+
+@pytest.fixture(autouse=True)
+def _shared_client_contexts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load the trusted certificates once for all clients: each time takes 75 ms of CPU time."""
+    monkeypatch.setattr(ssl, "create_default_context", shared_client_context)
 
 
 @pytest.fixture(autouse=True)

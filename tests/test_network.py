@@ -25,6 +25,11 @@ UNTRUSTED = "its certificate is from an authority that this machine does not tru
 
 
 @pytest.fixture
+def _shared_client_contexts() -> None:
+    """Let each client load the certificates that its own test trusts."""
+
+
+@pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
 

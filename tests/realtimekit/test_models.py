@@ -44,10 +44,6 @@ def test_every_documented_status_is_known_and_any_other_is_unknown(raw_status: A
     assert livestream(status=raw_status).status is status
 
 
-def test_unknown_raw_status_is_kept() -> None:
-    assert livestream(status="PAUSED").raw_status == "PAUSED"
-
-
 @pytest.mark.parametrize(
     ("sent", "disabled"),
     [
@@ -286,16 +282,11 @@ FIELDS = [*Livestream.model_fields, *Session.model_fields, "status"]
 def test_any_field_value_is_readable_and_never_a_secret(fields: dict[str, Any]) -> None:
     fields |= {"stream_key": STREAM_KEY, "ingest_server": INGEST}
 
-    read: list[BaseModel] = [Livestream.model_validate(fields), Session.model_validate(fields)]
+    read = Livestream.model_validate(fields)
 
-    for answer in read:
+    assert read.status in Status
+    for answer in (read, Session.model_validate(fields)):
         assert STREAM_KEY not in f"{answer!r} {answer} {answer.model_dump()} {answer.model_dump_json()}"
-
-
-@settings(deadline=None)
-@given(st.text())
-def test_any_text_is_a_valid_status(raw_status: str) -> None:
-    assert livestream(status=raw_status).status in Status
 
 
 ISO_PARTS = st.sampled_from(

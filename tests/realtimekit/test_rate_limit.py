@@ -27,12 +27,6 @@ def test_429_blocks_requests_until_retry_after(rate_limit: RateLimitState, timer
     assert (before, after) == ([20, 20], [0, 0])
 
 
-def test_429_without_retry_after_blocks_for_a_minute(rate_limit: RateLimitState) -> None:
-    rate_limit.update(429, {})
-
-    assert rate_limit.retry_after() == 60
-
-
 def test_the_longest_cooldown_counts(rate_limit: RateLimitState) -> None:
     rate_limit.update(429, {"retry-after": "300"})
     rate_limit.update(429, {"retry-after": "5"})

@@ -84,13 +84,3 @@ async def test_transient_failure_is_cached_for_a_second() -> None:
     cloudflare.now += 1.1
 
     assert (await cloudflare.recent.look_up(ONE)).name == "lookup 2"
-
-
-async def test_cancelled_caller_does_not_cancel_the_shared_lookup() -> None:
-    cloudflare = Cloudflare()
-    cancelled, waiting = (asyncio.ensure_future(cloudflare.recent.look_up(ONE)) for _ in range(2))
-    await asyncio.sleep(0)
-    cancelled.cancel()
-
-    assert (await waiting).name == "lookup 1"
-    assert cloudflare.lookups[ONE] == 1

@@ -29,24 +29,16 @@ async def run_pending_tasks() -> None:
 
 
 async def test_concurrent_calls_with_one_key_share_one_run() -> None:
-    flight, operation = SingleFlight(), Operation()
-    waiting = [asyncio.create_task(flight.run("key", operation)) for _ in range(50)]
+    flight, operation, other = SingleFlight(), Operation(), Operation()
+    runs = [*[("key", operation)] * 50, ("other", other)]
+    waiting = [asyncio.create_task(flight.run(*run)) for run in runs]
     await run_pending_tasks()
 
     operation.result.set_result("result")
+    other.result.set_result("other")
 
-    assert await asyncio.gather(*waiting) == ["result"] * 50
+    assert await asyncio.gather(*waiting) == ["result"] * 50 + ["other"]
     assert operation.calls == 1
-
-
-async def test_different_keys_run_separately() -> None:
-    flight, first, second = SingleFlight(), Operation(), Operation()
-    first.result.set_result("1")
-    second.result.set_result("2")
-
-    one, two = await asyncio.gather(flight.run("first", first), flight.run("second", second))
-
-    assert (one, two) == ("1", "2")
 
 
 async def test_finished_result_is_not_cached() -> None:
@@ -136,10 +128,6 @@ async def test_cancel_ends_every_run_and_its_callers() -> None:
     assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 3
     assert first.result.cancelled()
     assert second.result.cancelled()
-
-
-async def test_cancel_without_runs_does_nothing() -> None:
-    await SingleFlight().cancel()
 
 
 async def test_late_caller_starts_its_own_run() -> None:

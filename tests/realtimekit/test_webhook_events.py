@@ -35,6 +35,7 @@ from tests.realtimekit.keys import (
     signature_headers,
     status_update,
 )
+from tests.strategies import json_values
 
 MEETING = UUID("bbb8940e-1b97-402a-97d6-2708b7feca41")
 BODY = status_update()
@@ -54,19 +55,22 @@ def key(server: KeyServer, timer: Timer) -> WebhookVerifier:
 
 
 async def test_valid_signatures_are_accepted_with_one_key_request(key: WebhookVerifier, server: KeyServer) -> None:
-    for _ in range(10):
+    await key.fetch()
+    for _ in range(3):
         await key.verify(BODY, signature_headers(BODY))
+    await key.fetch()
 
     assert server.requests == 1
+
+
+UNSIGNED = [{}, {"rtk-signature": "no base64!"}, {"rtk-signature": "é"}]
 
 
 @pytest.mark.parametrize(
     "headers",
     [
-        {},
+        *UNSIGNED,
         {"rtk-signature": ""},
-        {"rtk-signature": "no base64!"},
-        {"rtk-signature": "é"},
         {"rtk-signature": base64.b64encode(b"short").decode()},
         {"rtk-signature": base64.b64encode(b"x" * 256).decode()},
         {"rtk-signature": base64.b64encode(b"x" * 100_000).decode()},
@@ -76,16 +80,13 @@ async def test_valid_signatures_are_accepted_with_one_key_request(key: WebhookVe
         {"rtk-signature": base64.b64encode(private_key("first").sign(BODY, padding.PKCS1v15(), SHA1())).decode()},
     ],
 )
-async def test_invalid_signature_is_rejected(key: WebhookVerifier, headers: dict[str, str]) -> None:
+async def test_invalid_signature_is_rejected_without_a_key_request_if_it_is_none(
+    key: WebhookVerifier, server: KeyServer, headers: dict[str, str]
+) -> None:
     with pytest.raises(InvalidSignature):
         await key.verify(BODY, headers)
 
-
-async def test_webhook_without_a_signature_requests_no_key(key: WebhookVerifier, server: KeyServer) -> None:
-    with pytest.raises(InvalidSignature):
-        await key.verify(BODY, {})
-
-    assert server.requests == 0
+    assert headers not in UNSIGNED or server.requests == 0
 
 
 async def test_rotated_key_is_accepted_at_once_and_the_old_one_rejected(
@@ -105,19 +106,21 @@ async def test_rotated_key_is_accepted_at_once_and_the_old_one_rejected(
 async def test_forged_webhooks_request_the_key_once_a_minute(
     key: WebhookVerifier, server: KeyServer, timer: Timer
 ) -> None:
+    forged, genuine = signature_headers(BODY, "other"), signature_headers(BODY)
     for _ in range(120):
         timer.now += 1
-        for _ in range(5):
+        for _ in range(2):
             with pytest.raises(InvalidSignature):
-                await key.verify(BODY, signature_headers(BODY, "other"))
-        await key.verify(BODY, signature_headers(BODY))
+                await key.verify(BODY, forged)
+        await key.verify(BODY, genuine)
 
     assert server.requests == 2
 
 
 async def test_concurrent_webhooks_share_one_key_request(key: WebhookVerifier, server: KeyServer) -> None:
     server.hold = asyncio.Event()
-    waiting = [asyncio.create_task(key.verify(BODY, signature_headers(BODY))) for _ in range(50)]
+    headers = signature_headers(BODY)
+    waiting = [asyncio.create_task(key.verify(BODY, headers)) for _ in range(50)]
     await asyncio.sleep(0)
     server.hold.set()
 
@@ -218,13 +221,6 @@ async def test_key_request_carries_no_token() -> None:
     assert b"authorization" not in headers
 
 
-async def test_known_key_is_not_fetched_again(key: WebhookVerifier, server: KeyServer) -> None:
-    await key.fetch()
-    await key.fetch()
-
-    assert server.requests == 1
-
-
 # Events
 
 
@@ -238,13 +234,11 @@ def test_other_event_names_no_meeting(event: Any) -> None:
     assert parse_event(status_update(event=event)) == WebhookEvent("other", None)
 
 
-@pytest.mark.parametrize("meeting_id", ["", "no UUID", None, 1, ["x"], {}])
-def test_invalid_meeting_id_is_none(meeting_id: Any) -> None:
-    assert parse_event(status_update(meeting_id)).meeting_id is None
+ODD: list[Any] = [None, "x", [], {}, 1]
 
 
-@pytest.mark.parametrize("meeting", [None, "x", [], {}, 1])
-def test_event_without_a_meeting_has_no_meeting_id(meeting: Any) -> None:
+@pytest.mark.parametrize("meeting", [*ODD, *({"id": odd} for odd in ["", *ODD])])
+def test_event_without_a_valid_meeting_has_no_meeting_id(meeting: Any) -> None:
     assert parse_event(status_update(meeting=meeting)).meeting_id is None
 
 
@@ -254,13 +248,12 @@ def test_body_that_is_no_json_object_is_rejected(body: bytes) -> None:
         parse_event(body)
 
 
-@given(
-    st.binary()
-    | st.recursive(
-        st.none() | st.text() | st.integers(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["event", "meeting", "id"]), inner),
-    ).map(lambda value: json.dumps(value).encode())
-)
+JSON = json_values()
+MEETING_JSON = JSON | st.fixed_dictionaries({"id": JSON | st.just(str(MEETING))})
+EVENTS = st.fixed_dictionaries({}, optional={"event": st.just("meeting.ended") | JSON, "meeting": MEETING_JSON})
+
+
+@given(st.binary() | (EVENTS | JSON).map(lambda value: json.dumps(value).encode()))
 def test_any_body_is_an_event_or_an_invalid_payload(body: bytes) -> None:
     try:
         event = parse_event(body)

@@ -4,26 +4,19 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 
 from bot.errors import AuthenticationFailed, InvalidResponse, RateLimited, RealtimeKitError, Unreachable
 from bot.realtimekit.client import open_http
-from bot.realtimekit.http import HttpClient
 from bot.realtimekit.webhook_events import LIVESTREAM_EVENTS
 from bot.realtimekit.webhook_subscriptions import WebhookSubscriptions
 from bot.uvicorn_server import listen, serving
-from sandbox.clock import Clock
 from sandbox.realtimekit import Fault
 from sandbox.realtimekit import RealtimeKit as Cloudflare
+from tests.realtimekit.conftest import http_answering
 
 URL = "https://bot.example.com/realtimekit/webhooks"
 NO_SUCH_WEBHOOK = UUID("00000000-0000-4000-8000-000000000000")
-
-
-@pytest.fixture
-def cloudflare() -> Cloudflare:
-    return Cloudflare(Clock())
 
 
 @pytest.fixture
@@ -35,14 +28,9 @@ async def webhooks(cloudflare: Cloudflare) -> AsyncIterator[WebhookSubscriptions
         yield WebhookSubscriptions(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id)
 
 
-def webhooks_answering(status: int, body: Any) -> WebhookSubscriptions:
-    """Webhook subscriptions at a Cloudflare that always sends this response."""
-    answers = httpx.MockTransport(lambda request: httpx.Response(status, json=body))
-    return WebhookSubscriptions(HttpClient(answers, "http://peer"), account_id="a", app_id="b")
-
-
-async def test_no_webhook_is_registered_at_first(webhooks: WebhookSubscriptions) -> None:
-    assert await webhooks.list_all() == []
+def webhooks_answering(data: Any) -> WebhookSubscriptions:
+    """Webhook subscriptions at a Cloudflare whose every response has this payload."""
+    return WebhookSubscriptions(http_answering(data), account_id="a", app_id="b")
 
 
 async def test_added_webhook_is_enabled_for_all_livestream_events(
@@ -154,7 +142,7 @@ async def test_unconfirmed_addition_is_not_retried(
 @pytest.mark.parametrize("data", [{"id": "no UUID"}, "webhooks", ["x"], [{"url": URL}], [{"id": 1}]])
 async def test_malformed_list_is_an_invalid_response(data: Any) -> None:
     with pytest.raises(InvalidResponse):
-        await webhooks_answering(200, {"success": True, "data": data}).list_all()
+        await webhooks_answering(data).list_all()
 
 
 ODD = (None, 7, ["x"], {"a": 1}, "")
@@ -166,7 +154,7 @@ async def test_webhook_with_an_odd_field_is_listed_with_the_others(field: str, o
     good = {"id": str(NO_SUCH_WEBHOOK), "name": "n", "url": URL, "events": list(LIVESTREAM_EVENTS), "enabled": True}
     other = {**good, "id": "00000000-0000-4000-8000-000000000001", field: odd}
 
-    listed = await webhooks_answering(200, {"success": True, "data": [other, good]}).list_all()
+    listed = await webhooks_answering([other, good]).list_all()
 
     assert [webhook.id for webhook in listed] == [UUID(other["id"]), NO_SUCH_WEBHOOK]
     assert listed[1].reports_livestreams()
@@ -175,7 +163,7 @@ async def test_webhook_with_an_odd_field_is_listed_with_the_others(field: str, o
 async def test_webhook_whose_events_are_partly_odd_keeps_the_rest() -> None:
     data = [{"id": str(NO_SUCH_WEBHOOK), "events": [None, LIVESTREAM_EVENTS[0], 3], "enabled": "false"}]
 
-    [webhook] = await webhooks_answering(200, {"success": True, "data": data}).list_all()
+    [webhook] = await webhooks_answering(data).list_all()
 
     assert (webhook.events, webhook.enabled) == ((LIVESTREAM_EVENTS[0],), False)
 
@@ -183,22 +171,17 @@ async def test_webhook_whose_events_are_partly_odd_keeps_the_rest() -> None:
 async def test_entries_without_an_id_do_not_hide_the_others() -> None:
     data = [None, "x", {"id": None}, {"id": str(NO_SUCH_WEBHOOK)}]
 
-    [webhook] = await webhooks_answering(200, {"success": True, "data": data}).list_all()
+    [webhook] = await webhooks_answering(data).list_all()
 
     assert webhook.id == NO_SUCH_WEBHOOK
+    assert not webhook.reports_livestreams()
 
 
 @pytest.mark.parametrize("data", [[], None])
 async def test_empty_or_null_list_has_no_webhooks(data: Any) -> None:
-    assert await webhooks_answering(200, {"success": True, "data": data}).list_all() == []
-
-
-async def test_webhook_needs_only_an_id() -> None:
-    [webhook] = await webhooks_answering(200, {"success": True, "data": [{"id": str(NO_SUCH_WEBHOOK)}]}).list_all()
-
-    assert not webhook.reports_livestreams()
+    assert await webhooks_answering(data).list_all() == []
 
 
 async def test_addition_without_a_webhook_in_the_response_is_an_error() -> None:
     with pytest.raises(InvalidResponse, match="no webhook in the answer"):
-        await webhooks_answering(200, {"success": True, "data": []}).add(URL)
+        await webhooks_answering([]).add(URL)
