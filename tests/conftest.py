@@ -29,7 +29,7 @@ from sandbox.clock import Clock
 from sandbox.realtimekit import RealtimeKit
 from sandbox.slack import ANN, GENERAL, Delivery, Message, Outcome, Slack
 
-# Machines are noisy, so no example has a deadline; in CI everybody gets the same examples.
+# Machines are noisy, so no example has a deadline; in CI every run gets the same examples.
 hypothesis.settings.register_profile("bot", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("bot")
 
@@ -92,7 +92,7 @@ def _unmeasured_children(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
 
 @pytest.fixture(autouse=True)
 def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test reads the settings, or the .env, of whoever runs it."""
+    """Hide the settings, and the .env, of the person who runs the tests."""
     for name in list(os.environ):
         if name.startswith(OURS):
             monkeypatch.delenv(name)
@@ -162,7 +162,7 @@ class World:
         return await self.answer(await self.slack.command(text, user=user, channel=channel))
 
     async def answer(self, delivery: Delivery) -> Message:
-        """The private answer to a command or a click, through its response_url; the note that it is late is none."""
+        """Return the private answer to a command or a click, through its response_url; not the note that it is late."""
         assert delivery.outcome is Outcome.OK, delivery
         return await self.slack.wait_for_message(
             lambda message: (
@@ -178,13 +178,13 @@ class World:
         self.seen |= {message.ts for message in self.slack.workspace.every_message()}
 
     async def next_message(self, predicate: Callable[[Message], bool]) -> Message:
-        """The next message that fits and was not there at the last `look`."""
+        """Return the next message that fits and was not there at the last `look`."""
         return await self.slack.wait_for_message(
             lambda message: message.ts not in self.seen and predicate(message), timeout=PATIENCE
         )
 
     async def told_beside(self, answer: Message) -> Message:
-        """What the person who got this private answer is told next, in a message of its own."""
+        """Return the next private message to the person who got this private answer."""
         return await self.slack.wait_for_message(
             lambda message: (
                 message.ephemeral_to == answer.ephemeral_to
@@ -195,7 +195,7 @@ class World:
         )
 
     async def idle(self) -> None:
-        """Wait until the bot serves nobody."""
+        """Wait until no request is in flight."""
         await self._until("/metrics", "livestream_bot_requests_in_flight 0.0")
 
     async def ready(self) -> None:
@@ -211,7 +211,7 @@ class World:
                 await asyncio.sleep(0.01)
 
     async def logged(self, event: str) -> dict[str, Any]:
-        """The first log line of this event, already there or still to come."""
+        """Return the first log line of this event, already there or still to come."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 for line in self.log.getvalue().splitlines():
@@ -223,7 +223,7 @@ class World:
 
 @pytest.fixture
 async def world(clock: Clock, log: io.StringIO) -> AsyncIterator[World]:
-    """A seeded RealtimeKit and a Slack, with no bot yet."""
+    """Yield a seeded RealtimeKit and a Slack, with no bot yet."""
     kit, slack = RealtimeKit(clock), Slack(clock)
     kit.seed()
     async with slack.running(), serving(kit.asgi, listen(), drain_seconds=1) as kit_url:
@@ -232,6 +232,6 @@ async def world(clock: Clock, log: io.StringIO) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def connected(world: World) -> AsyncIterator[World]:
-    """The same with a bot that is connected by HTTP."""
+    """Yield the same with a bot that is connected by HTTP."""
     async with world.bot():
         yield world

@@ -47,7 +47,7 @@ class Doctor:
 
 @pytest.fixture
 def doctor(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doctor]:
-    """A doctor without retries, whose output must contain no secret."""
+    """Yield a doctor without retries, whose output must contain no secret."""
     doctor = Doctor(world, monkeypatch)
     with stamina.set_testing(True):
         yield doctor

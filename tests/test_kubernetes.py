@@ -50,7 +50,7 @@ SECRETS = {
 
 
 def one(kind: str) -> dict[str, Any]:
-    """The one object of this kind."""
+    """Return the one object of this kind."""
     (found,) = [entry for file in FILES for entry in documents(f"{FOLDER}/{file}") if entry["kind"] == kind]
     assert isinstance(found, dict)
     return found

@@ -20,6 +20,7 @@ PAGE = ROOT / "sandbox" / "page" / "static"
 SOURCES = tuple(
     sorted(path for folder in ("bot", "sandbox", "bench", "scripts") for path in (ROOT / folder).rglob("*.py"))
 )
+TESTS = tuple(path for path in sorted((ROOT / "tests").rglob("*.py")) if path != Path(__file__))  # it quotes phrases
 SCRIPTS = tuple(sorted(PAGE.rglob("*.js")))
 # Searched as a whole: their code has none of the phrases either.
 OTHERS = (
@@ -119,7 +120,11 @@ def complaints(name: str, texts: list[Text]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("paths", [DOCUMENTS, SOURCES, SCRIPTS, OTHERS], ids=["documents", "sources", "page", "others"])
+@pytest.mark.parametrize(
+    "paths",
+    [DOCUMENTS, SOURCES, TESTS, SCRIPTS, OTHERS],
+    ids=["documents", "sources", "tests", "page", "others"],
+)
 def test_no_phrase_appears_that_the_glossary_replaces(paths: tuple[Path, ...]) -> None:
     assert paths
     found = [line for path in paths for line in complaints(str(path.relative_to(ROOT)), _texts(path))]

@@ -33,7 +33,7 @@ Configured = Callable[..., io.StringIO]
 
 @pytest.fixture(params=["json", "console", "colours"])
 def configured(request: pytest.FixtureRequest) -> Configured:
-    """Logs in each of their forms, with one secret."""
+    """Return a function that configures logs in each of their forms, with one secret."""
 
     def configure(level: str = "INFO") -> io.StringIO:
         stream = Terminal() if request.param == "colours" else io.StringIO()

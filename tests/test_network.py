@@ -36,7 +36,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @contextlib.asynccontextmanager
 async def behind_tls(world: World, context: ssl.SSLContext) -> AsyncIterator[dict[str, str]]:
-    """Settings with which Slack and Cloudflare are reached by TLS."""
+    """Yield settings with which Slack and Cloudflare are reached by TLS."""
     async with tls_in_front_of(world.slack.base_url, context) as slack, tls_in_front_of(world.kit_url, context) as kit:
         environment = settings_for(world.slack, slack, world.kit, kit, "http")
         with below_the_usual() as sock:

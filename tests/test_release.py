@@ -48,7 +48,7 @@ def commit(root: Path) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository at version 1.4.0, which is released, with one change since."""
+    """Return a repository at version 1.4.0, which is released, with one change since."""
     for variable in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")

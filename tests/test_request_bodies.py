@@ -80,7 +80,7 @@ def buffered_bytes() -> int:
 async def server(
     body_limits: BodyLimits | None = None, connection_limits: ConnectionLimits | None = None
 ) -> AsyncIterator[str]:
-    """The bot's HTTP server without a bot: no request here passes the signature check."""
+    """Yield the bot's HTTP server without a bot: no request here passes the signature check."""
     slack: object = (None, RequestVerifier("secret"))
     web = create_web(Metrics(), {}, slack, None, body_limits)  # type: ignore[arg-type]
     async with serving(web, listen(), drain_seconds=1, limits=connection_limits) as url:

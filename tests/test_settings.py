@@ -40,7 +40,7 @@ COMPLETE = {
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment in which nothing is missing."""
+    """Return an environment in which nothing is missing."""
     for name, value in COMPLETE.items():
         monkeypatch.setenv(name, value)
     return monkeypatch

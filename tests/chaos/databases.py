@@ -34,10 +34,10 @@ class Sqlite:
         """There is no second server."""
 
     async def be_read_only(self, seconds: float) -> None:
-        """A file stays writable."""
+        """Do nothing: a file stays writable."""
 
     async def be_writable(self) -> None:
-        """A file is always writable."""
+        """Do nothing: a file is always writable."""
 
 
 class Server:

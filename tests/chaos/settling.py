@@ -10,7 +10,7 @@ from tests.chaos.observer import playback_in, subject_of, video_of
 from tests.scenarios.scenario import cards, shows
 
 _OVER = ("ended", "unfollowed", "followed again")
-"""What a card shows that will not change any more, except by a new follow."""
+"""What a card shows that will no longer change, except by a new follow."""
 _SHOWN = {
     State.LIVE: {"live"},
     State.ERRORED: {"errored"},

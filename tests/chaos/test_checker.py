@@ -293,7 +293,7 @@ def test_announcement_in_a_quiet_channel_is_a_violation() -> None:
 
 
 def with_a_repetition(at: float, *troubles: Trouble, unconfirmed: tuple[str, ...] = ()) -> Evidence:
-    """The first announcement appears again, under the same ID."""
+    """Return evidence in which the first announcement appears again, under the same ID."""
     replies = [replace(each, message_id=str(n)) for n, each in enumerate(RIGHT)]
     evidence = make_evidence([replies[0], replace(replies[0], at=at), *replies[1:]], *troubles)
     evidence.unconfirmed = unconfirmed
@@ -358,7 +358,7 @@ NEXT_RUN = Move(8, State.LIVE, 700, session=3)
 
 
 def with_two_sessions(ended_at: float) -> Evidence:
-    """The end of the first, and the start of the next at 705, each in its thread."""
+    """Return evidence of the end of the first, and the start of the next at 705, each in its thread."""
     replies = [*RIGHT[:4], replace(RIGHT[4], at=ended_at), Reply(705, "C", "700.0", "live", 0, 8)]
     evidence = make_evidence(sorted(replies, key=lambda each: each.at))
     evidence.broadcasts = [replace(evidence.broadcasts[0], moves=[*MOVES, NEXT_RUN])]

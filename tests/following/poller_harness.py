@@ -72,7 +72,7 @@ class Cloudflare:
     asked: Counter[UUID] = field(default_factory=Counter)
     asked_at: list[float] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
-    """Clear: every question waits."""
+    """Clear: every request waits."""
     asking: int = 0
     most_at_once: int = 0
 
@@ -98,7 +98,7 @@ class Cloudflare:
         return Lookup(meeting_id, title, livestream, Session.model_validate(session), utc(self.clock))
 
     def livestream(self, of: UUID, status: str, **fields: str) -> Livestream:
-        """A meeting's livestream, as both a lookup and the list have it."""
+        """Return a meeting's livestream, as both a lookup and the list have it."""
         usual = {"id": "l1", "status": status, "playback_url": PLAYBACK}
         return Livestream.model_validate({**usual, **self.details.get(of, {}), **fields})
 
@@ -170,7 +170,7 @@ class PollerHarness:
         return await self.cloudflare.look(meeting_id)
 
     async def refresh(self, *meeting_ids: UUID) -> None:
-        """What *Refresh* in the menus of these meetings' cards does."""
+        """Do what *Refresh* in the menus of these meetings' cards does."""
         for meeting_id in meeting_ids or [MEETING]:
             assert await self.store.meeting_queue.request_refresh(meeting_id)
         self.poller._wake_up.set()
@@ -202,7 +202,7 @@ class PollerHarness:
                 await asyncio.sleep(0.001)
 
     async def asleep(self) -> None:
-        """Until everybody sleeps by the clock: also where something is due that nobody may look at, or is looked at."""
+        """Wait until every worker sleeps by the clock, even if something is due that none may check, or is checking."""
         calm = 0
         async with asyncio.timeout(PATIENCE):
             # Twice: who has just been woken is counted among the sleepers for a moment still.
@@ -211,7 +211,7 @@ class PollerHarness:
                 calm = 0 if self._awake() else calm + 1
 
     async def looked(self) -> None:
-        """Until nothing is due, nobody looks and everybody sleeps."""
+        """Wait until nothing is due, no check runs and every worker sleeps."""
         calm = 0
         async with asyncio.timeout(PATIENCE):
             while calm < 2:
@@ -225,39 +225,39 @@ class PollerHarness:
         return self.poller._wake_up.is_set() or len(self.clock._sleepers) < self.loops
 
     async def idles(self, seconds: float, step: float = 5.0) -> None:
-        """Let time pass in which nobody may look, whatever is due."""
+        """Let time pass in which no worker may check, whatever is due."""
         await self.asleep()
         for _ in range(round(seconds / step)):
             self.clock.advance(step)
             await self.asleep()
 
     async def passes(self, seconds: float, step: float = 5.0) -> None:
-        """Let time pass, and have looked at all that becomes due meanwhile."""
+        """Let time pass, and check all that becomes due meanwhile."""
         await self.looked()
         for _ in range(round(seconds / step)):
             self.clock.advance(step)
             await self.looked()
 
     async def hint(self, meeting_id: UUID = MEETING) -> None:
-        """What a webhook does."""
+        """Do what a webhook does."""
         assert await self.store.meeting_queue.request_check(meeting_id)
         self.poller.on_webhook(meeting_id)
         self.poller._wake_up.set()
         await self.looked()
 
     async def told(self) -> list[tuple[int, str]]:
-        """Every change that waits to be told, with the number of its episode."""
+        """Return every pending announcement, with the number of its episode."""
         return [(card.episode, each.kind) for card in await self._due() for each in card.announcements]
 
     async def changes(self) -> list[Change]:
         return [each.change for card in await self._due() for each in card.announcements]
 
     async def cards(self) -> list[Episode]:
-        """What each card should show."""
+        """Return what each card should show."""
         return [card.desired for card in await self._due()]
 
     async def _due(self) -> list[DueCard]:
-        """What the announcer has to work at: also the next run's card, which waits for the one before."""
+        """Return what the announcer has to work at: also the next run's card, which waits for the one before."""
         async with self.store._db.read_only() as connection:
             due = sa.select(cards.c.follow_id, cards.c.episode).where(cards.c.next_attempt_at.is_not(None))
             rows = await connection.execute(due.order_by(cards.c.next_attempt_at, cards.c.episode))

@@ -38,7 +38,7 @@ def statuses(snapshot: LivestreamSnapshot) -> dict[UUID, Status]:
 
 @dataclass
 class Lists:
-    """Livestreams by the status that is asked for."""
+    """Livestreams by the requested status."""
 
     livestreams_in: dict[str, list[Livestream]] = field(default_factory=dict)
     asked: list[tuple[str, int]] = field(default_factory=list)
@@ -124,7 +124,7 @@ async def test_a_page_that_is_not_whole() -> None:
 
 
 async def test_too_many_pages() -> None:
-    """Neither is one where it does not end, or ignores the page that is asked for."""
+    """Neither is one that does not end, or ignores the requested page."""
     lists = Lists(endless="LIVE")
 
     snapshot = await read_snapshot(lists, NOW)
@@ -166,7 +166,7 @@ def test_mismatch_is_any_other_status_than_the_phase_allows(phase: Phase, agreei
 
 
 def test_a_difference_that_stays() -> None:
-    """It is looked at again after ever longer."""
+    """It is checked again at ever longer intervals."""
     doubts = MismatchBackoff()
     stays = {ONE: ("ended", Status.ERRORED)}
 
@@ -176,7 +176,7 @@ def test_a_difference_that_stays() -> None:
 
 
 def test_a_difference_that_is_new() -> None:
-    """It is looked at at once: after another one of the same meeting, or after none."""
+    """It is checked at once: after another one of the same meeting, or after none."""
     doubts = MismatchBackoff()
     for now in range(0, 600, 15):
         doubts.due({ONE: ("ended", Status.ERRORED)}, float(now))

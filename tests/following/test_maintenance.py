@@ -111,7 +111,7 @@ async def test_waking_runs_maintenance_at_once(harness: MaintenanceHarness) -> N
 
 
 async def test_expired_follows_wake_the_announcer(harness: MaintenanceHarness) -> None:
-    """A follow whose time is over is let go, and whoever says so in its thread is woken."""
+    """A follow whose time is over ends, and the announcer, which says so in its thread, is woken."""
     await follow(harness.store)
     await harness.next()
     assert harness.announcer.count == 0
@@ -137,7 +137,7 @@ async def test_purge_runs_at_the_start_and_then_rarely(harness: MaintenanceHarne
 
 
 async def test_purge_removes_unfollowed_meetings(harness: MaintenanceHarness) -> None:
-    """Meetings that nobody follows any more are gone after the next purge."""
+    """Meetings without a follower are gone after the next purge."""
     await harness.next()
     await follow(harness.store, meeting=MEETING)
     await follow(harness.store, meeting=OTHER_MEETING)

@@ -1,4 +1,4 @@
-"""Looking at followed meetings, over a real store: when, how often, and what is recorded of it."""
+"""Checks of followed meetings, over a real store: when, how often, and what is recorded."""
 
 import asyncio
 import io
@@ -35,7 +35,7 @@ def logged(log: io.StringIO, event: str) -> list[dict[str, object]]:
 
 
 async def test_a_livestream_from_its_beginning_to_its_end(harness: PollerHarness) -> None:
-    """Live, a short drop that is told to nobody, live again, and the end, once, with its duration."""
+    """Live, a short drop that is not announced, live again, and the end, once, with its duration."""
     await harness.follow()
     await harness.passes(60)
     harness.say("INVOKED")
@@ -60,7 +60,7 @@ async def test_a_livestream_from_its_beginning_to_its_end(harness: PollerHarness
 
 
 async def test_each_change_is_counted(harness: PollerHarness) -> None:
-    """What was seen, what became of it, and how late a beginning was seen."""
+    """What was seen, the result, and how late a beginning was seen."""
     await harness.follow()
     await harness.passes(55)
     harness.say("LIVE", began=52)
@@ -84,7 +84,7 @@ async def test_changed_is_called_when_there_is_something_to_do(harness: PollerHa
 
 
 async def test_the_next_run_in_one_look(harness: PollerHarness) -> None:
-    """Where a look finds another run than the one before, the old card says how that ended, and a new one begins."""
+    """Where a check finds another session, the old card says how the one before ended, and a new card begins."""
     await harness.follow()
     harness.say("LIVE", began=0)
     await harness.passes(60)
@@ -121,7 +121,7 @@ async def test_an_outage_ends_nothing(harness: PollerHarness) -> None:
 
 
 async def test_the_end_of_an_outage(harness: PollerHarness) -> None:
-    """The card speaks of now again, and nothing is told."""
+    """The card shows the current state again, and nothing is announced."""
     await harness.follow()
     harness.cloudflare.says[MEETING] = AuthenticationFailed()
     await harness.passes(300)
@@ -136,7 +136,7 @@ async def test_the_end_of_an_outage(harness: PollerHarness) -> None:
 
 
 async def test_flapping_for_six_minutes(harness: PollerHarness) -> None:
-    """A livestream that goes between live and error is told a few times, and the truth at the end."""
+    """A livestream that alternates between live and error is announced a few times, and its final state at the end."""
     await harness.follow()
     for n in range(72):
         harness.say("ERRORED" if n % 2 else "LIVE", began=0)
@@ -150,7 +150,7 @@ async def test_flapping_for_six_minutes(harness: PollerHarness) -> None:
 
 
 async def test_a_deleted_meeting(harness: PollerHarness) -> None:
-    """It is not on air any more, and after the grace time it has ended."""
+    """It is off air, and after the grace period it has ended."""
     await harness.follow()
     await harness.passes(5)
     harness.say("LIVE", began=0)
@@ -207,7 +207,7 @@ async def test_a_hint_to_another_replica(harness: PollerHarness) -> None:
 
 
 async def test_webhooks_slow_the_looks_down(harness: PollerHarness) -> None:
-    """While changes come with a hint a live meeting is looked at every half minute; one that does not ends that."""
+    """While webhooks report its changes, a live meeting is checked every half minute; a change without one ends it."""
     await harness.follow()
     await harness.passes(10)
     harness.say("LIVE", began=9)
@@ -239,7 +239,7 @@ async def test_meeting_followed_in_fifty_channels_is_checked_as_one(harness: Pol
 
 
 async def test_so_many_looks_at_once(harness: PollerHarness) -> None:
-    """And no more; the others have their turn when one of them ends. Those that people request have their own limit."""
+    """And no more; the others start when one of them ends. Those that people request have their own limit."""
     harness.cloudflare.open.clear()
     ids = [UUID(int=number) for number in range(40)]
     for meeting_id in ids:
@@ -308,7 +308,7 @@ async def test_little_is_left(harness: PollerHarness) -> None:
 
 
 async def test_news_does_not_wait_for_the_pause_between_other_checks(harness: PollerHarness) -> None:
-    """Meetings of which a list or somebody says that they have changed are checked at once."""
+    """Meetings are checked at once when a list or a person says that they have changed."""
     await due_in_a_minute(harness, 20, spent=500)
     await harness.idles(60)
     assert sum(harness.cloudflare.asked.values()) == 1
@@ -342,7 +342,7 @@ async def test_the_last_quarter_is_for_news(harness: PollerHarness) -> None:
 
 
 async def test_cloudflare_wants_no_question(harness: PollerHarness) -> None:
-    """Then none is asked until it does."""
+    """Then no request is sent until it does."""
     harness.rate_limit.seconds = 120
     await harness.follow()
     await harness.idles(120, step=30)
@@ -356,7 +356,7 @@ async def test_cloudflare_wants_no_question(harness: PollerHarness) -> None:
 
 
 async def test_a_refusal_puts_the_meeting_off(harness: PollerHarness) -> None:
-    """For as long as Cloudflare wants no question at least."""
+    """For at least as long as Cloudflare accepts no request."""
     harness.cloudflare.open.clear()
     await harness.follow()
     await harness.until(lambda: harness.cloudflare.asking)
@@ -380,7 +380,7 @@ async def test_each_meeting_is_checked_by_one_replica(harness: PollerHarness) ->
 
 
 async def test_killed_during_a_look(tmp_path: Path) -> None:
-    """Whoever comes after looks once more when the lease has ended."""
+    """The next worker checks once more when the lease has ended."""
     async with running_poller(tmp_path, run=False) as harness:
         await harness.follow()
         harness.cloudflare.open.clear()
@@ -402,7 +402,7 @@ async def test_killed_during_a_look(tmp_path: Path) -> None:
 
 
 async def test_a_look_that_took_too_long(harness: PollerHarness) -> None:
-    """Whoever has lost the lease meanwhile records nothing, and counts nothing."""
+    """A worker that has lost the lease meanwhile records nothing, and counts nothing."""
     harness.cloudflare.open.clear()
     await harness.follow()
     await harness.until(lambda: harness.cloudflare.asking)
@@ -421,7 +421,7 @@ async def test_a_look_that_took_too_long(harness: PollerHarness) -> None:
 
 
 async def test_a_look_that_breaks(harness: PollerHarness, log: io.StringIO) -> None:
-    """It is logged, the others go on, and it is tried again when the lease has ended."""
+    """It is logged, the others continue, and it is tried again when the lease has ended."""
     harness.cloudflare.says[MEETING] = ZeroDivisionError()
     await harness.follow()
     await harness.follow(OTHER_MEETING)
@@ -493,7 +493,7 @@ async def test_what_a_sweep_has_seen_counts(harness: PollerHarness) -> None:
     await harness.follow()
     harness.say("LIVE", began=0)
     await harness.passes(30)
-    # It is not looked at meanwhile.
+    # It is not checked meanwhile.
     harness.rate_limit.seconds = 60
     for _ in range(20):
         harness.clock.advance(50)
@@ -523,7 +523,7 @@ async def test_what_a_sweep_has_seen_of_one_that_waits(harness: PollerHarness) -
 
 
 async def test_who_asks_by_hand_sees_it(harness: PollerHarness) -> None:
-    """The card is shown anew, with when it was checked; and nothing is believed of webhooks."""
+    """The card is edited, with the time of the check; and webhooks are no longer trusted."""
     await harness.follow()
     await harness.passes(30)
     changed = harness.announcer.count

@@ -50,7 +50,7 @@ async def running(*budgets: RateBudget) -> AsyncIterator[None]:
 
 
 async def until(condition: Callable[[], object], clock: Clock, seconds: float = 0, running: int = 1) -> None:
-    """Let so many seconds pass again and again, until it is so. While somebody is at the database time stands still."""
+    """Let this many seconds pass repeatedly until the condition holds. Time stands still during a database call."""
     async with asyncio.timeout(30):
         while not condition():
             if len(clock._sleepers) == running:
@@ -63,7 +63,7 @@ def budget_of(store: Store, clock: Clock, limit: int = BOT_LIMIT) -> RateBudget:
 
 
 async def test_what_was_spent_here_counts_at_once(store: Store, clock: Clock) -> None:
-    """Told to the others or not."""
+    """Announced to the others or not."""
     rate_budget = budget_of(store, clock, limit=SWEEP_SHARE + 3)
     for _ in range(3):
         assert rate_budget.can_check()
@@ -74,7 +74,7 @@ async def test_what_was_spent_here_counts_at_once(store: Store, clock: Clock) ->
 
 
 async def test_sweeps_have_something_left(store: Store, clock: Clock) -> None:
-    """When no look is made any more, the list is still asked for, as long as people have enough."""
+    """When checks have stopped, the list is still requested, as long as people have enough."""
     rate_budget = budget_of(store, clock)
     for _ in range(BOT_LIMIT - 1):
         rate_budget.record_request()
@@ -181,7 +181,7 @@ async def test_unshared_requests_stay_counted_until_the_database_is_back(
 
 
 async def test_spent_while_it_is_told(store: Store, clock: Clock, mocker: MockerFixture) -> None:
-    """It is told the next time: nothing is counted twice or not at all."""
+    """It is reported the next time: nothing is counted twice or not at all."""
     rate_budget = budget_of(store, clock)
     spend = store.request_windows.add
 
@@ -210,7 +210,7 @@ def spend_all_of_peoples(rate_budget: RateBudget) -> int:
 
 
 async def test_a_crowd_leaves_the_list_and_the_checks_their_floor(store: Store, clock: Clock) -> None:
-    """However much people ask, and whoever comes first."""
+    """However many lookups people request, and in whatever order."""
     rate_budget = budget_of(store, clock)
     async with running(rate_budget):
         assert spend_all_of_peoples(rate_budget) == PEOPLE_LIMIT

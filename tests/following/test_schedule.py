@@ -1,4 +1,4 @@
-"""How soon a meeting is looked at again."""
+"""How soon a meeting is checked again."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -107,7 +107,7 @@ def test_interrupted_with_sweeps_and_a_long_grace_time(grace: float, seconds: fl
 @pytest.mark.parametrize(("age", "seconds"), [(0, 15), (45, 15), (50, 10), (59.5, 0.5), (60, 15), (-3600, 15)])
 @pytest.mark.parametrize("webhooks", [True, False])
 def test_interrupted(age: float, seconds: float, webhooks: bool) -> None:
-    """The look that finds the end comes when the grace time is over, and not before."""
+    """The check that finds the end comes when the grace period is over, and not before."""
     jitter = 0.0 if seconds == 15 else 1.0
     assert next_check_in(episode(Phase.INTERRUPTED, age), NOW, grace=GRACE, webhooks=webhooks, jitter=jitter) == seconds
 
@@ -116,13 +116,13 @@ def test_interrupted(age: float, seconds: float, webhooks: bool) -> None:
     ("failures", "seconds"), [(1, 15), (2, 30), (3, 60), (4, 120), (5, 240), (6, 300), (7, 300), (100_000, 300)]
 )
 def test_failures(failures: int, seconds: float) -> None:
-    """Who does not answer is asked ever less often."""
+    """A meeting whose checks fail is checked ever less often."""
     assert next_check_in(episode(Phase.LIVE), NOW, grace=GRACE, failures=failures) == seconds
     assert next_check_in(episode(Phase.INTERRUPTED, 50), NOW, grace=GRACE, failures=failures) == seconds
 
 
 def test_a_failure_hastens_nothing() -> None:
-    """What is looked at seldom is not looked at more often for it."""
+    """A meeting with a long interval is not checked more often for it."""
     assert next_check_in(episode(Phase.WAITING, 100_000), NOW, grace=GRACE, failures=1) == 300
 
 
@@ -182,7 +182,7 @@ def test_what_webhooks_do_not_tell(before: Phase, after: Phase, received: bool) 
 
 
 def test_sweeps_are_believed_for_a_while() -> None:
-    """From one that showed all, until they do not come any more, or show less."""
+    """From one that showed all, until they no longer come, or show less."""
     lists = ListFreshness()
     assert not lists.is_fresh(1000)
 

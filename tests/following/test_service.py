@@ -46,7 +46,7 @@ class NotingEvent(asyncio.Event):
 
 @dataclass
 class World:
-    """Who is asked, what they say, and who was woken."""
+    """The fakes, their answers, and the workers that were woken."""
 
     clock: Clock
     store: Store
@@ -115,7 +115,7 @@ async def test_follow(world: World) -> None:
 
 
 async def test_its_card_is_ours_alone(world: World) -> None:
-    """While it is posted the announcer leaves it alone; if nothing came of that it is due again."""
+    """While it is posted the announcer leaves it alone; if the post failed it is due again."""
     world.delivered = DeliveryResult()
 
     result = await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
@@ -129,7 +129,7 @@ async def test_its_card_is_ours_alone(world: World) -> None:
 
 @pytest.mark.parametrize("trouble", [MeetingNotFound(), Unreachable()])
 async def test_a_meeting_that_cannot_be_looked_up(world: World, trouble: RealtimeKitError) -> None:
-    """It is asked for once, and not followed."""
+    """It is requested once, and not followed."""
     world.trouble = trouble
 
     with pytest.raises(type(trouble)):
@@ -141,7 +141,7 @@ async def test_a_meeting_that_cannot_be_looked_up(world: World, trouble: Realtim
 
 
 async def test_where_slack_refuses(world: World) -> None:
-    """Nothing is followed, no creator is notified of it, and whoever asked learns Slack's code."""
+    """Nothing is followed, no creator is notified of it, and the person who tried learns Slack's code."""
     world.delivered = DeliveryResult(refused="not_in_channel")
 
     with pytest.raises(CardRefused) as raised:
@@ -154,7 +154,7 @@ async def test_where_slack_refuses(world: World) -> None:
 
 
 async def test_where_slack_refuses_too_late(world: World) -> None:
-    """A follow whose card somebody else works at by then stays, so who asked is not told that there is none."""
+    """A follow whose card another worker has claimed by then stays, so the reply does not say that there is none."""
     world.delivered = DeliveryResult(refused="not_in_channel")
     deliver = world.deliver
 
@@ -173,7 +173,7 @@ async def test_where_slack_refuses_too_late(world: World) -> None:
 
 
 async def test_in_a_direct_message(world: World) -> None:
-    """Nobody is asked for anything."""
+    """No request is sent."""
     with pytest.raises(ChannelRequired):
         await world.following.follow(TEAM, "D1", ANN, MEETING)
 
@@ -181,7 +181,7 @@ async def test_in_a_direct_message(world: World) -> None:
 
 
 async def test_twice(world: World) -> None:
-    """The follow and its card are those that were there before, whoever asks."""
+    """The follow and its card are those that were there before, for every person."""
     first = await world.following.follow(TEAM, CHANNEL, ANN, MEETING, Level.LOUD)
 
     second = await world.following.follow(TEAM, CHANNEL, BEN, MEETING)
@@ -193,7 +193,7 @@ async def test_twice(world: World) -> None:
 
 
 async def test_twice_but_louder(world: World) -> None:
-    """Whoever names a level gets it."""
+    """A request that names a level gets it."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING, Level.QUIET)
 
     second = await world.following.follow(TEAM, CHANNEL, BEN, MEETING, Level.LOUD)
@@ -205,7 +205,7 @@ async def test_twice_but_louder(world: World) -> None:
 
 
 async def test_what_was_paused(world: World) -> None:
-    """To follow it again is to go on with it."""
+    """To follow it again continues it."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
     await world.pause()
 
@@ -231,7 +231,7 @@ async def test_the_most(world: World) -> None:
 
 
 async def test_unfollow(world: World) -> None:
-    """It is said what it was, with its card; nobody looks any more."""
+    """The answer has what it was, with its card; it is no longer checked."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
 
     listed = await world.following.unfollow(TEAM, CHANNEL, BEN, MEETING)
@@ -242,7 +242,7 @@ async def test_unfollow(world: World) -> None:
 
 
 async def test_what_is_not_followed(world: World) -> None:
-    """Whatever is asked of it, that is said, also where another channel follows it."""
+    """Every action says so, also where another channel follows it."""
     await world.following.follow(TEAM, "C2", ANN, MEETING)
     following = world.following
 
@@ -258,7 +258,7 @@ async def test_what_is_not_followed(world: World) -> None:
 
 
 async def test_two_who_unfollow_at_once(world: World) -> None:
-    """The second is told that it is not followed."""
+    """The second learns that it is not followed."""
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
     listed = await world.following.list_follows(TEAM, CHANNEL)
     await world.following.unfollow(TEAM, CHANNEL, BEN, MEETING)

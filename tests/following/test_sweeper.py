@@ -111,7 +111,7 @@ class Swept:
         self.harness.cloudflare.details[ONE] = {**fields}
 
     async def shown(self, meeting_id: UUID = ONE) -> Episode:
-        """What the meeting's card should show."""
+        """Return what the meeting's card should show."""
         listed = await self.harness.store.meeting_sweeps.known([meeting_id])
         return Episode.from_dict(listed[meeting_id].episode)
 
@@ -201,7 +201,7 @@ async def test_waiting_meetings_are_checked_only_while_half_of_the_requests_are_
 
 
 async def test_from_beginning_to_end(swept: Swept) -> None:
-    """What the list tells is looked at at once, and told."""
+    """A change in the list is checked at once, and announced."""
     await swept.follow()
     await swept.passes(60)
     swept.looks()
@@ -240,7 +240,7 @@ OTHER_URL = "https://customer-s4ndb0x.cloudflarestream.com/fedcba9876543210fedcb
 
 
 async def on_air_for_long(swept: Swept, status: str = "LIVE", followed: int = 2) -> None:
-    """A livestream that the list has confirmed for ten minutes."""
+    """Let the list confirm a livestream for ten minutes."""
     await swept.follow(followed)
     swept.say(status, began=0)
     await swept.passes(600, step=15)
@@ -352,7 +352,7 @@ async def test_cards_that_people_keep_refreshing_hide_no_change(swept: Swept) ->
 
 
 async def test_after_a_gap(swept: Swept) -> None:
-    """Where no list was read for longer than the grace time, what is live is looked at: it may be another run."""
+    """Where no list was read for longer than the grace period, what is live is checked: it may be another session."""
     await live_until_a_gap(swept)
     swept.say("LIVE", began=140)
     swept.harness.rate_limit.seconds = 0
@@ -362,7 +362,7 @@ async def test_after_a_gap(swept: Swept) -> None:
 
 
 async def test_what_a_run_costs(swept: Swept) -> None:
-    """A look at each change, and one more that finds the end; a drop costs two."""
+    """A check for each change, and one more that finds the end; a drop costs two."""
     await swept.follow()
     await swept.passes(60)
     swept.looks()
@@ -411,7 +411,7 @@ async def test_after_a_gap_in_an_unknown_run(swept: Swept) -> None:
 
 
 async def test_what_the_other_replica_reads(swept: Swept) -> None:
-    """Whoever does not read the list himself knows that it is read, and when it is not any more."""
+    """A replica that does not read the list itself knows whether another one does."""
     list_freshness = ListFreshness()
     other = swept.new_sweeper("other", list_freshness)
     await swept.follow()
@@ -429,7 +429,7 @@ async def test_what_the_other_replica_reads(swept: Swept) -> None:
 
 @pytest.mark.parametrize("broken", ["malformed", "nameless"])
 async def test_a_list_that_says_nothing(swept: Swept, broken: str) -> None:
-    """Everything is looked at one by one, and what changes is seen so."""
+    """Everything is checked one by one, which finds the changes."""
     await swept.follow()
     swept.lists.error = InvalidResponse() if broken == "malformed" else None
     swept.lists.nameless = True
@@ -445,7 +445,7 @@ async def test_a_list_that_says_nothing(swept: Swept, broken: str) -> None:
 
 
 async def test_a_list_that_cannot_be_had(swept: Swept) -> None:
-    """It is asked for less often, yet once a minute at least: what begins after the failure must not wait for long."""
+    """It is requested less often, yet once a minute at least: what begins after the failure must not wait for long."""
     await swept.follow(2)
     swept.lists.error = InvalidResponse()
     await swept.passes(900, step=15)
@@ -462,7 +462,7 @@ async def test_a_list_that_cannot_be_had(swept: Swept) -> None:
 
 
 async def test_a_list_that_contradicts(swept: Swept) -> None:
-    """What goes on being listed as failed after its end is not looked at at every sweep."""
+    """What stays listed as failed after its end is not checked at every sweep."""
     await swept.follow()
     await swept.passes(60)
     swept.lists.besides[ONE] = "ERRORED"
@@ -487,7 +487,7 @@ async def test_no_list_is_requested_while_the_rate_limit_is_used_up(swept: Swept
 
 
 async def live_until_a_gap(swept: Swept) -> None:
-    """It was live in a run that is known, and then no list was read for a minute and a half."""
+    """Let it be live in a known session, and then read no list for a minute and a half."""
     await swept.follow()
     swept.say("LIVE", began=0)
     await swept.passes(60)

@@ -30,7 +30,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @pytest.fixture
 async def bot(world: World) -> AsyncIterator[BotProcess]:
-    """The bot in a process of its own, with a low limit of open files. It must stop cleanly, with a harmless log."""
+    """Yield the bot in its own process, with a low limit of open files. It must stop cleanly, with a harmless log."""
     environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "http")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))

@@ -44,7 +44,7 @@ CARD = {"m": seeds.LIVE}
 
 @pytest.fixture(params=DATABASES)
 async def world(request: pytest.FixtureRequest, world: World) -> AsyncIterator[World]:
-    """The world with each kind of database: one of them may reject what the other accepts."""
+    """Yield the world with each kind of database: one of them may reject what the other accepts."""
     if request.param == "sqlite":
         yield world
         return
@@ -312,7 +312,7 @@ async def test_wrong_slack_responses_do_not_stop_the_bot(world: World, status: i
         await Response(response, status, headers)(scope, receive, send)
 
     async def discard(message: Any) -> None:
-        """What Slack would have response."""
+        """Discard what Slack would get as a response."""
 
     async with serving(answer, listen(), drain_seconds=1) as world.slack.base_url, world.bot():
         await world.ask(f"follow {seeds.LIVE}")

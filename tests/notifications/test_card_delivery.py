@@ -926,7 +926,7 @@ async def test_retracted_follow_leaves_the_offer_to_follow_again(stage: Stage) -
 
 
 async def test_past_follow_is_forgotten_after_thirty_days(stage: Stage) -> None:
-    """Its card goes on offering to follow again; the press of the button removes that."""
+    """Its card continues to offer to follow again; the press of the button removes that."""
     await stage.follow()
     await stage.settle()
     await stage.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
@@ -1426,7 +1426,7 @@ async def test_posts_without_an_answer_are_repeated_with_backoff(stage: Stage) -
 async def test_post_that_was_not_sent_is_repeated_soon(stage: Stage, mocker: MockerFixture) -> None:
     """Without a connection nothing can have happened."""
     await stage.follow()
-    error = aiohttp.ClientConnectorError(mocker.Mock(), OSError("nobody there"))
+    error = aiohttp.ClientConnectorError(mocker.Mock(), OSError("no one there"))
     patched = mocker.patch.object(stage.publisher._client._fresh, "_request", side_effect=error)
     assert await stage.work() == [LATER]
     mocker.stop(patched)

@@ -36,7 +36,7 @@ async def looked_up(kit: RealtimeKitClient, meeting_id: str) -> Lookup:
 
 
 def requests(cloudflare: Cloudflare) -> list[str]:
-    """The last segment of each requested path."""
+    """Return the last segment of each requested path."""
     return [call.path.rpartition("/")[2] for call in cloudflare.calls]
 
 

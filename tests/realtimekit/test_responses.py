@@ -21,12 +21,12 @@ EMPTY: list[Any] = [None, {}, []]
 
 
 def application_error(code: int, message: str = "rejected") -> dict[str, Any]:
-    """An error in the application's format."""
+    """Return an error in the application's format."""
     return {"success": False, "error": {"code": code, "message": message}}
 
 
 def gateway_error(code: int, message: str = "rejected") -> dict[str, Any]:
-    """An error in the gateway's format."""
+    """Return an error in the gateway's format."""
     return {"success": False, "errors": [{"code": code, "message": message}], "messages": [], "result": None}
 
 

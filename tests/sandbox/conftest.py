@@ -94,13 +94,13 @@ async def error_of(call: Awaitable[Any]) -> str:
 
 @pytest.fixture
 def kit() -> RealtimeKit:
-    """An empty RealtimeKit whose clock is stopped at noon."""
+    """Return an empty RealtimeKit whose clock is stopped at noon."""
     return RealtimeKit(clock=Clock(start=NOON, speed=0))
 
 
 @pytest.fixture
 async def client(kit: RealtimeKit) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of the kit's app, with its token."""
+    """Yield an HTTP client of the kit's app, with its token."""
     headers = {"authorization": f"Bearer {kit.api_token}"}
     async with serving(kit.asgi, listen()) as url:
         base = f"{url}/client/v4/accounts/{kit.account_id}/realtime/kit/{kit.app_id}/"
@@ -110,7 +110,7 @@ async def client(kit: RealtimeKit) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def slack() -> AsyncIterator[Slack]:
-    """A running Slack whose clock is stopped."""
+    """Yield a running Slack whose clock is stopped."""
     async with Slack(clock=Clock(speed=0)).running() as slack:
         yield slack
 
@@ -123,5 +123,5 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 async def web_client(slack: Slack, session: aiohttp.ClientSession) -> AsyncWebClient:
-    """A client of Slack's Web API with the bot's token and without retries."""
+    """Return a client of Slack's Web API with the bot's token and without retries."""
     return AsyncWebClient(BOT_TOKEN, base_url=slack.api_url, session=session, retry_handlers=[])

@@ -40,7 +40,7 @@ async def line_with(stream: aiohttp.ClientResponse, text: str) -> str:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Sandbox]:
-    """The sandboxes that the demo starts."""
+    """Return the sandboxes that the demo starts."""
     sandboxes: list[Sandbox] = []
 
     @contextlib.asynccontextmanager

@@ -13,7 +13,7 @@ NOWHERE = "00000000-0000-4000-8000-000000000000"
 
 @pytest.fixture
 def meeting(kit: RealtimeKit) -> str:
-    """The ID of a meeting that was never live."""
+    """Return the ID of a meeting that was never live."""
     return kit.add_meeting("Weekly sync").id
 
 

@@ -11,7 +11,7 @@ from tests.sandbox.conftest import get_active_livestream, get_session
 
 @pytest.fixture
 def live(kit: RealtimeKit) -> str:
-    """The ID of a live meeting."""
+    """Return the ID of a live meeting."""
     return kit.go_live(kit.add_meeting("Weekly sync").id).id
 
 

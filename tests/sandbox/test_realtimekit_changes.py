@@ -8,7 +8,7 @@ from sandbox.realtimekit import ZERO_TIME, Meeting, RealtimeKit, Shape
 
 @pytest.fixture
 def live(kit: RealtimeKit) -> Meeting:
-    """A meeting that has been live for a minute."""
+    """Return a meeting that has been live for a minute."""
     meeting = kit.go_live(kit.add_meeting("Weekly sync").id)
     kit.clock.advance(60)
     return meeting

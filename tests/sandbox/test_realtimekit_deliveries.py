@@ -23,7 +23,7 @@ def receiver(kit: RealtimeKit) -> Receiver:
 
 @pytest.fixture
 async def url(receiver: Receiver) -> AsyncIterator[str]:
-    """The receiver's URL."""
+    """Yield the receiver's URL."""
     async with serving(receiver.asgi, listen(), drain_seconds=1) as base:
         yield base + PATH
 

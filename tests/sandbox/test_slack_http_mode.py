@@ -33,7 +33,7 @@ ROW = [{"type": "actions", "block_id": "row", "elements": [WATCH]}]
 
 @pytest.fixture
 async def app(slack: Slack, web_client: AsyncWebClient) -> AsyncIterator[AsyncApp]:
-    """A Bolt app that Slack reaches over HTTP; each test adds its listeners."""
+    """Yield a Bolt app that Slack reaches over HTTP; each test adds its listeners."""
     app = AsyncApp(client=web_client, signing_secret=SIGNING_SECRET)
     async with answering(slack, AsyncSlackRequestHandler(app).handle):
         yield app

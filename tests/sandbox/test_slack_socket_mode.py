@@ -17,7 +17,7 @@ from sandbox.slack.watching import first
 
 @contextlib.asynccontextmanager
 async def bolt(slack: Slack, session: aiohttp.ClientSession) -> AsyncIterator[AsyncApp]:
-    """A Bolt app that is connected over Socket Mode."""
+    """Yield a Bolt app that is connected over Socket Mode."""
     app = AsyncApp(client=AsyncWebClient(BOT_TOKEN, base_url=slack.api_url, session=session, retry_handlers=[]))
     handler = AsyncSocketModeHandler(app, APP_TOKEN, web_client=app.client)
     connected = slack.connections
@@ -36,7 +36,7 @@ async def websocket_url(slack: Slack, session: aiohttp.ClientSession) -> str:
 
 @contextlib.asynccontextmanager
 async def raw_socket(slack: Slack, session: aiohttp.ClientSession) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-    """A bare WebSocket, after its hello."""
+    """Yield a bare WebSocket, after its hello."""
     connected = slack.connections
     async with session.ws_connect(await websocket_url(slack, session)) as socket:
         assert (await socket.receive_json())["type"] == "hello"

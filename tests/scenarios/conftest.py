@@ -12,7 +12,7 @@ from tests.scenarios.scenario import SPEED, Scenario
 
 @pytest.fixture
 def fast(world: World, monkeypatch: pytest.MonkeyPatch) -> Scenario:
-    """A world with a fast clock and no bot yet; timeouts in real time allow for a slow machine."""
+    """Return a world with a fast clock and no bot yet; timeouts in real time allow for a slow machine."""
     monkeypatch.setattr(bot_process, "_READY_SECONDS", 60)
     monkeypatch.setattr(bot_process, "_STOP_SECONDS", 30)
     monkeypatch.setattr(http_server, "WEBHOOK_SECONDS", PATIENCE)
@@ -24,6 +24,6 @@ def fast(world: World, monkeypatch: pytest.MonkeyPatch) -> Scenario:
 
 @pytest.fixture
 async def scenario(fast: Scenario) -> AsyncIterator[Scenario]:
-    """The same with a bot."""
+    """Yield the same with a bot."""
     async with fast.world.bot():
         yield fast

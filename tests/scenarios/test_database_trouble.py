@@ -81,7 +81,7 @@ def start(world: World) -> Start:
 
 @pytest.fixture
 async def file(tmp_path: Path) -> Path:
-    """A database file with all tables."""
+    """Return a database file with all tables."""
     path = tmp_path / "livestream.db"
     await migrate(parse_database_url(f"sqlite:///{path}"))
     return path
@@ -268,7 +268,7 @@ async def check_recovery(
 
 @pytest.fixture
 def log_without_tracebacks(log: io.StringIO) -> Iterator[io.StringIO]:
-    """The bot's log, which must contain no traceback at the end."""
+    """Yield the bot's log, which must contain no traceback at the end."""
     yield log
     assert "Traceback" not in log.getvalue()
 

@@ -93,7 +93,7 @@ class Upgrade:
 
     @contextlib.asynccontextmanager
     async def new(self) -> AsyncIterator[Store]:
-        """The newer version, started, with its tables."""
+        """Yield the newer version, started, with its tables."""
         await migrate(parse_database_url(self.url), self.migrations)
         store = Store(Database(connect(parse_database_url(self.url)), self.clock), check_spacing=0)
         try:
@@ -260,7 +260,7 @@ async def test_older_bot_rejects_an_incompatible_schema(upgrade: Upgrade) -> Non
 
 @pytest.fixture
 def quick_lock_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits for locked tables are very short."""
+    """Make waits for locked tables very short."""
     monkeypatch.setattr(migrator, "LOCK_SECONDS", 0.1)
     monkeypatch.setattr(migrator, "PAUSE_SECONDS", 0.1)
     monkeypatch.setattr(migrator, "LOCK_TRIES", 1_000)

@@ -14,7 +14,7 @@ SPACING = CHECK_SPACING_SECONDS + 0.1
 
 @pytest.fixture
 async def with_webhook(fast: Scenario) -> AsyncIterator[Scenario]:
-    """A bot with a registered webhook, in a world with a slow clock, in which polling would take minutes."""
+    """Yield a bot with a registered webhook, in a world with a slow clock, in which polling would take minutes."""
     async with fast.world.bot(), fast.world.kit.delivering():
         fast.world.kit.add_webhook(f"{fast.world.bot_url}/realtimekit/webhooks")
         await fast.follow(MEETING)

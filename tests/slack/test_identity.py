@@ -30,7 +30,7 @@ def slept() -> list[float]:
 
 @pytest.fixture
 async def make(slack: Slack, slept: list[float]) -> AsyncIterator[Make]:
-    """Makes identities whose waiting takes no time."""
+    """Yield a function that makes identities whose waits take no time."""
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)

@@ -59,7 +59,7 @@ def test_installation_is_known_once_slack_reports_it(
 def test_people_of_other_workspaces_are_outsiders(
     installation: Installation, body: dict[str, Any], outsider: bool
 ) -> None:
-    """So is anyone whom the payload does not show to be a member. Requests get the installation's ID."""
+    """So is a person whose membership the payload does not show. Requests get the installation's ID."""
     request = installation.resolve(read_request(body))
 
     assert (request.is_outsider, request.team_id) == (outsider, installation.team_id)

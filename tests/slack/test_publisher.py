@@ -60,7 +60,7 @@ def publisher(client: SlackClient, clock: Clock, metrics: Metrics) -> Publisher:
 
 
 def counted(metrics: Metrics) -> dict[tuple[str, str], float]:
-    """What was said, with which outcome."""
+    """Return what was said, with which outcome."""
     return {
         (sample.labels["operation"], sample.labels["outcome"]): sample.value
         for family in metrics.announcements.collect()
@@ -344,7 +344,7 @@ async def test_how_long_to_wait(
 async def test_channels_that_the_bot_is_in(
     slack: Slack, client: SlackClient, clock: Clock, metrics: Metrics, mocker: MockerFixture
 ) -> None:
-    """Page by page, at Slack's pace, until all that are asked for have been found."""
+    """Page by page, at Slack's pace, until all requested ones have been found."""
     mocker.patch("bot.slack.publisher.PAGE_SIZE", 1)
     mocker.patch("bot.slack.publisher.PAGE_INTERVAL_SECONDS", 0)
     publisher = Publisher(client, SlackRateLimiter(clock), clock, metrics)

@@ -48,7 +48,7 @@ class Desk:
     rate_limiter: SlackRateLimiter
 
     def request(self, channel: str = GENERAL, original: Shown | None = None) -> Request:
-        """What Ann typed, or pressed on the original."""
+        """Return what Ann typed, or pressed on the original."""
         path = self.slack.response_urls.issue("1.2.3", "actions" if original else "commands", channel, ANN, original)
         return Request(
             "command",
@@ -63,7 +63,7 @@ class Desk:
         return [message.text for message in self.slack.messages(channel, viewer)]
 
     def calls(self) -> list[str]:
-        """The methods that were called, with the errors that Slack answered."""
+        """Return the methods that were called, with the errors that Slack answered."""
         return [f"{call.method} {call.error}" if call.error else call.method for call in self.slack.calls]
 
     def counted(self, method: str, outcome: str) -> float | None:
@@ -73,7 +73,7 @@ class Desk:
 
 @dataclass
 class AdvancingClock:
-    """A clock that nobody waits for: a sleep is noted, and advances it."""
+    """A clock without real waits: a sleep is noted, and advances it."""
 
     clock: Clock
     slept: list[float]
@@ -116,14 +116,14 @@ async def desk(clock: Clock) -> AsyncIterator[Desk]:
 
 @pytest.fixture
 async def hasty(clock: Clock) -> AsyncIterator[Desk]:
-    """A desk whose calls are given up after 40 ms instead of 10 s."""
+    """Yield a desk whose calls are given up after 40 ms instead of 10 s."""
     async with at_desk(clock, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.04))) as desk:
         yield desk
 
 
 @contextlib.asynccontextmanager
 async def answering(response: web.Response | None) -> AsyncIterator[str]:
-    """A URL that answers everything like this; None cuts the connection."""
+    """Yield a URL that answers everything like this; None cuts the connection."""
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         if response is None:
@@ -594,7 +594,7 @@ async def test_post_would_take_long(desk: Desk, retry_after: int, times: int, sl
 
 @pytest.mark.parametrize(("fault", "texts"), [(Fault.DROP, [MESSAGE.text]), (Fault.SERVER_ERROR, [])])
 async def test_unconfirmed_post_is_not_repeated(desk: Desk, fault: Fault, texts: list[str]) -> None:
-    """The person is asked to check the channel."""
+    """The answer asks the person to check the channel."""
     desk.slack.fault = fault
 
     with pytest.raises(SlackUnconfirmed):

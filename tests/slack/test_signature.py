@@ -1,4 +1,4 @@
-"""Which requests are believed to be Slack's."""
+"""Which requests are verified as Slack's."""
 
 import hashlib
 import hmac
@@ -35,13 +35,13 @@ def signatures(clock: Clock) -> RequestVerifier:
 
 
 def signed(body: bytes = BODY, timestamp: str = str(NOW), secret: str = SECRET) -> dict[str, str]:
-    """The headers as Slack documents them, calculated without slack_sdk."""
+    """Return the headers as Slack documents them, calculated without slack_sdk."""
     digest = hmac.new(secret.encode(), b"v0:" + timestamp.encode() + b":" + body, hashlib.sha256).hexdigest()
     return {"x-slack-request-timestamp": timestamp, "x-slack-signature": f"v0={digest}"}
 
 
 def reason(signatures: RequestVerifier, headers: dict[str, str], body: bytes = BODY) -> str:
-    """Why a request is not believed."""
+    """Return why a request is rejected."""
     with pytest.raises(SignatureError) as raised:
         signatures.verify(headers, body)
     assert str(raised.value) == raised.value.reason
@@ -49,7 +49,7 @@ def reason(signatures: RequestVerifier, headers: dict[str, str], body: bytes = B
 
 
 def test_slacks_own_example() -> None:
-    """The example of Slack's documentation, "Verifying requests from Slack", is believed."""
+    """The example of Slack's documentation, "Verifying requests from Slack", is verified."""
     body = (
         b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V"
         b"&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text="

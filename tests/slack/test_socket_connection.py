@@ -20,7 +20,7 @@ ENVELOPE = {"envelope_id": "e1", "type": "slash_commands", "payload": {"text": "
 
 @contextlib.asynccontextmanager
 async def slack(script: Script, *, pongs: bool = True) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
-    """A Slack that does what the script says with each WebSocket; a session, and where it is."""
+    """Yield a Slack that does what the script says with each WebSocket; a session, and where it is."""
 
     async def endpoint(request: web.Request) -> web.WebSocketResponse:
         websocket = web.WebSocketResponse(autoping=pongs)

@@ -68,7 +68,7 @@ async def test_commands_arrive_through_the_renewed_connection(world: World) -> N
 
 
 async def test_slack_comes_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bot that starts while Slack is out of reach connects when it comes back."""
+    """A bot that starts while Slack is unreachable connects when it comes back."""
     monkeypatch.setattr("bot.slack.identity._INITIAL_BACKOFF", 0.02)
     world.slack.fault = Fault.SERVER_ERROR
     async with world.bot("socket", wait=False):
@@ -115,7 +115,7 @@ async def test_closed_by_slack(world: World, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("bot.app.SocketMode", partial(SocketMode, timing=Timing(min_backoff=0.02)))
     async with world.bot("socket"):
         await world.slack.disconnect("link_disabled")
-        await world.slack.wait_for_connections(timeout=PATIENCE)  # the old one is not counted any more
+        await world.slack.wait_for_connections(timeout=PATIENCE)  # the old one is no longer counted
         answer = await world.ask(seeds.LIVE)
 
     assert answer.text.startswith("Launch keynote is live")

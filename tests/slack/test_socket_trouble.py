@@ -86,7 +86,7 @@ class Time:
 
 @contextlib.asynccontextmanager
 async def bot(slack: Slack, time: Time, timing: Timing | None = None) -> AsyncIterator[SocketMode]:
-    """The bot's Socket Mode, started."""
+    """Yield the bot's Socket Mode, started."""
     app = web.Application()
     app.router.add_post("/api/apps.connections.open", slack.connections_open)
     app.router.add_get("/socket", slack.socket)
@@ -175,7 +175,7 @@ async def test_connections_that_do_not_last_are_replaced_more_and_more_slowly(sc
 
 
 async def test_refused_addresses_are_asked_for_more_and_more_slowly() -> None:
-    """A Slack that gives out no address, after a good start, is asked no more often."""
+    """A Slack that gives out no address, after a good start, gets no more requests for it."""
 
     async def closes_and_refuses(slack: Slack, websocket: web.WebSocketResponse) -> None:
         slack.refusal = {"ok": False, "error": "internal_error"}

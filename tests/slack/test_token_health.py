@@ -48,7 +48,7 @@ async def test_refused_by_a_post_and_ready_again_after_the_next(connected: World
 
 
 async def test_a_token_that_is_accepted_again_is_noticed_without_a_post(connected: World) -> None:
-    """Slack is asked now and then, and more often while it refuses."""
+    """The token is checked now and then, and more often while Slack refuses it."""
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
     connected.slack.refuse_next("chat.postMessage", "invalid_auth")
     await connected.slack.click(answer, lookup_card.POST_HERE)
@@ -133,7 +133,7 @@ async def test_what_concerns_one_team_leaves_the_bot_ready_for_all_others(connec
 
 @pytest.mark.parametrize("code", PLACE_CODES)
 async def test_what_concerns_the_only_team_is_noticed_within_half_a_minute(connected: World, code: str) -> None:
-    """Slack is asked whether it means the whole installation."""
+    """A request to Slack finds out whether it means the whole installation."""
     connected.slack.refuse("chat.postMessage", code, EVENTS)
     connected.slack.refuse("auth.test", code)
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)

@@ -25,7 +25,7 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file with all tables and nothing in them."""
+    """Return a database file with all tables and nothing in them."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
     asyncio.run(migrate(parse_database_url(f"sqlite:///{path}")))
     return path
@@ -33,7 +33,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_database(postgres: Postgres) -> str:
-    """The same, the name of a database of PostgreSQL's."""
+    """Return the same, the name of a database of PostgreSQL's."""
 
     async def create() -> str:
         name = await postgres.create()
@@ -56,7 +56,7 @@ async def postgres_url(postgres: Postgres, postgres_database: str) -> str:
 
 @pytest.fixture
 async def new_postgres_url(postgres: Postgres) -> AsyncIterator[str]:
-    """A database without tables."""
+    """Yield a database without tables."""
     name = await postgres.create()
     yield postgres.url(name)
     await postgres.drop(name)
@@ -64,25 +64,25 @@ async def new_postgres_url(postgres: Postgres) -> AsyncIterator[str]:
 
 @pytest.fixture
 def new_sqlite_url(tmp_path: Path) -> str:
-    """A file that is not there yet."""
+    """Return a file that is not there yet."""
     return f"sqlite:///{tmp_path / 'new.db'}"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def new_url(request: pytest.FixtureRequest) -> str:
-    """The URL of a new database without tables, once of each kind."""
+    """Return the URL of a new database without tables, once of each kind."""
     return str(request.getfixturevalue(f"new_{request.param}_url"))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest) -> str:
-    """The URL of a new database with all tables, once of each kind."""
+    """Return the URL of a new database with all tables, once of each kind."""
     return str(request.getfixturevalue(f"{request.param}_url"))
 
 
 @pytest.fixture
 async def database(url: str, clock: Clock) -> AsyncIterator[Database]:
-    """A second way into the same database, for looking behind the store."""
+    """Yield a second way into the same database, for looking behind the store."""
     database = Database(connect(parse_database_url(url)), clock)
     yield database
     await database.close()

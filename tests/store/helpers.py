@@ -79,7 +79,7 @@ async def expire(store: Store) -> list[Follow]:
 
 
 async def see(store: Store, episode: Episode, *changes: Change, **how: Any) -> None:
-    """Look at a meeting as if it was check_requested at, and record what is seen."""
+    """Check a meeting as if a check had been requested, and record what is seen."""
     assert await store.meeting_queue.request_check(how.pop("meeting", MEETING))
     await store.meeting_queue.record(await look(store), episode, changes, **{"next_check_in": 60.0, **how})
 
@@ -91,7 +91,7 @@ class Channel:
     cards: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What each posted message shows, by ts."""
     threads: dict[str, list[str]] = field(default_factory=dict)
-    """What was told in each card's thread."""
+    """Return what was announced in each card's thread."""
     messages: int = 0
 
     def ts(self) -> str:

@@ -21,7 +21,7 @@ from tests.store.helpers import CHANNEL, LEASE, MEETING, TEAM, Change, Channel, 
 
 
 async def claim(store: Store, worker_id: str = "a") -> DueCard:
-    """The one card that is due."""
+    """Return the one card that is due."""
     (card,) = await store.card_queue.claim(worker_id, 10, LEASE)
     return card
 
@@ -94,7 +94,7 @@ async def test_work_that_goes_on_is_not_overtaken(store: Store, clock: Clock) ->
 
 
 async def test_a_stale_owner(store: Store, clock: Clock) -> None:
-    """Whoever lost the lease, even to a later claim of its own, writes nothing."""
+    """A worker that lost the lease, even to a later claim of its own, writes nothing."""
     await follow(store)
     await see(store, Episode(phase="live"), Change())
     stale = await claim(store, "a")
@@ -125,7 +125,7 @@ async def test_a_stale_owner(store: Store, clock: Clock) -> None:
 
 
 async def test_killed_between_posting_and_knowing(store: Store, clock: Clock) -> None:
-    """What was done and not stored is to be done again, with the same key, so that Slack can tell."""
+    """What was done and not stored is due again, with the same key, so that Slack can recognize it."""
     await follow(store)
     await see(store, Episode(phase="live"), Change(1, "starting"), Change(2))
     killed = await claim(store)
@@ -141,7 +141,7 @@ async def test_killed_between_posting_and_knowing(store: Store, clock: Clock) ->
 
 
 async def test_killed_before_it_was_known_what_was_posted(store: Store, clock: Clock) -> None:
-    """Slack may show what was tried first, and goes on showing it: so whoever posts it later has to edit it."""
+    """Slack may show the first try, and continues to: so the worker that posts it later has to edit it."""
     await follow(store)
     await see(store, Episode(phase="starting"))
     assert not (await claim(store)).needs_edit
@@ -160,7 +160,7 @@ async def test_killed_before_it_was_known_what_was_posted(store: Store, clock: C
 
 
 async def test_a_change_while_somebody_works(store: Store) -> None:
-    """It is not lost when the work is given back, and not told by two at once."""
+    """It is not lost when the work is released, and not announced by two at once."""
     await follow(store)
     card = await claim(store)
     await store.card_queue.mark_posted(card, "1.0", card.desired_version)
@@ -198,7 +198,7 @@ async def test_unfinished_work_given_back(store: Store) -> None:
 
 
 async def test_postpone(store: Store, clock: Clock) -> None:
-    """As long as Slack asks for, whatever happens meanwhile; then all of it is told."""
+    """As long as Slack asks for, whatever happens meanwhile; then all of it is announced."""
     await follow(store)
     await see(store, Episode(phase="live"), Change(1))
     await store.card_queue.defer(await claim(store), 600)
@@ -228,7 +228,7 @@ async def test_success_ends_the_attempts(store: Store) -> None:
 
 
 async def test_a_deleted_card(store: Store) -> None:
-    """Its next message shows all, and what was told is not told again."""
+    """Its next message shows all, and what was announced is not announced again."""
     await follow(store)
     await see(store, Episode(phase="live"), Change())
     channel = Channel()
@@ -265,7 +265,7 @@ async def test_sent_twice(store: Store, database: Database) -> None:
 
 @pytest.mark.parametrize("first", ["the one before", "the holder", "both are one message"])
 async def test_one_of_two_replies_is_known_to_be_one_too_many(store: Store, clock: Clock, first: str) -> None:
-    """A holder that was frozen and the next one have both announced a change: whoever records it later learns that."""
+    """A holder that was frozen and the next one have both announced a change: the later one to record it learns it."""
     await follow(store)
     await Channel().work(store)
     await see(store, Episode(phase="live"), Change(), visible=False)
@@ -287,7 +287,7 @@ async def test_one_of_two_replies_is_known_to_be_one_too_many(store: Store, cloc
 
 
 async def test_the_last_step(store: Store) -> None:
-    """Of each kind gives the card back too: due at once if anything is left, and else at rest."""
+    """Of each kind releases the card too: due at once if anything is left, and otherwise idle."""
     await follow(store)
     await see(store, Episode(phase="live"), Change(1), Change(2))
     card = await claim(store)
@@ -365,7 +365,7 @@ async def test_a_step_that_nobody_waits_for(store: Store) -> None:
 
 
 async def test_steps_that_cannot_be_written(store: Store, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of those who wait is told why; the next one is written."""
+    """Each waiting caller gets the reason; the next one is written."""
     await follow(store, "C1")
     await follow(store, "C2")
     due = await store.card_queue.claim("a", 2, LEASE)
@@ -441,14 +441,14 @@ async def test_unfollowed_while_somebody_works(store: Store) -> None:
 
 
 async def two_runs(store: Store) -> None:
-    """A follow whose first run was live, and whose next one has begun."""
+    """Let a follow's first session be live, and its next one begin."""
     await follow(store)
     await see(store, Episode(phase="live"), Change(1))
     await see(store, Episode(number=2, phase="live"), Change(1, "starting", episode=2))
 
 
 async def test_two_cards_of_one_follow(store: Store) -> None:
-    """Are different work, and each is told its own: the run before first."""
+    """Are different work, and each gets its own announcements: the previous episode first."""
     await two_runs(store)
 
     channel = Channel()
@@ -461,7 +461,7 @@ async def test_two_cards_of_one_follow(store: Store) -> None:
 
 
 async def test_the_next_run_waits_for_the_one_before(store: Store, clock: Clock) -> None:
-    """As long as there is anything to tell of that, and nobody is woken for nothing meanwhile."""
+    """As long as there is anything to announce of that, and no worker is woken for nothing meanwhile."""
     await two_runs(store)
     before = await claim(store)
     await store.card_queue.defer(before, 300)
@@ -546,7 +546,7 @@ async def test_each_step_keeps_what_still_fails(store: Store, step: str) -> None
 
 
 async def test_a_pause_begins_anew_with_what_fails(store: Store) -> None:
-    """Whoever invites the bot back gives Slack all the time again."""
+    """A new invitation gives Slack all the time again."""
     await follow(store)
     card = replace(await claim(store), failing={"post": {"code": "x", "first_at": 1.0, "code_first_at": 1.0}})
     await store.card_queue.defer(card, 0)

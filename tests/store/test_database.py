@@ -49,7 +49,7 @@ async def test_recording_fails_halfway(store: Store) -> None:
 
 
 async def test_a_cancelled_transaction(store: Store, database: Database) -> None:
-    """Is undone, keeps nobody waiting, and costs no connection."""
+    """Is undone, blocks no other, and costs no connection."""
     for _ in range(20):
         task = asyncio.create_task(follow(store))
         await asyncio.sleep(0)
@@ -202,7 +202,7 @@ async def test_the_file_s_journal(sqlite_url: str) -> None:
 
 
 async def test_readers_do_not_wait(store: Store, database: Database) -> None:
-    """While somebody writes, lists are answered."""
+    """During a write, lists are answered."""
     async with database.transaction() as connection:
         await connection.execute(sa.insert(request_windows).values(window_start=1, requests=1))
 
@@ -229,7 +229,7 @@ async def test_a_given_clock(database: Database, clock: Clock) -> None:
 
 
 async def test_a_server_that_is_starting() -> None:
-    """It refuses whoever connects, and is as far out of reach as one that is down."""
+    """It refuses every connection, and is as unreachable as one that is down."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # https://www.postgresql.org/docs/current/protocol-message-formats.html: a request for TLS, or a start-up.

@@ -141,7 +141,7 @@ async def test_options_reach_the_server(front: Front, postgres_url: str, postgre
 
 
 async def test_a_server_that_takes_no_changes(front: Front, postgres_database: str) -> None:
-    """It is told as one where the URL asks for one that does."""
+    """It is reported as such if the URL asks for one that does."""
     options = "?options=-c%20default_transaction_read_only%3Don&target_session_attrs=read-write"
     with pytest.raises(ConfigurationError, match="doesn't accept changes; name the primary server"):
         await inspect(front.url(postgres_database, options))
@@ -164,7 +164,7 @@ WELL_KNOWN = [
 
 
 def pieces(password: str) -> list[str]:
-    """The parts of a password that a sentence without it does not have by chance."""
+    """Return the parts of a password that a sentence without it does not have by chance."""
     found = {password[start : start + 6] for start in range(max(1, len(password) - 5))}
     return [piece for piece in found if len(piece) >= 6]
 
@@ -220,7 +220,7 @@ def test_the_log_masks(monkeypatch: pytest.MonkeyPatch, url: str, secrets: list[
 
 
 def test_of_an_ambiguous_url_everything_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Since nobody knows where the password ends."""
+    """Since no one knows where the password ends."""
     monkeypatch.setenv("DATABASE_URL", "postgresql://bot:ab@cd#ef/gh@db.example.com/live")
 
     assert "ab@cd#ef/gh" in StoreSettings(_env_file=None).secrets()

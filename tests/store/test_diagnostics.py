@@ -1,4 +1,4 @@
-"""Looking at a database without changing it."""
+"""The check of a database, which changes nothing."""
 
 import asyncio
 import sqlite3
@@ -33,13 +33,13 @@ async def test_up_to_date(url: str) -> None:
 
 
 async def test_no_tables_yet(new_url: str) -> None:
-    """An empty database gets its tables from `run`, not from a look at it."""
+    """An empty database gets its tables from `run`, not from a check."""
     for _ in range(2):
         assert "`livestream-bot run` creates" in await inspect(new_url)
 
 
 async def test_newer(new_url: str) -> None:
-    """A database of a newer version is told as one."""
+    """A database of a newer version is reported as one."""
     await migrate(parse_database_url(new_url))
     await stamp(new_url, "9999", oldest="9999")
 
@@ -83,7 +83,7 @@ async def test_strange_name(tmp_path: Path) -> None:
 
 
 async def test_no_database(tmp_path: Path) -> None:
-    """Another file is told as one."""
+    """Another file is reported as one."""
     (tmp_path / "bot.db").write_text("once upon a time " * 100)
 
     with pytest.raises(ConfigurationError, match="is not a SQLite database"):
@@ -91,7 +91,7 @@ async def test_no_database(tmp_path: Path) -> None:
 
 
 async def test_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that another program has locked for good is told as one."""
+    """A file that another program has locked for good is reported as one."""
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.01)
     other = sqlite3.connect(tmp_path / "bot.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -102,7 +102,7 @@ async def test_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_read_only(postgres: Postgres, new_postgres_url: str) -> None:
-    """A PostgreSQL server that takes no changes, such as a replica, is told as one."""
+    """A PostgreSQL server that takes no changes, such as a replica, is reported as one."""
     name = parse_database_url(new_postgres_url).database
     await postgres.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
 
@@ -111,18 +111,18 @@ async def test_read_only(postgres: Postgres, new_postgres_url: str) -> None:
 
 
 async def test_unknown_option(new_postgres_url: str) -> None:
-    """An option in the URL that the driver does not know is told as one."""
+    """An option in the URL that the driver does not know is reported as one."""
     with pytest.raises(ConfigurationError, match="an unknown option, colour"):
         await inspect(f"{new_postgres_url}&colour=blue")
 
 
 async def test_out_of_reach() -> None:
-    """A server that is not there is told with what to check."""
+    """A server that is not there is reported with what to check."""
     with pytest.raises(ConfigurationError, match="can't be reached"):
         await inspect("postgresql://bot:secret@127.0.0.1:1/bot")
 
 
 async def test_no_url() -> None:
-    """What is no URL is told as that."""
+    """What is no URL is reported as that."""
     with pytest.raises(ConfigurationError, match="is not the URL of a database"):
         await inspect("bot.db")

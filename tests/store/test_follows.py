@@ -48,7 +48,7 @@ async def test_a_new_follow(store: Store, clock: Clock) -> None:
 
 
 async def test_a_new_follow_of_an_owner(store: Store, clock: Clock) -> None:
-    """Whoever follows may post the card in the same breath, alone; if it is killed others see the card due."""
+    """The process that follows may post the card at once, alone; if it is killed others see the card due."""
     followed = await store.follows.follow(
         TEAM,
         CHANNEL,
@@ -101,7 +101,7 @@ async def test_following_twice(store: Store) -> None:
 
 
 async def test_many_channels_follow_one_meeting(store: Store) -> None:
-    """Who comes later sees what is known of the meeting, not what somebody else thought it was."""
+    """A later follow gets what is known of the meeting, not what the first one assumed."""
     await follow(store, "C1")
     await see(store, Episode(number=3, phase="live"))
 
@@ -113,7 +113,7 @@ async def test_many_channels_follow_one_meeting(store: Store) -> None:
 
 
 async def test_a_new_follower_hears_no_old_news(store: Store) -> None:
-    """What was told before it followed is not told to it."""
+    """What was announced before it followed is not announced to it."""
     await follow(store, "C1")
     await see(store, Episode(phase="live"), Change())
 
@@ -124,7 +124,7 @@ async def test_a_new_follower_hears_no_old_news(store: Store) -> None:
 
 
 async def test_following_makes_the_meeting_due(store: Store) -> None:
-    """A meeting that is looked at every now and then is looked at now."""
+    """A meeting with a long check interval is checked now."""
     await follow(store, "C1")
     await see(store, Episode(), next_check_in=600)
 
@@ -165,7 +165,7 @@ async def test_a_list_names_the_newest_card(store: Store) -> None:
 
 
 async def test_unfollow(store: Store) -> None:
-    """Nothing is left to be looked at or told, and the channel can follow anew."""
+    """Nothing is left to check or announce, and the channel can follow again."""
     followed = await follow(store)
     await see(store, Episode(phase="live"), Change())
 
@@ -183,7 +183,7 @@ async def test_unfollow_what_is_not_followed(store: Store) -> None:
 
 
 async def test_others_go_on(store: Store) -> None:
-    """A meeting is looked at until its last channel leaves it."""
+    """A meeting is checked until its last channel leaves it."""
     await follow(store, "C1")
     await follow(store, "C2")
 
@@ -193,7 +193,7 @@ async def test_others_go_on(store: Store) -> None:
 
 
 async def test_a_meeting_is_begun_anew(store: Store) -> None:
-    """What was last known when nobody followed any more is no news for who follows next."""
+    """What was last known when the last channel left is no change for the next one to follow."""
     await follow(store, episode=Episode(number=4, phase="live"))
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
 
@@ -204,7 +204,7 @@ async def test_a_meeting_is_begun_anew(store: Store) -> None:
 
 
 async def test_level(store: Store) -> None:
-    """Another level counts from the next change on, and the card is shown anew for its menu."""
+    """Another level counts from the next change on, and the card is edited for its menu."""
     await follow(store)
     channel = Channel()
     await channel.work(store)
@@ -288,7 +288,7 @@ async def test_card_of_a_past_follow_is_due_once_the_channel_follows_again(
 
 
 async def test_followed_again_before_that_is_shown(store: Store, database: Database) -> None:
-    """Two rows, one of which is going: its card is told that the channel follows the meeting again."""
+    """Two rows, one of which is going: its card shows that the channel follows the meeting again."""
     first = await follow(store)
     channel = Channel()
     await channel.work(store)
@@ -306,7 +306,7 @@ async def test_followed_again_before_that_is_shown(store: Store, database: Datab
 
 
 async def test_ended_while_its_first_card_is_unconfirmed(store: Store, clock: Clock, database: Database) -> None:
-    """Slack may have it, so it is posted once more, by the same ID, with its last words."""
+    """Slack may have it, so it is posted once more, by the same ID, with its final text."""
     await follow(store)
     (card,) = await store.card_queue.claim("a", 1, LEASE)
     await store.card_queue.defer(card, 60, unconfirmed=True)
@@ -368,7 +368,7 @@ async def test_a_bot_that_dies_before_the_row_goes(store: Store, database: Datab
 
 
 async def expired_with_an_unsent_word(store: Store, clock: Clock) -> None:
-    """A channel whose follow has expired while Slack took nothing."""
+    """Let a channel's follow expire while Slack accepts nothing."""
     await follow(store, "C1")
     await Channel().work(store)
     clock.advance(30 * 24 * 3600.0)
@@ -391,10 +391,10 @@ async def test_following_elsewhere_keeps_what_is_unsent(store: Store, clock: Clo
     assert await store.card_queue.due_in() == (LEASE if channel == "C1" else 0)
 
 
-@pytest.mark.parametrize("before", ["nothing", "at rest", "followed"])
+@pytest.mark.parametrize("before", ["nothing", "idle", "followed"])
 async def test_retract(store: Store, clock: Clock, database: Database, before: str) -> None:
     """A follow whose card Slack refuses leaves no trace: not in the meeting's row, nor in other channels' follows."""
-    if before == "at rest":
+    if before == "idle":
         await expired_with_an_unsent_word(store, clock)
     if before == "followed":
         await follow(store, "C1")

@@ -155,7 +155,7 @@ async def test_idle_meetings_are_checked_after_the_clock_was_set_back(store: Sto
 
 @pytest.fixture
 def spaced(store: Store, clock: Clock) -> Store:
-    """A store that keeps two seconds between checks of a meeting."""
+    """Return a store that keeps two seconds between checks of a meeting."""
     return Store(store._db)
 
 

@@ -1,4 +1,4 @@
-"""What is asked every few seconds, or for every change, is answered by an index, not by reading all."""
+"""A query that runs every few seconds, or for every change, uses an index and does not read all rows."""
 
 import re
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class Asked:
         self.statements.append((statement, parameters))
 
     async def scans(self) -> set[str]:
-        """The tables that are read from end to end."""
+        """Return the tables that are read from end to end."""
         engine = self._database.engine.dialect.name
         async with self._database.transaction() as connection:
             if engine == "postgresql":
@@ -102,7 +102,7 @@ async def test_the_sweeper(store: Store, asked: Asked) -> None:
 
 
 async def test_the_announcer(store: Store, asked: Asked) -> None:
-    """Due cards with what is to be told, what was done, and how long to wait."""
+    """Due cards with what is pending, what was done, and how long to wait."""
     await follow(store)
     await see(store, Episode(), Change())
     asked.statements.clear()

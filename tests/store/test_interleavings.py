@@ -1,4 +1,4 @@
-"""Whatever order things happen in, each change is told once, in order, and in the end every card shows the present."""
+"""Whatever happens in which order: each change is announced once, in order, and every card ends up current."""
 
 import asyncio
 import os
@@ -44,7 +44,7 @@ CHANNELS = st.sampled_from(["C1", "C2"])
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look has to tell."""
+    """What a check finds."""
 
     changes: int
     visible: bool
@@ -98,11 +98,11 @@ class Interleavings(RuleBasedStateMachine):
         self.trackers: list[DueMeeting] = []
         self.episode = Episode()
         self.seq = 0
-        # What should be told, what Slack shows (it drops a message whose key it has seen), and what is known as sent.
+        # What to announce, what Slack shows (it drops a message whose key it has seen), and what is known as sent.
         self.expected: dict[Thread, list[int]] = defaultdict(list)
         self.told: dict[Thread, list[int]] = defaultdict(list)
         self.known: set[tuple[Thread, int]] = set()
-        # Until when nobody else may work at a card; news does not wait where only an edit has to.
+        # Until when no other worker may claim a card; announcements do not wait where only an edit has to.
         self.leased: dict[Thread, float] = {}
         self.wait_for_edit: set[Thread] = set()
         # What may be dropped because the follow was paused meanwhile, and when each change was recorded.
@@ -168,7 +168,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(seen=SEEN)
     def look(self, seen: Seen) -> None:
-        """Somebody looks at once, unless somebody else is looking."""
+        """Check at once, unless another worker is checking."""
         self.begin_to_look()
         if self.trackers:
             self.record(self.trackers[-1], seen)
@@ -179,7 +179,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(seen=SEEN, instead=SEEN, late=st.booleans())
     def be_overtaken(self, seen: Seen, instead: Seen, late: bool) -> None:
-        """A look takes longer than its lease, and somebody else looks meanwhile, perhaps longer still."""
+        """Check for longer than the lease while another worker checks, perhaps for longer still."""
         self.begin_to_look()
         self.clock.advance(LEASE)
         self.begin_to_look()
@@ -203,7 +203,7 @@ class Interleavings(RuleBasedStateMachine):
         )
         if not recorded:
             return
-        assert newest, "recorded by somebody who had lost the lease"
+        assert newest, "recorded by a worker that had lost the lease"
         self.episode, self.seq = after, 1 if seen.following else self.seq + changes
         for follow_id in self.follows.values():
             if seen.visible or seen.following:
@@ -223,7 +223,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule()
     def work(self) -> None:
-        """An announcer whom nothing disturbs."""
+        """Announce without a disturbance."""
         before, self.holders = self.holders, []
         self.claim(3)
         self.work_off()
@@ -241,21 +241,21 @@ class Interleavings(RuleBasedStateMachine):
         self.note_dropped()
         for card in claimed:
             thread = (card.follow.id, card.episode)
-            assert not [each for each in card.announcements if (thread, each.seq) in self.known], "told already"
+            assert not [each for each in card.announcements if (thread, each.seq) in self.known], "announced already"
             if card.follow.id in self.over:
                 assert card.follow.state is FollowState.UNFOLLOWED
                 assert card.announcements == (), "announced after its end"
             else:
                 assert self.follows[card.follow.channel_id] == card.follow.id
                 assert self.state[card.follow.channel_id] != "paused"
-            assert self.leased.get(thread, 0) <= self.clock.time, "somebody else works at it"
+            assert self.leased.get(thread, 0) <= self.clock.time, "another worker has claimed it"
             self.leased[thread] = self.clock.time + LEASE
             self.wait_for_edit.discard(thread)
             self.holders.append(Holder(card, card.message_ts, [each.seq for each in card.announcements]))
 
     @rule(limit=st.integers(1, 2), steps=st.integers(0, 3), seen=st.none() | SEEN, end=ENDS)
     def work_partly(self, limit: int, steps: int, seen: Seen | None, end: str) -> None:
-        """An announcer gets so far, while somebody looks; then it is killed, gives back, or is just slow."""
+        """Announce this far during a check; then die, release the card, or just be slow."""
         before, self.holders = self.holders, []
         self.claim(limit)
         for holder in self.holders:
@@ -440,7 +440,7 @@ class Interleavings(RuleBasedStateMachine):
         self.finish_all()
 
     def finish_all(self) -> None:
-        """Everybody is killed; a new announcer finds everything that is left to do."""
+        """All workers are killed; a new announcer finds everything that is left to do."""
         for channel in self.state:
             self.resume(channel)
         self.holders.clear()

@@ -42,7 +42,7 @@ async def rows(database: Database, table: sa.Table) -> int:
 
 
 async def test_expire(store: Store, clock: Clock) -> None:
-    """After thirty days a follow ends, with a word in its newest thread; its meeting is not looked at any more."""
+    """After thirty days a follow ends, with a message in its newest thread; its meeting is no longer checked."""
     followed = await follow(store)
     channel = Channel()
     await channel.work(store)
@@ -80,7 +80,7 @@ class Dated(Episode):
 
 @pytest.mark.parametrize("phase", ["starting", "live", "interrupted", "errored"])
 async def test_what_is_on_air_does_not_expire(store: Store, clock: Clock, phase: str) -> None:
-    """However long it is, and whoever has not renewed its follows: lists only confirm, checks may fail."""
+    """However long it is, even if no one has renewed its follows: lists only confirm, checks may fail."""
     await follow(store)
     await see(store, Episode(phase=phase))
     for _ in range(3):
@@ -109,7 +109,7 @@ async def test_what_was_on_air_does_not_expire_for_a_month(store: Store, clock: 
 
 
 async def test_what_may_be_on_air_does_not_expire(store: Store, clock: Clock) -> None:
-    """Where checks fail, or a list has just contradicted what is known, nobody can say that there was no livestream."""
+    """Where checks fail, or a list has just contradicted what is known, a livestream cannot be ruled out."""
     await follow(store)
     await see(store, Episode(), failures=3)
     clock.advance(MONTH)
@@ -128,7 +128,7 @@ async def test_what_may_be_on_air_does_not_expire(store: Store, clock: Clock) ->
 
 @pytest.mark.parametrize("by", ["a check", "a list"])
 async def test_what_was_not_checked_for_long_does_not_expire(store: Store, clock: Clock, by: str) -> None:
-    """After a long downtime nobody can say that there was no livestream, whether or not a check has failed already."""
+    """After a long downtime a livestream cannot be ruled out, whether or not a check has failed already."""
     await follow(store)
     await check(store)
     clock.advance(MONTH)
@@ -149,7 +149,7 @@ async def test_what_was_not_checked_for_long_does_not_expire(store: Store, clock
 
 
 async def test_quiet_follows_do_not_vanish_silently(store: Store, clock: Clock) -> None:
-    """They are told that too."""
+    """They are notified of that too."""
     await follow(store, level=Level.QUIET)
     channel = Channel()
     clock.advance(MONTH)
@@ -182,7 +182,7 @@ async def test_a_paused_follow_that_expires_says_so(store: Store, clock: Clock) 
 async def test_where_an_expiry_cannot_be_posted_the_creator_is_to_be_told(
     store: Store, clock: Clock, paused: bool
 ) -> None:
-    """Once, after a minute, also if they were told of a pause before; nothing is due in the channel."""
+    """Once, after a minute, also if they were notified of a pause before; nothing is due in the channel."""
     await follow(store)
     if paused:
         (card,) = await store.card_queue.claim("announcer", 10, LEASE)
@@ -237,7 +237,7 @@ async def test_expiries_of_one_person_in_a_channel_are_one_notice(store: Store, 
 async def test_an_expiry_that_could_not_be_posted_is_posted_when_the_bot_is_back(
     store: Store, clock: Clock, told: bool
 ) -> None:
-    """Its card shows that it is over, and its thread says so. Who has not been told yet need not be."""
+    """Its card shows that it is over, and its thread says so. A notice that is still pending is dropped."""
     await follow(store)
     channel = Channel()
     await channel.work(store)
@@ -331,7 +331,7 @@ async def test_follow_again(store: Store, clock: Clock) -> None:
 
 
 async def test_expire_is_bounded(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In portions, so that nobody waits long."""
+    """In portions, so that no other transaction waits long."""
     monkeypatch.setattr("bot.store.maintenance._EXPIRY_BATCH_SIZE", 2)
     for channel in ("C1", "C2", "C3"):
         await follow(store, channel)
@@ -341,7 +341,7 @@ async def test_expire_is_bounded(store: Store, clock: Clock, monkeypatch: pytest
 
 
 async def test_purge_past_episodes(store: Store, clock: Clock, database: Database) -> None:
-    """Finished cards go with what was told in their threads; the current one stays, and forbids to tell again."""
+    """Finished cards go with the announcements in their threads; the current one stays, and prevents repetitions."""
     await follow(store)
     channel = Channel()
     await see(store, Episode(phase="ended"), Change(1))
@@ -362,7 +362,7 @@ async def test_purge_past_episodes(store: Store, clock: Clock, database: Databas
 
 
 async def test_purge_spares_what_is_unfinished(store: Store, clock: Clock, database: Database) -> None:
-    """What is still to be told, or shown, stays however old."""
+    """What is still pending stays however old."""
     await follow(store)
     channel = Channel()
     await channel.work(store)
@@ -378,7 +378,7 @@ async def test_purge_spares_what_is_unfinished(store: Store, clock: Clock, datab
 
 
 async def test_purge_the_expired(store: Store, clock: Clock, database: Database) -> None:
-    """Then their meeting, if nobody follows it. Another channel's follow keeps the meeting."""
+    """Then their meeting, if no channel follows it. Another channel's follow keeps the meeting."""
     await follow(store)
     await follow(store, meeting=OTHER_MEETING)
     clock.advance(MONTH)
@@ -437,7 +437,7 @@ async def test_purge_goes_on(store: Store, clock: Clock, monkeypatch: pytest.Mon
 
 
 async def test_standing(store: Store, clock: Clock) -> None:
-    """What there is, for metrics; what a paused follow waits with is nobody's delay."""
+    """What there is, for metrics; what waits because of a pause is no delay."""
     empty = await store.maintenance.stats()
     assert (empty.unsent, empty.oldest_unsent_seconds, empty.meetings_due, empty.cards_due) == (0, 0.0, 0, 0)
     assert empty.follows == {FollowState.ACTIVE: 0, FollowState.PAUSED: 0, FollowState.EXPIRED: 0}

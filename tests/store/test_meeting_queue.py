@@ -1,4 +1,4 @@
-"""Due meetings are looked at by one replica each, and what was seen is kept with all that follows from it."""
+"""Due meetings are checked by one replica each, and what was seen is kept with all that follows from it."""
 
 from uuid import UUID
 
@@ -28,14 +28,14 @@ from tests.store.helpers import (
 
 
 async def test_nothing_is_followed(store: Store) -> None:
-    """Then nothing is due, and a hint says that nobody follows."""
+    """Then nothing is due, and the answer to a requested check is that no channel follows."""
     assert await store.meeting_queue.claim("tracker", 10, LEASE) == []
     assert await store.meeting_queue.due_in() is None
     assert not await store.meeting_queue.request_check(MEETING)
 
 
 async def test_a_claim(store: Store, clock: Clock) -> None:
-    """It says what was recorded last, and keeps everybody else away until the lease ends."""
+    """It has what was recorded last, and excludes every other worker until the lease ends."""
     await follow(store, episode=Episode(phase="live"))
     clock.advance(5)
 
@@ -61,7 +61,7 @@ async def test_claims_are_bounded(store: Store) -> None:
 
 
 async def test_a_crashed_tracker(store: Store, clock: Clock) -> None:
-    """What it had claimed is claimed again once its lease ends, and it cannot write any more."""
+    """What it had claimed is claimed again once its lease ends, and it can no longer write."""
     await follow(store)
     crashed = await look(store, "a")
     clock.advance(LEASE)
@@ -91,7 +91,7 @@ async def test_the_same_owner_claims_again(store: Store, clock: Clock) -> None:
 
 
 async def test_late_but_nobody_else_came(store: Store, clock: Clock) -> None:
-    """A look that took longer than its lease counts, if nobody began another one."""
+    """A check that took longer than its lease counts, if no other one has begun."""
     await follow(store)
     meeting = await look(store)
     clock.advance(10 * LEASE)
@@ -100,7 +100,7 @@ async def test_late_but_nobody_else_came(store: Store, clock: Clock) -> None:
 
 
 async def test_recording_twice(store: Store) -> None:
-    """Only the first one counts: a change is told once."""
+    """Only the first one counts: a change is announced once."""
     await follow(store)
     meeting = await look(store)
     await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
@@ -113,7 +113,7 @@ async def test_recording_twice(store: Store) -> None:
 
 
 async def test_the_same_change_again(store: Store) -> None:
-    """Whoever records a change that was recorded before repeats nothing, sent or not."""
+    """Recording a change that was recorded before repeats nothing, sent or not."""
     await follow(store)
     channel = Channel()
     await see(store, Episode(phase="live"), Change(1))
@@ -139,7 +139,7 @@ async def test_look_in(store: Store, clock: Clock) -> None:
 
 
 async def test_release(store: Store, clock: Clock) -> None:
-    """Nothing new: it is looked at later, and its failures are counted for the next one."""
+    """Nothing new: it is checked later, and its failures are counted for the next one."""
     await follow(store)
     clock.advance(5)
 
@@ -168,7 +168,7 @@ async def test_an_answer_ends_the_failures(store: Store, clock: Clock) -> None:
 
 
 async def test_hinted_ones_first(store: Store, clock: Clock) -> None:
-    """Who was check_requested at is looked at before who only waits, however long."""
+    """A meeting whose check was requested is checked before those that only wait, however long."""
     await follow(store)
     await store.meeting_queue.record(await look(store), Episode(), next_check_in=10)
     await follow(store, meeting=OTHER_MEETING)
@@ -238,7 +238,7 @@ async def test_refresh_during_a_check_leads_to_another_check(store: Store) -> No
 
 @pytest.mark.parametrize("how", ["record", "release"])
 async def test_a_hint_during_the_look(store: Store, how: str) -> None:
-    """It may tell of what happened after the look, so the meeting is looked at once more, at once and once."""
+    """It may be about something after the check, so the meeting is checked once more, immediately and once."""
     await follow(store)
     meeting = await look(store)
 
@@ -277,7 +277,7 @@ async def test_a_hint_does_not_put_off(store: Store, clock: Clock) -> None:
 
 
 async def test_who_is_told(store: Store) -> None:
-    """Every follow but quiet ones hears of a change; every card shows it."""
+    """Every follow but quiet ones gets a change announced; every card shows it."""
     for level in Level:
         await follow(store, level.value, level=level)
     channel = Channel()
@@ -335,7 +335,7 @@ async def test_told_without_an_edit(store: Store) -> None:
 
 
 async def test_the_card_is_latest_wins(store: Store) -> None:
-    """Of three states in a row that nobody has shown yet, the last is shown, once; each change is told, in order."""
+    """Of three states in a row that are not shown yet, the last is shown, once; each change is announced, in order."""
     await follow(store)
     await see(store, Episode(phase="starting"), Change(1, "starting"))
     await see(store, Episode(phase="live"), Change(2, "live"))
@@ -365,7 +365,7 @@ async def test_the_next_episode(store: Store) -> None:
 
 
 async def test_two_episodes_in_one_look(store: Store) -> None:
-    """How the one before ended is told in its thread and shown on its card; who never saw it hears nothing of it."""
+    """How the one before ended is announced in its thread and shown on its card, if the channel ever saw it."""
     await follow(store, "C1", episode=Episode(phase="live"))
     channel = Channel()
     await channel.work(store)
@@ -385,7 +385,7 @@ async def test_two_episodes_in_one_look(store: Store) -> None:
 
 
 async def test_other_meetings_hear_nothing(store: Store) -> None:
-    """A change is told where its meeting is followed."""
+    """A change is announced where its meeting is followed."""
     await follow(store, "C1")
     await follow(store, "C2", meeting=OTHER_MEETING)
     await Channel().work(store)

@@ -78,7 +78,7 @@ def _schema(connection: sa.Connection) -> set[tuple[str, ...]]:
 
 @pytest.fixture
 def url(new_url: str) -> str:
-    """A database for one test alone, which may change its tables."""
+    """Return a database for one test alone, which may change its tables."""
     asyncio.run(migrate(parse_database_url(new_url)))
     return new_url
 
@@ -106,7 +106,7 @@ async def test_the_engine_agrees(database: Database) -> None:
 
 @pytest.fixture
 def newer(tmp_path: Path) -> Path:
-    """The migrations of a later version."""
+    """Return the migrations of a later version."""
     path = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, path, ignore=shutil.ignore_patterns("__pycache__"))
     (path / "versions" / "0002_language.py").write_text(NEXT)
@@ -225,7 +225,7 @@ def test_the_steps_are_numbered() -> None:
 
 
 async def test_a_migration_that_fails(url: str, database: Database, newer: Path) -> None:
-    """Leaves nothing of itself, so that it can be mended and run again."""
+    """Leaves nothing of itself, so that it can be fixed and run again."""
     path = newer / "versions" / "0002_language.py"
     path.write_text(NEXT + "    op.execute('SELECT * FROM nowhere')\n")
 

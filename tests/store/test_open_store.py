@@ -20,7 +20,7 @@ from tests.store.helpers import Channel, follow
 
 
 async def refusal(url: str) -> str:
-    """The one sentence about this database."""
+    """Return the one sentence about this database."""
     with pytest.raises(ConfigurationError) as caught:
         await open_store(url)
     (sentence,) = caught.value.mistakes
@@ -42,7 +42,7 @@ async def test_open_and_close(new_url: str) -> None:
 
 
 async def test_the_real_clock(new_url: str) -> None:
-    """Without a clock of the test's, what was asked for in an hour is not due, and what is asked for now is."""
+    """Without a clock of the test's, what is requested for in an hour is not due, and what is requested for now is."""
     store = await open_store(new_url)
     await follow(store)
     assert await store.meeting_queue.refresh_due_in() == 0

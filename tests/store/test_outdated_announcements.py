@@ -26,7 +26,7 @@ class Episode(AnyEpisode):
 
 
 def thread(history: str, first: int = 1) -> list[Line]:
-    """A thread: upper case is not sent yet, lower case was sent, and a post of what precedes a ? got no answer."""
+    """Return a thread: upper case is not sent yet, lower case was sent, and the post before a ? got no answer."""
     lines: list[Line] = []
     for letter, after in pairwise(history + " "):
         if letter != "?":
@@ -45,13 +45,13 @@ def thread(history: str, first: int = 1) -> list[Line]:
         ("LEBX", 1, "ended", True, ["ended"]),
         ("SLX", 1, "ended", False, []),
         ("SX", 1, "ended", True, []),
-        # Where the channel knew of the beginning it hears of the end.
+        # Where the channel knew of the beginning it gets the end.
         ("slX", 1, "ended", True, ["ended"]),
         ("sX", 1, "ended", True, ["ended"]),
         ("slEBX", 1, "ended", True, ["ended"]),
         ("X", 2, "ended", True, ["ended"]),
         ("EX", 2, "ended", True, ["ended"]),
-        # It goes on: how it is now, once.
+        # It continues: its current state, once.
         ("S", 1, "starting", True, ["starting"]),
         ("SL", 1, "live", True, ["live"]),
         ("SL", 1, "live", False, ["live"]),
@@ -113,7 +113,7 @@ def test_of_two_that_say_the_same_the_unconfirmed_one_is_repeated(history: str) 
     [("SLX", 1, False), ("slX", 1, True), ("sX", 1, True), ("X", 2, True), ("L?X", 1, False), ("slE?X", 1, True)],
 )
 def test_who_never_heard_of_the_beginning_is_not_pinged_about_the_end(history: str, first: int, pings: bool) -> None:
-    """The thread is told of the end; the channel too, only where it knew of the beginning."""
+    """The end is announced in the thread; in the channel too, only where it knew of the beginning."""
     lines = thread(history, first)
 
     assert (lines[-1].seq not in outdated(lines, phase="ended", is_posted=True).in_thread) is pings
@@ -127,7 +127,7 @@ def test_the_stores_own_words_stay() -> None:
 
 
 async def paused(store: Store, *before: Change) -> None:
-    """A follow whose card is there with these in its thread, and where the bot may not post any longer."""
+    """Set up a follow whose card has these in its thread, in a channel where the bot may no longer post."""
     await follow(store)
     channel = Channel()
     await channel.work(store)
@@ -140,7 +140,7 @@ async def paused(store: Store, *before: Change) -> None:
 
 
 async def announced(store: Store) -> list[tuple[int, list[str]]]:
-    """What every due card has to announce."""
+    """Return what every due card has to announce."""
     found = []
     while due := await store.card_queue.claim("announcer", 10, LEASE):
         for card in due:
@@ -154,7 +154,7 @@ async def announced(store: Store) -> list[tuple[int, list[str]]]:
 
 
 async def resume(store: Store, how: str) -> None:
-    """The bot is invited, or somebody follows again."""
+    """Invite the bot, or follow again as a person."""
     if how == "invited":
         assert await store.pauses.resume(TEAM, CHANNEL)
     else:
@@ -178,7 +178,7 @@ async def test_after_a_pause_it_is_still_live(store: Store, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["invited", "followed again"])
 async def test_after_a_pause_it_has_ended(store: Store, how: str) -> None:
-    """A channel that was told that it is live is told that it has ended, and nothing of what lay between."""
+    """A channel that got "is live" gets "has ended", and nothing of what lay between."""
     await paused(store, Change(1, "live"))
     await see(store, Episode(phase="errored", told="errored"), Change(2, "errored"))
     await see(store, Episode(phase="live", told="back"), Change(3, "back"))
@@ -228,7 +228,7 @@ async def test_an_end_whose_beginning_was_missed_pings_nobody(store: Store) -> N
 
 
 async def waiting_for_slack(store: Store, seconds: float = 600) -> None:
-    """An announcement that Slack does not take for so long."""
+    """Let Slack refuse an announcement for this long."""
     await follow(store)
     await Channel().work(store)
     await see(store, Episode(phase="live", told="live"), Change(1, "live", at=datetime(2027, 1, 15, 8, 0, tzinfo=UTC)))
@@ -237,7 +237,7 @@ async def waiting_for_slack(store: Store, seconds: float = 600) -> None:
 
 
 async def test_slack_was_down_for_long_and_it_has_ended(store: Store, clock: Clock) -> None:
-    """It is not announced as live then; the channel has its card, so it hears of the end."""
+    """It is not announced as live then; the channel has its card, so it gets the end."""
     await waiting_for_slack(store)
     clock.advance(LATE_SECONDS + 300)
     await see(store, Episode(phase="ended", told="ended"), Change(2, "ended"))
@@ -264,7 +264,7 @@ async def test_slack_was_down_for_a_moment(store: Store, clock: Clock) -> None:
 
 
 UNANSWERED = ["unanswered", "killed"]
-"""Why the bot does not know whether Slack took a post: no answer came, or nobody was left to record it."""
+"""Why the bot does not know whether Slack took a post: no answer came, or the bot died before recording it."""
 
 
 async def leave_unconfirmed(store: Store, clock: Clock, how: str) -> None:

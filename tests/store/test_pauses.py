@@ -1,4 +1,4 @@
-"""Where the bot may not post, the follow waits, its creator is told once, and nothing is lost."""
+"""Where the bot may not post, the follow waits, its creator is notified once, and nothing is lost."""
 
 import pytest
 from sqlalchemy import event
@@ -26,14 +26,14 @@ from tests.store.helpers import (
 
 
 async def refused(store: Store) -> DueCard:
-    """The one card that is due cannot be posted."""
+    """Refuse to post the only due card, and return it."""
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
     assert await store.pauses.pause(card, "not_in_channel") is not None
     return card
 
 
 async def test_pause(store: Store) -> None:
-    """Nothing is due there any more, and the list says why."""
+    """Nothing is due there, and the list says why."""
     await follow(store)
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
 
@@ -47,7 +47,7 @@ async def test_pause(store: Store) -> None:
 
 
 async def test_all_cards_of_the_follow_wait(store: Store) -> None:
-    """The channel is the same for all, so whoever works at another one has lost it; it is paused once."""
+    """The channel is the same for all cards, so workers lose their claims on the others; it is paused once."""
     await follow(store)
     await Channel().work(store)
     await see(store, Episode(phase="live"))
@@ -91,7 +91,7 @@ async def test_untold_is_bounded(store: Store) -> None:
 
 
 async def test_paused_follows_are_told_what_is_still_true_when_they_go_on(store: Store) -> None:
-    """Others are told at once. When it goes on, its card shows the present, and its thread says so."""
+    """Others get it at once. When it continues, its card shows the current state, and its thread says so."""
     await follow(store, "C1")
     await refused(store)
     await follow(store, "C2")
@@ -109,7 +109,7 @@ async def test_paused_follows_are_told_what_is_still_true_when_they_go_on(store:
 
 
 async def test_what_was_to_be_told_before_the_pause(store: Store) -> None:
-    """Is told after it."""
+    """Is announced after it."""
     await follow(store)
     channel = Channel()
     await channel.work(store)
@@ -157,7 +157,7 @@ async def test_card_that_may_have_been_posted_is_brought_up_to_date(store: Store
 
 
 async def test_what_is_finished_stays_so(store: Store) -> None:
-    """Going on makes nothing due that has nothing left to do."""
+    """Resuming makes nothing due that has nothing left to do."""
     await follow(store)
     channel = Channel()
     await channel.work(store)
@@ -183,7 +183,7 @@ async def test_resume_looks_again(store: Store) -> None:
 
 
 async def test_resume_is_for_the_channel(store: Store, clock: Clock) -> None:
-    """All that is paused there goes on, and nothing elsewhere."""
+    """All that is paused there continues, and nothing elsewhere."""
     for where, meeting in ((CHANNEL, MEETING), (CHANNEL, OTHER_MEETING), ("C2", MEETING)):
         await follow(store, where, meeting=meeting)
         await refused(store)
@@ -197,7 +197,7 @@ async def test_resume_is_for_the_channel(store: Store, clock: Clock) -> None:
 
 
 async def test_invited_back_before_the_refusal_is_known(store: Store, clock: Clock) -> None:
-    """An answer to what was asked before pauses nothing, and the card is worked at when the lease would have ended."""
+    """An answer to an earlier request pauses nothing, and the card is claimed when the lease would have ended."""
     await follow(store)
     (card,) = await store.card_queue.claim("announcer", 10, LEASE)
 
@@ -236,7 +236,7 @@ async def test_invited_back_leaves_other_channels_alone(store: Store) -> None:
 
 
 async def test_following_again_resumes(store: Store) -> None:
-    """Who asks for it in the channel wants it to go on."""
+    """A request for it in the channel resumes it."""
     await follow(store)
     await refused(store)
 
@@ -248,7 +248,7 @@ async def test_following_again_resumes(store: Store) -> None:
 
 
 async def test_a_paused_meeting_is_still_looked_at(store: Store) -> None:
-    """So that it is up to date when it goes on."""
+    """So that it is up to date when it continues."""
     await follow(store)
     await refused(store)
 
@@ -275,7 +275,7 @@ async def test_unfollowing_what_is_paused(store: Store) -> None:
 
 
 async def test_resume_what_was_paused_for_some_reasons(store: Store) -> None:
-    """Only that goes on, and only its channel is listed."""
+    """Only that continues, and only its channel is listed."""
     for channel in ("C1", "C2"):
         await follow(store, channel)
     reasons = {}

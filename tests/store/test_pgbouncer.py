@@ -18,7 +18,7 @@ from tests.store.helpers import LEASE, TEAM, Change, Channel, Episode, follow, l
 
 @pytest.fixture(params=["transaction", "session"])
 async def pooled_url(request: pytest.FixtureRequest, postgres: Postgres, new_postgres_url: str) -> AsyncIterator[str]:
-    """An empty database, through PgBouncer."""
+    """Yield an empty database, through PgBouncer."""
     async with pgbouncer(postgres, request.param) as address:
         yield f"postgresql://postgres@{address}/{parse_database_url(new_postgres_url).database}"
 
@@ -46,7 +46,7 @@ async def test_two_bots(pooled_url: str) -> None:
 
 
 async def test_the_server_s_sessions_keep_nothing(postgres: Postgres, pooled_url: str) -> None:
-    """No statement, no lock and no setting stays behind for whoever gets the session next."""
+    """No statement, no lock and no setting stays behind for the next user of the session."""
     store = await open_store(pooled_url)
     await asyncio.gather(*(follow(store, f"C{number}") for number in range(20)))
     database = Database(connect(parse_database_url(pooled_url)))

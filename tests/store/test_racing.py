@@ -1,4 +1,4 @@
-"""Several replicas at once: nothing is claimed twice, nothing is overlooked, nobody waits for ever."""
+"""Several replicas at once: nothing is claimed twice, nothing is overlooked, no wait is endless."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from tests.store.helpers import ANN, CHANNEL, LEASE, TEAM, Change, Channel, Cloc
 
 @pytest.fixture
 async def replicas(url: str, clock: Clock) -> AsyncIterator[list[Store]]:
-    """Stores that share nothing but the database."""
+    """Yield stores that share nothing but the database."""
     stores = [Store(Database(connect(parse_database_url(url)), clock), check_spacing=0) for _ in range(4)]
     yield stores
     for store in stores:
@@ -86,7 +86,7 @@ async def _count(database: Database, query: sa.TextClause) -> int:
 
 
 async def test_recording_while_somebody_finishes(postgres_url: str) -> None:
-    """Whoever finishes a card that waits for somebody's record sees what that one recorded, and lets nothing rest."""
+    """A worker that finishes a card behind another's record sees what that one recorded, and leaves nothing idle."""
     store, other = (Store(Database(connect(parse_database_url(postgres_url)))) for _ in range(2))
     behind = Database(connect(parse_database_url(postgres_url)))
     await follow(store)
@@ -116,7 +116,7 @@ async def test_recording_while_somebody_finishes(postgres_url: str) -> None:
 
 
 async def test_recording_while_somebody_pauses(postgres_url: str) -> None:
-    """One waits for the other; a paused follow is told nothing and nothing is due."""
+    """One waits for the other; a paused follow gets nothing and nothing is due."""
     store, other = (Store(Database(connect(parse_database_url(postgres_url)))) for _ in range(2))
     for number in range(10):
         await follow(store, f"C{number}")
@@ -135,7 +135,7 @@ async def test_recording_while_somebody_pauses(postgres_url: str) -> None:
 
 
 async def test_everything_at_once(replicas: list[Store], clock: Clock) -> None:
-    """Four replicas do whatever there is to do: nobody waits for ever, nothing fails, and in the end all is told."""
+    """Four replicas do all there is to do: no wait is endless, nothing fails, and in the end all is announced."""
     rng = random.Random(8)
     meetings, channels = [UUID(int=n) for n in range(3)], [f"C{n}" for n in range(3)]
     seq = 0

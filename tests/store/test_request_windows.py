@@ -1,4 +1,4 @@
-"""One budget of questions for all replicas, in any five minutes."""
+"""One rate limit for all replicas, in any five minutes."""
 
 from bot.store.database import Database
 from bot.store.request_windows import RequestWindow, Used

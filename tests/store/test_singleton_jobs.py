@@ -7,7 +7,7 @@ from tests.store.helpers import LEASE, Clock
 
 
 async def test_claim(store: Store) -> None:
-    """It is due at once, and then nobody else's."""
+    """It is due at once, and then only one replica's."""
     duty = await store.singleton_jobs.claim("sweep", "one", LEASE)
 
     assert duty is not None
@@ -23,7 +23,7 @@ async def test_several_duties(store: Store) -> None:
 
 
 async def test_done(store: Store, clock: Clock) -> None:
-    """It is due again when it was said, and whoever does it then knows when it was done."""
+    """It is due again at the given time, and its next worker knows when it was done."""
     duty = await store.singleton_jobs.claim("sweep", "one", LEASE)
     assert duty is not None
 
@@ -52,7 +52,7 @@ async def test_give_back(store: Store, clock: Clock) -> None:
 
 @pytest.mark.parametrize("how", ["done", "give_back"])
 async def test_killed(store: Store, clock: Clock, how: str) -> None:
-    """At the lease's end it is due again, and whoever had it before has nothing to say any more."""
+    """At the lease's end it is due again, and its previous worker can no longer record anything."""
     duty = await store.singleton_jobs.claim("sweep", "one", LEASE)
     assert duty is not None
     clock.advance(LEASE)

@@ -1,4 +1,4 @@
-"""Connections that cannot do their work any more, after a switch-over or the death of a host, are replaced."""
+"""Connections that no longer work, after a switch-over or the death of a host, are replaced."""
 
 import asyncio
 import contextlib
@@ -233,7 +233,7 @@ async def test_a_switch_over_between_two_servers(two_servers: tuple[Postgres, Po
 
         assert [each.follow.channel_id for each in await store.follows.in_channel(TEAM, "C2")] == ["C2"]
         assert await store.follows.in_channel(TEAM, CHANNEL) == []
-        # Nobody listens where the first one was.
+        # Nothing listens where the first one was.
         nowhere = f"127.0.0.1:1,127.0.0.1:{first.port}"
         other = Store(Database(connect(parse_database_url(f"postgresql://postgres@{nowhere}/bot{options}"))))
         assert len(await other.follows.in_channel(TEAM, "C2")) == 1
@@ -244,7 +244,7 @@ async def test_a_switch_over_between_two_servers(two_servers: tuple[Postgres, Po
 async def test_the_first_of_two_hosts_answers_nothing(
     front: Front, postgres: Postgres, postgres_url: str, postgres_database: str
 ) -> None:
-    """Its time is its own: the second one is asked after it."""
+    """Its time is its own: the second one is tried after it."""
     silent = socket.create_server(("127.0.0.1", 0))
     port = silent.getsockname()[1]
     url = parse_database_url(f"postgresql://postgres@127.0.0.1:{port},127.0.0.1:{front.port}/{postgres_database}")

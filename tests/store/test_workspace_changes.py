@@ -29,7 +29,7 @@ from tests.store.helpers import (
 
 
 async def test_a_channel_moves_with_its_cards(store: Store) -> None:
-    """What is followed there goes on under the new ID, in the same thread."""
+    """What is followed there continues under the new ID, in the same thread."""
     await follow(store)
     await follow(store, "C9")
     await Channel().work(store)
@@ -62,7 +62,7 @@ async def test_an_id_that_has_follows_already(store: Store) -> None:
 
 @pytest.mark.parametrize("paused", [False, True])
 async def test_of_two_follows_the_one_that_ends_shows_that(store: Store, paused: bool) -> None:
-    """No card stays live for ever; a paused follow that is there gives way to the one that moves."""
+    """No card stays live forever; a paused follow that is there gives way to the one that moves."""
     there = await follow(store, "C2")
     await Channel().work(store)
     if paused:
@@ -89,7 +89,7 @@ async def test_of_two_follows_the_one_that_ends_shows_that(store: Store, paused:
 
 @pytest.mark.parametrize("how", ["unfollowed", "expired"])
 async def test_moved_while_a_card_shows_that_it_is_over(store: Store, clock: Clock, how: str) -> None:
-    """Whoever edits it under the old ID has lost it, so that it is edited under the new one."""
+    """A worker that edits it under the old ID has lost its claim, so that it is edited under the new one."""
     await follow(store)
     await Channel().work(store)
     if how == "unfollowed":
@@ -110,7 +110,7 @@ async def test_moved_while_a_card_shows_that_it_is_over(store: Store, clock: Clo
 
 
 async def test_what_is_over_still_shows_that_after_the_move(store: Store) -> None:
-    """The card of a follow that somebody has ended is edited under the new ID, also where another follow is there."""
+    """The card of a follow that a person has ended is edited under the new ID, also where another follow is there."""
     await follow(store)
     await Channel().work(store)
     await follow(store, "C2")
@@ -156,7 +156,7 @@ async def test_moved_while_a_card_is_edited(store: Store, clock: Clock) -> None:
 
 
 async def test_moved_while_a_change_is_announced(store: Store, clock: Clock) -> None:
-    """Nobody announces it again until the holder's call has ended and is reported."""
+    """No other worker announces it again until the holder's call has ended and is reported."""
     await follow(store)
     await Channel().work(store)
     await see(store, Episode(phase="live"), Change())

@@ -15,7 +15,7 @@ from tests.sandbox.receiver import PATH, Receiver
 
 @pytest.fixture
 async def webhook_url(world: World) -> AsyncIterator[str]:
-    """A URL that accepts every webhook."""
+    """Yield a URL that accepts every webhook."""
     async with serving(Receiver(world.kit.clock).asgi, listen(), drain_seconds=1) as url, world.kit.delivering():
         yield url + PATH
 

@@ -16,6 +16,6 @@ def mode(request: pytest.FixtureRequest) -> Mode:
 
 @pytest.fixture
 async def connected(world: World, mode: Mode) -> AsyncIterator[World]:
-    """A seeded RealtimeKit, a Slack, and a bot that is connected in each of the two ways."""
+    """Yield a seeded RealtimeKit, a Slack, and a bot that is connected in each of the two ways."""
     async with world.bot(mode):
         yield world

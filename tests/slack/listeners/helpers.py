@@ -31,7 +31,7 @@ async def follow(
 
 
 async def following(world: World, channel: str = GENERAL) -> str:
-    """What the channel follows, in words."""
+    """Return what the channel follows, in words."""
     return (await world.ask("following", channel=channel)).text
 
 
@@ -49,16 +49,16 @@ async def told(world: World, card: Message, choice: MenuAction, *, user: str = A
 
 
 async def changed(world: World, card: Message, fits: Callable[[Message], bool]) -> Message:
-    """The card, once it fits."""
+    """Wait until the card fits, and return it."""
     return await world.slack.wait_for_message(lambda now: now.ts == card.ts and fits(now), timeout=PATIENCE)
 
 
 async def paused(world: World, reason: str = "not_in_channel", channel: str = GENERAL) -> Message:
-    """A card whose follow was set aside when it was to be edited, in a channel that the bot is in."""
+    """Return a card whose follow was set aside when it was to be edited, in a channel that the bot is in."""
     await world.logged("channels_checked")  # the first check would end the pause
     if not world.slack.workspace.channels[channel].has_bot:
         world.slack.invite_bot(channel)
-        await world.logged("follows_resumed")  # heard of later, it would end the pause
+        await world.logged("follows_resumed")  # later, the event would end the pause
     _, card = await follow(world, channel=channel)
     world.slack.refuse_next("chat.update", reason)
     await choose(world, card, MenuAction.LOUD)

@@ -137,7 +137,7 @@ async def test_stopped_while_the_database_is_out_of_reach(world: World, mode: Mo
 
 
 async def called(mock: MagicMock, times: int) -> None:
-    """Wait until it has been called so often, and whoever called it sleeps again."""
+    """Wait until it has been called this often, and its caller sleeps again."""
     async with asyncio.timeout(PATIENCE):
         while True:
             await asyncio.sleep(0.01)
@@ -241,7 +241,7 @@ async def test_first_event_that_fails_raises_the_count_from_zero_to_one(
 
 
 async def failures(world: World, action: str) -> float:
-    """The value of the series that the alert for unhandled errors asks for."""
+    """Return the value of the series that the alert for unhandled errors asks for."""
     series = f'livestream_bot_requests_total{{action="{action}",outcome="error"}} '
     async with aiohttp.ClientSession() as session, session.get(f"{world.bot_url}/metrics") as response:
         lines = (await response.text()).splitlines()

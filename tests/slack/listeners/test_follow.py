@@ -151,7 +151,7 @@ async def test_direct_message_follows_nothing(connected: World) -> None:
 
 
 async def test_slack_says_wait(connected: World) -> None:
-    """If Slack accepts the card only later, the person is told so, and it appears then."""
+    """If Slack accepts the card only later, the answer says so, and it appears then."""
     connected.slack.rate_limit_next("chat.postMessage", retry_after=1)
     answer = await connected.ask(f"follow {seeds.LIVE}")
     card = await connected.next_message(is_public)

@@ -20,7 +20,7 @@ def is_public(message: Message) -> bool:
 async def test_posted(connected: World) -> None:
     """The card appears for all, in the name of who posted it, and their private answer goes.
 
-    It mentions nobody: Slack would notify whoever has just pressed the button.
+    It mentions no one: Slack would notify the person who has just pressed the button.
     """
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
 
@@ -59,7 +59,7 @@ async def test_double_click_posts_one_card(connected: World) -> None:
 
 @pytest.mark.parametrize("channel", [RANDOM, BACKSTAGE])
 async def test_without_the_bot(connected: World, channel: str) -> None:
-    """In a channel that the bot is not in, public or private, the person is told to invite it, and can try again."""
+    """In a channel that the bot is not in, public or private, the answer says to invite it, and offers another try."""
     answer = await connected.ask(seeds.LIVE, channel=channel)
     await connected.slack.click(answer, lookup_card.POST_HERE)
     told = await connected.told_beside(answer)
@@ -94,7 +94,7 @@ async def test_post_in_an_archived_channel_is_logged(connected: World, log: io.S
 
 
 async def test_slack_says_wait(connected: World) -> None:
-    """When Slack asks for a long wait, nothing is posted and the person is told."""
+    """When Slack asks for a long wait, nothing is posted and the answer says so."""
     answer = await connected.ask(seeds.LIVE, channel=EVENTS)
     connected.slack.rate_limit_next("chat.postMessage", retry_after=120)
 

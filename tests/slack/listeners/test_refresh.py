@@ -13,7 +13,7 @@ MEMORY = 3
 
 
 async def changed(slack: Slack, message: Message) -> Message:
-    """The message, once it is another than it was."""
+    """Wait until the message changes, and return it."""
     return await slack.wait_for_message(lambda now: now.ts == message.ts and now != message, timeout=PATIENCE)
 
 
@@ -78,7 +78,7 @@ async def test_a_crowd_that_presses_one_card_costs_one_edit(connected: World) ->
 
 
 async def test_private_answer_in_an_outage(connected: World) -> None:
-    """When Cloudflare cannot be asked the private answer says so, and can be tried again until it can."""
+    """When Cloudflare is unreachable the private answer says so, and can be tried again until it is back."""
     answer = await connected.ask(seeds.LIVE)
     connected.kit.fault = Fault.SERVER_ERROR
     connected.slack.clock.advance(MEMORY)

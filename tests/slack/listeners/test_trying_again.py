@@ -29,7 +29,7 @@ def buttons(message: object) -> list[str]:
 
 @pytest.mark.parametrize(("how", "listed"), [("", "updates in thread"), ("loud", "thread and channel")])
 async def test_try_again_follows_after_a_failed_follow(connected: World, how: str, listed: str) -> None:
-    """It does what was asked for, at the level that was asked for."""
+    """It does what was requested, at the requested level."""
     connected.kit.fault = Fault.SERVER_ERROR
     failed = await connected.ask(f"follow {seeds.LIVE} {how}")
     connected.kit.fault = Fault.NONE
@@ -60,7 +60,7 @@ SLOW_SECONDS = 1.9
 
 
 def notes(connected: World, channel: str = GENERAL) -> list[Message]:
-    """What Ann alone reads in the channel, in order."""
+    """Return what Ann alone reads in the channel, in order."""
     return [message for message in connected.slack.messages(channel, ANN) if message.ephemeral_to == ANN]
 
 

@@ -46,7 +46,7 @@ def labels(message: Message) -> list[str]:
 
 
 def choices(message: Message) -> dict[str, MenuAction | None]:
-    """What the menu offers."""
+    """Return what the menu offers."""
     options = message.blocks[0]["accessory"]["options"]
     return {option["text"]["text"]: read_state(option["value"]).choice for option in options}
 
@@ -58,12 +58,12 @@ def read_state(value: str) -> ActionValue:
 
 
 def words(episode: Episode) -> str:
-    """What a card says in plain text."""
+    """Return what a card says in plain text."""
     return follow_card(FOLLOW, episode).text
 
 
 def told(kind: ChangeKind, **fields: Any) -> str:
-    """What a reply says in plain text."""
+    """Return what a reply says in plain text."""
     return change_reply(FOLLOW, a_change(kind, **fields)).text
 
 

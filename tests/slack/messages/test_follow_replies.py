@@ -75,7 +75,7 @@ def only(messages: list[Message]) -> Message:
     ],
 )
 def test_reply_says_what_following_did(effect: FollowEffect, said: str) -> None:
-    """It is said what came of the wish, in the text and in the block alike."""
+    """The text and the block have the same result."""
     message = follow_replies.followed(FollowResult(effect, follow(), "All hands", None), permalink)
 
     assert said in message.text

@@ -42,7 +42,7 @@ CHECKED = datetime(2026, 6, 3, 10, 25, tzinfo=UTC)
 def a_lookup(
     status: str | None = "LIVE", *, name: str | None = "Launch keynote", since: datetime | None = None, **fields: Any
 ) -> Lookup:
-    """A lookup made of what Cloudflare says, read as the client reads it; no status is no livestream."""
+    """Return a lookup made of what Cloudflare says, read as the client reads it; no status is no livestream."""
     reason = fields.pop("reason", None)
     session = Session.model_validate(
         {"err_message": reason, "started_time": since.isoformat() if since is not None else None}

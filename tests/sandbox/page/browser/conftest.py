@@ -50,7 +50,7 @@ async def running(real_browser: Browser) -> AsyncIterator[Sandbox]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def sandbox(running: Sandbox) -> Sandbox:
-    """The sandbox with its seeded meetings, real speed, and no faults."""
+    """Return the sandbox with its seeded meetings, real speed, and no faults."""
     running.kit.seed()
     running.kit.fault, running.slack.fault = CloudflareFault.NONE, SlackFault.NONE
     running.kit.retry_after, running.kit.webhooks_held = 30, False
@@ -130,7 +130,7 @@ class Tabs:
 
 @pytest.fixture(scope="session")
 def windows() -> list[Page]:
-    """The windows that are open so far."""
+    """Return the windows that are open so far."""
     return []
 
 
@@ -156,7 +156,7 @@ async def tab(tabs: Tabs) -> Tab:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def drawing_page(real_browser: Browser) -> AsyncIterator[Page]:
-    """An empty page with the modules of the real one, and no server behind it."""
+    """Yield an empty page with the modules of the real one, and no server behind it."""
     page = await real_browser.new_page(**PROFILE)
     await page.route("http://drawing.test/**", serve_statics)
     await page.goto("http://drawing.test/")
@@ -167,7 +167,7 @@ async def drawing_page(real_browser: Browser) -> AsyncIterator[Page]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def drawing(drawing_page: Page) -> AsyncIterator[Drawing]:
-    """A place to draw blocks and mrkdwn in; fails the test on any console error."""
+    """Yield a place to draw blocks and mrkdwn in; fails the test on any console error."""
     troubles: list[str] = []
 
     def note(message: ConsoleMessage) -> None:

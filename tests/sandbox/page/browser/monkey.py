@@ -146,7 +146,7 @@ class Demo:
 
 @contextlib.asynccontextmanager
 async def running_demo() -> AsyncIterator[Demo]:
-    """The demo as a person starts it, until the block ends; what it says is passed on."""
+    """Yield the demo as a person starts it, until the block ends; what it says is passed on."""
     command = (sys.executable, "-m", "sandbox", "--no-open")
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
@@ -170,7 +170,7 @@ async def forward(lines: asyncio.StreamReader, address: "asyncio.Future[str]") -
 
 
 async def watch_memory(session: CDPSession, demo: Demo) -> Sample:
-    """What is in use after garbage was collected."""
+    """Return what is in use after garbage was collected."""
     await session.send("HeapProfiler.collectGarbage")
     metrics = {each["name"]: each["value"] for each in (await session.send("Performance.getMetrics"))["metrics"]}
     return Sample(
@@ -183,14 +183,14 @@ async def watch_memory(session: CDPSession, demo: Demo) -> Sample:
 
 
 def resident(process: int | None) -> float:
-    """The resident memory of a process in MiB; 0 where there is no /proc."""
+    """Return the resident memory of a process in MiB; 0 where there is no /proc."""
     status = Path(f"/proc/{process}/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 def verdict(samples: list[Sample], errors: list[str]) -> list[str]:
-    """What is wrong; nothing when all is well. The page is full after half of the time."""
+    """Return what is wrong; nothing when all is well. The page is full after half of the time."""
     half, last = samples[len(samples) // 2], samples[-1]
     wrong = [f"The console showed: {error}" for error in errors]
     if last.heap > half.heap * 1.5 + 5:

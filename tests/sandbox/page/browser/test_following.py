@@ -19,7 +19,7 @@ AN_END_TAKES = TAKES + GRACE_SECONDS * 1_000
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def meeting(sandbox: Sandbox, room: Room) -> AsyncIterator[str]:
-    """A meeting of this test's own that was never live; unfollowed when the test is over."""
+    """Yield a meeting of this test's own that was never live; unfollowed when the test is over."""
     meeting_id = sandbox.kit.add_meeting("Town hall").id
     yield meeting_id
     await sandbox.slack.command(f"unfollow {meeting_id}", user=ANN, channel=room.id)

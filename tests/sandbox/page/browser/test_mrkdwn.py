@@ -70,7 +70,7 @@ DATES = {
     ("{date_short_pretty}", 8.9): "Today",
     ("{date_short_pretty}", 9.1): "Tomorrow",
 }
-"""What becomes of tokens for a time that is so many hours from now."""
+"""Return how tokens are rendered for a time that is this many hours from now."""
 
 
 async def test_mrkdwn_is_rendered_as_in_slack(drawing: Drawing) -> None:
