@@ -30,18 +30,6 @@ MEETING = seeds.NEVER_LIVE
 # linux/capability.h, linux/prctl.h
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH, _PR_CAPBSET_DROP = 1, 2, 24
 REPOSITORY = Path(__file__).parents[2]
-ON_A_SMALL_DISK = """
-import sqlite3
-real = sqlite3.connect
-def connect(*arguments, **options):
-    connection = real(*arguments, **options)
-    if ".coverage" not in str(arguments):
-        connection.execute("PRAGMA max_page_count = 5")
-    return connection
-sqlite3.connect = sqlite3.dbapi2.connect = connect
-from bot.cli import main
-main()
-"""
 
 
 class Start:
@@ -50,15 +38,14 @@ class Start:
     def __init__(self, world: World) -> None:
         self._environment = settings_for(world.slack, world.slack.base_url, world.kit, world.kit_url, "http")
 
-    async def failure(self, url: str, *, program: str = "", **options: Any) -> str:
+    async def failure(self, url: str, **options: Any) -> str:
         """Return the one sentence that it prints before it exits with status 2."""
         with below_the_usual() as sock:
             port = sock.getsockname()[1]
         environment = {**os.environ, **self._environment, "DATABASE_URL": url, "PORT": str(port)}
         environment |= {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *(["-c", program, "run"] if program else ["-m", "bot", "run"]),
+            *(sys.executable, "-m", "bot", "run"),
             env=environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -114,6 +101,9 @@ def _damage(file: Path) -> None:
         damaged.write(b"\xff" * (size - 100))
 
 
+# Other sentences are tested without a process, in tests/store/test_open_store.py.
+
+
 async def test_locked_file_is_reported(start: Start, file: Path) -> None:
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -145,41 +135,10 @@ async def test_new_file_in_a_read_only_folder_is_reported(start: Start, tmp_path
     assert "its folder must exist and be writable" in sentence
 
 
-async def test_full_disk_is_reported(start: Start, tmp_path: Path) -> None:
-    sentence = await start.failure(f"sqlite:///{tmp_path}/new.db", program=ON_A_SMALL_DISK)
-    assert "because the disk is full; make room" in sentence
-
-
 async def test_damaged_file_is_reported(start: Start, file: Path) -> None:
     _damage(file)
 
     assert "is damaged; restore a copy of it" in await start.failure(f"sqlite:///{file}")
-
-
-async def test_file_that_is_no_database_is_reported(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("Buy milk. " * 1000)
-
-    assert "is not a SQLite database" in await start.failure(f"sqlite:///{tmp_path}/notes.txt")
-
-
-async def test_newer_schema_is_reported(start: Start, file: Path) -> None:
-    with contextlib.closing(sqlite3.connect(file)) as newer:
-        newer.execute("UPDATE alembic_version SET version_num = '9999'")
-        newer.execute("UPDATE schema_compatibility SET min_revision = '9999'")
-        newer.commit()
-
-    assert "was written by a newer version of this bot" in await start.failure(f"sqlite:///{file}")
-
-
-async def test_newer_schema_on_postgresql_is_reported(start: Start, postgres: Postgres, database_url: str) -> None:
-    await migrate(parse_database_url(database_url))
-    await postgres.execute(
-        "UPDATE alembic_version SET version_num = '9999'",
-        "UPDATE schema_compatibility SET min_revision = '9999'",
-        database=str(parse_database_url(database_url).database),
-    )
-
-    assert "was written by a newer version of this bot" in await start.failure(database_url)
 
 
 async def test_wrong_password_is_reported_without_quoting_it(
@@ -194,22 +153,10 @@ async def test_wrong_password_is_reported_without_quoting_it(
     assert "hunter2" not in sentence
 
 
-async def test_missing_privileges_are_reported(start: Start, postgres: Postgres, database_url: str) -> None:
-    """The user may connect, but not create tables."""
-    await postgres.execute(f"DROP ROLE IF EXISTS {GUARDED}", f"CREATE ROLE {GUARDED} LOGIN PASSWORD '{PASSWORD}'")
-    url = postgres.url(str(parse_database_url(database_url).database), user=f"{GUARDED}:{PASSWORD}")
-
-    assert "does not let this user create or change tables" in await start.failure(url)
-
-
 async def test_unknown_host_is_reported(start: Start) -> None:
     sentence = await start.failure("postgresql://bot:hunter2@no-such-host.invalid/livestream")
     assert "The database livestream at no-such-host.invalid:5432 can't be reached" in sentence
     assert "hunter2" not in sentence
-
-
-async def test_unknown_database_is_reported(start: Start, postgres: Postgres) -> None:
-    assert "does not exist; create it" in await start.failure(postgres.url("nowhere"))
 
 
 async def test_starting_server_is_reported(start: Start) -> None:

@@ -65,35 +65,6 @@ async def test_replayed_webhooks_cost_one_check_and_announce_nothing(with_webhoo
     assert replies_in(with_webhook.slack, card) == ["live"]
 
 
-async def test_webhook_about_an_unfollowed_meeting_causes_no_request(with_webhook: Scenario) -> None:
-    kit = with_webhook.world.kit
-    kit.go_live(seeds.OFFLINE)
-    await kit.deliveries_settled()
-
-    assert {delivery.status for delivery in kit.deliveries} == {200}
-    assert not [call for call in kit.calls if seeds.OFFLINE in call.path]
-
-
-async def test_forged_webhook_is_rejected(with_webhook: Scenario) -> None:
-    kit = with_webhook.world.kit
-    kit.forge_delivery(MEETING)
-    await kit.deliveries_settled()
-
-    assert kit.deliveries[-1].status == 401
-
-
-async def test_change_without_a_webhook_is_found_by_polling(fast: Scenario) -> None:
-    async with fast.world.bot(), fast.world.kit.delivering():
-        fast.world.kit.add_webhook(f"{fast.world.bot_url}/realtimekit/webhooks")
-        await fast.follow(MEETING)
-        fast.world.kit.go_live(MEETING)
-        await fast.until_announced(MEETING, "live")
-        fast.world.kit.webhooks_held = True
-        fast.world.kit.end(MEETING)
-
-        await fast.until_announced(MEETING, "live", "ended")
-
-
 async def test_webhook_is_retried_until_the_key_is_available(fast: Scenario) -> None:
     kit = fast.world.kit
     async with fast.world.bot(), kit.delivering():
