@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,6 +15,8 @@ from bot.following.livestream_list import (
     PAGE_SIZE,
     LivestreamSnapshot,
     MismatchBackoff,
+    due_for_check,
+    find_changed,
     find_mismatches,
     read_snapshot,
 )
@@ -29,7 +32,7 @@ def livestream(status: str, meeting: UUID | str | None) -> Livestream:
     return Livestream.model_validate({"status": status, "meeting_id": None if meeting is None else str(meeting)})
 
 
-WORD_FOR = {Status.STARTING: "INVOKED", Status.LIVE: "LIVE", Status.ERRORED: "ERRORED"}
+RAW_STATUS = {Status.STARTING: "INVOKED", Status.LIVE: "LIVE", Status.ERRORED: "ERRORED"}
 
 
 def statuses(snapshot: LivestreamSnapshot) -> dict[UUID, Status]:
@@ -84,33 +87,28 @@ async def test_snapshot_has_every_page_of_each_status() -> None:
     assert snapshot.pages == 5
 
 
-async def test_another_status_than_was_asked_for() -> None:
-    """Each livestream counts by its own."""
+async def test_livestream_counts_by_its_own_status_not_the_requested_one() -> None:
     snapshot = await read_snapshot(Lists({"LIVE": [livestream("ERRORED", ONE), livestream("OFFLINE", TWO)]}), NOW)
 
     assert statuses(snapshot) == {ONE: Status.ERRORED}
     assert snapshot.is_complete
 
 
-async def test_several_livestreams_of_a_meeting() -> None:
-    """The most active one counts."""
+async def test_most_active_livestream_of_a_meeting_counts() -> None:
     lists = Lists({"LIVE": [livestream("LIVE", ONE)], "ERRORED": [livestream("ERRORED", ONE)]})
 
     assert statuses(await read_snapshot(lists, NOW)) == {ONE: Status.LIVE}
 
 
 @pytest.mark.parametrize("meeting", [None, "not an id"])
-async def test_a_livestream_of_nobody_knows_which_meeting(meeting: str | None) -> None:
-    """Then no meeting is known to have none."""
+async def test_list_with_a_livestream_of_an_unknown_meeting_is_incomplete(meeting: str | None) -> None:
     snapshot = await read_snapshot(Lists({"LIVE": [livestream("LIVE", ONE), livestream("LIVE", meeting)]}), NOW)
 
     assert statuses(snapshot) == {ONE: Status.LIVE}
     assert not snapshot.is_complete
 
 
-async def test_a_page_that_is_not_whole() -> None:
-    """Then no meeting is known to have none either, and what can be read counts."""
-
+async def test_list_with_an_incomplete_page_is_incomplete_but_counts() -> None:
     class Partly(Lists):
         async def livestreams(self, status: str, page_no: int, per_page: int = PAGE_SIZE) -> LivestreamPage:
             return replace(await super().livestreams(status, page_no, per_page), is_complete=status != "LIVE")
@@ -123,8 +121,7 @@ async def test_a_page_that_is_not_whole() -> None:
     assert not snapshot.is_complete
 
 
-async def test_too_many_pages() -> None:
-    """Neither is one that does not end, or ignores the requested page."""
+async def test_list_without_an_end_is_incomplete() -> None:
     lists = Lists(endless="LIVE")
 
     snapshot = await read_snapshot(lists, NOW)
@@ -155,7 +152,7 @@ async def test_list_that_cannot_be_read_raises() -> None:
 )
 def test_mismatch_is_any_other_status_than_the_phase_allows(phase: Phase, agreeing: Status | None) -> None:
     for listed in (None, Status.STARTING, Status.LIVE, Status.ERRORED):
-        livestreams = {} if listed is None else {ONE: livestream(WORD_FOR[listed], ONE)}
+        livestreams = {} if listed is None else {ONE: livestream(RAW_STATUS[listed], ONE)}
         known = {ONE: Known(phase, {}, 0.0)}
 
         found = find_mismatches(known, LivestreamSnapshot(livestreams))
@@ -165,30 +162,95 @@ def test_mismatch_is_any_other_status_than_the_phase_allows(phase: Phase, agreei
         assert part == ({} if listed is None else found)
 
 
-def test_a_difference_that_stays() -> None:
-    """It is checked again at ever longer intervals."""
-    doubts = MismatchBackoff()
+USUAL = {"id": "l1", "name": "Keynote", "playback_url": "https://example.com/a", "updated_at": "2026-06-03T10:00:00Z"}
+
+
+def known(phase: Phase, unchecked_for: float = 0.0, **fields: Any) -> Known:
+    """Return a meeting whose last check saw the usual livestream, with these fields instead."""
+    fingerprint = Livestream.model_validate({"status": RAW_STATUS[Status(phase)], **USUAL, **fields}).fingerprint
+    return Known(phase, {"livestream": fingerprint, "phase_since": "2026-06-03T09:00:00+00:00"}, unchecked_for)
+
+
+def usual(phase: Phase, *meetings: UUID) -> LivestreamSnapshot:
+    raw = {"status": RAW_STATUS[Status(phase)], **USUAL}
+    return LivestreamSnapshot({each: Livestream.model_validate({**raw, "meeting_id": str(each)}) for each in meetings})
+
+
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.LIVE, Phase.ERRORED])
+@pytest.mark.parametrize(
+    ("field", "is_change"), [("id", True), ("name", True), ("playback_url", True), ("updated_at", False)]
+)
+def test_another_id_name_or_url_in_the_same_phase_is_a_change(phase: Phase, field: str, is_change: bool) -> None:
+    fields: dict[str, Any] = {field: None}
+    before = {ONE: known(phase, **fields), TWO: known(phase)}
+
+    assert list(find_changed(before, usual(phase, ONE, TWO, THREE))) == ([ONE] if is_change else [])
+
+
+def test_another_phase_is_no_change_but_a_mismatch() -> None:
+    assert find_changed({ONE: known(Phase.LIVE, id="l2")}, usual(Phase.ERRORED, ONE)) == {}
+
+
+OLDER, NEWER = {"updated_at": "2026-06-03T09:59:00Z"}, {"updated_at": "2026-06-03T10:01:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("before", "hours", "is_due"),
+    [
+        pytest.param(known(Phase.LIVE, 45), 0, False, id="not yet a minute at the next list"),
+        pytest.param(known(Phase.LIVE, 46), 0, True, id="more than a minute at the next list"),
+        pytest.param(known(Phase.STARTING, 46), 0, True, id="starting for a minute"),
+        pytest.param(known(Phase.ERRORED, 46), 0, True, id="errored for an hour"),
+        pytest.param(known(Phase.ERRORED, 46), 1, False, id="errored for more than an hour"),
+        pytest.param(known(Phase.ERRORED, 286), 1, True, id="errored for long and unchecked for five minutes"),
+        pytest.param(known(Phase.LIVE, 46), 1, True, id="live for more than an hour"),
+        pytest.param(known(Phase.LIVE, 16, **OLDER), 0, True, id="updated since, and unchecked for half a minute"),
+        pytest.param(known(Phase.LIVE, 15, **OLDER), 0, False, id="updated since, and just checked"),
+        pytest.param(known(Phase.LIVE, 16, updated_at=None), 0, True, id="not known when it was updated before"),
+        pytest.param(known(Phase.LIVE, 45, **NEWER), 0, False, id="list older than the check"),
+        pytest.param(known(Phase.ERRORED, 16, **OLDER), 1, True, id="errored for long and updated since"),
+        pytest.param(known(Phase.LIVE, -3600), 0, True, id="clock set back"),
+        pytest.param(known(Phase.ERRORED, -3600), 1, True, id="clock set back while errored for long"),
+    ],
+)
+def test_confirmed_meeting_is_due_a_minute_after_its_check(before: Known, hours: int, is_due: bool) -> None:
+    now = datetime(2026, 6, 3, 10 + hours, tzinfo=UTC)
+
+    assert due_for_check({ONE: before}, usual(Phase(before.phase), ONE), now, 15.0) == ([ONE] if is_due else [])
+
+
+def test_most_urgent_confirmed_meeting_is_first() -> None:
+    """An updated one precedes those that have waited for less than two minutes longer."""
+    before = {ONE: known(Phase.LIVE, 100), TWO: known(Phase.LIVE, 200), THREE: known(Phase.LIVE, 60, **OLDER)}
+    listed = usual(Phase.LIVE, ONE, TWO, THREE)
+    now = datetime(2026, 6, 3, 10, tzinfo=UTC)
+
+    assert due_for_check(before, listed, now, 15.0) == [THREE, TWO, ONE]
+    assert due_for_check({**before, TWO: known(Phase.LIVE, 211)}, listed, now, 15.0) == [TWO, THREE, ONE]
+    assert due_for_check({ONE: known(Phase.LIVE, 100)}, usual(Phase.ERRORED, ONE), now, 15.0) == []
+
+
+def test_lasting_difference_is_due_at_growing_intervals() -> None:
+    backoff = MismatchBackoff()
     stays = {ONE: ("ended", Status.ERRORED)}
 
-    last_checked_at = [now for now in range(0, 2000, 15) if doubts.due(stays, float(now))]
+    last_checked_at = [now for now in range(0, 2000, 15) if backoff.due(stays, float(now))]
 
     assert last_checked_at == [0, 15, 45, 105, 225, 465, 765, 1065, 1365, 1665, 1965]
 
 
-def test_a_difference_that_is_new() -> None:
-    """It is checked at once: after another one of the same meeting, or after none."""
-    doubts = MismatchBackoff()
+def test_new_difference_is_due_at_once_after_another_or_none() -> None:
+    backoff = MismatchBackoff()
     for now in range(0, 600, 15):
-        doubts.due({ONE: ("ended", Status.ERRORED)}, float(now))
+        backoff.due({ONE: ("ended", Status.ERRORED)}, float(now))
 
-    assert doubts.due({ONE: ("ended", Status.LIVE), TWO: ("live", None)}, 601.0) == [ONE, TWO]
-    assert doubts.due({}, 602.0) == []
-    assert doubts.due({ONE: ("ended", Status.LIVE)}, 603.0) == [ONE]
+    assert backoff.due({ONE: ("ended", Status.LIVE), TWO: ("live", None)}, 601.0) == [ONE, TWO]
+    assert backoff.due({}, 602.0) == []
+    assert backoff.due({ONE: ("ended", Status.LIVE)}, 603.0) == [ONE]
 
 
-def test_the_clock_is_set_back() -> None:
-    """An hour back does not mean an hour of belief."""
-    doubts = MismatchBackoff()
-    doubts.due({ONE: ("ended", Status.ERRORED)}, 3600.0)
+def test_difference_is_due_at_once_if_the_clock_is_set_back() -> None:
+    backoff = MismatchBackoff()
+    backoff.due({ONE: ("ended", Status.ERRORED)}, 3600.0)
 
-    assert doubts.due({ONE: ("ended", Status.ERRORED)}, 0.0) == [ONE]
+    assert backoff.due({ONE: ("ended", Status.ERRORED)}, 0.0) == [ONE]

@@ -1,8 +1,9 @@
-"""How soon a meeting is checked again."""
+"""The interval until a meeting's next check, and whether webhooks and lists are trusted to show changes."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,127 +14,130 @@ from bot.following.schedule import ListFreshness, WebhookTrust, next_check_in
 
 NOW = datetime(2026, 6, 3, 10, 0, tzinfo=UTC)
 GRACE = timedelta(seconds=60)
+CERTAIN: dict[str, Any] = {"session_started_at": NOW, "checked_at": NOW, "last_seen_live": NOW}
+"""Fields of a live episode whose session is known."""
 
 
-def episode(phase: Phase, age: float = 0) -> Episode:
-    """In this phase for so many seconds, and that has been announced."""
-    told = {Phase.LIVE: ChangeKind.LIVE, Phase.ERRORED: ChangeKind.ERRORED}.get(phase)
-    return replace(Episode.waiting(NOW - timedelta(seconds=age)), phase=phase, last_announced=told)
+def episode(phase: Phase, age: float = 0, **fields: Any) -> Episode:
+    """Return an episode that has been in this phase for some seconds, which has been announced."""
+    announced = {Phase.LIVE: ChangeKind.LIVE, Phase.ERRORED: ChangeKind.ERRORED}.get(phase)
+    waiting = Episode.waiting(NOW - timedelta(seconds=age))
+    return replace(waiting, phase=phase, **{"last_announced": announced, **fields})
+
+
+def error(age: float) -> Episode:
+    """Return an episode with an error that is not announced yet."""
+    since = NOW - timedelta(seconds=age)
+    return episode(Phase.ERRORED, age, last_announced=ChangeKind.LIVE, unstable_since=since)
+
+
+def recovery(age: float, relapses: int = 0) -> Episode:
+    """Return a live episode whose recovery is not announced yet."""
+    return episode(Phase.LIVE, age, **CERTAIN, last_announced=ChangeKind.ERRORED, relapses=relapses)
 
 
 @pytest.mark.parametrize(
-    ("phase", "age", "seconds"),
+    ("phase", "age", "seconds", "with_webhooks", "with_lists"),
     [
-        (Phase.LIVE, 0, 15),
-        (Phase.LIVE, 100_000, 15),
-        (Phase.STARTING, 0, 15),
-        (Phase.STARTING, 900, 15),
-        (Phase.STARTING, 1800, 30),
-        (Phase.STARTING, 100_000, 60),
-        (Phase.ERRORED, 0, 15),
-        (Phase.ERRORED, 100_000, 60),
-        (Phase.WAITING, 0, 60),
-        (Phase.WAITING, 3600, 60),
-        (Phase.WAITING, 3 * 3600, 180),
-        (Phase.ENDED, 100_000, 300),
+        # Meetings on air are checked often, idle ones rarely, and those idle for hours even more rarely. With webhooks,
+        # checks are a safety net, except for what webhooks do not report: starts and errors.
+        (Phase.LIVE, 0, 15, 30, 60),
+        (Phase.LIVE, 100_000, 15, 30, 60),
+        (Phase.STARTING, 0, 15, 15, 60),
+        (Phase.STARTING, 900, 15, 15, 60),
+        (Phase.STARTING, 1_800, 30, 30, 60),
+        (Phase.STARTING, 100_000, 60, 60, 60),
+        (Phase.ERRORED, 0, 15, 15, 60),
+        (Phase.ERRORED, 100_000, 60, 60, 60),
+        (Phase.WAITING, 0, 60, 300, 60),
+        (Phase.WAITING, 3_600, 60, 300, 60),
+        (Phase.WAITING, 3 * 3_600, 180, 300, 180),
+        (Phase.ENDED, 0, 60, 300, 60),
+        (Phase.ENDED, 100_000, 300, 300, 300),
+        # The check that finds the end is due when the grace period is over. With lists, which show whether the
+        # livestream is back, it is the only one.
+        (Phase.INTERRUPTED, 0, 15, 15, 60),
+        (Phase.INTERRUPTED, 45, 15, 15, 15),
+        (Phase.INTERRUPTED, 50, 10, 10, 10),
+        (Phase.INTERRUPTED, 59.5, 0.5, 0.5, 0.5),
+        (Phase.INTERRUPTED, 60, 15, 15, 15),
+        (Phase.INTERRUPTED, -3_600, 15, 15, 15),
     ],
 )
-def test_without_webhooks(phase: Phase, age: float, seconds: float) -> None:
-    """Meetings on air are checked often, idle ones rarely, and those idle for hours even more rarely."""
-    assert next_check_in(episode(phase, age), NOW, grace=GRACE) == seconds
+def test_interval_depends_on_phase_and_age(
+    phase: Phase, age: float, seconds: float, with_webhooks: float, with_lists: float
+) -> None:
+    seen = episode(phase, age, **CERTAIN)
 
-
-@pytest.mark.parametrize(
-    ("phase", "seconds"), [(Phase.LIVE, 30), (Phase.STARTING, 15), (Phase.WAITING, 300), (Phase.ENDED, 300)]
-)
-def test_with_webhooks(phase: Phase, seconds: float) -> None:
-    """Checks are only a safety net, except for what webhooks do not report."""
-    assert next_check_in(episode(phase), NOW, grace=GRACE, webhooks=True) == seconds
-
-
-@pytest.mark.parametrize(
-    ("phase", "seconds"),
-    [(Phase.LIVE, 60), (Phase.STARTING, 60), (Phase.ERRORED, 60), (Phase.WAITING, 60), (Phase.ENDED, 60)],
-)
-def test_with_sweeps(phase: Phase, seconds: float) -> None:
-    """Meetings that lists show are checked less often."""
-    seen = replace(episode(phase), session_started_at=NOW, checked_at=NOW, last_seen_live=NOW)
-
-    assert next_check_in(seen, NOW, grace=GRACE, lists=True) == seconds
+    assert next_check_in(seen, NOW, grace=GRACE) == seconds
+    assert next_check_in(seen, NOW, grace=GRACE, webhooks=True) == with_webhooks
+    assert next_check_in(seen, NOW, grace=GRACE, lists=True) == with_lists
 
 
 @pytest.mark.parametrize("lists", [False, True])
-@pytest.mark.parametrize(("age", "seconds"), [(0, 15), (5, 10), (14.5, 0.5), (15, 15), (-3600, 15)])
-def test_error_is_checked_when_it_is_to_be_announced(lists: bool, age: float, seconds: float) -> None:
-    """The check that announces an error is due when the error has lasted, whatever lists show."""
-    broken = replace(
-        episode(Phase.ERRORED, age), last_announced=ChangeKind.LIVE, unstable_since=NOW - timedelta(seconds=age)
-    )
-
-    assert next_check_in(broken, NOW, grace=GRACE, lists=lists) == seconds
-
-
 @pytest.mark.parametrize(
-    ("relapses", "age", "seconds"), [(0, 0, 60), (0, 45, 15), (0, 59.5, 0.5), (0, 60, 60), (1, 100, 20), (9, 890, 10)]
+    ("seen", "seconds"),
+    [
+        *[(error(age), seconds) for age, seconds in [(0, 15), (5, 10), (14.5, 0.5), (15, 15), (-3_600, 15)]],
+        (recovery(59.5), 0.5),
+        (recovery(45), 15),
+        (recovery(890, relapses=9), 10),
+    ],
 )
-def test_return_is_checked_when_it_is_to_be_announced(relapses: int, age: float, seconds: float) -> None:
-    """The check that announces that it is back comes when it has been live for long enough."""
-    seen = replace(episode(Phase.LIVE, age), session_started_at=NOW, checked_at=NOW, last_seen_live=NOW)
-    back = replace(seen, last_announced=ChangeKind.ERRORED, relapses=relapses)
-
-    assert next_check_in(back, NOW, grace=GRACE, lists=True) == seconds
+def test_pending_change_is_checked_when_it_is_due(seen: Episode, seconds: float, lists: bool) -> None:
+    assert next_check_in(seen, NOW, grace=GRACE, lists=lists) == seconds
 
 
-@pytest.mark.parametrize(("run", "seen_live"), [(None, NOW), (NOW, NOW - 5 * GRACE)])
-def test_a_run_that_is_not_known(run: datetime | None, seen_live: datetime) -> None:
-    """Lists do not show sessions, so a live meeting with an unknown session is checked again."""
-    seen = replace(episode(Phase.LIVE), session_started_at=run, checked_at=NOW, last_seen_live=seen_live)
+@pytest.mark.parametrize(("relapses", "age", "seconds"), [(0, 0, 60), (0, 60, 60), (1, 100, 20)])
+def test_recovery_needs_no_other_check_with_lists(relapses: int, age: float, seconds: float) -> None:
+    assert next_check_in(recovery(age, relapses), NOW, grace=GRACE, lists=True) == seconds
+
+
+@pytest.mark.parametrize(("session", "seen_live"), [(None, NOW), (NOW, NOW - 5 * GRACE)])
+def test_live_meeting_in_an_unknown_session_is_checked_despite_lists(
+    session: datetime | None, seen_live: datetime
+) -> None:
+    """Lists do not show sessions."""
+    seen = replace(episode(Phase.LIVE, **CERTAIN), session_started_at=session, last_seen_live=seen_live)
 
     assert next_check_in(seen, NOW, grace=GRACE, lists=True) == 15
 
 
-@pytest.mark.parametrize(("age", "seconds"), [(0, 60), (45, 15), (59.5, 0.5), (60, 15), (-3600, 15)])
-def test_interrupted_with_sweeps(age: float, seconds: float) -> None:
-    """One check finds the end; lists show whether the livestream returns before that."""
-    assert next_check_in(episode(Phase.INTERRUPTED, age), NOW, grace=GRACE, lists=True) == seconds
+@pytest.mark.parametrize("grace", [300, 301, 3_600])
+def test_long_grace_period_has_a_check_every_five_minutes(grace: float) -> None:
+    assert next_check_in(episode(Phase.INTERRUPTED), NOW, grace=timedelta(seconds=grace), lists=True) == 300
 
 
-@pytest.mark.parametrize(("grace", "seconds"), [(300, 300), (301, 300), (3600, 300)])
-def test_interrupted_with_sweeps_and_a_long_grace_time(grace: float, seconds: float) -> None:
-    """Checks are a safety net for what lists report."""
-    assert next_check_in(episode(Phase.INTERRUPTED), NOW, grace=timedelta(seconds=grace), lists=True) == seconds
-
-
-@pytest.mark.parametrize(("age", "seconds"), [(0, 15), (45, 15), (50, 10), (59.5, 0.5), (60, 15), (-3600, 15)])
+@pytest.mark.parametrize(("age", "seconds"), [(50, 10), (59.5, 0.5)])
 @pytest.mark.parametrize("webhooks", [True, False])
-def test_interrupted(age: float, seconds: float, webhooks: bool) -> None:
-    """The check that finds the end comes when the grace period is over, and not before."""
-    jitter = 0.0 if seconds == 15 else 1.0
-    assert next_check_in(episode(Phase.INTERRUPTED, age), NOW, grace=GRACE, webhooks=webhooks, jitter=jitter) == seconds
+def test_check_at_the_end_of_the_grace_period_has_no_jitter(age: float, seconds: float, webhooks: bool) -> None:
+    seen = episode(Phase.INTERRUPTED, age)
+
+    assert next_check_in(seen, NOW, grace=GRACE, webhooks=webhooks, jitter=1.0) == seconds
 
 
 @pytest.mark.parametrize(
     ("failures", "seconds"), [(1, 15), (2, 30), (3, 60), (4, 120), (5, 240), (6, 300), (7, 300), (100_000, 300)]
 )
-def test_failures(failures: int, seconds: float) -> None:
-    """A meeting whose checks fail is checked ever less often."""
+def test_failed_checks_are_repeated_with_backoff(failures: int, seconds: float) -> None:
     assert next_check_in(episode(Phase.LIVE), NOW, grace=GRACE, failures=failures) == seconds
     assert next_check_in(episode(Phase.INTERRUPTED, 50), NOW, grace=GRACE, failures=failures) == seconds
 
 
-def test_a_failure_hastens_nothing() -> None:
-    """A meeting with a long interval is not checked more often for it."""
+def test_failed_check_does_not_hasten_the_next() -> None:
     assert next_check_in(episode(Phase.WAITING, 100_000), NOW, grace=GRACE, failures=1) == 300
 
 
 @given(st.sampled_from(Phase), st.floats(-1e6, 1e8), st.booleans(), st.booleans(), st.integers(0, 20), st.floats(0, 1))
-def test_bounds(phase: Phase, age: float, webhooks: bool, lists: bool, failures: int, jitter: float) -> None:
-    """Never at once, never later than five minutes, whatever the clock does; jitter takes off a tenth at most."""
-    look = partial(
+def test_interval_is_positive_and_at_most_five_minutes(
+    phase: Phase, age: float, webhooks: bool, lists: bool, failures: int, jitter: float
+) -> None:
+    """Whatever the clock does; jitter shortens it by a tenth at most."""
+    interval = partial(
         next_check_in, episode(phase, age), NOW, grace=GRACE, webhooks=webhooks, lists=lists, failures=failures
     )
-    usual = look()
-    seconds = look(jitter=jitter)
+    usual = interval()
+    seconds = interval(jitter=jitter)
 
     assert 0 < seconds <= 300
     assert 0.9 * usual <= seconds + 1e-9
@@ -149,8 +153,7 @@ def test_bounds(phase: Phase, age: float, webhooks: bool, lists: bool, failures:
         (Phase.LIVE, Phase.ENDED),
     ],
 )
-def test_webhooks_are_believed(before: Phase, after: Phase) -> None:
-    """Once a change came with one, until one comes without."""
+def test_webhooks_are_trusted_from_a_change_with_one_to_a_change_without(before: Phase, after: Phase) -> None:
     webhooks = WebhookTrust()
     trusted = [webhooks.trusted]
 
@@ -171,8 +174,7 @@ def test_webhooks_are_believed(before: Phase, after: Phase) -> None:
         (Phase.ENDED, Phase.ENDED),
     ],
 )
-def test_what_webhooks_do_not_tell(before: Phase, after: Phase, received: bool) -> None:
-    """It says nothing about them."""
+def test_trust_ignores_what_webhooks_do_not_report(before: Phase, after: Phase, received: bool) -> None:
     webhooks = WebhookTrust()
     webhooks.trusted = not received
 
@@ -181,8 +183,7 @@ def test_what_webhooks_do_not_tell(before: Phase, after: Phase, received: bool) 
     assert webhooks.trusted is not received
 
 
-def test_sweeps_are_believed_for_a_while() -> None:
-    """From one that showed all, until they no longer come, or show less."""
+def test_lists_are_fresh_for_a_while_after_a_complete_one() -> None:
     lists = ListFreshness()
     assert not lists.is_fresh(1000)
 
