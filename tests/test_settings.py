@@ -72,31 +72,20 @@ def test_optional_settings_have_their_defaults(environment: pytest.MonkeyPatch) 
         ("PORT", "8080", 8080),
         ("LOG_FORMAT", "json", "json"),
         ("LOG_FORMAT", "Console", "console"),
+        ("LOG_FORMAT", '"JSON"', "json"),
         ("LOG_LEVEL", "debug", "DEBUG"),
+        ("LOG_LEVEL", "Info", "INFO"),
         ("LOG_LEVEL", " Warning ", "WARNING"),
+        ("LOG_LEVEL", "warn", "WARNING"),
+        ("LOG_LEVEL", "critical", "ERROR"),
     ],
 )
-def test_variable_is_read_without_surrounding_spaces(
+def test_variable_is_read_in_any_case_without_surrounding_spaces(
     environment: pytest.MonkeyPatch, name: str, text: str, value: Any
 ) -> None:
     environment.setenv(name, text)
 
     assert getattr(load(Settings), name.lower()) == value
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("SLACK_BOT_TOKEN", BOT_TOKEN),
-        ("SLACK_APP_TOKEN", APP_TOKEN),
-        ("SLACK_SIGNING_SECRET", SIGNING_SECRET),
-        ("CLOUDFLARE_API_TOKEN", API_TOKEN),
-    ],
-)
-def test_secret_is_read_without_surrounding_whitespace(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
-    environment.setenv(name, f" {value}\n")
-
-    assert getattr(load(Settings), name.lower()).get_secret_value() == value
 
 
 def test_all_missing_settings_are_listed_with_their_meaning() -> None:
@@ -125,27 +114,58 @@ def test_all_invalid_settings_are_listed_without_their_values(monkeypatch: pytes
     assert "pasted" not in " ".join(shown).replace("another kind of token was pasted", "")
 
 
+NO_URL = "is not an http:// or https:// address such as https://api.example.com/v4."
+UNUSABLE_URLS = [
+    "api.example.com",
+    "ftp://example.com",
+    "https://",
+    "https:///v4",
+    "https://[::1",
+    "https://example.com:99999",
+    "https://example.com:0",
+    "https://exa mple.com",
+    "https://example.com/\x07",
+    "https://exämple.com",
+    "https://example.com/?x=1",
+    "https://example.com/#x",
+    "https://someone:password@example.com/",
+]
+INSECURE = "must be https:// (a secret goes there); http:// is for this machine only."
+OTHER_HOSTS = ["api.example.com", "10.0.0.1", "0.0.0.0", "localhost.example.com", "127.0.0.1.nip.io"]
+OTHER_KIND = "another kind of token was pasted."
+ODD = "contains a space or a character that tokens never have; copy it again."
+NO_ID = "is not an ID as Cloudflare shows it (letters, digits and hyphens)."
+NO_PORT = "must be a whole number from 1 to 65535."
+
+
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("SLACK_BOT_TOKEN", "xoxp-1-abc", "does not start with xoxb-; another kind of token was pasted."),
-        ("SLACK_BOT_TOKEN", "xapp-1-abc", "does not start with xoxb-; another kind of token was pasted."),
+        ("SLACK_BOT_TOKEN", "xoxp-1-abc", f"does not start with xoxb-; {OTHER_KIND}"),
+        ("SLACK_BOT_TOKEN", "xapp-1-abc", f"does not start with xoxb-; {OTHER_KIND}"),
         ("SLACK_BOT_TOKEN", "xoxb-", "is only the beginning of a token; copy all of it."),
-        ("SLACK_APP_TOKEN", "xoxb-1-abc", "does not start with xapp-; another kind of token was pasted."),
+        ("SLACK_BOT_TOKEN", 'xoxb-1-"abc', ODD),
+        ("SLACK_BOT_TOKEN", "xoxb-1-'abc", ODD),
+        ("SLACK_BOT_TOKEN", "<xoxb-1-abc>", ODD),
+        ("SLACK_BOT_TOKEN", '"xoxb-1-abc', ODD),
+        ("SLACK_APP_TOKEN", "xoxb-1-abc", f"does not start with xapp-; {OTHER_KIND}"),
         ("SLACK_APP_TOKEN", "xapp-", "is only the beginning of a token; copy all of it."),
-        ("SLACK_SIGNING_SECRET", "ab cd", "contains a space or a character that tokens never have; copy it again."),
-        ("SLACK_SIGNING_SECRET", "ab\x07cd", "contains a space or a character that tokens never have; copy it again."),
-        ("CLOUDFLARE_API_TOKEN", "“abc", "contains a space or a character that tokens never have; copy it again."),
-        ("CLOUDFLARE_API_TOKEN", "ab\ncd", "contains a space or a character that tokens never have; copy it again."),
-        ("CLOUDFLARE_ACCOUNT_ID", "a/b", "is not an ID as Cloudflare shows it (letters, digits and hyphens)."),
-        ("CLOUDFLARE_ACCOUNT_ID", "..", "is not an ID as Cloudflare shows it (letters, digits and hyphens)."),
-        ("REALTIMEKIT_APP_ID", "a" * 65, "is not an ID as Cloudflare shows it (letters, digits and hyphens)."),
-        ("REALTIMEKIT_APP_ID", "é", "is not an ID as Cloudflare shows it (letters, digits and hyphens)."),
-        ("PORT", "eighty", "must be a whole number from 1 to 65535."),
-        ("PORT", "0", "must be a whole number from 1 to 65535."),
-        ("PORT", "65536", "must be a whole number from 1 to 65535."),
+        ("SLACK_SIGNING_SECRET", "ab cd", ODD),
+        ("SLACK_SIGNING_SECRET", "ab\x07cd", ODD),
+        ("CLOUDFLARE_API_TOKEN", "“abc", ODD),
+        ("CLOUDFLARE_API_TOKEN", "ab\ncd", ODD),
+        ("CLOUDFLARE_ACCOUNT_ID", "a/b", NO_ID),
+        ("CLOUDFLARE_ACCOUNT_ID", "..", NO_ID),
+        ("REALTIMEKIT_APP_ID", "a" * 65, NO_ID),
+        ("REALTIMEKIT_APP_ID", "é", NO_ID),
+        ("PORT", "eighty", NO_PORT),
+        ("PORT", "0", NO_PORT),
+        ("PORT", "65536", NO_PORT),
         ("LOG_FORMAT", "xml", "must be console or json."),
         ("LOG_LEVEL", "LOUD", "must be DEBUG, INFO, WARNING or ERROR."),
+        ("HTTPS_PROXY", "proxy", "is not the address of a proxy (http://proxy.example.com:3128)."),
+        *((name, url, NO_URL) for name in ("SLACK_API_URL", "CLOUDFLARE_BASE_URL") for url in UNUSABLE_URLS),
+        *(("SLACK_API_URL", f"http://{host}/api/", INSECURE) for host in OTHER_HOSTS),
     ],
 )
 def test_invalid_value_is_one_sentence_with_the_valid_form(
@@ -154,31 +174,6 @@ def test_invalid_value_is_one_sentence_with_the_valid_form(
     environment.setenv(name, value)
 
     assert problems() == [f"{name} {sentence}"]
-
-
-@pytest.mark.parametrize("name", ["SLACK_API_URL", "CLOUDFLARE_BASE_URL"])
-@pytest.mark.parametrize(
-    "value",
-    [
-        "api.example.com",
-        "ftp://example.com",
-        "https://",
-        "https:///v4",
-        "https://[::1",
-        "https://example.com:99999",
-        "https://example.com:0",
-        "https://exa mple.com",
-        "https://example.com/\x07",
-        "https://exämple.com",
-        "https://example.com/?x=1",
-        "https://example.com/#x",
-        "https://someone:password@example.com/",
-    ],
-)
-def test_unusable_url_is_rejected(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
-    environment.setenv(name, value)
-
-    assert problems() == [f"{name} is not an http:// or https:// address such as https://api.example.com/v4."]
 
 
 @pytest.mark.parametrize(
@@ -191,29 +186,11 @@ def test_plain_http_is_allowed_for_this_machine(environment: pytest.MonkeyPatch,
     assert load(Settings).cloudflare_base_url == value
 
 
-@pytest.mark.parametrize(
-    "host", ["api.example.com", "10.0.0.1", "0.0.0.0", "localhost.example.com", "127.0.0.1.nip.io"]
-)
-def test_plain_http_to_another_machine_is_rejected(environment: pytest.MonkeyPatch, host: str) -> None:
-    environment.setenv("SLACK_API_URL", f"http://{host}/api/")
-
-    assert problems() == ["SLACK_API_URL must be https:// (a secret goes there); http:// is for this machine only."]
-
-
 @pytest.mark.parametrize("name", ["SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"])
 def test_either_slack_transport_is_enough(environment: pytest.MonkeyPatch, name: str) -> None:
     environment.delenv(name)
 
     assert getattr(load(Settings), name.lower()) is None
-
-
-def test_one_slack_transport_is_required(environment: pytest.MonkeyPatch) -> None:
-    environment.delenv("SLACK_APP_TOKEN")
-    environment.delenv("SLACK_SIGNING_SECRET")
-
-    assert problems(SlackSettings) == [
-        "SLACK_SIGNING_SECRET or SLACK_APP_TOKEN must be set: the first for HTTP, the second for Socket Mode."
-    ]
 
 
 def test_invalid_app_token_is_not_also_missing(environment: pytest.MonkeyPatch) -> None:
@@ -296,14 +273,6 @@ def test_section_needs_only_its_own_variables(environment: pytest.MonkeyPatch, s
             environment.delenv(name)
 
     load(section)
-
-
-def test_lookup_settings_need_no_slack(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sorted(sentence.split()[0] for sentence in problems(LookupSettings)) == [
-        "CLOUDFLARE_ACCOUNT_ID",
-        "CLOUDFLARE_API_TOKEN",
-        "REALTIMEKIT_APP_ID",
-    ]
 
 
 def test_overrides_take_precedence_over_the_environment(environment: pytest.MonkeyPatch) -> None:
@@ -404,22 +373,17 @@ def test_any_accepted_url_can_be_requested(value: str) -> None:
     assert not url.query
 
 
-def test_proxy_must_be_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
-    assert load(NetworkSettings).proxy == "http://proxy.example.com:3128"
-
+def test_proxy_may_have_a_password_which_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://ann:pass-word@proxy.example.com:3128")
-    assert "pass-word" not in repr(load(NetworkSettings))
 
-    monkeypatch.setenv("HTTPS_PROXY", "proxy")
-    with pytest.raises(ConfigurationError) as wrong:
-        load(NetworkSettings)
+    read = load(NetworkSettings)
 
-    assert wrong.value.mistakes == ["HTTPS_PROXY is not the address of a proxy (http://proxy.example.com:3128)."]
+    assert read.proxy == "http://ann:pass-word@proxy.example.com:3128"
+    assert "pass-word" not in repr(read)
 
 
 @pytest.mark.parametrize(
-    "around", ['"{}"', "'{}'", " {} ", '"{}" ', '" {} "', "\u201c{}\u201d", "{}\r", "\ufeff{}", "'\"{}\"'"]
+    "around", ['"{}"', "'{}'", " {} ", '"{}" ', '" {} "', "\u201c{}\u201d", "{}\r", "{}\n", "\ufeff{}", "'\"{}\"'"]
 )
 @pytest.mark.parametrize("where", ["environment", ".env"])
 def test_quotes_and_spaces_around_a_value_are_removed(monkeypatch: pytest.MonkeyPatch, around: str, where: str) -> None:
@@ -441,19 +405,6 @@ def test_quotes_and_spaces_around_a_value_are_removed(monkeypatch: pytest.Monkey
         assert str(found.get_secret_value() if isinstance(found, SecretStr) else found) == value
 
 
-@pytest.mark.parametrize(
-    "token", ['xoxb-1-"abc', "xoxb-1-'abc", "xoxb-1\nabc", "<xoxb-1-abc>", "xoxb-1 abc", '"xoxb-1-abc']
-)
-def test_token_with_a_quote_or_line_break_is_rejected_without_showing_it(
-    environment: pytest.MonkeyPatch, token: str
-) -> None:
-    environment.setenv("SLACK_BOT_TOKEN", token)
-
-    [mistake] = problems()
-    assert mistake.startswith("SLACK_BOT_TOKEN ")
-    assert "1-" not in mistake
-
-
 def test_dotenv_folder_is_one_sentence(environment: pytest.MonkeyPatch) -> None:
     """Docker creates one for a missing file."""
     Path(".env").mkdir()
@@ -468,22 +419,3 @@ def test_dotenv_from_another_system_is_read(encoding: str, end: str) -> None:
     Path(".env").write_bytes(end.join([*lines, ""]).encode(encoding))
 
     assert load(Settings).slack_bot_token.get_secret_value() == BOT_TOKEN
-
-
-@pytest.mark.parametrize(
-    ("written", "level"),
-    [("warn", "WARNING"), ("Warning", "WARNING"), ("debug", "DEBUG"), ("Info", "INFO"), ("critical", "ERROR")],
-)
-def test_log_level_accepts_any_case_and_common_aliases(
-    monkeypatch: pytest.MonkeyPatch, written: str, level: str
-) -> None:
-    monkeypatch.setenv("LOG_LEVEL", written)
-
-    assert load(LogSettings).log_level == level
-
-
-@pytest.mark.parametrize("written", ["JSON", "Json", '"json"'])
-def test_log_format_accepts_any_case(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
-    monkeypatch.setenv("LOG_FORMAT", written)
-
-    assert load(LogSettings).log_format == "json"
