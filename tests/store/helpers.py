@@ -1,12 +1,18 @@
 """What tests of the store do all the time, and stand-ins for what the state machine makes."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import sqlalchemy as sa
+
 from bot.domain.follow import Follow, Level
+from bot.store.database import Database
 from bot.store.due_cards import DueCard
+from bot.store.follow_list import FollowStatus
 from bot.store.follows import StoredFollow
 from bot.store.meeting_queue import DueMeeting
 from bot.store.store import Store
@@ -58,6 +64,63 @@ async def follow(
     episode: Episode | None = None,
 ) -> StoredFollow:
     return await store.follows.follow(TEAM, channel, meeting, user_id=ANN, level=level, episode=episode or Episode())
+
+
+async def follow_and_check(
+    store: Store, meeting: UUID = MEETING, phase: str = "waiting", *, next_check_in: float = 60
+) -> None:
+    """Follow a meeting, and check it once."""
+    await follow(store, meeting=meeting)
+    await store.meeting_queue.record(await look(store), Episode(phase=phase), next_check_in=next_check_in)
+
+
+async def follow_and_post(
+    store: Store, channel: str = CHANNEL, *, meeting: UUID = MEETING, episode: Episode | None = None
+) -> "Channel":
+    """Follow a meeting whose card is posted at once."""
+    await follow(store, channel, meeting=meeting, episode=episode)
+    slack = Channel()
+    await slack.work(store)
+    return slack
+
+
+async def listed(store: Store, channel: str = CHANNEL) -> FollowStatus:
+    """Return the only follow of a channel."""
+    (found,) = await store.follows.in_channel(TEAM, channel)
+    return found
+
+
+async def claim(store: Store, worker_id: str = "announcer") -> DueCard:
+    """Claim the one card that is due."""
+    (card,) = await store.card_queue.claim(worker_id, 10, LEASE)
+    return card
+
+
+async def pause(store: Store, reason: str = "not_in_channel") -> Follow:
+    """Have Slack refuse the one card that is due."""
+    paused = await store.pauses.pause(await claim(store), reason)
+    assert paused is not None
+    return paused
+
+
+async def count(database: Database, table: sa.Table) -> int:
+    async with database.read_only() as connection:
+        return int(await connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
+
+
+@contextlib.contextmanager
+def recorded_statements(store: Store) -> Iterator[list[str]]:
+    """Record the statements that a store sends, apart from those that begin transactions."""
+    statements: list[str] = []
+
+    def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith("BEGIN"):
+            statements.append(statement)
+
+    engine = store._db.engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", record)
+    yield statements
+    sa.event.remove(engine, "before_cursor_execute", record)
 
 
 async def look(store: Store, worker_id: str = "tracker") -> DueMeeting:

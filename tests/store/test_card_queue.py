@@ -1,7 +1,9 @@
 """Due cards are worked at by one replica each, and nothing in their threads is lost or repeated."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -10,20 +12,37 @@ from bot.domain.follow import Level
 from bot.errors import DatabaseUnavailable
 from bot.store.card_queue import LATE_SECONDS
 from bot.store.cards import MAX_BLOCKING_ATTEMPTS
-from bot.store.database import Database, connect, is_sqlite
-from bot.store.database_url import parse_database_url
+from bot.store.database import Database, is_sqlite
 from bot.store.due_cards import DueCard
 from bot.store.leases import LeaseLost
 from bot.store.rows import from_epoch
 from bot.store.schema import announcements, cards
 from bot.store.store import Store
-from tests.store.helpers import CHANNEL, LEASE, MEETING, TEAM, Change, Channel, Clock, Episode, follow, look, see
+from tests.store.helpers import (
+    CHANNEL,
+    LEASE,
+    MEETING,
+    TEAM,
+    Change,
+    Channel,
+    Clock,
+    Episode,
+    claim,
+    follow,
+    follow_and_post,
+    listed,
+    look,
+    pause,
+    see,
+)
+
+LIVE = Episode(phase="live")
 
 
-async def claim(store: Store, worker_id: str = "a") -> DueCard:
-    """Return the one card that is due."""
-    (card,) = await store.card_queue.claim(worker_id, 10, LEASE)
-    return card
+async def follow_live(store: Store, *changes: Change) -> None:
+    """Follow a meeting that is live by now, and whose card is not posted."""
+    await follow(store)
+    await see(store, LIVE, *(changes or [Change()]))
 
 
 async def change(store: Store, what: str) -> None:
@@ -36,10 +55,10 @@ async def change(store: Store, what: str) -> None:
         await see(store, Episode(number=2), ended=Episode(phase="ended"))
 
 
-async def test_a_claim_keeps_others_away(store: Store, clock: Clock) -> None:
-    """Until the lease ends."""
+async def test_claimed_card_is_not_due_until_its_lease_ends(store: Store, clock: Clock) -> None:
     await follow(store)
-    await claim(store)
+    await look(store)  # A meeting and its cards are leased apart.
+    assert (await claim(store)).message_ts is None
 
     assert await store.card_queue.claim("b", 10, LEASE) == []
     assert await store.card_queue.due_in() == LEASE
@@ -47,8 +66,7 @@ async def test_a_claim_keeps_others_away(store: Store, clock: Clock) -> None:
     assert (await claim(store, "b")).attempts == 1
 
 
-async def test_claims_are_bounded_and_in_order(store: Store, clock: Clock) -> None:
-    """Who has waited longest comes first."""
+async def test_cards_are_claimed_up_to_a_limit_longest_waiting_first(store: Store, clock: Clock) -> None:
     for channel in ("C1", "C2", "C3"):
         await follow(store, channel)
         clock.advance(1)
@@ -60,15 +78,14 @@ async def test_claims_are_bounded_and_in_order(store: Store, clock: Clock) -> No
     assert [card.follow.channel_id for card in second] == ["C3"]
 
 
-async def test_posting(store: Store, clock: Clock) -> None:
-    """Once it is posted and finished there is nothing to do, and the next one knows its message."""
+async def test_posted_card_is_idle_until_it_changes(store: Store, clock: Clock) -> None:
     await follow(store)
     card = await claim(store)
     await store.card_queue.mark_posted(card, "1.0", card.desired_version)
     await store.card_queue.release(card)
 
     assert await store.card_queue.due_in() is None
-    await see(store, Episode(phase="live"))
+    await see(store, LIVE)
     card = await claim(store)
     assert card.message_ts == "1.0"
     assert (card.rendered_version, card.desired_version) == (1, 2)
@@ -78,10 +95,8 @@ async def test_posting(store: Store, clock: Clock) -> None:
     assert await store.card_queue.due_in() is None
 
 
-async def test_work_that_goes_on_is_not_overtaken(store: Store, clock: Clock) -> None:
-    """Each step renews the lease."""
-    await follow(store)
-    await see(store, Episode(phase="live"), Change(1, "starting"), Change(2))
+async def test_each_step_renews_the_lease(store: Store, clock: Clock) -> None:
+    await follow_live(store, Change(1, "starting"), Change(2))
     card = await claim(store)
 
     clock.advance(LEASE - 1)
@@ -93,26 +108,25 @@ async def test_work_that_goes_on_is_not_overtaken(store: Store, clock: Clock) ->
     assert await store.card_queue.claim("b", 10, LEASE) == []
 
 
-async def test_a_stale_owner(store: Store, clock: Clock) -> None:
-    """A worker that lost the lease, even to a later claim of its own, writes nothing."""
-    await follow(store)
-    await see(store, Episode(phase="live"), Change())
+STEPS: dict[str, Callable[[Store, DueCard], Awaitable[Any]]] = {
+    "mark_posted": lambda store, card: store.card_queue.mark_posted(card, "9.9", 9),
+    "mark_rendered": lambda store, card: store.card_queue.mark_rendered(card, 9),
+    "mark_sent": lambda store, card: store.card_queue.mark_sent(card, 1, "9.9"),
+    "mark_deleted": lambda store, card: store.card_queue.mark_deleted(card),
+    "release": lambda store, card: store.card_queue.release(card),
+    "defer": lambda store, card: store.card_queue.defer(card, 60),
+}
+
+
+async def test_lost_lease_writes_nothing_even_if_the_same_worker_claimed_again(store: Store, clock: Clock) -> None:
+    await follow_live(store)
     stale = await claim(store, "a")
     clock.advance(LEASE)
     card = await claim(store, "a")
 
-    with pytest.raises(LeaseLost):
-        await store.card_queue.mark_posted(stale, "9.9", 9)
-    with pytest.raises(LeaseLost):
-        await store.card_queue.mark_rendered(stale, 9)
-    with pytest.raises(LeaseLost):
-        await store.card_queue.mark_sent(stale, 1, "9.9")
-    with pytest.raises(LeaseLost):
-        await store.card_queue.mark_deleted(stale)
-    with pytest.raises(LeaseLost):
-        await store.card_queue.release(stale)
-    with pytest.raises(LeaseLost):
-        await store.card_queue.defer(stale, 60)
+    for step in STEPS.values():
+        with pytest.raises(LeaseLost):
+            await step(store, stale)
     assert await store.pauses.pause(stale, "not_in_channel") is None
 
     clock.advance(LEASE)
@@ -124,10 +138,18 @@ async def test_a_stale_owner(store: Store, clock: Clock) -> None:
         await store.card_queue.release(card)
 
 
-async def test_killed_between_posting_and_knowing(store: Store, clock: Clock) -> None:
-    """What was done and not stored is due again, with the same key, so that Slack can recognize it."""
+async def test_unfollowed_card_takes_no_more_steps(store: Store) -> None:
     await follow(store)
-    await see(store, Episode(phase="live"), Change(1, "starting"), Change(2))
+    card = await claim(store)
+    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
+
+    for step in ("mark_posted", "release"):
+        with pytest.raises(LeaseLost):
+            await STEPS[step](store, card)
+
+
+async def test_unsent_steps_of_a_killed_worker_are_due_again_with_the_same_keys(store: Store, clock: Clock) -> None:
+    await follow_live(store, Change(1, "starting"), Change(2))
     killed = await claim(store)
     await store.card_queue.mark_posted(killed, "1.0", 2)
     await store.card_queue.mark_sent(killed, 1, "1.1")
@@ -140,12 +162,12 @@ async def test_killed_between_posting_and_knowing(store: Store, clock: Clock) ->
     assert card.announcements == killed.announcements[1:]
 
 
-async def test_killed_before_it_was_known_what_was_posted(store: Store, clock: Clock) -> None:
-    """Slack may show the first try, and continues to: so the worker that posts it later has to edit it."""
+async def test_card_that_may_have_been_posted_with_older_content_needs_an_edit(store: Store, clock: Clock) -> None:
+    """Slack continues to show what was tried first."""
     await follow(store)
     await see(store, Episode(phase="starting"))
     assert not (await claim(store)).needs_edit
-    await see(store, Episode(phase="live"))
+    await see(store, LIVE)
     clock.advance(LEASE)
 
     for _ in range(2):
@@ -159,48 +181,24 @@ async def test_killed_before_it_was_known_what_was_posted(store: Store, clock: C
     assert not (await claim(store)).needs_edit
 
 
-async def test_a_change_while_somebody_works(store: Store) -> None:
-    """It is not lost when the work is released, and not announced by two at once."""
+async def test_change_during_work_makes_the_released_card_due_at_once(store: Store) -> None:
     await follow(store)
     card = await claim(store)
     await store.card_queue.mark_posted(card, "1.0", card.desired_version)
 
-    await see(store, Episode(phase="live"), Change())
+    await see(store, LIVE, Change())
 
     assert await store.card_queue.claim("b", 10, LEASE) == []
     await store.card_queue.release(card)
+    assert await store.card_queue.due_in() == 0
     again = await claim(store, "b")
     assert (again.rendered_version, again.desired_version) == (1, 2)
+    assert again.needs_edit
     assert len(again.announcements) == 1
 
 
-async def test_showing_an_older_version(store: Store) -> None:
-    """A card that was edited while it changed again is due again."""
-    await follow(store)
-    card = await claim(store)
-    await see(store, Episode(phase="live"))
-    await store.card_queue.mark_posted(card, "1.0", card.desired_version)
-    await store.card_queue.release(card)
-
-    assert (await claim(store)).needs_edit
-
-
-async def test_unfinished_work_given_back(store: Store) -> None:
-    """Is due at once."""
-    await follow(store)
-    await see(store, Episode(phase="live"), Change())
-    card = await claim(store)
-    await store.card_queue.mark_posted(card, "1.0", 2)
-    await store.card_queue.release(card)
-
-    assert await store.card_queue.due_in() == 0
-    assert len((await claim(store)).announcements) == 1
-
-
-async def test_postpone(store: Store, clock: Clock) -> None:
-    """As long as Slack asks for, whatever happens meanwhile; then all of it is announced."""
-    await follow(store)
-    await see(store, Episode(phase="live"), Change(1))
+async def test_deferred_card_waits_whatever_happens_and_then_announces_everything(store: Store, clock: Clock) -> None:
+    await follow_live(store)
     await store.card_queue.defer(await claim(store), 600)
 
     await see(store, Episode(phase="ended"), Change(2, "ended"))
@@ -214,10 +212,8 @@ async def test_postpone(store: Store, clock: Clock) -> None:
     assert card.attempts == 1
 
 
-async def test_success_ends_the_attempts(store: Store) -> None:
-    """So that the next failure waits as a first one."""
-    await follow(store)
-    await see(store, Episode(phase="live"), Change())
+async def test_successful_step_resets_the_attempts(store: Store) -> None:
+    await follow_live(store)
     await store.card_queue.defer(await claim(store), 0)
     card = await claim(store)
     assert card.attempts == 1
@@ -227,13 +223,11 @@ async def test_success_ends_the_attempts(store: Store) -> None:
     assert (await claim(store)).attempts == 0
 
 
-async def test_a_deleted_card(store: Store) -> None:
-    """Its next message shows all, and what was announced is not announced again."""
-    await follow(store)
-    await see(store, Episode(phase="live"), Change())
+async def test_deleted_card_is_posted_again_without_repeating_announcements(store: Store) -> None:
+    await follow_live(store)
     channel = Channel()
     await channel.work(store)
-    await see(store, Episode(phase="live"), Change(2, "ended"), visible=False)
+    await see(store, LIVE, Change(2, "ended"), visible=False)
     card = await claim(store)
     assert not card.needs_edit
 
@@ -246,10 +240,8 @@ async def test_a_deleted_card(store: Store) -> None:
     assert list(channel.threads.values()) == [["live"], ["ended"]]
 
 
-async def test_sent_twice(store: Store, database: Database) -> None:
-    """The first message stays the one that is known."""
-    await follow(store)
-    await see(store, Episode(phase="live"), Change())
+async def test_announcement_sent_twice_keeps_its_first_message(store: Store, database: Database) -> None:
+    await follow_live(store)
     card = await claim(store)
     await store.card_queue.mark_posted(card, "1.0", 2)
 
@@ -264,11 +256,10 @@ async def test_sent_twice(store: Store, database: Database) -> None:
 
 
 @pytest.mark.parametrize("first", ["the one before", "the holder", "both are one message"])
-async def test_one_of_two_replies_is_known_to_be_one_too_many(store: Store, clock: Clock, first: str) -> None:
-    """A holder that was frozen and the next one have both announced a change: the later one to record it learns it."""
-    await follow(store)
-    await Channel().work(store)
-    await see(store, Episode(phase="live"), Change(), visible=False)
+async def test_later_of_two_replies_is_known_to_be_a_duplicate(store: Store, clock: Clock, first: str) -> None:
+    """A holder that was frozen and the next one have both announced a change."""
+    await follow_and_post(store)
+    await see(store, LIVE, Change(), visible=False)
     frozen = await claim(store)
     clock.advance(LEASE)
     card = await claim(store, "b")
@@ -286,15 +277,13 @@ async def test_one_of_two_replies_is_known_to_be_one_too_many(store: Store, cloc
         await store.card_queue.release(card)
 
 
-async def test_the_last_step(store: Store) -> None:
-    """Of each kind releases the card too: due at once if anything is left, and otherwise idle."""
-    await follow(store)
-    await see(store, Episode(phase="live"), Change(1), Change(2))
-    card = await claim(store)
-    await store.card_queue.mark_posted(card, "1.0", 1, last=True)
+async def test_last_step_releases_the_card_due_at_once_or_idle(store: Store) -> None:
+    await follow_live(store, Change(1), Change(2))
+    await store.card_queue.mark_posted(await claim(store), "1.0", 1, last=True)
 
     assert await store.card_queue.due_in() == 0
     card = await claim(store)
+    assert card.needs_edit
     await store.card_queue.mark_sent(card, 1, "1.1", version=2)
     await store.card_queue.mark_sent(card, 2, "1.2", last=True)
     with pytest.raises(LeaseLost):
@@ -307,8 +296,7 @@ async def test_the_last_step(store: Store) -> None:
     assert await store.card_queue.due_in() is None
 
 
-async def test_many_steps_at_once(store: Store, clock: Clock) -> None:
-    """Those whose lease is held are written, each for itself, and the others are not."""
+async def test_steps_written_together_are_fenced_one_by_one(store: Store, clock: Clock) -> None:
     for number in range(60):
         await follow(store, f"C{number:02}")
     stale = await store.card_queue.claim("a", 30, LEASE)
@@ -323,15 +311,18 @@ async def test_many_steps_at_once(store: Store, clock: Clock) -> None:
     assert [type(each) for each in written[:30]] == [LeaseLost] * 30
     assert written[30:] == [None] * 60
     assert await store.card_queue.due_in() is None
-    posted = {listed.ts for card in due for listed in await store.follows.in_channel("T1", card.follow.channel_id)}
+    posted = {(await listed(store, card.follow.channel_id)).ts for card in due}
     assert posted == {f"{number}.0" for number in range(30, 90)}
 
 
-async def test_a_row_that_somebody_is_at(store: Store, database: Database) -> None:
-    """It is waited for, and nothing else waits with it."""
-    await follow(store, "C1")
-    await follow(store, "C2")
-    first, second = await store.card_queue.claim("a", 2, LEASE)
+async def two_claimed_cards(store: Store) -> list[DueCard]:
+    for channel in ("C1", "C2"):
+        await follow(store, channel)
+    return await store.card_queue.claim("a", 2, LEASE)
+
+
+async def test_step_waits_for_a_locked_row_and_others_do_not_wait_with_it(store: Store, database: Database) -> None:
+    first, second = await two_claimed_cards(store)
 
     async with database.transaction() as connection:
         await connection.execute(sa.update(cards).where(cards.c.follow_id == first.follow.id).values(desired_version=2))
@@ -344,16 +335,13 @@ async def test_a_row_that_somebody_is_at(store: Store, database: Database) -> No
                 await steps[1]
 
     await asyncio.gather(*steps)
-    (card,) = await store.card_queue.claim("a", 2, LEASE)
+    card = await claim(store)
     assert card.follow == first.follow
     assert card.needs_edit
 
 
-async def test_a_step_that_nobody_waits_for(store: Store) -> None:
-    """It is written nevertheless, and disturbs no other."""
-    await follow(store, "C1")
-    await follow(store, "C2")
-    first, second = await store.card_queue.claim("a", 2, LEASE)
+async def test_canceled_step_is_written_and_disturbs_no_other(store: Store) -> None:
+    first, second = await two_claimed_cards(store)
     given_up = asyncio.create_task(store.card_queue.mark_posted(first, "1.0", 1, last=True))
     other = asyncio.create_task(store.card_queue.mark_posted(second, "2.0", 1, last=True))
     await asyncio.sleep(0)
@@ -364,11 +352,8 @@ async def test_a_step_that_nobody_waits_for(store: Store) -> None:
     assert await store.card_queue.due_in() is None
 
 
-async def test_steps_that_cannot_be_written(store: Store, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each waiting caller gets the reason; the next one is written."""
-    await follow(store, "C1")
-    await follow(store, "C2")
-    due = await store.card_queue.claim("a", 2, LEASE)
+async def test_unavailable_database_fails_every_waiting_step(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    due = await two_claimed_cards(store)
 
     def unreachable(db: Database) -> None:
         raise DatabaseUnavailable
@@ -385,11 +370,16 @@ async def test_steps_that_cannot_be_written(store: Store, database: Database, mo
     await store.card_queue.mark_posted(due[0], "1.0", 1)
 
 
-@pytest.mark.parametrize("what", ["phase", "level", "last"])
-async def test_a_change_does_not_wait_for_the_edit_that_confirms_an_earlier_one(store: Store, what: str) -> None:
+async def unconfirmed_edit(store: Store) -> None:
+    """Follow a meeting whose card Slack may not have edited."""
     await follow(store)
     (card,) = await Channel().work(store)
     assert await store.card_queue.report_edit(card, unconfirmed=True)
+
+
+@pytest.mark.parametrize("what", ["phase", "level", "last"])
+async def test_change_does_not_wait_for_the_edit_that_confirms_an_earlier_one(store: Store, what: str) -> None:
+    await unconfirmed_edit(store)
     assert await store.card_queue.due_in() == pytest.approx(LATE_SECONDS)
 
     await change(store, what)
@@ -400,13 +390,12 @@ async def test_a_change_does_not_wait_for_the_edit_that_confirms_an_earlier_one(
 
 @pytest.mark.parametrize("what", ["phase", "level", "last"])
 @pytest.mark.parametrize("unconfirmed", [False, True])
-async def test_a_change_keeps_to_the_limit_of_edits(store: Store, clock: Clock, what: str, unconfirmed: bool) -> None:
-    await follow(store)
-    (card,) = await Channel().work(store)
+async def test_change_keeps_to_the_limit_of_edits(store: Store, clock: Clock, what: str, unconfirmed: bool) -> None:
     if unconfirmed:
-        assert await store.card_queue.report_edit(card, unconfirmed=True)
+        await unconfirmed_edit(store)
         clock.advance(LATE_SECONDS)
     else:
+        await follow_and_post(store)
         await change(store, "phase")
     await store.card_queue.defer(await claim(store), 1_800, failed=False)
 
@@ -416,40 +405,24 @@ async def test_a_change_keeps_to_the_limit_of_edits(store: Store, clock: Clock, 
     assert 1 not in [each.episode for each in due]
 
 
-async def test_a_change_keeps_a_paused_card_at_rest(store: Store) -> None:
-    await follow(store)
-    (card,) = await Channel().work(store)
-    assert await store.card_queue.report_edit(card, unconfirmed=True)
-    await see(store, Episode(phase="live"), Change())
-    assert await store.pauses.pause(await claim(store), "not_in_channel")
+async def test_change_leaves_a_paused_card_idle(store: Store) -> None:
+    await unconfirmed_edit(store)
+    await see(store, LIVE, Change())
+    await pause(store)
 
     await change(store, "phase")
 
     assert await store.card_queue.due_in() is None
 
 
-async def test_unfollowed_while_somebody_works(store: Store) -> None:
-    """Then nothing is left to write to."""
-    followed = await follow(store)
-    card = await claim(store)
-    await store.follows.unfollow("T1", "C1", followed.follow.meeting_id, user_id="U2")
-
-    with pytest.raises(LeaseLost):
-        await store.card_queue.mark_posted(card, "1.0", 1)
-    with pytest.raises(LeaseLost):
-        await store.card_queue.release(card)
-
-
-async def two_runs(store: Store) -> None:
-    """Let a follow's first session be live, and its next one begin."""
-    await follow(store)
-    await see(store, Episode(phase="live"), Change(1))
+async def two_episodes(store: Store) -> None:
+    """Follow a meeting whose first episode was live, and whose next one has begun."""
+    await follow_live(store)
     await see(store, Episode(number=2, phase="live"), Change(1, "starting", episode=2))
 
 
-async def test_two_cards_of_one_follow(store: Store) -> None:
-    """Are different work, and each gets its own announcements: the previous episode first."""
-    await two_runs(store)
+async def test_earlier_episode_is_announced_before_the_next_one(store: Store) -> None:
+    await two_episodes(store)
 
     channel = Channel()
     told = [
@@ -460,11 +433,9 @@ async def test_two_cards_of_one_follow(store: Store) -> None:
     assert told == [{1: ["live"]}, {2: ["starting"]}]
 
 
-async def test_the_next_run_waits_for_the_one_before(store: Store, clock: Clock) -> None:
-    """As long as there is anything to announce of that, and no worker is woken for nothing meanwhile."""
-    await two_runs(store)
-    before = await claim(store)
-    await store.card_queue.defer(before, 300)
+async def test_next_episode_is_not_due_while_announcements_of_the_last_one_wait(store: Store, clock: Clock) -> None:
+    await two_episodes(store)
+    await store.card_queue.defer(await claim(store), 300)
 
     assert await store.card_queue.claim("b", 10, LEASE) == []
     assert await store.card_queue.due_in() == 300
@@ -476,20 +447,17 @@ async def test_the_next_run_waits_for_the_one_before(store: Store, clock: Clock)
     assert (await claim(store)).episode == 2
 
 
-async def test_the_next_run_does_not_wait_for_a_mere_edit(store: Store) -> None:
-    """Slack may take no edits while it takes messages."""
-    await follow(store)
-    await Channel().work(store)
-    await see(store, Episode(phase="live"))
+async def test_next_episode_does_not_wait_for_a_mere_edit(store: Store) -> None:
+    await follow_and_post(store)
+    await see(store, LIVE)
     await store.card_queue.defer(await claim(store), 300)
     await see(store, Episode(number=2, phase="live"), Change(1, episode=2))
 
     assert (await claim(store)).episode == 2
 
 
-async def test_the_next_run_does_not_wait_for_ever(store: Store, clock: Clock) -> None:
-    """What fails again and again is overtaken."""
-    await two_runs(store)
+async def test_next_episode_overtakes_one_that_fails_again_and_again(store: Store, clock: Clock) -> None:
+    await two_episodes(store)
     for _ in range(MAX_BLOCKING_ATTEMPTS):
         assert (await claim(store)).episode == 1
         clock.advance(LEASE)
@@ -497,61 +465,38 @@ async def test_the_next_run_does_not_wait_for_ever(store: Store, clock: Clock) -
     assert {card.episode for card in await store.card_queue.claim("a", 10, LEASE)} == {1, 2}
 
 
-async def test_looking_does_not_disturb_the_announcer(store: Store) -> None:
-    """A meeting and its cards are leased apart."""
+def failing(call: str) -> dict[str, Any]:
+    return {call: {"code": "update_failed", "first_at": 1.0, "code_first_at": 2.0}}
+
+
+async def test_time_of_the_first_refusal_is_kept_until_a_step_clears_it(replicas: list[Store], clock: Clock) -> None:
+    store, another, *_ = replicas
     await follow(store)
-    await look(store)
-
-    assert (await claim(store)).message_ts is None
-
-
-async def test_since_when_slack_refuses_survives_a_restart(store: Store, url: str, clock: Clock) -> None:
-    """Another process reads what the last one wrote, until a step of the work clears it."""
-    failing = {"post": {"code": "update_failed", "first_at": 1.0, "code_first_at": 2.0}}
-    await follow(store)
-    await store.card_queue.defer(replace(await claim(store), failing=failing), 60)
-    another = Store(Database(connect(parse_database_url(url)), clock), check_spacing=0)
+    await store.card_queue.defer(replace(await claim(store), failing=failing("post")), 60)
     clock.advance(60)
 
     card = await claim(another, "b")
-    (listed,) = await another.follows.in_channel(TEAM, CHANNEL)
 
-    assert card.failing == failing
-    assert listed.failing == (failing,)
+    assert card.failing == failing("post")
+    assert (await listed(another)).failing == (failing("post"),)
     await another.card_queue.mark_posted(replace(card, failing=None), "1800000000.000001", 1, last=True)
-    (listed,) = await another.follows.in_channel(TEAM, CHANNEL)
-    assert listed.failing == ()
-    await another.close()
+    assert (await listed(another)).failing == ()
 
 
-@pytest.mark.parametrize("step", ["posted", "shown", "sent"])
-async def test_each_step_keeps_what_still_fails(store: Store, step: str) -> None:
-    """An edit that Slack refuses is not forgotten since a reply works."""
-    failing = {"edit": {"code": "update_failed", "first_at": 1.0, "code_first_at": 1.0}}
+@pytest.mark.parametrize("step", ["mark_posted", "mark_rendered", "mark_sent"])
+async def test_step_keeps_what_still_fails(store: Store, step: str) -> None:
+    await follow_and_post(store)
+    await see(store, LIVE, Change())
+
+    await STEPS[step](store, replace(await claim(store), failing=failing("edit")))
+
+    assert (await listed(store)).failing == (failing("edit"),)
+
+
+async def test_pause_forgets_since_when_slack_refuses(store: Store) -> None:
     await follow(store)
-    await store.card_queue.mark_posted(await claim(store), "1800000000.000001", 1, last=True)
-    await see(store, Episode(phase="live"), Change())
-    card = replace(await claim(store), failing=failing)
+    await store.card_queue.defer(replace(await claim(store), failing=failing("post")), 0)
 
-    match step:
-        case "posted":
-            await store.card_queue.mark_posted(card, "1800000000.000001", 1)
-        case "shown":
-            await store.card_queue.mark_rendered(card, 1)
-        case "sent":
-            await store.card_queue.mark_sent(card, 1, "1800000000.000002")
+    await pause(store)
 
-    (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
-    assert listed.failing == (failing,)
-
-
-async def test_a_pause_begins_anew_with_what_fails(store: Store) -> None:
-    """A new invitation gives Slack all the time again."""
-    await follow(store)
-    card = replace(await claim(store), failing={"post": {"code": "x", "first_at": 1.0, "code_first_at": 1.0}})
-    await store.card_queue.defer(card, 0)
-
-    assert await store.pauses.pause(await claim(store), "x") is not None
-
-    (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
-    assert listed.failing == ()
+    assert (await listed(store)).failing == ()

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import sqlite3
-from pathlib import Path
 
 import asyncpg  # type: ignore[import-untyped]
 import pytest
@@ -13,16 +12,13 @@ from sqlalchemy import event
 from bot.errors import BotError, DatabaseUnavailable
 from bot.store.database import Database, connect
 from bot.store.database_url import parse_database_url
-from bot.store.migrator import migrate
 from bot.store.schema import request_windows
 from bot.store.store import Store
 from tests.postgres import GUARDED, PASSWORD, Postgres
-from tests.store.helpers import CHANNEL, LEASE, TEAM, Change, Clock, Episode, follow, look
+from tests.store.helpers import CHANNEL, TEAM, Change, Clock, Episode, claim, follow, look
 
 
-async def test_all_or_nothing(database: Database) -> None:
-    """An error within a transaction undoes what was written before it."""
-
+async def test_failed_transaction_writes_nothing(database: Database) -> None:
     async def fail_late() -> None:
         async with database.transaction() as connection:
             await connection.execute(sa.insert(request_windows).values(window_start=1, requests=1))
@@ -35,21 +31,19 @@ async def test_all_or_nothing(database: Database) -> None:
         assert (await connection.execute(sa.select(request_windows))).all() == []
 
 
-async def test_recording_fails_halfway(store: Store) -> None:
-    """Neither the meeting's state nor a card nor an announcement is left of it, and it can be recorded again."""
+async def test_check_whose_record_fails_halfway_leaves_nothing_and_can_be_recorded_again(store: Store) -> None:
     await follow(store)
     meeting = await look(store)
     with pytest.raises(sa.exc.IntegrityError):
         await store.meeting_queue.record(meeting, Episode(phase="live"), [Change(), Change(seq=None)], next_check_in=15)  # type: ignore[arg-type]
 
-    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+    card = await claim(store)
     assert card.stored_episode["phase"] == "waiting"
     assert card.announcements == ()
     await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
 
 
-async def test_a_cancelled_transaction(store: Store, database: Database) -> None:
-    """Is undone, blocks no other, and costs no connection."""
+async def test_canceled_transaction_is_undone_and_costs_no_connection(store: Store, database: Database) -> None:
     for _ in range(20):
         task = asyncio.create_task(follow(store))
         await asyncio.sleep(0)
@@ -62,10 +56,8 @@ async def test_a_cancelled_transaction(store: Store, database: Database) -> None
 
 
 @pytest.mark.parametrize("cancellations", [1, 2])
-async def test_cancelled_query_in_a_transaction(tmp_path: Path, cancellations: int) -> None:
-    """A transaction that is cancelled while SQLite works on a query keeps no lock, however long its error is kept."""
-    url = parse_database_url(f"sqlite:///{tmp_path / 'livestream.db'}")
-    await migrate(url)
+async def test_canceled_query_keeps_no_lock_while_its_error_is_kept(sqlite_url: str, cancellations: int) -> None:
+    url = parse_database_url(sqlite_url)
     database = Database(connect(url))
     first_row_takes_long = sa.text(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) "
@@ -87,21 +79,21 @@ async def test_cancelled_query_in_a_transaction(tmp_path: Path, cancellations: i
         await asyncio.sleep(0)
     errors = await task
 
-    with contextlib.closing(sqlite3.connect(tmp_path / "livestream.db", timeout=2, check_same_thread=False)) as other:
+    with contextlib.closing(sqlite3.connect(url.database or "", timeout=2, check_same_thread=False)) as other:
         await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
     await database.close()
     assert errors
 
 
-async def test_our_mistakes_are_not_the_database_s(database: Database) -> None:
-    """A statement that is wrong is no reason to try again."""
+async def test_wrong_statement_is_no_reason_to_try_again(database: Database) -> None:
     with pytest.raises(sa.exc.IntegrityError):
         async with database.transaction() as connection:
             await connection.execute(sa.insert(request_windows).values(window_start=1))
 
 
-async def test_postgresql_restarts(postgres: Postgres, postgres_url: str, postgres_database: str) -> None:
-    """Every connection is gone, and the next transaction does not notice."""
+async def test_restart_of_postgresql_goes_unnoticed(
+    postgres: Postgres, postgres_url: str, postgres_database: str
+) -> None:
     store = Store(Database(connect(parse_database_url(postgres_url))))
     await follow(store)
 
@@ -112,22 +104,21 @@ async def test_postgresql_restarts(postgres: Postgres, postgres_url: str, postgr
     await store.close()
 
 
-async def test_a_newer_version_changes_a_table(postgres: Postgres, new_postgres_url: str) -> None:
-    """Nothing of the table of before is kept in PostgreSQL: the bot works on."""
-    await migrate(parse_database_url(new_postgres_url))
-    store = Store(Database(connect(parse_database_url(new_postgres_url))))
+async def test_changed_type_of_a_column_goes_unnoticed(postgres: Postgres, copied_postgres_url: str) -> None:
+    store = Store(Database(connect(parse_database_url(copied_postgres_url))))
     await follow(store)
     await store.follows.in_channel(TEAM, CHANNEL)
 
-    name = str(parse_database_url(new_postgres_url).database)
+    name = str(parse_database_url(copied_postgres_url).database)
     await postgres.execute("ALTER TABLE follows ALTER COLUMN pause_reason TYPE varchar(99)", database=name)
 
     assert len(await store.follows.in_channel(TEAM, CHANNEL)) == 1
     await store.close()
 
 
-async def test_postgresql_goes_away_meanwhile(postgres: Postgres, postgres_url: str, postgres_database: str) -> None:
-    """The transaction fails as one of the bot's own errors."""
+async def test_lost_connection_is_an_unavailable_database(
+    postgres: Postgres, postgres_url: str, postgres_database: str
+) -> None:
     database = Database(connect(parse_database_url(postgres_url)))
 
     async def be_interrupted() -> None:
@@ -145,8 +136,7 @@ async def test_postgresql_goes_away_meanwhile(postgres: Postgres, postgres_url: 
     await database.close()
 
 
-async def test_nobody_listens() -> None:
-    """The health check says so in a sentence."""
+async def test_health_check_reports_a_database_that_is_down() -> None:
     store = Store(Database(connect(parse_database_url("postgresql://u:hunter2@127.0.0.1:1/livestream"))))
 
     assert await store.check() == "Can't reach the database."
@@ -157,8 +147,7 @@ async def test_nobody_listens() -> None:
     await store.close()
 
 
-async def test_a_locked_file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who writes gives up after a while; who reads is not disturbed."""
+async def test_locked_file_stops_writers_and_not_readers(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.05)
     store = Store(Database(connect(parse_database_url(sqlite_url))))
     other = sqlite3.connect(parse_database_url(sqlite_url).database or "", isolation_level=None)
@@ -179,8 +168,7 @@ async def test_a_locked_file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -
     await store.close()
 
 
-async def test_rights_are_taken_away(postgres: Postgres, postgres_database: str) -> None:
-    """Which is trouble with the database, and no mistake of the program's."""
+async def test_missing_rights_are_an_unavailable_database(postgres: Postgres, postgres_database: str) -> None:
     await postgres.execute(f"DROP ROLE IF EXISTS {GUARDED}", f"CREATE ROLE {GUARDED} LOGIN PASSWORD '{PASSWORD}'")
     url = postgres.url(postgres_database, user=f"{GUARDED}:{PASSWORD}")
     store = Store(Database(connect(parse_database_url(url))))
@@ -192,8 +180,7 @@ async def test_rights_are_taken_away(postgres: Postgres, postgres_database: str)
     await store.close()
 
 
-async def test_the_file_s_journal(sqlite_url: str) -> None:
-    """Is the one with which readers and the writer do not wait for each other."""
+async def test_file_has_a_write_ahead_log_and_synchronizes_fully(sqlite_url: str) -> None:
     database = Database(connect(parse_database_url(sqlite_url)))
     async with database.read_only() as connection:
         assert await connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
@@ -201,8 +188,7 @@ async def test_the_file_s_journal(sqlite_url: str) -> None:
     await database.close()
 
 
-async def test_readers_do_not_wait(store: Store, database: Database) -> None:
-    """During a write, lists are answered."""
+async def test_reader_does_not_wait_for_a_writer(store: Store, database: Database) -> None:
     async with database.transaction() as connection:
         await connection.execute(sa.insert(request_windows).values(window_start=1, requests=1))
 
@@ -210,8 +196,7 @@ async def test_readers_do_not_wait(store: Store, database: Database) -> None:
         assert await store.meeting_queue.due_in() is None
 
 
-async def test_postgresql_s_own_clock(postgres_url: str) -> None:
-    """Is the one that counts there, so that replicas agree; and it is the same for a whole statement."""
+async def test_time_is_that_of_postgresql_and_constant_within_a_statement(postgres_url: str) -> None:
     database = Database(connect(parse_database_url(postgres_url)))
     async with database.read_only() as connection:
         here = await connection.scalar(sa.select(sa.extract("epoch", sa.func.now())))
@@ -222,15 +207,12 @@ async def test_postgresql_s_own_clock(postgres_url: str) -> None:
     assert 0 <= row[0] - float(here or 0) < 60
 
 
-async def test_a_given_clock(database: Database, clock: Clock) -> None:
-    """Takes its place in tests, on both."""
+async def test_given_clock_replaces_the_one_of_the_database(database: Database, clock: Clock) -> None:
     async with database.read_only() as connection:
         assert await connection.scalar(sa.select(database.now())) == clock.time
 
 
-async def test_a_server_that_is_starting() -> None:
-    """It refuses every connection, and is as unreachable as one that is down."""
-
+async def test_starting_server_is_an_unavailable_database() -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # https://www.postgresql.org/docs/current/protocol-message-formats.html: a request for TLS, or a start-up.
         if await reader.readexactly(8) == b"\x00\x00\x00\x08\x04\xd2\x16\x2f":
@@ -257,9 +239,7 @@ async def test_a_server_that_is_starting() -> None:
 @pytest.mark.parametrize(
     "error", [asyncpg.InterfaceError("connection is closed"), asyncpg.CannotConnectNowError("starting up")]
 )
-async def test_connection_lost_during_its_set_up_is_an_unavailable_database(
-    postgres_url: str, error: Exception
-) -> None:
+async def test_connection_lost_during_its_setup_is_an_unavailable_database(postgres_url: str, error: Exception) -> None:
     """SQLAlchemy passes on the driver's own errors here."""
     database = Database(connect(parse_database_url(postgres_url)))
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from bot.domain.follow import FollowState, Level
 from bot.store.database import Database
+from bot.store.follows import StoredFollow
 from bot.store.leases import LeaseLost
 from bot.store.rows import from_epoch
 from bot.store.schema import announcements, cards, follows, meetings
@@ -23,14 +24,40 @@ from tests.store.helpers import (
     Channel,
     Clock,
     Episode,
+    claim,
+    count,
     expire,
     follow,
+    follow_and_post,
+    listed,
+    look,
     see,
 )
 
+WAITING = {"number": 1, "phase": "waiting"}
 
-async def test_a_new_follow(store: Store, clock: Clock) -> None:
-    """It lasts thirty days, and its card is due at once with what was just seen."""
+
+async def follow_and_claim(
+    store: Store, channel: str = CHANNEL, phase: str = "waiting", seconds: float = LEASE
+) -> StoredFollow:
+    """Follow a meeting, and claim its card in the same transaction."""
+    return await store.follows.follow(
+        TEAM,
+        channel,
+        MEETING,
+        user_id=ANN,
+        level=Level.NORMAL,
+        episode=Episode(phase=phase),
+        worker_id="another",
+        lease_seconds=seconds,
+    )
+
+
+async def unfollow(store: Store, channel: str = CHANNEL) -> None:
+    assert await store.follows.unfollow(TEAM, channel, MEETING, user_id=BEN)
+
+
+async def test_new_follow_lasts_thirty_days_and_its_card_is_due(store: Store, clock: Clock) -> None:
     followed = await follow(store, episode=Episode(phase="live"))
 
     assert followed.is_new
@@ -40,55 +67,39 @@ async def test_a_new_follow(store: Store, clock: Clock) -> None:
     assert followed.follow.state is FollowState.ACTIVE
     assert followed.follow.created_at == from_epoch(clock.time)
     assert followed.follow.expires_at == from_epoch(clock.time + 30 * 24 * 3600)
-    (card,) = await store.card_queue.claim("announcer", 10, 30)
+    card = await claim(store)
     assert card.follow == followed.follow
     assert card.message_ts is None
     assert card.stored_episode == {"number": 1, "phase": "live"}
     assert not card.needs_edit
 
 
-async def test_a_new_follow_of_an_owner(store: Store, clock: Clock) -> None:
-    """The process that follows may post the card at once, alone; if it is killed others see the card due."""
-    followed = await store.follows.follow(
-        TEAM,
-        CHANNEL,
-        MEETING,
-        user_id=ANN,
-        level=Level.NORMAL,
-        episode=Episode(),
-        worker_id="another",
-        lease_seconds=60,
-    )
+async def test_card_claimed_with_its_follow_is_due_to_others_only_after_the_lease(store: Store, clock: Clock) -> None:
+    followed = await follow_and_claim(store, seconds=60)
 
     card = followed.card
     assert card is not None
     assert (card.follow, card.message_ts, card.attempts) == (followed.follow, None, 0)
-    assert card.stored_episode == {"number": 1, "phase": "waiting"}
+    assert card.stored_episode == WAITING
     assert await store.card_queue.claim("announcer", 10, 30) == []
     clock.advance(60)
-    assert len(await store.card_queue.claim("announcer", 10, 30)) == 1
+    await claim(store)
     with pytest.raises(LeaseLost):
         await store.card_queue.mark_posted(card, "1.0", 1)
 
 
-async def test_an_owner_that_posts(store: Store) -> None:
-    """Then nothing is left to do."""
-    followed = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), worker_id="another"
-    )
+async def test_card_posted_by_the_follower_is_idle(store: Store) -> None:
+    followed = await follow_and_claim(store)
     assert followed.card is not None
 
     await store.card_queue.mark_posted(followed.card, "1.0", 1, last=True)
 
     assert await store.card_queue.due_in() is None
-    again = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), worker_id="another"
-    )
+    again = await follow_and_claim(store)
     assert (again.is_new, again.ts, again.card) == (False, "1.0", None)
 
 
-async def test_following_twice(store: Store) -> None:
-    """The second time says where the card is, and changes nothing."""
+async def test_following_twice_returns_the_card_and_changes_nothing(store: Store) -> None:
     first = await follow(store)
     await Channel().work(store)
 
@@ -100,47 +111,26 @@ async def test_following_twice(store: Store) -> None:
     assert await store.card_queue.due_in() is None
 
 
-async def test_many_channels_follow_one_meeting(store: Store) -> None:
-    """A later follow gets what is known of the meeting, not what the first one assumed."""
+async def test_later_follower_sees_what_is_known_but_no_old_announcements(store: Store) -> None:
+    """What it assumed of the meeting does not count, and the meeting is checked at once."""
     await follow(store, "C1")
-    await see(store, Episode(number=3, phase="live"))
+    await see(store, Episode(number=3, phase="live"), Change(episode=3), next_check_in=600)
+    assert await store.meeting_queue.due_in() == 600
 
     await follow(store, "C2", episode=Episode(number=1, phase="waiting"))
 
-    due = {card.follow.channel_id: card for card in await store.card_queue.claim("announcer", 10, 30)}
-    assert due["C2"].episode == 3
+    due = {card.follow.channel_id: card for card in await Channel().work(store) if card.episode == 3}
     assert due["C2"].stored_episode["phase"] == "live"
-
-
-async def test_a_new_follower_hears_no_old_news(store: Store) -> None:
-    """What was announced before it followed is not announced to it."""
-    await follow(store, "C1")
-    await see(store, Episode(phase="live"), Change())
-
-    await follow(store, "C2")
-
-    told = {card.follow.channel_id: len(card.announcements) for card in await store.card_queue.claim("a", 10, 30)}
-    assert told == {"C1": 1, "C2": 0}
-
-
-async def test_following_makes_the_meeting_due(store: Store) -> None:
-    """A meeting with a long check interval is checked now."""
-    await follow(store, "C1")
-    await see(store, Episode(), next_check_in=600)
-
-    await follow(store, "C2")
-
+    assert due["C2"].announcements == ()
     assert await store.meeting_queue.refresh_due_in() == 0
 
 
-async def test_what_a_channel_follows(store: Store, clock: Clock) -> None:
-    """The oldest first, each with its meeting's health and newest card; other channels' are not among them."""
+async def test_list_has_a_channels_follows_oldest_first_with_their_health(store: Store, clock: Clock) -> None:
     await follow(store)
     await see(store, Episode(phase="live"), failures=2)
     clock.advance(10)
     await follow(store, meeting=OTHER_MEETING, episode=Episode(name=None))
-    await follow(store, "C2")
-    await Channel().work(store)
+    await follow_and_post(store, "C2")
 
     first, second = await store.follows.in_channel(TEAM, CHANNEL)
 
@@ -151,21 +141,16 @@ async def test_what_a_channel_follows(store: Store, clock: Clock) -> None:
     assert await store.follows.in_channel("T2", CHANNEL) == []
 
 
-async def test_a_list_names_the_newest_card(store: Store) -> None:
-    """A follow of many runs is listed once."""
-    await follow(store)
-    channel = Channel()
-    await channel.work(store)
+async def test_list_has_a_follow_once_with_its_newest_card(store: Store) -> None:
+    channel = await follow_and_post(store)
     await see(store, Episode(number=2, phase="live"))
     await channel.work(store)
 
-    (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
-
-    assert listed.ts == list(channel.cards)[-1]
+    assert (await listed(store)).ts == list(channel.cards)[-1]
 
 
-async def test_unfollow(store: Store) -> None:
-    """Nothing is left to check or announce, and the channel can follow again."""
+async def test_unfollowed_meeting_is_gone_and_can_be_followed_again(store: Store) -> None:
+    assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN) is None
     followed = await follow(store)
     await see(store, Episode(phase="live"), Change())
 
@@ -174,46 +159,36 @@ async def test_unfollow(store: Store) -> None:
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
     assert await store.card_queue.due_in() is None
     assert await store.meeting_queue.due_in() is None
+    assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN) is None
     assert (await follow(store)).is_new
 
 
-async def test_unfollow_what_is_not_followed(store: Store) -> None:
-    """It says so."""
-    assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN) is None
-
-
-async def test_others_go_on(store: Store) -> None:
-    """A meeting is checked until its last channel leaves it."""
+async def test_meeting_is_checked_until_its_last_channel_leaves(store: Store) -> None:
     await follow(store, "C1")
     await follow(store, "C2")
 
-    await store.follows.unfollow(TEAM, "C1", MEETING, user_id=BEN)
+    await unfollow(store, "C1")
 
     assert await store.meeting_queue.refresh_due_in() == 0
 
 
-async def test_a_meeting_is_begun_anew(store: Store) -> None:
-    """What was last known when the last channel left is no change for the next one to follow."""
+async def test_abandoned_meeting_begins_with_what_its_next_follower_saw(store: Store) -> None:
     await follow(store, episode=Episode(number=4, phase="live"))
-    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
+    await unfollow(store)
 
     await follow(store, "C2", episode=Episode(number=1, phase="waiting"))
 
-    (meeting,) = await store.meeting_queue.claim("tracker", 10, 30)
-    assert meeting.episode == {"number": 1, "phase": "waiting"}
+    assert (await look(store)).episode == WAITING
 
 
-async def test_level(store: Store) -> None:
-    """Another level counts from the next change on, and the card is edited for its menu."""
-    await follow(store)
-    channel = Channel()
-    await channel.work(store)
+async def test_level_counts_from_the_next_change_and_edits_the_card(store: Store) -> None:
+    channel = await follow_and_post(store)
     await see(store, Episode(phase="live"), Change(1))
 
-    louder = await store.follows.set_level(TEAM, CHANNEL, MEETING, Level.QUIET)
+    quieter = await store.follows.set_level(TEAM, CHANNEL, MEETING, Level.QUIET)
 
-    assert louder is not None
-    assert louder.level is Level.QUIET
+    assert quieter is not None
+    assert quieter.level is Level.QUIET
     await see(store, Episode(phase="ended"), Change(2, "ended"), visible=False)
     await channel.work(store)
     assert list(channel.threads.values()) == [["live"]]
@@ -223,8 +198,7 @@ async def test_level(store: Store) -> None:
     assert card.follow.level is Level.LOUD
 
 
-async def test_the_same_level(store: Store) -> None:
-    """It is no reason for an edit."""
+async def test_same_level_edits_nothing(store: Store) -> None:
     followed = await follow(store)
     await Channel().work(store)
 
@@ -233,49 +207,40 @@ async def test_the_same_level(store: Store) -> None:
     assert await store.card_queue.due_in() is None
 
 
-async def test_level_of_what_is_not_followed(store: Store) -> None:
-    """It says so."""
+async def test_level_can_be_set_for_current_follows_only(store: Store) -> None:
     await follow(store)
 
     assert await store.follows.set_level(TEAM, "C2", MEETING, Level.LOUD) is None
     assert await store.follows.set_level(TEAM, CHANNEL, UUID(int=9), Level.LOUD) is None
 
 
-async def test_what_somebody_has_ended_is_shown_before_it_goes(store: Store, database: Database) -> None:
-    """People see nothing of it any longer; its latest card is due, and stays to offer to follow again."""
-    await follow(store)
-    channel = Channel()
-    await channel.work(store)
+async def test_latest_card_of_an_ended_follow_shows_that_and_offers_to_follow_again(
+    store: Store, database: Database
+) -> None:
+    """People see nothing of the follow any longer, and nothing more is announced."""
+    channel = await follow_and_post(store)
     await see(store, Episode(number=2, phase="live"), Change(1, episode=2))
     await channel.work(store)
     await see(store, Episode(number=2, phase="ended"), Change(2, "ended", episode=2))
 
-    ended = await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
+    await unfollow(store)
 
-    assert ended is not None
     assert await store.follows.in_channel(TEAM, CHANNEL) == []
     assert (await store.maintenance.stats()).follows[FollowState.ACTIVE] == 0
-    due = await channel.work(store)
-    assert [(card.episode, card.is_latest, card.announcements) for card in due] == [(2, True, ())]
-    assert {card.follow.state for card in due} == {FollowState.UNFOLLOWED}
-    assert {card.follow.unfollowed_by for card in due} == {BEN}
+    (card,) = await channel.work(store)
+    assert (card.episode, card.is_latest, card.announcements) == (2, True, ())
+    assert (card.follow.state, card.follow.unfollowed_by) == (FollowState.UNFOLLOWED, BEN)
     assert await store.card_queue.due_in() is None
-    assert await rows(database, "follows") == 1
+    assert await count(database, follows) == 1
 
 
-async def test_card_of_a_past_follow_is_due_once_the_channel_follows_again(
-    store: Store, clock: Clock, database: Database
-) -> None:
+async def test_card_of_a_past_follow_is_due_once_the_channel_follows_again(store: Store, database: Database) -> None:
     """Not before the new card is posted, for it may be refused; or after its lease, if its holder was killed."""
-    await follow(store)
-    channel = Channel()
-    await channel.work(store)
-    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
+    channel = await follow_and_post(store)
+    await unfollow(store)
     await channel.work(store)
 
-    again = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), worker_id="a", lease_seconds=LEASE
-    )
+    again = await follow_and_claim(store)
     assert again.card is not None
     assert await store.card_queue.due_in() == LEASE
     await channel.work_at(store, again.card)
@@ -284,15 +249,14 @@ async def test_card_of_a_past_follow_is_due_once_the_channel_follows_again(
 
     (old,) = await channel.work(store)
     assert old.is_followed_again
-    assert await rows(database, "follows") == 1
+    assert await count(database, follows) == 1
 
 
-async def test_followed_again_before_that_is_shown(store: Store, database: Database) -> None:
-    """Two rows, one of which is going: its card shows that the channel follows the meeting again."""
+async def test_card_of_an_ended_follow_knows_that_the_channel_follows_again(store: Store, database: Database) -> None:
     first = await follow(store)
     channel = Channel()
     await channel.work(store)
-    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
+    await unfollow(store)
 
     again = await follow(store)
 
@@ -301,35 +265,28 @@ async def test_followed_again_before_that_is_shown(store: Store, database: Datab
     due = {card.follow.id: card for card in await channel.work(store)}
     assert due[first.follow.id].is_followed_again
     assert not due[again.follow.id].is_followed_again
-    assert await rows(database, "follows") == 1
+    assert await count(database, follows) == 1
     assert len(await store.follows.in_channel(TEAM, CHANNEL)) == 1
 
 
-async def test_ended_while_its_first_card_is_unconfirmed(store: Store, clock: Clock, database: Database) -> None:
-    """Slack may have it, so it is posted once more, by the same ID, with its final text."""
+async def test_unconfirmed_first_card_of_an_ended_follow_is_posted_with_the_same_id(store: Store, clock: Clock) -> None:
     await follow(store)
-    (card,) = await store.card_queue.claim("a", 1, LEASE)
-    await store.card_queue.defer(card, 60, unconfirmed=True)
+    await store.card_queue.defer(await claim(store), 60, unconfirmed=True)
 
-    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
+    await unfollow(store)
 
     assert await store.card_queue.due_in() == 60
     clock.advance(60)
     (card,) = await Channel().work(store)
-    assert (card.message_ts, card.times_deleted, card.needs_edit, card.follow.state) == (
-        None,
-        0,
-        True,
-        FollowState.UNFOLLOWED,
-    )
+    assert (card.message_ts, card.times_deleted, card.needs_edit) == (None, 0, True)
+    assert card.follow.state is FollowState.UNFOLLOWED
     assert await store.card_queue.due_in() is None
 
 
-async def test_ended_while_its_first_card_is_posted(store: Store, database: Database) -> None:
-    """Its holder has lost the lease, and reports where the card is, which then shows that it is over."""
+async def test_card_posted_while_its_follow_ends_is_reported_and_edited(store: Store) -> None:
     await follow(store)
-    (card,) = await store.card_queue.claim("a", 1, LEASE)
-    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
+    card = await claim(store)
+    await unfollow(store)
 
     with pytest.raises(LeaseLost):
         await store.card_queue.mark_posted(card, "1.0", card.desired_version)
@@ -340,44 +297,42 @@ async def test_ended_while_its_first_card_is_posted(store: Store, database: Data
     assert await store.card_queue.due_in() is None
 
 
-async def test_ended_before_its_card_was_tried(store: Store, database: Database) -> None:
-    """Nothing is posted, and nothing is left."""
+async def test_follow_that_ends_before_its_card_was_tried_leaves_nothing(store: Store, database: Database) -> None:
     await follow(store)
 
-    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
+    await unfollow(store)
 
     assert await store.card_queue.due_in() is None
-    assert await rows(database, "follows") == 0
+    assert await count(database, follows) == 0
 
 
-async def test_a_bot_that_dies_before_the_row_goes(store: Store, database: Database) -> None:
-    """It is cleared away; while a card is to show that the channel follows again, it is not."""
-    await follow(store)
-    await Channel().work(store)
-    await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=BEN)
-    await Channel().work(store)
+async def test_past_follow_is_purged_once_its_card_shows_that_the_channel_follows_again(
+    store: Store, database: Database
+) -> None:
+    """A bot may die before it removes the row itself."""
+    channel = await follow_and_post(store)
+    await unfollow(store)
+    await channel.work(store)
     await follow(store)
     await store.maintenance.purge(1e6)
-    assert await rows(database, "follows") == 2
+    assert await count(database, follows) == 2
     for card in await store.card_queue.claim("a", 2, LEASE):
         await store.card_queue.mark_rendered(card, card.desired_version, last=True)
 
     await store.maintenance.purge(1e6)
 
-    assert await rows(database, "follows") == 1
+    assert await count(database, follows) == 1
 
 
 async def expired_with_an_unsent_word(store: Store, clock: Clock) -> None:
     """Let a channel's follow expire while Slack accepts nothing."""
-    await follow(store, "C1")
-    await Channel().work(store)
+    await follow_and_post(store, "C1")
     clock.advance(30 * 24 * 3600.0)
     await expire(store)
 
 
 @pytest.mark.parametrize("channel", ["C1", "C2"])
-async def test_following_elsewhere_keeps_what_is_unsent(store: Store, clock: Clock, channel: str) -> None:
-    """Another channel's last word is its own; in the same channel it is no longer true, and dropped."""
+async def test_following_again_drops_the_unsent_expiry_of_its_channel(store: Store, clock: Clock, channel: str) -> None:
     await expired_with_an_unsent_word(store, clock)
 
     await follow(store, channel)
@@ -391,9 +346,15 @@ async def test_following_elsewhere_keeps_what_is_unsent(store: Store, clock: Clo
     assert await store.card_queue.due_in() == (LEASE if channel == "C1" else 0)
 
 
+async def contents(database: Database) -> list[list[tuple[object, ...]]]:
+    """Everything that is stored."""
+    async with database.read_only() as connection:
+        found = [await connection.execute(sa.select(table)) for table in (meetings, follows, cards, announcements)]
+        return [sorted((tuple(row) for row in each), key=str) for each in found]
+
+
 @pytest.mark.parametrize("before", ["nothing", "idle", "followed"])
-async def test_retract(store: Store, clock: Clock, database: Database, before: str) -> None:
-    """A follow whose card Slack refuses leaves no trace: not in the meeting's row, nor in other channels' follows."""
+async def test_retracted_follow_leaves_no_trace(store: Store, clock: Clock, database: Database, before: str) -> None:
     if before == "idle":
         await expired_with_an_unsent_word(store, clock)
     if before == "followed":
@@ -401,9 +362,7 @@ async def test_retract(store: Store, clock: Clock, database: Database, before: s
         await see(store, Episode(number=4, phase="live"), next_check_in=60)
         await store.meeting_queue.request_refresh(MEETING)
     was = await contents(database)
-    followed = await store.follows.follow(
-        TEAM, "C2", MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(phase="live"), worker_id="another"
-    )
+    followed = await follow_and_claim(store, "C2", "live")
 
     assert await store.follows.retract(followed)
 
@@ -411,26 +370,11 @@ async def test_retract(store: Store, clock: Clock, database: Database, before: s
     assert not await store.follows.retract(followed)
 
 
-async def test_retract_what_is_lost(store: Store, clock: Clock) -> None:
-    """Whose lease has ended and was claimed, that is another one's, who may have posted the card."""
-    followed = await store.follows.follow(
-        TEAM, CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode(), worker_id="another"
-    )
+async def test_follow_whose_card_another_worker_has_claimed_is_not_retracted(store: Store, clock: Clock) -> None:
+    followed = await follow_and_claim(store, seconds=60)
     clock.advance(60)
-    await store.card_queue.claim("a", 1, LEASE)
+    await claim(store)
 
     assert not await store.follows.retract(followed)
 
     assert len(await store.follows.in_channel(TEAM, CHANNEL)) == 1
-
-
-async def rows(database: Database, table: str) -> int:
-    async with database.read_only() as connection:
-        return int(await connection.scalar(sa.text(f"SELECT count(*) FROM {table}")) or 0)
-
-
-async def contents(database: Database) -> list[list[tuple[object, ...]]]:
-    """Everything that is stored."""
-    async with database.read_only() as connection:
-        found = [await connection.execute(sa.select(table)) for table in (meetings, follows, cards, announcements)]
-        return [sorted((tuple(row) for row in each), key=str) for each in found]

@@ -10,13 +10,18 @@ from bot.store.meetings import LIST_SECONDS, WHOLE_LIST
 from bot.store.rows import from_epoch
 from bot.store.schema import meetings
 from bot.store.store import Store
-from tests.store.helpers import CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Clock, Episode, follow, look
-
-
-async def add_meeting(store: Store, meeting: UUID = MEETING, phase: str = "waiting") -> None:
-    """Follow a meeting, and check it once."""
-    await follow(store, meeting=meeting)
-    await store.meeting_queue.record(await look(store), Episode(phase=phase), next_check_in=60)
+from tests.store.helpers import (
+    CHANNEL,
+    LEASE,
+    MEETING,
+    OTHER_MEETING,
+    TEAM,
+    Clock,
+    Episode,
+    follow,
+    follow_and_check,
+    look,
+)
 
 
 async def shown_check_time(store: Store) -> float:
@@ -28,7 +33,7 @@ async def shown_check_time(store: Store) -> float:
 
 @pytest.mark.parametrize("phase", ["waiting", "ended"])
 async def test_fresh_list_replaces_the_checks_of_idle_meetings(store: Store, clock: Clock, phase: str) -> None:
-    await add_meeting(store, phase=phase)
+    await follow_and_check(store, phase=phase)
     for _ in range(20):
         clock.advance(60)
         await store.singleton_jobs.record(WHOLE_LIST)
@@ -41,7 +46,7 @@ async def test_fresh_list_replaces_the_checks_of_idle_meetings(store: Store, clo
 
 @pytest.mark.parametrize("phase", ["starting", "live", "interrupted", "errored"])
 async def test_list_does_not_replace_the_checks_of_meetings_on_air(store: Store, clock: Clock, phase: str) -> None:
-    await add_meeting(store, phase=phase)
+    await follow_and_check(store, phase=phase)
     checked = clock.time
     clock.advance(60)
     await store.singleton_jobs.record(WHOLE_LIST)
@@ -52,7 +57,7 @@ async def test_list_does_not_replace_the_checks_of_meetings_on_air(store: Store,
 
 async def test_idle_meetings_are_checked_once_the_list_is_outdated(store: Store, clock: Clock) -> None:
     """The time of the list counts as that of their last check."""
-    await add_meeting(store)
+    await follow_and_check(store)
     clock.advance(60)
     await store.singleton_jobs.record(WHOLE_LIST)
     read = clock.time
@@ -66,14 +71,14 @@ async def test_idle_meetings_are_checked_once_the_list_is_outdated(store: Store,
 
 async def test_list_from_before_the_last_check_does_not_count_as_the_last_check(store: Store, clock: Clock) -> None:
     await store.singleton_jobs.record(WHOLE_LIST, 5)
-    await add_meeting(store)
+    await follow_and_check(store)
 
     assert await shown_check_time(store) == clock.time
 
 
 async def test_list_from_the_future_is_ignored(store: Store, clock: Clock) -> None:
     """The clock was set back after the list was read."""
-    await add_meeting(store)
+    await follow_and_check(store)
     clock.advance(3600)
     await store.singleton_jobs.record(WHOLE_LIST)
     clock.advance(-3500)
@@ -83,8 +88,8 @@ async def test_list_from_the_future_is_ignored(store: Store, clock: Clock) -> No
 
 
 async def test_requested_contradicted_and_abandoned_checks_ignore_the_list(store: Store, clock: Clock) -> None:
-    await add_meeting(store)
-    await add_meeting(store, OTHER_MEETING)
+    await follow_and_check(store)
+    await follow_and_check(store, OTHER_MEETING)
     clock.advance(10)
     await store.singleton_jobs.record(WHOLE_LIST)
     assert await store.meeting_queue.request_check(MEETING)
@@ -99,7 +104,7 @@ async def test_requested_contradicted_and_abandoned_checks_ignore_the_list(store
 
 
 async def test_failed_check_is_repeated_despite_a_fresh_list(store: Store, clock: Clock) -> None:
-    await add_meeting(store)
+    await follow_and_check(store)
     clock.advance(10)
     await store.singleton_jobs.record(WHOLE_LIST)
     assert await store.meeting_queue.request_check(MEETING)
@@ -116,7 +121,7 @@ async def test_new_follow_is_checked_despite_a_fresh_list(store: Store) -> None:
 
 
 async def test_lists_write_nothing_for_idle_meetings(store: Store, database: Database, clock: Clock) -> None:
-    await add_meeting(store)
+    await follow_and_check(store)
     async with database.read_only() as connection:
         before = (await connection.execute(sa.select(meetings))).one()
     for _ in range(40):
@@ -133,7 +138,7 @@ async def test_idle_meetings_not_checked_for_longest_are_made_due_first(store: S
     ids = [UUID(int=number) for number in range(1, 7)]
     for meeting in ids:
         await store.singleton_jobs.record(WHOLE_LIST)
-        await add_meeting(store, meeting)
+        await follow_and_check(store, meeting)
         clock.advance(60)
     clock.advance(3600 - 3 * 60)
     await store.singleton_jobs.record(WHOLE_LIST)
@@ -146,7 +151,7 @@ async def test_idle_meetings_not_checked_for_longest_are_made_due_first(store: S
 
 
 async def test_idle_meetings_are_checked_after_the_clock_was_set_back(store: Store, clock: Clock) -> None:
-    await add_meeting(store)
+    await follow_and_check(store)
     clock.advance(-86_400)
     await store.singleton_jobs.record(WHOLE_LIST)
 
@@ -159,70 +164,46 @@ def spaced(store: Store, clock: Clock) -> Store:
     return Store(store._db)
 
 
-async def test_requested_checks_are_two_seconds_apart(spaced: Store, clock: Clock) -> None:
-    """A hundred requests within a second lead to one check at once and one after the spacing, so none is lost."""
-    await add_meeting(spaced)
-    clock.advance(30)
-    checks = 0
-    for _ in range(100):
-        assert await spaced.meeting_queue.request_check(MEETING)
-        for due in await spaced.meeting_queue.claim("t", 10, LEASE):
-            checks += 1
-            # Another request during the check.
-            assert await spaced.meeting_queue.request_check(MEETING)
-            await spaced.meeting_queue.record(due, Episode(), next_check_in=60)
-        clock.advance(0.01)
-    assert checks == 1
-    assert await spaced.meeting_queue.due_in() == pytest.approx(1.0, abs=0.01)
-
-    clock.advance(1.1)
-
-    assert (await look(spaced)).check_requested
+async def request_check(store: Store, by: str, channel: str) -> None:
+    match by:
+        case "request":
+            assert await store.meeting_queue.request_check(MEETING)
+        case "resumption":
+            await store.pauses.resume(TEAM, channel)
+        case _:
+            await follow(store, channel)
 
 
-async def test_checks_requested_by_follow_are_two_seconds_apart(spaced: Store, clock: Clock) -> None:
-    """A crowd that follows a meeting in many channels, or again in one, costs no more checks than other requests."""
-    await add_meeting(spaced)
+@pytest.mark.parametrize("by", ["request", "new follow", "resumption", "paused follow"])
+async def test_checks_requested_in_any_way_are_two_seconds_apart(spaced: Store, clock: Clock, by: str) -> None:
+    """Twenty requests within a second lead to one check at once and one after the spacing, so none is lost."""
+    await follow_and_check(spaced)
+    if by in ("resumption", "paused follow"):
+        for number in range(20):
+            await follow(spaced, f"C{number}")
+        for card in await spaced.card_queue.claim("a", 50, LEASE):
+            assert await spaced.pauses.pause(card, "not_in_channel")
     clock.advance(30)
     checks = 0
     for number in range(20):
-        await follow(spaced, f"C{number % 10}")
+        await request_check(spaced, by, f"C{number}")
         for due in await spaced.meeting_queue.claim("t", 10, LEASE):
             checks += 1
+            if by == "request":  # another one during the check
+                assert await spaced.meeting_queue.request_check(MEETING)
             await spaced.meeting_queue.record(due, Episode(), next_check_in=60)
         clock.advance(0.05)
     assert checks == 1
-    assert await spaced.meeting_queue.refresh_due_in() == pytest.approx(1.0, abs=0.01)
+    wait = spaced.meeting_queue.due_in() if by == "request" else spaced.meeting_queue.refresh_due_in()
+    assert await wait == pytest.approx(1.0, abs=0.01)
 
     clock.advance(1.1)
 
     assert (await look(spaced)).check_requested
 
 
-async def test_checks_requested_by_resumed_follows_are_two_seconds_apart(spaced: Store, clock: Clock) -> None:
-    """Whether the bot was invited back, or someone typed the command again."""
-    await add_meeting(spaced)
-    for number in range(10):
-        await follow(spaced, f"C{number}")
-    for card in await spaced.card_queue.claim("a", 20, LEASE):
-        assert await spaced.pauses.pause(card, "not_in_channel")
-    clock.advance(30)
-    checks = 0
-    for number in range(10):
-        await (follow(spaced, f"C{number}") if number % 2 else spaced.pauses.resume(TEAM, f"C{number}"))
-        for due in await spaced.meeting_queue.claim("t", 10, LEASE):
-            checks += 1
-            await spaced.meeting_queue.record(due, Episode(), next_check_in=60)
-        clock.advance(0.1)
-    assert checks == 1
-
-    clock.advance(1.1)
-
-    assert (await look(spaced)).check_requested
-
-
-async def test_a_request_during_a_check_leads_to_another_check(spaced: Store, clock: Clock) -> None:
-    await add_meeting(spaced)
+async def test_request_during_a_check_leads_to_another_check(spaced: Store, clock: Clock) -> None:
+    await follow_and_check(spaced)
     clock.advance(30)
     await spaced.meeting_queue.request_check(MEETING)
     due = await look(spaced)

@@ -19,6 +19,7 @@ from tests.store.helpers import (
     Channel,
     Clock,
     Episode,
+    claim,
     expire,
     follow,
     look,
@@ -64,8 +65,7 @@ def asked(store: Store, database: Database) -> Iterator[Asked]:
     sa.event.remove(engine, "before_cursor_execute", asked.note)
 
 
-async def test_the_tracker(store: Store, asked: Asked) -> None:
-    """Due meetings, a record, a hint, and how long to wait."""
+async def test_poller_reads_no_table_from_end_to_end(store: Store, asked: Asked) -> None:
     await follow(store)
     asked.statements.clear()
     await store.meeting_queue.due_in()
@@ -83,8 +83,7 @@ async def test_the_tracker(store: Store, asked: Asked) -> None:
     assert await asked.scans() == set()
 
 
-async def test_the_sweeper(store: Store, asked: Asked) -> None:
-    """Which meetings should be listed, which are, and what that confirms and contradicts."""
+async def test_sweeper_reads_no_table_from_end_to_end(store: Store, asked: Asked) -> None:
     await follow(store)
     await store.meeting_queue.record(await look(store), Episode(), next_check_in=10)
     asked.statements.clear()
@@ -101,8 +100,7 @@ async def test_the_sweeper(store: Store, asked: Asked) -> None:
     assert await asked.scans() == set()
 
 
-async def test_the_announcer(store: Store, asked: Asked) -> None:
-    """Due cards with what is pending, what was done, and how long to wait."""
+async def test_announcer_reads_no_table_from_end_to_end(store: Store, asked: Asked) -> None:
     await follow(store)
     await see(store, Episode(), Change())
     asked.statements.clear()
@@ -114,10 +112,9 @@ async def test_the_announcer(store: Store, asked: Asked) -> None:
     assert await asked.scans() == set()
 
 
-async def test_people(store: Store, asked: Asked) -> None:
-    """Following, listing, resuming and leaving."""
+async def test_requests_of_people_read_no_table_from_end_to_end(store: Store, asked: Asked) -> None:
     await follow(store)
-    (card,) = await store.card_queue.claim("a", 1, LEASE)
+    card = await claim(store)
     asked.statements.clear()
     await store.pauses.pause(card, "is_archived")
     await store.pauses.resume(TEAM, CHANNEL)
@@ -130,8 +127,7 @@ async def test_people(store: Store, asked: Asked) -> None:
     assert await asked.scans() == set()
 
 
-async def test_expiry(store: Store, asked: Asked, clock: Clock) -> None:
-    """Which follows expire."""
+async def test_expiry_reads_no_table_from_end_to_end(store: Store, asked: Asked, clock: Clock) -> None:
     await follow(store, meeting=UUID(int=5))
     clock.advance(1e7)
     asked.statements.clear()

@@ -476,8 +476,7 @@ def machine(sqlite_url: str) -> Iterator[type[Interleavings]]:
     loop.close()
 
 
-def test_any_interleaving(machine: type[Interleavings]) -> None:
-    """Followed, recorded, claimed, sent, postponed, paused, killed in any order: nothing is lost, nothing repeated."""
+def test_nothing_is_lost_or_repeated_in_any_interleaving(machine: type[Interleavings]) -> None:
     thorough = settings(
         max_examples=EXAMPLES,
         stateful_step_count=40,

@@ -1,4 +1,4 @@
-"""Due meetings are checked by one replica each, and what was seen is kept with all that follows from it."""
+"""Due meetings are checked by one replica each, and what was observed is kept with all that follows from it."""
 
 from uuid import UUID
 
@@ -21,22 +21,28 @@ from tests.store.helpers import (
     Channel,
     Clock,
     Episode,
+    claim,
+    count,
     follow,
+    follow_and_check,
+    follow_and_post,
+    listed,
     look,
+    recorded_statements,
     see,
 )
 
+LIVE = Episode(phase="live")
 
-async def test_nothing_is_followed(store: Store) -> None:
-    """Then nothing is due, and the answer to a requested check is that no channel follows."""
+
+async def test_nothing_is_due_and_no_check_is_requested_without_follows(store: Store) -> None:
     assert await store.meeting_queue.claim("tracker", 10, LEASE) == []
     assert await store.meeting_queue.due_in() is None
     assert not await store.meeting_queue.request_check(MEETING)
 
 
-async def test_a_claim(store: Store, clock: Clock) -> None:
-    """It has what was recorded last, and excludes every other worker until the lease ends."""
-    await follow(store, episode=Episode(phase="live"))
+async def test_claim_returns_what_is_known_and_keeps_others_away(store: Store, clock: Clock) -> None:
+    await follow(store, episode=LIVE)
     clock.advance(5)
 
     meeting = await look(store, "a")
@@ -51,8 +57,7 @@ async def test_a_claim(store: Store, clock: Clock) -> None:
     assert await store.meeting_queue.due_in() == LEASE
 
 
-async def test_claims_are_bounded(store: Store) -> None:
-    """No more than asked for."""
+async def test_claims_take_no_more_meetings_than_asked_for(store: Store) -> None:
     await follow(store)
     await follow(store, meeting=OTHER_MEETING)
 
@@ -60,64 +65,50 @@ async def test_claims_are_bounded(store: Store) -> None:
     assert len(await store.meeting_queue.claim("b", 10, LEASE)) == 1
 
 
-async def test_a_crashed_tracker(store: Store, clock: Clock) -> None:
-    """What it had claimed is claimed again once its lease ends, and it can no longer write."""
+@pytest.mark.parametrize("next_worker", ["another", "the same"])
+async def test_claim_that_lost_its_lease_writes_nothing(store: Store, clock: Clock, next_worker: str) -> None:
     await follow(store)
-    crashed = await look(store, "a")
+    stale = await look(store, "the same")
     clock.advance(LEASE)
 
-    taken = await look(store, "b")
+    taken = await look(store, next_worker)
 
     with pytest.raises(LeaseLost):
-        await store.meeting_queue.record(crashed, Episode(phase="live"), [Change()], next_check_in=15)
+        await store.meeting_queue.record(stale, LIVE, [Change()], next_check_in=15)
     with pytest.raises(LeaseLost):
-        await store.meeting_queue.release(crashed, next_check_in=15)
+        await store.meeting_queue.release(stale, next_check_in=15)
     await store.meeting_queue.record(taken, Episode(phase="starting"), next_check_in=15)
-    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+    card = await claim(store)
     assert card.stored_episode["phase"] == "starting"
     assert card.announcements == ()
 
 
-async def test_the_same_owner_claims_again(store: Store, clock: Clock) -> None:
-    """What it knows from its own claim before is outdated too."""
-    await follow(store)
-    before = await look(store, "a")
-    clock.advance(LEASE)
-    now = await look(store, "a")
-
-    with pytest.raises(LeaseLost):
-        await store.meeting_queue.record(before, Episode(phase="live"), next_check_in=15)
-    await store.meeting_queue.record(now, Episode(phase="live"), next_check_in=15)
-
-
-async def test_late_but_nobody_else_came(store: Store, clock: Clock) -> None:
-    """A check that took longer than its lease counts, if no other one has begun."""
+async def test_check_longer_than_its_lease_counts_if_no_other_began(store: Store, clock: Clock) -> None:
     await follow(store)
     meeting = await look(store)
     clock.advance(10 * LEASE)
 
-    await store.meeting_queue.record(meeting, Episode(phase="live"), next_check_in=15)
+    await store.meeting_queue.record(meeting, LIVE, next_check_in=15)
+
+    assert (await listed(store)).phase == "live"
 
 
-async def test_recording_twice(store: Store) -> None:
-    """Only the first one counts: a change is announced once."""
+async def test_check_is_recorded_once(store: Store) -> None:
     await follow(store)
     meeting = await look(store)
-    await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+    await store.meeting_queue.record(meeting, LIVE, [Change()], next_check_in=15)
 
     with pytest.raises(LeaseLost):
-        await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+        await store.meeting_queue.record(meeting, LIVE, [Change()], next_check_in=15)
 
-    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
-    assert len(card.announcements) == 1
+    assert len((await claim(store)).announcements) == 1
 
 
-async def test_the_same_change_again(store: Store) -> None:
-    """Recording a change that was recorded before repeats nothing, sent or not."""
+async def test_change_recorded_again_is_not_announced_again(store: Store) -> None:
     await follow(store)
     channel = Channel()
-    await see(store, Episode(phase="live"), Change(1))
-    await see(store, Episode(phase="live"), Change(1))
+    await see(store, LIVE, Change(1))
+    await see(store, LIVE, Change(1))
     await channel.work(store)
 
     await see(store, Episode(phase="ended"), Change(1), Change(2, "ended"))
@@ -126,10 +117,8 @@ async def test_the_same_change_again(store: Store) -> None:
     assert list(channel.threads.values()) == [["live", "ended"]]
 
 
-async def test_look_in(store: Store, clock: Clock) -> None:
-    """When to look next is counted from now."""
-    await follow(store)
-    await store.meeting_queue.record(await look(store), Episode(), next_check_in=60)
+async def test_next_check_is_due_after_the_given_time(store: Store, clock: Clock) -> None:
+    await follow_and_check(store)
 
     assert await store.meeting_queue.due_in() == 60
     clock.advance(59)
@@ -138,55 +127,40 @@ async def test_look_in(store: Store, clock: Clock) -> None:
     assert not (await look(store)).check_requested
 
 
-async def test_release(store: Store, clock: Clock) -> None:
-    """Nothing new: it is checked later, and its failures are counted for the next one."""
+async def test_failures_are_counted_until_a_check_gets_an_answer(store: Store, clock: Clock) -> None:
     await follow(store)
+    followed_at = from_epoch(clock.time)
     clock.advance(5)
 
     await store.meeting_queue.release(await look(store), next_check_in=20, failures=3)
 
     assert await store.meeting_queue.due_in() == 20
-    (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
-    assert listed.last_checked_at == from_epoch(clock.time - 5)
+    assert (await listed(store)).last_checked_at == followed_at
     clock.advance(20)
     again = await look(store)
     assert again.consecutive_failures == 3
-    assert again.last_checked_at == from_epoch(clock.time - 25)
+    assert again.last_checked_at == followed_at
+
+    await store.meeting_queue.release(again, next_check_in=20)
+
+    now = await listed(store)
+    assert (now.last_checked_at, now.failures) == (from_epoch(clock.time), 0)
 
 
-async def test_an_answer_ends_the_failures(store: Store, clock: Clock) -> None:
-    """And says when it came."""
-    await follow(store)
-    await store.meeting_queue.release(await look(store), next_check_in=20, failures=3)
-    clock.advance(20)
-
-    await store.meeting_queue.release(await look(store), next_check_in=20)
-
-    (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
-    assert listed.last_checked_at == from_epoch(clock.time)
-    assert listed.failures == 0
-
-
-async def test_hinted_ones_first(store: Store, clock: Clock) -> None:
-    """A meeting whose check was requested is checked before those that only wait, however long."""
-    await follow(store)
-    await store.meeting_queue.record(await look(store), Episode(), next_check_in=10)
-    await follow(store, meeting=OTHER_MEETING)
-    await store.meeting_queue.record(await look(store), Episode(), next_check_in=60)
+async def test_requested_checks_come_before_longer_overdue_ones(store: Store, clock: Clock) -> None:
+    await follow_and_check(store, next_check_in=10)
+    await follow_and_check(store, OTHER_MEETING)
     clock.advance(30)
 
     assert await store.meeting_queue.request_check(OTHER_MEETING)
 
-    assert [meeting.meeting_id for meeting in await store.meeting_queue.claim("t", 10, LEASE)] == [
-        OTHER_MEETING,
-        MEETING,
-    ]
+    due = await store.meeting_queue.claim("t", 10, LEASE)
+    assert [meeting.meeting_id for meeting in due] == [OTHER_MEETING, MEETING]
 
 
 @pytest.mark.parametrize(("phases", "due"), [({"live", "starting"}, False), ({"waiting", "ended"}, True)])
 async def test_check_is_requested_only_of_an_outdated_state(store: Store, phases: set[str], due: bool) -> None:
-    await follow(store)
-    await store.meeting_queue.record(await look(store), Episode(), next_check_in=60)
+    await follow_and_check(store)
 
     assert await store.meeting_queue.request_check(MEETING, lambda known: known.phase in phases) is due
     assert bool(await store.meeting_queue.claim("t", 10, LEASE)) is due
@@ -237,8 +211,7 @@ async def test_refresh_during_a_check_leads_to_another_check(store: Store) -> No
 
 
 @pytest.mark.parametrize("how", ["record", "release"])
-async def test_a_hint_during_the_look(store: Store, how: str) -> None:
-    """It may be about something after the check, so the meeting is checked once more, immediately and once."""
+async def test_check_requested_during_a_check_follows_it_once(store: Store, how: str) -> None:
     await follow(store)
     meeting = await look(store)
 
@@ -254,10 +227,8 @@ async def test_a_hint_during_the_look(store: Store, how: str) -> None:
     assert await store.meeting_queue.due_in() == 60
 
 
-async def test_a_thousand_hints(store: Store) -> None:
-    """A webhook that comes again and again means one look."""
-    await follow(store)
-    await store.meeting_queue.record(await look(store), Episode(), next_check_in=60)
+async def test_repeated_requests_lead_to_one_check(store: Store) -> None:
+    await follow_and_check(store)
 
     assert all([await store.meeting_queue.request_check(MEETING) for _ in range(20)])
 
@@ -265,10 +236,8 @@ async def test_a_thousand_hints(store: Store) -> None:
     assert await store.meeting_queue.due_in() == 60
 
 
-async def test_a_hint_does_not_put_off(store: Store, clock: Clock) -> None:
-    """Who is overdue stays so."""
-    await follow(store)
-    await store.meeting_queue.record(await look(store), Episode(), next_check_in=10)
+async def test_request_does_not_postpone_an_overdue_check(store: Store, clock: Clock) -> None:
+    await follow_and_check(store, next_check_in=10)
     clock.advance(30)
 
     await store.meeting_queue.request_check(MEETING)
@@ -276,56 +245,42 @@ async def test_a_hint_does_not_put_off(store: Store, clock: Clock) -> None:
     assert (await look(store)).due_at == from_epoch(clock.time - 20)
 
 
-async def test_who_is_told(store: Store) -> None:
-    """Every follow but quiet ones gets a change announced; every card shows it."""
+async def test_every_card_shows_a_change_and_quiet_follows_do_not_announce_it(store: Store) -> None:
     for level in Level:
         await follow(store, level.value, level=level)
     channel = Channel()
 
-    await see(store, Episode(phase="live"), Change())
+    await see(store, LIVE, Change())
 
-    due = {card.follow.level: card for card in await channel.work(store)}
-    assert {level: len(card.announcements) for level, card in due.items()} == {
-        Level.QUIET: 0,
-        Level.NORMAL: 1,
-        Level.LOUD: 1,
-    }
+    due = {card.follow.level: len(card.announcements) for card in await channel.work(store)}
+    assert due == {Level.QUIET: 0, Level.NORMAL: 1, Level.LOUD: 1}
     assert all(card["phase"] == "live" for card in channel.cards.values())
 
 
-async def test_what_is_told(store: Store, clock: Clock) -> None:
-    """The change as it was, when it was, and when it was recorded."""
+async def test_announcement_has_the_change_and_its_times(store: Store, clock: Clock) -> None:
     await follow(store)
     change = Change(seq=7, kind="errored")
 
     await see(store, Episode(phase="errored"), change)
 
-    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
-    (announcement,) = card.announcements
+    (announcement,) = (await claim(store)).announcements
     assert (announcement.episode, announcement.seq, announcement.kind) == (1, 7, "errored")
     assert announcement.payload == change.to_dict()
     assert announcement.occurred_at == change.at
     assert announcement.recorded_at == from_epoch(clock.time)
 
 
-async def test_nothing_to_see(store: Store) -> None:
-    """What does not change the card is kept, and edits nothing."""
-    await follow(store)
-    channel = Channel()
-    await channel.work(store)
+async def test_invisible_change_is_stored_without_an_edit(store: Store) -> None:
+    await follow_and_post(store)
 
-    await see(store, Episode(phase="live"), visible=False)
+    await see(store, LIVE, visible=False)
 
     assert await store.card_queue.due_in() is None
-    (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
-    assert listed.phase == "live"
+    assert (await listed(store)).phase == "live"
 
 
-async def test_told_without_an_edit(store: Store) -> None:
-    """A change makes the card due even where the card itself stays as it is."""
-    await follow(store)
-    channel = Channel()
-    await channel.work(store)
+async def test_change_is_announced_without_an_edit_if_the_card_stays_as_it_is(store: Store) -> None:
+    channel = await follow_and_post(store)
 
     await see(store, Episode(), Change(), visible=False)
 
@@ -334,11 +289,10 @@ async def test_told_without_an_edit(store: Store) -> None:
     assert list(channel.threads.values()) == [["live"]]
 
 
-async def test_the_card_is_latest_wins(store: Store) -> None:
-    """Of three states in a row that are not shown yet, the last is shown, once; each change is announced, in order."""
+async def test_card_shows_the_last_of_several_states_and_its_thread_every_change(store: Store) -> None:
     await follow(store)
     await see(store, Episode(phase="starting"), Change(1, "starting"))
-    await see(store, Episode(phase="live"), Change(2, "live"))
+    await see(store, LIVE, Change(2, "live"))
     await see(store, Episode(phase="ended"), Change(3, "ended"))
     channel = Channel()
 
@@ -349,136 +303,108 @@ async def test_the_card_is_latest_wins(store: Store) -> None:
     assert list(channel.threads.values()) == [["starting", "live", "ended"]]
 
 
-async def test_the_next_episode(store: Store) -> None:
-    """It gets a card and a thread of its own, though nothing be visible; the old card stays as it is."""
-    await follow(store)
-    channel = Channel()
-    await channel.work(store)
-    await see(store, Episode(phase="ended"), Change(1, "ended"))
-    await channel.work(store)
-
-    await see(store, Episode(number=2, phase="live"), Change(1, "live", episode=2), visible=False)
-    await channel.work(store)
-
-    assert list(channel.cards.values()) == [{"number": 1, "phase": "ended"}, {"number": 2, "phase": "live"}]
-    assert list(channel.threads.values()) == [["ended"], ["live"]]
-
-
-async def test_two_episodes_in_one_look(store: Store) -> None:
-    """How the one before ended is announced in its thread and shown on its card, if the channel ever saw it."""
-    await follow(store, "C1", episode=Episode(phase="live"))
-    channel = Channel()
-    await channel.work(store)
-
-    await see(
-        store,
-        Episode(number=2, phase="live"),
-        Change(5, "ended", episode=1),
-        Change(1, "live", episode=2),
-        ended=Episode(number=1, phase="ended"),
-    )
-    await channel.work(store)
+@pytest.mark.parametrize("checks", [1, 2])
+async def test_next_episode_has_its_own_card_and_thread(store: Store, checks: int) -> None:
+    """The end of the one before may be found in an earlier check, or in the same one."""
+    channel = await follow_and_post(store)
+    end, begin = Change(5, "ended"), Change(1, "live", episode=2)
+    ended, live = Episode(phase="ended"), Episode(number=2, phase="live")
+    if checks == 2:
+        await see(store, ended, end)
+        await channel.work(store)
+        await see(store, live, begin, visible=False)
+    else:
+        await see(store, live, end, begin, ended=ended)
+        await channel.work(store)
     await channel.work(store)
 
     assert list(channel.cards.values()) == [{"number": 1, "phase": "ended"}, {"number": 2, "phase": "live"}]
     assert list(channel.threads.values()) == [["ended"], ["live"]]
 
 
-async def test_other_meetings_hear_nothing(store: Store) -> None:
-    """A change is announced where its meeting is followed."""
+async def test_change_reaches_only_the_followers_of_its_meeting(store: Store) -> None:
     await follow(store, "C1")
     await follow(store, "C2", meeting=OTHER_MEETING)
     await Channel().work(store)
-    first, second = await store.meeting_queue.claim("tracker", 2, LEASE)
-    mine = first if first.meeting_id == MEETING else second
+    due = {meeting.meeting_id: meeting for meeting in await store.meeting_queue.claim("tracker", 2, LEASE)}
 
     ended = Episode(number=1, phase="ended")
     await store.meeting_queue.record(
-        mine, Episode(number=2, phase="live"), [Change(), Change(episode=2)], next_check_in=15, ended=ended
+        due[MEETING],
+        Episode(number=2, phase="live"),
+        [Change(), Change(episode=2)],
+        next_check_in=15,
+        ended=ended,
     )
 
     assert {card.follow.channel_id for card in await store.card_queue.claim("a", 10, LEASE)} == {"C1"}
 
 
-async def test_a_name_stays(store: Store) -> None:
-    """An answer without a name takes none away."""
+async def test_answer_without_a_name_keeps_the_known_one(store: Store) -> None:
     await follow(store)
     await see(store, Episode(name="Quarterly"))
     await see(store, Episode(name=None))
 
-    (listed,) = await store.follows.in_channel(TEAM, CHANNEL)
-    assert listed.name == "Quarterly"
+    assert (await listed(store)).name == "Quarterly"
 
 
-async def test_a_livestream_renews_the_follows(store: Store, clock: Clock, database: Database) -> None:
-    """At most once a day, since it is seen every few seconds."""
+async def test_livestream_renews_its_follows_once_a_day(store: Store, clock: Clock) -> None:
     await follow(store)
-    begun = clock.time
+    begun, day = clock.time, 24 * 3600.0
 
-    async def left() -> float:
-        async with database.read_only() as connection:
-            return float(await connection.scalar(sa.select(follows.c.expires_at)) or 0) - begun
+    async def days_left() -> float:
+        return ((await listed(store)).follow.expires_at.timestamp() - begun) / day
 
-    days = 24 * 3600.0
-    clock.advance(0.5 * days)
+    clock.advance(0.5 * day)
     await see(store, Episode(), renew=True)
-    assert await left() == 30 * days
-    clock.advance(1 * days)
+    assert await days_left() == 30
+    clock.advance(1 * day)
     await see(store, Episode())
-    assert await left() == 30 * days
+    assert await days_left() == 30
     await see(store, Episode(), renew=True)
-    assert await left() == 31.5 * days
+    assert await days_left() == 31.5
 
 
-async def test_unfollowed_during_the_look(store: Store) -> None:
-    """Then there is nothing to record it for."""
+async def test_check_of_a_meeting_that_was_unfollowed_meanwhile_is_not_recorded(store: Store) -> None:
     await follow(store)
     meeting = await look(store)
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
 
     with pytest.raises(LeaseLost):
-        await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+        await store.meeting_queue.record(meeting, LIVE, [Change()], next_check_in=15)
 
     assert await store.meeting_queue.due_in() is None
 
 
-async def test_the_clock_is_set_back(store: Store, clock: Clock) -> None:
-    """An hour back does not mean an hour of silence: what seems to be due in an hour is due now."""
+async def test_meetings_and_cards_are_due_at_once_after_the_clock_was_set_back(store: Store, clock: Clock) -> None:
     await follow(store)
-    await store.meeting_queue.record(await look(store), Episode(phase="live"), [Change()], next_check_in=60)
+    await store.meeting_queue.record(await look(store), LIVE, [Change()], next_check_in=60)
 
     clock.advance(-3600)
 
     assert await store.meeting_queue.due_in() == 0
     assert await store.card_queue.due_in() == 0
     await look(store)
-    assert len(await store.card_queue.claim("announcer", 10, LEASE)) == 1
+    await claim(store)
 
 
-async def test_waits_are_bounded(store: Store) -> None:
-    """No wait is longer than what a clock that was set back may cost."""
-    await follow(store)
-    await store.meeting_queue.record(await look(store), Episode(), next_check_in=1e9)
+async def test_wait_for_a_check_is_bounded(store: Store) -> None:
+    await follow_and_check(store, next_check_in=1e9)
 
     assert await store.meeting_queue.due_in() == MAX_WAIT_SECONDS
 
 
-async def test_a_thousand_follows(store: Store, database: Database) -> None:
-    """One change in a thousand channels is a handful of statements."""
+async def test_change_in_a_thousand_channels_takes_four_statements(store: Store, database: Database) -> None:
     await follow(store)
     async with database.transaction() as connection:
         row = dict((await connection.execute(sa.select(follows))).mappings().one())
         many = [row | {"id": UUID(int=n), "channel_id": f"C{n}"} for n in range(1000, 1999)]
         await connection.execute(sa.insert(follows), many)
-    statements: list[str] = []
-    engine = store.meeting_queue._db.engine.sync_engine
-    sa.event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     meeting = await look(store)
-    statements.clear()
 
-    await store.meeting_queue.record(meeting, Episode(phase="live"), [Change()], next_check_in=15)
+    with recorded_statements(store) as statements:
+        await store.meeting_queue.record(meeting, LIVE, [Change()], next_check_in=15)
 
-    assert len([statement for statement in statements if not statement.startswith("BEGIN")]) == 4
-    async with database.read_only() as connection:
-        assert await connection.scalar(sa.select(sa.func.count()).select_from(cards)) == 1000
-        assert await connection.scalar(sa.select(sa.func.count()).select_from(announcements)) == 1000
+    assert len(statements) == 4
+    assert await count(database, cards) == 1000
+    assert await count(database, announcements) == 1000

@@ -12,15 +12,19 @@ from bot.store.meetings import CHANGED, UNSURE, Known
 from bot.store.rows import from_epoch
 from bot.store.schema import follows, meetings
 from bot.store.store import Store
-from tests.store.helpers import CHANNEL, LEASE, MEETING, OTHER_MEETING, TEAM, Clock, Episode, follow, look
-
-
-async def add_meeting(
-    store: Store, meeting: UUID = MEETING, phase: str = "waiting", *, next_check_in: float = 15
-) -> None:
-    """Follow a meeting, and check it once."""
-    await follow(store, meeting=meeting)
-    await store.meeting_queue.record(await look(store), Episode(phase=phase), next_check_in=next_check_in)
+from tests.store.helpers import (
+    CHANNEL,
+    LEASE,
+    MEETING,
+    OTHER_MEETING,
+    TEAM,
+    Clock,
+    Episode,
+    follow,
+    follow_and_check,
+    look,
+    recorded_statements,
+)
 
 
 def phases(known: dict[UUID, Known]) -> dict[UUID, str]:
@@ -37,7 +41,7 @@ async def confirm_idle(store: Store) -> int:
 
 async def test_store_knows_whether_any_meeting_is_followed(store: Store) -> None:
     assert not await store.meeting_sweeps.is_anything_followed()
-    await add_meeting(store)
+    await follow_and_check(store)
     assert await store.meeting_sweeps.is_anything_followed()
 
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
@@ -47,8 +51,8 @@ async def test_store_knows_whether_any_meeting_is_followed(store: Store) -> None
 
 async def test_only_followed_meetings_are_compared_with_a_list(store: Store) -> None:
     for number, phase in enumerate(["waiting", "starting", "live", "interrupted", "errored", "ended"]):
-        await add_meeting(store, UUID(int=number), phase)
-    await add_meeting(store, UUID(int=10), "live")
+        await follow_and_check(store, UUID(int=number), phase)
+    await follow_and_check(store, UUID(int=10), "live")
     await store.follows.unfollow(TEAM, CHANNEL, UUID(int=10), user_id="U2")
 
     on_air = {UUID(int=1): "starting", UUID(int=2): "live", UUID(int=3): "interrupted", UUID(int=4): "errored"}
@@ -60,8 +64,8 @@ async def test_only_followed_meetings_are_compared_with_a_list(store: Store) -> 
 
 async def test_prioritized_meeting_is_claimed_before_longer_overdue_ones(store: Store, clock: Clock) -> None:
     """It does not count as a requested check."""
-    await add_meeting(store, next_check_in=10)
-    await add_meeting(store, OTHER_MEETING, next_check_in=60)
+    await follow_and_check(store, next_check_in=10)
+    await follow_and_check(store, OTHER_MEETING)
     clock.advance(30)
 
     assert await store.meeting_sweeps.prioritize([OTHER_MEETING]) == 1
@@ -72,8 +76,8 @@ async def test_prioritized_meeting_is_claimed_before_longer_overdue_ones(store: 
 
 
 async def test_meeting_made_due_is_claimed_after_a_prioritized_one(store: Store, clock: Clock) -> None:
-    await add_meeting(store, next_check_in=60)
-    await add_meeting(store, OTHER_MEETING, next_check_in=60)
+    await follow_and_check(store)
+    await follow_and_check(store, OTHER_MEETING)
     assert await store.meeting_sweeps.make_due([MEETING]) == 1
     assert await store.meeting_sweeps.prioritize([OTHER_MEETING]) == 1
 
@@ -85,7 +89,7 @@ async def test_meeting_made_due_is_claimed_after_a_prioritized_one(store: Store,
 async def test_contradicted_meetings_are_claimed_before_changed_and_unsure_ones(store: Store, clock: Clock) -> None:
     """A rank only rises: neither a lower rank nor a list that confirms the meeting postpones its check."""
     for number in range(1, 4):
-        await add_meeting(store, UUID(int=number), "live", next_check_in=60)
+        await follow_and_check(store, UUID(int=number), "live")
     clock.advance(5)
     assert await store.meeting_sweeps.prioritize([UUID(int=1), UUID(int=3)], UNSURE) == 2
     assert await store.meeting_sweeps.prioritize([UUID(int=2)], CHANGED) == 1
@@ -100,8 +104,8 @@ async def test_contradicted_meetings_are_claimed_before_changed_and_unsure_ones(
 
 
 async def test_end_of_a_grace_period_is_checked_before_unsure_meetings(store: Store, clock: Clock) -> None:
-    await add_meeting(store, UUID(int=1), "live", next_check_in=60)
-    await add_meeting(store, UUID(int=2), "interrupted", next_check_in=60)
+    await follow_and_check(store, UUID(int=1), "live")
+    await follow_and_check(store, UUID(int=2), "interrupted")
     await store.meeting_sweeps.prioritize([UUID(int=1)], UNSURE)
     clock.advance(61)
 
@@ -113,7 +117,7 @@ async def test_end_of_a_grace_period_is_checked_before_unsure_meetings(store: St
 async def test_only_news_is_claimed_if_all_else_has_to_wait(store: Store, clock: Clock) -> None:
     """News are requested checks, contradicted or changed meetings, and ends of grace periods."""
     for number in range(1, 7):
-        await add_meeting(store, UUID(int=number), "interrupted" if number == 6 else "live", next_check_in=60)
+        await follow_and_check(store, UUID(int=number), "interrupted" if number == 6 else "live")
     assert await store.meeting_queue.due_in(only_news=True) == 60
     await store.meeting_sweeps.make_due([UUID(int=1)])
     await store.meeting_sweeps.prioritize([UUID(int=2)], UNSURE)
@@ -132,7 +136,7 @@ async def test_only_news_is_claimed_if_all_else_has_to_wait(store: Store, clock:
 
 
 async def test_time_since_the_last_check_ignores_lists_and_counts_failures(store: Store, clock: Clock) -> None:
-    await add_meeting(store, phase="live")
+    await follow_and_check(store, phase="live")
     clock.advance(20)
     assert await confirm(store, "live") == 1
     assert (await store.meeting_sweeps.on_air())[MEETING].unchecked_for == 20
@@ -144,7 +148,7 @@ async def test_time_since_the_last_check_ignores_lists_and_counts_failures(store
 
 
 async def test_meeting_that_is_checked_requested_or_prioritized_is_left_alone(store: Store) -> None:
-    await add_meeting(store)
+    await follow_and_check(store)
     await store.meeting_queue.request_check(MEETING)
     assert await store.meeting_sweeps.prioritize([MEETING]) == 0
     assert await confirm(store) == 0
@@ -163,7 +167,7 @@ async def test_meeting_that_is_checked_requested_or_prioritized_is_left_alone(st
 
 
 async def test_meeting_without_a_follow_is_neither_prioritized_nor_confirmed(store: Store) -> None:
-    await add_meeting(store)
+    await follow_and_check(store)
     await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id="U2")
 
     assert await store.meeting_sweeps.prioritize([MEETING]) == 0
@@ -176,8 +180,8 @@ async def test_meeting_without_a_follow_is_neither_prioritized_nor_confirmed(sto
 async def test_confirmed_meeting_is_checked_later_and_its_failures_are_reset(
     store: Store, clock: Clock, idle: bool
 ) -> None:
-    await add_meeting(store)
-    clock.advance(15)
+    await follow_and_check(store)
+    clock.advance(60)
     await store.meeting_queue.release(await look(store), next_check_in=15, failures=2)
     clock.advance(5)
 
@@ -191,8 +195,8 @@ async def test_confirmed_meeting_is_checked_later_and_its_failures_are_reset(
 
 async def test_list_does_not_confirm_a_meeting_whose_card_shows_failed_checks(store: Store, clock: Clock) -> None:
     """Only a check updates the card."""
-    await add_meeting(store)
-    clock.advance(15)
+    await follow_and_check(store)
+    clock.advance(60)
     await store.meeting_queue.release(await look(store), next_check_in=15, failures=3)
 
     assert await confirm(store) == 0
@@ -234,7 +238,7 @@ async def test_list_does_not_postpone_the_announcement_of_an_error_or_recovery(
 
 
 async def test_meeting_in_another_phase_is_not_confirmed(store: Store) -> None:
-    await add_meeting(store, phase="live")
+    await follow_and_check(store, phase="live")
 
     assert await confirm(store, "starting") == 0
     assert await confirm_idle(store) == 0
@@ -242,9 +246,9 @@ async def test_meeting_in_another_phase_is_not_confirmed(store: Store) -> None:
 
 
 async def test_meeting_becomes_idle_again_after_a_short_failure(store: Store, clock: Clock) -> None:
-    await add_meeting(store, UUID(int=1), "waiting")
-    await add_meeting(store, UUID(int=2), "ended")
-    clock.advance(15)
+    await follow_and_check(store, UUID(int=1), "waiting")
+    await follow_and_check(store, UUID(int=2), "ended")
+    clock.advance(60)
     for due in await store.meeting_queue.claim("t", 10, LEASE):
         await store.meeting_queue.release(due, next_check_in=15, failures=2)
 
@@ -253,20 +257,18 @@ async def test_meeting_becomes_idle_again_after_a_short_failure(store: Store, cl
 
 
 async def test_many_meetings_take_few_statements(store: Store, database: Database) -> None:
-    await add_meeting(store)
+    await follow_and_check(store)
     async with database.transaction() as connection:
         row = dict((await connection.execute(sa.select(meetings))).mappings().one())
         follow_row = dict((await connection.execute(sa.select(follows))).mappings().one())
         ids = [UUID(int=number) for number in range(1000, 2600)]
         await connection.execute(sa.insert(meetings), [row | {"meeting_id": each} for each in ids])
         await connection.execute(sa.insert(follows), [follow_row | {"id": each, "meeting_id": each} for each in ids])
-    statements: list[str] = []
-    engine = store._db.engine.sync_engine
-    sa.event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
 
-    assert len(await store.meeting_sweeps.known(ids)) == 1600
-    assert await confirm(store, "waiting", *ids) == 1600
-    assert await confirm_idle(store) == 500
-    assert await store.meeting_sweeps.prioritize(ids) == 1600
+    with recorded_statements(store) as statements:
+        assert len(await store.meeting_sweeps.known(ids)) == 1600
+        assert await confirm(store, "waiting", *ids) == 1600
+        assert await confirm_idle(store) == 500
+        assert await store.meeting_sweeps.prioritize(ids) == 1600
 
-    assert len([statement for statement in statements if not statement.startswith("BEGIN")]) <= 4 + 8 + 2 + 8
+    assert len(statements) <= 4 + 8 + 2 + 8

@@ -1,8 +1,8 @@
-"""The tables as the migrations make them are those in tables.py, and a later migration keeps what is in them."""
+"""The tables as the migrations make them are those in schema.py, and a later migration keeps what is in them."""
 
-import asyncio
 import io
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from bot.errors import ConfigurationError
-from bot.store.database import Database
+from bot.store.database import Database, connect
 from bot.store.database_url import parse_database_url
 from bot.store.migrations import MIGRATIONS, is_compatible
 from bot.store.migrator import migrate
@@ -77,15 +77,19 @@ def _schema(connection: sa.Connection) -> set[tuple[str, ...]]:
 
 
 @pytest.fixture
-def url(new_url: str) -> str:
-    """Return a database for one test alone, which may change its tables."""
-    asyncio.run(migrate(parse_database_url(new_url)))
-    return new_url
+async def database(url: str) -> AsyncIterator[Database]:
+    """Yield a database of one test's own, which may change its tables."""
+    database = Database(connect(parse_database_url(url)))
+    yield database
+    await database.close()
 
 
-async def test_the_tables_agree(database: Database) -> None:
-    """Alembic sees no difference between the migrated tables and tables.py."""
+@pytest.fixture
+def store(database: Database) -> Store:
+    return Store(database, check_spacing=0)
 
+
+async def test_alembic_sees_no_difference_between_migrated_tables_and_schema(database: Database) -> None:
     def differences(connection: sa.Connection) -> list[object]:
         options = {"compare_type": True, "compare_server_default": True}
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
@@ -94,8 +98,7 @@ async def test_the_tables_agree(database: Database) -> None:
         assert await connection.run_sync(differences) == []
 
 
-async def test_the_engine_agrees(database: Database) -> None:
-    """Nor does the engine, which knows more: checks and the conditions of indexes."""
+async def test_database_sees_no_difference_in_checks_and_conditions_of_indexes(database: Database) -> None:
     async with database.transaction() as connection:
         migrated = await connection.run_sync(_schema)
         await connection.run_sync(metadata.drop_all)
@@ -113,8 +116,9 @@ def newer(tmp_path: Path) -> Path:
     return path
 
 
-async def test_the_next_migration(url: str, store: Store, database: Database, newer: Path) -> None:
-    """What was there is there afterwards: a table that is replaced takes nothing with it."""
+async def test_migration_keeps_the_rows_of_a_replaced_table(
+    url: str, store: Store, database: Database, newer: Path
+) -> None:
     await follow(store)
     await see(store, Episode(phase="live"), Change())
 
@@ -133,16 +137,7 @@ async def test_the_next_migration(url: str, store: Store, database: Database, ne
         assert await connection.scalar(sa.text("SELECT count(*) FROM announcements")) == 0
 
 
-async def test_back_to_the_version_before(url: str, newer: Path) -> None:
-    """The older version says that it is too old: a step that does not say that it only adds is one that does more."""
-    await migrate(parse_database_url(url), newer)
-
-    with pytest.raises(ConfigurationError, match="newer version"):
-        await migrate(parse_database_url(url))
-
-
-async def test_back_across_a_step_that_only_adds(url: str, newer: Path, log: io.StringIO) -> None:
-    """The older version works with the newer tables, leaves them as they are, and warns once."""
+async def test_version_before_an_additive_migration_works_and_warns(url: str, newer: Path, log: io.StringIO) -> None:
     step = newer / "versions" / "0002_language.py"
     step.write_text(ADDITIVE)
     await migrate(parse_database_url(url), newer)
@@ -157,38 +152,49 @@ async def test_back_across_a_step_that_only_adds(url: str, newer: Path, log: io.
     assert log.getvalue().count("schema_newer_than_code") == 1
 
 
-async def test_back_across_several_steps(url: str, newer: Path) -> None:
-    """One step that does more than add is enough to end the way back, whatever comes after it."""
-    (newer / "versions" / "0003_more.py").write_text(ADDITIVE.replace("0002", "0003").replace("0001", "0002"))
-    (newer / "versions" / "0002_language.py").write_text(ADDITIVE.replace("additive = True", "").replace("lang", "a"))
+UNDECLARED = ADDITIVE.replace("additive = True", "")
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [NEXT],
+        [UNDECLARED, ADDITIVE.replace("0002", "0003").replace("0001", "0002").replace("language", "region")],
+    ],
+    ids=["one that does not say that it only adds", "such a one before one that only adds"],
+)
+async def test_version_before_breaking_migrations_is_refused(url: str, newer: Path, steps: list[str]) -> None:
+    for number, step in enumerate(steps, start=2):
+        (newer / "versions" / f"000{number}_language.py").write_text(step)
     await migrate(parse_database_url(url), newer)
 
     with pytest.raises(ConfigurationError, match="newer version"):
         await migrate(parse_database_url(url))
 
 
-async def test_a_step_that_was_called_additive_by_mistake(url: str, newer: Path) -> None:
-    """A version of the same tables that knows better takes it back as it starts."""
+async def test_migration_called_additive_by_mistake_is_corrected_at_the_next_start(url: str, newer: Path) -> None:
     step = newer / "versions" / "0002_language.py"
     step.write_text(ADDITIVE)
     await migrate(parse_database_url(url), newer)
     await migrate(parse_database_url(url))
-    step.write_text(ADDITIVE.replace("additive = True", ""))
+    step.write_text(UNDECLARED)
     await migrate(parse_database_url(url), newer)
 
     with pytest.raises(ConfigurationError, match="newer version"):
         await migrate(parse_database_url(url))
 
 
-async def test_a_database_that_does_not_say(url: str, newer: Path, database: Database) -> None:
-    """Where it is not known who can work with newer tables, an older version does not try."""
+@pytest.mark.parametrize("statement", ["DELETE FROM schema_compatibility", "DROP TABLE schema_compatibility"])
+async def test_older_version_is_refused_if_compatibility_is_unknown(
+    url: str, newer: Path, database: Database, statement: str
+) -> None:
     (newer / "versions" / "0002_language.py").write_text(ADDITIVE)
-    for statement in ("DELETE FROM schema_compatibility", "DROP TABLE schema_compatibility"):
-        await migrate(parse_database_url(url), newer)
-        async with database.transaction() as connection:
-            await connection.execute(sa.text(statement))
-        with pytest.raises(ConfigurationError, match="newer version"):
-            await migrate(parse_database_url(url))
+    await migrate(parse_database_url(url), newer)
+    async with database.transaction() as connection:
+        await connection.execute(sa.text(statement))
+
+    with pytest.raises(ConfigurationError, match="newer version"):
+        await migrate(parse_database_url(url))
 
 
 @pytest.mark.parametrize(
@@ -206,13 +212,13 @@ async def test_a_database_that_does_not_say(url: str, newer: Path, database: Dat
         ("0001", "0002", "", False),
     ],
 )
-def test_who_can_work_with_newer_tables(newest: str, present: str, oldest: str | None, able: bool) -> None:
-    """Whose own newest step is not older than the mark, as far as all three are numbers that compare as words do."""
+def test_version_that_knows_the_minimum_revision_is_compatible(
+    newest: str, present: str, oldest: str | None, able: bool
+) -> None:
     assert is_compatible(newest, present, oldest) is able
 
 
-def test_the_steps_are_numbered() -> None:
-    """0001, 0002, ..., each after the one before: older versions compare them. And each says whether it only adds."""
+def test_migrations_are_numbered_and_say_whether_they_only_add() -> None:
     steps = list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())[::-1]
     numbers = [f"{number:04}" for number in range(1, len(steps) + 1)]
 
@@ -224,8 +230,7 @@ def test_the_steps_are_numbered() -> None:
     assert additive[0] is False
 
 
-async def test_a_migration_that_fails(url: str, database: Database, newer: Path) -> None:
-    """Leaves nothing of itself, so that it can be fixed and run again."""
+async def test_failed_migration_leaves_nothing_and_can_be_run_again(url: str, database: Database, newer: Path) -> None:
     path = newer / "versions" / "0002_language.py"
     path.write_text(NEXT + "    op.execute('SELECT * FROM nowhere')\n")
 
@@ -240,7 +245,6 @@ async def test_a_migration_that_fails(url: str, database: Database, newer: Path)
     await migrate(parse_database_url(url), newer)
 
 
-async def test_migrating_twice(url: str) -> None:
-    """Changes nothing."""
+async def test_migrating_again_changes_nothing(url: str) -> None:
     await migrate(parse_database_url(url))
     await migrate(parse_database_url(url))

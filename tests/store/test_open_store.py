@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -12,25 +13,42 @@ import sqlalchemy as sa
 from bot.errors import ConfigurationError
 from bot.store.database import connect
 from bot.store.database_url import parse_database_url
-from bot.store.diagnostics import describe_error
+from bot.store.diagnostics import inspect
 from bot.store.sqlite import set_up_sqlite
 from bot.store.store import open_store
 from tests.postgres import GUARDED, PASSWORD, Postgres
 from tests.store.helpers import Channel, follow
 
+Use = Callable[[str], Awaitable[object]]
 
-async def refusal(url: str) -> str:
+
+@pytest.fixture(params=[open_store, inspect], ids=["run", "doctor"])
+def use(request: pytest.FixtureRequest) -> Use:
+    """Return each of the two ways in which a database is used for the first time."""
+    use: Use = request.param
+    return use
+
+
+async def refusal(url: str, use: Use = open_store) -> str:
     """Return the one sentence about this database."""
     with pytest.raises(ConfigurationError) as caught:
-        await open_store(url)
+        await use(url)
     (sentence,) = caught.value.mistakes
     assert sentence.endswith(".")
     assert "\n" not in sentence
+    assert "hunter2" not in sentence
     return sentence
 
 
-async def test_open_and_close(new_url: str) -> None:
-    """What was there when it was closed is there when it is opened again."""
+async def write(url: str, *statements: str) -> None:
+    engine = connect(parse_database_url(url))
+    async with engine.begin() as connection:
+        for statement in statements:
+            await connection.execute(sa.text(statement))
+    await engine.dispose()
+
+
+async def test_what_was_stored_is_there_when_the_store_is_opened_again(new_url: str) -> None:
     store = await open_store(new_url)
     assert await store.check() is None
     await follow(store)
@@ -41,9 +59,8 @@ async def test_open_and_close(new_url: str) -> None:
     await store.close()
 
 
-async def test_the_real_clock(new_url: str) -> None:
-    """Without a clock of the test's, what is requested for in an hour is not due, and what is requested for now is."""
-    store = await open_store(new_url)
+async def test_due_times_follow_the_real_clock(url: str) -> None:
+    store = await open_store(url)
     await follow(store)
     assert await store.meeting_queue.refresh_due_in() == 0
 
@@ -59,17 +76,34 @@ async def test_the_real_clock(new_url: str) -> None:
     await store.close()
 
 
-async def test_several_at_once(new_url: str) -> None:
-    """Replicas that start at the same moment all find the tables, made once."""
-    stores = await asyncio.gather(*(open_store(new_url) for _ in range(6)))
+async def test_replicas_that_start_at_once_find_the_tables_made_once(new_url: str) -> None:
+    stores = await asyncio.gather(*(open_store(new_url) for _ in range(3)))
 
     for store in stores:
         assert await store.check() is None
         await store.close()
 
 
-async def test_somebody_writes_to_a_new_file(new_sqlite_url: str) -> None:
-    """Such as another bot that is starting: that is waited for."""
+def test_processes_that_start_at_once_find_the_tables_made_once(new_url: str) -> None:
+    program = (
+        "import asyncio, sys; from bot.store.store import open_store\n"
+        "async def main():\n"
+        "    store = await open_store(sys.argv[1])\n"
+        "    assert await store.check() is None\n"
+        "    await store.close()\n"
+        "asyncio.run(main())"
+    )
+    command = [sys.executable, "-W", "error", "-c", program, new_url]
+    root = Path(__file__).parents[2]
+    children = [subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+
+    outputs = [child.communicate(timeout=60)[1] for child in children]
+
+    assert outputs == ["", ""]
+    assert [child.returncode for child in children] == [0, 0]
+
+
+async def test_start_waits_for_another_program_that_writes_to_a_new_file(new_sqlite_url: str) -> None:
     other = sqlite3.connect(str(parse_database_url(new_sqlite_url).database), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     opening = asyncio.create_task(open_store(new_sqlite_url))
@@ -83,101 +117,66 @@ async def test_somebody_writes_to_a_new_file(new_sqlite_url: str) -> None:
     await store.close()
 
 
-def test_processes_at_once(new_url: str) -> None:
-    """And so do processes."""
-    program = (
-        "import asyncio, sys; from bot.store.store import open_store\n"
-        "async def main():\n"
-        "    store = await open_store(sys.argv[1])\n"
-        "    assert await store.check() is None\n"
-        "    await store.close()\n"
-        "asyncio.run(main())"
-    )
-    command = [sys.executable, "-W", "error", "-c", program, new_url]
-    root = Path(__file__).parents[2]
-    children = [subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-
-    outputs = [child.communicate(timeout=60)[1] for child in children]
-
-    assert outputs == ["", "", ""]
-    assert [child.returncode for child in children] == [0, 0, 0]
-
-
 @pytest.mark.parametrize(
-    ("url", "word"),
+    ("url", "words"),
     [
-        ("", "is not the URL"),
-        ("livestream.db", "is not the URL"),
-        ("postgresql://u:hunter2@host:port/db", "is not the URL"),
-        ("mysql://u:hunter2@host/db", "for a kind of database"),
-        ("postgresql+psycopg://u:hunter2@host/db", "for a kind of database"),
-        ("sqlite://", "no permanent file"),
-        ("sqlite:///:memory:", "no permanent file"),
-        ("sqlite://host/file", "no permanent file"),
-        ("postgresql://u:hunter2@host", "names no database"),
-        ("postgresql://u:hunter2@/db?host=a&port=x", "is not the URL"),
+        ("bot.db", "is not the URL of a database"),
+        ("postgresql://u:hunter2@127.0.0.1:1/livestream", "The database livestream at 127.0.0.1:1 can't be reached"),
+        ("sqlite:///no/such/folder/bot.db", "its folder must exist"),
     ],
+    ids=["text that is no URL", "a server that is down", "a folder that does not exist"],
 )
-async def test_what_is_no_url(url: str, word: str) -> None:
-    """It says how one looks, and repeats no password."""
-    sentence = await refusal(url)
-
-    assert word in sentence
-    assert "hunter2" not in sentence
+async def test_place_without_a_database_is_refused(use: Use, url: str, words: str) -> None:
+    assert words in await refusal(url, use)
 
 
-@pytest.mark.parametrize("url", ["postgres://u@h/d", "postgresql://u@h/d", " postgresql+asyncpg://u@h/d\n"])
-def test_urls_as_others_write_them(url: str) -> None:
-    """The driver goes without saying."""
-    assert parse_database_url(url).render_as_string() == "postgresql+asyncpg://u@h/d"
-
-
-def test_sslmode() -> None:
-    """The option's usual name, in the URLs of hosting companies, is understood."""
-    assert parse_database_url("postgres://u@h/d?sslmode=require").query == {"sslmode": "require"}
-
-
-async def test_an_unknown_option(postgres_url: str) -> None:
-    """It says that an option is not known."""
-    assert "an unknown option, colour" in await refusal(f"{postgres_url}&colour=blue")
-
-
-async def test_no_folder(tmp_path: Path) -> None:
-    """It says that the folder must exist."""
-    assert "its folder must exist" in await refusal(f"sqlite:///{tmp_path}/nowhere/livestream.db")
-
-
-async def test_not_a_database(tmp_path: Path) -> None:
-    """A file of another kind is not touched."""
+async def test_file_of_another_kind_is_refused_and_not_touched(use: Use, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("Buy milk, and do not overwrite this. " * 100)
 
-    assert "is not a SQLite database" in await refusal(f"sqlite:///{path}")
+    assert "is not a SQLite database" in await refusal(f"sqlite:///{path}", use)
 
     assert path.read_text().startswith("Buy milk")
 
 
-async def test_read_only(sqlite_url: str) -> None:
-    """It says what has to be writable."""
+async def test_locked_file_is_refused_after_a_wait(use: Use, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.05)
+    other = sqlite3.connect(parse_database_url(sqlite_url).database or "", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+
+    assert "is locked by another program" in await refusal(sqlite_url, use)
+
+    other.close()
+
+
+async def test_tables_of_a_newer_version_are_refused(use: Use, url: str) -> None:
+    await write(
+        url,
+        "UPDATE alembic_version SET version_num = '9999'",
+        "UPDATE schema_compatibility SET min_revision = '9999'",
+    )
+
+    assert "written by a newer version of this bot" in await refusal(url, use)
+
+
+async def test_unknown_option_is_refused_by_its_name(use: Use, postgres_url: str) -> None:
+    assert "an unknown option, colour" in await refusal(f"{postgres_url}&colour=blue", use)
+
+
+async def test_missing_database_is_refused_by_its_name(use: Use, postgres: Postgres) -> None:
+    sentence = await refusal(postgres.url("nowhere"), use)
+
+    assert sentence.startswith("The database nowhere at ")
+    assert "does not exist" in sentence
+
+
+async def test_read_only_file_is_refused(sqlite_url: str) -> None:
     path = parse_database_url(sqlite_url).database
 
     assert "cannot be written to" in await refusal(f"sqlite:///file:{path}?mode=ro&uri=true")
 
 
-async def test_locked(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It waits for a while, and then says who is in the way."""
-    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.05)
-    other = sqlite3.connect(parse_database_url(sqlite_url).database or "", isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-
-    assert "is locked by another program" in await refusal(sqlite_url)
-
-    other.close()
-
-
-async def test_full(new_sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says to make room."""
-
+async def test_full_disk_is_refused(new_sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def on_a_small_disk(connection: sqlite3.Connection, *pragmas: str) -> None:
         set_up_sqlite(connection, *pragmas, "max_page_count = 5")
 
@@ -186,12 +185,8 @@ async def test_full(new_sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "the disk is full" in await refusal(new_sqlite_url)
 
 
-async def test_tables_of_somebody_else(new_url: str) -> None:
-    """A database with other tables of these names is not touched."""
-    engine = connect(parse_database_url(new_url))
-    async with engine.begin() as connection:
-        await connection.execute(sa.text("CREATE TABLE follows (whatever INTEGER)"))
-    await engine.dispose()
+async def test_tables_of_another_program_are_refused_and_not_touched(new_url: str) -> None:
+    await write(new_url, "CREATE TABLE follows (whatever INTEGER)")
 
     assert "cannot be used" in await refusal(new_url)
 
@@ -202,89 +197,17 @@ async def test_tables_of_somebody_else(new_url: str) -> None:
     assert tables == ["follows"]
 
 
-async def test_a_newer_schema(new_url: str) -> None:
-    """It says so, and changes nothing."""
-    await (await open_store(new_url)).close()
-    engine = connect(parse_database_url(new_url))
-    async with engine.begin() as connection:
-        await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-        await connection.execute(sa.text("UPDATE schema_compatibility SET min_revision = '9999'"))
-    await engine.dispose()
-
-    assert "written by a newer version of this bot" in await refusal(new_url)
-
-
-async def test_a_wrong_password(postgres: Postgres, postgres_database: str) -> None:
-    """It says to check it, and does not say it."""
-    await postgres.execute(f"DROP ROLE IF EXISTS {GUARDED}", f"CREATE ROLE {GUARDED} LOGIN PASSWORD '{PASSWORD}'")
-    url = postgres.url(postgres_database, user=f"{GUARDED}:hunter2")
-
-    sentence = await refusal(url)
-
-    assert "refuses the user or the password" in sentence
-    assert "hunter2" not in sentence
-
-
-async def test_no_rights(postgres: Postgres, postgres_database: str) -> None:
-    """The right password, but no right to write."""
+@pytest.mark.parametrize(
+    ("password", "words"),
+    [("hunter2", "refuses the user or the password"), (PASSWORD, "does not let this user")],
+    ids=["a wrong password", "a user without the right to write"],
+)
+async def test_refused_user_is_reported_without_the_password(
+    postgres: Postgres, postgres_database: str, password: str, words: str
+) -> None:
     await postgres.execute(f"DROP ROLE IF EXISTS {GUARDED}", f"CREATE ROLE {GUARDED} LOGIN PASSWORD '{PASSWORD}'")
 
-    sentence = await refusal(postgres.url(postgres_database, user=f"{GUARDED}:{PASSWORD}"))
+    sentence = await refusal(postgres.url(postgres_database, user=f"{GUARDED}:{password}"))
 
-    assert "does not let this user" in sentence
+    assert words in sentence
     assert PASSWORD not in sentence
-
-
-async def test_no_such_database(postgres: Postgres) -> None:
-    """It says its name."""
-    sentence = await refusal(postgres.url("nowhere"))
-
-    assert sentence.startswith("The database nowhere at ")
-    assert "does not exist" in sentence
-
-
-async def test_nobody_listens() -> None:
-    """It says where it looked."""
-    sentence = await refusal("postgresql://u:hunter2@127.0.0.1:1/livestream")
-
-    assert sentence.startswith("The database livestream at 127.0.0.1:1 can't be reached")
-    assert "hunter2" not in sentence
-
-
-def test_it_does_not_answer() -> None:
-    """It says where to look."""
-    assert "does not answer" in describe_error(TimeoutError(), parse_database_url("postgresql://u:p@h/d"))
-
-
-class _SQLiteError(Exception):
-    sqlite_errorname = "SQLITE_TOOBIG"
-
-
-class _PostgresError(Exception):
-    sqlstate = "XX000"
-
-
-class _NoRoomForTheIndex(Exception):
-    sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
-
-
-def test_a_full_disk_with_all_tables() -> None:
-    """It says to make room there too, where SQLite finds no room for what it keeps beside the file."""
-    assert "the disk is full" in describe_error(_NoRoomForTheIndex(), parse_database_url("sqlite:///a.db"))
-
-
-def test_what_nobody_thought_of() -> None:
-    """It says at least what it is called, and nothing that might be secret."""
-    url = parse_database_url("postgresql://u:p@h/d")
-
-    assert describe_error(_SQLiteError("hunter2"), parse_database_url("sqlite:///a.db")) == (
-        "The database file a.db cannot be used (SQLITE_TOOBIG)."
-    )
-    assert (
-        describe_error(_PostgresError("hunter2"), url)
-        == "The database d at h:5432 cannot be used (PostgreSQL's error XX000)."
-    )
-    assert (
-        describe_error(RuntimeError("hunter2"), url)
-        == "The database d at h:5432 cannot be used (RuntimeError); check DATABASE_URL."
-    )

@@ -9,10 +9,11 @@ import pytest
 
 from bot.store.outdated_announcements import IN_THREAD, LATE_SECONDS, Line, Sent, outdated
 from bot.store.store import Store
-from tests.store.helpers import CHANNEL, LEASE, TEAM, Change, Channel, Clock, follow, look, see
+from tests.store.helpers import CHANNEL, LEASE, TEAM, Change, Clock, claim, follow, follow_and_post, look, pause, see
 from tests.store.helpers import Episode as AnyEpisode
 
 WORDS = {"S": "starting", "L": "live", "E": "errored", "B": "back", "X": "ended"}
+PHASES = {**WORDS, "B": "live"}
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,9 @@ def thread(history: str, first: int = 1) -> list[Line]:
         ("slEB?", 1, "live", True, []),
     ],
 )
-def test_what_is_still_worth_announcing(history: str, first: int, phase: str, posted: bool, kept: list[str]) -> None:
-    """Of all that waits one line at most: what is true now, and the thread does not say already."""
+def test_only_what_is_true_and_new_stays_pending(
+    history: str, first: int, phase: str, posted: bool, kept: list[str]
+) -> None:
     lines = thread(history, first)
 
     verdict = outdated(lines, phase=phase, is_posted=posted)
@@ -112,15 +114,13 @@ def test_of_two_that_say_the_same_the_unconfirmed_one_is_repeated(history: str) 
     ("history", "first", "pings"),
     [("SLX", 1, False), ("slX", 1, True), ("sX", 1, True), ("X", 2, True), ("L?X", 1, False), ("slE?X", 1, True)],
 )
-def test_who_never_heard_of_the_beginning_is_not_pinged_about_the_end(history: str, first: int, pings: bool) -> None:
-    """The end is announced in the thread; in the channel too, only where it knew of the beginning."""
+def test_end_is_only_for_the_thread_if_the_channel_missed_the_beginning(history: str, first: int, pings: bool) -> None:
     lines = thread(history, first)
 
     assert (lines[-1].seq not in outdated(lines, phase="ended", is_posted=True).in_thread) is pings
 
 
-def test_the_stores_own_words_stay() -> None:
-    """That a follow has expired is true however late it is said."""
+def test_announcement_of_an_expiry_is_never_outdated() -> None:
     lines = [Line(1, "live", Sent.NOT_YET), Line(2, "ended", Sent.NOT_YET), Line(-1, "expired", Sent.NOT_YET)]
 
     assert -1 not in outdated(lines, phase="ended", is_posted=True).drop
@@ -128,15 +128,12 @@ def test_the_stores_own_words_stay() -> None:
 
 async def paused(store: Store, *before: Change) -> None:
     """Set up a follow whose card has these in its thread, in a channel where the bot may no longer post."""
-    await follow(store)
-    channel = Channel()
-    await channel.work(store)
+    channel = await follow_and_post(store)
     if before:
         await see(store, Episode(phase="live", told=before[-1].kind), *before)
         await channel.work(store)
     await see(store, Episode(phase="live", told="live"))
-    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
-    assert await store.pauses.pause(card, "not_in_channel") is not None
+    await pause(store)
 
 
 async def announced(store: Store) -> list[tuple[int, list[str]]]:
@@ -162,82 +159,56 @@ async def resume(store: Store, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["invited", "followed again"])
-async def test_after_a_pause_it_is_still_live(store: Store, how: str) -> None:
-    """Live is announced though it began during the pause, and nothing of what came and went meanwhile."""
-    await paused(store)
-    await see(store, Episode(phase="starting", told="starting"), Change(1, "starting"))
-    await see(store, Episode(phase="live", told="live"), Change(2, "live"))
-    await see(store, Episode(phase="errored", told="errored"), Change(3, "errored"))
-    await see(store, Episode(phase="live", told="back"), Change(4, "back"))
+@pytest.mark.parametrize(
+    ("before", "missed", "expected"),
+    [
+        ("", "SLEB", [(1, ["live"])]),
+        ("L", "EBX", [(1, ["ended"])]),
+        ("L", "X LX LX L", [(1, ["ended"]), (4, ["live"])]),
+        ("L", "X LX", [(1, ["ended"]), (2, [])]),
+    ],
+    ids=[
+        "only that it is live if it still is",
+        "only the end of what was announced as live",
+        "the known end and the latest state of several episodes",
+        "nothing of a latest episode that was missed as a whole",
+    ],
+)
+async def test_only_what_is_true_and_new_is_announced_after_a_pause(
+    store: Store, how: str, before: str, missed: str, expected: list[tuple[int, list[str]]]
+) -> None:
+    await paused(store, *(Change(seq, WORDS[letter]) for seq, letter in enumerate(before, start=1)))
+    for number, letters in enumerate(missed.split(), start=1):
+        for seq, letter in enumerate(letters, start=1 + (len(before) if number == 1 else 0)):
+            episode = Episode(number, PHASES[letter], told=WORDS[letter])
+            await see(store, episode, Change(seq, WORDS[letter], episode=number))
     assert await store.card_queue.due_in() is None
 
     await resume(store, how)
 
-    assert await announced(store) == [(1, ["live"])]
+    assert await announced(store) == expected
 
 
-@pytest.mark.parametrize("how", ["invited", "followed again"])
-async def test_after_a_pause_it_has_ended(store: Store, how: str) -> None:
-    """A channel that got "is live" gets "has ended", and nothing of what lay between."""
-    await paused(store, Change(1, "live"))
-    await see(store, Episode(phase="errored", told="errored"), Change(2, "errored"))
-    await see(store, Episode(phase="live", told="back"), Change(3, "back"))
-    await see(store, Episode(phase="ended", told="ended"), Change(4, "ended"))
-
-    await resume(store, how)
-
-    assert await announced(store) == [(1, ["ended"])]
-
-
-async def test_several_episodes_were_missed(store: Store) -> None:
-    """The end of the one that the channel knew, and how the latest is; the ones between never were, there."""
-    await paused(store, Change(1, "live"))
-    await see(store, Episode(phase="ended", told="ended"), Change(2, "ended"))
-    for number in (2, 3):
-        await see(store, Episode(number, "live", told="live"), Change(1, "live", episode=number))
-        await see(store, Episode(number, "ended", told="ended"), Change(2, "ended", episode=number))
-    await see(store, Episode(4, "live", told="live"), Change(1, "live", episode=4))
-
-    await resume(store, "invited")
-
-    assert await announced(store) == [(1, ["ended"]), (4, ["live"])]
-
-
-async def test_the_latest_episode_was_missed_as_a_whole(store: Store) -> None:
-    """Its card is posted as a record, and nothing is announced."""
-    await paused(store, Change(1, "live"))
-    await see(store, Episode(phase="ended", told="ended"), Change(2, "ended"))
-    await see(store, Episode(2, "live", told="live"), Change(1, "live", episode=2))
-    await see(store, Episode(2, "ended", told="ended"), Change(2, "ended", episode=2))
-
-    await resume(store, "invited")
-
-    assert await announced(store) == [(1, ["ended"]), (2, [])]
-
-
-async def test_an_end_whose_beginning_was_missed_pings_nobody(store: Store) -> None:
-    """The thread has it; the channel never heard that it was live."""
+async def test_end_whose_beginning_was_missed_is_announced_in_the_thread_only(store: Store) -> None:
     await paused(store)
     await see(store, Episode(phase="live", told="live"), Change(1, "live"))
     await see(store, Episode(phase="ended", told="ended"), Change(2, "ended"))
 
     await resume(store, "invited")
 
-    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+    card = await claim(store)
     assert [(each.kind, each.payload.get(IN_THREAD)) for each in card.announcements] == [("ended", True)]
 
 
 async def waiting_for_slack(store: Store, seconds: float = 600) -> None:
     """Let Slack refuse an announcement for this long."""
-    await follow(store)
-    await Channel().work(store)
+    await follow_and_post(store)
     await see(store, Episode(phase="live", told="live"), Change(1, "live", at=datetime(2027, 1, 15, 8, 0, tzinfo=UTC)))
-    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+    card = await claim(store)
     await store.card_queue.defer(card, seconds)
 
 
-async def test_slack_was_down_for_long_and_it_has_ended(store: Store, clock: Clock) -> None:
-    """It is not announced as live then; the channel has its card, so it gets the end."""
+async def test_only_the_end_is_announced_after_slack_was_down_for_long(store: Store, clock: Clock) -> None:
     await waiting_for_slack(store)
     clock.advance(LATE_SECONDS + 300)
     await see(store, Episode(phase="ended", told="ended"), Change(2, "ended"))
@@ -245,8 +216,7 @@ async def test_slack_was_down_for_long_and_it_has_ended(store: Store, clock: Clo
     assert await announced(store) == [(1, ["ended"])]
 
 
-async def test_slack_was_down_for_long_and_it_is_live(store: Store, clock: Clock) -> None:
-    """What is still true is announced, however late."""
+async def test_live_is_announced_late_if_it_is_still_true(store: Store, clock: Clock) -> None:
     await waiting_for_slack(store)
     clock.advance(LATE_SECONDS + 300)
     await see(store, Episode(phase="live", told="live"))
@@ -254,8 +224,7 @@ async def test_slack_was_down_for_long_and_it_is_live(store: Store, clock: Clock
     assert await announced(store) == [(1, ["live"])]
 
 
-async def test_slack_was_down_for_a_moment(store: Store, clock: Clock) -> None:
-    """Then each change is announced, in order."""
+async def test_each_change_is_announced_after_slack_was_down_for_a_moment(store: Store, clock: Clock) -> None:
     await waiting_for_slack(store, LATE_SECONDS)
     clock.advance(LATE_SECONDS)
     await see(store, Episode(phase="ended", told="ended"), Change(2, "ended"))
@@ -282,9 +251,7 @@ async def test_an_error_that_may_have_been_announced_is_followed_by_the_recovery
     store: Store, clock: Clock, how: str
 ) -> None:
     """Otherwise the thread would say that it is in error as long as it is live."""
-    channel = Channel()
-    await follow(store)
-    await channel.work(store)
+    channel = await follow_and_post(store)
     await see(store, Episode(phase="live", told="live"), Change(1, "live"))
     await channel.work(store)
     await see(store, Episode(phase="errored", told="errored"), Change(2, "errored"))
@@ -298,8 +265,7 @@ async def test_an_error_that_may_have_been_announced_is_followed_by_the_recovery
 @pytest.mark.parametrize("how", UNANSWERED)
 async def test_a_card_that_may_be_there_gets_the_end(store: Store, clock: Clock, how: str) -> None:
     """People may have seen it on the card as live."""
-    await follow(store)
-    await Channel().work(store)
+    await follow_and_post(store)
     await see(store, Episode(phase="ended", told="ended"), Change(1, "live"), Change(2, "ended"))
     await announced(store)
     await see(store, Episode(2, "live", told="live"), Change(1, "live", episode=2))
@@ -311,8 +277,7 @@ async def test_a_card_that_may_be_there_gets_the_end(store: Store, clock: Clock,
 
 
 @pytest.mark.parametrize("phase", ["live", "interrupted", "errored"])
-async def test_the_bot_was_down_for_long(store: Store, clock: Clock, phase: str) -> None:
-    """What waited is announced when the livestream was checked, and is not just off air for a moment; else nothing."""
+async def test_late_announcement_waits_for_a_check(store: Store, clock: Clock, phase: str) -> None:
     await waiting_for_slack(store)
     if phase != "live":
         clock.advance(LATE_SECONDS)

@@ -1,13 +1,11 @@
-"""Several replicas at once: nothing is claimed twice, nothing is overlooked, no wait is endless."""
+"""Several replicas at once: nothing is claimed twice or overlooked, and none waits forever."""
 
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
 from itertools import chain
 from uuid import UUID
 
-import pytest
 import sqlalchemy as sa
 
 from bot.domain.follow import Level
@@ -16,63 +14,43 @@ from bot.store.database_url import parse_database_url
 from bot.store.leases import LeaseLost
 from bot.store.schema import announcements, cards
 from bot.store.store import Store
-from tests.store.helpers import ANN, CHANNEL, LEASE, TEAM, Change, Channel, Clock, Episode, follow, look, see
+from tests.store.helpers import ANN, LEASE, TEAM, Change, Channel, Clock, Episode, claim, follow, look
 
 
-@pytest.fixture
-async def replicas(url: str, clock: Clock) -> AsyncIterator[list[Store]]:
-    """Yield stores that share nothing but the database."""
-    stores = [Store(Database(connect(parse_database_url(url)), clock), check_spacing=0) for _ in range(4)]
-    yield stores
-    for store in stores:
-        await store.close()
+async def test_due_meetings_and_cards_are_each_claimed_by_one_replica(replicas: list[Store]) -> None:
+    numbers = range(40)
+    for number in numbers:
+        await follow(replicas[0], f"C{number:02}", meeting=UUID(int=number))
+
+    async def claim_all(name: str, store: Store) -> tuple[list[int], list[str]]:
+        meetings, channels = [], []
+        for _ in range(8):
+            meetings += [due.meeting_id.int for due in await store.meeting_queue.claim(name, 3, LEASE)]
+            channels += [due.follow.channel_id for due in await store.card_queue.claim(name, 3, LEASE)]
+        return meetings, channels
+
+    claimed = await asyncio.gather(*(claim_all(str(n), store) for n, store in enumerate(replicas)))
+
+    assert sorted(chain.from_iterable(meetings for meetings, _ in claimed)) == list(numbers)
+    assert sorted(chain.from_iterable(channels for _, channels in claimed)) == [f"C{n:02}" for n in numbers]
 
 
-async def test_meetings_are_claimed_once(replicas: list[Store]) -> None:
-    """Each by one replica, and all of them."""
-    for number in range(40):
-        await follow(replicas[0], meeting=UUID(int=number))
-
-    async def claim(name: str, store: Store) -> list[UUID]:
-        return [due.meeting_id for _ in range(8) for due in await store.meeting_queue.claim(name, 3, LEASE)]
-
-    claimed = await asyncio.gather(*(claim(str(n), store) for n, store in enumerate(replicas)))
-
-    assert sorted(chain.from_iterable(claimed)) == [UUID(int=number) for number in range(40)]
-
-
-async def test_cards_are_claimed_once(replicas: list[Store]) -> None:
-    """The same."""
-    for number in range(40):
-        await follow(replicas[0], f"C{number:02}")
-
-    async def claim(name: str, store: Store) -> list[str]:
-        return [due.follow.channel_id for _ in range(8) for due in await store.card_queue.claim(name, 3, LEASE)]
-
-    claimed = await asyncio.gather(*(claim(str(n), store) for n, store in enumerate(replicas)))
-
-    assert sorted(chain.from_iterable(claimed)) == [f"C{number:02}" for number in range(40)]
-
-
-async def test_the_budget_is_one(replicas: list[Store]) -> None:
-    """However many spend from it at once, each knows what was spent before."""
+async def test_requests_of_all_replicas_are_counted_together(replicas: list[Store]) -> None:
     counted = await asyncio.gather(*(store.request_windows.add(1) for _ in range(10) for store in replicas))
 
     assert sorted(used.all for used in counted) == list(range(1, 41))
     assert (await replicas[0].request_windows.count()).all == 40
 
 
-async def test_a_duty_is_claimed_once(replicas: list[Store]) -> None:
-    """By one replica of all that find it due, the first time and every other."""
+async def test_singleton_job_is_claimed_by_one_replica_each_time(replicas: list[Store]) -> None:
     for _ in range(3):
         claimed = await asyncio.gather(*(store.singleton_jobs.claim("sweep", "s", LEASE) for store in replicas))
 
-        (duty,) = [duty for duty in claimed if duty is not None]
-        assert await replicas[0].singleton_jobs.complete(duty, next_run_in=0)
+        (job,) = [job for job in claimed if job is not None]
+        assert await replicas[0].singleton_jobs.complete(job, next_run_in=0)
 
 
-async def test_following_at_once(replicas: list[Store]) -> None:
-    """One of them is the first, and there is one follow."""
+async def test_following_at_once_makes_one_follow(replicas: list[Store]) -> None:
     followed = await asyncio.gather(*(follow(store) for _ in range(3) for store in replicas))
 
     assert sum(each.is_new for each in followed) == 1
@@ -85,12 +63,11 @@ async def _count(database: Database, query: sa.TextClause) -> int:
         return int(await connection.scalar(query) or 0)
 
 
-async def test_recording_while_somebody_finishes(postgres_url: str) -> None:
-    """A worker that finishes a card behind another's record sees what that one recorded, and leaves nothing idle."""
+async def test_card_released_during_a_record_sees_what_was_recorded_and_stays_due(postgres_url: str) -> None:
     store, other = (Store(Database(connect(parse_database_url(postgres_url)))) for _ in range(2))
     behind = Database(connect(parse_database_url(postgres_url)))
     await follow(store)
-    (card,) = await store.card_queue.claim("a", 1, LEASE)
+    card = await claim(store)
     await store.card_queue.mark_posted(card, "1.0", 1)
     blocked = sa.text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -115,12 +92,11 @@ async def test_recording_while_somebody_finishes(postgres_url: str) -> None:
         await each.close()
 
 
-async def test_recording_while_somebody_pauses(postgres_url: str) -> None:
-    """One waits for the other; a paused follow gets nothing and nothing is due."""
+async def test_follow_paused_during_a_record_has_nothing_due(postgres_url: str) -> None:
     store, other = (Store(Database(connect(parse_database_url(postgres_url)))) for _ in range(2))
     for number in range(10):
         await follow(store, f"C{number}")
-        (card,) = await store.card_queue.claim("a", 1, LEASE)
+        card = await claim(store)
         await store.meeting_queue.request_check(card.follow.meeting_id)
         meeting = await look(store)
 
@@ -134,8 +110,7 @@ async def test_recording_while_somebody_pauses(postgres_url: str) -> None:
     await other.close()
 
 
-async def test_everything_at_once(replicas: list[Store], clock: Clock) -> None:
-    """Four replicas do all there is to do: no wait is endless, nothing fails, and in the end all is announced."""
+async def test_four_replicas_at_once_leave_nothing_undone(replicas: list[Store], clock: Clock) -> None:
     rng = random.Random(8)
     meetings, channels = [UUID(int=n) for n in range(3)], [f"C{n}" for n in range(3)]
     seq = 0
@@ -192,19 +167,3 @@ async def test_everything_at_once(replicas: list[Store], clock: Clock) -> None:
     standing = await store.maintenance.stats()
     assert standing.unsent == 0
     assert standing.cards_due == 0
-
-
-async def test_killed_and_started_again(replicas: list[Store], clock: Clock) -> None:
-    """What one replica claimed and did not finish another one does, after the lease, and the first cannot."""
-    first, second, *_ = replicas
-    await follow(first, CHANNEL)
-    await see(first, Episode(phase="live"), Change())
-    (lost,) = await first.card_queue.claim("a", 1, LEASE)
-    clock.advance(LEASE)
-    slack = Channel()
-
-    await slack.work(second)
-
-    assert list(slack.threads.values()) == [["live"]]
-    with pytest.raises(LeaseLost):
-        await first.card_queue.mark_sent(lost, 1, "9.9")

@@ -1,33 +1,24 @@
 """One rate limit for all replicas, in any five minutes."""
 
-from bot.store.database import Database
-from bot.store.request_windows import RequestWindow, Used
+from bot.store.request_windows import Used
 from bot.store.store import Store
 from tests.store.helpers import Clock
 
 
-async def test_spend(store: Store) -> None:
-    """It says how many count now."""
-    assert [(await store.request_windows.add(count)).all for count in (3, 1, 10)] == [3, 4, 14]
-    assert (await store.request_windows.count()).all == 14
-
-
-async def test_nothing_spent(store: Store) -> None:
-    """Nothing counts."""
+async def test_requests_of_all_replicas_and_of_people_are_counted(replicas: list[Store]) -> None:
+    store, another, *_ = replicas
     assert await store.request_windows.count() == Used()
 
+    assert await store.request_windows.add(3) == Used(3, 0)
+    assert await another.request_windows.add(7, people=4) == Used(10, 4)
 
-async def test_replicas_share_it(store: Store, database: Database) -> None:
-    """What one has spent another one knows."""
-    await store.request_windows.add(7)
-
-    assert (await RequestWindow(database).add(1)).all == 8
+    assert await store.request_windows.add(1, people=1) == Used(11, 5)
+    assert await store.request_windows.count() == Used(11, 5)
 
 
-async def test_it_comes_back(store: Store, clock: Clock) -> None:
-    """Five minutes later, half a minute more at most, and never earlier."""
+async def test_request_counts_for_five_minutes_and_at_most_half_a_minute_more(store: Store, clock: Clock) -> None:
     spent: list[float] = []
-    for _ in range(200):
+    for _ in range(100):
         counted = (await store.request_windows.add(1)).all
         spent.append(clock.time)
         assert sum(clock.time - 300 <= time for time in spent) <= counted
@@ -35,18 +26,9 @@ async def test_it_comes_back(store: Store, clock: Clock) -> None:
         clock.advance(7)
 
 
-async def test_the_clock_is_set_back(store: Store, clock: Clock) -> None:
-    """What was spent in a time that has not come does not count."""
+async def test_requests_in_the_future_do_not_count_after_the_clock_was_set_back(store: Store, clock: Clock) -> None:
     await store.request_windows.add(1)
 
     clock.advance(-3600)
 
     assert (await store.request_windows.add(1)).all == 1
-
-
-async def test_what_people_spend_is_counted_as_well(store: Store) -> None:
-    await store.request_windows.add(5)
-    await store.request_windows.add(7, people=4)
-
-    assert await store.request_windows.add(1, people=1) == Used(13, 5)
-    assert await store.request_windows.count() == Used(13, 5)

@@ -15,7 +15,7 @@ from bot.store.database import Database
 from bot.store.rows import clean, dumps
 from bot.store.schema import meetings
 from bot.store.store import Store
-from tests.store.helpers import LEASE, MEETING, TEAM, Change, Episode, look
+from tests.store.helpers import MEETING, TEAM, Change, Episode, claim, look
 
 NUL, HALF = "\0", "\ud83d"
 BAD = f"a{NUL}b{HALF}c"
@@ -34,8 +34,7 @@ class BadChange(Change):
         return {"reason": BAD, "at": -math.inf}
 
 
-async def test_everything_that_the_store_is_given(store: Store, database: Database) -> None:
-    """A channel, a person, a name, an episode, a change, a ts, a reason: all of it is stored."""
+async def test_text_that_databases_reject_is_cleaned_everywhere(store: Store, database: Database) -> None:
     followed = await store.follows.follow(
         f"{TEAM}{NUL}", BAD, MEETING, user_id=BAD, level=Level.NORMAL, episode=BadEpisode(name=BAD), worker_id="another"
     )
@@ -48,7 +47,7 @@ async def test_everything_that_the_store_is_given(store: Store, database: Databa
         meeting, BadEpisode(phase="live", name=BAD), [BadChange(kind=BAD)], next_check_in=15, ended=None
     )
 
-    (card,) = await store.card_queue.claim("w", 10, LEASE)
+    card = await claim(store)
     assert card.message_ts == "abc"
     assert card.stored_episode == {
         "number": 1,
@@ -73,8 +72,7 @@ async def test_everything_that_the_store_is_given(store: Store, database: Databa
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(text=ANYTHING)
-async def test_any_text_comes_back(database: Database, text: str) -> None:
-    """Unchanged, but for what no database takes."""
+async def test_any_text_comes_back_but_for_what_no_database_stores(database: Database, text: str) -> None:
     query = sa.select(sa.literal(text, sa.Text), sa.literal({"text": [text]}, sa.JSON))
     async with database.read_only() as connection:
         row = (await connection.execute(query)).one()
@@ -86,13 +84,11 @@ async def test_any_text_comes_back(database: Database, text: str) -> None:
 
 @given(text=ANYTHING)
 def test_clean_text_is_left_alone(text: str) -> None:
-    """What can be stored is stored as it is."""
     assert clean(clean(text)) == clean(text)
     assert clean("Grüße \U0001f600\t\x1b") == "Grüße \U0001f600\t\x1b"
 
 
-def test_json_that_is_nested_too_deeply() -> None:
-    """It is an error of ours, and no crash of the process."""
+def test_json_nested_too_deeply_is_an_error_and_no_crash() -> None:
     nested: list[Any] = []
     for _ in range(100_000):
         nested = [nested]

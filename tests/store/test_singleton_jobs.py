@@ -2,84 +2,62 @@
 
 import pytest
 
+from bot.store.singleton_jobs import SingletonJob
 from bot.store.store import Store
 from tests.store.helpers import LEASE, Clock
 
 
-async def test_claim(store: Store) -> None:
-    """It is due at once, and then only one replica's."""
-    duty = await store.singleton_jobs.claim("sweep", "one", LEASE)
+async def claim_job(store: Store, worker_id: str = "one") -> SingletonJob:
+    job = await store.singleton_jobs.claim("sweep", worker_id, LEASE)
+    assert job is not None
+    return job
 
-    assert duty is not None
-    assert duty.name == "sweep"
-    assert duty.last_run_ago is None
+
+async def test_job_is_due_at_once_and_then_claimed_by_one_worker(store: Store) -> None:
+    job = await claim_job(store)
+
+    assert job.name == "sweep"
+    assert job.last_run_ago is None
     assert await store.singleton_jobs.claim("sweep", "other", LEASE) is None
-
-
-async def test_several_duties(store: Store) -> None:
-    """One does not wait for another."""
-    assert await store.singleton_jobs.claim("sweep", "one", LEASE)
     assert await store.singleton_jobs.claim("dust", "one", LEASE)
 
 
-async def test_done(store: Store, clock: Clock) -> None:
-    """It is due again at the given time, and its next worker knows when it was done."""
-    duty = await store.singleton_jobs.claim("sweep", "one", LEASE)
-    assert duty is not None
-
-    assert await store.singleton_jobs.complete(duty, next_run_in=15)
+async def test_completed_job_is_due_at_the_given_time_and_knows_its_last_run(store: Store, clock: Clock) -> None:
+    assert await store.singleton_jobs.complete(await claim_job(store), next_run_in=15)
 
     clock.advance(14)
     assert await store.singleton_jobs.claim("sweep", "other", LEASE) is None
     clock.advance(1)
-    again = await store.singleton_jobs.claim("sweep", "other", LEASE)
-    assert again is not None
-    assert again.last_run_ago == 15
+    assert (await claim_job(store, "other")).last_run_ago == 15
 
 
-async def test_give_back(store: Store, clock: Clock) -> None:
-    """What could not be done was not done."""
-    duty = await store.singleton_jobs.claim("sweep", "one", LEASE)
-    assert duty is not None
-
-    assert await store.singleton_jobs.release(duty, next_run_in=30)
+async def test_released_job_has_not_run(store: Store, clock: Clock) -> None:
+    assert await store.singleton_jobs.release(await claim_job(store), next_run_in=30)
 
     clock.advance(30)
-    again = await store.singleton_jobs.claim("sweep", "one", LEASE)
-    assert again is not None
-    assert again.last_run_ago is None
+    assert (await claim_job(store)).last_run_ago is None
 
 
-@pytest.mark.parametrize("how", ["done", "give_back"])
-async def test_killed(store: Store, clock: Clock, how: str) -> None:
-    """At the lease's end it is due again, and its previous worker can no longer record anything."""
-    duty = await store.singleton_jobs.claim("sweep", "one", LEASE)
-    assert duty is not None
+@pytest.mark.parametrize("how", ["complete", "release"])
+async def test_claim_that_lost_its_lease_writes_nothing(store: Store, clock: Clock, how: str) -> None:
+    stale = await claim_job(store)
     clock.advance(LEASE)
-    again = await store.singleton_jobs.claim("sweep", "one", LEASE)
-    assert again is not None
+    job = await claim_job(store)
 
-    back = store.singleton_jobs.complete if how == "done" else store.singleton_jobs.release
-    assert not await back(duty, next_run_in=0)
+    assert not await getattr(store.singleton_jobs, how)(stale, next_run_in=0)
 
-    assert await store.singleton_jobs.complete(again, next_run_in=0)
+    assert await store.singleton_jobs.complete(job, next_run_in=0)
 
 
-async def test_the_clock_is_set_back(store: Store, clock: Clock) -> None:
-    """It is due, and when it was done is not known."""
-    duty = await store.singleton_jobs.claim("sweep", "one", LEASE)
-    assert duty is not None
-    await store.singleton_jobs.complete(duty, next_run_in=15)
+async def test_job_is_due_and_its_last_run_unknown_after_the_clock_was_set_back(store: Store, clock: Clock) -> None:
+    await store.singleton_jobs.complete(await claim_job(store), next_run_in=15)
 
     clock.advance(-3600)
 
-    again = await store.singleton_jobs.claim("sweep", "one", LEASE)
-    assert again is not None
-    assert again.last_run_ago is None
+    assert (await claim_job(store)).last_run_ago is None
 
 
-async def test_note(store: Store, clock: Clock) -> None:
-    """What was done is known to all, and how long ago; not what a clock that was set back has dated."""
+async def test_recorded_job_knows_how_long_ago_it_ran(store: Store, clock: Clock) -> None:
     assert await store.singleton_jobs.seconds_since("list") is None
     for _ in range(2):
         await store.singleton_jobs.record("list")
@@ -91,13 +69,11 @@ async def test_note(store: Store, clock: Clock) -> None:
     assert await store.singleton_jobs.seconds_since("list") is None
 
 
-async def test_make_due(store: Store) -> None:
-    """What was done a moment ago is due again; what a replica is doing stays its own."""
-    duty = await store.singleton_jobs.claim("sweep", "one", LEASE)
-    assert duty is not None
+async def test_job_can_be_made_due_unless_it_is_claimed(store: Store) -> None:
+    job = await claim_job(store)
     await store.singleton_jobs.make_due("sweep")
     assert await store.singleton_jobs.claim("sweep", "other", LEASE) is None
-    await store.singleton_jobs.complete(duty, next_run_in=15)
+    await store.singleton_jobs.complete(job, next_run_in=15)
 
     await store.singleton_jobs.make_due("sweep")
 

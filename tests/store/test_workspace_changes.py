@@ -22,17 +22,17 @@ from tests.store.helpers import (
     Channel,
     Clock,
     Episode,
+    claim,
     expire,
     follow,
+    follow_and_post,
     see,
 )
 
 
-async def test_a_channel_moves_with_its_cards(store: Store) -> None:
-    """What is followed there continues under the new ID, in the same thread."""
+async def test_channel_moves_with_its_follows_and_threads(store: Store) -> None:
     await follow(store)
-    await follow(store, "C9")
-    await Channel().work(store)
+    await follow_and_post(store, "C9")
 
     assert await store.workspaces.move_channel(TEAM, CHANNEL, "C2") == 1
 
@@ -44,8 +44,7 @@ async def test_a_channel_moves_with_its_cards(store: Store) -> None:
     assert sorted(card.follow.channel_id for card in due) == ["C2", "C9"]
 
 
-async def test_an_id_that_has_follows_already(store: Store) -> None:
-    """One follow of each meeting is left there: what people have set up under the new ID stays."""
+async def test_follow_that_exists_under_the_new_id_stays_as_it_is(store: Store) -> None:
     await follow(store)
     await follow(store, meeting=OTHER_MEETING)
     await follow(store, "C2", level=Level.LOUD)
@@ -61,13 +60,12 @@ async def test_an_id_that_has_follows_already(store: Store) -> None:
 
 
 @pytest.mark.parametrize("paused", [False, True])
-async def test_of_two_follows_the_one_that_ends_shows_that(store: Store, paused: bool) -> None:
-    """No card stays live forever; a paused follow that is there gives way to the one that moves."""
+async def test_of_two_follows_of_a_meeting_only_the_active_one_stays(store: Store, paused: bool) -> None:
     there = await follow(store, "C2")
     await Channel().work(store)
     if paused:
         await see(store, Episode(phase="live"), Change())
-        (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+        card = await claim(store)
         assert await store.pauses.pause(card, "not_in_channel")
     here = await follow(store)
     await Channel().work(store)
@@ -88,31 +86,27 @@ async def test_of_two_follows_the_one_that_ends_shows_that(store: Store, paused:
 
 
 @pytest.mark.parametrize("how", ["unfollowed", "expired"])
-async def test_moved_while_a_card_shows_that_it_is_over(store: Store, clock: Clock, how: str) -> None:
-    """A worker that edits it under the old ID has lost its claim, so that it is edited under the new one."""
-    await follow(store)
-    await Channel().work(store)
+async def test_card_that_shows_an_end_is_edited_under_the_new_id(store: Store, clock: Clock, how: str) -> None:
+    await follow_and_post(store)
     if how == "unfollowed":
         assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=ANN)
     else:
         clock.advance(31 * 24 * 3600)
         assert await expire(store)
-    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+    card = await claim(store)
 
     await store.workspaces.move_channel(TEAM, CHANNEL, "C2")
 
     with pytest.raises(LeaseLost):
         await store.card_queue.give_up(card)
     clock.advance(LEASE)
-    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+    card = await claim(store)
     assert (card.follow.channel_id, card.follow.state) == ("C2", how)
     assert card.needs_edit
 
 
-async def test_what_is_over_still_shows_that_after_the_move(store: Store) -> None:
-    """The card of a follow that a person has ended is edited under the new ID, also where another follow is there."""
-    await follow(store)
-    await Channel().work(store)
+async def test_ended_follow_shows_its_end_under_an_id_where_another_follow_is(store: Store) -> None:
+    await follow_and_post(store)
     await follow(store, "C2")
     assert await store.follows.unfollow(TEAM, CHANNEL, MEETING, user_id=ANN)
 
@@ -122,23 +116,21 @@ async def test_what_is_over_still_shows_that_after_the_move(store: Store) -> Non
     assert sorted(card.follow.state for card in due if card.follow.channel_id == "C2") == ["active", "unfollowed"]
 
 
-async def test_moved_while_a_card_is_on_its_way(store: Store, clock: Clock) -> None:
-    """That Slack does not know the old ID any longer pauses nothing."""
+async def test_refusal_for_the_old_id_pauses_nothing_after_the_move(store: Store, clock: Clock) -> None:
     await follow(store)
-    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+    card = await claim(store)
 
     await store.workspaces.move_channel(TEAM, CHANNEL, "C2")
 
     assert await store.pauses.pause(card, "channel_not_found") is None
     clock.advance(LEASE)
-    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+    card = await claim(store)
     assert card.follow.channel_id == "C2"
 
 
-async def test_moved_while_a_card_is_edited(store: Store, clock: Clock) -> None:
+async def test_card_edited_during_the_move_is_edited_once_more(store: Store, clock: Clock) -> None:
     """Slack may carry out the holder's edit after the next one, so that one more follows."""
-    await follow(store)
-    await Channel().work(store)
+    await follow_and_post(store)
     await see(store, Episode(phase="live"))
     assert await store.card_queue.claim("announcer", 10, LEASE)
 
@@ -146,21 +138,19 @@ async def test_moved_while_a_card_is_edited(store: Store, clock: Clock) -> None:
 
     assert await store.card_queue.due_in() == LEASE
     clock.advance(LEASE)
-    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+    card = await claim(store)
     await store.card_queue.mark_rendered(card, card.desired_version, last=True)
     wait = await store.card_queue.due_in()
     assert wait is not None
     clock.advance(wait)
-    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+    card = await claim(store)
     assert card.may_be_overwritten
 
 
-async def test_moved_while_a_change_is_announced(store: Store, clock: Clock) -> None:
-    """No other worker announces it again until the holder's call has ended and is reported."""
-    await follow(store)
-    await Channel().work(store)
+async def test_change_announced_during_the_move_is_not_announced_again(store: Store, clock: Clock) -> None:
+    await follow_and_post(store)
     await see(store, Episode(phase="live"), Change())
-    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+    card = await claim(store)
 
     await store.workspaces.move_channel(TEAM, CHANNEL, "C2")
 
@@ -169,13 +159,12 @@ async def test_moved_while_a_change_is_announced(store: Store, clock: Clock) -> 
         await store.card_queue.mark_sent(card, 1, "1800000000.000009")
     assert await store.card_queue.report_reply(card, 1, "1800000000.000009")
     clock.advance(LEASE)
-    (card,) = await store.card_queue.claim("announcer", 10, LEASE)
+    card = await claim(store)
     assert card.announcements == ()
     assert card.needs_edit
 
 
-async def test_removal_deletes_everything(store: Store, database: Database) -> None:
-    """Follows, cards and announcements are deleted, and the meetings are no longer checked."""
+async def test_removal_deletes_follows_and_ends_checks(store: Store, database: Database) -> None:
     await follow(store)
     await see(store, Episode(phase="live"), Change())
 
@@ -188,8 +177,7 @@ async def test_removal_deletes_everything(store: Store, database: Database) -> N
     assert await store.card_queue.due_in() is None
 
 
-async def test_removal_spares_other_workspaces(store: Store) -> None:
-    """Another workspace that follows the same meeting keeps its follow."""
+async def test_removal_spares_other_workspaces_that_follow_the_meeting(store: Store) -> None:
     await follow(store)
     await store.follows.follow("T2", CHANNEL, MEETING, user_id=ANN, level=Level.NORMAL, episode=Episode())
 
@@ -200,8 +188,7 @@ async def test_removal_spares_other_workspaces(store: Store) -> None:
     assert await store.meeting_queue.refresh_due_in() == 0
 
 
-async def test_removal_works_in_batches(store: Store) -> None:
-    """More follows than fit in one transaction are deleted in several; a repeated removal does no harm."""
+async def test_removal_works_in_batches_and_can_be_repeated(store: Store) -> None:
     for number in range(_BATCH_SIZE + 1):
         await follow(store, meeting=UUID(int=number + 1))
 
