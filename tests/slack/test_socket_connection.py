@@ -19,11 +19,11 @@ ENVELOPE = {"envelope_id": "e1", "type": "slash_commands", "payload": {"text": "
 
 
 @contextlib.asynccontextmanager
-async def slack(script: Script, *, pongs: bool = True) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+async def slack(script: Script) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
     """Yield a Slack that does what the script says with each WebSocket; a session, and where it is."""
 
     async def endpoint(request: web.Request) -> web.WebSocketResponse:
-        websocket = web.WebSocketResponse(autoping=pongs)
+        websocket = web.WebSocketResponse()
         await websocket.prepare(request)
         await script(websocket)
         return websocket
@@ -43,34 +43,76 @@ async def acknowledge(envelope: Envelope) -> Envelope:
     return {}
 
 
-async def test_greeting_and_acknowledgement() -> None:
-    """After its greeting Slack sends an envelope, and gets its acknowledgement."""
+async def acknowledged(
+    *frames: str | bytes, handle: Callable[[Envelope], Awaitable[Envelope]] = acknowledge
+) -> list[Any]:
+    """Greet the bot, send these frames and an envelope, and return the first acknowledgement."""
     heard: list[Any] = []
 
     async def script(websocket: web.WebSocketResponse) -> None:
         await websocket.send_str(HELLO)
+        for frame in frames:
+            await (websocket.send_str(frame) if isinstance(frame, str) else websocket.send_bytes(frame))
         await websocket.send_json(ENVELOPE)
         heard.append(await websocket.receive_json(timeout=15))
 
     async with slack(script) as (session, url):
-        connection = await SocketModeConnection.open(session, url, acknowledge)
+        connection = await SocketModeConnection.open(session, url, handle)
         await connection.receive()
 
-    assert heard == [{"envelope_id": "e1"}]
     assert connection.closing.is_set()
     assert not connection.is_open
+    return heard
 
 
 @pytest.mark.parametrize(
-    "first", ['{"type": "disconnect", "reason": "too_many_websockets"}', "hello", "[]", '{"type": "hi"}']
+    "frames",
+    [
+        [],
+        *(
+            [nonsense]
+            for nonsense in ("", "x", "[]", "null", "{}", '{"envelope_id": 7}', '{"envelope_id": ["a"]}', b"x")
+        ),
+    ],
 )
-async def test_connection_without_a_greeting_is_closed(first: str) -> None:
+async def test_envelope_is_acknowledged_also_after_a_malformed_one(frames: list[str | bytes]) -> None:
+    assert await acknowledged(*frames) == [{"envelope_id": "e1"}]
+
+
+async def test_unexpected_error_leaves_the_connection_open(log: Any) -> None:
+    """It is logged, and the next envelope is handled."""
+
+    async def broken_at_first(envelope: Envelope) -> Envelope:
+        if envelope["envelope_id"] == "e0":
+            raise RuntimeError("broken")
+        return {}
+
+    first = json.dumps({**ENVELOPE, "envelope_id": "e0"})
+
+    assert await acknowledged(first, handle=broken_at_first) == [{"envelope_id": "e1"}]
+    assert "RuntimeError" in log.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("first", "reason"),
+    [
+        ('{"type": "disconnect", "reason": "too_many_websockets"}', "too_many_websockets"),
+        ("hello", ""),
+        ("[]", ""),
+        ('{"type": "hi"}', ""),
+        (None, ""),
+    ],
+)
+async def test_connection_without_a_greeting_is_closed(first: str | None, reason: str) -> None:
     """The error has Slack's reason, if there is one."""
     closed = asyncio.Event()
 
     async def script(websocket: web.WebSocketResponse) -> None:
-        await websocket.send_str(first)
-        assert (await websocket.receive(timeout=15)).type is aiohttp.WSMsgType.CLOSE
+        if first is None:
+            await websocket.close()
+        else:
+            await websocket.send_str(first)
+            assert (await websocket.receive(timeout=15)).type is aiohttp.WSMsgType.CLOSE
         closed.set()
 
     async with slack(script) as (session, url):
@@ -78,37 +120,7 @@ async def test_connection_without_a_greeting_is_closed(first: str) -> None:
             await SocketModeConnection.open(session, url, acknowledge)
         await asyncio.wait_for(closed.wait(), 15)
 
-    assert str(refused.value) == ("too_many_websockets" if "too_many" in first else "")
-
-
-async def test_closed_instead_of_greeted() -> None:
-    """A WebSocket that is closed at once was not greeted either."""
-
-    async def script(websocket: web.WebSocketResponse) -> None:
-        await websocket.close()
-
-    async with slack(script) as (session, url):
-        with pytest.raises(HandshakeError):
-            await SocketModeConnection.open(session, url, acknowledge)
-
-
-@pytest.mark.parametrize(
-    "nonsense", ["", "x", "[]", "null", "{}", '{"envelope_id": 7}', '{"envelope_id": ["a"]}', b"x"]
-)
-async def test_malformed_envelope_is_skipped(nonsense: str | bytes) -> None:
-    """The next one is handled."""
-    heard: list[Any] = []
-
-    async def script(websocket: web.WebSocketResponse) -> None:
-        await websocket.send_str(HELLO)
-        await (websocket.send_str(nonsense) if isinstance(nonsense, str) else websocket.send_bytes(nonsense))
-        await websocket.send_json(ENVELOPE)
-        heard.append(await websocket.receive_json(timeout=15))
-
-    async with slack(script) as (session, url):
-        await (await SocketModeConnection.open(session, url, acknowledge)).receive()
-
-    assert heard == [{"envelope_id": "e1"}]
+    assert str(refused.value) == reason
 
 
 async def test_envelopes_after_the_warning_are_handled() -> None:
@@ -134,21 +146,6 @@ async def test_envelopes_after_the_warning_are_handled() -> None:
     assert heard == [{"envelope_id": "e1"}]
 
 
-async def test_connection_without_a_pong_is_closed() -> None:
-    forever = asyncio.Event()
-
-    async def script(websocket: web.WebSocketResponse) -> None:
-        await websocket.send_str(HELLO)
-        await forever.wait()
-
-    async with slack(script, pongs=False) as (session, url):
-        connection = await SocketModeConnection.open(session, url, acknowledge, heartbeat=0.1)
-        await asyncio.wait_for(connection.receive(), 15)
-        forever.set()
-
-    assert not connection.is_open
-
-
 async def test_acknowledgement_on_a_closed_connection_is_logged(log: Any) -> None:
     closed = asyncio.Event()
 
@@ -167,25 +164,3 @@ async def test_acknowledgement_on_a_closed_connection_is_logged(log: Any) -> Non
         await asyncio.gather(*connection.unacknowledged)
 
     assert '"event": "ack_failed"' in log.getvalue()
-
-
-async def test_unexpected_error_leaves_the_connection_open(log: Any) -> None:
-    """It is logged, and the next envelope is handled."""
-    heard: list[Any] = []
-
-    async def broken_at_first(envelope: Envelope) -> Envelope:
-        if envelope["envelope_id"] == "e0":
-            raise RuntimeError("broken")
-        return {}
-
-    async def script(websocket: web.WebSocketResponse) -> None:
-        await websocket.send_str(HELLO)
-        await websocket.send_json({**ENVELOPE, "envelope_id": "e0"})
-        await websocket.send_json(ENVELOPE)
-        heard.append(await websocket.receive_json(timeout=15))
-
-    async with slack(script) as (session, url):
-        await (await SocketModeConnection.open(session, url, broken_at_first)).receive()
-
-    assert heard == [{"envelope_id": "e1"}]
-    assert "RuntimeError" in log.getvalue()

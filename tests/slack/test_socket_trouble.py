@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -109,69 +108,60 @@ async def bot(slack: Slack, time: Time, timing: Timing | None = None) -> AsyncIt
             await mode.stop()
 
 
-async def greet(websocket: web.WebSocketResponse) -> None:
-    await websocket.send_str(json.dumps({"type": "hello", "num_connections": 1}))
+HELLO = {"type": "hello", "num_connections": 1}
+SWITCHED_OFF = "link_disabled (Socket Mode was switched off on the app's page)"
+TOO_MANY = "too_many_websockets (the app has as many connections open as Slack allows, 10)"
 
 
-async def part(websocket: web.WebSocketResponse, reason: str) -> None:
-    await websocket.send_str(json.dumps({"type": "disconnect", "reason": reason}))
+def parting(reason: str) -> dict[str, Any]:
+    return {"type": "disconnect", "reason": reason}
 
 
-async def greets_and_closes(slack: Slack, websocket: web.WebSocketResponse) -> None:
-    await greet(websocket)
-    await websocket.close()
+def script(*frames: dict[str, Any], then: str = "close") -> Script:
+    """Send these frames, then close the connection, abort it, or keep it."""
+
+    async def run(slack: Slack, websocket: web.WebSocketResponse) -> None:
+        for frame in frames:
+            await websocket.send_json(frame)
+        if then == "keep":
+            await slack.until_closed(websocket)
+        elif then == "abort":
+            transport = websocket._req.transport  # type: ignore[union-attr]
+            assert transport is not None
+            transport.abort()
+        else:
+            await websocket.close()
+
+    return run
 
 
-async def greets_and_announces_the_end(slack: Slack, websocket: web.WebSocketResponse) -> None:
-    """And leaves it open, as Slack does for ten seconds."""
-    await greet(websocket)
-    await part(websocket, "refresh_requested")
-    await slack.until_closed(websocket)
-
-
-async def greets_and_is_switched_off(slack: Slack, websocket: web.WebSocketResponse) -> None:
-    await greet(websocket)
-    await part(websocket, "link_disabled")
-    await websocket.close()
-
-
-async def closes(slack: Slack, websocket: web.WebSocketResponse) -> None:
-    await websocket.close()
-
-
-async def has_too_many(slack: Slack, websocket: web.WebSocketResponse) -> None:
-    await part(websocket, "too_many_websockets")
-    await websocket.close()
-
-
-async def breaks_off(slack: Slack, websocket: web.WebSocketResponse) -> None:
-    await greet(websocket)
-    transport = websocket._req.transport  # type: ignore[union-attr]
-    assert transport is not None
-    transport.abort()
+KEPT_OPEN = script(HELLO, parting("refresh_requested"), then="keep")
+"""As Slack does for ten seconds."""
 
 
 @pytest.mark.parametrize(
-    "script",
+    ("ending", "why"),
     [
-        greets_and_closes,
-        greets_and_announces_the_end,
-        greets_and_is_switched_off,
-        closes,
-        has_too_many,
-        breaks_off,
+        pytest.param(script(HELLO), None, id="closed"),
+        pytest.param(script(HELLO, then="abort"), None, id="aborted"),
+        pytest.param(KEPT_OPEN, None, id="announced"),
+        pytest.param(script(HELLO, parting("link_disabled")), SWITCHED_OFF, id="switched off"),
+        pytest.param(script(parting("too_many_websockets")), TOO_MANY, id="too many"),
+        pytest.param(script(), "Slack did not greet it", id="not greeted"),
     ],
 )
-async def test_connections_that_do_not_last_are_replaced_more_and_more_slowly(script: Script) -> None:
-    """Whatever ends them: each attempt waits about twice as long as the one before, and never in step with others."""
-    slack, time = Slack(script), Time()
-    async with bot(slack, time):
+async def test_connections_that_do_not_last_are_replaced_more_and_more_slowly(ending: Script, why: str | None) -> None:
+    """Each attempt waits about twice as long as the one before, never in step with others. /readyz has the reason."""
+    slack, time = Slack(ending), Time()
+    async with bot(slack, time) as mode:
         await asyncio.wait_for(time.enough.wait(), PATIENCE)
 
         assert slack.opened == PAUSES
         parts = [pause / longest for pause, longest in zip(time.pauses, [1, 2, 4, 8, 16, 32, 60, 60], strict=True)]
         assert all(0.5 <= part <= 1 for part in parts)
         assert len(set(parts)) > 1
+        if why:
+            assert await mode.problem() == f"There is no Socket Mode connection to Slack: {why}."
 
 
 async def test_refused_addresses_are_asked_for_more_and_more_slowly() -> None:
@@ -192,7 +182,7 @@ async def test_refused_addresses_are_asked_for_more_and_more_slowly() -> None:
 
 async def test_few_connections_are_open_at_a_time() -> None:
     """A Slack that announces the end of each connection and closes none never has more than five of one bot."""
-    slack, time = Slack(greets_and_announces_the_end), Time()
+    slack, time = Slack(KEPT_OPEN), Time()
     async with bot(slack, time, Timing(retire_after=3600)):
         await asyncio.wait_for(time.enough.wait(), PATIENCE)
 
@@ -200,16 +190,16 @@ async def test_few_connections_are_open_at_a_time() -> None:
         assert slack.most_open <= 5
 
 
-async def test_a_connection_that_lasted_is_replaced_at_once() -> None:
+async def test_connection_that_lasted_is_replaced_at_once() -> None:
     """Where a connection has lasted for a minute, no pause comes before the next one."""
     second = asyncio.Event()
     time = Time()
 
     async def lasts(slack: Slack, websocket: web.WebSocketResponse) -> None:
-        await greet(websocket)
+        await websocket.send_json(HELLO)
         if slack.opened == 1:
             time.moment += 60
-            await part(websocket, "warning")
+            await websocket.send_json(parting("warning"))
         else:
             second.set()
         await slack.until_closed(websocket)
@@ -221,12 +211,12 @@ async def test_a_connection_that_lasted_is_replaced_at_once() -> None:
         assert await mode.problem() is None
 
 
-async def test_what_a_connection_lasted_is_taken_off_the_pause() -> None:
+async def test_lifetime_of_a_connection_shortens_the_pause() -> None:
     """Attempts begin a pause apart: a connection that lasted longer than the pause leaves none to wait for."""
     time = Time()
 
     async def lasts_a_little(slack: Slack, websocket: web.WebSocketResponse) -> None:
-        await greet(websocket)
+        await websocket.send_json(HELLO)
         time.moment += 10
         await websocket.close()
 
@@ -237,12 +227,12 @@ async def test_what_a_connection_lasted_is_taken_off_the_pause() -> None:
         assert 20 <= time.pauses[-1] <= 50
 
 
-async def test_a_silent_connection_is_given_up() -> None:
+async def test_silent_connection_is_replaced() -> None:
     """A connection whose other end is gone, as after a night's sleep, is replaced."""
     second = asyncio.Event()
 
     async def says_nothing_more(slack: Slack, websocket: web.WebSocketResponse) -> None:
-        await greet(websocket)
+        await websocket.send_json(HELLO)
         if slack.opened > 1:
             slack.pongs = True
             second.set()
@@ -253,26 +243,9 @@ async def test_a_silent_connection_is_given_up() -> None:
         await asyncio.wait_for(second.wait(), PATIENCE)
 
 
-@pytest.mark.parametrize(
-    ("script", "why"),
-    [
-        (greets_and_is_switched_off, "link_disabled (Socket Mode was switched off on the app's page)"),
-        (has_too_many, "too_many_websockets (the app has as many connections open as Slack allows, 10)"),
-        (closes, "Slack did not greet it"),
-    ],
-)
-async def test_readiness_says_why_there_is_no_connection(script: Script, why: str) -> None:
-    """What /readyz says has Slack's reason in it, and what that means."""
-    slack, time = Slack(script), Time()
-    async with bot(slack, time) as mode:
-        await asyncio.wait_for(time.enough.wait(), PATIENCE)
-
-        assert await mode.problem() == f"There is no Socket Mode connection to Slack: {why}."
-
-
-async def test_a_refused_token_ends_the_start() -> None:
+async def test_refused_token_ends_the_start() -> None:
     """A token that Slack refuses for good is said at the start, and no connection is tried."""
-    slack = Slack(closes, refusal={"ok": False, "error": "not_allowed_token_type"})
+    slack = Slack(script(), refusal={"ok": False, "error": "not_allowed_token_type"})
     with pytest.raises(ConfigurationError, match="not_allowed_token_type"):
         async with bot(slack, Time()):
             pass

@@ -25,15 +25,15 @@ FOLLOW = Follow(
     pause_reason=None,
     expires_at=BEGAN + timedelta(days=30),
 )
-HOSTILE = st.lists(
-    st.sampled_from(
-        ["<!channel>", "<@U0ANN000001>", "&", "<", ">", "|", "*", "`", "\u202e", "\x00", "\n", ".", "&" * 500]
-    )
-    | st.text(st.characters(exclude_categories=()), max_size=40)
-).map("".join)
+SNIPPETS = (
+    *("<!channel>", "<!here>", "<@U0ANN000001>", "<#C1>", "&", "<", ">", "|", "*", "`", "_", "~", ":tada:"),
+    *("\u202e", "\x00", "\n", ".", "&" * 500),
+)
+HOSTILE = st.lists(st.sampled_from(SNIPPETS) | st.text(st.characters(exclude_categories=()), max_size=40)).map("".join)
 TEXTS = st.none() | HOSTILE
 OUR_MARKUP = re.compile(
-    r"<!date\^\d+\^[A-Za-z ]*\{date_short_pretty\} at \{time\}\|[-A-Za-z0-9: ]+ UTC>|<#C0EVENTS001>|(?<=ollowed by )<@U0(?:ANN|BEN)000001>|<https?://[^<>|\s]+\|[^<>|]+>"
+    r"<!date\^-?\d+\^[A-Za-z ]*\{date_short_pretty\} at \{time\}\|[-A-Za-z0-9: ]+ UTC>|<#C0EVENTS001>"
+    r"|(?:(?<=ollowed by )|(?<=Posted by ))<@U0(?:ANN|BEN)000001>|<(?i:https?)://[^<>|\s]+\|[^<>|]+>"
 )
 
 
