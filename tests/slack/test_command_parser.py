@@ -108,16 +108,6 @@ BOTH = AmbiguousMeeting((MEETING, UUID(OTHER)))
         (f"follow urn:uuid:{ID}", FollowCommand(MEETING, None)),
         (f"follow {ID[:8]} - {ID[9:]}", FollowCommand(MEETING, None)),
         (f"Unfollow <https://dash.example.com/{ID}|our meeting>", UnfollowCommand(MEETING)),
-    ],
-)
-def test_first_word_selects_the_command(text: str, command: Command) -> None:
-    """In any case. Without a command word the text is a lookup."""
-    assert read_command(text) == command
-
-
-@pytest.mark.parametrize(
-    ("text", "command"),
-    [
         ("follow", UsageError(FOLLOW_WHICH)),
         ("follow me", UsageError(FOLLOW_WHICH)),
         ("follow quiet", UsageError(FOLLOW_WHICH)),
@@ -136,7 +126,8 @@ def test_first_word_selects_the_command(text: str, command: Command) -> None:
         (f"unfollow {ID} quiet", UsageError(NOTHING_MORE)),
     ],
 )
-def test_mistakes_are_explained_and_nothing_is_guessed(text: str, command: Command) -> None:
+def test_first_word_selects_the_command_and_mistakes_are_explained(text: str, command: Command) -> None:
+    """In any case. Without a command word the text is a lookup. Nothing is guessed."""
     assert read_command(text) == command
 
 
@@ -150,7 +141,7 @@ def test_mistakes_are_explained_and_nothing_is_guessed(text: str, command: Comma
         ("stop following", "I changed nothing. `/livestream following` lists the meetings that this channel follows."),
     ],
 )
-def test_what_not_to_do_is_not_done(no: str, verb: str, said: str) -> None:
+def test_negated_command_changes_nothing(no: str, verb: str, said: str) -> None:
     """Nor is the opposite of what they say suggested."""
     command = read_command(f"{no} {verb} {ID}")
 
@@ -159,7 +150,7 @@ def test_what_not_to_do_is_not_done(no: str, verb: str, said: str) -> None:
 
 
 @pytest.mark.parametrize("text", [f"follow {ID} " + "x" * 3_000, ID + " " * 3_000, "x" * 3_001])
-def test_a_text_that_is_too_long_is_said_to_be(text: str) -> None:
+def test_too_long_text_is_explained(text: str) -> None:
     command = read_command(text)
 
     assert isinstance(command, UsageError)
@@ -182,7 +173,7 @@ def test_a_text_that_is_too_long_is_said_to_be(text: str) -> None:
         ("Launch week", False),
     ],
 )
-def test_a_mistake_knows_whether_its_advice_works_in_channels_only(text: str, is_for_channels: bool) -> None:
+def test_mistake_knows_whether_its_advice_works_only_in_channels(text: str, is_for_channels: bool) -> None:
     command = read_command(text)
 
     assert isinstance(command, UsageError)
@@ -220,7 +211,7 @@ def test_a_mistake_knows_whether_its_advice_works_in_channels_only(text: str, is
         ("hepl", "help"),  # codespell:ignore hepl
     ],
 )
-def test_the_nearest_command_is_offered(text: str, nearest: str | None) -> None:
+def test_nearest_command_is_offered(text: str, nearest: str | None) -> None:
     """A word that is no command changes nothing, also where it's before or after an ID; the nearest one is offered."""
     offered = f"Did you mean `/livestream {nearest}`?"
     command = read_command(text)
@@ -231,8 +222,7 @@ def test_the_nearest_command_is_offered(text: str, nearest: str | None) -> None:
 
 
 @pytest.mark.parametrize("word", ["status", "show", "please", "watch", "xyz", "<!channel>", "Launch"])
-def test_an_unknown_word_before_an_id_is_no_lookup(word: str) -> None:
-    """It is said how to check the meeting."""
+def test_unknown_word_before_an_id_is_answered_with_how_to_check_the_meeting(word: str) -> None:
     command = read_command(f"{word} {ID}")
 
     assert command == UsageError(
@@ -254,13 +244,11 @@ def test_an_unknown_word_before_an_id_is_no_lookup(word: str) -> None:
     ],
 )
 @pytest.mark.parametrize("before", ["", "follow ", "unfollow ", "following ", "https://dash.example.com/"])
-def test_what_is_wrong_with_an_id_is_said(wrong: str, said: str, before: str) -> None:
-    """Nothing is done with an ID that is not one."""
+def test_incomplete_id_does_nothing_and_its_fault_is_named(wrong: str, said: str, before: str) -> None:
     assert read_command(before + wrong) == UsageError(f"That looks like a meeting ID, but {said}. Copy it again.")
 
 
-def test_the_command_may_have_another_name() -> None:
-    """A pasted command of that name is understood as well."""
+def test_pasted_command_may_have_another_name() -> None:
     assert read_command(f"/broadcast unfollow {ID}", "/broadcast") == UnfollowCommand(MEETING)
     assert isinstance(read_command(f"/broadcast unfollow {ID}"), UsageError)
     assert "`/broadcast unfollow" in str(read_command("unfollow", "/broadcast"))
@@ -296,7 +284,7 @@ def test_marks_around_a_command_change_nothing(
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=12), st.uuids())
-def test_a_word_before_an_id_is_never_a_lookup(word: str, meeting_id: UUID) -> None:
+def test_word_before_an_id_is_never_a_lookup(word: str, meeting_id: UUID) -> None:
     """Unless the word names no action, or is only punctuation."""
     command = read_command(f"{word} {meeting_id}")
 
@@ -307,7 +295,7 @@ def test_a_word_before_an_id_is_never_a_lookup(word: str, meeting_id: UUID) -> N
 
 
 @given(st.uuids(), st.integers(0, 35))
-def test_an_id_without_a_character_is_repaired_or_explained(meeting_id: UUID, missing: int) -> None:
+def test_id_without_a_character_is_repaired_or_explained(meeting_id: UUID, missing: int) -> None:
     """A missing hyphen is repaired; a missing digit is named."""
     typed = str(meeting_id)
     command = read_command(f"unfollow {typed[:missing]}{typed[missing + 1 :]}")

@@ -38,7 +38,6 @@ def test_socket_mode_manifest_has_no_address() -> None:
     ],
 )
 def test_http_manifest_has_the_bots_address(url: str, endpoint: str) -> None:
-    """The example address is gone."""
     manifest = read("http", url)
 
     assert manifest["features"]["slash_commands"][0]["url"] == endpoint
@@ -73,8 +72,8 @@ def test_http_manifest_has_the_bots_address(url: str, endpoint: str) -> None:
         "https://böt.example.com",
     ],
 )
-def test_address_of_no_use(url: str | None) -> None:
-    """Anything but an https address without a path is rejected; the error has an example."""
+def test_only_an_https_address_without_a_path_is_accepted(url: str | None) -> None:
+    """The error has an example."""
     with pytest.raises(ConfigurationError) as raised:
         manifest_text("http", url)
 
@@ -89,33 +88,28 @@ def test_address_changes_only_the_addresses(url: str) -> None:
         manifest = read("http", url)
     except ConfigurationError:
         return
-    expected = read("http", URL)
-    expected["features"]["slash_commands"][0]["url"] = f"{url.rstrip('/')}/slack/events"
-    expected["settings"]["interactivity"]["request_url"] = f"{url.rstrip('/')}/slack/events"
-    expected["settings"]["event_subscriptions"]["request_url"] = f"{url.rstrip('/')}/slack/events"
+    expected, endpoint = read("http", URL), f"{url.rstrip('/')}/slack/events"
+    expected["features"]["slash_commands"][0]["url"] = endpoint
+    expected["settings"]["interactivity"]["request_url"] = endpoint
+    expected["settings"]["event_subscriptions"]["request_url"] = endpoint
 
     assert manifest == expected
 
 
 @pytest.mark.parametrize(("mode", "url"), [("socket", None), ("http", URL)])
-def test_create_app_link(mode: Mode, url: str | None) -> None:
-    """The link carries the very manifest, as Slack reads it."""
+def test_create_app_link_carries_the_manifest_in_one_word(mode: Mode, url: str | None) -> None:
+    """It can be copied from a terminal: it has no blank and no character that ends it."""
     text = manifest_text(mode, url)
 
-    link = urlsplit(create_app_link(text))
+    address = create_app_link(text)
 
+    assert address.isascii()
+    assert not set(address) & set(" \n<>\"'|{}")
+    link = urlsplit(address)
     assert (link.scheme, link.netloc, link.path) == ("https", "api.slack.com", "/apps")
     query = parse_qs(link.query, strict_parsing=True)
     assert query["new_app"] == ["1"]
     assert json.loads(query["manifest_json"][0]) == yaml.safe_load(text)
-
-
-def test_link_is_one_word() -> None:
-    """The link can be copied from a terminal: it has no blank and no character that ends it."""
-    link = create_app_link(manifest_text("http", URL))
-
-    assert link.isascii()
-    assert not set(link) & set(" \n<>\"'|{}")
 
 
 def test_both_manifests_have_the_bots_scopes() -> None:

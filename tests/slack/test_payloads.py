@@ -1,5 +1,6 @@
-"""What a person did, read from Slack's payload."""
+"""What a person did, and what happened, read from Slack's payload."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -8,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import InvalidInteraction
+from bot.slack.installation import Installation
 from bot.slack.messages.message import ActionValue
-from bot.slack.payloads import COMMAND, Request, read_request
+from bot.slack.payloads import COMMAND, Event, Request, read_event, read_request
 
 ID = "50c8940e-1b97-402a-97d6-2708b7feca41"
 ANN, GENERAL, TEAM = "U0ANN000001", "C0GENERAL01", "T0SANDBOX01"
@@ -34,15 +36,16 @@ def a_click(**changes: Any) -> dict[str, Any]:
     }
 
 
+def an_event(**event: Any) -> dict[str, Any]:
+    return {"type": "event_callback", "team_id": "T1", "event": event}
+
+
 def test_command_has_person_place_and_text() -> None:
-    assert read_request(a_command()) == Request(COMMAND, TEAM, ANN, GENERAL, URL, text=ID, user_team_id=TEAM)
-
-
-def test_command_without_text() -> None:
-    """A command may be typed alone."""
+    """It may be typed alone."""
     body = a_command()
-    del body["text"]
+    assert read_request(body) == Request(COMMAND, TEAM, ANN, GENERAL, URL, text=ID, user_team_id=TEAM)
 
+    del body["text"]
     assert read_request(body).text == ""
 
 
@@ -62,15 +65,14 @@ def test_click_has_person_button_and_card() -> None:
     )
 
 
-def test_click_on_a_public_card() -> None:
-    """Only the container shows whether a card is public or private."""
+def test_only_the_container_shows_whether_a_card_is_public() -> None:
     request = read_request(a_click(container={"message_ts": "1.2", "is_ephemeral": False}))
 
     assert (request.on_private_card, request.message_ts) == (False, "1.2")
 
 
 @pytest.mark.parametrize("changes", [{"team": None}, {"container": {}}, {"actions": [{"action_id": "watch"}]}])
-def test_click_with_less(changes: dict[str, Any]) -> None:
+def test_click_may_lack_team_container_or_value(changes: dict[str, Any]) -> None:
     """A team is missing where an organization has the app, and a value where a button is only a link."""
     assert read_request(a_click(**changes)).user_id == ANN
 
@@ -92,26 +94,48 @@ def test_request_has_the_only_meeting_named(request_: dict[str, Any], meeting_id
 
 
 @pytest.mark.parametrize(
-    ("body", "missing"),
+    ("read", "body", "missing"),
     [
-        ({}, "user_id, channel_id, response_url"),
-        (a_command(user_id=None), "user_id"),
-        (a_command(text=["x"]), "text"),
-        (a_click(user={}, channel=None), "user.id, channel"),
-        (a_click(user={"id": "<!channel>"}), "user.id"),
-        (a_command(channel_id="C1; DROP TABLE"), "channel_id"),
-        (a_click(actions=[]), "actions"),
-        (a_click(actions=[{}]), "actions.0.action_id"),
-        (a_click(actions="x"), "actions"),
-        (a_click(response_url=None), "response_url"),
+        (read_request, {}, "user_id, channel_id, response_url"),
+        (read_request, a_command(user_id=None), "user_id"),
+        (read_request, a_command(text=["x"]), "text"),
+        (read_request, a_click(user={}, channel=None), "user.id, channel"),
+        (read_request, a_click(user={"id": "<!channel>"}), "user.id"),
+        (read_request, a_command(channel_id="C1; DROP TABLE"), "channel_id"),
+        (read_request, a_click(actions=[]), "actions"),
+        (read_request, a_click(actions=[{}]), "actions.0.action_id"),
+        (read_request, a_click(actions="x"), "actions"),
+        (read_request, a_click(response_url=None), "response_url"),
+        (read_event, {"event": {"type": "app_uninstalled"}}, "team_id"),
+        (read_event, {"team_id": "T1"}, "event"),
+        (read_event, {"team_id": "T1", "event": {}}, "event.type"),
+        (read_event, an_event(type="channel_unarchive", channel={"id": "secret"}), "event.channel"),
     ],
 )
-def test_payload_without_a_required_field_is_rejected(body: dict[str, Any], missing: str) -> None:
+def test_payload_without_a_required_field_is_rejected(
+    read: Callable[[dict[str, Any]], object], body: dict[str, Any], missing: str
+) -> None:
     """The log names the invalid fields, not their content."""
     with pytest.raises(InvalidInteraction) as raised:
-        read_request(body)
+        read(body)
 
     assert raised.value.detail == f"payload without {missing}"
+
+
+@pytest.mark.parametrize(("user", "about_bot"), [("UBOT", True), ("UANN", False)])
+def test_join_names_the_channel_and_whether_it_is_the_bot(user: str, about_bot: bool) -> None:
+    event = read_event(an_event(type="member_joined_channel", user=user, channel="C1", inviter="U2"))
+
+    assert event == Event("member_joined_channel", "T1", "C1", user)
+    assert Installation("T1", bot_user_id="UBOT").resolve_event(event).is_about_bot is about_bot
+
+
+@pytest.mark.parametrize("bot_user_id", ["", "UBOT"])
+def test_event_without_a_user_is_not_about_the_bot(bot_user_id: str) -> None:
+    """Even before the bot knows its own ID."""
+    event = Installation("T1", bot_user_id=bot_user_id).resolve_event(read_event(an_event(type="app_uninstalled")))
+
+    assert event == Event("app_uninstalled", "T1")
 
 
 JSON = st.recursive(
