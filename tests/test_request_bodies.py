@@ -5,6 +5,8 @@ import contextlib
 import gc
 import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,7 +18,7 @@ from bot.metrics import Metrics
 from bot.request_bodies import BodyLimits
 from bot.slack.signature import RequestVerifier
 from bot.uvicorn_server import ConnectionLimits, listen, serving
-from tests.conftest import PATIENCE, World
+from tests.conftest import PATIENCE
 from tests.realtimekit.keys import signature_headers as webhook_signature
 
 FREE = 1_000
@@ -30,9 +32,16 @@ class Client:
         self.reader, self.writer = reader, writer
 
     @classmethod
-    async def connect(cls, url: str) -> "Client":
+    @contextlib.asynccontextmanager
+    async def connect(cls, url: str) -> AsyncIterator["Client"]:
         parts = urlsplit(url)
-        return cls(*await asyncio.open_connection(parts.hostname, parts.port))
+        client = cls(*await asyncio.open_connection(parts.hostname, parts.port))
+        try:
+            yield client
+        finally:
+            client.writer.close()
+            with contextlib.suppress(OSError):
+                await client.writer.wait_closed()
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -60,10 +69,11 @@ class Client:
                 while await self.reader.read(65_536):
                     pass
 
-    async def close(self) -> None:
-        self.writer.close()
-        with contextlib.suppress(OSError):
-            await self.writer.wait_closed()
+
+@contextlib.asynccontextmanager
+async def connections(url: str, number: int) -> AsyncIterator[list[Client]]:
+    async with contextlib.AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(Client.connect(url)) for _ in range(number)]
 
 
 def plausible_headers() -> dict[str, str]:
@@ -81,84 +91,67 @@ async def server(
     body_limits: BodyLimits | None = None, connection_limits: ConnectionLimits | None = None
 ) -> AsyncIterator[str]:
     """Yield the bot's HTTP server without a bot: no request here passes the signature check."""
-    slack: object = (None, RequestVerifier("secret"))
-    web = create_web(Metrics(), {}, slack, None, body_limits)  # type: ignore[arg-type]
+    slack: Any = (None, RequestVerifier("secret"))
+    webhooks: Any = SimpleNamespace(key=None, hint=None)
+    web = create_web(Metrics(), {}, slack, webhooks, body_limits)
     async with serving(web, listen(), drain_seconds=1, limits=connection_limits) as url:
         yield url
 
 
+SLACK, WEBHOOKS = "/slack/events", "/realtimekit/webhooks"
+TOO_LONG = {"Content-Length": str(256 * 1024 + 1)}
+
+
 @pytest.mark.parametrize(
-    "headers",
+    ("path", "headers", "status"),
     [
-        {},
-        {"X-Slack-Signature": "v0=" + "0" * 64},
-        {"X-Slack-Signature": "v0=0", "X-Slack-Request-Timestamp": str(int(time.time()))},
-        {"X-Slack-Signature": "v0=" + "0" * 64, "X-Slack-Request-Timestamp": "1531420618"},
+        (SLACK, {}, 401),
+        (SLACK, {"X-Slack-Signature": "v0=" + "0" * 64}, 401),
+        (SLACK, {**plausible_headers(), "X-Slack-Signature": "v0=0"}, 401),
+        (SLACK, {**plausible_headers(), "X-Slack-Request-Timestamp": "1531420618"}, 401),
+        (WEBHOOKS, {}, 401),
+        (WEBHOOKS, {"rtk-signature": ""}, 401),
+        (WEBHOOKS, {"rtk-signature": "abcd"}, 401),
+        (WEBHOOKS, {"rtk-signature": "?"}, 401),
+        (SLACK, {**plausible_headers(), **TOO_LONG}, 413),
+        (WEBHOOKS, {**webhook_signature(b"x"), **TOO_LONG}, 413),
     ],
 )
-async def test_unsigned_request_is_rejected_before_its_body(connected: World, headers: dict[str, str]) -> None:
-    client = await Client.connect(connected.bot_url)
-    await client.head("/slack/events", {**headers, "Content-Length": "200000"})
+async def test_unsigned_or_too_long_request_is_rejected_before_its_body(
+    path: str, headers: dict[str, str], status: int
+) -> None:
+    async with server() as url, Client.connect(url) as client:
+        await client.head(path, {"Content-Length": "200000", **headers})
 
-    status, _ = await client.answer()
-
-    assert status == 401
-    await client.close()
-
-
-@pytest.mark.parametrize("headers", [{}, {"rtk-signature": ""}, {"rtk-signature": "abcd"}, {"rtk-signature": "?"}])
-async def test_unsigned_webhook_is_rejected_before_its_body(connected: World, headers: dict[str, str]) -> None:
-    client = await Client.connect(connected.bot_url)
-    await client.head("/realtimekit/webhooks", {**headers, "Content-Length": "200000"})
-
-    status, _ = await client.answer()
-
-    assert status == 401
-    await client.close()
+        assert (await client.answer())[0] == status
 
 
-@pytest.mark.parametrize("path", ["/slack/events", "/realtimekit/webhooks"])
-async def test_too_long_declared_length_is_rejected_at_once(connected: World, path: str) -> None:
-    client = await Client.connect(connected.bot_url)
-    headers = {**plausible_headers(), **webhook_signature(b"x"), "Content-Length": str(256 * 1024 + 1)}
-    await client.head(path, headers)
+@pytest.mark.parametrize("path", [SLACK, "/healthz", "/nothing/here"])
+async def test_rejected_bodies_are_not_buffered(path: str) -> None:
+    async with server() as url, connections(url, 30) as clients:
+        for client in clients:
+            await client.head(path, {"Content-Length": "1000000"})
+            await client.send(b"x" * 10_000)
+        for client in clients:
+            assert (await client.answer())[0] in (401, 404, 405, 413)
+        for client in clients:
+            await client.send(b"x" * 290_000)
 
-    status, _ = await client.answer()
-
-    assert status == 413
-    await client.close()
-
-
-@pytest.mark.parametrize("path", ["/slack/events", "/healthz", "/nothing/here"])
-async def test_rejected_bodies_are_not_buffered(connected: World, path: str) -> None:
-    clients = [await Client.connect(connected.bot_url) for _ in range(30)]
-    for client in clients:
-        await client.head(path, {"Content-Length": "1000000"})
-        await client.send(b"x" * 10_000)
-    for client in clients:
-        assert (await client.answer())[0] in (401, 404, 405, 413)
-    for client in clients:
-        await client.send(b"x" * 290_000)
-
-    assert buffered_bytes() == 0
-    for client in clients:
-        await client.close()
+        assert buffered_bytes() == 0
 
 
-async def test_body_is_not_read_ahead_of_the_app(connected: World) -> None:
+async def test_body_is_not_read_ahead_of_the_app() -> None:
     asked, go = asyncio.Event(), asyncio.Event()
 
     async def app(scope: object, receive: object, send: object) -> None:
         asked.set()
         await go.wait()
 
-    async with serving(app, listen(), drain_seconds=1) as url:
-        client = await Client.connect(url)
+    async with serving(app, listen(), drain_seconds=1) as url, connections(url, 2) as (client, other):
         await client.head("/", {"Content-Length": "1000000"})
         sending = asyncio.create_task(client.send(b"x" * 999_000))
         await asyncio.wait_for(asked.wait(), PATIENCE)
-        # Another connection comes and goes, so that what could be read has been.
-        other = await Client.connect(url)
+        # Another request arrives, so that what could be read has been.
         asked.clear()
         await other.head("/", {})
         await asyncio.wait_for(asked.wait(), PATIENCE)
@@ -167,19 +160,20 @@ async def test_body_is_not_read_ahead_of_the_app(connected: World) -> None:
 
         sending.cancel()
         go.set()
-        await client.close()
-        await other.close()
+
+
+async def send_more_than_is_free(client: Client) -> None:
+    """Send the head of a long request, and so much of its body that it needs a reader."""
+    await client.head(SLACK, {**plausible_headers(), "Content-Length": "100000"})
+    await client.send(b"x" * (FREE + 1))
 
 
 async def test_long_body_without_a_free_reader_is_rejected_with_retry_after() -> None:
     limits = BodyLimits(free_bytes=FREE, readers=2, reader_seconds=0.2, seconds=60)
-    async with server(limits) as url:
-        slow = [await Client.connect(url) for _ in range(8)]
+    async with server(limits) as url, connections(url, 8) as slow, Client.connect(url) as short:
         for client in slow:
-            await client.head("/slack/events", {**plausible_headers(), "Content-Length": "100000"})
-            await client.send(b"x" * (FREE + 1))
-        short = await Client.connect(url)
-        await short.head("/slack/events", {**plausible_headers(), "Content-Length": "900"})
+            await send_more_than_is_free(client)
+        await short.head(SLACK, {**plausible_headers(), "Content-Length": "900"})
         await short.send(b"x" * 900)
 
         assert (await short.answer())[0] == 401  # forged: it was read
@@ -189,35 +183,25 @@ async def test_long_body_without_a_free_reader_is_rejected_with_retry_after() ->
         assert {status for status, _ in answers} <= {408, 503}
         assert all(headers["retry-after"] == "1" for status, headers in answers if status == 503)
         assert any(status == 503 for status, _ in answers)
-        for client in [*slow, short]:
-            await client.close()
 
 
 async def test_slow_bodies_lose_their_reader_to_a_quick_one() -> None:
     limits = BodyLimits(free_bytes=FREE, readers=2, reader_seconds=0.5, seconds=3600)
-    async with server(limits) as url:
-        slow = [await Client.connect(url) for _ in range(2)]
+    async with server(limits) as url, connections(url, 2) as slow, Client.connect(url) as quick:
         for client in slow:
-            await client.head("/slack/events", {**plausible_headers(), "Content-Length": "100000"})
-            await client.send(b"x" * (FREE + 1))
-        quick = await Client.connect(url)
-        await quick.head("/slack/events", {**plausible_headers(), "Content-Length": "100000"})
+            await send_more_than_is_free(client)
+        await quick.head(SLACK, {**plausible_headers(), "Content-Length": "100000"})
         await quick.send(b"x" * 100_000)
 
         assert (await quick.answer())[0] == 401  # forged: it was read
-
-        assert 408 in [(await client.answer())[0] for client in slow[:1]]
-        for client in [*slow, quick]:
-            await client.close()
+        assert (await slow[0].answer())[0] == 408
 
 
 async def test_request_beyond_the_waiting_limit_is_rejected_at_once() -> None:
     limits = BodyLimits(free_bytes=FREE, readers=1, waiting=1, reader_seconds=3600, seconds=3600)
-    async with server(limits) as url:
-        clients = [await Client.connect(url) for _ in range(3)]
+    async with server(limits) as url, connections(url, 3) as clients:
         for client in clients:
-            await client.head("/slack/events", {**plausible_headers(), "Content-Length": "100000"})
-            await client.send(b"x" * (FREE + 1))
+            await send_more_than_is_free(client)
 
         answers = {asyncio.create_task(client.answer()) for client in clients}
         [refused], rest = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
@@ -225,83 +209,68 @@ async def test_request_beyond_the_waiting_limit_is_rejected_at_once() -> None:
         assert refused.result()[0] == 503
         for answer in rest:
             answer.cancel()
-        for client in clients:
-            await client.close()
 
 
 async def test_slow_body_times_out() -> None:
-    async with server(BodyLimits(seconds=0.05)) as url:
-        client = await Client.connect(url)
-        await client.head("/slack/events", {**plausible_headers(), "Content-Length": "100"})
+    async with server(BodyLimits(seconds=0.05)) as url, Client.connect(url) as client:
+        await client.head(SLACK, {**plausible_headers(), "Content-Length": "100"})
         await client.send(b"x")
 
         assert (await client.answer())[0] == 408
-        await client.close()
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /slack/ev", b"POST /slack/events HTTP/1.1\r\nHost: x\r\nX-A: "])
 async def test_connection_with_a_slow_head_is_closed(sent: bytes) -> None:
-    async with server(connection_limits=ConnectionLimits(head_seconds=0.05)) as url:
-        client = await Client.connect(url)
+    async with server(connection_limits=ConnectionLimits(head_seconds=0.05)) as url, Client.connect(url) as client:
         await client.send(sent)
 
         await client.closed()
-        await client.close()
+
+
+async def use(client: Client) -> None:
+    """Get the answer to a first request on the connection."""
+    await client.head("/healthz", {"Content-Length": "0"})
+    assert (await client.answer())[0] == 405
 
 
 async def test_connection_with_a_slow_second_head_is_closed() -> None:
-    async with server(connection_limits=ConnectionLimits(head_seconds=0.2)) as url:
-        client = await Client.connect(url)
-        await client.head("/healthz", {"Content-Length": "0"})
-        assert (await client.answer())[0] == 405
+    async with server(connection_limits=ConnectionLimits(head_seconds=0.2)) as url, Client.connect(url) as client:
+        await use(client)
         await client.send(b"GET /healthz HTTP/1.1\r\nHost: ")
 
         await client.closed()
-        await client.close()
 
 
 async def test_idle_connection_outlasts_the_proxys(mocker: MockerFixture) -> None:
     """Usual proxies and load balancers keep theirs for 60 s: they must be the ones to close it."""
-    async with server() as url:
-        later = mocker.spy(asyncio.get_running_loop(), "call_later")
-        client = await Client.connect(url)
-        await client.head("/healthz", {"Content-Length": "0"})
-        assert (await client.answer())[0] == 405
+    later = mocker.spy(asyncio.get_running_loop(), "call_later")
+    async with server() as url, Client.connect(url) as client:
+        await use(client)
 
         idle = [call.args[0] for call in later.call_args_list if "keep_alive" in getattr(call.args[1], "__name__", "")]
         assert [seconds > 60 for seconds in idle] == [True]
-        await client.close()
 
 
 async def test_idle_connection_is_closed_in_the_end() -> None:
-    async with server(connection_limits=ConnectionLimits(idle_seconds=1)) as url:
-        client = await Client.connect(url)
-        await client.head("/healthz", {"Content-Length": "0"})
-        assert (await client.answer())[0] == 405
+    async with server(connection_limits=ConnectionLimits(idle_seconds=1)) as url, Client.connect(url) as client:
+        await use(client)
 
         await client.closed()
-        await client.close()
 
 
 async def test_endless_head_is_rejected() -> None:
-    async with server() as url:
-        client = await Client.connect(url)
+    async with server() as url, Client.connect(url) as client:
         with contextlib.suppress(OSError):
-            await client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
-            for number in range(10_000):
-                await client.send(b"X-%d: %s\r\n" % (number, b"x" * 100))
-
-        with contextlib.suppress(OSError):
+            await client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X-A: %s\r\n" % (b"x" * 100) * 10_000)
             assert (await client.answer())[0] == 431
+
         await client.closed()
-        await client.close()
 
 
 @pytest.mark.parametrize("limits", [ConnectionLimits(discarded_bytes=100_000), ConnectionLimits(discarded_seconds=0.1)])
 async def test_client_that_keeps_sending_after_a_rejection_is_cut_off(limits: ConnectionLimits) -> None:
-    async with server(connection_limits=limits) as url:
-        client = await Client.connect(url)
-        await client.head("/slack/events", {"Transfer-Encoding": "chunked"})
+    async with server(connection_limits=limits) as url, Client.connect(url) as client:
+        await client.head(SLACK, {"Transfer-Encoding": "chunked"})
         assert (await client.answer())[0] == 401
 
         with contextlib.suppress(OSError):
@@ -309,14 +278,11 @@ async def test_client_that_keeps_sending_after_a_rejection_is_cut_off(limits: Co
                 while True:
                     await client.send(b"400\r\n" + b"x" * 1024 + b"\r\n")
         await client.closed()
-        await client.close()
 
 
 async def test_connection_is_reused_after_a_rejection() -> None:
-    async with server() as url:
-        client = await Client.connect(url)
+    async with server() as url, Client.connect(url) as client:
         for _ in range(2):
-            await client.head("/slack/events", {"Content-Length": "50000"})
+            await client.head(SLACK, {"Content-Length": "50000"})
             await client.send(b"x" * 50_000)
             assert (await client.answer())[0] == 401
-        await client.close()
