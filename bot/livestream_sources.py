@@ -78,7 +78,7 @@ async def open_sources(
     """
     wall, timer = clock or WallClock(), clock.now if clock else time.monotonic
     rate_limit = RateLimitState(timer)
-    rate_budget = RateBudget(window, rate_limit, wall)
+    rate_budget = RateBudget(window, rate_limit, wall, accepted=settings.cloudflare_rate_limit)
     # Clients of their own, so that no check waits for a connection, or shares a request, with a crowd of people.
     kit, people = (
         open_realtimekit(settings, metrics.cloudflare_call, rate_limit, clock, spend)

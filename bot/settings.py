@@ -247,6 +247,11 @@ class CloudflareSettings(NetworkSettings):
         description="ID of the RealtimeKit app: see RealtimeKit in Cloudflare's dashboard"
     )
     cloudflare_base_url: Url = Field("https://api.cloudflare.com/client/v4", description="Base of Cloudflare's API")
+    cloudflare_rate_limit: int = Field(
+        1200,
+        ge=300,
+        description="Requests that Cloudflare accepts from the token in five minutes, if it has raised your limit",
+    )
 
 
 class ServerSettings(SettingsSection):

@@ -1,13 +1,16 @@
 """Shares of Cloudflare's rate limit: who may send how many requests.
 
-Cloudflare accepts 1,200 requests in five minutes from one token, and then none for five minutes. All replicas share the
+Cloudflare accepts 1,200 requests in five minutes from one token (or more, if it has raised the limit: then all shares
+below grow with it), and then none for five minutes. All replicas share the
 token, and how many requests each sends depends on which replica people happen to reach, so the count is kept in the
 database. A fixed share for each would have to allow for the largest number of replicas, and would usually leave most of
 the limit unused.
 
-A replica counts its own requests at once, and shares the count within a second, or after twenty requests. So the shared
-count lacks at most the last twenty of each replica: if three replicas begin all their checks at once, the pollers
-exceed their share by less than the two hundred requests that are kept for people.
+A replica counts its own requests at once, and shares the count within a second, or as soon as it has sent an eighth of
+what is left of any share, but at least twenty. So far from the limits there is one write a second, however many
+requests there are. What eight replicas have not shared yet is never more than what is left, so together they exceed a
+share only by the last twenty of each, and by what they send while a write is under way. If three replicas begin all
+their checks at once, that is far less than the two hundred requests that are kept for people.
 
 People and the bot's own work each have a floor, so that neither starves the other: the bot always leaves 200 requests
 to people, and people leave 400 to the bot, of which checks leave half to reading the list. A quarter of what checks may
@@ -42,7 +45,9 @@ ROUTINE_LIMIT = 450
 _ROUTINE_DIVISOR = 6
 _NEWS_SHARE = 0.25
 """The fraction of the requests for checks that only news may use."""
-FLUSH_BATCH_SIZE = 20
+MIN_BATCH_SIZE = 20
+"""Requests that a replica may send before it shares their number, however few are left."""
+_BATCH_DIVISOR = 8
 _FLUSH_SECONDS = 1.0
 _REFRESH_SECONDS = 5.0
 
@@ -50,14 +55,30 @@ _REFRESH_SECONDS = 5.0
 class RateBudget:
     """This replica's view of the shared rate limit. `run` keeps it up to date."""
 
-    def __init__(self, window: RequestWindow, rate_limit: RateLimitState, clock: Clock, limit: int = BOT_LIMIT) -> None:
-        """Create the view. `rate_limit` is what Cloudflare itself reports to this replica."""
+    def __init__(
+        self,
+        window: RequestWindow,
+        rate_limit: RateLimitState,
+        clock: Clock,
+        limit: int = BOT_LIMIT,
+        accepted: int = CLOUDFLARE_LIMIT,
+    ) -> None:
+        """Create the view. `rate_limit` is what Cloudflare itself reports to this replica.
+
+        `accepted` is how many requests Cloudflare accepts in a window: all shares, and the bot's `limit`, grow with it.
+        """
+        scale = accepted / CLOUDFLARE_LIMIT
         self._window = window
         self._rate_limit = rate_limit
         self._clock = clock
-        self._limit = limit
-        self._check_limit = limit - SWEEP_SHARE
-        self._bot_floor = min(BOT_FLOOR, limit)
+        self._accepted = accepted
+        self._limit = limit * scale
+        self._sweep_share = SWEEP_SHARE * scale
+        self._check_limit = self._limit - self._sweep_share
+        self._bot_floor = min(BOT_FLOOR, limit) * scale
+        self._people_limit = PEOPLE_LIMIT * scale
+        self._refresh_limit = REFRESH_LIMIT * scale
+        self._routine_limit = ROUTINE_LIMIT * scale
         self._shared = Used()
         self._unflushed = 0
         self._unflushed_people = 0
@@ -66,7 +87,7 @@ class RateBudget:
 
     def spend_for_people(self) -> None:
         """Count a request that is about to be sent for a person. Raises LookupsLimited if their share is used up."""
-        if not self._is_left_for_people(PEOPLE_LIMIT):
+        if not self._is_left_for_people(self._people_limit):
             raise LookupsLimited(_PEOPLE_RETRY_SECONDS, detail="people have used up their share of the rate limit")
         self.record_for_people()
 
@@ -79,7 +100,7 @@ class RateBudget:
         """Count a request that is about to be sent."""
         self._unflushed += 1
         self._has_requests.set()
-        if self._unflushed >= FLUSH_BATCH_SIZE:
+        if self._is_sharing_due:
             self._is_batch_full.set()
 
     def retry_after(self) -> float:
@@ -87,12 +108,12 @@ class RateBudget:
         return self._rate_limit.retry_after()
 
     def can_check(self, *, news: bool = False) -> bool:
-        """Return whether a meeting may be checked; not while twenty requests of this replica wait to be shared."""
-        return self._unflushed < FLUSH_BATCH_SIZE and self._left_for_checks(0.0 if news else _NEWS_SHARE) > 0
+        """Return whether a meeting may be checked; not while a batch of requests waits to be shared."""
+        return not self._is_sharing_due and self._left_for_checks(0.0 if news else _NEWS_SHARE) > 0
 
     def can_refresh(self) -> bool:
         """Return whether a meeting may be checked because a person requested that."""
-        return self._unflushed < FLUSH_BATCH_SIZE and self._is_left_for_people(REFRESH_LIMIT)
+        return not self._is_sharing_due and self._is_left_for_people(self._refresh_limit)
 
     def spare(self) -> float:
         """Return how many requests routine checks may use after each reading of the list.
@@ -100,7 +121,7 @@ class RateBudget:
         It is a sixth of what is left below ROUTINE_LIMIT. So routine checks are spread over the window, and stop when
         there are many changes to check.
         """
-        return max(0.0, ROUTINE_LIMIT - self._used) / _ROUTINE_DIVISOR
+        return max(0.0, self._routine_limit - self._used) / _ROUTINE_DIVISOR
 
     def can_list(self) -> bool:
         """Return whether the list may be requested."""
@@ -118,7 +139,7 @@ class RateBudget:
     @property
     def remaining(self) -> int:
         """Requests that Cloudflare still accepts in this window."""
-        return max(0, CLOUDFLARE_LIMIT - self._used)
+        return max(0, self._accepted - self._used)
 
     async def run(self) -> None:
         """Share this replica's count and read the others', until cancelled."""
@@ -135,6 +156,11 @@ class RateBudget:
         return _REFRESH_SECONDS
 
     @property
+    def _is_sharing_due(self) -> bool:
+        left = min(self.remaining, self._people_limit - self._people, self._left_for_checks())
+        return self._unflushed >= max(MIN_BATCH_SIZE, left / _BATCH_DIVISOR)
+
+    @property
     def _used(self) -> int:
         return self._shared.all + self._unflushed
 
@@ -146,10 +172,10 @@ class RateBudget:
     def _used_by_bot(self) -> int:
         return self._used - self._people
 
-    def _is_left_for_people(self, limit: int) -> bool:
-        return self._people < limit and self._used < CLOUDFLARE_LIMIT - _RESERVE
+    def _is_left_for_people(self, limit: float) -> bool:
+        return self._people < limit and self._used < self._accepted - _RESERVE
 
     def _left_for_checks(self, reserved: float = 0.0) -> float:
         """Return the requests left for checks; `reserved` is the fraction of the share to keep back."""
-        whole, floor = self._check_limit * (1 - reserved), (self._bot_floor - SWEEP_SHARE) * (1 - reserved)
+        whole, floor = self._check_limit * (1 - reserved), (self._bot_floor - self._sweep_share) * (1 - reserved)
         return max(whole - self._used, floor - self._used_by_bot)

@@ -13,7 +13,7 @@ from bot.following.rate_budget import (
     BOT_FLOOR,
     BOT_LIMIT,
     CLOUDFLARE_LIMIT,
-    FLUSH_BATCH_SIZE,
+    MIN_BATCH_SIZE,
     PEOPLE_LIMIT,
     SWEEP_SHARE,
     RateBudget,
@@ -150,17 +150,49 @@ async def test_it_comes_back(store: Store, clock: Clock) -> None:
         assert rate_budget.remaining == CLOUDFLARE_LIMIT
 
 
-async def test_many_at_once(store: Store, clock: Clock) -> None:
+@pytest.mark.parametrize(
+    ("used", "batch"), [(0, PEOPLE_LIMIT // 8), (PEOPLE_LIMIT - 240, 30), (PEOPLE_LIMIT - 10, MIN_BATCH_SIZE)]
+)
+async def test_batch_to_share_shrinks_as_the_limit_comes_near(
+    store: Store, clock: Clock, used: int, batch: int
+) -> None:
     """The poller waits until a full batch is shared, which takes no time."""
+    await store.request_windows.add(used, people=used)
     rate_budget = budget_of(store, clock)
     async with running(rate_budget):
-        for _ in range(FLUSH_BATCH_SIZE):
-            assert rate_budget.can_check()
+        await until(lambda: rate_budget.remaining == CLOUDFLARE_LIMIT - used, clock)
+        sent = 0
+        while rate_budget.can_check():
             rate_budget.record_request()
-        assert not rate_budget.can_check()
+            sent += 1
         await until(rate_budget.can_check, clock)
 
-        assert (await store.request_windows.count()).all == FLUSH_BATCH_SIZE
+        assert (await store.request_windows.count()).all == used + sent
+    assert batch <= sent <= batch + 1
+
+
+@pytest.mark.parametrize("replicas", [2, 3, 8])
+async def test_replicas_that_know_nothing_of_each_other_stay_within_the_limit(
+    store: Store, clock: Clock, replicas: int
+) -> None:
+    """Each sends for people as much as it may before it has to share, and shares it only when all have done so."""
+    budgets = [budget_of(store, clock) for _ in range(replicas)]
+    while any(each._is_left_for_people(PEOPLE_LIMIT) for each in budgets):
+        for each in budgets:
+            while not each._is_sharing_due and each._is_left_for_people(PEOPLE_LIMIT):
+                each.record_for_people()
+        for each in (*budgets, *budgets):
+            each._is_batch_full.set()
+            await each._flush()
+
+    assert PEOPLE_LIMIT <= (await store.request_windows.count()).people <= PEOPLE_LIMIT + replicas * MIN_BATCH_SIZE
+
+
+async def test_a_raised_limit_raises_every_share(store: Store, clock: Clock) -> None:
+    rate_budget = RateBudget(store.request_windows, RateLimitState(), clock, accepted=10 * CLOUDFLARE_LIMIT)
+
+    assert spend_all_of_peoples(rate_budget) == 10 * PEOPLE_LIMIT
+    assert rate_budget.remaining == 10 * (CLOUDFLARE_LIMIT - PEOPLE_LIMIT)
 
 
 async def test_unshared_requests_stay_counted_until_the_database_is_back(
@@ -201,7 +233,7 @@ async def test_spent_while_it_is_told(store: Store, clock: Clock, mocker: Mocker
 
 def spend_all_of_peoples(rate_budget: RateBudget) -> int:
     """Look up until that is refused; how many requests that were."""
-    for number in range(2 * CLOUDFLARE_LIMIT):
+    for number in range(20 * CLOUDFLARE_LIMIT):
         try:
             rate_budget.spend_for_people()
         except LookupsLimited:
