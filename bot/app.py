@@ -123,8 +123,8 @@ async def running(
             checks["socket_mode"] = socket_mode.problem
         secret = settings.slack_signing_secret
         slack = (answer, RequestVerifier(secret.get_secret_value())) if secret else None
-        key_http = await stack.enter_async_context(open_key_http(settings.proxy, settings.tls))
-        webhooks = WebhookReceiver(WebhookVerifier(key_http, settings.realtimekit_webhook_key_url), workers.hint)
+        key = open_key_http(settings.realtimekit_webhook_key_url, settings.proxy, settings.tls)
+        webhooks = WebhookReceiver(WebhookVerifier(await stack.enter_async_context(key)), workers.hint)
         web = create_web(metrics, checks, slack, webhooks)
         url = await stack.enter_async_context(serving(web, sock))
         await _identify(identity, stack)

@@ -297,9 +297,9 @@ def _registered(subject: str, ours: list[WebhookSubscription]) -> Finding:
 
 async def _key(settings: CloudflareSettings, url: str, *, needed: bool) -> Finding:
     subject = PUBLIC_KEY
-    async with open_key_http(settings.proxy, settings.tls) as http:
+    async with open_key_http(url, settings.proxy, settings.tls) as http:
         try:
-            await WebhookVerifier(http, url).fetch()
+            await WebhookVerifier(http).fetch()
         except PublicKeyUnavailable as error:
             why = f"Can't fetch it ({clean(str(error), _DETAIL_LIMIT)})"
             if needed:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import stamina
 from starlette.responses import PlainTextResponse
 
 from bot.doctor import Finding, run_checks
@@ -49,8 +48,7 @@ class Doctor:
 def doctor(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doctor]:
     """Yield a doctor without retries, whose output must contain no secret."""
     doctor = Doctor(world, monkeypatch)
-    with stamina.set_testing(True):
-        yield doctor
+    yield doctor
     credentials = world.slack.credentials
     secrets = (credentials.bot_token, credentials.app_token, credentials.signing_secret, world.kit.api_token)
     assert not [secret for secret in secrets if secret in doctor.printed]

@@ -22,7 +22,7 @@ from bot.store.store import open_store
 from bot.uvicorn_server import listen, serving
 from sandbox.clock import Clock
 from sandbox.realtimekit import RealtimeKit, seeds
-from tests.realtimekit.keys import URL, KeyServer, signature_headers, status_update
+from tests.realtimekit.keys import KeyServer, signature_headers, status_update
 
 MEETING = UUID("bbb8940e-1b97-402a-97d6-2708b7feca41")
 NOT_FOLLOWED = UUID("00000000-0000-4000-8000-000000000000")
@@ -46,7 +46,7 @@ class Receiver:
         return meeting_id == MEETING
 
     def app(self, request_check: Callable[..., object] | None = None) -> object:
-        webhooks = WebhookReceiver(WebhookVerifier(self.keys.http, URL), request_check or self.request_check)  # type: ignore[arg-type]
+        webhooks = WebhookReceiver(WebhookVerifier(self.keys.http), request_check or self.request_check)  # type: ignore[arg-type]
         return create_web(self.metrics, {}, None, webhooks)
 
     async def post(self, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, str]:
@@ -216,9 +216,12 @@ async def test_sandbox_webhooks_are_accepted_before_and_after_a_key_rotation(clo
         check_requested.append(meeting_id)
         return True
 
-    async with serving(cloudflare.asgi, listen(), drain_seconds=1) as kit_url, open_key_http() as http:
+    async with (
+        serving(cloudflare.asgi, listen(), drain_seconds=1) as kit_url,
+        open_key_http(f"{kit_url}/.well-known/webhooks.json") as http,
+    ):
         now = [0.0]
-        key = WebhookVerifier(http, f"{kit_url}/.well-known/webhooks.json", timer=lambda: now[0])
+        key = WebhookVerifier(http, timer=lambda: now[0])
         app = create_web(metrics, {}, None, WebhookReceiver(key, request_check))
         async with serving(app, listen(), drain_seconds=1) as url, cloudflare.delivering():
             cloudflare.add_webhook(f"{url}/realtimekit/webhooks")

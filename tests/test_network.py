@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import stamina
 
 from bot.doctor import run_checks
 from bot.errors import ConfigurationError
@@ -48,8 +47,7 @@ async def failures(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str])
     """Return the failed checks of the doctor."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with stamina.set_testing(True):
-        return {finding.subject: finding.sentence async for finding in run_checks() if not finding.ok}
+    return {finding.subject: finding.sentence async for finding in run_checks() if not finding.ok}
 
 
 async def test_system_certificate_store_is_trusted(

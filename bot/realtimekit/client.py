@@ -2,9 +2,10 @@
 
 import asyncio
 import copy
+import random
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -12,24 +13,22 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import httpx
-import stamina
 import structlog
 from cachetools import LRUCache, TTLCache
-from httpx_aiohttp import AiohttpTransport
 from pydantic import BaseModel, ValidationError
 
 from bot.errors import InvalidResponse, MeetingNotFound, RateLimited, RealtimeKitError, Unreachable
-from bot.realtimekit.http import HttpClient, app_path, exchange, segment
+from bot.realtimekit.http import AiohttpTransport, HttpClient, app_path, exchange, segment
 from bot.realtimekit.models import Livestream, Meeting, NotLive, Session, most_active
 from bot.realtimekit.rate_limit import RateLimitState
 from bot.realtimekit.responses import LivestreamPage, parse_data, parse_list, parse_page
-from bot.realtimekit.single_flight import SingleFlight
 
 CONNECT_SECONDS = 2.0
 RESPONSE_SECONDS = 8.0
 ATTEMPT_SECONDS = 3.5
 """Timeout of one attempt, short enough to leave time for another one if a request is lost."""
-_ATTEMPTS = 3
+_RETRY_SECONDS = (0.1, 0.2)
+"""The shortest waits before the second and the third attempt; twice as long at most."""
 _SHORT_WAIT = 2.0
 _MEETING_CACHE_SIZE = 10_000
 _MEETING_SECONDS = 45.0
@@ -46,16 +45,12 @@ abandoned) and the duration in seconds."""
 
 
 def open_http(base_url: str, api_token: str, proxy: str | None = None, tls: ssl.SSLContext | None = None) -> HttpClient:
-    """Open the HTTP connection pool to Cloudflare, with the API token in each request.
-
-    It uses the aiohttp transport, whose pool stays cheap with a thousand requests in flight.
-    """
-    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=60)
+    """Open the HTTP connection pool to Cloudflare, with the API token in each request."""
+    timeout = httpx.Timeout(ATTEMPT_SECONDS, connect=CONNECT_SECONDS)
     return HttpClient(
-        AiohttpTransport(verify=tls or True, limits=limits, proxy=httpx.Proxy(proxy) if proxy else None),
+        AiohttpTransport(timeout, tls=tls, proxy=proxy, max_connections=200, keepalive_seconds=60),
         base_url,
         headers={"Authorization": f"Bearer {api_token}", "Accept": "application/json"},
-        timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=CONNECT_SECONDS),
     )
 
 
@@ -74,8 +69,12 @@ class RealtimeKitClient:
         rate_limit: RateLimitState | None = None,
         spend: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Create the client; `spend` is called before each request, and raises a RealtimeKitError to prevent it."""
+        """Create the client; `spend` is called before each request, and raises a RealtimeKitError to prevent it.
+
+        `sleep` waits between attempts, in seconds.
+        """
         self._http = http
         self._app = app_path(account_id, app_id)
         self._rate_limit = rate_limit or RateLimitState()
@@ -83,7 +82,7 @@ class RealtimeKitClient:
         self._now = now
         self._on_call = on_call
         self._answer_seconds = answer_seconds
-        self._in_flight = SingleFlight()
+        self._sleep = sleep
         self._meetings: TTLCache[UUID, Meeting] = TTLCache(_MEETING_CACHE_SIZE, _MEETING_SECONDS, timer)
         self._titles: LRUCache[UUID, str | None] = LRUCache(_MEETING_CACHE_SIZE)
 
@@ -96,24 +95,26 @@ class RealtimeKitClient:
         deadline = time.monotonic() + self._answer_seconds
         path = f"/meetings/{meeting_id}/active-livestream"
         found = await self._get("active_livestream", path, lambda data: _livestream(meeting_id, data, self._now()))
-        if found is not None:
-            return found
-        return NotLive(meeting=await _with_deadline(self._fetch_meeting(meeting_id), deadline - time.monotonic()))
+        return found or NotLive(meeting=await self._fetch_meeting(meeting_id, deadline - time.monotonic()))
 
-    async def meeting(self, meeting_id: UUID) -> Meeting:
+    async def meeting(self, meeting_id: UUID, max_wait: float | None = None) -> Meeting:
         """Return the meeting, cached for less than a minute. Raises MeetingNotFound."""
-        return self._meetings.get(meeting_id) or await self._fetch_meeting(meeting_id)
+        return self.recent_meeting(meeting_id) or await self._fetch_meeting(meeting_id, max_wait)
+
+    def recent_meeting(self, meeting_id: UUID) -> Meeting | None:
+        """Return the meeting if it was fetched less than a minute ago."""
+        return self._meetings.get(meeting_id)
 
     def last_title(self, meeting_id: UUID) -> str | None:
         """Return the meeting's title when it was last fetched, however long ago; None if unknown."""
         return self._titles.get(meeting_id)
 
-    async def active_session(self, livestream_id: str) -> Session | None:
+    async def active_session(self, livestream_id: str, max_wait: float | None = None) -> Session | None:
         """Fetch the livestream's current or last session, with its start and the reason if it failed."""
         if not livestream_id.strip("."):  # "." and ".." change the path even if quoted; no livestream has such an ID
             return None
         path = f"/livestreams/{segment(livestream_id)}/active-livestream-session"
-        return await self._get("active_session", path, _session)
+        return await self._get("active_session", path, _session, max_wait=max_wait)
 
     async def livestreams(self, status: str, page_no: int, per_page: int = 100) -> LivestreamPage:
         """Fetch one page, counted from 1, of the app's livestreams with one of Cloudflare's statuses.
@@ -129,18 +130,18 @@ class RealtimeKitClient:
         await self._get("meetings", "/meetings?per_page=1", lambda _: None)
 
     def counting(self, spend: Callable[[], None]) -> "RealtimeKitClient":
-        """Return this client with another `spend`: both share connections, caches and requests in flight."""
+        """Return this client with another `spend`: both share connections and caches."""
         other = copy.copy(self)
         other._spend = spend  # noqa: SLF001 - a copy of this client
         return other
 
     async def close(self) -> None:
-        """Cancel requests in flight and close the connections."""
-        await self._in_flight.cancel()
+        """Close the connections."""
         await self._http.close()
 
-    async def _fetch_meeting(self, meeting_id: UUID) -> Meeting:
-        meeting = await self._get("meeting", f"/meetings/{meeting_id}", partial(_meeting, meeting_id))
+    async def _fetch_meeting(self, meeting_id: UUID, max_wait: float | None) -> Meeting:
+        path = f"/meetings/{meeting_id}"
+        meeting = await self._get("meeting", path, partial(_meeting, meeting_id), max_wait=max_wait)
         if meeting is None:
             self._meetings.pop(meeting_id, None)
             raise MeetingNotFound
@@ -148,40 +149,34 @@ class RealtimeKitClient:
         self._titles[meeting_id] = meeting.title
         return meeting
 
-    async def _get(self, endpoint: str, path: str, read: Callable[[Any], T], unwrap: Unwrap = parse_data) -> T:
-        """Send a GET, and return `read` applied to the payload that `unwrap` extracts.
+    async def _get(
+        self,
+        endpoint: str,
+        path: str,
+        read: Callable[[Any], T],
+        unwrap: Unwrap = parse_data,
+        max_wait: float | None = None,
+    ) -> T:
+        """Send a GET, again after a failure that may pass, and return `read` applied to what `unwrap` extracts.
 
-        With `parse_data`, the payload is None if the object does not exist. The payload is parsed inside the task: a
-        task's repr shows its result, which must not contain a stream key.
+        With `parse_data`, that is None if the object does not exist. `max_wait` is in seconds, by default those for an
+        answer. Raises a RealtimeKitError.
         """
-
-        async def request() -> T:
-            return await self._request(endpoint, path, lambda *response: read(unwrap(*response)))
-
-        return await self._in_flight.run(
-            path, lambda: _with_deadline(self._request_with_retry(request), self._answer_seconds)
-        )
-
-    async def _request_with_retry(self, request: Callable[[], Awaitable[T]]) -> T:
-        """Send a request, and retry it with stamina after a failure, which counts as stamina's first attempt.
-
-        The retrying caller is built only then, because that costs as much CPU time as a request, and most requests need
-        no retry.
-        """
+        seconds = self._answer_seconds if max_wait is None else max_wait
+        if seconds <= 0:
+            raise Unreachable(detail="no time left for a request")
         try:
-            return await request()
-        except RealtimeKitError as error:
-            failed = [error]
+            async with asyncio.timeout(seconds):
+                for wait in _RETRY_SECONDS:
+                    try:
+                        return await self._request(endpoint, path, read, unwrap)
+                    except (Unreachable, RateLimited) as error:
+                        await self._sleep(_seconds_until_retry(error, wait))
+                return await self._request(endpoint, path, read, unwrap)
+        except TimeoutError:
+            raise Unreachable(detail=f"no answer within {seconds:g} s") from None
 
-        async def attempt() -> T:
-            if failed:
-                raise failed.pop()
-            return await request()
-
-        retrying = stamina.AsyncRetryingCaller(attempts=_ATTEMPTS, timeout=self._answer_seconds, wait_jitter=0.2)
-        return await retrying(_is_retryable, attempt)
-
-    async def _request(self, endpoint: str, path: str, read: Callable[[int, httpx.Headers, bytes], T]) -> T:
+    async def _request(self, endpoint: str, path: str, read: Callable[[Any], T], unwrap: Unwrap) -> T:
         # Shorter waits are left to the retries.
         if (blocked_for := self._rate_limit.blocked_for()) > _SHORT_WAIT:
             raise RateLimited(blocked_for, detail="not sent, since Cloudflare has said how long to wait")
@@ -190,7 +185,7 @@ class RealtimeKitClient:
         try:
             response = await exchange(self._http, "GET", self._app + path)
             self._rate_limit.update(response.status, response.headers)
-            result = read(response.status, response.headers, response.body)
+            result = read(unwrap(response.status, response.headers, response.body))
             outcome = "ok"
             return result
         except RealtimeKitError as error:
@@ -200,18 +195,13 @@ class RealtimeKitClient:
             self._on_call(endpoint, outcome, time.monotonic() - started)
 
 
-async def _with_deadline(answer: Coroutine[Any, Any, T], seconds: float) -> T:
-    try:
-        async with asyncio.timeout(seconds):
-            return await answer
-    except TimeoutError:
-        raise Unreachable(detail=f"no answer within {seconds:g} s") from None
-
-
-def _is_retryable(error: Exception) -> bool | float:
-    if isinstance(error, RateLimited):
-        return error.retry_after if error.retry_after <= _SHORT_WAIT else False
-    return isinstance(error, Unreachable)
+def _seconds_until_retry(error: Unreachable | RateLimited, wait: float) -> float:
+    """Return the seconds to wait before another attempt. Raises the error if Cloudflare demands a longer wait."""
+    if isinstance(error, Unreachable):
+        return wait * random.uniform(1, 2)  # noqa: S311 - so that a crowd does not return all at once
+    if error.retry_after > _SHORT_WAIT:
+        raise error
+    return error.retry_after
 
 
 def _read(model: type[Model], data: Any) -> Model:

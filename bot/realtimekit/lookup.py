@@ -20,7 +20,7 @@ from cachetools import TTLCache
 from bot.domain.observation import Observation, Status
 from bot.errors import MeetingNotFound, RealtimeKitError, Unreachable
 from bot.realtimekit.client import RESPONSE_SECONDS, RealtimeKitClient
-from bot.realtimekit.models import Livestream, NotLive, Session
+from bot.realtimekit.models import Livestream, Meeting, NotLive, Session
 from bot.realtimekit.single_flight import SingleFlight
 
 MAX_CONCURRENT_LOOKUPS = 150
@@ -105,27 +105,35 @@ async def look_up(kit: RealtimeKitClient, meeting_id: UUID, now: Callable[[], da
     if isinstance(livestream, NotLive):
         return Lookup(meeting_id, livestream.meeting.title, None, None, checked_at)
     max_wait = min(_DETAIL_SECONDS, deadline - asyncio.get_running_loop().time())
-    meeting, session = await asyncio.gather(
-        _optional(kit.meeting(meeting_id), max_wait), _session(kit, livestream, max_wait)
-    )
+    meeting, session = await _details(kit, meeting_id, livestream, max_wait)
     title = meeting.title if meeting else kit.last_title(meeting_id)
     return Lookup(
         meeting_id, title or livestream.name, livestream, session, checked_at, name_is_certain=bool(meeting or title)
     )
 
 
-async def _session(kit: RealtimeKitClient, livestream: Livestream, max_wait: float) -> Session | None:
+async def _details(
+    kit: RealtimeKitClient, meeting_id: UUID, livestream: Livestream, max_wait: float
+) -> tuple[Meeting | None, Session | None]:
+    """Fetch the meeting and the livestream's session, at the same time if both need a request."""
+    meeting = kit.recent_meeting(meeting_id)
     if livestream.id is None or livestream.status not in (Status.LIVE, Status.ERRORED):
-        return None
-    return await _optional(kit.active_session(livestream.id), max_wait)
-
-
-async def _optional(detail: Awaitable[T], max_wait: float) -> T | None:
+        return meeting or await _optional(kit.meeting(meeting_id, max_wait)), None
+    session = _optional(kit.active_session(livestream.id, max_wait))
+    if meeting is not None:
+        return meeting, await session
+    fetching = asyncio.create_task(session, name="session of a lookup")
     try:
-        async with asyncio.timeout(max_wait):
-            return await detail
-    except (RealtimeKitError, TimeoutError) as error:
-        log.info("lookup_incomplete", error=str(error) or type(error).__name__)
+        return await _optional(kit.meeting(meeting_id, max_wait)), await fetching
+    finally:
+        fetching.cancel()
+
+
+async def _optional(detail: Awaitable[T]) -> T | None:
+    try:
+        return await detail
+    except RealtimeKitError as error:
+        log.info("lookup_incomplete", error=str(error))
         return None
 
 

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from bot.errors import CloudflareUnavailable, RealtimeKitError
-from bot.realtimekit.http import HttpClient, exchange
+from bot.realtimekit.http import AiohttpTransport, HttpClient, exchange
 from bot.realtimekit.responses import parse_data
 
 if TYPE_CHECKING:
@@ -76,13 +75,12 @@ def check_headers(headers: Mapping[str, str]) -> None:
         raise InvalidSignature
 
 
-def open_key_http(proxy: str | None = None, tls: ssl.SSLContext | None = None) -> HttpClient:
-    """Open the HTTP connection for fetching the key.
+def open_key_http(url: str, proxy: str | None = None, tls: ssl.SSLContext | None = None) -> HttpClient:
+    """Open the HTTP connection for fetching the key from this URL.
 
     It sends no API token, because the key is on another host than the API.
     """
-    transport = AiohttpTransport(verify=tls or True, proxy=httpx.Proxy(proxy) if proxy else None)
-    return HttpClient(transport, timeout=httpx.Timeout(KEY_SECONDS))
+    return HttpClient(AiohttpTransport(httpx.Timeout(KEY_SECONDS), tls=tls, proxy=proxy), url)
 
 
 class WebhookVerifier:
@@ -95,13 +93,11 @@ class WebhookVerifier:
     def __init__(
         self,
         http: HttpClient,
-        url: str,
         *,
         timer: Callable[[], float] = time.monotonic,
         key_seconds: float = KEY_SECONDS,
     ) -> None:
         self._http = http
-        self._url = url
         self._timer = timer
         self._key_seconds = key_seconds
         self._fetching = asyncio.Lock()
@@ -133,7 +129,7 @@ class WebhookVerifier:
     async def _fetch(self) -> None:
         try:
             async with asyncio.timeout(self._key_seconds):
-                answer = await exchange(self._http, "GET", self._url)
+                answer = await exchange(self._http, "GET")
             self._key, self._problem = _key(parse_data(answer.status, answer.headers, answer.body)), None
         except TimeoutError:
             self._problem = f"no answer within {self._key_seconds:g} s"

@@ -100,20 +100,21 @@ class Responder:
         The note is a separate message and stays: a command's response_url cannot replace what it posted
         (slackapi/bolt-python#1268), and after a click the note must not replace the card.
         """
-        sending = asyncio.Event()
-        task = asyncio.create_task(self._send_note(request, sending))
+        sending: list[asyncio.Task[None]] = []
+        timer = asyncio.get_running_loop().call_later(
+            self._slow_after, lambda: sending.append(asyncio.create_task(self._send_note(request)))
+        )
         try:
             yield
         finally:
+            timer.cancel()
             # The answer must not overtake a note that is on its way to Slack.
-            if sending.is_set():
+            for task in sending:
                 await asyncio.wait({task}, timeout=MAX_NOTE_SECONDS)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
-    async def _send_note(self, request: Request, sending: asyncio.Event) -> None:
-        await asyncio.sleep(self._slow_after)
-        sending.set()
+    async def _send_note(self, request: Request) -> None:
         outcome = await self._send_privately(request, lookup_card.notice(STILL_CHECKING), replace=False)
         log.info("slow_lookup_noted", outcome=outcome)
 

@@ -1,11 +1,10 @@
-"""A seeded Cloudflare, clients without sockets, a clock that tests set, and retries without delays."""
+"""A seeded Cloudflare, clients without sockets and without delays between attempts, and a clock that tests set."""
 
-from collections.abc import Iterator
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
-import stamina
 from starlette.types import ASGIApp
 
 from bot.realtimekit.client import RealtimeKitClient
@@ -29,10 +28,20 @@ def timer() -> Timer:
     return Timer()
 
 
-@pytest.fixture(autouse=True)
-def _no_delay_between_attempts() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=100, cap=True):
-        yield
+class Direct(httpx.AsyncBaseTransport):
+    """One of httpx's transports without sockets, which read the URL instead of the extension `target`."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.url = request.url.copy_with(raw_path=request.extensions["target"])
+        return await self._transport.handle_async_request(request)
+
+
+async def no_delay(seconds: float) -> None:
+    """Let others run instead of waiting."""
+    await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -45,11 +54,12 @@ def cloudflare(clock: Clock) -> Cloudflare:
 def connect(cloudflare: Cloudflare, asgi: ASGIApp | None = None, **options: Any) -> RealtimeKitClient:
     """Return a client for the sandbox's app, in this process; `asgi` is what it reaches instead of the sandbox."""
     http = HttpClient(
-        httpx.ASGITransport(asgi or cloudflare.asgi),
+        Direct(httpx.ASGITransport(asgi or cloudflare.asgi)),
         "http://cloudflare/client/v4",
         headers={"Authorization": f"Bearer {cloudflare.api_token}"},
     )
-    return RealtimeKitClient(http, account_id=cloudflare.account_id, app_id=cloudflare.app_id, **options)
+    ids = {"account_id": cloudflare.account_id, "app_id": cloudflare.app_id}
+    return RealtimeKitClient(http, **{"sleep": no_delay, **ids, **options})
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ class KeyServer:
         self.answer: Callable[[], httpx.Response] | None = None
         self.hold: asyncio.Event | None = None
         self.headers: list[httpx.Headers] = []
-        self.http = HttpClient(httpx.MockTransport(self._answer))
+        self.http = HttpClient(httpx.MockTransport(self._answer), URL)
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         self.requests += 1

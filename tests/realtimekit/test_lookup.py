@@ -189,15 +189,6 @@ async def test_meeting_and_session_are_requested_concurrently(cloudflare: Cloudf
     assert found.live_since is not None
 
 
-async def test_concurrent_lookups_of_one_meeting_share_their_requests(
-    cloudflare: Cloudflare, kit: RealtimeKitClient
-) -> None:
-    found = await asyncio.gather(*(looked_up(kit, seeds.UNNAMED) for _ in range(20)))
-
-    assert len(cloudflare.calls) == 3
-    assert {each.name for each in found} == {"Monthly all-hands"}
-
-
 async def test_checked_at_is_the_time_of_the_livestream_response(
     cloudflare: Cloudflare, kit: RealtimeKitClient
 ) -> None:

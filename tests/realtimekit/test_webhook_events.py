@@ -48,7 +48,7 @@ def server() -> KeyServer:
 
 @pytest.fixture
 def key(server: KeyServer, timer: Timer) -> WebhookVerifier:
-    return WebhookVerifier(server.http, URL, timer=timer)
+    return WebhookVerifier(server.http, timer=timer)
 
 
 # Signatures
@@ -162,16 +162,16 @@ async def test_unreadable_key_response_makes_the_key_unavailable(
 
 
 async def test_refused_connection_makes_the_key_unavailable() -> None:
-    async with open_key_http() as http:
+    async with open_key_http("http://127.0.0.1:1/key") as http:
         with pytest.raises(PublicKeyUnavailable, match="for http://127"):
-            await WebhookVerifier(http, "http://127.0.0.1:1/key").fetch()
+            await WebhookVerifier(http).fetch()
 
 
 async def test_key_request_times_out(server: KeyServer) -> None:
     server.hold = asyncio.Event()
 
     with pytest.raises(PublicKeyUnavailable, match=r"no answer within 0\.01 s"):
-        await WebhookVerifier(server.http, URL, key_seconds=0.01).fetch()
+        await WebhookVerifier(server.http, key_seconds=0.01).fetch()
 
 
 async def test_failed_key_request_is_retried_after_five_seconds(
@@ -213,8 +213,11 @@ async def test_key_request_carries_no_token() -> None:
         requests.append([name for name, _ in scope["headers"]])
         await cloudflare.asgi(scope, receive, send)
 
-    async with serving(recording, listen(), drain_seconds=1) as url, open_key_http() as http:
-        await WebhookVerifier(http, f"{url}/.well-known/webhooks.json").fetch()
+    async with (
+        serving(recording, listen(), drain_seconds=1) as url,
+        open_key_http(f"{url}/.well-known/webhooks.json") as http,
+    ):
+        await WebhookVerifier(http).fetch()
 
     [headers] = requests
     assert b"host" in headers
