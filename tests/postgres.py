@@ -42,7 +42,7 @@ class Postgres:
         return f"postgresql+asyncpg://{user}@/{database}?host={self.socket_dir}"
 
     async def create(self, template: str = "template1") -> str:
-        """Create an empty database, or a copy of another one that nobody uses, and return its name."""
+        """Create an empty database, or a copy of another one that is not in use, and return its name."""
         name = f"test_{uuid.uuid4().hex}"
         await self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return name

@@ -1,4 +1,4 @@
-"""Looking at a database without changing it, and explaining its errors."""
+"""Reading a database without changing it, and explaining its errors."""
 
 import asyncio
 import sqlite3
