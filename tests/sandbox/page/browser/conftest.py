@@ -20,13 +20,9 @@ from sandbox.slack import ANN, BEN, BOT, CHRIS, Channel, Message
 from sandbox.slack import Fault as SlackFault
 from tests.sandbox.page.browser.chromium import PROGRAMS, chromium, running_chromium
 from tests.sandbox.page.browser.drawing import DRAWING, NOW, Drawing, serve_statics
-from tests.sandbox.page.browser.tab import TAKES, Tab
+from tests.sandbox.page.browser.tab import SIZE, TAKES, Tab
 
-PROFILE: dict[str, Any] = {
-    "viewport": {"width": 1440, "height": 900},
-    "locale": "en-GB",
-    "timezone_id": "Europe/London",
-}
+PROFILE: dict[str, Any] = {"viewport": SIZE, "locale": "en-GB", "timezone_id": "Europe/London"}
 
 expect.set_options(timeout=TAKES)  # the default of five seconds is too short on two cores
 

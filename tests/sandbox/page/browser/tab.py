@@ -3,11 +3,13 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from playwright.async_api import ConsoleMessage, Error, Locator, Page, expect
+from playwright.async_api import ConsoleMessage, Error, Locator, Page, ViewportSize, expect
 
 from bot.slack.responder import STILL_CHECKING
 
 TAKES = 30_000  # ms: the bot may use its whole timeout for Cloudflare, on a slow and busy machine
+
+SIZE: ViewportSize = {"width": 1440, "height": 900}
 
 
 class Tab:
@@ -39,6 +41,8 @@ class Tab:
         self.page.remove_listener("pageerror", self._on_error)
         await self.page.unroute_all(behavior="ignoreErrors")
         await self.page.evaluate("sessionStorage.clear()")
+        await self.page.emulate_media(color_scheme="light")
+        await self.page.set_viewport_size(SIZE)
         await self.page.goto("about:blank")
 
     async def connected(self) -> None:
