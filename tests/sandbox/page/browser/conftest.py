@@ -91,7 +91,7 @@ class OpenTab(Protocol):
 class Tabs:
     """The tabs of one test. `expected` are parts of console errors that the test means to happen.
 
-    A tab is loaded in the next of the `windows`, which stay open: a new window costs more than what is loaded in it.
+    The `windows` stay open, and the first one's page, if it is as new, serves the next test.
     """
 
     browser: Browser
@@ -106,11 +106,12 @@ class Tabs:
             page = await self._window(**options)
             self.stack.push_async_callback(page.context.close)
         else:
-            if len(self.tabs) == len(self.windows):
+            taken = sum(tab.page in self.windows for tab in self.tabs)
+            if taken == len(self.windows):
                 self.windows.append(await self._window())
-            page = self.windows[len(self.tabs)]
+            page = self.windows[taken]
         tab = Tab(page, self.room.sandbox.url)
-        self.stack.push_async_callback(tab.leave)
+        self.stack.push_async_callback(tab.leave, for_good=page not in self.windows[:1])
         self.tabs.append(tab)
         await tab.open(user=user, channel=channel or self.room.id)
         return tab

@@ -9,12 +9,9 @@ from playwright.async_api import Locator, Route, expect
 from sandbox.slack import CHRIS
 from sandbox.slack.conversations import direct_message
 from tests.sandbox.page.browser.conftest import OpenTab, Room, Tabs
-from tests.sandbox.page.browser.tab import Tab
+from tests.sandbox.page.browser.tab import DRAWN, Tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-SCROLLED = "() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(() => drawn())))"
-"""A function of JavaScript: done when the scroll event has been handled, before the next frame."""
 
 
 def card(*words: str, block: str = "card") -> tuple[dict[str, Any]]:
@@ -79,7 +76,7 @@ async def test_open_menu_stays_at_its_card_when_messages_arrive(tab: Tab, room: 
     room.post("One more")
     await expect(tab.latest).to_contain_text("One more")
     await expect(menu(tab).get_by_role("menuitem", name="Quieter")).to_be_focused()
-    await tab.evaluate(SCROLLED)
+    await tab.evaluate(DRAWN)  # a scroll event comes before the next frame
     box, below = await menu(tab).bounding_box(), await last.bounding_box()
     assert box is not None
     assert below is not None

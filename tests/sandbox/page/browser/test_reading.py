@@ -51,6 +51,8 @@ async def test_no_width_needs_horizontal_scrolling(tab: Tab) -> None:
 
 
 async def test_everything_works_by_keyboard(tab: Tab) -> None:
+    await tab.page.reload()
+    await tab.connected()
     await tab.page.keyboard.press("Tab")
     await expect(tab.page.get_by_role("link", name="Skip to the message field")).to_be_focused()
     await tab.page.keyboard.press("Enter")
