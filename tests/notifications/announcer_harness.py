@@ -25,7 +25,8 @@ from bot.store.schema import follows, meetings
 from bot.store.store import Store, open_store
 from bot.worker import WorkerContext
 from sandbox.clock import Clock
-from sandbox.slack import ANN, EVENTS, Message, Slack
+from sandbox.slack import ANN, BEN, EVENTS, Message, Slack
+from tests.store.helpers import sqlite_with_tables
 
 TEAM = "T0SANDBOX01"
 MEETING = UUID("50c8940e-1b97-402a-97d6-2708b7feca41")
@@ -56,6 +57,14 @@ class Stage:
             TEAM, channel, MEETING, user_id=ANN, level=level, episode=self.episode, **how
         )
 
+    async def follow_and_post(self, level: Level = Level.NORMAL) -> None:
+        """Follow, and post the card."""
+        await self.follow(level=level)
+        await self.work()
+
+    async def unfollow(self) -> None:
+        await self.store.follows.unfollow(TEAM, EVENTS, MEETING, user_id=BEN)
+
     async def see(self, phase: Phase, *kinds: ChangeKind, visible: bool = True, **fields: Any) -> None:
         """Record the meeting's new phase, and changes of these kinds to announce."""
         now = utc(self.clock)
@@ -67,6 +76,12 @@ class Stage:
         await self._make_due()
         (meeting,) = await self.store.meeting_queue.claim("poller", 1, 30)
         await self.store.meeting_queue.record(meeting, self.episode, changes, next_check_in=60, visible=visible)
+
+    async def broadcast(self) -> None:
+        """Announce that the meeting is live and that it has ended, both at once."""
+        await self.see(Phase.LIVE, ChangeKind.LIVE)
+        await self.see(Phase.ENDED, ChangeKind.ENDED)
+        await self.work()
 
     async def _make_due(self) -> None:
         """Make the meeting due now; a requested check would wait for the minimum interval between checks."""
@@ -88,7 +103,7 @@ class Stage:
             live_since=episode.live_since,
         )
 
-    def next_run(self) -> None:
+    def next_episode(self) -> None:
         """Continue with the next episode, about which nothing is known yet."""
         waiting = Episode.waiting(utc(self.clock))
         self.episode = replace(waiting, number=self.episode.number + 1, name=self.episode.name)
@@ -100,10 +115,20 @@ class Stage:
         """Deliver the due cards once."""
         return [await self.announcer.deliver(card) for card in await self.claim()]
 
+    async def due_in(self) -> float | None:
+        """Return the seconds until a card is due; None if none will be."""
+        return await self.store.card_queue.due_in()
+
     def another_announcer(self, timing: Timing | None = None, worker_id: str = "announcer") -> Announcer:
         """Return an announcer with another timing, or of another process."""
         store, context = self.store, replace(self.context, worker_id=worker_id)
         return Announcer(store.card_queue, store.pauses, self.publisher, context, timing)
+
+    def restart(self) -> None:
+        """Have another process deliver cards from now on."""
+        rate_limiter = SlackRateLimiter(self.clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
+        self.publisher = Publisher(self.publisher._client, rate_limiter, self.clock, self.metrics)
+        self.announcer = self.another_announcer(worker_id="another")
 
     def wake_up(self) -> None:
         """Have the announcer check for due cards now."""
@@ -111,7 +136,7 @@ class Stage:
 
     async def settle(self) -> None:
         """Deliver cards until none will become due."""
-        while (wait := await self.store.card_queue.due_in()) is not None:
+        while (wait := await self.due_in()) is not None:
             self.clock.advance(wait)
             await self.work()
 
@@ -148,6 +173,10 @@ class Stage:
         """Return the bot's messages in a channel, without replies."""
         return [message for message in self.slack.messages(channel) if message.thread_ts is None]
 
+    def shows(self, words: str) -> bool:
+        """Return whether the first card begins with these words about the meeting."""
+        return self.cards()[0].text.startswith(f"Launch keynote {words}")
+
     def thread(self, card: Message) -> list[str]:
         """Return the announcements in a card's thread."""
         return [reply.text for reply in self.slack.replies(card)]
@@ -156,6 +185,10 @@ class Stage:
         """Return how many calls of this kind had this outcome."""
         labels = {"operation": operation, "outcome": outcome}
         return self.metrics.registry.get_sample_value("livestream_bot_slack_messages_total", labels) or 0.0
+
+    def count_calls(self, method: str) -> int:
+        """Return how many calls of this method Slack has received."""
+        return sum(call.method == method for call in self.slack.calls)
 
 
 @contextlib.asynccontextmanager
@@ -166,7 +199,7 @@ async def staged(
     clock = clock or Clock(NOON, speed=0)
     rate_limiter = rate_limiter or SlackRateLimiter(clock, per_channel=FREELY, posts=FREELY, edits=FREELY)
     metrics = Metrics()
-    store = await open_store(f"sqlite:///{tmp_path / 'livestream.db'}", clock=clock.now)
+    store = await open_store(await sqlite_with_tables(tmp_path / "livestream.db"), clock=clock.now)
     async with Slack(clock).running() as slack, open_session() as session:
         slack.limits.enabled = False
         client = SlackClient(

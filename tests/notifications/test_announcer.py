@@ -28,12 +28,6 @@ from tests.notifications.announcer_harness import FREELY, NOON, Stage, staged
 PATIENCE = 30.0
 
 
-@pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with staged(tmp_path) as stage:
-        yield stage
-
-
 @contextlib.asynccontextmanager
 async def running(stage: Stage) -> AsyncIterator[None]:
     task = asyncio.create_task(stage.announcer.run())

@@ -1,9 +1,11 @@
 """What tests of the store do all the time, and stand-ins for what the state machine makes."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,16 +13,32 @@ import sqlalchemy as sa
 
 from bot.domain.follow import Follow, Level
 from bot.store.database import Database
+from bot.store.database_url import parse_database_url
 from bot.store.due_cards import DueCard
 from bot.store.follow_list import FollowStatus
 from bot.store.follows import StoredFollow
 from bot.store.meeting_queue import DueMeeting
+from bot.store.migrator import migrate
 from bot.store.store import Store
 
 TEAM, CHANNEL, ANN, BEN = "T1", "C1", "U1", "U2"
 MEETING = UUID(int=1)
 OTHER_MEETING = UUID(int=2)
 LEASE = 30.0
+
+
+_empty_tables: list[bytes] = []
+
+
+async def sqlite_with_tables(path: Path) -> str:
+    """Make a SQLite file with empty tables, which takes a migration only once per process; return its URL."""
+    url = f"sqlite:///{path}"
+    if _empty_tables:
+        await asyncio.to_thread(path.write_bytes, _empty_tables[0])
+    else:
+        await migrate(parse_database_url(url))
+        _empty_tables.append(await asyncio.to_thread(path.read_bytes))
+    return url
 
 
 @dataclass
