@@ -29,7 +29,7 @@ from bot.store.schema import cards
 from bot.store.store import Store, open_store
 from bot.worker import WakeUps, WorkerContext
 from sandbox.clock import Clock
-from tests.store.helpers import ANN, CHANNEL, MEETING, TEAM
+from tests.store.helpers import ANN, CHANNEL, MEETING, TEAM, sqlite_with_tables
 
 EPOCH = 1_800_000_000.0
 GRACE = timedelta(seconds=60)
@@ -39,7 +39,7 @@ PLAYBACK = "https://customer-s4ndb0x.cloudflarestream.com/0123456789abcdef012345
 
 @dataclass
 class OtherClock:
-    """The clock of a machine that is ahead of the others, or behind them where `ahead` is negative."""
+    """The clock of a machine that is ahead of the others, or behind them if `ahead` is negative."""
 
     clock: Clock
     ahead: float
@@ -60,19 +60,19 @@ def at(seconds: float) -> datetime:
 
 @dataclass
 class Cloudflare:
-    """What it says of each meeting: a status and the start of its run, nothing, or an error."""
+    """Scripted answers about each meeting: a status and the start of its session, nothing, or an error."""
 
     clock: Clock
     says: dict[UUID, tuple[str, datetime | None] | RealtimeKitError | Exception] = field(default_factory=dict)
     details: dict[UUID, dict[str, str | None]] = field(default_factory=dict)
-    """Fields of a meeting's livestream that are not the usual ones."""
+    """Fields of a meeting's livestream that replace the usual ones."""
     titles: dict[UUID, str] = field(default_factory=dict)
     reasons: dict[UUID, str] = field(default_factory=dict)
-    """Why a livestream has failed."""
+    """The reasons of errors."""
     asked: Counter[UUID] = field(default_factory=Counter)
     asked_at: list[float] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
-    """Clear: every request waits."""
+    """While it is clear, lookups wait."""
     asking: int = 0
     most_at_once: int = 0
 
@@ -98,13 +98,13 @@ class Cloudflare:
         return Lookup(meeting_id, title, livestream, Session.model_validate(session), utc(self.clock))
 
     def livestream(self, of: UUID, status: str, **fields: str) -> Livestream:
-        """Return a meeting's livestream, as both a lookup and the list have it."""
+        """Return a meeting's livestream as both a lookup and the list contain it."""
         usual = {"id": "l1", "status": status, "playback_url": PLAYBACK}
         return Livestream.model_validate({**usual, **self.details.get(of, {}), **fields})
 
 
 class CloudflareCooldown(RateLimitState):
-    """A rate limit that blocks for as long as a test says."""
+    """A rate limit that blocks for a given time."""
 
     seconds = 0.0
 
@@ -133,11 +133,11 @@ class PollerHarness:
     list_freshness: ListFreshness = field(default_factory=ListFreshness)
     rate_limit: CloudflareCooldown = field(default_factory=CloudflareCooldown)
     wake_ups: dict[str, WakeUps] = field(default_factory=dict)
-    """Of each process, by worker ID."""
+    """By worker ID, one for each process."""
     requests_per_check: int = 0
-    """As many are counted for each check."""
+    """The number that each check counts."""
     loops: int = 0
-    """How many tasks sleep by the clock when there is nothing to do."""
+    """The number of tasks that sleep by the clock when idle."""
 
     def __post_init__(self) -> None:
         self.rate_budget = RateBudget(self.store.request_windows, self.rate_limit, self.clock)
@@ -170,13 +170,13 @@ class PollerHarness:
         return await self.cloudflare.look(meeting_id)
 
     async def refresh(self, *meeting_ids: UUID) -> None:
-        """Do what *Refresh* in the menus of these meetings' cards does."""
+        """Choose *Refresh* in the menus of these meetings' cards."""
         for meeting_id in meeting_ids or [MEETING]:
             assert await self.store.meeting_queue.request_refresh(meeting_id)
         self.poller._wake_up.set()
 
     async def check_once(self, poller: MeetingPoller) -> None:
-        """Have this poller check the meeting as if that was requested, and nothing after that."""
+        """Have this poller make one check of the meeting."""
         assert await self.store.meeting_queue.request_check(MEETING)
         running = asyncio.create_task(poller.run())
         asked = self.cloudflare.asked[MEETING]
@@ -189,8 +189,8 @@ class PollerHarness:
         await self.store.follows.follow(TEAM, channel, meeting_id, user_id=ANN, level=Level.NORMAL, episode=episode)
         self.poller._wake_up.set()
 
-    def say(self, status: str | None, began: float | None = None, meeting_id: UUID = MEETING) -> None:
-        """From now on: this status, None being no livestream at all, in a run that began at so many seconds."""
+    def set_status(self, status: str | None, began: float | None = None, meeting_id: UUID = MEETING) -> None:
+        """Set the status from now on, and when its session began; None for no livestream."""
         if status is None:
             self.cloudflare.says.pop(meeting_id, None)
         else:
@@ -201,17 +201,17 @@ class PollerHarness:
             while not condition():  # noqa: ASYNC110 - not everything that is waited for has an event
                 await asyncio.sleep(0.001)
 
-    async def asleep(self) -> None:
-        """Wait until every worker sleeps by the clock, even if something is due that none may check, or is checking."""
+    async def until_asleep(self) -> None:
+        """Wait until every task sleeps by the clock, even if a meeting is due or being checked."""
         calm = 0
         async with asyncio.timeout(PATIENCE):
-            # Twice: who has just been woken is counted among the sleepers for a moment still.
+            # Twice, because a task that was just woken still counts as asleep for a moment.
             while calm < 2:
                 await asyncio.sleep(0.001)
                 calm = 0 if self._awake() else calm + 1
 
-    async def looked(self) -> None:
-        """Wait until nothing is due, no check runs and every worker sleeps."""
+    async def settle(self) -> None:
+        """Wait until nothing is due, no check is running and every task sleeps."""
         calm = 0
         async with asyncio.timeout(PATIENCE):
             while calm < 2:
@@ -224,40 +224,39 @@ class PollerHarness:
     def _awake(self) -> bool:
         return self.poller._wake_up.is_set() or len(self.clock._sleepers) < self.loops
 
-    async def idles(self, seconds: float, step: float = 5.0) -> None:
-        """Let time pass in which no worker may check, whatever is due."""
-        await self.asleep()
+    async def idle_for(self, seconds: float, step: float = 5.0) -> None:
+        """Let time pass without waiting for checks that are due."""
+        await self.until_asleep()
         for _ in range(round(seconds / step)):
             self.clock.advance(step)
-            await self.asleep()
+            await self.until_asleep()
 
-    async def passes(self, seconds: float, step: float = 5.0) -> None:
-        """Let time pass, and check all that becomes due meanwhile."""
-        await self.looked()
+    async def run_for(self, seconds: float, step: float = 5.0) -> None:
+        """Let time pass, and wait for the checks that become due."""
+        await self.settle()
         for _ in range(round(seconds / step)):
             self.clock.advance(step)
-            await self.looked()
+            await self.settle()
 
-    async def hint(self, meeting_id: UUID = MEETING) -> None:
-        """Do what a webhook does."""
+    async def deliver_webhook(self, meeting_id: UUID = MEETING) -> None:
         assert await self.store.meeting_queue.request_check(meeting_id)
         self.poller.on_webhook(meeting_id)
         self.poller._wake_up.set()
-        await self.looked()
+        await self.settle()
 
-    async def told(self) -> list[tuple[int, str]]:
-        """Return every pending announcement, with the number of its episode."""
+    async def announced(self) -> list[tuple[int, str]]:
+        """Return the pending announcements, each with the number of its episode."""
         return [(card.episode, each.kind) for card in await self._due() for each in card.announcements]
 
     async def changes(self) -> list[Change]:
         return [each.change for card in await self._due() for each in card.announcements]
 
     async def cards(self) -> list[Episode]:
-        """Return what each card should show."""
+        """Return the desired state of each card."""
         return [card.desired for card in await self._due()]
 
     async def _due(self) -> list[DueCard]:
-        """Return what the announcer has to work at: also the next run's card, which waits for the one before."""
+        """Return the cards that the announcer has to work on, and those of next episodes, which wait for the others."""
         async with self.store._db.read_only() as connection:
             due = sa.select(cards.c.follow_id, cards.c.episode).where(cards.c.next_attempt_at.is_not(None))
             rows = await connection.execute(due.order_by(cards.c.next_attempt_at, cards.c.episode))
@@ -272,13 +271,13 @@ class PollerHarness:
 async def running_poller(path: Path, *, run: bool = True) -> AsyncIterator[PollerHarness]:
     """Open the store and run the poller."""
     clock = Clock(EPOCH, speed=0)
-    store = await open_store(f"sqlite:///{path / 'livestream.db'}", clock=clock.now, check_spacing=0)
+    store = await open_store(await sqlite_with_tables(path / "livestream.db"), clock=clock.now, check_spacing=0)
     harness = PollerHarness(clock, store, Cloudflare(clock))
     tasks = [asyncio.create_task(each) for each in ([harness.poller.run(), harness.rate_budget.run()] if run else [])]
     harness.loops = len(tasks)
     try:
-        # A first turn that is still under way might see what a test does in the middle of it.
-        await harness.looked()
+        # Otherwise the first pass might see only a part of what a test does.
+        await harness.settle()
         yield harness
     finally:
         for task in tasks:

@@ -18,7 +18,7 @@ from bot.store.store import Store, open_store
 from bot.worker import WakeUps, WorkerContext
 from sandbox.clock import Clock
 from tests.following.poller_harness import CountingEvent
-from tests.store.helpers import MEETING, OTHER_MEETING, check, follow
+from tests.store.helpers import MEETING, OTHER_MEETING, check, follow, sqlite_with_tables
 
 EPOCH = 1_800_000_000.0
 
@@ -75,7 +75,7 @@ class MaintenanceHarness:
 @pytest.fixture
 async def harness(tmp_path: Path) -> AsyncIterator[MaintenanceHarness]:
     clock = Clock(EPOCH, speed=0)
-    store = await open_store(f"sqlite:///{tmp_path / 'livestream.db'}", clock=clock.now)
+    store = await open_store(await sqlite_with_tables(tmp_path / "livestream.db"), clock=clock.now)
     harness = MaintenanceHarness(clock, store)
     running = asyncio.create_task(harness.worker.run())
     try:
@@ -87,7 +87,6 @@ async def harness(tmp_path: Path) -> AsyncIterator[MaintenanceHarness]:
 
 
 async def test_each_run_updates_the_gauges(harness: MaintenanceHarness) -> None:
-    """Each run counts follows, due work and pending announcements."""
     await follow(harness.store)
     await harness.next()
 
@@ -100,7 +99,6 @@ async def test_each_run_updates_the_gauges(harness: MaintenanceHarness) -> None:
 
 
 async def test_waking_runs_maintenance_at_once(harness: MaintenanceHarness) -> None:
-    """It makes a turn at once, without the clock."""
     await harness.next()
     harness.finished.clear()
 
@@ -111,7 +109,6 @@ async def test_waking_runs_maintenance_at_once(harness: MaintenanceHarness) -> N
 
 
 async def test_expired_follows_wake_the_announcer(harness: MaintenanceHarness) -> None:
-    """A follow whose time is over ends, and the announcer, which says so in its thread, is woken."""
     await follow(harness.store)
     await harness.next()
     assert harness.announcer.count == 0
@@ -126,7 +123,6 @@ async def test_expired_follows_wake_the_announcer(harness: MaintenanceHarness) -
 
 
 async def test_purge_runs_at_the_start_and_then_rarely(harness: MaintenanceHarness, mocker: MockerFixture) -> None:
-    """What is old is cleared away at the start and then once an hour."""
     await harness.next()
     purge = mocker.spy(harness.store.maintenance, "purge")
 
@@ -137,7 +133,6 @@ async def test_purge_runs_at_the_start_and_then_rarely(harness: MaintenanceHarne
 
 
 async def test_purge_removes_unfollowed_meetings(harness: MaintenanceHarness) -> None:
-    """Meetings without a follower are gone after the next purge."""
     await harness.next()
     await follow(harness.store, meeting=MEETING)
     await follow(harness.store, meeting=OTHER_MEETING)

@@ -1,4 +1,4 @@
-"""What people do about follows, over a real store, with a Cloudflare and a Slack that say what a test wants."""
+"""What people do with follows, over a real store, with scripted answers of Cloudflare and Slack."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,13 +27,14 @@ from bot.store.follow_list import FollowStatus
 from bot.store.store import Store, open_store
 from bot.worker import WakeUps
 from sandbox.clock import Clock
+from tests.store.helpers import sqlite_with_tables
 
 TEAM, CHANNEL, ANN, BEN = "T1", "C1", "U1", "U2"
 MEETING = UUID(int=1)
 
 
 class NotingEvent(asyncio.Event):
-    """An event that notes its name whenever it is set."""
+    """An event that records its name whenever it is set."""
 
     def __init__(self, notes: list[str], name: str) -> None:
         super().__init__()
@@ -46,7 +47,7 @@ class NotingEvent(asyncio.Event):
 
 @dataclass
 class World:
-    """The fakes, their answers, and the workers that were woken."""
+    """Scripted answers, with what was requested and which workers were woken."""
 
     clock: Clock
     store: Store
@@ -84,7 +85,7 @@ class World:
         return [listed.phase for listed in await self.following.list_follows(TEAM, channel)]
 
     async def pause(self, reason: str = "not_in_channel") -> None:
-        """Have the one follow there is set aside, as the announcer does."""
+        """Pause the only follow, as the announcer does."""
         await self.store.follows.set_level(TEAM, CHANNEL, MEETING, Level.QUIET)
         (card,) = await self.store.card_queue.claim("announcer", 10, 30)
         await self.store.pauses.pause(card, reason)
@@ -93,13 +94,13 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     clock = Clock(1_800_000_000.0, speed=0)
-    store = await open_store(f"sqlite:///{tmp_path / 'livestream.db'}", clock=clock.now)
+    store = await open_store(await sqlite_with_tables(tmp_path / "livestream.db"), clock=clock.now)
     yield World(clock, store)
     await store.close()
 
 
-async def test_follow(world: World) -> None:
-    """The first observation is the starting point; the card is posted at once, and older cards are edited next."""
+async def test_follow_posts_the_card_and_wakes_the_workers(world: World) -> None:
+    """The first observation is not announced."""
     result = await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
 
     assert result.effect is FollowEffect.POSTED
@@ -114,8 +115,7 @@ async def test_follow(world: World) -> None:
     assert world.woken == ["poller", "announcer"]
 
 
-async def test_its_card_is_ours_alone(world: World) -> None:
-    """While it is posted the announcer leaves it alone; if the post failed it is due again."""
+async def test_unfinished_card_is_due_for_the_announcer_after_its_lease(world: World) -> None:
     world.delivered = DeliveryResult()
 
     result = await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
@@ -128,8 +128,7 @@ async def test_its_card_is_ours_alone(world: World) -> None:
 
 
 @pytest.mark.parametrize("trouble", [MeetingNotFound(), Unreachable()])
-async def test_a_meeting_that_cannot_be_looked_up(world: World, trouble: RealtimeKitError) -> None:
-    """It is requested once, and not followed."""
+async def test_meeting_whose_lookup_fails_is_not_followed(world: World, trouble: RealtimeKitError) -> None:
     world.trouble = trouble
 
     with pytest.raises(type(trouble)):
@@ -140,8 +139,7 @@ async def test_a_meeting_that_cannot_be_looked_up(world: World, trouble: Realtim
     assert world.woken == []
 
 
-async def test_where_slack_refuses(world: World) -> None:
-    """Nothing is followed, no creator is notified of it, and the person who tried learns Slack's code."""
+async def test_refused_card_leaves_no_follow_and_no_notice(world: World) -> None:
     world.delivered = DeliveryResult(refused="not_in_channel")
 
     with pytest.raises(CardRefused) as raised:
@@ -153,8 +151,7 @@ async def test_where_slack_refuses(world: World) -> None:
     assert await world.store.meeting_queue.due_in() is None
 
 
-async def test_where_slack_refuses_too_late(world: World) -> None:
-    """A follow whose card another worker has claimed by then stays, so the reply does not say that there is none."""
+async def test_follow_stays_if_its_card_is_refused_after_the_lease(world: World) -> None:
     world.delivered = DeliveryResult(refused="not_in_channel")
     deliver = world.deliver
 
@@ -172,16 +169,14 @@ async def test_where_slack_refuses_too_late(world: World) -> None:
     assert "announcer" in world.woken
 
 
-async def test_in_a_direct_message(world: World) -> None:
-    """No request is sent."""
+async def test_direct_message_cannot_follow(world: World) -> None:
     with pytest.raises(ChannelRequired):
         await world.following.follow(TEAM, "D1", ANN, MEETING)
 
     assert world.asked == []
 
 
-async def test_twice(world: World) -> None:
-    """The follow and its card are those that were there before, for every person."""
+async def test_second_follow_returns_the_first_and_its_card(world: World) -> None:
     first = await world.following.follow(TEAM, CHANNEL, ANN, MEETING, Level.LOUD)
 
     second = await world.following.follow(TEAM, CHANNEL, BEN, MEETING)
@@ -192,8 +187,7 @@ async def test_twice(world: World) -> None:
     assert len(world.cards) == 1
 
 
-async def test_twice_but_louder(world: World) -> None:
-    """A request that names a level gets it."""
+async def test_second_follow_with_a_level_sets_it(world: World) -> None:
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING, Level.QUIET)
 
     second = await world.following.follow(TEAM, CHANNEL, BEN, MEETING, Level.LOUD)
@@ -204,8 +198,7 @@ async def test_twice_but_louder(world: World) -> None:
     assert world.woken[-1] == "announcer"
 
 
-async def test_what_was_paused(world: World) -> None:
-    """To follow it again continues it."""
+async def test_paused_follow_is_resumed_by_following_again(world: World) -> None:
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
     await world.pause()
 
@@ -217,8 +210,7 @@ async def test_what_was_paused(world: World) -> None:
     assert world.woken[-1] == "announcer"
 
 
-async def test_the_most(world: World) -> None:
-    """A full channel takes no more, what it follows stays, and others are not full by that."""
+async def test_full_channel_can_follow_no_more_meetings(world: World) -> None:
     for number in range(MAX_FOLLOWS):
         await world.following.follow(TEAM, CHANNEL, ANN, UUID(int=number + 1))
 
@@ -230,8 +222,7 @@ async def test_the_most(world: World) -> None:
     assert len(world.asked) == MAX_FOLLOWS + 2
 
 
-async def test_unfollow(world: World) -> None:
-    """The answer has what it was, with its card; it is no longer checked."""
+async def test_unfollow_returns_the_follow_and_ends_the_checks(world: World) -> None:
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
 
     listed = await world.following.unfollow(TEAM, CHANNEL, BEN, MEETING)
@@ -241,8 +232,8 @@ async def test_unfollow(world: World) -> None:
     assert await world.store.meeting_queue.due_in() is None
 
 
-async def test_what_is_not_followed(world: World) -> None:
-    """Every action says so, also where another channel follows it."""
+async def test_meeting_not_followed_in_the_channel_is_rejected(world: World) -> None:
+    """Even if another channel follows it."""
     await world.following.follow(TEAM, "C2", ANN, MEETING)
     following = world.following
 
@@ -257,8 +248,7 @@ async def test_what_is_not_followed(world: World) -> None:
     assert await world.phases("C2") == ["live"]
 
 
-async def test_two_who_unfollow_at_once(world: World) -> None:
-    """The second learns that it is not followed."""
+async def test_second_of_two_simultaneous_unfollows_is_rejected(world: World) -> None:
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
     listed = await world.following.list_follows(TEAM, CHANNEL)
     await world.following.unfollow(TEAM, CHANNEL, BEN, MEETING)
@@ -272,8 +262,7 @@ async def answered(value: list[FollowStatus]) -> list[FollowStatus]:
     return value
 
 
-async def test_set_level(world: World) -> None:
-    """The card is due at once, for its menu."""
+async def test_new_level_makes_the_card_due(world: World) -> None:
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
 
     follow = await world.following.set_level(TEAM, CHANNEL, MEETING, Level.QUIET)
@@ -283,8 +272,7 @@ async def test_set_level(world: World) -> None:
     assert world.woken[-1] == "announcer"
 
 
-async def test_refresh(world: World) -> None:
-    """The meeting is due for a check, and the announcer tries the cards that wait for an admin."""
+async def test_refresh_requests_a_check_and_wakes_the_workers(world: World) -> None:
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
     (meeting,) = await world.store.meeting_queue.claim("poller", 10, 30)
     await world.store.meeting_queue.release(meeting, next_check_in=300)
@@ -298,8 +286,7 @@ async def test_refresh(world: World) -> None:
     assert world.woken == ["poller", "announcer"] * 2
 
 
-async def test_resume(world: World) -> None:
-    """The channel's paused follows resume, and the announcer and the poller are woken."""
+async def test_resume_wakes_announcer_and_poller_for_the_channels_follows(world: World) -> None:
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
     await world.pause()
 
@@ -313,8 +300,7 @@ async def test_resume(world: World) -> None:
     assert await world.store.card_queue.due_in() == 0
 
 
-async def test_forget(world: World) -> None:
-    """Nothing is left of what a workspace follows; another's stays."""
+async def test_forget_deletes_only_this_workspaces_follows(world: World) -> None:
     await world.following.follow(TEAM, CHANNEL, ANN, MEETING)
     await world.following.follow("T2", CHANNEL, ANN, MEETING)
 
