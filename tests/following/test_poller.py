@@ -438,7 +438,7 @@ async def test_poller_waits_and_reports_while_the_database_is_down(
     await harness.run_for(10)
     patched = mocker.patch.object(harness.store.meeting_queue, method, side_effect=error)
     harness.set_status("LIVE")
-    await harness.idle_for(200, step=20)
+    await harness.idle_for(200)
     assert patched.call_count >= 1
     assert (harness.poller.stall_problem() is None) is (method == "record")
     mocker.stopall()

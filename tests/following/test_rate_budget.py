@@ -1,4 +1,4 @@
-"""The rate limit that replicas share, and the shares of people, lists and checks."""
+"""What replicas know of the one budget."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,6 @@ from bot.realtimekit.rate_limit import RateLimitState
 from bot.store.request_windows import Used
 from bot.store.store import Store, open_store
 from sandbox.clock import Clock
-from tests.store.helpers import sqlite_with_tables
 
 EPOCH = 1_800_000_000.0
 
@@ -34,7 +33,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
-    store = await open_store(await sqlite_with_tables(tmp_path / "livestream.db"), clock=clock.now)
+    store = await open_store(f"sqlite:///{tmp_path / 'livestream.db'}", clock=clock.now)
     yield store
     await store.close()
 
@@ -51,7 +50,7 @@ async def running(*budgets: RateBudget) -> AsyncIterator[None]:
 
 
 async def until(condition: Callable[[], object], clock: Clock, seconds: float = 0, running: int = 1) -> None:
-    """Advance the clock by steps of so many seconds until the condition holds, only while every task sleeps."""
+    """Let this many seconds pass repeatedly until the condition holds. Time stands still during a database call."""
     async with asyncio.timeout(30):
         while not condition():
             if len(clock._sleepers) == running:
@@ -63,7 +62,8 @@ def budget_of(store: Store, clock: Clock, limit: int = BOT_LIMIT) -> RateBudget:
     return RateBudget(store.request_windows, RateLimitState(), clock, limit)
 
 
-async def test_own_requests_count_before_they_are_shared(store: Store, clock: Clock) -> None:
+async def test_what_was_spent_here_counts_at_once(store: Store, clock: Clock) -> None:
+    """Announced to the others or not."""
     rate_budget = budget_of(store, clock, limit=SWEEP_SHARE + 3)
     for _ in range(3):
         assert rate_budget.can_check()
@@ -73,7 +73,8 @@ async def test_own_requests_count_before_they_are_shared(store: Store, clock: Cl
     assert rate_budget.remaining == CLOUDFLARE_LIMIT - 3
 
 
-async def test_list_is_read_after_checks_have_used_their_share(store: Store, clock: Clock) -> None:
+async def test_sweeps_have_something_left(store: Store, clock: Clock) -> None:
+    """When checks have stopped, the list is still requested, as long as people have enough."""
     rate_budget = budget_of(store, clock)
     for _ in range(BOT_LIMIT - 1):
         rate_budget.record_request()
@@ -95,8 +96,8 @@ async def test_delay_between_checks_grows_as_the_share_runs_out(store: Store, cl
     assert pauses == [0, 0, 0, 0, 0.5, pytest.approx(2 / 3), 1, 2, 2, 2]
 
 
-async def test_last_quarter_of_the_checks_is_for_news(store: Store, clock: Clock) -> None:
-    """The pause before them grows only in that quarter."""
+async def test_news_has_a_quarter_of_the_checks_for_itself(store: Store, clock: Clock) -> None:
+    """There is no pause before it until only that quarter is left, and then more the less is left."""
     rate_budget = budget_of(store, clock, limit=SWEEP_SHARE + 8)
     routine, news, pauses = [], [], []
     for _ in range(9):
@@ -110,7 +111,7 @@ async def test_last_quarter_of_the_checks_is_for_news(store: Store, clock: Clock
     assert pauses == [0] * 6 + [0.5, 1, 1]
 
 
-async def test_people_leave_news_a_quarter_of_the_floor(store: Store, clock: Clock) -> None:
+async def test_a_crowd_leaves_news_a_quarter_of_the_floor(store: Store, clock: Clock) -> None:
     rate_budget = budget_of(store, clock)
     await store.request_windows.add(PEOPLE_LIMIT, people=PEOPLE_LIMIT)
     await store.request_windows.add(150)
@@ -121,8 +122,12 @@ async def test_people_leave_news_a_quarter_of_the_floor(store: Store, clock: Clo
         assert rate_budget.can_check(news=True)
 
 
-async def test_requests_are_shared_with_other_replicas(store: Store, clock: Clock) -> None:
-    one, other = budget_of(store, clock), budget_of(store, clock)
+async def test_the_others_are_told(store: Store, clock: Clock) -> None:
+    """Another replica learns of requests some seconds later; people may send more than the poller."""
+    one, other = (
+        budget_of(store, clock),
+        budget_of(store, clock),
+    )
     async with running(one, other):
         await store.request_windows.add(BOT_LIMIT - 1)
         one.record_request()
@@ -133,7 +138,8 @@ async def test_requests_are_shared_with_other_replicas(store: Store, clock: Cloc
         assert other.remaining == CLOUDFLARE_LIMIT - BOT_LIMIT
 
 
-async def test_requests_are_forgotten_after_five_minutes(store: Store, clock: Clock) -> None:
+async def test_it_comes_back(store: Store, clock: Clock) -> None:
+    """When what was spent is more than five minutes ago."""
     rate_budget = budget_of(store, clock, limit=SWEEP_SHARE + 1)
     await store.request_windows.add(1)
     async with running(rate_budget):
@@ -144,7 +150,14 @@ async def test_requests_are_forgotten_after_five_minutes(store: Store, clock: Cl
         assert rate_budget.remaining == CLOUDFLARE_LIMIT
 
 
-async def test_full_batch_is_shared_before_more_checks(store: Store, clock: Clock) -> None:
+@pytest.mark.parametrize(
+    ("used", "batch"), [(0, PEOPLE_LIMIT // 8), (PEOPLE_LIMIT - 240, 30), (PEOPLE_LIMIT - 10, MIN_BATCH_SIZE)]
+)
+async def test_batch_to_share_shrinks_as_the_limit_comes_near(
+    store: Store, clock: Clock, used: int, batch: int
+) -> None:
+    """The poller waits until a full batch is shared, which takes no time."""
+    await store.request_windows.add(used, people=used)
     rate_budget = budget_of(store, clock)
     async with running(rate_budget):
         await until(lambda: rate_budget.remaining == CLOUDFLARE_LIMIT - used, clock)
@@ -199,9 +212,8 @@ async def test_unshared_requests_stay_counted_until_the_database_is_back(
         assert not rate_budget.can_check()
 
 
-async def test_request_during_sharing_is_shared_the_next_time(
-    store: Store, clock: Clock, mocker: MockerFixture
-) -> None:
+async def test_spent_while_it_is_told(store: Store, clock: Clock, mocker: MockerFixture) -> None:
+    """It is reported the next time: nothing is counted twice or not at all."""
     rate_budget = budget_of(store, clock)
     spend = store.request_windows.add
 
@@ -220,8 +232,8 @@ async def test_request_during_sharing_is_shared_the_next_time(
 
 
 def spend_all_of_peoples(rate_budget: RateBudget) -> int:
-    """Return how many requests people may send before they are refused."""
-    for number in range(2 * CLOUDFLARE_LIMIT):
+    """Look up until that is refused; how many requests that were."""
+    for number in range(20 * CLOUDFLARE_LIMIT):
         try:
             rate_budget.spend_for_people()
         except LookupsLimited:
@@ -229,7 +241,8 @@ def spend_all_of_peoples(rate_budget: RateBudget) -> int:
     raise AssertionError("people are never refused")
 
 
-async def test_people_leave_lists_and_checks_their_floor(store: Store, clock: Clock) -> None:
+async def test_a_crowd_leaves_the_list_and_the_checks_their_floor(store: Store, clock: Clock) -> None:
+    """However many lookups people request, and in whatever order."""
     rate_budget = budget_of(store, clock)
     async with running(rate_budget):
         assert spend_all_of_peoples(rate_budget) == PEOPLE_LIMIT
@@ -246,7 +259,7 @@ async def test_people_leave_lists_and_checks_their_floor(store: Store, clock: Cl
         assert rate_budget.remaining > 0
 
 
-async def test_bot_leaves_people_their_floor(store: Store, clock: Clock) -> None:
+async def test_the_bot_leaves_people_their_floor(store: Store, clock: Clock) -> None:
     rate_budget = budget_of(store, clock)
     while rate_budget.can_list():
         rate_budget.record_request()
@@ -254,7 +267,8 @@ async def test_bot_leaves_people_their_floor(store: Store, clock: Clock) -> None
     assert 150 <= spend_all_of_peoples(rate_budget) <= 200
 
 
-async def test_requests_of_people_in_other_replicas_count(store: Store, clock: Clock) -> None:
+async def test_what_people_have_spent_elsewhere_counts(store: Store, clock: Clock) -> None:
+    """One crowd that reaches two replicas is one crowd."""
     rate_budget = budget_of(store, clock)
     await store.request_windows.add(PEOPLE_LIMIT - 3, people=PEOPLE_LIMIT - 3)
     async with running(rate_budget):
