@@ -82,9 +82,11 @@ def may_be_due(*, list_is_fresh: bool) -> sa.ColumnElement[bool] | sa.TextClause
 
 
 async def count_due(connection: AsyncConnection, now: sa.ColumnElement[float]) -> int:
-    """Return how many meetings are due."""
-    condition = may_be_due(list_is_fresh=await is_list_fresh(connection, now))
-    query = sa.select(sa.func.count()).select_from(meetings).where(condition, is_due(meetings.c.next_check_at, now))
+    """Return how many meetings are due for a check, also for one that only a person requested."""
+    may_be = may_be_due(list_is_fresh=await is_list_fresh(connection, now))
+    scheduled = sa.and_(may_be, is_due(meetings.c.next_check_at, now))
+    requested = sa.and_(meetings.c.refresh_at.is_not(None), is_due(meetings.c.refresh_at, now))
+    query = sa.select(sa.func.count()).select_from(meetings).where(sa.or_(scheduled, requested))
     return int(await connection.scalar(query) or 0)
 
 
