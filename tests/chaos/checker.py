@@ -354,6 +354,7 @@ class _ThreadChecker:
                 each.kind not in allowed
                 and not self._is_without_its_beginning(each)
                 and not (last and self._is_without_its_error(each, last))
+                and not (last and self._is_without_its_start(each, last))
             ):
                 yield ORDER, f"{each.kind} of move {each.move} after {before}"
             if last and new is (each.thread == last.thread) and not self._lost(last.thread):
@@ -390,6 +391,15 @@ class _ThreadChecker:
         errors = [number for number in range(last.move + 1, back.move) if self._moves[number].state is State.ERRORED]
         is_back = (last.kind, back.kind) == ("live", "back")
         return is_back and bool(errors) and self._was_too_late(errors, back.at)
+
+    def _is_without_its_start(self, back: Reply, error: Reply) -> bool:
+        """Return whether "is live" was over, and too old, when the error before this recovery could be posted."""
+        before = self._before(error)
+        if (back.kind, error.kind) != ("back", "errored"):
+            return False
+        numbers = range(before.move + 1 if before else 0, error.move)
+        live = [number for number in numbers if self._moves[number].state is State.LIVE]
+        return self._was_too_late(live, error.at)
 
     def _was_dropped_without_record(self, end: Reply) -> bool:
         """Return whether the end of what was never live may be missing.
@@ -442,14 +452,16 @@ class _ThreadChecker:
     def _waited_for_an_unconfirmed_card(self, reply: Reply) -> bool:
         """Return whether it was over, and too old, when Slack confirmed an earlier card.
 
-        What comes after such a card waits for it. The bot posts the card again as soon as it may, which changes nothing
-        in Slack if the card is there.
+        What comes after such a card waits for it, the newer changes of an episode behind the older ones. The bot posts
+        the card again as soon as it may, which changes nothing in Slack if the card is there.
         """
-        seen = min((at for at, number in self._broadcast.checks if number == reply.move), default=None)
         elsewhere = replies_elsewhere(self._broadcast, self._evidence)
+        waiting = self._waiting_with(reply, elsewhere)
+        seen = min((at for at, number in self._broadcast.checks if number in waiting), default=None)
         for card in self._evidence.cards:
             is_here = (card.channel, (subject_of(card) or (None,))[0]) == (self._channel.id, reply.broadcast)
-            if not is_here or card.client_msg_id not in self._evidence.unconfirmed or float(card.ts) > reply.at:
+            is_later = float(card.ts) > reply.at + _QUEUE_SECONDS
+            if not is_here or card.client_msg_id not in self._evidence.unconfirmed or is_later:
                 continue
             edits = [each.at for each in self._evidence.edits if (each.channel, each.card) == (card.channel, card.ts)]
             edits += [each.at for each in self._replies if each.thread == card.ts]
@@ -463,6 +475,13 @@ class _ThreadChecker:
             if is_over and not self._could_post(float(card.ts), confirmed - _MAX_REPEAT_SECONDS):
                 return True
         return False
+
+    def _waiting_with(self, reply: Reply, elsewhere: Sequence[Reply]) -> set[int]:
+        """Return the moves of its episode that were posted where this reply was, up to it, and not here."""
+        there = [each for each in elsewhere if each.channel == reply.channel and each.at <= reply.at]
+        ended = max((each.at for each in there if each.kind == "ended" and each.at < reply.at), default=0.0)
+        here = {(each.kind, each.move) for each in self._replies}
+        return {each.move for each in there if each.at > ended and (each.kind, each.move) not in here}
 
     def _missed_the_whole_episode(self, end: Reply) -> bool:
         """Return whether this channel had neither card nor reply of an episode of more than ten minutes.
@@ -513,14 +532,17 @@ class _ThreadChecker:
             return False
         return self._was_too_late([reply.move], after.at)
 
-    def _was_too_late(self, moves: Collection[int], told_at: float) -> bool:
+    def _was_too_late(self, moves: Collection[int], told_at: float, *, since: float = 0.0) -> bool:
         """Return whether no bot could post for ten minutes from the first check that saw one of these moves begin.
 
-        The outcome was announced after that.
+        The outcome was announced after that. `since`: there was no news of it before.
         """
         started = {number for number in moves if self._moves[number].state is not State.OFF}
         seen = min((at for at, number in self._broadcast.checks if number in started), default=None)
-        if seen is None or told_at - seen <= _TOO_LATE_SECONDS:
+        if seen is None:
+            return False
+        seen = max(seen, since)
+        if told_at - seen <= _TOO_LATE_SECONDS:
             return False
         return not self._could_post(seen, seen + _TOO_LATE_SECONDS)
 
@@ -591,6 +613,9 @@ class _ThreadChecker:
             before = self._before(before)
         if end.kind != "ended" or not all(self._is_unknown(each, end) for each in run):
             return False
+        if before and run and run[-1].move == before.move:
+            # The end before was found with this session, and has its name.
+            return self._was_too_late(range(before.move, end.move + 1), end.at, since=before.at)
         return self._was_too_late(range(before.move + 1 if before else 0, end.move + 1), end.at)
 
     def _is_unknown(self, reply: Reply, later: Reply) -> bool:

@@ -214,13 +214,20 @@ def test_live_announcement_is_broadcast_until_a_card_shows_the_end(reply: Reply,
 
 
 def kinds_after_an_unrecorded_post(
-    *, live_at: float = 108.0, loud: bool = False, killed_at: float = 115.0, **how: float
+    *, live_at: float = 108.0, loud: bool = False, killed_at: float = 115.0, named_before: bool = False, **how: float
 ) -> set[str]:
-    """Return the violations of a loud channel with "is live" just before the kill, and the end after the outage."""
+    """Return the violations of a loud channel with "is live" just before the kill, and the end after the outage.
+
+    `named_before`: the end of the session before was found with this one, and has its name.
+    """
     evidence = after_an_outage(105.0, killed_at=killed_at, **how)
     ended, live_again = evidence.replies
     evidence.replies = [Reply(live_at, "C", "50.0", "live", 0, 1, loud=True), replace(ended, loud=loud)]
     evidence.replies = [*evidence.replies, replace(live_again, loud=True)]
+    if named_before:
+        evidence.broadcasts[0].moves[0] = Move(0, State.LIVE, 0)
+        earlier = [Reply(5.0, "C", "4.0", "live", 0, 0, loud=True), Reply(106.0, "C", "4.0", "ended", 0, 1, loud=True)]
+        evidence.replies = [*earlier, *evidence.replies]
     evidence.channels = [Channel("C", loud=True)]
     return kinds_of(evidence)
 
@@ -232,6 +239,13 @@ def test_end_may_skip_the_channel_when_the_bot_died_before_recording_its_beginni
     assert kinds_after_an_unrecorded_post(others=400.0) == {UNTRUE}
     assert kinds_after_an_unrecorded_post(ended_at=700.0) == {UNTRUE}
     assert kinds_after_an_unrecorded_post(live_at=750.0) == {UNTRUE}
+
+
+def test_the_same_holds_when_the_end_before_has_the_name_of_that_beginning() -> None:
+    assert kinds_after_an_unrecorded_post(named_before=True) == set()
+    assert kinds_after_an_unrecorded_post(named_before=True, killed_at=230.0) == {UNTRUE}
+    assert kinds_after_an_unrecorded_post(named_before=True, others=400.0) == {UNTRUE}
+    assert kinds_after_an_unrecorded_post(named_before=True, ended_at=705.0) == {UNTRUE}
 
 
 def kinds_after_an_unrecorded_thread(
@@ -690,17 +704,28 @@ def test_change_that_was_over_before_a_bot_could_post_it_there_may_be_missing() 
 
 
 def kinds_behind_an_unconfirmed_card(
-    *, unconfirmed: tuple[str, ...] = ("card",), confirmed: float = 1_250.0, killed_until: float = 900.0
+    *,
+    unconfirmed: tuple[str, ...] = ("card",),
+    confirmed: float = 1_250.0,
+    killed_until: float = 900.0,
+    posted: float = 220.0,
+    live_at: float = 320.0,
+    started: bool = True,
 ) -> list[str]:
-    """Return the violations in B, which got nothing of the livestream from 300 to 400 after its card of 220."""
-    moves = [Move(0, State.OFF, 0), Move(1, State.LIVE, 300, session=1), Move(2, State.OFF, 400, session=1)]
-    seen = [(305.0, 1), *((405.0 + 15 * n, 2) for n in range(70))]
-    replies = [Reply(310, "C", "308.0", "live", 0, 1), Reply(440, "C", "308.0", "ended", 0, 2)]
+    """Return the violations in B, which got nothing of the livestream but its card.
+
+    Elsewhere it was starting at 310, and then live for 100 seconds.
+    """
+    moves = [Move(0, State.OFF, 0), Move(1, State.STARTING, 300, session=1), Move(2, State.LIVE, live_at, session=1)]
+    moves.append(Move(3, State.OFF, live_at + 100, session=1))
+    seen = [(305.0, 1), (live_at + 5, 2), *((live_at + 105 + 15 * n, 3) for n in range(70))]
+    replies = [Reply(310, "C", "308.0", "starting", 0, 1)] if started else []
+    replies += [Reply(live_at + 10, "C", "308.0", "live", 0, 2), Reply(live_at + 140, "C", "308.0", "ended", 0, 3)]
     troubles = [Trouble(at, at + 1) for at in range(260, 1_400, 50) if at < killed_until]
     evidence = Evidence([Broadcast(0, "m", moves, seen)], [], replies, troubles, grace=30)
     evidence.channels = [Channel("C"), Channel("B", removes_bot=True)]
-    evidence.cards = [Message("B", "220.0", "bot", "Show 0.0", client_msg_id="card")]
-    evidence.edits = [Edit(at, "B", "220.0", 0, 0, None) for at in (220.0, confirmed)]
+    evidence.cards = [Message("B", str(posted), "bot", "Show 0.0", client_msg_id="card")]
+    evidence.edits = [Edit(at, "B", str(posted), 0, 0, None) for at in (posted, confirmed)]
     evidence.unconfirmed = unconfirmed
     return [each.kind for each in find_violations(evidence) if each.channel == "B"]
 
@@ -710,6 +735,13 @@ def test_changes_that_were_over_when_an_earlier_card_was_confirmed_may_be_missin
     assert MISSING in kinds_behind_an_unconfirmed_card(unconfirmed=())
     assert MISSING in kinds_behind_an_unconfirmed_card(confirmed=900.0), "they were not too old"
     assert MISSING in kinds_behind_an_unconfirmed_card(killed_until=700.0), "a bot could post the card again"
+    assert kinds_behind_an_unconfirmed_card(posted=380.0) == [], "in its turn, after the other channel"
+    assert MISSING in kinds_behind_an_unconfirmed_card(posted=395.0), "it was posted later than in its turn"
+
+
+def test_change_behind_one_that_was_too_old_may_be_missing() -> None:
+    assert kinds_behind_an_unconfirmed_card(live_at=750.0) == []
+    assert MISSING in kinds_behind_an_unconfirmed_card(live_at=750.0, started=False), "nothing was too old"
 
 
 def kinds_where_nothing_was_heard(
@@ -791,6 +823,30 @@ def test_recovery_may_follow_an_error_that_was_too_old() -> None:
     assert ORDER in kinds_without_the_error(error=False), "there was no error"
     assert ORDER in kinds_without_the_error(back_at=700.0), "the error was not too old"
     assert ORDER in kinds_without_the_error(others=450.0), "a bot could post the error"
+
+
+def kinds_without_the_start(*, live: bool = True, errored_at: float = 900.0, others: float | None = None) -> set[str]:
+    """Return the violations where "back" follows "errored" alone; bots were killed every 100 seconds until 850."""
+    first = State.LIVE if live else State.STARTING
+    moves = [Move(0, State.OFF, 0), Move(1, first, 100, session=1), Move(2, State.ERRORED, 200, session=1)]
+    moves.append(Move(3, State.LIVE, errored_at + 40, session=1))
+    checks = [(105.0, 1), (205.0, 2), *((errored_at + at, 2) for at in (-20.0, -5.0, 10.0))]
+    checks += [(errored_at + 45 + 15 * n, 3) for n in range(10)]
+    thread = str(errored_at - 1)
+    replies = [Reply(errored_at, "C", thread, "errored", 0, 2), Reply(errored_at + 90, "C", thread, "back", 0, 3)]
+    troubles = [Trouble(at, at + 1) for at in range(110, 850, 100)]
+    broadcasts = [Broadcast(0, "m", moves, checks)]
+    if others is not None:
+        broadcasts.append(Broadcast(1, "n", MOVES[:1], [(others, 0)]))
+        troubles = [each for each in troubles if not others <= each.began < others + 130]
+    return kinds_of(Evidence(broadcasts, [Channel("C")], replies, troubles, grace=30))
+
+
+def test_recovery_may_follow_an_error_whose_livestream_was_too_old_to_be_announced() -> None:
+    assert kinds_without_the_start() == set()
+    assert ORDER in kinds_without_the_start(live=False), "it was never live"
+    assert ORDER in kinds_without_the_start(errored_at=600.0), "it was not too old"
+    assert ORDER in kinds_without_the_start(others=450.0), "a bot could post it"
 
 
 def kinds_where_the_end_before_is_late(
