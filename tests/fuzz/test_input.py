@@ -225,9 +225,8 @@ async def test_any_cloudflare_response_is_a_value_or_an_error_without_secrets(st
 
     def answer(request: httpx.Request) -> httpx.Response:
         response = cloudflare_response(generator, seeds.LIVE)
-        return httpx.Response(
-            status, content=response, headers={"retry-after": "100", "ratelimit": generator.text()[:9]}
-        )
+        headers = {b"retry-after": b"100", b"ratelimit": generator.text()[:9].encode("utf-8", "replace")}
+        return httpx.Response(status, content=response, headers=headers)
 
     async def outcome(request: Awaitable[object]) -> str:
         try:

@@ -117,6 +117,7 @@ class Interleavings(RuleBasedStateMachine):
         # What the last edit of each card of an ended follow said of that.
         self.over: dict[UUID, dict[Thread, FollowState]] = {}
         self.ended_at: dict[UUID, float] = {}
+        self.newest_of_ended: dict[UUID, Thread] = {}
         self.states: dict[Thread, FollowState] = {}
         self.messages = 0
 
@@ -154,6 +155,7 @@ class Interleavings(RuleBasedStateMachine):
         self.state[channel] = "none"
         ended = self.follows.pop(channel)
         self.ended_at[ended] = self.clock.time
+        self.newest_of_ended[ended] = (ended, self.episode.number)
         self.over[ended] = {thread: state for thread, state in self.states.items() if thread[0] == ended}
         self.wait_for_edit = {thread for thread in self.wait_for_edit if thread[0] != ended}
         self.dropped = {each for each in self.dropped if each[0][0] != ended}
@@ -456,8 +458,10 @@ class Interleavings(RuleBasedStateMachine):
         for follow_id in self.follows.values():
             newest = (follow_id, self.episode.number)
             assert self.shown[newest] == self.to_show[newest], "outdated"
-        for states in filter(None, self.over.values()):
-            assert states[max(states)] is FollowState.UNFOLLOWED, "it does not say that it is over"
+        for ended, states in self.over.items():
+            # Only the newest card says so, if it is there.
+            shown = states.get(self.newest_of_ended[ended], FollowState.UNFOLLOWED)
+            assert shown is FollowState.UNFOLLOWED, "it does not say that it is over"
         assert self.do(self.replaced()) == 0, "a follow is still there although the channel follows the meeting again"
 
     async def replaced(self) -> int:
