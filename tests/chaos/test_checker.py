@@ -735,8 +735,8 @@ def test_changes_that_were_over_when_an_earlier_card_was_confirmed_may_be_missin
     assert MISSING in kinds_behind_an_unconfirmed_card(unconfirmed=())
     assert MISSING in kinds_behind_an_unconfirmed_card(confirmed=900.0), "they were not too old"
     assert MISSING in kinds_behind_an_unconfirmed_card(killed_until=700.0), "a bot could post the card again"
-    assert kinds_behind_an_unconfirmed_card(posted=380.0) == [], "in its turn, after the other channel"
-    assert MISSING in kinds_behind_an_unconfirmed_card(posted=395.0), "it was posted later than in its turn"
+    assert kinds_behind_an_unconfirmed_card(posted=380.0) == [], "in its next try, after the other channel"
+    assert MISSING in kinds_behind_an_unconfirmed_card(posted=395.0), "it was posted later than in its next try"
 
 
 def test_change_behind_one_that_was_too_old_may_be_missing() -> None:
