@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from bot.errors import ConfigurationError
-from bot.realtimekit.lookup import ANSWER_SECONDS
 from bot.slack.api_client import SlackClient
-from bot.slack.messages import lookup_card
 from bot.slack.socket_mode import SocketMode, Timing
 from sandbox.realtimekit import seeds
 from sandbox.slack import Fault, Outcome
@@ -17,45 +15,25 @@ from tests.conftest import PATIENCE, World
 from tests.scenarios.scenario import until
 
 
-async def test_command_and_click(world: World) -> None:
-    """A command and a click through the WebSocket are answered as over HTTP."""
-    async with world.bot("socket"):
-        answer = await world.ask(seeds.LIVE)
-        world.kit.end(seeds.LIVE)
-        world.slack.clock.advance(ANSWER_SECONDS)
-        await world.slack.click(answer, lookup_card.REFRESH)
-        refreshed = await world.slack.wait_for_message(
-            lambda now: now.ts == answer.ts and now != answer, timeout=PATIENCE
-        )
-
-    assert answer.text.startswith("Launch keynote is live")
-    assert refreshed.text.endswith("is not live.")
-
-
-async def test_quick_failure_is_acknowledged(world: World) -> None:
-    """A failure within milliseconds is acknowledged all the same, and reported."""
+async def test_lookup_that_fails_within_milliseconds_is_acknowledged(world: World) -> None:
     async with world.bot("socket"):
         answer = await world.ask("00000000-0000-4000-8000-000000000000")
 
     assert answer.text.startswith("No meeting has this ID")
 
 
-async def test_bad_app_token(world: World) -> None:
-    """A rejected app token ends the start, with what to do, instead of retrying forever."""
+@pytest.mark.parametrize(
+    ("setting", "token"), [("slack_app_token", "xapp-another"), ("slack_bot_token", "xoxb-another")]
+)
+async def test_rejected_token_ends_the_start(world: World, setting: str, token: str) -> None:
+    """With what to do, instead of retrying forever."""
+    changes: dict[str, Any] = {}
+    changes[setting] = token
     with pytest.raises(ConfigurationError) as refused:
-        async with world.bot("socket", slack_app_token="xapp-another"):
+        async with world.bot("socket", **changes):
             pass
 
-    assert refused.value.mistakes[0].startswith("SLACK_APP_TOKEN is refused by Slack (invalid_auth).")
-
-
-async def test_bad_bot_token(world: World) -> None:
-    """A refused bot token ends the start with what to do."""
-    with pytest.raises(ConfigurationError) as refused:
-        async with world.bot("socket", slack_bot_token="xoxb-another"):
-            pass
-
-    assert refused.value.mistakes[0].startswith("SLACK_BOT_TOKEN is refused by Slack (invalid_auth).")
+    assert refused.value.mistakes[0].startswith(f"{setting.upper()} is refused by Slack (invalid_auth).")
 
 
 async def test_commands_arrive_through_the_renewed_connection(world: World) -> None:
@@ -67,8 +45,9 @@ async def test_commands_arrive_through_the_renewed_connection(world: World) -> N
     assert answer.text.startswith("Launch keynote is live")
 
 
-async def test_slack_comes_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bot that starts while Slack is unreachable connects when it comes back."""
+async def test_bot_that_starts_while_slack_is_unreachable_connects_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bot.slack.identity._INITIAL_BACKOFF", 0.02)
     world.slack.fault = Fault.SERVER_ERROR
     async with world.bot("socket", wait=False):
@@ -81,8 +60,7 @@ async def test_slack_comes_late(world: World, monkeypatch: pytest.MonkeyPatch) -
     assert answer.text.startswith("Launch keynote is live")
 
 
-async def test_stop_finishes_what_runs(world: World) -> None:
-    """A request before the stop is acknowledged and answered."""
+async def test_request_before_the_stop_is_acknowledged_and_answered(world: World) -> None:
     world.kit.latency = 0.3
     async with world.bot("socket"):
         delivery = await world.slack.command(seeds.LIVE)
@@ -93,8 +71,9 @@ async def test_stop_finishes_what_runs(world: World) -> None:
     await until(lambda: world.slack.connections == 0)
 
 
-async def test_renewed_again_and_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Renewals lose no commands, and leave one connection open."""
+async def test_renewals_lose_no_commands_and_leave_one_connection_open(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bot.app.SocketMode", partial(SocketMode, timing=Timing(min_backoff=0.1, retire_after=3.0)))
 
     async def type_something(after: float) -> Outcome:
@@ -110,8 +89,9 @@ async def test_renewed_again_and_again(world: World, monkeypatch: pytest.MonkeyP
         await until(lambda: world.slack.connections == 1)
 
 
-async def test_closed_by_slack(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that closes without a warning is opened again soon."""
+async def test_connection_that_closes_without_a_warning_is_opened_again_soon(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bot.app.SocketMode", partial(SocketMode, timing=Timing(min_backoff=0.02)))
     async with world.bot("socket"):
         await world.slack.disconnect("link_disabled")

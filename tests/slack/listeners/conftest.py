@@ -1,4 +1,4 @@
-"""Whatever people do is served the same over HTTP and in Socket Mode."""
+"""A bot that is connected by HTTP, or as the test says."""
 
 from collections.abc import AsyncIterator
 
@@ -8,14 +8,13 @@ from sandbox.bot_process import Mode
 from tests.conftest import World
 
 
-@pytest.fixture(params=["http", "socket"])
-def mode(request: pytest.FixtureRequest) -> Mode:
-    chosen: Mode = request.param
-    return chosen
+@pytest.fixture
+def mode() -> Mode:
+    return "http"
 
 
 @pytest.fixture
 async def connected(world: World, mode: Mode) -> AsyncIterator[World]:
-    """Yield a seeded RealtimeKit, a Slack, and a bot that is connected in each of the two ways."""
+    """Yield a seeded RealtimeKit, a Slack, and a bot that is connected in this mode."""
     async with world.bot(mode):
         yield world

@@ -1,23 +1,35 @@
 """What people do about follows, and what the channel then sees."""
 
-from collections.abc import Callable
 from uuid import UUID
+
+import pytest
 
 from bot.notifications.timing import EDIT_DEBOUNCE_SECONDS
 from bot.slack.messages import lookup_card
 from bot.slack.messages.message import ActionValue, MenuAction
 from sandbox.realtimekit import seeds
-from sandbox.slack import ANN, BOT, GENERAL, Delivery, Message
+from sandbox.slack import ANN, GENERAL, Delivery, Message
 from tests.conftest import PATIENCE, World
+from tests.slack.helpers import elements, is_public
+
+BOTH_MODES = pytest.mark.parametrize("mode", ["http", "socket"])
+"""For one test of each kind of request: over HTTP and in Socket Mode, what people do is served the same."""
 
 
-def is_public(message: Message) -> bool:
-    return message.ephemeral_to is None and message.author == BOT
+def actions(message: Message) -> list[str]:
+    return [element["action_id"] for element in elements(message)]
 
 
-def buttons(message: Message) -> list[str]:
-    elements = (element for block in message.blocks for element in block.get("elements", ()))
-    return [element["action_id"] for element in elements if "action_id" in element]
+def spoil_buttons(message: Message) -> None:
+    """Give the buttons values of another version of the bot."""
+    for element in elements(message):
+        element["value"] = '{"from": "long ago"}'
+
+
+async def press(world: World, message: Message, label: str, user: str = ANN) -> Delivery:
+    """Press the button with this label."""
+    (button,) = [element for element in elements(message) if element["text"]["text"] == label]
+    return await world.slack.click(message, button["action_id"], user=user, value=button["value"])
 
 
 async def follow(
@@ -48,9 +60,17 @@ async def told(world: World, card: Message, choice: MenuAction, *, user: str = A
     return (await world.answer(await choose(world, card, choice, user=user))).text
 
 
-async def changed(world: World, card: Message, fits: Callable[[Message], bool]) -> Message:
-    """Wait until the card fits, and return it."""
-    return await world.slack.wait_for_message(lambda now: now.ts == card.ts and fits(now), timeout=PATIENCE)
+async def changed(world: World, card: Message, text: str = "") -> Message:
+    """Wait until the card changes and has this text, and return it."""
+    return await world.slack.wait_for_message(
+        lambda now: now.ts == card.ts and now != card and text in now.text, timeout=PATIENCE
+    )
+
+
+async def unfollowed(world: World, card: Message) -> Message:
+    """Unfollow the card's meeting by command, and return the card that says so."""
+    await world.ask(f"unfollow {seeds.LIVE}")
+    return await changed(world, card, "no longer followed")
 
 
 async def paused(world: World, reason: str = "not_in_channel", channel: str = GENERAL) -> Message:

@@ -5,22 +5,20 @@ from pytest_mock import MockerFixture
 
 from bot.errors import (
     ChannelArchived,
-    ChannelRequired,
     DatabaseUnavailable,
     FollowLimitReached,
     MeetingNotFound,
     NotInChannel,
     ServerError,
 )
-from bot.slack import command_parser
 from bot.slack.messages import follow_replies, lookup_card
 from sandbox.realtimekit import Fault, seeds
-from sandbox.slack import ANN, BACKSTAGE, BEN, EVENTS, GENERAL, RANDOM, Channel, Message
-from tests.conftest import PATIENCE, World
-from tests.slack.listeners.helpers import buttons, follow, following, is_public
+from sandbox.slack import ANN, BACKSTAGE, BEN, EVENTS, GENERAL, RANDOM, Message
+from tests.conftest import World
+from tests.slack.helpers import is_public
+from tests.slack.listeners.helpers import BOTH_MODES, actions, changed, follow, following
 
 NO_SUCH_MEETING = "00000000-0000-4000-8000-000000000000"
-DIRECT = "D0ANNBOT001"
 
 
 def public(world: World, channel: str = GENERAL) -> list[Message]:
@@ -28,107 +26,82 @@ def public(world: World, channel: str = GENERAL) -> list[Message]:
 
 
 async def test_follow_posts_a_public_card(connected: World) -> None:
-    """The person gets a private reply that explains what follows."""
+    """The person gets a private reply. A meeting that was never live can be followed, too."""
     answer, card = await follow(connected)
 
-    assert answer.text == ("Now following *Launch keynote* here. Updates go to the card's thread.")
+    assert answer.text == "Now following *Launch keynote* here. Updates go to the card's thread."
+    assert answer.ephemeral_to == ANN
     assert public(connected) == [card]
     assert card.text.startswith("Launch keynote is live")
-    assert answer.ephemeral_to == ANN
 
-
-async def test_before_the_livestream_exists(connected: World) -> None:
-    """A meeting that was never live can be followed."""
     _, card = await follow(connected, seeds.NEVER_LIVE)
 
     assert card.text.startswith("Hiring committee is not live yet.")
 
 
-@pytest.mark.parametrize(("how", "heard"), [("quiet", "Only the card updates."), ("LOUD", "also to the channel.")])
-async def test_follow_has_the_requested_level(connected: World, how: str, heard: str) -> None:
-    answer, _ = await follow(connected, how=how)
+async def test_each_channel_has_its_own_card_and_level(connected: World) -> None:
+    for channel, how, heard, listed in (
+        (GENERAL, "quiet", "Only the card updates.", "; card only;"),
+        (EVENTS, "LOUD", "also to the channel.", "; thread and channel;"),
+    ):
+        answer, card = await follow(connected, how=how, channel=channel)
 
-    assert heard in answer.text
-    listed = {"quiet": "; card only;", "LOUD": "; thread and channel;"}
-    assert listed[how] in await following(connected)
+        assert heard in answer.text
+        assert listed in await following(connected, channel)
+        assert [message.ts for message in public(connected, channel)] == [card.ts]
 
 
+@BOTH_MODES
 async def test_follow_here_replaces_the_private_answer(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE)
 
     await connected.slack.click(answer, lookup_card.FOLLOW_HERE)
     card = await connected.next_message(is_public)
-    now = await connected.slack.wait_for_message(
-        lambda message: message.ts == answer.ts and message != answer, timeout=PATIENCE
-    )
+    now = await changed(connected, answer)
 
     assert card.text.startswith("Launch keynote is live")
     assert now.text.startswith("Now following *Launch keynote* here.")
-    assert buttons(now) == []
+    assert actions(now) == []
 
 
-async def test_second_follow_links_the_existing_card(connected: World) -> None:
-    """There is no second card."""
-    _, card = await follow(connected)
+async def test_second_follow_links_the_card_and_changes_only_the_level_that_it_names(connected: World) -> None:
+    _, card = await follow(connected, how="quiet")
 
     again = await connected.ask(f"follow {seeds.LIVE}", user=BEN)
-
-    assert again.text.startswith("This channel already follows *Launch keynote*.")
-    assert f"https://sandbox.slack.com/archives/{GENERAL}/p{card.ts.replace('.', '')}" in again.text
-    assert len(public(connected)) == 1
-
-
-async def test_twice_but_louder(connected: World) -> None:
-    """The second time with another level changes that; without one it leaves it."""
-    await follow(connected, how="quiet")
     louder = await connected.ask(f"follow {seeds.LIVE} loud")
     as_before = await connected.ask(f"follow {seeds.LIVE}")
 
+    assert again.text.startswith("This channel already follows *Launch keynote*.")
+    assert f"https://sandbox.slack.com/archives/{GENERAL}/p{card.ts.replace('.', '')}" in again.text
     assert "*Set to loud.* Updates go to the card's thread, and" in louder.text
-    assert "Set to" not in as_before.text
+    assert "Set to" not in again.text + as_before.text
     assert "; thread and channel;" in await following(connected)
-
-
-async def test_in_another_channel(connected: World) -> None:
-    """Each channel has its own card."""
-    await follow(connected)
-    await follow(connected, channel=EVENTS)
-
     assert len(public(connected)) == 1
-    assert len(public(connected, EVENTS)) == 1
 
 
-async def test_no_such_meeting(connected: World) -> None:
-    """A meeting that does not exist is not followed, and nothing is posted."""
-    answer = await connected.ask(f"follow {NO_SUCH_MEETING}")
+async def test_meeting_that_cannot_be_found_now_is_not_followed(connected: World) -> None:
+    """After an outage the person can try again."""
+    missing = await connected.ask(f"follow {NO_SUCH_MEETING}")
+    connected.kit.fault = Fault.SERVER_ERROR
+    failed = await connected.ask(f"follow {seeds.LIVE}")
+    connected.kit.fault = Fault.NONE
 
-    assert answer.text == MeetingNotFound().sentence
+    assert (missing.text, actions(missing)) == (MeetingNotFound().sentence, [])
+    assert (failed.text, actions(failed)) == (ServerError(500).sentence, [lookup_card.FOLLOW_HERE])
     assert await following(connected) == follow_replies.NOTHING_FOLLOWED
     assert public(connected) == []
 
 
-async def test_nothing_is_followed_during_an_outage(connected: World) -> None:
-    """The person can try again."""
-    connected.kit.fault = Fault.SERVER_ERROR
-    answer = await connected.ask(f"follow {seeds.LIVE}")
-    connected.kit.fault = Fault.NONE
+async def test_channel_without_the_bot_follows_nothing_until_it_is_invited(connected: World) -> None:
+    for channel in (RANDOM, BACKSTAGE):
+        answer = await connected.ask(f"follow {seeds.LIVE}", channel=channel)
+        nothing = await following(connected, channel)
+        connected.slack.invite_bot(channel)
+        _, card = await follow(connected, channel=channel)
 
-    assert answer.text == ServerError(500).sentence
-    assert buttons(answer) == [lookup_card.FOLLOW_HERE]
-    assert await following(connected) == follow_replies.NOTHING_FOLLOWED
-
-
-@pytest.mark.parametrize("channel", [RANDOM, BACKSTAGE])
-async def test_without_the_bot(connected: World, channel: str) -> None:
-    """In a channel that the bot is not in, public or private, nothing is followed until it is invited."""
-    answer = await connected.ask(f"follow {seeds.LIVE}", channel=channel)
-    nothing = await following(connected, channel)
-    connected.slack.invite_bot(channel)
-    _, card = await follow(connected, channel=channel)
-
-    assert answer.text == NotInChannel().sentence.replace("@Livestream", "@livestream")
-    assert nothing == follow_replies.NOTHING_FOLLOWED
-    assert card.text.startswith("Launch keynote is live")
+        assert answer.text == NotInChannel().sentence.replace("@Livestream", "@livestream")
+        assert nothing == follow_replies.NOTHING_FOLLOWED
+        assert card.text.startswith("Launch keynote is live")
 
 
 async def test_archived_channel_follows_nothing(connected: World) -> None:
@@ -136,45 +109,17 @@ async def test_archived_channel_follows_nothing(connected: World) -> None:
     connected.slack.archive(EVENTS)
 
     await connected.slack.click(answer, lookup_card.FOLLOW_HERE)
-    told = await connected.logged("request_failed")
 
-    assert told["error"] == ChannelArchived.code
-
-
-async def test_direct_message_follows_nothing(connected: World) -> None:
-    """Cloudflare gets no request."""
-    connected.slack.workspace.put_channel(Channel(DIRECT, "ann", frozenset({ANN}), is_im=True, has_bot=True))
-    answer = await connected.ask(f"follow {seeds.LIVE}", channel=DIRECT)
-
-    assert not connected.kit.calls
-    assert answer.text == ChannelRequired().sentence
+    assert (await connected.logged("request_failed"))["error"] == ChannelArchived.code
 
 
-async def test_slack_says_wait(connected: World) -> None:
-    """If Slack accepts the card only later, the answer says so, and it appears then."""
+async def test_card_that_slack_accepts_only_later_is_announced(connected: World) -> None:
     connected.slack.rate_limit_next("chat.postMessage", retry_after=1)
     answer = await connected.ask(f"follow {seeds.LIVE}")
     card = await connected.next_message(is_public)
 
     assert "Slack hasn't accepted the card yet" in answer.text
     assert card.text.startswith("Launch keynote is live")
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("follow", command_parser.FOLLOW_WHICH),
-        ("follow the white rabbit", command_parser.FOLLOW_WHICH),
-        (f"follow {seeds.LIVE} shouting", command_parser.UNKNOWN_LEVEL),
-        (f"follow {seeds.LIVE} {seeds.IDLE}", "I found 2 meeting IDs"),
-    ],
-)
-async def test_follow_command_with_a_mistake_is_explained(connected: World, text: str, sentence: str) -> None:
-    """Cloudflare gets no request."""
-    answer = await connected.ask(text)
-
-    assert answer.text.startswith(sentence)
-    assert not connected.kit.calls
 
 
 async def test_channel_follows_a_limited_number_of_meetings(connected: World, mocker: MockerFixture) -> None:
@@ -189,27 +134,12 @@ async def test_channel_follows_a_limited_number_of_meetings(connected: World, mo
     assert again.text.startswith("This channel already follows *Launch keynote*.")
 
 
-async def test_database_out_of_reach(connected: World, mocker: MockerFixture) -> None:
-    """When the database does not answer that is said, in a sentence."""
+async def test_unreachable_database_is_reported(connected: World, mocker: MockerFixture) -> None:
     mocker.patch("bot.store.follows.Follows.in_channel", side_effect=DatabaseUnavailable)
 
     answer = await connected.ask(f"follow {seeds.LIVE}")
 
     assert answer.text == DatabaseUnavailable().sentence
-
-
-async def test_button_of_another_version(connected: World) -> None:
-    """A button whose value is not understood is answered with what to do."""
-    answer = await connected.ask(seeds.LIVE)
-    for block in answer.blocks:
-        for element in block.get("elements", ()):
-            if element.get("action_id") == lookup_card.FOLLOW_HERE:
-                element["value"] = '{"from": "long ago"}'
-
-    await connected.slack.click(answer, lookup_card.FOLLOW_HERE)
-    told = await connected.told_beside(answer)
-
-    assert "This message is too old to use" in told.text
 
 
 @pytest.mark.parametrize("code", ["ekm_access_denied", "team_access_not_granted", "access_denied"])

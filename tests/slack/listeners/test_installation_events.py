@@ -10,7 +10,7 @@ from bot.slack.messages import follow_replies
 from sandbox.realtimekit import seeds
 from sandbox.slack import BOT, EVENTS
 from tests.conftest import World
-from tests.slack.listeners.helpers import follow, following
+from tests.slack.listeners.helpers import BOTH_MODES, follow, following
 
 REMOVALS: list[dict[str, Any]] = [
     {"type": "app_uninstalled"},
@@ -18,6 +18,7 @@ REMOVALS: list[dict[str, Any]] = [
 ]
 
 
+@BOTH_MODES
 async def test_removal_deletes_all_follows(connected: World) -> None:
     await follow(connected)
     await follow(connected, seeds.IDLE, channel=EVENTS)
@@ -31,8 +32,8 @@ async def test_removal_deletes_all_follows(connected: World) -> None:
 
 
 @pytest.mark.parametrize("event", REMOVALS)
-async def test_event_that_comes_after_the_app_was_installed_again(connected: World, event: dict[str, Any]) -> None:
-    """Slack accepts the token, so nothing is forgotten."""
+async def test_removal_is_ignored_if_slack_accepts_the_token(connected: World, event: dict[str, Any]) -> None:
+    """Then the event comes after the app was installed again."""
     await follow(connected)
 
     await connected.slack.event(event)
@@ -43,8 +44,7 @@ async def test_event_that_comes_after_the_app_was_installed_again(connected: Wor
     assert seeds.LIVE in await following(connected)
 
 
-async def test_token_that_slack_accepts_for_another_moment(connected: World) -> None:
-    """It is tried once more before the event counts as outdated."""
+async def test_token_that_slack_accepts_for_another_moment_is_tried_once_more(connected: World) -> None:
     await follow(connected)
 
     await connected.slack.event(REMOVALS[0])
@@ -55,8 +55,7 @@ async def test_token_that_slack_accepts_for_another_moment(connected: World) -> 
     assert (await connected.logged("follows_deleted"))["follows"] == 1
 
 
-async def test_slack_does_not_answer(connected: World) -> None:
-    """Nothing is forgotten until Slack says that it refuses the token."""
+async def test_nothing_is_forgotten_until_slack_says_that_it_refuses_the_token(connected: World) -> None:
     await follow(connected)
     connected.slack.refuse("auth.test", "internal_error")
 

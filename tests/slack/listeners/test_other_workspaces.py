@@ -14,13 +14,13 @@ from tests.slack.listeners.helpers import follow, following, told
 DANA = User("U0DANA00001", "dana", "Dana", team_id="T0OTHER0001")
 
 
-async def test_an_outsider_changes_nothing_and_is_told_why(connected: World) -> None:
+async def test_outsider_changes_nothing_and_gets_the_reason(connected: World) -> None:
     """Neither by command nor by the card's menu; to look a meeting up changes nothing."""
     connected.slack.add_person(DANA, GENERAL)
     _, card = await follow(connected)
 
-    assert await told(connected, card, MenuAction.UNFOLLOW, user=DANA.id) == OtherWorkspace.user_message
-    assert await told(connected, card, MenuAction.LOUD, user=DANA.id) == OtherWorkspace.user_message
+    for choice in (MenuAction.UNFOLLOW, MenuAction.LOUD):
+        assert await told(connected, card, choice, user=DANA.id) == OtherWorkspace.user_message
     for text in (f"follow {seeds.IDLE}", f"unfollow {seeds.LIVE}"):
         assert (await connected.ask(text, user=DANA.id)).text == OtherWorkspace.user_message
     answer = await connected.ask(seeds.LIVE, user=DANA.id)
@@ -48,40 +48,7 @@ async def test_click_without_an_organization_changes_nothing(world: World) -> No
         assert await following(world) == follow_replies.NOTHING_FOLLOWED
 
 
-async def test_until_slack_has_said_where_the_bot_is_only_lookups_are_served(world: World) -> None:
-    """Anyone could be a guest, so what changes something is refused; a lookup does not even wait."""
-    world.slack.clock.speed = 0
-    world.slack.refuse("auth.test", "internal_error")
-    async with world.bot("http"):
-        answer = await world.ask(seeds.LIVE)
-        assert "is live" in answer.text
-        assert "/livestream follow" in (await world.ask("help")).text
-
-        for text in (f"follow {seeds.LIVE}", f"unfollow {seeds.LIVE}", "following"):
-            delivery = await world.slack.command(text)
-            assert await answer_in_time(world, delivery) == StillConnecting.user_message
-        for action in (lookup_card.POST_HERE, lookup_card.FOLLOW_HERE):
-            delivery = await world.slack.click(answer, action)
-            assert await answer_in_time(world, delivery) == StillConnecting.user_message
-
-        world.slack.accept()
-        world.slack.clock.advance(60)
-        await world.ready()
-        assert await following(world) == follow_replies.NOTHING_FOLLOWED
-
-
-async def answer_in_time(world: World, delivery: Delivery) -> str:
-    """Read the answer, while the time passes that the bot waits for Slack."""
-    answer = asyncio.create_task(world.answer(delivery))
-    while not answer.done():
-        # Slowly: a response_url lasts for half an hour only.
-        world.slack.clock.advance(0.5)
-        await asyncio.sleep(0.05)
-    return (await answer).text
-
-
-async def test_a_channel_that_gets_another_id(connected: World) -> None:
-    """Its follows continue there."""
+async def test_follows_continue_in_a_channel_that_gets_another_id(connected: World) -> None:
     await follow(connected)
 
     connected.slack.change_channel_id(GENERAL, "C0SHARED001")
@@ -91,8 +58,7 @@ async def test_a_channel_that_gets_another_id(connected: World) -> None:
     assert seeds.LIVE in await following(connected, "C0SHARED001")
 
 
-async def test_the_token_of_a_person_is_revoked(connected: World) -> None:
-    """That ends nothing; the bot's own token does, as Slack revokes it with the app."""
+async def test_only_the_bots_own_revoked_token_ends_the_installation(connected: World) -> None:
     await follow(connected)
     await connected.slack.event({"type": "tokens_revoked", "tokens": {"oauth": ["U0ANN000001"]}})
     await connected.idle()
@@ -102,8 +68,7 @@ async def test_the_token_of_a_person_is_revoked(connected: World) -> None:
     await connected.logged("follows_deleted")
 
 
-async def test_an_outsider_who_comes_before_slack_has_said_where_the_bot_is_changes_nothing(world: World) -> None:
-    """The request waits for that."""
+async def test_outsiders_request_waits_until_slack_has_said_where_the_bot_is(world: World) -> None:
     world.slack.add_person(DANA, GENERAL)
     world.slack.refuse("auth.test", "internal_error")
     async with world.bot("http"):
@@ -115,10 +80,9 @@ async def test_an_outsider_who_comes_before_slack_has_said_where_the_bot_is_chan
         assert await following(world) == follow_replies.NOTHING_FOLLOWED
 
 
-async def test_a_person_s_token_that_is_revoked_before_slack_has_said_who_the_bot_is_forgets_nothing(
+async def test_revoked_token_of_a_person_forgets_nothing_before_slack_has_said_who_the_bot_is(
     world: World, tmp_path: Path
 ) -> None:
-    """The event waits for that."""
     world.database_url = f"sqlite:///{tmp_path / 'livestream.db'}"
     async with world.bot("http"):
         await follow(world)
@@ -132,3 +96,35 @@ async def test_a_person_s_token_that_is_revoked_before_slack_has_said_who_the_bo
         await world.idle()
 
         assert seeds.LIVE in await following(world)
+
+
+async def test_until_slack_has_said_where_the_bot_is_only_lookups_are_served(world: World) -> None:
+    """Anyone could be a guest, so what changes something is refused; a lookup does not even wait."""
+    world.slack.clock.speed = 0
+    world.slack.refuse("auth.test", "internal_error")
+    async with world.bot("http"):
+        answer = await world.ask(seeds.LIVE)
+        assert "is live" in answer.text
+        assert "/livestream follow" in (await world.ask("help")).text
+
+        texts = (f"follow {seeds.LIVE}", f"unfollow {seeds.LIVE}", "following")
+        deliveries = [await world.slack.command(text) for text in texts]
+        deliveries += [
+            await world.slack.click(answer, button) for button in (lookup_card.POST_HERE, lookup_card.FOLLOW_HERE)
+        ]
+        assert await answers_in_time(world, deliveries) == [StillConnecting.user_message] * 5
+
+        world.slack.accept()
+        world.slack.clock.advance(60)
+        await world.ready()
+        assert await following(world) == follow_replies.NOTHING_FOLLOWED
+
+
+async def answers_in_time(world: World, deliveries: list[Delivery]) -> list[str]:
+    """Read the answers, while the time passes that the bot waits for Slack."""
+    answers = asyncio.gather(*map(world.answer, deliveries))
+    while not answers.done():
+        # Slowly: a response_url lasts for half an hour only.
+        world.slack.clock.advance(0.5)
+        await asyncio.sleep(0.05)
+    return [answer.text for answer in await answers]

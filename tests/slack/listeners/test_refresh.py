@@ -1,71 +1,81 @@
 """*Refresh*, on a private answer and on a public card."""
 
-import io
+import pytest
 
 from bot.errors import MeetingNotFound, ServerError
+from bot.realtimekit.lookup import ANSWER_SECONDS
 from bot.slack.messages import lookup_card
 from sandbox.realtimekit import Fault, seeds
-from sandbox.slack import ANN, BEN, BOT, GENERAL, RESPONSE_URL, Message, Slack
-from tests.conftest import PATIENCE, World
-
-MEMORY = 3
-"""Seconds after which an answer is not kept any longer."""
-
-
-async def changed(slack: Slack, message: Message) -> Message:
-    """Wait until the message changes, and return it."""
-    return await slack.wait_for_message(lambda now: now.ts == message.ts and now != message, timeout=PATIENCE)
+from sandbox.slack import ANN, BEN, GENERAL, RESPONSE_URL, Delivery, Message
+from tests.conftest import World
+from tests.slack.helpers import is_public
+from tests.slack.listeners.helpers import BOTH_MODES, changed, follow, spoil_buttons
 
 
-async def post_card(world: World, meeting_id: str) -> Message:
-    answer = await world.ask(meeting_id)
-    await world.slack.click(answer, lookup_card.POST_HERE)
-    return await world.next_message(lambda message: message.ephemeral_to is None and message.author == BOT)
+async def refresh(world: World, message: Message, user: str = ANN) -> Delivery:
+    """Press *Refresh* when the last lookup is not cached anymore."""
+    world.slack.clock.advance(ANSWER_SECONDS)
+    return await world.slack.click(message, lookup_card.REFRESH, user=user)
 
 
+async def post_card(world: World) -> Message:
+    await world.slack.click(await world.ask(seeds.LIVE), lookup_card.POST_HERE)
+    return await world.next_message(is_public)
+
+
+@BOTH_MODES
 async def test_refresh_updates_a_private_answer_in_place(connected: World) -> None:
+    """After the end, nothing is left to watch."""
     answer = await connected.ask(seeds.LIVE)
     connected.kit.end(seeds.LIVE)
 
-    connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(answer, lookup_card.REFRESH)
-    now = await changed(connected.slack, answer)
+    await refresh(connected, answer)
+    now = await changed(connected, answer)
 
-    assert now.ephemeral_to == ANN
-    assert now.text == "Launch keynote is not live."
+    assert (now.ephemeral_to, now.text) == (ANN, "Launch keynote is not live.")
+    assert "cloudflarestream" not in str(now.blocks)
     assert len(connected.slack.messages(GENERAL, ANN)) == 1
 
 
-async def test_no_stale_watch(connected: World) -> None:
-    """After the end there is nothing left to watch on the refreshed answer."""
+async def test_private_answer_shows_an_outage_its_end_and_that_the_meeting_was_deleted(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE)
+    connected.kit.fault = Fault.SERVER_ERROR
+    await refresh(connected, answer)
+    unknown = await changed(connected, answer)
+    connected.kit.fault = Fault.NONE
+    await refresh(connected, unknown)
+    known = await changed(connected, unknown)
+    connected.kit.remove_meeting(seeds.LIVE)
+    await refresh(connected, known)
+    missing = await changed(connected, known)
+
+    assert unknown.text == ServerError(500).sentence
+    assert known.text.startswith("Launch keynote is live")
+    assert missing.text == MeetingNotFound().sentence
+
+
+async def test_anyone_can_refresh_a_public_card_which_an_outage_does_not_change(connected: World) -> None:
+    """It changes for everyone, and still names the person who posted it. Of an outage, only who clicked gets a note."""
+    card = await post_card(connected)
+    connected.kit.fault = Fault.SERVER_ERROR
+    told = await connected.answer(await refresh(connected, card, BEN))
+
+    assert told.text == ServerError(500).sentence
+    assert card in connected.slack.messages(GENERAL, ANN)
+
+    connected.kit.fault = Fault.NONE
     connected.kit.end(seeds.LIVE)
+    await refresh(connected, card, BEN)
+    now = await changed(connected, card)
 
-    connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(answer, lookup_card.REFRESH)
-    now = await changed(connected.slack, answer)
-
-    assert "cloudflarestream" not in str(now.blocks) + now.text
-
-
-async def test_anyone_can_refresh_a_public_card(connected: World) -> None:
-    """It changes for everyone, and still names the person who posted it."""
-    card = await post_card(connected, seeds.LIVE)
-    connected.kit.end(seeds.LIVE)
-
-    connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(card, lookup_card.REFRESH, user=BEN)
-    now = await changed(connected.slack, card)
-
-    assert now.text == "Launch keynote is not live."
+    assert (now.ephemeral_to, now.text) == (None, "Launch keynote is not live.")
     assert f"Posted by <@{ANN}>" in str(now.blocks)
-    assert now.ephemeral_to is None
 
 
-async def test_a_crowd_that_presses_one_card_costs_one_edit(connected: World) -> None:
-    card = await post_card(connected, seeds.LIVE)
+async def test_crowd_that_presses_one_card_costs_one_edit(connected: World) -> None:
+    card = await post_card(connected)
     connected.kit.end(seeds.LIVE)
-    connected.slack.clock.advance(MEMORY)
+    connected.slack.clock.advance(ANSWER_SECONDS)
     connected.slack.clock.speed = 0
 
     for user in (ANN, BEN) * 10:
@@ -77,67 +87,58 @@ async def test_a_crowd_that_presses_one_card_costs_one_edit(connected: World) ->
     assert now.text == "Launch keynote is not live."
 
 
-async def test_private_answer_in_an_outage(connected: World) -> None:
-    """When Cloudflare is unreachable the private answer says so, and can be tried again until it is back."""
-    answer = await connected.ask(seeds.LIVE)
-    connected.kit.fault = Fault.SERVER_ERROR
-    connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(answer, lookup_card.REFRESH)
-    unknown = await changed(connected.slack, answer)
-    connected.kit.fault = Fault.NONE
-
-    connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(unknown, lookup_card.REFRESH)
-    known = await changed(connected.slack, unknown)
-
-    assert unknown.text == ServerError(500).sentence
-    assert known.text.startswith("Launch keynote is live")
-
-
-async def test_public_card_in_an_outage(connected: World) -> None:
-    """If Cloudflare is unreachable, the public card does not change, and only the person who clicked gets a message."""
-    card = await post_card(connected, seeds.LIVE)
-    connected.kit.fault = Fault.SERVER_ERROR
-
-    connected.slack.clock.advance(MEMORY)
-    told = await connected.answer(await connected.slack.click(card, lookup_card.REFRESH, user=BEN))
-
-    assert told.text == ServerError(500).sentence
-    assert card in connected.slack.messages(GENERAL, ANN)
-
-
-async def test_meeting_deleted_meanwhile(connected: World) -> None:
-    """The card says that a deleted meeting is gone."""
-    answer = await connected.ask(seeds.LIVE)
-    connected.kit.remove_meeting(seeds.LIVE)
-
-    connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(answer, lookup_card.REFRESH)
-    now = await changed(connected.slack, answer)
-
-    assert now.text == MeetingNotFound().sentence
-
-
-async def test_used_up_response_url(connected: World) -> None:
-    """If the response_url has expired, there is a new private answer."""
+async def test_refresh_with_an_expired_response_url_gives_a_new_answer(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE)
     connected.slack.refuse_next(RESPONSE_URL, "expired_url")
 
-    connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(answer, lookup_card.REFRESH)
-    anew = await connected.told_beside(answer)
+    await refresh(connected, answer)
 
-    assert anew.text.startswith("Launch keynote is live")
+    assert (await connected.told_beside(answer)).text.startswith("Launch keynote is live")
+    assert "chat.postEphemeral" in [call.method for call in connected.slack.calls]
 
 
-async def test_button_of_another_version(connected: World, log: io.StringIO) -> None:
-    """A button whose value is not understood is answered with what to do."""
+async def test_button_of_another_version_is_answered_with_what_to_do(connected: World) -> None:
     answer = await connected.ask(seeds.LIVE)
-    [actions] = [block for block in answer.blocks if block["type"] == "actions"]
-    actions["elements"][1]["value"] = '{"from": "long ago"}'
+    spoil_buttons(answer)
 
-    connected.slack.clock.advance(MEMORY)
-    await connected.slack.click(answer, lookup_card.REFRESH)
-    told = await connected.told_beside(answer)
+    for button in (lookup_card.REFRESH, lookup_card.POST_HERE, lookup_card.FOLLOW_HERE):
+        told = await connected.answer(await connected.slack.click(answer, button))
 
-    assert "Type `/livestream` and the meeting ID" in told.text
+        assert "This message is too old to use" in told.text
+        assert "Type `/livestream` and the meeting ID" in told.text
+
+
+@pytest.mark.parametrize("by", ["command", "refresh"])
+async def test_card_shows_what_a_person_found_out(world: World, by: str) -> None:
+    """Where the list of livestreams leaves it out for good."""
+    world.kit.freeze_list()
+    async with world.bot():
+        _, card = await follow(world, seeds.IDLE)
+        await world._until("/metrics", 'livestream_bot_meeting_checks_total{outcome="not_broadcasting"}')
+        private = await world.ask(seeds.IDLE)
+        world.slack.clock.advance(ANSWER_SECONDS)
+        world.kit.go_live(seeds.IDLE)
+
+        if by == "command":
+            await world.ask(seeds.IDLE)
+        else:
+            await world.slack.click(private, lookup_card.REFRESH)
+
+        await changed(world, card, " is live.")
+
+
+@pytest.mark.parametrize("what", ["title", "deletion"])
+async def test_lookup_of_a_waiting_meeting_updates_its_card(connected: World, what: str) -> None:
+    """No list shows a new title, or that the meeting no longer exists. Clients remember a title for 45 seconds."""
+    _, card = await follow(connected, seeds.IDLE)
+    await connected._until("/metrics", 'livestream_bot_meeting_checks_total{outcome="not_broadcasting"}')
+    await connected.ask(seeds.IDLE)
+    connected.slack.clock.advance(60)
+    if what == "title":
+        connected.kit.change(seeds.IDLE, title="Launch rehearsal")
+    else:
+        connected.kit.remove_meeting(seeds.IDLE)
+
+    await connected.ask(seeds.IDLE)
+
+    await changed(connected, card, "Launch rehearsal" if what == "title" else "not found")

@@ -1,4 +1,6 @@
-"""*Try again*: where it is offered after a failure, and where not."""
+"""*Try again* and *Follow again*, the note while a lookup takes long, and what a direct message offers."""
+
+from functools import partial
 
 import pytest
 from pytest_mock import MockerFixture
@@ -12,155 +14,49 @@ from bot.errors import (
     SlackBusy,
     SlackUnreachable,
 )
-from bot.realtimekit.lookup import FAILURE_SECONDS
+from bot.realtimekit.lookup import ANSWER_SECONDS, FAILURE_SECONDS
 from bot.slack.messages import lookup_card
-from bot.slack.responder import STILL_CHECKING
+from bot.slack.responder import STILL_CHECKING, Responder
 from sandbox.realtimekit import Fault, seeds
-from sandbox.slack import ANN, BEN, EVENTS, GENERAL, RESPONSE_URL, Message
+from sandbox.slack import ANN, BEN, EVENTS, GENERAL, Message
 from sandbox.slack.workspace import Channel
 from tests.conftest import World
-from tests.slack.listeners.helpers import changed, follow, following, is_public
+from tests.slack.helpers import is_public, labels
+from tests.slack.listeners.helpers import changed, follow, following, press, unfollowed
 
 
-def buttons(message: object) -> list[str]:
-    rows = [block["elements"] for block in message.blocks if block["type"] == "actions"]  # type: ignore[attr-defined]
-    return [button["text"]["text"] for row in rows for button in row]
-
-
-@pytest.mark.parametrize(("how", "listed"), [("", "updates in thread"), ("loud", "thread and channel")])
-async def test_try_again_follows_after_a_failed_follow(connected: World, how: str, listed: str) -> None:
-    """It does what was requested, at the requested level."""
+async def test_try_again_follows_after_cloudflare_has_failed(connected: World) -> None:
     connected.kit.fault = Fault.SERVER_ERROR
-    failed = await connected.ask(f"follow {seeds.LIVE} {how}")
+    failed = await connected.ask(f"follow {seeds.LIVE}")
     connected.kit.fault = Fault.NONE
     connected.slack.clock.advance(FAILURE_SECONDS)
-    [again] = [block["elements"][0] for block in failed.blocks if block["type"] == "actions"]
 
-    await connected.slack.click(failed, again["action_id"], value=again["value"])
+    await press(connected, failed, "Try again")
     await connected.next_message(is_public)
 
-    assert again["text"]["text"] == "Try again"
-    assert f"; {listed};" in await following(connected)
+    assert "; updates in thread;" in await following(connected)
 
 
-async def test_follow_again_keeps_the_level_and_is_offered_once(connected: World) -> None:
-    """The card that is over leads to the newer one."""
-    _, card = await follow(connected, how="loud")
-    await connected.ask(f"unfollow {seeds.LIVE}")
-    over = await changed(connected, card, lambda message: "no longer followed" in message.text)
-
-    await connected.answer(await connected.slack.click(over, lookup_card.FOLLOW_AGAIN, user=BEN))
-    now = await changed(connected, card, lambda message: "again" in message.text)
-
-    assert buttons(now) == []
-    assert "; thread and channel;" in await following(connected)
-
-
-SLOW_SECONDS = 1.9
-
-
-def notes(connected: World, channel: str = GENERAL) -> list[Message]:
-    """Return what Ann alone reads in the channel, in order."""
-    return [message for message in connected.slack.messages(channel, ANN) if message.ephemeral_to == ANN]
-
-
-@pytest.mark.parametrize(
-    ("fault", "text"), [(Fault.NONE, "Office hours is not live."), (Fault.UNAUTHORIZED, "I can't access Cloudflare")]
-)
-async def test_a_slow_lookup_is_noted_before_its_answer(connected: World, fault: Fault, text: str) -> None:
-    """Slack lets a command's response_url replace nothing, so the note makes sense above the answer."""
-    connected.kit.latency, connected.kit.fault = SLOW_SECONDS, fault
-    await connected.ask(seeds.IDLE)
-    await connected.idle()
-
-    note, answer = notes(connected)
-    assert note.text == STILL_CHECKING
-    assert answer.text.startswith(text)
-
-
-async def test_a_note_whose_blocks_slack_rejects_arrives_as_text(connected: World) -> None:
-    connected.kit.latency = SLOW_SECONDS
-    connected.slack.refuse_next(RESPONSE_URL, "invalid_blocks")
-    await connected.ask(seeds.IDLE)
-    await connected.idle()
-
-    note, answer = notes(connected)
-    assert (note.text, note.blocks) == (STILL_CHECKING, ())
-    assert answer.text == "Office hours is not live."
-
-
-@pytest.mark.parametrize("button", [lookup_card.REFRESH, lookup_card.POST_HERE, lookup_card.FOLLOW_HERE])
-async def test_a_slow_button_is_noted(connected: World, button: str) -> None:
-    """The private card stays until there is something better."""
-    private = await connected.ask(seeds.IDLE, channel=EVENTS)
-    connected.slack.clock.advance(10)
-    connected.kit.latency = SLOW_SECONDS
-    await connected.slack.click(private, button)
-    note = await connected.next_message(lambda message: message.text == STILL_CHECKING)
-    shown = {message.ts for message in notes(connected, EVENTS)}
-    await connected.idle()
-
-    assert note.ephemeral_to == ANN
-    assert private.ts in shown
-
-
-async def test_a_quick_lookup_is_not_noted(connected: World) -> None:
-    """One answer, and nothing beside it."""
-    answer = await connected.ask(seeds.IDLE)
-    await connected.idle()
-
-    assert notes(connected) == [answer]
-
-
-async def test_an_old_follow_again_changes_no_level(connected: World) -> None:
-    """A channel that follows the meeting again, by command, keeps its level, and the old card loses its button."""
-    _, card = await follow(connected, how="loud")
-    await connected.ask(f"unfollow {seeds.LIVE}")
-    over = await changed(connected, card, lambda message: "no longer followed" in message.text)
-    await connected.ask(f"follow {seeds.LIVE} quiet")
-
-    answer = await connected.answer(await connected.slack.click(over, lookup_card.FOLLOW_AGAIN, user=BEN))
-    now = await changed(connected, card, lambda message: "again" in message.text)
-
-    assert answer.text.startswith("This channel already follows *Launch keynote*.")
-    assert "Set to" not in answer.text
-    assert buttons(now) == []
-    assert "; card only;" in await following(connected)
-
-
-@pytest.mark.parametrize(
-    "error", [DatabaseUnavailable(), SlackBusy(), SlackUnreachable(), NotInChannel(), ServerError(502)]
-)
-async def test_try_again_follows_after_any_failure_that_passes(
-    connected: World, mocker: MockerFixture, error: BotError
+async def test_try_again_follows_at_the_requested_level_after_any_failure_that_passes(
+    connected: World, mocker: MockerFixture
 ) -> None:
-    failing = mocker.patch("bot.following.service.FollowService.follow", side_effect=error)
-    failed = await connected.ask(f"follow {seeds.LIVE} loud")
-    mocker.stop(failing)
-    [again] = [block["elements"][0] for block in failed.blocks if block["type"] == "actions"]
+    failures: dict[str, BotError] = {
+        seeds.LIVE: DatabaseUnavailable(),
+        seeds.IDLE: SlackBusy(),
+        seeds.OFFLINE: SlackUnreachable(),
+        seeds.ERRORED: NotInChannel(),
+        seeds.NEVER_LIVE: ServerError(502),
+    }
+    for number, (meeting_id, error) in enumerate(failures.items(), start=1):
+        failing = mocker.patch("bot.following.service.FollowService.follow", side_effect=error)
+        failed = await connected.ask(f"follow {meeting_id} loud")
+        mocker.stop(failing)
 
-    await connected.slack.click(failed, again["action_id"], value=again["value"])
-    await connected.next_message(is_public)
+        await press(connected, failed, "Try again")
+        await connected.next_message(is_public)
+        await connected.idle()
 
-    assert again["text"]["text"] == "Try again"
-    assert "; thread and channel;" in await following(connected)
-
-
-async def test_try_again_after_a_failed_follow_again_changes_no_level(connected: World, mocker: MockerFixture) -> None:
-    _, card = await follow(connected, how="loud")
-    await connected.ask(f"unfollow {seeds.LIVE}")
-    over = await changed(connected, card, lambda message: "no longer followed" in message.text)
-    await connected.ask(f"follow {seeds.LIVE} quiet")
-    failing = mocker.patch("bot.following.service.FollowService.follow", side_effect=DatabaseUnavailable())
-    failed = await connected.answer(await connected.slack.click(over, lookup_card.FOLLOW_AGAIN, user=ANN))
-    mocker.stop(failing)
-    [again] = [block["elements"][0] for block in failed.blocks if block["type"] == "actions"]
-
-    await connected.slack.click(failed, again["action_id"], user=ANN, value=again["value"])
-    answer = await changed(connected, failed, lambda message: "already" in message.text)
-
-    assert answer.text.startswith("This channel already follows *Launch keynote*.")
-    assert "; card only;" in await following(connected)
+        assert (await following(connected)).count("; thread and channel;") == number
 
 
 async def test_try_again_looks_up_after_slack_failed(connected: World, mocker: MockerFixture) -> None:
@@ -170,11 +66,95 @@ async def test_try_again_looks_up_after_slack_failed(connected: World, mocker: M
     mocker.patch("bot.slack.responder.Responder.edit", side_effect=SlackBusy())
 
     failed = await connected.answer(await connected.slack.click(card, lookup_card.REFRESH))
-    [again] = [block["elements"][0] for block in failed.blocks if block["type"] == "actions"]
-    await connected.slack.click(failed, again["action_id"], value=again["value"])
-    shown = await changed(connected, failed, lambda message: "is live" in message.text)
+    await press(connected, failed, "Try again")
+    shown = await changed(connected, failed, "is live")
 
-    assert buttons(shown) == ["Watch", "Refresh", "Post here", "Follow here"]
+    assert labels(shown) == ["Watch", "Refresh", "Post here", "Follow here"]
+
+
+async def test_follow_again_keeps_the_level_and_is_offered_once(connected: World) -> None:
+    """The card that is over leads to the newer one."""
+    _, card = await follow(connected, how="loud")
+    over = await unfollowed(connected, card)
+
+    await connected.answer(await connected.slack.click(over, lookup_card.FOLLOW_AGAIN, user=BEN))
+    now = await changed(connected, over, "again")
+
+    assert labels(now) == []
+    assert "; thread and channel;" in await following(connected)
+
+
+async def test_old_follow_again_changes_no_level(connected: World, mocker: MockerFixture) -> None:
+    """A channel that follows the meeting again, by command, keeps its level, and the old card loses its button."""
+    _, card = await follow(connected, how="loud")
+    over = await unfollowed(connected, card)
+    await connected.ask(f"follow {seeds.LIVE} quiet")
+    failing = mocker.patch("bot.following.service.FollowService.follow", side_effect=DatabaseUnavailable())
+    failed = await connected.answer(await connected.slack.click(over, lookup_card.FOLLOW_AGAIN))
+    mocker.stop(failing)
+
+    await press(connected, failed, "Try again")
+    assert (await changed(connected, failed)).text.startswith("This channel already follows *Launch keynote*.")
+    answer = await connected.answer(await connected.slack.click(over, lookup_card.FOLLOW_AGAIN, user=BEN))
+
+    assert answer.text.startswith("This channel already follows *Launch keynote*.")
+    assert "Set to" not in answer.text
+    assert labels(await changed(connected, over, "again")) == []
+    assert "; card only;" in await following(connected)
+
+
+def notes(world: World, channel: str = GENERAL) -> list[Message]:
+    """Return what Ann alone reads in the channel, in order."""
+    return [message for message in world.slack.messages(channel, ANN) if message.ephemeral_to == ANN]
+
+
+@pytest.fixture
+def soon_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a lookup slow after a tenth of a second, for a bot that is started later."""
+    monkeypatch.setattr("bot.app.Responder", partial(Responder, slow_after=0.1))
+
+
+@pytest.mark.usefixtures("soon_slow")
+async def test_slow_lookup_is_noted_before_its_answer(world: World) -> None:
+    """Slack lets a command's response_url replace nothing, so the note makes sense above the answer."""
+    async with world.bot():
+        world.kit.latency = 0.5
+        await world.ask(seeds.IDLE)
+        await world.idle()
+        world.kit.fault = Fault.UNAUTHORIZED
+        await world.ask(seeds.LIVE)
+        await world.idle()
+
+        texts = [message.text for message in notes(world)]
+        assert texts[:3] == [STILL_CHECKING, "Office hours is not live.", STILL_CHECKING]
+        assert texts[3].startswith("I can't access Cloudflare")
+        assert len(texts) == 4
+
+
+@pytest.mark.usefixtures("soon_slow")
+async def test_slow_button_is_noted_while_the_private_card_stays(world: World) -> None:
+    async with world.bot():
+        for button in (lookup_card.REFRESH, lookup_card.POST_HERE, lookup_card.FOLLOW_HERE):
+            world.kit.latency = 0.0
+            world.slack.clock.advance(ANSWER_SECONDS)
+            private = await world.ask(seeds.IDLE, channel=EVENTS)
+            world.slack.clock.advance(ANSWER_SECONDS)
+            world.kit.latency = 0.5
+            world.look()
+            await world.slack.click(private, button)
+            note = await world.next_message(lambda message: message.text == STILL_CHECKING)
+            shown = {message.ts for message in notes(world, EVENTS)}
+            await world.idle()
+
+            assert note.ephemeral_to == ANN
+            assert private.ts in shown
+
+
+async def test_quick_lookup_is_not_noted(connected: World) -> None:
+    answer = await connected.ask(seeds.IDLE)
+    await connected.idle()
+
+    assert notes(connected) == [answer]
 
 
 @pytest.mark.parametrize(
@@ -183,21 +163,19 @@ async def test_try_again_looks_up_after_slack_failed(connected: World, mocker: M
         Channel("D0ANNBOT001", "ann", frozenset({ANN}), is_im=True, has_bot=True),
         Channel("G0GROUP0001", "mpdm-ann--ben--1", frozenset({ANN, BEN}), is_mpim=True),
     ],
+    ids=["direct message", "group message"],
 )
-async def test_a_direct_message_offers_nothing_that_cannot_work(connected: World, channel: Channel) -> None:
-    """Neither a button nor advice that works in channels only."""
+async def test_direct_message_offers_nothing_that_cannot_work(connected: World, channel: Channel) -> None:
+    """Neither a button nor advice that works in channels only. A follow costs no request to Cloudflare."""
     connected.slack.workspace.put_channel(channel)
 
-    answer = await connected.ask(seeds.LIVE, channel=channel.id)
-    followed = await connected.ask(f"follow {seeds.LIVE}", channel=channel.id)
-    listed = await connected.ask("following", channel=channel.id)
-    texts = [f"unfollow {seeds.LIVE}", "unfollow", f"mute {seeds.LIVE}", f"follow {seeds.LIVE} shouting"]
-    others = [(await connected.ask(text, channel=channel.id)).text for text in texts]
+    texts = (f"follow {seeds.LIVE}", "following", f"unfollow {seeds.LIVE}", "unfollow", f"mute {seeds.LIVE}")
+    for text in (*texts, f"follow {seeds.LIVE} shouting"):
+        assert (await connected.ask(text, channel=channel.id)).text == ChannelRequired().sentence
+    assert not connected.kit.calls
     help_text = await connected.ask("help", channel=channel.id)
-
-    assert buttons(answer) == ["Watch", "Refresh"]
-    assert {followed.text, listed.text, *others} == {ChannelRequired().sentence}
     for shown in (help_text.text, str(help_text.blocks)):
         assert "unfollow" not in shown
         assert "loud" not in shown
         assert "in a channel" in shown
+    assert labels(await connected.ask(seeds.LIVE, channel=channel.id)) == ["Watch", "Refresh"]
