@@ -68,7 +68,8 @@ class _LineWriter:
         self._secrets = sorted(known | quoted, key=len, reverse=True)
         self._stream = stream
         self._render = render
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may run while a line is written, and log what it finds.
+        self._lock = threading.RLock()
 
     def write(self, line: str, name: str) -> None:
         """Write a line of the logger with this name."""
@@ -84,7 +85,7 @@ class _LineWriter:
         """Write where a line that could not be written came from, without its content."""
         event = {"event": f"a log line of {where} was lost: {type(error).__name__}", "level": "error"}
         # If the stream itself is broken, there is nowhere to report it.
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(Exception):
             self._put(str(self._render(None, "error", event)))
 
     def _put(self, line: str) -> None:

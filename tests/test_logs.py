@@ -392,6 +392,33 @@ def test_closed_stream_raises_nothing(capsys: pytest.CaptureFixture[str]) -> Non
     assert "".join(capsys.readouterr()) == ""
 
 
+def test_line_logged_while_another_is_written_appears() -> None:
+    """The garbage collector may run then, and log in the same thread that a task's exception was never retrieved."""
+
+    class Collecting(io.StringIO):
+        def write(self, line: str) -> int:
+            if "first" in line:
+                logging.getLogger("asyncio").error("second")
+            return super().write(line)
+
+    stream = Collecting()
+    logs.configure(style="json", stream=stream)
+
+    structlog.get_logger("bot").info("first")
+
+    assert [record["event"] for record in records(stream)] == ["second", "first"]
+
+
+def test_stream_that_refuses_a_line_while_it_writes_another_raises_nothing() -> None:
+    class Refusing(io.StringIO):
+        def write(self, line: str) -> int:
+            raise RuntimeError("reentrant call")
+
+    logs.configure(style="json", stream=Refusing())
+
+    structlog.get_logger("bot").info("happened")
+
+
 async def test_unhandled_task_exception_is_logged_and_masked(configured: Configured) -> None:
     stream = configured()
 
