@@ -37,8 +37,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         max_connections: int = 100,
         keepalive_seconds: float = 15.0,
     ) -> None:
-        """Create the transport. The timeouts to connect and to read apply to every request."""
-        self._timeout = aiohttp.ClientTimeout(sock_connect=timeout.connect, sock_read=timeout.read)
+        """Create the transport.
+
+        The timeouts to connect and to read apply to every request; the one for the pool covers all until a request can
+        be sent, also a proxy's answer.
+        """
+        self._timeout = aiohttp.ClientTimeout(
+            connect=timeout.pool, sock_connect=timeout.connect, sock_read=timeout.read
+        )
         self._tls = tls
         self._proxy = proxy
         self._max_connections = max_connections

@@ -33,7 +33,7 @@ from bot.errors import (
 from bot.livestream_sources import open_realtimekit
 from bot.realtimekit import client as client_module
 from bot.realtimekit.client import ATTEMPT_SECONDS, RESPONSE_SECONDS, RealtimeKitClient, open_http
-from bot.realtimekit.http import HttpClient
+from bot.realtimekit.http import AiohttpTransport, HttpClient
 from bot.realtimekit.models import Livestream, NotLive
 from bot.realtimekit.rate_limit import RateLimitState
 from bot.settings import CloudflareSettings
@@ -382,6 +382,22 @@ async def test_requests_go_through_the_configured_proxy() -> None:
         await kit.close()
 
     assert proxy.requests[0].startswith(b"GET http://127.0.0.1:1/accounts/")
+
+
+async def test_attempt_to_reach_a_proxy_that_never_answers_ends() -> None:
+    async def stay_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        closed.set()
+
+    closed, sock = asyncio.Event(), listen()
+    async with await asyncio.start_server(stay_silent, sock=sock), asyncio.timeout(60):
+        transport = AiohttpTransport(httpx.Timeout(0.1), proxy=url_of(sock))
+        async with HttpClient(transport, "https://api.example.com") as http:
+            with pytest.raises(httpx.ConnectTimeout):
+                await http.send("GET", "/")
+        await closed.wait()
 
 
 async def test_redirects_are_not_followed(cloudflare: Cloudflare) -> None:
