@@ -20,6 +20,7 @@ from bot.store.meetings import (
     is_list_fresh,
     last_checked,
     may_be_due,
+    no_longer_idle,
     refresh_values,
 )
 from bot.store.outbox import card_follows, enqueue, finalize_cards, retire_cards, upsert_cards
@@ -126,7 +127,7 @@ class MeetingQueue:
             "next_check_at": after(now, lease.seconds),
             "check_requested": False,
             "refresh_at": None,
-            "idle": False,
+            **no_longer_idle(now),
         }
         await connection.execute(claimed.values(values))
         return [

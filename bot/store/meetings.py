@@ -61,7 +61,7 @@ def check_now_values(now: sa.ColumnElement[float], spacing: float) -> dict[str, 
     waits = sa.and_(meetings.c.lease.is_(None), meetings.c.next_check_at > earliest)
     return {
         "check_requested": True,
-        "idle": False,
+        **no_longer_idle(now),
         "next_check_at": sa.case((waits, earliest), else_=meetings.c.next_check_at),
     }
 
@@ -94,6 +94,11 @@ def last_checked(now: sa.ColumnElement[float]) -> sa.ColumnElement[float | None]
     """Return when a meeting was last confirmed: for an idle one, when the full list was last read."""
     confirmed = sa.and_(meetings.c.idle, _LAST_LIST_AT.between(meetings.c.last_checked_at, now))
     return sa.case((confirmed, _LAST_LIST_AT), else_=meetings.c.last_checked_at)
+
+
+def no_longer_idle(now: sa.ColumnElement[float]) -> dict[str, Any]:
+    """Return the values of a meeting that lists no longer check: it keeps the time of the last one."""
+    return {"idle": False, "last_checked_at": last_checked(now)}
 
 
 async def stop_checking(connection: AsyncConnection, meeting_ids: Iterable[UUID]) -> None:
@@ -159,7 +164,7 @@ class MeetingSweepStore:
         now = self._db.now()
         # A later time than now means that the clock was set back.
         is_old = sa.or_(meetings.c.checked_at <= now - unchecked_for, meetings.c.checked_at > now)
-        due = {"next_check_at": now, "idle": False}
+        due = {"next_check_at": now, **no_longer_idle(now)}
         return await self._update(due, UNSURE, sa.text(IDLE), is_old, order_by=meetings.c.checked_at, limit=limit)
 
     async def confirm(self, meeting_ids: Sequence[UUID], phase: str, *, failures: int, next_check_in: float) -> int:
@@ -196,7 +201,7 @@ class MeetingSweepStore:
             return {row[0]: Known(*row[1:]) for row in await connection.execute(query)}
 
     async def _make_due_at(self, meeting_ids: Sequence[UUID], when: sa.ColumnElement[float], rank: float) -> int:
-        due = {"next_check_at": when, "idle": False}
+        due = {"next_check_at": when, **no_longer_idle(self._db.now())}
         batches = _batches(meeting_ids)
         return sum([await self._update(due, rank, meetings.c.meeting_id.in_(batch)) for batch in batches])
 

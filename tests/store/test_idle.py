@@ -23,6 +23,8 @@ from tests.store.helpers import (
     look,
 )
 
+THIRD_MEETING = UUID(int=3)
+
 
 async def shown_check_time(store: Store) -> float:
     """Return the time of the last check that people see."""
@@ -101,6 +103,25 @@ async def test_requested_contradicted_and_abandoned_checks_ignore_the_list(store
     assert await store.meeting_sweeps.prioritize([OTHER_MEETING]) == 1
 
     assert (await look(store)).meeting_id == OTHER_MEETING
+
+
+async def test_meeting_that_is_no_longer_idle_keeps_the_time_of_the_list(store: Store, clock: Clock) -> None:
+    """Else a card would say, once the check fails, that nothing is known since the one before."""
+    for meeting_id in (MEETING, OTHER_MEETING, THIRD_MEETING):
+        await follow_and_check(store, meeting_id)
+    clock.advance(4000)
+    await store.singleton_jobs.record(WHOLE_LIST)
+    read = clock.time
+    clock.advance(1)
+
+    assert await store.meeting_queue.request_check(MEETING)
+    assert await store.meeting_sweeps.prioritize([OTHER_MEETING]) == 1
+    assert await store.meeting_sweeps.make_idle_due(5, unchecked_for=3600) == 1
+
+    due = await store.meeting_queue.claim("t", 10, LEASE)
+    assert {each.meeting_id: each.last_checked_at for each in due} == dict.fromkeys(
+        (MEETING, OTHER_MEETING, THIRD_MEETING), from_epoch(read)
+    )
 
 
 async def test_failed_check_is_repeated_despite_a_fresh_list(store: Store, clock: Clock) -> None:
