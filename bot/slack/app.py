@@ -50,9 +50,6 @@ def create_app(deps: Dependencies, identity: Identity, session: aiohttp.ClientSe
         # from searching the environment for one each time.
         client=AsyncWebClient(session=session, retry_handlers=[], proxy="http://unused.invalid"),
         raise_error_for_unhandled_request=True,
-        # Listeners return as soon as they have acknowledged. Otherwise Bolt would start a task for each of them, and
-        # look for the acknowledgement every 10 ms.
-        process_before_response=True,
     )
     listeners.register(app, deps)
 

@@ -5,7 +5,7 @@ They acknowledge first, then turn errors into messages (for commands and clicks)
 
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -23,8 +23,6 @@ Listener = Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]
 EventHandler = Callable[[Dependencies, Event], Awaitable[None]]
 EventListener = Callable[[dict[str, Any]], Awaitable[None]]
 
-T = TypeVar("T")
-
 EVENT_SECONDS = 60.0
 """How long an event, which needs no reply, waits for Slack to report the installation, which the event may end."""
 
@@ -35,34 +33,32 @@ log = structlog.get_logger(__name__)
 
 
 def listener(deps: Dependencies, handler: Handler) -> Listener:
-    """Wrap a handler as a Bolt listener that acknowledges, and handles the request in a task of its own."""
+    """Wrap a handler as a Bolt listener that acknowledges before it calls the handler.
+
+    The listener never raises: if it failed quickly, Bolt would drop an acknowledgement that it has not sent yet (it
+    polls every 10 ms), and the person would get no response.
+    """
 
     async def listen(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
-        request = _read(deps, read_request, body)
-        if request is not None:
-            deps.in_flight.start(_handle(deps, request, handler))
+        try:
+            request = read_request(body)
+        except InvalidInteraction as error:
+            log.warning("payload_invalid", detail=error.detail)
+            return
+        except Exception:
+            log.exception("handler_crashed")
+            deps.in_flight.count_malformed()
+            return
+        deps.in_flight.hold()
+        # A lookup does not wait for the installation; handlers that need it call `Dependencies.resolve`.
+        installation = await deps.installation(0.0)
+        await _run_handler(deps, request if installation is None else installation.resolve(request), handler)
 
     return listen
 
 
-def _read(deps: Dependencies, read: Callable[[dict[str, Any]], T], body: dict[str, Any]) -> T | None:
-    """Return what `read` makes of the payload; None, logged, if it fails: what is acknowledged stays acknowledged."""
-    try:
-        return read(body)
-    except InvalidInteraction as error:
-        log.warning("payload_invalid", detail=error.detail)
-    except Exception:
-        log.exception("handler_crashed")
-        deps.in_flight.count_malformed()
-    return None
-
-
-async def _handle(deps: Dependencies, request: Request, handler: Handler) -> None:
-    # A lookup does not wait for the installation; handlers that need it call `Dependencies.resolve`.
-    installation = await deps.installation(0.0)
-    if installation is not None:
-        request = installation.resolve(request)
+async def _run_handler(deps: Dependencies, request: Request, handler: Handler) -> None:
     with deps.in_flight.track(request) as result:
         try:
             deps.user_limit.acquire(request.user_id)
@@ -108,23 +104,32 @@ def on_event(app: AsyncApp, deps: Dependencies, kind: str, handler: EventHandler
 
 
 def event_listener(deps: Dependencies, handler: EventHandler) -> EventListener:
-    """Wrap a handler as a Bolt listener for an event, which Bolt acknowledges. Errors are logged."""
+    """Wrap a handler as a Bolt listener for an event, which Bolt has already acknowledged. Errors are logged."""
 
     async def listen(body: dict[str, Any]) -> None:
-        event = _read(deps, read_event, body)
-        if event is not None:
-            deps.in_flight.start(_handle_event(deps, event, handler))
+        try:
+            event = read_event(body)
+        except InvalidInteraction as error:
+            log.warning("payload_invalid", detail=error.detail)
+            return
+        except Exception:
+            log.exception("handler_crashed")
+            deps.in_flight.count_malformed()
+            return
+        # Until the event is handled, shutdown waits for it.
+        deps.in_flight.hold()
+        installation = await deps.installation(EVENT_SECONDS)
+        if installation is not None:
+            if not installation.owns(event):
+                log.info("event_left_alone", kind=event.kind)
+                return
+            event = installation.resolve_event(event)
+        await _run_event_handler(deps, event, handler)
 
     return listen
 
 
-async def _handle_event(deps: Dependencies, event: Event, handler: EventHandler) -> None:
-    installation = await deps.installation(EVENT_SECONDS)
-    if installation is not None:
-        if not installation.owns(event):
-            log.info("event_left_alone", kind=event.kind)
-            return
-        event = installation.resolve_event(event)
+async def _run_event_handler(deps: Dependencies, event: Event, handler: EventHandler) -> None:
     request = Request(event.kind, event.team_id, event.user_id, event.channel_id, response_url="")
     with deps.in_flight.track(request, needs_reply=False) as result:
         try:

@@ -37,7 +37,7 @@ class InFlightRequests:
         for action in (COMMAND, MALFORMED, *ACTIONS):
             self.expect(action)
         self._stopping = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
     def expect(self, action: str) -> None:
         """Start this action's failure count at zero, since Prometheus sees no increase in a series that begins at 1."""
@@ -47,19 +47,13 @@ class InFlightRequests:
         """Count a payload that the bot failed to parse."""
         self._metrics.requests.labels(MALFORMED, ERROR).inc()
 
-    def start(self, handling: Coroutine[Any, Any, None]) -> None:
-        """Handle a request in a task of its own, which counts as in flight until it ends."""
-        task: asyncio.Task[None] = asyncio.create_task(handling)
-        self._tasks.add(task)
-        self._metrics.in_flight.inc()
-        task.add_done_callback(self._on_done)
-
     @contextlib.contextmanager
     def track(self, request: Request, *, needs_reply: bool = True) -> Iterator[RequestOutcome]:
-        """Bind the request's context to the log of the current task, and count its outcome.
+        """Track this request in the current task: bind its context to the log, and count its outcome.
 
         The time until the reply is measured only if the request `needs_reply`.
         """
+        self.hold()
         _bind_to_log(request)
         started, result = time.monotonic(), RequestOutcome()
         try:
@@ -93,13 +87,21 @@ class InFlightRequests:
             log.warning("drain_timed_out", requests=len(late))
             await asyncio.wait(late)
 
-    def _on_done(self, task: asyncio.Task[None]) -> None:
+    def hold(self) -> None:
+        """Count the current task as in flight until it ends."""
+        task = asyncio.current_task()
+        if task is not None and task not in self._tasks:
+            self._tasks.add(task)
+            self._metrics.in_flight.inc()
+            task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         self._metrics.in_flight.dec()
 
 
 def _bind_to_log(request: Request) -> None:
-    """Bind the request to the log context of its task, which no other request sees."""
+    """Bind the request to the log context. Bolt runs each listener in its own task, so no other request sees it."""
     meeting_id = request.meeting_id
     structlog.contextvars.bind_contextvars(
         command_id=secrets.token_hex(4),
