@@ -85,8 +85,8 @@ async def show_more(page: Page) -> None:
 
 async def follow(page: Page, sandbox: Sandbox) -> None:
     """Ben has the channel follow a meeting, which starts, and goes live; Ann has opened the card's thread."""
-    say(sandbox, ANN, "The keynote begins at any moment.", channel=GENERAL)
-    say(sandbox, BEN, "I have it followed here, so that all of us see.", channel=GENERAL)
+    say(sandbox, ANN, "The keynote is about to start.", channel=GENERAL)
+    say(sandbox, BEN, "I’m having it followed here, so we can all see when it starts.", channel=GENERAL)
     sandbox.kit.end(LIVE)
     await sandbox.slack.command(f"follow {LIVE}", user=BEN, channel=GENERAL)
     card = page.locator("#message-list > .message", has_text="Updates in thread")
@@ -97,7 +97,7 @@ async def follow(page: Page, sandbox: Sandbox) -> None:
     await thread.get_by_text("is starting").wait_for()
     await meeting.get_by_role("button", name="Go live").click()
     await thread.get_by_text("is live").wait_for()
-    await card.get_by_text("Live since").wait_for()
+    await card.get_by_text("started").wait_for()
     followed = next(each for each in sandbox.slack.messages(GENERAL) if each.author == sandbox.slack.app.user_id)
     say(sandbox, CHRIS, "Watching. The sound is good :white_check_mark:", followed.ts, channel=GENERAL)
     await card.get_by_role("button", name="3 replies").wait_for()
