@@ -1,10 +1,9 @@
 """Shares of Cloudflare's rate limit: who may send how many requests.
 
 Cloudflare accepts 1,200 requests in five minutes from one token (or more, if it has raised the limit: then all shares
-below grow with it), and then none for five minutes. All replicas share the
-token, and how many requests each sends depends on which replica people happen to reach, so the count is kept in the
-database. A fixed share for each would have to allow for the largest number of replicas, and would usually leave most of
-the limit unused.
+below grow with it), and then none for five minutes. All replicas share the token, and how many requests each sends
+depends on which replica people happen to reach, so the count is kept in the database. A fixed share for each would have
+to allow for the largest number of replicas, and would usually leave most of the limit unused.
 
 A replica counts its own requests at once, and shares the count within a second, or as soon as it has sent an eighth of
 what is left of any share, but at least twenty. So far from the limits there is one write a second, however many
